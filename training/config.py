@@ -1,0 +1,105 @@
+"""The one configuration of the offline road: a TOML file per experiment, closed and frozen."""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from training.errors import ConfigError
+
+
+class Section(BaseModel):
+    """A group of settings: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(Section):
+    """Where interactions and titles come from and how they are split."""
+
+    source: Literal["movielens", "tables"]
+    interactions: Path | None = None
+    items: Path | None = None
+    min_interactions: int = Field(default=5, ge=1, description="k of the k-core filter, 1 = off")
+    validation_share: float = Field(default=0.1, gt=0, lt=0.5)
+    test_share: float = Field(default=0.1, gt=0, lt=0.5)
+
+
+class TeacherConfig(Section):
+    """The LLM teacher: which model, how it is tuned, what it is asked."""
+
+    model: str = Field(default="smollm2", description="`smollm2` or a Hugging Face model path")
+    max_titles: int = Field(default=20, ge=1, description="titles a prompt may hold")
+    projection_size: int = Field(default=256, ge=8)
+    epochs: int = Field(default=4, ge=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
+    tokens_per_batch: int = Field(default=16_384, ge=512)
+    list_length: int = Field(default=10, ge=1, description="K of the ranking lists for training")
+    seed: int = 0
+
+
+class StudentConfig(Section):
+    """The sequential student's shape."""
+
+    kind: Literal["sasrec"] = "sasrec"
+    max_history_length: int = Field(default=50, ge=1)
+    hidden_size: int = Field(default=64, ge=2)
+    num_layers: int = Field(default=2, ge=1)
+    num_heads: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+
+
+class TrainingConfig(Section):
+    """How a student is trained; validation NDCG@20 picks the epoch."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    batch_size: int = Field(default=64, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_epochs: int = Field(default=30, ge=1)
+    patience: int = Field(default=3, ge=1, description="epochs without a better validation figure")
+
+
+class DistillationConfig(Section):
+    """What the teacher adds (DLLM2Rec): ranking lists and item embeddings."""
+
+    ranking_weight: float = Field(default=0.5, ge=0, le=1, description="share of the list loss")
+    list_length: int = Field(default=10, ge=1)
+    position_temperature: float = Field(default=1.0, gt=0, description="beta of paper eq. 6")
+    embeddings: bool = True
+    embedding_weight: float = Field(default=1.0, ge=0)
+
+
+class Experiment(Section):
+    """Everything one data set's road needs, from interactions to a bundle."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    knowledge: Path | None = Field(default=None, description="ready-made knowledge to use")
+    data: DataConfig
+    teacher: TeacherConfig = TeacherConfig()
+    student: StudentConfig = StudentConfig()
+    training: TrainingConfig = TrainingConfig()
+    distillation: DistillationConfig = DistillationConfig()
+
+
+def load_experiment(path: Path) -> Experiment:
+    """Reads one experiment file.
+
+    Raises:
+        ConfigError: the file is missing, is no TOML, or has an unknown or unusable setting.
+    """
+    try:
+        return Experiment.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such experiment file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    return f"{key} = {problem['input']!r}: {problem['msg']}"

@@ -1,0 +1,67 @@
+"""A prepared dataset: every interaction once, users contiguous, oldest first.
+
+An *example* is named by the row of its next item: the history is what the same user did before
+that row. Rows are stable, so teacher knowledge refers to them.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.catalog import Catalog
+
+IntArray = NDArray[np.integer]
+
+
+class Split(IntEnum):
+    """What an interaction may be used for; HISTORY rows are read, never predicted."""
+
+    TRAIN = 0
+    HISTORY = 1
+    VALIDATION = 2
+    TEST = 3
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Interactions as flat arrays.
+
+    Attributes:
+        item_indices: `[interactions]`, the item of each row.
+        user_offsets: `[users + 1]`, user `u` owns rows `user_offsets[u]:user_offsets[u + 1]`.
+        splits: `[interactions]`, a `Split` value per row.
+    """
+
+    name: str
+    fingerprint: str
+    catalog: Catalog
+    user_ids: tuple[str, ...]
+    item_indices: NDArray[np.int32]
+    user_offsets: NDArray[np.int64]
+    splits: NDArray[np.uint8]
+
+    @cached_property
+    def user_of_row(self) -> NDArray[np.int64]:
+        """`[interactions]`, the user index of each row."""
+        return np.repeat(np.arange(len(self.user_ids)), np.diff(self.user_offsets))
+
+    @cached_property
+    def position_of_row(self) -> NDArray[np.int64]:
+        """`[interactions]`, how many interactions of the same user precede each row."""
+        return np.arange(len(self.item_indices)) - self.user_offsets[:-1][self.user_of_row]
+
+    def example_rows(self, split: Split) -> NDArray[np.int64]:
+        """Rows of `split` with a history of at least one interaction, ascending."""
+        return np.flatnonzero((self.splits == split) & (self.position_of_row > 0))
+
+    def history(self, row: int) -> NDArray[np.int32]:
+        """Everything the user of `row` did before it, oldest first."""
+        return self.item_indices[self.user_offsets[self.user_of_row[row]] : row]
+
+    def train_counts(self) -> NDArray[np.int64]:
+        """`[catalog rows]`, training interactions per item: popularity, and 0 for a cold item."""
+        trained = self.item_indices[self.splits == Split.TRAIN]
+        return np.bincount(trained, minlength=self.catalog.num_rows)

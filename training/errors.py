@@ -1,0 +1,28 @@
+"""What can go wrong offline, as a tree.
+
+TrainingError
+├── ConfigError      a setting that cannot be used
+├── DataError        input that cannot become a dataset
+│   └── LeakageError a validation or test target that training would see
+└── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
+"""
+
+
+class TrainingError(Exception):
+    """Base of every error that a user of the offline programs can cause and mend."""
+
+
+class ConfigError(TrainingError):
+    """A setting that cannot be used; the message names the key and its value."""
+
+
+class DataError(TrainingError):
+    """Input that cannot become a dataset; the message names file, row and value."""
+
+
+class LeakageError(DataError):
+    """A validation or test target that training would see."""
+
+
+class KnowledgeError(TrainingError):
+    """Teacher knowledge that is missing, damaged or made for another dataset."""
