@@ -34,7 +34,7 @@ class Student(nn.Module):
 
     def score(self, histories: Tensor) -> Tensor:
         """Scores of the item after each history, `[batch, catalog rows]`, padding -inf."""
-        table = self.item_table()
+        table: Tensor = self.item_table()
         scores = self.encode(histories, table)[:, -1] @ table.T
         scores[:, 0] = -torch.inf
         return scores
