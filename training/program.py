@@ -1,0 +1,84 @@
+"""What every offline program shares: its options, its folders, and how it reports an error.
+
+A program is `main(arguments) -> int`, which hands its stage to `run`:
+
+    def main(arguments: Sequence[str] | None = None) -> int:
+        return run(teach, program_parser("training.teach", "Ask the teacher."), arguments)
+"""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.config import Experiment, load_experiment
+from training.errors import TrainingError
+
+USER_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """The folders of one experiment, `work/<name>`; each is the output of one stage."""
+
+    folder: Path
+
+    @property
+    def dataset(self) -> Path:
+        """Written by `training.prepare`."""
+        return self.folder / "dataset"
+
+    @property
+    def knowledge(self) -> Path:
+        """Written by `training.teach`."""
+        return self.folder / "knowledge"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Written by `training.distill`."""
+        return self.folder / "checkpoints"
+
+    @property
+    def results(self) -> Path:
+        """Written by `training.evaluate`."""
+        return self.folder / "results"
+
+    @property
+    def bundle(self) -> Path:
+        """Written by the export."""
+        return self.folder / "bundle"
+
+
+Stage = Callable[[Experiment, Workplace, Namespace], None]
+
+
+def program_parser(module: str, description: str) -> ArgumentParser:
+    """The options of every program; a program adds its own before it calls `run`."""
+    parser = ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("config", type=Path, help="the experiment, e.g. configs/movielens.toml")
+    parser.add_argument(
+        "--work", type=Path, default=Path("work"), help="folder of all results (default: work)"
+    )
+    return parser
+
+
+def run(stage: Stage, parser: ArgumentParser, arguments: Sequence[str] | None = None) -> int:
+    """Runs `stage` on the experiment that the options name; returns the exit code.
+
+    A TrainingError becomes one line on stderr and exit code 2.
+    """
+    options = parser.parse_args(arguments)
+    try:
+        experiment = load_experiment(options.config)
+        stage(experiment, Workplace(options.work / experiment.name), options)
+    except TrainingError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return USER_ERROR
+    return 0
+
+
+def say(line: str) -> None:
+    """Tells the person at the terminal."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
