@@ -21,7 +21,15 @@ class DataConfig(Section):
     source: Literal["movielens", "tables"]
     interactions: Path | None = None
     items: Path | None = None
-    min_interactions: int = Field(default=5, ge=1, description="k of the k-core filter, 1 = off")
+    missing_titles: Literal["refuse", "placeholder"] = Field(
+        default="refuse", description="`placeholder` reads as `Untitled item <item_id>`"
+    )
+    min_interactions: int = Field(
+        default=5, ge=1, description="k of the k-core filter, 1 = off; data with a split skips it"
+    )
+    split: Literal["time", "leave-one-out"] = Field(
+        default="time", description="for data that brings no `split` column"
+    )
     validation_share: float = Field(default=0.1, gt=0, lt=0.5)
     test_share: float = Field(default=0.1, gt=0, lt=0.5)
 
@@ -47,6 +55,7 @@ class StudentConfig(Section):
     hidden_size: int = Field(default=64, ge=2)
     num_layers: int = Field(default=2, ge=1)
     num_heads: int = Field(default=2, ge=1)
+    feed_forward_factor: int = Field(default=1, ge=1, description="inner width / hidden_size")
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
 

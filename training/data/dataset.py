@@ -4,7 +4,9 @@ An *example* is named by the row of its next item: the history is what the same 
 that row. Rows are stable, so teacher knowledge refers to them.
 """
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
 
@@ -33,6 +35,7 @@ class Dataset:
         item_indices: `[interactions]`, the item of each row.
         user_offsets: `[users + 1]`, user `u` owns rows `user_offsets[u]:user_offsets[u + 1]`.
         splits: `[interactions]`, a `Split` value per row.
+        fingerprint: hash of the content; `make_dataset` fills it in.
     """
 
     name: str
@@ -65,3 +68,34 @@ class Dataset:
         """`[catalog rows]`, training interactions per item: popularity, and 0 for a cold item."""
         trained = self.item_indices[self.splits == Split.TRAIN]
         return np.bincount(trained, minlength=self.catalog.num_rows)
+
+    def content_fingerprint(self) -> str:
+        """Hash of items, users, order and splits, the name left out; the same on every machine."""
+        digest = hashlib.sha256()
+        catalog = [self.catalog.item_ids, self.catalog.titles, self.catalog.attributes]
+        digest.update(json.dumps([catalog, self.user_ids], sort_keys=True).encode())
+        digest.update(self.item_indices.astype("<i4").tobytes())
+        digest.update(self.user_offsets.astype("<i8").tobytes())
+        digest.update(self.splits.astype("u1").tobytes())
+        return digest.hexdigest()[:16]
+
+
+def make_dataset(
+    name: str,
+    catalog: Catalog,
+    user_ids: tuple[str, ...],
+    item_indices: IntArray,
+    user_offsets: IntArray,
+    splits: IntArray,
+) -> Dataset:
+    """A dataset with the fingerprint of its content; arrays may be of any integer type."""
+    dataset = Dataset(
+        name=name,
+        fingerprint="",
+        catalog=catalog,
+        user_ids=user_ids,
+        item_indices=item_indices.astype(np.int32),
+        user_offsets=user_offsets.astype(np.int64),
+        splits=splits.astype(np.uint8),
+    )
+    return replace(dataset, fingerprint=dataset.content_fingerprint())

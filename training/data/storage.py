@@ -1,0 +1,147 @@
+"""A dataset on disk: `save_dataset` beside `load_dataset`.
+
+`dataset.json` names the dataset and carries the hash of every other file.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from training.data.catalog import Catalog
+from training.data.dataset import Dataset
+from training.errors import DataError
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of a dataset folder."""
+
+    folder: Path
+
+    @property
+    def manifest(self) -> Path:
+        """Name, fingerprint, and the hash of each other file."""
+        return self.folder / "dataset.json"
+
+    @property
+    def items(self) -> Path:
+        """One JSON object per item, in item_index order, starting with item_index 1."""
+        return self.folder / "items.jsonl"
+
+    @property
+    def users(self) -> Path:
+        """A JSON list of user ids, in user order."""
+        return self.folder / "users.json"
+
+    @property
+    def interactions(self) -> Path:
+        """The flat arrays of `Dataset`."""
+        return self.folder / "interactions.npz"
+
+    @property
+    def contents(self) -> tuple[Path, ...]:
+        """Every file but the manifest."""
+        return (self.items, self.users, self.interactions)
+
+
+def save_dataset(dataset: Dataset, folder: Path) -> None:
+    """Writes `dataset` into an existing folder (`training.stage.publish` makes one)."""
+    layout = Layout(folder)
+    layout.items.write_text(_item_lines(dataset.catalog), encoding="utf-8")
+    layout.users.write_text(json.dumps(dataset.user_ids, ensure_ascii=False), encoding="utf-8")
+    np.savez(
+        layout.interactions,
+        item_indices=dataset.item_indices,
+        user_offsets=dataset.user_offsets,
+        splits=dataset.splits,
+    )
+    manifest = {
+        "name": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "sha256": {path.name: _sha256(path) for path in layout.contents},
+    }
+    layout.manifest.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def load_dataset(folder: Path) -> Dataset:
+    """Reads and verifies a dataset.
+
+    Raises:
+        DataError: a file is missing or not what `save_dataset` wrote; the message names it.
+    """
+    layout = Layout(folder)
+    manifest = _read_manifest(layout.manifest)
+    for path in layout.contents:
+        _verify(path, manifest["sha256"].get(path.name))
+    with np.load(layout.interactions) as arrays:
+        dataset = Dataset(
+            name=manifest["name"],
+            fingerprint=manifest["fingerprint"],
+            catalog=_read_items(layout.items),
+            user_ids=tuple(json.loads(layout.users.read_text(encoding="utf-8"))),
+            item_indices=arrays["item_indices"],
+            user_offsets=arrays["user_offsets"],
+            splits=arrays["splits"],
+        )
+    if dataset.content_fingerprint() != dataset.fingerprint:
+        raise _damaged(layout.manifest, "the fingerprint is not that of the content")
+    return dataset
+
+
+def _item_lines(catalog: Catalog) -> str:
+    columns = zip(catalog.item_ids, catalog.titles, catalog.attributes, strict=True)
+    return "".join(
+        json.dumps(
+            {"item_id": item_id, "title": title, "attributes": dict(attributes)},
+            ensure_ascii=False,
+        )
+        + "\n"
+        for item_id, title, attributes in columns
+    )
+
+
+def _read_items(path: Path) -> Catalog:
+    items: Iterable[Any] = map(json.loads, path.read_bytes().splitlines())
+    rows = [(item["item_id"], item["title"], item["attributes"]) for item in items]
+    return Catalog(
+        item_ids=tuple(item_id for item_id, _, _ in rows),
+        titles=tuple(title for _, title, _ in rows),
+        attributes=tuple(
+            {name: tuple(values) for name, values in attributes.items()}
+            for _, _, attributes in rows
+        ),
+    )
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DataError(f"{path}: missing; run `python -m training.prepare` first") from None
+    except ValueError as error:
+        raise _damaged(path, f"not JSON ({error})") from None
+    if not isinstance(manifest, dict) or manifest.keys() != {"name", "fingerprint", "sha256"}:
+        raise _damaged(path, "not a dataset's manifest")
+    return manifest
+
+
+def _verify(path: Path, expected: object) -> None:
+    try:
+        actual = _sha256(path)
+    except FileNotFoundError:
+        raise _damaged(path, "missing") from None
+    if actual != expected:
+        raise _damaged(path, "changed since it was written")
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"{path}: {reason}; delete {path.parent} and prepare it again")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
