@@ -1,0 +1,58 @@
+"""From the source that a config names to a dataset that has been checked for leakage."""
+
+import hashlib
+from pathlib import Path
+
+from training.config import DataConfig
+from training.data.core_filter import keep_core
+from training.data.dataset import Dataset, make_dataset
+from training.data.leakage import check_leakage
+from training.data.movielens import movielens_stamp, read_movielens
+from training.data.raw import RawData
+from training.data.splits import is_split_by_time, split_rows
+from training.data.tables import read_tables
+from training.data.text_table import read_bytes
+from training.errors import ConfigError
+
+
+def build_dataset(name: str, config: DataConfig) -> Dataset:
+    """Reads, filters, splits and checks.
+
+    Raises:
+        ConfigError: the settings do not fit each other.
+        DataError: the source cannot become a dataset.
+        LeakageError: a held-out target could be seen in training.
+    """
+    raw = _read(config)
+    if raw.splits is None and config.min_interactions > 1:
+        raw = keep_core(raw, config.min_interactions)
+    dataset = make_dataset(
+        name=name,
+        catalog=raw.catalog,
+        user_ids=raw.user_ids,
+        item_indices=raw.item_indices,
+        user_offsets=raw.user_offsets,
+        splits=split_rows(raw, config),
+    )
+    check_leakage(dataset, raw, by_time=is_split_by_time(raw, config))
+    return dataset
+
+
+def source_stamps(config: DataConfig) -> list[str]:
+    """Names the content that `build_dataset` would read, wherever it lies."""
+    if config.source == "movielens":
+        return [movielens_stamp()]
+    return [hashlib.sha256(read_bytes(path)).hexdigest() for path in _table_paths(config)]
+
+
+def _read(config: DataConfig) -> RawData:
+    if config.source == "movielens":
+        return read_movielens()
+    interactions, items = _table_paths(config)
+    return read_tables(interactions, items, config.missing_titles)
+
+
+def _table_paths(config: DataConfig) -> tuple[Path, Path]:
+    if config.interactions is None or config.items is None:
+        raise ConfigError('data.source = "tables" needs data.interactions and data.items')
+    return config.interactions, config.items

@@ -1,0 +1,27 @@
+"""The k-core filter: users and items too rare to learn from are left out."""
+
+import numpy as np
+
+from training.data.raw import RawData
+from training.errors import DataError
+
+
+def keep_core(raw: RawData, k: int) -> RawData:
+    """The largest part in which every user and every item has at least `k` interactions.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    kept = np.ones(len(raw.users), dtype=np.bool_)
+    num_kept = -1
+    while num_kept != kept.sum():  # a user may fall with an item, and then another item
+        num_kept = kept.sum()
+        per_user = np.bincount(raw.users[kept], minlength=len(raw.user_ids))
+        per_item = np.bincount(raw.item_indices[kept], minlength=raw.catalog.num_rows)
+        kept &= (per_user[raw.users] >= k) & (per_item[raw.item_indices] >= k)
+    if not num_kept:
+        raise DataError(
+            f"{raw.origin}: no user and item with at least {k} interactions each is left; "
+            f"lower data.min_interactions = {k}"
+        )
+    return raw.select(kept)

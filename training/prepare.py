@@ -1,0 +1,68 @@
+"""Prepare: interactions and titles become a dataset, `work/<name>/dataset`.
+
+python -m training.prepare configs/movielens.toml
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+
+import numpy as np
+
+from training.config import Experiment
+from training.data.build import build_dataset, source_stamps
+from training.data.dataset import Dataset, Split
+from training.data.storage import save_dataset
+from training.program import Workplace, program_parser, run, say
+from training.stage import fingerprint, is_current, publish
+
+RULES_VERSION = 1  # raise it when the same input would become another dataset
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = program_parser(
+        "training.prepare", "Turn interactions and titles into a dataset: filter, split, check."
+    )
+    return run(prepare, parser, arguments)
+
+
+def prepare(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
+    """Writes the dataset of `experiment`, unless it is there and made from the same input."""
+    settings = experiment.data.model_dump(exclude={"interactions", "items"})
+    stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(experiment.data))
+    if is_current(workplace.dataset, stamp):
+        say(f"{workplace.dataset} is current, nothing to do")
+        return
+    dataset = build_dataset(experiment.name, experiment.data)
+    with publish(workplace.dataset, stamp) as folder:
+        save_dataset(dataset, folder)
+    say(f"{workplace.dataset}: {describe(dataset)}")
+
+
+def describe(dataset: Dataset) -> str:
+    """A summary for people: size, rows per split, and how much of what is held out is cold."""
+    lines = [
+        f"{len(dataset.user_ids):,} users, {dataset.catalog.num_items:,} items, "
+        f"{len(dataset.item_indices):,} interactions, fingerprint {dataset.fingerprint}"
+    ]
+    for split in Split:
+        count = int((dataset.splits == split).sum())
+        note = ""
+        if split in (Split.VALIDATION, Split.TEST):
+            targets = len(dataset.example_rows(split))
+            note = f", {targets:,} with a history, {cold_share(dataset, split):.1%} of them cold"
+        lines.append(f"  {split.name.lower():<10} {count:>9,}{note}")
+    return "\n".join(lines)
+
+
+def cold_share(dataset: Dataset, split: Split) -> float:
+    """The share of examples of `split` whose next item never occurs in train; 0 of none."""
+    next_items = dataset.item_indices[dataset.example_rows(split)]
+    if not len(next_items):
+        return 0.0
+    return float(np.mean(dataset.train_counts()[next_items] == 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
