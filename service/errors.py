@@ -1,0 +1,34 @@
+"""What can go wrong online, as a tree; `problems.py` gives each leaf its HTTP status.
+
+ServiceError
+├── InvalidRequestError      a value that is well typed and still cannot be used
+├── NotFoundError            an item or a session that is not there
+└── HistoryUnavailableError  the history store does not answer
+
+Outside the tree: `StudentError`, which no caller causes; the recommender answers without it.
+"""
+
+
+class ServiceError(Exception):
+    """Base of every error that becomes an answer."""
+
+
+class InvalidRequestError(ServiceError):
+    """A value that is well typed and still cannot be used; names the field."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+
+
+class NotFoundError(ServiceError):
+    """An item or a session that is not there."""
+
+
+class HistoryUnavailableError(ServiceError):
+    """The history store does not answer."""
+
+
+class StudentError(Exception):
+    """The student could not rank."""

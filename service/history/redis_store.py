@@ -1,0 +1,104 @@
+"""Histories in Redis: shared by all workers, one round trip an operation.
+
+A session is one list. An entry is `event_id`, a line feed, `item_id`; an event id holds no line
+feed, so an item id may hold anything.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from service.errors import HistoryUnavailableError
+from service.history.store import Event, Retention
+
+_SEPARATOR = "\n"
+
+# Redis runs a script alone, so two writers cannot come between append, trim, expire and read.
+_APPEND = """
+local session, event_id, item_id = KEYS[1], ARGV[1], ARGV[2]
+if event_id ~= '' then
+  local prefix = event_id .. '\\n'
+  for position, entry in ipairs(redis.call('LRANGE', session, 0, -1)) do
+    if string.sub(entry, 1, #prefix) == prefix then
+      return redis.call('LRANGE', session, 0, position - 1)
+    end
+  end
+end
+redis.call('RPUSH', session, event_id .. '\\n' .. item_id)
+redis.call('LTRIM', session, -tonumber(ARGV[3]), -1)
+redis.call('PEXPIRE', session, ARGV[4])
+return redis.call('LRANGE', session, 0, -1)
+"""
+
+
+class RedisHistoryStore:
+    """Histories in Redis; a command is tried once, within `timeout_seconds`.
+
+    A second try could store an event twice, and the caller has an answer without Redis.
+    """
+
+    def __init__(
+        self, url: str, retention: Retention, *, timeout_seconds: float, max_connections: int
+    ) -> None:
+        pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=max_connections,
+            timeout=timeout_seconds,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=timeout_seconds,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            decode_responses=True,
+        )
+        self._redis = Redis.from_pool(pool)
+        self._append = self._redis.register_script(_APPEND)
+        self._limits = [retention.max_length, round(retention.ttl_seconds * 1000)]
+
+    async def append(self, session_id: str, event: Event) -> Sequence[str]:
+        """See HistoryStore."""
+        arguments: list[str | int] = [event.event_id or "", event.item_id, *self._limits]
+        with _unavailable():
+            entries = await self._append(keys=[_key(session_id)], args=arguments)
+        return _item_ids(entries)
+
+    async def read(self, session_id: str) -> Sequence[str]:
+        """See HistoryStore."""
+        with _unavailable():
+            entries = await self._redis.lrange(_key(session_id), 0, -1)
+        return _item_ids(entries)
+
+    async def forget(self, session_id: str) -> None:
+        """See HistoryStore."""
+        with _unavailable():
+            await self._redis.unlink(_key(session_id))
+
+    async def ping(self) -> None:
+        """See HistoryStore."""
+        with _unavailable():
+            await self._redis.ping()
+
+    async def close(self) -> None:
+        """See HistoryStore."""
+        await self._redis.aclose()
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise HistoryUnavailableError(f"Redis: {type(error).__name__}: {error}") from error
+
+
+def _key(session_id: str) -> str:
+    return f"session:{session_id}"
+
+
+def _item_ids(entries: Sequence[bytes | str]) -> list[str]:
+    texts = cast("Sequence[str]", entries)  # the pool decodes, which redis-py's types cannot say
+    return [text[text.index(_SEPARATOR) + 1 :] for text in texts]

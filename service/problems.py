@@ -1,0 +1,124 @@
+"""Errors as answers: one table from error to status, one body (RFC 9457), one OpenAPI entry."""
+
+import reprlib
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from service.errors import (
+    HistoryUnavailableError,
+    InvalidRequestError,
+    NotFoundError,
+    ServiceError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[type[ServiceError], HTTPStatus] = {
+    InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    HistoryUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+class FieldProblem(BaseModel):
+    """One field that cannot be used, e.g. `history[3]`; `body` is the body as a whole."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: Sequence[FieldProblem] = ()
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    errors: Sequence[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer that tells of a problem."""
+    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+    return Response(problem.model_dump_json(), status, headers, MEDIA_TYPE)
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of the problems that a route may answer."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status.value: {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def problem_schemas() -> dict[str, Any]:
+    """What `documented` refers to."""
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), "Problem": schema}
+
+
+def install_problems(app: FastAPI) -> None:
+    """Makes every error of `app` a problem."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(RequestValidationError, _invalid_request)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _unexpected_error)
+
+
+async def _service_error(_: Request, error: Exception) -> Response:
+    status = STATUS[type(error)]  # type: ignore[index]  # installed for ServiceError only
+    fields = []
+    if isinstance(error, InvalidRequestError):
+        fields = [FieldProblem(field=error.field, message=error.message)]
+    headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem_response(status, str(error), fields, headers)
+
+
+async def _invalid_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  # installed for it only
+    fields = [_field_problem(each) for each in error.errors()]
+    return _unusable(fields)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  # installed for it only
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        # FastAPI's word for a body that is not even text.
+        return _unusable([FieldProblem(field="body", message=error.detail)])
+    return problem_response(error.status_code, error.detail, headers=error.headers)
+
+
+async def _unexpected_error(_: Request, __: Exception) -> Response:
+    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "see the log of the service")
+
+
+def _unusable(fields: Sequence[FieldProblem]) -> Response:
+    detail = "; ".join(f"{each.field}: {each.message}" for each in fields)
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, fields)
+
+
+def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
+    message = error["msg"]
+    if error["type"] not in {"missing", "json_invalid"}:
+        message = f"{message}, not {reprlib.repr(error['input'])}"
+    return FieldProblem(field=_field_name(error["loc"]), message=message)
+
+
+def _field_name(location: Sequence[str | int]) -> str:
+    """`("body", "history", 3)` is `history[3]`, `("query", "k")` is `k`, `("body",)` is `body`."""
+    first, *rest = location
+    if not rest or not isinstance(rest[0], str):  # a number alone is a place in broken JSON
+        return str(first)
+    return rest[0] + "".join(f"[{part}]" for part in rest[1:])

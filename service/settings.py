@@ -1,0 +1,61 @@
+"""The settings of the service: one frozen class, read from the environment."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+
+class Settings(BaseSettings):
+    """Each field is the environment variable of the same name in capitals; empty means unset."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
+
+    bundle_path: Path = Field(
+        default=Path("bundle"), description="BUNDLE_PATH: the folder that `export` wrote"
+    )
+    max_k: int = Field(default=100, ge=1, description="MAX_K: most items one answer may hold")
+
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="REDIS_URL: where histories live (redis://, rediss:// or unix://); "
+        "unset = in this process",
+    )
+    redis_timeout_seconds: float = Field(
+        default=0.1, gt=0, description="REDIS_TIMEOUT_SECONDS: for a connect and for an answer"
+    )
+    redis_max_connections: int = Field(
+        default=32, ge=1, description="REDIS_MAX_CONNECTIONS: of one worker"
+    )
+    redis_pause_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="REDIS_PAUSE_SECONDS: how long a Redis that keeps failing is left alone",
+    )
+    session_ttl_seconds: float = Field(
+        default=7 * 24 * 3600,
+        gt=0,
+        description="SESSION_TTL_SECONDS: a session is forgotten this long after its last event",
+    )
+    max_session_length: int = Field(
+        default=200, ge=1, description="MAX_SESSION_LENGTH: newest events kept of a session"
+    )
+    max_sessions: int = Field(
+        default=100_000,
+        ge=1,
+        description="MAX_SESSIONS: kept in this process when REDIS_URL is unset; "
+        "the longest silent go first",
+    )
+
+    host: str = Field(default="127.0.0.1", description="HOST: address to listen on")
+    port: int = Field(default=8000, ge=0, le=65_535, description="PORT: port to listen on")
+    workers: int = Field(default=1, ge=1, description="WORKERS: processes; more need REDIS_URL")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _known_scheme(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not url.get_secret_value().startswith(_REDIS_SCHEMES):
+            raise ValueError(f"must start with one of {', '.join(_REDIS_SCHEMES)}")
+        return url
