@@ -3,16 +3,61 @@
 import torch
 from torch import Tensor, nn
 
+INITIAL_SPREAD = 0.02
+
 
 class ItemTable(nn.Module):
     """Item vectors `e_i = weight * g(z_i) + b_i` (paper eq. 12-13), tied for input and scoring.
 
     Without LLM embeddings it is a plain id table (`b_i` alone).
+
+    Args:
+        num_rows: catalog rows, padding row 0 counted.
+        hidden_size: length of an item vector.
+        embeddings: `[num_rows, size]`, the LLM's `z`; row 0 is not read.
+        weight: how strongly the projected embedding enters.
     """
+
+    padding: Tensor
+    embeddings: Tensor | None
+
+    def __init__(
+        self,
+        num_rows: int,
+        hidden_size: int,
+        embeddings: Tensor | None = None,
+        weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.offsets = nn.Parameter(torch.randn(num_rows - 1, hidden_size) * INITIAL_SPREAD)
+        self.register_buffer("padding", torch.zeros(1, hidden_size), persistent=False)
+        self.weight = weight
+        self.projector: nn.Linear | None = None
+        self.register_buffer("embeddings", None)
+        if embeddings is not None:
+            self.embeddings = standardised(embeddings[1:])
+            self.projector = nn.Linear(embeddings.shape[1], hidden_size, bias=False)
+            nn.init.normal_(self.projector.weight, std=INITIAL_SPREAD / embeddings.shape[1] ** 0.5)
 
     def forward(self) -> Tensor:
         """Returns the whole table, `[catalog rows, hidden]`, row 0 zeros."""
-        raise NotImplementedError
+        items: Tensor = self.offsets
+        if self.projector is not None and self.embeddings is not None:
+            items = items + self.weight * self.projector(self.embeddings)
+        return torch.cat([self.padding, items])
+
+    def folded(self) -> "ItemTable":
+        """A plain id table with the same vectors: what a student serves after training."""
+        table = self().detach()
+        plain = ItemTable(*table.shape)
+        plain.offsets.data = table[1:].clone()
+        return plain
+
+
+def standardised(embeddings: Tensor) -> Tensor:
+    """Shifts and scales each column of `[items, size]` to mean 0 and deviation 1."""
+    deviation, mean = torch.std_mean(embeddings.float(), dim=0, correction=0)
+    return (embeddings - mean) / deviation.clamp(min=1e-6)
 
 
 class Student(nn.Module):
@@ -28,13 +73,17 @@ class Student(nn.Module):
         """Maps `[batch, length]` left-padded item indices to queries `[batch, length, hidden]`.
 
         The query at position `p` has read items `0..p` and predicts item `p + 1`. `length` may be
-        anything up to `max_history_length`; positions are counted from the newest item.
+        anything up to `max_history_length`; padding in front changes nothing.
         """
         raise NotImplementedError
+
+    def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
+        """The last query alone, `[batch, hidden]`; a student may have a shorter way to it."""
+        return self.encode(histories, table)[:, -1]
 
     def score(self, histories: Tensor) -> Tensor:
         """Scores of the item after each history, `[batch, catalog rows]`, padding -inf."""
         table: Tensor = self.item_table()
-        scores = self.encode(histories, table)[:, -1] @ table.T
+        scores = self.encode_newest(histories, table) @ table.T
         scores[:, 0] = -torch.inf
         return scores

@@ -1,0 +1,22 @@
+"""Which class is which `student.kind`."""
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from training.config import StudentConfig
+from training.students.sasrec import SASRec
+from training.students.student import ItemTable, Student
+
+STUDENTS: Mapping[str, Callable[[StudentConfig, ItemTable], Student]] = {"sasrec": SASRec}
+
+
+def build_student(
+    config: StudentConfig,
+    num_rows: int,
+    item_embeddings: Tensor | None = None,
+    embedding_weight: float = 1.0,
+) -> Student:
+    """A fresh student; `item_embeddings` `[num_rows, size]` make it a student of the LLM's view."""
+    table = ItemTable(num_rows, config.hidden_size, item_embeddings, embedding_weight)
+    return STUDENTS[config.kind](config, table)

@@ -1,0 +1,26 @@
+"""A trained student as a scorer of dataset rows."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.data.dataset import Dataset
+from training.data.histories import pad_histories
+from training.students.student import Student
+
+
+class StudentScorer:
+    """Scores the catalog after each row's history, in `eval()` and without gradients."""
+
+    def __init__(self, student: Student, dataset: Dataset) -> None:
+        self.student = student.eval()
+        self.dataset = dataset
+
+    @torch.no_grad()
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scores, `[rows, catalog rows]`."""
+        histories = [self.dataset.history(int(row)) for row in rows]
+        length = min(self.student.max_history_length, max(map(len, histories)))
+        padded = torch.from_numpy(pad_histories(histories, length))
+        scores: NDArray[np.float32] = self.student.score(padded).numpy()
+        return scores
