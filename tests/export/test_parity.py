@@ -1,0 +1,55 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from export.parity import NUM_RANDOM_HISTORIES, ParityError, check_parity, edge_histories
+from export.ranking import RankingGraph
+from training.students.student import Student
+
+Retable = Callable[[NDArray[np.float32]], RankingGraph]
+
+
+def test_the_exported_student_answers_as_torch_does(student: Student, graph: RankingGraph) -> None:
+    report = check_parity(student, graph)
+    assert report.num_histories > NUM_RANDOM_HISTORIES
+    assert 0 < report.max_score_error < 1e-5
+
+
+def test_one_item_scored_wrongly_is_reported_with_the_worst_history(
+    student: Student, retabled: Retable
+) -> None:
+    table = student.item_table().detach().numpy()
+    table[17, 3] += 0.01
+    with pytest.raises(
+        ParityError, match=r"(length|random|one|all) .*\[.*\]: scores differ by 0.0"
+    ):
+        check_parity(student, retabled(table), num_random=10)
+
+
+def test_a_graph_that_scores_not_a_number_is_refused(student: Student, retabled: Retable) -> None:
+    table = student.item_table().detach().numpy()
+    table[17] = np.nan
+    with pytest.raises(ParityError, match="scores differ by inf"):
+        check_parity(student, retabled(table), num_random=1)
+
+
+def test_a_graph_that_answers_seen_items_is_refused(
+    student: Student, graph: RankingGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = graph.rank
+    monkeypatch.setattr(
+        graph, "rank", lambda histories, k, **_: honest(histories, k, mask_seen=False)
+    )
+    with pytest.raises(ParityError, match="the top 20 by inf"):
+        check_parity(student, graph, num_random=10)
+
+
+def test_edge_histories_span_the_window_and_hold_padding_in_the_middle() -> None:
+    histories = dict(edge_histories(6, 30, np.random.default_rng(0)))
+    lengths = {np.count_nonzero(history) for history in histories.values()}
+    assert {0, 1, 5, 6, 7, 18} == lengths
+    middle = histories["length 6, padding between"]
+    assert middle[3:5].tolist() == [0, 0]
+    assert middle[[2, 5]].all()
