@@ -40,19 +40,23 @@ def build_dataset(name: str, config: DataConfig) -> Dataset:
 
 def source_stamps(config: DataConfig) -> list[str]:
     """Names the content that `build_dataset` would read, wherever it lies."""
-    if config.source == "movielens":
+    paths = _table_paths(config)
+    if paths is None:
         return [movielens_stamp()]
-    return [hashlib.sha256(read_bytes(path)).hexdigest() for path in _table_paths(config)]
+    return [hashlib.sha256(read_bytes(path)).hexdigest() for path in paths]
 
 
 def _read(config: DataConfig) -> RawData:
+    paths = _table_paths(config)
+    return read_movielens() if paths is None else read_tables(*paths, config.missing_titles)
+
+
+def _table_paths(config: DataConfig) -> tuple[Path, Path] | None:
+    """Interactions and items, or None where the source brings its own."""
     if config.source == "movielens":
-        return read_movielens()
-    interactions, items = _table_paths(config)
-    return read_tables(interactions, items, config.missing_titles)
-
-
-def _table_paths(config: DataConfig) -> tuple[Path, Path]:
+        if config.interactions or config.items:
+            raise ConfigError('data.source = "movielens" takes no data.interactions or data.items')
+        return None
     if config.interactions is None or config.items is None:
         raise ConfigError('data.source = "tables" needs data.interactions and data.items')
     return config.interactions, config.items

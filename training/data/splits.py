@@ -80,5 +80,7 @@ def _choose(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
 def _newest(timestamps: Times, count: int) -> NDArray[np.bool_]:
     if not len(timestamps):
         return np.zeros(0, dtype=np.bool_)
-    newest: NDArray[np.bool_] = timestamps >= np.sort(timestamps)[-max(1, count)]
+    oldest_first = np.sort(timestamps)
+    boundary = oldest_first[-min(max(1, count), len(timestamps))]
+    newest: NDArray[np.bool_] = timestamps >= boundary
     return newest

@@ -34,17 +34,16 @@ def read_tables(
         DataError: a table cannot be used; the message names file, data rows and values.
     """
     catalog = _read_items(items_path, missing_titles)
-    table = read_text_table(interactions_path, ["user_id", "item_id"])
+    table = read_text_table(
+        interactions_path, ["user_id", "item_id"], ["timestamp", "position", "split"]
+    )
     refuse_rows(
         interactions_path, "user_id is missing", table["user_id"], is_blank(table["user_id"])
     )
     timestamps = _read_timestamps(interactions_path, table)
     positions = _read_positions(interactions_path, table)
     if timestamps is None and positions is None:
-        found = ", ".join(map(str, table.columns))
-        raise DataError(
-            f"{interactions_path}: no column timestamp or position; its columns are {found}"
-        )
+        raise DataError(f"{interactions_path}: no column timestamp or position")
     return order_by_user(
         str(interactions_path),
         catalog,

@@ -14,8 +14,10 @@ from training.errors import DataError
 SHOWN_ROWS = 3
 
 
-def read_text_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
-    """All columns as text, one line a data row; a value that is not there is missing (NaN).
+def read_text_table(
+    path: Path, required: Sequence[str], optional: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """The required and optional columns (None = all) as text; a missing value stays missing.
 
     Raises:
         DataError: no such file, another suffix than .csv or .parquet, not readable as such, a
@@ -25,12 +27,13 @@ def read_text_table(path: Path, required: Sequence[str]) -> pd.DataFrame:
     if read is None:
         raise DataError(f"{path}: suffix {path.suffix!r} is neither .csv nor .parquet")
     table = read(path, read_bytes(path))
-    if missing := [name for name in required if name not in table.columns]:
-        found = ", ".join(map(str, table.columns))
-        raise DataError(f"{path}: no column {', '.join(missing)}; its columns are {found}")
-    if table.empty:
+    names: list[str] = table.column_names
+    if absent := [name for name in required if name not in names]:
+        raise DataError(f"{path}: no column {', '.join(absent)} among {', '.join(names)}")
+    if not table.num_rows:
         raise DataError(f"{path}: no rows")
-    return table
+    wanted = [name for name in names if optional is None or name in {*required, *optional}]
+    return pd.DataFrame({name: _as_text(path, name, table.column(name)) for name in wanted})
 
 
 def read_bytes(path: Path) -> bytes:
@@ -72,7 +75,7 @@ def _shown(value: object) -> str:
     return repr(value) if isinstance(value, str) else "nothing"
 
 
-def _read_csv(path: Path, content: bytes) -> pd.DataFrame:
+def _read_csv(path: Path, content: bytes) -> pa.Table:
     try:
         text = content.decode("utf-8-sig")
         table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
@@ -89,27 +92,28 @@ def _read_csv(path: Path, content: bytes) -> pd.DataFrame:
     # pandas takes surplus leading values for row labels
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{path}: data rows have more values than the header has names")
-    return table
+    return pa.Table.from_pandas(table, preserve_index=False)
 
 
-def _read_parquet(path: Path, content: bytes) -> pd.DataFrame:
+def _read_parquet(path: Path, content: bytes) -> pa.Table:
     try:
-        table = pq.read_table(pa.BufferReader(content))
-        columns = {name: _as_text(path, name, table.column(name)) for name in table.column_names}
+        return pq.read_table(pa.BufferReader(content))
     except pa.ArrowException as error:
         raise DataError(f"{path}: not readable as Parquet: {error}") from None
-    return pd.DataFrame(columns)
 
 
 def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]":
     # pandas stores integers with a gap as floats, and 7.0 is not the id 7
     if name.endswith("_id") and pa.types.is_floating(column.type):
         raise DataError(f"{path}: {name} is stored as {column.type}; use text or integers")
-    text: pd.Series[str] = column.cast(pa.string()).to_pandas()
+    try:
+        text: pd.Series[str] = column.cast(pa.string()).to_pandas()
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: {name} cannot be read as text: {error}") from None
     return text
 
 
-_READERS: Mapping[str, Callable[[Path, bytes], pd.DataFrame]] = {
+_READERS: Mapping[str, Callable[[Path, bytes], pa.Table]] = {
     ".csv": _read_csv,
     ".parquet": _read_parquet,
 }

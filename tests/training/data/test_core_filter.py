@@ -1,0 +1,74 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from training.data.catalog import Catalog
+from training.data.core_filter import keep_core
+from training.data.raw import RawData, order_by_user
+from training.errors import DataError
+
+Pair = tuple[str, str]
+
+
+def raw_of(pairs: list[Pair]) -> RawData:
+    item_ids = tuple(sorted({item_id for _, item_id in pairs}))
+    catalog = Catalog(item_ids=item_ids, titles=item_ids, attributes=({},) * len(item_ids))
+    return order_by_user(
+        "here",
+        catalog,
+        [user_id for user_id, _ in pairs],
+        np.array([catalog.index_by_id[item_id] for _, item_id in pairs]),
+        positions=np.arange(len(pairs)),
+    )
+
+
+def pairs_of(raw: RawData) -> list[Pair]:
+    return [
+        (raw.user_ids[user], raw.catalog.item_ids[item - 1])
+        for user, item in zip(raw.users, raw.item_indices, strict=True)
+    ]
+
+
+def core_by_hand(pairs: list[Pair], k: int) -> list[Pair]:
+    """Takes away one rare user or item at a time."""
+    while True:
+        users, items = Counter(user for user, _ in pairs), Counter(item for _, item in pairs)
+        rare = next((p for p in pairs if users[p[0]] < k or items[p[1]] < k), None)
+        if rare is None:
+            return pairs
+        pairs = [pair for pair in pairs if pair != rare]
+
+
+def test_a_user_falls_with_an_item_that_falls_with_another_user() -> None:
+    """Cay has one row, so c is left with bob's, so bob keeps one row, so he falls too."""
+    kept = [("ann", "a"), ("ann", "b"), ("dan", "a"), ("dan", "b")]
+    chain = [("bob", "a"), ("bob", "c"), ("cay", "c")]
+
+    assert pairs_of(keep_core(raw_of(kept + chain), 2)) == kept
+
+
+def test_a_repeated_interaction_counts_each_time() -> None:
+    pairs = [("ann", "a"), ("ann", "a")]
+
+    assert pairs_of(keep_core(raw_of(pairs), 2)) == pairs
+
+
+def test_nothing_left_is_refused_with_the_setting() -> None:
+    with pytest.raises(DataError, match=r"here: no user .*data\.min_interactions = 3"):
+        keep_core(raw_of([("ann", "a"), ("bob", "a")]), 3)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("tuvwx"), st.sampled_from("abcde")), min_size=1),
+    st.integers(1, 4),
+)
+def test_the_core_is_the_one_found_by_hand(pairs: list[Pair], k: int) -> None:
+    expected = core_by_hand(pairs, k)
+    if not expected:
+        with pytest.raises(DataError):
+            keep_core(raw_of(pairs), k)
+        return
+    assert Counter(pairs_of(keep_core(raw_of(pairs), k))) == Counter(expected)

@@ -1,0 +1,65 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from training.data.catalog import Catalog
+from training.data.dataset import Dataset, Split, make_dataset
+
+
+def test_a_history_is_what_the_user_did_before_the_row(tiny_dataset: Dataset) -> None:
+    assert tiny_dataset.history(4).tolist() == [1, 2, 3, 4]
+    assert tiny_dataset.history(7).tolist() == [2, 3]
+    assert tiny_dataset.history(5).tolist() == []
+
+
+def test_the_first_row_of_a_user_is_no_example(tiny_dataset: Dataset) -> None:
+    assert tiny_dataset.example_rows(Split.TRAIN).tolist() == [1, 2, 6, 10]
+    assert tiny_dataset.example_rows(Split.TEST).tolist() == [4, 7]
+
+
+def test_only_training_interactions_count_as_popularity(tiny_dataset: Dataset) -> None:
+    assert tiny_dataset.train_counts().tolist() == [0, 2, 2, 3, 0, 0]
+
+
+def test_the_fingerprint_ignores_the_name(tiny_dataset: Dataset) -> None:
+    assert replace(tiny_dataset, name="other").content_fingerprint() == tiny_dataset.fingerprint
+
+
+def test_the_fingerprint_is_the_same_on_every_machine(tiny_dataset: Dataset) -> None:
+    """The literal pins the recipe: a change would orphan all knowledge made so far."""
+    assert tiny_dataset.fingerprint == "02c5edcbf81cbdcd"
+
+
+def test_the_fingerprint_ignores_integer_width_and_byte_order() -> None:
+    catalog = Catalog(item_ids=("a",), titles=("A",), attributes=({},))
+
+    def fingerprint(integers: str) -> str:
+        ones, offsets = np.array([1, 1], dtype=integers), np.array([0, 2], dtype=integers)
+        return make_dataset("x", catalog, ("ann",), ones, offsets, ones).fingerprint
+
+    assert fingerprint("<i8") == fingerprint(">i4")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("item_indices", np.array([2, 1, 3, 4, 1, 2, 3, 5, 1, 4, 3])),
+        ("splits", np.array([0, 0, 1, 2, 3, 0, 0, 3, 0, 1, 0])),
+        ("user_offsets", np.array([0, 5, 7, 11])),
+        ("user_ids", ("ann", "bob", "dan")),
+    ],
+)
+def test_any_change_of_content_changes_the_fingerprint(
+    tiny_dataset: Dataset, field: str, value: object
+) -> None:
+    changed = replace(tiny_dataset, **{field: value})  # type: ignore[arg-type]  # by name
+
+    assert changed.content_fingerprint() != tiny_dataset.fingerprint
+
+
+def test_a_changed_title_changes_the_fingerprint(tiny_dataset: Dataset) -> None:
+    titles = ("Aliens (1986)", *tiny_dataset.catalog.titles[1:])
+    changed = replace(tiny_dataset, catalog=replace(tiny_dataset.catalog, titles=titles))
+
+    assert changed.content_fingerprint() != tiny_dataset.fingerprint

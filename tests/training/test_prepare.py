@@ -1,0 +1,158 @@
+"""The program `prepare` from a config to a dataset on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training import prepare
+from training.config import load_experiment
+from training.data.build import build_dataset
+from training.data.dataset import Dataset, Split
+from training.data.storage import load_dataset
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Two users who take a, b, c in turn, ten moments, the newest two held out."""
+    (tmp_path / "items.csv").write_text("item_id,title\na,Alien\nb,Brazil\nc,Clue\n")
+    rows = [
+        f"{'ann' if moment % 2 else 'bob'},{'abc'[moment % 3]},{moment}" for moment in range(10)
+    ]
+    (tmp_path / "interactions.csv").write_text("\n".join(["user_id,item_id,timestamp", *rows]))
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        f'name = "tiny"\n[data]\nsource = "tables"\nmin_interactions = 2\n'
+        f'interactions = "{tmp_path}/interactions.csv"\nitems = "{tmp_path}/items.csv"\n'
+    )
+    return path
+
+
+def run(config: Path) -> int:
+    return prepare.main([str(config), "--work", str(config.parent / "work")])
+
+
+def prepared(config: Path) -> Dataset:
+    return load_dataset(config.parent / "work" / "tiny" / "dataset")
+
+
+def test_prepare_writes_a_dataset_that_loads(config: Path) -> None:
+    assert run(config) == 0
+
+    dataset = prepared(config)
+
+    assert dataset.user_ids == ("bob", "ann")
+    assert dataset.item_indices.tolist() == [1, 3, 2, 1, 3, 2, 1, 3, 2, 1]
+    assert np.flatnonzero(dataset.splits == Split.VALIDATION).tolist() == [4]
+    assert np.flatnonzero(dataset.splits == Split.TEST).tolist() == [9]
+
+
+def test_prepare_tells_what_it_made(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(config)
+
+    told = capsys.readouterr().out
+    assert "2 users, 3 items, 10 interactions" in told
+    assert "validation         1, 1 with a history, 0.0% of them cold" in told
+
+
+def test_prepare_does_nothing_when_nothing_changed(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(config)
+    written = (config.parent / "work/tiny/dataset/dataset.json").stat().st_mtime_ns
+    capsys.readouterr()
+
+    assert run(config) == 0
+
+    assert "is current, nothing to do" in capsys.readouterr().out
+    assert (config.parent / "work/tiny/dataset/dataset.json").stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [("items.csv", "Brazil", "Bambi"), ("tiny.toml", "[data]", "[data]\ntest_share = 0.3")],
+)
+def test_prepare_runs_again_when_its_input_changed(
+    config: Path, name: str, old: str, new: str
+) -> None:
+    run(config)
+    before = prepared(config).fingerprint
+    path = config.with_name(name)
+    path.write_text(path.read_text().replace(old, new))
+
+    assert run(config) == 0
+    assert prepared(config).fingerprint != before
+
+
+def test_a_fault_leaves_the_last_dataset_whole(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(config)
+    before = prepared(config).fingerprint
+    config.with_name("items.csv").write_text("item_id,title\na,\n")
+
+    assert run(config) == 2
+
+    assert "items.csv: title is missing" in capsys.readouterr().err
+    assert prepared(config).fingerprint == before
+
+
+def test_a_leak_in_the_split_of_the_data_is_told_by_file_and_row(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.with_name("interactions.csv").write_text(
+        "user_id,item_id,position,split\nann,a,0,train\nann,b,3,test\nann,c,2,validation\n"
+        "ann,a,4,train\n"
+    )
+
+    assert run(config) == 2
+    assert "interactions.csv: user 'ann', item 'a', data row 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [('source = "tables"', "needs data.interactions"), ('source = "movielens"', "takes no")],
+)
+def test_paths_that_do_not_fit_the_source_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, message: str
+) -> None:
+    path = tmp_path / "odd.toml"
+    path.write_text(f'name = "odd"\n[data]\n{setting}\nitems = "items.csv"\n')
+
+    assert run(path) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_share_of_cold_targets_is_counted_by_hand(tiny_dataset: Dataset) -> None:
+    """Held out for test: a (twice in train) and e (never); for validation: d, history only."""
+    assert prepare.cold_share(tiny_dataset, Split.TEST) == 0.5
+    assert prepare.cold_share(tiny_dataset, Split.VALIDATION) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "users", "items", "per_split"),
+    [
+        ("movielens", 671, 3_496, (72_058, 0, 9_007, 9_007)),
+        ("amazon-games", 49_156, 17_332, (299_987, 0, 22_609, 19_733)),
+        ("amazon-games-paper", 53_883, 17_864, (304_772, 119_061, 14_980, 14_980)),
+    ],
+)
+def test_the_configs_make_datasets_of_the_published_size(
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    users: int,
+    items: int,
+    per_split: tuple[int, int, int, int],
+) -> None:
+    monkeypatch.chdir(ROOT)
+    experiment = load_experiment(Path(f"configs/{name}.toml"))
+    if experiment.data.interactions and not experiment.data.interactions.exists():
+        pytest.skip(f"{experiment.data.interactions} is absent")
+
+    dataset = build_dataset(name, experiment.data)
+
+    assert len(dataset.user_ids) == users
+    assert dataset.catalog.num_items == items
+    assert tuple(np.bincount(dataset.splits, minlength=4)) == per_split
