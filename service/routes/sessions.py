@@ -91,8 +91,10 @@ async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Resp
 @router.delete(
     "",
     status_code=HTTPStatus.NO_CONTENT,
+    response_class=Response,
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-async def forget_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> None:
+async def forget_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
     """Forgets a session; 204 says that nothing of it is stored, whether or not there was."""
     await runtime.history.forget(session_id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -7,6 +7,7 @@ d, e, f, g, h, a, b, with scores 8, 7, 6 … Popular is the other way round: h, 
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.bundle import TENSORS, Item, save_bundle
+from export.bundle import TENSORS
 from service.app import create_app
 from service.settings import Settings
 
@@ -34,9 +35,17 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("service")
-    save_ring_bundle(folder / "bundle")
-    return folder / "bundle"
+    return save_ring_bundle(tmp_path_factory.mktemp("service") / "bundle", ring_graph(len(RING)))
+
+
+@pytest.fixture
+def save_bundle_with(tmp_path: Path) -> Callable[..., Path]:
+    """Saves a bundle whose graph is not what it should be."""
+
+    def save(graph_items: int = len(RING), scale: float = 1) -> Path:
+        return save_ring_bundle(tmp_path / "bundle", ring_graph(graph_items, scale))
+
+    return save
 
 
 @pytest.fixture
@@ -55,52 +64,32 @@ async def client(bundle_path: Path) -> AsyncIterator[httpx.AsyncClient]:
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings)
-
-    async def is_documented(response: httpx.Response) -> None:
-        check_documented(app.openapi()["paths"], response)
-
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(
             transport=httpx.ASGITransport(app),
             base_url="http://service",
-            event_hooks={"response": [is_documented]},
+            event_hooks={"response": [check_documented]},
         ) as client,
     ):
         yield client
 
 
-def check_documented(paths: dict[str, Any], response: httpx.Response) -> None:
+async def check_documented(response: httpx.Response) -> None:
     """Fails the test if OpenAPI does not tell of the answer it got."""
     request = response.request
-    for path, operations in paths.items():
-        pattern = re.sub(r"{\w+}", "[^/]+", path)
+    for pattern, operations in documented_operations().items():
         if re.fullmatch(pattern, request.url.path) and request.method.lower() in operations:
             documented = operations[request.method.lower()]["responses"][str(response.status_code)]
             media_type = response.headers.get("content-type")
             assert media_type is None or media_type in documented["content"]
 
 
-def save_ring_bundle(
-    folder: Path, *, ring: str = RING, graph: onnx.ModelProto | None = None
-) -> None:
-    """Writes the ring as a bundle; another `graph` makes a bundle that is broken somehow."""
-    model_path = folder.with_suffix(".onnx")
-    onnx.save(graph or ring_graph(len(ring)), model_path)
-    items = [
-        Item(item_id, title, popularity, {"letter": [item_id]})
-        for popularity, (item_id, title) in enumerate(zip(ring, TITLES, strict=False))
-    ]
-    save_bundle(
-        folder,
-        model_path,
-        items,
-        student="ring",
-        max_history_length=4,
-        metrics={"NDCG@20": 0.5},
-        parity_error=0.0,
-        provenance={"made_by": "tests"},
-    )
+@cache
+def documented_operations() -> dict[str, dict[str, Any]]:
+    """What OpenAPI says of each path, by a pattern of the path."""
+    paths = create_app(Settings()).openapi()["paths"]
+    return {re.sub(r"{\w+}", "[^/]+", path): operations for path, operations in paths.items()}
 
 
 _NODES: list[tuple[str, list[str], list[str], dict[str, int]]] = [
@@ -126,7 +115,7 @@ _NODES: list[tuple[str, list[str], list[str], dict[str, int]]] = [
 ]
 
 
-def ring_graph(num_items: int) -> onnx.ModelProto:
+def ring_graph(num_items: int, scale: float = 1) -> onnx.ModelProto:
     """A graph that keeps the contract of `export.bundle.Tensors`."""
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
@@ -148,7 +137,7 @@ def ring_graph(num_items: int) -> onnx.ModelProto:
             numpy_helper.from_array(np.array([1]), "one"),
             numpy_helper.from_array(np.array([num_items]), "num_items"),
             numpy_helper.from_array(np.array([-np.inf], dtype=np.float32), "minus_infinity"),
-            numpy_helper.from_array(_way_ahead(num_items), "table"),
+            numpy_helper.from_array(scale * _way_ahead(num_items), "table"),
         ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

@@ -1,0 +1,105 @@
+import subprocess
+import sys
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from export.bundle import BundleError
+from service.app import create_app
+from service.errors import ServiceError
+from service.problems import STATUS
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Connect
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    return create_app(Settings())
+
+
+def operations(app: FastAPI) -> dict[str, dict[str, Any]]:
+    paths = app.openapi()["paths"].items()
+    return {f"{verb} {path}": each for path, verbs in paths for verb, each in verbs.items()}
+
+
+def test_the_service_imports_without_the_libraries_of_training() -> None:
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'transformers', 'pandas', 'onnx']))"
+        "; import service.app, service.__main__"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
+
+
+@pytest.mark.anyio
+async def test_a_service_without_a_bundle_does_not_start(
+    tmp_path: Path, connect: "Connect"
+) -> None:
+    with pytest.raises(BundleError, match=r"nothing/manifest\.json: missing"):
+        async with connect(Settings(bundle_path=tmp_path / "nothing")):
+            pass
+
+
+def test_the_routes_are_those_of_the_design(app: FastAPI) -> None:
+    assert set(operations(app)) == {
+        "post /v1/recommendations",
+        "post /v1/sessions/{session_id}/events",
+        "get /v1/sessions/{session_id}/recommendations",
+        "get /v1/sessions/{session_id}",
+        "delete /v1/sessions/{session_id}",
+        "get /v1/items",
+        "get /v1/items/{item_id}",
+        "get /v1/model",
+        "get /healthz",
+        "get /readyz",
+    }
+
+
+def test_every_route_documents_its_answer_and_its_problems(app: FastAPI) -> None:
+    for name, operation in operations(app).items():
+        assert operation["description"], name
+        responses = dict(operation["responses"])
+        success = responses.pop("204", None) or responses.pop("200")["content"]["application/json"]
+        assert success, name
+        assert ("422" in responses) == ("parameters" in operation or "requestBody" in operation)
+        assert ("413" in responses) == ("requestBody" in operation)
+        for response in responses.values():
+            assert list(response["content"]) == ["application/problem+json"]
+
+
+def test_every_schema_that_is_referred_to_is_there(app: FastAPI) -> None:
+    schema = app.openapi()
+    known = {f"#/components/schemas/{name}" for name in schema["components"]["schemas"]}
+    referred = set(references(schema))
+    assert "#/components/schemas/Problem" in referred
+    assert referred <= known
+
+
+def references(node: object) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["$ref"]] if "$ref" in node else []
+        return own + [each for value in node.values() for each in references(value)]
+    if isinstance(node, list):
+        return [each for value in node for each in references(value)]
+    return []
+
+
+def test_every_service_error_has_a_status() -> None:
+    assert set(STATUS) == set(ServiceError.__subclasses__())
+    assert all(isinstance(status, HTTPStatus) for status in STATUS.values())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("method", "status"), [("GET", 405), ("POST", 404)])
+async def test_a_wrong_address_or_method_is_a_problem_too(
+    client: httpx.AsyncClient, method: str, status: int
+) -> None:
+    path = {405: "/v1/sessions/s/events", 404: "/v2/nothing"}[status]
+    response = await client.request(method, path)
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/problem+json"

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import Settings
+
+
+def test_each_field_is_described_by_its_environment_variable() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description is not None
+        assert field.description.startswith(f"{name.upper()}: ")
+
+
+def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUNDLE_PATH", "bundles/today")
+    monkeypatch.setenv("REDIS_URL", "")
+    settings = Settings()
+    assert settings.bundle_path == Path("bundles/today")
+    assert settings.redis_url is None
+
+
+def test_a_setting_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ValidationError, match="bundle_paht"):
+        Settings(bundle_paht="x")  # type: ignore[call-arg]  # the mistake to be caught
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        Settings().max_k = 5  # type: ignore[misc]  # the mistake to be caught
+
+
+def test_a_redis_url_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValidationError, match="must start with one of redis://"):
+        Settings.model_validate({"redis_url": "localhost:6379"})
+
+
+def test_a_redis_password_is_not_shown() -> None:
+    settings = Settings.model_validate({"redis_url": "redis://:secret@localhost"})
+    assert "secret" not in repr(settings)
