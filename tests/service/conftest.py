@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.bundle import TENSORS
+from export.bundle import TENSORS, Item, save_bundle
 from service.app import create_app
 from service.settings import Settings
 
@@ -90,6 +90,26 @@ def documented_operations() -> dict[str, dict[str, Any]]:
     """What OpenAPI says of each path, by a pattern of the path."""
     paths = create_app(Settings()).openapi()["paths"]
     return {re.sub(r"{\w+}", "[^/]+", path): operations for path, operations in paths.items()}
+
+
+def save_ring_bundle(folder: Path, graph: onnx.ModelProto) -> Path:
+    model_path = folder.with_suffix(".onnx")
+    onnx.save(graph, model_path)
+    items = [
+        Item(item_id, title, popularity, {"letter": [item_id]})
+        for popularity, (item_id, title) in enumerate(zip(RING, TITLES, strict=True))
+    ]
+    save_bundle(
+        folder,
+        model_path,
+        items,
+        student="ring",
+        max_history_length=4,
+        metrics={"NDCG@20": 0.5},
+        parity_error=0.0,
+        provenance={"made_by": "tests"},
+    )
+    return folder
 
 
 _NODES: list[tuple[str, list[str], list[str], dict[str, int]]] = [
