@@ -139,7 +139,7 @@ def test_the_share_of_cold_targets_is_counted_by_hand(tiny_dataset: Dataset) -> 
         ("amazon-games-paper", 53_883, 17_864, (304_772, 119_061, 14_980, 14_980)),
     ],
 )
-def test_the_configs_make_datasets_of_the_published_size(
+def test_the_configs_make_datasets_of_the_known_size(
     monkeypatch: pytest.MonkeyPatch,
     name: str,
     users: int,

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.data.catalog import Catalog
@@ -61,6 +61,7 @@ def test_nothing_left_is_refused_with_the_setting() -> None:
         keep_core(raw_of([("ann", "a"), ("bob", "a")]), 3)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("tuvwx"), st.sampled_from("abcde")), min_size=1),
     st.integers(1, 4),

@@ -65,6 +65,16 @@ def test_a_validation_interaction_newer_than_test_is_refused(
         check_leakage(leaky, raw, by_time=True)
 
 
+def test_training_on_an_interaction_newer_than_test_is_refused_without_validation(
+    dataset: Dataset, raw: RawData
+) -> None:
+    """Bob's e (8) becomes train while ann's d (7) is test."""
+    leaky = resplit(dataset, TRAIN, TRAIN, TRAIN, TRAIN, TRAIN, TRAIN, TEST)
+
+    with pytest.raises(LeakageError, match=r"user 'bob', item 'e', data row 1: .*test .*7"):
+        check_leakage(leaky, raw, by_time=True)
+
+
 def test_a_timestamp_on_both_sides_of_the_boundary_is_refused(
     dataset: Dataset, raw: RawData
 ) -> None:
