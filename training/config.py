@@ -4,7 +4,14 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from training.errors import ConfigError
 
@@ -57,6 +64,14 @@ class StudentConfig(Section):
     num_heads: int = Field(default=2, ge=1)
     feed_forward_factor: int = Field(default=1, ge=1, description="inner width / hidden_size")
     dropout: float = Field(default=0.2, ge=0, lt=1)
+
+    @field_validator("num_heads")
+    @classmethod
+    def _heads_share_the_hidden_size(cls, num_heads: int, others: ValidationInfo) -> int:
+        hidden_size = others.data.get("hidden_size", num_heads)
+        if hidden_size % num_heads:
+            raise ValueError(f"does not divide hidden_size = {hidden_size}")
+        return num_heads
 
 
 class TrainingConfig(Section):

@@ -4,7 +4,8 @@ TrainingError
 ├── ConfigError      a setting that cannot be used
 ├── DataError        input that cannot become a dataset
 │   └── LeakageError a validation or test target that training would see
-└── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
+├── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
+└── CheckpointError  a trained student that is missing, damaged or of another dataset
 """
 
 
@@ -26,3 +27,7 @@ class LeakageError(DataError):
 
 class KnowledgeError(TrainingError):
     """Teacher knowledge that is missing, damaged or made for another dataset."""
+
+
+class CheckpointError(TrainingError):
+    """A trained student that is missing, damaged or made for another dataset."""

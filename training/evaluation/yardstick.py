@@ -4,17 +4,101 @@ It takes any callable, so the torch student, a baseline, stored teacher answers 
 bundle are measured by the same lines.
 """
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from training.data.catalog import PADDING_INDEX
+from training.data.dataset import Dataset
+from training.evaluation.metrics import hit_rates, ndcgs, ranks_of
+
 LIST_LENGTH = 20
+CUTOFFS = (1, 5, 10, 20)
+SELECTION_METRIC = "NDCG@20"  # on validation: picks epochs, settings and the exported student
+BATCH_SIZE = 512
+
+Scorer = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+"""Example rows in, scores of the whole catalog out, `[rows, catalog rows]`."""
 
 
 class Ranker(Protocol):
     """Anything that ranks: example rows in, best items out, seen items left out."""
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.integer]:
-        """Returns `[rows, LIST_LENGTH]` item indices, best first."""
+        """Returns `[rows, LIST_LENGTH]` item indices, best first; padding fills a short list."""
         ...
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one ranker did on some examples.
+
+    Attributes:
+        rows: `[examples]`, dataset rows of the next items.
+        ranks: `[examples]`, place of the next item, kept so that two rankers can be compared
+            example by example.
+    """
+
+    rows: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Means over the examples, `HR@k` and `NDCG@k`."""
+        hits = {f"HR@{k}": float(hit_rates(self.ranks, k).mean()) for k in CUTOFFS}
+        gains = {f"NDCG@{k}": float(ndcgs(self.ranks, k).mean()) for k in CUTOFFS}
+        return hits | gains
+
+
+def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evaluation:
+    """Ranks for every example of `rows`, in batches.
+
+    Raises:
+        ValueError: there are no rows, or the ranker answers a seen item.
+    """
+    if len(rows) == 0:
+        raise ValueError(f"dataset {dataset.name!r}: no examples to evaluate")
+    ranks = []
+    for batch in _batches(rows):
+        rankings = ranker(batch)[:, :LIST_LENGTH]
+        _refuse_seen(rankings, dataset, batch)
+        ranks.append(ranks_of(dataset.item_indices[batch], rankings))
+    return Evaluation(rows=rows, ranks=np.concatenate(ranks))
+
+
+def ranker_of(scorer: Scorer, dataset: Dataset) -> Ranker:
+    """Ranks by `scorer`, padding and seen items left out: the one place of this rule."""
+
+    def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
+        scores = torch.from_numpy(scorer(rows))
+        scores[torch.from_numpy(seen_items(dataset, rows))] = -torch.inf
+        scores[:, PADDING_INDEX] = -torch.inf
+        best = scores.topk(min(LIST_LENGTH, dataset.catalog.num_items), dim=1)
+        rankings: NDArray[np.integer] = best.indices.numpy()
+        return np.where(best.values.isinf().numpy(), PADDING_INDEX, rankings)
+
+    return rank
+
+
+def seen_items(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """`[rows, catalog rows]`, whether the user of each row met the item before it."""
+    seen = np.zeros((len(rows), dataset.catalog.num_rows), dtype=np.bool_)
+    for line, row in enumerate(rows):
+        seen[line, dataset.history(int(row))] = True
+    return seen
+
+
+def _refuse_seen(rankings: NDArray[np.integer], dataset: Dataset, rows: NDArray[np.int64]) -> None:
+    answered_seen = np.take_along_axis(seen_items(dataset, rows), rankings, axis=1)
+    if answered_seen.any():
+        line, place = np.argwhere(answered_seen)[0]
+        raise ValueError(f"row {rows[line]}: the ranker answers item {rankings[line, place]}, seen")
+
+
+def _batches(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    for begin in range(0, len(rows), BATCH_SIZE):
+        yield rows[begin : begin + BATCH_SIZE]

@@ -93,7 +93,9 @@ class Attention(nn.Module):
         return output
 
     def _heads(self, hidden: Tensor) -> Tensor:
-        return hidden.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        batch, length, size = hidden.shape
+        parts = hidden.view(batch, length, self.num_heads, size // self.num_heads)
+        return parts.transpose(1, 2)
 
 
 def visible_items(histories: Tensor) -> Tensor:

@@ -1,0 +1,84 @@
+"""Training windows: each user's road cut into pieces that predict every next item once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.data.dataset import Dataset, Split
+
+NOTHING = -1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some windows, left-padded.
+
+    Attributes:
+        histories: `[batch, length]`, the items read.
+        next_items: `[batch, length]`, the item after each; padding where nothing is predicted.
+        next_rows: `[batch, length]`, its dataset row; `NOTHING` where nothing is predicted.
+    """
+
+    histories: Tensor
+    next_items: Tensor
+    next_rows: Tensor
+
+
+class TrainingWindows:
+    """All windows of a dataset; every epoch cuts and shuffles them anew, the same for a seed.
+
+    A user's rows up to the last TRAIN row are read; every TRAIN row with an earlier row is
+    predicted exactly once per epoch. HISTORY rows are read, never predicted.
+    """
+
+    def __init__(self, dataset: Dataset, max_history_length: int, batch_size: int) -> None:
+        self.dataset = dataset
+        self.length = max_history_length
+        self.batch_size = batch_size
+        self.readable = _readable_rows(dataset)
+        self.predicted = (dataset.splits == Split.TRAIN) & (dataset.position_of_row > 0)
+
+    def epoch(self, seed: int, epoch: int) -> list[Batch]:
+        """The batches of one epoch, a function of `seed` and `epoch` alone."""
+        random = np.random.default_rng([seed, epoch])
+        first, lengths = self.cut(random.integers(self.length, size=len(self.dataset.user_ids)))
+        order = random.permutation(len(first))
+        chunks = np.split(order, range(self.batch_size, len(order), self.batch_size))
+        return [self.batch(first[chunk], lengths[chunk]) for chunk in chunks]
+
+    def cut(self, shifts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """First row and length of every window; `shifts` `[users]` moves each user's cuts."""
+        users = self.dataset.user_of_row[self.readable]
+        piece = (self.dataset.position_of_row[self.readable] + shifts[users]) // self.length
+        starts = np.flatnonzero(
+            (np.diff(users, prepend=-1) != 0) | (np.diff(piece, prepend=-1) != 0)
+        )
+        return self.readable[starts], np.diff(starts, append=len(self.readable))
+
+    def batch(self, first: NDArray[np.int64], lengths: NDArray[np.int64]) -> Batch:
+        """The windows that start at rows `first`, padded to the longest."""
+        longest = int(lengths.max())
+        places = np.arange(longest) - (longest - lengths)[:, None]
+        rows = np.where(places >= 0, first[:, None] + places, NOTHING)  # [batch, length]
+        items, predicted = self.dataset.item_indices, self.predicted[rows + 1] & (rows >= 0)
+        return Batch(
+            histories=_tensor(np.where(rows >= 0, items[rows], 0)),
+            next_items=_tensor(np.where(predicted, items[rows + 1], 0)),
+            next_rows=_tensor(np.where(predicted, rows + 1, NOTHING)),
+        )
+
+
+def _readable_rows(dataset: Dataset) -> NDArray[np.int64]:
+    """Rows with a later TRAIN row of the same user."""
+    rows = np.arange(len(dataset.splits))
+    last_train = np.full(len(dataset.user_ids), NOTHING)
+    trained = rows[dataset.splits == Split.TRAIN]
+    np.maximum.at(last_train, dataset.user_of_row[trained], trained)
+    return np.flatnonzero(rows < last_train[dataset.user_of_row])
+
+
+def _tensor(array: NDArray[np.integer]) -> Tensor:
+    return torch.from_numpy(array.astype(np.int64))

@@ -1,0 +1,135 @@
+"""A trained student on disk: `save_checkpoint` beside `load_checkpoint`.
+
+A checkpoint is a folder: `checkpoint.json` says what the student is and how it did on validation,
+`student.pt` holds its weights.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from training.config import Section, StudentConfig
+from training.errors import CheckpointError
+from training.evaluation.yardstick import SELECTION_METRIC
+from training.stage import publish
+from training.students.registry import build_student
+from training.students.student import Student
+
+DESCRIPTION_NAME = "checkpoint.json"
+WEIGHTS_NAME = "student.pt"
+
+
+class Description(Section):
+    """What a checkpoint is.
+
+    Attributes:
+        variant: the parts of the method it was trained with, by name.
+        embedding_weight: share of the LLM embeddings in the item table; unused without them.
+        best_epoch: the epoch that is kept, from 1.
+        validation: metrics of that epoch on the validation examples.
+        seconds: training time, validation included.
+    """
+
+    student: StudentConfig
+    variant: str
+    seed: int
+    dataset_fingerprint: str
+    embedding_weight: float
+    best_epoch: int
+    validation: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained student and what it is."""
+
+    description: Description
+    state: Mapping[str, Tensor]
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return checkpoint_name(self.description.variant, self.description.seed)
+
+    def student(self) -> Student:
+        """The student itself, in `eval()`."""
+        embeddings = self.state.get("item_table.embeddings")
+        num_rows = len(self.state["item_table.offsets"]) + 1
+        size = None if embeddings is None else embeddings.shape[1]
+        student = build_student(
+            self.description.student,
+            num_rows,
+            None if size is None else torch.zeros(num_rows, size),
+            self.description.embedding_weight,
+        )
+        student.load_state_dict(self.state)
+        return student.eval()
+
+
+def checkpoint_name(variant: str, seed: int) -> str:
+    """The folder name of a variant's student."""
+    return f"{variant}-{seed}"
+
+
+def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:
+    """Publishes a checkpoint as `folder`, stamped with what it was made from."""
+    with publish(folder, stamp) as building:
+        torch.save(dict(checkpoint.state), building / WEIGHTS_NAME)
+        text = checkpoint.description.model_dump_json(indent=2)
+        (building / DESCRIPTION_NAME).write_text(f"{text}\n", encoding="utf-8")
+
+
+def load_checkpoint(folder: Path) -> Checkpoint:
+    """Reads a checkpoint.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    try:
+        text = (folder / DESCRIPTION_NAME).read_text(encoding="utf-8")
+        state: dict[str, Any] = torch.load(folder / WEIGHTS_NAME, weights_only=True)
+        return Checkpoint(Description.model_validate_json(text), state)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{error.filename}: missing; run `python -m training.distill` first"
+        ) from None
+    except (ValidationError, RuntimeError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"{folder}: damaged ({error}); delete it and train again") from None
+
+
+def load_checkpoints(folder: Path, dataset_fingerprint: str) -> list[Checkpoint]:
+    """Every checkpoint in `folder`, by name.
+
+    Raises:
+        CheckpointError: there is none, or one is of another dataset.
+    """
+    paths = sorted(each.parent for each in folder.glob(f"[!.]*/{DESCRIPTION_NAME}"))
+    if not paths:
+        raise CheckpointError(f"{folder}: no checkpoints; run `python -m training.distill` first")
+    checkpoints = [load_checkpoint(path) for path in paths]
+    for path, checkpoint in zip(paths, checkpoints, strict=True):
+        if checkpoint.description.dataset_fingerprint != dataset_fingerprint:
+            raise CheckpointError(
+                f"{path}: trained on dataset {checkpoint.description.dataset_fingerprint}, "
+                f"this one is {dataset_fingerprint}; run `python -m training.distill`"
+            )
+    return checkpoints
+
+
+def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Checkpoint:
+    """The checkpoint of `variant` with the best validation figure: the one to export.
+
+    Raises:
+        CheckpointError: there is none of that variant.
+    """
+    of_variant = [each for each in checkpoints if each.description.variant == variant]
+    if not of_variant:
+        raise CheckpointError(f"no {variant} checkpoint; run `python -m training.distill` first")
+    return max(of_variant, key=lambda each: each.description.validation[SELECTION_METRIC])

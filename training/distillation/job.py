@@ -1,0 +1,109 @@
+"""One student to be trained: what it is made from, and its way to a checkpoint."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from training.config import DistillationConfig, Experiment
+from training.data.dataset import Dataset
+from training.distillation.checkpoint import (
+    Checkpoint,
+    Description,
+    checkpoint_name,
+    save_checkpoint,
+)
+from training.distillation.lists import RankingLists, ranking_lists
+from training.distillation.loop import Trainer
+from training.distillation.variants import VARIANTS
+from training.stage import fingerprint
+from training.students.registry import build_student
+from training.students.student import Student
+from training.teacher.knowledge import Knowledge
+
+RECIPE_VERSION = 1  # raise it when the same settings would train another student
+
+
+@dataclass(frozen=True)
+class Job:
+    """A variant, a seed, and what the variant needs; a plain student has no `knowledge`."""
+
+    experiment: Experiment
+    dataset: Dataset
+    variant: str
+    seed: int
+    knowledge: Knowledge | None
+
+    @property
+    def name(self) -> str:
+        """The name of its checkpoint."""
+        return checkpoint_name(self.variant, self.seed)
+
+    @property
+    def settings(self) -> DistillationConfig:
+        """What of the method is on."""
+        return VARIANTS[self.variant].settings(self.experiment.distillation)
+
+    @property
+    def stamp(self) -> str:
+        """The fingerprint of everything that decides the trained student."""
+        parts: list[object] = [
+            RECIPE_VERSION,
+            self.experiment.student.model_dump(),
+            self.experiment.training.model_dump(exclude={"seeds"}),
+            self.dataset.fingerprint,
+            self.seed,
+        ]
+        if self.knowledge is not None:
+            parts += [self.settings.model_dump(), _content_hash(self.knowledge)]
+        return fingerprint(*parts)
+
+    def run(self, checkpoints: Path) -> Checkpoint:
+        """Trains, or goes on with a run that was killed, and publishes the checkpoint."""
+        state_path = checkpoints / f".{self.name}.{self.stamp}.state"
+        trainer = self.trainer()
+        progress = trainer.train(state_path, self.name)
+        description = Description(
+            student=self.experiment.student,
+            variant=self.variant,
+            seed=self.seed,
+            dataset_fingerprint=self.dataset.fingerprint,
+            embedding_weight=self.settings.embedding_weight,
+            best_epoch=progress.best_epoch,
+            validation=progress.best_metrics,
+            seconds=progress.seconds,
+        )
+        checkpoint = Checkpoint(description, progress.best_state)
+        save_checkpoint(checkpoint, checkpoints / self.name, self.stamp)
+        for leftover in checkpoints.glob(f".{self.name}.*.state*"):
+            leftover.unlink()
+        return checkpoint
+
+    def trainer(self) -> Trainer:
+        """A trainer at epoch 0."""
+        student, training = self._fresh_student(), self.experiment.training
+        return Trainer(student, self.dataset, training, self.seed, self._lists())
+
+    def _fresh_student(self) -> Student:
+        embeddings = None
+        if self.knowledge is not None and self.settings.embeddings:
+            embeddings = torch.from_numpy(self.knowledge.item_embeddings)
+        torch.manual_seed(self.seed)
+        num_rows = self.dataset.catalog.num_rows
+        weight = self.settings.embedding_weight
+        return build_student(self.experiment.student, num_rows, embeddings, weight)
+
+    def _lists(self) -> RankingLists | None:
+        if self.knowledge is None or self.settings.ranking_weight == 0:
+            return None
+        num_interactions = len(self.dataset.item_indices)
+        return ranking_lists(self.knowledge.train, num_interactions, self.settings)
+
+
+def _content_hash(knowledge: Knowledge) -> str:
+    answers = knowledge.train
+    content = hashlib.sha256()
+    for array in (knowledge.item_embeddings, answers.rows, answers.rankings):
+        content.update(array.tobytes())
+    return content.hexdigest()

@@ -1,0 +1,145 @@
+"""The training loop: one student, resumable, its best epoch picked by validation NDCG@20.
+
+The randomness of an epoch is a function of seed and epoch, so a run that was killed and resumed
+ends with the same bits as one that was not.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from training.config import TrainingConfig
+from training.data.dataset import Dataset, Split
+from training.distillation.batches import Batch, TrainingWindows
+from training.distillation.lists import RankingLists
+from training.distillation.losses import (
+    distillation_loss,
+    log_normaliser,
+    next_item_loss,
+    scores_of,
+    total_loss,
+)
+from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
+from training.students.scorer import StudentScorer
+from training.students.student import Student
+
+EPOCH_SEEDS = 100_003  # more than any run has epochs, so that no two runs share a seed
+BAR = "{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+
+
+@dataclass
+class Progress:
+    """What the epochs so far have brought."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_metrics: Mapping[str, float] = field(default_factory=lambda: {SELECTION_METRIC: -1.0})
+    best_state: Mapping[str, Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def is_over(self, config: TrainingConfig) -> bool:
+        """Whether the epochs are used up or patience is out."""
+        waited = self.epoch - self.best_epoch
+        return self.epoch >= config.max_epochs or waited >= config.patience
+
+    def record(self, student: Student, metrics: Mapping[str, float], seconds: float) -> None:
+        """Counts an epoch, and keeps its student if there was none better."""
+        self.epoch += 1
+        self.seconds += seconds
+        if metrics[SELECTION_METRIC] > self.best_metrics[SELECTION_METRIC]:
+            self.best_epoch, self.best_metrics = self.epoch, metrics
+            self.best_state = {name: each.clone() for name, each in student.state_dict().items()}
+
+
+class Trainer:
+    """Trains one student; `lists` makes the teacher's rankings part of the loss."""
+
+    def __init__(
+        self,
+        student: Student,
+        dataset: Dataset,
+        config: TrainingConfig,
+        seed: int,
+        lists: RankingLists | None = None,
+    ) -> None:
+        self.student = student
+        self.dataset = dataset
+        self.config = config
+        self.seed = seed
+        self.lists = lists
+        self.windows = TrainingWindows(dataset, student.max_history_length, config.batch_size)
+        self.optimiser = torch.optim.AdamW(
+            student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.progress = Progress()
+
+    def train(self, state_path: Path, label: str) -> Progress:
+        """Trains to the end, from `state_path` on if a killed run left it; the best student stays.
+
+        The caller removes `state_path` once the result is safe.
+        """
+        self._resume(state_path)
+        with tqdm(desc=label, total=self.config.max_epochs, unit="epoch", bar_format=BAR) as bar:
+            bar.update(self.progress.epoch)
+            while not self.progress.is_over(self.config):
+                self._epoch(bar)
+                self._save(state_path)
+                bar.set_postfix({SELECTION_METRIC: self.progress.best_metrics[SELECTION_METRIC]})
+        self.student.load_state_dict(self.progress.best_state)
+        return self.progress
+
+    def _epoch(self, bar: "tqdm[Any]") -> None:
+        began = time.perf_counter()
+        torch.manual_seed(self.seed * EPOCH_SEEDS + self.progress.epoch)
+        batches = self.windows.epoch(self.seed, self.progress.epoch)
+        self.student.train()
+        for batch in batches:
+            self.optimiser.zero_grad()
+            torch.autograd.backward(self.loss(batch))
+            self.optimiser.step()
+            bar.update(1 / len(batches))
+        metrics = self.validate()
+        self.progress.record(self.student, metrics, time.perf_counter() - began)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss over the batch's predicted positions."""
+        table = self.student.item_table()
+        valid = batch.next_items != 0
+        queries = self.student.encode(batch.histories, table)[valid]  # [positions, hidden]
+        normaliser = log_normaliser(queries, table)
+        next_item = next_item_loss(normaliser, scores_of(queries, table, batch.next_items[valid]))
+        if self.lists is None:
+            return next_item.mean()
+        rankings, weights, share = self.lists.of(batch.next_rows[valid])
+        scores = scores_of(queries, table, rankings)
+        return total_loss(next_item, distillation_loss(normaliser, scores, weights), share)
+
+    def validate(self) -> Mapping[str, float]:
+        """Metrics of the student as it is on all validation examples."""
+        ranker = ranker_of(StudentScorer(self.student, self.dataset), self.dataset)
+        return evaluate(ranker, self.dataset, self.dataset.example_rows(Split.VALIDATION)).metrics
+
+    def _save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f"{path.name}.partial")
+        state = {
+            "student": self.student.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        torch.save(state, partial)
+        partial.replace(path)
+
+    def _resume(self, path: Path) -> None:
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        self.student.load_state_dict(state["student"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.progress = Progress(**state["progress"])

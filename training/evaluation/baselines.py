@@ -1,0 +1,65 @@
+"""What any student has to beat: popularity, and what usually follows the last item."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.dataset import Dataset, Split
+from training.evaluation.yardstick import SELECTION_METRIC, Scorer, evaluate, ranker_of
+
+POPULARITY_SHARES = (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7)
+
+
+def popularity(dataset: Dataset) -> Scorer:
+    """Scores an item by its share of the training interactions."""
+    shares = _popularity_shares(dataset)
+
+    def score(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.tile(shares, (len(rows), 1))
+
+    return score
+
+
+class Transitions:
+    """Scores `(1 - s) * P(item | last item) + s * P(item)`, counted on training pairs.
+
+    A pair is a TRAIN row and the row before it. `s` settles ties and unseen last items.
+    """
+
+    def __init__(self, dataset: Dataset, popularity_share: float) -> None:
+        self.dataset = dataset
+        self.popularity_share = popularity_share
+        self.popularity = _popularity_shares(dataset)
+        rows = dataset.example_rows(Split.TRAIN)
+        pairs = np.stack([dataset.item_indices[rows - 1], dataset.item_indices[rows]], axis=1)
+        unique, counts = np.unique(pairs, axis=0, return_counts=True)  # ascending by last item
+        self.next_items, self.counts = unique[:, 1], counts.astype(np.float32)
+        items = np.arange(dataset.catalog.num_rows + 1)
+        self.begins = np.searchsorted(unique[:, 0], items)  # pairs of item i: begins[i:i + 2]
+
+    def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Scores, `[rows, catalog rows]`."""
+        scores = np.tile(self.popularity_share * self.popularity, (len(rows), 1))
+        for line, last in zip(scores, self.dataset.item_indices[rows - 1], strict=True):
+            followers = slice(self.begins[last], self.begins[last + 1])
+            counts = self.counts[followers]
+            line[self.next_items[followers]] += (
+                (1 - self.popularity_share) * counts / max(counts.sum(), 1)
+            )
+        return scores
+
+
+def tuned_transitions(dataset: Dataset) -> Transitions:
+    """The popularity share with the best validation NDCG@20."""
+    rows = dataset.example_rows(Split.VALIDATION)
+
+    def figure(share: float) -> float:
+        ranker = ranker_of(Transitions(dataset, share), dataset)
+        return evaluate(ranker, dataset, rows).metrics[SELECTION_METRIC]
+
+    return Transitions(dataset, max(POPULARITY_SHARES, key=figure))
+
+
+def _popularity_shares(dataset: Dataset) -> NDArray[np.float32]:
+    counts = dataset.train_counts()
+    shares: NDArray[np.float32] = (counts / counts.sum()).astype(np.float32)
+    return shares

@@ -1,0 +1,29 @@
+"""HR@k and NDCG@k for one relevant item, always over the full catalog, one value per example."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOT_RANKED = 0
+
+
+def ranks_of(next_items: NDArray[np.integer], rankings: NDArray[np.integer]) -> NDArray[np.int64]:
+    """`[examples]`, place from 1 of each next item in its ranking; `NOT_RANKED` if absent.
+
+    Args:
+        next_items: `[examples]`.
+        rankings: `[examples, list length]`, best first.
+    """
+    found = rankings == next_items[:, None]
+    return np.where(found.any(axis=1), found.argmax(axis=1) + 1, NOT_RANKED)
+
+
+def hit_rates(ranks: NDArray[np.integer], k: int) -> NDArray[np.float64]:
+    """1 where the next item is among the first `k`, else 0."""
+    hits = (ranks != NOT_RANKED) & (ranks <= k)
+    return np.where(hits, 1.0, 0.0)
+
+
+def ndcgs(ranks: NDArray[np.integer], k: int) -> NDArray[np.float64]:
+    """`1 / log2(rank + 1)` where the next item is among the first `k`, else 0."""
+    gains: NDArray[np.float64] = hit_rates(ranks, k) / np.log2(np.maximum(ranks, 1) + 1)
+    return gains

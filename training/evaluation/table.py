@@ -1,0 +1,78 @@
+"""The results: one row per ranker, mean and spread over its runs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from training.evaluation.yardstick import CUTOFFS, Evaluation
+from training.stage import write_atomically
+
+METRICS = tuple(f"{name}@{k}" for name in ("HR", "NDCG") for k in CUTOFFS)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One ranker; a student has an evaluation per seed, anything else one."""
+
+    name: str
+    evaluations: tuple[Evaluation, ...]
+
+    @property
+    def num_examples(self) -> int:
+        """How many examples it was measured on."""
+        return len(self.evaluations[0].rows)
+
+    def mean(self, metric: str) -> float:
+        """Mean over the runs."""
+        return fmean(each.metrics[metric] for each in self.evaluations)
+
+    def spread(self, metric: str) -> float | None:
+        """Sample standard deviation over the runs; None of a single run."""
+        if len(self.evaluations) < 2:
+            return None
+        return stdev(each.metrics[metric] for each in self.evaluations)
+
+    def cells(self) -> list[str]:
+        """The row as a table shows it."""
+        return [self.name, f"{self.num_examples:,}", *(self._figure(each) for each in METRICS)]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The row as a program reads it."""
+        metrics = {each: {"mean": self.mean(each), "sd": self.spread(each)} for each in METRICS}
+        runs = [each.metrics for each in self.evaluations]
+        return {"name": self.name, "examples": self.num_examples, "metrics": metrics, "runs": runs}
+
+    def _figure(self, metric: str) -> str:
+        spread = self.spread(metric)
+        mean = f"{self.mean(metric):.4f}"
+        return mean if spread is None else f"{mean} ± {spread:.4f}"
+
+
+HEADINGS = ["", "examples", *METRICS]
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """Aligned columns for a terminal."""
+    lines = [HEADINGS, *(row.cells() for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """A Markdown table."""
+    rule = ["---", *("---:" for _ in HEADINGS[1:])]
+    lines = [HEADINGS, rule, *(row.cells() for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def save_results(rows: Sequence[Row], facts: Mapping[str, Any], folder: Path) -> None:
+    """Writes `results.json` (rows and `facts` about their making) and `results.md`."""
+    content = {**facts, "rows": [row.as_json() for row in rows]}
+    write_atomically(folder / "results.json", json.dumps(content, indent=2) + "\n")
+    write_atomically(folder / "results.md", as_markdown(rows) + "\n")

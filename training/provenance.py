@@ -1,0 +1,41 @@
+"""Where a result comes from: the commit and the machine."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+
+def commit() -> str:
+    """The commit of this working copy, `+` behind it when files differ; `unknown` outside git."""
+    try:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        return f"{head}+" if _git("status", "--porcelain", "--untracked-files=no") else head
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def hardware() -> str:
+    """Processor and number of cores, for people."""
+    return f"{_processor()}, {os.cpu_count()} cores"
+
+
+def _git(*arguments: str) -> str:
+    folder = Path(__file__).parent
+    answer = subprocess.run(  # noqa: S603, fixed arguments
+        ["git", *arguments],  # noqa: S607, the git of the PATH is the one meant
+        cwd=folder,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    return answer.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.machine())
