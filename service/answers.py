@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from fastapi import Response
 
+from service.history.guard import Recall
 from service.recommender import Recommendations
 from service.timing import Stopwatch
 
@@ -18,7 +19,7 @@ def json_response(content: Mapping[str, Any], headers: Mapping[str, str] | None 
 def recommendation_response(
     recommendations: Recommendations,
     model_version: str,
-    watch: Stopwatch,
+    stopwatch: Stopwatch,
     *,
     degraded: bool,
     more: Mapping[str, Any] | None = None,
@@ -36,4 +37,14 @@ def recommendation_response(
     }
     if more:
         content.update(more)
-    return json_response(content, {"Server-Timing": watch.header()})
+    return json_response(content, {"Server-Timing": stopwatch.header()})
+
+
+def event_response(model_version: str, recall: Recall, stopwatch: Stopwatch) -> Response:
+    """An EventAnswer."""
+    content = {
+        "model_version": model_version,
+        "stored": not recall.degraded,
+        "degraded": recall.degraded,
+    }
+    return json_response(content, {"Server-Timing": stopwatch.header()})

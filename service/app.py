@@ -11,6 +11,7 @@ from service.problems import install_problems, problem_schemas
 from service.routes import health, items, model, recommendations, sessions
 from service.runtime import start
 from service.settings import Settings
+from service.timing import Timed
 
 
 class Application(FastAPI):
@@ -35,6 +36,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = Application(title="Distilled recommender", version="1", lifespan=lifespan)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Timed)  # the last one added is the first to see a request
     install_problems(app)
     for routes in (recommendations, sessions, items, model, health):
         app.include_router(routes.router)

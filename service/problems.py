@@ -110,10 +110,12 @@ def _unusable(fields: Sequence[FieldProblem]) -> Response:
 
 
 def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
-    message = error["msg"]
-    if error["type"] not in {"missing", "json_invalid"}:
+    field, message = _field_name(error["loc"]), error["msg"]
+    if field == "body" and error["type"] == "model_attributes_type":
+        message = "must be a JSON object, sent as application/json"
+    elif error["type"] not in {"missing", "json_invalid"}:
         message = f"{message}, not {reprlib.repr(error['input'])}"
-    return FieldProblem(field=_field_name(error["loc"]), message=message)
+    return FieldProblem(field=field, message=message)
 
 
 def _field_name(location: Sequence[str | int]) -> str:

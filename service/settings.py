@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     )
     session_ttl_seconds: float = Field(
         default=7 * 24 * 3600,
-        gt=0,
+        ge=1,
         description="SESSION_TTL_SECONDS: a session is forgotten this long after its last event",
     )
     max_session_length: int = Field(

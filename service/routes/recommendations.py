@@ -10,7 +10,7 @@ from service.history.guard import Recall
 from service.problems import documented
 from service.runtime import RuntimeDep
 from service.schemas import RecommendationAnswer, RecommendationRequest
-from service.timing import Stopwatch
+from service.timing import StopwatchDep
 
 router = APIRouter(prefix="/v1", tags=["recommendations"])
 
@@ -20,17 +20,18 @@ router = APIRouter(prefix="/v1", tags=["recommendations"])
     response_model=RecommendationAnswer,
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
 )
-async def recommend(wanted: RecommendationRequest, runtime: RuntimeDep) -> Response:
+async def recommend(
+    wanted: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
+) -> Response:
     """Recommends the next `k` items; stateless when only `history` is given."""
-    watch = Stopwatch()
     runtime.check_k(wanted.k)
     if wanted.history is None and wanted.session_id is None:
         raise InvalidRequestError("history", "give a history, a session_id or both")
-    stored = await runtime.history.read(wanted.session_id) if wanted.session_id else Recall([])
-    watch.lap("history")
-    history = [*stored.history, *(wanted.history or [])]
-    recommendations = runtime.recommender.recommend(history, wanted.k, wanted.exclude)
-    watch.lap("infer")
+    with stopwatch.time("history"):
+        stored = await runtime.history.read(wanted.session_id) if wanted.session_id else Recall([])
+    with stopwatch.time("infer"):
+        history = [*stored.history, *(wanted.history or [])]
+        recommendations = runtime.recommender.recommend(history, wanted.k, wanted.exclude)
     return recommendation_response(
-        recommendations, runtime.model_version, watch, degraded=stored.degraded
+        recommendations, runtime.model_version, stopwatch, degraded=stored.degraded
     )

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
-from service.answers import json_response, recommendation_response
+from service.answers import event_response, json_response, recommendation_response
 from service.errors import NotFoundError
 from service.history.store import Event
 from service.problems import documented
@@ -19,7 +19,7 @@ from service.schemas import (
     SessionAnswer,
     SessionIdInPath,
 )
-from service.timing import Stopwatch
+from service.timing import StopwatchDep
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["sessions"])
 
@@ -30,26 +30,27 @@ router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["sessions"])
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
 )
 async def append_event(
-    session_id: SessionIdInPath, event: NewEvent, runtime: RuntimeDep, k: KInQuery | None = None
+    session_id: SessionIdInPath,
+    event: NewEvent,
+    runtime: RuntimeDep,
+    stopwatch: StopwatchDep,
+    k: KInQuery | None = None,
 ) -> Response:
     """Stores an event; with `k`, recommends the next items in the same call."""
-    watch = Stopwatch()
     if k is not None:
         runtime.check_k(k)
-    recall = await runtime.history.append(session_id, Event(event.item_id, event.event_id))
-    watch.lap("history")
-    stored = {"stored": not recall.degraded}
+    with stopwatch.time("history"):
+        recall = await runtime.history.append(session_id, Event(event.item_id, event.event_id))
     if k is None:
-        content = {
-            "model_version": runtime.model_version,
-            "degraded": recall.degraded,
-            **stored,
-        }
-        return json_response(content, {"Server-Timing": watch.header()})
-    recommendations = runtime.recommender.recommend(recall.history, k)
-    watch.lap("infer")
+        return event_response(runtime.model_version, recall, stopwatch)
+    with stopwatch.time("infer"):
+        recommendations = runtime.recommender.recommend(recall.history, k)
     return recommendation_response(
-        recommendations, runtime.model_version, watch, degraded=recall.degraded, more=stored
+        recommendations,
+        runtime.model_version,
+        stopwatch,
+        degraded=recall.degraded,
+        more={"stored": not recall.degraded},
     )
 
 
@@ -59,17 +60,19 @@ async def append_event(
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 async def recommend_for_session(
-    session_id: SessionIdInPath, runtime: RuntimeDep, k: KInQuery = DEFAULT_K
+    session_id: SessionIdInPath,
+    runtime: RuntimeDep,
+    stopwatch: StopwatchDep,
+    k: KInQuery = DEFAULT_K,
 ) -> Response:
     """Recommends the next items; popular ones for a session that is not known."""
-    watch = Stopwatch()
     runtime.check_k(k)
-    recall = await runtime.history.read(session_id)
-    watch.lap("history")
-    recommendations = runtime.recommender.recommend(recall.history, k)
-    watch.lap("infer")
+    with stopwatch.time("history"):
+        recall = await runtime.history.read(session_id)
+    with stopwatch.time("infer"):
+        recommendations = runtime.recommender.recommend(recall.history, k)
     return recommendation_response(
-        recommendations, runtime.model_version, watch, degraded=recall.degraded
+        recommendations, runtime.model_version, stopwatch, degraded=recall.degraded
     )
 
 

@@ -3,13 +3,17 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from export.bundle import load_bundle
 from service.errors import InvalidRequestError, StudentError
 from service.recommender import Recommendations, Recommender
 
+ITEM_IDS = st.sampled_from("abcdefghxyz")  # x, y, z are unknown
 
-@pytest.fixture
+
+@pytest.fixture(scope="module")
 def recommender(bundle_path: Path) -> Recommender:
     return Recommender(load_bundle(bundle_path))
 
@@ -87,3 +91,16 @@ def test_popular_items_stand_in_for_a_failing_student(failing: Recommender) -> N
 
 def test_popular_items_stand_in_even_if_all_were_seen(failing: Recommender) -> None:
     assert ids(failing.recommend(list("abcdefgh"), k=3)) == "hgf"
+
+
+@given(st.lists(ITEM_IDS), st.integers(1, 12), st.sets(ITEM_IDS))
+def test_an_answer_is_full_and_holds_nothing_seen_or_excluded(
+    recommender: Recommender, history: list[str], k: int, exclude: set[str]
+) -> None:
+    left = set("abcdefgh") - exclude
+    unseen = left - set(history)
+    if left:
+        answer = recommender.recommend(history, k, exclude)
+        assert len(set(ids(answer))) == len(answer.ranking) == min(k, len(unseen or left))
+        assert set(ids(answer)) <= (unseen or left)
+        assert not answer.degraded

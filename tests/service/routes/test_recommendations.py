@@ -123,6 +123,11 @@ async def test_bytes_that_are_no_json_are_refused(
     assert response.json()["errors"][0]["field"] == field
 
 
+async def test_a_form_is_told_to_be_json(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/recommendations", data={"history": "a"})
+    assert response.json()["detail"] == "body: must be a JSON object, sent as application/json"
+
+
 async def test_the_largest_k_is_answered(client: httpx.AsyncClient) -> None:
     assert ids(await ask(client, history=["h"], k=100)) == "abcdefg"
 
