@@ -49,7 +49,7 @@ class RankingGraph:
         return item_indices, scores
 
 
-def ranker_of(graph: RankingGraph, dataset: Dataset) -> Ranker:
+def served_ranker(graph: RankingGraph, dataset: Dataset) -> Ranker:
     """The graph for the yardstick: it gets whole histories, window and masks are its own."""
 
     def rank(rows: NDArray[np.int64]) -> IntArray:

@@ -11,19 +11,21 @@ from onnx import numpy_helper
 from export.ranking import RankingGraph
 from export.to_onnx import export_student
 from training.config import StudentConfig
+from training.data.catalog import Catalog
+from training.data.dataset import Dataset, Split, make_dataset
+from training.distillation.checkpoint import Checkpoint, Description
 from training.students.registry import build_student
 from training.students.student import Student
 
 NUM_ITEMS = 30
-MAX_HISTORY_LENGTH = 6
+CONFIG = StudentConfig(max_history_length=6, hidden_size=16)
 
 
 @pytest.fixture(scope="session")
 def student() -> Student:
     """A real student of LLM embeddings, untrained, with scores of the size that training gives."""
     torch.manual_seed(0)
-    config = StudentConfig(max_history_length=MAX_HISTORY_LENGTH, hidden_size=16)
-    student = build_student(config, NUM_ITEMS + 1, torch.randn(NUM_ITEMS + 1, 5))
+    student = build_student(CONFIG, NUM_ITEMS + 1, torch.randn(NUM_ITEMS + 1, 5))
     for parameter in student.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     return student.eval()
@@ -55,3 +57,39 @@ def retabled(graph_path: Path, tmp_path: Path) -> Callable[[NDArray[np.float32]]
         return RankingGraph(tmp_path / "retabled.onnx")
 
     return retable
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    """Twelve users who meet distinct items; the last is for test, the one before for validation."""
+    generator = np.random.default_rng(0)
+    lengths = range(3, 15)
+    histories = [generator.permutation(NUM_ITEMS)[:length] + 1 for length in lengths]
+    offsets = np.cumsum([0, *lengths])
+    splits = np.full(offsets[-1], Split.TRAIN)
+    splits[offsets[1:] - 1] = Split.TEST
+    splits[offsets[1:] - 2] = Split.VALIDATION
+    items = range(1, NUM_ITEMS + 1)
+    catalog = Catalog(
+        item_ids=tuple(f"id-{item}" for item in items),
+        titles=tuple(f"Film {item}" for item in items),
+        attributes=tuple({"genres": ("Drama", f"G{item % 3}")} for item in items),
+    )
+    users = tuple(f"user-{length}" for length in lengths)
+    return make_dataset("films", catalog, users, np.concatenate(histories), offsets, splits)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(student: Student, dataset: Dataset) -> Checkpoint:
+    """The student as `distill` would have left it."""
+    description = Description(
+        student=CONFIG,
+        variant="distilled",
+        seed=3,
+        dataset_fingerprint=dataset.fingerprint,
+        embedding_weight=1.0,
+        best_epoch=1,
+        validation={"NDCG@20": 0.25},
+        seconds=0.0,
+    )
+    return Checkpoint(description, student.state_dict())

@@ -1,0 +1,104 @@
+"""Export: the best distilled student becomes a bundle, `work/<name>/bundle`.
+
+python -m export configs/movielens.toml
+"""
+
+import hashlib
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from export.bundle import BundleError, Layout, Manifest, load_bundle
+from export.freeze import freeze, measure
+from training.config import Experiment
+from training.data.dataset import Dataset
+from training.data.storage import load_dataset
+from training.distillation.checkpoint import (
+    WEIGHTS_NAME,
+    Checkpoint,
+    best_on_validation,
+    load_checkpoints,
+)
+from training.distillation.variants import DISTILLED
+from training.evaluation.yardstick import ranker_of
+from training.program import Workplace, program_parser, run, say
+from training.provenance import commit
+from training.stage import fingerprint
+from training.students.scorer import StudentScorer
+from training.teacher.knowledge import load_knowledge
+
+RULES_VERSION = 1  # raise it when the same checkpoint would become another bundle
+SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = program_parser("export", "Freeze the best distilled student into a bundle.")
+    return run(export, parser, arguments)
+
+
+def export(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
+    """Writes the bundle of `experiment`, unless it is there, whole, and of the same checkpoint."""
+    dataset = load_dataset(workplace.dataset)
+    checkpoints = load_checkpoints(workplace.checkpoints, dataset.fingerprint)
+    checkpoint = best_on_validation(checkpoints, DISTILLED)
+    weights = (workplace.checkpoints / checkpoint.name / WEIGHTS_NAME).read_bytes()
+    weights_sha256 = hashlib.sha256(weights).hexdigest()
+    made_from = fingerprint(RULES_VERSION, dataset.fingerprint, checkpoint.name, weights_sha256)
+    if is_current(workplace.bundle, made_from):
+        say(f"{workplace.bundle} is current, nothing to do")
+        return
+    knowledge = load_knowledge(experiment.knowledge or workplace.knowledge, dataset)
+    provenance = {
+        "made_from": made_from,
+        "commit": commit(),
+        "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
+        "knowledge": dict(knowledge.provenance),
+        "checkpoint": {
+            "name": checkpoint.name,
+            "sha256": weights_sha256,
+            **checkpoint.description.model_dump(mode="json"),
+        },
+        "experiment": experiment.model_dump(mode="json"),
+    }
+    say(f"exporting {checkpoint.name}, the best on validation")
+    manifest = freeze(checkpoint, dataset, workplace.bundle, provenance)
+    say(describe(workplace.bundle, manifest, torch_metrics(checkpoint, dataset)))
+
+
+def is_current(folder: Path, made_from: str) -> bool:
+    """Whether `folder` is a whole bundle made from what `made_from` stands for."""
+    try:
+        provenance = load_bundle(folder).manifest.provenance
+    except BundleError:
+        return False
+    return bool(provenance.get("made_from") == made_from)
+
+
+def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]:
+    """The figures of the same student before its export, to show beside the bundle's."""
+    scorer = StudentScorer(checkpoint.student(), dataset)
+    return measure(ranker_of(scorer, dataset), dataset, "torch")
+
+
+def describe(folder: Path, manifest: Manifest, before: Mapping[str, Any]) -> str:
+    """A summary for people: sizes, parity, and each figure as served and as in torch."""
+    sizes = [f"{path.name} {path.stat().st_size:,} bytes" for path in Layout(folder).hashed]
+    lines = [
+        f"{folder}: version {manifest.model_version}, {manifest.num_items:,} items, "
+        f"scores within {manifest.parity_error:.1e} of torch",
+        f"  {', '.join(sizes)}",
+    ]
+    for split, figures in before.items():
+        lines += [
+            f"  {split:<10} {metric:<7} served {manifest.metrics[split][metric]:.4f}, "
+            f"torch {figures[metric]:.4f}"
+            for metric in SHOWN_METRICS
+        ]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from export.bundle import Bundle, Item, load_bundle
+from export.freeze import freeze, measure
+from export.parity import ParityError
+from export.ranking import RankingGraph
+from training.data.dataset import Dataset
+from training.distillation.checkpoint import Checkpoint
+from training.evaluation.yardstick import ranker_of
+from training.students.scorer import StudentScorer
+from training.students.student import Student
+
+
+@pytest.fixture(scope="module")
+def bundle(
+    checkpoint: Checkpoint, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> Bundle:
+    """The frozen checkpoint."""
+    folder = tmp_path_factory.mktemp("frozen") / "bundle"
+    freeze(checkpoint, dataset, folder, {"made_from": "a test"})
+    return load_bundle(folder)
+
+
+def test_a_bundle_names_its_items_in_index_order_with_training_popularity(
+    bundle: Bundle, dataset: Dataset
+) -> None:
+    popularity = int(dataset.train_counts()[2])
+    attributes = {"genres": ["Drama", "G2"]}
+    assert bundle.items[1] == Item("id-2", "Film 2", popularity, attributes)
+    assert len(bundle.items) == 30
+
+
+def test_a_manifest_says_what_was_frozen(bundle: Bundle) -> None:
+    manifest = bundle.manifest
+    assert (manifest.student, manifest.max_history_length) == ("sasrec", 6)
+    assert (manifest.num_items, manifest.metrics["seed"]) == (30, 3)
+    assert 0 < manifest.parity_error < 1e-4
+    assert manifest.provenance == {"made_from": "a test"}
+
+
+def test_the_figures_of_a_bundle_are_those_of_its_own_graph_and_of_torch(
+    bundle: Bundle, student: Student, dataset: Dataset
+) -> None:
+    torch = measure(ranker_of(StudentScorer(student, dataset), dataset), dataset, "torch")
+    assert torch["test"]["examples"] == 12
+    assert torch["test"]["HR@20"] > 0
+    assert bundle.manifest.metrics == {"seed": 3, **torch}
+
+
+def test_a_graph_without_parity_becomes_no_bundle(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    retabled: Callable[[NDArray[np.float32]], RankingGraph],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The exporter writes a graph that scores every item 0."""
+    retabled(np.zeros((31, 16), dtype=np.float32))
+    wrong = (tmp_path / "retabled.onnx").read_bytes()
+    monkeypatch.setattr("export.freeze.export_student", lambda _, path: path.write_bytes(wrong))
+    with pytest.raises(ParityError):
+        freeze(checkpoint, dataset, tmp_path / "bundle", {})
+    assert not (tmp_path / "bundle").exists()
