@@ -71,14 +71,14 @@ def problem_schemas() -> dict[str, Any]:
 
 def install_problems(app: FastAPI) -> None:
     """Makes every error of `app` a problem."""
-    app.add_exception_handler(ServiceError, _service_error)
-    app.add_exception_handler(RequestValidationError, _invalid_request)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected_error)
+    app.exception_handler(ServiceError)(_service_error)
+    app.exception_handler(RequestValidationError)(_invalid_request)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(Exception)(_unexpected_error)
 
 
-async def _service_error(_: Request, error: Exception) -> Response:
-    status = STATUS[type(error)]  # type: ignore[index]  # installed for ServiceError only
+async def _service_error(_: Request, error: ServiceError) -> Response:
+    status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
     fields = []
     if isinstance(error, InvalidRequestError):
         fields = [FieldProblem(field=error.field, message=error.message)]
@@ -86,14 +86,11 @@ async def _service_error(_: Request, error: Exception) -> Response:
     return problem_response(status, str(error), fields, headers)
 
 
-async def _invalid_request(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101  # installed for it only
-    fields = [_field_problem(each) for each in error.errors()]
-    return _unusable(fields)
+async def _invalid_request(_: Request, error: RequestValidationError) -> Response:
+    return _unusable([_field_problem(each) for each in error.errors()])
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  # installed for it only
+async def _http_error(_: Request, error: HTTPException) -> Response:
     if error.status_code == HTTPStatus.BAD_REQUEST:
         # FastAPI's word for a body that is not even text.
         return _unusable([FieldProblem(field="body", message=error.detail)])

@@ -103,3 +103,15 @@ async def test_a_wrong_address_or_method_is_a_problem_too(
     response = await client.request(method, path)
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.anyio
+async def test_an_error_of_our_own_is_a_problem_that_shows_nothing_inside(
+    bundle_path: Path,
+) -> None:
+    app = create_app(Settings(bundle_path=bundle_path))
+    app.state.runtime = "broken"
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        response = await client.get("/readyz")
+    assert (response.status_code, response.json()["detail"]) == (500, "see the log of the service")

@@ -1,6 +1,7 @@
 """One suite for both stores: what HistoryStore promises."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -16,27 +17,29 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 Writers = tuple[HistoryStore, HistoryStore]
+OpenWriters = Callable[[Retention], Writers]
 
 
 def redis_store(url: str, retention: Retention) -> RedisHistoryStore:
     return RedisHistoryStore(url, retention, timeout_seconds=5, max_connections=4)
 
 
-def open_writers(request: pytest.FixtureRequest, retention: Retention) -> Writers:
-    """Two writers on the same sessions: of Redis two clients, of a process the one store."""
-    if request.param == "embedded":
-        store = EmbeddedHistoryStore(retention, max_sessions=100)
-        return store, store
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return redis_store(server.url, retention), redis_store(server.url, retention)
-
-
 @pytest.fixture(params=["embedded", "redis"])
-async def writers(request: pytest.FixtureRequest) -> AsyncIterator[Writers]:
-    opened = open_writers(request, Retention(max_length=500, ttl_seconds=60))
-    yield opened
-    for writer in opened:
-        await writer.close()
+def open_writers(request: pytest.FixtureRequest) -> OpenWriters:
+    """Opens two writers on the same sessions: of Redis two clients, of a process the one store."""
+    if request.param == "embedded":
+        return lambda retention: (EmbeddedHistoryStore(retention, max_sessions=100),) * 2
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return lambda retention: (
+        redis_store(server.url, retention),
+        redis_store(server.url, retention),
+    )
+
+
+@pytest.fixture
+async def writers(open_writers: OpenWriters) -> AsyncIterator[Writers]:
+    async with closing(open_writers(Retention(max_length=500, ttl_seconds=60))) as writers:
+        yield writers
 
 
 @pytest.fixture
@@ -44,12 +47,24 @@ def store(writers: Writers) -> HistoryStore:
     return writers[0]
 
 
-@pytest.fixture(params=["embedded", "redis"])
-async def short_store(request: pytest.FixtureRequest) -> AsyncIterator[HistoryStore]:
-    """Keeps three events of a session, for a twentieth of a second."""
-    opened = open_writers(request, Retention(max_length=3, ttl_seconds=0.05))
-    yield opened[0]
-    for writer in opened:
+@pytest.fixture
+async def small_store(open_writers: OpenWriters) -> AsyncIterator[HistoryStore]:
+    """Keeps three events of a session."""
+    async with closing(open_writers(Retention(max_length=3, ttl_seconds=60))) as writers:
+        yield writers[0]
+
+
+@pytest.fixture
+async def hasty_store(open_writers: OpenWriters) -> AsyncIterator[HistoryStore]:
+    """Forgets a session after a twentieth of a second."""
+    async with closing(open_writers(Retention(max_length=500, ttl_seconds=0.05))) as writers:
+        yield writers[0]
+
+
+@asynccontextmanager
+async def closing(writers: Writers) -> AsyncIterator[Writers]:
+    yield writers
+    for writer in writers:
         await writer.close()
 
 
@@ -76,17 +91,23 @@ async def test_any_item_id_comes_back_as_it_went_in(store: HistoryStore, item_id
     assert await store.read("s") == [item_id]
 
 
-async def test_only_the_newest_events_are_kept(short_store: HistoryStore) -> None:
+async def test_only_the_newest_events_are_kept(small_store: HistoryStore) -> None:
     for item_id in "abcd":
-        history = await short_store.append("s", Event(item_id))
+        history = await small_store.append("s", Event(item_id))
     assert history == ["b", "c", "d"]
 
 
-async def test_a_session_is_forgotten_after_its_last_event(short_store: HistoryStore) -> None:
-    await short_store.append("s", Event("a"))
+async def test_an_event_that_was_trimmed_away_counts_as_new(small_store: HistoryStore) -> None:
+    for item_id in "abcda":
+        history = await small_store.append("s", Event(item_id, event_id=item_id))
+    assert history == ["c", "d", "a"]
+
+
+async def test_a_session_is_forgotten_after_its_last_event(hasty_store: HistoryStore) -> None:
+    await hasty_store.append("s", Event("a"))
     await anyio.sleep(0.1)
-    assert await short_store.read("s") == []
-    assert await short_store.append("s", Event("b")) == ["b"]
+    assert await hasty_store.read("s") == []
+    assert await hasty_store.append("s", Event("b")) == ["b"]
 
 
 async def test_an_event_sent_again_is_stored_once(store: HistoryStore) -> None:
