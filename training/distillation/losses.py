@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-CHUNK = 256
+CACHED_SCORES = 2**19  # 2 MB of scores at a time stay in a core's cache
 
 
 def next_item_loss(log_normaliser: Tensor, next_item_score: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class _LogNormaliser(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, queries: Tensor, items: Tensor) -> Tensor:
-        chunks = [torch.logsumexp(chunk @ items.T, dim=1) for chunk in torch.split(queries, CHUNK)]
+        chunks = [torch.logsumexp(chunk @ items.T, dim=1) for chunk in torch.split(queries, _chunk_size(items))]
         result = torch.cat(chunks)
         context.save_for_backward(queries, items, result)
         return result
@@ -70,9 +70,14 @@ class _LogNormaliser(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         queries, items, result = context.saved_tensors
         to_queries, to_items = torch.empty_like(queries), torch.zeros_like(items)
-        for begin in range(0, len(queries), CHUNK):
-            chunk = slice(begin, begin + CHUNK)
+        size = _chunk_size(items)
+        for begin in range(0, len(queries), size):
+            chunk = slice(begin, begin + size)
             softmax = (queries[chunk] @ items.T).sub_(result[chunk, None]).exp_()
             torch.mul(softmax @ items, gradient[chunk, None], out=to_queries[chunk])
             to_items.addmm_(softmax.T, queries[chunk] * gradient[chunk, None])
         return to_queries, to_items
+
+
+def _chunk_size(items: Tensor) -> int:
+    return max(16, CACHED_SCORES // len(items))

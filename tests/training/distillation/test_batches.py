@@ -1,0 +1,78 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from training.data.dataset import Dataset, Split
+from training.distillation.batches import NOTHING, Batch, TrainingWindows
+
+
+def predictions(batches: list[Batch]) -> dict[int, list[int]]:
+    """What is read before each predicted row; a row that is predicted twice is an error."""
+    read: dict[int, list[int]] = {}
+    for batch in batches:
+        for items, rows in zip(batch.histories.tolist(), batch.next_rows.tolist(), strict=True):
+            for place, row in enumerate(rows):
+                if row != NOTHING:
+                    assert row not in read
+                    read[row] = [item for item in items[: place + 1] if item]
+    return read
+
+
+@pytest.mark.parametrize("epoch", range(5))
+def test_an_epoch_predicts_every_train_row_with_a_past_exactly_once(
+    tiny_dataset: Dataset, epoch: int
+) -> None:
+    windows = TrainingWindows(tiny_dataset, max_history_length=2, batch_size=2)
+
+    predicted = predictions(windows.epoch(seed=0, epoch=epoch))
+
+    assert sorted(predicted) == tiny_dataset.example_rows(Split.TRAIN).tolist()
+
+
+def test_a_window_that_is_long_enough_reads_the_whole_past_and_history_rows_too(
+    tiny_dataset: Dataset,
+) -> None:
+    windows = TrainingWindows(tiny_dataset, max_history_length=9, batch_size=9)
+    first, lengths = windows.cut(np.zeros(3, dtype=np.int64))
+
+    read = predictions([windows.batch(first, lengths)])
+
+    # ann: a b c, bob: b c, cay: a (d, history) c
+    assert read == {1: [1], 2: [1, 2], 6: [2], 10: [1, 4]}
+
+
+def test_held_out_items_are_neither_read_nor_predicted(tiny_dataset: Dataset) -> None:
+    windows = TrainingWindows(tiny_dataset, max_history_length=3, batch_size=4)
+    held_out = {3, 4, 7}
+
+    for batch in windows.epoch(seed=1, epoch=0):
+        assert not held_out & set(batch.next_rows.flatten().tolist())
+        assert 5 not in batch.histories  # item e occurs in bob's test row only
+
+
+def test_next_items_are_the_items_of_the_next_rows(tiny_dataset: Dataset) -> None:
+    for batch in TrainingWindows(tiny_dataset, 2, 2).epoch(seed=0, epoch=0):
+        predicted = batch.next_rows != NOTHING
+        rows = batch.next_rows[predicted].numpy()
+
+        assert batch.next_items[predicted].tolist() == tiny_dataset.item_indices[rows].tolist()
+        assert not batch.next_items[~predicted].any()
+
+
+def test_windows_are_padded_on_the_left(tiny_dataset: Dataset) -> None:
+    windows = TrainingWindows(tiny_dataset, max_history_length=9, batch_size=9)
+    first, lengths = windows.cut(np.zeros(3, dtype=np.int64))
+
+    assert windows.batch(first, lengths).histories.tolist() == [[1, 2], [0, 2], [1, 4]]
+
+
+def test_epochs_differ_and_the_same_epoch_of_a_seed_is_the_same(tiny_dataset: Dataset) -> None:
+    windows = TrainingWindows(tiny_dataset, max_history_length=2, batch_size=1)
+
+    def shape(seed: int, epoch: int) -> list[list[list[int]]]:
+        return [batch.next_rows.tolist() for batch in windows.epoch(seed, epoch)]
+
+    assert shape(seed=3, epoch=1) == shape(seed=3, epoch=1)
+    assert len(Counter(str(shape(seed=3, epoch=epoch)) for epoch in range(8))) > 1
+    assert len(Counter(str(shape(seed=seed, epoch=1)) for seed in range(8))) > 1

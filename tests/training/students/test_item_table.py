@@ -1,0 +1,48 @@
+import torch
+
+from training.students.student import ItemTable, standardised
+
+
+def test_without_embeddings_the_table_is_the_offsets_under_a_row_of_zeros() -> None:
+    table = ItemTable(num_rows=3, hidden_size=2)
+    with torch.no_grad():
+        table.offsets.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+
+    assert table().tolist() == [[0, 0], [1, 2], [3, 4]]
+
+
+def test_an_item_vector_is_the_weighted_projection_plus_the_offset() -> None:
+    table = ItemTable(3, 1, embeddings=torch.tensor([[9.0], [1.0], [3.0]]), weight=0.5)
+    assert table.projector is not None
+    with torch.no_grad():
+        table.offsets.copy_(torch.tensor([[10.0], [20.0]]))
+        table.projector.weight.fill_(4.0)
+
+    # Standardised over the real rows 1 and 3: -1 and 1; 0.5 * 4 * (-1) + 10 and 0.5 * 4 * 1 + 20.
+    assert table().tolist() == [[0], [8], [22]]
+
+
+def test_a_column_that_never_varies_standardises_to_zeros() -> None:
+    embeddings = torch.tensor([[5.0, 1.0], [5.0, 3.0]])
+
+    assert standardised(embeddings).tolist() == [[0, -1], [0, 1]]
+
+
+def test_the_folded_table_has_the_same_vectors_and_no_projector() -> None:
+    torch.manual_seed(0)
+    table = ItemTable(6, 4, embeddings=torch.randn(6, 8))
+
+    folded = table.folded()
+
+    assert torch.equal(folded(), table())
+    assert {name for name, _ in folded.named_parameters()} == {"offsets"}
+
+
+def test_the_padding_row_learns_nothing() -> None:
+    table = ItemTable(4, 2, embeddings=torch.ones(4, 3))
+    vectors = table()
+    torch.autograd.backward(vectors.sum())
+
+    assert vectors[0].tolist() == [0, 0]
+    assert table.offsets.grad is not None
+    assert table.offsets.grad.shape == (3, 2)
