@@ -33,3 +33,26 @@ def tiny_dataset() -> Dataset:
             [train, train, train, validation, test, train, train, test, train, history, train]
         ),
     )
+
+
+@pytest.fixture
+def chain_dataset() -> Dataset:
+    """Thirty users who walk twelve items in a ring, five steps to train and one each to hold out.
+
+    The next item is always the item after the last one.
+    """
+    num_items, walk = 12, 7
+    starts = np.arange(30) % num_items
+    splits = [Split.TRAIN] * (walk - 2) + [Split.VALIDATION, Split.TEST]
+    return make_dataset(
+        name="chain",
+        catalog=Catalog(
+            item_ids=tuple(f"i{index}" for index in range(1, num_items + 1)),
+            titles=tuple(f"Item {index}" for index in range(1, num_items + 1)),
+            attributes=({},) * num_items,
+        ),
+        user_ids=tuple(f"u{user}" for user in range(len(starts))),
+        item_indices=((starts[:, None] + np.arange(walk)) % num_items + 1).ravel(),
+        user_offsets=np.arange(len(starts) + 1) * walk,
+        splits=np.tile(splits, len(starts)),
+    )

@@ -4,11 +4,11 @@ A checkpoint is a folder: `checkpoint.json` says what the student is and how it 
 `student.pt` holds its weights.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from zipfile import BadZipFile, ZipFile
 
 import torch
 from pydantic import ValidationError
@@ -94,13 +94,12 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     """
     try:
         text = (folder / DESCRIPTION_NAME).read_text(encoding="utf-8")
-        state: dict[str, Any] = torch.load(folder / WEIGHTS_NAME, weights_only=True)
-        return Checkpoint(Description.model_validate_json(text), state)
+        return Checkpoint(Description.model_validate_json(text), _read(folder / WEIGHTS_NAME))
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{error.filename}: missing; run `python -m training.distill` first"
         ) from None
-    except (ValidationError, RuntimeError, json.JSONDecodeError) as error:
+    except (ValidationError, BadZipFile, RuntimeError, UnpicklingError) as error:
         raise CheckpointError(f"{folder}: damaged ({error}); delete it and train again") from None
 
 
@@ -133,3 +132,11 @@ def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Check
     if not of_variant:
         raise CheckpointError(f"no {variant} checkpoint; run `python -m training.distill` first")
     return max(of_variant, key=lambda each: each.description.validation[SELECTION_METRIC])
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    with ZipFile(path) as weights:  # torch takes any other file for one of its old formats
+        if damaged := weights.testzip():
+            raise BadZipFile(f"{path.name} holds a damaged {damaged}")
+    state: dict[str, Tensor] = torch.load(path, weights_only=True)
+    return state

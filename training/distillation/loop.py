@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from training.config import TrainingConfig
@@ -48,7 +48,7 @@ class Progress:
         waited = self.epoch - self.best_epoch
         return self.epoch >= config.max_epochs or waited >= config.patience
 
-    def record(self, student: Student, metrics: Mapping[str, float], seconds: float) -> None:
+    def record(self, student: nn.Module, metrics: Mapping[str, float], seconds: float) -> None:
         """Counts an epoch, and keeps its student if there was none better."""
         self.epoch += 1
         self.seconds += seconds
@@ -86,10 +86,10 @@ class Trainer:
         """
         self._resume(state_path)
         with tqdm(desc=label, total=self.config.max_epochs, unit="epoch", bar_format=BAR) as bar:
-            bar.update(self.progress.epoch)
             while not self.progress.is_over(self.config):
                 self._epoch(bar)
                 self._save(state_path)
+                bar.update(self.progress.epoch - bar.n)
                 bar.set_postfix({SELECTION_METRIC: self.progress.best_metrics[SELECTION_METRIC]})
         self.student.load_state_dict(self.progress.best_state)
         return self.progress
@@ -99,11 +99,11 @@ class Trainer:
         torch.manual_seed(self.seed * EPOCH_SEEDS + self.progress.epoch)
         batches = self.windows.epoch(self.seed, self.progress.epoch)
         self.student.train()
-        for batch in batches:
+        for number, batch in enumerate(batches):
+            bar.update(self.progress.epoch + number / len(batches) - bar.n)
             self.optimiser.zero_grad()
             torch.autograd.backward(self.loss(batch))
             self.optimiser.step()
-            bar.update(1 / len(batches))
         metrics = self.validate()
         self.progress.record(self.student, metrics, time.perf_counter() - began)
 

@@ -60,7 +60,10 @@ class _LogNormaliser(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, queries: Tensor, items: Tensor) -> Tensor:
-        chunks = [torch.logsumexp(chunk @ items.T, dim=1) for chunk in torch.split(queries, _chunk_size(items))]
+        chunks = [
+            torch.logsumexp(chunk @ items.T, dim=1)
+            for chunk in torch.split(queries, _chunk_size(items))
+        ]
         result = torch.cat(chunks)
         context.save_for_backward(queries, items, result)
         return result

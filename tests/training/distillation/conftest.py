@@ -1,0 +1,52 @@
+"""What it takes to train a student in a second."""
+
+import numpy as np
+import pytest
+
+from training.config import (
+    DataConfig,
+    DistillationConfig,
+    Experiment,
+    StudentConfig,
+    TrainingConfig,
+)
+from training.data.dataset import Dataset, Split
+from training.teacher.knowledge import Answers, Knowledge
+
+
+@pytest.fixture
+def experiment() -> Experiment:
+    """A small student that learns quickly."""
+    return Experiment(
+        name="chain",
+        data=DataConfig(source="movielens"),
+        student=StudentConfig(max_history_length=4, hidden_size=16, num_layers=1, dropout=0.1),
+        training=TrainingConfig(batch_size=8, learning_rate=1e-2, max_epochs=8, patience=8),
+        distillation=DistillationConfig(ranking_weight=0.5, list_length=2),
+    )
+
+
+@pytest.fixture
+def knowledge(chain_dataset: Dataset) -> Knowledge:
+    """A teacher that ranks the true next item second, after the one that follows it."""
+
+    def answers(split: Split) -> Answers:
+        rows = chain_dataset.example_rows(split)
+        next_items = chain_dataset.item_indices[rows]
+        wrong = next_items % chain_dataset.catalog.num_items + 1
+        return Answers(
+            rows=rows,
+            rankings=np.stack([wrong, next_items], axis=1).astype(np.int32),
+            distances=np.tile(np.array([0.1, 0.2], dtype=np.float32), (len(rows), 1)),
+            next_item_distances=np.full(len(rows), 0.2, dtype=np.float32),
+        )
+
+    angles = np.arange(chain_dataset.catalog.num_rows)[:, None] * np.array([[0.5, 1.0, 2.0]])
+    return Knowledge(
+        dataset_fingerprint=chain_dataset.fingerprint,
+        train=answers(Split.TRAIN),
+        validation=answers(Split.VALIDATION),
+        test=answers(Split.TEST),
+        item_embeddings=np.cos(angles).astype(np.float32),
+        provenance={},
+    )

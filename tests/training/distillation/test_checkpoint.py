@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.config import StudentConfig
+from training.distillation.checkpoint import (
+    Checkpoint,
+    Description,
+    best_on_validation,
+    load_checkpoint,
+    load_checkpoints,
+    save_checkpoint,
+)
+from training.errors import CheckpointError
+from training.students.registry import build_student
+
+CONFIG = StudentConfig(max_history_length=4, hidden_size=8)
+
+
+def checkpoint(variant: str = "plain", seed: int = 0, figure: float = 0.1) -> Checkpoint:
+    torch.manual_seed(seed)
+    embeddings = torch.randn(7, 5) if variant == "distilled" else None
+    description = Description(
+        student=CONFIG,
+        variant=variant,
+        seed=seed,
+        dataset_fingerprint="fp",
+        embedding_weight=0.5,
+        best_epoch=3,
+        validation={"NDCG@20": figure},
+        seconds=1.5,
+    )
+    return Checkpoint(description, build_student(CONFIG, 7, embeddings, 0.5).state_dict())
+
+
+@pytest.mark.parametrize("variant", ["plain", "distilled"])
+def test_a_saved_student_comes_back_with_the_same_scores(tmp_path: Path, variant: str) -> None:
+    saved = checkpoint(variant)
+    save_checkpoint(saved, tmp_path / "it", "stamp")
+
+    loaded = load_checkpoint(tmp_path / "it")
+
+    history = torch.tensor([[1, 2, 3]])
+    assert loaded.description == saved.description
+    assert torch.equal(loaded.student().score(history), saved.student().score(history))
+
+
+def test_a_missing_checkpoint_says_which_program_makes_it(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"training\.distill"):
+        load_checkpoint(tmp_path / "none")
+
+
+@pytest.mark.parametrize("name", ["student.pt", "checkpoint.json"])
+def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    save_checkpoint(checkpoint(), tmp_path / "it", "stamp")
+    (tmp_path / "it" / name).write_bytes(b"rubbish")
+
+    with pytest.raises(CheckpointError, match="it: damaged"):
+        load_checkpoint(tmp_path / "it")
+
+
+def test_checkpoints_of_another_dataset_are_refused(tmp_path: Path) -> None:
+    save_checkpoint(checkpoint(), tmp_path / "plain-0", "stamp")
+
+    assert [each.name for each in load_checkpoints(tmp_path, "fp")] == ["plain-0"]
+    with pytest.raises(CheckpointError, match="trained on dataset fp, this one is other"):
+        load_checkpoints(tmp_path, "other")
+
+
+def test_a_folder_without_checkpoints_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoints"):
+        load_checkpoints(tmp_path, "fp")
+
+
+def test_the_best_of_a_variant_is_picked_by_validation() -> None:
+    plain = checkpoint("plain", seed=0, figure=0.9)
+    distilled = [
+        checkpoint("distilled", seed, figure) for seed, figure in enumerate((0.2, 0.4, 0.3))
+    ]
+
+    assert best_on_validation([plain, *distilled], "distilled").name == "distilled-1"
+
+
+def test_a_variant_that_was_never_trained_cannot_be_picked() -> None:
+    with pytest.raises(CheckpointError, match="no distilled checkpoint"):
+        best_on_validation([checkpoint("plain")], "distilled")

@@ -1,0 +1,87 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.config import Experiment
+from training.data.dataset import Dataset
+from training.distillation.checkpoint import load_checkpoint
+from training.distillation.job import Job
+from training.stage import is_current
+from training.teacher.knowledge import Knowledge
+
+Change = Callable[[Job], Job]
+
+
+@pytest.fixture
+def job(experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge) -> Job:
+    """A distilled student, to be trained for two epochs."""
+    return Job(with_training(experiment, max_epochs=2), chain_dataset, "distilled", 0, knowledge)
+
+
+def with_training(experiment: Experiment, **update: object) -> Experiment:
+    training = experiment.training.model_copy(update=update)
+    return experiment.model_copy(update={"training": training})
+
+
+def with_ranking_weight(job: Job, ranking_weight: float) -> Job:
+    settings = job.experiment.distillation.model_copy(update={"ranking_weight": ranking_weight})
+    return replace(job, experiment=job.experiment.model_copy(update={"distillation": settings}))
+
+
+def with_other_list(job: Job) -> Job:
+    assert job.knowledge is not None
+    answers = job.knowledge.train
+    answers = replace(answers, rankings=answers.rankings[:, ::-1].copy())
+    return replace(job, knowledge=replace(job.knowledge, train=answers))
+
+
+def test_a_job_leaves_a_current_checkpoint_of_its_best_epoch_and_nothing_else(
+    job: Job, tmp_path: Path
+) -> None:
+    checkpoint = job.run(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["distilled-0"]
+    assert is_current(tmp_path / "distilled-0", job.stamp)
+    loaded = load_checkpoint(tmp_path / "distilled-0")
+    assert loaded.description == checkpoint.description
+    history = torch.tensor([[1, 2]])
+    assert torch.equal(loaded.student().score(history), checkpoint.student().score(history))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda job: replace(job, seed=1),
+        lambda job: replace(job, variant="plain", knowledge=None),
+        lambda job: replace(job, dataset=replace(job.dataset, fingerprint="other")),
+        lambda job: replace(job, experiment=with_training(job.experiment, learning_rate=0.5)),
+        lambda job: with_ranking_weight(job, 0.125),
+        with_other_list,
+    ],
+)
+def test_whatever_decides_the_student_changes_the_stamp(job: Job, change: Change) -> None:
+    assert change(job).stamp != job.stamp
+
+
+def test_what_does_not_touch_the_student_leaves_the_stamp(job: Job) -> None:
+    more_seeds = replace(job, experiment=with_training(job.experiment, seeds=(0, 1, 2, 3)))
+    plain = replace(job, variant="plain", knowledge=None)
+
+    assert more_seeds.stamp == job.stamp
+    assert with_ranking_weight(plain, 0.125).stamp == plain.stamp
+
+
+def test_a_state_left_by_other_settings_is_not_resumed(job: Job, tmp_path: Path) -> None:
+    (tmp_path / ".distilled-0.another-stamp.state").write_bytes(b"not to be read")
+
+    job.run(tmp_path)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["distilled-0"]
+
+
+def test_without_a_ranking_weight_the_lists_stay_out_of_the_loss(job: Job) -> None:
+    assert job.trainer().lists is not None
+    assert with_ranking_weight(job, 0).trainer().lists is None

@@ -1,0 +1,161 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.config import Experiment
+from training.data.dataset import Dataset, Split
+from training.distillation.job import Job
+from training.distillation.loop import Progress, Trainer
+from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
+from training.students.scorer import StudentScorer
+from training.teacher.knowledge import Knowledge
+
+
+class Killed(BaseException):
+    """Ends a run at once, as a signal would."""
+
+
+def trainer(experiment: Experiment, dataset: Dataset, knowledge: Knowledge | None) -> Trainer:
+    variant = "plain" if knowledge is None else "distilled"
+    return Job(experiment, dataset, variant, 0, knowledge).trainer()
+
+
+def die_in_validation(monkeypatch: pytest.MonkeyPatch, after_epochs: int) -> None:
+    validate = Trainer.validate
+
+    def dying(self: Trainer) -> object:
+        if self.progress.epoch == after_epochs:
+            raise Killed
+        return validate(self)
+
+    monkeypatch.setattr(Trainer, "validate", dying)
+
+
+def test_a_plain_student_learns_an_obvious_pattern(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    plain = trainer(experiment, chain_dataset, None)
+
+    plain.train(tmp_path / "state", "plain")
+
+    ranker = ranker_of(StudentScorer(plain.student, chain_dataset), chain_dataset)
+    evaluation = evaluate(ranker, chain_dataset, chain_dataset.example_rows(Split.TEST))
+    assert evaluation.metrics["HR@1"] == 1
+
+
+def test_a_distilled_student_moves_towards_the_teachers_list(
+    experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge, tmp_path: Path
+) -> None:
+    def first_choice_share(knowledge: Knowledge | None) -> float:
+        """How much likelier the teacher's (wrong) first choice is than any other wrong item."""
+        student = trainer(experiment, chain_dataset, knowledge)
+        student.train(tmp_path / f"{knowledge is None}", "")
+        probabilities = torch.softmax(student.student.score(torch.tensor([[1, 2, 3]])), dim=1)[0]
+        return (probabilities[5] / probabilities[6:].mean()).item()
+
+    assert first_choice_share(knowledge) > 3 * first_choice_share(None)
+
+
+def test_the_loss_of_a_batch_is_the_mix_of_both_losses_by_a_plain_loop(
+    experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge
+) -> None:
+    distilled = trainer(experiment, chain_dataset, knowledge)
+    distilled.student.eval()
+    batch = distilled.windows.epoch(0, 0)[0]
+    table = distilled.student.item_table()
+    queries = distilled.student.encode(batch.histories, table)
+
+    losses = []
+    for line, place in (batch.next_items != 0).nonzero().tolist():
+        log_probabilities = torch.log_softmax(queries[line, place] @ table[1:].T, dim=0)
+        next_item = int(batch.next_items[line, place])
+        wrong = next_item % 12 + 1
+        weights = torch.softmax(torch.tensor([-1.0, -2.0]), dim=0)  # exp(-rank), normalised
+        listed = (
+            weights[0] * log_probabilities[wrong - 1]
+            + weights[1] * log_probabilities[next_item - 1]
+        )
+        losses.append(-0.5 * log_probabilities[next_item - 1] - 0.5 * listed)
+
+    torch.testing.assert_close(distilled.loss(batch), torch.stack(losses).mean())
+
+
+@pytest.mark.parametrize("epochs_before", [0, 1, 3])
+@pytest.mark.parametrize("with_teacher", [False, True])
+def test_a_run_that_was_killed_ends_with_the_same_bits(
+    experiment: Experiment,
+    chain_dataset: Dataset,
+    knowledge: Knowledge,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs_before: int,
+    with_teacher: bool,
+) -> None:
+    teacher = knowledge if with_teacher else None
+    whole = trainer(experiment, chain_dataset, teacher).train(tmp_path / "whole", "whole")
+
+    with monkeypatch.context() as patch:
+        die_in_validation(patch, after_epochs=epochs_before)
+        with pytest.raises(Killed):
+            trainer(experiment, chain_dataset, teacher).train(tmp_path / "state", "killed")
+    torch.rand(5)  # another process would not have these random numbers
+    resumed_trainer = trainer(experiment, chain_dataset, teacher)
+    resumed = resumed_trainer.train(tmp_path / "state", "resumed")
+
+    assert resumed.best_metrics == whole.best_metrics
+    assert resumed.best_epoch == whole.best_epoch
+    for name, weights in whole.best_state.items():
+        assert torch.equal(resumed.best_state[name], weights), name
+        assert torch.equal(resumed_trainer.student.state_dict()[name], weights), name
+
+
+def test_a_state_file_is_whole_or_not_there(
+    experiment: Experiment,
+    chain_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def half_write(_: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise Killed
+
+    monkeypatch.setattr(torch, "save", half_write)
+    with pytest.raises(Killed):
+        trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
+
+    assert not (tmp_path / "state").exists()
+
+
+def test_seeds_make_different_students(experiment: Experiment, chain_dataset: Dataset) -> None:
+    offsets = [
+        Job(experiment, chain_dataset, "plain", seed, None).trainer().student.item_table.offsets
+        for seed in (0, 1)
+    ]
+
+    assert not torch.equal(*offsets)
+
+
+def progress_after(*figures: float) -> Progress:
+    progress = Progress()
+    for epoch, figure in enumerate(figures, start=1):
+        layer = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.constant_(layer.weight, epoch)
+        progress.record(layer, {SELECTION_METRIC: figure}, seconds=1.0)
+    return progress
+
+
+def test_the_best_epoch_keeps_its_weights_and_a_later_equal_does_not_replace_it() -> None:
+    progress = progress_after(0.1, 0.3, 0.3, 0.2)
+
+    assert progress.best_epoch == 2
+    assert progress.best_state["weight"].item() == 2
+    assert progress.seconds == 4
+
+
+def test_training_is_over_when_patience_or_the_epochs_are_used_up(experiment: Experiment) -> None:
+    training = experiment.training.model_copy(update={"max_epochs": 4, "patience": 2})
+
+    assert not progress_after(0.3, 0.2).is_over(training)
+    assert progress_after(0.3, 0.2, 0.2).is_over(training)
+    assert progress_after(0.1, 0.2, 0.3, 0.4).is_over(training)
