@@ -35,9 +35,10 @@ class ItemTable(nn.Module):
         self.projector: nn.Linear | None = None
         self.register_buffer("embeddings", None)
         if embeddings is not None:
-            self.embeddings = standardised(embeddings[1:])
+            # Unit length on average, so that a step moves g(z) no faster than it moves b.
+            self.embeddings = standardised(embeddings[1:]) / embeddings.shape[1] ** 0.5
             self.projector = nn.Linear(embeddings.shape[1], hidden_size, bias=False)
-            nn.init.normal_(self.projector.weight, std=INITIAL_SPREAD / embeddings.shape[1] ** 0.5)
+            nn.init.normal_(self.projector.weight, std=INITIAL_SPREAD)
 
     def forward(self) -> Tensor:
         """Returns the whole table, `[catalog rows, hidden]`, row 0 zeros."""

@@ -1,0 +1,58 @@
+"""Distill: dataset and teacher knowledge become trained students, `work/<name>/checkpoints`.
+
+python -m training.distill configs/movielens.toml
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+
+from training.config import Experiment
+from training.data.storage import load_dataset
+from training.distillation.checkpoint import Checkpoint
+from training.distillation.job import Job
+from training.distillation.variants import VARIANTS
+from training.evaluation.yardstick import SELECTION_METRIC
+from training.program import Workplace, program_parser, run, say
+from training.stage import is_current
+from training.teacher.knowledge import load_knowledge
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = program_parser("training.distill", "Train students, with and without the teacher.")
+    parser.add_argument("--seed", type=int, nargs="+", help="instead of the experiment's seeds")
+    parser.add_argument("--variant", choices=VARIANTS, help="only this one (default: all)")
+    return run(distill, parser, arguments)
+
+
+def distill(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
+    """Trains every variant with every seed, but for checkpoints that are there and current."""
+    for job in _jobs(experiment, workplace, options):
+        folder = workplace.checkpoints / job.name
+        if is_current(folder, job.stamp):
+            say(f"{folder} is current, nothing to do")
+        else:
+            say(f"{folder}: {_describe(job.run(workplace.checkpoints))}")
+
+
+def _jobs(experiment: Experiment, workplace: Workplace, options: Namespace) -> Iterator[Job]:
+    dataset = load_dataset(workplace.dataset)
+    for variant in [options.variant] if options.variant else VARIANTS:
+        knowledge = None
+        if VARIANTS[variant].needs_teacher:
+            knowledge = load_knowledge(experiment.knowledge or workplace.knowledge, dataset)
+        for seed in options.seed or experiment.training.seeds:
+            yield Job(experiment, dataset, variant, seed, knowledge)
+
+
+def _describe(checkpoint: Checkpoint) -> str:
+    what = checkpoint.description
+    return (
+        f"validation {SELECTION_METRIC} {what.validation[SELECTION_METRIC]:.4f}, "
+        f"best epoch {what.best_epoch}, {what.seconds:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Evaluate: one table of everything that ranks, on the test examples, `work/<name>/results`.
+
+python -m training.evaluate configs/movielens.toml
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from training.config import Experiment
+from training.data.dataset import Dataset, Split
+from training.data.storage import load_dataset
+from training.distillation.checkpoint import Checkpoint, best_on_validation, load_checkpoints
+from training.distillation.variants import DISTILLED, VARIANTS
+from training.evaluation.baselines import popularity, tuned_transitions
+from training.evaluation.stored import answers_ranker
+from training.evaluation.table import Row, as_text, save_results
+from training.evaluation.yardstick import Scorer, evaluate, ranker_of
+from training.program import Workplace, program_parser, run, say
+from training.provenance import commit, hardware
+from training.students.scorer import StudentScorer
+from training.teacher.knowledge import Answers, load_knowledge
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = program_parser("training.evaluate", "Measure students, teacher and baselines.")
+    return run(evaluate_all, parser, arguments)
+
+
+def evaluate_all(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
+    """Writes and prints the table, and names the checkpoint to export."""
+    dataset = load_dataset(workplace.dataset)
+    knowledge = load_knowledge(experiment.knowledge or workplace.knowledge, dataset)
+    checkpoints = load_checkpoints(workplace.checkpoints, dataset.fingerprint)
+    chosen = best_on_validation(checkpoints, DISTILLED)
+    rows = [
+        scorer_row("popularity", [popularity(dataset)], dataset),
+        scorer_row("last-item transitions", [tuned_transitions(dataset)], dataset),
+        teacher_row(knowledge.test, dataset),
+        *student_rows(checkpoints, dataset),
+    ]
+    save_results(rows, _facts(dataset, checkpoints, chosen), workplace.results)
+    say(as_text(rows))
+    say(f"to export, by validation: {chosen.name}")
+    say(f"written: {workplace.results}")
+
+
+def scorer_row(name: str, scorers: Sequence[Scorer], dataset: Dataset) -> Row:
+    """Test figures of one ranker, one evaluation per scorer."""
+    rows = dataset.example_rows(Split.TEST)
+    rankers = [ranker_of(scorer, dataset) for scorer in scorers]
+    return Row(name, tuple(evaluate(ranker, dataset, rows) for ranker in rankers))
+
+
+def teacher_row(answers: Answers, dataset: Dataset) -> Row:
+    """Test figures of the stored answers, on the test examples that have one."""
+    rows = np.intersect1d(dataset.example_rows(Split.TEST), answers.rows)
+    return Row("teacher", (evaluate(answers_ranker(answers), dataset, rows),))
+
+
+def student_rows(checkpoints: Sequence[Checkpoint], dataset: Dataset) -> Iterator[Row]:
+    """Test figures of every variant that was trained, over its seeds."""
+    for variant in VARIANTS:
+        of_variant = [each for each in checkpoints if each.description.variant == variant]
+        if of_variant:
+            scorers = [StudentScorer(each.student(), dataset) for each in of_variant]
+            yield scorer_row(f"student {variant}", scorers, dataset)
+
+
+def _facts(
+    dataset: Dataset, checkpoints: Sequence[Checkpoint], chosen: Checkpoint
+) -> dict[str, object]:
+    return {
+        "dataset": dataset.name,
+        "dataset_fingerprint": dataset.fingerprint,
+        "split": Split.TEST.name.lower(),
+        "export": chosen.name,
+        "students": {each.name: each.description.model_dump() for each in checkpoints},
+        "commit": commit(),
+        "hardware": hardware(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
