@@ -52,7 +52,7 @@ class Tensors:
     """The names of the graph's inputs and outputs.
 
     Inputs: `history` int64 `[batch, length]`, oldest first, 0 = padding, any length >= 1 and any
-    place for the padding; `excluded` int64 `[batch, excluded]`, never answered, 0 = nothing;
+    place for the padding; `excluded` int64 `[batch, any]`, never answered, 0 = nothing;
     `allowed` bool `[batch or 1, items + 1]`, what may be answered; `mask_seen` bool scalar, whether
     items of `history` (all of it, not only the newest) may not be answered; `k` int64 `[1]`.
 

@@ -1,0 +1,83 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from export.__main__ import is_current, main
+from export.bundle import Layout, load_bundle
+from training.data.dataset import Dataset
+from training.data.storage import save_dataset
+from training.distillation.checkpoint import Checkpoint, save_checkpoint
+from training.program import Workplace
+from training.stage import publish
+from training.teacher.knowledge import Answers, Knowledge, save_knowledge
+
+NO_ANSWERS = Answers(
+    rows=np.zeros(0, dtype=np.int64),
+    rankings=np.zeros((0, 20), dtype=np.int32),
+    distances=np.zeros((0, 20), dtype=np.float32),
+    next_item_distances=np.zeros(0, dtype=np.float32),
+)
+
+
+@pytest.fixture
+def workplace(dataset: Dataset, tmp_path: Path) -> Workplace:
+    """What `prepare` and `teach` leave, and the experiment file beside it."""
+    (tmp_path / "films.toml").write_text('name = "films"\n[data]\nsource = "movielens"\n')
+    workplace = Workplace(tmp_path / "work" / "films")
+    with publish(workplace.dataset, "stamp") as folder:
+        save_dataset(dataset, folder)
+    embeddings = np.zeros((31, 5), dtype=np.float32)
+    knowledge = Knowledge(
+        dataset.fingerprint, NO_ANSWERS, NO_ANSWERS, NO_ANSWERS, embeddings, {"model": "a film fan"}
+    )
+    with publish(workplace.knowledge, "stamp") as folder:
+        save_knowledge(knowledge, folder)
+    return workplace
+
+
+def train(
+    workplace: Workplace, checkpoint: Checkpoint, variant: str, seed: int, ndcg: float
+) -> None:
+    changes = {"variant": variant, "seed": seed, "validation": {"NDCG@20": ndcg}}
+    trained = replace(checkpoint, description=checkpoint.description.model_copy(update=changes))
+    save_checkpoint(trained, workplace.checkpoints / trained.name, "stamp")
+
+
+def export(workplace: Workplace) -> int:
+    work = workplace.folder.parent
+    return main([str(work.parent / "films.toml"), "--work", str(work)])
+
+
+def test_the_best_distilled_student_is_exported_once(
+    workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(workplace, checkpoint, "plain", 0, 0.5)
+    train(workplace, checkpoint, "distilled", 0, 0.1)
+    train(workplace, checkpoint, "distilled", 1, 0.2)
+
+    assert export(workplace) == 0
+    provenance = load_bundle(workplace.bundle).manifest.provenance
+    assert provenance["checkpoint"]["name"] == "distilled-1"
+    assert provenance["knowledge"] == {"model": "a film fan"}
+    assert provenance["experiment"]["name"] == "films"
+    assert "test       NDCG@20 served 0." in capsys.readouterr().out
+
+    assert export(workplace) == 0
+    assert capsys.readouterr().out == f"{workplace.bundle} is current, nothing to do\n"
+
+    made_from = provenance["made_from"]
+    assert is_current(workplace.bundle, made_from)
+    assert not is_current(workplace.bundle, "another checkpoint")
+    Layout(workplace.bundle).items.write_text("")
+    assert not is_current(workplace.bundle, made_from)
+
+
+def test_without_a_distilled_student_nothing_is_exported(
+    workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(workplace, checkpoint, "plain", 0, 0.5)
+    assert export(workplace) == 2
+    assert "no distilled checkpoint" in capsys.readouterr().err
+    assert not workplace.bundle.exists()
