@@ -23,7 +23,7 @@ from training.distillation.checkpoint import (
 )
 from training.distillation.variants import DISTILLED
 from training.evaluation.yardstick import ranker_of
-from training.program import Workplace, program_parser, run, say
+from training.program import Workplace, knowledge_folder, program_parser, run, say
 from training.provenance import commit
 from training.stage import fingerprint
 from training.students.scorer import StudentScorer
@@ -50,7 +50,7 @@ def export(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
     if is_current(workplace.bundle, made_from):
         say(f"{workplace.bundle} is current, nothing to do")
         return
-    knowledge = load_knowledge(experiment.knowledge or workplace.knowledge, dataset)
+    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)
     provenance = {
         "made_from": made_from,
         "commit": commit(),

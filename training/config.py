@@ -45,11 +45,17 @@ class TeacherConfig(Section):
     """The LLM teacher: which model, how it is tuned, what it is asked."""
 
     model: str = Field(default="smollm2", description="`smollm2` or a Hugging Face model path")
-    max_titles: int = Field(default=20, ge=1, description="titles a prompt may hold")
+    max_titles: int = Field(default=50, ge=1, description="titles a prompt may hold")
+    overlap: int = Field(default=10, ge=0, description="titles a prompt repeats of the one before")
+    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    tokens_per_batch: int = Field(default=4_096, ge=512)
     projection_size: int = Field(default=256, ge=8)
-    epochs: int = Field(default=4, ge=0)
-    learning_rate: float = Field(default=1e-4, gt=0)
-    tokens_per_batch: int = Field(default=16_384, ge=512)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    batch_size: int = Field(default=1_024, ge=1)
+    matching_rate: float = Field(default=1e-3, gt=0, description="learning rate of the matcher")
+    weight_decay: float = Field(default=0.01, ge=0)
+    epochs: int = Field(default=40, ge=1, description="at most; validation picks")
+    patience: int = Field(default=4, ge=1)
     list_length: int = Field(default=10, ge=1, description="K of the ranking lists for training")
     seed: int = 0
 

@@ -13,7 +13,7 @@ from training.distillation.checkpoint import Checkpoint
 from training.distillation.job import Job
 from training.distillation.variants import VARIANTS
 from training.evaluation.yardstick import SELECTION_METRIC
-from training.program import Workplace, program_parser, run, say
+from training.program import Workplace, knowledge_folder, program_parser, run, say
 from training.stage import is_current
 from training.teacher.knowledge import load_knowledge
 
@@ -41,7 +41,7 @@ def _jobs(experiment: Experiment, workplace: Workplace, options: Namespace) -> I
     for variant in [options.variant] if options.variant else VARIANTS:
         knowledge = None
         if VARIANTS[variant].needs_teacher:
-            knowledge = load_knowledge(experiment.knowledge or workplace.knowledge, dataset)
+            knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)
         for seed in options.seed or experiment.training.seeds:
             yield Job(experiment, dataset, variant, seed, knowledge)
 

@@ -18,7 +18,7 @@ from training.evaluation.baselines import popularity, tuned_transitions
 from training.evaluation.stored import answers_ranker
 from training.evaluation.table import Row, as_text, save_results
 from training.evaluation.yardstick import Scorer, evaluate, ranker_of
-from training.program import Workplace, program_parser, run, say
+from training.program import Workplace, knowledge_folder, program_parser, run, say
 from training.provenance import commit, hardware
 from training.students.scorer import StudentScorer
 from training.teacher.knowledge import Answers, load_knowledge
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def evaluate_all(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
     """Writes and prints the table, and names the checkpoint to export."""
     dataset = load_dataset(workplace.dataset)
-    knowledge = load_knowledge(experiment.knowledge or workplace.knowledge, dataset)
+    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)
     checkpoints = load_checkpoints(workplace.checkpoints, dataset.fingerprint)
     chosen = best_on_validation(checkpoints, DISTILLED)
     rows = [

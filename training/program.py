@@ -30,6 +30,11 @@ class Workplace:
         return self.folder / "dataset"
 
     @property
+    def reading(self) -> Path:
+        """Shards of an LLM's reading, kept by `training.teach` so that it can be resumed."""
+        return self.folder / "reading"
+
+    @property
     def knowledge(self) -> Path:
         """Written by `training.teach`."""
         return self.folder / "knowledge"
@@ -48,6 +53,11 @@ class Workplace:
     def bundle(self) -> Path:
         """Written by the export."""
         return self.folder / "bundle"
+
+
+def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
+    """Where the experiment's teacher knowledge is: the one it names, else the workplace's own."""
+    return experiment.knowledge or workplace.knowledge
 
 
 Stage = Callable[[Experiment, Workplace, Namespace], None]

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 STAMP_NAME = "stage.json"
 
 
@@ -50,4 +53,12 @@ def write_atomically(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def write_array_atomically(path: Path, array: NDArray[np.generic]) -> None:
+    """Writes `array` as `.npy` to a temporary name and renames it to `path`."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        np.save(file, array)
     partial.replace(path)

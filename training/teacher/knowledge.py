@@ -1,15 +1,26 @@
 """Teacher knowledge: what the LLM answered for every example, and how it sees every item.
 
-The folder is the contract between `teach` and `distill`: `<split>-<part>.npz` shards of answers,
-`item_embeddings.npy`, and `knowledge.json` with provenance and the dataset's fingerprint.
+The folder is the contract between `teach` and `distill`: `save_knowledge` stands beside
+`load_knowledge`. `knowledge.json` carries provenance, the dataset's fingerprint and the hash of
+every other file.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from training.data.dataset import Dataset
+from training.errors import KnowledgeError
+
+DESCRIPTION_NAME = "knowledge.json"
+EMBEDDINGS_NAME = "item_embeddings.npz"
+SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -45,3 +56,96 @@ class Knowledge:
     test: Answers
     item_embeddings: NDArray[np.float32]
     provenance: Mapping[str, Any]
+
+
+def save_knowledge(knowledge: Knowledge, folder: Path) -> None:
+    """Writes into an existing folder; distances and embeddings are kept in half precision.
+
+    Files that are there already (the fitted matcher) become part of the knowledge.
+    """
+    for split in SPLITS:
+        _save_answers(getattr(knowledge, split), folder / _answers_name(split))
+    embeddings = knowledge.item_embeddings.astype(np.float16)
+    np.savez_compressed(folder / EMBEDDINGS_NAME, item_embeddings=embeddings)
+    description = {
+        "dataset_fingerprint": knowledge.dataset_fingerprint,
+        "provenance": dict(knowledge.provenance),
+        "sha256": {path.name: _sha256(path) for path in sorted(folder.iterdir())},
+    }
+    text = json.dumps(description, indent=2) + "\n"
+    (folder / DESCRIPTION_NAME).write_text(text, encoding="utf-8")
+
+
+def load_knowledge(folder: Path, dataset: Dataset) -> Knowledge:
+    """Reads and verifies knowledge about `dataset`.
+
+    Raises:
+        KnowledgeError: it is missing, damaged, or about another dataset.
+    """
+    description = _read_description(folder)
+    about = description["dataset_fingerprint"]
+    if about != dataset.fingerprint:
+        raise KnowledgeError(
+            f"{folder}: made for dataset {about}, but {dataset.name!r} is {dataset.fingerprint}"
+        )
+    for name, expected in description["sha256"].items():
+        _verify(folder / name, expected)
+    answers = {split: _load_answers(folder / _answers_name(split)) for split in SPLITS}
+    with np.load(folder / EMBEDDINGS_NAME) as file:
+        embeddings = file["item_embeddings"].astype(np.float32)
+    return Knowledge(
+        dataset_fingerprint=about,
+        item_embeddings=embeddings,
+        provenance=description["provenance"],
+        **answers,
+    )
+
+
+def _answers_name(split: str) -> str:
+    return f"answers-{split}.npz"
+
+
+def _save_answers(answers: Answers, path: Path) -> None:
+    np.savez_compressed(
+        path,
+        rows=answers.rows,
+        rankings=answers.rankings,
+        distances=answers.distances.astype(np.float16),
+        next_item_distances=answers.next_item_distances.astype(np.float16),
+    )
+
+
+def _load_answers(path: Path) -> Answers:
+    with np.load(path) as file:
+        return Answers(
+            rows=file["rows"],
+            rankings=file["rankings"],
+            distances=file["distances"].astype(np.float32),
+            next_item_distances=file["next_item_distances"].astype(np.float32),
+        )
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    path = folder / DESCRIPTION_NAME
+    try:
+        description: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise KnowledgeError(f"{path}: missing; make it with `python -m training.teach`") from None
+    except ValueError as error:
+        raise KnowledgeError(f"{path}: damaged ({error}); make it again") from None
+    if missing := {"dataset_fingerprint", "provenance", "sha256"} - set(description):
+        raise KnowledgeError(f"{path}: lacks {', '.join(sorted(missing))}; make it again")
+    return description
+
+
+def _verify(path: Path, expected: str) -> None:
+    try:
+        actual = _sha256(path)
+    except FileNotFoundError:
+        raise KnowledgeError(f"{path}: missing; make it with `python -m training.teach`") from None
+    if actual != expected:
+        raise KnowledgeError(f"{path}: sha256 {actual[:12]}…, expected {expected[:12]}…: damaged")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

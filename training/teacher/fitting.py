@@ -1,0 +1,58 @@
+"""Fitting the matcher: AdamW, validation NDCG@20 picks the epoch."""
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training.config import TeacherConfig
+from training.data.dataset import Dataset, Split
+from training.evaluation.stored import answers_ranker
+from training.evaluation.yardstick import SELECTION_METRIC, evaluate
+from training.teacher.answering import answer
+from training.teacher.matching import Matcher
+from training.teacher.reading import States
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The matcher of the best epoch and its validation figures."""
+
+    matcher: Matcher
+    best_epoch: int
+    validation: dict[str, float]
+
+
+def fit_matcher(
+    dataset: Dataset, read: States, title_embeddings: NDArray[np.float32], config: TeacherConfig
+) -> Fit:
+    """Trains on the TRAIN rows of `read` until validation stops getting better."""
+    torch.manual_seed(config.seed)
+    train = read.of(dataset.example_rows(Split.TRAIN))
+    validation = dataset.example_rows(Split.VALIDATION)
+    states = torch.from_numpy(train.states)
+    titles = torch.from_numpy(title_embeddings)
+    matcher = Matcher(states.float(), titles, config.projection_size, config.dropout)
+    optimiser = torch.optim.AdamW(
+        matcher.parameters(), lr=config.matching_rate, weight_decay=config.weight_decay
+    )
+    next_items = torch.from_numpy(dataset.item_indices[train.rows].astype(np.int64))
+    best = Fit(matcher, 0, {SELECTION_METRIC: -1.0})
+    with tqdm(range(1, config.epochs + 1), desc="fitting the matcher", unit="epoch") as epochs:
+        for epoch in epochs:
+            matcher.train()
+            for batch in torch.split(torch.randperm(len(states)), config.batch_size):
+                optimiser.zero_grad()
+                matcher.loss(states[batch].float(), next_items[batch]).backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+            answers = answer(matcher, dataset, read.of(validation))
+            figures = dict(evaluate(answers_ranker(answers), dataset, validation).metrics)
+            epochs.set_postfix({SELECTION_METRIC: f"{figures[SELECTION_METRIC]:.4f}"})
+            if figures[SELECTION_METRIC] > best.validation[SELECTION_METRIC]:
+                best = Fit(copy.deepcopy(matcher), epoch, figures)
+            elif epoch - best.best_epoch >= config.patience:
+                break
+    return best

@@ -1,0 +1,155 @@
+"""Reading: the LLM passes over every history once, and each answer's hidden state is kept.
+
+This is the expensive part of a teacher, so it is cut into shards that survive a kill: a shard on
+disk is never computed again, and a resumed reading ends in the same bytes as an uninterrupted one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from training.config import TeacherConfig
+from training.data.dataset import Dataset, Split
+from training.stage import fingerprint, write_array_atomically
+from training.teacher.language_model import LanguageModel, load_language_model
+from training.teacher.prompts import PROMPT_VERSION, Phrasebook, phrasebook
+from training.teacher.windows import (
+    Window,
+    plan_windows,
+    prompt_batch,
+    prompt_lengths,
+    token_bounded,
+)
+
+BATCHES_PER_SHARD = 16
+PREDICTED = (Split.TRAIN, Split.VALIDATION, Split.TEST)
+
+
+@dataclass(frozen=True)
+class States:
+    """`rows` `[examples]`, ascending, and the LLM's state `[examples, hidden]` before each."""
+
+    rows: NDArray[np.int64]
+    states: NDArray[np.float16]
+
+    def of(self, rows: NDArray[np.int64]) -> "States":
+        """The states of some of the rows, in their order."""
+        return States(rows, self.states[np.searchsorted(self.rows, rows)])
+
+    def slice(self, begin: int, end: int) -> "States":
+        """The examples from `begin` to before `end`."""
+        return States(self.rows[begin:end], self.states[begin:end])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All that the LLM is needed for.
+
+    Attributes:
+        states: before every example of the dataset, all splits.
+        title_embeddings: `[catalog rows, hidden]`, row 0 zeros.
+        tokens: how many the LLM read.
+    """
+
+    states: States
+    title_embeddings: NDArray[np.float32]
+    tokens: int
+
+
+def read_everything(dataset: Dataset, config: TeacherConfig, folder: Path) -> Reading:
+    """Lets the LLM read each title and each history once; goes on where a killed run stopped."""
+    model = load_language_model(config.model, config.precision)
+    book = phrasebook(model.tokenizer, dataset.catalog)
+    stamp = fingerprint(
+        PROMPT_VERSION,
+        dataset.fingerprint,
+        config.model_dump(
+            include={"model", "max_titles", "overlap", "precision", "tokens_per_batch"}
+        ),
+    )
+    titles = folder / stamp / "titles.npy"
+    titles.parent.mkdir(parents=True, exist_ok=True)
+    if not titles.exists():
+        write_array_atomically(titles, embed_titles(model, book, config.tokens_per_batch))
+    rows = np.concatenate([dataset.example_rows(split) for split in PREDICTED])
+    states, tokens = read_histories(model, book, dataset, np.sort(rows), config, titles.parent)
+    return Reading(states, np.load(titles), tokens + sum(map(len, book.titles)))
+
+
+def read_histories(
+    model: LanguageModel,
+    book: Phrasebook,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    config: TeacherConfig,
+    folder: Path,
+) -> tuple[States, int]:
+    """Returns the states before `rows` and how many tokens they took; shards go to `folder`."""
+    windows = plan_windows(dataset, rows, config.max_titles, config.overlap)
+    lengths = prompt_lengths(dataset, book, windows)
+    batches = list(token_bounded(lengths, config.tokens_per_batch))
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = [folder / f"states-{start:05d}.npy" for start in _shard_starts(batches)]
+    with tqdm(
+        total=int(lengths.sum()), desc="reading histories", unit="token", unit_scale=True
+    ) as bar:
+        for start, shard in zip(_shard_starts(batches), shards, strict=True):
+            chosen = batches[start : start + BATCHES_PER_SHARD]
+            if not shard.exists():
+                parts = [
+                    _read(model, book, dataset, [windows[i] for i in batch]) for batch in chosen
+                ]
+                write_array_atomically(shard, np.concatenate(parts))
+            bar.update(sum(int(lengths[batch].sum()) for batch in chosen))
+    read = np.concatenate([windows[i].targets for batch in batches for i in batch])
+    states = np.concatenate([np.load(shard) for shard in shards])
+    order = np.argsort(read)
+    return States(read[order], states[order]), int(lengths.sum())
+
+
+def _shard_starts(batches: Sequence[NDArray[np.int64]]) -> range:
+    return range(0, len(batches), BATCHES_PER_SHARD)
+
+
+@torch.inference_mode()
+def _read(
+    model: LanguageModel, book: Phrasebook, dataset: Dataset, windows: Sequence[Window]
+) -> NDArray[np.float16]:
+    batch = prompt_batch(dataset, book, windows)
+    states = hidden_states(model, torch.from_numpy(batch.tokens))
+    answers = states[torch.from_numpy(batch.line), torch.from_numpy(batch.place)]
+    return answers.to("cpu", torch.float16).numpy()
+
+
+def hidden_states(model: LanguageModel, tokens: Tensor) -> Tensor:
+    """Last hidden states `[prompts, tokens, hidden]` of right-padded `[prompts, tokens]`."""
+    tokens = tokens.to(next(model.decoder.parameters()).device)
+    states: Tensor = model.decoder(input_ids=tokens, use_cache=False).last_hidden_state
+    return states
+
+
+@torch.inference_mode()
+def embed_titles(
+    model: LanguageModel, book: Phrasebook, tokens_per_batch: int
+) -> NDArray[np.float32]:
+    """How the LLM sees each title alone: the mean of its states, `[catalog rows, hidden]`.
+
+    Row 0 is zeros.
+    """
+    embeddings = np.zeros((len(book.titles), model.hidden_size), dtype=np.float32)
+    lengths = np.array([len(title) for title in book.titles[1:]])
+    batches = list(token_bounded(lengths, tokens_per_batch))
+    for batch in tqdm(batches, desc="embedding titles", unit="batch"):
+        titles = [torch.from_numpy(book.titles[index + 1]) for index in batch]
+        tokens = torch.nn.utils.rnn.pad_sequence(titles, batch_first=True)
+        states = hidden_states(model, tokens).float().cpu()
+        real = torch.arange(tokens.shape[1]) < torch.from_numpy(lengths[batch])[:, None]
+        total = (states * real[:, :, None]).sum(dim=1)  # [titles, hidden]
+        embeddings[batch + 1] = (total / real.sum(dim=1, keepdim=True)).numpy()
+    return embeddings
