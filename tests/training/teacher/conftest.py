@@ -1,0 +1,59 @@
+"""A language model that is real in all but size: a random Llama that reads bytes."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from training.teacher.language_model import LanguageModel, load_language_model
+
+START, END = "<s>", "</s>"
+
+
+@pytest.fixture(scope="session")
+def tiny_language_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that `load_language_model` reads."""
+    folder = tmp_path_factory.mktemp("llm") / "tiny-llama"
+    tokenizer = byte_tokenizer()
+    tokenizer.save_pretrained(folder)
+    random_llama(len(tokenizer)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_language_model(tiny_language_model_path: Path) -> LanguageModel:
+    """It in float32; tests only read with it."""
+    return load_language_model(str(tiny_language_model_path))
+
+
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """One token a byte."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate([START, END, *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=END
+    )
+
+
+def random_llama(vocabulary_size: int) -> LlamaForCausalLM:
+    config = LlamaConfig(
+        vocab_size=vocabulary_size,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=2048,
+        initializer_range=0.5,  # wide, so that what was read long ago still changes the state
+        bos_token_id=0,
+        eos_token_id=1,
+        pad_token_id=1,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return LlamaForCausalLM(config)
