@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from training.config import Experiment
 from training.data.dataset import Dataset, Split
@@ -22,7 +23,7 @@ from training.stage import fingerprint, is_current, publish
 from training.teacher.answering import answer
 from training.teacher.fitting import Fit, fit_matcher
 from training.teacher.knowledge import Answers, Knowledge, save_knowledge
-from training.teacher.matching import save_matcher
+from training.teacher.matching import Matcher, load_matcher, save_matcher
 from training.teacher.prompts import PROMPT_VERSION
 from training.teacher.reading import Reading, read_everything
 
@@ -50,21 +51,27 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
         "seconds": round(time.monotonic() - started),
     }
     with publish(folder, stamp) as building:
-        save_matcher(fit.matcher, building)
-        save_knowledge(_knowledge(dataset, reading, fit, experiment, provenance), building)
+        matcher = _as_saved(fit.matcher, reading, building)
+        save_knowledge(_knowledge(dataset, reading, matcher, experiment, provenance), building)
     say(f"{folder}: validation {SELECTION_METRIC} {fit.validation[SELECTION_METRIC]:.4f}")
+
+
+def _as_saved(matcher: Matcher, reading: Reading, folder: Path) -> Matcher:
+    """Saves `matcher` and reads it back: what is stored is what the teacher's server answers."""
+    save_matcher(matcher, folder)
+    return load_matcher(folder, torch.from_numpy(reading.title_embeddings).half().float())
 
 
 def _knowledge(
     dataset: Dataset,
     reading: Reading,
-    fit: Fit,
+    matcher: Matcher,
     experiment: Experiment,
     provenance: dict[str, object],
 ) -> Knowledge:
     def answers(split: Split, list_length: int) -> Answers:
         chosen = reading.states.of(dataset.example_rows(split))
-        return answer(fit.matcher, dataset, chosen, list_length)
+        return answer(matcher, dataset, chosen, list_length)
 
     return Knowledge(
         dataset_fingerprint=dataset.fingerprint,

@@ -37,13 +37,17 @@ class Phrasebook:
 
 def phrasebook(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> Phrasebook:
     """Tokenises the instruction and each title once."""
-    newline = _tokens(tokenizer, "\n")
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    lines = [_title_line(tokenizer, title, newline) for title in catalog.titles]
     return Phrasebook(
         np.concatenate([np.array(start, dtype=np.int64), _tokens(tokenizer, INSTRUCTION)]),
-        (np.empty(0, dtype=np.int64), *lines),
+        (np.empty(0, dtype=np.int64), *title_lines(tokenizer, catalog.titles)),
     )
+
+
+def title_lines(tokenizer: PreTrainedTokenizerBase, titles: Sequence[str]) -> list[TokenIds]:
+    """Each title as the line that stands for it in a prompt."""
+    newline = _tokens(tokenizer, "\n")
+    return [_title_line(tokenizer, title, newline) for title in titles]
 
 
 def _title_line(tokenizer: PreTrainedTokenizerBase, title: str, newline: TokenIds) -> TokenIds:

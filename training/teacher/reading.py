@@ -18,7 +18,7 @@ from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.stage import fingerprint, write_array_atomically
 from training.teacher.language_model import LanguageModel, load_language_model
-from training.teacher.prompts import PROMPT_VERSION, Phrasebook, phrasebook
+from training.teacher.prompts import PROMPT_VERSION, Phrasebook, TokenIds, phrasebook
 from training.teacher.windows import (
     Window,
     plan_windows,
@@ -123,8 +123,12 @@ def _read(
 ) -> NDArray[np.float16]:
     batch = prompt_batch(dataset, book, windows)
     states = hidden_states(model, torch.from_numpy(batch.tokens))
-    answers = states[torch.from_numpy(batch.line), torch.from_numpy(batch.place)]
-    return answers.to("cpu", torch.float16).numpy()
+    return kept(states[torch.from_numpy(batch.line), torch.from_numpy(batch.place)])
+
+
+def kept(states: Tensor) -> NDArray[np.float16]:
+    """States as they are stored and matched."""
+    return states.to("cpu", torch.float16).numpy()
 
 
 def hidden_states(model: LanguageModel, tokens: Tensor) -> Tensor:
@@ -134,22 +138,26 @@ def hidden_states(model: LanguageModel, tokens: Tensor) -> Tensor:
     return states
 
 
-@torch.inference_mode()
 def embed_titles(
     model: LanguageModel, book: Phrasebook, tokens_per_batch: int
 ) -> NDArray[np.float32]:
-    """How the LLM sees each title alone: the mean of its states, `[catalog rows, hidden]`.
-
-    Row 0 is zeros.
-    """
+    """How the LLM sees each title of the catalog alone, `[catalog rows, hidden]`; row 0 zeros."""
     embeddings = np.zeros((len(book.titles), model.hidden_size), dtype=np.float32)
     lengths = np.array([len(title) for title in book.titles[1:]])
     batches = list(token_bounded(lengths, tokens_per_batch))
     for batch in tqdm(batches, desc="embedding titles", unit="batch"):
-        titles = [torch.from_numpy(book.titles[index + 1]) for index in batch]
-        tokens = torch.nn.utils.rnn.pad_sequence(titles, batch_first=True)
-        states = hidden_states(model, tokens).float().cpu()
-        real = torch.arange(tokens.shape[1]) < torch.from_numpy(lengths[batch])[:, None]
-        total = (states * real[:, :, None]).sum(dim=1)  # [titles, hidden]
-        embeddings[batch + 1] = (total / real.sum(dim=1, keepdim=True)).numpy()
+        embeddings[batch + 1] = mean_states(model, [book.titles[index + 1] for index in batch])
     return embeddings
+
+
+@torch.inference_mode()
+def mean_states(model: LanguageModel, lines: Sequence[TokenIds]) -> NDArray[np.float32]:
+    """The mean of the LLM's states over each line, read in one batch, `[lines, hidden]`."""
+    tokens = torch.nn.utils.rnn.pad_sequence(
+        [torch.from_numpy(line) for line in lines], batch_first=True
+    )
+    states = hidden_states(model, tokens).float().cpu()
+    lengths = torch.tensor([len(line) for line in lines])[:, None]
+    real = torch.arange(tokens.shape[1]) < lengths  # [lines, tokens]
+    means: NDArray[np.float32] = ((states * real[:, :, None]).sum(dim=1) / lengths).numpy()
+    return means

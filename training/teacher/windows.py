@@ -31,20 +31,30 @@ def plan_windows(
     A window repeats the last `overlap` titles of the one before, so a row is predicted from more
     than `overlap` titles wherever the user has that many before it.
     """
-    # Hop 0 predicts the first max_titles targets of a user, each later one a stride more.
-    stride = max_titles - overlap
-    hops = np.maximum(0, -((max_titles - dataset.position_of_row[rows]) // stride))
     users = dataset.user_of_row[rows]
-    breaks = np.flatnonzero((np.diff(users) != 0) | (np.diff(hops) != 0)) + 1
+    starts = dataset.user_offsets[users] + first_title(
+        dataset.position_of_row[rows], max_titles, overlap
+    )
+    breaks = np.flatnonzero(np.diff(starts)) + 1
     groups = np.split(np.arange(len(rows)), breaks) if len(rows) else []
     return [
         Window(
-            start=int(dataset.user_offsets[users[group[0]]] + hops[group[0]] * stride),
+            start=int(starts[group[0]]),
             stop=int(rows[group[-1]]),
             targets=rows[group],
         )
         for group in groups
     ]
+
+
+def first_title(
+    history_lengths: NDArray[np.int64], max_titles: int, overlap: int
+) -> NDArray[np.int64]:
+    """Where reading starts in histories of these lengths: at most `max_titles` are read."""
+    # Hop 0 answers histories of up to max_titles, each later hop a stride more.
+    stride = max_titles - overlap
+    hops = np.maximum(0, -((max_titles - history_lengths) // stride))
+    return hops * stride
 
 
 def prompt_lengths(
