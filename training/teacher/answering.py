@@ -1,8 +1,11 @@
 """Answering: the matcher's nearest unseen items for every state that was read."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset
@@ -34,19 +37,37 @@ def answer(
 
 
 def _answer(
-    matcher: Matcher, dataset: Dataset, read: States, items: torch.Tensor, list_length: int
+    matcher: Matcher, dataset: Dataset, read: States, items: Tensor, list_length: int
 ) -> Answers:
     distances = matcher.distances(torch.from_numpy(read.states).float(), items)
     next_items = torch.from_numpy(dataset.item_indices[read.rows].astype(np.int64))
     next_item_distances = distances.gather(1, next_items[:, None])[:, 0]
-    distances[torch.from_numpy(seen_items(dataset, read.rows))] = torch.inf
-    distances[:, PADDING_INDEX] = torch.inf
-    nearest = distances.topk(min(list_length, dataset.catalog.num_items), dim=1, largest=False)
-    missing = nearest.values.isinf()  # a user who has seen nearly everything has a short list
-    rankings: NDArray[np.int32] = nearest.indices.masked_fill(missing, PADDING_INDEX).int().numpy()
+    nearest = nearest_items(
+        distances, torch.from_numpy(seen_items(dataset, read.rows)), list_length
+    )
     return Answers(
         rows=read.rows,
-        rankings=rankings,
-        distances=nearest.values.masked_fill(missing, 2.0).numpy(),
+        rankings=nearest.rankings,
+        distances=nearest.distances,
         next_item_distances=next_item_distances.numpy(),
+    )
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """`rankings` `[examples, K]`, nearest first, padding behind, and their `distances`."""
+
+    rankings: NDArray[np.int32]
+    distances: NDArray[np.float32]
+
+
+def nearest_items(distances: Tensor, forbidden: Tensor, list_length: int) -> Nearest:
+    """The nearest items that are not forbidden; both tensors are `[examples, catalog rows]`."""
+    allowed = distances.masked_fill(forbidden, torch.inf)
+    allowed[:, PADDING_INDEX] = torch.inf
+    nearest = allowed.topk(min(list_length, allowed.shape[1] - 1), dim=1, largest=False)
+    missing = nearest.values.isinf()  # a user who has seen nearly everything has a short list
+    return Nearest(
+        rankings=nearest.indices.masked_fill(missing, PADDING_INDEX).int().numpy(),
+        distances=nearest.values.masked_fill(missing, 2.0).numpy(),
     )

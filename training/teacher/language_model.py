@@ -5,7 +5,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -24,7 +23,7 @@ class LanguageModel:
     """A causal LM without its vocabulary head: token ids in, last hidden states out."""
 
     name: str
-    decoder: nn.Module
+    decoder: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     hidden_size: int
 

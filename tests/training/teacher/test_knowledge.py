@@ -1,0 +1,85 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.data.dataset import Dataset
+from training.errors import KnowledgeError
+from training.teacher.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
+
+
+def answers_for(*rows: int) -> Answers:
+    count = len(rows)
+    return Answers(
+        rows=np.array(rows, dtype=np.int64),
+        rankings=np.tile(np.array([4, 5], dtype=np.int32), (count, 1)),
+        distances=np.tile(np.array([0.25, 0.5], dtype=np.float32), (count, 1)),
+        next_item_distances=np.full(count, 0.75, dtype=np.float32),
+    )
+
+
+def knowledge_about(dataset: Dataset) -> Knowledge:
+    return Knowledge(
+        dataset_fingerprint=dataset.fingerprint,
+        train=answers_for(1, 2, 6, 10),
+        validation=answers_for(3),
+        test=answers_for(4, 7),
+        item_embeddings=np.arange(12, dtype=np.float32).reshape(6, 2),
+        provenance={"model": "tiny"},
+    )
+
+
+def test_saved_knowledge_loads_as_it_was(tmp_path: Path, tiny_dataset: Dataset) -> None:
+    knowledge = knowledge_about(tiny_dataset)
+    save_knowledge(knowledge, tmp_path)
+    loaded = load_knowledge(tmp_path, tiny_dataset)
+    np.testing.assert_array_equal(loaded.train.rows, [1, 2, 6, 10])
+    np.testing.assert_array_equal(loaded.test.rankings, knowledge.test.rankings)
+    np.testing.assert_array_equal(loaded.validation.distances, [[0.25, 0.5]])
+    np.testing.assert_array_equal(loaded.item_embeddings, knowledge.item_embeddings)
+    assert loaded.provenance == {"model": "tiny"}
+
+
+def test_equal_knowledge_is_saved_in_equal_bytes(tmp_path: Path, tiny_dataset: Dataset) -> None:
+    for name in ("once", "again"):
+        (tmp_path / name).mkdir()
+        save_knowledge(knowledge_about(tiny_dataset), tmp_path / name)
+    for path in (tmp_path / "once").iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+
+
+def test_knowledge_about_another_dataset_is_refused_by_name(
+    tmp_path: Path, tiny_dataset: Dataset, chain_dataset: Dataset
+) -> None:
+    save_knowledge(knowledge_about(tiny_dataset), tmp_path)
+    with pytest.raises(KnowledgeError, match=f"made for dataset {tiny_dataset.fingerprint}.*chain"):
+        load_knowledge(tmp_path, chain_dataset)
+
+
+def test_a_changed_file_is_refused_by_name(tmp_path: Path, tiny_dataset: Dataset) -> None:
+    save_knowledge(knowledge_about(tiny_dataset), tmp_path)
+    path = tmp_path / "answers-train.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(KnowledgeError, match=r"answers-train\.npz: sha256"):
+        load_knowledge(tmp_path, tiny_dataset)
+
+
+def test_a_missing_file_is_refused_by_name(tmp_path: Path, tiny_dataset: Dataset) -> None:
+    save_knowledge(knowledge_about(tiny_dataset), tmp_path)
+    (tmp_path / "item_embeddings.npz").unlink()
+    with pytest.raises(KnowledgeError, match=r"item_embeddings\.npz: missing"):
+        load_knowledge(tmp_path, tiny_dataset)
+
+
+def test_a_description_without_its_keys_is_refused(tmp_path: Path, tiny_dataset: Dataset) -> None:
+    (tmp_path / "knowledge.json").write_text(json.dumps({"provenance": {}}))
+    with pytest.raises(KnowledgeError, match="lacks dataset_fingerprint, sha256"):
+        load_knowledge(tmp_path, tiny_dataset)
+
+
+def test_no_knowledge_at_all_says_how_to_make_it(tmp_path: Path, tiny_dataset: Dataset) -> None:
+    with pytest.raises(KnowledgeError, match=r"python -m training\.teach"):
+        load_knowledge(tmp_path / "nowhere", tiny_dataset)

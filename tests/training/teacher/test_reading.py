@@ -1,0 +1,96 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from training.config import TeacherConfig
+from training.data.dataset import Dataset, Split
+from training.teacher import reading
+from training.teacher.language_model import LanguageModel
+from training.teacher.prompts import phrasebook
+from training.teacher.reading import States, embed_titles, hidden_states, read_everything
+
+
+@pytest.fixture
+def config(tiny_language_model_path: Path) -> TeacherConfig:
+    """Windows shorter than the histories, and a shard for every few batches."""
+    return TeacherConfig(
+        model=str(tiny_language_model_path),
+        precision="float32",
+        max_titles=4,
+        overlap=1,
+        tokens_per_batch=512,
+    )
+
+
+def examples(dataset: Dataset) -> NDArray[np.int64]:
+    splits = (Split.TRAIN, Split.VALIDATION, Split.TEST)
+    return np.sort(np.concatenate([dataset.example_rows(split) for split in splits]))
+
+
+def test_every_example_is_read_once_in_row_order(
+    config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    read = read_everything(chain_dataset, config, tmp_path).states
+    np.testing.assert_array_equal(read.rows, examples(chain_dataset))
+
+
+def test_a_state_is_the_one_of_its_history_asked_alone(
+    config: TeacherConfig,
+    tiny_language_model: LanguageModel,
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+) -> None:
+    read = read_everything(tiny_dataset, config, tmp_path).states
+    book = phrasebook(tiny_language_model.tokenizer, tiny_dataset.catalog)
+    for row in read.rows:
+        tokens, _ = book.prompt(tiny_dataset.history(int(row)))  # at most 4: one window
+        with torch.inference_mode():
+            alone = hidden_states(tiny_language_model, torch.from_numpy(tokens)[None])[0, -1]
+        state = read.of(np.array([row])).states[0]
+        np.testing.assert_allclose(state, alone.numpy(), atol=2e-3)
+
+
+def test_a_killed_reading_resumes_to_the_same_bytes(
+    config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "BATCHES_PER_SHARD", 1)
+    whole = read_everything(chain_dataset, config, tmp_path / "whole")
+    real, calls = reading._read, 0
+
+    def killed_at_the_third(*arguments: Any) -> NDArray[np.float16]:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(reading, "_read", killed_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        read_everything(chain_dataset, config, tmp_path / "killed")
+    resumed = read_everything(chain_dataset, config, tmp_path / "killed")
+
+    assert calls > 3  # the rest was read after the kill, the first shards were not read again
+    assert resumed.states.states.tobytes() == whole.states.states.tobytes()
+    assert resumed.title_embeddings.tobytes() == whole.title_embeddings.tobytes()
+
+
+def test_a_title_embedding_is_the_mean_of_its_states(
+    tiny_language_model: LanguageModel, tiny_dataset: Dataset
+) -> None:
+    book = phrasebook(tiny_language_model.tokenizer, tiny_dataset.catalog)
+    embeddings = embed_titles(tiny_language_model, book, tokens_per_batch=512)
+    assert not embeddings[0].any()
+    for index in range(1, tiny_dataset.catalog.num_rows):
+        title = torch.from_numpy(book.titles[index])[None]
+        with torch.inference_mode():
+            mean = hidden_states(tiny_language_model, title)[0].mean(dim=0)
+        np.testing.assert_allclose(embeddings[index], mean.numpy(), atol=1e-5)
+
+
+def test_states_are_found_by_row() -> None:
+    states = States(np.array([2, 5, 9]), np.array([[2.0], [5.0], [9.0]], dtype=np.float16))
+    np.testing.assert_array_equal(states.of(np.array([9, 2])).states, [[9.0], [2.0]])

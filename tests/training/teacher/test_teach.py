@@ -1,0 +1,76 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from training import teach
+from training.data.dataset import Dataset
+from training.data.storage import save_dataset
+from training.teacher.knowledge import load_knowledge
+
+
+@pytest.fixture
+def experiment_path(tmp_path: Path, chain_dataset: Dataset, tiny_language_model_path: Path) -> Path:
+    """An experiment whose dataset is prepared and whose teacher is tiny."""
+    folder = tmp_path / "work" / "chain" / "dataset"
+    folder.mkdir(parents=True)
+    save_dataset(chain_dataset, folder)
+    path = tmp_path / "chain.toml"
+    path.write_text(
+        f"""
+        name = "chain"
+        [data]
+        source = "movielens"
+        [teacher]
+        model = "{tiny_language_model_path}"
+        precision = "float32"
+        projection_size = 8
+        epochs = 2
+        batch_size = 32
+        """
+    )
+    return path
+
+
+def run(experiment_path: Path, *options: str) -> int:
+    work = experiment_path.parent / "work"
+    return teach.main([str(experiment_path), "--work", str(work), *options])
+
+
+def test_teach_answers_every_example_of_every_split(
+    experiment_path: Path, chain_dataset: Dataset
+) -> None:
+    assert run(experiment_path) == 0
+    folder = experiment_path.parent / "work" / "chain" / "knowledge"
+    knowledge = load_knowledge(folder, chain_dataset)
+    assert len(knowledge.train.rows) == 30 * 4
+    assert len(knowledge.validation.rows) == len(knowledge.test.rows) == 30
+    assert knowledge.item_embeddings.shape[0] == 13
+    assert knowledge.provenance["tokens"] > 0
+
+
+def test_current_knowledge_is_left_alone(
+    experiment_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(experiment_path)
+    capsys.readouterr()
+    assert run(experiment_path) == 0
+    assert "is current" in capsys.readouterr().out
+
+
+def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
+    run(experiment_path)
+    knowledge = experiment_path.parent / "work" / "chain" / "knowledge"
+    first = shutil.copytree(knowledge, experiment_path.parent / "first")
+    run(experiment_path, "--again")
+    for path in [*first.glob("*.npz"), first / "matcher.pt"]:
+        assert path.read_bytes() == (knowledge / path.name).read_bytes()
+
+
+def test_a_model_that_cannot_be_loaded_is_named(
+    experiment_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = experiment_path.read_text().replace('model = "', 'model = "/nowhere')
+    experiment_path.write_text(text)
+    assert run(experiment_path) == 2
+    assert "teacher.model = '/nowhere" in capsys.readouterr().err

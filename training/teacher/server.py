@@ -1,0 +1,175 @@
+"""The teacher's own HTTP server: the slow path, in a process of its own where torch lives.
+
+Requests are answered one at a time, in their order; one whose client has gone is not computed.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, TypeVar
+
+import torch
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException as AnyHTTPException
+
+from training.teacher.live import LiveTeacher
+
+MAX_WAITING = 16
+MAX_IDS = 1_000
+MAX_TITLES = 64
+PROBLEM_TYPE = "application/problem+json"
+
+T = TypeVar("T")
+ItemId = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class RequestBody(BaseModel):
+    """JSON types as they are, no unknown keys."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class RecommendationRequest(RequestBody):
+    """What to recommend for; ids that the catalog does not have are skipped."""
+
+    history: list[ItemId] = Field(min_length=1, max_length=MAX_IDS, description="oldest first")
+    k: int = Field(default=20, ge=1)
+    exclude: list[ItemId] = Field(default=[], description="must not be answered; of any length")
+
+
+class EmbeddingRequest(RequestBody):
+    """Titles to embed."""
+
+    titles: list[Annotated[str, Field(min_length=1, max_length=2_000)]] = Field(
+        min_length=1, max_length=MAX_TITLES
+    )
+
+
+class RecommendationAnswer(BaseModel):
+    """Items nearest first; a teacher that writes its answer returns what it wrote too."""
+
+    teacher_version: str
+    item_ids: Sequence[str]
+    distances: Sequence[float] = Field(description="lower = nearer")
+    generated_text: str | None = None
+    tokens: int = Field(description="read for this answer")
+    seconds: float = Field(description="the answer itself; waiting for others not counted")
+
+
+class EmbeddingAnswer(BaseModel):
+    """`embeddings[i]` is that of `titles[i]`, in the space of the teacher's item embeddings."""
+
+    teacher_version: str
+    embeddings: Sequence[Sequence[float]]
+    seconds: float
+
+
+class ReadinessAnswer(BaseModel):
+    """What answers here; the model is loaded before the server listens."""
+
+    status: Literal["ready"] = "ready"
+    model: str
+    teacher_version: str
+    num_items: int
+
+
+class OneAtATime:
+    """A short queue in front of one thread: an LLM gains nothing from being asked in parallel."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._turn = asyncio.Lock()
+        self._waiting = 0
+
+    async def run(self, request: Request, work: Callable[[], T]) -> tuple[T, float]:
+        """What `work` returns and the seconds it took.
+
+        Raises:
+            HTTPException: 503 if too many wait already, 499 if nobody waits for the answer.
+        """
+        if self._waiting >= MAX_WAITING:
+            raise HTTPException(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"{MAX_WAITING} requests are waiting already",
+                {"Retry-After": "1"},
+            )
+        self._waiting += 1
+        try:
+            async with self._turn:
+                if await request.is_disconnected():
+                    raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "the client has gone")
+                started = time.perf_counter()
+                result = await asyncio.get_running_loop().run_in_executor(self._executor, work)
+                return result, time.perf_counter() - started
+        finally:
+            self._waiting -= 1
+
+
+def create_app(teacher: LiveTeacher, threads: int) -> FastAPI:
+    """The server of `teacher`, which computes with `threads` threads."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Told in the thread that computes: the setting belongs to a thread.
+        with ThreadPoolExecutor(1, "teacher", torch.set_num_threads, (threads,)) as executor:
+            app.state.queue = OneAtATime(executor)
+            yield
+
+    app = FastAPI(title="Teacher", version=teacher.version, lifespan=lifespan)
+    _add_routes(app, teacher)
+    app.exception_handler(RequestValidationError)(_invalid_request)
+    app.exception_handler(AnyHTTPException)(_http_error)
+    app.exception_handler(Exception)(_unexpected_error)
+    return app
+
+
+def _add_routes(app: FastAPI, teacher: LiveTeacher) -> None:
+    problems = _documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    @app.post("/recommendations", responses=problems)
+    async def recommend(wanted: RecommendationRequest, request: Request) -> RecommendationAnswer:
+        """Lets the LLM read the history and matches what it expects next with the catalog."""
+
+        def work() -> RecommendationAnswer:
+            answer = teacher.recommend(wanted.history, wanted.k, wanted.exclude)
+            return RecommendationAnswer(teacher_version=teacher.version, seconds=0, **vars(answer))
+
+        try:
+            answer, seconds = await _queue(request).run(request, work)
+        except ValueError as error:
+            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"history: {error}") from None
+        return answer.model_copy(update={"seconds": seconds})
+
+    @app.post("/embeddings", responses=problems)
+    async def embed(wanted: EmbeddingRequest, request: Request) -> EmbeddingAnswer:
+        """Embeds titles as those of the catalog are."""
+        embeddings, seconds = await _queue(request).run(
+            request, lambda: teacher.embed(wanted.titles).tolist()
+        )
+        return EmbeddingAnswer(
+            teacher_version=teacher.version, embeddings=embeddings, seconds=seconds
+        )
+
+    @app.get("/healthz")
+    async def is_alive() -> dict[str, str]:
+        """Says that the process runs."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def is_ready() -> ReadinessAnswer:
+        """Says what answers here."""
+        return ReadinessAnswer(
+            model=teacher.model.name,
+            teacher_version=teacher.version,
+            num_items=teacher.catalog.num_items,
+        )
+
+
+def _queue(request: Request) -> OneAtATime:
+    queue: OneAtATime = request.app.state.queue
+    return queue
