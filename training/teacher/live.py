@@ -25,6 +25,10 @@ from training.teacher.windows import first_title
 _SETTINGS_OF_STATES = ("model", "max_titles", "overlap")
 
 
+class UnknownHistoryError(Exception):
+    """There is nothing to read; the fault of who asks, not of who set the teacher up."""
+
+
 @dataclass(frozen=True)
 class LiveAnswer:
     """Items nearest first, seen and excluded ones left out; `tokens` were read for it."""
@@ -58,11 +62,11 @@ class LiveTeacher:
         Ids that the catalog does not have are skipped.
 
         Raises:
-            ValueError: none of `history` is in the catalog.
+            UnknownHistoryError: none of `history` is in the catalog.
         """
         seen = self._known(history)
         if not seen:
-            raise ValueError(f"none of {len(history)} items is in the teacher's catalog")
+            raise UnknownHistoryError(f"none of {len(history)} ids is in the teacher's catalog")
         tokens = self._prompt(seen)
         states = hidden_states(self.model, torch.from_numpy(tokens)[None])[:, -1]  # [1, hidden]
         distances = self.matcher.distances(torch.from_numpy(kept(states)).float(), self.items)

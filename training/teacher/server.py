@@ -5,19 +5,20 @@ Requests are answered one at a time, in their order; one whose client has gone i
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.exceptions import HTTPException
 
-from training.teacher.live import LiveTeacher
+from training.teacher.live import LiveTeacher, UnknownHistoryError
 
 MAX_WAITING = 16
 MAX_IDS = 1_000
@@ -90,7 +91,7 @@ class OneAtATime:
         """What `work` returns and the seconds it took.
 
         Raises:
-            HTTPException: 503 if too many wait already, 499 if nobody waits for the answer.
+            HTTPException: too many wait already, or nobody waits for this answer any more.
         """
         if self._waiting >= MAX_WAITING:
             raise HTTPException(
@@ -102,12 +103,76 @@ class OneAtATime:
         try:
             async with self._turn:
                 if await request.is_disconnected():
-                    raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "the client has gone")
+                    raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the client has gone")
                 started = time.perf_counter()
                 result = await asyncio.get_running_loop().run_in_executor(self._executor, work)
                 return result, time.perf_counter() - started
         finally:
             self._waiting -= 1
+
+
+async def _teacher(request: Request) -> LiveTeacher:
+    teacher: LiveTeacher = request.app.state.teacher
+    return teacher
+
+
+async def _queue(request: Request) -> OneAtATime:
+    queue: OneAtATime = request.app.state.queue
+    return queue
+
+
+TeacherDep = Annotated[LiveTeacher, Depends(_teacher)]
+QueueDep = Annotated[OneAtATime, Depends(_queue)]
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
+    """An error as RFC 9457 has it."""
+    content = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(content, status, headers, PROBLEM_TYPE)
+
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status.value: {"description": status.phrase, "content": {PROBLEM_TYPE: {}}}
+    for status in (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
+}
+
+router = APIRouter()
+
+
+@router.post("/recommendations", responses=PROBLEMS)
+async def recommend(
+    wanted: RecommendationRequest, request: Request, teacher: TeacherDep, queue: QueueDep
+) -> RecommendationAnswer:
+    """Lets the LLM read the history and matches what it expects next with the catalog."""
+    answer, seconds = await queue.run(
+        request, lambda: teacher.recommend(wanted.history, wanted.k, wanted.exclude)
+    )
+    return RecommendationAnswer(teacher_version=teacher.version, seconds=seconds, **vars(answer))
+
+
+@router.post("/embeddings", responses=PROBLEMS)
+async def embed(
+    wanted: EmbeddingRequest, request: Request, teacher: TeacherDep, queue: QueueDep
+) -> EmbeddingAnswer:
+    """Embeds titles as those of the catalog are embedded."""
+    embeddings, seconds = await queue.run(request, lambda: teacher.embed(wanted.titles).tolist())
+    return EmbeddingAnswer(teacher_version=teacher.version, embeddings=embeddings, seconds=seconds)
+
+
+@router.get("/healthz")
+async def is_alive() -> dict[str, str]:
+    """Says that the process runs."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def is_ready(teacher: TeacherDep) -> ReadinessAnswer:
+    """Says what answers here."""
+    return ReadinessAnswer(
+        model=teacher.model.name,
+        teacher_version=teacher.version,
+        num_items=teacher.catalog.num_items,
+    )
 
 
 def create_app(teacher: LiveTeacher, threads: int) -> FastAPI:
@@ -117,59 +182,31 @@ def create_app(teacher: LiveTeacher, threads: int) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Told in the thread that computes: the setting belongs to a thread.
         with ThreadPoolExecutor(1, "teacher", torch.set_num_threads, (threads,)) as executor:
+            app.state.teacher = teacher
             app.state.queue = OneAtATime(executor)
             yield
 
     app = FastAPI(title="Teacher", version=teacher.version, lifespan=lifespan)
-    _add_routes(app, teacher)
+    app.include_router(router)
     app.exception_handler(RequestValidationError)(_invalid_request)
-    app.exception_handler(AnyHTTPException)(_http_error)
+    app.exception_handler(UnknownHistoryError)(_unknown_history)
+    app.exception_handler(HTTPException)(_http_error)
     app.exception_handler(Exception)(_unexpected_error)
     return app
 
 
-def _add_routes(app: FastAPI, teacher: LiveTeacher) -> None:
-    problems = _documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE)
-
-    @app.post("/recommendations", responses=problems)
-    async def recommend(wanted: RecommendationRequest, request: Request) -> RecommendationAnswer:
-        """Lets the LLM read the history and matches what it expects next with the catalog."""
-
-        def work() -> RecommendationAnswer:
-            answer = teacher.recommend(wanted.history, wanted.k, wanted.exclude)
-            return RecommendationAnswer(teacher_version=teacher.version, seconds=0, **vars(answer))
-
-        try:
-            answer, seconds = await _queue(request).run(request, work)
-        except ValueError as error:
-            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"history: {error}") from None
-        return answer.model_copy(update={"seconds": seconds})
-
-    @app.post("/embeddings", responses=problems)
-    async def embed(wanted: EmbeddingRequest, request: Request) -> EmbeddingAnswer:
-        """Embeds titles as those of the catalog are."""
-        embeddings, seconds = await _queue(request).run(
-            request, lambda: teacher.embed(wanted.titles).tolist()
-        )
-        return EmbeddingAnswer(
-            teacher_version=teacher.version, embeddings=embeddings, seconds=seconds
-        )
-
-    @app.get("/healthz")
-    async def is_alive() -> dict[str, str]:
-        """Says that the process runs."""
-        return {"status": "ok"}
-
-    @app.get("/readyz")
-    async def is_ready() -> ReadinessAnswer:
-        """Says what answers here."""
-        return ReadinessAnswer(
-            model=teacher.model.name,
-            teacher_version=teacher.version,
-            num_items=teacher.catalog.num_items,
-        )
+async def _invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+    problems = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors()]
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(problems))
 
 
-def _queue(request: Request) -> OneAtATime:
-    queue: OneAtATime = request.app.state.queue
-    return queue
+async def _unknown_history(_: Request, error: UnknownHistoryError) -> JSONResponse:
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, f"history: {error}")
+
+
+async def _http_error(_: Request, error: HTTPException) -> JSONResponse:
+    return problem(error.status_code, error.detail, error.headers)
+
+
+async def _unexpected_error(_: Request, __: Exception) -> JSONResponse:
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "see the log of the teacher's server")

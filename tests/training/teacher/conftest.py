@@ -7,7 +7,12 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from training import teach
+from training.config import load_experiment
+from training.data.dataset import Dataset
+from training.data.storage import save_dataset
 from training.teacher.language_model import LanguageModel, load_language_model
+from training.teacher.live import LiveTeacher, load_live_teacher
 
 START, END = "<s>", "</s>"
 
@@ -26,6 +31,38 @@ def tiny_language_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_language_model(tiny_language_model_path: Path) -> LanguageModel:
     """It in float32; tests only read with it."""
     return load_language_model(str(tiny_language_model_path))
+
+
+@pytest.fixture
+def taught(tmp_path: Path, chain_dataset: Dataset, tiny_language_model_path: Path) -> Path:
+    """The experiment file of a tiny teacher that has read the chain, beside its `work`."""
+    dataset = tmp_path / "work" / "chain" / "dataset"
+    dataset.mkdir(parents=True)
+    save_dataset(chain_dataset, dataset)
+    path = tmp_path / "chain.toml"
+    path.write_text(
+        f"""
+        name = "chain"
+        [data]
+        source = "movielens"
+        [teacher]
+        model = "{tiny_language_model_path}"
+        precision = "float32"
+        max_titles = 4
+        overlap = 1
+        projection_size = 8
+        epochs = 1
+        """
+    )
+    assert teach.main([str(path), "--work", str(tmp_path / "work")]) == 0
+    return path
+
+
+@pytest.fixture
+def live_teacher(taught: Path, chain_dataset: Dataset) -> LiveTeacher:
+    """The tiny teacher, ready to be asked."""
+    knowledge = taught.parent / "work" / "chain" / "knowledge"
+    return load_live_teacher(chain_dataset, knowledge, load_experiment(taught).teacher)
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

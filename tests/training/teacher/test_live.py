@@ -1,0 +1,76 @@
+"""Histories of up to six titles, of which the teacher reads at most four."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.config import TeacherConfig, load_experiment
+from training.data.dataset import Dataset
+from training.errors import KnowledgeError
+from training.teacher.knowledge import Answers, Knowledge, load_knowledge
+from training.teacher.live import LiveTeacher, UnknownHistoryError, load_live_teacher
+
+
+@pytest.fixture
+def folder(taught: Path) -> Path:
+    return taught.parent / "work" / "chain" / "knowledge"
+
+
+@pytest.fixture
+def knowledge(folder: Path, chain_dataset: Dataset) -> Knowledge:
+    return load_knowledge(folder, chain_dataset)
+
+
+def ids(item_indices: Sequence[int]) -> list[str]:
+    return [f"i{item_index}" for item_index in item_indices]
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_history_is_answered_as_stored(
+    live_teacher: LiveTeacher, knowledge: Knowledge, chain_dataset: Dataset, split: str
+) -> None:
+    stored: Answers = getattr(knowledge, split)
+    k = stored.rankings.shape[1]
+    for row, ranking, distances in zip(stored.rows, stored.rankings, stored.distances, strict=True):
+        history = ids(chain_dataset.history(int(row)).tolist())
+        answer = live_teacher.recommend(history, k, exclude=[])
+        assert answer.item_ids == ids([index for index in ranking.tolist() if index])
+        found = len(answer.distances)
+        np.testing.assert_allclose(answer.distances, distances[:found], atol=2e-3)
+
+
+def test_excluded_items_make_room_for_the_next_ones(live_teacher: LiveTeacher) -> None:
+    everything = live_teacher.recommend(["i1"], 12, exclude=[])
+    first, second, third, *_ = everything.item_ids
+    assert live_teacher.recommend(["i1"], 2, exclude=[first]).item_ids == [second, third]
+    assert len(everything.item_ids) == 11  # the seen one is left out
+
+
+def test_ids_that_the_catalog_does_not_have_are_skipped(live_teacher: LiveTeacher) -> None:
+    plain = live_teacher.recommend(["i1", "i2"], 3, exclude=[])
+    assert live_teacher.recommend(["i1", "x", "i2"], 3, exclude=["y"]) == plain
+
+
+def test_a_history_without_a_known_item_is_refused(live_teacher: LiveTeacher) -> None:
+    with pytest.raises(UnknownHistoryError, match="none of 2 ids is in the teacher's catalog"):
+        live_teacher.recommend(["x", "y"], 3, exclude=[])
+
+
+def test_titles_are_embedded_as_those_of_the_catalog(
+    live_teacher: LiveTeacher, knowledge: Knowledge, chain_dataset: Dataset
+) -> None:
+    embeddings = live_teacher.embed(["Something new", *chain_dataset.catalog.titles])
+    np.testing.assert_allclose(embeddings[1:], knowledge.item_embeddings[1:], rtol=2e-3, atol=2e-3)
+    assert not np.allclose(embeddings[0], embeddings[1], atol=0.1)
+
+
+@pytest.mark.parametrize(("setting", "value"), [("max_titles", 5), ("overlap", 2), ("model", "x")])
+def test_knowledge_of_other_settings_is_refused(
+    folder: Path, taught: Path, chain_dataset: Dataset, setting: str, value: object
+) -> None:
+    settings = load_experiment(taught).teacher.model_dump()
+    config = TeacherConfig.model_validate(settings | {setting: value})
+    with pytest.raises(KnowledgeError, match=rf"teacher\.{setting} = .*{value!r}"):
+        load_live_teacher(chain_dataset, folder, config)
