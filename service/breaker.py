@@ -1,0 +1,69 @@
+"""A circuit breaker: what fails several times in a row is left alone for a while.
+
+So a lost Redis or teacher costs a timeout now and then and not in every request.
+"""
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from service.errors import ServiceError
+
+logger = logging.getLogger(__name__)
+
+_FAILURES_TO_PAUSE = 5
+
+T = TypeVar("T")
+
+
+class CircuitBreaker:
+    """Stands between the service and one thing that may be lost."""
+
+    def __init__(
+        self,
+        name: str,
+        failure: type[ServiceError],
+        pause_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`name` is for people; only errors of the kind `failure` count."""
+        self._name = name
+        self._failure = failure
+        self._pause_seconds = pause_seconds
+        self._clock = clock
+        self._failures = 0
+        self._paused_until = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the thing counts as lost."""
+        return self._failures >= _FAILURES_TO_PAUSE
+
+    async def ask(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Runs `operation`, unless the thing is left alone; raises `failure` then."""
+        if self.is_open:
+            if self._clock() < self._paused_until:
+                raise self._failure(f"{self._name} is left alone for a while")
+            # This request tries; those that come while it waits do not.
+            self._paused_until = self._clock() + self._pause_seconds
+        return await self.attempt(operation)
+
+    async def attempt(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Runs `operation`, pause or no pause, so that a probe notices the return."""
+        try:
+            answer = await operation()
+        except self._failure as error:
+            self._count_failure(error)
+            raise
+        if self.is_open:
+            logger.warning("%s is back", self._name)
+        self._failures = 0
+        return answer
+
+    def _count_failure(self, error: ServiceError) -> None:
+        self._failures += 1
+        if self.is_open:
+            self._paused_until = self._clock() + self._pause_seconds
+        if self._failures == _FAILURES_TO_PAUSE:
+            logger.warning("%s is lost, answering without it: %s", self._name, error)
