@@ -3,7 +3,10 @@
 ServiceError
 ├── InvalidRequestError      a value that is well typed and still cannot be used
 ├── NotFoundError            an item or a session that is not there
-└── HistoryUnavailableError  the history store does not answer
+├── HistoryUnavailableError  the history store does not answer
+└── TeacherUnavailableError  the teacher does not answer this request
+    ├── NoTeacherError       none is connected
+    └── TeacherLostError     late, failing or gone: it may be left alone for a while
 
 Outside the tree: `StudentError`, which no caller causes; the recommender answers without it.
 """
@@ -28,6 +31,25 @@ class NotFoundError(ServiceError):
 
 class HistoryUnavailableError(ServiceError):
     """The history store does not answer."""
+
+
+class TeacherUnavailableError(ServiceError):
+    """The teacher does not answer this request."""
+
+
+class NoTeacherError(TeacherUnavailableError):
+    """No teacher is connected; says how to connect one."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "no teacher is connected: start one with "
+            "`python -m training.serve_teacher configs/movielens.toml` "
+            "and this service with TEACHER_URL=http://127.0.0.1:8100"
+        )
+
+
+class TeacherLostError(TeacherUnavailableError):
+    """The teacher is late, failing or gone."""
 
 
 class StudentError(Exception):

@@ -15,6 +15,7 @@ from service.errors import (
     InvalidRequestError,
     NotFoundError,
     ServiceError,
+    TeacherUnavailableError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -23,6 +24,7 @@ STATUS: Mapping[type[ServiceError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFoundError: HTTPStatus.NOT_FOUND,
     HistoryUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    TeacherUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 

@@ -1,10 +1,12 @@
 """The settings of the service: one frozen class, read from the environment."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_HTTP_SCHEMES = ("http://", "https://")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -49,9 +51,57 @@ class Settings(BaseSettings):
         "the longest silent go first",
     )
 
+    teacher_url: str | None = Field(
+        default=None,
+        description="TEACHER_URL: where `python -m training.serve_teacher` listens "
+        "(http:// or https://); unset = no slow path",
+    )
+    teacher_deadline_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="TEACHER_DEADLINE_SECONDS: after it the student answers instead",
+    )
+    teacher_concurrency: int = Field(
+        default=4,
+        ge=1,
+        description="TEACHER_CONCURRENCY: requests of one worker that the teacher gets at once; "
+        "the student answers the others",
+    )
+    teacher_pause_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="TEACHER_PAUSE_SECONDS: how long a teacher that keeps failing is left alone",
+    )
+    teacher_cache_size: int = Field(
+        default=4_096, ge=1, description="TEACHER_CACHE_SIZE: answers kept by one worker"
+    )
+    teacher_cache_ttl_seconds: float = Field(
+        default=3_600.0, gt=0, description="TEACHER_CACHE_TTL_SECONDS: how long each is kept"
+    )
+    shadow_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="SHADOW_SHARE: share of the student's answers that the teacher is asked too, "
+        "in the background; needs TEACHER_URL",
+    )
+
     host: str = Field(default="127.0.0.1", description="HOST: address to listen on")
     port: int = Field(default=8000, ge=0, le=65_535, description="PORT: port to listen on")
     workers: int = Field(default=1, ge=1, description="WORKERS: processes; more need REDIS_URL")
+
+    @field_validator("teacher_url")
+    @classmethod
+    def _speaks_http(cls, url: str | None) -> str | None:
+        if url and not url.startswith(_HTTP_SCHEMES):
+            raise ValueError(f"must start with one of {', '.join(_HTTP_SCHEMES)}")
+        return url
+
+    @model_validator(mode="after")
+    def _a_shadow_needs_a_teacher(self) -> Self:
+        if self.shadow_share and not self.teacher_url:
+            raise ValueError(f"SHADOW_SHARE = {self.shadow_share} needs TEACHER_URL")
+        return self
 
     @field_validator("redis_url")
     @classmethod

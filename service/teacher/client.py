@@ -1,0 +1,105 @@
+"""Speaking to the teacher's server (`python -m training.serve_teacher`)."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Self, TypeVar
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from service.errors import TeacherLostError, TeacherUnavailableError
+
+
+class _Answer(BaseModel):
+    """Only what is used here is looked at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    teacher_version: str
+
+
+class TeacherAnswer(_Answer):
+    """Item ids, nearest first, and their distances; `generated_text` if the teacher writes."""
+
+    item_ids: Sequence[str]
+    distances: Sequence[float]
+    generated_text: str | None = None
+
+    @model_validator(mode="after")
+    def _a_distance_for_each_item(self) -> Self:
+        if len(self.item_ids) != len(self.distances):
+            raise ValueError(f"{len(self.item_ids)} items, {len(self.distances)} distances")
+        return self
+
+
+class TeacherEmbeddings(_Answer):
+    """One embedding for each title."""
+
+    embeddings: Sequence[Sequence[float]]
+
+
+AnyAnswer = TypeVar("AnyAnswer", bound=_Answer)
+
+
+class TeacherClient:
+    """One teacher server, asked by at most `concurrency` requests at once, each with a deadline."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        deadline_seconds: float,
+        concurrency: int,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        # The deadline is of the whole call; httpx would time each read anew.
+        self._http = httpx.AsyncClient(base_url=url, timeout=None, transport=transport)  # noqa: S113
+        self._deadline_seconds = deadline_seconds
+        self._slots = asyncio.Semaphore(concurrency)
+
+    async def recommend(
+        self, history: Sequence[str], k: int, exclude: Sequence[str]
+    ) -> TeacherAnswer:
+        """The next `k` items.
+
+        Raises:
+            TeacherUnavailableError: busy or unwilling.
+            TeacherLostError: late, failing or not there.
+        """
+        body = {"history": history, "k": k, "exclude": exclude}
+        return await self._post("/recommendations", body, TeacherAnswer)
+
+    async def embed(self, titles: Sequence[str]) -> TeacherEmbeddings:
+        """The embeddings of `titles`; raises as `recommend` does."""
+        answer = await self._post("/embeddings", {"titles": titles}, TeacherEmbeddings)
+        if len(answer.embeddings) != len(titles):
+            raise TeacherLostError(f"{len(answer.embeddings)} embeddings of {len(titles)} titles")
+        return answer
+
+    async def close(self) -> None:
+        """Lets go of connections."""
+        await self._http.aclose()
+
+    async def _post(
+        self, path: str, body: Mapping[str, object], kind: type[AnyAnswer]
+    ) -> AnyAnswer:
+        if self._slots.locked():  # who waits here would only be later: the student is faster
+            raise TeacherUnavailableError("the teacher is busy")
+        async with self._slots:
+            response = await self._send(path, body)
+        if response.is_client_error:
+            raise TeacherUnavailableError(f"the teacher refuses: {response.text}")
+        try:
+            response.raise_for_status()
+            return kind.model_validate_json(response.content)
+        except (httpx.HTTPStatusError, ValidationError) as error:
+            raise TeacherLostError(f"{path}: {error}") from error
+
+    async def _send(self, path: str, body: Mapping[str, object]) -> httpx.Response:
+        try:
+            async with asyncio.timeout(self._deadline_seconds):
+                return await self._http.post(path, json=body)
+        except TimeoutError as error:
+            raise TeacherLostError(f"no answer within {self._deadline_seconds} s") from error
+        except httpx.HTTPError as error:
+            raise TeacherLostError(f"{path}: {error!r}") from error
