@@ -45,4 +45,5 @@ def _order(ranking: Sequence[str], union: Sequence[str]) -> NDArray[np.int64]:
     """`[union, union]`: -1 where the first item comes before the second, 0 for a tie."""
     place_of = {item_id: place for place, item_id in enumerate(ranking)}
     places = np.array([place_of.get(item_id, len(ranking)) for item_id in union])
-    return np.sign(places[:, None] - places)
+    order: NDArray[np.int64] = np.sign(places[:, None] - places)
+    return order

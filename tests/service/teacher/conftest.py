@@ -1,0 +1,86 @@
+"""A teacher on the ring a … h that walks it backwards: after `c` come b, a, h, g, f, e, d."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+from fastapi import FastAPI, Response
+
+from service.teacher.cache import RecentAnswers
+from service.teacher.client import TeacherClient
+from service.teacher.slow_path import SlowPath
+
+RING = "abcdefgh"
+PAUSE_SECONDS = 5
+
+
+class RingTeacher:
+    """Speaks as `training.teacher.server` does; a test can make it late, failing or wrong."""
+
+    def __init__(self) -> None:
+        self.version = "1"
+        self.asked: list[Any] = []
+        self.failure: Response | None = None
+        self.free = anyio.Event()
+        self.free.set()
+        self.app = FastAPI()
+        self.app.post("/recommendations")(self._recommend)
+        self.app.post("/embeddings")(self._embed)
+
+    async def _recommend(self, wanted: dict[str, Any]) -> Any:  # a Response or its content
+        self.asked.append(wanted)
+        await self.free.wait()
+        if self.failure:
+            return self.failure
+        item_ids = walk_back(wanted["history"], wanted["exclude"])[: wanted["k"]]
+        distances = [place / 10 for place in range(len(item_ids))]
+        return {"teacher_version": self.version, "item_ids": item_ids, "distances": distances}
+
+    async def _embed(self, wanted: dict[str, Any]) -> Any:
+        self.asked.append(wanted)
+        if self.failure:
+            return self.failure
+        embeddings = [[float(len(title)), 0.5] for title in wanted["titles"]]
+        return {"teacher_version": self.version, "embeddings": embeddings}
+
+
+def walk_back(history: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    newest = RING.index(history[-1])
+    steps = [RING[newest - step] for step in range(1, len(RING))]
+    return [item_id for item_id in steps if item_id not in {*history, *exclude}]
+
+
+@pytest.fixture
+async def ring_teacher() -> RingTeacher:
+    return RingTeacher()
+
+
+@pytest.fixture
+def time() -> list[float]:
+    """What the slow path takes for the time; a test moves it."""
+    return [0.0]
+
+
+@pytest.fixture
+async def teacher_client(ring_teacher: RingTeacher) -> AsyncIterator[TeacherClient]:
+    """Gives the teacher a fifth of a second, and two requests at once."""
+    client = TeacherClient(
+        "http://teacher",
+        deadline_seconds=0.2,
+        concurrency=2,
+        transport=httpx.ASGITransport(ring_teacher.app),
+    )
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def slow_path(teacher_client: TeacherClient, time: list[float]) -> SlowPath:
+    """Keeps ten answers for a minute."""
+
+    def clock() -> float:
+        return time[0]
+
+    return SlowPath(teacher_client, RecentAnswers(10, 60, clock), PAUSE_SECONDS, clock)

@@ -1,0 +1,93 @@
+import asyncio
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+from fastapi import Response
+
+from service.errors import TeacherLostError, TeacherUnavailableError
+from service.teacher.client import TeacherClient
+
+if TYPE_CHECKING:
+    from tests.service.teacher.conftest import RingTeacher
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_answer_is_items_and_distances(teacher_client: TeacherClient) -> None:
+    answer = await teacher_client.recommend(["c"], 2, ["a"])
+    assert answer.model_dump() == {
+        "teacher_version": "1",
+        "item_ids": ["b", "h"],
+        "distances": [0.0, 0.1],
+        "generated_text": None,
+    }
+
+
+async def test_titles_are_embedded_in_their_order(teacher_client: TeacherClient) -> None:
+    answer = await teacher_client.embed(["Up", "Heat"])
+    assert answer.embeddings == [[2.0, 0.5], [4.0, 0.5]]
+
+
+async def test_a_late_teacher_is_lost_at_the_deadline(
+    teacher_client: TeacherClient, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.free = anyio.Event()
+    with pytest.raises(TeacherLostError, match=r"no answer within 0\.2 s"):
+        await teacher_client.recommend(["c"], 2, [])
+
+
+async def test_no_more_requests_than_agreed_are_under_way(
+    teacher_client: TeacherClient, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.free = anyio.Event()
+    requests = {asyncio.create_task(teacher_client.recommend(["c"], 2, [])) for _ in range(3)}
+    first, others = await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
+    ring_teacher.free.set()
+    (turned_away,) = first
+    assert str(turned_away.exception()) == "the teacher is busy"
+    assert [answer.item_ids for answer in await asyncio.gather(*others)] == [["b", "a"]] * 2
+    assert len(ring_teacher.asked) == 2
+
+
+async def test_a_refusal_does_not_mean_that_the_teacher_is_lost(
+    teacher_client: TeacherClient, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.failure = Response("history: none", 422)
+    with pytest.raises(TeacherUnavailableError, match="refuses: history: none") as raised:
+        await teacher_client.recommend(["c"], 2, [])
+    assert not isinstance(raised.value, TeacherLostError)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Response(status_code=500),
+        Response(status_code=503),
+        Response("not JSON"),
+        Response("{}"),
+        Response('{"teacher_version": "1", "item_ids": ["a"], "distances": []}'),
+    ],
+    ids=["broken", "overloaded", "no JSON", "lacking", "one distance short"],
+)
+async def test_a_failing_teacher_is_lost(
+    teacher_client: TeacherClient, ring_teacher: "RingTeacher", failure: Response
+) -> None:
+    ring_teacher.failure = failure
+    with pytest.raises(TeacherLostError, match="/recommendations"):
+        await teacher_client.recommend(["c"], 2, [])
+
+
+async def test_a_title_without_an_embedding_is_a_failure(
+    teacher_client: TeacherClient, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.failure = Response('{"teacher_version": "1", "embeddings": [[1.0]]}')
+    with pytest.raises(TeacherLostError, match="1 embeddings of 2 titles"):
+        await teacher_client.embed(["Up", "Heat"])
+
+
+async def test_nobody_listening_is_a_lost_teacher() -> None:
+    client = TeacherClient("http://127.0.0.1:1", deadline_seconds=5, concurrency=1)
+    with pytest.raises(TeacherLostError, match="ConnectError"):
+        await client.recommend(["c"], 2, [])
+    await client.close()

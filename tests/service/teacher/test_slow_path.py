@@ -1,0 +1,101 @@
+from typing import TYPE_CHECKING
+
+import pytest
+from fastapi import Response
+
+from service.errors import TeacherLostError, TeacherUnavailableError
+from service.teacher.slow_path import SlowPath
+
+if TYPE_CHECKING:
+    from tests.service.teacher.conftest import RingTeacher
+
+pytestmark = pytest.mark.anyio
+
+PAUSE_SECONDS = 5
+
+
+async def lose(teacher: "RingTeacher", slow_path: SlowPath) -> None:
+    teacher.failure = Response(status_code=500)
+    for _ in range(5):
+        with pytest.raises(TeacherLostError):
+            await slow_path.recommend(["h"], 1, [])
+
+
+async def test_the_same_question_is_asked_once(
+    slow_path: SlowPath, ring_teacher: "RingTeacher"
+) -> None:
+    first = await slow_path.recommend(["c"], 3, ["a", "h"])
+    again = await slow_path.recommend(["c"], 3, ["h", "a"])
+    assert (first.cached, again.cached) == (False, True)
+    assert first.answer == again.answer
+    assert len(ring_teacher.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("history", "k", "exclude"), [(["a", "c"], 3, []), (["c"], 2, []), (["c"], 3, ["h"])]
+)
+async def test_another_question_is_asked(
+    slow_path: SlowPath, history: list[str], k: int, exclude: list[str]
+) -> None:
+    await slow_path.recommend(["c"], 3, [])
+    assert not (await slow_path.recommend(history, k, exclude)).cached
+
+
+async def test_answers_of_a_teacher_that_was_replaced_are_forgotten_when_the_new_one_speaks(
+    slow_path: SlowPath, ring_teacher: "RingTeacher"
+) -> None:
+    await slow_path.recommend(["c"], 3, [])
+    ring_teacher.version = "2"
+    assert (await slow_path.recommend(["c"], 3, [])).cached
+    await slow_path.recommend(["d"], 3, [])
+    assert not (await slow_path.recommend(["c"], 3, [])).cached
+
+
+async def test_a_failure_is_not_remembered(
+    slow_path: SlowPath, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.failure = Response(status_code=500)
+    with pytest.raises(TeacherLostError):
+        await slow_path.recommend(["c"], 3, [])
+    ring_teacher.failure = None
+    assert (await slow_path.recommend(["c"], 3, [])).answer.item_ids == ["b", "a", "h"]
+
+
+async def test_a_teacher_that_keeps_failing_is_left_alone_and_asked_again_after_the_pause(
+    slow_path: SlowPath, ring_teacher: "RingTeacher", time: list[float]
+) -> None:
+    await lose(ring_teacher, slow_path)
+    assert slow_path.is_lost
+    ring_teacher.failure = None
+    with pytest.raises(TeacherLostError, match="left alone"):
+        await slow_path.recommend(["c"], 3, [])
+    time[0] = PAUSE_SECONDS
+    assert not (await slow_path.recommend(["c"], 3, [])).cached
+    assert not slow_path.is_lost
+
+
+async def test_what_a_lost_teacher_answered_is_still_known(
+    slow_path: SlowPath, ring_teacher: "RingTeacher"
+) -> None:
+    await slow_path.recommend(["c"], 3, [])
+    await lose(ring_teacher, slow_path)
+    assert (await slow_path.recommend(["c"], 3, [])).cached
+
+
+async def test_refusals_do_not_make_a_teacher_lost(
+    slow_path: SlowPath, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.failure = Response(status_code=422)
+    for _ in range(6):
+        with pytest.raises(TeacherUnavailableError, match="refuses"):
+            await slow_path.recommend(["c"], 3, [])
+    assert not slow_path.is_lost
+
+
+async def test_titles_are_embedded_behind_the_same_breaker(
+    slow_path: SlowPath, ring_teacher: "RingTeacher"
+) -> None:
+    assert await slow_path.embed(["Up"]) == [[2.0, 0.5]]
+    await lose(ring_teacher, slow_path)
+    with pytest.raises(TeacherLostError, match="left alone"):
+        await slow_path.embed(["Up"])
