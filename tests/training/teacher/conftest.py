@@ -36,26 +36,13 @@ def tiny_language_model(tiny_language_model_path: Path) -> LanguageModel:
 @pytest.fixture
 def taught(tmp_path: Path, chain_dataset: Dataset, tiny_language_model_path: Path) -> Path:
     """The experiment file of a tiny teacher that has read the chain, beside its `work`."""
-    dataset = tmp_path / "work" / "chain" / "dataset"
-    dataset.mkdir(parents=True)
-    save_dataset(chain_dataset, dataset)
-    path = tmp_path / "chain.toml"
-    path.write_text(
-        f"""
-        name = "chain"
-        [data]
-        source = "movielens"
-        [teacher]
-        model = "{tiny_language_model_path}"
-        precision = "float32"
-        max_titles = 4
-        overlap = 1
-        projection_size = 8
-        epochs = 1
-        """
-    )
-    assert teach.main([str(path), "--work", str(tmp_path / "work")]) == 0
-    return path
+    return teach_chain(tmp_path, chain_dataset, str(tiny_language_model_path))
+
+
+@pytest.fixture
+def smollm2_taught(tmp_path: Path, chain_dataset: Dataset) -> Path:
+    """The same with the real SmolLM2; takes half a minute."""
+    return teach_chain(tmp_path, chain_dataset, "smollm2")
 
 
 @pytest.fixture
@@ -63,6 +50,29 @@ def live_teacher(taught: Path, chain_dataset: Dataset) -> LiveTeacher:
     """The tiny teacher, ready to be asked."""
     knowledge = taught.parent / "work" / "chain" / "knowledge"
     return load_live_teacher(chain_dataset, knowledge, load_experiment(taught).teacher)
+
+
+def teach_chain(folder: Path, dataset: Dataset, model: str) -> Path:
+    prepared = folder / "work" / "chain" / "dataset"
+    prepared.mkdir(parents=True)
+    save_dataset(dataset, prepared)
+    path = folder / "chain.toml"
+    path.write_text(
+        f"""
+        name = "chain"
+        [data]
+        source = "movielens"
+        [teacher]
+        model = "{model}"
+        precision = "float32"
+        max_titles = 4
+        overlap = 1
+        projection_size = 8
+        epochs = 1
+        """
+    )
+    assert teach.main([str(path), "--work", str(folder / "work")]) == 0
+    return path
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:

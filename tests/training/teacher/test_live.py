@@ -31,12 +31,27 @@ def ids(item_indices: Sequence[int]) -> list[str]:
 def test_a_history_is_answered_as_stored(
     live_teacher: LiveTeacher, knowledge: Knowledge, chain_dataset: Dataset, split: str
 ) -> None:
-    stored: Answers = getattr(knowledge, split)
-    k = stored.rankings.shape[1]
-    for row, ranking, distances in zip(stored.rows, stored.rankings, stored.distances, strict=True):
-        history = ids(chain_dataset.history(int(row)).tolist())
-        answer = live_teacher.recommend(history, k, exclude=[])
-        assert answer.item_ids == ids([index for index in ranking.tolist() if index])
+    check_answers(live_teacher, getattr(knowledge, split), chain_dataset)
+
+
+@pytest.mark.slow
+def test_the_real_llm_answers_a_history_as_stored(
+    smollm2_taught: Path, chain_dataset: Dataset
+) -> None:
+    folder = smollm2_taught.parent / "work" / "chain" / "knowledge"
+    config = load_experiment(smollm2_taught).teacher
+    knowledge = load_knowledge(folder, chain_dataset)
+    check_answers(load_live_teacher(chain_dataset, folder, config), knowledge.test, chain_dataset)
+
+
+def check_answers(teacher: LiveTeacher, stored: Answers, dataset: Dataset) -> None:
+    assert len(stored.rows) > 0
+    for row, ranking, distances in zip(
+        stored.rows, stored.rankings.tolist(), stored.distances, strict=True
+    ):
+        history = ids(dataset.history(int(row)).tolist())
+        answer = teacher.recommend(history, len(ranking), exclude=[])
+        assert answer.item_ids == ids([index for index in ranking if index])
         found = len(answer.distances)
         np.testing.assert_allclose(answer.distances, distances[:found], atol=2e-3)
 
