@@ -61,14 +61,17 @@ class TeacherConfig(Section):
 
 
 class StudentConfig(Section):
-    """The sequential student's shape."""
+    """The sequential student's shape; one section serves all kinds, each reads what it has."""
 
-    kind: Literal["sasrec"] = "sasrec"
+    kind: Literal["sasrec", "gru4rec", "caser"] = "sasrec"
     max_history_length: int = Field(default=50, ge=1)
     hidden_size: int = Field(default=64, ge=2)
-    num_layers: int = Field(default=2, ge=1)
-    num_heads: int = Field(default=2, ge=1)
-    feed_forward_factor: int = Field(default=1, ge=1, description="inner width / hidden_size")
+    num_layers: int = Field(default=2, ge=1, description="of SASRec and GRU4Rec")
+    num_heads: int = Field(default=2, ge=1, description="of SASRec")
+    feed_forward_factor: int = Field(default=1, ge=1, description="SASRec: inner / hidden size")
+    convolution_window: int = Field(default=5, ge=1, description="newest items that Caser sees")
+    horizontal_filters: int = Field(default=16, ge=1, description="of Caser, per height")
+    vertical_filters: int = Field(default=4, ge=1, description="of Caser")
     dropout: float = Field(default=0.2, ge=0, lt=1)
 
     @field_validator("num_heads")

@@ -5,10 +5,16 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from training.config import StudentConfig
+from training.students.caser import Caser
+from training.students.gru4rec import GRU4Rec
 from training.students.sasrec import SASRec
 from training.students.student import ItemTable, Student
 
-STUDENTS: Mapping[str, Callable[[StudentConfig, ItemTable], Student]] = {"sasrec": SASRec}
+STUDENTS: Mapping[str, Callable[[StudentConfig, ItemTable], Student]] = {
+    "sasrec": SASRec,
+    "gru4rec": GRU4Rec,
+    "caser": Caser,
+}
 
 
 def build_student(
