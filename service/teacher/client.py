@@ -2,12 +2,23 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Self, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from service.errors import TeacherLostError, TeacherUnavailableError
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherQuestion:
+    """What the teacher is asked: item ids, the history oldest first."""
+
+    history: tuple[str, ...]
+    k: int
+    exclude: frozenset[str] = frozenset()
+    mask_seen: bool = True
 
 
 class _Answer(BaseModel):
@@ -57,16 +68,19 @@ class TeacherClient:
         self._deadline_seconds = deadline_seconds
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def recommend(
-        self, history: Sequence[str], k: int, exclude: Sequence[str]
-    ) -> TeacherAnswer:
+    async def recommend(self, question: TeacherQuestion) -> TeacherAnswer:
         """The next `k` items.
 
         Raises:
             TeacherUnavailableError: busy or unwilling.
             TeacherLostError: late, failing or not there.
         """
-        body = {"history": history, "k": k, "exclude": exclude}
+        body = {
+            "history": question.history,
+            "k": question.k,
+            "exclude": sorted(question.exclude),
+            "mask_seen": question.mask_seen,
+        }
         return await self._post("/recommendations", body, TeacherAnswer)
 
     async def embed(self, titles: Sequence[str]) -> TeacherEmbeddings:

@@ -13,6 +13,7 @@ from typing import Self
 
 from service.errors import TeacherUnavailableError
 from service.teacher.agreement import agreement
+from service.teacher.client import TeacherQuestion
 from service.teacher.slow_path import SlowPath
 
 logger = logging.getLogger(__name__)
@@ -24,8 +25,7 @@ _MAX_WAITING = 64
 class StudentAnswer:
     """What the student answered, and to what."""
 
-    history: Sequence[str]
-    exclude: Sequence[str]
+    question: TeacherQuestion
     item_ids: Sequence[str]
 
 
@@ -68,7 +68,7 @@ class Shadow:
                 logger.exception("shadow: this answer is not compared")
 
     async def _compare(self, answer: StudentAnswer) -> None:
-        told = await self._teacher.recommend(answer.history, len(answer.item_ids), answer.exclude)
+        told = await self._teacher.recommend(answer.question)
         agreed = agreement(answer.item_ids, told.answer.item_ids)
         logger.info(
             "shadow: overlap@%d %.3f, rank correlation %.3f",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.breaker import CircuitBreaker
 from service.errors import TeacherLostError
 from service.teacher.cache import RecentAnswers
-from service.teacher.client import TeacherAnswer, TeacherClient
+from service.teacher.client import TeacherAnswer, TeacherClient, TeacherQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +38,18 @@ class SlowPath:
         """Whether the teacher is left alone."""
         return self._breaker.is_open
 
-    async def recommend(self, history: Sequence[str], k: int, exclude: Sequence[str]) -> Told:
-        """The teacher's next `k` items after `history`, which holds at least one id it knows.
+    async def recommend(self, question: TeacherQuestion) -> Told:
+        """The teacher's next items.
 
         Raises:
             TeacherUnavailableError: it does not answer this request.
         """
         # The version is the last one heard of: answers of a teacher that was replaced are found
         # until the new one speaks for the first time, or their time is up.
-        question = (tuple(history), k, frozenset(exclude))
         known = self._answers.find((self._version, question))
         if known:
             return Told(known, cached=True)
-        answer = await self._breaker.ask(lambda: self._client.recommend(history, k, exclude))
+        answer = await self._breaker.ask(lambda: self._client.recommend(question))
         self._version = answer.teacher_version
         self._answers.keep((self._version, question), answer)
         return Told(answer, cached=False)

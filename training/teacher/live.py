@@ -31,7 +31,7 @@ class UnknownHistoryError(Exception):
 
 @dataclass(frozen=True)
 class LiveAnswer:
-    """Items nearest first, seen and excluded ones left out; `tokens` were read for it."""
+    """Items nearest first and their distances; `tokens` were read for it."""
 
     item_ids: Sequence[str]
     distances: Sequence[float]
@@ -56,7 +56,9 @@ class LiveTeacher:
     version: str
 
     @torch.inference_mode()
-    def recommend(self, history: Sequence[str], k: int, exclude: Collection[str]) -> LiveAnswer:
+    def recommend(
+        self, history: Sequence[str], k: int, exclude: Collection[str], *, mask_seen: bool = True
+    ) -> LiveAnswer:
         """The `k` items nearest to what comes next, fewer if fewer are left.
 
         Ids that the catalog does not have are skipped.
@@ -71,7 +73,7 @@ class LiveTeacher:
         states = hidden_states(self.model, torch.from_numpy(tokens)[None])[:, -1]  # [1, hidden]
         distances = self.matcher.distances(torch.from_numpy(kept(states)).float(), self.items)
         forbidden = torch.zeros(distances.shape, dtype=torch.bool)
-        forbidden[0, seen + self._known(exclude)] = True
+        forbidden[0, self._known(exclude) + (seen if mask_seen else [])] = True
         nearest = nearest_items(distances, forbidden, k)
         found = [index for index in nearest.rankings[0].tolist() if index]
         return LiveAnswer(

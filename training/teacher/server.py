@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from training.teacher.live import LiveTeacher, UnknownHistoryError
 
 MAX_WAITING = 16
-MAX_IDS = 1_000
+MAX_IDS = 10_000
 MAX_TITLES = 64
 PROBLEM_TYPE = "application/problem+json"
 
@@ -41,6 +41,7 @@ class RecommendationRequest(RequestBody):
     history: list[ItemId] = Field(min_length=1, max_length=MAX_IDS, description="oldest first")
     k: int = Field(default=20, ge=1)
     exclude: list[ItemId] = Field(default=[], description="must not be answered; of any length")
+    mask_seen: bool = Field(default=True, description="items of the history are not answered")
 
 
 class EmbeddingRequest(RequestBody):
@@ -145,7 +146,10 @@ async def recommend(
 ) -> RecommendationAnswer:
     """Lets the LLM read the history and matches what it expects next with the catalog."""
     answer, seconds = await queue.run(
-        request, lambda: teacher.recommend(wanted.history, wanted.k, wanted.exclude)
+        request,
+        lambda: teacher.recommend(
+            wanted.history, wanted.k, wanted.exclude, mask_seen=wanted.mask_seen
+        ),
     )
     return RecommendationAnswer(teacher_version=teacher.version, seconds=seconds, **vars(answer))
 

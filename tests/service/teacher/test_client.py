@@ -6,16 +6,18 @@ import pytest
 from fastapi import Response
 
 from service.errors import TeacherLostError, TeacherUnavailableError
-from service.teacher.client import TeacherClient
+from service.teacher.client import TeacherClient, TeacherQuestion
 
 if TYPE_CHECKING:
     from tests.service.teacher.conftest import RingTeacher
 
 pytestmark = pytest.mark.anyio
 
+QUESTION = TeacherQuestion(("c",), 2)
+
 
 async def test_an_answer_is_items_and_distances(teacher_client: TeacherClient) -> None:
-    answer = await teacher_client.recommend(["c"], 2, ["a"])
+    answer = await teacher_client.recommend(TeacherQuestion(("c",), 2, frozenset("a")))
     assert answer.model_dump() == {
         "teacher_version": "1",
         "item_ids": ["b", "h"],
@@ -34,14 +36,14 @@ async def test_a_late_teacher_is_lost_at_the_deadline(
 ) -> None:
     ring_teacher.free = anyio.Event()
     with pytest.raises(TeacherLostError, match=r"no answer within 0\.2 s"):
-        await teacher_client.recommend(["c"], 2, [])
+        await teacher_client.recommend(QUESTION)
 
 
 async def test_no_more_requests_than_agreed_are_under_way(
     teacher_client: TeacherClient, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.free = anyio.Event()
-    requests = {asyncio.create_task(teacher_client.recommend(["c"], 2, [])) for _ in range(3)}
+    requests = {asyncio.create_task(teacher_client.recommend(QUESTION)) for _ in range(3)}
     first, others = await asyncio.wait(requests, return_when=asyncio.FIRST_COMPLETED)
     ring_teacher.free.set()
     (turned_away,) = first
@@ -55,7 +57,7 @@ async def test_a_refusal_does_not_mean_that_the_teacher_is_lost(
 ) -> None:
     ring_teacher.failure = Response("history: none", 422)
     with pytest.raises(TeacherUnavailableError, match="refuses: history: none") as raised:
-        await teacher_client.recommend(["c"], 2, [])
+        await teacher_client.recommend(QUESTION)
     assert not isinstance(raised.value, TeacherLostError)
 
 
@@ -75,7 +77,7 @@ async def test_a_failing_teacher_is_lost(
 ) -> None:
     ring_teacher.failure = failure
     with pytest.raises(TeacherLostError, match="/recommendations"):
-        await teacher_client.recommend(["c"], 2, [])
+        await teacher_client.recommend(QUESTION)
 
 
 async def test_a_title_without_an_embedding_is_a_failure(
@@ -89,5 +91,5 @@ async def test_a_title_without_an_embedding_is_a_failure(
 async def test_nobody_listening_is_a_lost_teacher() -> None:
     client = TeacherClient("http://127.0.0.1:1", deadline_seconds=5, concurrency=1)
     with pytest.raises(TeacherLostError, match="ConnectError"):
-        await client.recommend(["c"], 2, [])
+        await client.recommend(QUESTION)
     await client.close()

@@ -6,6 +6,7 @@ import anyio
 import pytest
 from fastapi import Response
 
+from service.teacher.client import TeacherQuestion
 from service.teacher.shadow import Shadow, StudentAnswer
 from service.teacher.slow_path import SlowPath
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-ANSWER = StudentAnswer(history=["c"], exclude=["h"], item_ids=["d", "b"])
+ANSWER = StudentAnswer(TeacherQuestion(("c",), 2, frozenset("h")), item_ids=["d", "b"])
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -30,7 +31,7 @@ async def test_what_the_teacher_says_to_a_sampled_answer_is_logged(
     async with Shadow(slow_path, share=1) as shadow:
         shadow.offer(ANSWER)
         await until(lambda: bool(caplog.records))
-    assert ring_teacher.asked == [{"history": ["c"], "k": 2, "exclude": ["h"]}]
+    assert ring_teacher.asked == [{"history": ["c"], "k": 2, "exclude": ["h"], "mask_seen": True}]
     # The teacher answers b, a: of the three pairs the two lists agree in ab alone.
     assert caplog.messages == ["shadow: overlap@2 0.500, rank correlation -0.333"]
 
@@ -39,7 +40,7 @@ async def test_only_the_share_is_sampled(slow_path: SlowPath, ring_teacher: "Rin
     draws = iter([0.24, 0.25, 0.1])
     async with Shadow(slow_path, share=0.25, draw=lambda: next(draws)) as shadow:
         for item_id in "bcd":
-            shadow.offer(StudentAnswer([item_id], [], ["a"]))
+            shadow.offer(StudentAnswer(TeacherQuestion((item_id,), 1), ["a"]))
         await until(lambda: len(ring_teacher.asked) == 2)
     assert [each["history"] for each in ring_teacher.asked] == [["b"], ["d"]]
 

@@ -4,6 +4,7 @@ import pytest
 from fastapi import Response
 
 from service.errors import TeacherLostError, TeacherUnavailableError
+from service.teacher.client import TeacherQuestion
 from service.teacher.slow_path import SlowPath
 
 if TYPE_CHECKING:
@@ -12,43 +13,48 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 PAUSE_SECONDS = 5
+QUESTION = TeacherQuestion(("c",), 3)
 
 
 async def lose(teacher: "RingTeacher", slow_path: SlowPath) -> None:
     teacher.failure = Response(status_code=500)
     for _ in range(5):
         with pytest.raises(TeacherLostError):
-            await slow_path.recommend(["h"], 1, [])
+            await slow_path.recommend(TeacherQuestion(("h",), 1))
 
 
 async def test_the_same_question_is_asked_once(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
-    first = await slow_path.recommend(["c"], 3, ["a", "h"])
-    again = await slow_path.recommend(["c"], 3, ["h", "a"])
+    first = await slow_path.recommend(TeacherQuestion(("c",), 3, frozenset("ah")))
+    again = await slow_path.recommend(TeacherQuestion(("c",), 3, frozenset("ha")))
     assert (first.cached, again.cached) == (False, True)
     assert first.answer == again.answer
     assert len(ring_teacher.asked) == 1
 
 
 @pytest.mark.parametrize(
-    ("history", "k", "exclude"), [(["a", "c"], 3, []), (["c"], 2, []), (["c"], 3, ["h"])]
+    "other",
+    [
+        TeacherQuestion(("a", "c"), 3),
+        TeacherQuestion(("c",), 2),
+        TeacherQuestion(("c",), 3, frozenset("h")),
+        TeacherQuestion(("c",), 3, mask_seen=False),
+    ],
 )
-async def test_another_question_is_asked(
-    slow_path: SlowPath, history: list[str], k: int, exclude: list[str]
-) -> None:
-    await slow_path.recommend(["c"], 3, [])
-    assert not (await slow_path.recommend(history, k, exclude)).cached
+async def test_another_question_is_asked(slow_path: SlowPath, other: TeacherQuestion) -> None:
+    await slow_path.recommend(QUESTION)
+    assert not (await slow_path.recommend(other)).cached
 
 
 async def test_answers_of_a_teacher_that_was_replaced_are_forgotten_when_the_new_one_speaks(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
-    await slow_path.recommend(["c"], 3, [])
+    await slow_path.recommend(QUESTION)
     ring_teacher.version = "2"
-    assert (await slow_path.recommend(["c"], 3, [])).cached
-    await slow_path.recommend(["d"], 3, [])
-    assert not (await slow_path.recommend(["c"], 3, [])).cached
+    assert (await slow_path.recommend(QUESTION)).cached
+    await slow_path.recommend(TeacherQuestion(("d",), 3))
+    assert not (await slow_path.recommend(QUESTION)).cached
 
 
 async def test_a_failure_is_not_remembered(
@@ -56,9 +62,9 @@ async def test_a_failure_is_not_remembered(
 ) -> None:
     ring_teacher.failure = Response(status_code=500)
     with pytest.raises(TeacherLostError):
-        await slow_path.recommend(["c"], 3, [])
+        await slow_path.recommend(QUESTION)
     ring_teacher.failure = None
-    assert (await slow_path.recommend(["c"], 3, [])).answer.item_ids == ["b", "a", "h"]
+    assert (await slow_path.recommend(QUESTION)).answer.item_ids == ["b", "a", "h"]
 
 
 async def test_a_teacher_that_keeps_failing_is_left_alone_and_asked_again_after_the_pause(
@@ -68,18 +74,18 @@ async def test_a_teacher_that_keeps_failing_is_left_alone_and_asked_again_after_
     assert slow_path.is_lost
     ring_teacher.failure = None
     with pytest.raises(TeacherLostError, match="left alone"):
-        await slow_path.recommend(["c"], 3, [])
+        await slow_path.recommend(QUESTION)
     time[0] = PAUSE_SECONDS
-    assert not (await slow_path.recommend(["c"], 3, [])).cached
+    assert not (await slow_path.recommend(QUESTION)).cached
     assert not slow_path.is_lost
 
 
 async def test_what_a_lost_teacher_answered_is_still_known(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
-    await slow_path.recommend(["c"], 3, [])
+    await slow_path.recommend(QUESTION)
     await lose(ring_teacher, slow_path)
-    assert (await slow_path.recommend(["c"], 3, [])).cached
+    assert (await slow_path.recommend(QUESTION)).cached
 
 
 async def test_refusals_do_not_make_a_teacher_lost(
@@ -88,7 +94,7 @@ async def test_refusals_do_not_make_a_teacher_lost(
     ring_teacher.failure = Response(status_code=422)
     for _ in range(6):
         with pytest.raises(TeacherUnavailableError, match="refuses"):
-            await slow_path.recommend(["c"], 3, [])
+            await slow_path.recommend(QUESTION)
     assert not slow_path.is_lost
 
 

@@ -63,6 +63,11 @@ def test_excluded_items_make_room_for_the_next_ones(live_teacher: LiveTeacher) -
     assert len(everything.item_ids) == 11  # the seen one is left out
 
 
+def test_seen_items_are_answered_when_they_may_be(live_teacher: LiveTeacher) -> None:
+    everything = live_teacher.recommend(["i1"], 12, exclude=["i2"], mask_seen=False)
+    assert sorted(everything.item_ids) == sorted({f"i{index}" for index in range(1, 13)} - {"i2"})
+
+
 def test_ids_that_the_catalog_does_not_have_are_skipped(live_teacher: LiveTeacher) -> None:
     plain = live_teacher.recommend(["i1", "i2"], 3, exclude=[])
     assert live_teacher.recommend(["i1", "x", "i2"], 3, exclude=["y"]) == plain

@@ -91,7 +91,7 @@ async def test_a_request_beyond_the_queue_is_turned_away(
 ) -> None:
     free = threading.Event()
 
-    def wait(*_: object) -> LiveAnswer:
+    def wait(*_: object, **__: object) -> LiveAnswer:
         free.wait()
         return LiveAnswer([], [], 0)
 
@@ -108,7 +108,7 @@ async def test_a_request_beyond_the_queue_is_turned_away(
 async def test_a_failure_inside_shows_nothing(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> Sequence[str]:
+    def fail(*_: object, **__: object) -> Sequence[str]:
         raise RuntimeError("secret")
 
     monkeypatch.setattr(LiveTeacher, "recommend", fail)

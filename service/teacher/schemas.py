@@ -1,0 +1,49 @@
+"""What the routes of the slow path answer."""
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, Field
+
+from service.schemas import RecommendationAnswer, RecommendedItem
+
+
+class TeacherRecommendationAnswer(RecommendationAnswer):
+    """The next items as the teacher sees them; the student answers if it cannot.
+
+    With `source` `teacher`, `model_version` is the teacher's and a score is a negative distance.
+    """
+
+    cached: bool = Field(description="the teacher told this earlier")
+    generated_text: str | None = Field(description="what a teacher that writes has written")
+
+
+class ComparedAnswer(BaseModel):
+    """One side of a comparison."""
+
+    model_version: str
+    source: str
+    latency_ms: float = Field(description="as this service saw it")
+    items: Sequence[RecommendedItem]
+
+
+class ComparedTeacherAnswer(ComparedAnswer):
+    """The teacher's side."""
+
+    cached: bool = Field(description="the teacher told this earlier")
+    generated_text: str | None
+
+
+class ComparisonAnswer(BaseModel):
+    """Student and teacher on one history."""
+
+    degraded: bool = Field(description="something is missing, for one the teacher")
+    unknown_items: int = Field(description="item ids of the history that the catalog has not")
+    student: ComparedAnswer
+    teacher: ComparedTeacherAnswer | None = Field(description="null: it does not answer now")
+    overlap: float | None = Field(
+        description="overlap@k: the share of items that both lists hold, of the longer one"
+    )
+    rank_correlation: float | None = Field(
+        description="Kendall's tau over the union of both lists, in [-1, 1]; items that a list "
+        "lacks share the place behind its last (Fagin, Kumar and Sivakumar 2003, K^(1/2))"
+    )
