@@ -1,0 +1,34 @@
+// The history on the page: what the visitor chose, oldest first.
+
+const template = document.getElementById("chip");
+
+export class History {
+  #list = document.getElementById("history");
+  #remove;
+
+  /** `remove` is called with the place of the item to take out. */
+  constructor(remove) {
+    this.#remove = remove;
+  }
+
+  show(items) {
+    this.#list.replaceChildren(...items.map((each, index) => this.#chip(each, index)));
+  }
+
+  /** Marks how much each place drove what is looked at; nothing is looked at without `shares`. */
+  weigh(shares) {
+    [...this.#list.children].forEach((chip, index) => {
+      chip.style.setProperty("--share", shares?.[index] ?? 0);
+      chip.classList.toggle("drove", (shares?.[index] ?? 0) > 0);
+    });
+  }
+
+  #chip(item, index) {
+    const chip = template.content.cloneNode(true).firstElementChild;
+    chip.querySelector(".chip-title").textContent = item.title;
+    const remove = chip.querySelector(".chip-remove");
+    remove.ariaLabel = `Remove ${item.title} from the history`;
+    remove.addEventListener("click", () => this.#remove(index));
+    return chip;
+  }
+}

@@ -1,0 +1,62 @@
+// The visitor's history: a session of the service, its key kept in this browser.
+
+import { Problem, appendEvent, forgetSession, item, readSession } from "./api.js";
+
+const KEY = "session";
+
+// Not crypto.randomUUID, which a plain http:// host does not have.
+const newKey = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
+    byte.toString(16).padStart(2, "0")).join("");
+
+export class Session {
+  id = localStorage.getItem(KEY);
+  /** Items, oldest first. */
+  history = [];
+
+  /** Reads what the service has kept from an earlier visit. */
+  async resume() {
+    if (!this.id) return;
+    try {
+      const { history } = await readSession(this.id);
+      this.history = await Promise.all(history.map(nameOrId));
+    } catch (error) {
+      if (!(error instanceof Problem && error.status === 404)) throw error;
+      this.#drop();
+    }
+  }
+
+  has(itemId) {
+    return this.history.some((each) => each.item_id === itemId);
+  }
+
+  async append(added) {
+    if (!this.id) {
+      this.id = newKey();
+      localStorage.setItem(KEY, this.id);
+    }
+    await appendEvent(this.id, added.item_id, newKey());
+    this.history = [...this.history, added];
+  }
+
+  /** Events cannot be taken back, so another history is another session. */
+  async replace(history) {
+    await this.forget();
+    for (const each of history) await this.append(each);
+  }
+
+  async forget() {
+    if (this.id) await forgetSession(this.id);
+    this.#drop();
+  }
+
+  #drop() {
+    localStorage.removeItem(KEY);
+    this.id = null;
+    this.history = [];
+  }
+}
+
+// A session outlives catalogs: an item of the last one may be unknown to this one.
+const nameOrId = (itemId) =>
+  item(itemId).catch(() => ({ item_id: itemId, title: itemId, attributes: {} }));

@@ -1,0 +1,23 @@
+// A classic script in the head: a chosen theme holds before anything is painted.
+"use strict";
+
+(() => {
+  const root = document.documentElement;
+  const prefersDark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ? root.dataset.theme === "dark" : prefersDark.matches);
+
+  const chosen = localStorage.getItem("theme");
+  if (chosen) root.dataset.theme = chosen;
+
+  document.addEventListener("DOMContentLoaded", () => {
+    const button = document.getElementById("theme");
+    const name = () => { button.textContent = isDark() ? "Light" : "Dark"; };
+    button.addEventListener("click", () => {
+      root.dataset.theme = isDark() ? "light" : "dark";
+      localStorage.setItem("theme", root.dataset.theme);
+      name();
+    });
+    prefersDark.addEventListener("change", name);
+    name();
+  });
+})();
