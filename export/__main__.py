@@ -29,7 +29,7 @@ from training.stage import fingerprint
 from training.students.scorer import StudentScorer
 from training.teacher.knowledge import load_knowledge
 
-RULES_VERSION = 1  # raise it when the same checkpoint would become another bundle
+RULES_VERSION = 2  # raise it when the same checkpoint would become another bundle
 SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 
@@ -64,7 +64,7 @@ def export(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
         "experiment": experiment.model_dump(mode="json"),
     }
     say(f"exporting {checkpoint.name}, the best on validation")
-    manifest = freeze(checkpoint, dataset, workplace.bundle, provenance)
+    manifest = freeze(checkpoint, dataset, workplace.bundle, provenance, knowledge.item_embeddings)
     say(describe(workplace.bundle, manifest, torch_metrics(checkpoint, dataset)))
 
 

@@ -1,23 +1,39 @@
 """The bundle: the one contract between training and the service. Standard library only.
 
-A bundle is a folder. `model.onnx` ranks, `items.jsonl` names what it ranks, `manifest.json` says
-where both come from. It carries their hashes, and its `model_version` is the hash of itself, so
-that one changed byte in any file is noticed. `save_bundle` stands beside `load_bundle`.
+A bundle is a folder. `model.onnx` ranks, `items.jsonl` names what it ranks, `histories.jsonl`
+holds real histories to warm up with, `item_encoder.onnx` (of a student of LLM embeddings) makes
+vectors of new items, `manifest.json` says where all come from. It carries their hashes, and its
+`model_version` is the hash of itself, so that one changed byte in any file is noticed.
+`save_bundle` stands beside `load_bundle`.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-SCHEMA_VERSION = 1
+from export.folders import folder_identity, replace_folder, standing_folder
+from export.records import BundleError as BundleError  # the contract's own error, used by all
+from export.records import (
+    Checks,
+    build,
+    is_count,
+    is_number,
+    is_object,
+    is_text,
+    is_text_by_name,
+    is_texts,
+    is_texts_by_name,
+    numbered_lines,
+    parse,
+    parse_object,
+    write_lines,
+)
 
-
-class BundleError(Exception):
-    """A bundle that cannot be used; the message names the folder or file and the reason."""
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -42,23 +58,42 @@ class Layout:
         return self.folder / "manifest.json"
 
     @property
-    def hashed(self) -> tuple[Path, Path]:
-        """The files whose hashes the manifest carries: all but itself."""
-        return self.model, self.items
+    def histories(self) -> Path:
+        """One JSON list of item ids per line, oldest first; may be empty."""
+        return self.folder / "histories.jsonl"
+
+    @property
+    def item_encoder(self) -> Path:
+        """The graph that turns LLM embeddings into item vectors; a plain student has none."""
+        return self.folder / "item_encoder.onnx"
+
+    @property
+    def required(self) -> tuple[Path, ...]:
+        """The files that every bundle has, the manifest aside."""
+        return self.model, self.items, self.histories
+
+    @property
+    def hashed(self) -> tuple[Path, ...]:
+        """The files whose hashes the manifest carries: all that stand there but itself."""
+        optional = [self.item_encoder] if self.item_encoder.exists() else []
+        return *self.required, *optional
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """The names of the graph's inputs and outputs.
+    """The names of the ranking graph's inputs and outputs.
 
     Inputs: `history` int64 `[batch, length]`, oldest first, 0 = padding, any length >= 1 and any
     place for the padding; `excluded` int64 `[batch, any]`, never answered, 0 = nothing;
-    `allowed` bool `[batch or 1, items + 1]`, what may be answered; `mask_seen` bool scalar, whether
-    items of `history` (all of it, not only the newest) may not be answered; `k` int64 `[1]`.
+    `allowed` bool `[batch or 1, items + added + 1]`, what may be answered; `mask_seen` bool scalar,
+    whether items of `history` (all of it, not only the newest) may not be answered; `k` int64
+    `[1]`; `added` float32 `[added, hidden]`, vectors of items that the table does not have, of
+    index items + 1, items + 2 …; no rows = none.
 
-    Outputs: `item_indices` int64 `[batch, min(k, items)]` and `scores` float32 of that shape, best
-    first, equal scores in index order; a place that no allowed item is left to fill holds index 0
-    and score -inf.
+    Outputs: `item_indices` int64 `[batch, min(k, items + added)]` and `scores` float32 of that
+    shape, best first, equal scores in index order; a place that no allowed item is left to fill
+    holds index 0 and score -inf. `table` float32 `[items + 1, hidden]`, the item vectors, row 0
+    padding; a constant, which costs nothing unless it is asked for.
     """
 
     history: str = "history"
@@ -66,11 +101,26 @@ class Tensors:
     allowed: str = "allowed"
     mask_seen: str = "mask_seen"
     k: str = "k"
+    added: str = "added"
     item_indices: str = "item_indices"
     scores: str = "scores"
+    table: str = "table"
+
+
+@dataclass(frozen=True)
+class EncoderTensors:
+    """The names of the item encoder's input and output.
+
+    `embeddings` float32 `[batch, size]`, as the teacher's knowledge holds them; `vectors` float32
+    `[batch, hidden]`, what the ranking graph takes as `added`.
+    """
+
+    embeddings: str = "embeddings"
+    vectors: str = "vectors"
 
 
 TENSORS = Tensors()
+ENCODER_TENSORS = EncoderTensors()
 
 
 @dataclass(frozen=True)
@@ -104,19 +154,29 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded, verified bundle: the manifest, the items in index order, the path of the graph."""
+    """A loaded, verified bundle; `items` in index order, `histories` are item ids, oldest first."""
 
     manifest: Manifest
     items: tuple[Item, ...]
-    model_path: Path
+    histories: tuple[tuple[str, ...], ...]
+    folder: Path
 
     def read_model(self) -> bytes:
-        """The graph's bytes, verified again: the folder may have been replaced since the load.
+        """The ranking graph, verified again: the folder may have been replaced since the load.
 
         Raises:
-            BundleError: `model_path` no longer holds the graph of this manifest.
+            BundleError: the folder no longer holds the graph of this manifest.
         """
-        return _read_verified(self.model_path, self.manifest)
+        return _read_verified(Layout(self.folder).model, self.manifest)
+
+    def read_item_encoder(self) -> bytes | None:
+        """The item encoder, verified again; None if the bundle has none.
+
+        Raises:
+            BundleError: the folder no longer holds the encoder of this manifest.
+        """
+        path = Layout(self.folder).item_encoder
+        return _read_verified(path, self.manifest) if path.name in self.manifest.sha256 else None
 
 
 def save_bundle(
@@ -124,6 +184,8 @@ def save_bundle(
     model: Path,
     items: Iterable[Item],
     *,
+    histories: Iterable[Sequence[str]] = (),
+    item_encoder: Path | None = None,
     student: str,
     max_history_length: int,
     metrics: Mapping[str, Any],
@@ -142,15 +204,17 @@ def save_bundle(
     shutil.rmtree(building.folder, ignore_errors=True)
     building.folder.mkdir(parents=True)
     shutil.copyfile(model, building.model)
-    lines = [json.dumps(asdict(item), ensure_ascii=False) + "\n" for item in items]
-    building.items.write_bytes("".join(lines).encode())
+    num_items = write_lines(building.items, map(asdict, items))
+    write_lines(building.histories, map(list, histories))
+    if item_encoder is not None:
+        shutil.copyfile(item_encoder, building.item_encoder)
     manifest = _signed(
         Manifest(
             schema_version=SCHEMA_VERSION,
             model_version="",
             student=student,
             max_history_length=max_history_length,
-            num_items=len(lines),
+            num_items=num_items,
             metrics=metrics,
             parity_error=parity_error,
             provenance=provenance,
@@ -159,7 +223,7 @@ def save_bundle(
     )
     building.manifest.write_bytes(_render(manifest))
     manifest = _read_bundle(building).manifest
-    _replace(folder, building.folder)
+    replace_folder(folder, building.folder)
     return manifest
 
 
@@ -171,61 +235,40 @@ def load_bundle(folder: Path) -> Bundle:
     """
     folder = folder.resolve()
     while True:
-        standing = _standing(folder)
-        identity = _identity(standing)
+        standing = standing_folder(folder)
+        identity = folder_identity(standing)
         try:
             return _read_bundle(Layout(standing))
         except BundleError:
             # Files of two bundles do not fit together: read again what stands there now.
-            if _standing(folder) == standing and _identity(standing) == identity:
+            unmoved = standing_folder(folder) == standing
+            if unmoved and folder_identity(standing) == identity:
                 raise
-
-
-def _replace(folder: Path, successor: Path) -> None:
-    aside = _aside(folder)
-    if folder.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        folder.rename(aside)
-    successor.rename(folder)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _aside(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.replaced")
-
-
-def _standing(folder: Path) -> Path:
-    """The folder to read: the old bundle, set aside, if a save is, or was killed, midway."""
-    return folder if folder.exists() or not _aside(folder).exists() else _aside(folder)
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    try:
-        status = folder.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_ino, status.st_ctime_ns
 
 
 def _read_bundle(layout: Layout) -> Bundle:
     manifest = _read_manifest(layout.manifest)
-    _read_verified(layout.model, manifest)
+    for name in manifest.sha256.keys() - {layout.items.name, layout.histories.name}:
+        _read_verified(layout.folder / name, manifest)
     items = _parse_items(layout.items, _read_verified(layout.items, manifest))
     if len(items) != manifest.num_items:
         raise BundleError(f"{layout.items}: {len(items)} items, manifest says {manifest.num_items}")
-    return Bundle(manifest=manifest, items=items, model_path=layout.model)
+    histories = _parse_histories(layout.histories, _read_verified(layout.histories, manifest))
+    return Bundle(manifest=manifest, items=items, histories=histories, folder=layout.folder)
 
 
 def _read_manifest(path: Path) -> Manifest:
     text = _read_bytes(path)
-    content = _parse_object(str(path), text)
+    content = parse_object(str(path), text)
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
         raise BundleError(
             f"{path}: schema_version {version!r}, this program reads {SCHEMA_VERSION}"
         )
-    manifest = _build(Manifest, content, str(path))
-    if set(manifest.sha256) != {hashed.name for hashed in Layout(path.parent).hashed}:
+    manifest = build(Manifest, content, _MANIFEST_CHECKS, str(path))
+    layout = Layout(path.parent)
+    required = {each.name for each in layout.required}
+    if not required <= set(manifest.sha256) <= required | {layout.item_encoder.name}:
         raise BundleError(f"{path}: sha256 of {', '.join(sorted(manifest.sha256))}")
     if _signed(manifest) != manifest or _render(manifest) != text:
         raise BundleError(f"{path}: changed since it was written (model_version does not match)")
@@ -244,87 +287,41 @@ def _render(manifest: Manifest) -> bytes:
 
 
 def _parse_items(path: Path, text: bytes) -> tuple[Item, ...]:
-    # Not `splitlines`: a title may hold U+2028 and its like, which end no line of JSON.
-    lines = text.removesuffix(b"\n").split(b"\n")
-    places = [f"{path}: line {number}" for number in range(1, len(lines) + 1)]
-    items = tuple(
-        _build(Item, _parse_object(place, line), place)
-        for place, line in zip(places, lines, strict=True)
-    )
-    first_places: dict[str, str] = {}
-    for item, place in zip(items, places, strict=True):
-        if first_places.setdefault(item.item_id, place) != place:
+    items: dict[str, Item] = {}
+    for place, line in numbered_lines(path, text):
+        item = build(Item, parse_object(place, line), _ITEM_CHECKS, place)
+        if item.item_id in items:
             raise BundleError(f"{place}: item_id {item.item_id!r} stands twice")
-    return items
+        items[item.item_id] = item
+    return tuple(items.values())
 
 
-def _parse_object(place: str, text: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
-    except ValueError as error:
-        raise BundleError(f"{place}: not JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise BundleError(f"{place}: not a JSON object")
-    return content
+def _parse_histories(path: Path, text: bytes) -> tuple[tuple[str, ...], ...]:
+    histories = []
+    for place, line in numbered_lines(path, text):
+        history = parse(place, line)
+        if not is_texts(history):
+            raise BundleError(f"{place}: not a list of item ids")
+        histories.append(tuple(history))
+    return tuple(histories)
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-_Record = TypeVar("_Record", Item, Manifest)
-
-
-def _build(record: type[_Record], content: dict[str, Any], place: str) -> _Record:
-    names = {each.name for each in fields(record)}
-    if odd := names ^ set(content):
-        raise BundleError(f"{place}: keys missing or unknown: {', '.join(sorted(odd))}")
-    for name, value in content.items():
-        if not _FIELD_CHECKS[name](value):
-            raise BundleError(f"{place}: {name} = {value!r} is not what a bundle holds there")
-    return record(**content)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_text_by_name(value: object) -> bool:
-    return isinstance(value, dict) and all(map(_is_text, value.values()))
-
-
-def _is_texts_by_name(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(texts, list) and all(map(_is_text, texts)) for texts in value.values()
-    )
-
-
-_FIELD_CHECKS: Mapping[str, Callable[[object], bool]] = {
-    "item_id": _is_text,
-    "title": _is_text,
-    "popularity": _is_count,
-    "attributes": _is_texts_by_name,
-    "schema_version": _is_count,
-    "model_version": _is_text,
-    "student": _is_text,
-    "max_history_length": _is_count,
-    "num_items": _is_count,
-    "metrics": _is_object,
-    "parity_error": _is_number,
-    "provenance": _is_object,
-    "sha256": _is_text_by_name,
+_ITEM_CHECKS: Checks = {
+    "item_id": is_text,
+    "title": is_text,
+    "popularity": is_count,
+    "attributes": is_texts_by_name,
+}
+_MANIFEST_CHECKS: Checks = {
+    "schema_version": is_count,
+    "model_version": is_text,
+    "student": is_text,
+    "max_history_length": is_count,
+    "num_items": is_count,
+    "metrics": is_object,
+    "parity_error": is_number,
+    "provenance": is_object,
+    "sha256": is_text_by_name,
 }
 
 

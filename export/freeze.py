@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from export.bundle import Item, Manifest, save_bundle
+from export.item_encoder import export_item_encoder
 from export.parity import check_parity
 from export.ranking import RankingGraph, served_ranker
 from export.to_onnx import export_student
@@ -18,20 +19,32 @@ from training.distillation.checkpoint import Checkpoint
 from training.evaluation.yardstick import Ranker, evaluate
 
 MEASURED_SPLITS = (Split.VALIDATION, Split.TEST)
+NUM_HISTORIES = 16
 
 
 def freeze(
-    checkpoint: Checkpoint, dataset: Dataset, folder: Path, provenance: Mapping[str, Any]
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    folder: Path,
+    provenance: Mapping[str, Any],
+    item_embeddings: NDArray[np.float32] | None = None,
 ) -> Manifest:
     """Makes `folder` the bundle of `checkpoint`.
 
+    With `item_embeddings` `[catalog rows, size]`, those that the student learnt from, the bundle
+    can make vectors of new items.
+
     Raises:
         ParityError: the exported graph does not answer as the student does; nothing is saved.
+        ItemEncoderError: the student learnt from other `item_embeddings`; nothing is saved.
         BundleError: the catalog does not fit into a bundle.
     """
     student = checkpoint.student()
     with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "model.onnx"
+        path, encoder_path = Path(scratch) / "model.onnx", Path(scratch) / "encoder.onnx"
+        can_encode = item_embeddings is not None and export_item_encoder(
+            student.item_table, item_embeddings, encoder_path
+        )
         export_student(student, path)
         graph = RankingGraph(path)
         parity = check_parity(student, graph)
@@ -40,6 +53,8 @@ def freeze(
             folder,
             path,
             items_of(dataset),
+            histories=histories_of(dataset, student.max_history_length),
+            item_encoder=encoder_path if can_encode else None,
             student=checkpoint.description.student.kind,
             max_history_length=student.max_history_length,
             metrics=seed | measure(served_ranker(graph, dataset), dataset, "served"),
@@ -54,6 +69,14 @@ def items_of(dataset: Dataset) -> Iterator[Item]:
     columns = (catalog.item_ids, catalog.titles, dataset.train_counts()[1:], catalog.attributes)
     for item_id, title, popularity, attributes in zip(*columns, strict=True):
         yield Item(item_id, title, int(popularity), attributes)
+
+
+def histories_of(dataset: Dataset, max_length: int) -> Iterator[list[str]]:
+    """Some real histories to warm up with, as item ids: the newest part of the last examples."""
+    examples = [row for split in MEASURED_SPLITS for row in dataset.example_rows(split)]
+    for row in examples[-NUM_HISTORIES:]:
+        newest = dataset.history(int(row))[-max_length:]
+        yield [dataset.catalog.item_ids[index - 1] for index in newest]
 
 
 def measure(ranker: Ranker, dataset: Dataset, label: str) -> dict[str, dict[str, float]]:

@@ -19,8 +19,9 @@ class RankingGraph:
 
     def __init__(self, path: Path) -> None:
         self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-        shapes = {each.name: each.shape for each in self._session.get_inputs()}
-        self.num_items = int(shapes[TENSORS.allowed][1]) - 1
+        shapes = {each.name: each.shape for each in self._session.get_outputs()}
+        self.num_items = int(shapes[TENSORS.table][0]) - 1
+        self._nothing_added = np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32)
 
     def rank(
         self,
@@ -30,20 +31,23 @@ class RankingGraph:
         mask_seen: bool,
         excluded: IntArray | None = None,
         allowed: NDArray[np.bool_] | None = None,
+        added: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Item indices and scores, `[batch, min(k, items)]` each.
+        """Item indices and scores, `[batch, min(k, items + added)]` each.
 
-        The arguments are the inputs that `Tensors` documents; nothing is excluded and all is
-        allowed unless given.
+        The arguments are the inputs that `Tensors` documents; nothing is excluded or added and
+        all is allowed unless given.
         """
+        added = self._nothing_added if added is None else added
         nothing = np.zeros((len(histories), 0), dtype=np.int64)
-        everything = np.ones((1, self.num_items + 1), dtype=np.bool_)
+        everything = np.ones((1, self.num_items + len(added) + 1), dtype=np.bool_)
         feeds = {
             TENSORS.history: histories.astype(np.int64),
             TENSORS.excluded: nothing if excluded is None else excluded.astype(np.int64),
             TENSORS.allowed: everything if allowed is None else allowed,
             TENSORS.mask_seen: np.array(mask_seen),
             TENSORS.k: np.array([k], dtype=np.int64),
+            TENSORS.added: added,
         }
         item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)
         return item_indices, scores

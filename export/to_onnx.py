@@ -28,13 +28,18 @@ RANKING_GRAPH = Template("""
 <ir_version: 10, opset_import: ["": $opset, "student": 1]>
 ranking (
     int64[batch, length] history, int64[batch, num_excluded] excluded,
-    bool[allowed_batch, $num_rows] allowed, bool mask_seen, int64[1] k
-) => (int64[batch, num_answered] item_indices, float[batch, num_answered] scores)
+    bool[allowed_batch, num_places] allowed, bool mask_seen, int64[1] k,
+    float[num_added, $hidden_size] added
+) => (
+    int64[batch, num_answered] item_indices, float[batch, num_answered] scores,
+    float[$num_rows, $hidden_size] table
+)
 <
     int64 zero = {0}, int64 one = {1}, int64[1] items_axis = {1},
     int64[1] last = {-1}, int64[1] backward = {-1}, int64[1] past_first = {-9223372036854775807},
     int64[4] one_column_after = {0, 0, 0, 1}, float never = {-inf},
-    int64 max_history_length = {$max_history_length}, int64[1] num_items = {$num_items}
+    int64[4] one_row_before = {1, 0, 0, 0}, float no_value = {0},
+    int64 max_history_length = {$max_history_length}, int64 last_row = {$num_items}
 >
 {
     # The newest known items of each history, oldest first, no wider than this batch needs.
@@ -49,8 +54,20 @@ ranking (
     oldest_first = Slice(newest_first, last, past_first, items_axis, backward)
     window = GatherElements<axis = 1>(history, oldest_first)
 
-    query = student.Encode(window, table)
-    all_scores = Gemm<transB = 1>(query, table)
+    # Items after the table's last row are rows of `added`; the table itself is never copied.
+    is_added = Greater(window, last_row)
+    rows_of_table = Where(is_added, zero, window)
+    from_table = Gather(table, rows_of_table)
+    beyond_table = Sub(window, last_row)
+    rows_of_added = Max(beyond_table, zero)
+    padded_added = Pad(added, one_row_before, no_value)
+    from_added = Gather(padded_added, rows_of_added)
+    vectors = Add(from_table, from_added)
+
+    query = student.Encode(window, vectors)
+    scores_of_table = Gemm<transB = 1>(query, table)
+    scores_of_added = Gemm<transB = 1>(query, added)
+    all_scores = Concat<axis = 1>(scores_of_table, scores_of_added)
 
     # Padding is item 0 of the table, and a place of `excluded` and `history` that names nothing.
     mask_seen_once = Cast<to = 7>(mask_seen)
@@ -62,6 +79,8 @@ ranking (
     open_scores = ScatterElements<axis = 1>(all_scores, blocked, blocked_scores)
     allowed_scores = Where(allowed, open_scores, never)
 
+    num_added_rows = Shape<start = 0, end = 1>(added)
+    num_items = Add(num_added_rows, last_row)
     num_answered = Min(k, num_items)
     scores, ranking = TopK(allowed_scores, num_answered)
     is_answer = Greater(scores, never)
@@ -73,7 +92,8 @@ ranking (
 def export_student(student: Student, path: Path) -> None:
     """Writes the ranking graph of `student` to `path`.
 
-    The item table is folded and stored once: the lookup and the scores read the same constant.
+    The item table is folded and stored once: the lookup, the scores and the output `table` read
+    the same constant.
     """
     table = student.item_table().detach()
     model = parser.parse_model(
@@ -81,6 +101,7 @@ def export_student(student: Student, path: Path) -> None:
             opset=OPSET,
             num_rows=len(table),
             num_items=len(table) - 1,
+            hidden_size=table.shape[1],
             max_history_length=student.max_history_length,
         )
     )
@@ -122,8 +143,21 @@ def _encoder_graph(student: Student, table: Tensor) -> onnx.GraphProto:
             verbose=False,
         )
     assert program is not None  # noqa: S101 - the older exporter alone returns None
-    graph = program.model_proto.graph
-    return compose.add_prefix_graph(graph, "student.", rename_inputs=False, rename_outputs=False)
+    graph = compose.add_prefix_graph(
+        program.model_proto.graph, "student.", rename_inputs=False, rename_outputs=False
+    )
+    _read_vectors(graph)
+    return graph
+
+
+def _read_vectors(encoder: onnx.GraphProto) -> None:
+    """Gives the encoder its items' vectors in place of its own, only lookup in the table."""
+    (lookup,) = [node for node in encoder.node if "table" in node.input]
+    if lookup.op_type != "Gather" or lookup.input[0] != "table":
+        raise ValueError(f"{lookup.op_type} of the item table, where a student looks items up")
+    for node in encoder.node:
+        node.input[:] = ["vectors" if each == lookup.output[0] else each for each in node.input]
+    encoder.node.remove(lookup)
 
 
 def _replace_student_node(graph: onnx.GraphProto, encoder: onnx.GraphProto) -> None:

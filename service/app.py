@@ -7,9 +7,11 @@ from typing import Any
 from fastapi import FastAPI
 
 from service.limits import BodyLimit
+from service.metrics import Metrics
+from service.paths import EncodedPath
 from service.problems import install_problems, problem_schemas
-from service.routes import health, items, model, recommendations, sessions
-from service.runtime import start
+from service.routes import health, items, model, page, recommendations, sessions
+from service.runtime import running
 from service.settings import Settings
 from service.timing import Timed
 
@@ -30,14 +32,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.runtime = start(settings)
-        yield
-        await app.state.runtime.history.close()
+        async with running(settings, metrics) as app.state.runtime:
+            yield
 
+    metrics = Metrics()
     app = Application(title="Distilled recommender", version="1", lifespan=lifespan)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Timed)  # the last one added is the first to see a request
+    app.add_middleware(EncodedPath)
+    app.add_middleware(Timed, metrics=metrics)  # the last one added is the first to see a request
     install_problems(app)
-    for routes in (recommendations, sessions, items, model, health):
+    for routes in (recommendations, sessions, items, model, health, page):
         app.include_router(routes.router)
     return app

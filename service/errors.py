@@ -1,12 +1,16 @@
 """What can go wrong online, as a tree; `problems.py` gives each leaf its HTTP status.
 
 ServiceError
-├── InvalidRequestError      a value that is well typed and still cannot be used
-├── NotFoundError            an item or a session that is not there
-├── HistoryUnavailableError  the history store does not answer
-└── TeacherUnavailableError  the teacher does not answer this request
-    ├── NoTeacherError       none is connected
-    └── TeacherLostError     late, failing or gone: it may be left alone for a while
+├── InvalidRequestError        a value that is well typed and still cannot be used
+├── NotFoundError              an item, a session or a variant that is not there
+├── ConflictError              what is asked for does not go with what is served
+├── UnauthorizedError          an admin route without the admin key
+├── ForbiddenError             an admin route with a wrong key, or while there is none
+├── HistoryUnavailableError    the history store does not answer
+├── ItemStoreUnavailableError  the store of added items does not answer
+└── TeacherUnavailableError    the teacher does not answer this request
+    ├── NoTeacherError         none is connected
+    └── TeacherLostError       late, failing or gone: it may be left alone for a while
 
 Outside the tree: `StudentError`, which no caller causes; the recommender answers without it.
 """
@@ -26,11 +30,27 @@ class InvalidRequestError(ServiceError):
 
 
 class NotFoundError(ServiceError):
-    """An item or a session that is not there."""
+    """An item, a session or a variant that is not there."""
+
+
+class ConflictError(ServiceError):
+    """What is asked for does not go with what is served."""
+
+
+class UnauthorizedError(ServiceError):
+    """An admin route without the admin key."""
+
+
+class ForbiddenError(ServiceError):
+    """An admin route with a wrong key, or while there is none."""
 
 
 class HistoryUnavailableError(ServiceError):
     """The history store does not answer."""
+
+
+class ItemStoreUnavailableError(ServiceError):
+    """The store of added items does not answer."""
 
 
 class TeacherUnavailableError(ServiceError):

@@ -11,11 +11,15 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from service.errors import (
+    ConflictError,
+    ForbiddenError,
     HistoryUnavailableError,
     InvalidRequestError,
+    ItemStoreUnavailableError,
     NotFoundError,
     ServiceError,
     TeacherUnavailableError,
+    UnauthorizedError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -23,8 +27,18 @@ MEDIA_TYPE = "application/problem+json"
 STATUS: Mapping[type[ServiceError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
     HistoryUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ItemStoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     TeacherUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
 }
 
 
@@ -84,8 +98,7 @@ async def _service_error(_: Request, error: ServiceError) -> Response:
     fields = []
     if isinstance(error, InvalidRequestError):
         fields = [FieldProblem(field=error.field, message=error.message)]
-    headers = {"Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem_response(status, str(error), fields, headers)
+    return problem_response(status, str(error), fields, _HEADERS.get(status))
 
 
 async def _invalid_request(_: Request, error: RequestValidationError) -> Response:

@@ -1,18 +1,35 @@
-"""What the routes work with, made once at start-up."""
+"""What the routes work with: opened when the service starts, closed when it ends."""
 
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
+from prometheus_client.core import GaugeMetricFamily
 
-from export.bundle import load_bundle
-from service.errors import InvalidRequestError
+from service.added.file_store import FileAddedItemStore
+from service.added.items import AddedItems
+from service.added.redis_store import RedisAddedItemStore
+from service.added.store import AddedItemStore
+from service.errors import InvalidRequestError, ItemStoreUnavailableError
 from service.history.embedded import EmbeddedHistoryStore
 from service.history.guard import GuardedHistory
 from service.history.redis_store import RedisHistoryStore
 from service.history.store import HistoryStore, Retention
-from service.recommender import Recommender
+from service.loading import load_recommender
+from service.metrics import Metrics
+from service.models import Models, Served, Slot
+from service.redis_client import connect_redis
 from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# Reading all added items takes longer than reading a history, and nobody waits for it.
+_ITEMS_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass
@@ -20,30 +37,81 @@ class Runtime:
     """The parts of a running service."""
 
     settings: Settings
-    recommender: Recommender
+    models: Models
     history: GuardedHistory
+    added: AddedItems
+    metrics: Metrics
 
-    @property
-    def model_version(self) -> str:
-        """Of the bundle that is served."""
-        return self.recommender.manifest.model_version
-
-    def check_k(self, k: int) -> None:
+    def check_k(self, k: int, field: str = "k") -> None:
         """Raises InvalidRequestError if `k` is more than the settings allow."""
         if k > self.settings.max_k:
-            raise InvalidRequestError("k", f"must be at most {self.settings.max_k}, not {k}")
+            raise InvalidRequestError(field, f"must be at most {self.settings.max_k}, not {k}")
+
+    def bundle_folder(self, name: str) -> Path:
+        """The folder of a bundle that may be activated."""
+        settings = self.settings
+        return (settings.bundles_path or settings.bundle_path.resolve().parent) / name
+
+    def gauges(self) -> Iterator[GaugeMetricFamily]:
+        """What there is at this moment, for the metrics."""
+        labels = ["variant", "model_version", "student"]
+        info = GaugeMetricFamily("recommender_variant_info", "Bundles that answer.", labels=labels)
+        for each in self.models.served:
+            info.add_metric(
+                [each.variant, each.model_version, each.recommender.manifest.student], 1
+            )
+        yield info
+        for name, text, value in (
+            ("history_lost", "1 while the history store is left alone.", self.history.is_lost),
+            ("added_items", "Items that were added at run time.", len(self.added)),
+        ):
+            yield GaugeMetricFamily(f"recommender_{name}", text, value=float(value))
 
 
-def start(settings: Settings) -> Runtime:
-    """Loads the bundle, warms it up and opens the history store.
+@asynccontextmanager
+async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime]:
+    """Loads the bundles, opens the stores, and follows the added items meanwhile.
 
     Raises:
-        BundleError: the bundle cannot be served.
+        BundleError: a bundle cannot be served.
     """
-    recommender = Recommender(load_bundle(settings.bundle_path))
-    recommender.warm_up(settings.max_k)
+    models = _models(settings)
+    added = AddedItems(_item_store(settings), models, settings.items_poll_seconds)
     history = GuardedHistory(_history_store(settings), settings.redis_pause_seconds)
-    return Runtime(settings, recommender, history)
+    runtime = Runtime(settings, models, history, added, metrics)
+    metrics.watch(runtime.gauges)
+    try:
+        await added.refresh()
+    except ItemStoreUnavailableError as error:
+        logger.warning("starting without the added items: %s", error)
+    following = asyncio.create_task(added.follow())
+    try:
+        yield runtime
+    finally:
+        following.cancel()
+        with suppress(asyncio.CancelledError):
+            await following
+        await added.close()
+        await history.close()
+
+
+def _models(settings: Settings) -> Models:
+    slots = [
+        Slot(Served(each.name, load_recommender(each.path, settings.max_k)), each.weight)
+        for each in settings.served_variants
+    ]
+    return Models(slots, settings.max_k)
+
+
+def _item_store(settings: Settings) -> AddedItemStore:
+    if settings.redis_url is None:
+        return FileAddedItemStore(settings.items_path, settings.max_added_items)
+    client = connect_redis(
+        settings.redis_url.get_secret_value(),
+        timeout_seconds=_ITEMS_TIMEOUT_SECONDS,
+        max_connections=2,
+    )
+    return RedisAddedItemStore(client, settings.max_added_items)
 
 
 def _history_store(settings: Settings) -> HistoryStore:

@@ -3,19 +3,27 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from fastapi import Path, Query
+from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.recommender import Source
+from service.variants import DEFAULT_VARIANT
 
 DEFAULT_K = 20
 MAX_IDS = 1000
+MAX_BATCH = 64
 
 ItemId = Annotated[str, Field(min_length=1, max_length=256)]
 SessionId = Annotated[str, Field(min_length=1, max_length=128)]
-SessionIdInPath = Annotated[str, Path(min_length=1, max_length=128)]
 K = Annotated[int, Field(ge=1, description="how many items; the upper limit is MAX_K")]
 KInQuery = Annotated[int, Query(ge=1, description="how many items; the upper limit is MAX_K")]
+
+
+Name = Annotated[str, Field(min_length=1, max_length=64)]
+Value = Annotated[str, Field(max_length=256)]
+Attributes = Annotated[
+    dict[Name, Annotated[list[Value], Field(max_length=64)]], Field(max_length=16)
+]
 
 
 class RequestBody(BaseModel):
@@ -24,7 +32,7 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-class RecommendationRequest(RequestBody):
+class RecommendationQuery(RequestBody):
     """What to recommend for: `history`, `session_id`, or both, then `history` is the newer part.
 
     Ids that the catalog does not have are skipped; those of `history` are counted.
@@ -38,6 +46,30 @@ class RecommendationRequest(RequestBody):
     exclude: Annotated[list[ItemId], Field(max_length=MAX_IDS)] = Field(
         default=[], description="item ids that must not be answered"
     )
+    allow: Attributes = Field(
+        default={},
+        description="only items with any of these values, for each attribute named",
+        examples=[{"genres": ["Comedy", "Drama"]}],
+    )
+    deny: Attributes = Field(default={}, description="no item with any of these values")
+    mask_seen: bool = Field(
+        default=True,
+        description="leave out what the history holds, unless nothing else may be answered",
+    )
+
+
+class RecommendationRequest(RecommendationQuery):
+    """One request."""
+
+    explain: bool = Field(
+        default=False, description="tell which items of the history drove each answer"
+    )
+
+
+class BatchRequest(RequestBody):
+    """Requests that are answered together."""
+
+    requests: Annotated[list[RecommendationQuery], Field(min_length=1, max_length=MAX_BATCH)]
 
 
 class NewEvent(RequestBody):
@@ -45,6 +77,44 @@ class NewEvent(RequestBody):
 
     item_id: ItemId = Field(description="may be an item that the catalog does not have yet")
     event_id: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None
+    consent: bool = Field(
+        default=True, description="false: nothing is stored or read, the item is the history"
+    )
+
+
+class NewItem(RequestBody):
+    """An item that came after the export."""
+
+    item_id: ItemId
+    title: Annotated[str, Field(min_length=1, max_length=1024)]
+    embedding: Annotated[
+        list[Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]],
+        Field(min_length=1, max_length=16_384),
+    ] = Field(description="the LLM's embedding, as the knowledge that the student learnt from")
+    attributes: Attributes = {}
+
+
+class Activation(RequestBody):
+    """Which bundle is to be served."""
+
+    bundle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")] = Field(
+        description="the name of its folder in BUNDLES_PATH"
+    )
+    variant: Name = DEFAULT_VARIANT
+
+
+class Rollback(RequestBody):
+    """Which variant goes back."""
+
+    variant: Name = DEFAULT_VARIANT
+
+
+class Reason(BaseModel):
+    """An item of the history, and how far the score falls if it is left out."""
+
+    item_id: str
+    title: str
+    score_drop: float
 
 
 class RecommendedItem(BaseModel):
@@ -53,23 +123,36 @@ class RecommendedItem(BaseModel):
     item_id: str
     title: str
     score: float
+    reasons: Sequence[Reason] = Field(
+        default=(), description="with `explain`: what drove it, strongest first"
+    )
 
 
 class RecommendationAnswer(BaseModel):
     """The next items, best first."""
 
     model_version: str
+    variant: str = Field(description="of the experiment; always the same for a session")
     source: Source
     degraded: bool = Field(description="the answer was made without the store or the student")
     unknown_items: int = Field(description="item ids of the history that the catalog has not")
     items: Sequence[RecommendedItem]
 
 
+class BatchAnswer(BaseModel):
+    """An answer for each request, in their order."""
+
+    answers: Sequence[RecommendationAnswer]
+
+
 class EventAnswer(BaseModel):
     """What became of an event."""
 
     model_version: str
-    stored: bool = Field(description="false: the store is lost; send it again with its event_id")
+    variant: str
+    stored: bool = Field(
+        description="false without consent; else the store is lost: send it again with its event_id"
+    )
     degraded: bool
 
 
@@ -100,8 +183,30 @@ class ItemsAnswer(BaseModel):
     items: Sequence[ItemAnswer]
 
 
+class AddedItemAnswer(ItemAnswer):
+    """An added item, and which variants recommend it."""
+
+    variants: Sequence[str]
+
+
+class SimilarItemsAnswer(BaseModel):
+    """The nearest items, nearest first; the score is a cosine."""
+
+    model_version: str
+    items: Sequence[RecommendedItem]
+
+
+class VariantAnswer(BaseModel):
+    """A variant; `previous_version` is what a rollback would bring back."""
+
+    variant: str
+    weight: float
+    model_version: str
+    previous_version: str | None
+
+
 class ModelAnswer(BaseModel):
-    """The bundle that is served."""
+    """The bundle that is served; that of the control, if there are several variants."""
 
     schema_version: int
     model_version: str
@@ -111,6 +216,7 @@ class ModelAnswer(BaseModel):
     metrics: Mapping[str, Any]
     parity_error: float
     provenance: Mapping[str, Any]
+    variants: Sequence[VariantAnswer]
 
 
 class HealthAnswer(BaseModel):

@@ -1,10 +1,13 @@
 """The settings of the service: one frozen class, read from the environment."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from service.variants import DEFAULT_VARIANT, Variant, parse_variants
 
 _HTTP_SCHEMES = ("http://", "https://")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
@@ -17,6 +20,33 @@ class Settings(BaseSettings):
 
     bundle_path: Path = Field(
         default=Path("bundle"), description="BUNDLE_PATH: the folder that `export` wrote"
+    )
+    variants: str | None = Field(
+        default=None,
+        description="VARIANTS: bundles served side by side, `name=path:weight, …`, or a folder of "
+        "bundles of equal weight; the first is the control; unset = BUNDLE_PATH, as `default`",
+    )
+    bundles_path: Path | None = Field(
+        default=None,
+        description="BUNDLES_PATH: the folder whose bundles may be activated; "
+        "unset = the one that BUNDLE_PATH lies in",
+    )
+    admin_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="ADMIN_KEY: the bearer token of the admin routes; unset = they are closed",
+    )
+    items_path: Path = Field(
+        default=Path("added-items.jsonl"),
+        description="ITEMS_PATH: where added items are kept when REDIS_URL is unset",
+    )
+    max_added_items: int = Field(
+        default=10_000, ge=0, description="MAX_ADDED_ITEMS: items that may be added at run time"
+    )
+    items_poll_seconds: float = Field(
+        default=0.25,
+        gt=0,
+        description="ITEMS_POLL_SECONDS: how soon a worker learns of items added to another",
     )
     max_k: int = Field(default=100, ge=1, description="MAX_K: most items one answer may hold")
 
@@ -89,6 +119,20 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="HOST: address to listen on")
     port: int = Field(default=8000, ge=0, le=65_535, description="PORT: port to listen on")
     workers: int = Field(default=1, ge=1, description="WORKERS: processes; more need REDIS_URL")
+
+    @property
+    def served_variants(self) -> Sequence[Variant]:
+        """What is served side by side, the control first."""
+        if self.variants is None:
+            return [Variant(DEFAULT_VARIANT, self.bundle_path)]
+        return parse_variants(self.variants)
+
+    @field_validator("variants")
+    @classmethod
+    def _parsable(cls, variants: str | None) -> str | None:
+        if variants is not None:
+            parse_variants(variants)
+        return variants
 
     @field_validator("teacher_url")
     @classmethod

@@ -1,59 +1,178 @@
-"""The student as the service sees it: the bundle's graph in an onnxruntime session."""
+"""The student as the service sees it: the bundle's graphs in onnxruntime sessions."""
 
+import copy
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
-from export.bundle import TENSORS, Bundle, BundleError
+from export.bundle import ENCODER_TENSORS, TENSORS, Bundle, BundleError, Layout
 from service.errors import StudentError
 
 Ranking = Sequence[tuple[int, float]]
 """Item indices and scores, best first."""
 
+Mask = NDArray[np.bool_]
+"""What may be answered, by item index; place 0 is padding."""
+
+Vectors = NDArray[np.float32]
+
 _OUTPUTS = [TENSORS.item_indices, TENSORS.scores]
 _NOTHING = np.zeros((1, 1), dtype=np.int64)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the student is asked, in item indices; `allowed` None = everything."""
+
+    history: Sequence[int]
+    k: int
+    excluded: Sequence[int] = ()
+    allowed: Mask | None = None
+    mask_seen: bool = True
+
+
 class Student:
-    """Ranks the catalog for a history; safe to call from several threads."""
+    """Ranks the catalog and what was added to it; safe to call from several threads."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Opens the graph.
+        """Opens the graphs.
 
         Raises:
-            BundleError: onnxruntime cannot open it.
+            BundleError: onnxruntime cannot open them.
         """
-        try:
-            self._session = ort.InferenceSession(
-                bundle.model_path, _session_options(), providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's errors have no base of their own
-            raise BundleError(f"{bundle.model_path}: {error}") from error
-        self._everything = np.ones((1, len(bundle.items) + 1), dtype=np.bool_)
+        layout = Layout(bundle.folder)
+        self._session = _open(layout.model, bundle.read_model())
+        encoder = bundle.read_item_encoder()
+        self._encoder = None if encoder is None else _open(layout.item_encoder, encoder)
+        self._num_items = len(bundle.items)
+        shapes = {each.name: each.shape for each in self._session.get_outputs()}
+        self._set_added(np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32))
 
-    def rank(
-        self, history: Sequence[int], k: int, *, excluded: Sequence[int] = (), mask_seen: bool
-    ) -> Ranking:
-        """The best `k` items after `history`, fewer if fewer may be answered.
+    @property
+    def embedding_size(self) -> int | None:
+        """Length of the LLM embeddings that `encode` reads; None: it has learnt from none."""
+        return None if self._encoder is None else int(self._encoder.get_inputs()[0].shape[1])
+
+    @property
+    def added(self) -> Vectors:
+        """Vectors of the added items, `[added, hidden]`."""
+        return self._added
+
+    @property
+    def everything(self) -> Mask:
+        """The mask that allows all items."""
+        mask: Mask = self._everything[0]
+        return mask
+
+    def with_added(self, vectors: Vectors) -> "Student":
+        """The same student with these `[added, hidden]` items beside its own."""
+        student = copy.copy(self)
+        student._set_added(vectors)
+        return student
+
+    def encode(self, embeddings: Vectors) -> Vectors:
+        """Item vectors `[items, hidden]` of LLM embeddings `[items, embedding_size]`.
+
+        Raises:
+            StudentError: there is no encoder, or onnxruntime failed.
+        """
+        if self._encoder is None:
+            raise StudentError("the bundle has no item encoder")
+        outputs = _run(
+            self._encoder, [ENCODER_TENSORS.vectors], {ENCODER_TENSORS.embeddings: embeddings}
+        )
+        vectors: Vectors = outputs[0]
+        return vectors
+
+    def table(self) -> Vectors:
+        """The vectors of the bundle's items, `[items + 1, hidden]`.
 
         Raises:
             StudentError: onnxruntime failed.
         """
-        feeds = {
-            TENSORS.history: np.array([history], dtype=np.int64),  # [1, length]
-            TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NOTHING,
-            TENSORS.allowed: self._everything,  # [1, items + 1]
-            TENSORS.mask_seen: np.array(mask_seen),
-            TENSORS.k: np.array([k], dtype=np.int64),
+        table: Vectors = self._run_graph([TENSORS.table], Question([0], 1))[0]
+        return table
+
+    def rank(self, question: Question) -> Ranking:
+        """The best `k` items, fewer if fewer may be answered.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        item_indices, scores = self._run_graph(_OUTPUTS, question)
+        return _ranking(item_indices[0], scores[0])
+
+    def rank_all(self, questions: Sequence[Question]) -> list[Ranking]:
+        """The rankings of questions of one `k` and one `mask_seen`, in one run.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        first = questions[0]
+        feeds = self._feeds(first) | {
+            TENSORS.history: _rectangle([each.history for each in questions]),
+            TENSORS.excluded: _rectangle([each.excluded for each in questions]),
         }
-        try:
-            item_indices, scores = self._session.run(_OUTPUTS, feeds)
-        except Exception as error:  # onnxruntime's errors have no base of their own
-            raise StudentError(str(error)) from error
-        pairs = zip(item_indices[0].tolist(), scores[0].tolist(), strict=True)
-        return [(index, score) for index, score in pairs if math.isfinite(score)]
+        if any(each.allowed is not first.allowed for each in questions):
+            masks = [
+                self.everything if each.allowed is None else each.allowed for each in questions
+            ]
+            feeds[TENSORS.allowed] = np.stack(masks)
+        return list(map(_ranking, *_run(self._session, _OUTPUTS, feeds)))
+
+    def _set_added(self, vectors: Vectors) -> None:
+        self._added = vectors
+        self._everything = np.ones((1, 1 + self._num_items + len(vectors)), dtype=np.bool_)
+
+    def _run_graph(self, outputs: Sequence[str], question: Question) -> list[Any]:
+        return _run(self._session, outputs, self._feeds(question))
+
+    def _feeds(self, question: Question) -> dict[str, NDArray[np.generic]]:
+        allowed, excluded = question.allowed, question.excluded
+        return {
+            TENSORS.history: np.array([question.history], dtype=np.int64),  # [1, length]
+            TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NOTHING,
+            TENSORS.allowed: self._everything if allowed is None else allowed[None],
+            TENSORS.mask_seen: np.array(question.mask_seen),
+            TENSORS.k: np.array([question.k], dtype=np.int64),
+            TENSORS.added: self._added,
+        }
+
+
+def _run(
+    session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, NDArray[np.generic]]
+) -> list[Any]:
+    try:
+        answers: list[Any] = session.run(outputs, feeds)
+    except Exception as error:  # onnxruntime's errors have no base of their own
+        raise StudentError(str(error)) from error
+    return answers
+
+
+def _ranking(item_indices: NDArray[np.generic], scores: NDArray[np.generic]) -> Ranking:
+    pairs = zip(item_indices.tolist(), scores.tolist(), strict=True)
+    return [(index, score) for index, score in pairs if math.isfinite(score)]
+
+
+def _rectangle(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """`[rows, longest]`, at least one wide, padded with 0."""
+    rectangle = np.zeros((len(rows), max(1, *map(len, rows))), dtype=np.int64)
+    for line, row in zip(rectangle, rows, strict=True):
+        line[: len(row)] = row
+    return rectangle
+
+
+def _open(path: Path, graph: bytes) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(graph, _session_options(), providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no base of their own
+        raise BundleError(f"{path}: {error}") from error
 
 
 def _session_options() -> ort.SessionOptions:

@@ -1,49 +1,77 @@
-"""Where the time of a request went, for the `Server-Timing` header."""
+"""What is known of a request: where its time went, for `Server-Timing`, and who answered it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from service.metrics import Metrics
 
 
 class Stopwatch:
-    """Runs from the arrival of a request; times the parts that are named."""
+    """Runs from the arrival of a request; times the parts that are named.
 
-    __slots__ = ("_parts", "_started")
+    Attributes:
+        parts: name and seconds of each part.
+        answers: variant, source and `degraded` of each list of recommendations.
+    """
+
+    __slots__ = ("_started", "answers", "parts")
 
     def __init__(self) -> None:
         self._started = perf_counter()
-        self._parts: list[str] = []
+        self.parts: list[tuple[str, float]] = []
+        self.answers: list[tuple[str, str, bool]] = []
+
+    @property
+    def seconds(self) -> float:
+        """Since the arrival."""
+        return perf_counter() - self._started
 
     @contextmanager
     def time(self, part: str) -> Iterator[None]:
         """Times the block as `part`."""
         started = perf_counter()
         yield
-        self._parts.append(_entry(part, started))
+        self.parts.append((part, perf_counter() - started))
 
     def header(self) -> str:
         """The parts and the total so far, in milliseconds."""
-        return ", ".join([*self._parts, _entry("total", self._started)])
+        entries = [*self.parts, ("total", self.seconds)]
+        return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in entries)
 
 
 class Timed:
-    """ASGI middleware: gives each request a stopwatch before anything else looks at it."""
+    """ASGI middleware: gives each request a stopwatch, and reports it when it is answered."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, metrics: "Metrics") -> None:
         self._app = app
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Starts the stopwatch and passes the request on."""
-        scope["stopwatch"] = Stopwatch()
-        await self._app(scope, receive, send)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        stopwatch = scope["stopwatch"] = Stopwatch()
+        status = 500
 
+        async def send_and_look(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
 
-def _entry(name: str, started: float) -> str:
-    return f"{name};dur={(perf_counter() - started) * 1000:.3f}"
+        try:
+            await self._app(scope, receive, send_and_look)
+        finally:
+            # Paths hold ids; the pattern that they match says what was asked.
+            route = getattr(scope.get("route"), "path", "none")
+            self._metrics.observe(scope["method"], route, status, stopwatch)
 
 
 # A coroutine: FastAPI hands plain functions to a thread.

@@ -31,6 +31,11 @@ class GuardedHistory:
             "the history store", HistoryUnavailableError, pause_seconds, clock
         )
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether the store is left alone."""
+        return self._breaker.is_open
+
     async def append(self, session_id: str, event: Event) -> Recall:
         """Stores `event`; without the store, the event alone is the history."""
         try:

@@ -4,17 +4,12 @@ A session is one list. An entry is `event_id`, a line feed, `item_id`; an event 
 feed, so an item id may hold anything.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import cast
-
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from service.errors import HistoryUnavailableError
 from service.history.store import Event, Retention
+from service.redis_client import connect_redis, redis_errors_as
 
 _SEPARATOR = "\n"
 
@@ -37,62 +32,43 @@ return redis.call('LRANGE', session, 0, -1)
 
 
 class RedisHistoryStore:
-    """Histories in Redis; a command is tried once, within `timeout_seconds`.
-
-    A second try could store an event twice, and the caller has an answer without Redis.
-    """
+    """Histories in Redis; a command is tried once, within `timeout_seconds`."""
 
     def __init__(
         self, url: str, retention: Retention, *, timeout_seconds: float, max_connections: int
     ) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=max_connections,
-            timeout=timeout_seconds,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-            decode_responses=True,
+        self._redis = connect_redis(
+            url, timeout_seconds=timeout_seconds, max_connections=max_connections
         )
-        self._redis = Redis.from_pool(pool)
         self._append = self._redis.register_script(_APPEND)
         self._limits = [retention.max_length, round(retention.ttl_seconds * 1000)]
 
     async def append(self, session_id: str, event: Event) -> Sequence[str]:
         """See HistoryStore."""
         arguments: list[str | int] = [event.event_id or "", event.item_id, *self._limits]
-        with _unavailable():
+        with redis_errors_as(HistoryUnavailableError):
             entries = await self._append(keys=[_key(session_id)], args=arguments)
         return _item_ids(entries)
 
     async def read(self, session_id: str) -> Sequence[str]:
         """See HistoryStore."""
-        with _unavailable():
+        with redis_errors_as(HistoryUnavailableError):
             entries = await self._redis.lrange(_key(session_id), 0, -1)
         return _item_ids(entries)
 
     async def forget(self, session_id: str) -> None:
         """See HistoryStore."""
-        with _unavailable():
+        with redis_errors_as(HistoryUnavailableError):
             await self._redis.unlink(_key(session_id))
 
     async def ping(self) -> None:
         """See HistoryStore."""
-        with _unavailable():
+        with redis_errors_as(HistoryUnavailableError):
             await self._redis.ping()
 
     async def close(self) -> None:
         """See HistoryStore."""
         await self._redis.aclose()
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        raise HistoryUnavailableError(f"Redis: {type(error).__name__}: {error}") from error
 
 
 def _key(session_id: str) -> str:

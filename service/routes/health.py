@@ -1,6 +1,8 @@
 """Whether the process lives and whether it answers."""
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.runtime import RuntimeDep
 from service.schemas import HealthAnswer, ReadinessAnswer
@@ -22,5 +24,11 @@ async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
         status="ready",
         degraded=not reachable,
         history_store="reachable" if reachable else "lost",
-        model_version=runtime.model_version,
+        model_version=runtime.models.control.model_version,
     )
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def read_metrics(runtime: RuntimeDep) -> Response:
+    """Tells Prometheus of this worker: requests, parts, answers, who answers, what is lost."""
+    return Response(runtime.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,14 +1,29 @@
-"""Items for people: titles to ids and back."""
+"""Items for people: titles to ids and back, neighbours; items that came after the export."""
 
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+import numpy as np
+from anyio import to_thread
+from fastapi import APIRouter, Query, Response
 
+from export.bundle import Item
+from service.added.store import AddedItem
+from service.answers import json_response
 from service.errors import NotFoundError
+from service.models import Served
+from service.paths import ItemIdInPath
 from service.problems import documented
 from service.runtime import RuntimeDep
-from service.schemas import ItemAnswer, ItemsAnswer
+from service.schemas import (
+    DEFAULT_K,
+    AddedItemAnswer,
+    ItemAnswer,
+    ItemsAnswer,
+    KInQuery,
+    NewItem,
+    SimilarItemsAnswer,
+)
 
 router = APIRouter(prefix="/v1/items", tags=["items"])
 
@@ -20,8 +35,30 @@ async def search_items(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> ItemsAnswer:
     """Finds items whose title holds every word of `query`, most popular first."""
-    found = runtime.recommender.catalog.search(query, limit)
+    found = runtime.models.control.recommender.catalog.search(query, limit)
     return ItemsAnswer(items=[ItemAnswer(**vars(item)) for item in found])
+
+
+@router.post(
+    "",
+    responses=documented(
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+)
+async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
+    """Makes an item recommendable that no student was trained on, here at once, elsewhere soon.
+
+    It is kept over restarts. An item that was added before is replaced.
+    """
+    embedding = np.array(item.embedding, dtype="<f4")
+    added = AddedItem(
+        Item(item.item_id, item.title, attributes=item.attributes), embedding.tobytes()
+    )
+    variants = await runtime.added.add(added)
+    return AddedItemAnswer(**vars(added.item), variants=variants)
 
 
 @router.get(
@@ -29,11 +66,46 @@ async def search_items(
     response_model=ItemAnswer,
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
 )
-async def read_item(
-    item_id: Annotated[str, Path(max_length=256)], runtime: RuntimeDep
-) -> ItemAnswer:
-    """Tells of one item."""
-    item = runtime.recommender.catalog.find(item_id)
+async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
+    """Tells of one item; a `/` in its id is sent as `%2F`."""
+    return ItemAnswer(**vars(_known(runtime.models.control, item_id)))
+
+
+@router.delete(
+    "/{item_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    response_class=Response,
+    responses=documented(
+        HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+    ),
+)
+async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
+    """Forgets an added item, whether or not there was one; the bundle's own cannot be removed."""
+    await runtime.added.remove(item_id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+@router.get(
+    "/{item_id}/similar",
+    response_model=SimilarItemsAnswer,
+    responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
+)
+async def read_similar_items(
+    item_id: ItemIdInPath, runtime: RuntimeDep, k: KInQuery = DEFAULT_K
+) -> Response:
+    """Tells the items whose vectors are nearest, by cosine."""
+    runtime.check_k(k)
+    served = runtime.models.control
+    _known(served, item_id)
+    similar = await to_thread.run_sync(served.recommender.similar, item_id, k)
+    items = [
+        {"item_id": item.item_id, "title": item.title, "score": score} for item, score in similar
+    ]
+    return json_response({"model_version": served.model_version, "items": items})
+
+
+def _known(served: Served, item_id: str) -> Item:
+    item = served.recommender.catalog.find(item_id)
     if item is None:
         raise NotFoundError(f"no item {item_id!r}")
-    return ItemAnswer(**vars(item))
+    return item

@@ -1,14 +1,81 @@
-"""What is served."""
+"""What is served, and how another bundle takes its place."""
 
-from fastapi import APIRouter
+import secrets
+from http import HTTPStatus
+from typing import Annotated, Any
 
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from service.errors import ForbiddenError, UnauthorizedError
+from service.models import Slot
+from service.problems import documented
 from service.runtime import RuntimeDep
-from service.schemas import ModelAnswer
+from service.schemas import Activation, ModelAnswer, Rollback, VariantAnswer
+
+_BEARER = HTTPBearer(auto_error=False, description="the ADMIN_KEY of the service")
+
+
+async def _check_admin(
+    runtime: RuntimeDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
+) -> None:
+    """Raises UnauthorizedError without a key, ForbiddenError for another than the admin's."""
+    admin_key = runtime.settings.admin_key
+    if admin_key is None:
+        raise ForbiddenError("this route is closed: the service has no ADMIN_KEY")
+    if credentials is None:
+        raise UnauthorizedError("send the admin key: `Authorization: Bearer …`")
+    given, due = credentials.credentials, admin_key.get_secret_value()
+    if not secrets.compare_digest(given.encode(), due.encode()):
+        raise ForbiddenError("this is not the admin key")
+
 
 router = APIRouter(prefix="/v1/model", tags=["model"])
+
+_ADMIN: dict[str, Any] = {
+    "dependencies": [Depends(_check_admin)],
+    "responses": documented(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    ),
+}
 
 
 @router.get("")
 async def read_model(runtime: RuntimeDep) -> ModelAnswer:
-    """Tells which bundle answers, how well it did and where it comes from."""
-    return ModelAnswer.model_validate(runtime.recommender.manifest, from_attributes=True)
+    """Tells which bundle answers, how well it did and where it comes from, and its variants."""
+    manifest = runtime.models.control.recommender.manifest
+    variants = [_variant(slot) for slot in runtime.models.slots]
+    return ModelAnswer.model_validate({**vars(manifest), "variants": variants})
+
+
+@router.post("/activate", **_ADMIN)
+async def activate_model(activation: Activation, runtime: RuntimeDep) -> VariantAnswer:
+    """Serves another bundle of BUNDLES_PATH, in this worker, once it is loaded, verified, warm.
+
+    Running requests end with the bundle they began with. One that is refused changes nothing.
+    """
+    folder = runtime.bundle_folder(activation.bundle)
+    await runtime.models.activate(activation.variant, folder)
+    return _variant(runtime.models.slot(activation.variant))
+
+
+@router.post("/rollback", **_ADMIN)
+async def rollback_model(rollback: Rollback, runtime: RuntimeDep) -> VariantAnswer:
+    """Serves what was served before; a second call undoes the first."""
+    await runtime.models.rollback(rollback.variant)
+    return _variant(runtime.models.slot(rollback.variant))
+
+
+def _variant(slot: Slot) -> VariantAnswer:
+    return VariantAnswer(
+        variant=slot.current.variant,
+        weight=slot.weight,
+        model_version=slot.current.model_version,
+        previous_version=slot.previous.model_version if slot.previous else None,
+    )

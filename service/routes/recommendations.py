@@ -1,37 +1,109 @@
 """Next items for a history that the request brings, a session, or both."""
 
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
 from http import HTTPStatus
 
+from anyio import to_thread
 from fastapi import APIRouter, Response
 
-from service.answers import recommendation_response
+from service.answers import (
+    explained_response,
+    json_response,
+    recommendation_content,
+    recommendation_response,
+)
 from service.errors import InvalidRequestError
 from service.history.guard import Recall
+from service.models import Served
 from service.problems import documented
-from service.runtime import RuntimeDep
-from service.schemas import RecommendationAnswer, RecommendationRequest
+from service.recommender import Recommendations, Wanted
+from service.runtime import Runtime, RuntimeDep
+from service.schemas import (
+    BatchAnswer,
+    BatchRequest,
+    RecommendationAnswer,
+    RecommendationQuery,
+    RecommendationRequest,
+)
 from service.timing import StopwatchDep
 
-router = APIRouter(prefix="/v1", tags=["recommendations"])
+router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
+
+_PROBLEMS = documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
-@router.post(
-    "/recommendations",
-    response_model=RecommendationAnswer,
-    responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
-)
+@router.post("", response_model=RecommendationAnswer, responses=_PROBLEMS)
 async def recommend(
-    wanted: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
+    query: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
     """Recommends the next `k` items; stateless when only `history` is given."""
-    runtime.check_k(wanted.k)
-    if wanted.history is None and wanted.session_id is None:
-        raise InvalidRequestError("history", "give a history, a session_id or both")
+    served = runtime.models.of(query.session_id)
+    _check(runtime, served, query)
     with stopwatch.time("history"):
-        stored = await runtime.history.read(wanted.session_id) if wanted.session_id else Recall([])
+        stored = await _recall(runtime, query)
+    wanted = _wanted(query, stored)
     with stopwatch.time("infer"):
-        history = [*stored.history, *(wanted.history or [])]
-        recommendations = runtime.recommender.recommend(history, wanted.k, wanted.exclude)
-    return recommendation_response(
-        recommendations, runtime.model_version, stopwatch, degraded=stored.degraded
+        answer = served.recommender.recommend(wanted)
+    if query.explain:
+        return await explained_response(served, wanted, answer, stopwatch, degraded=stored.degraded)
+    return recommendation_response(served, answer, stopwatch, degraded=stored.degraded)
+
+
+@router.post("/batch", response_model=BatchAnswer, responses=_PROBLEMS)
+async def recommend_batch(
+    batch: BatchRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
+) -> Response:
+    """Answers many requests at once, in their order; one that cannot be used refuses all."""
+    served = [runtime.models.of(query.session_id) for query in batch.requests]
+    for place, query in enumerate(batch.requests):
+        _check(runtime, served[place], query, f"requests[{place}].")
+    with stopwatch.time("history"):
+        stored = await asyncio.gather(*(_recall(runtime, query) for query in batch.requests))
+    wanted = list(map(_wanted, batch.requests, stored))
+    with stopwatch.time("infer"):
+        answers = await to_thread.run_sync(_recommend_all, served, wanted)
+    contents = [
+        recommendation_content(by, answer, stopwatch, degraded=recall.degraded)
+        for by, answer, recall in zip(served, answers, stored, strict=True)
+    ]
+    return json_response({"answers": contents}, {"Server-Timing": stopwatch.header()})
+
+
+def _recommend_all(served: Sequence[Served], wanted: Sequence[Wanted]) -> list[Recommendations]:
+    """Asks each variant once for all that it is to answer."""
+    places_of: dict[Served, list[int]] = defaultdict(list)
+    for place, each in enumerate(served):
+        places_of[each].append(place)
+    answers: dict[int, Recommendations] = {}
+    for each, places in places_of.items():
+        of_variant = each.recommender.recommend_all([wanted[place] for place in places])
+        answers.update(zip(places, of_variant, strict=True))
+    return [answers[place] for place in range(len(wanted))]
+
+
+def _check(runtime: Runtime, served: Served, query: RecommendationQuery, place: str = "") -> None:
+    """Raises InvalidRequestError for what no type can tell; `place` comes before the field."""
+    runtime.check_k(query.k, f"{place}k")
+    if query.history is None and query.session_id is None:
+        raise InvalidRequestError(f"{place}history", "give a history, a session_id or both")
+    try:
+        served.recommender.catalog.filters.check(query.allow, query.deny)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(f"{place}{error.field}", error.message) from None
+
+
+async def _recall(runtime: Runtime, query: RecommendationQuery) -> Recall:
+    return await runtime.history.read(query.session_id) if query.session_id else Recall([])
+
+
+def _wanted(query: RecommendationQuery, stored: Recall) -> Wanted:
+    return Wanted(
+        history=[*stored.history, *(query.history or [])],
+        k=query.k,
+        exclude=query.exclude,
+        allow=query.allow,
+        deny=query.deny,
+        mask_seen=query.mask_seen,
     )

@@ -4,10 +4,18 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
-from service.answers import event_response, json_response, recommendation_response
+from service.answers import (
+    event_response,
+    explained_response,
+    json_response,
+    recommendation_response,
+)
 from service.errors import NotFoundError
+from service.history.guard import Recall
 from service.history.store import Event
+from service.paths import SessionIdInPath
 from service.problems import documented
+from service.recommender import Wanted
 from service.runtime import RuntimeDep
 from service.schemas import (
     DEFAULT_K,
@@ -17,7 +25,6 @@ from service.schemas import (
     NewEvent,
     RecommendationAnswer,
     SessionAnswer,
-    SessionIdInPath,
 )
 from service.timing import StopwatchDep
 
@@ -39,18 +46,22 @@ async def append_event(
     """Stores an event; with `k`, recommends the next items in the same call."""
     if k is not None:
         runtime.check_k(k)
-    with stopwatch.time("history"):
-        recall = await runtime.history.append(session_id, Event(event.item_id, event.event_id))
+    served = runtime.models.of(session_id)
+    recall = Recall([event.item_id])
+    if event.consent:
+        with stopwatch.time("history"):
+            recall = await runtime.history.append(session_id, Event(event.item_id, event.event_id))
+    is_stored = event.consent and not recall.degraded
     if k is None:
-        return event_response(runtime.model_version, recall, stopwatch)
+        return event_response(served, recall, stopwatch, is_stored=is_stored)
     with stopwatch.time("infer"):
-        recommendations = runtime.recommender.recommend(recall.history, k)
+        recommendations = served.recommender.recommend(Wanted(recall.history, k))
     return recommendation_response(
+        served,
         recommendations,
-        runtime.model_version,
         stopwatch,
         degraded=recall.degraded,
-        more={"stored": not recall.degraded},
+        more={"stored": is_stored},
     )
 
 
@@ -64,16 +75,24 @@ async def recommend_for_session(
     runtime: RuntimeDep,
     stopwatch: StopwatchDep,
     k: KInQuery = DEFAULT_K,
+    *,
+    mask_seen: bool = True,
+    explain: bool = False,
 ) -> Response:
-    """Recommends the next items; popular ones for a session that is not known."""
+    """Recommends the next items; popular ones for a session that is not known.
+
+    Excluded items and filters go with `POST /v1/recommendations`, which takes a session too.
+    """
     runtime.check_k(k)
+    served = runtime.models.of(session_id)
     with stopwatch.time("history"):
         recall = await runtime.history.read(session_id)
+    wanted = Wanted(recall.history, k, mask_seen=mask_seen)
     with stopwatch.time("infer"):
-        recommendations = runtime.recommender.recommend(recall.history, k)
-    return recommendation_response(
-        recommendations, runtime.model_version, stopwatch, degraded=recall.degraded
-    )
+        answer = served.recommender.recommend(wanted)
+    if explain:
+        return await explained_response(served, wanted, answer, stopwatch, degraded=recall.degraded)
+    return recommendation_response(served, answer, stopwatch, degraded=recall.degraded)
 
 
 @router.get(

@@ -22,10 +22,18 @@ CONFIG = StudentConfig(max_history_length=6, hidden_size=16)
 
 
 @pytest.fixture(scope="session")
-def student() -> Student:
+def item_embeddings() -> NDArray[np.float32]:
+    """What an LLM thinks of the items, in the half precision that knowledge is kept in."""
+    generator = np.random.default_rng(0)
+    embeddings = generator.normal(loc=3, scale=2, size=(NUM_ITEMS + 1, 5))
+    return embeddings.astype(np.float16).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def student(item_embeddings: NDArray[np.float32]) -> Student:
     """A real student of LLM embeddings, untrained, with scores of the size that training gives."""
     torch.manual_seed(0)
-    student = build_student(CONFIG, NUM_ITEMS + 1, torch.randn(NUM_ITEMS + 1, 5))
+    student = build_student(CONFIG, NUM_ITEMS + 1, torch.from_numpy(item_embeddings))
     for parameter in student.parameters():
         parameter.data += 0.1 * torch.randn_like(parameter)
     return student.eval()

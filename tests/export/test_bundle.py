@@ -5,6 +5,7 @@ import sys
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,8 @@ ITEMS = (
     Item("up", "Up (2009)", 7, {"genres": ["Animation", "Drama"]}),
     Item("47", "Amélie\u2028in two lines", 3),
 )
+HISTORIES = (("47", "up"), ("up",))
+FILES = ["model.onnx", "items.jsonl", "histories.jsonl", "item_encoder.onnx", "manifest.json"]
 
 # Saves a bundle and dies, as by `kill -9`, before the given step that touches its folder.
 KILLED_SAVE = """
@@ -42,10 +45,14 @@ save_bundle(
 def save(folder: Path, items: tuple[Item, ...] = ITEMS, graph: bytes = b"graph") -> Manifest:
     model = folder.parent / "exported.onnx"
     model.write_bytes(graph)
+    encoder = folder.parent / "encoder.onnx"
+    encoder.write_bytes(b"encoder")
     return save_bundle(
         folder,
         model,
         items,
+        histories=HISTORIES,
+        item_encoder=encoder,
         student="sasrec",
         max_history_length=50,
         metrics={"test": {"NDCG@20": 0.125}, "seed": 1},
@@ -76,7 +83,7 @@ def forge(folder: Path, changes: dict[str, object], items: str | None = None) ->
 
 def test_what_is_saved_is_what_is_loaded(folder: Path) -> None:
     manifest = save(folder)
-    assert load_bundle(folder) == Bundle(manifest, ITEMS, Layout(folder).model)
+    assert load_bundle(folder) == Bundle(manifest, ITEMS, HISTORIES, folder)
 
 
 def test_equal_content_has_an_equal_model_version(tmp_path: Path) -> None:
@@ -92,7 +99,7 @@ def test_another_graph_or_title_is_another_model_version(tmp_path: Path) -> None
     assert len(versions) == 3
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "items.jsonl", "manifest.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_one_flipped_bit_anywhere_is_refused_with_the_name_of_its_file(
     folder: Path, name: str
 ) -> None:
@@ -107,7 +114,7 @@ def test_one_flipped_bit_anywhere_is_refused_with_the_name_of_its_file(
                 load_bundle(folder)
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "items.jsonl", "manifest.json"])
+@pytest.mark.parametrize("name", FILES)
 def test_a_file_cut_short_emptied_or_missing_is_refused_by_name(folder: Path, name: str) -> None:
     path = folder / name
     for content in (path.read_bytes()[:-1], b""):
@@ -139,7 +146,7 @@ def test_the_manifest_is_for_people_to_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"schema_version": 2}, "schema_version 2, this program reads 1"),
+        ({"schema_version": 1}, "schema_version 1, this program reads 2"),
         ({"num_items": 3}, "2 items, manifest says 3"),
         ({"num_items": "2"}, "num_items = '2'"),
         ({"max_history_length": True}, "max_history_length = True"),
@@ -201,6 +208,25 @@ def test_a_bundle_that_could_not_be_loaded_does_not_replace_one_that_can(folder:
     assert load_bundle(folder).items == ITEMS
 
 
+def test_a_history_that_is_no_list_of_ids_is_refused_with_its_line(folder: Path) -> None:
+    path = Layout(folder).histories
+    path.write_text('["up"]\n["up", 1]\n')
+    sha256 = json.loads(Layout(folder).manifest.read_text())["sha256"]
+    sha256[path.name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    forge(folder, {"sha256": sha256})
+    with pytest.raises(BundleError, match=r"histories\.jsonl: line 2: not a list of item ids"):
+        load_bundle(folder)
+
+
+def test_a_bundle_of_a_plain_student_has_no_item_encoder(folder: Path) -> None:
+    assert load_bundle(folder).read_item_encoder() == b"encoder"
+    model = folder.parent / "exported.onnx"
+    facts: dict[str, Any] = {"metrics": {}, "parity_error": 0.0, "provenance": {}}
+    save_bundle(folder, model, ITEMS, student="sasrec", max_history_length=50, **facts)
+    assert load_bundle(folder).read_item_encoder() is None
+    assert load_bundle(folder).histories == ()
+
+
 def test_a_replaced_graph_is_not_read_as_the_loaded_one(folder: Path) -> None:
     bundle = load_bundle(folder)
     assert bundle.read_model() == b"graph"
@@ -253,4 +279,8 @@ def test_a_bundle_can_be_loaded_at_any_moment_of_its_replacement(folder: Path) -
 
 def test_nothing_is_left_beside_a_saved_bundle(folder: Path) -> None:
     save(folder)
-    assert sorted(path.name for path in folder.parent.iterdir()) == ["bundle", "exported.onnx"]
+    assert sorted(path.name for path in folder.parent.iterdir()) == [
+        "bundle",
+        "encoder.onnx",
+        "exported.onnx",
+    ]

@@ -2,11 +2,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from export.bundle import Bundle, Item, load_bundle
+from export.bundle import ENCODER_TENSORS, Bundle, Item, load_bundle
 from export.freeze import freeze, measure
+from export.item_encoder import ItemEncoderError
 from export.parity import ParityError
 from export.ranking import RankingGraph
 from training.data.dataset import Dataset
@@ -18,11 +20,14 @@ from training.students.student import Student
 
 @pytest.fixture(scope="module")
 def bundle(
-    checkpoint: Checkpoint, dataset: Dataset, tmp_path_factory: pytest.TempPathFactory
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    item_embeddings: NDArray[np.float32],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Bundle:
     """The frozen checkpoint."""
     folder = tmp_path_factory.mktemp("frozen") / "bundle"
-    freeze(checkpoint, dataset, folder, {"made_from": "a test"})
+    freeze(checkpoint, dataset, folder, {"made_from": "a test"}, item_embeddings)
     return load_bundle(folder)
 
 
@@ -50,6 +55,32 @@ def test_the_figures_of_a_bundle_are_those_of_its_own_graph_and_of_torch(
     assert torch["test"]["examples"] == 12
     assert torch["test"]["HR@20"] > 0
     assert bundle.manifest.metrics == {"seed": 3, **torch}
+
+
+def test_a_bundle_brings_the_newest_part_of_real_histories(
+    bundle: Bundle, dataset: Dataset
+) -> None:
+    assert len(bundle.histories) == 16
+    last_user = dataset.item_indices[dataset.user_offsets[-2] :]
+    assert bundle.histories[-1] == tuple(f"id-{item}" for item in last_user[-7:-1])
+
+
+def test_a_bundle_makes_vectors_of_embeddings_as_the_item_table_does(
+    bundle: Bundle, student: Student, item_embeddings: NDArray[np.float32]
+) -> None:
+    """Without its offset, a trained item gets the vector that eq. 13 gives its embedding."""
+    encoder = ort.InferenceSession(bundle.read_item_encoder())
+    (vectors,) = encoder.run(None, {ENCODER_TENSORS.embeddings: item_embeddings[1:]})
+    table, offsets = student.item_table().detach()[1:], student.item_table.offsets.detach()
+    np.testing.assert_allclose(vectors, (table - offsets).numpy(), atol=1e-5)
+
+
+def test_other_embeddings_than_those_of_the_training_are_refused(
+    checkpoint: Checkpoint, dataset: Dataset, item_embeddings: NDArray[np.float32], tmp_path: Path
+) -> None:
+    with pytest.raises(ItemEncoderError, match="learnt from other LLM embeddings"):
+        freeze(checkpoint, dataset, tmp_path / "bundle", {}, item_embeddings[::-1].copy())
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_graph_without_parity_becomes_no_bundle(

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from export.__main__ import is_current, main
 from export.bundle import Layout, load_bundle
@@ -22,15 +23,19 @@ NO_ANSWERS = Answers(
 
 
 @pytest.fixture
-def workplace(dataset: Dataset, tmp_path: Path) -> Workplace:
+def workplace(dataset: Dataset, item_embeddings: NDArray[np.float32], tmp_path: Path) -> Workplace:
     """What `prepare` and `teach` leave, and the experiment file beside it."""
     (tmp_path / "films.toml").write_text('name = "films"\n[data]\nsource = "movielens"\n')
     workplace = Workplace(tmp_path / "work" / "films")
     with publish(workplace.dataset, "stamp") as folder:
         save_dataset(dataset, folder)
-    embeddings = np.zeros((31, 5), dtype=np.float32)
     knowledge = Knowledge(
-        dataset.fingerprint, NO_ANSWERS, NO_ANSWERS, NO_ANSWERS, embeddings, {"model": "a film fan"}
+        dataset_fingerprint=dataset.fingerprint,
+        train=NO_ANSWERS,
+        validation=NO_ANSWERS,
+        test=NO_ANSWERS,
+        item_embeddings=item_embeddings,
+        provenance={"model": "a film fan"},
     )
     with publish(workplace.knowledge, "stamp") as folder:
         save_knowledge(knowledge, folder)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
@@ -46,7 +47,12 @@ def requests(draw: st.DrawFn, num_items: int = 30) -> list[Request]:
 
 
 def rank_all(
-    graph: RankingGraph, batch: list[Request], k: int, *, mask_seen: bool
+    graph: RankingGraph,
+    batch: list[Request],
+    k: int,
+    *,
+    mask_seen: bool,
+    added: NDArray[np.float32] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     return graph.rank(
         np.array([each.history for each in batch]),
@@ -54,7 +60,18 @@ def rank_all(
         mask_seen=mask_seen,
         excluded=np.array([each.excluded for each in batch], dtype=np.int64),
         allowed=np.array([each.allowed for each in batch]),
+        added=added,
     )
+
+
+@pytest.fixture(scope="module")
+def shorter(
+    student: Student, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[RankingGraph, NDArray[np.float32]]:
+    """The graph without its last four items, and their vectors."""
+    path = tmp_path_factory.mktemp("shorter") / "model.onnx"
+    export_student(without_last_items(student, 4), path)
+    return RankingGraph(path), student.item_table().detach().numpy()[-4:]
 
 
 def by_item(item_indices: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -62,6 +79,9 @@ def by_item(item_indices: NDArray[np.int64], scores: NDArray[np.float32]) -> NDA
     of_items = np.full((len(scores), 31), -np.inf, dtype=np.float32)
     np.put_along_axis(of_items, item_indices, scores, axis=1)
     return of_items
+
+
+CONFIG = StudentConfig(max_history_length=6, hidden_size=16)
 
 
 def best(graph: RankingGraph, history: list[int], k: int = 5, *, mask_seen: bool = True) -> Ranking:
@@ -163,6 +183,43 @@ def test_equal_scores_rank_in_index_order(
 ) -> None:
     graph = retabled(np.zeros((31, 16), dtype=np.float32))
     assert best(graph, [2, 4], k=5) == ([1, 3, 5, 6, 7], [0.0] * 5)
+
+
+def without_last_items(student: Student, num_cut: int) -> Student:
+    """A plain student of the same vectors that lacks the last items."""
+    shorter = build_student(CONFIG, 31 - num_cut)
+    vectors = {"item_table.offsets": student.item_table().detach()[1 : 31 - num_cut]}
+    rest = {name: each for name, each in student.state_dict().items() if "item_table" not in name}
+    shorter.load_state_dict({**rest, **vectors})
+    return shorter.eval()
+
+
+@given(batch=requests(), k=st.integers(1, 35), mask_seen=st.booleans())
+def test_added_items_are_read_scored_masked_and_ranked_as_those_of_the_table(
+    graph: RankingGraph,
+    shorter: tuple[RankingGraph, NDArray[np.float32]],
+    batch: list[Request],
+    k: int,
+    mask_seen: bool,
+) -> None:
+    of_table = rank_all(graph, batch, k, mask_seen=mask_seen)
+    of_both = rank_all(shorter[0], batch, k, mask_seen=mask_seen, added=shorter[1])
+    np.testing.assert_array_equal(of_both[0], of_table[0])
+    np.testing.assert_allclose(of_both[1], of_table[1], atol=1e-5)
+
+
+def test_the_item_table_can_be_asked_for(student: Student, graph_path: Path) -> None:
+    session = ort.InferenceSession(graph_path)
+    feeds = {
+        TENSORS.history: np.array([[1]]),
+        TENSORS.excluded: np.array([[0]]),
+        TENSORS.allowed: np.ones((1, 31), dtype=np.bool_),
+        TENSORS.mask_seen: np.array(False),
+        TENSORS.k: np.array([1]),
+        TENSORS.added: np.zeros((0, 16), dtype=np.float32),
+    }
+    (table,) = session.run([TENSORS.table], feeds)
+    np.testing.assert_array_equal(table, student.item_table().detach().numpy())
 
 
 def test_the_item_table_is_stored_once_and_folded(student: Student, graph_path: Path) -> None:

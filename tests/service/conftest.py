@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.bundle import TENSORS, Item, save_bundle
+from export.bundle import ENCODER_TENSORS, TENSORS, Item, save_bundle
 from service.app import create_app
 from service.settings import Settings
 
@@ -42,8 +42,13 @@ def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def save_bundle_with(tmp_path: Path) -> Callable[..., Path]:
     """Saves a bundle whose graph is not what it should be."""
 
-    def save(graph_items: int = len(RING), scale: float = 1) -> Path:
-        return save_ring_bundle(tmp_path / "bundle", ring_graph(graph_items, scale))
+    def save(
+        graph_items: int = len(RING),
+        scale: float = 1,
+        name: str = "bundle",
+        **more: Any,
+    ) -> Path:
+        return save_ring_bundle(tmp_path / name, ring_graph(graph_items, scale), **more)
 
     return save
 
@@ -79,10 +84,15 @@ async def check_documented(response: httpx.Response) -> None:
     """Fails the test if OpenAPI does not tell of the answer it got."""
     request = response.request
     for pattern, operations in documented_operations().items():
-        if re.fullmatch(pattern, request.url.path) and request.method.lower() in operations:
+        if re.fullmatch(pattern, raw_path(request)) and request.method.lower() in operations:
             documented = operations[request.method.lower()]["responses"][str(response.status_code)]
             media_type = response.headers.get("content-type")
             assert media_type is None or media_type in documented["content"]
+
+
+def raw_path(request: httpx.Request) -> str:
+    """The path as it was sent: an encoded `/` parts nothing."""
+    return request.url.raw_path.partition(b"?")[0].decode()
 
 
 @cache
@@ -92,24 +102,38 @@ def documented_operations() -> dict[str, dict[str, Any]]:
     return {re.sub(r"{\w+}", "[^/]+", path): operations for path, operations in paths.items()}
 
 
-def save_ring_bundle(folder: Path, graph: onnx.ModelProto) -> Path:
-    model_path = folder.with_suffix(".onnx")
+def save_ring_bundle(
+    folder: Path, graph: onnx.ModelProto, *, is_plain: bool = False, note: str = "tests"
+) -> Path:
+    model_path, encoder_path = folder.with_suffix(".onnx"), folder.with_suffix(".encoder.onnx")
     onnx.save(graph, model_path)
+    onnx.save(ring_encoder(len(RING)), encoder_path)
     items = [
-        Item(item_id, title, popularity, {"letter": [item_id]})
+        Item(
+            item_id,
+            title,
+            popularity,
+            {"letter": [item_id], "vowel": ["yes" if item_id in "ae" else "no"]},
+        )
         for popularity, (item_id, title) in enumerate(zip(RING, TITLES, strict=True))
     ]
     save_bundle(
         folder,
         model_path,
         items,
+        histories=[["a", "c"], ["h"]],
+        item_encoder=None if is_plain else encoder_path,
         student="ring",
         max_history_length=4,
         metrics={"NDCG@20": 0.5},
         parity_error=0.0,
-        provenance={"made_by": "tests"},
+        provenance={"made_by": note},
     )
     return folder
+
+
+def attributes(letter: str) -> dict[str, list[str]]:
+    return {"letter": [letter], "vowel": ["yes" if letter in "ae" else "no"]}
 
 
 _NODES: list[tuple[str, list[str], list[str], dict[str, int]]] = [
@@ -120,17 +144,25 @@ _NODES: list[tuple[str, list[str], list[str], dict[str, int]]] = [
     ("ArgMax", ["item_flags"], ["newest"], {"axis": 1, "select_last_index": 1}),
     ("GatherElements", ["history", "newest"], ["newest_item"], {"axis": 1}),
     ("Squeeze", ["newest_item", "one"], ["last_items"], {}),
-    ("Gather", ["table", "last_items"], ["ahead"], {}),
+    # Vectors: one-hot for the ring, whatever they bring for added items.
+    ("Concat", ["table", "added"], ["vectors"], {"axis": 0}),
+    ("Gather", ["vectors", "last_items"], ["last_vectors"], {}),
+    ("MatMul", ["last_vectors", "way_ahead"], ["query"], {}),
+    ("Transpose", ["vectors"], ["columns"], {}),
+    ("MatMul", ["query", "columns"], ["ahead"], {}),
     # What may not be answered.
     ("Where", ["allowed", "ahead", "minus_infinity"], ["allowed_scores"], {}),
-    ("Shape", ["excluded"], ["excluded_shape"], {}),
-    ("Expand", ["minus_infinity", "excluded_shape"], ["excluded_mask"], {}),
-    ("ScatterElements", ["allowed_scores", "excluded", "excluded_mask"], ["left"], {"axis": 1}),
+    ("Pad", ["excluded", "one_column_after"], ["blocked"], {}),
+    ("Shape", ["blocked"], ["blocked_shape"], {}),
+    ("Expand", ["minus_infinity", "blocked_shape"], ["blocked_mask"], {}),
+    ("ScatterElements", ["allowed_scores", "blocked", "blocked_mask"], ["left"], {"axis": 1}),
     ("Shape", ["history"], ["history_shape"], {}),
     ("Expand", ["minus_infinity", "history_shape"], ["history_mask"], {}),
     ("ScatterElements", ["left", "history", "history_mask"], ["unseen"], {"axis": 1}),
     ("Where", ["mask_seen", "unseen", "left"], ["final"], {}),
-    ("Min", ["k", "num_items"], ["answered"], {}),
+    ("Shape", ["added"], ["num_added"], {"end": 1}),
+    ("Add", ["num_added", "num_items"], ["num_all"], {}),
+    ("Min", ["k", "num_all"], ["answered"], {}),
     ("TopK", ["final", "answered"], ["scores", "item_indices"], {"axis": 1}),
 ]
 
@@ -144,29 +176,43 @@ def ring_graph(num_items: int, scale: float = 1) -> onnx.ModelProto:
         inputs=[
             info(TENSORS.history, TensorProto.INT64, ["batch", "length"]),
             info(TENSORS.excluded, TensorProto.INT64, ["batch", "num_excluded"]),
-            info(TENSORS.allowed, TensorProto.BOOL, ["batch_or_1", num_items + 1]),
+            info(TENSORS.allowed, TensorProto.BOOL, ["batch_or_1", "places"]),
             info(TENSORS.mask_seen, TensorProto.BOOL, []),
             info(TENSORS.k, TensorProto.INT64, [1]),
+            info(TENSORS.added, TensorProto.FLOAT, ["num_added", num_items]),
         ],
         outputs=[
             info(TENSORS.item_indices, TensorProto.INT64, ["batch", "answered"]),
             info(TENSORS.scores, TensorProto.FLOAT, ["batch", "answered"]),
+            info(TENSORS.table, TensorProto.FLOAT, [num_items + 1, num_items]),
         ],
         initializer=[
             numpy_helper.from_array(np.array([0]), "zero"),
             numpy_helper.from_array(np.array([1]), "one"),
+            numpy_helper.from_array(np.array([0, 0, 0, 1]), "one_column_after"),
             numpy_helper.from_array(np.array([num_items]), "num_items"),
             numpy_helper.from_array(np.array([-np.inf], dtype=np.float32), "minus_infinity"),
-            numpy_helper.from_array(scale * _way_ahead(num_items), "table"),
+            numpy_helper.from_array(scale * _way_ahead(num_items), "way_ahead"),
+            numpy_helper.from_array(np.eye(num_items + 1, num_items, -1, np.float32), "table"),
         ],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 def _way_ahead(num_items: int) -> NDArray[np.float32]:
-    """`[items + 1, items + 1]`: `num_items` for the next in the ring, 1 for the item itself."""
-    indices = np.arange(1, num_items + 1)
-    table = np.full((num_items + 1, num_items + 1), -np.inf, dtype=np.float32)
-    table[0, 1:] = 0
-    table[1:, 1:] = num_items - (indices - indices[:, None] - 1) % num_items
-    return table
+    """`[items, items]`: `num_items` for the next in the ring, 1 for the item itself."""
+    places = np.arange(num_items)
+    ahead = num_items - (places - places[:, None] - 1) % num_items
+    return ahead.astype(np.float32)
+
+
+def ring_encoder(num_items: int) -> onnx.ModelProto:
+    """An item encoder that keeps the contract: the embedding of a new item is its vector."""
+    info = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Identity", [ENCODER_TENSORS.embeddings], [ENCODER_TENSORS.vectors])],
+        "ring_encoder",
+        inputs=[info(ENCODER_TENSORS.embeddings, TensorProto.FLOAT, ["batch", num_items])],
+        outputs=[info(ENCODER_TENSORS.vectors, TensorProto.FLOAT, ["batch", num_items])],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)

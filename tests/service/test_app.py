@@ -48,15 +48,22 @@ async def test_a_service_without_a_bundle_does_not_start(
 def test_the_routes_are_those_of_the_design(app: FastAPI) -> None:
     assert set(operations(app)) == {
         "post /v1/recommendations",
+        "post /v1/recommendations/batch",
         "post /v1/sessions/{session_id}/events",
         "get /v1/sessions/{session_id}/recommendations",
         "get /v1/sessions/{session_id}",
         "delete /v1/sessions/{session_id}",
         "get /v1/items",
+        "post /v1/items",
         "get /v1/items/{item_id}",
+        "delete /v1/items/{item_id}",
+        "get /v1/items/{item_id}/similar",
         "get /v1/model",
+        "post /v1/model/activate",
+        "post /v1/model/rollback",
         "get /healthz",
         "get /readyz",
+        "get /metrics",
     }
 
 

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from export.bundle import load_bundle
 from service.errors import InvalidRequestError, StudentError
-from service.recommender import Recommendations, Recommender
+from service.filters import Wish
+from service.loading import load_recommender
+from service.recommender import Recommendations, Recommender, Wanted
 
 ITEM_IDS = st.sampled_from("abcdefghxyz")  # x, y, z are unknown
 
 
 @pytest.fixture(scope="module")
 def recommender(bundle_path: Path) -> Recommender:
-    return Recommender(load_bundle(bundle_path))
+    return load_recommender(bundle_path, max_k=100)
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def failing(recommender: Recommender, monkeypatch: pytest.MonkeyPatch) -> Recomm
     def fail(*_: object, **__: object) -> None:
         raise StudentError("no")
 
-    monkeypatch.setattr(recommender._student, "rank", fail)
+    monkeypatch.setattr(recommender.student, "rank", fail)
     return recommender
 
 
@@ -34,26 +35,26 @@ def ids(recommendations: Recommendations) -> str:
 
 
 def test_the_student_answers_a_known_history(recommender: Recommender) -> None:
-    answer = recommender.recommend(["c"], k=3)
+    answer = recommender.recommend(Wanted(["c"], k=3))
     assert (ids(answer), answer.source, answer.degraded) == ("def", "student", False)
     assert [score for _, score in answer.ranking] == [8, 7, 6]
 
 
 def test_what_was_seen_is_not_recommended(recommender: Recommender) -> None:
-    assert ids(recommender.recommend(["d", "f", "c"], k=3)) == "egh"
+    assert ids(recommender.recommend(Wanted(["d", "f", "c"], k=3))) == "egh"
 
 
 def test_what_was_seen_long_ago_is_not_recommended(recommender: Recommender) -> None:
     """The student reads four items; the fifth last still counts as seen."""
-    assert ids(recommender.recommend(["h", "a", "b", "c", "d", "e"], k=8)) == "fg"
+    assert ids(recommender.recommend(Wanted(["h", "a", "b", "c", "d", "e"], k=8))) == "fg"
 
 
 def test_excluded_items_are_replaced_by_the_next_ones(recommender: Recommender) -> None:
-    assert ids(recommender.recommend(["c"], k=3, exclude=["d", "f", "no such"])) == "egh"
+    assert ids(recommender.recommend(Wanted(["c"], k=3, exclude=["d", "f", "no such"]))) == "egh"
 
 
 def test_unknown_items_are_skipped_and_counted(recommender: Recommender) -> None:
-    answer = recommender.recommend(["x", "c", "y"], k=1)
+    answer = recommender.recommend(Wanted(["x", "c", "y"], k=1))
     assert (ids(answer), answer.unknown_items) == ("d", 2)
 
 
@@ -61,36 +62,83 @@ def test_unknown_items_are_skipped_and_counted(recommender: Recommender) -> None
 def test_without_a_known_item_popular_ones_answer(
     recommender: Recommender, history: list[str], unknown_items: int
 ) -> None:
-    answer = recommender.recommend(history, k=3, exclude=["g"])
+    answer = recommender.recommend(Wanted(history, k=3, exclude=["g"]))
     assert (ids(answer), answer.source) == ("hfe", "popular")
     assert (answer.degraded, answer.unknown_items) == (False, unknown_items)
 
 
 def test_a_k_beyond_the_catalog_answers_all_that_is_left(recommender: Recommender) -> None:
-    assert ids(recommender.recommend(["h"], k=100)) == "abcdefg"
-    assert ids(recommender.recommend([], k=100)) == "hgfedcba"
+    assert ids(recommender.recommend(Wanted(["h"], k=100))) == "abcdefg"
+    assert ids(recommender.recommend(Wanted([], k=100))) == "hgfedcba"
 
 
 def test_who_has_seen_everything_sees_it_again(recommender: Recommender) -> None:
-    answer = recommender.recommend(list("abcdefgh"), k=3, exclude=["b"])
+    answer = recommender.recommend(Wanted(list("abcdefgh"), k=3, exclude=["b"]))
     assert (ids(answer), answer.source) == ("acd", "student")
 
 
-@pytest.mark.parametrize("history", [[], ["c"]])
-def test_excluding_the_whole_catalog_is_refused(
-    recommender: Recommender, history: list[str]
+@pytest.mark.parametrize(("history", "source"), [([], "catalog"), (["c"], "student")])
+def test_excluding_the_whole_catalog_leaves_nothing(
+    recommender: Recommender, history: list[str], source: str
 ) -> None:
-    with pytest.raises(InvalidRequestError, match="exclude"):
-        recommender.recommend(history, k=3, exclude="abcdefgh")
+    answer = recommender.recommend(Wanted(history, k=3, exclude="abcdefgh"))
+    assert (ids(answer), answer.source, answer.degraded) == ("", source, False)
 
 
-def test_popular_items_stand_in_for_a_failing_student(failing: Recommender) -> None:
-    answer = failing.recommend(["h"], k=3, exclude=["f"])
-    assert (ids(answer), answer.source, answer.degraded) == ("ged", "popular", True)
+@pytest.mark.parametrize(
+    ("allow", "deny", "answered"),
+    [
+        ({"letter": ["a", "g", "z"]}, {}, "ga"),
+        ({"letter": ["a", "g"], "vowel": ["yes"]}, {}, "a"),
+        ({"vowel": ["yes"]}, {"letter": ["a"]}, "e"),
+        ({}, {"vowel": ["yes", "no"]}, ""),
+        ({"letter": ["nothing has this"]}, {}, ""),
+        ({"letter": []}, {}, ""),
+    ],
+)
+def test_filters_are_kept_by_whoever_answers(
+    recommender: Recommender, allow: Wish, deny: Wish, answered: str
+) -> None:
+    for history in (["c"], []):
+        answer = recommender.recommend(Wanted(history, k=8, allow=allow, deny=deny))
+        assert sorted(ids(answer)) == sorted(answered)
 
 
-def test_popular_items_stand_in_even_if_all_were_seen(failing: Recommender) -> None:
-    assert ids(failing.recommend(list("abcdefgh"), k=3)) == "hgf"
+def test_an_attribute_that_no_item_has_is_refused_by_name(recommender: Recommender) -> None:
+    with pytest.raises(InvalidRequestError, match=r"deny\[colour\]: .* letter, vowel"):
+        recommender.recommend(Wanted(["c"], k=3, deny={"colour": ["red"]}))
+
+
+def test_seen_items_come_back_if_they_are_asked_for(recommender: Recommender) -> None:
+    assert ids(recommender.recommend(Wanted(["d", "c"], k=2, mask_seen=False))) == "de"
+    assert ids(recommender.recommend(Wanted([], k=2, mask_seen=False))) == "hg"
+
+
+def test_similar_items_stand_in_for_a_failing_student(failing: Recommender) -> None:
+    """One-hot vectors are all equally far: the catalog's order is left."""
+    answer = failing.recommend(Wanted(["h", "b"], k=3, exclude=["c"]))
+    assert (ids(answer), answer.source, answer.degraded) == ("ade", "similar", True)
+
+
+def test_similar_items_stand_in_even_if_all_were_seen(failing: Recommender) -> None:
+    assert ids(failing.recommend(Wanted(list("abcdefgh"), k=3))) == "abc"
+
+
+def test_items_that_were_never_counted_come_in_catalog_order(recommender: Recommender) -> None:
+    answer = recommender.recommend(Wanted([], k=3, allow={"letter": ["a"]}))
+    assert (ids(answer), answer.source, answer.degraded) == ("a", "catalog", False)
+
+
+def test_a_batch_answers_as_its_requests_alone(recommender: Recommender) -> None:
+    batch = [
+        Wanted(["c"], 3),
+        Wanted(["x"], 3),
+        Wanted(["c", "d"], 3, exclude=["e"]),
+        Wanted(["c"], 2, deny={"vowel": ["yes"]}),
+        Wanted(["c"], 2, mask_seen=False),
+        Wanted(list("abcdefgh"), 2),
+    ]
+    assert recommender.recommend_all(batch) == list(map(recommender.recommend, batch))
 
 
 @given(st.lists(ITEM_IDS), st.integers(1, 12), st.sets(ITEM_IDS))
@@ -100,7 +148,7 @@ def test_an_answer_is_full_and_holds_nothing_seen_or_excluded(
     left = set("abcdefgh") - exclude
     unseen = left - set(history)
     if left:
-        answer = recommender.recommend(history, k, exclude)
+        answer = recommender.recommend(Wanted(history, k, exclude))
         assert len(set(ids(answer))) == len(answer.ranking) == min(k, len(unseen or left))
         assert set(ids(answer)) <= (unseen or left)
         assert not answer.degraded

@@ -1,26 +1,35 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from export.bundle import BundleError, load_bundle
+from export.bundle import BundleError, load_bundle, save_bundle
 from service.errors import StudentError
-from service.recommender import Recommender
-from service.student import Student
+from service.loading import load_recommender, make_recommender
+from service.student import Question, Student
 
 
 def test_a_history_that_no_graph_can_read_is_a_student_error(bundle_path: Path) -> None:
     student = Student(load_bundle(bundle_path))
     with pytest.raises(StudentError, match="out of"):
-        student.rank([99], 3, mask_seen=True)
+        student.rank(Question([99], 3))
 
 
 def test_a_file_that_is_no_graph_is_refused(bundle_path: Path, tmp_path: Path) -> None:
-    bundle = load_bundle(bundle_path)
-    broken = tmp_path / "model.onnx"
-    broken.write_bytes(b"no graph")
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    items = load_bundle(bundle_path).items
+    facts: dict[str, Any] = {"metrics": {}, "parity_error": 0.0, "provenance": {}}
+    save_bundle(
+        tmp_path / "bundle",
+        tmp_path / "model.onnx",
+        items,
+        student="none",
+        max_history_length=4,
+        **facts,
+    )
     with pytest.raises(BundleError, match=r"model\.onnx"):
-        Student(type(bundle)(bundle.manifest, bundle.items, broken))
+        Student(load_bundle(tmp_path / "bundle"))
 
 
 @pytest.mark.parametrize("graph_items", [7, 9])
@@ -29,14 +38,14 @@ def test_a_graph_of_another_catalog_fails_the_warm_up(
 ) -> None:
     bundle = load_bundle(save_bundle_with(graph_items=graph_items))
     with pytest.raises(BundleError, match=r"model\.onnx"):
-        Recommender(bundle).warm_up(max_k=3)
+        make_recommender(bundle, max_k=3)
 
 
 def test_a_graph_without_scores_fails_the_warm_up(save_bundle_with: Callable[..., Path]) -> None:
     bundle = load_bundle(save_bundle_with(scale=float("nan")))
-    with pytest.raises(BundleError, match="0 items ranked for k = 3"):
-        Recommender(bundle).warm_up(max_k=3)
+    with pytest.raises(BundleError, match="0 items with a finite score, 3 were asked for"):
+        make_recommender(bundle, max_k=3)
 
 
 def test_a_good_bundle_warms_up_for_more_than_its_catalog(bundle_path: Path) -> None:
-    Recommender(load_bundle(bundle_path)).warm_up(max_k=100)
+    assert len(load_recommender(bundle_path, max_k=100).catalog) == 8

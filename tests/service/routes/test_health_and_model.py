@@ -9,6 +9,14 @@ async def test_the_model_route_tells_the_manifest(client: httpx.AsyncClient) -> 
     assert (answer["student"], answer["num_items"]) == ("ring", 8)
     assert answer["metrics"] == {"NDCG@20": 0.5}
     assert answer["provenance"] == {"made_by": "tests"}
+    assert answer["variants"] == [
+        {
+            "variant": "default",
+            "weight": 1,
+            "model_version": answer["model_version"],
+            "previous_version": None,
+        }
+    ]
 
 
 async def test_the_process_is_alive(client: httpx.AsyncClient) -> None:

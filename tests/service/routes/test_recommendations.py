@@ -24,6 +24,7 @@ async def test_a_history_in_the_body_is_answered_by_the_student(client: httpx.As
     answer = await ask(client, history=["a", "x", "c"], k=2)
     assert answer.pop("model_version")
     assert answer == {
+        "variant": "default",
         "source": "student",
         "degraded": False,
         "unknown_items": 1,
@@ -87,7 +88,8 @@ async def test_excluded_items_are_not_answered(client: httpx.AsyncClient) -> Non
         ({"history": ["a"] * 1001}, "history"),
         ({"session_id": ""}, "session_id"),
         ({"history": ["a"], "exclude": [None]}, "exclude[0]"),
-        ({"history": ["a"], "exclude": list("abcdefgh")}, "exclude"),
+        ({"history": ["a"], "allow": {"colour": ["red"]}}, "allow[colour]"),
+        ({"history": ["a"], "deny": {"letter": "a"}}, "deny[letter]"),
         ({"history": ["a"], "histroy": ["b"]}, "histroy"),
         ([], "body"),
         ("a", "body"),

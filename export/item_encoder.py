@@ -1,0 +1,93 @@
+"""Freezes `weight * g(z)` (paper eq. 12-13): how an LLM embedding becomes an item vector.
+
+An item that no student was trained on has an embedding and no offset; its vector is the projected
+part alone. Standardising, projecting and weighting are one affine map, written as one node.
+"""
+
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import checker, numpy_helper, parser
+
+from export.bundle import ENCODER_TENSORS
+from export.to_onnx import OPSET
+from training.errors import TrainingError
+from training.students.student import ItemTable
+
+MAX_VECTOR_ERROR = 1e-4
+
+# The input and output are those of `export.bundle.EncoderTensors`.
+ENCODER_GRAPH = Template("""
+<ir_version: 10, opset_import: ["": $opset]>
+item_encoder (float[batch, $size] embeddings) => (float[batch, $hidden_size] vectors)
+{
+    vectors = Gemm<transB = 1>(embeddings, projection, shift)
+}
+""")
+
+
+class ItemEncoderError(TrainingError):
+    """The encoder does not make the vectors of the items that the student was trained on."""
+
+
+def export_item_encoder(
+    item_table: ItemTable, item_embeddings: NDArray[np.float32], path: Path
+) -> bool:
+    """Writes the encoder of `item_table`, unless it is a plain table, and tells whether it did.
+
+    Args:
+        item_table: the trained table.
+        item_embeddings: `[items + 1, size]`, the embeddings it was built from, row 0 not read.
+        path: where to write.
+
+    Raises:
+        ItemEncoderError: the table was built from other embeddings.
+    """
+    if item_table.projector is None or item_table.embeddings is None:
+        return False
+    embeddings = item_embeddings[1:]
+    scale, shift = _columnwise_line(embeddings, item_table.embeddings.numpy())
+    weight = item_table.weight * item_table.projector.weight.detach().double().numpy()
+    constants = {"projection": weight * scale, "shift": weight @ shift}
+    hidden_size, size = weight.shape
+    model = parser.parse_model(
+        ENCODER_GRAPH.substitute(opset=OPSET, size=size, hidden_size=hidden_size)
+    )
+    for name, constant in constants.items():
+        model.graph.initializer.append(numpy_helper.from_array(constant.astype(np.float32), name))
+    checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+    _check(path, item_table, embeddings)
+    return True
+
+
+def _columnwise_line(
+    embeddings: NDArray[np.float32], scaled: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The scale and shift of each column that make `embeddings` what the student read.
+
+    The table scaled its embeddings by the moments of its catalog and kept only the result; a
+    column that does not vary there says nothing of new items and gets scale 0.
+    """
+    mean, scaled_mean = (each.mean(axis=0, dtype=np.float64) for each in (embeddings, scaled))
+    centred = embeddings - mean
+    spread = (centred**2).sum(axis=0)
+    scale = (centred * scaled).sum(axis=0) / np.where(spread > 0, spread, 1)
+    return scale, scaled_mean - scale * mean
+
+
+def _check(path: Path, item_table: ItemTable, embeddings: NDArray[np.float32]) -> None:
+    """The encoder's vectors and the offsets must add up to the table."""
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (vectors,) = session.run([ENCODER_TENSORS.vectors], {ENCODER_TENSORS.embeddings: embeddings})
+    due = item_table().detach().numpy()[1:]
+    error = np.abs(vectors + item_table.offsets.detach().numpy() - due).max()
+    if not error <= MAX_VECTOR_ERROR:
+        raise ItemEncoderError(
+            f"item vectors differ by {error:.2g} (at most {MAX_VECTOR_ERROR:g}): the student "
+            f"learnt from other LLM embeddings than those given"
+        )

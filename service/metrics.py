@@ -1,0 +1,82 @@
+"""What Prometheus is told: rate, errors and duration by route, and who answered."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from service.timing import Stopwatch
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20)
+
+
+class Metrics:
+    """The metrics of one application; those of requests are counted, the others read when asked."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Histogram(
+            "recommender_request_seconds",
+            "Requests from arrival to the last byte.",
+            ["method", "route", "status"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._parts = Histogram(
+            "recommender_part_seconds",
+            "Parts of requests: the history store, the inference.",
+            ["part"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._answers = Counter(
+            "recommender_answers",
+            "Lists of recommendations by who made them.",
+            ["variant", "source", "degraded"],
+            registry=self._registry,
+        )
+        # Looking a child up by its labels costs more than counting.
+        self._of_request: dict[tuple[str, str, int], Histogram] = {}
+        self._of_part: dict[str, Histogram] = {}
+        self._of_answer: dict[tuple[str, str, bool], Counter] = {}
+
+    def observe(self, method: str, route: str, status: int, stopwatch: Stopwatch) -> None:
+        """Counts a request that has been answered."""
+        request = (method, route, status)
+        if request not in self._of_request:
+            self._of_request[request] = self._requests.labels(method, route, str(status))
+        self._of_request[request].observe(stopwatch.seconds)
+        for part, seconds in stopwatch.parts:
+            if part not in self._of_part:
+                self._of_part[part] = self._parts.labels(part)
+            self._of_part[part].observe(seconds)
+        for answer in stopwatch.answers:
+            if answer not in self._of_answer:
+                variant, source, degraded = answer
+                self._of_answer[answer] = self._answers.labels(
+                    variant, source, str(degraded).lower()
+                )
+            self._of_answer[answer].inc()
+
+    def watch(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
+        """Has `read` tell its gauges whenever Prometheus asks."""
+        self._registry.register(_Watched(read))
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _Watched(Collector):
+    def __init__(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        return self._read()
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing before the first question."""
+        return iter(())

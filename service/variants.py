@@ -1,0 +1,51 @@
+"""The setting VARIANTS: which bundles are served side by side, and with what weights."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_VARIANT = "default"
+
+_ENTRY = re.compile(r"(?P<name>[\w.-]+)=(?P<path>[^,]+?)(:(?P<weight>\d+(\.\d+)?))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A bundle under a name; the weights are shares of the sessions once they are summed up."""
+
+    name: str
+    path: Path
+    weight: float = 1.0
+
+
+def parse_variants(text: str) -> Sequence[Variant]:
+    """Reads `name=path:weight, name=path`, or a folder whose bundles become variants.
+
+    Raises:
+        ValueError: it is neither; names the part.
+    """
+    variants = _of_list(text) if "=" in text else _of_folder(Path(text))
+    names = [each.name for each in variants]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"{', '.join(sorted(repeated))} stands twice")
+    if not all(each.weight > 0 for each in variants):
+        raise ValueError("a weight must be more than 0")
+    return variants
+
+
+def _of_list(text: str) -> list[Variant]:
+    variants = []
+    for part in text.split(","):
+        entry = _ENTRY.fullmatch(part.strip())
+        if entry is None:
+            raise ValueError(f"{part.strip()!r} is not `name=path:weight`")
+        variants.append(Variant(entry["name"], Path(entry["path"]), float(entry["weight"] or 1)))
+    return variants
+
+
+def _of_folder(folder: Path) -> list[Variant]:
+    paths = sorted(path.parent for path in folder.glob("[!.]*/manifest.json"))
+    if not paths:
+        raise ValueError(f"{folder} holds no bundle")
+    return [Variant(path.name, path) for path in paths]
