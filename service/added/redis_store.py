@@ -1,6 +1,6 @@
-"""Added items in Redis: a hash of items, a counter, and which count last touched which item.
+"""Added items in Redis: the items, a counter of changes, and which change last touched which item.
 
-All keys share a hash tag, so a cluster keeps them in one place.
+All keys share a hash tag, so that a cluster keeps them in one place.
 """
 
 from collections.abc import Awaitable, Mapping, Sequence
@@ -12,40 +12,61 @@ from service.added.store import AddedItem, Changes, from_json, to_json
 from service.errors import ConflictError, ItemStoreUnavailableError
 from service.redis_client import redis_errors_as
 
-_ITEMS, _VERSION, _TOUCHED = "{added-items}", "{added-items}:version", "{added-items}:touched"
+_KEYS = [
+    "{added-items}",  # hash: the items by id
+    "{added-items}:version",  # number of the last change
+    "{added-items}:touched",  # sorted set: the number of the change that last touched each id
+    "{added-items}:forgotten",  # changes up to this number are no longer all in that set
+]
 
-_PUT = """
+# A version starts at the clock's milliseconds, so that an emptied Redis does not repeat one.
+_TOUCH = """
+local function touch(item_id)
+  if redis.call('EXISTS', KEYS[2]) == 0 then
+    redis.call('SET', KEYS[2], string.format('%.0f', redis.call('TIME')[1] * 1000))
+  end
+  redis.call('ZADD', KEYS[3], redis.call('INCR', KEYS[2]), item_id)
+end
+"""
+
+_PUT = (
+    _TOUCH
+    + """
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 if known == ARGV[2] then return 1 end
 if not known and redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-redis.call('ZADD', KEYS[3], redis.call('INCR', KEYS[2]), ARGV[1])
+touch(ARGV[1])
 return 1
 """
+)
 
-# Removed items stay in the list of touches, which is cut to twice the items that may be kept:
-# whoever asks for a version from before the cut gets everything.
-_REMOVE = """
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 1 then
-  redis.call('ZADD', KEYS[3], redis.call('INCR', KEYS[2]), ARGV[1])
-  redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -2 * tonumber(ARGV[2]) - 1)
+# Removed items are remembered for as many ids as twice the items that may be kept.
+_REMOVE = (
+    _TOUCH
+    + """
+if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return end
+touch(ARGV[1])
+local excess = redis.call('ZCARD', KEYS[3]) - 2 * tonumber(ARGV[2])
+if excess > 0 then
+  local popped = redis.call('ZPOPMIN', KEYS[3], excess)
+  redis.call('SET', KEYS[4], popped[#popped])
 end
 """
+)
 
 _CHANGES = """
 local version = tonumber(redis.call('GET', KEYS[2]) or '0')
+local forgotten = tonumber(redis.call('GET', KEYS[4]) or '0')
 local since = tonumber(ARGV[1])
 if since == version then return {version, 0} end
-local oldest = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')
-local is_known = since > 0 and since < version and oldest[2] and tonumber(oldest[2]) <= since
-if not is_known then return {version, 1, redis.call('HVALS', KEYS[1])} end
-local touched = redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. since, '+inf')
+if since <= 0 or since > version or since < forgotten then
+  return {version, 1, redis.call('HVALS', KEYS[1])}
+end
+local touched = redis.call('ZRANGEBYSCORE', KEYS[3], '(' .. ARGV[1], '+inf')
 local items = {}
-for place = 1, #touched, 1000 do
-  local part = {unpack(touched, place, math.min(place + 999, #touched))}
-  for _, item in ipairs(redis.call('HMGET', KEYS[1], unpack(part))) do
-    table.insert(items, item)
-  end
+for _, item_id in ipairs(touched) do
+  table.insert(items, redis.call('HGET', KEYS[1], item_id))
 end
 return {version, 2, touched, items}
 """
@@ -96,6 +117,3 @@ class RedisAddedItemStore:
     async def _run(self, command: Awaitable[object]) -> object:
         with redis_errors_as(ItemStoreUnavailableError):
             return await command
-
-
-_KEYS = [_ITEMS, _VERSION, _TOUCHED]

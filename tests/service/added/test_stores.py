@@ -1,0 +1,189 @@
+"""What every store of added items promises; each store runs the whole suite."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import numpy as np
+import pytest
+
+from export.bundle import Item
+from service.added.file_store import FileAddedItemStore
+from service.added.redis_store import RedisAddedItemStore
+from service.added.store import AddedItem, AddedItemStore
+from service.errors import ConflictError
+from service.redis_client import connect_redis
+
+if TYPE_CHECKING:
+    from tests.conftest import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+MAX_ITEMS = 3
+Open = Callable[[], AddedItemStore]
+
+
+@pytest.fixture(params=["file", "redis"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Opens the same store again and again, as processes do."""
+    if request.param == "file":
+        return lambda: FileAddedItemStore(tmp_path / "items" / "added.jsonl", MAX_ITEMS)
+    server: RedisServer = request.getfixturevalue("redis_server")
+
+    def open_redis() -> AddedItemStore:
+        client = connect_redis(server.url, timeout_seconds=5, max_connections=2)
+        return RedisAddedItemStore(client, MAX_ITEMS)
+
+    return open_redis
+
+
+@pytest.fixture
+async def stores(open_store: Open) -> AsyncIterator[tuple[AddedItemStore, AddedItemStore]]:
+    """Two that share what they store."""
+    stores = open_store(), open_store()
+    yield stores
+    for store in stores:
+        await store.close()
+
+
+@pytest.fixture
+def store(stores: tuple[AddedItemStore, AddedItemStore]) -> AddedItemStore:
+    return stores[0]
+
+
+def item(item_id: str, title: str = "New\u2028one\n", value: float = 0.1) -> AddedItem:
+    embedding = np.array([value, -2], dtype="<f4").tobytes()
+    return AddedItem(Item(item_id, title, attributes={"genres": ["Drama", "ö"]}), embedding)
+
+
+async def everything(store: AddedItemStore) -> dict[str, AddedItem]:
+    return (await store.changes("")).applied_to({})
+
+
+async def test_an_empty_store_has_no_items(store: AddedItemStore) -> None:
+    assert await everything(store) == {}
+
+
+async def test_what_is_put_is_read_as_it_was(store: AddedItemStore) -> None:
+    await store.put(item("a/b"))
+    assert await everything(store) == {"a/b": item("a/b")}
+
+
+async def test_an_item_is_replaced_by_one_of_its_id(store: AddedItemStore) -> None:
+    await store.put(item("a"))
+    await store.put(item("a", value=3))
+    assert await everything(store) == {"a": item("a", value=3)}
+
+
+async def test_a_removed_item_is_gone_and_may_come_back(store: AddedItemStore) -> None:
+    await store.put(item("a"))
+    await store.remove("a")
+    await store.remove("never there")
+    assert await everything(store) == {}
+    await store.put(item("a"))
+    assert set(await everything(store)) == {"a"}
+
+
+async def test_another_process_learns_what_changed_and_no_more(
+    stores: tuple[AddedItemStore, AddedItemStore],
+) -> None:
+    writer, reader = stores
+    await writer.put(item("a"))
+    known = await reader.changes("")
+    await writer.put(item("b"))
+    await writer.remove("a")
+    changes = await reader.changes(known.version)
+    assert (dict(changes.items), changes.is_complete) == ({"a": None, "b": item("b")}, False)
+    assert changes.applied_to(known.applied_to({})) == {"b": item("b")}
+
+
+async def test_nothing_changes_while_nothing_is_written(store: AddedItemStore) -> None:
+    for _ in range(2):
+        before = await store.changes("")
+        after = await store.changes(before.version)
+        assert (after.version, after.items, after.is_complete) == (before.version, {}, False)
+        await store.put(item("a"))
+
+
+async def test_an_equal_item_put_again_changes_nothing(store: AddedItemStore) -> None:
+    await store.put(item("a"))
+    before = await store.changes("")
+    await store.put(item("a"))
+    assert (await store.changes(before.version)).version == before.version
+
+
+async def test_a_full_store_takes_no_more_but_replaces(store: AddedItemStore) -> None:
+    for item_id in "abc":
+        await store.put(item(item_id))
+    with pytest.raises(ConflictError, match="3 items"):
+        await store.put(item("d"))
+    await store.put(item("c", value=9))
+    await store.remove("a")
+    await store.put(item("d"))
+    assert set(await everything(store)) == set("bcd")
+
+
+async def test_a_store_that_was_emptied_by_others_is_read_anew(
+    store: AddedItemStore, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    await store.put(item("a"))
+    await store.put(item("b"))
+    known = await store.changes("")
+    if isinstance(store, RedisAddedItemStore):
+        request.getfixturevalue("redis_server").flush()
+    else:
+        path = tmp_path / "items" / "added.jsonl"
+        path.rename(path.with_suffix(".old"))
+        path.write_bytes(b"")
+    changes = await store.changes(known.version)
+    assert changes.applied_to(known.applied_to({})) == {}
+
+
+async def test_writers_at_the_same_time_lose_nothing_and_keep_the_limit(
+    stores: tuple[AddedItemStore, AddedItemStore],
+) -> None:
+    refused = []
+
+    async def put(store: AddedItemStore, item_id: str) -> None:
+        try:
+            await store.put(item(item_id))
+        except ConflictError:
+            refused.append(item_id)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(10):
+            tasks.start_soon(put, stores[number % 2], str(number))
+    kept = await everything(stores[0])
+    assert len(kept) == MAX_ITEMS
+    assert set(kept) | set(refused) == set("0123456789")
+
+
+async def test_a_line_that_a_crash_cut_short_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "added.jsonl"
+    store = FileAddedItemStore(path, MAX_ITEMS)
+    await store.put(item("a"))
+    await store.put(item("b"))
+    path.write_bytes(path.read_bytes()[:-20])
+    assert set(await everything(store)) == {"a"}
+    await store.put(item("c"))
+    assert set(await everything(store)) == {"a", "c"}
+
+
+async def test_a_version_from_before_many_removals_gets_everything(
+    redis_server: "RedisServer",
+) -> None:
+    """Removals are remembered for as many items as may be kept, twice over."""
+    client = connect_redis(redis_server.url, timeout_seconds=5, max_connections=2)
+    store = RedisAddedItemStore(client, MAX_ITEMS)
+    await store.put(item("first"))
+    known = await store.changes("")
+    for number in range(20):
+        await store.put(item(str(number)))
+        await store.remove(str(number))
+    await store.remove("first")
+    changes = await store.changes(known.version)
+    assert changes.is_complete
+    assert changes.applied_to(known.applied_to({})) == {}
+    assert await client.zcard("{added-items}:touched") == 2 * MAX_ITEMS
+    await store.close()
