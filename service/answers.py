@@ -7,6 +7,7 @@ import orjson
 from anyio import to_thread
 from fastapi import Response
 
+from export.bundle import Item
 from service.errors import StudentError
 from service.explanations import Reasons, explain
 from service.history.guard import Recall
@@ -18,6 +19,13 @@ from service.timing import Stopwatch
 def json_response(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """A 200 with `content` as JSON."""
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
+
+
+def ranking_content(ranking: Sequence[tuple[Item, float]]) -> list[dict[str, Any]]:
+    """RecommendedItems."""
+    return [
+        {"item_id": item.item_id, "title": item.title, "score": score} for item, score in ranking
+    ]
 
 
 def recommendation_content(
@@ -32,10 +40,7 @@ def recommendation_content(
         "source": recommendations.source,
         "degraded": degraded,
         "unknown_items": recommendations.unknown_items,
-        "items": [
-            {"item_id": item.item_id, "title": item.title, "score": score}
-            for item, score in recommendations.ranking
-        ],
+        "items": ranking_content(recommendations.ranking),
     }
 
 

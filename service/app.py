@@ -10,7 +10,7 @@ from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.paths import EncodedPath
 from service.problems import install_problems, problem_schemas
-from service.routes import health, items, model, page, recommendations, sessions
+from service.routes import health, items, model, page, recommendations, sessions, teacher
 from service.runtime import running
 from service.settings import Settings
 from service.timing import Timed
@@ -41,6 +41,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(EncodedPath)
     app.add_middleware(Timed, metrics=metrics)  # the last one added is the first to see a request
     install_problems(app)
-    for routes in (recommendations, sessions, items, model, health, page):
+    for routes in (recommendations, sessions, teacher, items, model, health, page):
         app.include_router(routes.router)
     return app

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from service.timing import Stopwatch
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20)
+_SHARES = [tenth / 10 for tenth in range(11)]
 
 
 class Metrics:
@@ -37,6 +38,12 @@ class Metrics:
             ["variant", "source", "degraded"],
             registry=self._registry,
         )
+        self._shadow = Histogram(
+            "recommender_shadow_overlap",
+            "Overlap@k of student and teacher, of answers sampled in shadow mode.",
+            buckets=_SHARES,
+            registry=self._registry,
+        )
         # Looking a child up by its labels costs more than counting.
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._of_part: dict[str, Histogram] = {}
@@ -59,6 +66,10 @@ class Metrics:
                     variant, source, str(degraded).lower()
                 )
             self._of_answer[answer].inc()
+
+    def observe_shadow(self, overlap: float) -> None:
+        """Counts an answer of the student that was put to the teacher too."""
+        self._shadow.observe(overlap)
 
     def watch(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
         """Has `read` tell its gauges whenever Prometheus asks."""

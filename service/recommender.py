@@ -54,6 +54,11 @@ class Recommendations:
     degraded: bool
     unknown_items: int
 
+    @property
+    def item_ids(self) -> list[str]:
+        """The items by their ids."""
+        return [item.item_id for item, _ in self.ranking]
+
 
 class Recommender:
     """One bundle and the items added to it, ready to answer; never changes."""

@@ -23,8 +23,10 @@ from service.history.store import HistoryStore, Retention
 from service.loading import load_recommender
 from service.metrics import Metrics
 from service.models import Models, Served, Slot
+from service.recommender import Recommendations, Wanted
 from service.redis_client import connect_redis
 from service.settings import Settings
+from service.teacher.connection import Teacher, connected_teacher
 
 logger = logging.getLogger(__name__)
 
@@ -41,16 +43,27 @@ class Runtime:
     history: GuardedHistory
     added: AddedItems
     metrics: Metrics
+    teacher: Teacher | None
 
     def check_k(self, k: int, field: str = "k") -> None:
         """Raises InvalidRequestError if `k` is more than the settings allow."""
         if k > self.settings.max_k:
             raise InvalidRequestError(field, f"must be at most {self.settings.max_k}, not {k}")
 
+    def shadow(self, served: Served, wanted: Wanted, answer: Recommendations) -> None:
+        """Maybe has the teacher answer the same, later; nothing waits for it."""
+        if self.teacher:
+            self.teacher.shadow.offer(served.recommender, wanted, answer)
+
     def bundle_folder(self, name: str) -> Path:
         """The folder of a bundle that may be activated."""
         settings = self.settings
         return (settings.bundles_path or settings.bundle_path.resolve().parent) / name
+
+    @property
+    def is_teacher_lost(self) -> bool:
+        """Whether there is a teacher that is left alone."""
+        return self.teacher is not None and self.teacher.slow_path.is_lost
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
         """What there is at this moment, for the metrics."""
@@ -63,6 +76,7 @@ class Runtime:
         yield info
         for name, text, value in (
             ("history_lost", "1 while the history store is left alone.", self.history.is_lost),
+            ("teacher_lost", "1 while the teacher is left alone.", self.is_teacher_lost),
             ("added_items", "Items that were added at run time.", len(self.added)),
         ):
             yield GaugeMetricFamily(f"recommender_{name}", text, value=float(value))
@@ -78,15 +92,16 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime
     models = _models(settings)
     added = AddedItems(_item_store(settings), models, settings.items_poll_seconds)
     history = GuardedHistory(_history_store(settings), settings.redis_pause_seconds)
-    runtime = Runtime(settings, models, history, added, metrics)
-    metrics.watch(runtime.gauges)
     try:
         await added.refresh()
     except ItemStoreUnavailableError as error:
         logger.warning("starting without the added items: %s", error)
     following = asyncio.create_task(added.follow())
     try:
-        yield runtime
+        async with connected_teacher(settings, metrics) as teacher:
+            runtime = Runtime(settings, models, history, added, metrics, teacher)
+            metrics.watch(runtime.gauges)
+            yield runtime
     finally:
         following.cancel()
         with suppress(asyncio.CancelledError):

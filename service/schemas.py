@@ -1,7 +1,7 @@
 """What comes in and what goes out. Answers are documented here and written by `answers.py`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -231,4 +231,7 @@ class ReadinessAnswer(BaseModel):
     status: str
     degraded: bool
     history_store: str
+    teacher: Literal["none", "connected", "lost"] = Field(
+        description="lost: it fails and is left alone for a while; its routes degrade"
+    )
     model_version: str

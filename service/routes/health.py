@@ -1,11 +1,14 @@
 """Whether the process lives and whether it answers."""
 
+from typing import Literal
+
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.runtime import RuntimeDep
 from service.schemas import HealthAnswer, ReadinessAnswer
+from service.teacher.connection import Teacher
 
 router = APIRouter(tags=["health"])
 
@@ -24,8 +27,15 @@ async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
         status="ready",
         degraded=not reachable,
         history_store="reachable" if reachable else "lost",
+        teacher=_state(runtime.teacher),
         model_version=runtime.models.control.model_version,
     )
+
+
+def _state(teacher: Teacher | None) -> Literal["none", "connected", "lost"]:
+    if teacher is None:
+        return "none"
+    return "lost" if teacher.slow_path.is_lost else "connected"
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 
 from export.bundle import Item
 from service.added.store import AddedItem
-from service.answers import json_response
+from service.answers import json_response, ranking_content
 from service.errors import NotFoundError
 from service.models import Served
 from service.paths import ItemIdInPath
@@ -98,9 +98,7 @@ async def read_similar_items(
     served = runtime.models.control
     _known(served, item_id)
     similar = await to_thread.run_sync(served.recommender.similar, item_id, k)
-    items = [
-        {"item_id": item.item_id, "title": item.title, "score": score} for item, score in similar
-    ]
+    items = ranking_content(similar)
     return json_response({"model_version": served.model_version, "items": items})
 
 

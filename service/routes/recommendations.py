@@ -14,17 +14,15 @@ from service.answers import (
     recommendation_content,
     recommendation_response,
 )
-from service.errors import InvalidRequestError
-from service.history.guard import Recall
 from service.models import Served
 from service.problems import documented
+from service.queries import check_query, recall_of, wanted_of
 from service.recommender import Recommendations, Wanted
-from service.runtime import Runtime, RuntimeDep
+from service.runtime import RuntimeDep
 from service.schemas import (
     BatchAnswer,
     BatchRequest,
     RecommendationAnswer,
-    RecommendationQuery,
     RecommendationRequest,
 )
 from service.timing import StopwatchDep
@@ -40,12 +38,13 @@ async def recommend(
 ) -> Response:
     """Recommends the next `k` items; stateless when only `history` is given."""
     served = runtime.models.of(query.session_id)
-    _check(runtime, served, query)
+    check_query(runtime, served, query)
     with stopwatch.time("history"):
-        stored = await _recall(runtime, query)
-    wanted = _wanted(query, stored)
+        stored = await recall_of(runtime, query)
+    wanted = wanted_of(query, stored)
     with stopwatch.time("infer"):
         answer = served.recommender.recommend(wanted)
+    runtime.shadow(served, wanted, answer)
     if query.explain:
         return await explained_response(served, wanted, answer, stopwatch, degraded=stored.degraded)
     return recommendation_response(served, answer, stopwatch, degraded=stored.degraded)
@@ -58,12 +57,14 @@ async def recommend_batch(
     """Answers many requests at once, in their order; one that cannot be used refuses all."""
     served = [runtime.models.of(query.session_id) for query in batch.requests]
     for place, query in enumerate(batch.requests):
-        _check(runtime, served[place], query, f"requests[{place}].")
+        check_query(runtime, served[place], query, f"requests[{place}].")
     with stopwatch.time("history"):
-        stored = await asyncio.gather(*(_recall(runtime, query) for query in batch.requests))
-    wanted = list(map(_wanted, batch.requests, stored))
+        stored = await asyncio.gather(*(recall_of(runtime, query) for query in batch.requests))
+    wanted = list(map(wanted_of, batch.requests, stored))
     with stopwatch.time("infer"):
         answers = await to_thread.run_sync(_recommend_all, served, wanted)
+    for question in zip(served, wanted, answers, strict=True):
+        runtime.shadow(*question)
     contents = [
         recommendation_content(by, answer, stopwatch, degraded=recall.degraded)
         for by, answer, recall in zip(served, answers, stored, strict=True)
@@ -81,29 +82,3 @@ def _recommend_all(served: Sequence[Served], wanted: Sequence[Wanted]) -> list[R
         of_variant = each.recommender.recommend_all([wanted[place] for place in places])
         answers.update(zip(places, of_variant, strict=True))
     return [answers[place] for place in range(len(wanted))]
-
-
-def _check(runtime: Runtime, served: Served, query: RecommendationQuery, place: str = "") -> None:
-    """Raises InvalidRequestError for what no type can tell; `place` comes before the field."""
-    runtime.check_k(query.k, f"{place}k")
-    if query.history is None and query.session_id is None:
-        raise InvalidRequestError(f"{place}history", "give a history, a session_id or both")
-    try:
-        served.recommender.catalog.filters.check(query.allow, query.deny)
-    except InvalidRequestError as error:
-        raise InvalidRequestError(f"{place}{error.field}", error.message) from None
-
-
-async def _recall(runtime: Runtime, query: RecommendationQuery) -> Recall:
-    return await runtime.history.read(query.session_id) if query.session_id else Recall([])
-
-
-def _wanted(query: RecommendationQuery, stored: Recall) -> Wanted:
-    return Wanted(
-        history=[*stored.history, *(query.history or [])],
-        k=query.k,
-        exclude=query.exclude,
-        allow=query.allow,
-        deny=query.deny,
-        mask_seen=query.mask_seen,
-    )

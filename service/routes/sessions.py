@@ -54,8 +54,11 @@ async def append_event(
     is_stored = event.consent and not recall.degraded
     if k is None:
         return event_response(served, recall, stopwatch, is_stored=is_stored)
+    wanted = Wanted(recall.history, k)
     with stopwatch.time("infer"):
-        recommendations = served.recommender.recommend(Wanted(recall.history, k))
+        recommendations = served.recommender.recommend(wanted)
+    if event.consent:
+        runtime.shadow(served, wanted, recommendations)
     return recommendation_response(
         served,
         recommendations,
@@ -90,6 +93,7 @@ async def recommend_for_session(
     wanted = Wanted(recall.history, k, mask_seen=mask_seen)
     with stopwatch.time("infer"):
         answer = served.recommender.recommend(wanted)
+    runtime.shadow(served, wanted, answer)
     if explain:
         return await explained_response(served, wanted, answer, stopwatch, degraded=recall.degraded)
     return recommendation_response(served, answer, stopwatch, degraded=recall.degraded)

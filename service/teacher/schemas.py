@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
+from service.recommender import Source
 from service.schemas import RecommendationAnswer, RecommendedItem
 
 
 class TeacherRecommendationAnswer(RecommendationAnswer):
-    """The next items as the teacher sees them; the student answers if it cannot.
+    """The next items as the teacher sees them; if it cannot answer, the student's.
 
     With `source` `teacher`, `model_version` is the teacher's and a score is a negative distance.
     """
@@ -21,7 +22,7 @@ class ComparedAnswer(BaseModel):
     """One side of a comparison."""
 
     model_version: str
-    source: str
+    source: Source
     latency_ms: float = Field(description="as this service saw it")
     items: Sequence[RecommendedItem]
 
@@ -30,16 +31,19 @@ class ComparedTeacherAnswer(ComparedAnswer):
     """The teacher's side."""
 
     cached: bool = Field(description="the teacher told this earlier")
-    generated_text: str | None
+    generated_text: str | None = Field(description="what a teacher that writes has written")
 
 
 class ComparisonAnswer(BaseModel):
     """Student and teacher on one history."""
 
-    degraded: bool = Field(description="something is missing, for one the teacher")
+    variant: str = Field(description="of the experiment, to which the student belongs")
+    degraded: bool = Field(description="made without the store, the student or the teacher")
     unknown_items: int = Field(description="item ids of the history that the catalog has not")
     student: ComparedAnswer
-    teacher: ComparedTeacherAnswer | None = Field(description="null: it does not answer now")
+    teacher: ComparedTeacherAnswer | None = Field(
+        description="null: it does not answer now, or there is nothing that it could read"
+    )
     overlap: float | None = Field(
         description="overlap@k: the share of items that both lists hold, of the longer one"
     )

@@ -6,14 +6,15 @@ Nothing waits for it and nothing fails with it: what the teacher cannot keep up 
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 from service.errors import TeacherUnavailableError
+from service.recommender import Recommendations, Recommender, Wanted
 from service.teacher.agreement import agreement
-from service.teacher.client import TeacherQuestion
+from service.teacher.answering import ask_teacher
 from service.teacher.slow_path import SlowPath
 
 logger = logging.getLogger(__name__)
@@ -22,29 +23,36 @@ _MAX_WAITING = 64
 
 
 @dataclass(frozen=True, slots=True)
-class StudentAnswer:
-    """What the student answered, and to what."""
+class Sampled:
+    """An answer of the student, and what was asked."""
 
-    question: TeacherQuestion
-    item_ids: Sequence[str]
+    recommender: Recommender
+    wanted: Wanted
+    answer: Recommendations
 
 
 class Shadow:
     """Samples answers and logs how far the teacher agrees; runs while its context is open."""
 
     def __init__(
-        self, teacher: SlowPath, share: float, draw: Callable[[], float] = random.random
+        self,
+        teacher: SlowPath,
+        share: float,
+        observe: Callable[[float], None],
+        draw: Callable[[], float] = random.random,
     ) -> None:
+        """`observe` is told the overlap of each answer that was compared."""
         self._teacher = teacher
         self._share = share
+        self._observe = observe
         self._draw = draw
-        self._waiting: asyncio.Queue[StudentAnswer] = asyncio.Queue(_MAX_WAITING)
+        self._waiting: asyncio.Queue[Sampled] = asyncio.Queue(_MAX_WAITING)
 
-    def offer(self, answer: StudentAnswer) -> None:
-        """Maybe has `answer` compared later; never waits."""
-        if self._draw() < self._share:
+    def offer(self, recommender: Recommender, wanted: Wanted, answer: Recommendations) -> None:
+        """Maybe has `answer`, if it is the student's, compared later; never waits."""
+        if answer.source == "student" and self._draw() < self._share:
             with suppress(asyncio.QueueFull):
-                self._waiting.put_nowait(answer)
+                self._waiting.put_nowait(Sampled(recommender, wanted, answer))
 
     async def __aenter__(self) -> Self:
         """Starts comparing."""
@@ -59,20 +67,21 @@ class Shadow:
 
     async def _run(self) -> None:
         while True:
-            answer = await self._waiting.get()
+            sampled = await self._waiting.get()
             try:
-                await self._compare(answer)
+                await self._compare(sampled)
             except TeacherUnavailableError as error:
                 logger.info("shadow: the teacher does not answer: %s", error)
             except Exception:
                 logger.exception("shadow: this answer is not compared")
 
-    async def _compare(self, answer: StudentAnswer) -> None:
-        told = await self._teacher.recommend(answer.question)
-        agreed = agreement(answer.item_ids, told.answer.item_ids)
+    async def _compare(self, sampled: Sampled) -> None:
+        teacher = await ask_teacher(self._teacher, sampled.recommender, sampled.wanted)
+        agreed = agreement(sampled.answer.item_ids, teacher.recommendations.item_ids)
+        self._observe(agreed.overlap)
         logger.info(
             "shadow: overlap@%d %.3f, rank correlation %.3f",
-            len(answer.item_ids),
+            sampled.wanted.k,
             agreed.overlap,
             agreed.rank_correlation,
         )

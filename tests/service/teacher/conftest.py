@@ -1,11 +1,13 @@
 """A teacher on the ring a … h that walks it backwards: after `c` come b, a, h, g, f, e, d."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI, Response
 
 from service.teacher.cache import RecentAnswers
@@ -34,7 +36,8 @@ class RingTeacher:
         await self.free.wait()
         if self.failure:
             return self.failure
-        item_ids = walk_back(wanted["history"], wanted["exclude"])[: wanted["k"]]
+        seen = wanted["history"] if wanted["mask_seen"] else []
+        item_ids = walk_back(wanted["history"], {*seen, *wanted["exclude"]})[: wanted["k"]]
         distances = [place / 10 for place in range(len(item_ids))]
         return {"teacher_version": self.version, "item_ids": item_ids, "distances": distances}
 
@@ -46,10 +49,24 @@ class RingTeacher:
         return {"teacher_version": self.version, "embeddings": embeddings}
 
 
-def walk_back(history: Sequence[str], exclude: Sequence[str]) -> list[str]:
+def walk_back(history: Sequence[str], forbidden: Collection[str]) -> list[str]:
     newest = RING.index(history[-1])
-    steps = [RING[newest - step] for step in range(1, len(RING))]
-    return [item_id for item_id in steps if item_id not in {*history, *exclude}]
+    steps = [RING[newest - step] for step in range(1, len(RING) + 1)]
+    return [item_id for item_id in steps if item_id not in forbidden]
+
+
+@pytest.fixture
+async def teacher_url(ring_teacher: RingTeacher) -> AsyncIterator[str]:
+    """Where it listens."""
+    server = uvicorn.Server(uvicorn.Config(ring_teacher.app, port=0, log_level="error"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await anyio.sleep(0.001)
+    (address,) = [listener.getsockname() for each in server.servers for listener in each.sockets]
+    yield f"http://{address[0]}:{address[1]}"
+    ring_teacher.free.set()  # whoever still waits
+    server.should_exit = True
+    await serving
 
 
 @pytest.fixture

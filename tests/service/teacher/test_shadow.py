@@ -1,13 +1,15 @@
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import pytest
 from fastapi import Response
 
-from service.teacher.client import TeacherQuestion
-from service.teacher.shadow import Shadow, StudentAnswer
+from service.loading import load_recommender
+from service.recommender import Recommender, Wanted
+from service.teacher.shadow import Shadow
 from service.teacher.slow_path import SlowPath
 
 if TYPE_CHECKING:
@@ -15,7 +17,17 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-ANSWER = StudentAnswer(TeacherQuestion(("c",), 2, frozenset("h")), item_ids=["d", "b"])
+NOBODY: list[float] = []
+WANTED = Wanted(["a"], 3, exclude=["h"])
+
+
+@pytest.fixture(scope="module")
+def recommender(bundle_path: Path) -> Recommender:
+    return load_recommender(bundle_path, max_k=8)
+
+
+def offer(shadow: Shadow, recommender: Recommender, wanted: Wanted) -> None:
+    shadow.offer(recommender, wanted, recommender.recommend(wanted))
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -25,46 +37,56 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 async def test_what_the_teacher_says_to_a_sampled_answer_is_logged(
-    slow_path: SlowPath, ring_teacher: "RingTeacher", caplog: pytest.LogCaptureFixture
+    slow_path: SlowPath,
+    recommender: Recommender,
+    ring_teacher: "RingTeacher",
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "service.teacher.shadow")
-    async with Shadow(slow_path, share=1) as shadow:
-        shadow.offer(ANSWER)
+    overlaps: list[float] = []
+    async with Shadow(slow_path, 1, overlaps.append) as shadow:
+        offer(shadow, recommender, WANTED)
         await until(lambda: bool(caplog.records))
-    assert ring_teacher.asked == [{"history": ["c"], "k": 2, "exclude": ["h"], "mask_seen": True}]
-    # The teacher answers b, a: of the three pairs the two lists agree in ab alone.
-    assert caplog.messages == ["shadow: overlap@2 0.500, rank correlation -0.333"]
+    assert overlaps == [0]
+    assert ring_teacher.asked == [{"history": ["a"], "k": 3, "exclude": ["h"], "mask_seen": True}]
+    # b, c, d and g, f, e: 9 of the 15 pairs are turned round, the others tied once each.
+    assert caplog.messages == ["shadow: overlap@3 0.000, rank correlation -0.600"]
 
 
-async def test_only_the_share_is_sampled(slow_path: SlowPath, ring_teacher: "RingTeacher") -> None:
+async def test_only_the_share_is_sampled(
+    slow_path: SlowPath, recommender: Recommender, ring_teacher: "RingTeacher"
+) -> None:
     draws = iter([0.24, 0.25, 0.1])
-    async with Shadow(slow_path, share=0.25, draw=lambda: next(draws)) as shadow:
+    async with Shadow(slow_path, 0.25, NOBODY.append, lambda: next(draws)) as shadow:
         for item_id in "bcd":
-            shadow.offer(StudentAnswer(TeacherQuestion((item_id,), 1), ["a"]))
+            offer(shadow, recommender, Wanted([item_id], 1))
         await until(lambda: len(ring_teacher.asked) == 2)
     assert [each["history"] for each in ring_teacher.asked] == [["b"], ["d"]]
 
 
 async def test_what_the_teacher_cannot_keep_up_with_is_dropped(
-    slow_path: SlowPath, ring_teacher: "RingTeacher"
+    slow_path: SlowPath, recommender: Recommender, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.free = anyio.Event()
-    async with Shadow(slow_path, share=1) as shadow:
+    async with Shadow(slow_path, 1, NOBODY.append) as shadow:
         for _ in range(1000):
-            shadow.offer(ANSWER)
+            offer(shadow, recommender, WANTED)
         assert len(ring_teacher.asked) <= 1
 
 
 async def test_a_failing_teacher_does_not_stop_the_shadow(
-    slow_path: SlowPath, ring_teacher: "RingTeacher", caplog: pytest.LogCaptureFixture
+    slow_path: SlowPath,
+    recommender: Recommender,
+    ring_teacher: "RingTeacher",
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "service.teacher.shadow")
     ring_teacher.failure = Response(status_code=500)
-    async with Shadow(slow_path, share=1) as shadow:
-        shadow.offer(ANSWER)
+    async with Shadow(slow_path, 1, NOBODY.append) as shadow:
+        offer(shadow, recommender, WANTED)
         await until(lambda: bool(caplog.records))
         ring_teacher.failure = None
-        shadow.offer(ANSWER)
+        offer(shadow, recommender, WANTED)
         await until(lambda: len(caplog.records) == 2)
     assert "does not answer" in caplog.messages[0]
     assert "overlap@2" in caplog.messages[1]

@@ -1,0 +1,43 @@
+"""The teacher of the settings, if they name one, from the start of the service to its end."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from service.metrics import Metrics
+from service.settings import Settings
+from service.teacher.cache import RecentAnswers
+from service.teacher.client import TeacherClient
+from service.teacher.shadow import Shadow
+from service.teacher.slow_path import SlowPath
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A connected teacher, asked by its own routes and in the shadow of the others."""
+
+    slow_path: SlowPath
+    shadow: Shadow
+
+
+@asynccontextmanager
+async def connected_teacher(settings: Settings, metrics: Metrics) -> AsyncIterator[Teacher | None]:
+    """The teacher, whether or not it answers already; None if TEACHER_URL is unset."""
+    if settings.teacher_url is None:
+        yield None
+        return
+    client = TeacherClient(
+        settings.teacher_url,
+        deadline_seconds=settings.teacher_deadline_seconds,
+        concurrency=settings.teacher_concurrency,
+    )
+    slow_path = SlowPath(
+        client,
+        RecentAnswers(settings.teacher_cache_size, settings.teacher_cache_ttl_seconds),
+        settings.teacher_pause_seconds,
+    )
+    try:
+        async with Shadow(slow_path, settings.shadow_share, metrics.observe_shadow) as shadow:
+            yield Teacher(slow_path, shadow)
+    finally:
+        await slow_path.close()

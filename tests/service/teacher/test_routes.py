@@ -1,0 +1,206 @@
+"""The student walks the ring a … h forwards, the teacher backwards."""
+
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+from fastapi import Response
+
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Connect
+    from tests.service.teacher.conftest import RingTeacher
+
+pytestmark = pytest.mark.anyio
+
+LATE_SECONDS = 0.2
+PAUSE_SECONDS = 0.05
+
+
+@pytest.fixture
+async def client(
+    bundle_path: Path, connect: "Connect", teacher_url: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    settings = Settings(
+        bundle_path=bundle_path,
+        teacher_url=teacher_url,
+        teacher_deadline_seconds=LATE_SECONDS,
+        teacher_pause_seconds=PAUSE_SECONDS,
+    )
+    async with connect(settings) as client:
+        yield client
+
+
+async def ask(client: httpx.AsyncClient, history: str, **more: object) -> dict[str, Any]:
+    return await post(client, "/v1/teacher/recommendations", history=list(history), **more)
+
+
+async def compare(client: httpx.AsyncClient, history: str, **more: object) -> dict[str, Any]:
+    return await post(client, "/v1/compare", history=list(history), **more)
+
+
+async def post(client: httpx.AsyncClient, path: str, **body: object) -> dict[str, Any]:
+    response = await client.post(path, json=body)
+    assert response.status_code == 200
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def ids(answer: dict[str, Any]) -> str:
+    return "".join(item["item_id"] for item in answer["items"])
+
+
+async def test_the_teacher_recommends(client: httpx.AsyncClient) -> None:
+    answer = await ask(client, "xc", k=2)
+    assert answer == {
+        "model_version": "1",
+        "variant": "default",
+        "source": "teacher",
+        "degraded": False,
+        "unknown_items": 1,
+        "items": [
+            {"item_id": "b", "title": "Heat", "score": 0.0},
+            {"item_id": "a", "title": "Toy Story", "score": -0.1},
+        ],
+        "cached": False,
+        "generated_text": None,
+    }
+
+
+async def test_the_teacher_reads_what_is_stored_of_a_session(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/sessions/s/events", json={"item_id": "c"})
+    answer = await post(client, "/v1/teacher/recommendations", session_id="s", k=2)
+    assert ids(answer) == "ba"
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ({"exclude": ["b", "x"]}, "ahg"),
+        ({"allow": {"letter": ["a", "d", "g"]}}, "agd"),
+        ({"deny": {"letter": ["b", "h"]}}, "agf"),
+        ({"mask_seen": False, "allow": {"letter": ["c", "d"]}}, "dc"),
+    ],
+)
+async def test_the_teacher_keeps_to_what_may_be_answered(
+    client: httpx.AsyncClient, wish: dict[str, Any], expected: str
+) -> None:
+    assert ids(await ask(client, "c", k=3, **wish)) == expected
+
+
+async def test_what_the_catalog_lacks_is_not_answered(
+    client: httpx.AsyncClient, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.failure = Response(
+        '{"teacher_version": "1", "item_ids": ["new", "h"], "distances": [0.1, 0.2]}'
+    )
+    assert ids(await ask(client, "c", k=2)) == "h"
+
+
+async def test_an_unknown_history_is_not_put_to_the_teacher(
+    client: httpx.AsyncClient, ring_teacher: "RingTeacher"
+) -> None:
+    answer = await ask(client, "xy", k=2)
+    assert (ids(answer), answer["source"], answer["degraded"]) == ("hg", "popular", False)
+    assert (await compare(client, "", k=2))["teacher"] is None
+    assert not ring_teacher.asked
+
+
+async def test_both_answers_are_compared(client: httpx.AsyncClient) -> None:
+    answer = await compare(client, "c", k=4)
+    student, teacher = answer["student"], answer["teacher"]
+    assert (ids(student), student["source"]) == ("defg", "student")
+    assert (ids(teacher), teacher["source"], teacher["model_version"]) == ("bahg", "teacher", "1")
+    assert student["latency_ms"] > 0
+    assert teacher["latency_ms"] > 0
+    assert answer["overlap"] == 1 / 4
+    # Of 21 pairs one list or the other ties those within d, e, f and within b, a, h: 3 each.
+    # The student has the other 15 the other way round.
+    assert answer["rank_correlation"] == pytest.approx(-15 / 21)
+
+
+async def test_a_comparison_is_cached_the_second_time(client: httpx.AsyncClient) -> None:
+    first, again = await compare(client, "c"), await compare(client, "c")
+    assert (first["teacher"]["cached"], again["teacher"]["cached"]) == (False, True)
+    assert (again["overlap"], again["degraded"]) == (first["overlap"], False)
+
+
+@pytest.mark.parametrize("failure", [Response(status_code=500), Response("{}")])
+async def test_the_student_answers_for_a_failing_teacher(
+    client: httpx.AsyncClient, ring_teacher: "RingTeacher", failure: Response
+) -> None:
+    ring_teacher.failure = failure
+    answer = await ask(client, "c", k=2)
+    assert (ids(answer), answer["source"], answer["degraded"]) == ("de", "student", True)
+    comparison = await compare(client, "c", k=2)
+    assert (ids(comparison["student"]), comparison["degraded"]) == ("de", True)
+    for missing in ("teacher", "overlap", "rank_correlation"):
+        assert comparison[missing] is None
+
+
+async def test_the_student_answers_for_a_late_teacher(
+    client: httpx.AsyncClient, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.free = anyio.Event()
+    answer = await ask(client, "c", k=2)
+    assert (ids(answer), answer["source"], answer["degraded"]) == ("de", "student", True)
+
+
+async def test_a_lost_teacher_is_left_alone_until_it_is_back(
+    client: httpx.AsyncClient, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.failure = Response(status_code=500)
+    for history in "abcdef":
+        assert (await ask(client, history))["degraded"]
+    assert len(ring_teacher.asked) == 5
+    assert (await client.get("/readyz")).json()["teacher"] == "lost"
+    ring_teacher.failure = None
+    await anyio.sleep(PAUSE_SECONDS)
+    assert (await ask(client, "c"))["source"] == "teacher"
+    assert (await client.get("/readyz")).json()["teacher"] == "connected"
+
+
+@pytest.mark.parametrize("path", ["/v1/teacher/recommendations", "/v1/compare"])
+async def test_without_a_teacher_the_answer_says_how_to_connect_one(
+    bundle_path: Path, connect: "Connect", path: str
+) -> None:
+    async with connect(Settings(bundle_path=bundle_path)) as client:
+        response = await client.post(path, json={"history": ["c"]})
+        assert (await client.get("/readyz")).json()["teacher"] == "none"
+    assert (response.status_code, response.headers["content-type"]) == (
+        503,
+        "application/problem+json",
+    )
+    detail = response.json()["detail"]
+    assert "python -m training.serve_teacher configs/movielens.toml" in detail
+    assert "TEACHER_URL=http" in detail
+
+
+async def test_a_teacher_query_that_cannot_be_used_is_named(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/compare", json={"history": ["c"], "k": 101})
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "k")
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+async def test_a_share_of_the_students_answers_is_put_to_the_teacher_in_the_background(
+    bundle_path: Path,
+    connect: "Connect",
+    teacher_url: str,
+    ring_teacher: "RingTeacher",
+    caplog: pytest.LogCaptureFixture,
+    share: float,
+) -> None:
+    caplog.set_level(logging.INFO, "service.teacher.shadow")
+    settings = Settings(bundle_path=bundle_path, teacher_url=teacher_url, shadow_share=share)
+    async with connect(settings) as client:
+        answer = await post(client, "/v1/recommendations", history=["c"], k=2)
+        await anyio.sleep(0.3 * share)
+        text = (await client.get("/metrics")).text
+    assert (ids(answer), answer["degraded"]) == ("de", False)
+    assert len(ring_teacher.asked) == len(caplog.records) == share
+    assert f"recommender_shadow_overlap_count {share}" in text
