@@ -1,0 +1,185 @@
+"""A small bundle of real films, the service running on it, and a teacher for it to ask."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from export.bundle import Item, save_bundle
+from export.to_onnx import export_student
+from training.data.movielens import read_movielens
+from training.data.raw import RawData
+from training.students.student import ItemTable, Student
+
+NUM_FILMS = 250
+NUM_EXAMPLES = 5
+
+Serve = Callable[..., AbstractContextManager[str]]
+
+
+class MeanOfHistory(Student):
+    """The least a student can be: its query is the mean of what it has read."""
+
+    max_history_length = 50
+
+    def __init__(self, vectors: torch.Tensor) -> None:
+        super().__init__()
+        self.item_table = ItemTable(len(vectors) + 1, vectors.shape[1])
+        self.item_table.offsets.data = vectors
+
+    def encode_newest(self, histories: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        is_item = (histories > 0).unsqueeze(-1)
+        read = torch.nn.functional.embedding(histories, table)
+        return (read * is_item).sum(1) / is_item.sum(1).clamp(min=1)
+
+
+@pytest.fixture(scope="session")
+def films() -> RawData:
+    """MovieLens, with its ids, of the films with most ratings."""
+    raw = read_movielens()
+    most_rated = np.argsort(-np.bincount(raw.item_indices), kind="stable")[:NUM_FILMS]
+    return raw.select(np.isin(raw.item_indices, most_rated))
+
+
+@pytest.fixture(scope="session")
+def films_bundle(films: RawData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of them whose student is made, not trained: films of the same people are near."""
+    folder = tmp_path_factory.mktemp("films")
+    export_student(MeanOfHistory(film_vectors(films)).eval(), folder / "model.onnx")
+    counts = np.bincount(films.item_indices)[1:].tolist()
+    catalog = films.catalog
+    save_bundle(
+        folder / "bundle",
+        folder / "model.onnx",
+        map(Item, catalog.item_ids, catalog.titles, counts, catalog.attributes),
+        histories=newest_of_some_users(films),
+        student="mean of history",
+        max_history_length=MeanOfHistory.max_history_length,
+        metrics={},
+        parity_error=0.0,
+        provenance={"made_by": "tests"},
+    )
+    return folder / "bundle"
+
+
+def film_vectors(films: RawData) -> torch.Tensor:
+    """`[films, 24]`, unit vectors: the main axes of who rated what."""
+    shape = films.catalog.num_items, len(films.user_ids)
+    ratings: NDArray[np.float32] = np.zeros(shape, dtype=np.float32)
+    ratings[films.item_indices - 1, films.users] = 1
+    ratings /= np.linalg.norm(ratings, axis=1, keepdims=True)
+    axes, strengths, _ = np.linalg.svd(ratings - ratings.mean(axis=0), full_matrices=False)
+    return torch.nn.functional.normalize(torch.from_numpy(axes[:, :24] * strengths[:24]))
+
+
+def newest_of_some_users(films: RawData) -> Iterator[list[str]]:
+    for start, end in pairwise(films.user_offsets[: NUM_EXAMPLES + 1]):
+        newest = films.item_indices[start:end][-6:].tolist()
+        yield [films.catalog.item_ids[index - 1] for index in newest]
+
+
+@pytest.fixture(scope="session")
+def serve() -> Serve:
+    """Runs `python -m service` on a bundle, with further settings by name; gives its address."""
+    return serving
+
+
+@contextmanager
+def serving(bundle: Path, **settings: str) -> Iterator[str]:
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    own = {
+        "BUNDLE_PATH": str(bundle),
+        "ITEMS_PATH": str(bundle.with_name("added-items.jsonl")),
+        "PORT": str(port),
+        **settings,
+    }
+    process = subprocess.Popen([sys.executable, "-m", "service"], env={**os.environ, **own})
+    try:
+        wait_until_ready(url, process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        for _ in range(600):
+            assert process.poll() is None, "the service ended before it was ready"
+            try:
+                if client.get("/readyz").is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+    raise TimeoutError(f"{url} is not ready")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def teacher_url(films: RawData) -> Iterator[str]:
+    """A teacher without an LLM that keeps the contract of `training.teacher.server`.
+
+    It finds near what shares genres with the newest film.
+    """
+    catalog = films.catalog
+    genres = {
+        item_id: set(attributes.get("genres", ()))
+        for item_id, attributes in zip(catalog.item_ids, catalog.attributes, strict=True)
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            liked = genres[wanted["history"][-1]]
+            forbidden = {*wanted["history"], *wanted.get("exclude", ())}
+            distances = {
+                item_id: 1 - len(liked & its) / max(len(liked | its), 1)
+                for item_id, its in genres.items()
+                if item_id not in forbidden
+            }
+            nearest = sorted(distances, key=lambda each: distances[each])[: wanted["k"]]
+            answer = {
+                "teacher_version": "genres",
+                "item_ids": nearest,
+                "distances": [distances[item_id] for item_id in nearest],
+                "generated_text": None,
+                "tokens": 0,
+                "seconds": 0.0,
+            }
+            content = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()

@@ -1,0 +1,276 @@
+"""A person at the page: a real Chromium, a real service, one journey by mouse and one by keys."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from selenium import webdriver
+from selenium.webdriver import ActionChains
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+if TYPE_CHECKING:
+    from tests.live.conftest import Serve
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --hide-scrollbars "
+    "--disable-background-networking --disable-component-update --disable-sync"
+)
+PATIENCE_SECONDS = 30
+# Shows `docs/page-*.png` anew; a bundle and a teacher other than those of the tests may be named.
+SCREENSHOTS = os.environ.get("SCREENSHOTS")
+
+pytestmark = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER),
+    reason="no `chromium` and `chromedriver` on the PATH (Debian: chromium, chromium-driver)",
+)
+
+
+class Page:
+    """The page as a person uses it."""
+
+    def __init__(self, browser: webdriver.Chrome, url: str) -> None:
+        self.browser = browser
+        self.url = url
+        browser.get(url)
+        self.wait_for("#student .row")
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.browser.find_elements(By.CSS_SELECTOR, selector)
+
+    def one(self, selector: str) -> WebElement:
+        return self.browser.find_element(By.CSS_SELECTOR, selector)
+
+    def texts(self, selector: str) -> list[str]:
+        script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)"
+        texts: list[str] = self.browser.execute_script(script, selector)
+        return texts
+
+    def wait_for(self, selector: str, text: str = "") -> None:
+        """Waits for an element that holds `text`."""
+        WebDriverWait(self.browser, PATIENCE_SECONDS).until(
+            lambda _: any(text in each for each in self.texts(selector)),
+            f"no {selector} with {text!r}",
+        )
+
+    def wait_until_gone(self, selector: str) -> None:
+        WebDriverWait(self.browser, PATIENCE_SECONDS).until(lambda _: not self.all(selector))
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            ActionChains(self.browser).send_keys(key).perform()
+
+    def tab_to(self, selector: str) -> None:
+        """Moves the focus on, as only the Tab key does."""
+        for _ in range(80):
+            if self.browser.switch_to.active_element in self.all(selector):
+                return
+            self.press(Keys.TAB)
+        raise AssertionError(f"Tab does not reach {selector}")
+
+    def add(self, words: str, title: str) -> None:
+        """Searches, and takes the first that is found."""
+        self.one("#query").send_keys(words)
+        self.wait_for("#found li[aria-selected=true]", title)
+        self.press(Keys.ENTER)
+        self.wait_for("#history .chip-title", title)
+
+    def wait_for_comparison(self) -> None:
+        self.wait_for("#overlap", "of 10")
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(CHROMIUM)
+    for flag in FLAGS.split():
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, Service(DRIVER))
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def browser(chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    """A window of a person with light taste, who has never been here."""
+    resize(chromium, 1200, 900)
+    prefer(chromium, "light")
+    yield chromium
+    chromium.execute_script("localStorage.clear()")
+
+
+def resize(browser: webdriver.Chrome, width: int, height: int) -> None:
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def prefer(browser: webdriver.Chrome, scheme: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+@pytest.fixture(scope="module")
+def url(serve: "Serve", films_bundle: Path, teacher_url: str) -> Iterator[str]:
+    with serve(films_bundle, TEACHER_URL=teacher_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def url_without_teacher(serve: "Serve", films_bundle: Path) -> Iterator[str]:
+    with serve(films_bundle) as url:
+        yield url
+
+
+def complaints(browser: webdriver.Chrome) -> list[str]:
+    """What the console has said since it was asked last."""
+    entries = browser.execute("getLog", {"type": "browser"})["value"]
+    return [entry["message"] for entry in entries]
+
+
+def session_of(page: Page) -> str:
+    session_id: str = page.browser.execute_script("return localStorage.getItem('session')")
+    return session_id
+
+
+def test_a_person_searches_compares_understands_and_is_forgotten(
+    browser: webdriver.Chrome, url: str
+) -> None:
+    page = Page(browser, url)
+    page.add("toy sto", "Toy Story (1995)")
+    page.add("aliens", "Aliens (1986)")
+    page.wait_for_comparison()
+    assert len(page.all("#student .row")) == len(page.all("#teacher .row")) == 10
+    assert page.one("#teacher-time").text.endswith("s")
+
+    ActionChains(browser).move_to_element(page.one("#student .row-what")).perform()
+    reason = page.one("#student .row-because")
+    assert reason.is_displayed()
+    assert reason.text.startswith("because of ")
+    assert page.all("#history .chip.drove")
+
+    stored = httpx.get(f"{url}/v1/sessions/{session_of(page)}").json()
+    assert stored["history"] == ["1", "1200"]
+    session_id = session_of(page)
+    page.one("#forget").click()
+    page.wait_until_gone("#history .chip")
+    assert httpx.get(f"{url}/v1/sessions/{session_id}").status_code == 404
+
+
+def test_the_keyboard_is_enough(browser: webdriver.Chrome, url: str) -> None:
+    page = Page(browser, url)
+    page.tab_to("#query")
+    page.press("matrix")
+    page.wait_for("#found li[aria-selected=true]", "The Matrix (1999)")
+    page.press(Keys.ENTER)
+    page.wait_for_comparison()
+    page.tab_to("#student .row-what")
+    assert page.one("#student .row-because").text == "because of The Matrix (1999)"
+    added = page.one("#student .row-title").text
+    page.press(Keys.TAB, Keys.ENTER)
+    page.wait_for("#history .chip-title", added)
+    page.browser.execute_script("document.activeElement.blur()")
+    page.tab_to("#forget")
+    page.press(Keys.ENTER)
+    page.wait_until_gone("#history .chip")
+    page.wait_for("[role=status]", "Forgotten")
+
+
+def test_a_history_is_there_again_after_a_reload(browser: webdriver.Chrome, url: str) -> None:
+    page = Page(browser, url)
+    page.one("#example").click()
+    page.wait_for_comparison()
+    titles = page.texts("#history .chip-title")
+    page = Page(browser, url)
+    page.wait_for_comparison()
+    assert page.texts("#history .chip-title") == titles
+    assert len(titles) > 1
+
+
+def test_an_item_can_be_taken_out_of_the_history(browser: webdriver.Chrome, url: str) -> None:
+    page = Page(browser, url)
+    page.add("toy sto", "Toy Story (1995)")
+    page.add("heat", "Heat (1995)")
+    page.one("#history .chip-remove").click()
+    page.wait_for("#history-note", "session")
+    page.wait_for("[role=status]", "Toy Story (1995) removed.")
+    assert page.texts("#history .chip-title") == ["Heat (1995)"]
+    stored = httpx.get(f"{url}/v1/sessions/{session_of(page)}").json()
+    assert stored["history"] == ["6"]
+
+
+def test_without_a_teacher_the_page_says_how_to_connect_one(
+    browser: webdriver.Chrome, url_without_teacher: str
+) -> None:
+    page = Page(browser, url_without_teacher)
+    page.add("toy sto", "Toy Story (1995)")
+    page.wait_for("#teacher-note", "TEACHER_URL")
+    assert len(page.all("#student .row")) == 10
+    assert not page.all("#teacher .row")
+
+
+def test_the_page_asks_nobody_but_the_service_and_complains_of_nothing(
+    browser: webdriver.Chrome, url: str
+) -> None:
+    complaints(browser)  # those of the tests before
+    page = Page(browser, url)
+    page.add("toy sto", "Toy Story (1995)")
+    page.wait_for_comparison()
+    script = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+    asked = browser.execute_script(script)
+    assert asked
+    assert all(each.startswith(url) for each in asked)
+    assert complaints(browser) == []
+
+
+def test_the_page_follows_the_system_until_the_reader_chooses(
+    browser: webdriver.Chrome, url: str
+) -> None:
+    script = "return getComputedStyle(document.body).backgroundColor"
+    page = Page(browser, url)
+    light = browser.execute_script(script)
+    prefer(browser, "dark")
+    dark = browser.execute_script(script)
+    assert light != dark
+    page.one("#theme").click()
+    assert browser.execute_script(script) == light
+    Page(browser, url)
+    assert browser.execute_script(script) == light
+
+
+@pytest.mark.parametrize("width", [360, 768, 1200])
+def test_nothing_is_wider_than_the_screen(browser: webdriver.Chrome, url: str, width: int) -> None:
+    resize(browser, width, 800)
+    page = Page(browser, url)
+    page.one("#example").click()
+    page.wait_for_comparison()
+    assert browser.execute_script("return document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.skipif(not SCREENSHOTS, reason="set SCREENSHOTS=docs to write them")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_can_be_shown(
+    browser: webdriver.Chrome, serve: "Serve", films_bundle: Path, teacher_url: str, scheme: str
+) -> None:
+    bundle = Path(os.environ.get("SCREENSHOTS_BUNDLE", films_bundle))
+    teacher = os.environ.get("SCREENSHOTS_TEACHER_URL", teacher_url)
+    prefer(browser, scheme)
+    with serve(bundle, TEACHER_URL=teacher) as url:
+        page = Page(browser, url)
+        for words, title in (("toy sto", "Toy Story (1995)"), ("matrix 1999", "The Matrix (1999)")):
+            page.add(words, title)
+        page.add("aliens 1986", "Aliens (1986)")
+        page.wait_for_comparison()
+        browser.execute_script("document.activeElement.blur()")
+        ActionChains(browser).move_to_element(page.all("#student .row-what")[1]).perform()
+        resize(browser, 1200, browser.execute_script("return document.body.scrollHeight"))
+        browser.save_screenshot(f"{SCREENSHOTS}/page-{scheme}.png")
