@@ -38,3 +38,13 @@ def test_a_redis_url_of_another_kind_is_refused() -> None:
 def test_a_redis_password_is_not_shown() -> None:
     settings = Settings.model_validate({"redis_url": "redis://:secret@localhost"})
     assert "secret" not in repr(settings)
+
+
+def test_a_teacher_speaks_http() -> None:
+    with pytest.raises(ValidationError, match="must start with one of http://"):
+        Settings.model_validate({"teacher_url": "localhost:8100"})
+
+
+def test_a_shadow_needs_a_teacher() -> None:
+    with pytest.raises(ValidationError, match=r"SHADOW_SHARE = 0\.1 needs TEACHER_URL"):
+        Settings(shadow_share=0.1)

@@ -26,4 +26,9 @@ async def test_the_process_is_alive(client: httpx.AsyncClient) -> None:
 async def test_a_started_service_is_ready_and_names_its_model(client: httpx.AsyncClient) -> None:
     answer = (await client.get("/readyz")).json()
     assert answer.pop("model_version")
-    assert answer == {"status": "ready", "degraded": False, "history_store": "reachable"}
+    assert answer == {
+        "status": "ready",
+        "degraded": False,
+        "history_store": "reachable",
+        "teacher": "none",
+    }

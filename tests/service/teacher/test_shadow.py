@@ -89,4 +89,4 @@ async def test_a_failing_teacher_does_not_stop_the_shadow(
         offer(shadow, recommender, WANTED)
         await until(lambda: len(caplog.records) == 2)
     assert "does not answer" in caplog.messages[0]
-    assert "overlap@2" in caplog.messages[1]
+    assert "overlap@3" in caplog.messages[1]
