@@ -90,6 +90,15 @@ class TrainingConfig(Section):
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
+    loss: Literal["cross-entropy", "sampled-cross-entropy", "binary"] = Field(
+        default="cross-entropy", description="of the next item; the teacher's lists follow it"
+    )
+    num_negatives: int = Field(default=256, ge=1, description="of the sampled cross-entropy")
+    negative_popularity: float = Field(
+        default=0.5, ge=0, le=1, description="drawn by train count ** this; 0 = uniformly"
+    )
+    robust_weight: float = Field(default=0.0, ge=0, description="alpha of DROS; 0 = without")
+    robust_temperature: float = Field(default=1.0, gt=0, description="beta of DROS")
     max_epochs: int = Field(default=30, ge=1)
     patience: int = Field(default=3, ge=1, description="epochs without a better validation figure")
 
@@ -99,9 +108,32 @@ class DistillationConfig(Section):
 
     ranking_weight: float = Field(default=0.5, ge=0, le=1, description="share of the list loss")
     list_length: int = Field(default=10, ge=1)
+    weight_form: Literal["paper", "reference-code"] = "paper"
+    position: bool = Field(default=True, description="weigh by place in the list, eq. 6")
+    confidence: bool = Field(default=False, description="weigh by the teacher's distance, eq. 7")
+    consistency: bool = Field(default=False, description="weigh by the student's agreement, eq. 8")
+    gamma_position: float = Field(default=0.3, gt=0, description="of eq. 10, while it is on")
+    gamma_confidence: float = Field(default=0.5, gt=0, description="of eq. 10, while it is on")
+    gamma_consistency: float = Field(default=0.1, gt=0, description="of eq. 10, while it is on")
     position_temperature: float = Field(default=1.0, gt=0, description="beta of paper eq. 6")
+    confidence_temperature: float | None = Field(
+        default=None,
+        gt=0,
+        description="by default the median next-item distance; 1 in the reference code's form",
+    )
+    list_negative: bool = Field(
+        default=False, description="the reference code's negative term, under the binary loss"
+    )
     embeddings: bool = True
     embedding_weight: float = Field(default=1.0, ge=0)
+    offset: bool = Field(default=True, description="an item's own vector beside the LLM's view")
+
+    @field_validator("offset")
+    @classmethod
+    def _an_item_has_a_vector(cls, offset: bool, others: ValidationInfo) -> bool:
+        if not offset and not others.data.get("embeddings", True):
+            raise ValueError("without embeddings an item is its offset alone")
+        return offset
 
 
 class Experiment(Section):
@@ -114,6 +146,16 @@ class Experiment(Section):
     student: StudentConfig = StudentConfig()
     training: TrainingConfig = TrainingConfig()
     distillation: DistillationConfig = DistillationConfig()
+
+    @field_validator("distillation")
+    @classmethod
+    def _a_list_negative_is_of_the_binary_loss(
+        cls, distillation: DistillationConfig, others: ValidationInfo
+    ) -> DistillationConfig:
+        training = others.data.get("training")
+        if distillation.list_negative and training and training.loss != "binary":
+            raise ValueError(f"list_negative needs training.loss = 'binary', not {training.loss!r}")
+        return distillation
 
 
 def load_experiment(path: Path) -> Experiment:

@@ -11,7 +11,7 @@ from training.config import Experiment
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint
 from training.distillation.job import Job
-from training.distillation.variants import VARIANTS
+from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.program import Workplace, knowledge_folder, program_parser, run, say
 from training.stage import is_current
@@ -22,7 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
     parser = program_parser("training.distill", "Train students, with and without the teacher.")
     parser.add_argument("--seed", type=int, nargs="+", help="instead of the experiment's seeds")
-    parser.add_argument("--variant", choices=VARIANTS, help="only this one (default: all)")
+    parser.add_argument(
+        "--variant",
+        choices=VARIANTS,
+        help=f"only this one (default: {' and '.join(DEFAULT_VARIANTS)})",
+    )
     return run(distill, parser, arguments)
 
 
@@ -38,7 +42,7 @@ def distill(experiment: Experiment, workplace: Workplace, options: Namespace) ->
 
 def _jobs(experiment: Experiment, workplace: Workplace, options: Namespace) -> Iterator[Job]:
     dataset = load_dataset(workplace.dataset)
-    for variant in [options.variant] if options.variant else VARIANTS:
+    for variant in [options.variant] if options.variant else DEFAULT_VARIANTS:
         knowledge = None
         if VARIANTS[variant].needs_teacher:
             knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)

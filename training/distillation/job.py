@@ -1,7 +1,7 @@
 """One student to be trained: what it is made from, and its way to a checkpoint."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from training.distillation.checkpoint import (
     checkpoint_name,
     save_checkpoint,
 )
+from training.distillation.controls import LISTS
 from training.distillation.lists import RankingLists, ranking_lists
 from training.distillation.loop import Trainer
 from training.distillation.variants import VARIANTS
@@ -56,7 +57,8 @@ class Job:
             self.seed,
         ]
         if self.knowledge is not None:
-            parts += [self.settings.model_dump(), _content_hash(self.knowledge)]
+            settings, lists = self.settings.model_dump(), VARIANTS[self.variant].lists
+            parts += [settings, lists, _content_hash(self.knowledge)]
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
@@ -91,19 +93,26 @@ class Job:
             embeddings = torch.from_numpy(self.knowledge.item_embeddings)
         torch.manual_seed(self.seed)
         num_rows = self.dataset.catalog.num_rows
-        weight = self.settings.embedding_weight
-        return build_student(self.experiment.student, num_rows, embeddings, weight)
+        return build_student(
+            self.experiment.student,
+            num_rows,
+            embeddings,
+            self.settings.embedding_weight,
+            offset=self.settings.offset,
+        )
 
     def _lists(self) -> RankingLists | None:
         if self.knowledge is None or self.settings.ranking_weight == 0:
             return None
-        num_interactions = len(self.dataset.item_indices)
-        return ranking_lists(self.knowledge.train, num_interactions, self.settings)
+        make_lists = LISTS[VARIANTS[self.variant].lists]
+        answers = make_lists(self.knowledge, self.dataset, self.seed)
+        return ranking_lists(answers, len(self.dataset.item_indices), self.settings)
 
 
 def _content_hash(knowledge: Knowledge) -> str:
     answers = knowledge.train
     content = hashlib.sha256()
-    for array in (knowledge.item_embeddings, answers.rows, answers.rankings):
+    content.update(knowledge.item_embeddings.tobytes())
+    for array in astuple(answers):
         content.update(array.tobytes())
     return content.hexdigest()

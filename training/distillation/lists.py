@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from training.config import DistillationConfig
-from training.distillation.weights import normalised, position_weights
+from training.distillation.weights import Weighing, consistencies, kth_best_scores, weighing
 from training.teacher.knowledge import Answers
 
 
@@ -18,19 +18,43 @@ class RankingLists:
     Attributes:
         line_of_row: `[interactions]`, the line of each row's list; line 0 is the empty list.
         rankings: `[lists + 1, K]`, item indices.
-        weights: `[lists + 1, K]`, summing to 1 over a list.
-        share: the teacher's share of the loss where there is a list.
+        weights: `[lists + 1, K]`, without what the student's agreement adds.
+        weighing: how that is added.
     """
 
     line_of_row: Tensor
     rankings: Tensor
     weights: Tensor
-    share: float
+    weighing: Weighing
+
+    @property
+    def config(self) -> DistillationConfig:
+        """The settings that the lists were laid out by."""
+        return self.weighing.config
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rankings and weights `[rows, K]` and the teacher's share `[rows]`, 0 without a list."""
         lines = self.line_of_row[rows]
-        return self.rankings[lines], self.weights[lines], self.share * (lines > 0)
+        share = self.config.ranking_weight * (lines > 0)
+        return self.rankings[lines], self.weights[lines], share
+
+    def agreed(
+        self, rankings: Tensor, weights: Tensor, scores: Tensor, queries: Tensor, table: Tensor
+    ) -> Tensor:
+        """`weights` of `rankings` once the student has been asked too, `[positions, K]`.
+
+        Args:
+            rankings: `[positions, K]`.
+            weights: `[positions, K]`, from `of`.
+            scores: `[positions, K]`, the student's, of the listed items.
+            queries: `[positions, hidden]`, the student as it is in this step.
+            table: `[catalog rows, hidden]`.
+        """
+        if self.weighing.consistency == 0:
+            return weights
+        kth_best = kth_best_scores(queries, table, self.config.list_length)
+        consistent = consistencies(scores.detach(), kth_best)
+        return self.weighing.while_training(weights, rankings, consistent)
 
 
 def ranking_lists(
@@ -39,11 +63,20 @@ def ranking_lists(
     """Weighs the top `config.list_length` of every answer."""
     line_of_row = np.zeros(num_interactions, dtype=np.int64)
     line_of_row[answers.rows] = np.arange(1, len(answers.rows) + 1)
-    top = answers.rankings[:, : config.list_length].astype(np.int64)
-    rankings = torch.from_numpy(np.concatenate([np.zeros_like(top[:1]), top]))
+    rankings = torch.from_numpy(answers.rankings[:, : config.list_length].astype(np.int64))
+    how = weighing(config)
+    weights = how.before_training(
+        rankings,
+        torch.from_numpy(answers.distances[:, : config.list_length]),
+        torch.from_numpy(answers.next_item_distances),
+    )
     return RankingLists(
         line_of_row=torch.from_numpy(line_of_row),
-        rankings=rankings,
-        weights=normalised(position_weights(rankings, config.position_temperature), rankings),
-        share=config.ranking_weight,
+        rankings=_after_an_empty_line(rankings),
+        weights=_after_an_empty_line(weights),
+        weighing=how,
     )
+
+
+def _after_an_empty_line(lines: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(lines[:1]), lines])

@@ -17,14 +17,10 @@ from tqdm import tqdm
 from training.config import TrainingConfig
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch, TrainingWindows
+from training.distillation.contrasts import contrasts
 from training.distillation.lists import RankingLists
-from training.distillation.losses import (
-    distillation_loss,
-    log_normaliser,
-    next_item_loss,
-    scores_of,
-    total_loss,
-)
+from training.distillation.losses import distillation_loss, scores_of, total_loss
+from training.distillation.robust import nominal_shares, robust_losses
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
 from training.students.scorer import StudentScorer
 from training.students.student import Student
@@ -73,6 +69,10 @@ class Trainer:
         self.config = config
         self.seed = seed
         self.lists = lists
+        train_counts = dataset.train_counts()
+        list_negative = lists is not None and lists.config.list_negative
+        self.contrasts = contrasts(config, train_counts, list_negative=list_negative)
+        self.nominal_shares = nominal_shares(train_counts)
         self.windows = TrainingWindows(dataset, student.max_history_length, config.batch_size)
         self.optimiser = torch.optim.AdamW(
             student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -112,13 +112,19 @@ class Trainer:
         table = self.student.item_table()
         valid = batch.next_items != 0
         queries = self.student.encode(batch.histories, table)[valid]  # [positions, hidden]
-        normaliser = log_normaliser(queries, table)
-        next_item = next_item_loss(normaliser, scores_of(queries, table, batch.next_items[valid]))
+        next_items = batch.next_items[valid]
+        contrast = self.contrasts(queries, table, next_items)
+        next_item = contrast.of_next_items(scores_of(queries, table, next_items))
+        if self.config.robust_weight:
+            next_item = next_item + self.config.robust_weight * robust_losses(
+                queries, table, next_items, self.nominal_shares, self.config.robust_temperature
+            )
         if self.lists is None:
             return next_item.mean()
         rankings, weights, share = self.lists.of(batch.next_rows[valid])
         scores = scores_of(queries, table, rankings)
-        return total_loss(next_item, distillation_loss(normaliser, scores, weights), share)
+        weights = self.lists.agreed(rankings, weights, scores, queries, table)
+        return total_loss(next_item, distillation_loss(contrast.of_lists(scores), weights), share)
 
     def validate(self) -> Mapping[str, float]:
         """Metrics of the student as it is on all validation examples."""

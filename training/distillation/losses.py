@@ -1,4 +1,4 @@
-"""The losses, all under the softmax over the full catalog.
+"""What all losses share: scores, the total, and the normaliser of the softmax over the catalog.
 
 `-log softmax(y)_i = log_normaliser - y_i`: the normaliser is the dear part, so it is computed once
 per position and shared by the next-item loss and the distillation loss.
@@ -13,20 +13,9 @@ from torch.autograd.function import once_differentiable
 CACHED_SCORES = 2**19  # 2 MB of scores at a time stay in a core's cache
 
 
-def next_item_loss(log_normaliser: Tensor, next_item_score: Tensor) -> Tensor:
-    """Cross-entropy of the true next item, `[positions]`."""
-    return log_normaliser - next_item_score
-
-
-def distillation_loss(log_normaliser: Tensor, list_scores: Tensor, weights: Tensor) -> Tensor:
-    """`-sum_k w_k log softmax(y)_k` over the teacher's list (paper eq. 5), `[positions]`.
-
-    Args:
-        log_normaliser: `[positions]`.
-        list_scores: `[positions, K]`, the student's scores of the listed items.
-        weights: `[positions, K]`.
-    """
-    return (weights * (log_normaliser[:, None] - list_scores)).sum(dim=1)
+def distillation_loss(list_losses: Tensor, weights: Tensor) -> Tensor:
+    """`sum_k w_k loss_k` over the teacher's list (paper eq. 5), `[positions]`; both `[.., K]`."""
+    return (weights * list_losses).sum(dim=1)
 
 
 def total_loss(next_item: Tensor, distillation: Tensor, weight: Tensor) -> Tensor:
@@ -62,7 +51,7 @@ class _LogNormaliser(torch.autograd.Function):
     def forward(context: Any, queries: Tensor, items: Tensor) -> Tensor:
         chunks = [
             torch.logsumexp(chunk @ items.T, dim=1)
-            for chunk in torch.split(queries, _chunk_size(items))
+            for chunk in torch.split(queries, chunk_size(items))
         ]
         result = torch.cat(chunks)
         context.save_for_backward(queries, items, result)
@@ -73,7 +62,7 @@ class _LogNormaliser(torch.autograd.Function):
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         queries, items, result = context.saved_tensors
         to_queries, to_items = torch.empty_like(queries), torch.zeros_like(items)
-        size = _chunk_size(items)
+        size = chunk_size(items)
         for begin in range(0, len(queries), size):
             chunk = slice(begin, begin + size)
             softmax = (queries[chunk] @ items.T).sub_(result[chunk, None]).exp_()
@@ -82,5 +71,6 @@ class _LogNormaliser(torch.autograd.Function):
         return to_queries, to_items
 
 
-def _chunk_size(items: Tensor) -> int:
+def chunk_size(items: Tensor) -> int:
+    """How many queries to score at a time."""
     return max(16, CACHED_SCORES // len(items))

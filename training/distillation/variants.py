@@ -1,9 +1,13 @@
-"""Which parts of the method a student is trained with."""
+"""Which parts of the method a student is trained with: the rows of the ladder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from training.config import DistillationConfig
+
+Part = Literal["position", "confidence", "consistency", "offset"]
+ListSource = Literal["teacher", "shuffled", "title-neighbours"]
 
 
 @dataclass(frozen=True)
@@ -11,12 +15,16 @@ class Variant:
     """A combination of parts; a part that is on takes its settings from the experiment.
 
     Attributes:
-        ranking: learn from the teacher's lists.
+        ranking: learn from ranking lists.
         embeddings: see items as the LLM sees them.
+        without: parts that are off whatever the experiment says.
+        lists: whose lists; all but the teacher's are controls.
     """
 
     ranking: bool
     embeddings: bool
+    without: tuple[Part, ...] = ()
+    lists: ListSource = "teacher"
 
     @property
     def needs_teacher(self) -> bool:
@@ -25,17 +33,32 @@ class Variant:
 
     def settings(self, config: DistillationConfig) -> DistillationConfig:
         """`config` with the parts that are off switched off."""
-        return config.model_copy(
-            update={
-                "ranking_weight": config.ranking_weight if self.ranking else 0.0,
-                "embeddings": config.embeddings and self.embeddings,
-            }
-        )
+        embeddings = config.embeddings and self.embeddings
+        update: dict[str, object] = {}
+        update |= dict.fromkeys(self.without, False)
+        update["ranking_weight"] = config.ranking_weight if self.ranking else 0.0
+        update["embeddings"] = embeddings
+        if not embeddings:
+            update["offset"] = True  # it is then all that an item has
+        return config.model_copy(update=update)
 
 
 PLAIN = "plain"
 DISTILLED = "distilled"
+DEFAULT_VARIANTS = (PLAIN, DISTILLED)
 VARIANTS: Mapping[str, Variant] = {
     PLAIN: Variant(ranking=False, embeddings=False),
+    "rd": Variant(ranking=True, embeddings=False, without=("confidence", "consistency")),
+    "rd-uniform": Variant(
+        ranking=True, embeddings=False, without=("position", "confidence", "consistency")
+    ),
+    "embeddings-only": Variant(ranking=False, embeddings=True),
+    "ranking-only": Variant(ranking=True, embeddings=False),
     DISTILLED: Variant(ranking=True, embeddings=True),
+    "without-position": Variant(ranking=True, embeddings=True, without=("position",)),
+    "without-confidence": Variant(ranking=True, embeddings=True, without=("confidence",)),
+    "without-consistency": Variant(ranking=True, embeddings=True, without=("consistency",)),
+    "without-offset": Variant(ranking=True, embeddings=True, without=("offset",)),
+    "control-shuffled": Variant(ranking=True, embeddings=True, lists="shuffled"),
+    "control-title-neighbours": Variant(ranking=True, embeddings=True, lists="title-neighbours"),
 }

@@ -65,5 +65,5 @@ class Caser(Student):
 
     def _vertical(self, items: Tensor) -> Tensor:
         """Weighted sums over each picture's rows, `[batch, length, filters * hidden]`."""
-        sums = self.vertical(items[:, None])  # [batch, filters, length, hidden]
+        sums: Tensor = self.vertical(items[:, None])  # [batch, filters, length, hidden]
         return sums.transpose(1, 2).flatten(2)

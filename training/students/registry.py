@@ -22,7 +22,11 @@ def build_student(
     num_rows: int,
     item_embeddings: Tensor | None = None,
     embedding_weight: float = 1.0,
+    *,
+    offset: bool = True,
 ) -> Student:
     """A fresh student; `item_embeddings` `[num_rows, size]` make it a student of the LLM's view."""
-    table = ItemTable(num_rows, config.hidden_size, item_embeddings, embedding_weight)
+    table = ItemTable(
+        num_rows, config.hidden_size, item_embeddings, embedding_weight, offset=offset
+    )
     return STUDENTS[config.kind](config, table)

@@ -16,6 +16,7 @@ class ItemTable(nn.Module):
         hidden_size: length of an item vector.
         embeddings: `[num_rows, size]`, the LLM's `z`; row 0 is not read.
         weight: how strongly the projected embedding enters.
+        offset: whether `b_i` is learned; without it, `b_i` stays zero.
     """
 
     padding: Tensor
@@ -27,9 +28,12 @@ class ItemTable(nn.Module):
         hidden_size: int,
         embeddings: Tensor | None = None,
         weight: float = 1.0,
+        *,
+        offset: bool = True,
     ) -> None:
         super().__init__()
-        self.offsets = nn.Parameter(torch.randn(num_rows - 1, hidden_size) * INITIAL_SPREAD)
+        initial = torch.randn(num_rows - 1, hidden_size) * (INITIAL_SPREAD if offset else 0)
+        self.offsets = nn.Parameter(initial, requires_grad=offset)
         self.register_buffer("padding", torch.zeros(1, hidden_size), persistent=False)
         self.weight = weight
         self.projector: nn.Linear | None = None

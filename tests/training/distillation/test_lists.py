@@ -24,6 +24,20 @@ def test_a_row_finds_the_top_of_its_list_with_weights_that_sum_to_one() -> None:
     assert share.tolist() == pytest.approx([0.3, 0.3])
 
 
+def test_the_students_agreement_is_added_where_it_has_the_item_in_its_own_top() -> None:
+    """Two of four items are the student's own; eq. 10 with gammas 0.3 and 0.1."""
+    lists = ranking_lists(ANSWERS, 6, CONFIG.model_copy(update={"consistency": True}))
+    table = torch.tensor([[0.0], [1.0], [2.0], [7.0], [1.5], [0], [0], [8.0], [3.0], [4.0]])
+    rankings, weights, _ = lists.of(torch.tensor([5, 2]))
+    queries = torch.ones(2, 1)
+
+    agreed = lists.agreed(rankings, weights, table[rankings, 0], queries, table)
+
+    first, second = (0.75 * np.e / (1 + np.e), 0.75 / (1 + np.e))
+    assert agreed[0].tolist() == pytest.approx([first, second])  # items 8 and 1: neither
+    assert agreed[1].tolist() == pytest.approx([first + 0.125, second + 0.125])  # 7 and 3: both
+
+
 def test_a_row_without_an_answer_leaves_the_teacher_no_share() -> None:
     _, weights, share = ranking_lists(ANSWERS, 6, CONFIG).of(torch.tensor([3]))
 

@@ -1,15 +1,22 @@
+import math
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
 
 from training.config import Experiment
 from training.data.dataset import Dataset, Split
+from training.distillation.contrasts import other_items
 from training.distillation.job import Job
 from training.distillation.loop import Progress, Trainer
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
 from training.students.scorer import StudentScorer
 from training.teacher.knowledge import Knowledge
+
+
+def log_sigmoid(value: float) -> float:
+    return -math.log(1 + math.exp(-value))
 
 
 class Killed(BaseException):
@@ -79,6 +86,57 @@ def test_the_loss_of_a_batch_is_the_mix_of_both_losses_by_a_plain_loop(
         losses.append(-0.5 * log_probabilities[next_item - 1] - 0.5 * listed)
 
     torch.testing.assert_close(distilled.loss(batch), torch.stack(losses).mean())
+
+
+def test_the_whole_method_under_the_binary_loss_is_the_papers_total_by_a_plain_loop(
+    experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge
+) -> None:
+    """Eq. 3 and 5-11: one negative, and a list weighed by position, confidence and consistency."""
+    method = {"confidence": True, "consistency": True, "confidence_temperature": 0.5}
+    everything = experiment.model_copy(
+        update={
+            "training": experiment.training.model_copy(update={"loss": "binary"}),
+            "distillation": experiment.distillation.model_copy(update=method),
+        }
+    )
+    distilled = trainer(everything, chain_dataset, knowledge)
+    distilled.student.eval()
+    batch = distilled.windows.epoch(0, 0)[0]
+    table = distilled.student.item_table()
+    queries = distilled.student.encode(batch.histories, table)
+    positions = (batch.next_items != 0).nonzero().tolist()
+
+    torch.manual_seed(3)
+    negatives = other_items(torch.tensor([int(batch.next_items[*each]) for each in positions]), 13)
+    losses = []
+    for (line, place), negative in zip(positions, negatives.tolist(), strict=True):
+        scores = (table @ queries[line, place]).tolist()
+        next_item = int(batch.next_items[line, place])
+        own_top = sorted(range(1, 13), key=lambda item: -scores[item])[:2]
+        by_rank = [math.exp(-1), math.exp(-2)]
+        confidence = math.exp(-0.2 / 0.5)  # the teacher is 0.2 from every true next item
+        listed = 0.0
+        for rank, item in enumerate([next_item % 12 + 1, next_item]):
+            position = by_rank[rank] / sum(by_rank)
+            weight = (0.3 * position + 0.5 * confidence / 2 + 0.1 * (item in own_top) / 2) / 0.9
+            listed += -weight * log_sigmoid(scores[item])
+        own = -log_sigmoid(scores[next_item]) - log_sigmoid(-scores[negative])
+        losses.append(0.5 * own + 0.5 * listed)
+
+    torch.manual_seed(3)
+    assert distilled.loss(batch).item() == pytest.approx(fmean(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["sampled-cross-entropy", "binary"])
+@pytest.mark.parametrize("robust_weight", [0.0, 0.1])
+def test_every_loss_learns_an_obvious_pattern(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, loss: str, robust_weight: float
+) -> None:
+    update = {"loss": loss, "robust_weight": robust_weight, "num_negatives": 6, "max_epochs": 12}
+    training = experiment.training.model_copy(update=update)
+    plain = trainer(experiment.model_copy(update={"training": training}), chain_dataset, None)
+
+    assert plain.train(tmp_path / "state", loss).best_metrics["HR@1"] > 0.9
 
 
 @pytest.mark.parametrize("epochs_before", [0, 1, 3])

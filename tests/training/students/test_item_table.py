@@ -1,3 +1,7 @@
+import math
+from statistics import fmean, pstdev
+
+import pytest
 import torch
 
 from training.students.student import ItemTable, standardised
@@ -36,6 +40,42 @@ def test_the_folded_table_has_the_same_vectors_and_no_projector() -> None:
 
     assert torch.equal(folded(), table())
     assert {name for name, _ in folded.named_parameters()} == {"offsets"}
+
+
+def test_the_folded_table_is_the_formula_by_a_plain_loop() -> None:
+    torch.manual_seed(1)
+    embeddings = torch.randn(5, 3)
+    table = ItemTable(5, 2, embeddings, weight=0.7)
+    assert table.projector is not None
+    projector, offsets = table.projector.weight.tolist(), table.offsets.tolist()
+
+    columns = list(zip(*embeddings[1:].tolist(), strict=True))
+    means = [fmean(column) for column in columns]
+    deviations = [pstdev(column) for column in columns]
+    expected = [[0.0, 0.0]]
+    for embedding, offset in zip(embeddings[1:].tolist(), offsets, strict=True):
+        seen = [
+            (value - mean) / deviation / math.sqrt(3)
+            for value, mean, deviation in zip(embedding, means, deviations, strict=True)
+        ]
+        expected.append(
+            [
+                0.7 * sum(weight * value for weight, value in zip(row, seen, strict=True)) + own
+                for row, own in zip(projector, offset, strict=True)
+            ]
+        )
+
+    for row, by_hand in zip(table.folded()().tolist(), expected, strict=True):
+        assert row == pytest.approx(by_hand, abs=1e-6)
+
+
+def test_without_an_offset_an_item_is_the_projection_alone_and_stays_so() -> None:
+    table = ItemTable(4, 2, embeddings=torch.eye(4), offset=False)
+    torch.autograd.backward(table().sum())
+
+    assert not table.offsets.any()
+    assert table.offsets.grad is None
+    assert table().any(dim=1).tolist() == [False, True, True, True]
 
 
 def test_the_padding_row_learns_nothing() -> None:

@@ -1,0 +1,59 @@
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from training.config import Experiment
+from training.data.dataset import Dataset
+from training.distillation.controls import LISTS
+from training.distillation.job import Job
+from training.distillation.variants import VARIANTS
+from training.teacher.knowledge import Answers, Knowledge
+
+
+def test_shuffled_lists_are_the_teachers_lists_of_other_examples(
+    knowledge: Knowledge, chain_dataset: Dataset
+) -> None:
+    real = LISTS["teacher"](knowledge, chain_dataset, 0)
+    shuffled = LISTS["shuffled"](knowledge, chain_dataset, 0)
+
+    assert np.array_equal(shuffled.rows, real.rows)
+    assert sorted(shuffled.rankings.tolist()) == sorted(real.rankings.tolist())
+    same = (shuffled.rankings == real.rankings).all(axis=1).mean()
+    assert same < 0.3
+
+
+def test_title_neighbours_are_the_unseen_items_nearest_to_the_last_one(
+    knowledge: Knowledge, tiny_dataset: Dataset
+) -> None:
+    # A regular pentagon of titles: c is 72 degrees from b, d and e are 144, a is 72 and seen.
+    degrees = np.radians([0, 288, 0, 72, 144, 216])
+    answers = Answers(
+        rows=np.array([1, 2]),
+        rankings=np.ones((2, 2), dtype=np.int32),
+        distances=np.ones((2, 2), dtype=np.float32),
+        next_item_distances=np.ones(2, dtype=np.float32),
+    )
+    embeddings = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
+    of_tiny = replace(knowledge, train=answers, item_embeddings=embeddings)
+
+    lists = LISTS["title-neighbours"](of_tiny, tiny_dataset, 0)
+
+    near, far = (2 * math.sin(math.radians(angle / 2)) for angle in (72, 144))
+    assert lists.rankings[1, 0] == 3  # row 2: ann after a and b
+    assert lists.rankings[1, 1] in (4, 5)
+    assert lists.distances[1].tolist() == pytest.approx([near, far])
+    assert lists.next_item_distances.tolist() == pytest.approx([near, near])
+
+
+def test_each_source_of_lists_makes_another_student(
+    experiment: Experiment, knowledge: Knowledge, chain_dataset: Dataset
+) -> None:
+    names = [name for name, each in VARIANTS.items() if each.lists != "teacher"]
+    stamps = [
+        Job(experiment, chain_dataset, name, 0, knowledge).stamp for name in ["distilled", *names]
+    ]
+
+    assert names == ["control-shuffled", "control-title-neighbours"]
+    assert len(set(stamps)) == 3

@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from training.config import load_experiment
+from training.errors import ConfigError
+
+START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("[student]\nsize = 3", "student.size"),
+        ("[student]\nkind = 'bert4rec'", "student.kind = 'bert4rec'"),
+        ("[student]\nnum_heads = 3", "does not divide hidden_size = 64"),
+        ("[distillation]\nembeddings = false\noffset = false", "an item is its offset alone"),
+        ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused_by_name(
+    tmp_path: Path, settings: str, problem: str
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{START}{settings}\n")
+
+    with pytest.raises(ConfigError, match=problem):
+        load_experiment(path)
+
+
+def test_what_is_on_by_default_is_cross_entropy_position_weights_and_embeddings(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(START)
+
+    experiment = load_experiment(path)
+
+    method = experiment.distillation
+    assert (experiment.training.loss, experiment.training.robust_weight) == ("cross-entropy", 0)
+    assert (method.position, method.confidence, method.consistency) == (True, False, False)
+    assert (method.embeddings, method.offset, method.weight_form) == (True, True, "paper")

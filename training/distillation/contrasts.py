@@ -1,0 +1,157 @@
+"""What a score is held against: the whole catalog, a sample of it, or one negative.
+
+A contrast belongs to the positions of one batch and turns scores into losses, of the next item
+and of the teacher's lists alike; `contrasts` picks the kind that a config names.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from training.config import TrainingConfig
+from training.distillation.losses import log_normaliser, scores_of
+
+
+class Contrast(Protocol):
+    """Losses of the scores at some positions."""
+
+    def of_next_items(self, scores: Tensor) -> Tensor:
+        """Losses of the true next items, `[positions]`."""
+        ...
+
+    def of_lists(self, scores: Tensor) -> Tensor:
+        """Losses of listed items, `[positions, K]`, not yet weighed."""
+        ...
+
+
+Contrasts = Callable[[Tensor, Tensor, Tensor], Contrast]
+"""Queries `[positions, hidden]`, item table and next items `[positions]` in, their contrast out."""
+
+
+@dataclass(frozen=True)
+class FullCatalog:
+    """Cross-entropy: `-log softmax(y)_i = log_normaliser - y_i`."""
+
+    log_normaliser: Tensor
+
+    def of_next_items(self, scores: Tensor) -> Tensor:
+        """See `Contrast.of_next_items`."""
+        return self.log_normaliser - scores
+
+    def of_lists(self, scores: Tensor) -> Tensor:
+        """See `Contrast.of_lists`."""
+        return self.log_normaliser[:, None] - scores
+
+
+@dataclass(frozen=True)
+class SampledCatalog:
+    """Cross-entropy with the other items' part of the normaliser estimated from a sample.
+
+    `log(exp(y_i) + others) - y_i`, which is `softplus(log_others - y_i)`: never below 0, also
+    for a listed item that the sample missed.
+
+    Attributes:
+        log_others: `[positions]`, of every item but the next.
+    """
+
+    log_others: Tensor
+
+    def of_next_items(self, scores: Tensor) -> Tensor:
+        """See `Contrast.of_next_items`."""
+        return softplus(self.log_others - scores)
+
+    def of_lists(self, scores: Tensor) -> Tensor:
+        """See `Contrast.of_lists`."""
+        return softplus(self.log_others[:, None] - scores)
+
+
+@dataclass(frozen=True)
+class OneNegative:
+    """Binary cross-entropy (paper eq. 3); a list is all positives (eq. 5).
+
+    Attributes:
+        scores: `[positions]`, of the negatives.
+        with_lists: whether the negative stands against listed items too, as in the reference
+            code: `-log sigmoid(1 - y)`, where eq. 3 would have `-log sigmoid(-y)`.
+    """
+
+    scores: Tensor
+    with_lists: bool
+
+    def of_next_items(self, scores: Tensor) -> Tensor:
+        """See `Contrast.of_next_items`."""
+        return softplus(-scores) + softplus(self.scores)
+
+    def of_lists(self, scores: Tensor) -> Tensor:
+        """See `Contrast.of_lists`."""
+        positive = softplus(-scores)
+        return positive + softplus(self.scores - 1)[:, None] if self.with_lists else positive
+
+
+def contrasts(
+    config: TrainingConfig, train_counts: NDArray[np.int64], *, list_negative: bool = False
+) -> Contrasts:
+    """The contrasts that `config.loss` names.
+
+    Args:
+        config: the loss and how it draws negatives.
+        train_counts: `[catalog rows]`, training interactions per item.
+        list_negative: see `OneNegative.with_lists`.
+    """
+    if config.loss == "sampled-cross-entropy":
+        return _sampled_catalogs(config, train_counts)
+    if config.loss == "binary":
+        return _single_negatives(list_negative)
+    return lambda queries, table, _: FullCatalog(log_normaliser(queries, table))
+
+
+def _sampled_catalogs(config: TrainingConfig, train_counts: NDArray[np.int64]) -> Contrasts:
+    counts = torch.from_numpy(train_counts[1:]).double() + 1  # an unseen item is drawn too
+    odds = counts**config.negative_popularity
+    chances = (odds / odds.sum()).float()
+
+    def contrast(queries: Tensor, table: Tensor, next_items: Tensor) -> Contrast:
+        drawn = torch.multinomial(chances, config.num_negatives, replacement=True)
+        return SampledCatalog(log_others(queries, table, next_items, drawn + 1, chances[drawn]))
+
+    return contrast
+
+
+def _single_negatives(with_lists: bool) -> Contrasts:
+    def contrast(queries: Tensor, table: Tensor, next_items: Tensor) -> Contrast:
+        negatives = other_items(next_items, len(table))
+        return OneNegative(scores_of(queries, table, negatives), with_lists)
+
+    return contrast
+
+
+def log_others(
+    queries: Tensor, table: Tensor, next_items: Tensor, drawn: Tensor, chances: Tensor
+) -> Tensor:
+    """Estimates `log sum_{i != next} exp(y_i)` from a sample, `[positions]`.
+
+    Each drawn item stands for `1 / (draws * chance)` items (the logQ correction), which makes the
+    estimate of the sum unbiased; the next item is passed over where it is drawn.
+
+    Args:
+        queries: `[positions, hidden]`.
+        table: `[catalog rows, hidden]`.
+        next_items: `[positions]`.
+        drawn: `[draws]`, item indices shared by the positions.
+        chances: `[draws]`, the chance of each to be drawn.
+    """
+    scores = queries @ table[drawn].T - torch.log(len(drawn) * chances)
+    missed = scores.masked_fill(drawn == next_items[:, None], torch.finfo(scores.dtype).min)
+    return torch.logsumexp(missed, dim=1)
+
+
+def other_items(items: Tensor, num_rows: int) -> Tensor:
+    """An item other than each of `items`, all equally likely; a catalog of one has no other."""
+    drawn = torch.randint(1, num_rows - 1, items.shape)
+    return drawn + (drawn >= items)

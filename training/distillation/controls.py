@@ -1,0 +1,55 @@
+"""Lists that only look like a teacher's: what a student gains over them is the teacher's doing."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from training.data.dataset import Dataset
+from training.distillation.variants import ListSource
+from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.yardstick import BATCH_SIZE, ranker_of
+from training.teacher.knowledge import Answers, Knowledge
+
+ListMaker = Callable[[Knowledge, Dataset, int], Answers]
+"""Knowledge, dataset and seed in, answers for the training examples out."""
+
+
+def teachers_lists(knowledge: Knowledge, _: Dataset, __: int) -> Answers:
+    """The real thing."""
+    return knowledge.train
+
+
+def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
+    """Every example gets the answer to another one, distances and all."""
+    answers = knowledge.train
+    order = np.random.default_rng(seed).permutation(len(answers.rows))
+    return Answers(
+        rows=answers.rows,
+        rankings=answers.rankings[order],
+        distances=answers.distances[order],
+        next_item_distances=answers.next_item_distances[order],
+    )
+
+
+def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Answers:
+    """The unseen items whose titles are nearest to that of the last item; no history is read."""
+    neighbours = TitleNeighbours(dataset, knowledge.item_embeddings)
+    ranker = ranker_of(neighbours, dataset)
+    rows, length = knowledge.train.rows, knowledge.train.rankings.shape[1]
+    batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))
+    rankings = np.concatenate([ranker(batch)[:, :length] for batch in batches]).astype(np.int32)
+    next_items = dataset.item_indices[rows][:, None]
+    return replace(
+        knowledge.train,
+        rankings=rankings,
+        distances=np.where(rankings == 0, 2, neighbours.distances(rows, rankings)),
+        next_item_distances=neighbours.distances(rows, next_items)[:, 0],
+    )
+
+
+LISTS: Mapping[ListSource, ListMaker] = {
+    "teacher": teachers_lists,
+    "shuffled": shuffled_lists,
+    "title-neighbours": title_neighbour_lists,
+}
