@@ -183,4 +183,5 @@ class ReadinessAnswer(TypedDict):
     status: str
     degraded: bool
     history_store: str
+    teacher: Literal["none", "connected", "lost"]
     model_version: str

@@ -1,0 +1,224 @@
+"""The Python client, held to the OpenAPI of a running service, so that neither drifts."""
+
+import inspect
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NotRequired,
+    Required,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+import httpx
+import pytest
+
+from recommender_client import AsyncClient, Client, Question, RefusedError, answers, questions
+
+if TYPE_CHECKING:
+    from tests.live.conftest import Serve
+
+Ask = Callable[..., Question[Any]]
+Operation = tuple[str, str]
+ANSWERS = {name: kind for name, kind in vars(answers).items() if is_typeddict(kind)}
+JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
+TOLD = ("type", "items", "anyOf", "enum", "$ref", "additionalProperties")
+
+
+@pytest.fixture(scope="module")
+def url(serve: "Serve", films_bundle: Path) -> Iterator[str]:
+    with serve(films_bundle, ADMIN_KEY="an admin key of the tests") as url:
+        yield url
+
+
+@pytest.fixture
+def client(url: str) -> Iterator[Client]:
+    with Client(httpx.Client(base_url=url, trust_env=False)) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def schema(url: str) -> dict[str, Any]:
+    schema: dict[str, Any] = httpx.get(f"{url}/openapi.json", trust_env=False).json()
+    return schema
+
+
+@pytest.fixture(scope="module")
+def operations(schema: dict[str, Any]) -> dict[Operation, dict[str, Any]]:
+    """What OpenAPI says of each method and path."""
+    return {
+        (method.upper(), path): operation
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def asks() -> dict[Operation, list[Ask]]:
+    """The client's functions, by the method and path that they ask."""
+    found: dict[Operation, list[Ask]] = defaultdict(list)
+    for name, ask in inspect.getmembers(questions, inspect.isfunction):
+        if ask.__module__ == questions.__name__ and not name.startswith("_"):
+            question = ask(**dict.fromkeys(required_arguments(ask), "1"))
+            found[question.method, question.path].append(ask)
+    return found
+
+
+def required_arguments(ask: Ask) -> list[str]:
+    parameters = inspect.signature(ask).parameters.values()
+    return [
+        each.name
+        for each in parameters
+        if each.default is each.empty and each.kind is not each.VAR_KEYWORD
+    ]
+
+
+def arguments(ask: Ask) -> set[str]:
+    """The names of all arguments, those of `**name: Unpack[Fields]` among them."""
+    names: set[str] = set()
+    hints = get_type_hints(ask)
+    for each in inspect.signature(ask).parameters.values():
+        is_fields = each.kind is each.VAR_KEYWORD
+        names |= set(get_type_hints(get_args(hints[each.name])[0])) if is_fields else {each.name}
+    return names
+
+
+def answered(ask: Ask) -> type:
+    kind: type = get_args(get_type_hints(ask)["return"])[0]
+    return kind
+
+
+def body_fields(schema: dict[str, Any], operation: dict[str, Any]) -> set[str]:
+    if "requestBody" not in operation:
+        return set()
+    reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    return set(schema["components"]["schemas"][reference.rpartition("/")[2]]["properties"])
+
+
+def test_every_route_can_be_asked(
+    operations: dict[Operation, dict[str, Any]], asks: dict[Operation, list[Ask]]
+) -> None:
+    assert set(asks) == set(operations)
+
+
+def test_every_field_of_every_request_is_an_argument(
+    schema: dict[str, Any],
+    operations: dict[Operation, dict[str, Any]],
+    asks: dict[Operation, list[Ask]],
+) -> None:
+    for name, operation in operations.items():
+        fields = {each["name"] for each in operation.get("parameters", [])}
+        fields |= body_fields(schema, operation) | set(["admin_key"] * ("security" in operation))
+        assert set().union(*map(arguments, asks[name])) == fields, name
+
+
+def test_every_answer_has_its_type(
+    operations: dict[Operation, dict[str, Any]], asks: dict[Operation, list[Ask]]
+) -> None:
+    for name, operation in operations.items():
+        assert {answered(ask) for ask in asks[name]} == set(documented_answers(operation)), name
+
+
+def documented_answers(operation: dict[str, Any]) -> Iterator[type | None]:
+    if "204" in operation["responses"]:
+        yield NoneType
+        return
+    (content,) = operation["responses"]["200"]["content"].values()
+    for schema in content["schema"].get("anyOf", [content["schema"]]):
+        yield ANSWERS[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else str
+
+
+@pytest.mark.parametrize("name", sorted(ANSWERS))
+def test_every_field_of_every_answer_is_in_its_type(schema: dict[str, Any], name: str) -> None:
+    documented = schema["components"]["schemas"][name]
+    fields = {field: told(each) for field, each in documented["properties"].items()}
+    assert {field: shape(hint) for field, hint in get_type_hints(ANSWERS[name]).items()} == fields
+    assert ANSWERS[name].__required_keys__ == set(documented["required"])
+
+
+def told(schema: Any) -> Any:
+    """A JSON schema without what no type can say, such as descriptions and limits."""
+    if isinstance(schema, dict):
+        return {key: told(value) for key, value in schema.items() if key in TOLD}
+    return [told(each) for each in schema] if isinstance(schema, list) else schema
+
+
+def shape(hint: Any) -> Any:
+    """The JSON schema of a type."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if is_typeddict(hint):
+        return {"$ref": f"#/components/schemas/{hint.__name__}"}
+    if origin in (Required, NotRequired):
+        return shape(inner[0])
+    if origin is UnionType:
+        return {"anyOf": [shape(each) for each in inner]}
+    if origin is Literal:
+        return {"type": "string", "enum": list(inner)}
+    if origin is list:
+        return {"type": "array", "items": shape(inner[0])}
+    if origin is dict:
+        values = True if inner[1] is Any else shape(inner[1])
+        return {"type": "object", "additionalProperties": values}
+    return {"type": JSON_TYPES[hint]}
+
+
+def test_a_visit_is_answered_kept_and_forgotten(client: Client) -> None:
+    first = client.ask(questions.append_event_and_recommend("a/b ü", 3, item_id="1", event_id="e"))
+    again = client.ask(questions.append_event("a/b ü", item_id="1", event_id="e"))
+    assert (len(first["items"]), again["stored"]) == (3, True)
+    assert client.ask(questions.read_session("a/b ü"))["history"] == ["1"]
+    assert client.ask(questions.forget_session("a/b ü")) is None
+    with pytest.raises(RefusedError, match="404 Not Found: no session 'a/b ü'") as caught:
+        client.ask(questions.read_session("a/b ü"))
+    assert caught.value.status == 404
+
+
+def test_what_is_left_out_has_the_services_default(client: Client) -> None:
+    assert len(client.ask(questions.recommend(history=["1"]))["items"]) == 20
+    plain = client.ask(questions.recommend_for_session("nobody", k=1, explain=False))
+    assert "reasons" not in plain["items"][0]
+
+
+def test_a_problem_names_the_field(client: Client) -> None:
+    with pytest.raises(RefusedError) as caught:
+        client.ask(questions.recommend(history=["1"], k=0))
+    assert [each["field"] for each in caught.value.problem["errors"]] == ["k"]
+
+
+def test_an_admin_is_known_by_the_key(client: Client) -> None:
+    with pytest.raises(RefusedError, match="403 Forbidden"):
+        client.ask(questions.rollback_model("another key"))
+    with pytest.raises(RefusedError, match="409 Conflict"):
+        client.ask(questions.rollback_model("an admin key of the tests"))
+
+
+def test_what_is_no_json_is_text(client: Client) -> None:
+    assert "recommender_" in client.ask(questions.read_metrics())
+
+
+def test_an_answer_that_is_not_the_services_is_an_error_of_http(url: str) -> None:
+    gateway = httpx.MockTransport(lambda _: httpx.Response(502, text="<html>"))
+    with (
+        Client(httpx.Client(base_url=url, transport=gateway)) as client,
+        pytest.raises(httpx.HTTPStatusError, match="502"),
+    ):
+        client.ask(questions.is_alive())
+
+
+@pytest.mark.anyio
+async def test_asked_with_await_the_answer_is_the_same(url: str, client: Client) -> None:
+    question = questions.recommend(history=["1", "260"], k=3, allow={"genres": ["Drama"]})
+    async with AsyncClient(httpx.AsyncClient(base_url=url, trust_env=False)) as patient:
+        assert await patient.ask(question) == client.ask(question)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
