@@ -1,18 +1,20 @@
 // The history on the page: what the visitor chose, oldest first.
 
+import { replace } from "./focus.js";
+
 const template = document.getElementById("chip");
 
 export class History {
   #list = document.getElementById("history");
   #remove;
 
-  /** `remove` is called with the place of the item to take out. */
+  /** `remove` is called with the item to take out. */
   constructor(remove) {
     this.#remove = remove;
   }
 
   show(items) {
-    this.#list.replaceChildren(...items.map((each, index) => this.#chip(each, index)));
+    replace(this.#list, items.map((each) => this.#chip(each)));
   }
 
   /** Marks how much each place drove what is looked at; nothing is looked at without `shares`. */
@@ -23,12 +25,12 @@ export class History {
     });
   }
 
-  #chip(item, index) {
+  #chip(item) {
     const chip = template.content.cloneNode(true).firstElementChild;
     chip.querySelector(".chip-title").textContent = item.title;
     const remove = chip.querySelector(".chip-remove");
     remove.ariaLabel = `Remove ${item.title} from the history`;
-    remove.addEventListener("click", () => this.#remove(index));
+    remove.addEventListener("click", () => this.#remove(item));
     return chip;
   }
 }

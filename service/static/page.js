@@ -12,7 +12,6 @@ const K = 10;
 const NEWEST = 8; // of a real history, which may be long
 const element = (id) => document.getElementById(id);
 const say = (id, text) => { element(id).textContent = text; };
-const sayWithCode = (id, text) => element(id).replaceChildren(...withCode(text));
 
 const session = new Session();
 const history = new History(remove);
@@ -22,18 +21,17 @@ new SearchBox(add, alarm);
 
 let asked = new AbortController();
 let explained = new Map();
+let looked = null;
 let examples = [];
 
 // What the reader does
 
 async function add(item) {
-  if (session.has(item.item_id)) say("said", `${item.title} is in the history already.`);
-  else await change(() => session.append(item), `${item.title} added.`);
+  await change(() => session.append(item), `${item.title} added.`);
 }
 
-async function remove(index) {
-  const rest = session.history.toSpliced(index, 1);
-  await change(() => session.replace(rest), `${session.history[index].title} removed.`);
+async function remove(item) {
+  await change(() => session.remove(item), `${item.title} removed.`);
 }
 
 async function loadExample() {
@@ -55,18 +53,18 @@ function change(act, words) {
     try {
       await act();
       element("alarm").hidden = true;
-      say("said", words);
     } catch (error) {
       alarm(error);
     }
     showHistory();
     // Not waited for: who clicks on need not see what they clicked past.
-    showRecommendations();
+    showRecommendations(words);
   });
   return changing;
 }
 
 function look(itemId) {
+  looked = itemId;
   student.highlight(itemId);
   teacher.highlight(itemId);
   history.weigh(explained.get(itemId));
@@ -89,22 +87,27 @@ function showHistory() {
     : "Nothing yet. Search for something you know, or load the history of a real person.");
 }
 
-async function showRecommendations() {
+async function showRecommendations(words) {
   asked.abort();
   asked = new AbortController();
   const { signal } = asked;
   explained = new Map();
+  teacher.isBusy = true;
   const wanted = session.history.length ? { session_id: session.id, k: K } : { history: [], k: K };
   try {
-    await showStudent(wanted, signal);
+    await showStudent(wanted, words, signal);
     await Promise.all([showWhy(wanted, signal), showTeacher(wanted, signal)]);
   } catch (error) {
-    if (error.name !== "AbortError") alarm(error);
+    if (error.name === "AbortError") return;
+    alarm(error);
+    showNoTeacher("");
   }
 }
 
-async function showStudent(wanted, signal) {
+async function showStudent(wanted, words, signal) {
   const { answer, milliseconds } = await api.recommend(wanted, signal);
+  const first = answer.items.slice(0, 3).map((each) => each.title).join(", ");
+  say("said", `${words} The student recommends ${first}.`);
   student.show(answer.items);
   say("student-time", duration(milliseconds));
   say("student-note", noteOf(answer));
@@ -124,49 +127,50 @@ async function showWhy(wanted, signal) {
   const items = session.history;
   explained = new Map(answer.items.map((each) => [each.item_id, sharesOf(each.reasons, items)]));
   student.explain(new Map([...explained].map(([id, shares]) => [id, wordsOf(shares, items)])));
+  look(looked);
 }
 
 async function showTeacher(wanted, signal) {
-  forgetTeacher();
   if (!session.history.length) {
-    say("teacher-note", "The teacher reads histories: add a title.");
+    showNoTeacher("The teacher reads histories: add a title.");
     return;
   }
   const stop = runWatch("teacher-time", signal);
-  say("teacher-note", "Reading …");
   try {
     showComparison(await api.compare(wanted, signal));
   } catch (error) {
     if (!(error instanceof api.Problem && error.status === 503)) throw error;
-    say("teacher-time", "–");
-    sayWithCode("teacher-note", error.message);
+    showNoTeacher(error.message);
   } finally {
     stop();
   }
 }
 
-function forgetTeacher() {
+function showNoTeacher(why) {
   teacher.show([]);
   for (const id of ["teacher-time", "overlap", "correlation"]) say(id, "–");
+  element("teacher-note").replaceChildren(...withCode(why));
 }
 
-function showComparison(compared) {
-  if (!compared.teacher) {
-    say("teacher-time", "–");
-    say("teacher-note", "The teacher does not answer in time; the student stands alone.");
+function showComparison({ student: small, teacher: large, overlap, rank_correlation: tau }) {
+  say("student-time", duration(small.latency_ms));
+  if (!large) {
+    showNoTeacher("The teacher did not answer in time: the student stands alone.");
     return;
   }
-  const { items, latency_ms: latency, cached, generated_text: wrote } = compared.teacher;
-  teacher.show(items);
-  teacher.relate("student", compared.student.items);
-  student.relate("teacher", items);
-  say("student-time", duration(compared.student.latency_ms));
-  say("teacher-time", duration(latency));
-  say("overlap", `${Math.round(compared.overlap * K)} of ${K}`);
-  say("correlation", signed(compared.rank_correlation));
+  const length = Math.max(small.items.length, large.items.length);
+  teacher.show(large.items);
+  teacher.relate("student", small.items);
+  student.relate("teacher", large.items);
+  say("teacher-time", duration(large.latency_ms));
+  say("overlap", `${Math.round(overlap * length)} of ${length}`);
+  say("correlation", signed(tau));
+  say("teacher-note", teacherNote(large));
+}
+
+function teacherNote({ generated_text: wrote, cached }) {
   const notes = [wrote && `It wrote: “${wrote}”`, cached && "Remembered from earlier."];
-  say("teacher-note", notes.filter(Boolean).join(" ")
-    || "A dot and a number: its place on the other side.");
+  return notes.filter(Boolean).join(" ") || "A dot and a number: its place on the other side.";
 }
 
 function runWatch(id, signal) {

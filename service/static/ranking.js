@@ -1,6 +1,7 @@
 // A list of recommendations on the page.
 
 import { item } from "./api.js";
+import { replace } from "./focus.js";
 
 const MAX_TAGS = 3;
 const template = document.getElementById("row");
@@ -40,7 +41,13 @@ export class Ranking {
   }
 
   show(items) {
-    this.#list.replaceChildren(...items.map((each, index) => this.#row(each, index)));
+    this.isBusy = false;
+    replace(this.#list, items.map((each, index) => this.#row(each, index)));
+  }
+
+  /** Whether another list is under way. */
+  set isBusy(isBusy) {
+    this.#list.ariaBusy = String(isBusy);
   }
 
   /** Which history items drove each item: `because` maps an item id to words. */

@@ -26,17 +26,19 @@ export class Session {
     }
   }
 
-  has(itemId) {
-    return this.history.some((each) => each.item_id === itemId);
-  }
-
+  /** Once is enough for a page, though not for a session. */
   async append(added) {
+    if (this.history.some((each) => each.item_id === added.item_id)) return;
     if (!this.id) {
       this.id = newKey();
       localStorage.setItem(KEY, this.id);
     }
     await appendEvent(this.id, added.item_id, newKey());
     this.history = [...this.history, added];
+  }
+
+  remove(item) {
+    return this.replace(this.history.filter((each) => each.item_id !== item.item_id));
   }
 
   /** Events cannot be taken back, so another history is another session. */

@@ -84,7 +84,7 @@ class Page:
         self.wait_for("#history .chip-title", title)
 
     def wait_for_comparison(self) -> None:
-        self.wait_for("#overlap", "of 10")
+        self.wait_for("#teacher[aria-busy=false] .row")
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +150,7 @@ def test_a_person_searches_compares_understands_and_is_forgotten(
     page.add("aliens", "Aliens (1986)")
     page.wait_for_comparison()
     assert len(page.all("#student .row")) == len(page.all("#teacher .row")) == 10
+    assert page.one("#overlap").text.endswith("of 10")
     assert page.one("#teacher-time").text.endswith("s")
 
     ActionChains(browser).move_to_element(page.one("#student .row-what")).perform()
@@ -178,7 +179,9 @@ def test_the_keyboard_is_enough(browser: webdriver.Chrome, url: str) -> None:
     added = page.one("#student .row-title").text
     page.press(Keys.TAB, Keys.ENTER)
     page.wait_for("#history .chip-title", added)
-    page.browser.execute_script("document.activeElement.blur()")
+    page.wait_for_comparison()
+    assert browser.switch_to.active_element == page.one("#student .row-add")  # it stays in place
+    page.press(Keys.SHIFT + Keys.TAB)
     page.tab_to("#forget")
     page.press(Keys.ENTER)
     page.wait_until_gone("#history .chip")

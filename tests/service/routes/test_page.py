@@ -50,9 +50,4 @@ async def test_nothing_else_is_served(client: httpx.AsyncClient, name: str) -> N
 async def test_the_examples_are_the_histories_of_the_bundle(client: httpx.AsyncClient) -> None:
     histories = (await client.get("/v1/examples")).json()["histories"]
     assert [[item["item_id"] for item in history] for history in histories] == [["a", "c"], ["h"]]
-    assert histories[1][0] == {
-        "item_id": "h",
-        "title": "Jaws",
-        "popularity": 7,
-        "attributes": {"letter": ["h"]},
-    }
+    assert histories[1][0]["title"] == "Jaws"
