@@ -127,6 +127,9 @@ class DistillationConfig(Section):
     embeddings: bool = True
     embedding_weight: float = Field(default=1.0, ge=0)
     offset: bool = Field(default=True, description="an item's own vector beside the LLM's view")
+    offset_dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="share of items that a step sees by title alone"
+    )
 
     @field_validator("offset")
     @classmethod

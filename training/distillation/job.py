@@ -17,13 +17,14 @@ from training.distillation.checkpoint import (
 from training.distillation.controls import LISTS
 from training.distillation.lists import RankingLists, ranking_lists
 from training.distillation.loop import Trainer
+from training.distillation.rivals import answers_about, rivals
 from training.distillation.variants import VARIANTS
 from training.stage import fingerprint
 from training.students.registry import build_student
 from training.students.student import Student
 from training.teacher.knowledge import Knowledge
 
-RECIPE_VERSION = 1  # raise it when the same settings would train another student
+RECIPE_VERSION = 2  # raise it when the same settings would train another student
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Job:
             embeddings,
             self.settings.embedding_weight,
             offset=self.settings.offset,
+            offset_dropout=self.settings.offset_dropout,
         )
 
     def _lists(self) -> RankingLists | None:
@@ -106,6 +108,9 @@ class Job:
             return None
         make_lists = LISTS[VARIANTS[self.variant].lists]
         answers = make_lists(self.knowledge, self.dataset, self.seed)
+        if self.settings.embeddings:
+            among = rivals(self.dataset.train_counts(), only_trained=True)
+            answers = answers_about(answers, among)
         return ranking_lists(answers, len(self.dataset.item_indices), self.settings)
 
 

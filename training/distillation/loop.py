@@ -20,6 +20,7 @@ from training.distillation.batches import Batch, TrainingWindows
 from training.distillation.contrasts import contrasts
 from training.distillation.lists import RankingLists
 from training.distillation.losses import distillation_loss, scores_of, total_loss
+from training.distillation.rivals import Rivals, rivals
 from training.distillation.robust import nominal_shares, robust_losses
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
 from training.students.scorer import StudentScorer
@@ -69,10 +70,10 @@ class Trainer:
         self.config = config
         self.seed = seed
         self.lists = lists
-        train_counts = dataset.train_counts()
+        self.rivals = rivals_of(student, dataset)
         list_negative = lists is not None and lists.config.list_negative
-        self.contrasts = contrasts(config, train_counts, list_negative=list_negative)
-        self.nominal_shares = nominal_shares(train_counts)
+        self.contrasts = contrasts(config, self.rivals.train_counts, list_negative=list_negative)
+        self.nominal_shares = nominal_shares(self.rivals.train_counts)
         self.windows = TrainingWindows(dataset, student.max_history_length, config.batch_size)
         self.optimiser = torch.optim.AdamW(
             student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
@@ -113,17 +114,18 @@ class Trainer:
         valid = batch.next_items != 0
         queries = self.student.encode(batch.histories, table)[valid]  # [positions, hidden]
         next_items = batch.next_items[valid]
-        contrast = self.contrasts(queries, table, next_items)
+        rivals, among_rivals = self.rivals.table(table), self.rivals.indices(next_items)
+        contrast = self.contrasts(queries, rivals, among_rivals)
         next_item = contrast.of_next_items(scores_of(queries, table, next_items))
         if self.config.robust_weight:
             next_item = next_item + self.config.robust_weight * robust_losses(
-                queries, table, next_items, self.nominal_shares, self.config.robust_temperature
+                queries, rivals, among_rivals, self.nominal_shares, self.config.robust_temperature
             )
         if self.lists is None:
             return next_item.mean()
         rankings, weights, share = self.lists.of(batch.next_rows[valid])
         scores = scores_of(queries, table, rankings)
-        weights = self.lists.agreed(rankings, weights, scores, queries, table)
+        weights = self.lists.agreed(rankings, weights, scores, queries, rivals)
         return total_loss(next_item, distillation_loss(contrast.of_lists(scores), weights), share)
 
     def validate(self) -> Mapping[str, float]:
@@ -149,3 +151,8 @@ class Trainer:
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
+
+
+def rivals_of(student: Student, dataset: Dataset) -> Rivals:
+    """What `student` learns to rank the next item above."""
+    return rivals(dataset.train_counts(), only_trained=student.item_table.embeddings is not None)

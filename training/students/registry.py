@@ -24,9 +24,15 @@ def build_student(
     embedding_weight: float = 1.0,
     *,
     offset: bool = True,
+    offset_dropout: float = 0.0,
 ) -> Student:
     """A fresh student; `item_embeddings` `[num_rows, size]` make it a student of the LLM's view."""
     table = ItemTable(
-        num_rows, config.hidden_size, item_embeddings, embedding_weight, offset=offset
+        num_rows,
+        config.hidden_size,
+        item_embeddings,
+        embedding_weight,
+        offset=offset,
+        offset_dropout=offset_dropout,
     )
     return STUDENTS[config.kind](config, table)

@@ -17,6 +17,8 @@ class ItemTable(nn.Module):
         embeddings: `[num_rows, size]`, the LLM's `z`; row 0 is not read.
         weight: how strongly the projected embedding enters.
         offset: whether `b_i` is learned; without it, `b_i` stays zero.
+        offset_dropout: share of items that a training step sees without `b_i`, so that `g(z_i)`
+            alone is worth a score: all that an untrained item has. Ids alone are never dropped.
     """
 
     padding: Tensor
@@ -30,10 +32,14 @@ class ItemTable(nn.Module):
         weight: float = 1.0,
         *,
         offset: bool = True,
+        offset_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        initial = torch.randn(num_rows - 1, hidden_size) * (INITIAL_SPREAD if offset else 0)
+        # Beside an embedding the offset starts at nothing: an untrained item is its title alone.
+        spread = INITIAL_SPREAD if embeddings is None else 0
+        initial = torch.randn(num_rows - 1, hidden_size) * spread
         self.offsets = nn.Parameter(initial, requires_grad=offset)
+        self.offset_dropout = offset_dropout
         self.register_buffer("padding", torch.zeros(1, hidden_size), persistent=False)
         self.weight = weight
         self.projector: nn.Linear | None = None
@@ -48,8 +54,13 @@ class ItemTable(nn.Module):
         """Returns the whole table, `[catalog rows, hidden]`, row 0 zeros."""
         items: Tensor = self.offsets
         if self.projector is not None and self.embeddings is not None:
-            items = items + self.weight * self.projector(self.embeddings)
+            items = self._kept(items) + self.weight * self.projector(self.embeddings)
         return torch.cat([self.padding, items])
+
+    def _kept(self, offsets: Tensor) -> Tensor:
+        if not self.training or self.offset_dropout == 0:
+            return offsets
+        return offsets * (torch.rand(len(offsets), 1) >= self.offset_dropout)
 
     def folded(self) -> "ItemTable":
         """A plain id table with the same vectors: what a student serves after training."""
