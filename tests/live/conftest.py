@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -135,48 +136,57 @@ def free_port() -> int:
         return port
 
 
-@pytest.fixture(scope="session")
-def teacher_url(films: RawData) -> Iterator[str]:
+class GenreTeacher(ThreadingHTTPServer):
     """A teacher without an LLM that keeps the contract of `training.teacher.server`.
 
     It finds near what shares genres with the newest film.
     """
-    catalog = films.catalog
-    genres = {
-        item_id: set(attributes.get("genres", ()))
-        for item_id, attributes in zip(catalog.item_ids, catalog.attributes, strict=True)
-    }
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            liked = genres[wanted["history"][-1]]
-            forbidden = {*wanted["history"], *wanted.get("exclude", ())}
-            distances = {
-                item_id: 1 - len(liked & its) / max(len(liked | its), 1)
-                for item_id, its in genres.items()
-                if item_id not in forbidden
-            }
-            nearest = sorted(distances, key=lambda each: distances[each])[: wanted["k"]]
-            answer = {
-                "teacher_version": "genres",
-                "item_ids": nearest,
-                "distances": [distances[item_id] for item_id in nearest],
-                "generated_text": None,
-                "tokens": 0,
-                "seconds": 0.0,
-            }
-            content = json.dumps(answer).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def __init__(self, films: RawData) -> None:
+        super().__init__(("127.0.0.1", 0), TeacherHandler)
+        items = zip(films.catalog.item_ids, films.catalog.attributes, strict=True)
+        self._genres = {item_id: {*each.get("genres", ())} for item_id, each in items}
 
-        def log_message(self, *_: object) -> None:
-            pass
+    def recommend(self, history: list[str], k: int, exclude: list[str]) -> dict[str, Any]:
+        distances = {
+            item_id: self._distance(history[-1], item_id)
+            for item_id in self._genres.keys() - {*history, *exclude}
+        }
+        nearest = sorted(distances, key=lambda each: (distances[each], each))[:k]
+        return {
+            "teacher_version": "genres",
+            "item_ids": nearest,
+            "distances": [distances[item_id] for item_id in nearest],
+            "generated_text": None,
+            "tokens": 0,
+            "seconds": 0.0,
+        }
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    def _distance(self, one: str, other: str) -> float:
+        mine, its = self._genres[one], self._genres[other]
+        return 1 - len(mine & its) / max(len(mine | its), 1)
+
+
+class TeacherHandler(BaseHTTPRequestHandler):
+    server: GenreTeacher
+
+    def do_POST(self) -> None:
+        wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        answer = self.server.recommend(wanted["history"], wanted["k"], wanted.get("exclude", []))
+        content = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture(scope="session")
+def teacher_url(films: RawData) -> Iterator[str]:
+    server = GenreTeacher(films)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
