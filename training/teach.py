@@ -43,12 +43,12 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     if is_current(folder, stamp) and not options.again:
         say(f"{folder} is current, nothing to do")
         return
-    started = time.monotonic()
     reading = read_everything(dataset, experiment.teacher, workplace.reading)
+    fitting = time.monotonic()
     fit = fit_matcher(dataset, reading.states, reading.title_embeddings, experiment.teacher)
     provenance = {
         **_origin(experiment, reading, fit),
-        "seconds": round(time.monotonic() - started),
+        "seconds": round(reading.seconds + time.monotonic() - fitting),
     }
     with publish(folder, stamp) as building:
         matcher = _as_saved(fit.matcher, reading, building)

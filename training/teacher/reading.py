@@ -4,6 +4,8 @@ This is the expensive part of a teacher, so it is cut into shards that survive a
 disk is never computed again, and a resumed reading ends in the same bytes as an uninterrupted one.
 """
 
+import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from tqdm import tqdm
 
 from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
-from training.stage import fingerprint, write_array_atomically
+from training.stage import fingerprint, write_array_atomically, write_atomically
 from training.teacher.language_model import LanguageModel, load_language_model
 from training.teacher.prompts import PROMPT_VERSION, Phrasebook, TokenIds, phrasebook
 from training.teacher.windows import (
@@ -54,12 +56,33 @@ class Reading:
     Attributes:
         states: before every example of the dataset, all splits.
         title_embeddings: `[catalog rows, hidden]`, row 0 zeros.
-        tokens: how many the LLM read.
+        tokens: how many the LLM read in the histories.
+        seconds: how long that took, killed runs' finished shards included.
     """
 
     states: States
     title_embeddings: NDArray[np.float32]
     tokens: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some batches of windows: their states in `path`, what they cost in `ledger` beside it."""
+
+    path: Path
+    batches: Sequence[Sequence[Window]]
+    tokens: int
+
+    @property
+    def ledger(self) -> Path:
+        """Written last: a shard with a ledger is whole."""
+        return self.path.with_suffix(".json")
+
+    @property
+    def seconds(self) -> float:
+        """How long reading it took."""
+        return float(json.loads(self.ledger.read_text(encoding="utf-8"))["seconds"])
 
 
 def read_everything(dataset: Dataset, config: TeacherConfig, folder: Path) -> Reading:
@@ -77,44 +100,65 @@ def read_everything(dataset: Dataset, config: TeacherConfig, folder: Path) -> Re
     titles.parent.mkdir(parents=True, exist_ok=True)
     if not titles.exists():
         write_array_atomically(titles, embed_titles(model, book, config.tokens_per_batch))
-    rows = np.concatenate([dataset.example_rows(split) for split in PREDICTED])
-    states, tokens = read_histories(model, book, dataset, np.sort(rows), config, titles.parent)
-    return Reading(states, np.load(titles), tokens + sum(map(len, book.titles)))
+    shards = plan_shards(dataset, book, config, titles.parent)
+    _read_missing(model, book, dataset, shards)
+    return Reading(
+        states=_gathered(shards),
+        title_embeddings=np.load(titles),
+        tokens=sum(shard.tokens for shard in shards),
+        seconds=sum(shard.seconds for shard in shards),
+    )
 
 
-def read_histories(
-    model: LanguageModel,
-    book: Phrasebook,
-    dataset: Dataset,
-    rows: NDArray[np.int64],
-    config: TeacherConfig,
-    folder: Path,
-) -> tuple[States, int]:
-    """Returns the states before `rows` and how many tokens they took; shards go to `folder`."""
+def plan_shards(
+    dataset: Dataset, book: Phrasebook, config: TeacherConfig, folder: Path
+) -> list[Shard]:
+    """Cuts the reading of every example into shards, the same on every run."""
+    rows = np.sort(np.concatenate([dataset.example_rows(split) for split in PREDICTED]))
     windows = plan_windows(dataset, rows, config.max_titles, config.overlap)
     lengths = prompt_lengths(dataset, book, windows)
     batches = list(token_bounded(lengths, config.tokens_per_batch))
-    folder.mkdir(parents=True, exist_ok=True)
-    shards = [folder / f"states-{start:05d}.npy" for start in _shard_starts(batches)]
+    chunks = {
+        start: batches[start : start + BATCHES_PER_SHARD]
+        for start in range(0, len(batches), BATCHES_PER_SHARD)
+    }
+    return [
+        Shard(
+            path=folder / f"states-{start:05d}.npy",
+            batches=[[windows[index] for index in batch] for batch in chunk],
+            tokens=sum(int(lengths[batch].sum()) for batch in chunk),
+        )
+        for start, chunk in chunks.items()
+    ]
+
+
+def _read_missing(
+    model: LanguageModel, book: Phrasebook, dataset: Dataset, shards: Sequence[Shard]
+) -> None:
+    missing = [shard for shard in shards if not shard.ledger.exists()]
+    total, to_read = (sum(each.tokens for each in some) for some in (shards, missing))
     with tqdm(
-        total=int(lengths.sum()), desc="reading histories", unit="token", unit_scale=True
+        total=total,
+        initial=total - to_read,
+        desc="reading histories",
+        unit="token",
+        unit_scale=True,
     ) as bar:
-        for start, shard in zip(_shard_starts(batches), shards, strict=True):
-            chosen = batches[start : start + BATCHES_PER_SHARD]
-            if not shard.exists():
-                parts = [
-                    _read(model, book, dataset, [windows[i] for i in batch]) for batch in chosen
-                ]
-                write_array_atomically(shard, np.concatenate(parts))
-            bar.update(sum(int(lengths[batch].sum()) for batch in chosen))
-    read = np.concatenate([windows[i].targets for batch in batches for i in batch])
-    states = np.concatenate([np.load(shard) for shard in shards])
-    order = np.argsort(read)
-    return States(read[order], states[order]), int(lengths.sum())
+        for shard in missing:
+            began = time.perf_counter()
+            states = [_read(model, book, dataset, windows) for windows in shard.batches]
+            write_array_atomically(shard.path, np.concatenate(states))
+            cost = {"tokens": shard.tokens, "seconds": round(time.perf_counter() - began, 1)}
+            write_atomically(shard.ledger, json.dumps(cost))
+            bar.update(shard.tokens)
 
 
-def _shard_starts(batches: Sequence[NDArray[np.int64]]) -> range:
-    return range(0, len(batches), BATCHES_PER_SHARD)
+def _gathered(shards: Sequence[Shard]) -> States:
+    windows = [window for shard in shards for batch in shard.batches for window in batch]
+    rows = np.concatenate([window.targets for window in windows])
+    states = np.concatenate([np.load(shard.path) for shard in shards])
+    order = np.argsort(rows)
+    return States(rows[order], states[order])
 
 
 @torch.inference_mode()
