@@ -1,23 +1,22 @@
 """A small bundle of real films, the service running on it, and a teacher for it to ask."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import httpx
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from numpy.typing import NDArray
 
 from export.bundle import Item, save_bundle
@@ -25,6 +24,8 @@ from export.to_onnx import export_student
 from training.data.movielens import read_movielens
 from training.data.raw import RawData
 from training.students.student import ItemTable, Student
+from training.teacher.live import LiveAnswer, LiveTeacher
+from training.teacher.server import create_app
 
 NUM_FILMS = 250
 NUM_EXAMPLES = 5
@@ -136,60 +137,38 @@ def free_port() -> int:
         return port
 
 
-class GenreTeacher(ThreadingHTTPServer):
-    """A teacher without an LLM that keeps the contract of `training.teacher.server`.
+class GenreTeacher:
+    """Stands in for the LLM alone: near is what shares genres with the newest film."""
 
-    It finds near what shares genres with the newest film.
-    """
+    version = "genres"
 
     def __init__(self, films: RawData) -> None:
-        super().__init__(("127.0.0.1", 0), TeacherHandler)
         items = zip(films.catalog.item_ids, films.catalog.attributes, strict=True)
         self._genres = {item_id: {*each.get("genres", ())} for item_id, each in items}
 
-    def recommend(self, history: list[str], k: int, exclude: list[str]) -> dict[str, Any]:
+    def recommend(
+        self, history: Sequence[str], k: int, exclude: Collection[str], *, mask_seen: bool = True
+    ) -> LiveAnswer:
+        forbidden = {*exclude, *(history if mask_seen else ())}
         distances = {
             item_id: self._distance(history[-1], item_id)
-            for item_id in self._genres.keys() - {*history, *exclude}
+            for item_id in self._genres.keys() - forbidden
         }
         nearest = sorted(distances, key=lambda each: (distances[each], each))[:k]
-        return {
-            "teacher_version": "genres",
-            "item_ids": nearest,
-            "distances": [distances[item_id] for item_id in nearest],
-            "generated_text": None,
-            "tokens": 0,
-            "seconds": 0.0,
-        }
+        return LiveAnswer(nearest, [distances[item_id] for item_id in nearest], tokens=0)
 
     def _distance(self, one: str, other: str) -> float:
         mine, its = self._genres[one], self._genres[other]
         return 1 - len(mine & its) / max(len(mine | its), 1)
 
 
-class TeacherHandler(BaseHTTPRequestHandler):
-    server: GenreTeacher
-
-    def do_POST(self) -> None:
-        wanted = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        answer = self.server.recommend(wanted["history"], wanted["k"], wanted.get("exclude", []))
-        content = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
-
-
 @pytest.fixture(scope="session")
 def teacher_url(films: RawData) -> Iterator[str]:
-    server = GenreTeacher(films)
-    thread = threading.Thread(target=server.serve_forever)
+    """The teacher's server, in a thread of the tests."""
+    app = create_app(cast("LiveTeacher", GenreTeacher(films)), threads=1)
+    server = uvicorn.Server(uvicorn.Config(app, port=(port := free_port()), log_level="warning"))
+    thread = threading.Thread(target=server.run)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
     thread.join()
-    server.server_close()
