@@ -74,7 +74,7 @@ class Filters:
                 if name not in self._names:
                     known = ", ".join(sorted(self._names)) or "none"
                     raise InvalidRequestError(
-                        f"{field}[{name}]", f"no item has this attribute; there are: {known}"
+                        f"{field}.{name}", f"no item has this attribute; there are: {known}"
                     )
 
     def _having_any(self, name: str, values: Sequence[str]) -> Mask:

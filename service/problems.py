@@ -131,8 +131,13 @@ def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
 
 
 def _field_name(location: Sequence[str | int]) -> str:
-    """`("body", "history", 3)` is `history[3]`, `("query", "k")` is `k`, `("body",)` is `body`."""
+    """`("body", "history", 3)` is `history[3]`, `("query", "k")` is `k`, `("body",)` is `body`.
+
+    `("body", "requests", 0, "k")` is `requests[0].k`.
+    """
     first, *rest = location
     if not rest or not isinstance(rest[0], str):  # a number alone is a place in broken JSON
         return str(first)
-    return rest[0] + "".join(f"[{part}]" for part in rest[1:])
+    return rest[0] + "".join(
+        f".{part}" if isinstance(part, str) else f"[{part}]" for part in rest[1:]
+    )

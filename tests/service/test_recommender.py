@@ -105,7 +105,7 @@ def test_filters_are_kept_by_whoever_answers(
 
 
 def test_an_attribute_that_no_item_has_is_refused_by_name(recommender: Recommender) -> None:
-    with pytest.raises(InvalidRequestError, match=r"deny\[colour\]: .* letter, vowel"):
+    with pytest.raises(InvalidRequestError, match=r"deny\.colour: .* letter, vowel"):
         recommender.recommend(Wanted(["c"], k=3, deny={"colour": ["red"]}))
 
 
