@@ -1,0 +1,29 @@
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("session_id", ["a/b", "a/events", "100%", "%2F", "ö ?&#", "a+b"])
+async def test_a_session_id_may_hold_anything(client: httpx.AsyncClient, session_id: str) -> None:
+    path = f"/v1/sessions/{quote(session_id, safe='')}"
+    await client.post(f"{path}/events", json={"item_id": "c"})
+    assert (await client.get(path)).json()["session_id"] == session_id
+    body = {"session_id": session_id, "k": 1}
+    answer = (await client.post("/v1/recommendations", json=body)).json()
+    assert answer["items"][0]["item_id"] == "d"
+
+
+async def test_the_end_of_an_item_id_is_not_mistaken_for_a_route(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.get("/v1/items/a%2Fsimilar")
+    assert response.json()["detail"] == "no item 'a/similar'"
+    assert (await client.get("/v1/items/a/similar?k=2")).status_code == 200
+
+
+async def test_an_id_is_measured_after_it_is_decoded(client: httpx.AsyncClient) -> None:
+    assert (await client.get(f"/v1/sessions/{'%41' * 128}")).status_code == 404
+    assert (await client.get(f"/v1/sessions/{'%41' * 129}")).status_code == 422
