@@ -133,6 +133,18 @@ def test_an_item_is_consistent_where_the_students_own_top_holds_it() -> None:
     assert consistencies(scores, kth_best).tolist() == [[1, 0, 1], [0, 1, 0]]
 
 
+@pytest.mark.parametrize("num_items", [3, 127, 128, 129, 1_000, 1_001])
+@pytest.mark.parametrize("k", [1, 10, 200])
+def test_the_kth_best_score_is_the_one_that_sorting_finds(num_items: int, k: int) -> None:
+    torch.manual_seed(0)
+    queries, table = torch.randn(40, 3), torch.randn(num_items + 1, 3)
+
+    in_order = (queries @ table[1:].T).sort(descending=True).values
+
+    kth_best = kth_best_scores(queries, table, k)
+    torch.testing.assert_close(kth_best, in_order[:, min(k, num_items) - 1])
+
+
 def test_a_score_that_was_rounded_otherwise_is_still_consistent() -> None:
     assert consistencies(torch.tensor([[9.99999, 9.9]]), torch.tensor([10.0])).tolist() == [[1, 0]]
 
