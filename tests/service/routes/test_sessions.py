@@ -64,6 +64,18 @@ async def test_an_item_that_the_model_does_not_know_is_stored_and_counted(
     assert await history(client) == ["brand-new", "c"]
 
 
+async def test_an_event_without_consent_is_answered_and_leaves_no_trace(
+    client: httpx.AsyncClient,
+) -> None:
+    await post(client, "e")
+    response = await client.post(
+        "/v1/sessions/s/events?k=2", json={"item_id": "c", "consent": False}
+    )
+    answer = response.json()
+    assert (ids(answer), answer["stored"], answer["degraded"]) == ("de", False, False)
+    assert await history(client) == ["e"]
+
+
 async def test_a_retried_event_is_stored_once_and_answered_as_before(
     client: httpx.AsyncClient,
 ) -> None:

@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+
+from export.bundle import ENCODER_TENSORS
+from export.item_encoder import export_item_encoder
+from training.students.student import ItemTable
+
+
+def test_a_plain_table_has_no_encoder(tmp_path: Path) -> None:
+    embeddings = np.zeros((4, 3), dtype=np.float32)
+    assert not export_item_encoder(ItemTable(4, 2), embeddings, tmp_path / "encoder.onnx")
+    assert not (tmp_path / "encoder.onnx").exists()
+
+
+def test_a_dimension_that_never_varied_says_nothing_of_new_items(tmp_path: Path) -> None:
+    """Scaled by a spread of nearly 0 it would drown all the others."""
+    generator = np.random.default_rng(0)
+    embeddings = generator.normal(size=(9, 3)).astype(np.float32)
+    embeddings[:, 1] = 5
+    torch.manual_seed(0)
+    table = ItemTable(9, 2, torch.from_numpy(embeddings))
+    assert export_item_encoder(table, embeddings, tmp_path / "encoder.onnx")
+    encoder = ort.InferenceSession(tmp_path / "encoder.onnx")
+    new = np.array([[1, 5, 1], [1, 6, 1]], dtype=np.float32)
+    (vectors,) = encoder.run(None, {ENCODER_TENSORS.embeddings: new})
+    np.testing.assert_array_equal(vectors[0], vectors[1])
