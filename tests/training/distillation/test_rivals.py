@@ -48,7 +48,7 @@ def test_only_a_student_that_reads_titles_leaves_untrained_items_alone(
     tiny_dataset: Dataset, embeddings: torch.Tensor | None, num_rivals: int
 ) -> None:
     student = build_student(StudentConfig(hidden_size=4), 6, embeddings)
-    assert len(rivals_of(student, tiny_dataset).rows) == num_rivals  # padding and the trained a, b, c
+    assert len(rivals_of(student, tiny_dataset).rows) == num_rivals  # padding, a, b, c
 
 
 def test_a_step_hides_some_offsets_and_evaluation_hides_none() -> None:
