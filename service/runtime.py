@@ -15,7 +15,7 @@ from service.added.file_store import FileAddedItemStore
 from service.added.items import AddedItems
 from service.added.redis_store import RedisAddedItemStore
 from service.added.store import AddedItemStore
-from service.errors import InvalidRequestError, ItemStoreUnavailableError
+from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
 from service.history.embedded import EmbeddedHistoryStore
 from service.history.guard import GuardedHistory
 from service.history.redis_store import RedisHistoryStore
@@ -27,6 +27,7 @@ from service.recommender import Recommendations, Wanted
 from service.redis_client import connect_redis
 from service.settings import Settings
 from service.teacher.connection import Teacher, connected_teacher
+from service.teacher.slow_path import SlowPath
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,13 @@ class Runtime:
         """Raises InvalidRequestError if `k` is more than the settings allow."""
         if k > self.settings.max_k:
             raise InvalidRequestError(field, f"must be at most {self.settings.max_k}, not {k}")
+
+    @property
+    def slow_path(self) -> SlowPath:
+        """The way to the teacher; raises NoTeacherError if none is connected."""
+        if self.teacher is None:
+            raise NoTeacherError
+        return self.teacher.slow_path
 
     def shadow(self, served: Served, wanted: Wanted, answer: Recommendations) -> None:
         """Maybe has the teacher answer the same, later; nothing waits for it."""

@@ -87,10 +87,17 @@ class NewItem(RequestBody):
 
     item_id: ItemId
     title: Annotated[str, Field(min_length=1, max_length=1024)]
-    embedding: Annotated[
-        list[Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]],
-        Field(min_length=1, max_length=16_384),
-    ] = Field(description="the LLM's embedding, as the knowledge that the student learnt from")
+    embedding: (
+        Annotated[
+            list[Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]],
+            Field(min_length=1, max_length=16_384),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="the LLM's embedding, as in the knowledge that the student learnt from; "
+        "without it, the connected teacher embeds the title",
+    )
     attributes: Attributes = {}
 
 

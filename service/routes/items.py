@@ -51,9 +51,11 @@ async def search_items(
 async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
     """Makes an item recommendable that no student was trained on, here at once, elsewhere soon.
 
-    It is kept over restarts. An item that was added before is replaced.
+    It is kept over restarts. An item that was added before is replaced. An item that brings no
+    embedding needs a teacher, which embeds its title.
     """
-    embedding = np.array(item.embedding, dtype="<f4")
+    numbers = item.embedding or (await runtime.slow_path.embed([item.title]))[0]
+    embedding = np.array(numbers, dtype="<f4")
     added = AddedItem(
         Item(item.item_id, item.title, attributes=item.attributes), embedding.tobytes()
     )

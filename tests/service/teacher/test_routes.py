@@ -22,10 +22,11 @@ PAUSE_SECONDS = 0.05
 
 @pytest.fixture
 async def client(
-    bundle_path: Path, connect: "Connect", teacher_url: str
+    bundle_path: Path, connect: "Connect", teacher_url: str, tmp_path: Path
 ) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(
         bundle_path=bundle_path,
+        items_path=tmp_path / "items.jsonl",
         teacher_url=teacher_url,
         teacher_pause_seconds=PAUSE_SECONDS,
     )
@@ -175,12 +176,19 @@ async def test_a_lost_teacher_is_left_alone_until_it_is_back(
     assert (await client.get("/readyz")).json()["teacher"] == "connected"
 
 
-@pytest.mark.parametrize("path", ["/v1/teacher/recommendations", "/v1/compare"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/teacher/recommendations", {"history": ["c"]}),
+        ("/v1/compare", {"history": ["c"]}),
+        ("/v1/items", {"item_id": "new", "title": "de"}),
+    ],
+)
 async def test_without_a_teacher_the_answer_says_how_to_connect_one(
-    bundle_path: Path, connect: "Connect", path: str
+    bundle_path: Path, connect: "Connect", path: str, body: dict[str, Any]
 ) -> None:
     async with connect(Settings(bundle_path=bundle_path)) as client:
-        response = await client.post(path, json={"history": ["c"]})
+        response = await client.post(path, json=body)
         assert (await client.get("/readyz")).json()["teacher"] == "none"
     assert (response.status_code, response.headers["content-type"]) == (
         503,
@@ -189,6 +197,25 @@ async def test_without_a_teacher_the_answer_says_how_to_connect_one(
     detail = response.json()["detail"]
     assert "python -m training.serve_teacher configs/movielens.toml" in detail
     assert "TEACHER_URL=http" in detail
+
+
+async def test_an_item_with_a_title_alone_is_embedded_by_the_teacher(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.post("/v1/items", json={"item_id": "new", "title": "de"})
+    assert response.status_code == 200
+    answer = await post(client, "/v1/recommendations", history=["c"], k=2)
+    assert [item["item_id"] for item in answer["items"]] == ["new", "d"]
+
+
+@pytest.mark.parametrize("failure", [Response(status_code=500), Response(status_code=422)])
+async def test_an_item_that_the_teacher_does_not_embed_is_not_added(
+    client: httpx.AsyncClient, ring_teacher: "RingTeacher", failure: Response
+) -> None:
+    ring_teacher.failure = failure
+    response = await client.post("/v1/items", json={"item_id": "new", "title": "de"})
+    assert response.status_code == 503
+    assert (await client.get("/v1/items/new")).status_code == 404
 
 
 async def test_a_teacher_query_that_cannot_be_used_is_named(client: httpx.AsyncClient) -> None:

@@ -101,7 +101,7 @@ async def test_refusals_do_not_make_a_teacher_lost(
 async def test_titles_are_embedded_behind_the_same_breaker(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
-    assert await slow_path.embed(["Up"]) == [[2.0, 0.5]]
+    assert await slow_path.embed(["d"]) == [[0, 0, 0, 1, 0, 0, 0, 0]]
     await lose(ring_teacher, slow_path)
     with pytest.raises(TeacherLostError, match="left alone"):
         await slow_path.embed(["Up"])
