@@ -4,6 +4,7 @@
 PYTHON ?= python3
 CONFIG ?= configs/movielens.toml
 WORK ?= work
+NAME ?= $(basename $(notdir $(CONFIG)))
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
@@ -33,8 +34,8 @@ teach: $(DEV)/ready  ## ask the LLM again (hours on a CPU, minutes on a GPU; res
 export: $(DEMO)/ready
 	$(DEMO)/bin/python -m export $(CONFIG) --work $(WORK)
 
-serve: $(DEMO)/ready
-	BUNDLE_PATH=$(WORK)/movielens/bundle $(DEMO)/bin/python -m service
+serve: $(DEMO)/ready  ## the bundle of NAME
+	BUNDLE_PATH=$(WORK)/$(NAME)/bundle HOST=$(HOST) PORT=$(PORT) $(DEMO)/bin/python -m service
 
 test: check  ## linters, types, contracts, all tests
 	$(DEV)/bin/python -m pytest

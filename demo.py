@@ -4,26 +4,38 @@ python demo.py configs/movielens.toml
 """
 
 import argparse
-import os
-import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import uvicorn
 
+import export.__main__ as export_program
+from service.app import create_app
+from service.settings import Settings
+from training import distill, evaluate, prepare
 from training.config import load_experiment
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
 from training.errors import TrainingError
 from training.program import USER_ERROR, Workplace, say
 
-STAGES = ("training.prepare", "training.distill", "training.evaluate", "export")
 START_SECONDS = 60.0
 NUM_HISTORIES = 3
 TITLES_SHOWN = 5
+
+Program = Callable[[Sequence[str]], int]
+# Everything runs in this one process, so that whatever ends it leaves nothing running behind.
+STAGES: dict[str, Program] = {
+    "prepare": prepare.main,
+    "distill": distill.main,
+    "evaluate": evaluate.main,
+    "export": export_program.main,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TrainingError as error:
         sys.stderr.write(f"error: {error}\n")
         return USER_ERROR
-    for stage in STAGES:
-        code = _run_stage(stage, options.config, options.work)
+    for name, program in STAGES.items():
+        code = _run_stage(name, program, [str(options.config), "--work", str(options.work)])
         if code:
             return code
     with _service(workplace.bundle, options.host, options.port) as client:
@@ -57,12 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run_stage(module: str, config: Path, work: Path) -> int:
-    """Runs one program of the road in a process of its own, so its memory goes when it ends."""
+def _run_stage(name: str, program: Program, arguments: Sequence[str]) -> int:
     started = time.monotonic()
-    say(f"\n── {module}")
-    command = [sys.executable, "-m", module, str(config), "--work", str(work)]
-    code = subprocess.run(command, check=False).returncode  # noqa: S603, our own modules
+    say(f"\n── {name}")
+    code = program(arguments)
     say(f"   {time.monotonic() - started:.1f} s")
     return code
 
@@ -71,27 +81,27 @@ def _run_stage(module: str, config: Path, work: Path) -> int:
 def _service(bundle: Path, host: str, port: int) -> Iterator[httpx.Client]:
     """A running service and a client of it; the service ends with the block."""
     say("\n── service")
-    environment = {**os.environ, "BUNDLE_PATH": str(bundle), "HOST": host, "PORT": str(port)}
-    process = subprocess.Popen([sys.executable, "-m", "service"], env=environment)
+    app = create_app(Settings(bundle_path=bundle))
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, access_log=False))
+    # A daemon: should the block never end, the process still can.
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    _wait_until_started(server, thread)
     try:
         with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
-            _wait_until_ready(client, process)
             yield client
     finally:
-        process.terminate()
-        process.wait(timeout=10)
+        server.should_exit = True
+        thread.join(timeout=10)
 
 
-def _wait_until_ready(client: httpx.Client, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if client.get("/readyz").is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    raise SystemExit(f"the service at {client.base_url} did not get ready; is the port taken?")
+    while not server.started:
+        if time.monotonic() > deadline or not thread.is_alive():
+            where = f"{server.config.host}:{server.config.port}"
+            raise SystemExit(f"error: no service on {where}; is the port taken? (make PORT=...)")
+        time.sleep(0.05)
 
 
 def _real_histories(dataset: Dataset) -> list[list[str]]:

@@ -19,8 +19,8 @@ from training.distillation.checkpoint import (
     WEIGHTS_NAME,
     Checkpoint,
     best_on_validation,
-    load_checkpoints,
 )
+from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DISTILLED
 from training.evaluation.yardstick import ranker_of
 from training.program import Workplace, knowledge_folder, program_parser, run, say
@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def export(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
     """Writes the bundle of `experiment`, unless it is there, whole, and of the same checkpoint."""
     dataset = load_dataset(workplace.dataset)
-    checkpoints = load_checkpoints(workplace.checkpoints, dataset.fingerprint)
+    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)
+    jobs = jobs_of(experiment, dataset, knowledge, [DISTILLED])
+    checkpoints = current_checkpoints(jobs, workplace.checkpoints)
     checkpoint = best_on_validation(checkpoints, DISTILLED)
     weights = (workplace.checkpoints / checkpoint.name / WEIGHTS_NAME).read_bytes()
     weights_sha256 = hashlib.sha256(weights).hexdigest()
@@ -50,7 +52,6 @@ def export(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
     if is_current(workplace.bundle, made_from):
         say(f"{workplace.bundle} is current, nothing to do")
         return
-    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)
     provenance = {
         "made_from": made_from,
         "commit": commit(),

@@ -12,8 +12,9 @@ import numpy as np
 from training.config import Experiment
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
-from training.distillation.checkpoint import Checkpoint, best_on_validation, load_checkpoints
-from training.distillation.variants import DISTILLED, VARIANTS
+from training.distillation.checkpoint import Checkpoint, best_on_validation
+from training.distillation.job import current_checkpoints, jobs_of
+from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
 from training.evaluation.baselines import popularity, tuned_transitions
 from training.evaluation.stored import answers_ranker
 from training.evaluation.table import Row, as_text, save_results
@@ -34,7 +35,8 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, _: Namespace) -> 
     """Writes and prints the table, and names the checkpoint to export."""
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)
-    checkpoints = load_checkpoints(workplace.checkpoints, dataset.fingerprint)
+    jobs = jobs_of(experiment, dataset, knowledge, DEFAULT_VARIANTS)
+    checkpoints = current_checkpoints(jobs, workplace.checkpoints)
     chosen = best_on_validation(checkpoints, DISTILLED)
     rows = [
         scorer_row("popularity", [popularity(dataset)], dataset),

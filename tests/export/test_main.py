@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 
 from export.__main__ import is_current, main
 from export.bundle import Layout, load_bundle
+from training.config import load_experiment
 from training.data.dataset import Dataset
-from training.data.storage import save_dataset
+from training.data.storage import load_dataset, save_dataset
 from training.distillation.checkpoint import Checkpoint, save_checkpoint
+from training.distillation.job import jobs_of
 from training.program import Workplace
 from training.stage import publish
-from training.teacher.knowledge import Answers, Knowledge, save_knowledge
+from training.teacher.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
 
 NO_ANSWERS = Answers(
     rows=np.zeros(0, dtype=np.int64),
@@ -25,7 +27,9 @@ NO_ANSWERS = Answers(
 @pytest.fixture
 def workplace(dataset: Dataset, item_embeddings: NDArray[np.float32], tmp_path: Path) -> Workplace:
     """What `prepare` and `teach` leave, and the experiment file beside it."""
-    (tmp_path / "films.toml").write_text('name = "films"\n[data]\nsource = "movielens"\n')
+    (tmp_path / "films.toml").write_text(
+        'name = "films"\n[data]\nsource = "movielens"\n[training]\nseeds = [0, 1]\n'
+    )
     workplace = Workplace(tmp_path / "work" / "films")
     with publish(workplace.dataset, "stamp") as folder:
         save_dataset(dataset, folder)
@@ -47,7 +51,13 @@ def train(
 ) -> None:
     changes = {"variant": variant, "seed": seed, "validation": {"NDCG@20": ndcg}}
     trained = replace(checkpoint, description=checkpoint.description.model_copy(update=changes))
-    save_checkpoint(trained, workplace.checkpoints / trained.name, "stamp")
+    experiment = load_experiment(workplace.folder.parent.parent / "films.toml")
+    dataset = load_dataset(workplace.dataset)
+    knowledge = load_knowledge(workplace.knowledge, dataset)
+    (stamp,) = (
+        job.stamp for job in jobs_of(experiment, dataset, knowledge, [variant]) if job.seed == seed
+    )
+    save_checkpoint(trained, workplace.checkpoints / trained.name, stamp)
 
 
 def export(workplace: Workplace) -> int:
@@ -84,5 +94,5 @@ def test_without_a_distilled_student_nothing_is_exported(
 ) -> None:
     train(workplace, checkpoint, "plain", 0, 0.5)
     assert export(workplace) == 2
-    assert "no distilled checkpoint" in capsys.readouterr().err
+    assert "distilled-0: missing" in capsys.readouterr().err
     assert not workplace.bundle.exists()

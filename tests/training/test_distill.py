@@ -129,6 +129,17 @@ def test_evaluate_prints_and_writes_a_row_for_everything_that_ranks(
     assert "student distilled" in capsys.readouterr().out
 
 
+def test_a_student_of_other_settings_is_not_measured(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_distill(config)
+    run_distill(config, "--seed", "7")  # of no seed of the experiment: passed over
+    assert run_evaluate(config) == 0
+    config.write_text(config.read_text().replace("[training]", "[training]\nweight_decay = 0.5"))
+    assert run_evaluate(config) == 2
+    assert "trained with other settings" in capsys.readouterr().err
+
+
 def test_the_student_to_export_is_the_best_distilled_one_on_validation(config: Path) -> None:
     run_distill(config)
     run_evaluate(config)

@@ -103,25 +103,6 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         raise CheckpointError(f"{folder}: damaged ({error}); delete it and train again") from None
 
 
-def load_checkpoints(folder: Path, dataset_fingerprint: str) -> list[Checkpoint]:
-    """Every checkpoint in `folder`, by name.
-
-    Raises:
-        CheckpointError: there is none, or one is of another dataset.
-    """
-    paths = sorted(each.parent for each in folder.glob(f"[!.]*/{DESCRIPTION_NAME}"))
-    if not paths:
-        raise CheckpointError(f"{folder}: no checkpoints; run `python -m training.distill` first")
-    checkpoints = [load_checkpoint(path) for path in paths]
-    for path, checkpoint in zip(paths, checkpoints, strict=True):
-        if checkpoint.description.dataset_fingerprint != dataset_fingerprint:
-            raise CheckpointError(
-                f"{path}: trained on dataset {checkpoint.description.dataset_fingerprint}, "
-                f"this one is {dataset_fingerprint}; run `python -m training.distill`"
-            )
-    return checkpoints
-
-
 def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Checkpoint:
     """The checkpoint of `variant` with the best validation figure: the one to export.
 

@@ -1,6 +1,7 @@
 """One student to be trained: what it is made from, and its way to a checkpoint."""
 
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from training.distillation.checkpoint import (
     Checkpoint,
     Description,
     checkpoint_name,
+    load_checkpoint,
     save_checkpoint,
 )
 from training.distillation.controls import LISTS
@@ -19,7 +21,8 @@ from training.distillation.lists import RankingLists, ranking_lists
 from training.distillation.loop import Trainer
 from training.distillation.rivals import answers_about, rivals
 from training.distillation.variants import VARIANTS
-from training.stage import fingerprint
+from training.errors import CheckpointError
+from training.stage import fingerprint, is_current
 from training.students.registry import build_student
 from training.students.student import Student
 from training.teacher.knowledge import Knowledge
@@ -112,6 +115,33 @@ class Job:
             among = rivals(self.dataset.train_counts(), only_trained=True)
             answers = answers_about(answers, among)
         return ranking_lists(answers, len(self.dataset.item_indices), self.settings)
+
+
+def jobs_of(
+    experiment: Experiment, dataset: Dataset, knowledge: Knowledge, variants: Iterable[str]
+) -> Iterator[Job]:
+    """The jobs of some variants, one for each seed of the experiment."""
+    for variant in variants:
+        learnt = knowledge if VARIANTS[variant].needs_teacher else None
+        for seed in experiment.training.seeds:
+            yield Job(experiment, dataset, variant, seed, learnt)
+
+
+def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
+    """What `jobs` left in `folder`; checkpoints of other seeds or settings are passed over.
+
+    Raises:
+        CheckpointError: one is missing or was trained with other settings.
+    """
+    return [_current_checkpoint(job, folder / job.name) for job in jobs]
+
+
+def _current_checkpoint(job: Job, folder: Path) -> Checkpoint:
+    if not is_current(folder, job.stamp):
+        raise CheckpointError(
+            f"{folder}: missing or trained with other settings; run `python -m training.distill`"
+        )
+    return load_checkpoint(folder)
 
 
 def _content_hash(knowledge: Knowledge) -> str:

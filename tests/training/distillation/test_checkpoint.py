@@ -9,7 +9,6 @@ from training.distillation.checkpoint import (
     Description,
     best_on_validation,
     load_checkpoint,
-    load_checkpoints,
     save_checkpoint,
 )
 from training.errors import CheckpointError
@@ -58,19 +57,6 @@ def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path, name: str) -> N
 
     with pytest.raises(CheckpointError, match="it: damaged"):
         load_checkpoint(tmp_path / "it")
-
-
-def test_checkpoints_of_another_dataset_are_refused(tmp_path: Path) -> None:
-    save_checkpoint(checkpoint(), tmp_path / "plain-0", "stamp")
-
-    assert [each.name for each in load_checkpoints(tmp_path, "fp")] == ["plain-0"]
-    with pytest.raises(CheckpointError, match="trained on dataset fp, this one is other"):
-        load_checkpoints(tmp_path, "other")
-
-
-def test_a_folder_without_checkpoints_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no checkpoints"):
-        load_checkpoints(tmp_path, "fp")
 
 
 def test_the_best_of_a_variant_is_picked_by_validation() -> None:
