@@ -28,9 +28,9 @@ def is_current(folder: Path, stamp: str) -> bool:
     """Whether `folder` is a whole result made from inputs whose fingerprint is `stamp`."""
     try:
         recorded = json.loads((folder / STAMP_NAME).read_text())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
-    return bool(recorded.get("fingerprint") == stamp)
+    return bool(recorded == {"fingerprint": stamp})
 
 
 @contextmanager

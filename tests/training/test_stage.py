@@ -1,0 +1,42 @@
+from pathlib import Path
+
+import pytest
+
+from training.stage import STAMP_NAME, fingerprint, is_current, publish
+
+
+def test_a_published_folder_is_current_for_its_stamp_alone(tmp_path: Path) -> None:
+    with publish(tmp_path / "stage", "abc") as building:
+        (building / "result").write_text("42")
+    assert (tmp_path / "stage" / "result").read_text() == "42"
+    assert is_current(tmp_path / "stage", "abc")
+    assert not is_current(tmp_path / "stage", "abd")
+
+
+def test_a_failed_stage_leaves_the_older_result(tmp_path: Path) -> None:
+    with publish(tmp_path / "stage", "old") as building:
+        (building / "result").write_text("old")
+    with pytest.raises(KeyboardInterrupt), publish(tmp_path / "stage", "new") as building:
+        (building / "result").write_text("half")
+        raise KeyboardInterrupt
+    assert is_current(tmp_path / "stage", "old")
+    assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_what_a_killed_stage_left_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".stage.building").mkdir()
+    (tmp_path / ".stage.building" / "half").write_text("of it")
+    with publish(tmp_path / "stage", "abc"):
+        pass
+    assert [path.name for path in (tmp_path / "stage").iterdir()] == [STAMP_NAME]
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{}", b"no json", b"\xff", b""])
+def test_a_damaged_stamp_is_not_current(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / STAMP_NAME).write_bytes(content)
+    assert not is_current(tmp_path, "abc")
+
+
+def test_equal_parts_have_equal_fingerprints_whatever_their_order_of_keys() -> None:
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint("a", "b") != fingerprint("b", "a")
