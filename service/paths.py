@@ -26,5 +26,10 @@ class EncodedPath:
         await self._app(scope, receive, send)
 
 
-ItemIdInPath = Annotated[str, BeforeValidator(unquote), Path(min_length=1, max_length=256)]
-SessionIdInPath = Annotated[str, BeforeValidator(unquote), Path(min_length=1, max_length=128)]
+def decoded(encoded: str) -> str:
+    """The id that was percent-encoded; raises ValueError where that is no UTF-8."""
+    return unquote(encoded, errors="strict")
+
+
+ItemIdInPath = Annotated[str, BeforeValidator(decoded), Path(min_length=1, max_length=256)]
+SessionIdInPath = Annotated[str, BeforeValidator(decoded), Path(min_length=1, max_length=128)]

@@ -16,9 +16,14 @@ def test_a_published_folder_is_current_for_its_stamp_alone(tmp_path: Path) -> No
 def test_a_failed_stage_leaves_the_older_result(tmp_path: Path) -> None:
     with publish(tmp_path / "stage", "old") as building:
         (building / "result").write_text("old")
-    with pytest.raises(KeyboardInterrupt), publish(tmp_path / "stage", "new") as building:
-        (building / "result").write_text("half")
-        raise KeyboardInterrupt
+
+    def fail() -> None:
+        with publish(tmp_path / "stage", "new") as building:
+            (building / "result").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
     assert is_current(tmp_path / "stage", "old")
     assert [path.name for path in tmp_path.iterdir()] == ["stage"]
 

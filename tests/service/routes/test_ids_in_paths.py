@@ -27,3 +27,9 @@ async def test_the_end_of_an_item_id_is_not_mistaken_for_a_route(
 async def test_an_id_is_measured_after_it_is_decoded(client: httpx.AsyncClient) -> None:
     assert (await client.get(f"/v1/sessions/{'%41' * 128}")).status_code == 404
     assert (await client.get(f"/v1/sessions/{'%41' * 129}")).status_code == 422
+
+
+async def test_an_id_that_is_no_text_is_refused_by_name(client: httpx.AsyncClient) -> None:
+    response = await client.get("/v1/sessions/%FF")
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == "session_id"
