@@ -1,9 +1,8 @@
 """What the routes work with: opened when the service starts, closed when it ends."""
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +14,7 @@ from service.added.file_store import FileAddedItemStore
 from service.added.items import AddedItems
 from service.added.redis_store import RedisAddedItemStore
 from service.added.store import AddedItemStore
+from service.background import beside
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
 from service.history.embedded import EmbeddedHistoryStore
 from service.history.guard import GuardedHistory
@@ -104,16 +104,12 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime
         await added.refresh()
     except ItemStoreUnavailableError as error:
         logger.warning("starting without the added items: %s", error)
-    following = asyncio.create_task(added.follow())
     try:
-        async with connected_teacher(settings, metrics) as teacher:
+        async with beside(added.follow()), connected_teacher(settings, metrics) as teacher:
             runtime = Runtime(settings, models, history, added, metrics, teacher)
             metrics.watch(runtime.gauges)
             yield runtime
     finally:
-        following.cancel()
-        with suppress(asyncio.CancelledError):
-            await following
         await added.close()
         await history.close()
 

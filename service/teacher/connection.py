@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from service.background import beside
 from service.metrics import Metrics
 from service.settings import Settings
 from service.teacher.cache import RecentAnswers
@@ -36,8 +37,9 @@ async def connected_teacher(settings: Settings, metrics: Metrics) -> AsyncIterat
         RecentAnswers(settings.teacher_cache_size, settings.teacher_cache_ttl_seconds),
         settings.teacher_pause_seconds,
     )
+    shadow = Shadow(slow_path, settings.shadow_share, metrics.observe_shadow)
     try:
-        async with Shadow(slow_path, settings.shadow_share, metrics.observe_shadow) as shadow:
+        async with beside(shadow.run()):
             yield Teacher(slow_path, shadow)
     finally:
         await slow_path.close()

@@ -9,7 +9,6 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Self
 
 from service.errors import TeacherUnavailableError
 from service.recommender import Recommendations, Recommender, Wanted
@@ -32,7 +31,7 @@ class Sampled:
 
 
 class Shadow:
-    """Samples answers and logs how far the teacher agrees; runs while its context is open."""
+    """Samples answers and logs how far the teacher agrees, while `run` runs."""
 
     def __init__(
         self,
@@ -54,18 +53,8 @@ class Shadow:
             with suppress(asyncio.QueueFull):
                 self._waiting.put_nowait(Sampled(recommender, wanted, answer))
 
-    async def __aenter__(self) -> Self:
-        """Starts comparing."""
-        self._task = asyncio.create_task(self._run())
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Stops; what still waits is dropped."""
-        self._task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._task
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Compares until cancelled; what still waits then is dropped."""
         while True:
             sampled = await self._waiting.get()
             try:

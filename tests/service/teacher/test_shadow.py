@@ -7,6 +7,7 @@ import anyio
 import pytest
 from fastapi import Response
 
+from service.background import beside
 from service.loading import load_recommender
 from service.recommender import Recommender, Wanted
 from service.teacher.shadow import Shadow
@@ -44,7 +45,8 @@ async def test_what_the_teacher_says_to_a_sampled_answer_is_logged(
 ) -> None:
     caplog.set_level(logging.INFO, "service.teacher.shadow")
     overlaps: list[float] = []
-    async with Shadow(slow_path, 1, overlaps.append) as shadow:
+    shadow = Shadow(slow_path, 1, overlaps.append)
+    async with beside(shadow.run()):
         offer(shadow, recommender, WANTED)
         await until(lambda: bool(caplog.records))
     assert overlaps == [0]
@@ -57,7 +59,8 @@ async def test_only_the_share_is_sampled(
     slow_path: SlowPath, recommender: Recommender, ring_teacher: "RingTeacher"
 ) -> None:
     draws = iter([0.24, 0.25, 0.1])
-    async with Shadow(slow_path, 0.25, NOBODY.append, lambda: next(draws)) as shadow:
+    shadow = Shadow(slow_path, 0.25, NOBODY.append, lambda: next(draws))
+    async with beside(shadow.run()):
         for item_id in "bcd":
             offer(shadow, recommender, Wanted([item_id], 1))
         await until(lambda: len(ring_teacher.asked) == 2)
@@ -68,7 +71,8 @@ async def test_what_the_teacher_cannot_keep_up_with_is_dropped(
     slow_path: SlowPath, recommender: Recommender, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.free = anyio.Event()
-    async with Shadow(slow_path, 1, NOBODY.append) as shadow:
+    shadow = Shadow(slow_path, 1, NOBODY.append)
+    async with beside(shadow.run()):
         for _ in range(1000):
             offer(shadow, recommender, WANTED)
         assert len(ring_teacher.asked) <= 1
@@ -82,7 +86,8 @@ async def test_a_failing_teacher_does_not_stop_the_shadow(
 ) -> None:
     caplog.set_level(logging.INFO, "service.teacher.shadow")
     ring_teacher.failure = Response(status_code=500)
-    async with Shadow(slow_path, 1, NOBODY.append) as shadow:
+    shadow = Shadow(slow_path, 1, NOBODY.append)
+    async with beside(shadow.run()):
         offer(shadow, recommender, WANTED)
         await until(lambda: bool(caplog.records))
         ring_teacher.failure = None

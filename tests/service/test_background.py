@@ -1,0 +1,42 @@
+import asyncio
+
+import anyio
+import pytest
+
+from service.background import beside
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_work_goes_on_beside_and_ends_with_the_context() -> None:
+    started, ended = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+
+    async with beside(work()):
+        await started.wait()
+        assert not ended.is_set()
+    assert ended.is_set()
+
+
+async def test_work_that_misses_a_cancellation_ends_too() -> None:
+    started, cancellations = asyncio.Event(), 0
+
+    async def work() -> None:
+        nonlocal cancellations
+        while cancellations < 2:
+            started.set()
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                cancellations += 1
+
+    with anyio.fail_after(10):
+        async with beside(work()):
+            await started.wait()
+    assert cancellations == 2
