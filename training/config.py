@@ -15,6 +15,8 @@ from pydantic import (
 
 from training.errors import ConfigError
 
+REMOTE_PREFIX = "openai:"
+
 
 class Section(BaseModel):
     """A group of settings: immutable, and an unknown key is an error."""
@@ -41,10 +43,60 @@ class DataConfig(Section):
     test_share: float = Field(default=0.1, gt=0, lt=0.5)
 
 
+class TunerConfig(Section):
+    """How the LLM itself is tuned before it is asked; a leg ends in a validation, which picks."""
+
+    learning_rate: float = Field(default=1e-4, gt=0)
+    warmup_steps: int = Field(default=20, ge=0, description="then linearly down to 0")
+    weight_decay: float = Field(default=0.01, ge=0)
+    epochs: float = Field(default=3.0, gt=0, description="at most, over the training histories")
+    batches_per_step: int = Field(default=1, ge=1, description="of teacher.tokens_per_batch")
+    steps_per_leg: int = Field(default=100, ge=1, description="between two validations")
+    patience: int = Field(default=3, ge=1, description="legs without a better validation figure")
+    budget_sequences: int | None = Field(default=None, ge=1, description="examples tuned on")
+    validation_examples: int = Field(default=2_000, ge=1, description="that a leg is judged by")
+    rank: int = Field(default=8, ge=1, description="of LoRA")
+    alpha: float = Field(default=16, gt=0, description="of LoRA")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="of LoRA")
+
+
+class WritingConfig(Section):
+    """How the generative teacher writes a title and grounds it in the catalog."""
+
+    num_beams: int = Field(default=1, ge=1, description="1 = greedy; the best beam is grounded")
+    max_new_tokens: int = Field(default=32, ge=1)
+    inject_popularity: bool = Field(default=False, description="its exponent by validation")
+    inject_transitions: bool = Field(
+        default=False, description="what followed the last item in training; likewise"
+    )
+
+
+class EndpointConfig(Section):
+    """The OpenAI-compatible server behind `model = "openai:NAME"`; a key is in OPENAI_API_KEY."""
+
+    base_url: str = Field(default="http://127.0.0.1:8080/v1", pattern=r"^https?://")
+    api: Literal["completions", "chat"] = "completions"
+    embedding_model: str | None = Field(default=None, description="by default the same model")
+    embedding_url: str | None = Field(default=None, description="by default base_url")
+    concurrency: int = Field(default=8, ge=1, description="requests under way at once")
+    timeout_seconds: float = Field(default=60.0, gt=0)
+    retries: int = Field(default=4, ge=0, description="of a request that may succeed later")
+
+
 class TeacherConfig(Section):
     """The LLM teacher: which model, how it is tuned, what it is asked."""
 
-    model: str = Field(default="smollm2", description="`smollm2` or a Hugging Face model path")
+    kind: Literal["retrieval", "generative"] = Field(
+        default="retrieval", description="reads a history and matches, or writes the next title"
+    )
+    model: str = Field(
+        default="smollm2",
+        description="`smollm2`, a Hugging Face model path, or `openai:NAME` behind an endpoint",
+    )
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    tuning: Literal["none", "lora", "full"] = Field(
+        default="none", validate_default=True, description="of the LLM itself"
+    )
     max_titles: int = Field(default=50, ge=1, description="titles a prompt may hold")
     overlap: int = Field(default=10, ge=0, description="titles a prompt repeats of the one before")
     precision: Literal["bfloat16", "float32"] = "bfloat16"
@@ -57,7 +109,22 @@ class TeacherConfig(Section):
     epochs: int = Field(default=40, ge=1, description="at most; validation picks")
     patience: int = Field(default=4, ge=1)
     list_length: int = Field(default=10, ge=1, description="K of the ranking lists for training")
+    budget_sequences: int | None = Field(
+        default=None, ge=1, description="training examples answered, the newest of each user first"
+    )
+    budget_tokens: int | None = Field(default=None, ge=1, description="read for those examples")
     seed: int = 0
+    tuner: TunerConfig = TunerConfig()
+    writing: WritingConfig = WritingConfig()
+    endpoint: EndpointConfig = EndpointConfig()
+
+    @field_validator("tuning")
+    @classmethod
+    def _a_remote_model_only_writes(cls, tuning: str, others: ValidationInfo) -> str:
+        model, kind = others.data.get("model", ""), others.data.get("kind")
+        if model.startswith(REMOTE_PREFIX) and (kind, tuning) != ("generative", "none"):
+            raise ValueError(f"{model!r} is asked with kind = 'generative', tuning = 'none' alone")
+        return tuning
 
 
 class StudentConfig(Section):
