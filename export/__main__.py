@@ -1,6 +1,7 @@
 """Export: the best distilled student becomes a bundle, `work/<name>/bundle`.
 
 python -m export configs/movielens.toml
+python -m export configs/movielens.toml --publish bundles   # and services that follow it swap
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from typing import Any
 
 from export.bundle import BundleError, Layout, Manifest, load_bundle
 from export.freeze import freeze, measure
+from export.publish import publish
 from training.config import Experiment
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
@@ -22,6 +24,7 @@ from training.distillation.checkpoint import (
 )
 from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DISTILLED
+from training.errors import ConfigError
 from training.evaluation.yardstick import ranker_of
 from training.program import Workplace, knowledge_folder, program_parser, run, say
 from training.provenance import commit
@@ -36,10 +39,27 @@ SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
     parser = program_parser("export", "Freeze the best distilled student into a bundle.")
-    return run(export, parser, arguments)
+    parser.add_argument(
+        "--publish",
+        type=Path,
+        metavar="FOLDER",
+        help="copy it into this folder of bundles too, and have it served from there",
+    )
+    return run(_export_and_publish, parser, arguments)
 
 
-def export(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
+def _export_and_publish(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
+    export(experiment, workplace)
+    if options.publish is None:
+        return
+    try:
+        link = publish(workplace.bundle, options.publish)
+    except (BundleError, OSError) as error:
+        raise ConfigError(f"--publish {options.publish}: {error}") from error
+    say(f"{link.path} is {link.bundle} now")
+
+
+def export(experiment: Experiment, workplace: Workplace) -> None:
     """Writes the bundle of `experiment`, unless it is there, whole, and of the same checkpoint."""
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)

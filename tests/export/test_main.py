@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from export.__main__ import is_current, main
 from export.bundle import Layout, load_bundle
+from export.publish import BundleLink
 from training.config import load_experiment
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset, save_dataset
@@ -60,9 +61,9 @@ def train(
     save_checkpoint(trained, workplace.checkpoints / trained.name, stamp)
 
 
-def export(workplace: Workplace) -> int:
+def export(workplace: Workplace, *more: str) -> int:
     work = workplace.folder.parent
-    return main([str(work.parent / "films.toml"), "--work", str(work)])
+    return main([str(work.parent / "films.toml"), "--work", str(work), *more])
 
 
 def test_the_best_distilled_student_is_exported_once(
@@ -96,3 +97,27 @@ def test_without_a_distilled_student_nothing_is_exported(
     assert export(workplace) == 2
     assert "distilled-0: missing" in capsys.readouterr().err
     assert not workplace.bundle.exists()
+
+
+def test_a_published_bundle_is_found_behind_the_link_and_the_one_before_is_remembered(
+    workplace: Workplace, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = BundleLink(tmp_path / "bundles" / "active")
+    versions = []
+    for seed, ndcg in enumerate([0.1, 0.2]):
+        train(workplace, checkpoint, "distilled", 0, 0.1)
+        train(workplace, checkpoint, "distilled", 1, ndcg * seed)
+        assert export(workplace, "--publish", str(tmp_path / "bundles")) == 0
+        assert f"{link.path} is {link.bundle} now" in capsys.readouterr().out
+        versions.append(load_bundle(link.path).manifest.model_version)
+    assert versions == [link.previous, link.bundle]
+
+
+def test_a_folder_that_cannot_be_published_into_is_named(
+    workplace: Workplace, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(workplace, checkpoint, "distilled", 0, 0.1)
+    train(workplace, checkpoint, "distilled", 1, 0.2)
+    (tmp_path / "bundles").write_text("a file")
+    assert export(workplace, "--publish", str(tmp_path / "bundles")) == 2
+    assert f"error: --publish {tmp_path}/bundles:" in capsys.readouterr().err
