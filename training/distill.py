@@ -6,12 +6,14 @@ python -m training.distill configs/movielens.toml
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from training.config import Experiment
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint
-from training.distillation.job import Job
+from training.distillation.job import Job, run_job
 from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
+from training.distillation.workers import add_workers_option, side_by_side
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.program import Workplace, knowledge_folder, program_parser, run, say
 from training.stage import is_current
@@ -27,17 +29,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choices=VARIANTS,
         help=f"only this one (default: {' and '.join(DEFAULT_VARIANTS)})",
     )
+    add_workers_option(parser)
     return run(distill, parser, arguments)
 
 
 def distill(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
     """Trains every variant with every seed, but for checkpoints that are there and current."""
+    due = []
     for job in _jobs(experiment, workplace, options):
         folder = workplace.checkpoints / job.name
         if is_current(folder, job.stamp):
             say(f"{folder} is current, nothing to do")
         else:
-            say(f"{folder}: {_describe(job.run(workplace.checkpoints))}")
+            due.append(job)
+    train = partial(run_job, folder=workplace.checkpoints)
+    for checkpoint in side_by_side(train, due, options.workers):
+        say(f"{workplace.checkpoints / checkpoint.name}: {_describe(checkpoint)}")
 
 
 def _jobs(experiment: Experiment, workplace: Workplace, options: Namespace) -> Iterator[Job]:

@@ -5,7 +5,8 @@ TrainingError
 ├── DataError        input that cannot become a dataset
 │   └── LeakageError a validation or test target that training would see
 ├── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
-└── CheckpointError  a trained student that is missing, damaged or of another dataset
+├── CheckpointError  a trained student that is missing, damaged or of another dataset
+└── WorkerError      a process of ours that was killed
 """
 
 
@@ -31,3 +32,7 @@ class KnowledgeError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A trained student that is missing, damaged or made for another dataset."""
+
+
+class WorkerError(TrainingError):
+    """A process of ours that was killed by something else."""

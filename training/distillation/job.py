@@ -117,6 +117,11 @@ class Job:
         return ranking_lists(answers, len(self.dataset.item_indices), self.settings)
 
 
+def run_job(job: Job, folder: Path) -> Checkpoint:
+    """`job.run(folder)`, as a function that another process can be told to call."""
+    return job.run(folder)
+
+
 def jobs_of(
     experiment: Experiment, dataset: Dataset, knowledge: Knowledge, variants: Iterable[str]
 ) -> Iterator[Job]:

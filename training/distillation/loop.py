@@ -20,6 +20,7 @@ from training.distillation.batches import Batch, TrainingWindows
 from training.distillation.contrasts import contrasts
 from training.distillation.lists import RankingLists
 from training.distillation.losses import distillation_loss, scores_of, total_loss
+from training.distillation.progress import epochs_bar
 from training.distillation.rivals import Rivals, rivals
 from training.distillation.robust import nominal_shares, robust_losses
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
@@ -27,7 +28,6 @@ from training.students.scorer import StudentScorer
 from training.students.student import Student
 
 EPOCH_SEEDS = 100_003  # more than any run has epochs, so that no two runs share a seed
-BAR = "{desc} {percentage:3.0f}%|{bar}| [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
 
 @dataclass
@@ -86,12 +86,13 @@ class Trainer:
         The caller removes `state_path` once the result is safe.
         """
         self._resume(state_path)
-        with tqdm(desc=label, total=self.config.max_epochs, unit="epoch", bar_format=BAR) as bar:
+        with epochs_bar(label, self.config.max_epochs) as bar:
             while not self.progress.is_over(self.config):
                 self._epoch(bar)
                 self._save(state_path)
                 bar.update(self.progress.epoch - bar.n)
-                bar.set_postfix({SELECTION_METRIC: self.progress.best_metrics[SELECTION_METRIC]})
+                figure = self.progress.best_metrics[SELECTION_METRIC]
+                bar.set_postfix({SELECTION_METRIC: f"{figure:.4f}"}, refresh=False)
         self.student.load_state_dict(self.progress.best_state)
         return self.progress
 
