@@ -51,8 +51,11 @@ class BundleLink:
         """Lets it stand for `bundle`; readers find the old one or the new one, never none.
 
         Raises:
+            BundleError: `bundle` is a link too.
             OSError: it cannot be moved, as in a folder that is mounted read-only.
         """
+        if self.folder(bundle).is_symlink():
+            raise BundleError(f"{self.folder(bundle)}: a link, not a bundle")
         current = self.bundle
         if current == bundle:
             return
@@ -115,8 +118,11 @@ def _target(link: Path) -> str | None:
 def _link(path: Path, target: str) -> None:
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     new.unlink(missing_ok=True)
-    new.symlink_to(target)
-    new.replace(path)
+    try:
+        new.symlink_to(target)
+        new.replace(path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

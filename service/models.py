@@ -1,19 +1,16 @@
-"""The bundles that are served: which of them answers whom, and how one takes another's place."""
+"""The bundles that are served, and which of them answers whom."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from hashlib import blake2b
 from itertools import accumulate
 from pathlib import Path
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 
-from export.bundle import BundleError
 from service.added.store import AddedItem
-from service.errors import ConflictError, InvalidRequestError, NotFoundError
-from service.loading import load_recommender
+from service.errors import NotFoundError
 from service.recommender import Recommender
 
 
@@ -32,25 +29,34 @@ class Served:
 
 @dataclass
 class Slot:
-    """A variant: what it serves, what it served before, and its weight among the variants."""
+    """A variant: what it serves, its weight among the variants, and where its bundle comes from.
+
+    `seen` is the state of `path` when it was last looked at; `refused` says why what stands there
+    is not what is served.
+    """
 
     current: Served
     weight: float
-    previous: Served | None = None
+    path: Path
+    seen: tuple[object, ...]
+    refused: str | None = None
+
+    @property
+    def variant(self) -> str:
+        """Its name."""
+        return self.current.variant
 
 
 class Models:
     """The variants of an experiment; most often there is one."""
 
-    def __init__(self, slots: Sequence[Slot], max_k: int) -> None:
+    def __init__(self, slots: Sequence[Slot]) -> None:
         """The first of `slots` is the control."""
-        self._slots: Mapping[str, Slot] = {slot.current.variant: slot for slot in slots}
+        self._slots: Mapping[str, Slot] = {slot.variant: slot for slot in slots}
         self._ordered = tuple(slots)
         self._shares = list(accumulate(slot.weight for slot in slots))
-        self._max_k = max_k
         self._added: Sequence[AddedItem] = ()
         self._changing = asyncio.Lock()
-        self._loading = CapacityLimiter(1)
 
     @property
     def control(self) -> Served:
@@ -79,32 +85,10 @@ class Models:
         place = next(place for place, share in enumerate(self._shares) if point < share)
         return self._ordered[place].current
 
-    async def activate(self, variant: str, folder: Path) -> Served:
-        """Serves the bundle in `folder` from now on; running requests end with the old one.
-
-        Raises:
-            NotFoundError: there is no such variant.
-            InvalidRequestError: the bundle is refused; what was served goes on.
-        """
-        slot = self.slot(variant)
-        load = partial(load_recommender, folder, self._max_k)
-        try:
-            candidate = await to_thread.run_sync(load, limiter=self._loading)
-        except BundleError as error:
-            raise InvalidRequestError("bundle", str(error)) from None
-        return await self._install(slot, candidate)
-
-    async def rollback(self, variant: str) -> Served:
-        """Serves what was served before; a second call undoes the first.
-
-        Raises:
-            NotFoundError: there is no such variant.
-            ConflictError: nothing was served before.
-        """
-        slot = self.slot(variant)
-        if slot.previous is None:
-            raise ConflictError(f"variant {variant!r} has served nothing else since the start")
-        return await self._install(slot, slot.previous.recommender)
+    async def serve(self, slot: Slot, recommender: Recommender) -> None:
+        """Has the variant answer by `recommender` from now on; running requests end as begun."""
+        async with self._changing:
+            slot.current = await self._with_added(slot, recommender)
 
     async def set_added(self, added: Sequence[AddedItem]) -> None:
         """Makes every variant know these added items and no others."""
@@ -113,15 +97,9 @@ class Models:
             for slot in self._ordered:
                 slot.current = await self._with_added(slot, slot.current.recommender)
 
-    async def _install(self, slot: Slot, recommender: Recommender) -> Served:
-        async with self._changing:
-            successor = await self._with_added(slot, recommender)
-            slot.previous, slot.current = slot.current, successor
-        return successor
-
     async def _with_added(self, slot: Slot, recommender: Recommender) -> Served:
         knowing = await to_thread.run_sync(recommender.with_added, self._added)
-        return Served(slot.current.variant, knowing)
+        return Served(slot.variant, knowing)
 
     def slot(self, variant: str) -> Slot:
         """A variant by its name.

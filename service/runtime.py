@@ -4,12 +4,12 @@ import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
 from prometheus_client.core import GaugeMetricFamily
 
+from service.activation import Activation, open_models
 from service.added.file_store import FileAddedItemStore
 from service.added.items import AddedItems
 from service.added.redis_store import RedisAddedItemStore
@@ -20,9 +20,8 @@ from service.history.embedded import EmbeddedHistoryStore
 from service.history.guard import GuardedHistory
 from service.history.redis_store import RedisHistoryStore
 from service.history.store import HistoryStore, Retention
-from service.loading import load_recommender
 from service.metrics import Metrics
-from service.models import Models, Served, Slot
+from service.models import Models, Served
 from service.recommender import Recommendations, Wanted
 from service.redis_client import connect_redis
 from service.settings import Settings
@@ -41,6 +40,7 @@ class Runtime:
 
     settings: Settings
     models: Models
+    activation: Activation
     history: GuardedHistory
     added: AddedItems
     metrics: Metrics
@@ -63,11 +63,6 @@ class Runtime:
         if self.teacher:
             self.teacher.shadow.offer(served.recommender, wanted, answer)
 
-    def bundle_folder(self, name: str) -> Path:
-        """The folder of a bundle that may be activated."""
-        settings = self.settings
-        return (settings.bundles_path or settings.bundle_path.resolve().parent) / name
-
     @property
     def is_teacher_lost(self) -> bool:
         """Whether there is a teacher that is left alone."""
@@ -77,11 +72,17 @@ class Runtime:
         """What there is at this moment, for the metrics."""
         labels = ["variant", "model_version", "student"]
         info = GaugeMetricFamily("recommender_variant_info", "Bundles that answer.", labels=labels)
-        for each in self.models.served:
-            info.add_metric(
-                [each.variant, each.model_version, each.recommender.manifest.student], 1
-            )
+        refused = GaugeMetricFamily(
+            "recommender_bundle_refused",
+            "1 while what stands at the variant's path cannot be served, so that an older one is.",
+            labels=["variant"],
+        )
+        for slot in self.models.slots:
+            student = slot.current.recommender.manifest.student
+            info.add_metric([slot.variant, slot.current.model_version, student], 1)
+            refused.add_metric([slot.variant], slot.refused is not None)
         yield info
+        yield refused
         for name, text, value in (
             ("history_lost", "1 while the history store is left alone.", self.history.is_lost),
             ("teacher_lost", "1 while the teacher is left alone.", self.is_teacher_lost),
@@ -92,12 +93,13 @@ class Runtime:
 
 @asynccontextmanager
 async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime]:
-    """Loads the bundles, opens the stores, and follows the added items meanwhile.
+    """Loads the bundles, opens the stores, and follows new bundles and added items meanwhile.
 
     Raises:
         BundleError: a bundle cannot be served.
     """
-    models = _models(settings)
+    models = open_models(settings.served_variants, settings.max_k)
+    activation = Activation(models, settings.max_k, settings.bundles_poll_seconds)
     added = AddedItems(_item_store(settings), models, settings.items_poll_seconds)
     history = GuardedHistory(_history_store(settings), settings.redis_pause_seconds)
     try:
@@ -105,21 +107,17 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime
     except ItemStoreUnavailableError as error:
         logger.warning("starting without the added items: %s", error)
     try:
-        async with beside(added.follow()), connected_teacher(settings, metrics) as teacher:
-            runtime = Runtime(settings, models, history, added, metrics, teacher)
+        async with (
+            beside(added.follow()),
+            beside(activation.follow()),
+            connected_teacher(settings, metrics) as teacher,
+        ):
+            runtime = Runtime(settings, models, activation, history, added, metrics, teacher)
             metrics.watch(runtime.gauges)
             yield runtime
     finally:
         await added.close()
         await history.close()
-
-
-def _models(settings: Settings) -> Models:
-    slots = [
-        Slot(Served(each.name, load_recommender(each.path, settings.max_k)), each.weight)
-        for each in settings.served_variants
-    ]
-    return Models(slots, settings.max_k)
 
 
 def _item_store(settings: Settings) -> AddedItemStore:

@@ -105,7 +105,7 @@ class Activation(RequestBody):
     """Which bundle is to be served."""
 
     bundle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")] = Field(
-        description="the name of its folder in BUNDLES_PATH"
+        description="the name of its folder, beside the link that BUNDLE_PATH is"
     )
     variant: Name = DEFAULT_VARIANT
 
@@ -204,12 +204,16 @@ class SimilarItemsAnswer(BaseModel):
 
 
 class VariantAnswer(BaseModel):
-    """A variant; `previous_version` is what a rollback would bring back."""
+    """A variant and the bundle that answers for it."""
 
     variant: str
     weight: float
     model_version: str
-    previous_version: str | None
+    bundle: str = Field(description="the name of its folder")
+    previous_bundle: str | None = Field(description="what a rollback would bring back")
+    refused: str | None = Field(
+        description="why what stands at the variant's path is not served; null: it is"
+    )
 
 
 class ModelAnswer(BaseModel):

@@ -19,17 +19,19 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
 
     bundle_path: Path = Field(
-        default=Path("bundle"), description="BUNDLE_PATH: the folder that `export` wrote"
+        default=Path("bundle"),
+        description="BUNDLE_PATH: the folder that `export` wrote, or the link `active` of a folder "
+        "that it published into; what comes to stand there is served",
     )
     variants: str | None = Field(
         default=None,
         description="VARIANTS: bundles served side by side, `name=path:weight, …`, or a folder of "
         "bundles of equal weight; the first is the control; unset = BUNDLE_PATH, as `default`",
     )
-    bundles_path: Path | None = Field(
-        default=None,
-        description="BUNDLES_PATH: the folder whose bundles may be activated; "
-        "unset = the one that BUNDLE_PATH lies in",
+    bundles_poll_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="BUNDLES_POLL_SECONDS: how soon a worker learns that another bundle is there",
     )
     admin_key: SecretStr | None = Field(
         default=None,

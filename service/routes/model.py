@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from export.publish import BundleLink
 from service.errors import ForbiddenError, UnauthorizedError
 from service.models import Slot
 from service.problems import documented
@@ -56,26 +57,29 @@ async def read_model(runtime: RuntimeDep) -> ModelAnswer:
 
 @router.post("/activate", **_ADMIN)
 async def activate_model(activation: Activation, runtime: RuntimeDep) -> VariantAnswer:
-    """Serves another bundle of BUNDLES_PATH, in this worker, once it is loaded, verified, warm.
+    """Moves the link that BUNDLE_PATH is to another bundle beside it.
 
-    Running requests end with the bundle they began with. One that is refused changes nothing.
+    This worker loads, verifies and warms it up first and serves it when it answers; all others
+    follow within BUNDLES_POLL_SECONDS. Running requests end with the bundle they began with. A
+    bundle that is refused changes nothing, here or elsewhere.
     """
-    folder = runtime.bundle_folder(activation.bundle)
-    await runtime.models.activate(activation.variant, folder)
+    await runtime.activation.activate(activation.variant, activation.bundle)
     return _variant(runtime.models.slot(activation.variant))
 
 
 @router.post("/rollback", **_ADMIN)
 async def rollback_model(rollback: Rollback, runtime: RuntimeDep) -> VariantAnswer:
-    """Serves what was served before; a second call undoes the first."""
-    await runtime.models.rollback(rollback.variant)
+    """Moves the link to the bundle before; a second call undoes the first."""
+    await runtime.activation.rollback(rollback.variant)
     return _variant(runtime.models.slot(rollback.variant))
 
 
 def _variant(slot: Slot) -> VariantAnswer:
     return VariantAnswer(
-        variant=slot.current.variant,
+        variant=slot.variant,
         weight=slot.weight,
         model_version=slot.current.model_version,
-        previous_version=slot.previous.model_version if slot.previous else None,
+        bundle=slot.current.recommender.bundle.folder.name,
+        previous_bundle=BundleLink(slot.path).previous,
+        refused=slot.refused,
     )

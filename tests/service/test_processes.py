@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+
+from export.publish import publish
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -78,7 +81,7 @@ def serve(bundle_path: Path, redis_server: "RedisServer") -> Iterator[Serve]:
 
         def start(**more: object) -> str:
             settings = {"bundle_path": bundle_path, "redis_url": redis_server.url}
-            return running.enter_context(served(**settings, **more))
+            return running.enter_context(served(**settings | more))
 
         yield start
 
@@ -106,6 +109,32 @@ def test_an_item_posted_to_one_process_is_recommended_by_the_other_within_a_seco
     for url in (one, other, serve()):
         answer = httpx.post(f"{url}/v1/recommendations", json=body).json()
         assert answer["items"] == [{"item_id": "n", "title": "New", "score": 16}]
+
+
+@pytest.mark.slow
+def test_all_workers_of_all_processes_serve_a_bundle_that_one_was_told_to_and_fail_no_request(
+    serve: Serve, bundle_path: Path, save_bundle_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    link = publish(bundle_path, tmp_path / "bundles")
+    backwards = publish(save_bundle_with(scale=-1), tmp_path / "bundles").bundle
+    link.move(str(link.previous))
+    urls = [serve(bundle_path=link.path, admin_key=KEY, workers=2) for _ in range(2)]
+    body = {"history": ["c"], "k": 1}
+
+    def answering() -> Counter[str]:
+        """How many of 60 answers, each on a connection of its own, are of which model."""
+        answers = [httpx.post(f"{url}/v1/recommendations", json=body) for url in urls * 30]
+        return Counter(each.raise_for_status().json()["model_version"] for each in answers)
+
+    assert set(answering()) == {link.bundle}
+    headers = {"Authorization": f"Bearer {KEY}"}
+    response = httpx.post(
+        f"{urls[0]}/v1/model/activate", json={"bundle": backwards}, headers=headers
+    )
+    assert response.is_success
+    activated = time.monotonic()
+    while set(answering()) != {backwards}:
+        assert time.monotonic() < activated + 10
 
 
 @pytest.mark.slow

@@ -149,12 +149,14 @@ class ExamplesAnswer(TypedDict):
 
 
 class VariantAnswer(TypedDict):
-    """A variant; `previous_version` is what a rollback would bring back."""
+    """A variant and the bundle that answers for it; a rollback brings back `previous_bundle`."""
 
     variant: str
     weight: float
     model_version: str
-    previous_version: str | None
+    bundle: str
+    previous_bundle: str | None
+    refused: str | None
 
 
 class ModelAnswer(TypedDict):

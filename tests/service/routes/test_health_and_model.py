@@ -14,7 +14,9 @@ async def test_the_model_route_tells_the_manifest(client: httpx.AsyncClient) -> 
             "variant": "default",
             "weight": 1,
             "model_version": answer["model_version"],
-            "previous_version": None,
+            "bundle": "bundle",
+            "previous_bundle": None,
+            "refused": None,
         }
     ]
 
