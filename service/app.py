@@ -10,10 +10,12 @@ from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.paths import EncodedPath
 from service.problems import install_problems, problem_schemas
+from service.request_log import RequestLog
 from service.routes import health, items, model, page, recommendations, sessions, teacher
 from service.runtime import running
 from service.settings import Settings
 from service.timing import Timed
+from service.tracing import install_tracing
 
 
 class Application(FastAPI):
@@ -39,8 +41,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app = Application(title="Distilled recommender", version="1", lifespan=lifespan)
     app.add_middleware(BodyLimit)
     app.add_middleware(EncodedPath)
+    if settings.log_requests:
+        app.add_middleware(RequestLog)
     app.add_middleware(Timed, metrics=metrics)  # the last one added is the first to see a request
     install_problems(app)
+    if settings.tracing:
+        install_tracing(app)
     for routes in (recommendations, sessions, teacher, items, model, health, page):
         app.include_router(routes.router)
     return app

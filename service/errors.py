@@ -8,6 +8,7 @@ ServiceError
 ├── ForbiddenError             an admin route with a wrong key, or while there is none
 ├── HistoryUnavailableError    the history store does not answer
 ├── ItemStoreUnavailableError  the store of added items does not answer
+├── LeavingError               this worker stops in a moment
 └── TeacherUnavailableError    the teacher does not answer this request
     ├── NoTeacherError         none is connected
     └── TeacherLostError       late, failing or gone: it may be left alone for a while
@@ -51,6 +52,13 @@ class HistoryUnavailableError(ServiceError):
 
 class ItemStoreUnavailableError(ServiceError):
     """The store of added items does not answer."""
+
+
+class LeavingError(ServiceError):
+    """This worker stops in a moment."""
+
+    def __init__(self) -> None:
+        super().__init__("this worker stops in a moment, ask another")
 
 
 class TeacherUnavailableError(ServiceError):

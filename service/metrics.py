@@ -1,12 +1,21 @@
 """What Prometheus is told: rate, errors and duration by route, and who answered."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from service.background import beside
+from service.shared_metrics import ReadGauges, SharedGauges, all_workers, shared_folder
 from service.timing import Stopwatch
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20)
@@ -18,6 +27,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._folder = shared_folder()
+        self._in_flight = 0
         self._requests = Histogram(
             "recommender_request_seconds",
             "Requests from arrival to the last byte.",
@@ -49,8 +60,13 @@ class Metrics:
         self._of_part: dict[str, Histogram] = {}
         self._of_answer: dict[tuple[str, str, bool], Counter] = {}
 
+    def arrive(self) -> None:
+        """Counts a request in."""
+        self._in_flight += 1
+
     def observe(self, method: str, route: str, status: int, stopwatch: Stopwatch) -> None:
         """Counts a request that has been answered."""
+        self._in_flight -= 1
         request = (method, route, status)
         if request not in self._of_request:
             self._of_request[request] = self._requests.labels(method, route, str(status))
@@ -71,22 +87,38 @@ class Metrics:
         """Counts an answer of the student that was put to the teacher too."""
         self._shadow.observe(overlap)
 
-    def watch(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
-        """Has `read` tell its gauges whenever Prometheus asks."""
-        self._registry.register(_Watched(read))
+    @asynccontextmanager
+    async def watching(self, read: ReadGauges) -> AsyncIterator[None]:
+        """Has `read` tell its gauges whenever Prometheus asks, while the context is open."""
+
+        def read_all() -> Iterator[GaugeMetricFamily]:
+            yield from read()
+            yield GaugeMetricFamily(
+                "recommender_requests_in_flight", "Requests being answered.", self._in_flight
+            )
+
+        if self._folder:
+            async with beside(SharedGauges(read_all).follow()):
+                yield
+            return
+        ProcessCollector(registry=self._registry)
+        watched = _Watched(read_all)
+        self._registry.register(watched)
+        yield
+        self._registry.unregister(watched)
 
     def render(self) -> bytes:
-        """All metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+        """All metrics in Prometheus' text format, of all workers where there are several."""
+        return generate_latest(all_workers(self._folder) if self._folder else self._registry)
 
 
 class _Watched(Collector):
-    def __init__(self, read: Callable[[], Iterator[GaugeMetricFamily]]) -> None:
+    def __init__(self, read: ReadGauges) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
         """See Collector."""
-        return self._read()
+        return iter(self._read())
 
     def describe(self) -> Iterator[Metric]:
         """Nothing before the first question."""

@@ -16,11 +16,13 @@ from service.errors import (
     HistoryUnavailableError,
     InvalidRequestError,
     ItemStoreUnavailableError,
+    LeavingError,
     NotFoundError,
     ServiceError,
     TeacherUnavailableError,
     UnauthorizedError,
 )
+from service.request_ids import HEADER, request_id
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -32,6 +34,7 @@ STATUS: Mapping[type[ServiceError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     HistoryUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     ItemStoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    LeavingError: HTTPStatus.SERVICE_UNAVAILABLE,
     TeacherUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -113,7 +116,11 @@ async def _http_error(_: Request, error: HTTPException) -> Response:
 
 
 async def _unexpected_error(_: Request, __: Exception) -> Response:
-    return problem_response(HTTPStatus.INTERNAL_SERVER_ERROR, "see the log of the service")
+    # Beyond the middleware that names requests in their answers.
+    headers = {HEADER.decode(): request_id.get() or ""}
+    return problem_response(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "see the log of the service", headers=headers
+    )
 
 
 def _unusable(fields: Sequence[FieldProblem]) -> Response:

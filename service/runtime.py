@@ -15,6 +15,7 @@ from service.added.items import AddedItems
 from service.added.redis_store import RedisAddedItemStore
 from service.added.store import AddedItemStore
 from service.background import beside
+from service.draining import Drain
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
 from service.history.embedded import EmbeddedHistoryStore
 from service.history.guard import GuardedHistory
@@ -45,6 +46,7 @@ class Runtime:
     added: AddedItems
     metrics: Metrics
     teacher: Teacher | None
+    drain: Drain
 
     def check_k(self, k: int, field: str = "k") -> None:
         """Raises InvalidRequestError if `k` is more than the settings allow."""
@@ -101,6 +103,7 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime
     models = open_models(settings.served_variants, settings.max_k)
     activation = Activation(models, settings.max_k, settings.bundles_poll_seconds)
     added = AddedItems(_item_store(settings), models, settings.items_poll_seconds)
+    drain = Drain(settings.drain_seconds)
     history = GuardedHistory(_history_store(settings), settings.redis_pause_seconds)
     try:
         await added.refresh()
@@ -112,9 +115,10 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime
             beside(activation.follow()),
             connected_teacher(settings, metrics) as teacher,
         ):
-            runtime = Runtime(settings, models, activation, history, added, metrics, teacher)
-            metrics.watch(runtime.gauges)
-            yield runtime
+            runtime = Runtime(settings, models, activation, history, added, metrics, teacher, drain)
+            async with metrics.watching(runtime.gauges):
+                with drain.on_sigterm():
+                    yield runtime
     finally:
         await added.close()
         await history.close()

@@ -1,12 +1,14 @@
 """The settings of the service: one frozen class, read from the environment."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.logs import LogFormat, LogLevel
 from service.variants import DEFAULT_VARIANT, Variant, parse_variants
 
 _HTTP_SCHEMES = ("http://", "https://")
@@ -120,6 +122,27 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="HOST: address to listen on")
     port: int = Field(default=8000, ge=0, le=65_535, description="PORT: port to listen on")
+    drain_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="DRAIN_SECONDS: how long a worker that is told to stop (SIGTERM) still "
+        "answers, not ready any more, so that load balancers notice",
+    )
+    log_format: LogFormat = Field(
+        default="text", description="LOG_FORMAT: `text`, or `json` with an object a line"
+    )
+    log_level: LogLevel = Field(
+        default="info", description="LOG_LEVEL: `debug`, `info`, `warning` or `error`"
+    )
+    log_requests: bool = Field(
+        default=False, description="LOG_REQUESTS: a line for each request, at `info`"
+    )
+    tracing: bool = Field(
+        default=False,
+        description="TRACING: OpenTelemetry spans, sent where OTEL_EXPORTER_OTLP_ENDPOINT says; "
+        "needs the extra `trace`",
+    )
     workers: int = Field(default=1, ge=1, description="WORKERS: processes; more need REDIS_URL")
 
     @property
@@ -135,6 +158,13 @@ class Settings(BaseSettings):
         if variants is not None:
             parse_variants(variants)
         return variants
+
+    @field_validator("tracing")
+    @classmethod
+    def _can_trace(cls, tracing: bool) -> bool:
+        if tracing and find_spec("opentelemetry") is None:
+            raise ValueError("needs OpenTelemetry: pip install 'distilled-recommender[trace]'")
+        return tracing
 
     @field_validator("teacher_url")
     @classmethod

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.request_ids import HEADER, name_request
+
 if TYPE_CHECKING:
     from service.metrics import Metrics
 
@@ -58,12 +60,15 @@ class Timed:
             await self._app(scope, receive, send)
             return
         stopwatch = scope["stopwatch"] = Stopwatch()
+        request_id = name_request(scope["headers"])
+        self._metrics.arrive()
         status = 500
 
         async def send_and_look(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"].append((HEADER, request_id))
             await send(message)
 
         try:

@@ -1,11 +1,14 @@
 """Whether the process lives and whether it answers."""
 
+from http import HTTPStatus
 from typing import Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from service.errors import LeavingError
+from service.problems import documented
 from service.runtime import RuntimeDep
 from service.schemas import HealthAnswer, ReadinessAnswer
 from service.teacher.connection import Teacher
@@ -19,9 +22,11 @@ async def is_alive() -> HealthAnswer:
     return HealthAnswer(status="ok")
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
 async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
     """Says that requests are answered; a lost history store degrades answers, it stops none."""
+    if runtime.drain.is_draining:
+        raise LeavingError
     reachable = await runtime.history.is_reachable()
     return ReadinessAnswer(
         status="ready",
@@ -40,5 +45,5 @@ def _state(teacher: Teacher | None) -> Literal["none", "connected", "lost"]:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def read_metrics(runtime: RuntimeDep) -> Response:
-    """Tells Prometheus of this worker: requests, parts, answers, who answers, what is lost."""
+    """Tells Prometheus of all workers: requests, parts, answers, who answers, what is lost."""
     return Response(runtime.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
