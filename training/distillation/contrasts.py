@@ -15,11 +15,16 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from training.config import TrainingConfig
-from training.distillation.losses import log_normaliser, scores_of
+from training.distillation.losses import log_normaliser_and_kth_best, scores_of
 
 
 class Contrast(Protocol):
     """Losses of the scores at some positions."""
+
+    @property
+    def kth_best(self) -> Tensor | None:
+        """The student's K-th best scores, `[positions]`, where they came at no cost."""
+        ...
 
     def of_next_items(self, scores: Tensor) -> Tensor:
         """Losses of the true next items, `[positions]`."""
@@ -39,6 +44,7 @@ class FullCatalog:
     """Cross-entropy: `-log softmax(y)_i = log_normaliser - y_i`."""
 
     log_normaliser: Tensor
+    kth_best: Tensor | None = None
 
     def of_next_items(self, scores: Tensor) -> Tensor:
         """See `Contrast.of_next_items`."""
@@ -61,6 +67,7 @@ class SampledCatalog:
     """
 
     log_others: Tensor
+    kth_best: None = None
 
     def of_next_items(self, scores: Tensor) -> Tensor:
         """See `Contrast.of_next_items`."""
@@ -83,6 +90,7 @@ class OneNegative:
 
     scores: Tensor
     with_lists: bool
+    kth_best: None = None
 
     def of_next_items(self, scores: Tensor) -> Tensor:
         """See `Contrast.of_next_items`."""
@@ -95,7 +103,11 @@ class OneNegative:
 
 
 def contrasts(
-    config: TrainingConfig, train_counts: NDArray[np.int64], *, list_negative: bool = False
+    config: TrainingConfig,
+    train_counts: NDArray[np.int64],
+    *,
+    list_negative: bool = False,
+    k: int = 0,
 ) -> Contrasts:
     """The contrasts that `config.loss` names.
 
@@ -103,12 +115,21 @@ def contrasts(
         config: the loss and how it draws negatives.
         train_counts: `[catalog rows]`, training interactions per item.
         list_negative: see `OneNegative.with_lists`.
+        k: of the student's own K-th best score; 0 where nobody asks for it.
     """
     if config.loss == "sampled-cross-entropy":
         return _sampled_catalogs(config, train_counts)
     if config.loss == "binary":
         return _single_negatives(list_negative)
-    return lambda queries, table, _: FullCatalog(log_normaliser(queries, table))
+    return _full_catalogs(k)
+
+
+def _full_catalogs(k: int) -> Contrasts:
+    def contrast(queries: Tensor, table: Tensor, _: Tensor) -> Contrast:
+        normaliser, kth_best = log_normaliser_and_kth_best(queries, table, k)
+        return FullCatalog(normaliser, kth_best if k else None)
+
+    return contrast
 
 
 def _sampled_catalogs(config: TrainingConfig, train_counts: NDArray[np.int64]) -> Contrasts:

@@ -27,7 +27,7 @@ from training.students.registry import build_student
 from training.students.student import Student
 from training.teacher.knowledge import Knowledge
 
-RECIPE_VERSION = 2  # raise it when the same settings would train another student
+RECIPE_VERSION = 3  # raise it when the same settings would train another student
 
 
 @dataclass(frozen=True)

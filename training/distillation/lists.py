@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from training.config import DistillationConfig
-from training.distillation.weights import Weighing, consistencies, kth_best_scores, weighing
+from training.distillation.weights import Weighing, consistencies, weighing
 from training.teacher.knowledge import Answers
 
 
@@ -38,21 +38,20 @@ class RankingLists:
         share = self.config.ranking_weight * (lines > 0)
         return self.rankings[lines], self.weights[lines], share
 
-    def agreed(
-        self, rankings: Tensor, weights: Tensor, scores: Tensor, queries: Tensor, table: Tensor
-    ) -> Tensor:
+    @property
+    def own_list_length(self) -> int:
+        """How many of the student's own best items agreement looks at; 0 = it is off."""
+        return self.config.list_length if self.weighing.consistency else 0
+
+    def agreed(self, rankings: Tensor, weights: Tensor, scores: Tensor, kth_best: Tensor) -> Tensor:
         """`weights` of `rankings` once the student has been asked too, `[positions, K]`.
 
         Args:
             rankings: `[positions, K]`.
             weights: `[positions, K]`, from `of`.
             scores: `[positions, K]`, the student's, of the listed items.
-            queries: `[positions, hidden]`, the student as it is in this step.
-            table: `[catalog rows, hidden]`.
+            kth_best: `[positions]`, the score of the student's own K-th item in this step.
         """
-        if self.weighing.consistency == 0:
-            return weights
-        kth_best = kth_best_scores(queries, table, self.config.list_length)
         consistent = consistencies(scores.detach(), kth_best)
         return self.weighing.while_training(weights, rankings, consistent)
 

@@ -19,7 +19,7 @@ from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch, TrainingWindows
 from training.distillation.contrasts import contrasts
 from training.distillation.lists import RankingLists
-from training.distillation.losses import distillation_loss, scores_of, total_loss
+from training.distillation.losses import distillation_loss, kth_best_scores, scores_of, total_loss
 from training.distillation.progress import epochs_bar
 from training.distillation.rivals import Rivals, rivals
 from training.distillation.robust import nominal_shares, robust_losses
@@ -71,12 +71,19 @@ class Trainer:
         self.seed = seed
         self.lists = lists
         self.rivals = rivals_of(student, dataset)
-        list_negative = lists is not None and lists.config.list_negative
-        self.contrasts = contrasts(config, self.rivals.train_counts, list_negative=list_negative)
+        self.contrasts = contrasts(
+            config,
+            self.rivals.train_counts,
+            list_negative=lists is not None and lists.config.list_negative,
+            k=0 if lists is None else lists.own_list_length,
+        )
         self.nominal_shares = nominal_shares(self.rivals.train_counts)
         self.windows = TrainingWindows(dataset, student.max_history_length, config.batch_size)
         self.optimiser = torch.optim.AdamW(
-            student.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            student.parameters(),
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=True,
         )
         self.progress = Progress()
 
@@ -126,7 +133,11 @@ class Trainer:
             return next_item.mean()
         rankings, weights, share = self.lists.of(batch.next_rows[valid])
         scores = scores_of(queries, table, rankings)
-        weights = self.lists.agreed(rankings, weights, scores, queries, rivals)
+        if k := self.lists.own_list_length:
+            kth_best = contrast.kth_best
+            if kth_best is None:
+                kth_best = kth_best_scores(queries, rivals, k)
+            weights = self.lists.agreed(rankings, weights, scores, kth_best)
         return total_loss(next_item, distillation_loss(contrast.of_lists(scores), weights), share)
 
     def validate(self) -> Mapping[str, float]:

@@ -11,10 +11,8 @@ import torch
 from torch import Tensor
 
 from training.config import DistillationConfig
-from training.distillation.losses import chunk_size
 
 FLOOR = 1e-8  # the reference code's, so that no list is without weight
-NUM_GROUPS = 128  # of scores to look for the best in
 ROUNDING = 1e-5  # one score, computed in two ways, may differ by so much
 
 
@@ -42,29 +40,6 @@ def consistencies(list_scores: Tensor, kth_best: Tensor) -> Tensor:
     """
     tolerance = ROUNDING * (1 + kth_best.abs())
     return (list_scores >= (kth_best - tolerance)[:, None]).to(list_scores.dtype)
-
-
-@torch.no_grad()
-def kth_best_scores(queries: Tensor, table: Tensor, k: int) -> Tensor:
-    """The K-th best score over the real items, `[positions]`; chunked as the normaliser is."""
-    items = table[1:]
-    k = min(k, len(items))
-    chunks = torch.split(queries, chunk_size(items))
-    return torch.cat([_kth_best(each @ items.T, k) for each in chunks])
-
-
-def _kth_best(scores: Tensor, k: int) -> Tensor:
-    """The K-th best of each line, `[lines]`: the best K lie in the K groups with the best heads.
-
-    That leaves few scores to sort, and takes a third of the time of `topk` on a large catalog.
-    """
-    num_groups = max(NUM_GROUPS, k)
-    missing = -scores.shape[1] % num_groups
-    padded = torch.nn.functional.pad(scores, (0, missing), value=-torch.inf)
-    groups = padded.view(len(scores), -1, num_groups)
-    heads = groups.amax(dim=1).topk(k, sorted=False).indices
-    among = groups.gather(2, heads[:, None].expand(-1, groups.shape[1], -1)).flatten(1)
-    return among.topk(k, sorted=False).values.amin(dim=1)
 
 
 def normalised(weights: Tensor, rankings: Tensor) -> Tensor:

@@ -12,9 +12,6 @@ from torch.nn import functional
 from training.config import StudentConfig
 from training.students.student import INITIAL_SPREAD, ItemTable, Student
 
-EVERY = slice(None)
-NEWEST = slice(-1, None)
-
 
 class SASRec(Student):
     """Self-attention over the history, most recent item last."""
@@ -29,20 +26,22 @@ class SASRec(Student):
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
         """See `Student.encode`."""
-        return self._read(histories, table, EVERY)
-
-    def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode_newest`; the last block is computed for one position only."""
-        return self._read(histories, table, NEWEST)[:, 0]
-
-    def _read(self, histories: Tensor, table: Tensor, wanted: slice) -> Tensor:
         visible = visible_items(histories)
         hidden: Tensor = self.dropout(functional.embedding(histories, table))
         for block in self.blocks:
-            is_last = block is self.blocks[-1]
-            hidden = block(hidden, visible, wanted if is_last else EVERY)
+            hidden = block(hidden, visible)
         queries: Tensor = self.norm(hidden)
         return queries
+
+    def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
+        """See `Student.encode_newest`; the last block reads for one position only."""
+        visible = visible_items(histories)
+        hidden: Tensor = self.dropout(functional.embedding(histories, table))
+        *blocks, last = self.blocks
+        for block in blocks:
+            hidden = block(hidden, visible)
+        query: Tensor = self.norm(last.newest(hidden, visible))
+        return query
 
 
 class Block(nn.Module):
@@ -61,10 +60,17 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, hidden: Tensor, visible: Tensor, wanted: slice) -> Tensor:
-        """Maps `[batch, length, hidden]` to `[batch, wanted positions, hidden]`."""
-        mixed = self.attention(self.attention_norm(hidden), visible, wanted)
-        hidden = hidden[:, wanted] + self.dropout(mixed)
+    def forward(self, hidden: Tensor, visible: Tensor) -> Tensor:
+        """Maps `[batch, length, hidden]` to the same shape."""
+        return self._add(hidden, self.attention(self.attention_norm(hidden), visible))
+
+    def newest(self, hidden: Tensor, visible: Tensor) -> Tensor:
+        """What `forward` makes of the last position, `[batch, hidden]`."""
+        mixed = self.attention.newest(self.attention_norm(hidden), visible)
+        return self._add(hidden[:, -1], mixed)
+
+    def _add(self, hidden: Tensor, mixed: Tensor) -> Tensor:
+        hidden = hidden + self.dropout(mixed)
         added: Tensor = self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
         return hidden + added
 
@@ -82,15 +88,41 @@ class Attention(nn.Module):
             torch.randn(config.num_heads, config.max_history_length) * INITIAL_SPREAD
         )
 
-    def forward(self, hidden: Tensor, visible: Tensor, wanted: slice) -> Tensor:
-        """Mixes `[batch, length, hidden]` along the length, for the `wanted` positions."""
-        queries = self._heads(self.queries(hidden[:, wanted]))  # [batch, heads, wanted, size]
+    def forward(self, hidden: Tensor, visible: Tensor) -> Tensor:
+        """Mixes `[batch, length, hidden]` along the length."""
+        queries = self._heads(self.queries(hidden))  # [batch, heads, length, size]
         keys, values = map(self._heads, self.keys_and_values(hidden).chunk(2, dim=-1))
-        bias = self.distance_bias[:, distances(hidden.shape[1])]  # [heads, length, length]
-        mask = bias.masked_fill(~visible, -torch.inf)[:, :, wanted]
+        mask = torch.where(visible, self._biases(hidden.shape[1]), -torch.inf)
         mixed = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         output: Tensor = self.output(mixed.transpose(1, 2).flatten(-2))
         return output
+
+    def newest(self, hidden: Tensor, visible: Tensor) -> Tensor:
+        """What `forward` makes of the last position, `[batch, hidden]`.
+
+        No key and no value is made: `q (K x)` is `(q K) x`, and a mean of `V x` is V of the mean.
+        What a key's own bias adds is the same for all items, so softmax does not see it.
+        """
+        heads, width = self.num_heads, hidden.shape[-1]
+        size = width // heads
+        keys, values = self.keys_and_values.weight.view(2, heads, size, width)
+        queries = self.queries(hidden[:, -1]).view(-1, heads, 1, size) * size**-0.5
+        probes = queries @ keys  # [batch, heads, 1, hidden]
+        read = hidden[:, None]
+        biases = self.distance_bias.flip(-1)[:, None, -hidden.shape[1] :]
+        mask = torch.where(visible[:, :, -1:], biases, -torch.inf)
+        weights = (probes @ read.mT + mask).softmax(dim=-1)  # [batch, heads, 1, length]
+        mixed = (weights @ read) @ values.mT
+        output: Tensor = self.output(mixed.flatten(1) + self.keys_and_values.bias[width:])
+        return output
+
+    def _biases(self, length: int) -> Tensor:
+        """By head, reader and item read, `[heads, length, length]`.
+
+        All distances first: for a trained student that is a constant, which its export folds.
+        """
+        every = distances(self.distance_bias.shape[1])
+        return self.distance_bias[:, every][:, :length, :length]
 
     def _heads(self, hidden: Tensor) -> Tensor:
         batch, length, size = hidden.shape

@@ -29,9 +29,9 @@ def test_the_students_agreement_is_added_where_it_has_the_item_in_its_own_top() 
     lists = ranking_lists(ANSWERS, 6, CONFIG.model_copy(update={"consistency": True}))
     table = torch.tensor([[0.0], [1.0], [2.0], [7.0], [1.5], [0], [0], [8.0], [3.0], [4.0]])
     rankings, weights, _ = lists.of(torch.tensor([5, 2]))
-    queries = torch.ones(2, 1)
+    assert lists.own_list_length == 2
 
-    agreed = lists.agreed(rankings, weights, table[rankings, 0], queries, table)
+    agreed = lists.agreed(rankings, weights, table[rankings, 0], torch.tensor([7.0, 7.0]))
 
     first, second = (0.75 * np.e / (1 + np.e), 0.75 / (1 + np.e))
     assert agreed[0].tolist() == pytest.approx([first, second])  # items 8 and 1: neither

@@ -7,6 +7,7 @@ from training.distillation import losses
 from training.distillation.losses import (
     distillation_loss,
     log_normaliser,
+    log_normaliser_and_kth_best,
     scores_of,
     total_loss,
 )
@@ -23,10 +24,12 @@ def test_the_normaliser_sums_over_real_items_only() -> None:
     assert log_normaliser(QUERIES, TABLE).tolist() == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("kept_scores", [0, 10_000])
 def test_the_normaliser_has_the_gradients_of_plain_logsumexp(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, kept_scores: int
 ) -> None:
     monkeypatch.setattr(losses, "CACHED_SCORES", 0)  # many chunks, the last one short
+    monkeypatch.setattr(losses, "KEPT_SCORES", kept_scores)
     torch.manual_seed(0)
     queries, table = torch.randn(37, 4, requires_grad=True), torch.randn(9, 4, requires_grad=True)
     weights = torch.rand(37)
@@ -36,6 +39,13 @@ def test_the_normaliser_has_the_gradients_of_plain_logsumexp(
 
     for actual, expected in zip(fast, torch.autograd.grad(plain, [queries, table]), strict=True):
         torch.testing.assert_close(actual, expected)
+
+
+def test_the_kth_best_score_comes_with_the_normaliser() -> None:
+    normaliser, kth_best = log_normaliser_and_kth_best(QUERIES, TABLE, 2)
+
+    assert normaliser.tolist() == log_normaliser(QUERIES, TABLE).tolist()
+    assert kth_best.tolist() == [1, -2.5]
 
 
 def test_scores_are_those_of_one_item_or_of_a_list_per_query() -> None:

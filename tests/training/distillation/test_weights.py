@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from training.config import DistillationConfig
+from training.distillation.losses import kth_best_scores
 from training.distillation.weights import (
     Weighing,
     confidences,
     consistencies,
-    kth_best_scores,
     normalised,
     position_weights,
     weighing,
@@ -133,7 +133,7 @@ def test_an_item_is_consistent_where_the_students_own_top_holds_it() -> None:
     assert consistencies(scores, kth_best).tolist() == [[1, 0, 1], [0, 1, 0]]
 
 
-@pytest.mark.parametrize("num_items", [3, 127, 128, 129, 1_000, 1_001])
+@pytest.mark.parametrize("num_items", [3, 127, 128, 129, 1_000, 1_001, 1_024])
 @pytest.mark.parametrize("k", [1, 10, 200])
 def test_the_kth_best_score_is_the_one_that_sorting_finds(num_items: int, k: int) -> None:
     torch.manual_seed(0)
