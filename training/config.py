@@ -17,6 +17,8 @@ from training.errors import ConfigError
 
 REMOTE_PREFIX = "openai:"
 
+TeacherKind = Literal["retrieval", "generative"]
+
 
 class Section(BaseModel):
     """A group of settings: immutable, and an unknown key is an error."""
@@ -86,7 +88,7 @@ class EndpointConfig(Section):
 class TeacherConfig(Section):
     """The LLM teacher: which model, how it is tuned, what it is asked."""
 
-    kind: Literal["retrieval", "generative"] = Field(
+    kind: TeacherKind = Field(
         default="retrieval", description="reads a history and matches, or writes the next title"
     )
     model: str = Field(

@@ -11,8 +11,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
-from training.config import Experiment, load_experiment
+from training.config import Experiment, TeacherKind, load_experiment
 from training.errors import TrainingError
 
 USER_ERROR = 2
@@ -35,9 +36,19 @@ class Workplace:
         return self.folder / "reading"
 
     @property
+    def tuned(self) -> Path:
+        """LLMs that `training.teach` tuned, and where a killed tuning goes on."""
+        return self.folder / "tuned"
+
+    @property
     def knowledge(self) -> Path:
-        """Written by `training.teach`."""
+        """Written by `training.teach` with a retrieval teacher."""
         return self.folder / "knowledge"
+
+    @property
+    def generative_knowledge(self) -> Path:
+        """Written by `training.teach` with a generative teacher."""
+        return self.folder / "knowledge-generative"
 
     @property
     def checkpoints(self) -> Path:
@@ -57,7 +68,18 @@ class Workplace:
 
 def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
     """Where the experiment's teacher knowledge is: the one it names, else the workplace's own."""
-    return experiment.knowledge or workplace.knowledge
+    if experiment.knowledge:
+        return experiment.knowledge
+    is_generative = experiment.teacher.kind == "generative"
+    return workplace.generative_knowledge if is_generative else workplace.knowledge
+
+
+def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment:
+    """The experiment with a teacher of that kind; the knowledge it names is its own teacher's."""
+    if kind in (None, experiment.teacher.kind):
+        return experiment
+    teacher = experiment.teacher.model_copy(update={"kind": kind})
+    return experiment.model_copy(update={"teacher": teacher, "knowledge": None})
 
 
 Stage = Callable[[Experiment, Workplace, Namespace], None]
@@ -70,6 +92,14 @@ def program_parser(module: str, description: str) -> ArgumentParser:
     parser.add_argument(
         "--work", type=Path, default=Path("work"), help="folder of all results (default: work)"
     )
+    return parser
+
+
+def teacher_parser(module: str, description: str) -> ArgumentParser:
+    """The options of a program that runs a teacher; `with_teacher` heeds `--kind`."""
+    parser = program_parser(module, description)
+    kinds = get_args(TeacherKind)
+    parser.add_argument("--kind", choices=kinds, help="of teacher (default: teacher.kind)")
     return parser
 
 

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 import uvicorn
 
 from training.config import Experiment
-from training.data.storage import load_dataset
-from training.program import Workplace, knowledge_folder, program_parser, run, say
-from training.teacher.live import load_live_teacher
+from training.program import Workplace, run, say, teacher_parser, with_teacher
+from training.teacher.minds import load_live_teacher
 from training.teacher.server import create_app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    parser = program_parser("training.serve_teacher", "Answer histories with the LLM teacher.")
+    parser = teacher_parser("training.serve_teacher", "Answer histories with the LLM teacher.")
     parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8100, help="port (default: %(default)s)")
     parser.add_argument(
@@ -32,10 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
     """Serves until told to stop; listens once the LLM is loaded."""
-    dataset = load_dataset(workplace.dataset)
-    folder = knowledge_folder(experiment, workplace)
-    teacher = load_live_teacher(dataset, folder, experiment.teacher)
-    say(f"{teacher.model.name} answers about {dataset.name} on {options.host}:{options.port}")
+    experiment = with_teacher(experiment, options.kind)
+    teacher = load_live_teacher(experiment, workplace)
+    say(f"{teacher.name} answers about {experiment.name} on {options.host}:{options.port}")
     app = create_app(teacher, options.threads)
     uvicorn.run(app, host=options.host, port=options.port, access_log=False)
 

@@ -1,5 +1,6 @@
-"""Answering: the matcher's nearest unseen items for every state that was read."""
+"""Answering: the nearest unseen items for every example, whoever measures the distances."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,37 +17,51 @@ from training.teacher.reading import States
 
 BATCH_SIZE = 512
 
+Distances = Callable[[NDArray[np.int64]], Tensor]
+"""Example rows in, the teacher's distances of the whole catalog out, `[rows, catalog rows]`."""
+
 
 @torch.inference_mode()
 def answer(
-    matcher: Matcher, dataset: Dataset, read: States, list_length: int = LIST_LENGTH
+    distances: Distances,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    list_length: int = LIST_LENGTH,
 ) -> Answers:
-    """The teacher's top `list_length` for each row of `read`, seen items left out."""
-    matcher.eval()
-    items = matcher.items()
-    parts = [
-        _answer(matcher, dataset, read.slice(begin, begin + BATCH_SIZE), items, list_length)
-        for begin in range(0, len(read.rows), BATCH_SIZE)
-    ]
+    """The teacher's top `list_length` for each of `rows` (ascending), seen items left out."""
+    batches = [rows[begin : begin + BATCH_SIZE] for begin in range(0, len(rows), BATCH_SIZE)]
+    # Without a row there is still a table, an empty one.
+    parts = [_answer(distances, dataset, batch, list_length) for batch in batches or [rows]]
     return Answers(
-        rows=read.rows,
+        rows=rows,
         rankings=np.concatenate([part.rankings for part in parts]),
         distances=np.concatenate([part.distances for part in parts]),
         next_item_distances=np.concatenate([part.next_item_distances for part in parts]),
     )
 
 
+def matched(matcher: Matcher, read: States) -> Distances:
+    """The distances that `matcher` sees between what was read and the catalog."""
+    matcher.eval()
+    with torch.inference_mode():
+        items = matcher.items()
+
+    def distances(rows: NDArray[np.int64]) -> Tensor:
+        return matcher.distances(torch.from_numpy(read.of(rows).states).float(), items)
+
+    return distances
+
+
 def _answer(
-    matcher: Matcher, dataset: Dataset, read: States, items: Tensor, list_length: int
+    distances_of: Distances, dataset: Dataset, rows: NDArray[np.int64], list_length: int
 ) -> Answers:
-    distances = matcher.distances(torch.from_numpy(read.states).float(), items)
-    next_items = torch.from_numpy(dataset.item_indices[read.rows].astype(np.int64))
+    distances = distances_of(rows)
+    next_items = torch.from_numpy(dataset.item_indices[rows].astype(np.int64))
     next_item_distances = distances.gather(1, next_items[:, None])[:, 0]
-    nearest = nearest_items(
-        distances, torch.from_numpy(seen_items(dataset, read.rows)), list_length
-    )
+    forbidden = torch.from_numpy(seen_items(dataset, rows))
+    nearest = nearest_items(distances, forbidden, list_length)
     return Answers(
-        rows=read.rows,
+        rows=rows,
         rankings=nearest.rankings,
         distances=nearest.distances,
         next_item_distances=next_item_distances.numpy(),
@@ -62,7 +77,10 @@ class Nearest:
 
 
 def nearest_items(distances: Tensor, forbidden: Tensor, list_length: int) -> Nearest:
-    """The nearest items that are not forbidden; both tensors are `[examples, catalog rows]`."""
+    """The nearest items that are not forbidden; both tensors are `[examples, catalog rows]`.
+
+    Items of the same title are equally near. As with a student, a hit is the very item.
+    """
     allowed = distances.masked_fill(forbidden, torch.inf)
     allowed[:, PADDING_INDEX] = torch.inf
     nearest = allowed.topk(min(list_length, allowed.shape[1] - 1), dim=1, largest=False)

@@ -12,14 +12,14 @@ from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate
-from training.teacher.answering import answer
+from training.teacher.answering import answer, matched
 from training.teacher.matching import Matcher
 from training.teacher.reading import States
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The matcher of the best epoch and its validation figures."""
+    """The matcher of the best epoch and its validation figures; epoch 0 is the one it began as."""
 
     matcher: Matcher
     best_epoch: int
@@ -27,20 +27,29 @@ class Fit:
 
 
 def fit_matcher(
-    dataset: Dataset, read: States, title_embeddings: NDArray[np.float32], config: TeacherConfig
+    dataset: Dataset,
+    read: States,
+    title_embeddings: NDArray[np.float32],
+    config: TeacherConfig,
+    initial: Matcher | None = None,
 ) -> Fit:
-    """Trains on the TRAIN rows of `read` until validation stops getting better."""
+    """Trains on the TRAIN rows of `read` until validation stops getting better.
+
+    `initial` is where it begins, such as the matcher that the LLM was tuned with.
+    """
     torch.manual_seed(config.seed)
-    train = read.of(dataset.example_rows(Split.TRAIN))
+    train = read.read_of(dataset, Split.TRAIN)
     validation = dataset.example_rows(Split.VALIDATION)
     states = torch.from_numpy(train.states)
     titles = torch.from_numpy(title_embeddings)
-    matcher = Matcher(states.float(), titles, config.projection_size, config.dropout)
+    matcher = initial or Matcher(states.float(), titles, config.projection_size, config.dropout)
     optimiser = torch.optim.AdamW(
         matcher.parameters(), lr=config.matching_rate, weight_decay=config.weight_decay
     )
     next_items = torch.from_numpy(dataset.item_indices[train.rows].astype(np.int64))
     best = Fit(matcher, 0, {SELECTION_METRIC: -1.0})
+    if initial:
+        best = Fit(copy.deepcopy(matcher), 0, figures_of(matcher, dataset, read, validation))
     with tqdm(range(1, config.epochs + 1), desc="fitting the matcher", unit="epoch") as epochs:
         for epoch in epochs:
             matcher.train()
@@ -48,11 +57,18 @@ def fit_matcher(
                 optimiser.zero_grad()
                 matcher.loss(states[batch].float(), next_items[batch]).backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
-            answers = answer(matcher, dataset, read.of(validation))
-            figures = dict(evaluate(answers_ranker(answers), dataset, validation).metrics)
+            figures = figures_of(matcher, dataset, read, validation)
             epochs.set_postfix({SELECTION_METRIC: f"{figures[SELECTION_METRIC]:.4f}"})
             if figures[SELECTION_METRIC] > best.validation[SELECTION_METRIC]:
                 best = Fit(copy.deepcopy(matcher), epoch, figures)
             elif epoch - best.best_epoch >= config.patience:
                 break
     return best
+
+
+def figures_of(
+    matcher: Matcher, dataset: Dataset, read: States, rows: NDArray[np.int64]
+) -> dict[str, float]:
+    """What `matcher` reaches on some examples that were read."""
+    answers = answer(matched(matcher, read), dataset, rows)
+    return dict(evaluate(answers_ranker(answers), dataset, rows).metrics)

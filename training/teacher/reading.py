@@ -1,11 +1,8 @@
 """Reading: the LLM passes over every history once, and each answer's hidden state is kept.
 
-This is the expensive part of a teacher, so it is cut into shards that survive a kill: a shard on
-disk is never computed again, and a resumed reading ends in the same bytes as an uninterrupted one.
+This is the expensive part of a retrieval teacher, so it is cut into shards that survive a kill.
 """
 
-import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +15,11 @@ from tqdm import tqdm
 
 from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
-from training.stage import fingerprint, write_array_atomically, write_atomically
-from training.teacher.language_model import LanguageModel, load_language_model
+from training.stage import fingerprint, write_array_atomically
+from training.teacher.budget import answered_rows
+from training.teacher.language_model import LanguageModel
 from training.teacher.prompts import PROMPT_VERSION, Phrasebook, TokenIds, phrasebook
+from training.teacher.shards import Cost, Shard, complete, plan_shards
 from training.teacher.windows import (
     Window,
     plan_windows,
@@ -29,8 +28,8 @@ from training.teacher.windows import (
     token_bounded,
 )
 
-BATCHES_PER_SHARD = 16
-PREDICTED = (Split.TRAIN, Split.VALIDATION, Split.TEST)
+# What the states depend on, beside the dataset.
+SETTINGS_OF_STATES = frozenset({"model", "max_titles", "overlap", "precision", "tokens_per_batch"})
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class States:
         """The states of some of the rows, in their order."""
         return States(rows, self.states[np.searchsorted(self.rows, rows)])
 
-    def slice(self, begin: int, end: int) -> "States":
-        """The examples from `begin` to before `end`."""
-        return States(self.rows[begin:end], self.states[begin:end])
+    def read_of(self, dataset: Dataset, split: Split) -> "States":
+        """The states before the examples of `split` that were read."""
+        return self.of(np.intersect1d(self.rows, dataset.example_rows(split)))
 
 
 @dataclass(frozen=True)
@@ -54,106 +53,67 @@ class Reading:
     """All that the LLM is needed for.
 
     Attributes:
-        states: before every example of the dataset, all splits.
+        states: before every example that was read, all splits.
         title_embeddings: `[catalog rows, hidden]`, row 0 zeros.
-        tokens: how many the LLM read in the histories.
-        seconds: how long that took, killed runs' finished shards included.
+        cost: of reading the histories.
     """
 
     states: States
     title_embeddings: NDArray[np.float32]
-    tokens: int
-    seconds: float
+    cost: Cost
 
 
-@dataclass(frozen=True)
-class Shard:
-    """Some batches of windows: their states in `path`, what they cost in `ledger` beside it."""
+def read_everything(
+    dataset: Dataset,
+    config: TeacherConfig,
+    folder: Path,
+    model: LanguageModel,
+    weights: str | None = None,
+) -> Reading:
+    """Lets `model` read each title and each history once; goes on where a killed run stopped.
 
-    path: Path
-    batches: Sequence[Sequence[Window]]
-    tokens: int
-
-    @property
-    def ledger(self) -> Path:
-        """Written last: a shard with a ledger is whole."""
-        return self.path.with_suffix(".json")
-
-    @property
-    def seconds(self) -> float:
-        """How long reading it took."""
-        return float(json.loads(self.ledger.read_text(encoding="utf-8"))["seconds"])
-
-
-def read_everything(dataset: Dataset, config: TeacherConfig, folder: Path) -> Reading:
-    """Lets the LLM read each title and each history once; goes on where a killed run stopped."""
-    model = load_language_model(config.model, config.precision)
+    Args:
+        dataset: what is read.
+        config: how.
+        folder: of the shards of all readings.
+        model: who reads.
+        weights: hash of the tuned weights of `model`, None if it is not tuned.
+    """
     book = phrasebook(model.tokenizer, dataset.catalog)
-    stamp = fingerprint(
-        PROMPT_VERSION,
-        dataset.fingerprint,
-        config.model_dump(
-            include={"model", "max_titles", "overlap", "precision", "tokens_per_batch"}
-        ),
-    )
-    titles = folder / stamp / "titles.npy"
-    titles.parent.mkdir(parents=True, exist_ok=True)
+    settings = config.model_dump(include=set(SETTINGS_OF_STATES))
+    tuned = [weights] if weights else []
+    folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings, *tuned)
+    folder.mkdir(parents=True, exist_ok=True)
+    titles = folder / "titles.npy"
     if not titles.exists():
         write_array_atomically(titles, embed_titles(model, book, config.tokens_per_batch))
-    shards = plan_shards(dataset, book, config, titles.parent)
-    _read_missing(model, book, dataset, shards)
-    return Reading(
-        states=_gathered(shards),
-        title_embeddings=np.load(titles),
-        tokens=sum(shard.tokens for shard in shards),
-        seconds=sum(shard.seconds for shard in shards),
-    )
-
-
-def plan_shards(
-    dataset: Dataset, book: Phrasebook, config: TeacherConfig, folder: Path
-) -> list[Shard]:
-    """Cuts the reading of every example into shards, the same on every run."""
-    rows = np.sort(np.concatenate([dataset.example_rows(split) for split in PREDICTED]))
-    windows = plan_windows(dataset, rows, config.max_titles, config.overlap)
+    windows = plan_reading(dataset, book, config)
     lengths = prompt_lengths(dataset, book, windows)
-    batches = list(token_bounded(lengths, config.tokens_per_batch))
-    chunks = {
-        start: batches[start : start + BATCHES_PER_SHARD]
-        for start in range(0, len(batches), BATCHES_PER_SHARD)
-    }
-    return [
-        Shard(
-            path=folder / f"states-{start:05d}.npy",
-            batches=[[windows[index] for index in batch] for batch in chunk],
-            tokens=sum(int(lengths[batch].sum()) for batch in chunk),
-        )
-        for start, chunk in chunks.items()
-    ]
+    model.refuse_longer_than_it_reads(int(lengths.max()))
+    shards = plan_shards(windows, lengths, config.tokens_per_batch, folder / "states.npy")
+
+    def read(shard: Shard[Window]) -> int:
+        states = [_read(model, book, dataset, batch) for batch in shard.batches]
+        write_array_atomically(shard.path, np.concatenate(states))
+        return shard.tokens
+
+    cost = complete(shards, read, "reading histories")
+    return Reading(_gathered(shards), np.load(titles), cost)
 
 
-def _read_missing(
-    model: LanguageModel, book: Phrasebook, dataset: Dataset, shards: Sequence[Shard]
-) -> None:
-    missing = [shard for shard in shards if not shard.ledger.exists()]
-    total, to_read = (sum(each.tokens for each in some) for some in (shards, missing))
-    with tqdm(
-        total=total,
-        initial=total - to_read,
-        desc="reading histories",
-        unit="token",
-        unit_scale=True,
-    ) as bar:
-        for shard in missing:
-            began = time.perf_counter()
-            states = [_read(model, book, dataset, windows) for windows in shard.batches]
-            write_array_atomically(shard.path, np.concatenate(states))
-            cost = {"tokens": shard.tokens, "seconds": round(time.perf_counter() - began, 1)}
-            write_atomically(shard.ledger, json.dumps(cost))
-            bar.update(shard.tokens)
+def plan_reading(dataset: Dataset, book: Phrasebook, config: TeacherConfig) -> list[Window]:
+    """Windows that answer every example the budget allows, the same on every run."""
+
+    def windows_of(rows: NDArray[np.int64]) -> list[Window]:
+        return plan_windows(dataset, rows, config.max_titles, config.overlap)
+
+    def count_tokens(rows: NDArray[np.int64]) -> int:
+        return int(prompt_lengths(dataset, book, windows_of(rows)).sum())
+
+    return windows_of(answered_rows(dataset, config, count_tokens))
 
 
-def _gathered(shards: Sequence[Shard]) -> States:
+def _gathered(shards: Sequence[Shard[Window]]) -> States:
     windows = [window for shard in shards for batch in shard.batches for window in batch]
     rows = np.concatenate([window.targets for window in windows])
     states = np.concatenate([np.load(shard.path) for shard in shards])
@@ -166,7 +126,7 @@ def _read(
     model: LanguageModel, book: Phrasebook, dataset: Dataset, windows: Sequence[Window]
 ) -> NDArray[np.float16]:
     batch = prompt_batch(dataset, book, windows)
-    states = hidden_states(model, torch.from_numpy(batch.tokens))
+    states = model.hidden_states(torch.from_numpy(batch.tokens))
     return kept(states[torch.from_numpy(batch.line), torch.from_numpy(batch.place)])
 
 
@@ -175,22 +135,26 @@ def kept(states: Tensor) -> NDArray[np.float16]:
     return states.to("cpu", torch.float16).numpy()
 
 
-def hidden_states(model: LanguageModel, tokens: Tensor) -> Tensor:
-    """Last hidden states `[prompts, tokens, hidden]` of right-padded `[prompts, tokens]`."""
-    tokens = tokens.to(next(model.decoder.parameters()).device)
-    states: Tensor = model.decoder(input_ids=tokens, use_cache=False).last_hidden_state
-    return states
-
-
 def embed_titles(
     model: LanguageModel, book: Phrasebook, tokens_per_batch: int
 ) -> NDArray[np.float32]:
     """How the LLM sees each title of the catalog alone, `[catalog rows, hidden]`; row 0 zeros."""
-    embeddings = np.zeros((len(book.titles), model.hidden_size), dtype=np.float32)
-    lengths = np.array([len(title) for title in book.titles[1:]])
+    titles = embed_lines(model, book.titles[1:], tokens_per_batch, "embedding titles")
+    return np.concatenate([np.zeros_like(titles[:1]), titles])
+
+
+def embed_lines(
+    model: LanguageModel,
+    lines: Sequence[TokenIds],
+    tokens_per_batch: int,
+    description: str | None = None,
+) -> NDArray[np.float32]:
+    """The mean of the LLM's states over each line, `[lines, hidden]`; a description is shown."""
+    embeddings = np.zeros((len(lines), model.hidden_size), dtype=np.float32)
+    lengths = np.array([len(line) for line in lines])
     batches = list(token_bounded(lengths, tokens_per_batch))
-    for batch in tqdm(batches, desc="embedding titles", unit="batch"):
-        embeddings[batch + 1] = mean_states(model, [book.titles[index + 1] for index in batch])
+    for batch in tqdm(batches, desc=description, unit="batch", disable=description is None):
+        embeddings[batch] = mean_states(model, [lines[index] for index in batch])
     return embeddings
 
 
@@ -200,8 +164,9 @@ def mean_states(model: LanguageModel, lines: Sequence[TokenIds]) -> NDArray[np.f
     tokens = torch.nn.utils.rnn.pad_sequence(
         [torch.from_numpy(line) for line in lines], batch_first=True
     )
-    states = hidden_states(model, tokens).float().cpu()
     lengths = torch.tensor([len(line) for line in lines])[:, None]
     real = torch.arange(tokens.shape[1]) < lengths  # [lines, tokens]
-    means: NDArray[np.float32] = ((states * real[:, :, None]).sum(dim=1) / lengths).numpy()
+    states = model.hidden_states(tokens).float()
+    sums = (states * real[:, :, None].to(states.device)).sum(dim=1).cpu()
+    means: NDArray[np.float32] = (sums / lengths).numpy()
     return means

@@ -173,7 +173,7 @@ async def is_alive() -> dict[str, str]:
 async def is_ready(teacher: TeacherDep) -> ReadinessAnswer:
     """Says what answers here."""
     return ReadinessAnswer(
-        model=teacher.model.name,
+        model=teacher.name,
         teacher_version=teacher.version,
         num_items=teacher.catalog.num_items,
     )

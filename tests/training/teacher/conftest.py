@@ -11,8 +11,10 @@ from training import teach
 from training.config import load_experiment
 from training.data.dataset import Dataset
 from training.data.storage import save_dataset
+from training.program import Workplace
 from training.teacher.language_model import LanguageModel, load_language_model
-from training.teacher.live import LiveTeacher, load_live_teacher
+from training.teacher.live import LiveTeacher
+from training.teacher.minds import load_live_teacher
 
 START, END = "<s>", "</s>"
 
@@ -46,10 +48,9 @@ def smollm2_taught(tmp_path: Path, chain_dataset: Dataset) -> Path:
 
 
 @pytest.fixture
-def live_teacher(taught: Path, chain_dataset: Dataset) -> LiveTeacher:
+def live_teacher(taught: Path) -> LiveTeacher:
     """The tiny teacher, ready to be asked."""
-    knowledge = taught.parent / "work" / "chain" / "knowledge"
-    return load_live_teacher(chain_dataset, knowledge, load_experiment(taught).teacher)
+    return load_live_teacher(load_experiment(taught), Workplace(taught.parent / "work" / "chain"))
 
 
 def teach_chain(folder: Path, dataset: Dataset, model: str) -> Path:

@@ -9,18 +9,19 @@ import pytest
 from training.config import TeacherConfig, load_experiment
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
+from training.program import Workplace
 from training.teacher.knowledge import Answers, Knowledge, load_knowledge
-from training.teacher.live import LiveTeacher, UnknownHistoryError, load_live_teacher
+from training.teacher.live import LiveTeacher, UnknownHistoryError
+from training.teacher.minds import load_live_teacher
+
+
+def workplace_of(taught: Path) -> Workplace:
+    return Workplace(taught.parent / "work" / "chain")
 
 
 @pytest.fixture
-def folder(taught: Path) -> Path:
-    return taught.parent / "work" / "chain" / "knowledge"
-
-
-@pytest.fixture
-def knowledge(folder: Path, chain_dataset: Dataset) -> Knowledge:
-    return load_knowledge(folder, chain_dataset)
+def knowledge(taught: Path, chain_dataset: Dataset) -> Knowledge:
+    return load_knowledge(workplace_of(taught).knowledge, chain_dataset)
 
 
 def ids(item_indices: Sequence[int]) -> list[str]:
@@ -38,10 +39,10 @@ def test_a_history_is_answered_as_stored(
 def test_the_real_llm_answers_a_history_as_stored(
     smollm2_taught: Path, chain_dataset: Dataset
 ) -> None:
-    folder = smollm2_taught.parent / "work" / "chain" / "knowledge"
-    config = load_experiment(smollm2_taught).teacher
-    knowledge = load_knowledge(folder, chain_dataset)
-    check_answers(load_live_teacher(chain_dataset, folder, config), knowledge.test, chain_dataset)
+    workplace = workplace_of(smollm2_taught)
+    teacher = load_live_teacher(load_experiment(smollm2_taught), workplace)
+    stored = load_knowledge(workplace.knowledge, chain_dataset).test
+    check_answers(teacher, stored, chain_dataset)
 
 
 def check_answers(teacher: LiveTeacher, stored: Answers, dataset: Dataset) -> None:
@@ -87,10 +88,9 @@ def test_titles_are_embedded_as_those_of_the_catalog(
 
 
 @pytest.mark.parametrize(("setting", "value"), [("max_titles", 5), ("overlap", 2), ("model", "x")])
-def test_knowledge_of_other_settings_is_refused(
-    folder: Path, taught: Path, chain_dataset: Dataset, setting: str, value: object
-) -> None:
-    settings = load_experiment(taught).teacher.model_dump()
-    config = TeacherConfig.model_validate(settings | {setting: value})
+def test_knowledge_of_other_settings_is_refused(taught: Path, setting: str, value: object) -> None:
+    experiment = load_experiment(taught)
+    settings = experiment.teacher.model_dump() | {setting: value}
+    other = experiment.model_copy(update={"teacher": TeacherConfig.model_validate(settings)})
     with pytest.raises(KnowledgeError, match=rf"teacher\.{setting} = .*{value!r}"):
-        load_live_teacher(chain_dataset, folder, config)
+        load_live_teacher(other, workplace_of(taught))

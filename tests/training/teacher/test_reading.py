@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
-from training.teacher import reading
+from training.teacher import reading, shards
 from training.teacher.language_model import LanguageModel
 from training.teacher.prompts import phrasebook
-from training.teacher.reading import States, embed_titles, hidden_states, read_everything
+from training.teacher.reading import States, embed_titles, read_everything
 
 
 @pytest.fixture
@@ -32,9 +32,12 @@ def examples(dataset: Dataset) -> NDArray[np.int64]:
 
 
 def test_every_example_is_read_once_in_row_order(
-    config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
+    config: TeacherConfig,
+    tiny_language_model: LanguageModel,
+    chain_dataset: Dataset,
+    tmp_path: Path,
 ) -> None:
-    read = read_everything(chain_dataset, config, tmp_path).states
+    read = read_everything(chain_dataset, config, tmp_path, tiny_language_model).states
     np.testing.assert_array_equal(read.rows, examples(chain_dataset))
 
 
@@ -44,21 +47,25 @@ def test_a_state_is_the_one_of_its_history_asked_alone(
     tiny_dataset: Dataset,
     tmp_path: Path,
 ) -> None:
-    read = read_everything(tiny_dataset, config, tmp_path).states
+    read = read_everything(tiny_dataset, config, tmp_path, tiny_language_model).states
     book = phrasebook(tiny_language_model.tokenizer, tiny_dataset.catalog)
     for row in read.rows:
         tokens, _ = book.prompt(tiny_dataset.history(int(row)))  # at most 4: one window
         with torch.inference_mode():
-            alone = hidden_states(tiny_language_model, torch.from_numpy(tokens)[None])[0, -1]
+            alone = tiny_language_model.hidden_states(torch.from_numpy(tokens)[None])[0, -1]
         state = read.of(np.array([row])).states[0]
         np.testing.assert_allclose(state, alone.numpy(), atol=2e-3)
 
 
 def test_a_killed_reading_resumes_to_the_same_bytes(
-    config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: TeacherConfig,
+    tiny_language_model: LanguageModel,
+    chain_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reading, "BATCHES_PER_SHARD", 1)
-    whole = read_everything(chain_dataset, config, tmp_path / "whole")
+    monkeypatch.setattr(shards, "BATCHES_PER_SHARD", 1)
+    whole = read_everything(chain_dataset, config, tmp_path / "whole", tiny_language_model)
     real, calls = reading._read, 0
 
     def killed_at_the_third(*arguments: Any) -> NDArray[np.float16]:
@@ -70,8 +77,8 @@ def test_a_killed_reading_resumes_to_the_same_bytes(
 
     monkeypatch.setattr(reading, "_read", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        read_everything(chain_dataset, config, tmp_path / "killed")
-    resumed = read_everything(chain_dataset, config, tmp_path / "killed")
+        read_everything(chain_dataset, config, tmp_path / "killed", tiny_language_model)
+    resumed = read_everything(chain_dataset, config, tmp_path / "killed", tiny_language_model)
 
     assert calls > 3  # the rest was read after the kill, the first shards were not read again
     assert resumed.states.states.tobytes() == whole.states.states.tobytes()
@@ -87,7 +94,7 @@ def test_a_title_embedding_is_the_mean_of_its_states(
     for index in range(1, tiny_dataset.catalog.num_rows):
         title = torch.from_numpy(book.titles[index])[None]
         with torch.inference_mode():
-            mean = hidden_states(tiny_language_model, title)[0].mean(dim=0)
+            mean = tiny_language_model.hidden_states(title)[0].mean(dim=0)
         np.testing.assert_allclose(embeddings[index], mean.numpy(), atol=1e-5)
 
 

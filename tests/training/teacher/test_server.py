@@ -58,7 +58,7 @@ async def test_readiness_names_what_answers(
     assert (await client.get("/healthz")).json() == {"status": "ok"}
     assert (await client.get("/readyz")).json() == {
         "status": "ready",
-        "model": live_teacher.model.name,
+        "model": live_teacher.name,
         "teacher_version": live_teacher.version,
         "num_items": 12,
     }

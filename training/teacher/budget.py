@@ -1,0 +1,56 @@
+"""Which examples a teacher answers when it cannot afford them all."""
+
+from bisect import bisect_right
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.config import TeacherConfig
+from training.data.dataset import Dataset, Split
+from training.errors import ConfigError
+
+HELD_OUT = (Split.VALIDATION, Split.TEST)
+
+TokenCount = Callable[[NDArray[np.int64]], int]
+"""Example rows, ascending, in; tokens that an LLM reads to answer them, out."""
+
+
+def answered_rows(
+    dataset: Dataset, config: TeacherConfig, count_tokens: TokenCount
+) -> NDArray[np.int64]:
+    """Every held-out example and as many training examples as the budget allows, ascending.
+
+    The budget is spent on the newest example of every user first, then on the one before it: what
+    people want now, and of as many of them as possible. An example beyond it has no list, and a
+    student learns it from the data alone.
+
+    Raises:
+        ConfigError: `teacher.budget_tokens` allows none.
+    """
+    train = newest_first(dataset, dataset.example_rows(Split.TRAIN))[: config.budget_sequences]
+    if config.budget_tokens is not None:
+        numbers = range(1, len(train) + 1)
+        affordable = bisect_right(
+            numbers, config.budget_tokens, key=lambda number: count_tokens(np.sort(train[:number]))
+        )
+        if not affordable:
+            raise ConfigError(
+                f"teacher.budget_tokens = {config.budget_tokens}: allows no example at all"
+            )
+        train = train[:affordable]
+    return np.sort(np.concatenate([train, *(dataset.example_rows(split) for split in HELD_OUT)]))
+
+
+def newest_first(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`rows` (ascending): each user's newest, then each user's newest but one, and so on."""
+    users = dataset.user_of_row[rows]
+    newer = np.searchsorted(users, users, side="right") - 1 - np.arange(len(rows))
+    return rows[np.argsort(newer, kind="stable")]
+
+
+def judging_rows(dataset: Dataset, config: TeacherConfig) -> NDArray[np.int64]:
+    """The validation examples, ascending, that settings and legs of tuning are judged by."""
+    rows = dataset.example_rows(Split.VALIDATION)
+    order = np.random.default_rng(config.seed).permutation(len(rows))
+    return rows[np.sort(order[: config.tuner.validation_examples])]

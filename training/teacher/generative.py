@@ -1,0 +1,179 @@
+"""The generative teacher: it writes the title that comes next, and what it wrote is grounded."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from training.config import TeacherConfig
+from training.data.dataset import Dataset, Split
+from training.evaluation.yardstick import LIST_LENGTH
+from training.stage import fingerprint, write_array_atomically
+from training.teacher.answering import Distances, answer
+from training.teacher.budget import answered_rows
+from training.teacher.grounding import Grounding
+from training.teacher.injection import Signals, choose_exponents, with_signals
+from training.teacher.knowledge import Answers, Knowledge
+from training.teacher.prompts import PROMPT_VERSION
+from training.teacher.shards import Cost, Shard, complete, plan_shards
+from training.teacher.tuned import LoadedEngine
+from training.teacher.windows import first_title
+from training.teacher.writing import Engine, History
+
+# What a text depends on, beside the dataset.
+SETTINGS_OF_TEXTS = frozenset(
+    {"model", "max_titles", "overlap", "precision", "tokens_per_batch", "writing", "endpoint"}
+)
+
+
+TITLES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What was written for each distinct history, and how the LLM sees it.
+
+    Attributes:
+        rows: `[examples]`, ascending.
+        line_of_row: `[examples]`, which text answers each.
+        texts: `[histories]`.
+        embeddings: `[histories, size]`.
+    """
+
+    rows: NDArray[np.int64]
+    line_of_row: NDArray[np.int64]
+    texts: NDArray[np.str_]
+    embeddings: NDArray[np.float16]
+    cost: Cost
+
+    def grounded(self, grounding: Grounding) -> Distances:
+        """The distances of the catalog from the text that answers each row."""
+
+        def distances(rows: NDArray[np.int64]) -> Tensor:
+            lines = self.line_of_row[np.searchsorted(self.rows, rows)]
+            return grounding.distances(torch.from_numpy(self.embeddings[lines]).float())
+
+        return distances
+
+
+def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfig) -> list[History]:
+    """What a prompt shows of the history before each of `rows`."""
+    starts = first_title(dataset.position_of_row[rows], config.max_titles, config.overlap)
+    return [
+        tuple(dataset.history(int(row))[start:].tolist())
+        for row, start in zip(rows, starts, strict=True)
+    ]
+
+
+def folder_of_texts(
+    dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
+) -> Path:
+    """Where an LLM's texts and title embeddings are kept; `weights` is the hash of tuned ones."""
+    settings = config.model_dump(include=set(SETTINGS_OF_TEXTS))
+    tuned = [weights] if weights else []
+    folder = folder / fingerprint(
+        "generative", PROMPT_VERSION, dataset.fingerprint, settings, *tuned
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def write_everything(
+    dataset: Dataset, config: TeacherConfig, folder: Path, engine: Engine
+) -> Texts:
+    """Has each distinct history answered once; goes on where a killed run stopped."""
+
+    def count_tokens(rows: NDArray[np.int64]) -> int:
+        distinct = list(dict.fromkeys(histories_of(dataset, rows, config)))
+        return int(engine.prompt_lengths(distinct).sum())
+
+    rows = answered_rows(dataset, config, count_tokens)
+    asked = histories_of(dataset, rows, config)
+    distinct = list(dict.fromkeys(asked))
+    room = (engine.prompt_lengths(distinct) + config.writing.max_new_tokens) * (
+        config.writing.num_beams
+    )
+    shards = plan_shards(distinct, room, config.tokens_per_batch, folder / "texts.npz")
+    cost = complete(shards, lambda shard: _write(engine, shard), "writing titles")
+    return _gathered(shards, rows, asked, cost)
+
+
+def _write(engine: Engine, shard: Shard[History]) -> int:
+    written = [line for batch in shard.batches for line in engine.write(batch)]
+    texts = [line.text for line in written]
+    embeddings = engine.embed(texts).astype(np.float16)
+    partial = shard.path.with_name(f".{shard.path.name}.partial")
+    with partial.open("wb") as file:
+        np.savez(file, texts=np.array(texts), embeddings=embeddings)
+    partial.replace(shard.path)
+    return sum(line.tokens for line in written)
+
+
+def _gathered(
+    shards: Sequence[Shard[History]],
+    rows: NDArray[np.int64],
+    asked: Sequence[History],
+    cost: Cost,
+) -> Texts:
+    histories = [history for shard in shards for batch in shard.batches for history in batch]
+    line_of = {history: line for line, history in enumerate(histories)}
+    files = [np.load(shard.path) for shard in shards]
+    return Texts(
+        rows=rows,
+        line_of_row=np.array([line_of[history] for history in asked]),
+        texts=np.concatenate([file["texts"] for file in files]),
+        embeddings=np.concatenate([file["embeddings"] for file in files]),
+        cost=cost,
+    )
+
+
+def title_embeddings(dataset: Dataset, folder: Path, engine: Engine) -> NDArray[np.float32]:
+    """How the LLM sees each title, `[catalog rows, size]`, row 0 zeros; kept in `folder`."""
+    path = folder / "titles.npy"
+    if not path.exists():
+        titles = dataset.catalog.titles
+        starts = tqdm(range(0, len(titles), TITLES_AT_ONCE), desc="embedding titles", unit="batch")
+        parts = [engine.embed(titles[start : start + TITLES_AT_ONCE]) for start in starts]
+        embeddings = np.concatenate(parts)
+        padding = np.zeros_like(embeddings[:1])
+        # Half precision, as knowledge has them: a live answer is grounded as a stored one.
+        write_array_atomically(path, np.concatenate([padding, embeddings]).astype(np.float16))
+    stored: NDArray[np.float32] = np.load(path).astype(np.float32)
+    return stored
+
+
+def teach_generative(
+    dataset: Dataset, config: TeacherConfig, folder: Path, loaded: LoadedEngine
+) -> Knowledge:
+    """Writes, grounds and injects; what was written is kept under `folder`."""
+    engine = loaded.engine
+    folder = folder_of_texts(dataset, config, folder, loaded.weights)
+    titles = title_embeddings(dataset, folder, engine)
+    texts = write_everything(dataset, config, folder, engine)
+    grounded = texts.grounded(Grounding(torch.from_numpy(titles)))
+    signals = Signals(dataset)
+    exponents = choose_exponents(grounded, signals, dataset, config)
+    distances = with_signals(grounded, signals, exponents)
+
+    def answers(split: Split, list_length: int) -> Answers:
+        rows = np.intersect1d(texts.rows, dataset.example_rows(split))
+        return answer(distances, dataset, rows, list_length)
+
+    return Knowledge(
+        dataset_fingerprint=dataset.fingerprint,
+        train=answers(Split.TRAIN, config.list_length),
+        validation=answers(Split.VALIDATION, LIST_LENGTH),
+        test=answers(Split.TEST, LIST_LENGTH),
+        item_embeddings=titles,
+        provenance={
+            "tokens": texts.cost.tokens,
+            "seconds": round(texts.cost.seconds),
+            "histories": len(texts.texts),
+            "exponents": asdict(exponents),
+        },
+    )

@@ -1,0 +1,124 @@
+"""Injection (BIGRec): what training interactions say, told to a teacher that only knows titles."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.config import TeacherConfig
+from training.data.catalog import PADDING_INDEX
+from training.data.dataset import Dataset, Split
+from training.evaluation.stored import answers_ranker
+from training.evaluation.yardstick import SELECTION_METRIC, evaluate
+from training.teacher.answering import Distances, answer
+from training.teacher.budget import judging_rows
+
+EXPONENTS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+
+
+@dataclass(frozen=True)
+class Exponents:
+    """How strongly each signal is injected; 0 leaves it out."""
+
+    popularity: float = 0.0
+    transitions: float = 0.0
+
+    def any(self) -> bool:
+        """Whether a signal is injected at all."""
+        return self != Exponents()
+
+
+def injected(distances: Tensor, signals: Iterable[tuple[Tensor, float]]) -> Tensor:
+    """`(D - min) / (max - min) * Π (1 + W) ** -exponent` over the items of each line.
+
+    Args:
+        distances: `[lines, catalog rows]`, D.
+        signals: W in [0, 1], `[lines, catalog rows]` or `[catalog rows]`, each with its
+            exponent.
+    """
+    items = distances[:, PADDING_INDEX + 1 :]
+    least, most = items.amin(dim=1, keepdim=True), items.amax(dim=1, keepdim=True)
+    nearness = (distances - least).clamp_min(0) / (most - least).clamp_min(1e-12)
+    for weight, exponent in signals:
+        nearness = nearness * (1 + weight) ** -exponent
+    return nearness
+
+
+class Signals:
+    """What training interactions say about items, to be injected into a teacher's distances."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        rows = dataset.example_rows(Split.TRAIN)
+        self._pairs = np.stack([dataset.item_indices[rows - 1], dataset.item_indices[rows]])
+
+    @cached_property
+    def popularity(self) -> Tensor:
+        """`[catalog rows]`: training interactions of each item, the most popular at 1."""
+        counts = torch.from_numpy(self._dataset.train_counts()).float()
+        return counts / counts.max().clamp_min(1)
+
+    def transitions(self, last_items: NDArray[np.integer]) -> Tensor:
+        """`[lines, catalog rows]`: how often items followed the last, the most frequent at 1."""
+        return _at_most_one(self._followers(last_items))
+
+    def transitions_before(self, rows: NDArray[np.int64]) -> Tensor:
+        """The same for examples; one of training does not count itself, or it would be told."""
+        counts = self._followers(self._dataset.item_indices[rows - 1])
+        own = torch.from_numpy((self._dataset.splits[rows] == Split.TRAIN).astype(np.float32))
+        next_items = torch.from_numpy(self._dataset.item_indices[rows].astype(np.int64))
+        return _at_most_one(counts.scatter_add(1, next_items[:, None], -own[:, None]))
+
+    def _followers(self, last_items: NDArray[np.integer]) -> Tensor:
+        counts = np.zeros((len(last_items), self._dataset.catalog.num_rows), dtype=np.float32)
+        firsts, nexts = self._sorted_pairs
+        begins, ends = (np.searchsorted(firsts, last_items, side) for side in ("left", "right"))
+        for line, begin, end in zip(counts, begins, ends, strict=True):
+            np.add.at(line, nexts[begin:end], 1)
+        return torch.from_numpy(counts)
+
+    @cached_property
+    def _sorted_pairs(self) -> NDArray[np.int32]:
+        return self._pairs[:, np.argsort(self._pairs[0], kind="stable")]
+
+
+def _at_most_one(counts: Tensor) -> Tensor:
+    return counts / counts.amax(dim=1, keepdim=True).clamp_min(1)
+
+
+def with_signals(distances: Distances, signals: Signals, exponents: Exponents) -> Distances:
+    """`distances` with what is to be injected; the same as they are if nothing is."""
+    if not exponents.any():
+        return distances
+
+    def of(rows: NDArray[np.int64]) -> Tensor:
+        weighed = [(signals.popularity, exponents.popularity)]
+        if exponents.transitions:
+            weighed.append((signals.transitions_before(rows), exponents.transitions))
+        return injected(distances(rows), weighed)
+
+    return of
+
+
+def choose_exponents(
+    distances: Distances, signals: Signals, dataset: Dataset, config: TeacherConfig
+) -> Exponents:
+    """Those with the best NDCG@20 on some of validation; 0 for what is not to be injected."""
+    rows = judging_rows(dataset, config)
+    off = (0.0,)
+    grid = product(
+        EXPONENTS if config.writing.inject_popularity else off,
+        EXPONENTS if config.writing.inject_transitions else off,
+    )
+
+    def figure(exponents: Exponents) -> float:
+        answers = answer(with_signals(distances, signals, exponents), dataset, rows)
+        return evaluate(answers_ranker(answers), dataset, rows).metrics[SELECTION_METRIC]
+
+    candidates = [Exponents(*pair) for pair in grid]
+    return max(candidates, key=figure) if len(candidates) > 1 else candidates[0]

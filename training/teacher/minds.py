@@ -1,0 +1,168 @@
+"""The two kinds of teacher, ready to be asked live."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.config import Experiment, TeacherConfig
+from training.data.dataset import Dataset
+from training.data.storage import load_dataset
+from training.errors import KnowledgeError
+from training.program import Workplace, knowledge_folder
+from training.stage import fingerprint
+from training.teacher.generative import folder_of_texts, title_embeddings
+from training.teacher.grounding import Grounding
+from training.teacher.injection import Exponents, Signals, injected
+from training.teacher.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
+from training.teacher.language_model import LanguageModel
+from training.teacher.live import Impression, LiveTeacher
+from training.teacher.matching import Matcher, load_matcher
+from training.teacher.prompts import Phrasebook, phrasebook, title_lines
+from training.teacher.reading import kept, mean_states
+from training.teacher.tuned import load_engine, load_tuned
+from training.teacher.windows import first_title
+from training.teacher.writing import Engine
+
+# What an answer depends on: knowledge of others was made by another teacher.
+SETTINGS_OF_ANSWERS = ("kind", "model", "tuning", "max_titles", "overlap")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """An LLM with a fitted matcher; `items` are unit vectors, `[catalog rows, size]`."""
+
+    model: LanguageModel
+    book: Phrasebook
+    matcher: Matcher
+    items: Tensor
+    config: TeacherConfig
+
+    @property
+    def name(self) -> str:
+        """Of its LLM."""
+        return self.model.name
+
+    def impression(self, history: Sequence[int]) -> Impression:
+        """What the state at the end of the prompt is near to."""
+        tokens, _ = self.book.prompt(in_window(history, self.config))
+        states = self.model.hidden_states(torch.from_numpy(tokens)[None])[:, -1]  # [1, hidden]
+        distances = self.matcher.distances(torch.from_numpy(kept(states)).float(), self.items)
+        return Impression(distances, len(tokens))
+
+    def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
+        """How the LLM sees titles, `[titles, hidden]`."""
+        return mean_states(self.model, title_lines(self.model.tokenizer, titles))
+
+
+@dataclass(frozen=True)
+class Writer:
+    """An LLM that writes a title, and the catalog to ground it in."""
+
+    engine: Engine
+    grounding: Grounding
+    signals: Signals
+    exponents: Exponents
+    config: TeacherConfig
+
+    @property
+    def name(self) -> str:
+        """Of its LLM."""
+        return self.engine.name
+
+    def impression(self, history: Sequence[int]) -> Impression:
+        """What the title that was written is near to."""
+        (written,) = self.engine.write([tuple(in_window(history, self.config))])
+        embedding = torch.from_numpy(self.embed([written.text]).astype(np.float16)).float()
+        distances = self.grounding.distances(embedding)
+        if self.exponents.any():
+            distances = injected(
+                distances,
+                [
+                    (self.signals.popularity, self.exponents.popularity),
+                    (self.signals.transitions(np.array(history[-1:])), self.exponents.transitions),
+                ],
+            )
+        return Impression(distances, written.tokens, written.text)
+
+    def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
+        """How the LLM sees titles, `[titles, size]`."""
+        return self.engine.embed(titles)
+
+
+def in_window(history: Sequence[int], config: TeacherConfig) -> Sequence[int]:
+    """The part of `history` that a prompt shows."""
+    start = first_title(np.array([len(history)]), config.max_titles, config.overlap)
+    return history[int(start[0]) :]
+
+
+def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeacher:
+    """Loads the LLM and what `teach` left of it.
+
+    A generative teacher that injects nothing answers before it was taught, too.
+
+    Raises:
+        ConfigError: the LLM cannot be loaded.
+        KnowledgeError: what it needs is missing, damaged, of another dataset or other settings.
+    """
+    dataset = load_dataset(workplace.dataset)
+    config = experiment.teacher
+    folder = knowledge_folder(experiment, workplace)
+    mind = (_reader if config.kind == "retrieval" else _writer)(dataset, config, folder, workplace)
+    # The description carries the hash of every file, so its own hash stands for all of them.
+    description = folder / DESCRIPTION_NAME
+    made_of = description.read_text(encoding="utf-8") if description.exists() else ""
+    version = fingerprint(dataset.fingerprint, config.model_dump(), made_of)
+    return LiveTeacher(mind, dataset.catalog, version)
+
+
+def _reader(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Workplace) -> Reader:
+    knowledge = _knowledge(dataset, config, folder)
+    matcher = load_matcher(folder, torch.from_numpy(knowledge.item_embeddings))
+    tuned = load_tuned(dataset, config, workplace.tuned)
+    _refuse_other_weights(knowledge, folder, tuned.weights)
+    with torch.inference_mode():
+        items = matcher.items()
+    book = phrasebook(tuned.model.tokenizer, dataset.catalog)
+    return Reader(tuned.model, book, matcher, items, config)
+
+
+def _writer(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Workplace) -> Writer:
+    is_taught = (folder / DESCRIPTION_NAME).exists()
+    injects = config.writing.inject_popularity or config.writing.inject_transitions
+    loaded = load_engine(dataset, config, workplace.tuned)
+    if is_taught or injects:
+        knowledge = _knowledge(dataset, config, folder)
+        _refuse_other_weights(knowledge, folder, loaded.weights)
+        titles = knowledge.item_embeddings
+        exponents = Exponents(**knowledge.provenance["exponents"])
+    else:
+        texts = folder_of_texts(dataset, config, workplace.reading, loaded.weights)
+        titles, exponents = title_embeddings(dataset, texts, loaded.engine), Exponents()
+    grounding = Grounding(torch.from_numpy(titles))
+    return Writer(loaded.engine, grounding, Signals(dataset), exponents, config)
+
+
+def _knowledge(dataset: Dataset, config: TeacherConfig, folder: Path) -> Knowledge:
+    knowledge = load_knowledge(folder, dataset)
+    # Settings that are newer than the knowledge were at their defaults when it was made.
+    made_with = TeacherConfig.model_validate(knowledge.provenance["settings"])
+    for name in SETTINGS_OF_ANSWERS:
+        if getattr(made_with, name) != getattr(config, name):
+            raise KnowledgeError(
+                f"{folder}: made with teacher.{name} = {getattr(made_with, name)!r}, "
+                f"the experiment has {getattr(config, name)!r}"
+            )
+    return knowledge
+
+
+def _refuse_other_weights(knowledge: Knowledge, folder: Path, weights: str | None) -> None:
+    made_with = knowledge.provenance.get("weights")
+    if made_with != weights:
+        raise KnowledgeError(
+            f"{folder}: made with tuned weights {made_with}, the workplace has {weights}"
+        )
