@@ -112,7 +112,7 @@ def kth_best_of(scores: Tensor, k: int) -> Tensor:
     if (size := scores.shape[1] // NUM_GROUPS) and k < NUM_GROUPS:
         whole = size * NUM_GROUPS
         grouped, rest = torch.split(scores, [whole, scores.shape[1] - whole], dim=1)
-        groups = grouped.unflatten(1, (size, NUM_GROUPS))
+        groups = grouped.view(len(scores), size, NUM_GROUPS)
         heads = groups.amax(dim=1).topk(k, sorted=False).indices
         best = groups.gather(2, heads[:, None].expand(-1, size, -1)).flatten(1)
         among = torch.cat([best, rest], dim=1)
