@@ -1,6 +1,8 @@
 """The one configuration of the offline road: a TOML file per experiment, closed and frozen."""
 
 import tomllib
+from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +13,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from training.errors import ConfigError
@@ -18,6 +21,7 @@ from training.errors import ConfigError
 REMOTE_PREFIX = "openai:"
 
 TeacherKind = Literal["retrieval", "generative"]
+StudentKind = Literal["sasrec", "gru4rec", "caser"]
 
 
 class Section(BaseModel):
@@ -132,7 +136,7 @@ class TeacherConfig(Section):
 class StudentConfig(Section):
     """The sequential student's shape; one section serves all kinds, each reads what it has."""
 
-    kind: Literal["sasrec", "gru4rec", "caser"] = "sasrec"
+    kind: StudentKind = "sasrec"
     max_history_length: int = Field(default=50, ge=1)
     hidden_size: int = Field(default=64, ge=2)
     num_layers: int = Field(default=2, ge=1, description="of SASRec and GRU4Rec")
@@ -208,6 +212,47 @@ class DistillationConfig(Section):
         return offset
 
 
+Setting = float | int | str | bool
+Grid = Mapping[str, tuple[Setting, ...]]
+"""Values to try of some settings, `section.key`; every combination of them is a trial."""
+
+LISTS_GRID: Grid = {
+    "distillation.ranking_weight": (0.1, 0.3),
+    "distillation.position_temperature": (1.0, 3.0),
+}
+
+
+class Grids(Section):
+    """What each tuned row of the ladder may choose from: as many trials for one as for another."""
+
+    plain: Grid = {"training.learning_rate": (1e-3, 2e-3), "student.dropout": (0.2, 0.4)}
+    ranking: Grid = Field(default=LISTS_GRID, description="rows with lists alone")
+    embeddings: Grid = Field(
+        default={
+            "distillation.embedding_weight": (1.0, 2.0),
+            "distillation.offset_dropout": (0.1, 0.3),
+        },
+        description="the row with embeddings alone",
+    )
+    method: Grid = Field(default=LISTS_GRID, description="rows with both")
+
+    @model_validator(mode="after")
+    def _every_row_has_the_same_budget(self) -> "Grids":
+        sizes = {name: prod(map(len, getattr(self, name).values())) for name in Grids.model_fields}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"every grid needs as many trials as the others, not {sizes}")
+        return self
+
+
+class LadderConfig(Section):
+    """How `training.ladder` compares the method with its parts and with its rivals."""
+
+    students: tuple[StudentKind, ...] = Field(default=("sasrec", "gru4rec", "caser"), min_length=1)
+    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    num_resamples: int = Field(default=2_000, ge=100, description="draws of the bootstrap")
+    grids: Grids = Grids()
+
+
 class Experiment(Section):
     """Everything one data set's road needs, from interactions to a bundle."""
 
@@ -218,6 +263,7 @@ class Experiment(Section):
     student: StudentConfig = StudentConfig()
     training: TrainingConfig = TrainingConfig()
     distillation: DistillationConfig = DistillationConfig()
+    ladder: LadderConfig = LadderConfig()
 
     @field_validator("distillation")
     @classmethod
