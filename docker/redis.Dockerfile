@@ -1,0 +1,14 @@
+# Redis with this project's persistence, memory policy and, where there is one, password.
+
+FROM redis:8
+COPY docker/redis/redis.conf /etc/recommender/
+COPY --chmod=755 docker/redis/start docker/redis/is-answering /usr/local/bin/
+RUN mkdir -p /data && chown redis:redis /data
+USER redis
+WORKDIR /data
+EXPOSE 6379
+ENTRYPOINT ["start"]
+HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --start-interval=200ms --retries=3 \
+    CMD ["is-answering"]
+LABEL org.opencontainers.image.title="distilled-recommender redis" \
+    org.opencontainers.image.description="Session histories and added items"

@@ -1,0 +1,60 @@
+# The online half: no torch, no compiler, no shell script; a user without rights on a root that can
+# be read-only.
+#
+#   docker build -f docker/service.Dockerfile -t distilled-recommender/service .
+#   docker build -f docker/service.Dockerfile --build-context bundle=work/mine/bundle ...   # yours
+
+ARG PYTHON_VERSION=3.13
+
+# Another context of this name (--build-context) brings wheels that pip shall prefer.
+FROM scratch AS wheels
+
+# The bundle that a fresh volume starts with; another context of this name brings yours.
+FROM scratch AS bundle
+COPY assets/movielens/bundle /
+
+FROM python:${PYTHON_VERSION}-slim AS requirements
+ARG EXTRAS=""
+COPY pyproject.toml docker/requirements.py /
+RUN python requirements.py ${EXTRAS} < pyproject.toml > requirements.txt
+
+FROM python:${PYTHON_VERSION}-slim AS environment
+COPY --from=requirements /requirements.txt /
+COPY docker/service-versions.txt /versions.txt
+RUN --mount=type=bind,from=wheels,target=/wheels \
+    python -m venv --without-pip /environment \
+    && python -m pip --python /environment/bin/python install --no-cache-dir \
+        --find-links /wheels --constraint versions.txt --requirement requirements.txt
+
+FROM python:${PYTHON_VERSION}-slim
+RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin recommender \
+    && install --directory --owner recommender --group recommender /bundles
+COPY --from=environment /environment /environment
+WORKDIR /app
+ENV PATH=/environment/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    BUNDLE_PATH=/bundles/active \
+    ITEMS_PATH=/tmp/added-items.jsonl \
+    HOST=0.0.0.0 \
+    PORT=8000 \
+    LOG_FORMAT=json \
+    DRAIN_SECONDS=5
+COPY docker/healthcheck.py ./
+COPY export/__init__.py export/bundle.py export/folders.py export/publish.py export/records.py export/
+COPY service service
+RUN python -m compileall -q .
+USER recommender
+RUN --mount=type=bind,from=bundle,target=/bundle python -m export.publish /bundle /bundles
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --start-interval=200ms --retries=3 \
+    CMD ["python", "-I", "healthcheck.py", "8000", "/readyz"]
+CMD ["python", "-m", "service"]
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="distilled-recommender service" \
+    org.opencontainers.image.description="Next items over REST, by a student that an LLM taught" \
+    org.opencontainers.image.licenses="Apache-2.0" \
+    org.opencontainers.image.version="${VERSION}" \
+    org.opencontainers.image.revision="${REVISION}"
