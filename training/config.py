@@ -249,6 +249,9 @@ class LadderConfig(Section):
 
     students: tuple[StudentKind, ...] = Field(default=("sasrec", "gru4rec", "caser"), min_length=1)
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    headline_seeds: tuple[int, ...] = Field(
+        default=(0, 1, 2, 3, 4), min_length=1, description="of the rows BCE, CE and DLLM2Rec"
+    )
     num_resamples: int = Field(default=2_000, ge=100, description="draws of the bootstrap")
     grids: Grids = Grids()
 
