@@ -29,7 +29,7 @@ from training.teacher.generative import teach_generative
 from training.teacher.knowledge import Knowledge, save_knowledge
 from training.teacher.prompts import PROMPT_VERSION
 from training.teacher.retrieval import teach_retrieval
-from training.teacher.tuned import load_engine, load_tuned
+from training.teacher.tuned import load_engine, load_tuned, tune_if_wanted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,6 +65,7 @@ def _ask(
     dataset: Dataset, experiment: Experiment, workplace: Workplace, building: Path
 ) -> Knowledge:
     config = experiment.teacher
+    tune_if_wanted(dataset, config, workplace.tuned)
     if config.kind == "retrieval":
         tuned = load_tuned(dataset, config, workplace.tuned)
         return teach_retrieval(dataset, config, workplace.reading, tuned, building)

@@ -175,5 +175,7 @@ def teach_generative(
             "seconds": round(texts.cost.seconds),
             "histories": len(texts.texts),
             "exponents": asdict(exponents),
+            **loaded.provenance,
+            "weights": loaded.weights,
         },
     )

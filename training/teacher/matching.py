@@ -86,8 +86,8 @@ def save_matcher(matcher: Matcher, folder: Path) -> None:
     torch.save(state, folder / MATCHER_NAME)
 
 
-def load_matcher(folder: Path, title_embeddings: Tensor) -> Matcher:
-    """Reads what `save_matcher` wrote.
+def load_matcher(folder: Path, title_embeddings: Tensor, dropout: float = 0.0) -> Matcher:
+    """Reads what `save_matcher` wrote; `dropout` is for those who train it further.
 
     Raises:
         KnowledgeError: there is none.
@@ -97,6 +97,6 @@ def load_matcher(folder: Path, title_embeddings: Tensor) -> Matcher:
     except FileNotFoundError:
         raise KnowledgeError(f"{folder / MATCHER_NAME}: missing; make it with `teach`") from None
     size = len(state["query_projection.5.bias"])
-    matcher = Matcher(title_embeddings, title_embeddings, size, dropout=0.0)
+    matcher = Matcher(title_embeddings, title_embeddings, size, dropout)
     matcher.load_state_dict(state)
     return matcher.eval()

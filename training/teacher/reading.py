@@ -86,7 +86,8 @@ def read_everything(
     folder.mkdir(parents=True, exist_ok=True)
     titles = folder / "titles.npy"
     if not titles.exists():
-        write_array_atomically(titles, embed_titles(model, book, config.tokens_per_batch))
+        embeddings = embed_titles(model, book, config.tokens_per_batch, "embedding titles")
+        write_array_atomically(titles, embeddings)
     windows = plan_reading(dataset, book, config)
     lengths = prompt_lengths(dataset, book, windows)
     model.refuse_longer_than_it_reads(int(lengths.max()))
@@ -136,10 +137,10 @@ def kept(states: Tensor) -> NDArray[np.float16]:
 
 
 def embed_titles(
-    model: LanguageModel, book: Phrasebook, tokens_per_batch: int
+    model: LanguageModel, book: Phrasebook, tokens_per_batch: int, description: str | None = None
 ) -> NDArray[np.float32]:
     """How the LLM sees each title of the catalog alone, `[catalog rows, hidden]`; row 0 zeros."""
-    titles = embed_lines(model, book.titles[1:], tokens_per_batch, "embedding titles")
+    titles = embed_lines(model, book.titles[1:], tokens_per_batch, description)
     return np.concatenate([np.zeros_like(titles[:1]), titles])
 
 

@@ -23,7 +23,8 @@ def teach_retrieval(
     """Reads, fits and matches; states are kept in `folder`, the matcher in `building`."""
     reading = read_everything(dataset, config, folder, tuned.model, tuned.weights)
     began = time.monotonic()
-    fit = fit_matcher(dataset, reading.states, reading.title_embeddings, config, tuned.matcher)
+    matcher = _initial(reading, config, tuned)
+    fit = fit_matcher(dataset, reading.states, reading.title_embeddings, config, matcher)
     fitting_seconds = time.monotonic() - began
     distances = matched(_as_saved(fit.matcher, reading, building), reading.states)
 
@@ -41,8 +42,17 @@ def teach_retrieval(
             "tokens": reading.cost.tokens,
             "seconds": round(reading.cost.seconds + fitting_seconds),
             "best_epoch": fit.best_epoch,
+            **tuned.provenance,
+            "weights": tuned.weights,
         },
     )
+
+
+def _initial(reading: Reading, config: TeacherConfig, tuned: TunedModel) -> Matcher | None:
+    """The matcher that the LLM was tuned with."""
+    if tuned.folder is None:
+        return None
+    return load_matcher(tuned.folder, torch.from_numpy(reading.title_embeddings), config.dropout)
 
 
 def _as_saved(matcher: Matcher, reading: Reading, folder: Path) -> Matcher:

@@ -1,31 +1,66 @@
-"""The LLM of a teacher, as it is or as it was tuned, ready for use."""
+"""The LLM of a teacher as its settings want it: as it came, or tuned."""
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from training.config import TeacherConfig
 from training.data.dataset import Dataset
+from training.errors import KnowledgeError
+from training.stage import fingerprint
 from training.teacher.language_model import LanguageModel, load_language_model
-from training.teacher.matching import Matcher
-from training.teacher.prompts import phrasebook
+from training.teacher.objectives import MatchingObjective, Material, ResponseObjective
+from training.teacher.prompts import PROMPT_VERSION, phrasebook
+from training.teacher.tuning import BEST_NAME, DONE_NAME, tune
 from training.teacher.writing import Engine, LocalEngine
+
+# What tuned weights depend on, beside the dataset.
+SETTINGS_OF_WEIGHTS = frozenset(
+    {
+        *("kind", "model", "tuning", "precision", "max_titles", "overlap", "tokens_per_batch"),
+        *("projection_size", "dropout", "matching_rate", "seed", "tuner"),
+    }
+)
 
 
 @dataclass(frozen=True)
 class TunedModel:
-    """An LLM, the hash of its tuned weights and the matcher they were tuned with, if any."""
+    """An LLM ready for use.
+
+    Attributes:
+        weights: hash of its tuned weights, None if it is as it came.
+        folder: of those weights.
+        provenance: how it was tuned.
+    """
 
     model: LanguageModel
     weights: str | None = None
-    matcher: Matcher | None = None
+    folder: Path | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class LoadedEngine:
-    """What writes, and the hash of its tuned weights."""
+    """What writes, and where its weights come from, as a `TunedModel` has it."""
 
     engine: Engine
     weights: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def tune_if_wanted(dataset: Dataset, config: TeacherConfig, folder: Path) -> None:
+    """Tunes the LLM unless it was tuned so, or is to stay as it came; goes on after a kill."""
+    target = _folder(dataset, config, folder)
+    if config.tuning == "none" or (target / DONE_NAME).exists():
+        return
+    model = load_language_model(config.model, "float32", config.device)
+    material = Material(model, dataset, config)
+    is_retrieval = config.kind == "retrieval"
+    objective = MatchingObjective(material) if is_retrieval else ResponseObjective(material)
+    tune(model, objective, config, target)
 
 
 def load_tuned(dataset: Dataset, config: TeacherConfig, folder: Path) -> TunedModel:
@@ -35,11 +70,34 @@ def load_tuned(dataset: Dataset, config: TeacherConfig, folder: Path) -> TunedMo
         ConfigError: the LLM cannot be loaded.
         KnowledgeError: it was not tuned yet.
     """
-    return TunedModel(load_language_model(config.model, config.precision, config.device))
+    if config.tuning == "none":
+        return TunedModel(load_language_model(config.model, config.precision, config.device))
+    target = _folder(dataset, config, folder)
+    if not (target / DONE_NAME).exists():
+        raise KnowledgeError(f"{target}: no tuned LLM; make it with `python -m training.teach`")
+    best = target / BEST_NAME
+    model = load_language_model(config.model, config.precision, config.device, tuned=best)
+    provenance = json.loads((target / DONE_NAME).read_text(encoding="utf-8"))
+    return TunedModel(model, _hash(best), best, {"tuning": provenance})
 
 
 def load_engine(dataset: Dataset, config: TeacherConfig, folder: Path) -> LoadedEngine:
     """What writes for a generative teacher; raises as `load_tuned`."""
     tuned = load_tuned(dataset, config, folder)
     book = phrasebook(tuned.model.tokenizer, dataset.catalog)
-    return LoadedEngine(LocalEngine(tuned.model, book, config), tuned.weights)
+    engine = LocalEngine(tuned.model, book, config)
+    return LoadedEngine(engine, tuned.weights, tuned.provenance)
+
+
+def _folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Path:
+    settings = config.model_dump(include=set(SETTINGS_OF_WEIGHTS))
+    return folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings)
+
+
+def _hash(folder: Path) -> str:
+    """Of all weights in `folder`, adapter or model and matcher."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.pt")]):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]
