@@ -1,0 +1,77 @@
+"""Several workers, one answer to Prometheus."""
+
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.service.test_processes import served
+
+if TYPE_CHECKING:
+    from tests.conftest import RedisServer
+
+REQUESTS = 60
+
+
+@pytest.fixture
+def url(bundle_path: Path, redis_server: "RedisServer") -> Iterator[str]:
+    """Two workers behind one address."""
+    with served(bundle_path=bundle_path, redis_url=redis_server.url, workers=2) as url:
+        yield url
+
+
+def ask(url: str) -> None:
+    """One request on a connection of its own, so that either worker may get it."""
+    assert httpx.post(f"{url}/v1/recommendations", json={"history": ["c"]}).is_success
+
+
+def value(url: str, name: str, labels: str = "") -> float:
+    text = httpx.get(f"{url}/metrics", timeout=30).text
+    return sum(map(float, re.findall(rf"^recommender_{name}{{?.*{labels}.*}}? (\S+)$", text, re.M)))
+
+
+def wait_for(url: str, name: str, expected: float, labels: str = "") -> None:
+    for _ in range(50):
+        if value(url, name, labels) == expected:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{name} is {value(url, name, labels)}, not {expected}")
+
+
+def workers(url: str) -> Iterator[int]:
+    """The processes that the service at `url` has spawned."""
+    port = f"PORT={url.rpartition(':')[2]}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended, or is not ours
+            spawned = b"spawn_main" in (process / "cmdline").read_bytes()
+            if spawned and port in (process / "environ").read_bytes().split(b"\0"):
+                yield int(process.name)
+
+
+@pytest.mark.slow
+def test_whichever_worker_is_asked_tells_of_all(url: str) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: ask(url), range(REQUESTS)))
+    route = 'route="/v1/recommendations"'
+    assert {value(url, "request_seconds_count", route) for _ in range(20)} == {REQUESTS}
+    assert value(url, "answers_total") == REQUESTS
+    wait_for(url, "variant_info", 1)
+    wait_for(url, "history_lost", 0)
+
+
+@pytest.mark.slow
+def test_a_worker_that_died_is_still_counted_and_lost_nothing_but_its_gauges(url: str) -> None:
+    for _ in range(20):
+        ask(url)
+    for pid in list(workers(url)):
+        os.kill(pid, signal.SIGKILL)
+    wait_for(url, "variant_info", 1)
+    assert value(url, "request_seconds_count", 'route="/v1/recommendations"') == 20
