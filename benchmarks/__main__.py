@@ -1,0 +1,74 @@
+"""The program: runs benchmarks, keeps their reports and pictures, prints one table.
+
+python -m benchmarks [NAME …] [--quick]
+"""
+
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.processes import ROOT
+from benchmarks.results import Report, save_report, stamped, table
+from benchmarks.setting import Benchmark, Setting
+from training.errors import TrainingError
+from training.program import USER_ERROR, say
+
+NAMES = (
+    "constant_rate",
+    "peers",
+    "student_vs_teacher",
+    "request_cost",
+    "breakdown",
+    "graph",
+    "cold_start",
+    "memory",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    options = _parser().parse_args(arguments)
+    setting = Setting(options.work, options.quick, options.peers_python)
+    folder = options.out or (
+        options.work / "bench" / "quick" if options.quick else ROOT / "benchmarks" / "out"
+    )
+    reports, lacking = [], []
+    for name in options.names or NAMES:
+        say(f"\n── {name}")
+        try:
+            reports.append(_run(name, setting, folder))
+        except TrainingError as error:
+            lacking.append(f"{name}: {error}")
+            say(f"error: {error}")
+    say(f"\n{table(reports)}")
+    for line in lacking:
+        sys.stderr.write(f"error: {line}\n")
+    return USER_ERROR if lacking else 0
+
+
+def _run(name: str, setting: Setting, folder: Path) -> Report:
+    benchmark: Benchmark = import_module(f"benchmarks.{name}").measure
+    report = stamped(name, benchmark(setting), is_quick=setting.is_quick)
+    save_report(report, folder)
+    return report
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m benchmarks", description="Measure; see README.")
+    parser.add_argument("names", nargs="*", choices=[[], *NAMES], help="default: all")
+    parser.add_argument("--quick", action="store_true", help="short runs, two minutes in all")
+    parser.add_argument("--work", type=Path, default=Path("work"), help="default: %(default)s")
+    parser.add_argument(
+        "--peers-python",
+        type=Path,
+        default=ROOT / ".venv/peers/bin/python",
+        help="an interpreter that has the other servers (default: %(default)s)",
+    )
+    parser.add_argument("--out", type=Path, help="folder of the reports (default: benchmarks/out)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

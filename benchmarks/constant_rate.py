@@ -1,0 +1,160 @@
+"""A constant rate, and the highest one that the service keeps up with.
+
+Serenade's bar (SIGMOD 2022): 1,000 requests/s on two cores, p90 < 7 ms. Here service, Redis and
+load generator share the cores, and each request appends, reads, infers, masks and answers.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.load.generator import run_apart
+from benchmarks.load.plan import Outcome, Times, even, poisson
+from benchmarks.processes import Running, running_redis, running_service
+from benchmarks.results import Figure, Findings
+from benchmarks.setting import Setting
+from benchmarks.subject import Subject, make_subject
+from benchmarks.visits import SERVICE, closed, open_loop, regulars, settle_regulars, visitors
+
+RATE = 1_000
+P99_MS = 20.0
+WARM_UP_SECONDS = 2.0
+PERCENTILES = (50, 90, 99)
+# Of the rate that a closed loop reaches; a server that answers all of it has no time left to wait.
+SHARES = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A load, and what the processes beside it spent meanwhile."""
+
+    outcome: Outcome
+    service_us: float
+    redis_us: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The running parts."""
+
+    subject: Subject
+    service: Running
+    redis: Running
+
+    def settle(self) -> None:
+        """Starts from the same histories again."""
+        settle_regulars(self.redis.port, self.service.port, SERVICE, self.subject.item_ids)
+
+    def at(self, due: Times, *, new_visitors: bool = False) -> Run:
+        """Clicks at those moments."""
+        make = visitors if new_visitors else regulars
+        clicks = make(self.subject.item_ids, len(due))
+        plan = open_loop(clicks, SERVICE, self.service.port, due, WARM_UP_SECONDS)
+        spent = self.service.cpu_seconds(), self.redis.cpu_seconds()
+        outcome = run_apart(plan)
+        service_us, redis_us = (
+            (now - before) / outcome.num_sent * 1e6
+            for now, before in zip(
+                (self.service.cpu_seconds(), self.redis.cpu_seconds()), spent, strict=True
+            )
+        )
+        return Run(outcome, service_us, redis_us)
+
+    def saturation(self, seconds: float) -> float:
+        """Answers a second of a closed loop."""
+        clicks = regulars(self.subject.item_ids, round(seconds * 10_000))
+        plan = closed(clicks, SERVICE, self.service.port, seconds=seconds, connections=16)
+        return run_apart(plan).rate
+
+
+def measure(setting: Setting) -> Findings:
+    """Runs the loads; see the module."""
+    subject = make_subject(setting.subjects)
+    with running_redis() as redis, running_service(subject.bundle, redis) as service:
+        stage = Stage(subject, service, redis)
+        seconds, count = setting.either(60, 5), round(setting.either(3, 1))
+        constant = [run for _ in range(count) for run in _after_settling(stage, seconds)]
+        bursts = stage.at(poisson(RATE, WARM_UP_SECONDS + seconds / 3, np.random.default_rng(0)))
+        coming = stage.at(even(RATE, WARM_UP_SECONDS + seconds / 3), new_visitors=True)
+        sweep = [_sweep(stage, setting.either(6, 2)) for _ in range(count)]
+    return Findings(
+        figures=(
+            *_latencies(constant, "regulars"),
+            *_latencies([coming], "visitors"),
+            *_latencies([bursts], "regulars at random moments"),
+            _highest(sweep),
+            _figure("service CPU", "µs/request", [run.service_us for run in constant]),
+            _figure("Redis CPU", "µs/request", [run.redis_us for run in constant]),
+            _figure(
+                "load generator CPU",
+                "µs/request",
+                [run.outcome.client_cpu_us for run in constant],
+            ),
+            _figure(
+                "load generator late, p99", "ms", [run.outcome.sent_late * 1e3 for run in constant]
+            ),
+        ),
+        conditions={
+            "rate": RATE,
+            "seconds": seconds,
+            "bundle": subject.origin,
+            "regulars": "2,000 sessions of 50 items and more, filled before the run",
+            "visitors": "power-law sessions, 1,000 open at once",
+            "where": "service (one worker), Redis over TCP and load generator on the same cores",
+        },
+        series={
+            "percentiles": _distribution(constant[-1].outcome),
+            "sweep": sweep[-1],
+        },
+    )
+
+
+def _after_settling(stage: Stage, seconds: float) -> Iterator[Run]:
+    stage.settle()
+    yield stage.at(even(RATE, WARM_UP_SECONDS + seconds))
+
+
+def _sweep(stage: Stage, seconds: float) -> list[dict[str, float]]:
+    """Latencies at rising rates, up to the first that is not kept up with."""
+    stage.settle()
+    most, steps = stage.saturation(seconds), list[dict[str, float]]()
+    for share in SHARES:
+        rate = share * most
+        outcome = stage.at(even(rate, WARM_UP_SECONDS + seconds)).outcome
+        percentiles = {f"p{each}": outcome.percentile(each) for each in PERCENTILES}
+        steps.append({"rate": rate, "failures": outcome.num_failed, **percentiles})
+        if not _kept_up(steps[-1]):
+            break
+    return steps
+
+
+def _kept_up(step: Mapping[str, float]) -> bool:
+    return step["p99"] < P99_MS and not step["failures"]
+
+
+def _highest(sweeps: Sequence[Sequence[Mapping[str, float]]]) -> Figure:
+    runs = [max((each["rate"] for each in sweep if _kept_up(each)), default=0) for sweep in sweeps]
+    return _figure(f"highest rate with p99 < {P99_MS:.0f} ms", "requests/s", runs)
+
+
+def _latencies(runs: list[Run], who: str) -> Iterator[Figure]:
+    bars = {90: 7.0, 99: P99_MS}
+    for percentile in PERCENTILES:
+        yield Figure(
+            name=f"p{percentile} at {RATE:,} requests/s, {who}",
+            unit="ms",
+            runs=tuple(run.outcome.percentile(percentile) for run in runs),
+            at_most=bars.get(percentile),
+        )
+    failed = tuple(float(run.outcome.num_failed) for run in runs)
+    yield Figure(name=f"failed requests, {who}", unit="", runs=failed, at_most=0)
+
+
+def _distribution(outcome: Outcome) -> Mapping[str, list[float]]:
+    shares = [50, 75, 90, 95, 99, 99.5, 99.9, 100]
+    return {"share": shares, "ms": [outcome.percentile(each) for each in shares]}
+
+
+def _figure(name: str, unit: str, runs: list[float]) -> Figure:
+    return Figure(name=name, unit=unit, runs=tuple(runs))

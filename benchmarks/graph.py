@@ -1,0 +1,97 @@
+"""The shipped graph against the naive export of the same student.
+
+Both answer single histories on one thread. What is timed of the shipped graph is all that the
+service does around it: inputs, run, the ranking as Python numbers.
+"""
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from benchmarks.cpu import cpu_us
+from benchmarks.naive import export_naively, naive_run
+from benchmarks.results import Figure, Findings
+from benchmarks.setting import Setting
+from benchmarks.subject import make_subject
+from benchmarks.visits import K
+from export.bundle import load_bundle
+from service.student import Question, Student
+
+LENGTHS = (1, 5, 10, 20, 50)
+SHIPPED, NAIVE = "shipped", "naive"
+SEED = 0
+
+Rank = Callable[[list[int]], list[int]]
+Costs = Mapping[tuple[int, str], float]
+"""Microseconds by length of the history and graph."""
+
+
+def measure(setting: Setting) -> Findings:
+    """Times both in turns; see the module."""
+    subject = make_subject(setting.subjects)
+    num_items, longest = len(subject.item_ids), subject.student.max_history_length
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "naive.onnx"
+        export_naively(subject.student, path)
+        naive = naive_run(path, longest)
+    student = Student(load_bundle(subject.bundle))
+
+    def shipped(history: list[int]) -> list[int]:
+        return [index for index, _ in student.rank(Question(history, K))]
+
+    generator = np.random.default_rng(SEED)
+    costs = [_round(shipped, naive, num_items) for _ in range(round(setting.either(5, 2)))]
+    count = round(setting.either(1_000, 200))
+    lengths = generator.integers(1, longest + 1, count)
+    histories = [generator.integers(1, num_items + 1, length).tolist() for length in lengths]
+    same = sum(shipped(history) == naive(history) for history in histories)
+    return Findings(
+        figures=(
+            *_figures(costs),
+            Figure(
+                name="histories with the same top 20", unit="", runs=(same / count,), at_least=1
+            ),
+        ),
+        conditions={
+            "histories compared": count,
+            "bundle": subject.origin,
+            "threads": 1,
+            "lengths": LENGTHS,
+            "measured": "CPU time, blocks in turns",
+        },
+        series={
+            name: [statistics.median(each[length, name] for each in costs) for length in LENGTHS]
+            for name in (SHIPPED, NAIVE)
+        },
+    )
+
+
+def _round(shipped: Rank, naive: Rank, num_items: int) -> Costs:
+    generator = np.random.default_rng(SEED)
+    histories = {
+        length: generator.integers(1, num_items + 1, length).tolist() for length in LENGTHS
+    }
+    return cpu_us(
+        {
+            (length, name): partial(rank, history)
+            for length, history in histories.items()
+            for name, rank in ((SHIPPED, shipped), (NAIVE, naive))
+        }
+    )
+
+
+def _figures(costs: Sequence[Costs]) -> Iterator[Figure]:
+    for length in LENGTHS:
+        for name in (SHIPPED, NAIVE):
+            runs = tuple(each[length, name] for each in costs)
+            yield Figure(name=f"{name}, {length} items", unit="µs", runs=runs)
+        yield Figure(
+            name=f"{SHIPPED} over {NAIVE}, {length} items",
+            unit="times",
+            runs=tuple(each[length, SHIPPED] / each[length, NAIVE] for each in costs),
+            at_most=0.5,
+        )

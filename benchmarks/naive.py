@@ -1,0 +1,71 @@
+"""The export that a first try gives: the whole forward pass, traced as it stands.
+
+Every position of a window that is always full is encoded, all items are scored, what was seen is
+masked, and the best are taken.
+"""
+
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from torch import Tensor, nn
+
+from benchmarks.visits import K
+from training.data.histories import pad_histories
+from training.students.student import Student
+
+
+class Naive(nn.Module):
+    """Windows `[batch, max_history_length]` in, scores and item indices `[batch, K]` out."""
+
+    def __init__(self, student: Student) -> None:
+        super().__init__()
+        self.student = student
+
+    def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores and ranks the whole catalog."""
+        table = self.student.item_table()
+        queries = self.student.encode(windows, table)[:, -1]
+        scores = (queries @ table.T).scatter(1, windows, -torch.inf)
+        scores[:, 0] = -torch.inf
+        best = torch.topk(scores, K)
+        return best.values, best.indices
+
+
+def export_naively(student: Student, path: Path) -> None:
+    """Writes the graph."""
+    example = torch.ones(2, student.max_history_length, dtype=torch.int64)
+    logger = logging.getLogger("torch.onnx")
+    logger.setLevel(logging.ERROR)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Naive(student).eval(),
+            (example,),
+            path,
+            dynamo=True,
+            input_names=["windows"],
+            output_names=["scores", "item_indices"],
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            external_data=False,
+            verbose=False,
+        )
+
+
+def naive_run(path: Path, length: int) -> Callable[[list[int]], list[int]]:
+    """A function that ranks one history with that graph, on one thread as the service has it."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def run(history: list[int]) -> list[int]:
+        windows = pad_histories([np.array(history)], length)
+        (indices,) = session.run(["item_indices"], {"windows": windows})
+        ranking: list[int] = indices[0].tolist()
+        return ranking
+
+    return run

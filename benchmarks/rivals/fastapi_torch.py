@@ -1,0 +1,27 @@
+"""Plain FastAPI in front of the student itself, in eager torch."""
+
+import os
+from pathlib import Path
+
+import torch
+from fastapi import FastAPI
+
+from benchmarks.rivals import fastapi_onnx
+from benchmarks.rivals.parts import Ranker, opened_bundle
+from benchmarks.subject import load_student
+
+
+def create_app() -> FastAPI:
+    """The application; uvicorn calls it."""
+    torch.set_num_threads(1)  # two are slower where a core is shared
+    student = load_student(Path(os.environ["STUDENT_PATH"]))
+
+    @torch.inference_mode()
+    def rank(history: list[int], k: int) -> tuple[list[int], list[float]]:
+        newest = torch.tensor([history[-student.max_history_length :]])
+        scores = student.score(newest)[0]
+        scores[history] = -torch.inf
+        best = torch.topk(scores, k)
+        return best.indices.tolist(), best.values.tolist()
+
+    return fastapi_onnx.create_app(Ranker(opened_bundle(), rank))

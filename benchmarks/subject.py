@@ -1,0 +1,136 @@
+"""What is measured: a student of the size of Amazon's video games, as a bundle.
+
+Where that data lies beside the project the student is trained on it for an epoch. In a clean clone
+it has random weights and a catalog of the same size: latency does not depend on what weights are.
+"""
+
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+import export
+from benchmarks.processes import ROOT
+from export.bundle import BundleError, Item, load_bundle, save_bundle
+from export.freeze import items_of
+from export.parity import check_parity
+from export.ranking import RankingGraph
+from export.to_onnx import export_student
+from training.config import StudentConfig, load_experiment
+from training.data.storage import load_dataset
+from training.distillation.checkpoint import load_checkpoint
+from training.distillation.job import Job
+from training.distillation.variants import PLAIN
+from training.prepare import prepare
+from training.program import Workplace, say
+from training.stage import fingerprint, is_current
+from training.students.registry import build_student
+from training.students.student import Student
+
+CONFIG = ROOT / "configs" / "amazon-games.toml"
+NUM_ITEMS = 17_332
+SHAPE = StudentConfig()  # SASRec: history 50, hidden 64, 2 layers
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A bundle, the student inside it, and its catalog.
+
+    Attributes:
+        item_ids: the most popular first.
+    """
+
+    bundle: Path
+    student_path: Path
+    student: Student
+    item_ids: tuple[str, ...]
+    origin: str
+
+
+def make_subject(work: Path) -> Subject:
+    """The subject of the benchmarks, kept in `work`; made again where the exporter has changed."""
+    experiment = load_experiment(CONFIG)
+    if experiment.data.interactions and (ROOT / "nope").exists():
+        student, items = _trained(Workplace(work / "amazon-games"))
+        origin = f"{experiment.name}, one epoch"
+    else:
+        student, items = random_student(NUM_ITEMS), synthetic_items(NUM_ITEMS)
+        origin = f"random weights, {NUM_ITEMS:,} items"
+    return subject_of(student, items, work / "bundle", origin)
+
+
+def subject_of(student: Student, items: list[Item], folder: Path, origin: str) -> Subject:
+    """The subject that is `student`; its bundle is written to `folder` unless it is there."""
+    exporter = [path.read_bytes() for path in sorted(Path(export.__path__[0]).glob("*.py"))]
+    weights = [float(each.double().sum()) for each in student.state_dict().values()]
+    made_from = fingerprint(origin, len(items), weights, exporter)
+    if not _is_made_from(folder, made_from):
+        say(f"exporting {origin} to {folder}")
+        _save(student, items, folder, {"made_from": made_from, "origin": origin})
+    student_path = folder.with_suffix(".pt")
+    torch.save(student.state_dict(), student_path)
+    by_popularity = sorted(items, key=lambda each: -each.popularity)
+    item_ids = tuple(each.item_id for each in by_popularity)
+    return Subject(folder, student_path, student, item_ids, origin)
+
+
+def random_student(num_items: int) -> Student:
+    """A student as it is before training."""
+    torch.manual_seed(SEED)
+    return build_student(SHAPE, num_items + 1).eval()
+
+
+def load_student(path: Path) -> Student:
+    """The student of a subject, for those who serve it in torch."""
+    state = torch.load(path, weights_only=True)
+    student = build_student(SHAPE, len(state["item_table.offsets"]) + 1)
+    student.load_state_dict(state)
+    return student.eval()
+
+
+def synthetic_items(num_items: int) -> list[Item]:
+    """A catalog whose popularity falls with the index; titles are as long as real ones."""
+    return [
+        Item(f"B{number:09d}", f"The synthetic game number {number}, standard edition", count)
+        for number, count in enumerate(range(num_items, 0, -1))
+    ]
+
+
+def _trained(workplace: Workplace) -> tuple[Student, list[Item]]:
+    experiment = load_experiment(CONFIG)
+    prepare(experiment, workplace, Namespace())
+    dataset = load_dataset(workplace.dataset)
+    short = experiment.training.model_copy(update={"batch_size": 256, "max_epochs": 1})
+    changed = experiment.model_copy(update={"training": short, "student": SHAPE})
+    job = Job(changed, dataset, PLAIN, SEED, None)
+    folder = workplace.checkpoints / job.name
+    if not is_current(folder, job.stamp):
+        job.run(workplace.checkpoints)
+    return load_checkpoint(folder).student(), list(items_of(dataset))
+
+
+def _is_made_from(folder: Path, made_from: str) -> bool:
+    try:
+        return bool(load_bundle(folder).manifest.provenance.get("made_from") == made_from)
+    except BundleError:
+        return False
+
+
+def _save(student: Student, items: list[Item], folder: Path, provenance: dict[str, str]) -> None:
+    with TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.onnx"
+        export_student(student, path)
+        parity = check_parity(student, RankingGraph(path), num_random=100)
+        save_bundle(
+            folder,
+            path,
+            items,
+            student="sasrec",
+            max_history_length=student.max_history_length,
+            metrics={},
+            parity_error=parity.max_score_error,
+            provenance=provenance,
+        )

@@ -1,0 +1,80 @@
+"""A server whose delays are known, for the instrument to measure."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+Delay = Callable[[int], float]
+"""Seconds to wait before the answer, by the number of the request, from 0."""
+
+
+class KnownServer(ThreadingHTTPServer):
+    """Answers what it was sent; keeps the order of arrival; waits as told."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, delay: Delay, status: int = 200, *, one_at_a_time: bool = False) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.delay = delay
+        self.status = status
+        self.lock = threading.Lock()
+        self.turn = threading.Lock() if one_at_a_time else None
+        self.bodies: list[Mapping[str, Any]] = []
+        self.answered: list[Mapping[str, Any]] = []
+        self.at_once = self.most_at_once = 0
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: KnownServer
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with self.server.lock:
+            number = len(self.server.bodies)
+            self.server.bodies.append(json.loads(body))
+            self.server.at_once += 1
+            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
+        self._wait(self.server.delay(number))
+        with self.server.lock:
+            self.server.answered.append(json.loads(body))
+            self.server.at_once -= 1
+        self.send_response(self.server.status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _wait(self, seconds: float) -> None:
+        if self.server.turn is None:
+            time.sleep(seconds)
+            return
+        with self.server.turn:
+            time.sleep(seconds)
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name
+        """Says nothing."""
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., KnownServer]]:
+    servers: list[KnownServer] = []
+
+    def start(delay: Delay = lambda _: 0.0, **options: Any) -> KnownServer:
+        servers.append(KnownServer(delay, **options))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,112 @@
+"""The instrument: what it says of a server whose behaviour is known."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+
+from benchmarks.load.connection import post
+from benchmarks.load.generator import run, run_apart
+from benchmarks.load.plan import NO_PREDECESSOR, Plan, Times, even, poisson
+
+Serve = Callable[..., Any]
+
+
+def plan_for(port: int, due: Times | None, bodies: Sequence[object] = (), **more: Any) -> Plan:
+    bodies = bodies or [{"number": number} for number in range(0 if due is None else len(due))]
+    return Plan(
+        port=port,
+        requests=[post("/", orjson.dumps(body)) for body in bodies],
+        due=due,
+        **{"predecessors": [NO_PREDECESSOR] * len(bodies), **more},
+    )
+
+
+def test_a_known_delay_is_a_known_latency(serve: Serve) -> None:
+    server = serve(lambda number: 0.12 if number % 2 else 0.03)
+    outcome = run(plan_for(server.port, even(50, 0.2)))
+    assert (outcome.latencies[0::2] >= 0.03).all()
+    assert (outcome.latencies[1::2] >= 0.12).all()
+    assert outcome.latencies[0::2].min() < 0.12
+    assert outcome.num_failed == 0
+
+
+def test_a_stall_is_charged_to_every_request_that_was_due_meanwhile(serve: Serve) -> None:
+    server = serve(lambda number: 0.5 if number == 0 else 0.0, one_at_a_time=True)
+    due = even(100, 0.4)
+    outcome = run(plan_for(server.port, due))
+    # A generator that waits for answers would see one slow request and forty quick ones.
+    assert (outcome.latencies >= 0.5 - due).all()
+
+
+def test_waiting_for_a_connection_counts(serve: Serve) -> None:
+    server = serve(lambda _: 0.05)
+    outcome = run(plan_for(server.port, np.zeros(6), connections=2))
+    assert server.most_at_once <= 2
+    # Three rounds of two.
+    assert (np.sort(outcome.latencies) >= np.repeat([0.05, 0.1, 0.15], 2)).all()
+
+
+def test_a_click_awaits_the_answer_to_the_click_before_it(serve: Serve) -> None:
+    server = serve(lambda number: 0.1 if number == 0 else 0.0)
+    outcome = run(plan_for(server.port, np.zeros(4), predecessors=[-1, 0, 1, -1]))
+    numbers = [body["number"] for body in server.answered]
+    assert numbers == [3, 0, 1, 2]
+    assert (outcome.latencies[:3] >= 0.1).all()
+
+
+def test_failures_are_counted_by_what_went_wrong(serve: Serve) -> None:
+    refusing, wrong = serve(status=503), serve()
+    assert run(plan_for(refusing.port, np.zeros(3))).failures == {"503": 3}
+    expecting = plan_for(wrong.port, np.zeros(2), proofs=(b'"number":1',))
+    assert run(expecting).failures == {"wrong answer": 1}
+
+
+def test_a_request_without_an_answer_has_waited_to_the_end(serve: Serve) -> None:
+    server = serve(lambda number: 30.0 if number == 1 else 0.0)
+    outcome = run(plan_for(server.port, np.zeros(3), grace_seconds=0.3))
+    assert outcome.failures == {"no answer": 1}
+    assert outcome.latencies.max() >= 0.3
+
+
+def test_the_warm_up_is_sent_and_not_counted(serve: Serve) -> None:
+    server = serve()
+    outcome = run(plan_for(server.port, even(100, 0.2), warm_up_seconds=0.1))
+    assert len(server.bodies) == outcome.num_sent == 20
+    assert len(outcome.latencies) == 10
+
+
+def test_a_closed_loop_keeps_its_connections_busy_until_time_is_up(serve: Serve) -> None:
+    server = serve(lambda _: 0.02)
+    bodies = [{"number": number} for number in range(10_000)]
+    outcome = run(plan_for(server.port, None, bodies, connections=3, seconds=0.2))
+    assert server.most_at_once == 3
+    assert len(outcome.latencies) == len(server.bodies) < 3 * 0.2 / 0.02 + 4
+    assert outcome.num_failed == 0
+
+
+def test_a_connection_that_the_server_closes_costs_one_request(serve: Serve) -> None:
+    server = serve(lambda number: 1 / 0 if number == 1 else 0.0)
+    server.handle_error = lambda *_: None
+    outcome = run(plan_for(server.port, even(20, 0.2)))
+    assert outcome.failures == {"lost connection": 1}
+
+
+def test_nobody_listening_is_an_error() -> None:
+    with pytest.raises(ConnectionError):
+        run(plan_for(1, np.zeros(1)))
+
+
+def test_a_process_of_its_own_sees_the_same(serve: Serve) -> None:
+    outcome = run_apart(plan_for(serve(lambda _: 0.05).port, np.zeros(2)))
+    assert (outcome.latencies >= 0.05).all()
+    assert outcome.cpu_seconds > 0
+
+
+def test_random_arrivals_are_as_many_as_even_ones() -> None:
+    due = poisson(100, 2.0, np.random.default_rng(0))
+    assert len(due) == len(even(100, 2.0)) == 200
+    assert (np.diff(due) >= 0).all()
+    assert due[-1] < 2.0
