@@ -6,7 +6,8 @@ TrainingError
 │   └── LeakageError a validation or test target that training would see
 ├── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
 ├── CheckpointError  a trained student that is missing, damaged or of another dataset
-└── WorkerError      a process of ours that was killed
+├── WorkerError      a process of ours that was killed
+└── EndpointError    an LLM's server that is not there, refuses or answers something else
 """
 
 
@@ -36,3 +37,7 @@ class CheckpointError(TrainingError):
 
 class WorkerError(TrainingError):
     """A process of ours that was killed by something else."""
+
+
+class EndpointError(TrainingError):
+    """An LLM's server that is not there, refuses or answers something else; names its URL."""
