@@ -1,10 +1,15 @@
 """A dataset small enough to check by hand, for every test of the offline road."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
+from training.data.storage import save_dataset
+from training.stage import publish
+from training.teacher.knowledge import Answers, Knowledge, save_knowledge
 
 TITLES = ("Alien (1979)", "Brazil (1985)", "Clue (1985)", "Dune (1984)", "Eraserhead (1977)")
 
@@ -56,3 +61,53 @@ def chain_dataset() -> Dataset:
         user_offsets=np.arange(len(starts) + 1) * walk,
         splits=np.tile(splits, len(starts)),
     )
+
+
+CONFIG = """
+name = "chain"
+[data]
+source = "movielens"
+[student]
+max_history_length = 4
+hidden_size = 16
+num_layers = 1
+[training]
+seeds = [0, 1]
+batch_size = 8
+learning_rate = 1e-2
+max_epochs = 3
+[distillation]
+list_length = 1
+"""
+
+
+def perfect_answers(dataset: Dataset, split: Split) -> Answers:
+    rows = dataset.example_rows(split)
+    return Answers(
+        rows=rows,
+        rankings=dataset.item_indices[rows][:, None].astype(np.int32),
+        distances=np.zeros((len(rows), 1), dtype=np.float32),
+        next_item_distances=np.zeros(len(rows), dtype=np.float32),
+    )
+
+
+@pytest.fixture
+def chain_config(chain_dataset: Dataset, tmp_path: Path) -> Path:
+    """An experiment whose dataset and (all-knowing) teacher are there."""
+    path = tmp_path / "chain.toml"
+    path.write_text(CONFIG)
+    folder = tmp_path / "work" / "chain"
+    with publish(folder / "dataset", "stamp") as building:
+        save_dataset(chain_dataset, building)
+    embeddings = np.eye(chain_dataset.catalog.num_rows, 8, dtype=np.float32)
+    knowledge = Knowledge(
+        dataset_fingerprint=chain_dataset.fingerprint,
+        train=perfect_answers(chain_dataset, Split.TRAIN),
+        validation=perfect_answers(chain_dataset, Split.VALIDATION),
+        test=perfect_answers(chain_dataset, Split.TEST),
+        item_embeddings=embeddings,
+        provenance={"model": "all-knowing"},
+    )
+    with publish(folder / "knowledge", "stamp") as building:
+        save_knowledge(knowledge, building)
+    return path

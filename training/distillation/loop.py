@@ -110,11 +110,15 @@ class Trainer:
         self.student.train()
         for number, batch in enumerate(batches):
             bar.update(self.progress.epoch + number / len(batches) - bar.n)
-            self.optimiser.zero_grad()
-            torch.autograd.backward(self.loss(batch))
-            self.optimiser.step()
+            self.step(batch)
         metrics = self.validate()
         self.progress.record(self.student, metrics, time.perf_counter() - began)
+
+    def step(self, batch: Batch) -> None:
+        """Learns from one batch."""
+        self.optimiser.zero_grad()
+        torch.autograd.backward(self.loss(batch))
+        self.optimiser.step()
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss over the batch's predicted positions."""

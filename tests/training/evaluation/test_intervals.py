@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from training.evaluation.intervals import Bootstrap, Draws, mean_of
+
+EVERY = np.array([True, True, True])
+
+
+def test_with_two_users_a_mean_is_either_users_or_both() -> None:
+    """Ann has one example of value 1, bob two of 0: drawn alone, together, or bob alone."""
+    bootstrap = Bootstrap(np.array([4, 7, 7]), num_draws=4_000)
+
+    draws = bootstrap.draws(np.array([[1.0, 0.0, 0.0]]), EVERY)
+
+    assert draws.figure == pytest.approx(1 / 3)
+    values, counts = np.unique(draws.drawn.round(6), return_counts=True)
+    assert values.tolist() == pytest.approx([0, 1 / 3, 1], abs=1e-6)
+    assert (counts / 4_000).tolist() == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+
+
+def test_runs_are_drawn_too() -> None:
+    bootstrap = Bootstrap(np.array([0, 0, 0]), num_draws=4_000)
+
+    draws = bootstrap.draws(np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]), EVERY)
+
+    assert draws.figure == 0.5
+    assert np.unique(draws.drawn).tolist() == [0, 0.5, 1]
+
+
+def test_only_the_chosen_examples_count() -> None:
+    bootstrap = Bootstrap(np.array([0, 1, 2]), num_draws=100)
+
+    draws = bootstrap.draws(np.array([[1.0, 2.0, 50.0]]), np.array([True, True, False]))
+
+    assert draws.figure == 1.5
+    assert np.nanmax(draws.drawn) == 2
+
+
+def test_a_steady_difference_is_sure_however_much_users_differ() -> None:
+    bootstrap = Bootstrap(np.arange(3), num_draws=200)
+    easy_and_hard = np.array([[0.1, 0.5, 0.9]])
+
+    better = bootstrap.draws(easy_and_hard + 0.01, EVERY)
+    worse = bootstrap.draws(easy_and_hard, EVERY)
+
+    difference = better.minus(worse).interval()
+    assert [difference.low, difference.high] == pytest.approx([0.01, 0.01])
+    assert difference.excludes_zero
+    assert worse.interval().high - worse.interval().low > 0.3
+
+
+def test_an_interval_is_the_middle_of_the_draws_that_have_a_figure() -> None:
+    drawn = np.append(np.arange(1_001.0), np.nan)
+
+    interval = Draws(500.0, drawn).interval()
+
+    assert [interval.mean, interval.low, interval.high] == pytest.approx([500, 25, 975])
+
+
+def test_a_relative_gain_is_taken_draw_by_draw() -> None:
+    gain = Draws(3.0, np.array([3.0, 6.0])).relative_to(Draws(2.0, np.array([2.0, 3.0])))
+
+    assert gain.figure == 0.5
+    assert gain.drawn.tolist() == [0.5, 1]
+    assert mean_of([gain, gain]).drawn.tolist() == [0.5, 1]

@@ -1,0 +1,132 @@
+"""The program `training.ladder`, from a dataset and knowledge on disk to a report."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from training.config import load_experiment
+from training.ladder import __main__ as ladder
+from training.ladder.rows import ROWS
+
+LADDER = """
+[ladder]
+seeds = [0]
+headline_seeds = [0, 1]
+num_resamples = 100
+[ladder.grids]
+plain = { "training.learning_rate" = [1e-2] }
+ranking = { "distillation.ranking_weight" = [0.3] }
+embeddings = { "distillation.offset_dropout" = [0.1] }
+method = { "distillation.ranking_weight" = [0.3] }
+"""
+
+
+@pytest.fixture
+def config(chain_config: Path) -> Path:
+    chain_config.write_text(chain_config.read_text().replace("max_epochs = 3", "max_epochs = 1"))
+    with chain_config.open("a") as file:
+        file.write(LADDER)
+    return chain_config
+
+
+def climb(config: Path, *options: str) -> int:
+    folder = config.parent
+    fixed = ["--work", str(folder / "work"), "--out", str(folder / "results"), "--workers", "1"]
+    return ladder.main([str(config), *fixed, *options])
+
+
+def records(config: Path) -> list[dict[str, str]]:
+    with (config.parent / "results" / "chain.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
+    assert climb(config) == 0
+
+    lines = records(config)
+    header = (config.parent / "results" / "chain.csv").read_text().splitlines()[0]
+    assert header == (
+        "row,student,teacher,loss,split,targets,metric,mean,low,high,seeds,train_seconds,"
+        "teacher_tokens"
+    )
+    assert {line["row"] for line in lines if not line["student"]} == {
+        "popularity",
+        "last-item",
+        "VMIS-kNN",
+        "teacher retrieval",
+        "control title neighbours",
+    }
+    for student in ("SASRec", "GRU4Rec", "Caser"):
+        assert [*dict.fromkeys(e["row"] for e in lines if e["student"] == student)] == list(ROWS)
+    assert {line["metric"] for line in lines} == {
+        f"{name}@{k}" for name in ("HR", "NDCG") for k in (1, 5, 10, 20)
+    }
+    assert {line["seeds"] for line in lines if line["row"] == "DLLM2Rec"} == {"2"}
+    assert {line["loss"] for line in lines if line["row"] == "BCE"} == {"binary"}
+    report = (config.parent / "results" / "chain.md").read_text()
+    assert "| teacher retrieval | retrieval | 1.0000 [1.0000, 1.0000] |" in report
+    assert (config.parent / "results" / "chain-cost.png").stat().st_size > 1_000
+    assert (config.parent / "results" / "chain-parts.png").stat().st_size > 1_000
+
+
+def test_what_was_measured_is_not_measured_again(config: Path) -> None:
+    narrow = ("--students", "caser", "--rows", "CE", "--seeds", "0")
+    climb(config, *narrow)
+    runs = config.parent / "work" / "chain" / "ladder"
+    before = {path.name: path.stat().st_mtime_ns for path in runs.iterdir()}
+
+    climb(config, *narrow)
+    assert {path.name: path.stat().st_mtime_ns for path in runs.iterdir()} == before
+
+    climb(config, "--students", "caser", "--rows", "CE", "--seeds", "0", "1")
+    assert {path.name for path in runs.iterdir()} > set(before)
+
+
+def test_a_dry_run_tells_the_plan_and_trains_nothing(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert climb(config, "--dry-run", "--students", "sasrec", "--rows", "CE", "DLLM2Rec") == 0
+
+    told = capsys.readouterr().out
+    assert "SASRec CE: 1 trials, seeds (0, 1)" in told
+    assert "sasrec: 2 of 2 trials due, then 2 runs" in told
+    assert not (config.parent / "work" / "chain" / "ladder").exists()
+
+
+def test_the_trial_that_is_best_on_validation_is_reported(config: Path) -> None:
+    rates = '"training.learning_rate" = [1e-9, 2e-2]'
+    text = config.read_text().replace('"training.learning_rate" = [1e-2]', rates)
+    for name in ("ranking_weight", "offset_dropout"):
+        text = text.replace(f'{name}" = [0.3]', f'{name}" = [0.3, 0.4]')
+        text = text.replace(f'{name}" = [0.1]', f'{name}" = [0.1, 0.2]')
+    config.write_text(text.replace("max_epochs = 1", "max_epochs = 3"))
+
+    assert climb(config, "--students", "sasrec", "--rows", "CE") == 0
+
+    assert "training.learning_rate = 0.02" in (config.parent / "results" / "chain.md").read_text()
+
+
+def test_a_grid_with_more_trials_than_the_others_is_refused(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(config.read_text().replace("[1e-2]", "[1e-2, 1e-3]"))
+
+    assert climb(config, "--dry-run") == 2
+    assert "every grid needs as many trials as the others" in capsys.readouterr().err
+
+
+def test_a_setting_that_does_not_exist_is_refused_before_any_training(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.write_text(config.read_text().replace("training.learning_rate", "training.rate"))
+
+    assert climb(config, "--students", "sasrec") == 2
+    assert "training.rate" in capsys.readouterr().err
+
+
+def test_the_shipped_experiments_have_ladders() -> None:
+    configs = sorted((Path(__file__).parents[3] / "configs").glob("*.toml"))
+    assert len(configs) >= 3
+    for path in configs:
+        assert load_experiment(path).ladder.seeds == (0, 1, 2)

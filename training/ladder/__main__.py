@@ -1,0 +1,175 @@
+"""Ladder: what each part of the method earns, measured; `docs/results/<name>.{md,csv}` and plots.
+
+python -m training.ladder configs/movielens.toml
+"""
+
+import shlex
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+from training.config import Experiment, StudentKind, TeacherKind
+from training.data.storage import load_dataset
+from training.distillation.job import Job
+from training.distillation.workers import add_workers_option, side_by_side, usable_cores
+from training.ladder.records import save_figures
+from training.ladder.lines import baseline_line, student_line, teacher_line, title_line
+from training.ladder.measured import Figures, Measured
+from training.ladder.plan import Plan, Teacher
+from training.ladder.plots import save_cost_plot, save_parts_plot
+from training.ladder.report import as_report
+from training.ladder.rows import ROWS
+from training.ladder.runs import BASELINES, BaselineRun, Run, is_there, perform
+from training.program import Workplace, knowledge_folder, program_parser, run, say, with_teacher
+from training.provenance import commit, hardware
+from training.stage import write_atomically
+from training.teacher.knowledge import load_knowledge
+
+PROBE_STEPS = 5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; returns its exit code."""
+    parser = program_parser("training.ladder", "Measure what each part of the method earns.")
+    kinds = get_args(StudentKind)
+    parser.add_argument("--students", nargs="+", choices=kinds, help="only these")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", help="only these")
+    parser.add_argument("--seeds", nargs="+", type=int, help="of every row")
+    parser.add_argument("--out", type=Path, default=Path("docs/results"), help="of the report")
+    parser.add_argument("--dry-run", action="store_true", help="say what is due, train nothing")
+    add_workers_option(parser)
+    return run(climb, parser, arguments)
+
+
+def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
+    """Trains what is due, student by student, and writes the report after each."""
+    experiment = _narrowed(experiment, options)
+    plan = _plan(experiment, workplace, options)
+    if options.dry_run:
+        _foretell(plan, options)
+        return
+    baselines = [BaselineRun(name, plan.dataset) for name in BASELINES]
+    _perform(baselines, plan, options)
+    lines = [baseline_line(each, plan) for each in baselines]
+    lines += [teacher_line(each, plan.dataset) for each in plan.teachers]
+    lines.append(title_line(plan.teachers[0], plan.dataset))
+    figures = Figures(plan.dataset, experiment.ladder.num_resamples)
+    for student in experiment.ladder.students:
+        cells = list(plan.cells(student))
+        _perform([job for cell in cells for job in plan.trial_jobs(cell)], plan, options)
+        _perform([job for cell in cells for job in plan.jobs(cell)], plan, options)
+        lines += [student_line(cell, plan) for cell in cells]
+        _report(lines, figures, plan, options)
+
+
+def _narrowed(experiment: Experiment, options: Namespace) -> Experiment:
+    update: dict[str, object] = {}
+    if options.students:
+        update["students"] = tuple(options.students)
+    if options.seeds:
+        update |= dict.fromkeys(("seeds", "headline_seeds"), tuple(options.seeds))
+    ladder = experiment.ladder.model_copy(update=update)
+    return experiment.model_copy(update={"ladder": ladder})
+
+
+def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> Plan:
+    dataset = load_dataset(workplace.dataset)
+    own = knowledge_folder(experiment, workplace)
+    folders = {experiment.teacher.kind: own}
+    for kind in get_args(TeacherKind):
+        other = knowledge_folder(with_teacher(experiment, kind), workplace)
+        if kind not in folders and other.is_dir():
+            folders[kind] = other
+    return Plan(
+        experiment=experiment,
+        dataset=dataset,
+        teachers=[Teacher(kind, load_knowledge(each, dataset)) for kind, each in folders.items()],
+        rows=[row for row in ROWS if row in (options.rows or ROWS)],
+        runs=workplace.ladder,
+    )
+
+
+def _perform(runs: Sequence[Run], plan: Plan, options: Namespace) -> None:
+    """Does what is not there yet; a run that several cells share is done once."""
+    due = {each.stamp: each for each in runs if not is_there(each, plan.runs)}
+    for number, stamp in enumerate(
+        side_by_side(partial(perform, folder=plan.runs), list(due.values()), options.workers), 1
+    ):
+        done = due[stamp]
+        student = f"{done.experiment.student.kind} " if isinstance(done, Job) else ""
+        say(f"{number} of {len(due)}: {student}{done.name}")
+
+
+def _foretell(plan: Plan, options: Namespace) -> None:
+    workers = options.workers or usable_cores()
+    total = 0.0
+    for student in plan.experiment.ladder.students:
+        cells = list(plan.cells(student))
+        trials = {job.stamp: job for cell in cells for job in plan.trial_jobs(cell)}
+        due = [job for job in trials.values() if not is_there(job, plan.runs)]
+        # Which trial is chosen is not known yet; any has the same length.
+        finals = sum(len(plan.seeds(cell)) - (1 if ROWS[cell.row].grid else 0) for cell in cells)
+        seconds = _longest_seconds(due[-1]) if due else 0.0
+        total += seconds * (len(due) + finals) / workers
+        say(
+            f"{student}: {len(due)} of {len(trials)} trials due, then {finals} runs, "
+            f"at most {seconds:,.0f} s each"
+        )
+        for cell in cells:
+            say(f"  {cell.name}: {len(plan.trials(cell))} trials, seeds {plan.seeds(cell)}")
+    say(f"at most {total / 60:,.0f} minutes with {workers} side by side")
+
+
+def _longest_seconds(job: Job) -> float:
+    """How long a run takes that uses all its epochs, from a few steps of it."""
+    trainer = job.trainer()
+    batches = trainer.windows.epoch(job.seed, 0)
+    trainer.step(batches[0])
+    began = time.perf_counter()
+    probes = batches[:PROBE_STEPS]
+    for batch in probes:
+        trainer.step(batch)
+    a_step = (time.perf_counter() - began) / len(probes)
+    began = time.perf_counter()
+    trainer.validate()
+    return job.experiment.training.max_epochs * (
+        a_step * len(batches) + time.perf_counter() - began
+    )
+
+
+def _report(lines: Sequence[Measured], figures: Figures, plan: Plan, options: Namespace) -> None:
+    name = plan.experiment.name
+    save_figures(lines, figures, options.out / f"{name}.csv")
+    save_cost_plot(lines, figures, options.out / f"{name}-cost.png")
+    save_parts_plot(lines, figures, options.out / f"{name}-parts.png")
+    origin = {**dict(_origin(plan, options)), "commits of the runs": _commits(lines)}
+    text = as_report(lines, figures, origin, name)
+    write_atomically(options.out / f"{name}.md", text)
+    say(f"written: {options.out / name}.md")
+
+
+def _origin(plan: Plan, options: Namespace) -> Iterator[tuple[str, object]]:
+    ladder = plan.experiment.ladder
+    yield "command", f"`python -m training.ladder {shlex.join(sys.argv[1:])}`"
+    yield "commit", commit()
+    yield "date", f"{datetime.now(UTC):%Y-%m-%d}"
+    yield "hardware", f"{hardware()}, {options.workers or usable_cores()} runs side by side"
+    yield "seeds", f"{ladder.seeds}, of BCE, CE and DLLM2Rec {ladder.headline_seeds}"
+    for teacher in plan.teachers:
+        facts = teacher.knowledge.provenance
+        model = facts.get("settings", {}).get("model", "unknown")
+        cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
+        yield f"teacher {teacher.kind}", f"{model}, {cost}"
+
+
+def _commits(lines: Sequence[Measured]) -> str:
+    return ", ".join(sorted(frozenset().union(*(line.commits for line in lines))))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

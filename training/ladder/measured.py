@@ -1,0 +1,95 @@
+"""A line of the ladder, measured: its runs, and any figure of them with its interval."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.dataset import Dataset, Split
+from training.evaluation.intervals import Bootstrap, Draws
+from training.evaluation.metrics import hit_rates, ndcgs
+from training.evaluation.yardstick import Evaluation
+
+TARGETS = ("all", "warm", "cold")
+METRIC_FUNCTIONS = {"HR": hit_rates, "NDCG": ndcgs}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One ranker, with an evaluation per run and split.
+
+    Attributes:
+        row: named as in the CSV.
+        student: SASRec, GRU4Rec, Caser, or nothing.
+        teacher: generative, retrieval, or nothing.
+        loss: of the next item, or nothing.
+        evaluations: by split, one a run.
+        train_seconds: of a run on average; of a teacher, all that it took.
+        teacher_tokens: read and written by the LLM behind it.
+        settings: what was chosen for it.
+        commits: of the code that made its runs.
+    """
+
+    row: str
+    evaluations: Mapping[Split, Sequence[Evaluation]]
+    train_seconds: float
+    student: str = ""
+    teacher: str = ""
+    loss: str = ""
+    teacher_tokens: int = 0
+    settings: Mapping[str, object] = field(default_factory=dict)
+    commits: frozenset[str] = frozenset()
+
+    @property
+    def num_runs(self) -> int:
+        """How many seeds it was trained with; 1 for what has none."""
+        return len(self.evaluations[Split.TEST])
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What no two lines share."""
+        return self.row, self.student, self.teacher
+
+
+class Figures:
+    """Figures of one dataset, all from the same draws of users."""
+
+    def __init__(self, dataset: Dataset, num_draws: int) -> None:
+        self.dataset = dataset
+        self.num_draws = num_draws
+        self.is_warm = dataset.train_counts() > 0
+        self._bootstraps: dict[tuple[Split, int], Bootstrap] = {}
+        self._known: dict[tuple[object, ...], Draws] = {}
+
+    def draws(self, line: Measured, split: Split, targets: str, metric: str) -> Draws:
+        """`metric` (as `NDCG@20`) of `line` on the targets of a split, with all its draws."""
+        key = (*line.key, split, targets, metric)
+        if key not in self._known:
+            rows = line.evaluations[split][0].rows
+            values = np.stack([_values(each, metric) for each in line.evaluations[split]])
+            self._known[key] = self._bootstrap(split, rows).draws(values, self.are(targets, rows))
+        return self._known[key]
+
+    def are(self, targets: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """`[rows]`, which next items are among `targets`: cold ones were never trained on."""
+        if targets == "all":
+            return np.ones(len(rows), dtype=np.bool_)
+        warm = self.is_warm[self.dataset.item_indices[rows]]
+        return warm if targets == "warm" else ~warm
+
+    def count(self, split: Split, targets: str) -> int:
+        """How many examples of a split have such a target."""
+        return int(self.are(targets, self.dataset.example_rows(split)).sum())
+
+    def _bootstrap(self, split: Split, rows: NDArray[np.int64]) -> Bootstrap:
+        """A teacher that answered a part of the examples has draws of its own."""
+        key = (split, len(rows))
+        if key not in self._bootstraps:
+            self._bootstraps[key] = Bootstrap(self.dataset.user_of_row[rows], self.num_draws)
+        return self._bootstraps[key]
+
+
+def _values(evaluation: Evaluation, metric: str) -> NDArray[np.float64]:
+    name, _, k = metric.partition("@")
+    return METRIC_FUNCTIONS[name](evaluation.ranks, int(k))

@@ -1,0 +1,134 @@
+"""What the ladder trains: the trials of every tuned row, then every row with every seed.
+
+Validation NDCG@20 of one seed chooses a row's trial. Test ranks lie beside it in a run's folder,
+and `choose` does not open them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+from training.config import Experiment, Setting, StudentKind
+from training.data.dataset import Dataset, Split
+from training.distillation.job import Job
+from training.evaluation.yardstick import SELECTION_METRIC
+from training.ladder.rows import (
+    DISTILLED_ROW,
+    HEADLINES,
+    ROWS,
+    settings_of,
+    with_settings,
+)
+from training.ladder.runs import load_result
+from training.teacher.knowledge import Knowledge
+
+Trial = Mapping[str, Setting]
+STUDENT_NAMES: Mapping[StudentKind, str] = {
+    "sasrec": "SASRec",
+    "gru4rec": "GRU4Rec",
+    "caser": "Caser",
+}
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A teacher's knowledge, by the teacher's kind."""
+
+    kind: str
+    knowledge: Knowledge
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens its LLM read and wrote."""
+        return int(self.knowledge.provenance.get("tokens", 0))
+
+    @property
+    def seconds(self) -> float:
+        """How long that took."""
+        return float(self.knowledge.provenance.get("seconds", 0))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of a student, with a teacher where the row needs one."""
+
+    row: str
+    student: StudentKind
+    teacher: Teacher | None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        teacher = f", {self.teacher.kind} teacher" if self.teacher else ""
+        return f"{STUDENT_NAMES[self.student]} {self.row}{teacher}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of one ladder and the runs behind them.
+
+    Attributes:
+        teachers: the experiment's own first.
+        rows: names of `ROWS`.
+        runs: the folder of all runs.
+    """
+
+    experiment: Experiment
+    dataset: Dataset
+    teachers: Sequence[Teacher]
+    rows: Sequence[str]
+    runs: Path
+
+    def cells(self, student: StudentKind) -> Iterator[Cell]:
+        """All cells of one student."""
+        for name in self.rows:
+            row = ROWS[name]
+            if not row.needs_teacher:
+                yield Cell(name, student, None)
+            else:
+                for teacher in self.teachers if row.every_teacher else self.teachers[:1]:
+                    yield Cell(name, student, teacher)
+
+    def trials(self, cell: Cell) -> list[Trial]:
+        """What may be chosen for a cell: every combination of its grid."""
+        grid = getattr(self.experiment.ladder.grids, ROWS[_tuned_row(cell)].grid or "method")
+        return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
+
+    def trial_jobs(self, cell: Cell) -> list[Job]:
+        """A cell's trials in the order of `trials`, or those of `DLLM2Rec` that it takes over."""
+        tuned = Cell(_tuned_row(cell), cell.student, cell.teacher)
+        return [self._job(tuned, trial, self._tuning_seed(tuned)) for trial in self.trials(cell)]
+
+    def choose(self, cell: Cell) -> Trial:
+        """The trial with the best validation figure, the first of equals; all have to be there."""
+
+        def figure(job: Job) -> float:
+            result = load_result(job, self.runs)
+            return result.evaluations[Split.VALIDATION].metrics[SELECTION_METRIC]
+
+        figures = [figure(job) for job in self.trial_jobs(cell)]
+        return self.trials(cell)[figures.index(max(figures))]
+
+    def jobs(self, cell: Cell) -> list[Job]:
+        """A cell's runs as they are reported: what was chosen, with every seed."""
+        trial = self.choose(cell)
+        return [self._job(cell, trial, seed) for seed in self.seeds(cell)]
+
+    def seeds(self, cell: Cell) -> Sequence[int]:
+        """The seeds of a cell."""
+        ladder = self.experiment.ladder
+        return ladder.headline_seeds if cell.row in HEADLINES else ladder.seeds
+
+    def _tuning_seed(self, cell: Cell) -> int:
+        return self.seeds(cell)[0]
+
+    def _job(self, cell: Cell, trial: Trial, seed: int) -> Job:
+        row = ROWS[cell.row]
+        experiment = with_settings(settings_of(self.experiment, row, cell.student), trial)
+        knowledge = cell.teacher.knowledge if cell.teacher else None
+        return Job(experiment, self.dataset, row.variant, seed, knowledge)
+
+
+def _tuned_row(cell: Cell) -> str:
+    return cell.row if ROWS[cell.row].grid else DISTILLED_ROW

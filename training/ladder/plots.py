@@ -1,0 +1,67 @@
+"""The ladder as pictures: quality against cost, and the gain of each part."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from training.data.dataset import Split
+from training.ladder.measured import Figures, Measured
+from training.ladder.report import METRIC, steps
+
+DOTS_PER_INCH = 120
+LABELLED = ("BCE", "CE", "embeddings only", "DLLM2Rec")
+
+
+def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
+    """Test quality over training seconds; a student's teacher is not counted in its seconds."""
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    axes = figure.add_subplot(
+        xscale="log", xlabel="training seconds of one run (teacher: all of it)", ylabel=METRIC
+    )
+    for student in dict.fromkeys(line.student for line in lines):
+        group = [line for line in lines if line.student == student]
+        found = [figures.draws(line, Split.TEST, "all", METRIC).interval() for line in group]
+        means = [each.mean for each in found]
+        errors = [
+            [each.mean - each.low for each in found],
+            [each.high - each.mean for each in found],
+        ]
+        seconds = [max(line.train_seconds, 0.01) for line in group]
+        axes.errorbar(seconds, means, errors, fmt="o", capsize=2, label=student or "no student")
+        for line, x, y in zip(group, seconds, means, strict=True):
+            if not student or line.row in LABELLED:
+                axes.annotate(line.row, (x, y), (4, 4), textcoords="offset points", fontsize=7)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    axes.set_title(f"{figures.dataset.name}: quality against cost, test, 95 % intervals")
+    _save(figure, path)
+
+
+def save_parts_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
+    """The gain of each part, a panel a student."""
+    students = [each for each in dict.fromkeys(line.student for line in lines) if each]
+    figure = Figure(figsize=(5.5 + 3 * len(students), 5), layout="constrained")
+    panels = figure.subplots(1, len(students), sharey=True, squeeze=False)[0]
+    for student, axes in zip(students, panels, strict=True):
+        found = list(steps(student, lines, figures))
+        means = [difference.mean for _, difference, _ in found]
+        errors = [
+            [difference.mean - difference.low for _, difference, _ in found],
+            [difference.high - difference.mean for _, difference, _ in found],
+        ]
+        axes.errorbar(means, [part for part, _, _ in found], xerr=errors, fmt="o", capsize=3)
+        axes.axvline(0, color="grey", linewidth=0.8)
+        axes.set_title(student)
+        axes.set_xlabel(f"gain in test {METRIC}")
+        axes.grid(alpha=0.3, axis="x")
+    if students:
+        panels[0].invert_yaxis()
+    _save(figure, path)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    figure.savefig(partial, format="png", dpi=DOTS_PER_INCH)
+    partial.replace(path)

@@ -1,0 +1,217 @@
+"""The ladder as people read it: tables in Markdown, every figure with its interval."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from training.data.dataset import Split
+from training.evaluation.intervals import Interval, mean_of
+from training.evaluation.yardstick import SELECTION_METRIC
+from training.ladder.measured import TARGETS, Figures, Measured
+from training.ladder.rows import DISTILLED_ROW, PAPERS_BASELINE, PLAIN_ROW, STEPS
+
+PAPERS_GAIN = 0.4797  # the paper's average over its three students, HR@20 and NDCG@20
+METRIC = SELECTION_METRIC
+HEADINGS = (
+    "row",
+    "teacher",
+    "NDCG@20",
+    "HR@20",
+    "warm NDCG@20",
+    "cold HR@20",
+    "seeds",
+    "train s",
+    "teacher tokens",
+)
+SHOWN = (("all", "NDCG@20"), ("all", "HR@20"), ("warm", "NDCG@20"), ("cold", "HR@20"))
+
+
+def as_report(
+    lines: Sequence[Measured], figures: Figures, origin: Mapping[str, object], picture: str
+) -> str:
+    """The whole report.
+
+    Args:
+        lines: what was measured.
+        figures: their figures.
+        origin: what to say of its making, the command first.
+        picture: file names, without ending, of the plots beside the report.
+    """
+    sections = [
+        f"# The ladder on {figures.dataset.name}",
+        "\n".join(f"- {name}: {value}" for name, value in origin.items()),
+        _examples(figures),
+        "## How well each ranks",
+        *(_ranks_of(student, lines, figures) for student in _students(lines, also_none=True)),
+        f"![quality against cost]({picture}-cost.png)",
+        "## What each part is worth",
+        f"Difference in test {METRIC} between a row with the part and one without, drawn together.",
+        *(_steps_of(student, lines, figures) for student in _students(lines)),
+        f"![gain of each part]({picture}-parts.png)",
+        _papers_comparison(lines, figures),
+        _against_the_teacher(lines, figures),
+        "## What was not shown",
+        _negative_results(lines, figures),
+        "## What was chosen",
+        _choices(lines),
+    ]
+    return "\n\n".join(filter(None, sections)) + "\n"
+
+
+def _examples(figures: Figures) -> str:
+    counts = ", ".join(f"{figures.count(Split.TEST, each):,} {each}" for each in TARGETS)
+    rows = figures.dataset.example_rows(Split.TEST)
+    users = len(set(figures.dataset.user_of_row[rows].tolist()))
+    return (
+        f"Test examples: {counts} (cold: no training interaction with the item), of {users:,} "
+        f"users, ranked over the full catalog of {figures.dataset.catalog.num_items:,} items, "
+        f"seen ones left out. In brackets: 95 % of {figures.num_draws:,} bootstrap draws of users "
+        f"and seeds. "
+        f"Validation {METRIC} chose epochs and settings; test chose nothing."
+    )
+
+
+def _students(lines: Sequence[Measured], *, also_none: bool = False) -> list[str]:
+    return [each for each in dict.fromkeys(line.student for line in lines) if each or also_none]
+
+
+def _ranks_of(student: str, lines: Sequence[Measured], figures: Figures) -> str:
+    cells = [
+        [
+            line.row,
+            line.teacher,
+            *(_figure(line, figures, *each) for each in SHOWN),
+            str(line.num_runs),
+            f"{line.train_seconds:,.0f}",
+            f"{line.teacher_tokens:,}" if line.teacher_tokens else "",
+        ]
+        for line in lines
+        if line.student == student
+    ]
+    return f"### {student or 'Without a student'}\n\n{as_table(HEADINGS, cells)}"
+
+
+def _figure(line: Measured, figures: Figures, targets: str, metric: str) -> str:
+    if not figures.count(Split.TEST, targets):
+        return ""
+    return _with_edges(figures.draws(line, Split.TEST, targets, metric).interval())
+
+
+def _with_edges(interval: Interval) -> str:
+    return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+
+
+def steps(
+    student: str, lines: Sequence[Measured], figures: Figures
+) -> Iterator[tuple[str, Interval, Interval]]:
+    """Each part of `STEPS` with its difference and its relative gain, the first teacher's."""
+    by_row: dict[str, Measured] = {}
+    for line in lines:
+        if line.student == student:
+            by_row.setdefault(line.row, line)
+    for part, (with_part, without) in STEPS.items():
+        if with_part in by_row and without in by_row:
+            more, less = (
+                figures.draws(by_row[row], Split.TEST, "all", METRIC)
+                for row in (with_part, without)
+            )
+            yield part, more.minus(less).interval(), more.relative_to(less).interval()
+
+
+def _steps_of(student: str, lines: Sequence[Measured], figures: Figures) -> str:
+    cells = [
+        [
+            part,
+            " over ".join(STEPS[part]),
+            _signed(difference),
+            _percent(relative),
+            _verdict(difference),
+        ]
+        for part, difference, relative in steps(student, lines, figures)
+    ]
+    return f"### {student}\n\n" + as_table(("part", "rows", METRIC, "relative", ""), cells)
+
+
+def _percent(interval: Interval) -> str:
+    return f"{interval.mean:+.1%} [{interval.low:+.1%}, {interval.high:+.1%}]"
+
+
+def _verdict(difference: Interval) -> str:
+    if not difference.excludes_zero:
+        return "not shown"
+    return "helps" if difference.low > 0 else "**hurts**"
+
+
+def _papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
+    """Relative gains over the binary loss, HR@20 and NDCG@20, as the paper averages them."""
+    by_key = {(line.row, line.student): line for line in reversed(lines)}
+    cells, gains = [], []
+    for student in _students(lines):
+        pair = [by_key.get((row, student)) for row in (DISTILLED_ROW, PAPERS_BASELINE)]
+        if pair[0] is None or pair[1] is None:
+            continue
+        of_student = [
+            figures.draws(pair[0], Split.TEST, "all", metric).relative_to(
+                figures.draws(pair[1], Split.TEST, "all", metric)
+            )
+            for metric in ("HR@20", "NDCG@20")
+        ]
+        gains += of_student
+        cells.append([student, *(_percent(each.interval()) for each in of_student)])
+    if not gains:
+        return ""
+    table = as_table(("student", "HR@20", "NDCG@20"), cells)
+    average = _percent(mean_of(gains).interval())
+    return (
+        f"## {DISTILLED_ROW} over {PAPERS_BASELINE}, the paper's comparison\n\n{table}\n\n"
+        f"On average {average}; the paper says {PAPERS_GAIN:+.2%} of its own three data sets."
+    )
+
+
+def _against_the_teacher(lines: Sequence[Measured], figures: Figures) -> str:
+    cells = [
+        [f"{line.student} {line.row}", line.teacher, teacher.row, _gap(line, teacher, figures)]
+        for line in lines
+        for teacher in lines
+        if line.row in (PLAIN_ROW, DISTILLED_ROW) and teacher.row.startswith("teacher ")
+    ]
+    return "## Students against teachers\n\n" + as_table(
+        ("student", "taught by", "against", METRIC), cells
+    )
+
+
+def _gap(line: Measured, other: Measured, figures: Figures) -> str:
+    more, less = (figures.draws(each, Split.TEST, "all", METRIC) for each in (line, other))
+    return _signed(more.minus(less).interval())
+
+
+def _signed(interval: Interval) -> str:
+    return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
+
+
+def _negative_results(lines: Sequence[Measured], figures: Figures) -> str:
+    found = [
+        f"- {student}: {part} {_verdict(difference).strip('*')} ({_percent(relative)})"
+        for student in _students(lines)
+        for part, difference, relative in steps(student, lines, figures)
+        if not difference.low > 0
+    ]
+    return "\n".join(found) or "Every part's interval lies above zero."
+
+
+def _choices(lines: Sequence[Measured]) -> str:
+    cells = [
+        [
+            line.student,
+            line.row,
+            line.teacher,
+            ", ".join(f"{k} = {v}" for k, v in line.settings.items()),
+        ]
+        for line in lines
+        if line.settings
+    ]
+    return as_table(("student", "row", "teacher", "by validation, of as many trials each"), cells)
+
+
+def as_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    rule = ["---"] * len(headings)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rule, *cells))

@@ -1,0 +1,109 @@
+"""The rows of the ladder that train a student, and the steps between rows that show a part's worth.
+
+A row is named as in `docs/results/<data>.csv`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ValidationError
+
+from training.config import Experiment
+from training.distillation.variants import VARIANTS
+from training.errors import ConfigError
+
+GridName = Literal["plain", "ranking", "embeddings", "method"]
+DISTILLED_ROW = "DLLM2Rec"
+PLAIN_ROW = "CE"
+PAPERS_BASELINE = "BCE"
+HEADLINES = (PAPERS_BASELINE, PLAIN_ROW, DISTILLED_ROW)
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is trained.
+
+    Attributes:
+        variant: the parts of the method, by their name in `VARIANTS`.
+        loss: of the next item, `training.loss`; the experiment's where None.
+        grid: what is tuned; a row without takes over what `DLLM2Rec` chose.
+        every_teacher: trained with each teacher there is, not only with the experiment's own.
+    """
+
+    variant: str
+    loss: str | None = None
+    grid: GridName | None = None
+    every_teacher: bool = False
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any part comes from the teacher."""
+        return VARIANTS[self.variant].needs_teacher
+
+
+ROWS: Mapping[str, Row] = {
+    PAPERS_BASELINE: Row("plain", loss="binary", grid="plain"),
+    PLAIN_ROW: Row("plain", loss="cross-entropy", grid="plain"),
+    "RD": Row("rd", grid="ranking"),
+    "embeddings only": Row("embeddings-only", grid="embeddings"),
+    "ranking only": Row("ranking-only", grid="ranking", every_teacher=True),
+    DISTILLED_ROW: Row("distilled", grid="method", every_teacher=True),
+    "DLLM2Rec without position": Row("without-position"),
+    "DLLM2Rec without confidence": Row("without-confidence"),
+    "DLLM2Rec without consistency": Row("without-consistency"),
+    "DLLM2Rec without offset": Row("without-offset"),
+    "control shuffled lists": Row("control-shuffled"),
+    "control title-neighbour lists": Row("control-title-neighbours"),
+}
+
+STEPS: Mapping[str, tuple[str, str]] = {
+    "cross-entropy for the binary loss": (PLAIN_ROW, PAPERS_BASELINE),
+    "plain ranking distillation": ("RD", PLAIN_ROW),
+    "the three weights, over plain ranking distillation": ("ranking only", "RD"),
+    "lists, without embeddings": ("ranking only", PLAIN_ROW),
+    "embeddings, without lists": ("embeddings only", PLAIN_ROW),
+    "lists, beside embeddings": (DISTILLED_ROW, "embeddings only"),
+    "embeddings, beside lists": (DISTILLED_ROW, "ranking only"),
+    "the position weight": (DISTILLED_ROW, "DLLM2Rec without position"),
+    "the confidence weight": (DISTILLED_ROW, "DLLM2Rec without confidence"),
+    "the consistency weight": (DISTILLED_ROW, "DLLM2Rec without consistency"),
+    "the offset": (DISTILLED_ROW, "DLLM2Rec without offset"),
+    "the teacher's lists, over shuffled ones": (DISTILLED_ROW, "control shuffled lists"),
+    "the teacher's lists, over title neighbours": (DISTILLED_ROW, "control title-neighbour lists"),
+    "the whole method": (DISTILLED_ROW, PLAIN_ROW),
+    "the whole method, over the binary loss": (DISTILLED_ROW, PAPERS_BASELINE),
+}
+"""Each a part's name, with the row that has it and the row that has not."""
+
+
+def settings_of(experiment: Experiment, row: Row, student: str) -> Experiment:
+    """`experiment` with the student, the loss, and all three weights that a variant may switch off.
+
+    Whatever `experiment` says of the weights: a part that is off would show no worth.
+    """
+    weights = dict.fromkeys(("position", "confidence", "consistency"), True)
+    return with_settings(
+        experiment,
+        {
+            "student.kind": student,
+            **({"training.loss": row.loss} if row.loss else {}),
+            **{f"distillation.{part}": on for part, on in weights.items()},
+        },
+    )
+
+
+def with_settings(experiment: Experiment, settings: Mapping[str, object]) -> Experiment:
+    """`experiment` with some of its settings, `section.key`, replaced and checked.
+
+    Raises:
+        ConfigError: there is no such setting, or it cannot have that value.
+    """
+    content = experiment.model_dump()
+    for name, value in settings.items():
+        section, _, key = name.partition(".")
+        content.setdefault(section, {})[key] = value
+    try:
+        return Experiment.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(f"{experiment.name}: {error}") from None
