@@ -56,6 +56,11 @@ class Workplace:
         return self.folder / "checkpoints"
 
     @property
+    def ladder(self) -> Path:
+        """Runs of `training.ladder`, one folder each."""
+        return self.folder / "ladder"
+
+    @property
     def results(self) -> Path:
         """Written by `training.evaluate`."""
         return self.folder / "results"
