@@ -17,11 +17,11 @@ from training.config import Experiment, StudentKind, TeacherKind
 from training.data.storage import load_dataset
 from training.distillation.job import Job
 from training.distillation.workers import add_workers_option, side_by_side, usable_cores
-from training.ladder.records import save_figures
 from training.ladder.lines import baseline_line, student_line, teacher_line, title_line
 from training.ladder.measured import Figures, Measured
 from training.ladder.plan import Plan, Teacher
 from training.ladder.plots import save_cost_plot, save_parts_plot
+from training.ladder.records import save_figures
 from training.ladder.report import as_report
 from training.ladder.rows import ROWS
 from training.ladder.runs import BASELINES, BaselineRun, Run, is_there, perform
