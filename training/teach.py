@@ -52,9 +52,11 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
         knowledge = _ask(dataset, experiment, workplace, building)
         rows = knowledge.validation.rows
         figures = dict(evaluate(answers_ranker(knowledge.validation), dataset, rows).metrics)
+        costs = knowledge.provenance["costs"].values()
         provenance = {
             **_origin(experiment),
             **knowledge.provenance,
+            **{unit: round(sum(cost[unit] for cost in costs)) for unit in ("tokens", "seconds")},
             "validation": figures,
         }
         save_knowledge(replace(knowledge, provenance=provenance), building)

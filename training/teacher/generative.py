@@ -171,11 +171,9 @@ def teach_generative(
         test=answers(Split.TEST, LIST_LENGTH),
         item_embeddings=titles,
         provenance={
-            "tokens": texts.cost.tokens,
-            "seconds": round(texts.cost.seconds),
+            "costs": {**loaded.costs, "asking": asdict(texts.cost)},
             "histories": len(texts.texts),
             "exponents": asdict(exponents),
-            **loaded.provenance,
             "weights": loaded.weights,
         },
     )

@@ -47,7 +47,8 @@ class Knowledge:
 
     Attributes:
         item_embeddings: `[catalog rows, size]`, the LLM's embedding of each item, row 0 zeros.
-        provenance: model, prompt version, seed, hardware, tokens, seconds, command, commit.
+        provenance: model, prompt version, seed, hardware, command, commit; `tokens` and `seconds`,
+            all that it took, `costs` by part.
     """
 
     dataset_fingerprint: str

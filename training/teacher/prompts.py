@@ -50,9 +50,13 @@ def title_lines(tokenizer: PreTrainedTokenizerBase, titles: Sequence[str]) -> li
     return [_title_line(tokenizer, title, newline) for title in titles]
 
 
+def one_line(title: str) -> str:
+    """A title without line breaks, which would read as two items."""
+    return " ".join(title.split())
+
+
 def _title_line(tokenizer: PreTrainedTokenizerBase, title: str, newline: TokenIds) -> TokenIds:
-    # Newlines inside a title would read as two items.
-    tokens = _tokens(tokenizer, " ".join(title.split()))
+    tokens = _tokens(tokenizer, one_line(title))
     return np.concatenate([tokens[:MAX_TITLE_TOKENS], newline])
 
 

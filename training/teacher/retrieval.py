@@ -1,6 +1,7 @@
 """The retrieval teacher: it reads a history once, and a matcher finds the titles that fit."""
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from training.teacher.fitting import fit_matcher
 from training.teacher.knowledge import Answers, Knowledge
 from training.teacher.matching import Matcher, load_matcher, save_matcher
 from training.teacher.reading import Reading, read_everything
+from training.teacher.shards import Cost
 from training.teacher.tuned import TunedModel
 
 
@@ -39,10 +41,12 @@ def teach_retrieval(
         test=answers(Split.TEST, LIST_LENGTH),
         item_embeddings=np.ascontiguousarray(reading.title_embeddings),
         provenance={
-            "tokens": reading.cost.tokens,
-            "seconds": round(reading.cost.seconds + fitting_seconds),
+            "costs": {
+                **tuned.costs,
+                "asking": asdict(reading.cost),
+                "fitting": asdict(Cost(0, fitting_seconds)),
+            },
             "best_epoch": fit.best_epoch,
-            **tuned.provenance,
             "weights": tuned.weights,
         },
     )

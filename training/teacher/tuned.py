@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from training.config import TeacherConfig
+from training.config import REMOTE_PREFIX, TeacherConfig
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.stage import fingerprint
+from training.teacher.endpoint import remote_engine
 from training.teacher.language_model import LanguageModel, load_language_model
 from training.teacher.objectives import MatchingObjective, Material, ResponseObjective
 from training.teacher.prompts import PROMPT_VERSION, phrasebook
@@ -33,22 +34,22 @@ class TunedModel:
     Attributes:
         weights: hash of its tuned weights, None if it is as it came.
         folder: of those weights.
-        provenance: how it was tuned.
+        costs: of tuning them.
     """
 
     model: LanguageModel
     weights: str | None = None
     folder: Path | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    costs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class LoadedEngine:
-    """What writes, and where its weights come from, as a `TunedModel` has it."""
+    """What writes; `weights` and `costs` as a `TunedModel` has them."""
 
     engine: Engine
     weights: str | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    costs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def tune_if_wanted(dataset: Dataset, config: TeacherConfig, folder: Path) -> None:
@@ -77,16 +78,18 @@ def load_tuned(dataset: Dataset, config: TeacherConfig, folder: Path) -> TunedMo
         raise KnowledgeError(f"{target}: no tuned LLM; make it with `python -m training.teach`")
     best = target / BEST_NAME
     model = load_language_model(config.model, config.precision, config.device, tuned=best)
-    provenance = json.loads((target / DONE_NAME).read_text(encoding="utf-8"))
-    return TunedModel(model, _hash(best), best, {"tuning": provenance})
+    progress = json.loads((target / DONE_NAME).read_text(encoding="utf-8"))
+    return TunedModel(model, _hash(best), best, {"tuning": progress})
 
 
 def load_engine(dataset: Dataset, config: TeacherConfig, folder: Path) -> LoadedEngine:
-    """What writes for a generative teacher; raises as `load_tuned`."""
+    """What writes for a generative teacher, here or behind a server; raises as `load_tuned`."""
+    if config.model.startswith(REMOTE_PREFIX):
+        return LoadedEngine(remote_engine(config, dataset.catalog))
     tuned = load_tuned(dataset, config, folder)
     book = phrasebook(tuned.model.tokenizer, dataset.catalog)
     engine = LocalEngine(tuned.model, book, config)
-    return LoadedEngine(engine, tuned.weights, tuned.provenance)
+    return LoadedEngine(engine, tuned.weights, tuned.costs)
 
 
 def _folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Path:

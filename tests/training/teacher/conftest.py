@@ -1,11 +1,21 @@
-"""A language model that is real in all but size: a random Llama that reads bytes."""
+"""Language models that are real in all but size: random ones that read bytes."""
 
 from pathlib import Path
 
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 from training import teach
 from training.config import load_experiment
@@ -26,6 +36,19 @@ def tiny_language_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = byte_tokenizer()
     tokenizer.save_pretrained(folder)
     random_llama(len(tokenizer)).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=["llama", "qwen2", "gpt2"])
+def any_language_model_path(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder of each architecture, positions rotary or learned, layers transposed or not."""
+    folder = tmp_path_factory.mktemp("llm") / request.param
+    tokenizer = byte_tokenizer()
+    tokenizer.save_pretrained(folder)
+    models = {"llama": random_llama, "qwen2": random_qwen2, "gpt2": random_gpt2}
+    models[request.param](len(tokenizer)).save_pretrained(folder)
     return folder
 
 
@@ -88,20 +111,37 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def random_llama(vocabulary_size: int) -> LlamaForCausalLM:
+SHAPE = {
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "max_position_embeddings": 2048,
+    "initializer_range": 0.5,  # wide, so that what was read long ago still changes the state
+    "bos_token_id": 0,
+    "eos_token_id": 1,
+    "pad_token_id": 1,
+}
+
+
+def random_llama(vocabulary_size: int) -> PreTrainedModel:
     config = LlamaConfig(
-        vocab_size=vocabulary_size,
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=2048,
-        initializer_range=0.5,  # wide, so that what was read long ago still changes the state
-        bos_token_id=0,
-        eos_token_id=1,
-        pad_token_id=1,
+        vocab_size=vocabulary_size, intermediate_size=32, num_key_value_heads=1, **SHAPE
     )
+    return seeded(LlamaForCausalLM, config)
+
+
+def random_qwen2(vocabulary_size: int) -> PreTrainedModel:
+    config = Qwen2Config(
+        vocab_size=vocabulary_size, intermediate_size=32, num_key_value_heads=1, **SHAPE
+    )
+    return seeded(Qwen2ForCausalLM, config)
+
+
+def random_gpt2(vocabulary_size: int) -> PreTrainedModel:
+    return seeded(GPT2LMHeadModel, GPT2Config(vocab_size=vocabulary_size, **SHAPE))
+
+
+def seeded(architecture: type[PreTrainedModel], config: PretrainedConfig) -> PreTrainedModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return LlamaForCausalLM(config)
+        return architecture(config)

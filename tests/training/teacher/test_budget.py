@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.config import TeacherConfig
+from training.data.dataset import Dataset, Split
+from training.errors import ConfigError
+from training.teacher.budget import answered_rows, judging_rows, newest_first
+
+
+def ten_tokens_each(rows: NDArray[np.int64]) -> int:
+    return 10 * len(rows)
+
+
+def train_rows(dataset: Dataset, **budget: int) -> list[int]:
+    rows = answered_rows(dataset, TeacherConfig.model_validate(budget), ten_tokens_each)
+    return np.intersect1d(rows, dataset.example_rows(Split.TRAIN)).tolist()
+
+
+def test_the_newest_example_of_each_user_comes_first(tiny_dataset: Dataset) -> None:
+    train = tiny_dataset.example_rows(Split.TRAIN)  # ann 1 2, bob 6, cay 10
+    assert newest_first(tiny_dataset, train).tolist() == [2, 6, 10, 1]
+
+
+def test_without_a_budget_every_example_is_answered(tiny_dataset: Dataset) -> None:
+    rows = answered_rows(tiny_dataset, TeacherConfig(), ten_tokens_each)
+    assert rows.tolist() == [1, 2, 3, 4, 6, 7, 10]
+
+
+def test_a_budget_in_sequences_is_spent_on_the_newest(tiny_dataset: Dataset) -> None:
+    assert train_rows(tiny_dataset, budget_sequences=3) == [2, 6, 10]
+
+
+@pytest.mark.parametrize(("tokens", "rows"), [(39, [2, 6, 10]), (40, [1, 2, 6, 10]), (10, [2])])
+def test_a_budget_in_tokens_buys_what_it_can(
+    tiny_dataset: Dataset, tokens: int, rows: list[int]
+) -> None:
+    assert train_rows(tiny_dataset, budget_tokens=tokens) == rows
+
+
+def test_held_out_examples_are_answered_whatever_the_budget(tiny_dataset: Dataset) -> None:
+    config = TeacherConfig(budget_sequences=1)
+    assert {3, 4, 7} <= set(answered_rows(tiny_dataset, config, ten_tokens_each).tolist())
+
+
+def test_a_budget_that_buys_nothing_is_refused(tiny_dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match=r"teacher\.budget_tokens = 9: allows no example"):
+        train_rows(tiny_dataset, budget_tokens=9)
+
+
+def test_a_few_examples_of_validation_judge_the_same_each_time(chain_dataset: Dataset) -> None:
+    config = TeacherConfig.model_validate({"tuner": {"validation_examples": 7}})
+    rows = judging_rows(chain_dataset, config)
+    assert len(rows) == 7
+    assert set(chain_dataset.splits[rows]) == {Split.VALIDATION}
+    np.testing.assert_array_equal(rows, judging_rows(chain_dataset, config))
