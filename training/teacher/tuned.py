@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from training.config import REMOTE_PREFIX, TeacherConfig
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
@@ -57,6 +59,7 @@ def tune_if_wanted(dataset: Dataset, config: TeacherConfig, folder: Path) -> Non
     target = _folder(dataset, config, folder)
     if config.tuning == "none" or (target / DONE_NAME).exists():
         return
+    torch.manual_seed(config.seed)  # of all that begins at random
     model = load_language_model(config.model, "float32", config.device)
     material = Material(model, dataset, config)
     is_retrieval = config.kind == "retrieval"

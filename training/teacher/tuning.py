@@ -113,7 +113,6 @@ class _Tuning:
     """An LLM, a head and their optimiser between two steps."""
 
     def __init__(self, model: LanguageModel, objective: Objective, config: TeacherConfig) -> None:
-        torch.manual_seed(config.seed)
         self._model = model
         self._objective = objective
         self._config = config
