@@ -6,6 +6,7 @@ A program is `main(arguments) -> int`, which hands its stage to `run`:
         return run(teach, program_parser("training.teach", "Ask the teacher."), arguments)
 """
 
+import os
 import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Sequence
@@ -124,6 +125,8 @@ def run(stage: Stage, parser: ArgumentParser, arguments: Sequence[str] | None = 
 
 
 def say(line: str) -> None:
-    """Tells the person at the terminal."""
+    """Tells the person at the terminal; of several processes of torchrun, the first speaks."""
+    if os.environ.get("RANK", "0") != "0":
+        return
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
