@@ -1,32 +1,68 @@
 """How this service talks to Redis: few connections, one try, a short wait."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from service.errors import ServiceError
 
+RedisClient = Redis | RedisCluster
 
-def connect_redis(url: str, *, timeout_seconds: float, max_connections: int) -> Redis:
+
+def connect_redis(
+    url: str, *, timeout_seconds: float, max_connections: int, is_cluster: bool = False
+) -> RedisClient:
     """A client whose commands are tried once, each within `timeout_seconds`.
 
-    A second try could do a thing twice, and every caller has an answer without Redis.
+    A second try could do a thing twice, and every caller has an answer without Redis. Of a cluster
+    `url` names any node; the commands of this service touch one slot each.
     """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
-        timeout=timeout_seconds,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-        decode_responses=True,
-    )
-    return Redis.from_pool(pool)
+    options: dict[str, Any] = {
+        "max_connections": max_connections,
+        "socket_timeout": timeout_seconds,
+        "socket_connect_timeout": timeout_seconds,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        "decode_responses": True,
+    }
+    if is_cluster:
+        return _Cluster.from_url(url, wait_seconds=timeout_seconds, **options)
+    return Redis.from_pool(BlockingConnectionPool.from_url(url, timeout=timeout_seconds, **options))
+
+
+class _Cluster(RedisCluster):
+    """A cluster whose commands wait for a free connection, as those of a blocking pool do."""
+
+    def __init__(self, *, wait_seconds: float, max_connections: int, **options: Any) -> None:
+        # A lost node takes its own sessions with it, not those of the others.
+        super().__init__(max_connections=max_connections, require_full_coverage=False, **options)
+        self._wait_seconds = wait_seconds
+        self._free = asyncio.Semaphore(max_connections)
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """See RedisCluster."""
+        async with asyncio.timeout(self._wait_seconds):
+            await self._free.acquire()
+        try:
+            return await super().execute_command(*args, **options)
+        finally:
+            self._free.release()
+
+    async def ping(self, **options: Any) -> Any:
+        """Asks all primaries: where one is lost, so are its sessions."""
+        return await super().ping(target_nodes=self.PRIMARIES, **options)
+
+    async def aclose(self) -> None:
+        """Closes all connections, those that RedisCluster leaves open after a failure too."""
+        await super().aclose()
+        for nodes in ("nodes_cache", "startup_nodes"):
+            await self.nodes_manager.aclose(nodes)
 
 
 @contextmanager

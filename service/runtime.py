@@ -10,29 +10,20 @@ from fastapi import Depends, Request
 from prometheus_client.core import GaugeMetricFamily
 
 from service.activation import Activation, open_models
-from service.added.file_store import FileAddedItemStore
 from service.added.items import AddedItems
-from service.added.redis_store import RedisAddedItemStore
-from service.added.store import AddedItemStore
 from service.background import beside
 from service.draining import Drain
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
-from service.history.embedded import EmbeddedHistoryStore
 from service.history.guard import GuardedHistory
-from service.history.redis_store import RedisHistoryStore
-from service.history.store import HistoryStore, Retention
 from service.metrics import Metrics
 from service.models import Models, Served
 from service.recommender import Recommendations, Wanted
-from service.redis_client import connect_redis
 from service.settings import Settings
+from service.stores import history_store, item_store
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
 
 logger = logging.getLogger(__name__)
-
-# Reading all added items takes longer than reading a history, and nobody waits for it.
-_ITEMS_TIMEOUT_SECONDS = 5.0
 
 
 @dataclass
@@ -102,9 +93,9 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime
     """
     models = open_models(settings.served_variants, settings.max_k)
     activation = Activation(models, settings.max_k, settings.bundles_poll_seconds)
-    added = AddedItems(_item_store(settings), models, settings.items_poll_seconds)
+    added = AddedItems(item_store(settings), models, settings.items_poll_seconds)
     drain = Drain(settings.drain_seconds)
-    history = GuardedHistory(_history_store(settings), settings.redis_pause_seconds)
+    history = GuardedHistory(history_store(settings), settings.redis_pause_seconds)
     try:
         await added.refresh()
     except ItemStoreUnavailableError as error:
@@ -122,29 +113,6 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime
     finally:
         await added.close()
         await history.close()
-
-
-def _item_store(settings: Settings) -> AddedItemStore:
-    if settings.redis_url is None:
-        return FileAddedItemStore(settings.items_path, settings.max_added_items)
-    client = connect_redis(
-        settings.redis_url.get_secret_value(),
-        timeout_seconds=_ITEMS_TIMEOUT_SECONDS,
-        max_connections=2,
-    )
-    return RedisAddedItemStore(client, settings.max_added_items)
-
-
-def _history_store(settings: Settings) -> HistoryStore:
-    retention = Retention(settings.max_session_length, settings.session_ttl_seconds)
-    if settings.redis_url is None:
-        return EmbeddedHistoryStore(retention, settings.max_sessions)
-    return RedisHistoryStore(
-        settings.redis_url.get_secret_value(),
-        retention,
-        timeout_seconds=settings.redis_timeout_seconds,
-        max_connections=settings.redis_max_connections,
-    )
 
 
 # Dependencies are coroutines: FastAPI hands plain functions to a thread.

@@ -1,22 +1,32 @@
-"""The settings of the service: one frozen class, read from the environment."""
+"""The settings of the service: one frozen class, read from the environment and secret files."""
 
+import os
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from service.logs import LogFormat, LogLevel
 from service.variants import DEFAULT_VARIANT, Variant, parse_variants
 
 _HTTP_SCHEMES = ("http://", "https://")
-_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+_NETWORK_SCHEMES = ("redis://", "rediss://")
+_REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://")
 
 
 class Settings(BaseSettings):
-    """Each field is the environment variable of the same name in capitals; empty means unset."""
+    """Each field is the environment variable of the same name in capitals; empty means unset.
+
+    Where SECRETS_PATH names a folder, its files are settings too: `admin_key`, `redis_url`.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
 
@@ -58,6 +68,11 @@ class Settings(BaseSettings):
         default=None,
         description="REDIS_URL: where histories live (redis://, rediss:// or unix://); "
         "unset = in this process",
+    )
+    redis_cluster: bool = Field(
+        default=False,
+        description="REDIS_CLUSTER: REDIS_URL names one node of a Redis Cluster; "
+        "the others are found by it",
     )
     redis_timeout_seconds: float = Field(
         default=0.1, gt=0, description="REDIS_TIMEOUT_SECONDS: for a connect and for an answer"
@@ -145,6 +160,20 @@ class Settings(BaseSettings):
     )
     workers: int = Field(default=1, ge=1, description="WORKERS: processes; more need REDIS_URL")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given, then secret files, then the environment."""
+        folder = os.environ.get("SECRETS_PATH")
+        secrets = [SecretsSettingsSource(settings_cls, folder)] if folder else []
+        return init_settings, *secrets, env_settings
+
     @property
     def served_variants(self) -> Sequence[Variant]:
         """What is served side by side, the control first."""
@@ -162,7 +191,8 @@ class Settings(BaseSettings):
     @field_validator("tracing")
     @classmethod
     def _can_trace(cls, tracing: bool) -> bool:
-        if tracing and find_spec("opentelemetry") is None:
+        # Its interface alone comes with other packages.
+        if tracing and not (find_spec("opentelemetry") and find_spec("opentelemetry.sdk")):
             raise ValueError("needs OpenTelemetry: pip install 'distilled-recommender[trace]'")
         return tracing
 
@@ -177,6 +207,13 @@ class Settings(BaseSettings):
     def _a_shadow_needs_a_teacher(self) -> Self:
         if self.shadow_share and not self.teacher_url:
             raise ValueError(f"SHADOW_SHARE = {self.shadow_share} needs TEACHER_URL")
+        return self
+
+    @model_validator(mode="after")
+    def _a_cluster_has_an_address(self) -> Self:
+        url = self.redis_url.get_secret_value() if self.redis_url else ""
+        if self.redis_cluster and not url.startswith(_NETWORK_SCHEMES):
+            raise ValueError("REDIS_CLUSTER needs a REDIS_URL of redis:// or rediss://")
         return self
 
     @field_validator("redis_url")

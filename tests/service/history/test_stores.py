@@ -1,4 +1,4 @@
-"""One suite for both stores: what HistoryStore promises."""
+"""One suite for all stores: what HistoryStore promises."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,9 +10,10 @@ import pytest
 from service.history.embedded import EmbeddedHistoryStore
 from service.history.redis_store import RedisHistoryStore
 from service.history.store import Event, HistoryStore, Retention
+from service.redis_client import connect_redis
 
 if TYPE_CHECKING:
-    from tests.conftest import RedisServer
+    from tests.conftest import RedisCluster, RedisServer
 
 pytestmark = pytest.mark.anyio
 
@@ -20,20 +21,20 @@ Writers = tuple[HistoryStore, HistoryStore]
 OpenWriters = Callable[[Retention], Writers]
 
 
-def redis_store(url: str, retention: Retention) -> RedisHistoryStore:
-    return RedisHistoryStore(url, retention, timeout_seconds=5, max_connections=4)
-
-
-@pytest.fixture(params=["embedded", "redis"])
+@pytest.fixture(params=["embedded", "redis_server", "redis_cluster"])
 def open_writers(request: pytest.FixtureRequest) -> OpenWriters:
     """Opens two writers on the same sessions: of Redis two clients, of a process the one store."""
     if request.param == "embedded":
         return lambda retention: (EmbeddedHistoryStore(retention, max_sessions=100),) * 2
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return lambda retention: (
-        redis_store(server.url, retention),
-        redis_store(server.url, retention),
+    server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
+    return lambda retention: (redis_store(server, retention), redis_store(server, retention))
+
+
+def redis_store(server: "RedisServer | RedisCluster", retention: Retention) -> RedisHistoryStore:
+    client = connect_redis(
+        server.url, timeout_seconds=5, max_connections=4, is_cluster=server.is_cluster
     )
+    return RedisHistoryStore(client, retention)
 
 
 @pytest.fixture
@@ -147,6 +148,7 @@ async def test_a_forgotten_session_leaves_nothing(store: HistoryStore) -> None:
 
 async def test_forgetting_an_unknown_session_is_no_error(store: HistoryStore) -> None:
     await store.forget("nobody")
+    assert await store.read("nobody") == []
 
 
 async def test_concurrent_writers_lose_nothing_and_keep_their_order(writers: Writers) -> None:

@@ -1,0 +1,47 @@
+"""The stores that the settings name: in Redis if there is one, else in this process and a file."""
+
+from pydantic import SecretStr
+
+from service.added.file_store import FileAddedItemStore
+from service.added.redis_store import RedisAddedItemStore
+from service.added.store import AddedItemStore
+from service.history.embedded import EmbeddedHistoryStore
+from service.history.redis_store import RedisHistoryStore
+from service.history.store import HistoryStore, Retention
+from service.redis_client import RedisClient, connect_redis
+from service.settings import Settings
+
+# Reading all added items takes longer than reading a history, and nobody waits for it.
+_ITEMS_TIMEOUT_SECONDS = 5.0
+
+
+def item_store(settings: Settings) -> AddedItemStore:
+    """Where added items are kept."""
+    if settings.redis_url is None:
+        return FileAddedItemStore(settings.items_path, settings.max_added_items)
+    client = _redis(settings, settings.redis_url, _ITEMS_TIMEOUT_SECONDS, max_connections=2)
+    return RedisAddedItemStore(client, settings.max_added_items)
+
+
+def history_store(settings: Settings) -> HistoryStore:
+    """Where sessions are kept."""
+    retention = Retention(settings.max_session_length, settings.session_ttl_seconds)
+    if settings.redis_url is None:
+        return EmbeddedHistoryStore(retention, settings.max_sessions)
+    timeout_seconds, max_connections = (
+        settings.redis_timeout_seconds,
+        settings.redis_max_connections,
+    )
+    client = _redis(settings, settings.redis_url, timeout_seconds, max_connections)
+    return RedisHistoryStore(client, retention)
+
+
+def _redis(
+    settings: Settings, url: SecretStr, timeout_seconds: float, max_connections: int
+) -> RedisClient:
+    return connect_redis(
+        url.get_secret_value(),
+        timeout_seconds=timeout_seconds,
+        max_connections=max_connections,
+        is_cluster=settings.redis_cluster,
+    )
