@@ -1,6 +1,7 @@
 """Distill: dataset and teacher knowledge become trained students, `work/<name>/checkpoints`.
 
 python -m training.distill configs/movielens.toml
+torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # one student on several
 """
 
 import sys
@@ -11,6 +12,7 @@ from functools import partial
 from training.config import Experiment
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint
+from training.distillation.engine import is_shared, leave
 from training.distillation.job import Job, run_job
 from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
 from training.distillation.workers import add_workers_option, side_by_side
@@ -43,8 +45,9 @@ def distill(experiment: Experiment, workplace: Workplace, options: Namespace) ->
         else:
             due.append(job)
     train = partial(run_job, folder=workplace.checkpoints)
-    for checkpoint in side_by_side(train, due, options.workers):
+    for checkpoint in side_by_side(train, due, 1 if is_shared() else options.workers):
         say(f"{workplace.checkpoints / checkpoint.name}: {_describe(checkpoint)}")
+    leave()
 
 
 def _jobs(experiment: Experiment, workplace: Workplace, options: Namespace) -> Iterator[Job]:

@@ -26,6 +26,25 @@ class Batch:
     next_items: Tensor
     next_rows: Tensor
 
+    @property
+    def num_predicted(self) -> int:
+        """How many items are predicted."""
+        return int((self.next_items != 0).sum())
+
+    def part(self, rank: int, num_ranks: int) -> "Batch":
+        """Every `num_ranks`-th window from the `rank`-th on."""
+        return Batch(
+            self.histories[rank::num_ranks],
+            self.next_items[rank::num_ranks],
+            self.next_rows[rank::num_ranks],
+        )
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on `device`."""
+        return Batch(
+            self.histories.to(device), self.next_items.to(device), self.next_rows.to(device)
+        )
+
 
 class TrainingWindows:
     """All windows of a dataset; every epoch cuts and shuffles them anew, the same for a seed.

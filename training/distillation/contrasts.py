@@ -108,6 +108,7 @@ def contrasts(
     *,
     list_negative: bool = False,
     k: int = 0,
+    device: torch.device | None = None,
 ) -> Contrasts:
     """The contrasts that `config.loss` names.
 
@@ -116,9 +117,10 @@ def contrasts(
         train_counts: `[catalog rows]`, training interactions per item.
         list_negative: see `OneNegative.with_lists`.
         k: of the student's own K-th best score; 0 where nobody asks for it.
+        device: of the queries, by default the CPU.
     """
     if config.loss == "sampled-cross-entropy":
-        return _sampled_catalogs(config, train_counts)
+        return _sampled_catalogs(config, train_counts, device)
     if config.loss == "binary":
         return _single_negatives(list_negative)
     return _full_catalogs(k)
@@ -132,10 +134,12 @@ def _full_catalogs(k: int) -> Contrasts:
     return contrast
 
 
-def _sampled_catalogs(config: TrainingConfig, train_counts: NDArray[np.int64]) -> Contrasts:
+def _sampled_catalogs(
+    config: TrainingConfig, train_counts: NDArray[np.int64], device: torch.device | None
+) -> Contrasts:
     counts = torch.from_numpy(train_counts[1:]).double() + 1  # an unseen item is drawn too
     odds = counts**config.negative_popularity
-    chances = (odds / odds.sum()).float()
+    chances = (odds / odds.sum()).float().to(device)
 
     def contrast(queries: Tensor, table: Tensor, next_items: Tensor) -> Contrast:
         drawn = torch.multinomial(chances, config.num_negatives, replacement=True)
@@ -174,5 +178,5 @@ def log_others(
 
 def other_items(items: Tensor, num_rows: int) -> Tensor:
     """An item other than each of `items`, all equally likely; a catalog of one has no other."""
-    drawn = torch.randint(1, num_rows - 1, items.shape)
+    drawn = torch.randint(1, num_rows - 1, items.shape, device=items.device)
     return drawn + (drawn >= items)

@@ -17,8 +17,9 @@ from training.distillation.checkpoint import (
     save_checkpoint,
 )
 from training.distillation.controls import LISTS
+from training.distillation.engine import Engine, engine_at_hand
 from training.distillation.lists import RankingLists, ranking_lists
-from training.distillation.loop import Trainer
+from training.distillation.loop import Progress, Trainer
 from training.distillation.rivals import answers_about, rivals
 from training.distillation.variants import VARIANTS
 from training.errors import CheckpointError
@@ -67,10 +68,19 @@ class Job:
 
     def run(self, checkpoints: Path) -> Checkpoint:
         """Trains, or goes on with a run that was killed, and publishes the checkpoint."""
-        state_path = checkpoints / f".{self.name}.{self.stamp}.state"
-        trainer = self.trainer()
-        progress = trainer.train(state_path, self.name)
-        description = Description(
+        engine = engine_at_hand()
+        trainer = self.trainer(engine)
+        progress = trainer.train(checkpoints / f".{self.name}.{self.stamp}.state", self.name)
+        checkpoint = Checkpoint(self._described(progress), progress.best_state)
+        if engine.rank == 0:
+            save_checkpoint(checkpoint, checkpoints / self.name, self.stamp)
+            for leftover in checkpoints.glob(f".{self.name}.*.state*"):
+                leftover.unlink()
+        engine.wait()
+        return checkpoint
+
+    def _described(self, progress: Progress) -> Description:
+        return Description(
             student=self.experiment.student,
             variant=self.variant,
             seed=self.seed,
@@ -80,16 +90,11 @@ class Job:
             validation=progress.best_metrics,
             seconds=progress.seconds,
         )
-        checkpoint = Checkpoint(description, progress.best_state)
-        save_checkpoint(checkpoint, checkpoints / self.name, self.stamp)
-        for leftover in checkpoints.glob(f".{self.name}.*.state*"):
-            leftover.unlink()
-        return checkpoint
 
-    def trainer(self) -> Trainer:
-        """A trainer at epoch 0."""
+    def trainer(self, engine: Engine | None = None) -> Trainer:
+        """A trainer at epoch 0, by default on the CPU and alone."""
         student, training = self._fresh_student(), self.experiment.training
-        return Trainer(student, self.dataset, training, self.seed, self._lists())
+        return Trainer(student, self.dataset, training, self.seed, self._lists(), engine)
 
     def _fresh_student(self) -> Student:
         embeddings = None

@@ -1,6 +1,6 @@
 """The teacher's lists, laid out for a quick look-up while training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,15 @@ class RankingLists:
     def config(self) -> DistillationConfig:
         """The settings that the lists were laid out by."""
         return self.weighing.config
+
+    def to(self, device: torch.device) -> "RankingLists":
+        """The same on `device`."""
+        return replace(
+            self,
+            line_of_row=self.line_of_row.to(device),
+            rankings=self.rankings.to(device),
+            weights=self.weights.to(device),
+        )
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rankings and weights `[rows, K]` and the teacher's share `[rows]`, 0 without a list."""

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -17,17 +18,17 @@ from tqdm import tqdm
 from training.config import TrainingConfig
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch, TrainingWindows
-from training.distillation.contrasts import contrasts
+from training.distillation.engine import Alone, Engine
 from training.distillation.lists import RankingLists
-from training.distillation.losses import distillation_loss, kth_best_scores, scores_of, total_loss
+from training.distillation.objective import Objective
 from training.distillation.progress import epochs_bar
 from training.distillation.rivals import Rivals, rivals
-from training.distillation.robust import nominal_shares, robust_losses
-from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
+from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate, ranker_of
 from training.students.scorer import StudentScorer
 from training.students.student import Student
 
 EPOCH_SEEDS = 100_003  # more than any run has epochs, so that no two runs share a seed
+RANK_SEEDS = 1_000_000_007  # beyond those of any run, so that no two processes drop the same
 
 
 @dataclass
@@ -51,7 +52,9 @@ class Progress:
         self.seconds += seconds
         if metrics[SELECTION_METRIC] > self.best_metrics[SELECTION_METRIC]:
             self.best_epoch, self.best_metrics = self.epoch, metrics
-            self.best_state = {name: each.clone() for name, each in student.state_dict().items()}
+            self.best_state = {
+                name: each.detach().cpu().clone() for name, each in student.state_dict().items()
+            }
 
 
 class Trainer:
@@ -64,20 +67,16 @@ class Trainer:
         config: TrainingConfig,
         seed: int,
         lists: RankingLists | None = None,
+        engine: Engine | None = None,
     ) -> None:
         self.student = student
         self.dataset = dataset
         self.config = config
         self.seed = seed
-        self.lists = lists
-        self.rivals = rivals_of(student, dataset)
-        self.contrasts = contrasts(
-            config,
-            self.rivals.train_counts,
-            list_negative=lists is not None and lists.config.list_negative,
-            k=0 if lists is None else lists.own_list_length,
-        )
-        self.nominal_shares = nominal_shares(self.rivals.train_counts)
+        self.engine = engine or Alone(torch.device("cpu"))
+        rivals = rivals_of(student, dataset)
+        self.objective = Objective(student, config, rivals, lists, self.engine.device)
+        self.loss = self.engine.prepare(self.objective)
         self.windows = TrainingWindows(dataset, student.max_history_length, config.batch_size)
         self.optimiser = torch.optim.AdamW(
             student.parameters(),
@@ -93,7 +92,8 @@ class Trainer:
         The caller removes `state_path` once the result is safe.
         """
         self._resume(state_path)
-        with epochs_bar(label, self.config.max_epochs) as bar:
+        self.engine.wait()
+        with epochs_bar(label, self.config.max_epochs, shown=self.engine.rank == 0) as bar:
             while not self.progress.is_over(self.config):
                 self._epoch(bar)
                 self._save(state_path)
@@ -105,7 +105,8 @@ class Trainer:
 
     def _epoch(self, bar: "tqdm[Any]") -> None:
         began = time.perf_counter()
-        torch.manual_seed(self.seed * EPOCH_SEEDS + self.progress.epoch)
+        run = self.seed * EPOCH_SEEDS + self.progress.epoch
+        torch.manual_seed(run + self.engine.rank * RANK_SEEDS)
         batches = self.windows.epoch(self.seed, self.progress.epoch)
         self.student.train()
         for number, batch in enumerate(batches):
@@ -115,41 +116,28 @@ class Trainer:
         self.progress.record(self.student, metrics, time.perf_counter() - began)
 
     def step(self, batch: Batch) -> None:
-        """Learns from one batch."""
+        """Learns from one batch, of which this process does its part."""
         self.optimiser.zero_grad()
-        torch.autograd.backward(self.loss(batch))
+        if self.engine.num_ranks == 1:
+            loss = self.loss(batch)
+        else:  # gradients are averaged over processes; a process counts by its positions
+            part = batch.part(self.engine.rank, self.engine.num_ranks)
+            share = part.num_predicted / max(batch.num_predicted, 1)
+            loss = self.loss(part) * (share * self.engine.num_ranks)
+        self.engine.backward(loss)
         self.optimiser.step()
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean loss over the batch's predicted positions."""
-        table = self.student.item_table()
-        valid = batch.next_items != 0
-        queries = self.student.encode(batch.histories, table)[valid]  # [positions, hidden]
-        next_items = batch.next_items[valid]
-        rivals, among_rivals = self.rivals.table(table), self.rivals.indices(next_items)
-        contrast = self.contrasts(queries, rivals, among_rivals)
-        next_item = contrast.of_next_items(scores_of(queries, table, next_items))
-        if self.config.robust_weight:
-            next_item = next_item + self.config.robust_weight * robust_losses(
-                queries, rivals, among_rivals, self.nominal_shares, self.config.robust_temperature
-            )
-        if self.lists is None:
-            return next_item.mean()
-        rankings, weights, share = self.lists.of(batch.next_rows[valid])
-        scores = scores_of(queries, table, rankings)
-        if k := self.lists.own_list_length:
-            kth_best = contrast.kth_best
-            if kth_best is None:
-                kth_best = kth_best_scores(queries, rivals, k)
-            weights = self.lists.agreed(rankings, weights, scores, kth_best)
-        return total_loss(next_item, distillation_loss(contrast.of_lists(scores), weights), share)
 
     def validate(self) -> Mapping[str, float]:
         """Metrics of the student as it is on all validation examples."""
+        rows = self.dataset.example_rows(Split.VALIDATION)
+        part = np.array_split(rows, self.engine.num_ranks)[self.engine.rank]
         ranker = ranker_of(StudentScorer(self.student, self.dataset), self.dataset)
-        return evaluate(ranker, self.dataset, self.dataset.example_rows(Split.VALIDATION)).metrics
+        ranks = evaluate(ranker, self.dataset, part).ranks
+        return Evaluation(rows, self.engine.collect(ranks)).metrics
 
     def _save(self, path: Path) -> None:
+        if self.engine.rank > 0:
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.partial")
         state = {
@@ -163,7 +151,7 @@ class Trainer:
     def _resume(self, path: Path) -> None:
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.engine.device)
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])

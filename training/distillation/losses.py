@@ -121,4 +121,5 @@ def kth_best_of(scores: Tensor, k: int) -> Tensor:
 
 def chunk_size(items: Tensor) -> int:
     """How many queries to score at a time."""
-    return max(16, CACHED_SCORES // len(items))
+    scores = CACHED_SCORES if items.device.type == "cpu" else KEPT_SCORES
+    return max(16, scores // len(items))

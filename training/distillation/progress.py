@@ -22,12 +22,13 @@ def share_terminal(place: int, lock: AbstractContextManager[Any]) -> None:
     _places[:] = [place]
 
 
-def epochs_bar(label: str, num_epochs: int) -> "tqdm[Any]":
+def epochs_bar(label: str, num_epochs: int, *, shown: bool = True) -> "tqdm[Any]":
     """A bar that counts epochs, parts of them too."""
     if not sys.stderr.isatty():
         log: Any = Lines(sys.stderr)
         return tqdm(
             desc=label,
+            disable=not shown,
             total=num_epochs,
             unit="epoch",
             bar_format=LINE,
@@ -36,6 +37,7 @@ def epochs_bar(label: str, num_epochs: int) -> "tqdm[Any]":
         )
     return tqdm(
         desc=label,
+        disable=not shown,
         total=num_epochs,
         unit="epoch",
         bar_format=BAR,

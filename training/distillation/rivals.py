@@ -30,6 +30,10 @@ class Rivals:
     index_of_row: Tensor
     train_counts: NDArray[np.int64]
 
+    def to(self, device: torch.device) -> "Rivals":
+        """The same on `device`."""
+        return replace(self, rows=self.rows.to(device), index_of_row=self.index_of_row.to(device))
+
     def table(self, table: Tensor) -> Tensor:
         """Their part of an item table, `[rivals + 1, hidden]`."""
         return table if len(self.rows) == len(table) else table[self.rows]

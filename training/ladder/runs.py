@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data.dataset import Dataset, Split
+from training.distillation.engine import engine_at_hand
 from training.distillation.job import Job
 from training.evaluation.baselines import popularity, tuned_transitions
 from training.evaluation.session_neighbours import tuned_session_neighbours
@@ -73,7 +74,7 @@ def perform(run: Run, folder: Path) -> str:
     run_stamp = run.stamp
     state_path = folder / f".{run_stamp}.state"
     if isinstance(run, Job):
-        trainer = run.trainer()
+        trainer = run.trainer(engine_at_hand())
         progress = trainer.train(state_path, f"{run.experiment.student.kind} {run.name}")
         scorer: Scorer = StudentScorer(trainer.student, run.dataset)
         seconds = progress.seconds

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
 from training.data.histories import pad_histories
+from training.device import making_on
 from training.students.student import Student
 
 
@@ -21,6 +22,8 @@ class StudentScorer:
         """Scores, `[rows, catalog rows]`."""
         histories = [self.dataset.history(int(row)) for row in rows]
         length = min(self.student.max_history_length, max(map(len, histories)))
-        padded = torch.from_numpy(pad_histories(histories, length))
-        scores: NDArray[np.float32] = self.student.score(padded).numpy()
+        device = self.student.item_table.padding.device
+        padded = torch.from_numpy(pad_histories(histories, length)).to(device)
+        with making_on(device):
+            scores: NDArray[np.float32] = self.student.score(padded).cpu().numpy()
         return scores

@@ -83,5 +83,5 @@ def test_a_state_left_by_other_settings_is_not_resumed(job: Job, tmp_path: Path)
 
 
 def test_without_a_ranking_weight_the_lists_stay_out_of_the_loss(job: Job) -> None:
-    assert job.trainer().lists is not None
-    assert with_ranking_weight(job, 0).trainer().lists is None
+    assert job.trainer().objective.lists is not None
+    assert with_ranking_weight(job, 0).trainer().objective.lists is None
