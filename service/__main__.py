@@ -8,18 +8,26 @@ from tempfile import TemporaryDirectory
 
 import uvicorn
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from export.bundle import BundleError
+from service.loading import load_recommender
 from service.logs import log_config
 from service.settings import Settings
 from service.shared_metrics import FOLDER_VARIABLE
 
 
 def main() -> None:
-    """Serves until told to stop."""
+    """Serves until told to stop; ends with a line and exit code 1 if that cannot begin."""
     try:
         settings = Settings()
+        # Here and not in a worker: it would die with a traceback, and take the exit code with it.
+        for each in settings.served_variants:
+            load_recommender(each.path, settings.max_k)
     except ValidationError as error:
-        sys.exit(str(error))
+        sys.exit("\n".join(map(_line, error.errors())))
+    except BundleError as error:
+        sys.exit(f"cannot serve: {error}")
     with _metrics_folder(settings.workers):
         uvicorn.run(
             "service.app:create_app",
@@ -31,6 +39,12 @@ def main() -> None:
             log_config=log_config(settings.log_format, settings.log_level),
             timeout_graceful_shutdown=10,
         )
+
+
+def _line(error: ErrorDetails) -> str:
+    """A setting and what is wrong with it; not its value, which may be a secret."""
+    names = [str(part).upper() for part in error["loc"]]
+    return ": ".join([*names, error["msg"].removeprefix("Value error, ")])
 
 
 @contextmanager
