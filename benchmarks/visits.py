@@ -49,10 +49,13 @@ def _event(click: Click) -> bytes:
 SERVICE = Endpoint(_event, (b'"source":"student"', b'"degraded":false', b'"unknown_items":0'))
 
 
-def visitors(item_ids: Sequence[str], count: int) -> list[Click]:
-    """`count` clicks of visitors who come and go."""
-    generator = np.random.default_rng(SEED)
-    return list(islice(interleaved(power_law_sessions(item_ids, generator), generator), count))
+def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Click]:
+    """`count` clicks of visitors who come and go; those of another seed are others."""
+    generator = np.random.default_rng(seed)
+    clicks = interleaved(power_law_sessions(item_ids, generator), generator)
+    return [
+        replace(click, session_id=f"{click.session_id}-{seed}") for click in islice(clicks, count)
+    ]
 
 
 def regulars(item_ids: Sequence[str], count: int) -> list[Click]:

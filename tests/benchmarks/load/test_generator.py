@@ -89,7 +89,6 @@ def test_a_closed_loop_keeps_its_connections_busy_until_time_is_up(serve: Serve)
 
 def test_a_connection_that_the_server_closes_costs_one_request(serve: Serve) -> None:
     server = serve(lambda number: 1 / 0 if number == 1 else 0.0)
-    server.handle_error = lambda *_: None
     outcome = run(plan_for(server.port, even(20, 0.2)))
     assert outcome.failures == {"lost connection": 1}
 

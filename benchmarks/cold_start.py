@@ -1,0 +1,37 @@
+"""How soon a worker answers, and what it weighs then."""
+
+from benchmarks.load.generator import run_apart
+from benchmarks.processes import running_redis, running_service
+from benchmarks.results import Figure, Findings
+from benchmarks.setting import Setting
+from benchmarks.subject import make_subject
+from benchmarks.visits import SERVICE, closed, visitors
+
+NUM_REQUESTS = 2_000
+
+
+def measure(setting: Setting) -> Findings:
+    """Starts the service again and again; the first start leaves its bytecode and is not told."""
+    subject = make_subject(setting.subjects)
+    starts, fresh, used = [], [], []
+    with running_redis() as redis:
+        for _ in range(1 + round(setting.either(7, 2))):
+            with running_service(subject.bundle, redis) as service:
+                starts.append(service.seconds_to_ready)
+                fresh.append(service.resident_mib())
+                clicks = visitors(subject.item_ids, NUM_REQUESTS)
+                run_apart(closed(clicks, SERVICE, service.port, connections=8))
+                used.append(service.resident_mib())
+    return Findings(
+        figures=(
+            Figure(name="process start to ready", unit="s", runs=tuple(starts[1:]), at_most=2),
+            Figure(name="resident when ready", unit="MiB", runs=tuple(fresh[1:]), at_most=300),
+            Figure(
+                name=f"resident after {NUM_REQUESTS:,} requests",
+                unit="MiB",
+                runs=tuple(used[1:]),
+                at_most=300,
+            ),
+        ),
+        conditions={"items": len(subject.item_ids), "bundle": subject.origin, "workers": 1},
+    )

@@ -1,0 +1,76 @@
+"""What a request costs the service, beside the two things that it cannot do without.
+
+The service's CPU time per request of a session with 50 items, against that of running its graph on
+such a history plus one Redis round trip (append, trim, expire, read), all in one run.
+"""
+
+import numpy as np
+from redis import Redis
+
+from benchmarks.bare import library_round_trip, wire_round_trip
+from benchmarks.constant_rate import RATE, WARM_UP_SECONDS, Stage
+from benchmarks.cpu import cpu_us
+from benchmarks.load.plan import even
+from benchmarks.processes import running_redis, running_service
+from benchmarks.results import Figure, Findings
+from benchmarks.rivals.parts import bare_run
+from benchmarks.setting import Setting
+from benchmarks.subject import make_subject
+from benchmarks.visits import HISTORY_LENGTH, K
+from export.bundle import Layout
+
+BARE_GRAPH, BARE_REDIS, BARE_WIRE = "bare graph", "bare Redis, redis-py", "bare Redis, socket"
+
+
+def measure(setting: Setting) -> Findings:
+    """Takes turns between the bare parts and the service; see the module."""
+    subject = make_subject(setting.subjects)
+    rng = np.random.default_rng(0)
+    history = rng.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
+    graph = bare_run(Layout(subject.bundle).model)
+    bare, served, saturated = [], [], []
+    with (
+        running_redis() as redis,
+        running_service(subject.bundle, redis) as service,
+        Redis(port=redis.port, decode_responses=True) as client,
+    ):
+        stage = Stage(subject, service, redis)
+        works = {
+            BARE_GRAPH: lambda: graph(history, K),
+            BARE_REDIS: library_round_trip(client, "bare:library"),
+            BARE_WIRE: wire_round_trip(client, redis.port, "bare:wire"),
+        }
+        for _ in range(round(setting.either(5, 1))):
+            stage.settle()
+            for key in ("bare:library", "bare:wire"):
+                client.rpush(key, *["an-item"] * HISTORY_LENGTH)
+            bare.append(cpu_us(works))
+            seconds = WARM_UP_SECONDS + setting.either(8, 2)
+            served.append(stage.at(even(RATE, seconds)).service_us)
+            saturated.append(stage.saturated(seconds).service_us)
+    return Findings(
+        figures=(
+            *(_figure(name, [each[name] for each in bare]) for name in works),
+            _figure(f"service at {RATE:,} requests/s", served),
+            _figure("service, saturated", saturated),
+            _over(f"service at {RATE:,} requests/s", served, bare, at_most=2),
+            _over("service, saturated,", saturated, bare, at_most=2),
+        ),
+        conditions={"history": HISTORY_LENGTH, "k": K, "bundle": subject.origin},
+    )
+
+
+def _figure(name: str, runs: list[float]) -> Figure:
+    return Figure(name=name, unit="µs CPU", runs=tuple(runs))
+
+
+def _over(name: str, costs: list[float], bare: list[dict[str, float]], at_most: float) -> Figure:
+    return Figure(
+        name=f"{name} over bare graph + bare Redis",
+        unit="times",
+        runs=tuple(
+            cost / (each[BARE_GRAPH] + each[BARE_REDIS])
+            for cost, each in zip(costs, bare, strict=True)
+        ),
+        at_most=at_most,
+    )

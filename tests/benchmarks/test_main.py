@@ -1,0 +1,50 @@
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks.plots import DRAWINGS
+from benchmarks.processes import BenchmarkError
+from benchmarks.results import Figure, Findings, load_report
+from benchmarks.setting import Setting
+
+
+def test_every_benchmark_can_be_run_and_drawn() -> None:
+    assert set(program.NAMES) == set(DRAWINGS)
+    for name in program.NAMES:
+        assert callable(import_module(f"benchmarks.{name}").measure)
+
+
+def test_what_cannot_run_is_told_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure(_: Setting) -> Findings:
+        return Findings(
+            figures=(Figure(name="p99", unit="ms", runs=(1.5,), at_most=2),), conditions={}
+        )
+
+    def refuse(_: Setting) -> Findings:
+        raise BenchmarkError("no teacher")
+
+    benchmarks = {"benchmarks.peers": refuse, "benchmarks.cold_start": measure}
+    monkeypatch.setattr(
+        program, "import_module", lambda name: SimpleNamespace(measure=benchmarks[name])
+    )
+    code = program.main(["peers", "cold_start", "--quick", "--out", str(tmp_path)])
+    told = capsys.readouterr()
+    assert code != 0
+    assert "error: peers: no teacher" in told.err
+    assert "| cold_start | p99 | 1.50 ms |  | ≤ 2.00 | yes |" in told.out
+    assert load_report(tmp_path / "cold_start.json").is_quick
+    assert (tmp_path / "cold_start.png").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_a_cold_start_is_measured_in_earnest(tmp_path: Path) -> None:
+    code = program.main(["cold_start", "--quick", "--work", str(tmp_path), "--out", str(tmp_path)])
+    assert code == 0
+    by_name = {each.name: each for each in load_report(tmp_path / "cold_start.json").figures}
+    assert by_name["process start to ready"].value > 0
+    assert 10 < by_name["resident when ready"].value < 1_000

@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import torch
+
+from benchmarks.naive import export_naively, naive_run
+from benchmarks.subject import load_student, random_student
+from benchmarks.visits import K
+
+
+def test_the_naive_graph_ranks_as_the_student_does(tmp_path: Path) -> None:
+    student = random_student(60)
+    export_naively(student, tmp_path / "naive.onnx")
+    rank = naive_run(tmp_path / "naive.onnx", student.max_history_length)
+    history = [7, 3, 60, 7]
+    with torch.no_grad():
+        scores = student.score(torch.tensor([history]))[0]
+    scores[history] = -torch.inf
+    assert rank(history) == torch.topk(scores, K).indices.tolist()
+
+
+def test_a_saved_student_is_loaded_as_it_was(tmp_path: Path) -> None:
+    student, histories = random_student(30), torch.tensor([[4, 9]])
+    torch.save(student.state_dict(), tmp_path / "student.pt")
+    with torch.no_grad():
+        loaded = load_student(tmp_path / "student.pt").score(histories)
+        assert torch.equal(loaded, student.score(histories))

@@ -1,0 +1,53 @@
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from redis import Redis
+
+from benchmarks.load.clicks import Click
+from benchmarks.load.connection import post
+from benchmarks.processes import BenchmarkError, running_redis
+from benchmarks.visits import (
+    HISTORY_LENGTH,
+    NUM_REGULARS,
+    SERVICE,
+    Endpoint,
+    closed,
+    regulars,
+    settle_regulars,
+    visitors,
+)
+
+ITEMS = [f"item-{number}" for number in range(40)]
+PLAIN = Endpoint(lambda click: post("/", orjson.dumps(vars(click))), (b"item",))
+
+
+def test_visitors_of_another_seed_are_others() -> None:
+    ones, others = ({each.session_id for each in visitors(ITEMS, 500, seed)} for seed in (0, 1))
+    assert len(visitors(ITEMS, 500)) == 500
+    assert not ones & others
+
+
+def test_a_click_becomes_a_request_of_the_service() -> None:
+    (request,) = closed([Click("a b", "7")], SERVICE, port=1).requests
+    head, body = request.split(b"\r\n\r\n")
+    assert head.startswith(b"POST /v1/sessions/a%20b/events?k=20 HTTP/1.1\r\n")
+    assert orjson.loads(body) == {"item_id": "7"}
+
+
+def test_settled_regulars_have_histories_that_the_server_itself_has_stored(
+    serve: Callable[..., Any],
+) -> None:
+    with running_redis() as redis, Redis(port=redis.port, decode_responses=True) as client:
+        server = serve()
+        server.on_body = lambda body: client.rpush(f"s:{body['session_id']}", body["item_id"])
+        settle_regulars(redis.port, server.port, PLAIN, ITEMS)
+        named = {click.session_id for click in regulars(ITEMS, 20_000)}
+        assert len(named) == NUM_REGULARS
+        assert {client.llen(f"s:{each}") for each in named} == {HISTORY_LENGTH}
+
+
+def test_a_server_that_refuses_is_not_measured(serve: Callable[..., Any]) -> None:
+    with running_redis() as redis, pytest.raises(BenchmarkError, match="503"):
+        settle_regulars(redis.port, serve(status=503).port, PLAIN, ITEMS)
