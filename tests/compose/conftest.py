@@ -1,0 +1,110 @@
+"""The stack of docker-compose.yml on a real Docker engine; run by `make compose-test`."""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+PORT = 18000
+PROMETHEUS_PORT = 19090
+
+
+class Stack:
+    """The stack under a name and on ports of its own."""
+
+    url = f"http://127.0.0.1:{PORT}"
+    prometheus_url = f"http://127.0.0.1:{PROMETHEUS_PORT}"
+
+    def __init__(self) -> None:
+        wheels = torch_wheels()
+        self.environment = {
+            **os.environ,
+            "COMPOSE_PROJECT_NAME": "recommender-test",
+            "COMPOSE_FILE": "docker-compose.yml" + (":tests/compose/wheels.yml" if wheels else ""),
+            "TAG": "test",
+            "LISTEN": f"127.0.0.1:{PORT}",
+            "PROMETHEUS_LISTEN": f"127.0.0.1:{PROMETHEUS_PORT}",
+            **wheels,
+        }
+        self.run(HERE / "base-images")
+
+    def run(self, *command: str | Path) -> str:
+        """What a command of the repository prints, which must not fail."""
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def compose(self, *arguments: str) -> str:
+        """Runs `docker compose`."""
+        return self.run("docker", "compose", *arguments)
+
+    def up(self, *services: str, scale: int = 1, profile: str = "") -> None:
+        """Starts what is not running, and waits until it is healthy."""
+        self.compose(
+            *(["--profile", profile] if profile else []),
+            *("up", "--build", "--wait", *services),
+            *([] if services else ["--scale", f"service={scale}"]),
+        )
+
+    def containers(self, service: str) -> list[str]:
+        """The containers of a service."""
+        return self.compose("ps", "--quiet", service).split()
+
+    def inspect(self, thing: str) -> dict[str, Any]:
+        """What the engine knows of an image or a container."""
+        (known,) = json.loads(self.run("docker", "inspect", thing))
+        found: dict[str, Any] = known
+        return found
+
+    def inside(self, *command: str) -> str:
+        """What a command prints in a replica of the service."""
+        return self.compose("exec", "--no-TTY", "service", *command)
+
+
+def torch_wheels() -> Mapping[str, str]:
+    """Settings for the training images, where pip is told of a folder with a CPU build of torch."""
+    folder = Path(os.environ.get("PIP_FIND_LINKS", "/nowhere"))
+    for wheel in folder.glob(f"torch-*_{platform.machine()}.whl"):
+        version, python = re.findall(r"torch-([^-]+)-cp3(\d+)-", wheel.name)[0]
+        return {
+            "WHEELS": str(folder),
+            "TORCH": f"torch=={version}",
+            "TRAINING_PYTHON": f"3.{python}",
+            "INTERPRETER": sys.base_prefix,
+        }
+    return {}
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The running stack with one replica; its volumes are forgotten at the end."""
+    if os.environ.get("COMPOSE_TESTS") != "true":
+        pytest.skip("builds and starts containers: make compose-test")
+    if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
+        pytest.skip("no Docker engine answers")
+    stack = Stack()
+    try:
+        stack.up()
+        yield stack
+    finally:
+        if not os.environ.get("COMPOSE_KEEP"):
+            stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[httpx.Client]:
+    """Talks to the balancer."""
+    with httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as client:
+        yield client

@@ -1,0 +1,64 @@
+"""What the profiles add: a teacher, a new student, eyes."""
+
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.compose.load import load
+
+ROOT = Path(__file__).parents[2]
+
+if TYPE_CHECKING:
+    from tests.compose.conftest import Stack
+
+
+@pytest.fixture
+def small_config(tmp_path: Path) -> Path:
+    """MovieLens with one short training."""
+    text = (ROOT / "configs/movielens.toml").read_text(encoding="utf-8")
+    text = text.replace('name = "movielens"', 'name = "small"')
+    text = re.sub(r"batch_size = .*", "batch_size = 512", text)
+    text = re.sub(r"max_epochs = .*", "max_epochs = 1\nseeds = [0]", text)
+    config = tmp_path / "small.toml"
+    config.write_text(text, encoding="utf-8")
+    config.chmod(0o644)
+    return config
+
+
+def test_a_student_that_was_trained_beside_takes_over_without_a_failed_request(
+    stack: "Stack", client: httpx.Client, small_config: Path
+) -> None:
+    before = client.get("/v1/model").json()["model_version"]
+    options = ["--rm", "--volume", f"{small_config}:/app/configs/small.toml:ro"]
+    with load(stack.url, "train") as heard:
+        stack.compose(
+            *("--profile", "train", "run", "--build", *options, "-e", "CONFIG=configs/small.toml"),
+            "train",
+        )
+        wait_for_another_version(client, before)
+        time.sleep(1)
+    after = client.get("/v1/model").json()["model_version"]
+    assert heard.is_flawless, heard.failures[:5]
+    assert set(heard.versions) == {before, after}
+
+
+def wait_for_another_version(client: httpx.Client, version: str) -> None:
+    for _ in range(100):
+        if client.get("/v1/model").json()["model_version"] != version:
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"still {version}")
+
+
+def test_the_llm_is_compared_with_the_student(stack: "Stack", client: httpx.Client) -> None:
+    body = {"history": ["1", "1196"], "k": 5}
+    assert client.post("/v1/compare", json=body).json()["teacher"] is None
+    stack.up("teacher", profile="teacher")
+    time.sleep(6)  # TEACHER_PAUSE_SECONDS
+    answer = client.post("/v1/compare", json=body).json()
+    assert len(answer["teacher"]["items"]) == len(answer["student"]["items"]) == 5
+    assert 0 <= answer["overlap"] <= 1

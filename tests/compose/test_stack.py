@@ -1,0 +1,153 @@
+"""What `docker compose up --build --wait` brings."""
+
+import hashlib
+import re
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+
+from tests.compose.load import load
+
+if TYPE_CHECKING:
+    from tests.compose.conftest import Stack
+
+MEBIBYTE = 1 << 20
+SERVICE_IMAGE = "distilled-recommender/service:test"
+SECRET = re.compile(
+    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{36}"
+)
+SECRET_FILES = {".env", ".git", ".netrc", ".pypirc", "id_rsa", "pip.conf"}
+
+
+def test_films_are_recommended_by_the_student(client: httpx.Client) -> None:
+    answer = client.post("/v1/recommendations", json={"history": ["1", "1196"], "k": 5}).json()
+    assert answer["source"] == "student"
+    assert not answer["degraded"]
+    assert len({item["title"] for item in answer["items"]}) == 5
+
+
+def test_the_service_holds_no_torch_and_adds_little_to_its_base(stack: "Stack") -> None:
+    packages = stack.inside("ls", "/environment/lib/python3.13/site-packages").split()
+    assert "onnxruntime" in packages
+    assert {"torch", "transformers", "pandas", "onnx", "pip"}.isdisjoint(packages)
+    added = stack.inspect(SERVICE_IMAGE)["Size"] - stack.inspect("python:3.13-slim")["Size"]
+    assert added <= 350 * MEBIBYTE
+
+
+def test_the_service_has_no_rights_and_nothing_to_write_on_but_its_volumes(stack: "Stack") -> None:
+    assert stack.inside("id", "-u").strip() == "10001"
+    (container,) = stack.containers("service")
+    host = stack.inspect(container)["HostConfig"]
+    assert host["ReadonlyRootfs"]
+    assert host["CapDrop"] == ["ALL"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+
+
+def test_the_service_is_ready_within_five_seconds_of_its_start(stack: "Stack") -> None:
+    """The one test that looks at a clock: the time is promised."""
+    (container,) = stack.containers("service")
+    stack.compose("stop", "service")
+    started = time.monotonic()
+    stack.run("docker", "start", container)
+    while stack.inspect(container)["State"]["Health"]["Status"] != "healthy":
+        assert time.monotonic() < started + 5
+        time.sleep(0.05)
+    stack.up()
+
+
+def test_no_secret_is_in_any_layer(stack: "Stack", tmp_path: Path) -> None:
+    stack.run("docker", "save", "--output", tmp_path / "image.tar", SERVICE_IMAGE)
+    base = set(stack.inspect("python:3.13-slim")["RootFS"]["Layers"])
+    with tarfile.open(tmp_path / "image.tar") as image:
+        layers = [each for each in image if is_layer(image, each, base)]
+        found = [
+            (file, SECRET.search(text)) for each in layers for file, text in files(image, each)
+        ]
+    assert {"app/service/app.py", "app/healthcheck.py"} <= {name for name, _ in found}
+    assert [name for name, secret in found if secret or Path(name).name in SECRET_FILES] == []
+    history = stack.run(
+        "docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}", SERVICE_IMAGE
+    )
+    assert not re.search(r"(?i)password|token|admin_key", history)
+
+
+def is_layer(image: tarfile.TarFile, member: tarfile.TarInfo, base: set[str]) -> bool:
+    """Whether `member` is a layer that is not the base image's."""
+    file = image.extractfile(member)
+    if file is None or file.read(512)[257:262] != b"ustar":
+        return False
+    file.seek(0)
+    return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" not in base
+
+
+def files(image: tarfile.TarFile, layer: tarfile.TarInfo) -> Iterator[tuple[str, bytes]]:
+    with tarfile.open(fileobj=image.extractfile(layer)) as members:
+        for member in members:
+            file = members.extractfile(member) if member.isfile() else None
+            if file:
+                yield member.name, file.read()
+
+
+def test_metrics_are_not_told_outside(client: httpx.Client) -> None:
+    assert client.get("/metrics").status_code == 404
+    assert client.get("/readyz").json()["history_store"] == "reachable"
+
+
+def test_a_killed_redis_degrades_answers_and_forgets_no_session_that_was_acknowledged(
+    stack: "Stack", client: httpx.Client
+) -> None:
+    with load(stack.url, "outage") as heard:
+        time.sleep(2)
+        stack.compose("kill", "redis")
+        time.sleep(3)
+        assert heard.answers[200, True] > 0
+        stack.compose("up", "--detach", "--wait", "redis")
+        whole_before = heard.answers[200, False]
+        time.sleep(3)
+        assert heard.answers[200, False] > whole_before
+    assert heard.is_flawless, heard.failures[:5]
+    assert not client.get("/readyz").json()["degraded"]
+    for session_id, item_ids in heard.stored.items():
+        stored = client.get(f"/v1/sessions/{session_id}").json()["history"]
+        assert is_within(item_ids, stored), session_id
+
+
+def is_within(acknowledged: list[str], stored: list[str]) -> bool:
+    """Whether `stored` holds what was acknowledged in that order; more may have been stored."""
+    left = iter(stored)
+    return all(item_id in left for item_id in acknowledged)
+
+
+def test_replicas_are_replaced_under_load_without_a_failed_request(stack: "Stack") -> None:
+    stack.up(scale=2)
+    before = stack.containers("service")
+    with load(stack.url, "roll") as heard:
+        time.sleep(1)
+        stack.run("docker/roll")
+        time.sleep(1)
+    after = stack.containers("service")
+    assert heard.is_flawless, heard.failures[:5]
+    assert len(before) == len(after) == 2
+    assert set(before).isdisjoint(after)
+
+
+def test_replicas_restarted_one_after_the_other_fail_no_request(stack: "Stack") -> None:
+    stack.up(scale=2)
+    with load(stack.url, "restart") as heard:
+        for container in stack.containers("service"):
+            stack.run("docker", "restart", "--time", "30", container)
+            wait_until_healthy(stack, container)
+    assert heard.is_flawless, heard.failures[:5]
+
+
+def wait_until_healthy(stack: "Stack", container: str) -> None:
+    for _ in range(200):
+        if stack.inspect(container)["State"]["Health"]["Status"] == "healthy":
+            time.sleep(1)  # the balancer looks twice a second
+            return
+        time.sleep(0.1)
+    raise TimeoutError(container)
