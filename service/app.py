@@ -11,7 +11,7 @@ from service.metrics import Metrics
 from service.paths import EncodedPath
 from service.problems import install_problems, problem_schemas
 from service.request_log import RequestLog
-from service.routes import health, items, model, page, recommendations, sessions, teacher
+from service.routes import docs, health, items, model, page, recommendations, sessions, teacher
 from service.runtime import running
 from service.settings import Settings
 from service.timing import Timed
@@ -38,7 +38,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     metrics = Metrics()
-    app = Application(title="Distilled recommender", version="1", lifespan=lifespan)
+    app = Application(
+        title="Distilled recommender",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.add_middleware(BodyLimit)
     app.add_middleware(EncodedPath)
     if settings.log_requests:
@@ -47,6 +53,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_problems(app)
     if settings.tracing:
         install_tracing(app)
-    for routes in (recommendations, sessions, teacher, items, model, health, page):
+    for routes in (recommendations, sessions, teacher, items, model, health, page, docs):
         app.include_router(routes.router)
     return app

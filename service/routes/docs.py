@@ -1,0 +1,29 @@
+"""`/docs`: Swagger UI from this service itself, where FastAPI's own would ask a CDN."""
+
+from importlib.resources import as_file, files
+
+from fastapi import APIRouter, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.staticfiles import StaticFiles
+
+router = APIRouter(prefix="/docs", include_in_schema=False)
+
+
+@router.get("")
+async def read_docs(request: Request) -> Response:
+    """The API for people, who may try it there."""
+    root = request.scope.get("root_path", "")
+    return get_swagger_ui_html(
+        title=request.app.title,
+        openapi_url=f"{root}{request.app.openapi_url}",
+        swagger_js_url=f"{root}/docs/swagger-ui-bundle.js",
+        swagger_css_url=f"{root}/docs/swagger-ui.css",
+        swagger_favicon_url=f"{root}/static/icon.svg",
+    )
+
+
+@router.get("/{name}")
+async def read_asset(name: str, request: Request) -> Response:
+    """What Swagger UI is made of; raises a 404 as FastAPI's exception."""
+    with as_file(files("fastapi_offline") / "static") as folder:
+        return await StaticFiles(directory=folder).get_response(name, request.scope)
