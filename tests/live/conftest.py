@@ -138,7 +138,7 @@ def free_port() -> int:
 
 
 class GenreTeacher:
-    """Stands in for the LLM alone: near is what shares genres with the newest film."""
+    """Stands in for the LLM alone: writes the newest film's genres, near is what shares them."""
 
     version = "genres"
 
@@ -155,7 +155,8 @@ class GenreTeacher:
             for item_id in self._genres.keys() - forbidden
         }
         nearest = sorted(distances, key=lambda each: (distances[each], each))[:k]
-        return LiveAnswer(nearest, [distances[item_id] for item_id in nearest], tokens=0)
+        near = [distances[item_id] for item_id in nearest]
+        return LiveAnswer(nearest, near, 0, ", ".join(sorted(self._genres[history[-1]])))
 
     def _distance(self, one: str, other: str) -> float:
         mine, its = self._genres[one], self._genres[other]

@@ -142,6 +142,14 @@ def complaints(browser: webdriver.Chrome) -> list[str]:
     return [entry["message"] for entry in entries]
 
 
+def asked_of(browser: webdriver.Chrome) -> list[str]:
+    """The addresses of all that the page consists of."""
+    script = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
+    asked: list[str] = browser.execute_script(script)
+    assert asked
+    return asked
+
+
 def session_of(page: Page) -> str:
     session_id: str = page.browser.execute_script("return localStorage.getItem('session')")
     return session_id
@@ -157,6 +165,7 @@ def test_a_person_searches_compares_understands_and_is_forgotten(
     assert len(page.all("#student .row")) == len(page.all("#teacher .row")) == 10
     assert page.one("#overlap").text.endswith("of 10")
     assert page.one("#teacher-time").text.endswith("s")
+    assert page.one("#teacher-note").text == "It wrote: “Action, Adventure, Horror, Sci-Fi”"
 
     ActionChains(browser).move_to_element(page.one("#student .row-what")).perform()
     reason = page.one("#student .row-because")
@@ -231,11 +240,19 @@ def test_the_page_asks_nobody_but_the_service_and_complains_of_nothing(
     page = Page(browser, url)
     page.add("toy sto", "Toy Story (1995)")
     page.wait_for_comparison()
-    script = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
-    asked = browser.execute_script(script)
-    assert asked
-    assert all(each.startswith(url) for each in asked)
+    assert all(each.startswith(url) for each in asked_of(browser))
     assert complaints(browser) == []
+
+
+def test_the_docs_show_every_route_and_ask_nobody_but_the_service(
+    browser: webdriver.Chrome, url: str
+) -> None:
+    browser.get(f"{url}/docs")
+    paths = read(f"{url}/openapi.json").json()["paths"].values()
+    WebDriverWait(browser, PATIENCE_SECONDS).until(
+        lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".opblock")) == sum(map(len, paths))
+    )
+    assert all(each.startswith(url) for each in asked_of(browser))
 
 
 def test_the_page_follows_the_system_until_the_reader_chooses(
@@ -279,4 +296,4 @@ def test_the_page_can_be_shown(
         browser.execute_script("document.activeElement.blur()")
         ActionChains(browser).move_to_element(page.all("#student .row-what")[1]).perform()
         resize(browser, 1200, browser.execute_script("return document.body.scrollHeight"))
-        browser.save_screenshot(f"{SCREENSHOTS}/page-{scheme}.png")
+        assert browser.save_screenshot(f"{SCREENSHOTS}/page-{scheme}.png")

@@ -25,6 +25,7 @@ class RingTeacher:
         self.version = "1"
         self.asked: list[Any] = []
         self.failure: Response | None = None
+        self.writes: str | None = None
         self.free = anyio.Event()
         self.free.set()
         self.app = FastAPI()
@@ -39,7 +40,12 @@ class RingTeacher:
         seen = wanted["history"] if wanted["mask_seen"] else []
         item_ids = walk_back(wanted["history"], {*seen, *wanted["exclude"]})[: wanted["k"]]
         distances = [place / 10 for place in range(len(item_ids))]
-        return {"teacher_version": self.version, "item_ids": item_ids, "distances": distances}
+        return {
+            "teacher_version": self.version,
+            "item_ids": item_ids,
+            "distances": distances,
+            "generated_text": self.writes,
+        }
 
     async def _embed(self, wanted: dict[str, Any]) -> Any:
         self.asked.append(wanted)

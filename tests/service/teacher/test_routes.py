@@ -80,6 +80,16 @@ async def test_the_teacher_recommends(client: httpx.AsyncClient) -> None:
     }
 
 
+async def test_what_a_teacher_writes_is_passed_on_and_remembered(
+    client: httpx.AsyncClient, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.writes = "The Heat (1995)"
+    assert (await ask(client, "c"))["generated_text"] == "The Heat (1995)"
+    ring_teacher.writes = None
+    compared = (await compare(client, "c"))["teacher"]
+    assert (compared["cached"], compared["generated_text"]) == (True, "The Heat (1995)")
+
+
 async def test_the_teacher_reads_what_is_stored_of_a_session(client: httpx.AsyncClient) -> None:
     await client.post("/v1/sessions/s/events", json={"item_id": "c"})
     answer = await post(client, "/v1/teacher/recommendations", session_id="s", k=2)
