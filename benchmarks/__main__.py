@@ -26,6 +26,7 @@ NAMES = (
     "graph",
     "cold_start",
     "memory",
+    "scale",
 )
 
 

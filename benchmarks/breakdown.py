@@ -110,8 +110,8 @@ def measure(setting: Setting) -> Findings:
         running_service(subject.bundle, redis) as service,
         running([*bare, *options], port, "/") as server,
     ):
-        asked = Asked(subject, service, server, redis, setting.either(5, 1))
-        for _ in range(round(setting.either(5, 1))):
+        asked = Asked(subject, service, server, redis, setting.either(3, 1))
+        for _ in range(round(setting.either(3, 1))):
             rankings.append(_ranking(subject))
             rounds.append(dict(asked.parts(rankings[-1])))
     return Findings(

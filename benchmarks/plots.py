@@ -93,6 +93,13 @@ def _memory(axes: Axes, report: Report) -> None:
     axes.set_title("memory of one worker")
 
 
+def _scale(axes: Axes, report: Report) -> None:
+    sizes, middles = report.series["sizes"], [_middle(each) for each in report.series["ms"]]
+    axes.plot(sizes, middles, "o-", color=INK)
+    axes.set(xscale="log", yscale="log", xlabel="items in the catalog", ylabel="ms of CPU")
+    axes.set_title("an answer from the shipped graph, by the size of the catalog")
+
+
 def _figures(axes: Axes, report: Report) -> None:
     figures = [each for each in report.figures if each.bar][::-1]
     for place, each in enumerate(figures):
@@ -119,4 +126,5 @@ DRAWINGS: Mapping[str, Draw] = {
     "graph": _graph,
     "cold_start": _figures,
     "memory": _memory,
+    "scale": _scale,
 }

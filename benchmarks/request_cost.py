@@ -40,12 +40,12 @@ def measure(setting: Setting) -> Findings:
             BARE_REDIS: library_round_trip(client, "bare:library"),
             BARE_WIRE: wire_round_trip(client, redis.port, "bare:wire"),
         }
-        for _ in range(round(setting.either(5, 1))):
+        for _ in range(round(setting.either(3, 1))):
             stage.settle()
             for key in ("bare:library", "bare:wire"):
                 client.rpush(key, *["an-item"] * HISTORY_LENGTH)
             bare.append(cpu_us(works))
-            seconds = WARM_UP_SECONDS + setting.either(8, 2)
+            seconds = WARM_UP_SECONDS + setting.either(6, 1)
             served.append(stage.at(even(RATE, seconds)).service_us)
             saturated.append(stage.saturated(seconds).service_us)
     return Findings(

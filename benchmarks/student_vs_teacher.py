@@ -109,14 +109,14 @@ def _all(workplace: Workplace, setting: Setting) -> Iterator[Answering]:
     yield Answering(
         name=STUDENT,
         path="/v1/recommendations",
-        count=round(setting.either(10_000, 2_000)),
+        count=round(setting.either(6_000, 1_000)),
         at_once=16,
         proof=b'"source":"student"',
         start=running_service(workplace.bundle),
     )
-    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(40, 6)), workplace)
+    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(30, 4)), workplace)
     if not setting.is_quick:  # it embeds the whole catalog when it starts
-        yield _teacher(GENERATIVE, "generative", 12, workplace)
+        yield _teacher(GENERATIVE, "generative", 8, workplace)
 
 
 def _teacher(name: str, kind: str, count: int, workplace: Workplace) -> Answering:

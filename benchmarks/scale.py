@@ -1,0 +1,47 @@
+"""What the size of the catalog does to an answer: the shipped graph on one history, one thread."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.cpu import cpu_us
+from benchmarks.results import Figure, Findings
+from benchmarks.rivals.parts import bare_run
+from benchmarks.setting import Setting
+from benchmarks.subject import random_student
+from benchmarks.visits import HISTORY_LENGTH, K
+from export.to_onnx import export_student
+
+SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+SIZES_QUICK = (10_000, 30_000)
+
+
+def measure(setting: Setting) -> Findings:
+    """Exports a student of random weights for each size; see the module."""
+    sizes = SIZES_QUICK if setting.is_quick else SIZES
+    runs = {
+        size: tuple(_costs(size, round(setting.either(3, 1)))) for size in tqdm(sizes, "catalogs")
+    }
+    return Findings(
+        figures=tuple(
+            Figure(name=f"an answer from {size:,} items", unit="ms CPU", runs=costs)
+            for size, costs in runs.items()
+        ),
+        conditions={"history": HISTORY_LENGTH, "k": K, "threads": 1, "weights": "random"},
+        series={"sizes": sizes, "ms": list(runs.values())},
+    )
+
+
+def _costs(num_items: int, rounds: int) -> Iterator[float]:
+    """Milliseconds of CPU an answer."""
+    history = np.random.default_rng(0).integers(1, num_items + 1, HISTORY_LENGTH).tolist()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export_student(random_student(num_items), path)
+        run = bare_run(path)
+    for _ in range(rounds):
+        (cost,) = cpu_us({"answer": lambda: run(history, K)}, turns=5).values()
+        yield cost / 1_000
