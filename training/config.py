@@ -199,6 +199,9 @@ class DistillationConfig(Section):
     )
     embeddings: bool = True
     embedding_weight: float = Field(default=1.0, ge=0)
+    embedding_columns: int = Field(
+        default=128, ge=1, description="principal columns of the LLM's embeddings that are read"
+    )
     offset: bool = Field(default=True, description="an item's own vector beside the LLM's view")
     offset_dropout: float = Field(
         default=0.1, ge=0, lt=1, description="share of items that a step sees by title alone"
