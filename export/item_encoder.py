@@ -47,13 +47,18 @@ def export_item_encoder(
     Raises:
         ItemEncoderError: the table was built from other embeddings.
     """
-    if item_table.projector is None or item_table.embeddings is None:
+    if (
+        item_table.projector is None
+        or item_table.embedding_columns is None
+        or item_table.embedding_mean is None
+    ):
         return False
     embeddings = item_embeddings[1:]
-    scale, shift = _columnwise_line(embeddings, item_table.embeddings.numpy())
     weight = item_table.weight * item_table.projector.weight.detach().double().numpy()
-    constants = {"projection": weight * scale, "shift": weight @ shift}
-    hidden_size, size = weight.shape
+    projection = weight @ item_table.embedding_columns.double().numpy().T
+    shift = -projection @ item_table.embedding_mean.double().numpy()
+    constants = {"projection": projection, "shift": shift}
+    hidden_size, size = projection.shape
     model = parser.parse_model(
         ENCODER_GRAPH.substitute(opset=OPSET, size=size, hidden_size=hidden_size)
     )
@@ -63,21 +68,6 @@ def export_item_encoder(
     onnx.save(model, path)
     _check(path, item_table, embeddings)
     return True
-
-
-def _columnwise_line(
-    embeddings: NDArray[np.float32], scaled: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The scale and shift of each column that make `embeddings` what the student read.
-
-    The table scaled its embeddings by the moments of its catalog and kept only the result; a
-    column that does not vary there says nothing of new items and gets scale 0.
-    """
-    mean, scaled_mean = (each.mean(axis=0, dtype=np.float64) for each in (embeddings, scaled))
-    centred = embeddings - mean
-    spread = (centred**2).sum(axis=0)
-    scale = (centred * scaled).sum(axis=0) / np.where(spread > 0, spread, 1)
-    return scale, scaled_mean - scale * mean
 
 
 def _check(path: Path, item_table: ItemTable, embeddings: NDArray[np.float32]) -> None:

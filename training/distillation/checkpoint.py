@@ -60,14 +60,14 @@ class Checkpoint:
 
     def student(self) -> Student:
         """The student itself, in `eval()`."""
-        embeddings = self.state.get("item_table.embeddings")
+        columns = self.state.get("item_table.embedding_columns")
         num_rows = len(self.state["item_table.offsets"]) + 1
-        size = None if embeddings is None else embeddings.shape[1]
         student = build_student(
             self.description.student,
             num_rows,
-            None if size is None else torch.zeros(num_rows, size),
+            None if columns is None else torch.zeros(num_rows, len(columns)),
             self.description.embedding_weight,
+            max_columns=0 if columns is None else columns.shape[1],
         )
         student.load_state_dict(self.state)
         return student.eval()

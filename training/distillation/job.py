@@ -28,7 +28,7 @@ from training.students.registry import build_student
 from training.students.student import Student
 from training.teacher.knowledge import Knowledge
 
-RECIPE_VERSION = 3  # raise it when the same settings would train another student
+RECIPE_VERSION = 4  # raise it when the same settings would train another student
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class Job:
             self.settings.embedding_weight,
             offset=self.settings.offset,
             offset_dropout=self.settings.offset_dropout,
+            max_columns=self.settings.embedding_columns,
         )
 
     def _lists(self) -> RankingLists | None:

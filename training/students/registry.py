@@ -8,7 +8,7 @@ from training.config import StudentConfig
 from training.students.caser import Caser
 from training.students.gru4rec import GRU4Rec
 from training.students.sasrec import SASRec
-from training.students.student import ItemTable, Student
+from training.students.student import MAX_COLUMNS, ItemTable, Student
 
 STUDENTS: Mapping[str, Callable[[StudentConfig, ItemTable], Student]] = {
     "sasrec": SASRec,
@@ -25,6 +25,7 @@ def build_student(
     *,
     offset: bool = True,
     offset_dropout: float = 0.0,
+    max_columns: int = MAX_COLUMNS,
 ) -> Student:
     """A fresh student; `item_embeddings` `[num_rows, size]` make it a student of the LLM's view."""
     table = ItemTable(
@@ -34,5 +35,6 @@ def build_student(
         embedding_weight,
         offset=offset,
         offset_dropout=offset_dropout,
+        max_columns=max_columns,
     )
     return STUDENTS[config.kind](config, table)

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 
 INITIAL_SPREAD = 0.02
+MAX_COLUMNS = 128
+MIN_SPREAD = 1e-6  # of a column that varies
 
 
 class ItemTable(nn.Module):
@@ -15,6 +17,7 @@ class ItemTable(nn.Module):
         num_rows: catalog rows, padding row 0 counted.
         hidden_size: length of an item vector.
         embeddings: `[num_rows, size]`, the LLM's `z`; row 0 is not read.
+        max_columns: how many principal columns of `z` `g` reads; they cost time in every step.
         weight: how strongly the projected embedding enters.
         offset: whether `b_i` is learned; without it, `b_i` stays zero.
         offset_dropout: share of items that a training step sees without `b_i`, so that `g(z_i)`
@@ -23,6 +26,8 @@ class ItemTable(nn.Module):
 
     padding: Tensor
     embeddings: Tensor | None
+    embedding_mean: Tensor | None
+    embedding_columns: Tensor | None
 
     def __init__(
         self,
@@ -33,6 +38,7 @@ class ItemTable(nn.Module):
         *,
         offset: bool = True,
         offset_dropout: float = 0.0,
+        max_columns: int = MAX_COLUMNS,
     ) -> None:
         super().__init__()
         # Beside an embedding the offset starts at nothing: an untrained item is its title alone.
@@ -43,11 +49,14 @@ class ItemTable(nn.Module):
         self.register_buffer("padding", torch.zeros(1, hidden_size), persistent=False)
         self.weight = weight
         self.projector: nn.Linear | None = None
-        self.register_buffer("embeddings", None)
+        for name in ("embeddings", "embedding_mean", "embedding_columns"):
+            self.register_buffer(name, None)
         if embeddings is not None:
-            # Unit length on average, so that a step moves g(z) no faster than it moves b.
-            self.embeddings = standardised(embeddings[1:]) / embeddings.shape[1] ** 0.5
-            self.projector = nn.Linear(embeddings.shape[1], hidden_size, bias=False)
+            real = embeddings[1:].float()
+            self.embedding_mean = real.mean(dim=0)
+            self.embedding_columns = principal_columns(real, max_columns)
+            self.embeddings = (real - self.embedding_mean) @ self.embedding_columns
+            self.projector = nn.Linear(self.embeddings.shape[1], hidden_size, bias=False)
             nn.init.normal_(self.projector.weight, std=INITIAL_SPREAD)
 
     def forward(self) -> Tensor:
@@ -73,7 +82,26 @@ class ItemTable(nn.Module):
 def standardised(embeddings: Tensor) -> Tensor:
     """Shifts and scales each column of `[items, size]` to mean 0 and deviation 1."""
     deviation, mean = torch.std_mean(embeddings.float(), dim=0, correction=0)
-    return (embeddings - mean) / deviation.clamp(min=1e-6)
+    return (embeddings - mean) / deviation.clamp(min=MIN_SPREAD)
+
+
+def principal_columns(embeddings: Tensor, max_columns: int) -> Tensor:
+    """What turns centred embeddings into what `g` reads, `[size, at most max_columns]`.
+
+    Each column is standardised, then those combinations are kept that vary most. Items get unit
+    length on average, so that a step moves `g(z)` no faster than it moves `b`.
+    """
+    size = embeddings.shape[1]
+    spread = embeddings.std(dim=0, correction=0)[:, None]
+    scale: Tensor = (spread > MIN_SPREAD) / spread.clamp(min=MIN_SPREAD) / size**0.5
+    if size <= max_columns:
+        return torch.diag(scale[:, 0])
+    columns = standardised(embeddings).double()
+    _, directions = torch.linalg.eigh(columns.T @ columns)  # ascending
+    kept = directions.flip(-1)[:, :max_columns]
+    largest = kept.gather(0, kept.abs().argmax(dim=0, keepdim=True))
+    of_one_sign: Tensor = (kept * largest.sign()).float()  # the same on any machine
+    return scale * of_one_sign
 
 
 class Student(nn.Module):
