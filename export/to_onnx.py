@@ -19,9 +19,11 @@ import torch
 from onnx import checker, compose, numpy_helper, parser
 from torch import Tensor, nn
 
+from export.fusion import fuse_attention
+from export.search import search_constants, search_text
 from training.students.student import Student
 
-OPSET = 18
+OPSET = 23
 
 # The inputs and outputs are those of `export.bundle.Tensors`.
 RANKING_GRAPH = Template("""
@@ -38,7 +40,7 @@ ranking (
     int64 zero = {0}, int64 one = {1}, int64[1] items_axis = {1},
     int64[1] last = {-1}, int64[1] backward = {-1}, int64[1] past_first = {-9223372036854775807},
     int64[4] one_column_after = {0, 0, 0, 1}, float never = {-inf},
-    int64[4] one_row_before = {1, 0, 0, 0}, float no_value = {0},
+    int64[4] one_row_before = {1, 0, 0, 0}, float no_value = {0}, bool no = {0},
     int64 max_history_length = {$max_history_length}, int64 last_row = {$num_items}
 >
 {
@@ -65,9 +67,11 @@ ranking (
     vectors = Add(from_table, from_added)
 
     query = student.Encode(window, vectors)
-    scores_of_table = Gemm<transB = 1>(query, table)
     scores_of_added = Gemm<transB = 1>(query, added)
-    all_scores = Concat<axis = 1>(scores_of_table, scores_of_added)
+    shape_of_added_scores = Shape(scores_of_added)
+    num_added_rows = Shape<start = 0, end = 1>(added)
+    num_items = Add(num_added_rows, last_row)
+    num_answered = Min(k, num_items)
 
     # Padding is item 0 of the table, and a place of `excluded` and `history` that names nothing.
     mask_seen_once = Cast<to = 7>(mask_seen)
@@ -75,14 +79,13 @@ ranking (
     named = Concat<axis = 1>(seen, excluded)
     blocked = Pad(named, one_column_after, zero)
     blocked_shape = Shape(blocked)
-    blocked_scores = Expand(never, blocked_shape)
-    open_scores = ScatterElements<axis = 1>(all_scores, blocked, blocked_scores)
-    allowed_scores = Where(allowed, open_scores, never)
+    closed = Expand(no, blocked_shape)
+    batch_size = Shape<start = 0, end = 1>(history)
+    one_column = Concat<axis = 0>(batch_size, items_axis)
+    allowed_by_line = Expand(allowed, one_column)
+    open = ScatterElements<axis = 1>(allowed_by_line, blocked, closed)
 
-    num_added_rows = Shape<start = 0, end = 1>(added)
-    num_items = Add(num_added_rows, last_row)
-    num_answered = Min(k, num_items)
-    scores, ranking = TopK(allowed_scores, num_answered)
+    $search
     is_answer = Greater(scores, never)
     item_indices = Where(is_answer, ranking, zero)
 }
@@ -103,9 +106,11 @@ def export_student(student: Student, path: Path) -> None:
             num_items=len(table) - 1,
             hidden_size=table.shape[1],
             max_history_length=student.max_history_length,
+            search=search_text(len(table)),
         )
     )
-    model.graph.initializer.append(numpy_helper.from_array(table.numpy(), "table"))
+    for name, constant in {"table": table.numpy(), **search_constants(table.numpy())}.items():
+        model.graph.initializer.append(numpy_helper.from_array(constant, name))
     _replace_student_node(model.graph, _encoder_graph(student, table))
     del model.opset_import[1]
     checker.check_model(model, full_check=True)
@@ -147,6 +152,7 @@ def _encoder_graph(student: Student, table: Tensor) -> onnx.GraphProto:
         program.model_proto.graph, "student.", rename_inputs=False, rename_outputs=False
     )
     _read_vectors(graph)
+    fuse_attention(graph)
     return graph
 
 

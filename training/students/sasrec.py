@@ -12,6 +12,8 @@ from torch.nn import functional
 from training.config import StudentConfig
 from training.students.student import INITIAL_SPREAD, ItemTable, Student
 
+PENALTY = -1e9
+
 
 class SASRec(Student):
     """Self-attention over the history, most recent item last."""
@@ -26,21 +28,20 @@ class SASRec(Student):
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
         """See `Student.encode`."""
-        visible = visible_items(histories)
+        unread = padding_penalty(histories)
         hidden: Tensor = self.dropout(functional.embedding(histories, table))
         for block in self.blocks:
-            hidden = block(hidden, visible)
+            hidden = block(hidden, unread)
         queries: Tensor = self.norm(hidden)
         return queries
 
     def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
         """See `Student.encode_newest`; the last block reads for one position only."""
-        visible = visible_items(histories)
+        unread = padding_penalty(histories)
         hidden: Tensor = self.dropout(functional.embedding(histories, table))
-        *blocks, last = self.blocks
-        for block in blocks:
-            hidden = block(hidden, visible)
-        query: Tensor = self.norm(last.newest(hidden, visible))
+        for block in self.blocks:
+            hidden = block(hidden, unread, only_newest=block is self.blocks[-1])
+        query: Tensor = self.norm(hidden)
         return query
 
 
@@ -60,17 +61,13 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, hidden: Tensor, visible: Tensor) -> Tensor:
-        """Maps `[batch, length, hidden]` to the same shape."""
-        return self._add(hidden, self.attention(self.attention_norm(hidden), visible))
-
-    def newest(self, hidden: Tensor, visible: Tensor) -> Tensor:
-        """What `forward` makes of the last position, `[batch, hidden]`."""
-        mixed = self.attention.newest(self.attention_norm(hidden), visible)
-        return self._add(hidden[:, -1], mixed)
-
-    def _add(self, hidden: Tensor, mixed: Tensor) -> Tensor:
-        hidden = hidden + self.dropout(mixed)
+    def forward(self, hidden: Tensor, unread: Tensor, *, only_newest: bool = False) -> Tensor:
+        """Maps `[batch, length, hidden]` to the same shape, or `[batch, hidden]` of the newest."""
+        normed = self.attention_norm(hidden)
+        if only_newest:
+            hidden = hidden[:, -1] + self.dropout(self.attention.newest(normed, unread))
+        else:
+            hidden = hidden + self.dropout(self.attention(normed, unread))
         added: Tensor = self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
         return hidden + added
 
@@ -88,41 +85,61 @@ class Attention(nn.Module):
             torch.randn(config.num_heads, config.max_history_length) * INITIAL_SPREAD
         )
 
-    def forward(self, hidden: Tensor, visible: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, unread: Tensor) -> Tensor:
         """Mixes `[batch, length, hidden]` along the length."""
         queries = self._heads(self.queries(hidden))  # [batch, heads, length, size]
         keys, values = map(self._heads, self.keys_and_values(hidden).chunk(2, dim=-1))
-        mask = torch.where(visible, self._biases(hidden.shape[1]), -torch.inf)
+        mask = self._bias(hidden.shape[1]) + unread
         mixed = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         output: Tensor = self.output(mixed.transpose(1, 2).flatten(-2))
         return output
 
-    def newest(self, hidden: Tensor, visible: Tensor) -> Tensor:
+    def newest(self, hidden: Tensor, unread: Tensor) -> Tensor:
         """What `forward` makes of the last position, `[batch, hidden]`.
 
         No key and no value is made: `q (K x)` is `(q K) x`, and a mean of `V x` is V of the mean.
-        What a key's own bias adds is the same for all items, so softmax does not see it.
+        What the keys' bias adds is the same for every item, so that softmax does not see it.
         """
-        heads, width = self.num_heads, hidden.shape[-1]
-        size = width // heads
-        keys, values = self.keys_and_values.weight.view(2, heads, size, width)
-        queries = self.queries(hidden[:, -1]).view(-1, heads, 1, size) * size**-0.5
-        probes = queries @ keys  # [batch, heads, 1, hidden]
-        read = hidden[:, None]
-        biases = self.distance_bias.flip(-1)[:, None, -hidden.shape[1] :]
-        mask = torch.where(visible[:, :, -1:], biases, -torch.inf)
-        weights = (probes @ read.mT + mask).softmax(dim=-1)  # [batch, heads, 1, length]
-        mixed = (weights @ read) @ values.mT
-        output: Tensor = self.output(mixed.flatten(1) + self.keys_and_values.bias[width:])
-        return output
+        probes = self._probes(hidden[:, -1])
+        bias = self.distance_bias.flip(-1)[:, -hidden.shape[1] :]
+        weights = (probes @ hidden.mT + bias + unread[:, 0]).softmax(dim=-1)
+        return self._output_of_read(weights @ hidden)
 
-    def _biases(self, length: int) -> Tensor:
-        """By head, reader and item read, `[heads, length, length]`.
+    def _probes(self, reader: Tensor) -> Tensor:
+        """What each head looks for, as vectors to compare items with, `[batch, heads, hidden]`."""
+        keys, _ = self._keys_and_values_by_head()
+        weight = self.queries.weight.view(keys.shape)
+        bias = self.queries.bias.view(keys.shape[:2])[..., None]
+        scale = keys.shape[1] ** -0.5
+        probes = functional.linear(
+            reader, (keys.mT @ weight).flatten(0, 1) * scale, (keys.mT @ bias).flatten() * scale
+        )
+        return probes.view(-1, self.num_heads, keys.shape[2])
 
-        All distances first: for a trained student that is a constant, which its export folds.
+    def _output_of_read(self, read: Tensor) -> Tensor:
+        """The output for the mean of items that each head has read, `[batch, heads, hidden]`."""
+        _, values = self._keys_and_values_by_head()
+        heads, size, width = values.shape
+        parts = self.output.weight.view(width, heads, size).transpose(0, 1)
+        weight = (parts @ values).transpose(0, 1).flatten(1)
+        bias = self.output(self.keys_and_values.bias[width:])
+        return functional.linear(read.flatten(1), weight, bias)
+
+    def _keys_and_values_by_head(self) -> tuple[Tensor, Tensor]:
+        """The weights, `[heads, size, hidden]` each."""
+        width = self.keys_and_values.in_features
+        keys, values = self.keys_and_values.weight.view(2, self.num_heads, -1, width)
+        return keys, values
+
+    def _bias(self, length: int) -> Tensor:
+        """By head, reader and item, `[heads, length, length]`; -inf for items after the reader.
+
+        Made in full length and cut: for a trained student a constant, which its export folds.
         """
-        every = distances(self.distance_bias.shape[1])
-        return self.distance_bias[:, every][:, :length, :length]
+        positions = torch.arange(self.distance_bias.shape[1])
+        distances = positions[:, None] - positions
+        bias = self.distance_bias[:, distances.clamp(min=0)].masked_fill(distances < 0, -torch.inf)
+        return bias[:, :length, :length]
 
     def _heads(self, hidden: Tensor) -> Tensor:
         batch, length, size = hidden.shape
@@ -130,19 +147,10 @@ class Attention(nn.Module):
         return parts.transpose(1, 2)
 
 
-def visible_items(histories: Tensor) -> Tensor:
-    """What each position may read, `[batch, 1, length, length]`: real items up to itself.
+def padding_penalty(histories: Tensor) -> Tensor:
+    """What keeps padding from being read, `[batch, 1, 1, length]`: softmax makes nothing of it.
 
-    Padding may read itself, so that no softmax is empty; nothing reads padding.
+    It is finite, so that padding, which has nothing else to read, may read padding.
     """
-    positions = torch.arange(histories.shape[1])
-    causal = positions[:, None] >= positions
-    itself = positions[:, None] == positions
-    real = (histories != 0)[:, None, :]
-    return (causal & (real | itself))[:, None]
-
-
-def distances(length: int) -> Tensor:
-    """How many places before the reader each item lies, `[length, length]`; later items 0."""
-    positions = torch.arange(length)
-    return (positions[:, None] - positions).clamp(min=0)
+    penalty: Tensor = (histories == 0)[:, None, None] * PENALTY
+    return penalty

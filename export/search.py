@@ -1,0 +1,117 @@
+"""The search for the best items: exact, but in a large catalog without scoring all of it exactly.
+
+To read 64 numbers for each of 17,000 items takes longer than all else that a student does. So the
+table is kept a second time with a byte a number. Those rough scores say which items may be among
+the best, and only these are scored with the table itself. What rounding lost bounds the error of a
+rough score: where the last item found is better than all that were not chosen can be, the answer
+is proven to be that of a search through all items; where it is not, all items are searched.
+"""
+
+from collections.abc import Mapping
+from string import Template
+
+import numpy as np
+from numpy.typing import NDArray
+
+Constants = Mapping[str, NDArray[np.generic]]
+
+# Catalogs from which a rough score first is faster.
+ROUGH_FROM = 8_192
+# Items chosen beyond k: room for those of the best that may not be answered, and for certainty.
+NUM_SPARE = 44
+# Half of what a byte holds: processors without VNNI add pairs of products in 16 bits.
+LARGEST_CODE = 63
+
+# What rounding to whole steps loses at most, in steps; half, but for float32's own rounding.
+LOST = 0.501
+
+# Both read `query`, `scores_of_added`, `open` and `num_answered`, and make scores and a ranking.
+SEARCH_OF_ALL = Template("""
+    scores_of_table = Gemm<transB = 1>(query, table)
+    scores_of_all = Concat<axis = 1>(scores_of_table, scores_of_added)
+    scores_of_open = Where(open, scores_of_all, never)
+    $scores, $ranking = TopK(scores_of_open, num_answered)
+""")
+ROUGH_SEARCH_FIRST = Template("""
+    code, code_step, code_zero = DynamicQuantizeLinear(query)
+    rough = MatMulInteger(code, item_codes, code_zero)
+    num_wanted = Add(num_answered, num_spare)
+    num_chosen = Min(num_wanted, num_rows)
+    rough_of_chosen, chosen = TopK(rough, num_chosen)
+
+    vectors_of_chosen = Gather(table, chosen)
+    query_column = Unsqueeze(query, last)
+    column_of_scores = MatMul(vectors_of_chosen, query_column)
+    scores_of_chosen = Squeeze(column_of_scores, last)
+    first_added = Add(last_row, one)
+    last_item = Squeeze(num_items)
+    after_added = Add(last_item, one)
+    added_items = Range(first_added, after_added, one)
+    added_by_line = Expand(added_items, shape_of_added_scores)
+    candidate_scores = Concat<axis = 1>(scores_of_chosen, scores_of_added)
+    candidates = Concat<axis = 1>(chosen, added_by_line)
+    is_open = GatherElements<axis = 1>(open, candidates)
+    open_scores = Where(is_open, candidate_scores, never)
+    found_scores, found_places = TopK(open_scores, num_answered)
+    found_ranking = GatherElements<axis = 1>(candidates, found_places)
+
+    # |q t - q' t'| <= |q - q'| |t'| + |q| |t - t'|, where q' and t' are what the codes stand for,
+    # and q' differs from q by half a step in each place.
+    least_chosen = ReduceMin<keepdims = 0>(rough_of_chosen, last)
+    least_steps = Cast<to = 1>(least_chosen)
+    most_steps = Add(least_steps, steps_lost)
+    step = Mul(code_step, item_step)
+    most_of_codes = Mul(most_steps, step)
+    length = ReduceL2<keepdims = 0>(query, last)
+    most_lost = Mul(length, longest_lost)
+    most_elsewhere = Add(most_of_codes, most_lost)
+    least_found = ReduceMin<keepdims = 0>(found_scores, last)
+    leads = Sub(least_found, most_elsewhere)
+    least_lead = ReduceMin<keepdims = 0>(leads)
+    is_proven = Greater(least_lead, no_value)
+    scores, ranking = If(is_proven) <
+        then_branch = found () => (
+            float[batch, num_answered] scores_found, int64[batch, num_answered] ranking_found
+        ) {
+            scores_found = Identity(found_scores)
+            ranking_found = Identity(found_ranking)
+        },
+        else_branch = all () => (
+            float[batch, num_answered] scores_in_all, int64[batch, num_answered] ranking_in_all
+        ) {
+            $search_of_all
+        }
+    >
+""")
+
+
+def search_text(num_rows: int) -> str:
+    """The search in a table of `num_rows`, in ONNX's text form."""
+    if num_rows < ROUGH_FROM:
+        return SEARCH_OF_ALL.substitute(scores="scores", ranking="ranking")
+    of_all = SEARCH_OF_ALL.substitute(scores="scores_in_all", ranking="ranking_in_all")
+    return ROUGH_SEARCH_FIRST.substitute(search_of_all=of_all)
+
+
+def search_constants(table: NDArray[np.float32]) -> Constants:
+    """What the search reads beside the table `[rows, hidden]`, by name."""
+    num_rows, hidden_size = table.shape
+    if num_rows < ROUGH_FROM:
+        return {}
+    step = np.float32(np.abs(table).max() / LARGEST_CODE)
+    codes = np.rint(table / step).astype(np.int8)
+    # Both searches add up in float32: how far that may be off, for a query of length 1.
+    off = 4 * hidden_size * np.finfo(np.float32).eps * _longest(table)
+    lost = table - codes * np.float64(step)
+    return {
+        "item_codes": codes.T.copy(),  # [hidden, rows]
+        "item_step": np.array(step),
+        "steps_lost": np.array(LOST * hidden_size**0.5 * _longest(codes), dtype=np.float32),
+        "longest_lost": np.array(_longest(lost) + off, dtype=np.float32),
+        "num_rows": np.array([num_rows]),
+        "num_spare": np.array([NUM_SPARE]),
+    }
+
+
+def _longest(vectors: NDArray[np.floating]) -> float:
+    return float(np.linalg.norm(vectors.astype(np.float64), axis=1).max())
