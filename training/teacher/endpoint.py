@@ -2,12 +2,12 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 import numpy as np
@@ -36,14 +36,23 @@ PASSING = frozenset(
     }
 )
 
+Q = TypeVar("Q")
+A = TypeVar("A")
+
 
 @dataclass(frozen=True)
 class RemoteEngine:
-    """Writes titles and sees them by HTTP; several requests are under way at once."""
+    """Writes titles and sees them by HTTP; several requests are under way at once.
+
+    Attributes:
+        key: sent as a bearer's token.
+        transport: how requests travel, by default by network.
+    """
 
     config: TeacherConfig
     catalog: Catalog
     key: str | None = None
+    transport: httpx.BaseTransport | None = None
 
     @property
     def name(self) -> str:
@@ -62,15 +71,24 @@ class RemoteEngine:
         Raises:
             EndpointError: the server is not there, refuses, or answers something else.
         """
-        return list(self._threads.map(self._write, histories))
+        return self._all(self._write, histories)
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
         """How the server's embedding model sees titles; raises as `write`."""
         starts = range(0, len(titles), TITLES_PER_REQUEST)
         batches = [titles[start : start + TITLES_PER_REQUEST] for start in starts]
-        return np.concatenate(list(self._threads.map(self._embed, batches)))
+        return np.concatenate(self._all(self._embed, batches))
 
-    def _write(self, history: History) -> Written:
+    def _all(self, ask: Callable[[httpx.Client, Q], A], questions: Sequence[Q]) -> list[A]:
+        endpoint = self.config.endpoint
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        client = httpx.Client(
+            headers=headers, timeout=endpoint.timeout_seconds, transport=self.transport
+        )
+        with client, ThreadPoolExecutor(endpoint.concurrency) as threads:
+            return list(threads.map(partial(ask, client), questions))
+
+    def _write(self, client: httpx.Client, history: History) -> Written:
         endpoint = self.config.endpoint
         lines = "".join(f"{one_line(self.catalog.title(item))}\n" for item in history)
         body: dict[str, Any] = {
@@ -85,7 +103,7 @@ class RemoteEngine:
         else:
             body |= {"prompt": INSTRUCTION + lines, "stop": ["\n"]}
             path = "/completions"
-        answer = self._post(endpoint.base_url + path, body)
+        answer = self._post(client, endpoint.base_url + path, body)
         return self._written(history, answer, endpoint.base_url + path)
 
     def _written(self, history: History, answer: Any, url: str) -> Written:
@@ -99,13 +117,13 @@ class RemoteEngine:
         title = next((line for line in lines if line), "")
         return Written(title, tokens or int(self.prompt_lengths([history])[0]))
 
-    def _embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
+    def _embed(self, client: httpx.Client, titles: Sequence[str]) -> NDArray[np.float32]:
         endpoint = self.config.endpoint
         url = (endpoint.embedding_url or endpoint.base_url) + "/embeddings"
         model = endpoint.embedding_model or self.name
         # Servers refuse an empty text, and what a model wrote may be empty.
         body = {"model": model, "input": [one_line(title) or "-" for title in titles]}
-        answer = self._post(url, body)
+        answer = self._post(client, url, body)
         try:
             in_order = sorted(answer["data"], key=lambda each: int(each["index"]))
             embeddings = np.array([each["embedding"] for each in in_order], dtype=np.float32)
@@ -115,12 +133,12 @@ class RemoteEngine:
             raise EndpointError(f"{url}: {embeddings.shape} embeddings for {len(titles)} titles")
         return embeddings
 
-    def _post(self, url: str, body: Mapping[str, Any]) -> Any:
+    def _post(self, client: httpx.Client, url: str, body: Mapping[str, Any]) -> Any:
         """The JSON that is answered; tries again what may succeed later."""
         for attempt in range(self.config.endpoint.retries + 1):
             problem, pause = "", FIRST_PAUSE_SECONDS * 2**attempt
             try:
-                response = self._client.post(url, json=body)
+                response = client.post(url, json=body)
             except httpx.TransportError as error:
                 problem = f"{type(error).__name__} {error}".strip()
             else:
@@ -133,17 +151,6 @@ class RemoteEngine:
             if attempt < self.config.endpoint.retries:
                 time.sleep(min(pause, MAX_PAUSE_SECONDS))
         raise EndpointError(f"{url}: {problem}")
-
-    @cached_property
-    def _client(self) -> httpx.Client:
-        endpoint = self.config.endpoint
-        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        limits = httpx.Limits(max_connections=endpoint.concurrency)
-        return httpx.Client(headers=headers, timeout=endpoint.timeout_seconds, limits=limits)
-
-    @cached_property
-    def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self.config.endpoint.concurrency, "endpoint")
 
 
 def remote_engine(config: TeacherConfig, catalog: Catalog) -> RemoteEngine:

@@ -134,9 +134,9 @@ def _reader(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Wo
 def _writer(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Workplace) -> Writer:
     is_taught = (folder / DESCRIPTION_NAME).exists()
     injects = config.writing.inject_popularity or config.writing.inject_transitions
+    knowledge = _knowledge(dataset, config, folder) if is_taught or injects else None
     loaded = load_engine(dataset, config, workplace.tuned)
-    if is_taught or injects:
-        knowledge = _knowledge(dataset, config, folder)
+    if knowledge:
         _refuse_other_weights(knowledge, folder, loaded.weights)
         titles = knowledge.item_embeddings
         exponents = Exponents(**knowledge.provenance["exponents"])

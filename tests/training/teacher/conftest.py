@@ -1,5 +1,7 @@
 """Language models that are real in all but size: random ones that read bytes."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,24 +34,16 @@ START, END = "<s>", "</s>"
 @pytest.fixture(scope="session")
 def tiny_language_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that `load_language_model` reads."""
-    folder = tmp_path_factory.mktemp("llm") / "tiny-llama"
-    tokenizer = byte_tokenizer()
-    tokenizer.save_pretrained(folder)
-    random_llama(len(tokenizer)).save_pretrained(folder)
-    return folder
+    return saved(random_llama, tmp_path_factory.mktemp("llm") / "tiny-llama")
 
 
-@pytest.fixture(scope="session", params=["llama", "qwen2", "gpt2"])
+@pytest.fixture(scope="session", params=["random_llama", "random_qwen2", "random_gpt2"])
 def any_language_model_path(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A folder of each architecture, positions rotary or learned, layers transposed or not."""
-    folder = tmp_path_factory.mktemp("llm") / request.param
-    tokenizer = byte_tokenizer()
-    tokenizer.save_pretrained(folder)
-    models = {"llama": random_llama, "qwen2": random_qwen2, "gpt2": random_gpt2}
-    models[request.param](len(tokenizer)).save_pretrained(folder)
-    return folder
+    architecture: str = request.param
+    return saved(globals()[architecture], tmp_path_factory.mktemp("llm") / architecture)
 
 
 @pytest.fixture(scope="session")
@@ -59,15 +53,24 @@ def tiny_language_model(tiny_language_model_path: Path) -> LanguageModel:
 
 
 @pytest.fixture
-def taught(tmp_path: Path, chain_dataset: Dataset, tiny_language_model_path: Path) -> Path:
-    """The experiment file of a tiny teacher that has read the chain, beside its `work`."""
-    return teach_chain(tmp_path, chain_dataset, str(tiny_language_model_path))
+def prepared(
+    tmp_path: Path, chain_dataset: Dataset, tiny_language_model_path: Path
+) -> Callable[[str], Path]:
+    """Settings of a tiny teacher in, its experiment file out, beside its `work`."""
+    return partial(prepare_chain, tmp_path, chain_dataset, str(tiny_language_model_path))
 
 
 @pytest.fixture
-def smollm2_taught(tmp_path: Path, chain_dataset: Dataset) -> Path:
-    """The same with the real SmolLM2; takes half a minute."""
-    return teach_chain(tmp_path, chain_dataset, "smollm2")
+def taught(prepared: Callable[[str], Path]) -> Path:
+    """The experiment file of a tiny teacher that has read the chain."""
+    return run_teach(prepared('kind = "retrieval"'))
+
+
+@pytest.fixture(params=["retrieval", "generative"])
+def smollm2_taught(request: pytest.FixtureRequest, tmp_path: Path, chain_dataset: Dataset) -> Path:
+    """The same with the real SmolLM2, of either kind; takes half a minute."""
+    settings = f'kind = "{request.param}"'
+    return run_teach(prepare_chain(tmp_path, chain_dataset, "smollm2", settings))
 
 
 @pytest.fixture
@@ -76,7 +79,8 @@ def live_teacher(taught: Path) -> LiveTeacher:
     return load_live_teacher(load_experiment(taught), Workplace(taught.parent / "work" / "chain"))
 
 
-def teach_chain(folder: Path, dataset: Dataset, model: str) -> Path:
+def prepare_chain(folder: Path, dataset: Dataset, model: str, settings: str) -> Path:
+    """The experiment file of a teacher that was not asked yet; `settings` are of [teacher]."""
     prepared = folder / "work" / "chain" / "dataset"
     prepared.mkdir(parents=True)
     save_dataset(dataset, prepared)
@@ -93,10 +97,16 @@ def teach_chain(folder: Path, dataset: Dataset, model: str) -> Path:
         overlap = 1
         projection_size = 8
         epochs = 1
+        writing.max_new_tokens = 6
+        {settings}
         """
     )
-    assert teach.main([str(path), "--work", str(folder / "work")]) == 0
     return path
+
+
+def run_teach(experiment: Path) -> Path:
+    assert teach.main([str(experiment), "--work", str(experiment.parent / "work")]) == 0
+    return experiment
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
@@ -109,6 +119,13 @@ def byte_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=START, eos_token=END, pad_token=END
     )
+
+
+def saved(model_of: Callable[[int], PreTrainedModel], folder: Path) -> Path:
+    tokenizer = byte_tokenizer()
+    tokenizer.save_pretrained(folder)
+    model_of(len(tokenizer)).save_pretrained(folder)
+    return folder
 
 
 SHAPE = {

@@ -14,7 +14,8 @@ def ten_tokens_each(rows: NDArray[np.int64]) -> int:
 
 def train_rows(dataset: Dataset, **budget: int) -> list[int]:
     rows = answered_rows(dataset, TeacherConfig.model_validate(budget), ten_tokens_each)
-    return np.intersect1d(rows, dataset.example_rows(Split.TRAIN)).tolist()
+    answered: list[int] = np.intersect1d(rows, dataset.example_rows(Split.TRAIN)).tolist()
+    return answered
 
 
 def test_the_newest_example_of_each_user_comes_first(tiny_dataset: Dataset) -> None:

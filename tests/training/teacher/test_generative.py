@@ -43,7 +43,7 @@ def engine(
 
 
 class Oracle:
-    """Writes the title of the item after the last one, as the ring goes on; sees titles at random."""
+    """Writes the title that follows the last one on the ring; sees titles at random."""
 
     name = "oracle"
 

@@ -1,27 +1,50 @@
 """Histories of up to six titles, of which the teacher reads at most four."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from training import teach
 from training.config import TeacherConfig, load_experiment
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
-from training.program import Workplace
+from training.program import Workplace, knowledge_folder
 from training.teacher.knowledge import Answers, Knowledge, load_knowledge
 from training.teacher.live import LiveTeacher, UnknownHistoryError
 from training.teacher.minds import load_live_teacher
 
 
-def workplace_of(taught: Path) -> Workplace:
-    return Workplace(taught.parent / "work" / "chain")
+def workplace_of(experiment: Path) -> Workplace:
+    return Workplace(experiment.parent / "work" / "chain")
+
+
+def work_of(experiment: Path) -> list[str]:
+    return [str(experiment), "--work", str(experiment.parent / "work")]
+
+
+def live(experiment: Path) -> LiveTeacher:
+    return load_live_teacher(load_experiment(experiment), workplace_of(experiment))
+
+
+def knowledge_of(experiment: Path, dataset: Dataset) -> Knowledge:
+    return load_knowledge(
+        knowledge_folder(load_experiment(experiment), workplace_of(experiment)), dataset
+    )
+
+
+@pytest.fixture(params=["retrieval", "generative"])
+def taught(request: pytest.FixtureRequest, prepared: Callable[[str], Path]) -> Path:
+    """A tiny teacher of either kind."""
+    experiment = prepared(f'kind = "{request.param}"')
+    assert teach.main(work_of(experiment)) == 0
+    return experiment
 
 
 @pytest.fixture
 def knowledge(taught: Path, chain_dataset: Dataset) -> Knowledge:
-    return load_knowledge(workplace_of(taught).knowledge, chain_dataset)
+    return knowledge_of(taught, chain_dataset)
 
 
 def ids(item_indices: Sequence[int]) -> list[str]:
@@ -39,22 +62,41 @@ def test_a_history_is_answered_as_stored(
 def test_the_real_llm_answers_a_history_as_stored(
     smollm2_taught: Path, chain_dataset: Dataset
 ) -> None:
-    workplace = workplace_of(smollm2_taught)
-    teacher = load_live_teacher(load_experiment(smollm2_taught), workplace)
-    stored = load_knowledge(workplace.knowledge, chain_dataset).test
-    check_answers(teacher, stored, chain_dataset)
+    stored = knowledge_of(smollm2_taught, chain_dataset).test
+    check_answers(live(smollm2_taught), stored, chain_dataset)
+
+
+SIGNALS = "writing.inject_popularity = true\nwriting.inject_transitions = true"
+TUNED = 'tuning = "lora"\ntuner.epochs = 0.5\ntuner.learning_rate = 0.01'
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        f'kind = "generative"\n{SIGNALS}',
+        f'kind = "generative"\n{TUNED}',
+        f'kind = "retrieval"\n{TUNED}',
+    ],
+)
+def test_tuned_or_told_more_it_still_answers_as_stored(
+    prepared: Callable[[str], Path], chain_dataset: Dataset, settings: str
+) -> None:
+    experiment = prepared(settings)
+    assert teach.main(work_of(experiment)) == 0
+    stored = knowledge_of(experiment, chain_dataset).test
+    check_answers(live(experiment), stored, chain_dataset)
 
 
 def check_answers(teacher: LiveTeacher, stored: Answers, dataset: Dataset) -> None:
-    assert len(stored.rows) > 0
-    for row, ranking, distances in zip(
-        stored.rows, stored.rankings.tolist(), stored.distances, strict=True
-    ):
-        history = ids(dataset.history(int(row)).tolist())
+    lines = range(0, len(stored.rows), 6)
+    assert len(lines) > 4
+    for line in lines:
+        ranking = stored.rankings[line].tolist()
+        history = ids(dataset.history(int(stored.rows[line])).tolist())
         answer = teacher.recommend(history, len(ranking), exclude=[])
         assert answer.item_ids == ids([index for index in ranking if index])
-        found = len(answer.distances)
-        np.testing.assert_allclose(answer.distances, distances[:found], atol=2e-3)
+        distances = stored.distances[line, : len(answer.distances)]
+        np.testing.assert_allclose(answer.distances, distances, atol=2e-3, rtol=2e-3)
 
 
 def test_excluded_items_make_room_for_the_next_ones(live_teacher: LiveTeacher) -> None:
@@ -94,3 +136,42 @@ def test_knowledge_of_other_settings_is_refused(taught: Path, setting: str, valu
     other = experiment.model_copy(update={"teacher": TeacherConfig.model_validate(settings)})
     with pytest.raises(KnowledgeError, match=rf"teacher\.{setting} = .*{value!r}"):
         load_live_teacher(other, workplace_of(taught))
+
+
+def test_what_was_written_is_told(taught: Path) -> None:
+    answer = live(taught).recommend(["i1", "i2"], 3, exclude=[])
+    if load_experiment(taught).teacher.kind == "retrieval":
+        assert answer.generated_text is None
+    else:
+        assert isinstance(answer.generated_text, str)
+        assert answer.tokens > 0
+
+
+def test_a_generative_teacher_answers_before_it_was_taught(
+    prepared: Callable[[str], Path],
+) -> None:
+    experiment = prepared('kind = "generative"')
+    untaught = live(experiment).recommend(["i1", "i2"], 3, exclude=[])
+    assert teach.main(work_of(experiment)) == 0
+    assert live(experiment).recommend(["i1", "i2"], 3, exclude=[]) == untaught
+
+
+def test_what_has_to_be_chosen_on_validation_has_to_be_taught(
+    prepared: Callable[[str], Path],
+) -> None:
+    with pytest.raises(KnowledgeError, match=r"missing; make it with `python -m training\.teach`"):
+        live(prepared(f'kind = "generative"\n{SIGNALS}'))
+
+
+def test_knowledge_of_other_weights_is_refused(prepared: Callable[[str], Path]) -> None:
+    experiment = prepared(f'kind = "generative"\n{TUNED}')
+    assert teach.main(work_of(experiment)) == 0
+    (adapter,) = workplace_of(experiment).tuned.rglob("adapter_model.safetensors")
+    adapter.write_bytes(other_bytes(adapter.read_bytes()))
+    with pytest.raises(KnowledgeError, match="made with tuned weights"):
+        live(experiment)
+
+
+def other_bytes(tensors: bytes) -> bytes:
+    """The last weight of a safetensors file changed."""
+    return tensors[:-4] + bytes(4)

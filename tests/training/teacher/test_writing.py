@@ -56,10 +56,10 @@ def test_histories_of_any_length_in_one_batch_are_written_as_if_alone(
 def test_what_is_written_is_one_line_however_long_it_may_be(
     tiny_language_model: LanguageModel,
 ) -> None:
-    engine = engine_of(tiny_language_model, max_new_tokens=200)
+    engine = engine_of(tiny_language_model, max_new_tokens=60)
     (written,) = engine.write([(1, 2)])
     assert "\n" not in written.text
-    assert written.text == greedy(engine, (1, 2), 200)
+    assert written.text == greedy(engine, (1, 2), 60)
 
 
 def test_tokens_are_those_of_the_prompt_and_of_the_line_with_its_end(
