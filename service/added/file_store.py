@@ -1,7 +1,8 @@
-"""Added items in an append-only file: a line adds an item, or removes one.
+"""Added items in a file that grows: a line adds an item, or removes one.
 
 The version is the file's identity and how much of it was read. Processes on one machine may share
-the file; whoever writes holds a lock.
+the file; whoever writes holds a lock. The first write of a process leaves out what was replaced or
+removed before, in another file that takes the place of the old one.
 """
 
 import fcntl
@@ -62,8 +63,9 @@ class FileAddedItemStore:
         """Appends a line, made when the lock is held and all earlier lines are known."""
         with _unavailable(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            if not self._version:
+                _compact(self._path)
+            with _locked(self._path) as file:
                 changes = _changes(file, self._version)
                 self._items = changes.applied_to(self._items)
                 self._version = changes.version
@@ -80,6 +82,32 @@ class FileAddedItemStore:
                 return Changes("none", {}, is_complete=since != "none")
             with file:
                 return _changes(file, since)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """The file, to read and append to; nobody else does, or replaces it, meanwhile."""
+    while True:
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file
+                return
+
+
+def _compact(path: Path) -> None:
+    with _locked(path) as file:
+        file.seek(0)
+        content = file.read()
+        items = [each for each in _replay(content).values() if each]
+        if content.count(b"\n") == len(items):
+            return
+        compact = path.with_name(f".{path.name}.compact")
+        with compact.open("wb") as successor:
+            successor.writelines(to_json(each) + b"\n" for each in items)
+            successor.flush()
+            os.fsync(successor.fileno())
+        compact.replace(path)
 
 
 def _end_of_torn_line(file: BinaryIO) -> bytes:

@@ -182,6 +182,22 @@ async def test_a_line_that_a_crash_cut_short_is_skipped(tmp_path: Path) -> None:
     assert set(await everything(store)) == {"a", "c"}
 
 
+async def test_the_first_write_of_a_process_leaves_out_what_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "added.jsonl"
+    older, newer = (FileAddedItemStore(path, MAX_ITEMS) for _ in range(2))
+    for value in range(10):
+        await older.put(item("a", value=value))
+    await older.put(item("b"))
+    await older.remove("b")
+    known = await older.changes("")
+    await newer.put(item("c"))
+    assert path.read_bytes().count(b"\n") == 2
+    changes = await older.changes(known.version)
+    assert changes.applied_to(known.applied_to({})) == {"a": item("a", value=9), "c": item("c")}
+    await older.put(item("d"))
+    assert set(await everything(newer)) == set("acd")
+
+
 async def test_a_version_from_before_many_removals_gets_everything(
     redis_server: "RedisServer",
 ) -> None:
