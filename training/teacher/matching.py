@@ -82,7 +82,7 @@ def projection(sample: Tensor, size: int, dropout: float) -> nn.Sequential:
 
 def save_matcher(matcher: Matcher, folder: Path) -> None:
     """Writes the projections in half precision; the title embeddings stay with the knowledge."""
-    state = {name: tensor.half() for name, tensor in matcher.state_dict().items()}
+    state = {name: tensor.half().cpu() for name, tensor in matcher.state_dict().items()}
     torch.save(state, folder / MATCHER_NAME)
 
 

@@ -54,7 +54,7 @@ class Material:
 
     def batches(self, windows: Sequence[Window]) -> list[list[Window]]:
         """`windows` in batches to be read, longer ones later."""
-        bounded = token_bounded(self.lengths_of(windows), self.config.tokens_per_batch)
+        bounded = token_bounded(self.lengths_of(windows), self.config.tuner.tokens_per_batch)
         return [[windows[index] for index in batch] for batch in bounded]
 
     def lengths_of(self, windows: Sequence[Window]) -> NDArray[np.int64]:

@@ -58,6 +58,6 @@ class StepPlan:
         order = chance.permutation(len(self._windows))
         batches = [
             order[batch]
-            for batch in token_bounded(self._lengths[order], self._config.tokens_per_batch)
+            for batch in token_bounded(self._lengths[order], self._config.tuner.tokens_per_batch)
         ]
         return [batches[index] for index in chance.permutation(len(batches))]

@@ -23,7 +23,7 @@ from training.teacher.writing import Engine, LocalEngine
 # What tuned weights depend on, beside the dataset.
 SETTINGS_OF_WEIGHTS = frozenset(
     {
-        *("kind", "model", "tuning", "precision", "max_titles", "overlap", "tokens_per_batch"),
+        *("kind", "model", "tuning", "precision", "max_titles", "overlap"),
         *("projection_size", "dropout", "matching_rate", "seed", "tuner"),
     }
 )

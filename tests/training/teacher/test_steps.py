@@ -12,7 +12,7 @@ WINDOWS = [Window(start, start + 1, np.array([start + 1])) for start in range(le
 
 
 def plan_of(**tuner: float) -> StepPlan:
-    config = TeacherConfig.model_validate({"tokens_per_batch": 512, "tuner": tuner})
+    config = TeacherConfig.model_validate({"tuner": {"tokens_per_batch": 512, **tuner}})
     return StepPlan(WINDOWS, LENGTHS, config)
 
 

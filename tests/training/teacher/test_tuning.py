@@ -26,8 +26,14 @@ def settings(tiny_language_model_path: Path) -> Settings:
     """Some ten steps in legs of three."""
 
     def of(kind: str, method: str, model: Path = tiny_language_model_path, **tuner: Any) -> Any:
-        shape = {"max_titles": 4, "overlap": 1, "tokens_per_batch": 512, "projection_size": 8}
-        sizes = {"epochs": 1.5, "steps_per_leg": 3, "learning_rate": 3e-3, "warmup_steps": 1}
+        shape = {"max_titles": 4, "overlap": 1, "projection_size": 8}
+        sizes = {
+            "tokens_per_batch": 512,
+            "epochs": 1.5,
+            "steps_per_leg": 3,
+            "learning_rate": 3e-3,
+            "warmup_steps": 1,
+        }
         return TeacherConfig.model_validate(
             {
                 **shape,
