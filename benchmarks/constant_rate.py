@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.load.generator import run_apart
 from benchmarks.load.plan import Outcome, Plan, Times, even, poisson
 from benchmarks.processes import Running, running_redis, running_service
-from benchmarks.results import Figure, Findings
+from benchmarks.results import Figure, Findings, kinds_of_failure
 from benchmarks.setting import Setting
 from benchmarks.subject import Subject, make_subject
 from benchmarks.visits import SERVICE, closed, open_loop, regulars, settle_regulars, visitors
@@ -104,6 +104,9 @@ def measure(setting: Setting) -> Findings:
             "bundle": subject.origin,
             "regulars": "2,000 sessions of 50 items and more, filled before the run",
             "visitors": "power-law sessions, 1,000 open at once",
+            "failures": kinds_of_failure(
+                run.outcome.failures for run in (*constant, bursts, coming)
+            ),
             "where": "service (one worker), Redis over TCP and load generator on the same cores",
         },
         series={

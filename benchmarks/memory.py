@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 from benchmarks.load.generator import run_apart
 from benchmarks.processes import running_redis, running_service
-from benchmarks.results import Figure, Findings
+from benchmarks.results import Figure, Findings, kinds_of_failure
 from benchmarks.setting import Setting
 from benchmarks.subject import make_subject
 from benchmarks.visits import SERVICE, closed, visitors
@@ -21,15 +21,16 @@ def measure(setting: Setting) -> Findings:
     """Weighs the service after each part of the load; see the module."""
     subject = make_subject(setting.subjects)
     count = round(setting.either(NUM_REQUESTS, NUM_REQUESTS_QUICK)) // NUM_PARTS
-    weights, failed = [], 0
+    weights, failures = [], []
     with running_redis() as redis, running_service(subject.bundle, redis) as service:
         for part in tqdm(range(NUM_PARTS), desc="memory", unit=f"{count:,} requests"):
             clicks = visitors(subject.item_ids, count, part)
             outcome = run_apart(closed(clicks, SERVICE, service.port, connections=16))
-            failed += outcome.num_failed
+            failures.append(outcome.failures)
             weights.append(service.resident_mib())
     fifth = NUM_PARTS // 5
     settled, last = weights[fifth : 2 * fifth], weights[-fifth:]
+    failed = kinds_of_failure(failures)
     growth = statistics.median(last) - statistics.median(settled)
     return Findings(
         figures=(
@@ -40,9 +41,14 @@ def measure(setting: Setting) -> Findings:
                 at_most=MOST_GROWTH_MIB,
             ),
             Figure(name="largest", unit="MiB", runs=(max(weights),), at_most=300),
-            Figure(name="failed requests", unit="", runs=(float(failed),), at_most=0),
+            Figure(name="failed requests", unit="", runs=(float(sum(failed.values())),), at_most=0),
         ),
-        conditions={"requests": count * NUM_PARTS, "bundle": subject.origin, "workers": 1},
+        conditions={
+            "requests": count * NUM_PARTS,
+            "bundle": subject.origin,
+            "workers": 1,
+            "failures": failed,
+        },
         series={
             "requests": [count * (part + 1) for part in range(NUM_PARTS)],
             "resident_mib": weights,

@@ -26,7 +26,7 @@ from benchmarks.processes import (
     running_redis,
     running_service,
 )
-from benchmarks.results import Figure, Findings
+from benchmarks.results import Figure, Findings, kinds_of_failure
 from benchmarks.setting import Setting
 from benchmarks.subject import Subject, make_subject
 from benchmarks.visits import SERVICE, Endpoint, K, closed, regulars, settle_regulars
@@ -126,6 +126,10 @@ def measure(setting: Setting) -> Findings:
             "seconds": seconds,
             "workload": "regulars: sessions of 50 items and more",
             "bundle": subject.origin,
+            "failures": {
+                name: kinds_of_failure(each.failures for each in of_name)
+                for name, of_name in outcomes.items()
+            },
             "servers": {name: rival.what for name, rival in RIVALS.items()},
         },
         series={

@@ -19,6 +19,10 @@ def draw(report: Report, folder: Path) -> Path:
         canvas = Canvas(figsize=(7.2, 3.6), dpi=150, layout="constrained")
         axes = canvas.add_subplot()
         DRAWINGS[report.name](axes, report)
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "log":
+                axis.set_major_formatter("{x:,g}")
+                axis.set_minor_formatter("")
         axes.spines[["top", "right"]].set_visible(False)
         canvas.supxlabel(
             f"{report.command} · {report.commit} · {report.hardware}", fontsize=6, color="gray"
@@ -88,7 +92,8 @@ def _graph(axes: Axes, report: Report) -> None:
 
 def _memory(axes: Axes, report: Report) -> None:
     axes.plot(report.series["requests"], report.series["resident_mib"], "o-", color=INK)
-    axes.set(xlabel="requests answered", ylabel="MiB resident", ylim=(0, None))
+    highest = 1.2 * max(report.series["resident_mib"])
+    axes.set(xlabel="requests answered", ylabel="MiB resident", ylim=(0, highest))
     axes.ticklabel_format(axis="x", style="plain")
     axes.set_title("memory of one worker")
 

@@ -1,6 +1,7 @@
 """What a benchmark leaves: figures with units and runs, in one JSON file; one table of all."""
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -52,6 +53,11 @@ class Figure(BaseModel):
         if len(self.runs) == 1:
             return ""
         return f"{shown(min(self.runs))}…{shown(max(self.runs))}"
+
+
+def kinds_of_failure(failures: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    """All failures of some runs, by what went wrong."""
+    return dict(sum(map(Counter, failures), Counter[str]()))
 
 
 class Findings(BaseModel):
