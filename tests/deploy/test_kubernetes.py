@@ -1,0 +1,81 @@
+"""Kubernetes gets what Compose has."""
+
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy/kubernetes"
+
+
+def manifests() -> list[dict[str, Any]]:
+    names = yaml.safe_load((FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    texts = [(FOLDER / name).read_text(encoding="utf-8") for name in names]
+    return [manifest for text in texts for manifest in yaml.safe_load_all(text)]
+
+
+def named(kind: str, name: str) -> dict[str, Any]:
+    (found,) = (
+        each for each in manifests() if (each["kind"], each["metadata"]["name"]) == (kind, name)
+    )
+    return found
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    """What runs, by name."""
+    templates = {
+        name: named(kind, name)["spec"]["template"]
+        for kind, name in (
+            ("Deployment", "service"),
+            ("StatefulSet", "redis"),
+            ("Deployment", "teacher"),
+        )
+    }
+    templates["train"] = named("CronJob", "train")["spec"]["jobTemplate"]["spec"]["template"]
+    return {name: template["spec"] for name, template in templates.items()}
+
+
+def test_every_file_is_listed_and_every_manifest_keeps_its_schema() -> None:
+    listed = {FOLDER / "kustomization.yaml"} | {
+        FOLDER / name
+        for name in yaml.safe_load((FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))[
+            "resources"
+        ]
+    }
+    assert listed == set(FOLDER.iterdir())
+    for manifest in manifests():
+        kubernetes_validate.validate(manifest, "1.32", strict=True)
+
+
+def test_the_same_things_run_as_in_the_compose_stack() -> None:
+    stack = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    ours = {name for name, each in stack.items() if "build" in each and name != "bench"}
+    assert ours == pods().keys()
+
+
+@pytest.mark.parametrize("name", ["service", "redis", "teacher", "train"])
+def test_nothing_runs_with_rights_or_on_a_root_that_can_be_written(name: str) -> None:
+    pod = pods()[name]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert not pod["automountServiceAccountToken"]
+    for container in [*pod["containers"], *pod.get("initContainers", ())]:
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("name", ["service", "redis", "teacher"])
+def test_what_serves_is_probed_and_reached_by_whom_it_shall(name: str) -> None:
+    (container,) = pods()[name]["containers"]
+    assert {"readinessProbe", "livenessProbe"} <= container.keys()
+    assert named("NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"] == {"app": name}
+
+
+def test_replicas_are_replaced_and_scaled_without_a_gap() -> None:
+    rolling = named("Deployment", "service")["spec"]["strategy"]["rollingUpdate"]
+    assert rolling["maxUnavailable"] == 0
+    assert named("PodDisruptionBudget", "service")["spec"]["minAvailable"] == 1
+    assert named("HorizontalPodAutoscaler", "service")["spec"]["minReplicas"] == 2

@@ -1,0 +1,108 @@
+"""The dashboard and the alerts tell of what there is, and people know what to do."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import promql_parser
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Connect
+
+ROOT = Path(__file__).parents[2]
+DASHBOARD = ROOT / "docker/grafana/dashboards/recommender.json"
+ALERTS = ROOT / "docker/prometheus/alerts.yml"
+OPERATIONS = ROOT / "docs/operations.md"
+# Of others: tests/compose asks a Prometheus for them.
+FOREIGN = re.compile(r"haproxy_|redis_|up$")
+
+
+def dashboard_expressions() -> list[str]:
+    panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    return [target["expr"] for panel in panels for target in panel.get("targets", ())]
+
+
+def alerts() -> list[dict[str, Any]]:
+    groups = yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def metrics_in(expressions: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+
+    def look(node: promql_parser.Expr) -> None:
+        if isinstance(node, promql_parser.VectorSelector) and node.name:
+            found.add(node.name)
+
+    for expression in expressions:
+        promql_parser.walk(promql_parser.parse(expression), look)
+    return found
+
+
+@pytest.fixture
+async def told(bundle_path: Path, connect: "Connect") -> set[str]:
+    """The names of everything that the service tells after a request."""
+    async with connect(Settings(bundle_path=bundle_path)) as client:
+        await client.post("/v1/sessions/s/events?k=1", json={"item_id": "c"})
+        text = (await client.get("/metrics")).text
+    return {each.name for family in text_string_to_metric_families(text) for each in family.samples}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("source", ["dashboard", "alerts"])
+async def test_only_metrics_that_exist_are_asked_for(source: str, told: set[str]) -> None:
+    expressions = {
+        "dashboard": dashboard_expressions(),
+        "alerts": [alert["expr"] for alert in alerts()],
+    }[source]
+    asked = {name for name in metrics_in(expressions) if not FOREIGN.match(name)}
+    assert len(asked) >= 5
+    assert asked <= told
+
+
+@pytest.mark.anyio
+async def test_every_metric_of_ours_is_on_the_dashboard(told: set[str]) -> None:
+    ours = {name for name in told if name.startswith("recommender_")}
+    shown = metrics_in(dashboard_expressions())
+    families = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in ours}
+    missing = {family for family in families if not any(each.startswith(family) for each in shown)}
+    assert missing <= {"recommender_shadow_overlap", "recommender_answers"}
+
+
+def test_every_panel_says_what_it_shows() -> None:
+    panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
+    graphs = [panel for panel in panels if panel["type"] != "row"]
+    assert len(graphs) >= 15
+    assert all(panel["description"].endswith(".") for panel in graphs)
+    assert len({panel["id"] for panel in panels}) == len(panels)
+
+
+def test_every_alert_has_its_first_three_steps() -> None:
+    sections = dict(
+        re.findall(
+            r"^### (\w+)\n(.*?)(?=^##|\Z)", OPERATIONS.read_text(encoding="utf-8"), re.M | re.S
+        )
+    )
+    names = {alert["alert"] for alert in alerts()}
+    assert names == sections.keys()
+    for name, text in sections.items():
+        assert re.findall(r"^(\d)\. ", text, re.M) == ["1", "2", "3"], name
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool (Debian: prometheus)")
+def test_every_alert_fires_on_what_it_is_for_and_on_nothing_else() -> None:
+    rules = yaml.safe_load((Path(__file__).parent / "alerts_fire.yml").read_text(encoding="utf-8"))
+    firing = rules["tests"][0]["promql_expr_test"][0]["exp_samples"]
+    assert len(firing) == len(alerts())
+    command = ["promtool", "test", "rules", str(Path(__file__).parent / "alerts_fire.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
