@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"\n── {name}")
         try:
             reports.append(_run(name, setting, folder))
-        except TrainingError as error:
+        except (TrainingError, OSError) as error:
             lacking.append(f"{name}: {error}")
             say(f"error: {error}")
     say(f"\n{table(reports)}")

@@ -57,7 +57,7 @@ def _stored(click: Click) -> bytes:
 ANSWERED = Endpoint(_checked, ())
 CHECKED = Endpoint(_checked, (b'"stored":false',))
 STORED = Endpoint(_stored, (b'"stored":true',))
-PARTS = ("HTTP", "route, validate, count", "history", "infer", "select", "serialise")
+PARTS = ("HTTP", "parse, route, count", "history", "infer", "select", "serialise")
 Parts = Mapping[str, float]
 """Microseconds by part."""
 

@@ -54,6 +54,7 @@ class _Generator:
         self._idle: list[Connection] = []
         self._busy: dict[int, Connection] = {}
         self._next = 0
+        self._heard_at = 0.0
         self._punctual: list[int] = []
 
     def run(self) -> Outcome:
@@ -113,6 +114,8 @@ class _Generator:
     def _send(self) -> None:
         while self._ready and self._room:
             request, now = self._ready.popleft(), self._now()
+            if not self._busy:
+                self._heard_at = now
             connection = self._connection(now)
             self._sent[request] = now
             try:
@@ -137,6 +140,10 @@ class _Generator:
             due = 0.0 if self._plan.due is None and self._room else self._due[self._next]
             timeout = min(timeout, max(0.0, due - self._now()))
         readable, _, _ = select.select(list(self._busy), [], [], timeout)
+        if readable:
+            self._heard_at = self._now()
+        elif self._busy and self._now() - self._heard_at > self._plan.silence_seconds:
+            raise TimeoutError(f"no answer for {self._plan.silence_seconds:.0f} s")
         for fd in readable:
             self._receive(self._busy[fd])
 

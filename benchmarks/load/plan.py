@@ -28,6 +28,7 @@ class Plan:
         seconds: a closed loop begins no request after it.
         warm_up_seconds: requests due before it are sent and not counted.
         grace_seconds: how long the last answers of an open loop are awaited.
+        silence_seconds: a server that says nothing for so long is given up.
         proofs: what the body of every good answer holds.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     seconds: float = float("inf")
     warm_up_seconds: float = 0.0
     grace_seconds: float = 5.0
+    silence_seconds: float = 120.0
     proofs: tuple[bytes, ...] = ()
 
 

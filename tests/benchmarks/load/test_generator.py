@@ -71,6 +71,12 @@ def test_a_request_without_an_answer_has_waited_to_the_end(serve: Serve) -> None
     assert outcome.latencies.max() >= 0.3
 
 
+def test_a_server_that_falls_silent_is_given_up(serve: Serve) -> None:
+    server = serve(lambda _: 30.0)
+    with pytest.raises(TimeoutError, match="no answer for"):
+        run(plan_for(server.port, None, [{}], silence_seconds=0.2))
+
+
 def test_the_warm_up_is_sent_and_not_counted(serve: Serve) -> None:
     server = serve()
     outcome = run(plan_for(server.port, even(100, 0.2), warm_up_seconds=0.1))
