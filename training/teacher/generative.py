@@ -20,15 +20,18 @@ from training.teacher.grounding import Grounding
 from training.teacher.injection import Signals, choose_exponents, with_signals
 from training.teacher.knowledge import Answers, Knowledge
 from training.teacher.prompts import PROMPT_VERSION
+from training.teacher.reading import SETTINGS_OF_STATES
 from training.teacher.shards import Cost, Shard, complete, plan_shards
 from training.teacher.tuned import LoadedEngine
 from training.teacher.windows import first_title
 from training.teacher.writing import Engine, History
 
-# What a text depends on, beside the dataset.
-SETTINGS_OF_TEXTS = frozenset(
-    {"model", "max_titles", "overlap", "precision", "tokens_per_batch", "writing", "endpoint"}
-)
+# What texts and their shards depend on, beside the dataset.
+SETTINGS_OF_TEXTS: dict[str, bool | set[str]] = {
+    **dict.fromkeys(SETTINGS_OF_STATES, True),
+    "writing": {"num_beams", "max_new_tokens"},
+    "endpoint": {"api", "embedding_model"},
+}
 
 
 TITLES_AT_ONCE = 256
@@ -74,7 +77,7 @@ def folder_of_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
 ) -> Path:
     """Where an LLM's texts and title embeddings are kept; `weights` is the hash of tuned ones."""
-    settings = config.model_dump(include=set(SETTINGS_OF_TEXTS))
+    settings = config.model_dump(include=SETTINGS_OF_TEXTS, exclude_none=True)
     tuned = [weights] if weights else []
     folder = folder / fingerprint(
         "generative", PROMPT_VERSION, dataset.fingerprint, settings, *tuned

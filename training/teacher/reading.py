@@ -28,8 +28,13 @@ from training.teacher.windows import (
     token_bounded,
 )
 
-# What the states depend on, beside the dataset.
-SETTINGS_OF_STATES = frozenset({"model", "max_titles", "overlap", "precision", "tokens_per_batch"})
+# What states and their shards depend on, beside the dataset.
+SETTINGS_OF_STATES = frozenset(
+    {
+        *("model", "max_titles", "overlap", "precision", "tokens_per_batch"),
+        *("budget_sequences", "budget_tokens"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def read_everything(
         weights: hash of the tuned weights of `model`, None if it is not tuned.
     """
     book = phrasebook(model.tokenizer, dataset.catalog)
-    settings = config.model_dump(include=set(SETTINGS_OF_STATES))
+    settings = config.model_dump(include=set(SETTINGS_OF_STATES), exclude_none=True)
     tuned = [weights] if weights else []
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings, *tuned)
     folder.mkdir(parents=True, exist_ok=True)

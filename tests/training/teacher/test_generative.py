@@ -98,6 +98,24 @@ def test_beyond_its_budget_a_teacher_has_no_list_for_a_training_example(
     assert len(knowledge.test.rows) == 30
 
 
+def test_a_larger_budget_never_takes_the_texts_of_a_smaller_one(
+    config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    taught(chain_dataset, config.model_copy(update={"budget_sequences": 5}), tmp_path)
+    answers = taught(chain_dataset, config, tmp_path).train
+    next_items = chain_dataset.item_indices[answers.rows]
+    np.testing.assert_array_equal(answers.rankings[:, 0], next_items)
+
+
+def test_what_is_injected_leaves_what_was_written(
+    config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    taught(chain_dataset, config, tmp_path)
+    told = config.writing.model_copy(update={"inject_popularity": True})
+    taught(chain_dataset, config.model_copy(update={"writing": told}), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_a_killed_teacher_resumes_to_the_same_bytes(
     config: TeacherConfig,
     chain_dataset: Dataset,
