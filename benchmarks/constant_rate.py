@@ -86,7 +86,7 @@ def measure(setting: Setting) -> Findings:
             *_latencies(constant, "regulars"),
             *_latencies([coming], "visitors"),
             *_latencies([bursts], "regulars at random moments"),
-            _highest(sweep),
+            highest(sweep),
             _figure("service CPU", "µs/request", [run.service_us for run in constant]),
             _figure("Redis CPU", "µs/request", [run.redis_us for run in constant]),
             _figure(
@@ -130,17 +130,19 @@ def _sweep(stage: Stage, seconds: float) -> list[dict[str, float]]:
         outcome = stage.at(even(rate, WARM_UP_SECONDS + seconds)).outcome
         percentiles = {f"p{each}": outcome.percentile(each) for each in PERCENTILES}
         steps.append({"rate": rate, "failures": outcome.num_failed, **percentiles})
-        if not _kept_up(steps[-1]):
+        if not kept_up(steps[-1]):
             break
     return steps
 
 
-def _kept_up(step: Mapping[str, float]) -> bool:
+def kept_up(step: Mapping[str, float]) -> bool:
+    """Whether a step of a sweep keeps its p99, without a failure."""
     return step["p99"] < P99_MS and not step["failures"]
 
 
-def _highest(sweeps: Sequence[Sequence[Mapping[str, float]]]) -> Figure:
-    runs = [max((each["rate"] for each in sweep if _kept_up(each)), default=0) for sweep in sweeps]
+def highest(sweeps: Sequence[Sequence[Mapping[str, float]]]) -> Figure:
+    """The highest rate of each sweep that was kept up with; 0 of none."""
+    runs = [max((each["rate"] for each in sweep if kept_up(each)), default=0) for sweep in sweeps]
     return _figure(f"highest rate with p99 < {P99_MS:.0f} ms", "requests/s", runs)
 
 

@@ -103,9 +103,10 @@ def running_redis() -> Iterator[Running]:
 def running_service(
     bundle: Path, redis: Running | None = None, **settings: str
 ) -> AbstractContextManager[Running]:
-    """`python -m service` on `bundle`, as a user starts it."""
+    """`python -m service` on `bundle`, as a user starts it, in one worker."""
     port = free_port()
-    environment = {"BUNDLE_PATH": str(bundle.resolve()), "PORT": str(port), **settings}
+    environment = {"BUNDLE_PATH": str(bundle.resolve()), "PORT": str(port), "WORKERS": "1"}
+    environment |= settings
     if redis is not None:
         environment["REDIS_URL"] = redis_url(redis)
     return running([sys.executable, "-m", "service"], port, "/readyz", environment)
