@@ -80,7 +80,12 @@ def serve(bundle_path: Path, redis_server: "RedisServer") -> Iterator[Serve]:
     with ExitStack() as running:
 
         def start(**more: object) -> str:
-            settings = {"bundle_path": bundle_path, "redis_url": redis_server.url}
+            # Patient: what is claimed here is not how fast a busy machine is.
+            settings = {
+                "bundle_path": bundle_path,
+                "redis_url": redis_server.url,
+                "redis_timeout_seconds": 10,
+            }
             return running.enter_context(served(**settings | more))
 
         yield start
