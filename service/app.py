@@ -15,7 +15,7 @@ from service.routes import docs, health, items, model, page, recommendations, se
 from service.runtime import running
 from service.settings import Settings
 from service.timing import Timed
-from service.tracing import install_tracing
+from service.tracing import end_tracing, install_tracing
 
 
 class Application(FastAPI):
@@ -36,6 +36,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with running(settings, metrics) as app.state.runtime:
             yield
+        if settings.tracing:
+            end_tracing()
 
     metrics = Metrics()
     app = Application(
@@ -53,6 +55,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_problems(app)
     if settings.tracing:
         install_tracing(app)
+    for router in (sessions.events, recommendations.batches):
+        app.include_router(router)
     for routes in (recommendations, sessions, teacher, items, model, health, page, docs):
         app.include_router(routes.router)
     return app

@@ -27,4 +27,16 @@ def install_tracing(app: FastAPI) -> None:
     trace.set_tracer_provider(provider)
     RedisInstrumentor().instrument()
     HTTPXClientInstrumentor().instrument()
-    FastAPIInstrumentor.instrument_app(app, excluded_urls=_UNTRACED)
+    FastAPIInstrumentor.instrument_app(
+        app, excluded_urls=_UNTRACED, exclude_spans=["receive", "send"]
+    )
+
+
+def end_tracing() -> None:
+    """Sends what waits: a server that ends by a signal runs nothing at its exit."""
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.shutdown()

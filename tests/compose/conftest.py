@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PORT = 18000
 PROMETHEUS_PORT = 19090
+GRAFANA_PORT = 13000
 
 
 class Stack:
@@ -24,6 +25,8 @@ class Stack:
 
     url = f"http://127.0.0.1:{PORT}"
     prometheus_url = f"http://127.0.0.1:{PROMETHEUS_PORT}"
+
+    grafana_url = f"http://127.0.0.1:{GRAFANA_PORT}"
 
     def __init__(self) -> None:
         wheels = torch_wheels()
@@ -34,6 +37,7 @@ class Stack:
             "TAG": "test",
             "LISTEN": f"127.0.0.1:{PORT}",
             "PROMETHEUS_LISTEN": f"127.0.0.1:{PROMETHEUS_PORT}",
+            "GRAFANA_LISTEN": f"127.0.0.1:{GRAFANA_PORT}",
             **wheels,
         }
         self.run(HERE / "base-images")

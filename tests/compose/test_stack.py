@@ -81,7 +81,7 @@ def is_layer(image: tarfile.TarFile, member: tarfile.TarInfo, base: set[str]) ->
     if file is None or file.read(512)[257:262] != b"ustar":
         return False
     file.seek(0)
-    return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}" not in base
+    return f"sha256:{hashlib.sha256(file.read()).hexdigest()}" not in base
 
 
 def files(image: tarfile.TarFile, layer: tarfile.TarInfo) -> Iterator[tuple[str, bytes]]:
