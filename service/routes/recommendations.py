@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from http import HTTPStatus
 
 from anyio import to_thread
 from fastapi import APIRouter, Response
+from starlette.types import Scope
 
 from service.answers import (
     explained_response,
@@ -14,22 +15,36 @@ from service.answers import (
     recommendation_content,
     recommendation_response,
 )
+from service.express import express, parsed
 from service.models import Served
 from service.problems import documented
 from service.queries import check_query, recall_of, wanted_of
 from service.recommender import Recommendations, Wanted
-from service.runtime import RuntimeDep
+from service.runtime import Runtime, RuntimeDep
 from service.schemas import (
     BatchAnswer,
     BatchRequest,
     RecommendationAnswer,
     RecommendationRequest,
 )
-from service.timing import StopwatchDep
-
-router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
+from service.timing import Stopwatch, StopwatchDep
 
 _PROBLEMS = documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+def _recommend_plainly(scope: Scope, body: bytes) -> Awaitable[Response] | None:
+    query = parsed(RecommendationRequest, body)
+    if query is None:
+        return None
+    return _recommend(scope["app"].state.runtime, scope["stopwatch"], query)
+
+
+router = APIRouter(
+    prefix="/v1/recommendations",
+    tags=["recommendations"],
+    route_class=express(_recommend_plainly),
+)
+batches = APIRouter(prefix=router.prefix, tags=["recommendations"])
 
 
 @router.post("", response_model=RecommendationAnswer, responses=_PROBLEMS)
@@ -37,6 +52,12 @@ async def recommend(
     query: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
     """Recommends the next `k` items; stateless when only `history` is given."""
+    return await _recommend(runtime, stopwatch, query)
+
+
+async def _recommend(
+    runtime: Runtime, stopwatch: Stopwatch, query: RecommendationRequest
+) -> Response:
     served = runtime.models.of(query.session_id)
     check_query(runtime, served, query)
     with stopwatch.time("history"):
@@ -50,7 +71,7 @@ async def recommend(
     return recommendation_response(served, answer, stopwatch, degraded=stored.degraded)
 
 
-@router.post("/batch", response_model=BatchAnswer, responses=_PROBLEMS)
+@batches.post("/batch", response_model=BatchAnswer, responses=_PROBLEMS)
 async def recommend_batch(
     batch: BatchRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:

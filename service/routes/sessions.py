@@ -1,8 +1,11 @@
 """Sessions: what a visitor did, kept by the service, and the next items after it."""
 
+import re
+from collections.abc import Awaitable
 from http import HTTPStatus
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
+from starlette.types import Scope
 
 from service.answers import (
     event_response,
@@ -11,6 +14,7 @@ from service.answers import (
     recommendation_response,
 )
 from service.errors import NotFoundError
+from service.express import express, parsed
 from service.history.guard import Recall
 from service.history.store import Event
 from service.paths import SessionIdInPath
@@ -28,21 +32,44 @@ from service.schemas import (
 )
 from service.timing import Stopwatch, StopwatchDep
 
-router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["sessions"])
+_PREFIX = "/v1/sessions/{session_id}"
+_PLAIN_ID = re.compile(r"[^%]{1,128}")
+_PLAIN_QUERY = re.compile(rb"(?:k=([1-9][0-9]{0,8}))?")
 
 
-@router.post(
+def _append_plain_event(scope: Scope, body: bytes) -> Awaitable[Response] | None:
+    session_id = scope["path_params"]["session_id"]
+    query = _PLAIN_QUERY.fullmatch(scope["query_string"])
+    event = parsed(NewEvent, body)
+    if query is None or event is None or not _PLAIN_ID.fullmatch(session_id):
+        return None
+    k = int(query[1]) if query[1] else None
+    return _append(scope["app"].state.runtime, scope["stopwatch"], session_id, event, k)
+
+
+router = APIRouter(prefix=_PREFIX, tags=["sessions"])
+events = APIRouter(prefix=_PREFIX, tags=["sessions"], route_class=express(_append_plain_event))
+
+
+@events.post(
     "/events",
     response_model=EventRecommendationAnswer | EventAnswer,
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
 )
 async def append_event(
-    session_id: SessionIdInPath, event: NewEvent, request: Request, k: KInQuery | None = None
+    session_id: SessionIdInPath,
+    event: NewEvent,
+    runtime: RuntimeDep,
+    stopwatch: StopwatchDep,
+    k: KInQuery | None = None,
 ) -> Response:
     """Stores an event; with `k`, recommends the next items in the same call."""
-    # The busiest route: a dependency costs FastAPI some 20 us, the request itself nothing.
-    runtime: Runtime = request.app.state.runtime
-    stopwatch: Stopwatch = request.scope["stopwatch"]
+    return await _append(runtime, stopwatch, session_id, event, k)
+
+
+async def _append(
+    runtime: Runtime, stopwatch: Stopwatch, session_id: str, event: NewEvent, k: int | None
+) -> Response:
     if k is not None:
         runtime.check_k(k)
     served = runtime.models.of(session_id)
