@@ -55,7 +55,9 @@ class Signals:
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         rows = dataset.example_rows(Split.TRAIN)
-        self._pairs = np.stack([dataset.item_indices[rows - 1], dataset.item_indices[rows]])
+        order = np.argsort(dataset.item_indices[rows - 1], kind="stable")
+        self._firsts = dataset.item_indices[rows - 1][order]
+        self._nexts = dataset.item_indices[rows][order]
 
     @cached_property
     def popularity(self) -> Tensor:
@@ -76,15 +78,11 @@ class Signals:
 
     def _followers(self, last_items: NDArray[np.integer]) -> Tensor:
         counts = np.zeros((len(last_items), self._dataset.catalog.num_rows), dtype=np.float32)
-        firsts, nexts = self._sorted_pairs
-        begins, ends = (np.searchsorted(firsts, last_items, side) for side in ("left", "right"))
+        begins = np.searchsorted(self._firsts, last_items, side="left")
+        ends = np.searchsorted(self._firsts, last_items, side="right")
         for line, begin, end in zip(counts, begins, ends, strict=True):
-            np.add.at(line, nexts[begin:end], 1)
+            np.add.at(line, self._nexts[begin:end], 1)
         return torch.from_numpy(counts)
-
-    @cached_property
-    def _sorted_pairs(self) -> NDArray[np.int32]:
-        return self._pairs[:, np.argsort(self._pairs[0], kind="stable")]
 
 
 def _at_most_one(counts: Tensor) -> Tensor:

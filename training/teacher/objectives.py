@@ -58,8 +58,12 @@ class Material:
         return [[windows[index] for index in batch] for batch in bounded]
 
     def lengths_of(self, windows: Sequence[Window]) -> NDArray[np.int64]:
-        """Tokens of each prompt."""
-        return prompt_lengths(self.dataset, self.book, windows)
+        """Tokens of each prompt; to be written, the last title is read as well."""
+        lengths = prompt_lengths(self.dataset, self.book, windows)
+        if self.config.kind == "generative":
+            last = self.dataset.item_indices[[window.stop for window in windows]]
+            lengths += np.array([len(self.book.titles[item]) for item in last])
+        return lengths
 
     def _windows(self, rows: NDArray[np.int64]) -> list[Window]:
         return plan_windows(self.dataset, rows, self.config.max_titles, self.config.overlap)

@@ -1,6 +1,6 @@
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,10 @@ import httpx
 import pytest
 
 from training import serve_teacher
+from training.config import load_experiment
+from training.program import Workplace
 from training.teacher.live import LiveAnswer, LiveTeacher
+from training.teacher.minds import load_live_teacher
 from training.teacher.server import MAX_WAITING, create_app
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +47,23 @@ async def test_a_history_is_answered_by_the_teacher(
         "tokens": expected.tokens,
         "generated_text": None,
     }
+
+
+async def test_what_the_teacher_wrote_is_answered(prepared: Callable[[str], Path]) -> None:
+    experiment = prepared('kind = "generative"')
+    workplace = Workplace(experiment.parent / "work" / "chain")
+    teacher = load_live_teacher(load_experiment(experiment), workplace)
+    expected = teacher.recommend(["i1", "i2"], 3, [])
+    app = create_app(teacher, threads=1)
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://teacher") as client,
+    ):
+        body = {"history": ["i1", "i2"], "k": 3}
+        answer = (await client.post("/recommendations", json=body)).json()
+    assert answer["generated_text"] == expected.generated_text is not None
+    assert answer["item_ids"] == expected.item_ids
 
 
 async def test_titles_are_embedded(client: httpx.AsyncClient, live_teacher: LiveTeacher) -> None:

@@ -67,6 +67,31 @@ def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
         assert path.read_bytes() == (knowledge / path.name).read_bytes()
 
 
+def test_the_other_kind_of_teacher_leaves_knowledge_of_its_own(
+    experiment_path: Path, chain_dataset: Dataset
+) -> None:
+    experiment_path.write_text(experiment_path.read_text() + "writing.max_new_tokens = 2\n")
+    assert run(experiment_path, "--kind", "generative") == 0
+    workplace = experiment_path.parent / "work" / "chain"
+    knowledge = load_knowledge(workplace / "knowledge-generative", chain_dataset)
+    assert knowledge.provenance["teacher"] == "generative"
+    assert not (workplace / "knowledge").exists()
+
+
+def test_what_a_teacher_took_is_summed_over_its_parts(
+    experiment_path: Path, chain_dataset: Dataset
+) -> None:
+    tuned = 'tuning = "lora"\ntuner.epochs = 0.1\n'
+    experiment_path.write_text(experiment_path.read_text() + tuned)
+    run(experiment_path)
+    folder = experiment_path.parent / "work" / "chain" / "knowledge"
+    provenance = load_knowledge(folder, chain_dataset).provenance
+    costs = provenance["costs"]
+    assert costs.keys() == {"tuning", "asking", "fitting"}
+    assert provenance["tokens"] == costs["tuning"]["tokens"] + costs["asking"]["tokens"] > 0
+    assert provenance["weights"]
+
+
 def test_a_model_that_cannot_be_loaded_is_named(
     experiment_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,7 +12,7 @@ from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.teacher import tuning
 from training.teacher.language_model import LanguageModel, load_language_model
-from training.teacher.objectives import response_batch
+from training.teacher.objectives import Material, response_batch
 from training.teacher.prompts import Phrasebook
 from training.teacher.tuned import load_tuned, tune_if_wanted
 from training.teacher.tuning import DONE_NAME, Progress
@@ -88,6 +88,16 @@ def test_any_architecture_is_tuned_saved_and_loaded(
         before = load_language_model(config.model).hidden_states(tokens)
         assert not torch.allclose(tuned.model.hidden_states(tokens), before, atol=1e-4)
     assert tuned.weights
+
+
+def test_lengths_count_the_last_title_where_it_is_to_be_written(
+    settings: Settings, chain_dataset: Dataset, tiny_language_model: LanguageModel
+) -> None:
+    lengths = {
+        kind: Material(tiny_language_model, chain_dataset, settings(kind, "full")).lengths.min()
+        for kind in ("retrieval", "generative")
+    }
+    assert lengths["generative"] == lengths["retrieval"] + len("Item 1\n")
 
 
 def weights_of(model: LanguageModel) -> dict[str, torch.Tensor]:
