@@ -1,4 +1,4 @@
-"""Evaluate: one table of everything that ranks, on the test examples, `work/<name>/results`.
+"""Evaluate: the first rows of the ladder, on the test examples, `work/<name>/results`.
 
 python -m training.evaluate configs/movielens.toml
 """
@@ -19,6 +19,8 @@ from training.evaluation.baselines import popularity, tuned_transitions
 from training.evaluation.stored import answers_ranker
 from training.evaluation.table import Row, as_text, save_results
 from training.evaluation.yardstick import Scorer, evaluate, ranker_of
+from training.ladder.plan import STUDENT_NAMES
+from training.ladder.rows import row_name
 from training.program import Workplace, knowledge_folder, program_parser, run, say
 from training.provenance import commit, hardware
 from training.students.scorer import StudentScorer
@@ -40,9 +42,9 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, _: Namespace) -> 
     chosen = best_on_validation(checkpoints, DISTILLED)
     rows = [
         scorer_row("popularity", [popularity(dataset)], dataset),
-        scorer_row("last-item transitions", [tuned_transitions(dataset)], dataset),
-        teacher_row(knowledge.test, dataset),
-        *student_rows(checkpoints, dataset),
+        scorer_row("last-item", [tuned_transitions(dataset)], dataset),
+        teacher_row(f"teacher {experiment.teacher.kind}", knowledge.test, dataset),
+        *student_rows(checkpoints, dataset, experiment.training.loss),
     ]
     save_results(rows, _facts(dataset, checkpoints, chosen), workplace.results)
     say(as_text(rows))
@@ -57,19 +59,20 @@ def scorer_row(name: str, scorers: Sequence[Scorer], dataset: Dataset) -> Row:
     return Row(name, tuple(evaluate(ranker, dataset, rows) for ranker in rankers))
 
 
-def teacher_row(answers: Answers, dataset: Dataset) -> Row:
+def teacher_row(name: str, answers: Answers, dataset: Dataset) -> Row:
     """Test figures of the stored answers, on the test examples that have one."""
     rows = np.intersect1d(dataset.example_rows(Split.TEST), answers.rows)
-    return Row("teacher", (evaluate(answers_ranker(answers), dataset, rows),))
+    return Row(name, (evaluate(answers_ranker(answers), dataset, rows),))
 
 
-def student_rows(checkpoints: Sequence[Checkpoint], dataset: Dataset) -> Iterator[Row]:
-    """Test figures of every variant that was trained, over its seeds."""
+def student_rows(checkpoints: Sequence[Checkpoint], dataset: Dataset, loss: str) -> Iterator[Row]:
+    """Test figures of every variant that was trained, over its seeds; named as in the ladder."""
     for variant in VARIANTS:
         of_variant = [each for each in checkpoints if each.description.variant == variant]
         if of_variant:
             scorers = [StudentScorer(each.student(), dataset) for each in of_variant]
-            yield scorer_row(f"student {variant}", scorers, dataset)
+            student = STUDENT_NAMES[of_variant[0].description.student.kind]
+            yield scorer_row(f"{student} {row_name(variant, loss)}", scorers, dataset)
 
 
 def _facts(

@@ -64,15 +64,15 @@ def test_evaluate_prints_and_writes_a_row_for_everything_that_ranks(
     rows = {row["name"]: row for row in results["rows"]}
     assert list(rows) == [
         "popularity",
-        "last-item transitions",
-        "teacher",
-        "student plain",
-        "student distilled",
+        "last-item",
+        "teacher retrieval",
+        "SASRec CE",
+        "SASRec DLLM2Rec",
     ]
-    assert rows["teacher"]["metrics"]["HR@1"] == {"mean": 1.0, "sd": None}
-    assert rows["last-item transitions"]["metrics"]["HR@1"]["mean"] == 1.0
-    assert len(rows["student distilled"]["runs"]) == 2
-    assert "student distilled" in capsys.readouterr().out
+    assert rows["teacher retrieval"]["metrics"]["HR@1"] == {"mean": 1.0, "sd": None}
+    assert rows["last-item"]["metrics"]["HR@1"]["mean"] == 1.0
+    assert len(rows["SASRec DLLM2Rec"]["runs"]) == 2
+    assert "SASRec DLLM2Rec" in capsys.readouterr().out
 
 
 def test_a_student_of_other_settings_is_not_measured(

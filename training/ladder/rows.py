@@ -77,6 +77,14 @@ STEPS: Mapping[str, tuple[str, str]] = {
 """Each a part's name, with the row that has it and the row that has not."""
 
 
+def row_name(variant: str, loss: str) -> str:
+    """The row that a variant trained with `loss` belongs to; its own name and loss else."""
+    for name, row in ROWS.items():
+        if row.variant == variant and row.loss in (None, loss):
+            return name
+    return f"{variant}, {loss}"
+
+
 def settings_of(experiment: Experiment, row: Row, student: str) -> Experiment:
     """`experiment` with the student, the loss, and all three weights that a variant may switch off.
 
