@@ -188,7 +188,7 @@ def _quality(workplace: Workplace) -> Mapping[str, float]:
     if results.exists():
         rows = json.loads(results.read_text(encoding="utf-8"))["rows"]
         metrics = {row["name"]: row["metrics"] for row in rows}
-        quality[RETRIEVAL] = metrics["teacher"][METRIC]["mean"]
+        quality[RETRIEVAL] = metrics["teacher retrieval"][METRIC]["mean"]
     return quality
 
 
