@@ -45,7 +45,8 @@ def _of_list(text: str) -> list[Variant]:
 
 
 def _of_folder(folder: Path) -> list[Variant]:
-    paths = sorted(path.parent for path in folder.glob("[!.]*/manifest.json"))
+    found = (path.parent for path in folder.glob("[!.]*/manifest.json"))
+    paths = sorted(path for path in found if not path.is_symlink())  # a link has it twice
     if not paths:
         raise ValueError(f"{folder} holds no bundle")
     return [Variant(path.name, path) for path in paths]

@@ -188,6 +188,18 @@ async def test_a_folder_that_is_exported_anew_is_served_anew_but_cannot_be_activ
             assert "BUNDLE_PATH=bundles/active" in response.json()["detail"]
 
 
+async def test_each_variant_has_a_link_of_its_own(
+    link: BundleLink, settings: Settings, connect: "Connect"
+) -> None:
+    other = BundleLink(link.path.with_name("candidate"))
+    other.move("a")
+    chosen = {"variants": f"one={link.path}, two={other.path}"}
+    async with connect(settings.model_copy(update=chosen)) as client:
+        assert (await activate(client, "b", variant="two")).json()["variant"] == "two"
+        variants = (await client.get("/v1/model")).json()["variants"]
+    assert [each["bundle"] for each in variants] == [link.bundle, other.bundle] == ["a", "b"]
+
+
 async def test_a_link_that_cannot_be_moved_is_a_conflict_and_nothing_changes(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:

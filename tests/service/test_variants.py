@@ -20,6 +20,7 @@ def test_a_folder_stands_for_its_bundles(save_bundle_with: Callable[..., Path]) 
     folder = save_bundle_with(name="b").parent
     save_bundle_with(name="a")
     (folder / "empty").mkdir()
+    (folder / "active").symlink_to("a")
     assert parse_variants(str(folder)) == [Variant("a", folder / "a"), Variant("b", folder / "b")]
 
 
