@@ -30,7 +30,7 @@ def main() -> None:
         sys.exit(f"cannot serve: {error}")
     with _metrics_folder(settings.workers):
         uvicorn.run(
-            "service.app:create_app",
+            "service.worker:create_worker",
             factory=True,
             host=settings.host,
             port=settings.port,
