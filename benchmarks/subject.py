@@ -1,7 +1,8 @@
 """What is measured: a student of the size of Amazon's video games, as a bundle.
 
 Where that data lies beside the project the student is trained on it for an epoch. In a clean clone
-it has random weights and a catalog of the same size: latency does not depend on what weights are.
+it has random weights and a catalog of the same size. Weights decide only how often the quick search
+of `export.search` has to be followed by the full one; each report says whose figures it holds.
 """
 
 from argparse import Namespace
