@@ -1,5 +1,6 @@
 """What the profiles add: a teacher, a new student, eyes."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -33,12 +34,11 @@ def test_a_student_that_was_trained_beside_takes_over_without_a_failed_request(
     stack: "Stack", client: httpx.Client, small_config: Path
 ) -> None:
     before = client.get("/v1/model").json()["model_version"]
+    stack.compose("--profile", "train", "build", "train")
     options = ["--rm", "--volume", f"{small_config}:/app/configs/small.toml:ro"]
+    options += ["--env", "CONFIG=configs/small.toml"]
     with load(stack.url, "train") as heard:
-        stack.compose(
-            *("--profile", "train", "run", "--build", *options, "-e", "CONFIG=configs/small.toml"),
-            "train",
-        )
+        stack.compose("--profile", "train", "run", *options, "train")
         wait_for_another_version(client, before)
         time.sleep(1)
     after = client.get("/v1/model").json()["model_version"]
@@ -62,3 +62,11 @@ def test_the_llm_is_compared_with_the_student(stack: "Stack", client: httpx.Clie
     answer = client.post("/v1/compare", json=body).json()
     assert len(answer["teacher"]["items"]) == len(answer["student"]["items"]) == 5
     assert 0 <= answer["overlap"] <= 1
+
+
+def test_the_bench_tells_its_rate_and_fails_nothing(stack: "Stack") -> None:
+    stack.environment |= {"BENCH_RATE": "20", "BENCH_SECONDS": "5"}
+    told = json.loads(stack.compose("--profile", "bench", "run", "--rm", "--no-deps", "bench"))
+    assert told["requests"] == 100
+    assert told["failures"] == {}
+    assert 0 < told["p50_ms"] <= told["p99_ms"]

@@ -1,0 +1,77 @@
+"""Clicks at a constant rate on a stack that runs: the profile `bench` of docker-compose.yml.
+
+python -m benchmarks.stack PORT --rate 200 --seconds 20
+"""
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from http.client import HTTPConnection
+from itertools import islice
+
+import numpy as np
+
+from benchmarks.load.clicks import Click, interleaved, power_law_sessions, predecessors_of
+from benchmarks.load.connection import post
+from benchmarks.load.generator import run
+from benchmarks.load.plan import Outcome, Plan, even
+
+# Nothing but `benchmarks.load` and NumPy: this runs in the service's image.
+WARM_UP_SECONDS = 1.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The program; its exit code is 1 if a request failed."""
+    parser = ArgumentParser(prog="python -m benchmarks.stack", description=__doc__)
+    parser.add_argument("port", type=int, help="of the balancer, on this machine")
+    parser.add_argument("--rate", type=float, default=200, help="requests a second")
+    parser.add_argument("--seconds", type=float, default=20)
+    options = parser.parse_args(arguments)
+    outcome = run(_plan(options.port, options.rate, WARM_UP_SECONDS + options.seconds))
+    sys.stdout.write(json.dumps(_described(outcome)) + "\n")
+    return bool(outcome.num_failed)
+
+
+def _plan(port: int, rate: float, seconds: float) -> Plan:
+    """Clicks of visitors who come and go, at even intervals."""
+    generator = np.random.default_rng()
+    name = f"bench-{generator.integers(1 << 31)}"  # no session of a run before
+    due = even(rate, seconds)
+    visits = interleaved(power_law_sessions(_popular_items(port), generator), generator)
+    clicks = list(islice(visits, len(due)))
+    return Plan(
+        port=port,
+        requests=[_request(name, click) for click in clicks],
+        predecessors=predecessors_of(clicks),
+        due=due,
+        warm_up_seconds=WARM_UP_SECONDS,
+        proofs=(b'"source":"student"', b'"degraded":false'),
+    )
+
+
+def _request(name: str, click: Click) -> bytes:
+    path = f"/v1/sessions/{name}-{click.session_id}/events?k=20"
+    return post(path, json.dumps({"item_id": click.item_id}).encode())
+
+
+def _popular_items(port: int) -> list[str]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/v1/items?limit=100")
+    items = json.loads(connection.getresponse().read())["items"]
+    connection.close()
+    return [item["item_id"] for item in items]
+
+
+def _described(outcome: Outcome) -> dict[str, object]:
+    percentiles = {f"p{each}_ms": round(outcome.percentile(each), 3) for each in (50, 90, 99)}
+    return {
+        "requests": len(outcome.latencies),
+        "rate": round(outcome.rate, 1),
+        **percentiles,
+        "failures": outcome.failures,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
