@@ -160,6 +160,8 @@ def _origin(plan: Plan, options: Namespace) -> Iterator[tuple[str, object]]:
     yield "date", f"{datetime.now(UTC):%Y-%m-%d}"
     yield "hardware", f"{hardware()}, {options.workers or usable_cores()} runs side by side"
     yield "seeds", f"{ladder.seeds}, of BCE, CE and DLLM2Rec {ladder.headline_seeds}"
+    for name, grid in ladder.grids:
+        yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())
     for teacher in plan.teachers:
         facts = teacher.knowledge.provenance
         model = facts.get("settings", {}).get("model", "unknown")

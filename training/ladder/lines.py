@@ -11,6 +11,7 @@ from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.ladder.measured import Measured
 from training.ladder.plan import STUDENT_NAMES, Cell, Plan, Teacher
+from training.ladder.rows import TITLES_ROW
 from training.ladder.runs import HELD_OUT, BaselineRun, Result, load_result
 
 
@@ -42,7 +43,7 @@ def title_line(teacher: Teacher, dataset: Dataset) -> Measured:
     evaluations = {
         split: [evaluate(ranker, dataset, dataset.example_rows(split))] for split in HELD_OUT
     }
-    return Measured("control title neighbours", evaluations, 0.0)
+    return Measured(TITLES_ROW, evaluations, 0.0)
 
 
 def student_line(cell: Cell, plan: Plan) -> Measured:

@@ -62,14 +62,31 @@ class Figures:
         self._bootstraps: dict[tuple[Split, int], Bootstrap] = {}
         self._known: dict[tuple[object, ...], Draws] = {}
 
-    def draws(self, line: Measured, split: Split, targets: str, metric: str) -> Draws:
+    def draws(
+        self, line: Measured, split: Split, targets: str, metric: str, num_runs: int | None = None
+    ) -> Draws:
         """`metric` (as `NDCG@20`) of `line` on the targets of a split, with all its draws."""
-        key = (*line.key, split, targets, metric)
+        runs = line.evaluations[split][:num_runs]
+        key = (*line.key, split, targets, metric, len(runs))
         if key not in self._known:
-            rows = line.evaluations[split][0].rows
-            values = np.stack([_values(each, metric) for each in line.evaluations[split]])
+            rows = runs[0].rows
+            values = np.stack([_values(each, metric) for each in runs])
             self._known[key] = self._bootstrap(split, rows).draws(values, self.are(targets, rows))
         return self._known[key]
+
+    def pair(
+        self, line: Measured, other: Measured, targets: str, metric: str
+    ) -> tuple[Draws, Draws]:
+        """Test figures of two lines to be compared, over the seeds that both have.
+
+        Seeds begin alike, and what has one run has no seed.
+        """
+        numbers = [each.num_runs for each in (line, other) if each.num_runs > 1]
+        fewest = min(numbers, default=1)
+        more, less = (
+            self.draws(each, Split.TEST, targets, metric, fewest) for each in (line, other)
+        )
+        return more, less
 
     def are(self, targets: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """`[rows]`, which next items are among `targets`: cold ones were never trained on."""

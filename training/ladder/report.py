@@ -6,7 +6,7 @@ from training.data.dataset import Split
 from training.evaluation.intervals import Interval, mean_of
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.ladder.measured import TARGETS, Figures, Measured
-from training.ladder.rows import DISTILLED_ROW, PAPERS_BASELINE, PLAIN_ROW, STEPS
+from training.ladder.rows import DISTILLED_ROW, PAPERS_BASELINE, PLAIN_ROW, STEPS, TITLES_ROW
 
 PAPERS_GAIN = 0.4797  # the paper's average over its three students, HR@20 and NDCG@20
 METRIC = SELECTION_METRIC
@@ -43,11 +43,13 @@ def as_report(
         *(_ranks_of(student, lines, figures) for student in _students(lines, also_none=True)),
         f"![quality against cost]({picture}-cost.png)",
         "## What each part is worth",
-        f"Difference in test {METRIC} between a row with the part and one without, drawn together.",
+        f"Difference in test {METRIC} between a row with the part and one without, drawn together, "
+        "over the seeds that both have.",
         *(_steps_of(student, lines, figures) for student in _students(lines)),
         f"![gain of each part]({picture}-parts.png)",
         _papers_comparison(lines, figures),
         _against_the_teacher(lines, figures),
+        _cold_targets(lines, figures),
         "## What was not shown",
         _negative_results(lines, figures),
         "## What was chosen",
@@ -109,10 +111,7 @@ def steps(
             by_row.setdefault(line.row, line)
     for part, (with_part, without) in STEPS.items():
         if with_part in by_row and without in by_row:
-            more, less = (
-                figures.draws(by_row[row], Split.TEST, "all", METRIC)
-                for row in (with_part, without)
-            )
+            more, less = figures.pair(by_row[with_part], by_row[without], "all", METRIC)
             yield part, more.minus(less).interval(), more.relative_to(less).interval()
 
 
@@ -149,10 +148,9 @@ def _papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
         if pair[0] is None or pair[1] is None:
             continue
         of_student = [
-            figures.draws(pair[0], Split.TEST, "all", metric).relative_to(
-                figures.draws(pair[1], Split.TEST, "all", metric)
-            )
+            more.relative_to(less)
             for metric in ("HR@20", "NDCG@20")
+            for more, less in [figures.pair(pair[0], pair[1], "all", metric)]
         ]
         gains += of_student
         cells.append([student, *(_percent(each.interval()) for each in of_student)])
@@ -179,8 +177,35 @@ def _against_the_teacher(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def _gap(line: Measured, other: Measured, figures: Figures) -> str:
-    more, less = (figures.draws(each, Split.TEST, "all", METRIC) for each in (line, other))
+    more, less = figures.pair(line, other, "all", METRIC)
     return _signed(more.minus(less).interval())
+
+
+def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
+    """Items that no one has touched: a student against its title's neighbours, and the price."""
+    titles = next((line for line in lines if line.row == TITLES_ROW), None)
+    if titles is None or not figures.count(Split.TEST, "cold"):
+        return ""
+    by_student = {line.student: line for line in reversed(lines) if line.row == PLAIN_ROW}
+    cells = []
+    for line in lines:
+        if line.row == DISTILLED_ROW and line.student in by_student:
+            plain = by_student[line.student]
+            more, less = figures.pair(line, titles, "cold", "HR@20")
+            warm, plain_warm = figures.pair(line, plain, "warm", METRIC)
+            cells.append(
+                [
+                    line.student,
+                    line.teacher,
+                    _figure(plain, figures, "cold", "HR@20"),
+                    _figure(line, figures, "cold", "HR@20"),
+                    _signed(more.minus(less).interval()),
+                    _percent(warm.relative_to(plain_warm).interval()),
+                ]
+            )
+    headings = ("student", "teacher", f"{PLAIN_ROW} cold HR@20", f"{DISTILLED_ROW} cold HR@20")
+    gains = (f"over {TITLES_ROW}", f"warm {METRIC} over {PLAIN_ROW}")
+    return "## Cold targets\n\n" + as_table((*headings, *gains), cells)
 
 
 def _signed(interval: Interval) -> str:

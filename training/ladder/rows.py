@@ -17,6 +17,7 @@ GridName = Literal["plain", "ranking", "embeddings", "method"]
 DISTILLED_ROW = "DLLM2Rec"
 PLAIN_ROW = "CE"
 PAPERS_BASELINE = "BCE"
+TITLES_ROW = "control title neighbours"  # ranks without a student
 HEADLINES = (PAPERS_BASELINE, PLAIN_ROW, DISTILLED_ROW)
 
 
