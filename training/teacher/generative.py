@@ -32,8 +32,6 @@ SETTINGS_OF_TEXTS: dict[str, bool | set[str]] = {
     "writing": {"num_beams", "max_new_tokens"},
     "endpoint": {"api", "embedding_model"},
 }
-
-
 TITLES_AT_ONCE = 256
 
 
@@ -125,14 +123,19 @@ def _gathered(
 ) -> Texts:
     histories = [history for shard in shards for batch in shard.batches for history in batch]
     line_of = {history: line for line, history in enumerate(histories)}
-    files = [np.load(shard.path) for shard in shards]
+    texts, embeddings = zip(*(_written(shard.path) for shard in shards), strict=True)
     return Texts(
         rows=rows,
         line_of_row=np.array([line_of[history] for history in asked]),
-        texts=np.concatenate([file["texts"] for file in files]),
-        embeddings=np.concatenate([file["embeddings"] for file in files]),
+        texts=np.concatenate(texts),
+        embeddings=np.concatenate(embeddings),
         cost=cost,
     )
+
+
+def _written(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
+    with np.load(path) as file:
+        return file["texts"], file["embeddings"]
 
 
 def title_embeddings(dataset: Dataset, folder: Path, engine: Engine) -> NDArray[np.float32]:

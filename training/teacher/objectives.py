@@ -79,7 +79,8 @@ class MatchingObjective:
         """Takes the scale of states and titles from the LLM as it is."""
         self._material = material
         self.windows, self.lengths = material.windows, material.lengths
-        sample = material.batches(self.windows)[:SAMPLE_BATCHES]
+        batches = material.batches(self.windows)  # by length: every so many is a fair sample
+        sample = batches[:: -(-len(batches) // SAMPLE_BATCHES)]
         states = torch.cat([self._states(windows)[0].cpu() for windows in sample])
         config = material.config
         matcher = Matcher(states, self._titles(), config.projection_size, config.dropout)

@@ -65,7 +65,7 @@ def figures(config: TeacherConfig, dataset: Dataset, folder: Path) -> list[float
 def test_an_llm_learns_the_ring(
     settings: Settings, chain_dataset: Dataset, tmp_path: Path, kind: str, method: str
 ) -> None:
-    config = settings(kind, method, epochs=6, steps_per_leg=12)
+    config = settings(kind, method, epochs=8, steps_per_leg=8, patience=9)
     first, *others = figures(config, chain_dataset, tmp_path)
     assert max(others) > first + 0.02
 
