@@ -5,7 +5,8 @@ quicker than two runs, one after the other, on both; the more so where a core is
 """
 
 import os
-from argparse import ArgumentParser
+import signal
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -41,10 +42,16 @@ def add_workers_option(parser: ArgumentParser) -> None:
     """`--workers`, for a program that trains several students."""
     parser.add_argument(
         "--workers",
-        type=int,
+        type=_at_least_one,
         metavar="N",
         help="students trained side by side (default: one a core; 1 = in this process)",
     )
+
+
+def _at_least_one(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
 def side_by_side(
@@ -96,8 +103,9 @@ def _workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _start(
-    places: "Any", lock: AbstractContextManager[Any], leash: Connection, num_threads: int
+    places: Any, lock: AbstractContextManager[Any], leash: Connection, num_threads: int
 ) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends us through the leash
     Thread(target=_end_with, args=(leash,), daemon=True).start()
     torch.set_num_threads(num_threads)
     share_terminal(places.get(), lock)

@@ -75,7 +75,8 @@ def perform(run: Run, folder: Path) -> str:
     state_path = folder / f".{run_stamp}.state"
     if isinstance(run, Job):
         trainer = run.trainer(engine_at_hand())
-        progress = trainer.train(state_path, f"{run.experiment.student.kind} {run.name}")
+        label = f"{run.experiment.student.kind} {run.name} {run_stamp[:6]}"
+        progress = trainer.train(state_path, label)
         scorer: Scorer = StudentScorer(trainer.student, run.dataset)
         seconds = progress.seconds
         facts: dict[str, object] = {"student": run.name, "best_epoch": progress.best_epoch}

@@ -7,6 +7,7 @@ import torch
 
 from training.config import Experiment
 from training.data.dataset import Dataset, Split
+from training.distillation.batches import Batch
 from training.distillation.contrasts import other_items
 from training.distillation.job import Job
 from training.distillation.loop import Progress, Trainer
@@ -217,3 +218,17 @@ def test_training_is_over_when_patience_or_the_epochs_are_used_up(experiment: Ex
     assert not progress_after(0.3, 0.2).is_over(training)
     assert progress_after(0.3, 0.2, 0.2).is_over(training)
     assert progress_after(0.1, 0.2, 0.3, 0.4).is_over(training)
+
+
+def test_a_batch_that_predicts_nothing_teaches_nothing(
+    experiment: Experiment, chain_dataset: Dataset
+) -> None:
+    plain = trainer(experiment, chain_dataset, None)
+    histories = torch.tensor([[1, 2]])
+    nothing = Batch(histories, torch.zeros_like(histories), torch.full_like(histories, -1))
+
+    loss = plain.loss(nothing)
+    torch.autograd.backward(loss)
+
+    assert loss.item() == 0
+    assert not any(each.grad.any() for each in plain.student.parameters() if each.grad is not None)

@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+
+from training.data.dataset import Dataset, Split
+from training.evaluation.yardstick import Evaluation
+from training.ladder.measured import Figures, Measured
+
+
+def line(row: str, dataset: Dataset, *ranks: list[int]) -> Measured:
+    """A line with one run for each list of test ranks."""
+    rows = dataset.example_rows(Split.TEST)
+    runs = [Evaluation(rows, np.array(each)) for each in ranks]
+    return Measured(row, {Split.TEST: runs}, train_seconds=1.0)
+
+
+def test_warm_and_cold_targets_are_told_apart(tiny_dataset: Dataset) -> None:
+    """Of the two test rows one has item a, trained on, and one item e, which never was."""
+    figures = Figures(tiny_dataset, num_draws=100)
+    ranker = line("any", tiny_dataset, [1, 3])
+
+    def figure(targets: str, metric: str) -> float:
+        return figures.draws(ranker, Split.TEST, targets, metric).figure
+
+    assert [figures.count(Split.TEST, each) for each in ("all", "warm", "cold")] == [2, 1, 1]
+    assert (figure("warm", "HR@1"), figure("cold", "HR@1"), figure("all", "HR@1")) == (1, 0, 0.5)
+    assert figure("cold", "NDCG@5") == pytest.approx(1 / np.log2(4))
+
+
+def test_two_lines_are_compared_over_the_seeds_that_both_have(tiny_dataset: Dataset) -> None:
+    figures = Figures(tiny_dataset, num_draws=100)
+    three = line("three", tiny_dataset, [1, 1], [1, 1], [0, 0])
+    two = line("two", tiny_dataset, [1, 1], [1, 0])
+    one = line("one", tiny_dataset, [0, 1])
+
+    def figures_of(first: Measured, second: Measured) -> list[float]:
+        return [each.figure for each in figures.pair(first, second, "all", "HR@1")]
+
+    assert figures_of(three, two) == [1, 0.75]
+    assert figures_of(three, one) == [pytest.approx(2 / 3), 0.5]
