@@ -26,11 +26,15 @@ from training.teacher.tuned import LoadedEngine
 from training.teacher.windows import first_title
 from training.teacher.writing import Engine, History
 
-# What texts and their shards depend on, beside the dataset.
+# What texts and their shards depend on, and what titles do, beside the dataset.
 SETTINGS_OF_TEXTS: dict[str, bool | set[str]] = {
     **dict.fromkeys(SETTINGS_OF_STATES, True),
     "writing": {"num_beams", "max_new_tokens"},
     "endpoint": {"api", "embedding_model"},
+}
+SETTINGS_OF_TITLES: dict[str, bool | set[str]] = {
+    **dict.fromkeys(("model", "precision", "tokens_per_batch"), True),
+    "endpoint": {"embedding_model"},
 }
 TITLES_AT_ONCE = 256
 
@@ -74,14 +78,11 @@ def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfi
 def folder_of_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
 ) -> Path:
-    """Where an LLM's texts and title embeddings are kept; `weights` is the hash of tuned ones."""
+    """Where an LLM's texts are kept; `weights` is the hash of tuned ones."""
     settings = config.model_dump(include=SETTINGS_OF_TEXTS, exclude_none=True)
-    tuned = [weights] if weights else []
-    folder = folder / fingerprint(
-        "generative", PROMPT_VERSION, dataset.fingerprint, settings, *tuned
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    stamp = fingerprint("texts", PROMPT_VERSION, dataset.fingerprint, settings, weights)
+    (folder / stamp).mkdir(parents=True, exist_ok=True)
+    return folder / stamp
 
 
 def write_everything(
@@ -138,29 +139,35 @@ def _written(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
         return file["texts"], file["embeddings"]
 
 
-def title_embeddings(dataset: Dataset, folder: Path, engine: Engine) -> NDArray[np.float32]:
+def title_embeddings(
+    dataset: Dataset, config: TeacherConfig, folder: Path, loaded: LoadedEngine
+) -> NDArray[np.float32]:
     """How the LLM sees each title, `[catalog rows, size]`, row 0 zeros; kept in `folder`."""
-    path = folder / "titles.npy"
+    settings = config.model_dump(include=SETTINGS_OF_TITLES)
+    stamp = fingerprint("titles", dataset.fingerprint, settings, loaded.weights)
+    path = folder / f"titles-{stamp}.npy"
     if not path.exists():
-        titles = dataset.catalog.titles
-        starts = tqdm(range(0, len(titles), TITLES_AT_ONCE), desc="embedding titles", unit="batch")
-        parts = [engine.embed(titles[start : start + TITLES_AT_ONCE]) for start in starts]
-        embeddings = np.concatenate(parts)
-        padding = np.zeros_like(embeddings[:1])
+        folder.mkdir(parents=True, exist_ok=True)
         # Half precision, as knowledge has them: a live answer is grounded as a stored one.
-        write_array_atomically(path, np.concatenate([padding, embeddings]).astype(np.float16))
+        write_array_atomically(path, _embedded(dataset, loaded.engine).astype(np.float16))
     stored: NDArray[np.float32] = np.load(path).astype(np.float32)
     return stored
+
+
+def _embedded(dataset: Dataset, engine: Engine) -> NDArray[np.float32]:
+    titles = dataset.catalog.titles
+    starts = tqdm(range(0, len(titles), TITLES_AT_ONCE), desc="embedding titles", unit="batch")
+    parts = [engine.embed(titles[start : start + TITLES_AT_ONCE]) for start in starts]
+    return np.concatenate([np.zeros_like(parts[0][:1]), *parts])
 
 
 def teach_generative(
     dataset: Dataset, config: TeacherConfig, folder: Path, loaded: LoadedEngine
 ) -> Knowledge:
     """Writes, grounds and injects; what was written is kept under `folder`."""
-    engine = loaded.engine
-    folder = folder_of_texts(dataset, config, folder, loaded.weights)
-    titles = title_embeddings(dataset, folder, engine)
-    texts = write_everything(dataset, config, folder, engine)
+    titles = title_embeddings(dataset, config, folder, loaded)
+    texts_folder = folder_of_texts(dataset, config, folder, loaded.weights)
+    texts = write_everything(dataset, config, texts_folder, loaded.engine)
     grounded = texts.grounded(Grounding(torch.from_numpy(titles)))
     signals = Signals(dataset)
     exponents = choose_exponents(grounded, signals, dataset, config)

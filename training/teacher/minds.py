@@ -15,7 +15,7 @@ from training.data.storage import load_dataset
 from training.errors import KnowledgeError
 from training.program import Workplace, knowledge_folder
 from training.stage import fingerprint
-from training.teacher.generative import folder_of_texts, title_embeddings
+from training.teacher.generative import title_embeddings
 from training.teacher.grounding import Grounding
 from training.teacher.injection import Exponents, Signals, injected
 from training.teacher.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
@@ -141,8 +141,8 @@ def _writer(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Wo
         titles = knowledge.item_embeddings
         exponents = Exponents(**knowledge.provenance["exponents"])
     else:
-        texts = folder_of_texts(dataset, config, workplace.reading, loaded.weights)
-        titles, exponents = title_embeddings(dataset, texts, loaded.engine), Exponents()
+        titles = title_embeddings(dataset, config, workplace.reading, loaded)
+        exponents = Exponents()
     grounding = Grounding(torch.from_numpy(titles))
     return Writer(loaded.engine, grounding, Signals(dataset), exponents, config)
 
