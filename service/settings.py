@@ -166,8 +166,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - passed by its name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - passed by its name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """What is given, then secret files, then the environment."""
         folder = os.environ.get("SECRETS_PATH")
