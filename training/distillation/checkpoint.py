@@ -119,5 +119,5 @@ def _read(path: Path) -> dict[str, Tensor]:
     with ZipFile(path) as weights:  # torch takes any other file for one of its old formats
         if damaged := weights.testzip():
             raise BadZipFile(f"{path.name} holds a damaged {damaged}")
-    state: dict[str, Tensor] = torch.load(path, weights_only=True)
+    state: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
     return state

@@ -151,7 +151,7 @@ class Trainer:
     def _resume(self, path: Path) -> None:
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True, map_location=self.engine.device)
+        state = torch.load(path, weights_only=True, map_location="cpu")
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
