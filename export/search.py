@@ -17,8 +17,9 @@ Constants = Mapping[str, NDArray[np.generic]]
 
 # Catalogs from which a rough score first is faster.
 ROUGH_FROM = 8_192
-# Items chosen beyond k: room for those of the best that may not be answered, and for certainty.
-NUM_SPARE = 44
+# Items chosen beyond k, at least, and one more for so many rows: room for those of the best that may
+# not be answered, and for certainty, as scores lie closer together in a larger catalog.
+NUM_SPARE, ROWS_OF_A_SPARE = 44, 1_024
 # Half of what a byte holds: processors without VNNI add pairs of products in 16 bits.
 LARGEST_CODE = 63
 
@@ -109,7 +110,7 @@ def search_constants(table: NDArray[np.float32]) -> Constants:
         "steps_lost": np.array(LOST * hidden_size**0.5 * _longest(codes), dtype=np.float32),
         "longest_lost": np.array(_longest(lost) + off, dtype=np.float32),
         "num_rows": np.array([num_rows]),
-        "num_spare": np.array([NUM_SPARE]),
+        "num_spare": np.array([max(NUM_SPARE, num_rows // ROWS_OF_A_SPARE)]),
     }
 
 
