@@ -46,7 +46,7 @@ COPY docker/healthcheck.py ./
 COPY export/__init__.py export/bundle.py export/folders.py export/publish.py export/records.py export/
 COPY service service
 RUN python -m compileall -q .
-USER recommender
+USER 10001
 RUN --mount=type=bind,from=bundle,target=/bundle python -m export.publish /bundle /bundles
 EXPOSE 8000
 STOPSIGNAL SIGTERM

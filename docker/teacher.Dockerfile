@@ -42,7 +42,7 @@ COPY configs configs
 COPY export export
 COPY training training
 RUN python -m compileall -q training export
-USER recommender
+USER 10001
 VOLUME ["/work"]
 EXPOSE 8100
 # The LLM is read from the disk first.

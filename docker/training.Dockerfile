@@ -45,7 +45,7 @@ COPY configs configs
 COPY export export
 COPY training training
 RUN python -m compileall -q training export
-USER recommender
+USER 10001
 VOLUME ["/work", "/bundles"]
 CMD ["./train"]
 ARG VERSION=dev

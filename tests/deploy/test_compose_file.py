@@ -77,7 +77,7 @@ def test_the_layers_that_training_and_teacher_share_are_told_in_the_same_words()
         text(ROOT / f"docker/{name}.Dockerfile").partition("ARG PYTHON_VERSION")[2]
         for name in ("training", "teacher")
     )
-    assert training.partition("USER recommender")[0] == teacher.partition("USER recommender")[0]
+    assert training.partition("USER 10001")[0] == teacher.partition("USER 10001")[0]
 
 
 def test_the_service_is_made_of_exact_versions() -> None:
