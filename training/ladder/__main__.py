@@ -15,11 +15,12 @@ from typing import get_args
 
 from training.config import Experiment, StudentKind, TeacherKind
 from training.data.storage import load_dataset
+from training.distillation.engine import engine_at_hand
 from training.distillation.job import Job
 from training.distillation.workers import add_workers_option, side_by_side, usable_cores
 from training.ladder.lines import baseline_line, student_line, teacher_line, title_line
 from training.ladder.measured import Figures, Measured
-from training.ladder.plan import Plan, Teacher
+from training.ladder.plan import Cell, Plan, Teacher
 from training.ladder.plots import save_cost_plot, save_parts_plot
 from training.ladder.records import save_figures
 from training.ladder.report import as_report
@@ -112,12 +113,11 @@ def _foretell(plan: Plan, options: Namespace) -> None:
         cells = list(plan.cells(student))
         trials = {job.stamp: job for cell in cells for job in plan.trial_jobs(cell)}
         due = [job for job in trials.values() if not is_there(job, plan.runs)]
-        # Which trial is chosen is not known yet; any has the same length.
-        finals = sum(len(plan.seeds(cell)) - (1 if ROWS[cell.row].grid else 0) for cell in cells)
-        seconds = _longest_seconds(due[-1]) if due else 0.0
-        total += seconds * (len(due) + finals) / workers
+        num_runs = _num_runs_due(cells, plan, chosen=not due)
+        seconds = _longest_seconds(list(trials.values())[-1]) if due or num_runs else 0.0
+        total += seconds * (len(due) + num_runs) / workers
         say(
-            f"{student}: {len(due)} of {len(trials)} trials due, then {finals} runs, "
+            f"{student}: {len(due)} of {len(trials)} trials due, then {num_runs} runs, "
             f"at most {seconds:,.0f} s each"
         )
         for cell in cells:
@@ -125,9 +125,17 @@ def _foretell(plan: Plan, options: Namespace) -> None:
     say(f"at most {total / 60:,.0f} minutes with {workers} side by side")
 
 
+def _num_runs_due(cells: Sequence[Cell], plan: Plan, *, chosen: bool) -> int:
+    """How many runs come after the trials; a row's best trial is already one of its runs."""
+    if not chosen:
+        return sum(len(plan.seeds(cell)) - (1 if ROWS[cell.row].grid else 0) for cell in cells)
+    stamps = {job.stamp: job for cell in cells for job in plan.jobs(cell)}
+    return sum(not is_there(job, plan.runs) for job in stamps.values())
+
+
 def _longest_seconds(job: Job) -> float:
     """How long a run takes that uses all its epochs, from a few steps of it."""
-    trainer = job.trainer()
+    trainer = job.trainer(engine_at_hand())
     batches = trainer.windows.epoch(job.seed, 0)
     trainer.step(batches[0])
     began = time.perf_counter()
