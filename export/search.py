@@ -17,9 +17,11 @@ Constants = Mapping[str, NDArray[np.generic]]
 
 # Catalogs from which a rough score first is faster.
 ROUGH_FROM = 8_192
-# Items chosen beyond k, at least, and one more for so many rows: room for those of the best that may
-# not be answered, and for certainty, as scores lie closer together in a larger catalog.
+# Items chosen beyond k, at least, and one for so many rows: room for those of the best that may not
+# be answered, and for certainty, as scores lie closer together in a larger catalog.
 NUM_SPARE, ROWS_OF_A_SPARE = 44, 1_024
+# Who asks for more has all items searched: the vectors of the chosen are copied.
+MOST_CHOSEN = 4_096
 # Half of what a byte holds: processors without VNNI add pairs of products in 16 bits.
 LARGEST_CODE = 63
 
@@ -37,7 +39,7 @@ ROUGH_SEARCH_FIRST = Template("""
     code, code_step, code_zero = DynamicQuantizeLinear(query)
     rough = MatMulInteger(code, item_codes, code_zero)
     num_wanted = Add(num_answered, num_spare)
-    num_chosen = Min(num_wanted, num_rows)
+    num_chosen = Min(num_wanted, most_chosen)
     rough_of_chosen, chosen = TopK(rough, num_chosen)
 
     vectors_of_chosen = Gather(table, chosen)
@@ -53,7 +55,8 @@ ROUGH_SEARCH_FIRST = Template("""
     candidates = Concat<axis = 1>(chosen, added_by_line)
     is_open = GatherElements<axis = 1>(open, candidates)
     open_scores = Where(is_open, candidate_scores, never)
-    found_scores, found_places = TopK(open_scores, num_answered)
+    num_found = Min(num_answered, num_chosen)
+    found_scores, found_places = TopK(open_scores, num_found)
     found_ranking = GatherElements<axis = 1>(candidates, found_places)
 
     # |q t - q' t'| <= |q - q'| |t'| + |q| |t - t'|, where q' and t' are what the codes stand for,
@@ -69,7 +72,9 @@ ROUGH_SEARCH_FIRST = Template("""
     least_found = ReduceMin<keepdims = 0>(found_scores, last)
     leads = Sub(least_found, most_elsewhere)
     least_lead = ReduceMin<keepdims = 0>(leads)
-    is_proven = Greater(least_lead, no_value)
+    is_ahead = Greater(least_lead, no_value)
+    is_enough = Equal(num_found, num_answered)
+    is_proven = And(is_ahead, is_enough)
     scores, ranking = If(is_proven) <
         then_branch = found () => (
             float[batch, num_answered] scores_found, int64[batch, num_answered] ranking_found
@@ -109,7 +114,7 @@ def search_constants(table: NDArray[np.float32]) -> Constants:
         "item_step": np.array(step),
         "steps_lost": np.array(LOST * hidden_size**0.5 * _longest(codes), dtype=np.float32),
         "longest_lost": np.array(_longest(lost) + off, dtype=np.float32),
-        "num_rows": np.array([num_rows]),
+        "most_chosen": np.array([min(MOST_CHOSEN, num_rows)]),
         "num_spare": np.array([max(NUM_SPARE, num_rows // ROWS_OF_A_SPARE)]),
     }
 

@@ -30,6 +30,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
     """Exports a student of some item vectors that looks at few items beyond k."""
     monkeypatch.setattr(search, "ROUGH_FROM", 1)
     monkeypatch.setattr(search, "NUM_SPARE", 10)
+    monkeypatch.setattr(search, "MOST_CHOSEN", 50)
 
     def write(vectors: Vectors) -> Path:
         config = StudentConfig(max_history_length=6, hidden_size=HIDDEN_SIZE)
