@@ -29,12 +29,15 @@ class Row:
         variant: the parts of the method, by their name in `VARIANTS`.
         loss: of the next item, `training.loss`; the experiment's where None.
         grid: what is tuned; a row without takes over what `DLLM2Rec` chose.
+        times_the_epochs: what epochs and patience are multiplied by; one negative a position teaches
+            little, and a row that is stopped too early is no baseline.
         every_teacher: trained with each teacher there is, not only with the experiment's own.
     """
 
     variant: str
     loss: str | None = None
     grid: GridName | None = None
+    times_the_epochs: int = 1
     every_teacher: bool = False
 
     @property
@@ -44,7 +47,7 @@ class Row:
 
 
 ROWS: Mapping[str, Row] = {
-    PAPERS_BASELINE: Row("plain", loss="binary", grid="plain"),
+    PAPERS_BASELINE: Row("plain", loss="binary", grid="plain", times_the_epochs=3),
     PLAIN_ROW: Row("plain", loss="cross-entropy", grid="plain"),
     "RD": Row("rd", grid="ranking"),
     "embeddings only": Row("embeddings-only", grid="embeddings"),
@@ -96,7 +99,9 @@ def settings_of(experiment: Experiment, row: Row, student: str) -> Experiment:
         experiment,
         {
             "student.kind": student,
-            **({"training.loss": row.loss} if row.loss else {}),
+            "training.loss": row.loss or experiment.training.loss,
+            "training.max_epochs": row.times_the_epochs * experiment.training.max_epochs,
+            "training.patience": row.times_the_epochs * experiment.training.patience,
             **{f"distillation.{part}": on for part, on in weights.items()},
         },
     )
