@@ -29,8 +29,8 @@ class Row:
         variant: the parts of the method, by their name in `VARIANTS`.
         loss: of the next item, `training.loss`; the experiment's where None.
         grid: what is tuned; a row without takes over what `DLLM2Rec` chose.
-        times_the_epochs: what epochs and patience are multiplied by; one negative a position teaches
-            little, and a row that is stopped too early is no baseline.
+        times_the_epochs: multiplies epochs and patience; one negative a position teaches little,
+            and a row that is stopped too early is no baseline.
         every_teacher: trained with each teacher there is, not only with the experiment's own.
     """
 
