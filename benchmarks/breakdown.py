@@ -101,7 +101,7 @@ class Asked:
 
 def measure(setting: Setting) -> Findings:
     """Asks for more and more, several times round; see the module."""
-    subject, port = make_subject(setting.subjects), free_port()
+    subject, port = make_subject(setting), free_port()
     bare = [sys.executable, "-m", "uvicorn", "benchmarks.rivals.bare_http:app"]
     options = ["--port", str(port), "--no-access-log", "--lifespan", "off"]
     rounds, rankings = [], []

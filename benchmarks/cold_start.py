@@ -12,7 +12,7 @@ NUM_REQUESTS = 2_000
 
 def measure(setting: Setting) -> Findings:
     """Starts the service again and again; the first start leaves its bytecode and is not told."""
-    subject = make_subject(setting.subjects)
+    subject = make_subject(setting)
     starts, fresh, used = [], [], []
     with running_redis() as redis:
         for _ in range(1 + round(setting.either(7, 2))):

@@ -73,7 +73,7 @@ class Stage:
 
 def measure(setting: Setting) -> Findings:
     """Runs the loads; see the module."""
-    subject = make_subject(setting.subjects)
+    subject = make_subject(setting)
     with running_redis() as redis, running_service(subject.bundle, redis) as service:
         stage = Stage(subject, service, redis)
         seconds, count = setting.either(60, 5), round(setting.either(3, 1))

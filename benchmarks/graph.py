@@ -32,7 +32,7 @@ Costs = Mapping[tuple[int, str], float]
 
 def measure(setting: Setting) -> Findings:
     """Times both in turns; see the module."""
-    subject = make_subject(setting.subjects)
+    subject = make_subject(setting)
     num_items, longest = len(subject.item_ids), subject.student.max_history_length
     with TemporaryDirectory() as folder:
         path = Path(folder) / "naive.onnx"

@@ -19,7 +19,7 @@ MOST_GROWTH_MIB = 8.0
 
 def measure(setting: Setting) -> Findings:
     """Weighs the service after each part of the load; see the module."""
-    subject = make_subject(setting.subjects)
+    subject = make_subject(setting)
     count = round(setting.either(NUM_REQUESTS, NUM_REQUESTS_QUICK)) // NUM_PARTS
     weights, failures = [], []
     with running_redis() as redis, running_service(subject.bundle, redis) as service:

@@ -24,7 +24,7 @@ BARE_GRAPH, BARE_REDIS, BARE_WIRE = "bare graph", "bare Redis, redis-py", "bare 
 
 def measure(setting: Setting) -> Findings:
     """Takes turns between the bare parts and the service; see the module."""
-    subject = make_subject(setting.subjects)
+    subject = make_subject(setting)
     rng = np.random.default_rng(0)
     history = rng.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
     graph = bare_run(Layout(subject.bundle).model)

@@ -14,6 +14,7 @@ import torch
 
 import export
 from benchmarks.processes import ROOT
+from benchmarks.setting import Setting
 from export.bundle import BundleError, Item, load_bundle, save_bundle
 from export.freeze import items_of
 from export.parity import check_parity
@@ -51,16 +52,18 @@ class Subject:
     origin: str
 
 
-def make_subject(work: Path) -> Subject:
-    """The subject of the benchmarks, kept in `work`; made again where the exporter has changed."""
-    experiment = load_experiment(CONFIG)
-    if experiment.data.interactions and (ROOT / experiment.data.interactions).exists():
-        student, items = _trained(Workplace(work / "amazon-games"))
-        origin = f"{experiment.name}, one epoch"
-    else:
-        student, items = random_student(NUM_ITEMS), synthetic_items(NUM_ITEMS)
-        origin = f"random weights, {NUM_ITEMS:,} items"
-    return subject_of(student, items, work / "bundle", origin)
+def make_subject(setting: Setting) -> Subject:
+    """The subject of the benchmarks, kept; made again where the exporter has changed.
+
+    A quick look does not wait for training.
+    """
+    experiment, folder = load_experiment(CONFIG), setting.subjects
+    source = experiment.data.interactions
+    if source is not None and (ROOT / source).exists() and not setting.is_quick:
+        student, items = _trained(Workplace(folder / experiment.name))
+        return subject_of(student, items, folder / "trained", f"{experiment.name}, one epoch")
+    student, items = random_student(NUM_ITEMS), synthetic_items(NUM_ITEMS)
+    return subject_of(student, items, folder / "random", f"random weights, {NUM_ITEMS:,} items")
 
 
 def subject_of(student: Student, items: list[Item], folder: Path, origin: str) -> Subject:

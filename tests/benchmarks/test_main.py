@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import __main__ as program
+from benchmarks import cold_start
 from benchmarks.plots import DRAWINGS
 from benchmarks.processes import BenchmarkError
 from benchmarks.results import Figure, Findings, load_report
 from benchmarks.setting import Setting
+from benchmarks.subject import random_student, subject_of, synthetic_items
 
 
 def test_every_benchmark_can_be_run_and_drawn() -> None:
@@ -42,8 +44,13 @@ def test_what_cannot_run_is_told_and_the_others_go_on(
 
 
 @pytest.mark.slow
-def test_a_cold_start_is_measured_in_earnest(tmp_path: Path) -> None:
-    code = program.main(["cold_start", "--quick", "--work", str(tmp_path), "--out", str(tmp_path)])
+def test_a_cold_start_is_measured_in_earnest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, items = random_student(300), synthetic_items(300)
+    small = subject_of(student, items, tmp_path / "bundle", "a test")
+    monkeypatch.setattr(cold_start, "make_subject", lambda _: small)
+    code = program.main(["cold_start", "--quick", "--out", str(tmp_path)])
     assert code == 0
     by_name = {each.name: each for each in load_report(tmp_path / "cold_start.json").figures}
     assert by_name["process start to ready"].value > 0
