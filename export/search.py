@@ -19,7 +19,7 @@ Constants = Mapping[str, NDArray[np.generic]]
 ROUGH_FROM = 8_192
 # Items chosen beyond k, at least, and one for so many rows: room for those of the best that may not
 # be answered, and for certainty, as scores lie closer together in a larger catalog.
-NUM_SPARE, ROWS_OF_A_SPARE = 44, 1_024
+NUM_SPARE, ROWS_OF_A_SPARE = 92, 1_024
 # Who asks for more has all items searched: the vectors of the chosen are copied.
 MOST_CHOSEN = 4_096
 # Half of what a byte holds: processors without VNNI add pairs of products in 16 bits.
