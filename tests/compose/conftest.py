@@ -35,6 +35,7 @@ class Stack:
             "COMPOSE_PROJECT_NAME": "recommender-test",
             "COMPOSE_FILE": "docker-compose.yml" + (":tests/compose/wheels.yml" if wheels else ""),
             "TAG": "test",
+            "MAX_SESSION_LENGTH": "10000",  # a load is never cut short
             "LISTEN": f"127.0.0.1:{PORT}",
             "PROMETHEUS_LISTEN": f"127.0.0.1:{PROMETHEUS_PORT}",
             "GRAFANA_LISTEN": f"127.0.0.1:{GRAFANA_PORT}",

@@ -59,7 +59,7 @@ def _visit(url: str, session_id: str, heard: Heard, stop: threading.Event) -> No
         number = 0
         while not stop.is_set():
             number += 1
-            _click(client, session_id, str(1 + number % 50), f"click-{number}", heard)
+            _click(client, session_id, str(number), f"click-{number}", heard)
             time.sleep(PAUSE_SECONDS)
 
 
