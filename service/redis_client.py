@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from service.errors import ServiceError
+from service.redis_wire import SharedConnection
 
 RedisClient = Redis | RedisCluster
 
@@ -23,17 +24,25 @@ def connect_redis(
     A second try could do a thing twice, and every caller has an answer without Redis. Of a cluster
     `url` names any node; the commands of this service touch one slot each.
     """
-    options: dict[str, Any] = {
-        "max_connections": max_connections,
+    options = {"max_connections": max_connections, **_options(timeout_seconds)}
+    if is_cluster:
+        return _Cluster.from_url(url, wait_seconds=timeout_seconds, **options)
+    return Redis.from_pool(BlockingConnectionPool.from_url(url, timeout=timeout_seconds, **options))
+
+
+def share_redis(url: str, *, timeout_seconds: float) -> SharedConnection:
+    """The same on one connection for all requests; not of a cluster."""
+    return SharedConnection(url, timeout_seconds, **_options(timeout_seconds))
+
+
+def _options(timeout_seconds: float) -> dict[str, Any]:
+    return {
         "socket_timeout": timeout_seconds,
         "socket_connect_timeout": timeout_seconds,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
         "decode_responses": True,
     }
-    if is_cluster:
-        return _Cluster.from_url(url, wait_seconds=timeout_seconds, **options)
-    return Redis.from_pool(BlockingConnectionPool.from_url(url, timeout=timeout_seconds, **options))
 
 
 class _Cluster(RedisCluster):
@@ -47,16 +56,14 @@ class _Cluster(RedisCluster):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """See RedisCluster."""
+        if args == ("PING",):  # where one primary is lost, so are its sessions
+            options["target_nodes"] = self.PRIMARIES
         async with asyncio.timeout(self._wait_seconds):
             await self._free.acquire()
         try:
             return await super().execute_command(*args, **options)
         finally:
             self._free.release()
-
-    async def ping(self, **options: Any) -> Any:
-        """Asks all primaries: where one is lost, so are its sessions."""
-        return await super().ping(target_nodes=self.PRIMARIES, **options)
 
     async def aclose(self) -> None:
         """Closes all connections, those that RedisCluster leaves open after a failure too."""

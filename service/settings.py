@@ -78,7 +78,9 @@ class Settings(BaseSettings):
         default=0.1, gt=0, description="REDIS_TIMEOUT_SECONDS: for a connect and for an answer"
     )
     redis_max_connections: int = Field(
-        default=32, ge=1, description="REDIS_MAX_CONNECTIONS: of one worker"
+        default=32,
+        ge=1,
+        description="REDIS_MAX_CONNECTIONS: of one worker to a cluster; to one Redis it has one",
     )
     redis_pause_seconds: float = Field(
         default=1.0,

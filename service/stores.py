@@ -6,9 +6,9 @@ from service.added.file_store import FileAddedItemStore
 from service.added.redis_store import RedisAddedItemStore
 from service.added.store import AddedItemStore
 from service.history.embedded import EmbeddedHistoryStore
-from service.history.redis_store import RedisHistoryStore
+from service.history.redis_store import Redis, RedisHistoryStore
 from service.history.store import HistoryStore, Retention
-from service.redis_client import RedisClient, connect_redis
+from service.redis_client import connect_redis, share_redis
 from service.settings import Settings
 
 # Reading all added items takes longer than reading a history, and nobody waits for it.
@@ -19,7 +19,12 @@ def item_store(settings: Settings) -> AddedItemStore:
     """Where added items are kept."""
     if settings.redis_url is None:
         return FileAddedItemStore(settings.items_path, settings.max_added_items)
-    client = _redis(settings, settings.redis_url, _ITEMS_TIMEOUT_SECONDS, max_connections=2)
+    client = connect_redis(
+        settings.redis_url.get_secret_value(),
+        timeout_seconds=_ITEMS_TIMEOUT_SECONDS,
+        max_connections=2,
+        is_cluster=settings.redis_cluster,
+    )
     return RedisAddedItemStore(client, settings.max_added_items)
 
 
@@ -28,20 +33,16 @@ def history_store(settings: Settings) -> HistoryStore:
     retention = Retention(settings.max_session_length, settings.session_ttl_seconds)
     if settings.redis_url is None:
         return EmbeddedHistoryStore(retention, settings.max_sessions)
-    timeout_seconds, max_connections = (
-        settings.redis_timeout_seconds,
-        settings.redis_max_connections,
-    )
-    client = _redis(settings, settings.redis_url, timeout_seconds, max_connections)
-    return RedisHistoryStore(client, retention)
+    return RedisHistoryStore(_redis_of_histories(settings, settings.redis_url), retention)
 
 
-def _redis(
-    settings: Settings, url: SecretStr, timeout_seconds: float, max_connections: int
-) -> RedisClient:
+def _redis_of_histories(settings: Settings, url: SecretStr) -> Redis:
+    timeout_seconds = settings.redis_timeout_seconds
+    if not settings.redis_cluster:
+        return share_redis(url.get_secret_value(), timeout_seconds=timeout_seconds)
     return connect_redis(
         url.get_secret_value(),
         timeout_seconds=timeout_seconds,
-        max_connections=max_connections,
-        is_cluster=settings.redis_cluster,
+        max_connections=settings.redis_max_connections,
+        is_cluster=True,
     )

@@ -5,11 +5,14 @@ feed, so an item id may hold anything.
 """
 
 from collections.abc import Sequence
-from typing import cast
+from hashlib import sha1
+from typing import Any, Protocol
+
+from redis.exceptions import NoScriptError
 
 from service.errors import HistoryUnavailableError
 from service.history.store import Event, Retention
-from service.redis_client import RedisClient, redis_errors_as
+from service.redis_client import redis_errors_as
 
 _SEPARATOR = "\n"
 
@@ -31,36 +34,53 @@ return redis.call('LRANGE', session, 0, -1)
 """
 
 
+_APPEND_SHA = sha1(_APPEND.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
+
+
+class Redis(Protocol):
+    """What can be asked of Redis, one node or a cluster; whatever fails is a RedisError."""
+
+    async def execute_command(self, *parts: str | int) -> Any:
+        """What it answers to a command."""
+        ...
+
+    async def aclose(self) -> None:
+        """Lets go of connections."""
+        ...
+
+
 class RedisHistoryStore:
     """Histories in Redis, shared by all workers."""
 
-    def __init__(self, client: RedisClient, retention: Retention) -> None:
-        self._redis = client
-        self._append = client.register_script(_APPEND)
-        self._limits = [retention.max_length, round(retention.ttl_seconds * 1000)]
+    def __init__(self, redis: Redis, retention: Retention) -> None:
+        self._redis = redis
+        self._limits = (retention.max_length, round(retention.ttl_seconds * 1000))
 
     async def append(self, session_id: str, event: Event) -> Sequence[str]:
         """See HistoryStore."""
-        arguments: list[str | int] = [event.event_id or "", event.item_id, *self._limits]
+        call = (1, _key(session_id), event.event_id or "", event.item_id, *self._limits)
         with redis_errors_as(HistoryUnavailableError):
-            entries = await self._append(keys=[_key(session_id)], args=arguments)
+            try:
+                entries = await self._redis.execute_command("EVALSHA", _APPEND_SHA, *call)
+            except NoScriptError:
+                entries = await self._redis.execute_command("EVAL", _APPEND, *call)
         return _item_ids(entries)
 
     async def read(self, session_id: str) -> Sequence[str]:
         """See HistoryStore."""
         with redis_errors_as(HistoryUnavailableError):
-            entries = await self._redis.lrange(_key(session_id), 0, -1)
+            entries = await self._redis.execute_command("LRANGE", _key(session_id), 0, -1)
         return _item_ids(entries)
 
     async def forget(self, session_id: str) -> None:
         """See HistoryStore."""
         with redis_errors_as(HistoryUnavailableError):
-            await self._redis.unlink(_key(session_id))
+            await self._redis.execute_command("UNLINK", _key(session_id))
 
     async def ping(self) -> None:
         """See HistoryStore."""
         with redis_errors_as(HistoryUnavailableError):
-            await self._redis.ping()
+            await self._redis.execute_command("PING")
 
     async def close(self) -> None:
         """See HistoryStore."""
@@ -71,6 +91,5 @@ def _key(session_id: str) -> str:
     return f"session:{session_id}"
 
 
-def _item_ids(entries: Sequence[bytes | str]) -> list[str]:
-    texts = cast("Sequence[str]", entries)  # the pool decodes, which redis-py's types cannot say
-    return [text[text.index(_SEPARATOR) + 1 :] for text in texts]
+def _item_ids(entries: Sequence[str]) -> list[str]:
+    return [entry[entry.index(_SEPARATOR) + 1 :] for entry in entries]

@@ -8,7 +8,8 @@ from redis import Redis
 from service.errors import HistoryUnavailableError
 from service.history.redis_store import RedisHistoryStore
 from service.history.store import Event, Retention
-from service.redis_client import RedisClient, connect_redis
+from service.redis_client import share_redis
+from service.redis_wire import SharedConnection
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-def client_of(url: str) -> RedisClient:
-    return connect_redis(url, timeout_seconds=5, max_connections=4)
+def client_of(url: str) -> SharedConnection:
+    return share_redis(url, timeout_seconds=5)
 
 
 @pytest.fixture

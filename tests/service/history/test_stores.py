@@ -10,7 +10,7 @@ import pytest
 from service.history.embedded import EmbeddedHistoryStore
 from service.history.redis_store import RedisHistoryStore
 from service.history.store import Event, HistoryStore, Retention
-from service.redis_client import connect_redis
+from service.redis_client import connect_redis, share_redis
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster, RedisServer
@@ -31,10 +31,10 @@ def open_writers(request: pytest.FixtureRequest) -> OpenWriters:
 
 
 def redis_store(server: "RedisServer | RedisCluster", retention: Retention) -> RedisHistoryStore:
-    client = connect_redis(
-        server.url, timeout_seconds=5, max_connections=4, is_cluster=server.is_cluster
-    )
-    return RedisHistoryStore(client, retention)
+    if server.is_cluster:
+        cluster = connect_redis(server.url, timeout_seconds=5, max_connections=4, is_cluster=True)
+        return RedisHistoryStore(cluster, retention)
+    return RedisHistoryStore(share_redis(server.url, timeout_seconds=5), retention)
 
 
 @pytest.fixture
