@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -22,6 +22,7 @@ from service.settings import Settings
 from service.stores import history_store, item_store
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
+from service.together import Together
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Runtime:
     metrics: Metrics
     teacher: Teacher | None
     drain: Drain
+    together: Together = field(default_factory=Together)
 
     def check_k(self, k: int, field: str = "k") -> None:
         """Raises InvalidRequestError if `k` is more than the settings allow."""

@@ -64,7 +64,7 @@ async def _recommend(
         stored = await recall_of(runtime, query)
     wanted = wanted_of(query, stored)
     with stopwatch.time("infer"):
-        answer = served.recommender.recommend(wanted)
+        answer = await runtime.together.recommend(served.recommender, wanted)
     runtime.shadow(served, wanted, answer)
     if query.explain:
         return await explained_response(served, wanted, answer, stopwatch, degraded=stored.degraded)

@@ -82,7 +82,7 @@ async def _append(
         return event_response(served, recall, stopwatch, is_stored=is_stored)
     wanted = Wanted(recall.history, k)
     with stopwatch.time("infer"):
-        recommendations = served.recommender.recommend(wanted)
+        recommendations = await runtime.together.recommend(served.recommender, wanted)
     if event.consent:
         runtime.shadow(served, wanted, recommendations)
     return recommendation_response(
@@ -118,7 +118,7 @@ async def recommend_for_session(
         recall = await runtime.history.read(session_id)
     wanted = Wanted(recall.history, k, mask_seen=mask_seen)
     with stopwatch.time("infer"):
-        answer = served.recommender.recommend(wanted)
+        answer = await runtime.together.recommend(served.recommender, wanted)
     runtime.shadow(served, wanted, answer)
     if explain:
         return await explained_response(served, wanted, answer, stopwatch, degraded=recall.degraded)
