@@ -28,3 +28,15 @@ def _block(work: Callable[[], object]) -> float:
     for _ in range(BLOCK):
         work()
     return (time.process_time() - started) / BLOCK * 1e6
+
+
+def paced_cpu_us(work: Callable[[], object], rate: float, seconds: float) -> float:
+    """Microseconds of CPU of one call, where `rate` calls a second come at even intervals.
+
+    A processor that slept or did something else in between takes longer than one in a tight loop.
+    """
+    count, started, began = round(rate * seconds), time.process_time(), time.perf_counter()
+    for number in range(count):
+        time.sleep(max(0.0, began + number / rate - time.perf_counter()))
+        work()
+    return (time.process_time() - started) / count * 1e6

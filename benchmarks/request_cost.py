@@ -1,7 +1,9 @@
 """What a request costs the service, beside the two things that it cannot do without.
 
 The service's CPU time per request of a session with 50 items, against that of running its graph on
-such a history plus one Redis round trip (append, trim, expire, read), all in one run.
+such a history plus one Redis round trip (append, trim, expire, read), all in one run. Like is held
+against like: a saturated service against the bare parts in a tight loop, one that is asked a
+thousand times a second against the bare parts a thousand times a second.
 """
 
 import numpy as np
@@ -9,7 +11,7 @@ from redis import Redis
 
 from benchmarks.bare import library_round_trip, wire_round_trip
 from benchmarks.constant_rate import RATE, WARM_UP_SECONDS, Stage
-from benchmarks.cpu import cpu_us
+from benchmarks.cpu import cpu_us, paced_cpu_us
 from benchmarks.load.plan import even
 from benchmarks.processes import running_redis, running_service
 from benchmarks.results import Figure, Findings
@@ -20,6 +22,7 @@ from benchmarks.visits import HISTORY_LENGTH, K
 from export.bundle import Layout
 
 BARE_GRAPH, BARE_REDIS, BARE_WIRE = "bare graph", "bare Redis, redis-py", "bare Redis, socket"
+TIGHT, PACED = "bare graph + bare Redis", f"bare graph + bare Redis, {RATE:,} a second"
 
 
 def measure(setting: Setting) -> Findings:
@@ -40,21 +43,29 @@ def measure(setting: Setting) -> Findings:
             BARE_REDIS: library_round_trip(client, "bare:library"),
             BARE_WIRE: wire_round_trip(client, redis.port, "bare:wire"),
         }
+
+        def both() -> None:
+            works[BARE_GRAPH]()
+            works[BARE_REDIS]()
+
         for _ in range(round(setting.either(3, 1))):
             stage.settle()
             for key in ("bare:library", "bare:wire"):
                 client.rpush(key, *["an-item"] * HISTORY_LENGTH)
-            bare.append(cpu_us(works))
             seconds = WARM_UP_SECONDS + setting.either(6, 1)
+            bare.append(cpu_us(works))
+            bare[-1][TIGHT] = bare[-1][BARE_GRAPH] + bare[-1][BARE_REDIS]
+            bare[-1][PACED] = paced_cpu_us(both, RATE, seconds)
             served.append(stage.at(even(RATE, seconds)).service_us)
             saturated.append(stage.saturated(seconds).service_us)
     return Findings(
         figures=(
-            *(_figure(name, [each[name] for each in bare]) for name in works),
+            *(_figure(name, [each[name] for each in bare]) for name in (*works, TIGHT, PACED)),
             _figure(f"service at {RATE:,} requests/s", served),
             _figure("service, saturated", saturated),
-            _over(f"service at {RATE:,} requests/s", served, bare, at_most=2),
-            _over("service, saturated,", saturated, bare, at_most=2),
+            _over(f"service at {RATE:,} requests/s", served, PACED, bare, at_most=2),
+            _over("service, saturated,", saturated, TIGHT, bare, at_most=2),
+            _over(f"service at {RATE:,} requests/s", served, TIGHT, bare),
         ),
         conditions={"history": HISTORY_LENGTH, "k": K, "bundle": subject.origin},
     )
@@ -64,13 +75,16 @@ def _figure(name: str, runs: list[float]) -> Figure:
     return Figure(name=name, unit="µs CPU", runs=tuple(runs))
 
 
-def _over(name: str, costs: list[float], bare: list[dict[str, float]], at_most: float) -> Figure:
+def _over(
+    name: str,
+    costs: list[float],
+    parts: str,
+    bare: list[dict[str, float]],
+    at_most: float | None = None,
+) -> Figure:
     return Figure(
-        name=f"{name} over bare graph + bare Redis",
+        name=f"{name} over {parts}",
         unit="times",
-        runs=tuple(
-            cost / (each[BARE_GRAPH] + each[BARE_REDIS])
-            for cost, each in zip(costs, bare, strict=True)
-        ),
+        runs=tuple(cost / each[parts] for cost, each in zip(costs, bare, strict=True)),
         at_most=at_most,
     )
