@@ -47,7 +47,7 @@ def test_a_record_is_one_json_object_that_names_its_request(
 def test_an_exception_stays_within_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json")
     try:
-        {}["zebra"]
+        {"cat": 4}["zebra"]
     except KeyError:
         logging.getLogger("service").exception("no such animal")
     (line,) = lines(capsys)
