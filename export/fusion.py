@@ -1,14 +1,19 @@
 """Fuses what torch's exporter writes apart: attention over whole vectors.
 
 torch splits queries, keys and values into heads before attention and joins the heads after it, a
-reshape and a copy each. ONNX's operator takes them whole, and needs none of the eight.
+reshape and a copy each. ONNX's operator takes them whole, and needs none of the eight. What one
+layer makes of keys and values together needs no split where its weights are split.
 """
 
+from collections.abc import Container
+
+import numpy as np
 import onnx
-from onnx import helper
+from onnx import helper, numpy_helper
 
 SPLIT = ("Transpose", "Reshape")  # read backwards
 JOINED = ("Transpose", "Reshape")
+LAST_AXIS = 2  # of [batch, length, hidden]
 
 
 def fuse_attention(graph: onnx.GraphProto) -> None:
@@ -28,7 +33,47 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
         node.output[0], joined.output[0] = joined.output[0], node.output[0]
         for name in ("q_num_heads", "kv_num_heads"):
             node.attribute.append(helper.make_attribute(name, num_heads))
+    split_layers(graph)
+
+
+def split_layers(graph: onnx.GraphProto) -> None:
+    """Makes a layer for each part of a layer whose output is split: no copies of the parts."""
+    maker_of = {output: node for node in graph.node for output in node.output}
+    constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        layer = _layer_before(node, maker_of, constants)
+        if layer is None:
+            graph.node.append(node)
+            continue
+        read, weight, bias = layer
+        parts = zip(
+            node.output,
+            np.split(constants[weight], len(node.output), axis=1),
+            np.split(constants[bias], len(node.output)),
+            strict=True,
+        )
+        for output, *of_part in parts:
+            names = [f"{output}.weight", f"{output}.bias"]
+            graph.initializer.extend(map(numpy_helper.from_array, of_part, names))
+            graph.node.append(helper.make_node("MatMul", [read, names[0]], [f"{output}.product"]))
+            graph.node.append(helper.make_node("Add", [f"{output}.product", names[1]], [output]))
     _drop_unread(graph)
+
+
+def _layer_before(
+    split: onnx.NodeProto, maker_of: dict[str, onnx.NodeProto], constants: Container[str]
+) -> tuple[str, str, str] | None:
+    """What the layer before an even split of vectors reads, its weight and its bias."""
+    add = maker_of.get(split.input[0]) if split.op_type == "Split" else None
+    product = maker_of.get(add.input[0]) if add is not None and add.op_type == "Add" else None
+    if add is None or product is None or product.op_type != "MatMul":
+        return None
+    names = product.input[0], product.input[1], add.input[1]
+    into = {each.name: each.i for each in split.attribute}
+    is_of_vectors = into.get("axis") in (LAST_AXIS, -1) and "num_outputs" in into
+    return names if is_of_vectors and names[1] in constants and names[2] in constants else None
 
 
 def _before_split(maker_of: dict[str, onnx.NodeProto], name: str) -> str | None:

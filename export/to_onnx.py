@@ -37,18 +37,17 @@ ranking (
     float[$num_rows, $hidden_size] table
 )
 <
-    int64 zero = {0}, int64 one = {1}, int64[1] items_axis = {1},
+    int64 zero = {0}, int64 one = {1}, int64[1] items_axis = {1}, int64[1] batch_axis = {0},
     int64[1] last = {-1}, int64[1] backward = {-1}, int64[1] past_first = {-9223372036854775807},
     int64[4] one_column_after = {0, 0, 0, 1}, float never = {-inf},
-    int64[4] one_row_before = {1, 0, 0, 0}, float no_value = {0}, bool no = {0},
+    int64[4] one_row_before = {1, 0, 0, 0}, float no_value = {0},
     int64 max_history_length = {$max_history_length}, int64 last_row = {$num_items}
 >
 {
     # The newest known items of each history, oldest first, no wider than this batch needs.
-    is_known = Cast<to = 9>(history)
-    known = Cast<to = 7>(is_known)
-    lengths = ReduceSum<keepdims = 0>(known, items_axis)
-    longest = ReduceMax<keepdims = 1>(lengths)
+    known = Min(history, one)
+    lengths = ReduceSum(known, items_axis)
+    longest = ReduceMax<keepdims = 0>(lengths, batch_axis)
     width = Clip(longest, one, max_history_length)
     places = CumSum(known, one)
     recency = Mul(places, known)
@@ -78,10 +77,8 @@ ranking (
     seen = Mul(history, mask_seen_once)
     named = Concat<axis = 1>(seen, excluded)
     blocked = Pad(named, one_column_after, zero)
-    blocked_shape = Shape(blocked)
-    closed = Expand(no, blocked_shape)
-    batch_size = Shape<start = 0, end = 1>(history)
-    one_column = Concat<axis = 0>(batch_size, items_axis)
+    closed = Less(blocked, zero)
+    one_column = Shape(lengths)
     allowed_by_line = Expand(allowed, one_column)
     open = ScatterElements<axis = 1>(allowed_by_line, blocked, closed)
 
