@@ -57,30 +57,27 @@ ROUGH_SEARCH_FIRST = Template("""
     open_scores = Where(is_open, candidate_scores, never)
     num_found = Min(num_answered, num_chosen)
     found_scores, found_places = TopK(open_scores, num_found)
-    found_ranking = GatherElements<axis = 1>(candidates, found_places)
 
     # |q t - q' t'| <= |q - q'| |t'| + |q| |t - t'|, where q' and t' are what the codes stand for,
     # and q' differs from q by half a step in each place.
-    least_chosen = ReduceMin<keepdims = 0>(rough_of_chosen, last)
+    least_chosen = ReduceMin(rough_of_chosen, last)
     least_steps = Cast<to = 1>(least_chosen)
     most_steps = Add(least_steps, steps_lost)
     step = Mul(code_step, item_step)
     most_of_codes = Mul(most_steps, step)
-    length = ReduceL2<keepdims = 0>(query, last)
+    length = ReduceL2(query, last)
     most_lost = Mul(length, longest_lost)
     most_elsewhere = Add(most_of_codes, most_lost)
-    least_found = ReduceMin<keepdims = 0>(found_scores, last)
-    leads = Sub(least_found, most_elsewhere)
-    least_lead = ReduceMin<keepdims = 0>(leads)
-    is_ahead = Greater(least_lead, no_value)
+    is_ahead = Greater(found_scores, most_elsewhere)
+    are_ahead = ReduceMin<keepdims = 0>(is_ahead)
     is_enough = Equal(num_found, num_answered)
-    is_proven = And(is_ahead, is_enough)
+    is_proven = And(are_ahead, is_enough)
     scores, ranking = If(is_proven) <
         then_branch = found () => (
             float[batch, num_answered] scores_found, int64[batch, num_answered] ranking_found
         ) {
             scores_found = Identity(found_scores)
-            ranking_found = Identity(found_ranking)
+            ranking_found = GatherElements<axis = 1>(candidates, found_places)
         },
         else_branch = all () => (
             float[batch, num_answered] scores_in_all, int64[batch, num_answered] ranking_in_all
