@@ -9,7 +9,10 @@ from collections.abc import Container
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import helper, numpy_helper
+
+Weights = NDArray[np.float32]
 
 SPLIT = ("Transpose", "Reshape")  # read backwards
 JOINED = ("Transpose", "Reshape")
@@ -47,19 +50,20 @@ def split_layers(graph: onnx.GraphProto) -> None:
         if layer is None:
             graph.node.append(node)
             continue
-        read, weight, bias = layer
-        parts = zip(
-            node.output,
-            np.split(constants[weight], len(node.output), axis=1),
-            np.split(constants[bias], len(node.output)),
-            strict=True,
-        )
-        for output, *of_part in parts:
-            names = [f"{output}.weight", f"{output}.bias"]
-            graph.initializer.extend(map(numpy_helper.from_array, of_part, names))
-            graph.node.append(helper.make_node("MatMul", [read, names[0]], [f"{output}.product"]))
-            graph.node.append(helper.make_node("Add", [f"{output}.product", names[1]], [output]))
+        read, *weights = layer
+        weight, bias = (np.split(constants[name], len(node.output), axis=-1) for name in weights)
+        for part in zip(node.output, weight, bias, strict=True):
+            _append_layer(graph, read, *part)
     _drop_unread(graph)
+
+
+def _append_layer(
+    graph: onnx.GraphProto, read: str, output: str, weight: Weights, bias: Weights
+) -> None:
+    names = [f"{output}.weight", f"{output}.bias"]
+    graph.initializer.extend(map(numpy_helper.from_array, (weight, bias), names))
+    graph.node.append(helper.make_node("MatMul", [read, names[0]], [f"{output}.product"]))
+    graph.node.append(helper.make_node("Add", [f"{output}.product", names[1]], [output]))
 
 
 def _layer_before(

@@ -230,6 +230,14 @@ def test_the_item_table_is_stored_once_and_folded(student: Student, graph_path: 
     np.testing.assert_array_equal(numpy_helper.to_array(per_item[0]), table)
 
 
+def test_keys_and_values_are_made_apart_and_never_copied_out_of_one(graph_path: Path) -> None:
+    nodes = onnx.load(graph_path).graph.node
+    made_by = {output: node.op_type for node in nodes for output in node.output}
+    (attention,) = [node for node in nodes if node.op_type == "Attention"]
+    assert [made_by[name] for name in attention.input[:3]] == ["Add"] * 3
+    assert "Split" not in made_by.values()
+
+
 def test_an_export_says_nothing_of_the_machine_and_is_the_same_again(
     student: Student, graph_path: Path, tmp_path: Path
 ) -> None:
