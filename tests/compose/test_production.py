@@ -51,8 +51,13 @@ def test_redis_wants_its_password_and_the_service_knows_it(production: "Stack") 
     assert KEY not in told
 
 
-def test_what_is_not_set_is_said_in_a_sentence(stack: "Stack") -> None:
-    environment = stack.environment | {"LISTEN": "", "COMPOSE_FILE": ""}
+NEEDED = ("LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE")
+
+
+@pytest.mark.parametrize("missing", NEEDED)
+def test_what_is_not_set_is_said_in_a_sentence(stack: "Stack", missing: str) -> None:
+    environment = stack.environment | dict.fromkeys(NEEDED, "given")
+    environment |= {"LISTEN": "127.0.0.1:1", "COMPOSE_FILE": "", missing: ""}
     done = subprocess.run(
         ["docker", "compose", *FILES, "config", "--quiet"],
         cwd=ROOT,
@@ -62,4 +67,4 @@ def test_what_is_not_set_is_said_in_a_sentence(stack: "Stack") -> None:
         check=False,
     )
     assert done.returncode != 0
-    assert "set LISTEN to the address and port that others reach" in done.stderr
+    assert f"set {missing} to" in done.stderr or f"set {missing}, by" in done.stderr
