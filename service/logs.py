@@ -56,6 +56,11 @@ def log_config(log_format: LogFormat, level: LogLevel) -> dict[str, Any]:
         "formatters": {"lines": {"()": f"{__name__}.{formatter.__name__}"}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"level": level.upper(), "handlers": ["stderr"]},
-        # httpx tells of every request to the teacher.
-        "loggers": {"httpx": {"level": "WARNING"}, "httpcore": {"level": "WARNING"}},
+        "loggers": {
+            # Whatever another server in this process has set up: its lines are lines like any.
+            "uvicorn": {"handlers": [], "propagate": True},
+            # httpx tells of every request to the teacher.
+            "httpx": {"level": "WARNING"},
+            "httpcore": {"level": "WARNING"},
+        },
     }

@@ -10,6 +10,7 @@ from service.history.redis_store import Redis, RedisHistoryStore
 from service.history.store import HistoryStore, Retention
 from service.redis_client import connect_redis, share_redis
 from service.settings import Settings
+from service.tracing import TracedRedis
 
 # Reading all added items takes longer than reading a history, and nobody waits for it.
 _ITEMS_TIMEOUT_SECONDS = 5.0
@@ -39,7 +40,8 @@ def history_store(settings: Settings) -> HistoryStore:
 def _redis_of_histories(settings: Settings, url: SecretStr) -> Redis:
     timeout_seconds = settings.redis_timeout_seconds
     if not settings.redis_cluster:
-        return share_redis(url.get_secret_value(), timeout_seconds=timeout_seconds)
+        shared = share_redis(url.get_secret_value(), timeout_seconds=timeout_seconds)
+        return TracedRedis(shared) if settings.tracing else shared
     return connect_redis(
         url.get_secret_value(),
         timeout_seconds=timeout_seconds,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import uvicorn
 
 from service.logs import LogFormat, log_config
 from service.request_ids import request_id
@@ -42,6 +43,16 @@ def test_a_record_is_one_json_object_that_names_its_request(
     assert line["message"] == "two\nlines of text"
     assert (line["level"], line["logger"]) == ("warning", "uvicorn.error")
     assert line["request_id"] == "r-1"
+
+
+def test_the_servers_own_lines_are_written_alike_whatever_was_set_up_before(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    dictConfig(uvicorn.config.LOGGING_CONFIG)
+    configure("json")
+    logging.getLogger("uvicorn.error").warning("hello")
+    (line,) = lines(capsys)
+    assert line["message"] == "hello"
 
 
 def test_an_exception_stays_within_its_line(capsys: pytest.CaptureFixture[str]) -> None:
