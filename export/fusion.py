@@ -2,7 +2,8 @@
 
 torch splits queries, keys and values into heads before attention and joins the heads after it, a
 reshape and a copy each. ONNX's operator takes them whole, and needs none of the eight. What one
-layer makes of keys and values together needs no split where its weights are split.
+layer makes of keys and values together needs no split where its weights are split. And what a mask
+forbids is made a little less forbidden: what softmax makes of it is slow where it is almost nothing.
 """
 
 from collections.abc import Container
@@ -17,6 +18,20 @@ Weights = NDArray[np.float32]
 SPLIT = ("Transpose", "Reshape")  # read backwards
 JOINED = ("Transpose", "Reshape")
 LAST_AXIS = 2  # of [batch, length, hidden]
+
+# Its share of what is read is exp(-70) of what an item as relevant would have: nothing in float32,
+# but a number that processors count with as fast as with any other. exp(-1e9) is not.
+UNREAD = np.float32(-70)
+FORBIDDEN = -1e9  # and below: no weight, but a mask
+
+
+def soften_masks(graph: onnx.GraphProto) -> None:
+    """Makes `UNREAD` of each constant of `graph` that keeps attention from reading an item."""
+    for constant in graph.initializer:
+        values = numpy_helper.to_array(constant)
+        if values.dtype == np.float32 and (values <= FORBIDDEN).any():
+            softened = np.where(values <= FORBIDDEN, UNREAD, values)
+            constant.CopyFrom(numpy_helper.from_array(softened, constant.name))
 
 
 def fuse_attention(graph: onnx.GraphProto) -> None:

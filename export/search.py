@@ -5,6 +5,9 @@ table is kept a second time with a byte a number. Those rough scores say which i
 the best, and only these are scored with the table itself. What rounding lost bounds the error of a
 rough score: where the last item found is better than all that were not chosen can be, the answer
 is proven to be that of a search through all items; where it is not, all items are searched.
+
+The codes stand in the order of what most people are recommended: whoever looks for the best then
+meets most of them first, and puts fewer aside for better ones.
 """
 
 from collections.abc import Mapping
@@ -19,7 +22,7 @@ Constants = Mapping[str, NDArray[np.generic]]
 ROUGH_FROM = 8_192
 # Items chosen beyond k, at least, and one for so many rows: room for those of the best that may not
 # be answered, and for certainty, as scores lie closer together in a larger catalog.
-NUM_SPARE, ROWS_OF_A_SPARE = 92, 1_024
+NUM_SPARE, ROWS_OF_A_SPARE = 60, 1_024
 # Who asks for more has all items searched: the vectors of the chosen are copied.
 MOST_CHOSEN = 4_096
 # Half of what a byte holds: processors without VNNI add pairs of products in 16 bits.
@@ -40,7 +43,8 @@ ROUGH_SEARCH_FIRST = Template("""
     rough = MatMulInteger(code, item_codes, code_zero)
     num_wanted = Add(num_answered, num_spare)
     num_chosen = Min(num_wanted, most_chosen)
-    rough_of_chosen, chosen = TopK(rough, num_chosen)
+    rough_of_chosen, places_of_chosen = TopK(rough, num_chosen)
+    chosen = Gather(row_of_place, places_of_chosen)
 
     vectors_of_chosen = Gather(table, chosen)
     query_column = Unsqueeze(query, last)
@@ -96,8 +100,13 @@ def search_text(num_rows: int) -> str:
     return ROUGH_SEARCH_FIRST.substitute(search_of_all=of_all)
 
 
-def search_constants(table: NDArray[np.float32]) -> Constants:
-    """What the search reads beside the table `[rows, hidden]`, by name."""
+def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32]) -> Constants:
+    """What the search reads beside the table `[rows, hidden]`, by name.
+
+    Args:
+        table: what is searched.
+        usual_query: `[hidden]`; how well the others go with it decides no answer, but time.
+    """
     num_rows, hidden_size = table.shape
     if num_rows < ROUGH_FROM:
         return {}
@@ -106,8 +115,10 @@ def search_constants(table: NDArray[np.float32]) -> Constants:
     # Both searches add up in float32: how far that may be off, for a query of length 1.
     off = 4 * hidden_size * np.finfo(np.float32).eps * _longest(table)
     lost = table - codes * np.float64(step)
+    row_of_place = np.argsort(-(table @ usual_query), kind="stable")  # equal items stay in order
     return {
-        "item_codes": codes.T.copy(),  # [hidden, rows]
+        "item_codes": codes[row_of_place].T.copy(),  # [hidden, rows]
+        "row_of_place": row_of_place,
         "item_step": np.array(step),
         "steps_lost": np.array(LOST * hidden_size**0.5 * _longest(codes), dtype=np.float32),
         "longest_lost": np.array(_longest(lost) + off, dtype=np.float32),

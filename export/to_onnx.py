@@ -19,11 +19,12 @@ import torch
 from onnx import checker, compose, numpy_helper, parser
 from torch import Tensor, nn
 
-from export.fusion import fuse_attention
+from export.fusion import fuse_attention, soften_masks
 from export.search import search_constants, search_text
 from training.students.student import Student
 
 OPSET = 23
+ITEMS_ASKED_FOR = 4_096  # enough to see what is usual
 
 # The inputs and outputs are those of `export.bundle.Tensors`.
 RANKING_GRAPH = Template("""
@@ -95,7 +96,7 @@ def export_student(student: Student, path: Path) -> None:
     The item table is folded and stored once: the lookup, the scores and the output `table` read
     the same constant.
     """
-    table = student.item_table().detach()
+    table = student.eval().item_table().detach()
     model = parser.parse_model(
         RANKING_GRAPH.substitute(
             opset=OPSET,
@@ -106,12 +107,20 @@ def export_student(student: Student, path: Path) -> None:
             search=search_text(len(table)),
         )
     )
-    for name, constant in {"table": table.numpy(), **search_constants(table.numpy())}.items():
+    constants = search_constants(table.numpy(), _usual_query(student, table).numpy())
+    for name, constant in {"table": table.numpy(), **constants}.items():
         model.graph.initializer.append(numpy_helper.from_array(constant, name))
     _replace_student_node(model.graph, _encoder_graph(student, table))
     del model.opset_import[1]
     checker.check_model(model, full_check=True)
     onnx.save(model, path)
+
+
+@torch.no_grad()
+def _usual_query(student: Student, table: Tensor) -> Tensor:
+    """The mean query `[hidden]` after one item, over items from all of the catalog."""
+    step = max(1, len(table) // ITEMS_ASKED_FOR)
+    return student.encode_newest(torch.arange(1, len(table), step)[:, None], table).mean(dim=0)
 
 
 class _Encoder(nn.Module):
@@ -150,6 +159,7 @@ def _encoder_graph(student: Student, table: Tensor) -> onnx.GraphProto:
     )
     _read_vectors(graph)
     fuse_attention(graph)
+    soften_masks(graph)
     return graph
 
 
