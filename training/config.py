@@ -20,7 +20,7 @@ from training.errors import ConfigError
 
 REMOTE_PREFIX = "openai:"
 
-TeacherKind = Literal["retrieval", "generative"]
+TeacherKind = Literal["retrieval", "generative", "titles"]
 StudentKind = Literal["sasrec", "gru4rec", "caser"]
 
 
@@ -94,7 +94,9 @@ class TeacherConfig(Section):
     """The LLM teacher: which model, how it is tuned, what it is asked."""
 
     kind: TeacherKind = Field(
-        default="retrieval", description="reads a history and matches, or writes the next title"
+        default="retrieval",
+        description="reads a history and matches, or writes the next title; or reads titles alone, "
+        "in minutes: then students get its embeddings and no lists",
     )
     model: str = Field(
         default="smollm2",
@@ -127,10 +129,12 @@ class TeacherConfig(Section):
 
     @field_validator("tuning")
     @classmethod
-    def _a_remote_model_only_writes(cls, tuning: str, others: ValidationInfo) -> str:
+    def _only_what_can_be_tuned_is_tuned(cls, tuning: str, others: ValidationInfo) -> str:
         model, kind = others.data.get("model", ""), others.data.get("kind")
         if model.startswith(REMOTE_PREFIX) and (kind, tuning) != ("generative", "none"):
             raise ValueError(f"{model!r} is asked with kind = 'generative', tuning = 'none' alone")
+        if kind == "titles" and tuning != "none":
+            raise ValueError("kind = 'titles' learns from no history: tuning = 'none' alone")
         return tuning
 
 

@@ -24,7 +24,7 @@ from training.ladder.rows import row_name
 from training.program import Workplace, knowledge_folder, program_parser, run, say
 from training.provenance import commit, hardware
 from training.students.scorer import StudentScorer
-from training.teacher.knowledge import Answers, load_knowledge
+from training.teacher.knowledge import Knowledge, load_knowledge
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +43,7 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, _: Namespace) -> 
     rows = [
         scorer_row("popularity", [popularity(dataset)], dataset),
         scorer_row("last-item", [tuned_transitions(dataset)], dataset),
-        teacher_row(f"teacher {experiment.teacher.kind}", knowledge.test, dataset),
+        *teacher_rows(f"teacher {experiment.teacher.kind}", knowledge, dataset),
         *student_rows(checkpoints, dataset, experiment.training.loss),
     ]
     save_results(rows, _facts(dataset, checkpoints, chosen), workplace.results)
@@ -59,10 +59,11 @@ def scorer_row(name: str, scorers: Sequence[Scorer], dataset: Dataset) -> Row:
     return Row(name, tuple(evaluate(ranker, dataset, rows) for ranker in rankers))
 
 
-def teacher_row(name: str, answers: Answers, dataset: Dataset) -> Row:
-    """Test figures of the stored answers, on the test examples that have one."""
-    rows = np.intersect1d(dataset.example_rows(Split.TEST), answers.rows)
-    return Row(name, (evaluate(answers_ranker(answers), dataset, rows),))
+def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[Row]:
+    """Test figures of the stored answers, on the test examples that have one; if any has."""
+    rows = np.intersect1d(dataset.example_rows(Split.TEST), knowledge.test.rows)
+    if len(rows):
+        yield Row(name, (evaluate(answers_ranker(knowledge.test), dataset, rows),))
 
 
 def student_rows(checkpoints: Sequence[Checkpoint], dataset: Dataset, loss: str) -> Iterator[Row]:

@@ -9,7 +9,7 @@ A program is `main(arguments) -> int`, which hands its stage to `run`:
 import os
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -52,6 +52,11 @@ class Workplace:
         return self.folder / "knowledge-generative"
 
     @property
+    def titles_knowledge(self) -> Path:
+        """Written by `training.teach` with a teacher that reads titles alone."""
+        return self.folder / "knowledge-titles"
+
+    @property
     def checkpoints(self) -> Path:
         """Written by `training.distill`."""
         return self.folder / "checkpoints"
@@ -76,15 +81,22 @@ def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
     """Where the experiment's teacher knowledge is: the one it names, else the workplace's own."""
     if experiment.knowledge:
         return experiment.knowledge
-    is_generative = experiment.teacher.kind == "generative"
-    return workplace.generative_knowledge if is_generative else workplace.knowledge
+    folders: Mapping[TeacherKind, Path] = {
+        "retrieval": workplace.knowledge,
+        "generative": workplace.generative_knowledge,
+        "titles": workplace.titles_knowledge,
+    }
+    return folders[experiment.teacher.kind]
 
 
 def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment:
     """The experiment with a teacher of that kind; the knowledge it names is its own teacher's."""
     if kind in (None, experiment.teacher.kind):
         return experiment
-    teacher = experiment.teacher.model_copy(update={"kind": kind})
+    update: dict[str, object] = {"kind": kind}
+    if kind == "titles":
+        update["tuning"] = "none"
+    teacher = experiment.teacher.model_copy(update=update)
     return experiment.model_copy(update={"teacher": teacher, "knowledge": None})
 
 

@@ -27,8 +27,10 @@ from training.provenance import commit, hardware
 from training.stage import fingerprint, is_current, publish
 from training.teacher.generative import teach_generative
 from training.teacher.knowledge import Knowledge, save_knowledge
+from training.teacher.language_model import load_language_model
 from training.teacher.prompts import PROMPT_VERSION
 from training.teacher.retrieval import teach_retrieval
+from training.teacher.titles import teach_titles
 from training.teacher.tuned import load_engine, load_tuned, tune_if_wanted
 
 
@@ -50,8 +52,7 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
         return
     with publish(folder, stamp) as building:
         knowledge = _ask(dataset, experiment, workplace, building)
-        rows = knowledge.validation.rows
-        figures = dict(evaluate(answers_ranker(knowledge.validation), dataset, rows).metrics)
+        figures = _validated(knowledge, dataset)
         costs = knowledge.provenance["costs"].values()
         provenance = {
             **_origin(experiment),
@@ -60,19 +61,33 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
             "validation": figures,
         }
         save_knowledge(replace(knowledge, provenance=provenance), building)
-    say(f"{folder}: validation {SELECTION_METRIC} {figures[SELECTION_METRIC]:.4f}")
+    if figures:
+        say(f"{folder}: validation {SELECTION_METRIC} {figures[SELECTION_METRIC]:.4f}")
+    else:
+        say(f"{folder}: how the LLM sees {dataset.catalog.num_items:,} titles")
 
 
 def _ask(
     dataset: Dataset, experiment: Experiment, workplace: Workplace, building: Path
 ) -> Knowledge:
     config = experiment.teacher
+    if config.kind == "titles":
+        model = load_language_model(config.model, config.precision, config.device)
+        return teach_titles(dataset, config, workplace.reading, model)
     tune_if_wanted(dataset, config, workplace.tuned)
     if config.kind == "retrieval":
         tuned = load_tuned(dataset, config, workplace.tuned)
         return teach_retrieval(dataset, config, workplace.reading, tuned, building)
     engine = load_engine(dataset, config, workplace.tuned)
     return teach_generative(dataset, config, workplace.reading, engine)
+
+
+def _validated(knowledge: Knowledge, dataset: Dataset) -> dict[str, float]:
+    """Figures of the validation answers; none where nothing was asked."""
+    answers = knowledge.validation
+    if not knowledge.has_lists:
+        return {}
+    return dict(evaluate(answers_ranker(answers), dataset, answers.rows).metrics)
 
 
 def _origin(experiment: Experiment) -> dict[str, object]:

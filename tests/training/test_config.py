@@ -15,6 +15,7 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[student]\nkind = 'bert4rec'", "student.kind = 'bert4rec'"),
         ("[student]\nnum_heads = 3", "does not divide hidden_size = 64"),
         ("[distillation]\nembeddings = false\noffset = false", "an item is its offset alone"),
+        ("[teacher]\nkind = 'titles'\ntuning = 'lora'", "tuning = 'none' alone"),
         ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
     ],
 )

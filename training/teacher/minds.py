@@ -12,7 +12,7 @@ from torch import Tensor
 from training.config import Experiment, TeacherConfig
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
-from training.errors import KnowledgeError
+from training.errors import ConfigError, KnowledgeError
 from training.program import Workplace, knowledge_folder
 from training.stage import fingerprint
 from training.teacher.generative import title_embeddings
@@ -111,6 +111,8 @@ def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeach
     """
     dataset = load_dataset(workplace.dataset)
     config = experiment.teacher
+    if config.kind == "titles":
+        raise ConfigError("teacher.kind = 'titles': it reads no history and cannot be asked")
     folder = knowledge_folder(experiment, workplace)
     mind = (_reader if config.kind == "retrieval" else _writer)(dataset, config, folder, workplace)
     # The description carries the hash of every file, so its own hash stands for all of them.

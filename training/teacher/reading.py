@@ -60,7 +60,7 @@ class Reading:
     Attributes:
         states: before every example that was read, all splits.
         title_embeddings: `[catalog rows, hidden]`, row 0 zeros.
-        cost: of reading the histories.
+        cost: of reading both.
     """
 
     states: States
@@ -89,10 +89,7 @@ def read_everything(
     tuned = [weights] if weights else []
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings, *tuned)
     folder.mkdir(parents=True, exist_ok=True)
-    titles = folder / "titles.npy"
-    if not titles.exists():
-        embeddings = embed_titles(model, book, config.tokens_per_batch, "embedding titles")
-        write_array_atomically(titles, embeddings)
+    titles, of_titles = read_titles(model, book, config.tokens_per_batch, folder)
     windows = plan_reading(dataset, book, config)
     lengths = prompt_lengths(dataset, book, windows)
     model.refuse_longer_than_it_reads(int(lengths.max()))
@@ -103,8 +100,29 @@ def read_everything(
         write_array_atomically(shard.path, np.concatenate(states))
         return shard.tokens
 
-    cost = complete(shards, read, "reading histories")
-    return Reading(_gathered(shards), np.load(titles), cost)
+    of_histories = complete(shards, read, "reading histories")
+    return Reading(_gathered(shards), titles, of_titles + of_histories)
+
+
+def read_titles(
+    model: LanguageModel, book: Phrasebook, tokens_per_batch: int, folder: Path
+) -> tuple[NDArray[np.float32], Cost]:
+    """`embed_titles`, sharded in `folder`, which has to be there; and what it took."""
+    items = np.arange(1, len(book.titles))
+    lengths = np.array([len(book.titles[item]) for item in items])
+    shards = plan_shards(items.tolist(), lengths, tokens_per_batch, folder / "titles.npy")
+
+    def read(shard: Shard[int]) -> int:
+        batches = [[book.titles[item] for item in batch] for batch in shard.batches]
+        states = [mean_states(model, batch) for batch in batches]
+        write_array_atomically(shard.path, np.concatenate(states))
+        return shard.tokens
+
+    cost = complete(shards, read, "reading titles")
+    embeddings = np.zeros((len(book.titles), model.hidden_size), dtype=np.float32)
+    for shard in shards:
+        embeddings[np.concatenate(shard.batches)] = np.load(shard.path)
+    return embeddings, cost
 
 
 def plan_reading(dataset: Dataset, book: Phrasebook, config: TeacherConfig) -> list[Window]:

@@ -6,7 +6,7 @@ that was not interrupted.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -29,6 +29,10 @@ class Cost:
 
     tokens: int
     seconds: float
+
+    def __add__(self, other: "Cost") -> "Cost":
+        """What both took."""
+        return Cost(self.tokens + other.tokens, self.seconds + other.seconds)
 
 
 @dataclass(frozen=True)
@@ -88,9 +92,4 @@ def complete(shards: Sequence[Shard[T]], work: Callable[[Shard[T]], int], descri
             cost = {"tokens": tokens, "seconds": round(time.perf_counter() - began, 1)}
             write_atomically(shard.ledger, json.dumps(cost))
             bar.update(shard.tokens)
-    return _sum(shard.cost for shard in shards)
-
-
-def _sum(costs: Iterable[Cost]) -> Cost:
-    each = list(costs)
-    return Cost(sum(cost.tokens for cost in each), sum(cost.seconds for cost in each))
+    return sum((shard.cost for shard in shards), Cost(0, 0.0))
