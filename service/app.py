@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from service.express import Lanes
 from service.limits import BodyLimit
 from service.metrics import Metrics
 from service.paths import EncodedPath
@@ -49,14 +50,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.add_middleware(BodyLimit)
     app.add_middleware(EncodedPath)
+    app.add_middleware(Lanes, lanes=(sessions.EVENTS_LANE, recommendations.RECOMMENDATIONS_LANE))
     if settings.log_requests:
         app.add_middleware(RequestLog)
     app.add_middleware(Timed, metrics=metrics)  # the last one added is the first to see a request
     install_problems(app)
     if settings.tracing:
         install_tracing(app)
-    for router in (sessions.events, recommendations.batches):
-        app.include_router(router)
     for routes in (recommendations, sessions, teacher, items, model, health, page, docs):
         app.include_router(routes.router)
     return app

@@ -68,7 +68,9 @@ class Catalog:
 
     def known_indices(self, item_ids: Iterable[str]) -> list[int]:
         """The indices of those ids that the catalog has, in their order."""
-        return [index for item_id in item_ids if (index := self.index(item_id))]
+        if self._index_of_added:
+            return [index for item_id in item_ids if (index := self.index(item_id))]
+        return [index for index in map(self._index_of_bundle.get, item_ids) if index]
 
     def popular(self, k: int, answerable: Mask) -> list[int]:
         """The `k` most popular of the `answerable` items; equal counts in catalog order."""

@@ -1,42 +1,74 @@
 """A shorter way for the requests that most requests look like.
 
-FastAPI solves parameters and dependencies anew for each request, which takes longer than the
-student. An express route reads a plain request itself, by the same pydantic model. Whatever is not
-plain takes FastAPI's own way, and so does whatever is wrong: one place words the errors.
+FastAPI walks through middlewares and routes and solves parameters anew for each request, which
+takes longer than the student. A lane knows one route by its path and reads a plain request itself,
+by the same pydantic model. Whatever is not plain takes FastAPI's own way, and so does whatever is
+wrong with the body: one place words those errors.
 """
 
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from fastapi import Response
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Express = Callable[[Scope, bytes], Awaitable[Response] | None]
-"""Begins an answer to a request and its body, or leaves them to FastAPI."""
+from service.errors import ServiceError
+from service.limits import MAX_BODY_BYTES
+from service.problems import service_problem
+
+Express = Callable[[Scope, str, bytes], Awaitable[Response] | None]
+"""Begins an answer to a request, what its path names and its body, or leaves them to FastAPI."""
 
 B = TypeVar("B", bound=BaseModel)
 
 
-def express(answer: Express) -> type[APIRoute]:
-    """The class of a `POST` route whose plain requests `answer` answers."""
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A `POST` route whose plain requests `answer` answers.
 
-    class ExpressRoute(APIRoute):
-        async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-            """Reads the body, and hands it on where it cannot be used."""
-            if scope["method"] != "POST" or not _is_json(scope):
-                await super().handle(scope, receive, send)
-                return
-            message = await _whole(receive)
-            answering = answer(scope, message.get("body", b""))
-            if answering is None:
-                await super().handle(scope, _before(message, receive), send)
-                return
+    Attributes:
+        path: of the route, as FastAPI and the metrics name it.
+        pattern: of plain paths; what its one group matches is handed on.
+    """
+
+    path: str
+    pattern: re.Pattern[str]
+    answer: Express
+
+
+class Lanes:
+    """ASGI middleware: answers what a lane can answer, passes on all else."""
+
+    def __init__(self, app: ASGIApp, lanes: Sequence[Lane]) -> None:
+        self._app = app
+        self._lanes = lanes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Reads the body of what looks plain, and hands it on where it cannot be used."""
+        if scope["type"] == "http" and scope["method"] == "POST" and _is_plain(scope):
+            for lane in self._lanes:
+                if found := lane.pattern.fullmatch(scope["path"]):
+                    await self._take(lane, found[1], scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+    async def _take(
+        self, lane: Lane, named: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        message = await _whole(receive)
+        answering = lane.answer(scope, named, message.get("body", b""))
+        if answering is None:
+            await self._app(scope, _before(message, receive), send)
+            return
+        scope["route"] = lane
+        try:
             response = await answering
-            await response(scope, receive, send)
-
-    return ExpressRoute
+        except ServiceError as error:
+            response = service_problem(error)
+        await response(scope, receive, send)
 
 
 def parsed(model: type[B], body: bytes) -> B | None:
@@ -47,18 +79,28 @@ def parsed(model: type[B], body: bytes) -> B | None:
         return None
 
 
-def _is_json(scope: Scope) -> bool:
-    return (b"content-type", b"application/json") in scope["headers"]
+def _is_plain(scope: Scope) -> bool:
+    """Whether it is JSON of a length that is told and allowed, and its path means what it says."""
+    length = -1
+    is_json = False
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            is_json = value == b"application/json"
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else -1
+    return is_json and 0 <= length <= MAX_BODY_BYTES and b"%" not in scope.get("raw_path", b"%")
 
 
 async def _whole(receive: Receive) -> Message:
     """The body in one message; or the word that nobody waits for an answer any more."""
-    parts: list[bytes] = []
-    while True:
+    message = await receive()
+    if not message.get("more_body", False):
+        return message
+    parts = [message.get("body", b"")]
+    while message.get("more_body", False):
         message = await receive()
         parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return {**message, "body": b"".join(parts)}
+    return {**message, "body": b"".join(parts)}
 
 
 def _before(message: Message, receive: Receive) -> Receive:

@@ -96,12 +96,17 @@ def install_problems(app: FastAPI) -> None:
     app.exception_handler(Exception)(_unexpected_error)
 
 
-async def _service_error(_: Request, error: ServiceError) -> Response:
+def service_problem(error: ServiceError) -> Response:
+    """The answer to a request that raised `error`."""
     status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
     fields = []
     if isinstance(error, InvalidRequestError):
         fields = [FieldProblem(field=error.field, message=error.message)]
     return problem_response(status, str(error), fields, _HEADERS.get(status))
+
+
+async def _service_error(_: Request, error: ServiceError) -> Response:
+    return service_problem(error)
 
 
 async def _invalid_request(_: Request, error: RequestValidationError) -> Response:

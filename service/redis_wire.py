@@ -73,17 +73,27 @@ class _Wire(asyncio.Protocol):
         self._reader = hiredis.Reader(encoding="utf-8", errors="replace", replyError=_error)
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._watch: asyncio.TimerHandle | None = None
+        self._unsent: list[tuple[bytes, asyncio.Future[Any]]] = []
         self._transport: asyncio.WriteTransport = connection._writer.transport  # type: ignore[union-attr]
         self._transport.set_protocol(self)
 
     def ask(self, command: bytes) -> "asyncio.Future[Any]":
-        """Sends packed bytes; the answer comes with the future."""
+        """Sends packed bytes at the end of this turn; the answer comes with the future."""
         answer: asyncio.Future[Any] = self._loop.create_future()
-        self._waiting.append((self._loop.time(), answer))
-        self._transport.write(command)
+        if not self._unsent:  # writing is dear: what is asked in one turn is written at once
+            self._loop.call_soon(self._send)
+        self._unsent.append((command, answer))
+        return answer
+
+    def _send(self) -> None:
+        if self.is_lost:
+            return
+        now = self._loop.time()
+        self._waiting.extend((now, answer) for _, answer in self._unsent)
+        self._transport.write(b"".join([command for command, _ in self._unsent]))
+        self._unsent.clear()
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout_seconds, self._look)
-        return answer
 
     def data_received(self, data: bytes) -> None:
         """Hands out the answers that are complete."""
@@ -105,6 +115,8 @@ class _Wire(asyncio.Protocol):
         self._connection._writer = None  # else redis-py warns of a socket left open
         if self._watch is not None:
             self._watch.cancel()
+        self._waiting.extend((0.0, answer) for _, answer in self._unsent)
+        self._unsent.clear()
         while self._waiting:
             self._settle(reason)
 

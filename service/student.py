@@ -24,6 +24,7 @@ Vectors = NDArray[np.float32]
 
 _OUTPUTS = [TENSORS.item_indices, TENSORS.scores]
 _NOTHING = np.zeros((1, 1), dtype=np.int64)
+_FLAGS = {flag: np.array(flag) for flag in (False, True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,7 @@ class Student:
             TENSORS.history: np.array([question.history], dtype=np.int64),  # [1, length]
             TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NOTHING,
             TENSORS.allowed: self._everything if allowed is None else allowed[None],
-            TENSORS.mask_seen: np.array(question.mask_seen),
+            TENSORS.mask_seen: _FLAGS[question.mask_seen],
             TENSORS.k: np.array([question.k], dtype=np.int64),
             TENSORS.added: self._added,
         }

@@ -1,7 +1,5 @@
 """What is known of a request: where its time went, for `Server-Timing`, and who answered it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,17 +32,31 @@ class Stopwatch:
         """Since the arrival."""
         return perf_counter() - self._started
 
-    @contextmanager
-    def time(self, part: str) -> Iterator[None]:
-        """Times the block as `part`."""
-        started = perf_counter()
-        yield
-        self.parts.append((part, perf_counter() - started))
+    def time(self, part: str) -> "_Part":
+        """Times a `with` block as `part`, if it ends well."""
+        return _Part(part, self.parts)
 
     def header(self) -> str:
         """The parts and the total so far, in milliseconds."""
         entries = [*self.parts, ("total", self.seconds)]
         return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in entries)
+
+
+class _Part:
+    """What `contextmanager` makes of a generator takes longer than a part is worth."""
+
+    __slots__ = ("_name", "_parts", "_started")
+
+    def __init__(self, name: str, parts: list[tuple[str, float]]) -> None:
+        self._name = name
+        self._parts = parts
+
+    def __enter__(self) -> None:
+        self._started = perf_counter()
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error is None:
+            self._parts.append((self._name, perf_counter() - self._started))
 
 
 class Timed:

@@ -1,6 +1,7 @@
 """Next items for a history that the request brings, a session, or both."""
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Sequence
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from service.answers import (
     recommendation_content,
     recommendation_response,
 )
-from service.express import express, parsed
+from service.express import Lane, parsed
 from service.models import Served
 from service.problems import documented
 from service.queries import check_query, recall_of, wanted_of
@@ -32,19 +33,19 @@ from service.timing import Stopwatch, StopwatchDep
 _PROBLEMS = documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
 
 
-def _recommend_plainly(scope: Scope, body: bytes) -> Awaitable[Response] | None:
+_PREFIX = "/v1/recommendations"
+
+
+def _recommend_plainly(scope: Scope, _: str, body: bytes) -> Awaitable[Response] | None:
     query = parsed(RecommendationRequest, body)
     if query is None:
         return None
     return _recommend(scope["app"].state.runtime, scope["stopwatch"], query)
 
 
-router = APIRouter(
-    prefix="/v1/recommendations",
-    tags=["recommendations"],
-    route_class=express(_recommend_plainly),
-)
-batches = APIRouter(prefix=router.prefix, tags=["recommendations"])
+RECOMMENDATIONS_LANE = Lane(_PREFIX, re.compile(f"({_PREFIX})"), _recommend_plainly)
+
+router = APIRouter(prefix=_PREFIX, tags=["recommendations"])
 
 
 @router.post("", response_model=RecommendationAnswer, responses=_PROBLEMS)
@@ -71,7 +72,7 @@ async def _recommend(
     return recommendation_response(served, answer, stopwatch, degraded=stored.degraded)
 
 
-@batches.post("/batch", response_model=BatchAnswer, responses=_PROBLEMS)
+@router.post("/batch", response_model=BatchAnswer, responses=_PROBLEMS)
 async def recommend_batch(
     batch: BatchRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:

@@ -14,7 +14,7 @@ from service.answers import (
     recommendation_response,
 )
 from service.errors import NotFoundError
-from service.express import express, parsed
+from service.express import Lane, parsed
 from service.history.guard import Recall
 from service.history.store import Event
 from service.paths import SessionIdInPath
@@ -33,25 +33,25 @@ from service.schemas import (
 from service.timing import Stopwatch, StopwatchDep
 
 _PREFIX = "/v1/sessions/{session_id}"
-_PLAIN_ID = re.compile(r"[^%]{1,128}")
+_PLAIN_PATH = re.compile(r"/v1/sessions/([^/]{1,128})/events")
 _PLAIN_QUERY = re.compile(rb"(?:k=([1-9][0-9]{0,8}))?")
 
 
-def _append_plain_event(scope: Scope, body: bytes) -> Awaitable[Response] | None:
-    session_id = scope["path_params"]["session_id"]
+def _append_plain_event(scope: Scope, session_id: str, body: bytes) -> Awaitable[Response] | None:
     query = _PLAIN_QUERY.fullmatch(scope["query_string"])
     event = parsed(NewEvent, body)
-    if query is None or event is None or not _PLAIN_ID.fullmatch(session_id):
+    if query is None or event is None:
         return None
     k = int(query[1]) if query[1] else None
     return _append(scope["app"].state.runtime, scope["stopwatch"], session_id, event, k)
 
 
+EVENTS_LANE = Lane(f"{_PREFIX}/events", _PLAIN_PATH, _append_plain_event)
+
 router = APIRouter(prefix=_PREFIX, tags=["sessions"])
-events = APIRouter(prefix=_PREFIX, tags=["sessions"], route_class=express(_append_plain_event))
 
 
-@events.post(
+@router.post(
     "/events",
     response_model=EventRecommendationAnswer | EventAnswer,
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
