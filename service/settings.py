@@ -212,6 +212,15 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _workers_share_their_sessions(self) -> Self:
+        if self.workers > 1 and self.redis_url is None:
+            raise ValueError(
+                f"WORKERS = {self.workers} needs REDIS_URL: without it each worker would keep "
+                "sessions of its own"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_cluster_has_an_address(self) -> Self:
         url = self.redis_url.get_secret_value() if self.redis_url else ""
         if self.redis_cluster and not url.startswith(_NETWORK_SCHEMES):
