@@ -48,7 +48,8 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="ADMIN_KEY: the bearer token of the admin routes; unset = they are closed",
+        description="ADMIN_KEY: the bearer token of the routes that change the model or the items; "
+        "unset = those of the model are closed, those of the items open",
     )
     items_path: Path = Field(
         default=Path("added-items.jsonl"),

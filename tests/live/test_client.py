@@ -199,6 +199,15 @@ def test_an_admin_is_known_by_the_key(client: Client) -> None:
         client.ask(questions.rollback_model("an admin key of the tests"))
 
 
+def test_items_are_changed_with_the_key_too(client: Client) -> None:
+    with pytest.raises(RefusedError, match="401 Unauthorized"):
+        client.ask(questions.remove_item("new"))
+    client.ask(questions.remove_item("new", admin_key="an admin key of the tests"))
+    new: questions.NewItem = {"item_id": "new", "title": "New", "embedding": [1]}
+    with pytest.raises(RefusedError, match="409 Conflict: this model cannot read embeddings"):
+        client.ask(questions.add_item(admin_key="an admin key of the tests", **new))
+
+
 def test_what_is_no_json_is_text(client: Client) -> None:
     assert "recommender_" in client.ask(questions.read_metrics())
 

@@ -266,11 +266,11 @@ async def test_without_an_admin_key_nobody_changes_the_model(
 async def test_added_items_go_over_to_the_next_bundle(
     settings: Settings, connect: "Connect"
 ) -> None:
-    new = {"item_id": "n", "title": "N", "embedding": [0, 9, 0, 0, 0, 0, 0, 0]}
+    new = {"item_id": "n", "title": "N", "embedding": [0, 0, 0, 2, 0, 0, 0, 0]}
     async with connect(settings) as client:
         await activate(client, "b")
         await rollback(client)
-        await client.post("/v1/items", json=new)
+        await client.post("/v1/items", json=new, headers=KEY)
         assert (await ids(client))[0] == "n"
         await rollback(client)
         assert (await ids(client, "bn"))[0] != "n"
