@@ -36,7 +36,7 @@ class Client:
     def __init__(
         self, service: str | httpx.Client, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ) -> None:
-        """Takes an address, or an httpx client that has one as its base URL, and its own timeout."""
+        """Takes an address, or an httpx client that has one as its base URL and its timeout."""
         self._http = (
             httpx.Client(base_url=service, timeout=timeout_seconds)
             if isinstance(service, str)
@@ -72,7 +72,7 @@ class AsyncClient:
     def __init__(
         self, service: str | httpx.AsyncClient, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ) -> None:
-        """Takes an address, or an httpx client that has one as its base URL, and its own timeout."""
+        """Takes an address, or an httpx client that has one as its base URL and its timeout."""
         self._http = (
             httpx.AsyncClient(base_url=service, timeout=timeout_seconds)
             if isinstance(service, str)
