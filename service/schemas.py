@@ -24,6 +24,7 @@ Value = Annotated[str, Field(max_length=256)]
 Attributes = Annotated[
     dict[Name, Annotated[list[Value], Field(max_length=64)]], Field(max_length=16)
 ]
+EmbeddingNumber = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
 
 class RequestBody(BaseModel):
@@ -89,7 +90,7 @@ class NewItem(RequestBody):
     title: Annotated[str, Field(min_length=1, max_length=1024)]
     embedding: (
         Annotated[
-            list[Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]],
+            list[EmbeddingNumber],
             Field(min_length=1, max_length=16_384),
         ]
         | None

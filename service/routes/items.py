@@ -11,7 +11,7 @@ from export.bundle import Item
 from service.added.store import AddedItem
 from service.admin import check_admin_if_any
 from service.answers import json_response, ranking_content
-from service.errors import NotFoundError
+from service.errors import InvalidRequestError, NotFoundError, TeacherUnavailableError
 from service.models import Served
 from service.paths import ItemIdInPath
 from service.problems import documented
@@ -69,7 +69,12 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
     added = AddedItem(
         Item(item.item_id, item.title, attributes=item.attributes), embedding.tobytes()
     )
-    variants = await runtime.added.add(added)
+    try:
+        variants = await runtime.added.add(added)
+    except InvalidRequestError as error:
+        if item.embedding:
+            raise
+        raise TeacherUnavailableError(f"the teacher's embedding {error.message}") from error
     return AddedItemAnswer(**vars(added.item), variants=variants)
 
 
