@@ -243,7 +243,8 @@ class ReadinessAnswer(BaseModel):
     status: str
     degraded: bool
     history_store: str
-    teacher: Literal["none", "connected", "lost"] = Field(
-        description="lost: it fails and is left alone for a while; its routes degrade"
+    teacher: Literal["none", "configured", "connected", "lost"] = Field(
+        description="configured: it has not answered this worker yet; connected: it has; "
+        "lost: it fails and is left alone for a while; its routes degrade"
     )
     model_version: str

@@ -193,6 +193,7 @@ async def test_the_student_answers_for_a_late_teacher(
 async def test_a_lost_teacher_is_left_alone_until_it_is_back(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
+    assert (await client.get("/readyz")).json()["teacher"] == "configured"
     ring_teacher.failure = Response(status_code=500)
     for history in "abcde":
         assert (await ask(client, history))["degraded"]
