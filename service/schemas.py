@@ -74,7 +74,11 @@ class BatchRequest(RequestBody):
 
 
 class NewEvent(RequestBody):
-    """An interaction. One that is sent again with its `event_id` is stored once."""
+    """An interaction.
+
+    One that is sent again with its `event_id` is stored once, as long as it is among the newest
+    MAX_SESSION_LENGTH events that the session keeps.
+    """
 
     item_id: ItemId = Field(description="may be an item that the catalog does not have yet")
     event_id: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None
