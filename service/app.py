@@ -9,8 +9,9 @@ from fastapi import FastAPI
 from service.express import Lanes
 from service.limits import BodyLimit
 from service.metrics import Metrics
+from service.openapi import complete
 from service.paths import EncodedPath
-from service.problems import install_problems, problem_schemas
+from service.problems import install_problems
 from service.request_log import RequestLog
 from service.routes import docs, health, items, model, page, recommendations, sessions, teacher
 from service.runtime import running
@@ -20,13 +21,17 @@ from service.tracing import end_tracing, install_tracing
 
 
 class Application(FastAPI):
-    """FastAPI that documents problems too."""
+    """FastAPI whose OpenAPI is complete."""
+
+    def __init__(self, *, max_k: int, **options: Any) -> None:
+        super().__init__(**options)
+        self._max_k = max_k
 
     def openapi(self) -> dict[str, Any]:
-        """The schema of all routes, with the one schema of all errors."""
-        schema = super().openapi()
-        schema["components"]["schemas"].update(problem_schemas())
-        return schema
+        """The schema of all routes; FastAPI makes it once and keeps it."""
+        if self.openapi_schema is None:
+            complete(super().openapi(), self._max_k)
+        return super().openapi()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -42,6 +47,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     metrics = Metrics()
     app = Application(
+        max_k=settings.max_k,
         title="Distilled recommender",
         version="1",
         lifespan=lifespan,

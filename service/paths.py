@@ -31,5 +31,5 @@ def decoded(encoded: str) -> str:
     return unquote(encoded, errors="strict")
 
 
-ItemIdInPath = Annotated[str, BeforeValidator(decoded), Path(min_length=1, max_length=256)]
-SessionIdInPath = Annotated[str, BeforeValidator(decoded), Path(min_length=1, max_length=128)]
+ItemIdInPath = Annotated[str, Path(min_length=1, max_length=256), BeforeValidator(decoded)]
+SessionIdInPath = Annotated[str, Path(min_length=1, max_length=128), BeforeValidator(decoded)]

@@ -40,7 +40,7 @@ STATUS: Mapping[type[ServiceError], HTTPStatus] = {
 }
 
 
-_HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
+HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
 }
@@ -70,8 +70,18 @@ def problem_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """The answer that tells of a problem."""
-    problem = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
-    return Response(problem.model_dump_json(), status, headers, MEDIA_TYPE)
+    body = problem(status, detail, errors).model_dump_json()
+    return Response(body, status, headers, MEDIA_TYPE)
+
+
+def problem(status: int, detail: str, errors: Sequence[FieldProblem] = ()) -> Problem:
+    """What the answer says."""
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+
+
+def detail_of(errors: Sequence[FieldProblem]) -> str:
+    """What is wrong, in one line."""
+    return "; ".join(f"{each.field}: {each.message}" for each in errors)
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
@@ -103,7 +113,7 @@ def service_problem(error: ServiceError) -> Response:
     fields = []
     if isinstance(error, InvalidRequestError):
         fields = [FieldProblem(field=error.field, message=error.message)]
-    return problem_response(status, str(error), fields, _HEADERS.get(status))
+    return problem_response(status, str(error), fields, HEADERS.get(status))
 
 
 async def _service_error(_: Request, error: ServiceError) -> Response:
@@ -143,8 +153,7 @@ def _allowed_methods(request: Request) -> str:
 
 
 def _unusable(fields: Sequence[FieldProblem]) -> Response:
-    detail = "; ".join(f"{each.field}: {each.message}" for each in fields)
-    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, fields)
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail_of(fields), fields)
 
 
 def _field_problem(error: Mapping[str, Any]) -> FieldProblem:

@@ -15,8 +15,8 @@ MAX_BATCH = 64
 
 ItemId = Annotated[str, Field(min_length=1, max_length=256)]
 SessionId = Annotated[str, Field(min_length=1, max_length=128)]
-K = Annotated[int, Field(ge=1, description="how many items; the upper limit is MAX_K")]
-KInQuery = Annotated[int, Query(ge=1, description="how many items; the upper limit is MAX_K")]
+K = Annotated[int, Field(ge=1, description="how many items")]
+KInQuery = Annotated[int, Query(ge=1, description="how many items")]
 
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]

@@ -18,6 +18,7 @@ from service.answers import (
 )
 from service.express import Lane, parsed
 from service.models import Served
+from service.openapi import TIMED
 from service.problems import documented
 from service.queries import check_query, recall_of, wanted_of
 from service.recommender import Recommendations, Wanted
@@ -30,7 +31,9 @@ from service.schemas import (
 )
 from service.timing import Stopwatch, StopwatchDep
 
-_PROBLEMS = documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+_RESPONSES = TIMED | documented(
+    HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+)
 
 
 _PREFIX = "/v1/recommendations"
@@ -48,7 +51,7 @@ RECOMMENDATIONS_LANE = Lane(_PREFIX, re.compile(f"({_PREFIX})"), _recommend_plai
 router = APIRouter(prefix=_PREFIX, tags=["recommendations"])
 
 
-@router.post("", response_model=RecommendationAnswer, responses=_PROBLEMS)
+@router.post("", response_model=RecommendationAnswer, responses=_RESPONSES)
 async def recommend(
     query: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
@@ -72,7 +75,7 @@ async def _recommend(
     return recommendation_response(served, answer, stopwatch, degraded=stored.degraded)
 
 
-@router.post("/batch", response_model=BatchAnswer, responses=_PROBLEMS)
+@router.post("/batch", response_model=BatchAnswer, responses=_RESPONSES)
 async def recommend_batch(
     batch: BatchRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:

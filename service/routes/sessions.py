@@ -17,6 +17,7 @@ from service.errors import NotFoundError
 from service.express import Lane, parsed
 from service.history.guard import Recall
 from service.history.store import Event
+from service.openapi import TIMED
 from service.paths import SessionIdInPath
 from service.problems import documented
 from service.recommender import Wanted
@@ -54,7 +55,8 @@ router = APIRouter(prefix=_PREFIX, tags=["sessions"])
 @router.post(
     "/events",
     response_model=EventRecommendationAnswer | EventAnswer,
-    responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    responses=TIMED
+    | documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
 )
 async def append_event(
     session_id: SessionIdInPath,
@@ -97,7 +99,7 @@ async def _append(
 @router.get(
     "/recommendations",
     response_model=RecommendationAnswer,
-    responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY),
+    responses=TIMED | documented(HTTPStatus.UNPROCESSABLE_ENTITY),
 )
 async def recommend_for_session(
     session_id: SessionIdInPath,

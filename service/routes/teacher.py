@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Response
 from service.answers import json_response, ranking_content, recommendation_content
 from service.errors import TeacherUnavailableError
 from service.models import Served
+from service.openapi import TIMED
 from service.problems import documented
 from service.queries import check_query, recall_of, wanted_of
 from service.recommender import Recommendations, Wanted
@@ -26,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/v1", tags=["teacher"])
 
-_PROBLEMS = documented(
+_RESPONSES = TIMED | documented(
     HTTPStatus.UNPROCESSABLE_ENTITY,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.SERVICE_UNAVAILABLE,
@@ -72,7 +73,7 @@ AskedDep = Annotated[Asked, Depends(_asked)]
 
 
 @router.post(
-    "/teacher/recommendations", response_model=TeacherRecommendationAnswer, responses=_PROBLEMS
+    "/teacher/recommendations", response_model=TeacherRecommendationAnswer, responses=_RESPONSES
 )
 async def recommend_by_teacher(
     slow_path: SlowPathDep, asked: AskedDep, stopwatch: StopwatchDep
@@ -93,7 +94,7 @@ async def recommend_by_teacher(
     return json_response(content, {"Server-Timing": stopwatch.header()})
 
 
-@router.post("/compare", response_model=ComparisonAnswer, responses=_PROBLEMS)
+@router.post("/compare", response_model=ComparisonAnswer, responses=_RESPONSES)
 async def compare(slow_path: SlowPathDep, asked: AskedDep, stopwatch: StopwatchDep) -> Response:
     """Puts one history to student and teacher, and tells how far they agree."""
     started = perf_counter()

@@ -88,6 +88,14 @@ async def check_documented(response: httpx.Response) -> None:
             documented = operations[request.method.lower()]["responses"][str(response.status_code)]
             media_type = response.headers.get("content-type", "").partition(";")[0]
             assert media_type in documented.get("content", {"": None})
+            sent = set(response.headers) & documented_headers()
+            assert sent == {name.lower() for name in documented["headers"]}
+
+
+@cache
+def documented_headers() -> set[str]:
+    """The headers that OpenAPI knows, in small letters."""
+    return set(map(str.lower, create_app(Settings()).openapi()["components"]["headers"]))
 
 
 def raw_path(request: httpx.Request) -> str:

@@ -82,9 +82,13 @@ def test_every_route_documents_its_answer_and_its_problems(app: FastAPI) -> None
             assert list(response["content"]) == ["application/problem+json"]
 
 
-def test_every_schema_that_is_referred_to_is_there(app: FastAPI) -> None:
+def test_every_part_that_is_referred_to_is_there(app: FastAPI) -> None:
     schema = app.openapi()
-    known = {f"#/components/schemas/{name}" for name in schema["components"]["schemas"]}
+    known = {
+        f"#/components/{kind}/{name}"
+        for kind, parts in schema["components"].items()
+        for name in parts
+    }
     referred = set(references(schema))
     assert "#/components/schemas/Problem" in referred
     assert referred <= known
