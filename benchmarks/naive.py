@@ -56,16 +56,15 @@ def export_naively(student: Student, path: Path) -> None:
         )
 
 
-def naive_run(path: Path, length: int) -> Callable[[list[int]], list[int]]:
+def naive_run(path: Path, length: int) -> Callable[[list[int]], list[tuple[int, float]]]:
     """A function that ranks one history with that graph, on one thread as the service has it."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
-    def run(history: list[int]) -> list[int]:
+    def run(history: list[int]) -> list[tuple[int, float]]:
         windows = pad_histories([np.array(history)], length)
-        (indices,) = session.run(["item_indices"], {"windows": windows})
-        ranking: list[int] = indices[0].tolist()
-        return ranking
+        indices, scores = session.run(["item_indices", "scores"], {"windows": windows})
+        return list(zip(indices[0].tolist(), scores[0].tolist(), strict=True))
 
     return run

@@ -2,8 +2,8 @@
 
 torch splits queries, keys and values into heads before attention and joins the heads after it, a
 reshape and a copy each. ONNX's operator takes them whole, and needs none of the eight. What one
-layer makes of keys and values together needs no split where its weights are split. And what a mask
-forbids is made a little less forbidden: what softmax makes of it is slow where it is almost nothing.
+layer makes of keys and values together needs no split where its weights are split. And what a
+mask forbids becomes a little less forbidden: numbers that are almost nothing are slow.
 """
 
 from collections.abc import Container

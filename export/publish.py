@@ -47,8 +47,10 @@ class BundleLink:
         """Where a bundle lies that it may stand for."""
         return self.path.parent / bundle
 
-    def move(self, bundle: str) -> None:
+    def move(self, bundle: str, leaving: str | None = None) -> None:
         """Lets it stand for `bundle`; readers find the old one or the new one, never none.
+
+        `leaving` is what a rollback brings back; by default what the link stood for.
 
         Raises:
             BundleError: `bundle` is a link too.
@@ -59,8 +61,9 @@ class BundleLink:
         current = self.bundle
         if current == bundle:
             return
-        if current is not None:
-            _link(self._previous, current)
+        leaving = leaving or current
+        if leaving not in (None, bundle):
+            _link(self._previous, leaving)
         _link(self.path, bundle)
 
     @property

@@ -56,6 +56,7 @@ class Activation:
         """
         slot = self._models.slot(variant)
         async with self._changing:
+            await self._follow(slot)
             await self._move(slot, bundle)
 
     async def rollback(self, variant: str) -> None:
@@ -68,6 +69,7 @@ class Activation:
         """
         slot = self._models.slot(variant)
         async with self._changing:
+            await self._follow(slot)
             previous = link_of(slot).previous
             if previous is None:
                 raise ConflictError(f"variant {variant!r} has served no other bundle")
@@ -90,11 +92,13 @@ class Activation:
 
     async def _move(self, slot: Slot, bundle: str) -> None:
         link = link_of(slot)
+        # A link that was moved by hand to what is refused does not tell what is served.
+        leaving = slot.current.recommender.bundle.folder.name if slot.refused else None
         folder = link.folder(bundle)
         seen = await to_thread.run_sync(state_of, folder)
         try:
             candidate = await self._load(folder)
-            await to_thread.run_sync(link.move, bundle)
+            await to_thread.run_sync(link.move, bundle, leaving)
         except BundleError as error:
             raise InvalidRequestError("bundle", str(error)) from None
         except OSError as error:

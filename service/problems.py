@@ -2,13 +2,14 @@
 
 import reprlib
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from service.errors import (
     ConflictError,
@@ -123,11 +124,14 @@ async def _invalid_request(_: Request, error: RequestValidationError) -> Respons
     return _unusable([_field_problem(each) for each in error.errors()])
 
 
-async def _http_error(_: Request, error: HTTPException) -> Response:
+async def _http_error(request: Request, error: HTTPException) -> Response:
     if error.status_code == HTTPStatus.BAD_REQUEST:
         # FastAPI's word for a body that is not even text.
         return _unusable([FieldProblem(field="body", message=error.detail)])
-    return problem_response(error.status_code, error.detail, headers=error.headers)
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": _allowed_methods(request)}
+    return problem_response(error.status_code, error.detail, headers=headers)
 
 
 async def _unexpected_error(_: Request, __: Exception) -> Response:
@@ -136,6 +140,16 @@ async def _unexpected_error(_: Request, __: Exception) -> Response:
     return problem_response(
         HTTPStatus.INTERNAL_SERVER_ERROR, "see the log of the service", headers=headers
     )
+
+
+def _allowed_methods(request: Request) -> str:
+    """Of all routes of the path; the router tells those of the first one alone."""
+
+    def is_allowed(method: HTTPMethod) -> bool:
+        scope = {**request.scope, "method": method.value}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return ", ".join(method for method in HTTPMethod if is_allowed(method))
 
 
 def _unusable(fields: Sequence[FieldProblem]) -> Response:

@@ -24,6 +24,7 @@ Value = Annotated[str, Field(max_length=256)]
 Attributes = Annotated[
     dict[Name, Annotated[list[Value], Field(max_length=64)]], Field(max_length=16)
 ]
+EmbeddingNumber = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
 
 class RequestBody(BaseModel):
@@ -73,7 +74,11 @@ class BatchRequest(RequestBody):
 
 
 class NewEvent(RequestBody):
-    """An interaction. One that is sent again with its `event_id` is stored once."""
+    """An interaction.
+
+    One that is sent again with its `event_id` is stored once, as long as it is among the newest
+    MAX_SESSION_LENGTH events that the session keeps.
+    """
 
     item_id: ItemId = Field(description="may be an item that the catalog does not have yet")
     event_id: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None
@@ -89,7 +94,7 @@ class NewItem(RequestBody):
     title: Annotated[str, Field(min_length=1, max_length=1024)]
     embedding: (
         Annotated[
-            list[Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]],
+            list[EmbeddingNumber],
             Field(min_length=1, max_length=16_384),
         ]
         | None
@@ -242,7 +247,8 @@ class ReadinessAnswer(BaseModel):
     status: str
     degraded: bool
     history_store: str
-    teacher: Literal["none", "connected", "lost"] = Field(
-        description="lost: it fails and is left alone for a while; its routes degrade"
+    teacher: Literal["none", "configured", "connected", "lost"] = Field(
+        description="configured: it has not answered this worker yet; connected: it has; "
+        "lost: it fails and is left alone for a while; its routes degrade"
     )
     model_version: str

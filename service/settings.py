@@ -48,7 +48,8 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="ADMIN_KEY: the bearer token of the admin routes; unset = they are closed",
+        description="ADMIN_KEY: the bearer token of the routes that change the model or the items; "
+        "unset = those of the model are closed, those of the items open",
     )
     items_path: Path = Field(
         default=Path("added-items.jsonl"),
@@ -209,6 +210,15 @@ class Settings(BaseSettings):
     def _a_shadow_needs_a_teacher(self) -> Self:
         if self.shadow_share and not self.teacher_url:
             raise ValueError(f"SHADOW_SHARE = {self.shadow_share} needs TEACHER_URL")
+        return self
+
+    @model_validator(mode="after")
+    def _workers_share_their_sessions(self) -> Self:
+        if self.workers > 1 and self.redis_url is None:
+            raise ValueError(
+                f"WORKERS = {self.workers} needs REDIS_URL: without it each worker would keep "
+                "sessions of its own"
+            )
         return self
 
     @model_validator(mode="after")

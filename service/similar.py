@@ -15,6 +15,11 @@ class ItemVectors:
         norms = [np.linalg.norm(part, axis=1) for part in self._parts]
         self._norms = np.maximum(np.concatenate(norms), np.finfo(np.float32).tiny)
 
+    @property
+    def longest_of_bundle(self) -> float:
+        """Length of the longest vector of the bundle's items."""
+        return float(self._norms[: len(self._parts[0])].max())
+
     def with_added(self, added: Vectors) -> "ItemVectors":
         """The same with other added items."""
         return ItemVectors(self._parts[0], added)

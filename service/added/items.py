@@ -8,8 +8,11 @@ import numpy as np
 from service.added.store import AddedItem, AddedItemStore
 from service.errors import ConflictError, InvalidRequestError, ItemStoreUnavailableError
 from service.models import Models
+from service.recommender import Recommender
 
 logger = logging.getLogger(__name__)
+
+_MOST_LENGTHS = 3
 
 
 class AddedItems:
@@ -98,6 +101,18 @@ class AddedItems:
             due = " or ".join(map(str, sorted(sizes, key=str)))
             raise InvalidRequestError("embedding", f"holds {len(added.vector)} numbers, not {due}")
         for each in learners:
-            if not np.isfinite(each.recommender.student.encode(added.vector[None])).all():
-                raise InvalidRequestError("embedding", "is too large")
+            _check_length(each.recommender, added)
         return [each.variant for each in learners]
+
+
+def _check_length(recommender: Recommender, added: AddedItem) -> None:
+    """Raises InvalidRequestError where the item would outdo all others by its length alone."""
+    vector = recommender.student.encode(added.vector[None])[0]
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    longest = recommender.vectors.longest_of_bundle
+    if not length <= _MOST_LENGTHS * longest:  # NaN is no length either
+        raise InvalidRequestError(
+            "embedding",
+            f"makes a vector of length {length:.3g}, the bundle's longest has {longest:.3g}: "
+            "it is not of the LLM that the bundle learnt from",
+        )

@@ -3,12 +3,15 @@
 All keys share a hash tag, so that a cluster keeps them in one place.
 """
 
+import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import cast
 
 from service.added.store import AddedItem, Changes, from_json, to_json
 from service.errors import ConflictError, ItemStoreUnavailableError
 from service.redis_client import RedisClient, redis_errors_as
+
+logger = logging.getLogger(__name__)
 
 _KEYS = [
     "{added-items}",  # hash: the items by id
@@ -98,12 +101,12 @@ class RedisAddedItemStore:
         version, kind, *found = cast("Sequence[object]", reply)
         items: Mapping[str, AddedItem | None] = {}
         if kind == _COMPLETE:
-            everything = map(from_json, cast("Sequence[str]", found[0]))
-            items = {each.item.item_id: each for each in everything}
+            everything = map(_readable, cast("Sequence[str]", found[0]))
+            items = {each.item.item_id: each for each in everything if each}
         elif kind != _UNCHANGED:
             item_ids, texts = cast("tuple[Sequence[str], Sequence[str | None]]", found)
             items = {
-                item_id: from_json(text) if text else None
+                item_id: _readable(text) if text else None
                 for item_id, text in zip(item_ids, texts, strict=True)
             }
         return Changes(str(version), items, is_complete=kind == _COMPLETE)
@@ -115,3 +118,12 @@ class RedisAddedItemStore:
     async def _run(self, command: Awaitable[object]) -> object:
         with redis_errors_as(ItemStoreUnavailableError):
             return await command
+
+
+def _readable(text: str) -> AddedItem | None:
+    """The item; one that something else wrote there counts as removed."""
+    try:
+        return from_json(text)
+    except ValueError as error:
+        logger.warning("an added item is skipped: %s", error)
+        return None

@@ -3,13 +3,16 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import orjson
+from pydantic import Base64Bytes, BaseModel, ValidationError, field_validator
 
 from export.bundle import Item
 from service.student import Vectors
+
+_BYTES_OF_A_NUMBER = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,26 @@ def from_json(text: bytes | str) -> AddedItem:
     Raises:
         ValueError: it did not write this.
     """
-    content: dict[str, Any] = orjson.loads(text)
     try:
-        item = Item(content["item_id"], content["title"], attributes=content["attributes"])
-        return AddedItem(item, base64.b64decode(content["embedding"]))
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"no added item: {error!r}") from None
+        stored = _Stored.model_validate_json(text)
+    except ValidationError as error:
+        reasons = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError(f"no added item: {'; '.join(reasons)}") from None
+    item = Item(stored.item_id, stored.title, attributes=stored.attributes)
+    return AddedItem(item, stored.embedding)
+
+
+class _Stored(BaseModel):
+    """What a line holds; the embedding in base64."""
+
+    item_id: str
+    title: str
+    attributes: dict[str, list[str]]
+    embedding: Base64Bytes
+
+    @field_validator("embedding")
+    @classmethod
+    def _holds_whole_numbers_of_bytes(cls, embedding: bytes) -> bytes:
+        if len(embedding) % _BYTES_OF_A_NUMBER:
+            raise ValueError(f"{len(embedding)} bytes are no float32 numbers")
+        return embedding

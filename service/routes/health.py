@@ -1,7 +1,6 @@
 """Whether the process lives and whether it answers."""
 
 from http import HTTPStatus
-from typing import Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
@@ -11,7 +10,6 @@ from service.errors import LeavingError
 from service.problems import documented
 from service.runtime import RuntimeDep
 from service.schemas import HealthAnswer, ReadinessAnswer
-from service.teacher.connection import Teacher
 
 router = APIRouter(tags=["health"])
 
@@ -32,15 +30,9 @@ async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
         status="ready",
         degraded=not reachable,
         history_store="reachable" if reachable else "lost",
-        teacher=_state(runtime.teacher),
+        teacher=runtime.teacher.slow_path.state if runtime.teacher else "none",
         model_version=runtime.models.control.model_version,
     )
-
-
-def _state(teacher: Teacher | None) -> Literal["none", "connected", "lost"]:
-    if teacher is None:
-        return "none"
-    return "lost" if teacher.slow_path.is_lost else "connected"
 
 
 @router.get("/metrics", response_class=PlainTextResponse)

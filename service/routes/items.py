@@ -1,16 +1,17 @@
 """Items for people: titles to ids and back, neighbours; items that came after the export."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from anyio import to_thread
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from export.bundle import Item
 from service.added.store import AddedItem
+from service.admin import check_admin_if_any
 from service.answers import json_response, ranking_content
-from service.errors import NotFoundError
+from service.errors import InvalidRequestError, NotFoundError, TeacherUnavailableError
 from service.models import Served
 from service.paths import ItemIdInPath
 from service.problems import documented
@@ -27,6 +28,11 @@ from service.schemas import (
 
 router = APIRouter(prefix="/v1/items", tags=["items"])
 
+_ADMIN_IF_ANY: dict[str, Any] = {
+    "dependencies": [Depends(check_admin_if_any)],
+    "openapi_extra": {"security": [{}]},  # beside the key: none is right too
+}
+
 
 @router.get("", response_model=ItemsAnswer, responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY))
 async def search_items(
@@ -41,7 +47,10 @@ async def search_items(
 
 @router.post(
     "",
+    **_ADMIN_IF_ANY,
     responses=documented(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
         HTTPStatus.CONFLICT,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -52,14 +61,20 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
     """Makes an item recommendable that no student was trained on, here at once, elsewhere soon.
 
     It is kept over restarts. An item that was added before is replaced. An item that brings no
-    embedding needs a teacher, which embeds its title.
+    embedding needs a teacher, which embeds its title. Where the service has an ADMIN_KEY, it must
+    be sent.
     """
     numbers = item.embedding or (await runtime.slow_path.embed([item.title]))[0]
     embedding = np.array(numbers, dtype="<f4")
     added = AddedItem(
         Item(item.item_id, item.title, attributes=item.attributes), embedding.tobytes()
     )
-    variants = await runtime.added.add(added)
+    try:
+        variants = await runtime.added.add(added)
+    except InvalidRequestError as error:
+        if item.embedding:
+            raise
+        raise TeacherUnavailableError(f"the teacher's embedding {error.message}") from error
     return AddedItemAnswer(**vars(added.item), variants=variants)
 
 
@@ -77,12 +92,20 @@ async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
     "/{item_id}",
     status_code=HTTPStatus.NO_CONTENT,
     response_class=Response,
+    **_ADMIN_IF_ANY,
     responses=documented(
-        HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
     ),
 )
 async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
-    """Forgets an added item, whether or not there was one; the bundle's own cannot be removed."""
+    """Forgets an added item, whether or not there was one; the bundle's own cannot be removed.
+
+    Where the service has an ADMIN_KEY, it must be sent.
+    """
     await runtime.added.remove(item_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 

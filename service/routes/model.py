@@ -1,41 +1,21 @@
 """What is served, and how another bundle takes its place."""
 
-import secrets
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Depends
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from export.publish import BundleLink
-from service.errors import ForbiddenError, UnauthorizedError
+from service.admin import check_admin
 from service.models import Slot
 from service.problems import documented
 from service.runtime import RuntimeDep
 from service.schemas import Activation, ModelAnswer, Rollback, VariantAnswer
 
-_BEARER = HTTPBearer(auto_error=False, description="the ADMIN_KEY of the service")
-
-
-async def _check_admin(
-    runtime: RuntimeDep,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)],
-) -> None:
-    """Raises UnauthorizedError without a key, ForbiddenError for another than the admin's."""
-    admin_key = runtime.settings.admin_key
-    if admin_key is None:
-        raise ForbiddenError("this route is closed: the service has no ADMIN_KEY")
-    if credentials is None:
-        raise UnauthorizedError("send the admin key: `Authorization: Bearer …`")
-    given, due = credentials.credentials, admin_key.get_secret_value()
-    if not secrets.compare_digest(given.encode(), due.encode()):
-        raise ForbiddenError("this is not the admin key")
-
-
 router = APIRouter(prefix="/v1/model", tags=["model"])
 
 _ADMIN: dict[str, Any] = {
-    "dependencies": [Depends(_check_admin)],
+    "dependencies": [Depends(check_admin)],
     "responses": documented(
         HTTPStatus.UNAUTHORIZED,
         HTTPStatus.FORBIDDEN,

@@ -22,7 +22,7 @@ class TeacherRecommendations:
 async def ask_teacher(
     slow_path: SlowPath, recommender: Recommender, wanted: Wanted
 ) -> TeacherRecommendations:
-    """What the teacher recommends; fewer than `k` items where it does not know the ones left.
+    """What the teacher recommends; fewer than `k` items where no more of its answer can be used.
 
     Raises:
         TeacherUnavailableError: it does not answer this request.
@@ -32,7 +32,7 @@ async def ask_teacher(
     catalog = recommender.catalog
     found = zip(map(catalog.find, told.answer.item_ids), told.answer.distances, strict=True)
     # A score is higher for better items, a distance lower.
-    ranking = [(item, -distance) for item, distance in found if item]
+    ranking = [(item, -distance) for item, distance in found if item][: wanted.k]
     if not ranking:
         raise TeacherUnavailableError("the teacher knows no item that may be answered")
     unknown_items = len(wanted.history) - len(catalog.known_indices(wanted.history))

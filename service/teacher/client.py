@@ -1,6 +1,7 @@
 """Speaking to the teacher's server (`python -m training.serve_teacher`)."""
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
@@ -9,6 +10,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from service.errors import TeacherLostError, TeacherUnavailableError
+from service.schemas import EmbeddingNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class TeacherAnswer(_Answer):
 class TeacherEmbeddings(_Answer):
     """One embedding for each title."""
 
-    embeddings: Sequence[Sequence[float]]
+    embeddings: Sequence[Sequence[EmbeddingNumber]]
 
 
 AnyAnswer = TypeVar("AnyAnswer", bound=_Answer)
@@ -69,7 +71,9 @@ class TeacherClient:
         self._slots = asyncio.Semaphore(concurrency)
 
     async def recommend(self, question: TeacherQuestion) -> TeacherAnswer:
-        """The next `k` items.
+        """Items that the question allows, each once, and their distances; nearest first.
+
+        More than `k` of them if the teacher tells more: not all may be known here.
 
         Raises:
             TeacherUnavailableError: busy or unwilling.
@@ -81,7 +85,11 @@ class TeacherClient:
             "exclude": sorted(question.exclude),
             "mask_seen": question.mask_seen,
         }
-        return await self._post("/recommendations", body, TeacherAnswer)
+        answer = await self._post("/recommendations", body, TeacherAnswer)
+        usable = _usable(answer, question)
+        if answer.item_ids and not usable.item_ids:
+            raise TeacherLostError(f"none of {len(answer.item_ids)} items can be used")
+        return usable
 
     async def embed(self, titles: Sequence[str]) -> TeacherEmbeddings:
         """The embeddings of `titles`; raises as `recommend` does."""
@@ -117,3 +125,14 @@ class TeacherClient:
             raise TeacherLostError(f"no answer within {self._deadline_seconds} s") from error
         except httpx.HTTPError as error:
             raise TeacherLostError(f"{path}: {error!r}") from error
+
+
+def _usable(answer: TeacherAnswer, question: TeacherQuestion) -> TeacherAnswer:
+    """What the teacher should have told: finite distances, each item once, none forbidden."""
+    distances: dict[str, float] = {}
+    forbidden = question.exclude.union(question.history if question.mask_seen else ())
+    for item_id, distance in zip(answer.item_ids, answer.distances, strict=True):
+        if math.isfinite(distance) and item_id not in forbidden:
+            distances.setdefault(item_id, distance)
+    used = {"item_ids": list(distances), "distances": list(distances.values())}
+    return answer.model_copy(update=used)

@@ -1,8 +1,10 @@
-"""The teacher as the routes see it: a client behind a breaker, with answers kept."""
+"""The teacher as the routes see it: a client behind a breaker, with answers kept and shared."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from service.breaker import CircuitBreaker
 from service.errors import TeacherLostError
@@ -32,6 +34,14 @@ class SlowPath:
         self._answers = answers
         self._breaker = CircuitBreaker("the teacher", TeacherLostError, pause_seconds, clock)
         self._version = ""
+        self._under_way: dict[TeacherQuestion, asyncio.Task[TeacherAnswer]] = {}
+
+    @property
+    def state(self) -> Literal["configured", "connected", "lost"]:
+        """What is known of the teacher: nothing until it has answered once."""
+        if self.is_lost:
+            return "lost"
+        return "connected" if self._version else "configured"
 
     @property
     def is_lost(self) -> bool:
@@ -39,7 +49,7 @@ class SlowPath:
         return self._breaker.is_open
 
     async def recommend(self, question: TeacherQuestion) -> Told:
-        """The teacher's next items.
+        """The teacher's next items; who asks the same at the same moment shares one answer.
 
         Raises:
             TeacherUnavailableError: it does not answer this request.
@@ -49,10 +59,8 @@ class SlowPath:
         known = self._answers.find((self._version, question))
         if known:
             return Told(known, cached=True)
-        answer = await self._breaker.ask(lambda: self._client.recommend(question))
-        self._version = answer.teacher_version
-        self._answers.keep((self._version, question), answer)
-        return Told(answer, cached=False)
+        # Whoever leaves takes nothing from the others.
+        return Told(await asyncio.shield(self._asking(question)), cached=False)
 
     async def embed(self, titles: Sequence[str]) -> Sequence[Sequence[float]]:
         """The teacher's embeddings of `titles`.
@@ -60,8 +68,33 @@ class SlowPath:
         Raises:
             TeacherUnavailableError: it does not answer this request.
         """
-        return (await self._breaker.ask(lambda: self._client.embed(titles))).embeddings
+        answer = await self._breaker.ask(lambda: self._client.embed(titles))
+        self._version = answer.teacher_version
+        return answer.embeddings
 
     async def close(self) -> None:
-        """Lets go of connections."""
+        """Ends what is under way and lets go of connections."""
+        asking = list(self._under_way.values())
+        for each in asking:
+            each.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
         await self._client.close()
+
+    def _asking(self, question: TeacherQuestion) -> asyncio.Task[TeacherAnswer]:
+        asking = self._under_way.get(question)
+        if asking is None:
+            asking = asyncio.create_task(self._ask(question))
+            self._under_way[question] = asking
+            asking.add_done_callback(lambda done: self._end(question, done))
+        return asking
+
+    async def _ask(self, question: TeacherQuestion) -> TeacherAnswer:
+        answer = await self._breaker.ask(lambda: self._client.recommend(question))
+        self._version = answer.teacher_version
+        self._answers.keep((self._version, question), answer)
+        return answer
+
+    def _end(self, question: TeacherQuestion, asked: asyncio.Task[TeacherAnswer]) -> None:
+        del self._under_way[question]
+        if not asked.cancelled():
+            asked.exception()  # asyncio complains of one that nobody waited for

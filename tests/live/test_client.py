@@ -1,6 +1,7 @@
 """The Python client, held to the OpenAPI of a running service, so that neither drifts."""
 
 import inspect
+import socket
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ import httpx
 import pytest
 
 from recommender_client import AsyncClient, Client, Question, RefusedError, answers, questions
+from service.settings import Settings
 
 if TYPE_CHECKING:
     from tests.live.conftest import Serve
@@ -199,6 +201,15 @@ def test_an_admin_is_known_by_the_key(client: Client) -> None:
         client.ask(questions.rollback_model("an admin key of the tests"))
 
 
+def test_items_are_changed_with_the_key_too(client: Client) -> None:
+    with pytest.raises(RefusedError, match="401 Unauthorized"):
+        client.ask(questions.remove_item("new"))
+    client.ask(questions.remove_item("new", admin_key="an admin key of the tests"))
+    new: questions.NewItem = {"item_id": "new", "title": "New", "embedding": [1]}
+    with pytest.raises(RefusedError, match="409 Conflict: this model cannot read embeddings"):
+        client.ask(questions.add_item(admin_key="an admin key of the tests", **new))
+
+
 def test_what_is_no_json_is_text(client: Client) -> None:
     assert "recommender_" in client.ask(questions.read_metrics())
 
@@ -210,6 +221,26 @@ def test_an_answer_that_is_not_the_services_is_an_error_of_http(url: str) -> Non
         pytest.raises(httpx.HTTPStatusError, match="502"),
     ):
         client.ask(questions.is_alive())
+
+
+@pytest.mark.anyio
+async def test_a_client_waits_as_long_as_it_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            Client(address, timeout_seconds=0.01) as client,
+            pytest.raises(httpx.ReadTimeout),
+        ):
+            client.ask(questions.is_alive())
+        async with AsyncClient(address, timeout_seconds=0.01) as patient:
+            with pytest.raises(httpx.ReadTimeout):
+                await patient.ask(questions.is_alive())
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_client_waits_longer_than_the_slow_path(kind: type[Client | AsyncClient]) -> None:
+    default = inspect.signature(kind).parameters["timeout_seconds"].default
+    assert default > Settings().teacher_deadline_seconds
 
 
 @pytest.mark.anyio

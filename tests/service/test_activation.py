@@ -157,6 +157,30 @@ async def test_a_link_that_others_move_to_a_bad_bundle_is_not_followed_and_said_
         assert 'bundle_refused{variant="default"} 0.0' in (await client.get("/metrics")).text
 
 
+async def test_a_rollback_from_a_link_moved_by_hand_keeps_what_was_served_in_reach(
+    link: BundleLink, settings: Settings, connect: "Connect"
+) -> None:
+    async with connect(settings.model_copy(update={"bundles_poll_seconds": 600})) as client:
+        await activate(client, "b")
+        link.path.unlink()
+        link.path.symlink_to("broken")  # as `ln -sfn` does: nothing is noted of `b`
+        first = (await rollback(client)).json()
+        assert (first["bundle"], first["previous_bundle"], first["refused"]) == ("a", "b", None)
+        assert (await rollback(client)).json()["bundle"] == "b"
+        assert await ids(client) == "bah"
+
+
+async def test_what_is_served_can_be_activated_again_from_a_link_moved_by_hand(
+    link: BundleLink, settings: Settings, connect: "Connect"
+) -> None:
+    async with connect(settings) as client:
+        await activate(client, "b")
+        link.path.unlink()
+        link.path.symlink_to("broken")
+        healed = (await activate(client, "b")).json()
+        assert (healed["previous_bundle"], healed["refused"], link.bundle) == ("a", None, "b")
+
+
 async def test_a_bundle_that_was_refused_half_copied_is_served_when_it_is_whole(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:
@@ -266,11 +290,11 @@ async def test_without_an_admin_key_nobody_changes_the_model(
 async def test_added_items_go_over_to_the_next_bundle(
     settings: Settings, connect: "Connect"
 ) -> None:
-    new = {"item_id": "n", "title": "N", "embedding": [0, 9, 0, 0, 0, 0, 0, 0]}
+    new = {"item_id": "n", "title": "N", "embedding": [0, 0, 0, 2, 0, 0, 0, 0]}
     async with connect(settings) as client:
         await activate(client, "b")
         await rollback(client)
-        await client.post("/v1/items", json=new)
+        await client.post("/v1/items", json=new, headers=KEY)
         assert (await ids(client))[0] == "n"
         await rollback(client)
         assert (await ids(client, "bn"))[0] != "n"

@@ -120,6 +120,24 @@ async def test_a_wrong_address_or_method_is_a_problem_too(
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/items", "GET, POST"),
+        ("/v1/items/a%2Fb", "DELETE, GET"),
+        ("/v1/sessions/s", "DELETE, GET"),
+        ("/v1/recommendations", "POST"),
+        ("/healthz", "GET"),
+    ],
+)
+async def test_a_wrong_method_is_told_all_right_ones(
+    client: httpx.AsyncClient, path: str, allowed: str
+) -> None:
+    response = await client.options(path)
+    assert (response.status_code, response.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.anyio
 async def test_an_error_of_our_own_is_a_problem_that_shows_nothing_inside(
     bundle_path: Path,
 ) -> None:

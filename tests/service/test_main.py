@@ -12,12 +12,23 @@ from service.__main__ import main
 def test_a_bundle_that_cannot_be_served_ends_the_program_with_one_line(workers: str) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "service"],
-        env={"BUNDLE_PATH": "/nothing", "WORKERS": workers},
+        env={"BUNDLE_PATH": "/nothing", "WORKERS": workers, "REDIS_URL": "redis://localhost"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert (run.returncode, run.stderr) == (1, "cannot serve: /nothing/manifest.json: missing\n")
+
+
+def test_several_workers_without_redis_end_the_program_with_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORKERS", "2")
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == (
+        "WORKERS = 2 needs REDIS_URL: without it each worker would keep sessions of its own"
+    )
 
 
 def test_a_bundle_that_fails_its_smoke_check_is_not_served(

@@ -56,6 +56,12 @@ def test_a_shadow_needs_a_teacher() -> None:
         Settings(shadow_share=0.1)
 
 
+def test_several_workers_need_a_redis_to_share_sessions() -> None:
+    with pytest.raises(ValidationError, match="WORKERS = 2 needs REDIS_URL"):
+        Settings(workers=2)
+    assert Settings.model_validate({"workers": 2, "redis_url": "redis://localhost"}).workers == 2
+
+
 def test_secrets_are_files_where_a_folder_of_them_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -185,5 +185,5 @@ class ReadinessAnswer(TypedDict):
     status: str
     degraded: bool
     history_store: str
-    teacher: Literal["none", "connected", "lost"]
+    teacher: Literal["none", "configured", "connected", "lost"]
     model_version: str

@@ -13,6 +13,9 @@ from recommender_client.questions import Question
 
 T = TypeVar("T")
 
+DEFAULT_TIMEOUT_SECONDS = 30.0
+"""More than the service waits for its teacher (TEACHER_DEADLINE_SECONDS, 10 by default)."""
+
 
 class RefusedError(Exception):
     """The service answered with a problem; transport failures stay httpx's own errors."""
@@ -30,9 +33,15 @@ class RefusedError(Exception):
 class Client:
     """Asks and waits; closed with its `with` block."""
 
-    def __init__(self, service: str | httpx.Client) -> None:
-        """Takes an address, or an httpx client that has one as its base URL."""
-        self._http = httpx.Client(base_url=service) if isinstance(service, str) else service
+    def __init__(
+        self, service: str | httpx.Client, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        """Takes an address, or an httpx client that has one as its base URL and its timeout."""
+        self._http = (
+            httpx.Client(base_url=service, timeout=timeout_seconds)
+            if isinstance(service, str)
+            else service
+        )
 
     def ask(self, question: Question[T]) -> T:
         """The answer.
@@ -60,9 +69,15 @@ class Client:
 class AsyncClient:
     """Asks under asyncio or trio; closed with its `async with` block."""
 
-    def __init__(self, service: str | httpx.AsyncClient) -> None:
-        """Takes an address, or an httpx client that has one as its base URL."""
-        self._http = httpx.AsyncClient(base_url=service) if isinstance(service, str) else service
+    def __init__(
+        self, service: str | httpx.AsyncClient, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> None:
+        """Takes an address, or an httpx client that has one as its base URL and its timeout."""
+        self._http = (
+            httpx.AsyncClient(base_url=service, timeout=timeout_seconds)
+            if isinstance(service, str)
+            else service
+        )
 
     async def ask(self, question: Question[T]) -> T:
         """The answer; raises as `Client.ask` does."""

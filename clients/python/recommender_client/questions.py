@@ -132,9 +132,11 @@ class NewItem(_NewItem, total=False):
     attributes: Attributes
 
 
-def add_item(**item: Unpack[NewItem]) -> Question[answers.AddedItemAnswer]:
+def add_item(
+    *, admin_key: str | None = None, **item: Unpack[NewItem]
+) -> Question[answers.AddedItemAnswer]:
     """Makes an item recommendable that no student was trained on."""
-    return Question("POST", "/v1/items", body=item)
+    return Question("POST", "/v1/items", body=item, admin_key=admin_key)
 
 
 def read_item(item_id: str) -> Question[answers.ItemAnswer]:
@@ -142,9 +144,9 @@ def read_item(item_id: str) -> Question[answers.ItemAnswer]:
     return Question("GET", "/v1/items/{item_id}", {"item_id": item_id})
 
 
-def remove_item(item_id: str) -> Question[None]:
+def remove_item(item_id: str, *, admin_key: str | None = None) -> Question[None]:
     """Forgets an added item."""
-    return Question("DELETE", "/v1/items/{item_id}", {"item_id": item_id})
+    return Question("DELETE", "/v1/items/{item_id}", {"item_id": item_id}, admin_key=admin_key)
 
 
 def read_similar_items(

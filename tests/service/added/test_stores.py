@@ -198,6 +198,33 @@ async def test_the_first_write_of_a_process_leaves_out_what_is_gone(tmp_path: Pa
     assert set(await everything(newer)) == set("acd")
 
 
+UNREADABLE = (
+    "{not json",
+    "[]",
+    '{"item_id": "bad", "title": 5, "attributes": {}, "embedding": ""}',
+    '{"item_id": "bad", "title": "Bad", "attributes": {}, "embedding": "AAAA"}',
+)
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+async def test_an_item_that_cannot_be_read_is_skipped_and_logged(
+    redis_server: "RedisServer", caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    store = redis_store(redis_server)
+    await store.put(item("a"))
+    known = await store.changes("")
+    with Redis.from_url(redis_server.url, decode_responses=True) as client:
+        client.hset("{added-items}", "bad", text)
+        version = client.incr("{added-items}:version")
+        client.zadd("{added-items}:touched", {"bad": version})
+    assert await everything(store) == {"a": item("a")}
+    assert (await store.changes(known.version)).items == {"bad": None}
+    assert caplog.text.count("an added item is skipped: no added item: ") == 2
+    await store.put(item("b"))
+    assert set(await everything(store)) == {"a", "b"}
+    await store.close()
+
+
 async def test_a_version_from_before_many_removals_gets_everything(
     redis_server: "RedisServer",
 ) -> None:

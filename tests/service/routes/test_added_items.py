@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from service.settings import Settings
 
@@ -133,6 +134,8 @@ async def test_a_posted_item_may_be_replaced(client: httpx.AsyncClient) -> None:
         ({"embedding": []}, 422, "embedding: "),
         ({"embedding": [0.5, "x"]}, 422, "embedding[1]: "),
         ({"embedding": [1e300] * 8}, 422, "embedding[0]: "),
+        # The ring's vectors are one long: 3 times that is 3, [3, 1] is the root of 10.
+        ({"embedding": [3, 1, 0, 0, 0, 0, 0, 0]}, 422, "embedding: makes a vector of length 3.16"),
         ({"title": ""}, 422, "title: "),
         ({"attributes": {"letter": "n"}}, 422, "attributes.letter: "),
         ({"item_id": "a"}, 409, "item 'a' is one of the bundle's own"),
@@ -159,6 +162,29 @@ async def test_no_more_items_are_taken_than_the_settings_allow(client: httpx.Asy
 async def test_an_item_of_the_bundle_cannot_be_removed(client: httpx.AsyncClient) -> None:
     response = await client.delete("/v1/items/a")
     assert (response.status_code, response.json()["title"]) == (409, "Conflict")
+
+
+async def test_an_item_as_long_as_may_be_is_taken(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/items", json=NEW | {"embedding": [3, 0, 0, 0, 0, 0, 0, 0]})
+    assert response.is_success
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [({}, 401), ({"Authorization": "Bearer another-key-of-someone"}, 403)],
+)
+async def test_where_there_is_an_admin_key_items_are_changed_with_it_alone(
+    settings: Settings, connect: "Connect", headers: dict[str, str], status: int
+) -> None:
+    admin_key = SecretStr("a-key-for-the-tests")
+    due = {"Authorization": "Bearer a-key-for-the-tests"}
+    async with connect(settings.model_copy(update={"admin_key": admin_key})) as client:
+        assert (await client.post("/v1/items", json=NEW, headers=headers)).status_code == status
+        assert (await client.post("/v1/items", json=NEW, headers=due)).is_success
+        path = "/v1/items/new%2Fone"
+        assert (await client.delete(path, headers=headers)).status_code == status
+        assert (await client.get(path)).is_success
+        assert (await client.delete(path, headers=due)).status_code == 204
 
 
 async def test_a_plain_student_cannot_learn_of_items(

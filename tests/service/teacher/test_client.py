@@ -86,6 +86,45 @@ async def test_a_failing_teacher_is_lost(
         await teacher_client.recommend(QUESTION)
 
 
+ANYTHING = """{"teacher_version": "1", "item_ids": ["a", "c", "b", "h", "b", "x", "g", "f"],
+    "distances": [0.1, 0.2, 0.3, NaN, 0.4, 0.5, Infinity, 0.6]}"""
+
+
+@pytest.mark.parametrize(
+    ("mask_seen", "expected"),
+    [(True, {"b": 0.3, "x": 0.5, "f": 0.6}), (False, {"c": 0.2, "b": 0.3, "x": 0.5, "f": 0.6})],
+)
+async def test_of_an_answer_is_kept_what_the_question_allows(
+    teacher_client: TeacherClient,
+    ring_teacher: "RingTeacher",
+    mask_seen: bool,
+    expected: dict[str, float],
+) -> None:
+    ring_teacher.failure = Response(ANYTHING)
+    question = TeacherQuestion(("c",), 2, frozenset("a"), mask_seen=mask_seen)
+    answer = await teacher_client.recommend(question)
+    assert dict(zip(answer.item_ids, answer.distances, strict=True)) == expected
+
+
+async def test_an_answer_of_which_nothing_can_be_used_is_a_failure(
+    teacher_client: TeacherClient, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.failure = Response(
+        '{"teacher_version": "1", "item_ids": ["a", "c"], "distances": [NaN, 0.1]}'
+    )
+    with pytest.raises(TeacherLostError, match="none of 2 items can be used"):
+        await teacher_client.recommend(QUESTION)
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e300"])
+async def test_an_embedding_that_is_not_of_numbers_is_a_failure(
+    teacher_client: TeacherClient, ring_teacher: "RingTeacher", number: str
+) -> None:
+    ring_teacher.failure = Response(f'{{"teacher_version": "1", "embeddings": [[{number}]]}}')
+    with pytest.raises(TeacherLostError, match="/embeddings"):
+        await teacher_client.embed(["Up"])
+
+
 async def test_a_title_without_an_embedding_is_a_failure(
     teacher_client: TeacherClient, ring_teacher: "RingTeacher"
 ) -> None:

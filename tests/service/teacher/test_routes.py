@@ -120,6 +120,15 @@ async def test_what_the_catalog_lacks_is_not_answered(
     assert ids(await ask(client, "c", k=2)) == "h"
 
 
+async def test_no_more_is_answered_than_was_asked_for_of_what_the_catalog_has(
+    client: httpx.AsyncClient, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.failure = Response(
+        '{"teacher_version": "1", "item_ids": ["new", "h", "a", "b"], "distances": [1, 2, 3, 4]}'
+    )
+    assert ids(await ask(client, "c", k=2)) == "ha"
+
+
 async def test_an_unknown_history_is_not_put_to_the_teacher(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
@@ -148,7 +157,15 @@ async def test_a_comparison_is_cached_the_second_time(client: httpx.AsyncClient)
     assert (again["overlap"], again["degraded"]) == (first["overlap"], False)
 
 
-@pytest.mark.parametrize("failure", [Response(status_code=500), Response("{}")])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Response(status_code=500),
+        Response("{}"),
+        Response('{"teacher_version": "1", "item_ids": ["b"], "distances": [NaN]}'),
+        Response('{"teacher_version": "1", "item_ids": ["new"], "distances": [0]}'),
+    ],
+)
 async def test_the_student_answers_for_a_failing_teacher(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher", failure: Response
 ) -> None:
@@ -176,6 +193,7 @@ async def test_the_student_answers_for_a_late_teacher(
 async def test_a_lost_teacher_is_left_alone_until_it_is_back(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
+    assert (await client.get("/readyz")).json()["teacher"] == "configured"
     ring_teacher.failure = Response(status_code=500)
     for history in "abcde":
         assert (await ask(client, history))["degraded"]
@@ -218,7 +236,16 @@ async def test_an_item_with_a_title_alone_is_embedded_by_the_teacher(
     assert [item["item_id"] for item in answer["items"]] == ["new", "d"]
 
 
-@pytest.mark.parametrize("failure", [Response(status_code=500), Response(status_code=422)])
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Response(status_code=500),
+        Response(status_code=422),
+        Response('{"teacher_version": "1", "embeddings": [[1, 2]]}'),
+        Response('{"teacher_version": "1", "embeddings": [[NaN, 0, 0, 0, 0, 0, 0, 0]]}'),
+        Response('{"teacher_version": "1", "embeddings": [[9, 0, 0, 0, 0, 0, 0, 0]]}'),
+    ],
+)
 async def test_an_item_that_the_teacher_does_not_embed_is_not_added(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher", failure: Response
 ) -> None:

@@ -1,5 +1,7 @@
+import asyncio
 from typing import TYPE_CHECKING
 
+import anyio
 import pytest
 from fastapi import Response
 
@@ -78,6 +80,72 @@ async def test_a_teacher_that_keeps_failing_is_left_alone_and_asked_again_after_
     time[0] = PAUSE_SECONDS
     assert not (await slow_path.recommend(QUESTION)).cached
     assert not slow_path.is_lost
+
+
+async def test_its_state_says_what_is_known(
+    slow_path: SlowPath, ring_teacher: "RingTeacher", time: list[float]
+) -> None:
+    states: list[str] = [slow_path.state]
+    await lose(ring_teacher, slow_path)
+    states.append(slow_path.state)
+    ring_teacher.failure, time[0] = None, PAUSE_SECONDS
+    await slow_path.embed(["d"])
+    states.append(slow_path.state)
+    assert states == ["configured", "lost", "connected"]
+
+
+async def test_the_same_question_at_the_same_moment_is_asked_once(
+    slow_path: SlowPath, ring_teacher: "RingTeacher"
+) -> None:
+    """The client would turn away the third of them."""
+    ring_teacher.free = anyio.Event()
+    asking = [asyncio.create_task(slow_path.recommend(QUESTION)) for _ in range(12)]
+    await until_asked(ring_teacher)
+    ring_teacher.free.set()
+    told = await asyncio.gather(*asking)
+    assert {tuple(each.answer.item_ids) for each in told} == {("b", "a", "h")}
+    assert {each.cached for each in told} == {False}
+    assert len(ring_teacher.asked) == 1
+
+
+async def test_who_leaves_takes_the_answer_from_nobody(
+    slow_path: SlowPath, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.free = anyio.Event()
+    leaving, staying = (asyncio.create_task(slow_path.recommend(QUESTION)) for _ in range(2))
+    await until_asked(ring_teacher)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    ring_teacher.free.set()
+    assert (await staying).answer.item_ids == ["b", "a", "h"]
+    assert len(ring_teacher.asked) == 1
+
+
+async def test_a_failure_that_is_shared_counts_once(
+    slow_path: SlowPath, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.failure = Response(status_code=500)
+    asking = [slow_path.recommend(QUESTION) for _ in range(12)]
+    failures = await asyncio.gather(*asking, return_exceptions=True)
+    assert {type(each) for each in failures} == {TeacherLostError}
+    assert (len(ring_teacher.asked), slow_path.is_lost) == (1, False)
+
+
+async def test_closing_ends_what_is_under_way(
+    slow_path: SlowPath, ring_teacher: "RingTeacher"
+) -> None:
+    ring_teacher.free = anyio.Event()
+    asking = asyncio.create_task(slow_path.recommend(QUESTION))
+    await until_asked(ring_teacher)
+    await slow_path.close()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def until_asked(teacher: "RingTeacher") -> None:
+    while not teacher.asked:
+        await anyio.sleep(0)
 
 
 async def test_what_a_lost_teacher_answered_is_still_known(
