@@ -4,12 +4,22 @@ The catalog is the ring a, b, c, d, e, f, g, h. The student ranks by the way ahe
 d, e, f, g, h, a, b, with scores 8, 7, 6 … Popular is the other way round: h, g, f … a.
 """
 
+import os
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    ExitStack,
+    asynccontextmanager,
+    contextmanager,
+)
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
@@ -22,9 +32,13 @@ from export.bundle import ENCODER_TENSORS, TENSORS, Item, save_bundle
 from service.app import create_app
 from service.settings import Settings
 
+if TYPE_CHECKING:
+    from tests.conftest import RedisServer
+
 RING = "abcdefgh"
 TITLES = ("Toy Story", "Heat", "Story of Us", "Alien", "Élan", "Fargo", "Up", "Jaws")
 
+Serve = Callable[..., str]
 Connect = Callable[[Settings], AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
@@ -78,6 +92,51 @@ async def connected(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         ) as client,
     ):
         yield client
+
+
+@contextmanager
+def served(**settings: object) -> Iterator[str]:
+    """Runs `python -m service` until the block ends; gives its address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {name.upper(): str(value) for name, value in settings.items()}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service"], env=os.environ | environment | {"PORT": str(port)}
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_ready(url)
+        yield url
+    finally:
+        process.terminate()
+        assert process.wait(timeout=15) in (0, -15)
+
+
+def _wait_until_ready(url: str) -> None:
+    for _ in range(200):
+        try:
+            if httpx.get(f"{url}/readyz").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise TimeoutError(url)
+
+
+@pytest.fixture
+def serve(bundle_path: Path, redis_server: "RedisServer") -> Iterator[Serve]:
+    """Starts service processes on one Redis."""
+    with ExitStack() as running:
+
+        def start(**more: object) -> str:
+            # Patient: what is claimed here is not how fast a busy machine is.
+            settings = {
+                "bundle_path": bundle_path,
+                "redis_url": redis_server.url,
+                "redis_timeout_seconds": 10,
+            }
+            return running.enter_context(served(**settings | more))
+
+        yield start
 
 
 async def check_documented(response: httpx.Response) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.service.test_processes import served
+from tests.service.conftest import served
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer

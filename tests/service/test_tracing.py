@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.service.test_processes import served
+from tests.service.conftest import served
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
