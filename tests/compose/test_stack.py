@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from tests.compose.conftest import ROOT
 from tests.compose.load import load
 
 if TYPE_CHECKING:
@@ -122,17 +124,42 @@ def is_within(acknowledged: list[str], stored: list[str]) -> bool:
     return all(item_id in left for item_id in acknowledged)
 
 
-def test_replicas_are_replaced_under_load_without_a_failed_request(stack: "Stack") -> None:
+def test_replicas_are_replaced_under_load_without_a_failed_request_and_then_left_alone(
+    stack: "Stack",
+) -> None:
     stack.up(scale=2)
     before = stack.containers("service")
     with load(stack.url, "roll") as heard:
         time.sleep(1)
         stack.run("docker/roll")
+        after = stack.containers("service")
+        everything = stack.containers()
+        stack.compose("up", "--wait", "--scale", "service=2")
         time.sleep(1)
-    after = stack.containers("service")
     assert heard.is_flawless, heard.failures[:5]
     assert len(before) == len(after) == 2
     assert set(before).isdisjoint(after)
+    assert set(stack.containers()) == set(everything)
+
+
+def test_replicas_that_do_not_become_ready_leave_and_the_old_ones_go_on(stack: "Stack") -> None:
+    stack.up(scale=2)
+    before = stack.containers("service")
+    environment = stack.environment | {"MAX_K": "0"}
+    with load(stack.url, "broken") as heard:
+        done = subprocess.run(
+            ["docker/roll"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        time.sleep(1)
+    assert done.returncode != 0
+    assert "MAX_K" in done.stderr
+    assert heard.is_flawless, heard.failures[:5]
+    assert set(stack.compose("ps", "--all", "--quiet", "service").split()) == set(before)
 
 
 def test_replicas_restarted_one_after_the_other_fail_no_request(stack: "Stack") -> None:
