@@ -69,6 +69,13 @@ def test_the_service_is_ready_within_five_seconds_of_its_start(stack: "Stack") -
     stack.up()
 
 
+def test_every_line_of_a_replicas_log_is_an_object(stack: "Stack") -> None:
+    (container,) = stack.containers("service")
+    lines = stack.run("sh", "-c", f"docker logs {container} 2>&1").splitlines()
+    assert lines
+    assert all(isinstance(json.loads(line), dict) for line in lines)
+
+
 def test_no_secret_is_in_any_layer_of_any_image(stack: "Stack", tmp_path: Path) -> None:
     stack.compose("--profile", "*", "build", "train", "teacher")
     images = [f"distilled-recommender/{name}:test" for name in BASES]
