@@ -2,7 +2,8 @@
 
 FROM redis:8
 COPY docker/redis/redis.conf /etc/recommender/
-COPY --chmod=755 docker/redis/start docker/redis/is-answering /usr/local/bin/
+COPY --chmod=755 docker/redis/start docker/redis/password docker/redis/ask docker/redis/is-answering \
+    docker/redis/backup docker/redis/restore /usr/local/bin/
 RUN mkdir -p /data && chown redis:redis /data
 USER redis
 WORKDIR /data

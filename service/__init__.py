@@ -1,0 +1,1 @@
+import export  # noqa: F401  # before onnxruntime: see there

@@ -63,9 +63,9 @@ class Stack:
             *([] if services else ["--scale", f"service={scale}"]),
         )
 
-    def containers(self, service: str) -> list[str]:
-        """The containers of a service."""
-        return self.compose("ps", "--quiet", service).split()
+    def containers(self, *services: str) -> list[str]:
+        """The containers of some services, by default of all."""
+        return self.compose("ps", "--quiet", *services).split()
 
     def inspect(self, thing: str) -> dict[str, Any]:
         """What the engine knows of an image or a container."""

@@ -1,7 +1,13 @@
 """The production file: secrets are files, and what is missing is said."""
 
+import json
+import re
+import shutil
+import stat
 import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,49 +15,139 @@ import httpx
 import pytest
 
 from tests.compose.conftest import ROOT
+from tests.compose.load import load
 
 if TYPE_CHECKING:
     from tests.compose.conftest import Stack
 
 FILES = ("--file", "docker-compose.yml", "--file", "docker-compose.production.yml")
 PORT = 18100
-KEY = "a-key-for-the-tests"
+NEEDED = ("LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE")
+GIVEN = {*NEEDED, "COMPOSE_FILE", "REPLICAS"}
 
 
-@pytest.fixture
-def production(stack: "Stack", tmp_path: Path) -> Iterator["Stack"]:
-    """A second stack beside the first, as others would reach it."""
-    secrets = {"redis_url": "redis://:a-password@redis:6379/0", "admin_key": KEY}
-    for name, secret in secrets.items():
-        (tmp_path / name).write_text(secret + "\n", encoding="utf-8")
-    before = stack.environment
-    stack.environment = before | {
-        "COMPOSE_PROJECT_NAME": "recommender-production-test",
-        "LISTEN": f"127.0.0.1:{PORT}",
-        "REDIS_MAXMEMORY": "64mb",
-        **{f"{name.upper()}_FILE": str(tmp_path / name) for name in secrets},
-    }
-    stack.compose(*FILES, "up", "--wait")
-    yield stack
-    stack.compose(*FILES, "down", "--volumes")
-    stack.environment = before
+@dataclass
+class Production:
+    """A stack that was deployed by the words of docs/operations.md."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, *command: str) -> str:
+        """What a command prints there, which must not fail."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def compose(self, *arguments: str) -> str:
+        """Runs `docker compose`."""
+        return self.run("docker", "compose", *arguments)
+
+    def secret(self, name: str) -> str:
+        """A secret's text."""
+        return (self.folder / "secrets" / name).read_text(encoding="utf-8").strip()
 
 
-def test_redis_wants_its_password_and_the_service_knows_it(production: "Stack") -> None:
-    ping = ("exec", "--no-TTY", "redis", "redis-cli", "ping")
-    assert "NOAUTH" in production.compose(*FILES, *ping)
+@pytest.fixture(scope="module")
+def production(stack: "Stack", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
+    """Beside the first stack, in a copy of what git knows."""
+    folder = tmp_path_factory.mktemp("production")
+    known = stack.run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for name in filter(None, known.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name)
+    environment = {name: value for name, value in stack.environment.items() if name not in GIVEN}
+    environment |= {"COMPOSE_PROJECT_NAME": "recommender-production-test"}
+    production = Production(folder, environment | {"LISTEN": f"127.0.0.1:{PORT}"})
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    (commands,) = re.findall(r"```sh\n(mkdir -p -m 700 secrets.*?)```", text, re.S)
+    try:
+        production.run("bash", "-euc", commands)
+        yield production
+    finally:
+        production.compose(*FILES, "down", "--volumes")
+
+
+def test_the_documented_commands_deploy_what_others_reach(production: Production) -> None:
+    replicas = production.compose("ps", "--quiet", "service").split()
+    assert len(replicas) == 2
     ready = httpx.get(f"http://127.0.0.1:{PORT}/readyz", trust_env=False).json()
     assert ready["history_store"] == "reachable"
-    headers = {"Authorization": f"Bearer {KEY}"}
+    production.environment.pop("LISTEN")
+    try:
+        settings = json.loads(production.compose("config", "--format", "json"))
+    finally:
+        production.environment["LISTEN"] = f"127.0.0.1:{PORT}"
+    (port,) = settings["services"]["balancer"]["ports"]
+    assert (port["host_ip"], port["published"]) == ("0.0.0.0", "8000")  # noqa: S104
+
+
+def test_nobody_else_reads_the_secrets(production: Production) -> None:
+    assert stat.S_IMODE((production.folder / "secrets").stat().st_mode) == 0o700
+
+
+def test_redis_wants_its_password_and_the_service_knows_it(production: Production) -> None:
+    ping = ("exec", "--no-TTY", "redis", "redis-cli", "ping")
+    assert "NOAUTH" in production.compose(*ping)
+    assert "PONG" in production.compose("exec", "--no-TTY", "redis", "ask", "ping")
+    headers = {"Authorization": f"Bearer {production.secret('admin_key')}"}
     rollback = f"http://127.0.0.1:{PORT}/v1/model/rollback"
     answer = httpx.post(rollback, json={}, headers=headers, trust_env=False)
     assert answer.status_code == 409  # the key is right, there is nothing to roll back to
-    told = production.compose(*FILES, "exec", "--no-TTY", "service", "env")
-    assert "a-password" not in told
-    assert KEY not in told
 
 
-NEEDED = ("LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE")
+def test_no_secret_is_told_by_the_engine_or_a_list_of_processes(production: Production) -> None:
+    containers = production.compose("ps", "--quiet").split()
+    told = production.run("docker", "inspect", *containers) + production.compose("top")
+    told += production.compose("exec", "--no-TTY", "service", "env")
+    assert "redis-server" in told
+    assert production.secret("redis_url").partition("@")[0].rpartition(":")[2] not in told
+    assert production.secret("admin_key") not in told
+
+
+def test_what_was_backed_up_comes_back_though_redis_rewrites_its_file(
+    production: Production,
+) -> None:
+    production.compose("exec", "--no-TTY", "redis", "ask", "FLUSHALL")
+    with load(f"http://127.0.0.1:{PORT}", "kept") as heard:
+        time.sleep(2)
+        acknowledged = {name: [*item_ids] for name, item_ids in heard.stored.items()}
+        production.compose("exec", "--no-TTY", "redis", "ask", "BGREWRITEAOF")
+        production.run("docker/backup", "sessions.tar")
+    assert stat.S_IMODE((production.folder / "sessions.tar").stat().st_mode) == 0o600
+    rewrites = ("exec", "--no-TTY", "redis", "ask", "CONFIG", "GET", "auto-aof-rewrite-percentage")
+    assert production.compose(*rewrites).split()[-1] == "100"
+    production.compose("exec", "--no-TTY", "redis", "ask", "FLUSHALL")
+    production.run("docker/restore", "sessions.tar")
+    with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", trust_env=False) as client:
+        wait_for_the_store(client)
+        for session_id, item_ids in acknowledged.items():
+            stored = client.get(f"/v1/sessions/{session_id}").json()["history"]
+            assert item_ids
+            assert stored[: len(item_ids)] == item_ids
+
+
+def wait_for_the_store(client: httpx.Client) -> None:
+    for _ in range(100):
+        if client.get("/readyz").json()["history_store"] == "reachable":
+            return
+        time.sleep(0.1)
+    raise TimeoutError
+
+
+def test_a_redis_that_is_told_to_stop_ends_by_itself(production: Production) -> None:
+    production.compose("stop", "redis")
+    (container,) = production.compose("ps", "--all", "--quiet", "redis").split()
+    (known,) = json.loads(production.run("docker", "inspect", container))
+    assert known["State"]["ExitCode"] == 0
+    production.compose("up", "--detach", "--wait", "redis")
 
 
 @pytest.mark.parametrize("missing", NEEDED)

@@ -1,15 +1,17 @@
 """What `docker compose up --build --wait` brings."""
 
-import hashlib
+import json
 import re
+import subprocess
 import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from tests.compose.conftest import ROOT
 from tests.compose.load import load
 
 if TYPE_CHECKING:
@@ -21,6 +23,14 @@ SECRET = re.compile(
     rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{36}"
 )
 SECRET_FILES = {".env", ".git", ".netrc", ".pypirc", "id_rsa", "pip.conf"}
+SECRET_SUFFIXES = {".key", ".pem"}
+BASES = {
+    "service": "python:3.13-slim",
+    "redis": "redis:8",
+    "training": "python:{python}-slim",
+    "teacher": "python:{python}-slim",
+}
+PUBLIC = {"cacert.pem"}  # certificates of authorities
 
 
 def test_films_are_recommended_by_the_student(client: httpx.Client) -> None:
@@ -59,37 +69,61 @@ def test_the_service_is_ready_within_five_seconds_of_its_start(stack: "Stack") -
     stack.up()
 
 
-def test_no_secret_is_in_any_layer(stack: "Stack", tmp_path: Path) -> None:
-    stack.run("docker", "save", "--output", tmp_path / "image.tar", SERVICE_IMAGE)
-    base = set(stack.inspect("python:3.13-slim")["RootFS"]["Layers"])
-    with tarfile.open(tmp_path / "image.tar") as image:
-        layers = [each for each in image if is_layer(image, each, base)]
-        found = [
-            (file, SECRET.search(text)) for each in layers for file, text in files(image, each)
-        ]
-    assert {"app/service/app.py", "app/healthcheck.py"} <= {name for name, _ in found}
-    assert [name for name, secret in found if secret or Path(name).name in SECRET_FILES] == []
-    history = stack.run(
-        "docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}", SERVICE_IMAGE
-    )
-    assert not re.search(r"(?i)password|token|admin_key", history)
+def test_every_line_of_a_replicas_log_is_an_object(stack: "Stack") -> None:
+    (container,) = stack.containers("service")
+    lines = stack.run("sh", "-c", f"docker logs {container} 2>&1").splitlines()
+    assert lines
+    assert all(isinstance(json.loads(line), dict) for line in lines)
 
 
-def is_layer(image: tarfile.TarFile, member: tarfile.TarInfo, base: set[str]) -> bool:
-    """Whether `member` is a layer that is not the base image's."""
-    file = image.extractfile(member)
-    if file is None or file.read(512)[257:262] != b"ustar":
-        return False
-    file.seek(0)
-    return f"sha256:{hashlib.sha256(file.read()).hexdigest()}" not in base
+def test_no_secret_is_in_any_layer_of_any_image(stack: "Stack", tmp_path: Path) -> None:
+    stack.compose("--profile", "*", "build", "train", "teacher")
+    images = [f"distilled-recommender/{name}:test" for name in BASES]
+    stack.run("docker", "save", "--output", tmp_path / "images.tar", *images)
+    with tarfile.open(tmp_path / "images.tar") as saved:
+        layers = {layer for image in contents(saved) for layer in ours(stack, image)}
+        found = {
+            name: is_secret(name, file) for each in layers for name, file in files(saved, each)
+        }
+    (tmp_path / "images.tar").unlink()
+    made = {"app/service/app.py", "app/serve-teacher", "app/train", "usr/local/bin/start"}
+    assert made <= found.keys()
+    assert [name for name, secret in found.items() if secret] == []
+    told = ("docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}")
+    history = "".join(stack.run(*told, image) for image in images)
+    assert not re.search(r"(?i)password=|token|admin_key", history)
 
 
-def files(image: tarfile.TarFile, layer: tarfile.TarInfo) -> Iterator[tuple[str, bytes]]:
-    with tarfile.open(fileobj=image.extractfile(layer)) as members:
+def contents(saved: tarfile.TarFile) -> list[dict[str, Any]]:
+    """What a saved file says of each of its images."""
+    manifest = saved.extractfile("manifest.json")
+    assert manifest
+    images: list[dict[str, Any]] = json.load(manifest)
+    return images
+
+
+def ours(stack: "Stack", image: dict[str, Any]) -> list[str]:
+    """The layers that are not the base image's."""
+    name = image["RepoTags"][0].partition("/")[2].partition(":")[0]
+    base = BASES[name].format(python=stack.environment.get("TRAINING_PYTHON", "3.13"))
+    layers: list[str] = image["Layers"]
+    return layers[len(stack.inspect(base)["RootFS"]["Layers"]) :]
+
+
+def files(saved: tarfile.TarFile, layer: str) -> Iterator[tuple[str, bytes]]:
+    """The files of a layer; of large ones, which are libraries, the beginning."""
+    with tarfile.open(fileobj=saved.extractfile(layer)) as members:
         for member in members:
             file = members.extractfile(member) if member.isfile() else None
             if file:
-                yield member.name, file.read()
+                yield member.name, file.read(MEBIBYTE)
+
+
+def is_secret(name: str, text: bytes) -> bool:
+    """Whether a file is one by its name or by what stands in it."""
+    path = Path(name)
+    named = path.name in SECRET_FILES or path.suffix in SECRET_SUFFIXES
+    return (named and path.name not in PUBLIC) or bool(SECRET.search(text))
 
 
 def test_metrics_are_not_told_outside(client: httpx.Client) -> None:
@@ -122,17 +156,42 @@ def is_within(acknowledged: list[str], stored: list[str]) -> bool:
     return all(item_id in left for item_id in acknowledged)
 
 
-def test_replicas_are_replaced_under_load_without_a_failed_request(stack: "Stack") -> None:
+def test_replicas_are_replaced_under_load_without_a_failed_request_and_then_left_alone(
+    stack: "Stack",
+) -> None:
     stack.up(scale=2)
     before = stack.containers("service")
     with load(stack.url, "roll") as heard:
         time.sleep(1)
         stack.run("docker/roll")
+        after = stack.containers("service")
+        everything = stack.containers()
+        stack.compose("up", "--wait", "--scale", "service=2")
         time.sleep(1)
-    after = stack.containers("service")
     assert heard.is_flawless, heard.failures[:5]
     assert len(before) == len(after) == 2
     assert set(before).isdisjoint(after)
+    assert set(stack.containers()) == set(everything)
+
+
+def test_replicas_that_do_not_become_ready_leave_and_the_old_ones_go_on(stack: "Stack") -> None:
+    stack.up(scale=2)
+    before = stack.containers("service")
+    environment = stack.environment | {"MAX_K": "0"}
+    with load(stack.url, "broken") as heard:
+        done = subprocess.run(
+            ["docker/roll"],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        time.sleep(1)
+    assert done.returncode != 0
+    assert "MAX_K" in done.stderr
+    assert heard.is_flawless, heard.failures[:5]
+    assert set(stack.compose("ps", "--all", "--quiet", "service").split()) == set(before)
 
 
 def test_replicas_restarted_one_after_the_other_fail_no_request(stack: "Stack") -> None:

@@ -1,6 +1,7 @@
 """Every value of the stack is documented, and what must be set says so."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -87,3 +88,10 @@ def test_the_service_is_made_of_exact_versions() -> None:
     wanted = {re.split(r"[^\w-]", each)[0] for each in dependencies}
     assert len(wanted) > 5
     assert wanted <= names
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs git's checkout")
+@pytest.mark.parametrize("name", [".env", "secrets/redis_url", "sessions.tar"])
+def test_git_takes_no_secret_and_no_backup(name: str) -> None:
+    done = subprocess.run(["git", "check-ignore", "--quiet", name], cwd=ROOT, check=False)
+    assert done.returncode == 0

@@ -11,9 +11,13 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy/kubernetes"
 
 
+def kustomization() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((FOLDER / "kustomization.yaml").read_text("utf-8"))
+    return found
+
+
 def manifests() -> list[dict[str, Any]]:
-    names = yaml.safe_load((FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
-    texts = [(FOLDER / name).read_text(encoding="utf-8") for name in names]
+    texts = [(FOLDER / name).read_text("utf-8") for name in kustomization()["resources"]]
     return [manifest for text in texts for manifest in yaml.safe_load_all(text)]
 
 
@@ -39,15 +43,24 @@ def pods() -> dict[str, dict[str, Any]]:
 
 
 def test_every_file_is_listed_and_every_manifest_keeps_its_schema() -> None:
-    listed = {FOLDER / "kustomization.yaml"} | {
-        FOLDER / name
-        for name in yaml.safe_load((FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))[
-            "resources"
-        ]
-    }
-    assert listed == set(FOLDER.iterdir())
+    listed = kustomization()["resources"]
+    assert len(listed) == len(set(listed))
+    assert {*listed, "kustomization.yaml"} == {file.name for file in FOLDER.iterdir()}
     for manifest in manifests():
         kubernetes_validate.validate(manifest, "1.32", strict=True)
+
+
+def test_the_kustomization_says_no_more_than_kustomize_knows_and_names_each_image() -> None:
+    said = kustomization()
+    assert said["apiVersion"] == "kustomize.config.k8s.io/v1beta1"
+    assert said["kind"] == "Kustomization"
+    assert said.keys() == {"apiVersion", "kind", "resources", "labels", "images"}
+    run = {
+        container["image"]
+        for pod in pods().values()
+        for container in [*pod["containers"], *pod.get("initContainers", ())]
+    }
+    assert {image["name"] for image in said["images"]} == run
 
 
 def test_the_same_things_run_as_in_the_compose_stack() -> None:
@@ -70,11 +83,12 @@ def test_nothing_runs_with_rights_or_on_a_root_that_can_be_written(name: str) ->
 @pytest.mark.parametrize("name", ["service", "redis", "teacher"])
 def test_what_serves_is_probed_and_reached_by_whom_it_shall(name: str) -> None:
     (container,) = pods()[name]["containers"]
-    assert {"readinessProbe", "livenessProbe"} <= container.keys()
+    assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
     assert named("NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"] == {"app": name}
 
 
 def test_replicas_are_replaced_and_scaled_without_a_gap() -> None:
+    assert "replicas" not in named("Deployment", "service")["spec"]  # the autoscaler's
     rolling = named("Deployment", "service")["spec"]["strategy"]["rollingUpdate"]
     assert rolling["maxUnavailable"] == 0
     assert named("PodDisruptionBudget", "service")["spec"]["minAvailable"] == 1
