@@ -13,7 +13,7 @@ from service.limits import MAX_BODY_BYTES
 from service.problems import FieldProblem
 from service.variants import DEFAULT_VARIANT
 
-_VERSION = "b1c39a66ed09"
+_VERSION = "df3f0a722b4a"
 _TITLES = {
     "1": "Toy Story (1995)",
     "32": "Twelve Monkeys (a.k.a. 12 Monkeys) (1995)",
@@ -153,7 +153,7 @@ BODIES: Mapping[str, Any] = {
         "num_items": 3496,
         "metrics": {"test": {"examples": 8944, "HR@20": 0.1398, "NDCG@20": 0.0581}},
         "parity_error": 4.8e-06,
-        "provenance": {"commit": "afa4fad8b191", "dataset": {"name": "movielens"}},
+        "provenance": {"commit": "81151575aaa3", "dataset": {"name": "movielens"}},
         "variants": [_VARIANT],
     },
     "Activation": {"bundle": _VERSION, "variant": DEFAULT_VARIANT},

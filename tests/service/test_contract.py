@@ -17,6 +17,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from export.publish import BundleLink
+from service import examples
 
 if TYPE_CHECKING:
     from tests.service.conftest import Serve
@@ -83,7 +84,7 @@ def teacher_url() -> Iterator[str]:
 def link(tmp_path: Path) -> BundleLink:
     """The shipped bundle twice: under the name that the examples have and, served, another."""
     link = BundleLink(tmp_path / "active")
-    for name in ("b1c39a66ed09", "served-first"):
+    for name in (examples.BODIES["Activation"]["bundle"], "served-first"):
         shutil.copytree(FILMS, link.folder(name))
         link.move(name)
     return link
