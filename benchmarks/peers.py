@@ -113,7 +113,7 @@ RIVALS: Mapping[str, Rival] = {
 def measure(setting: Setting) -> Findings:
     """Saturates each server in turn, several times round; see the module."""
     subject = make_subject(setting)
-    rounds, seconds = round(setting.either(3, 1)), setting.either(6, 1)
+    rounds, seconds = round(setting.either(3, 1)), setting.either(4, 1)
     outcomes: dict[str, list[Outcome]] = {name: [] for name in (OURS, *RIVALS)}
     with running_redis() as redis:
         for _ in range(rounds):
