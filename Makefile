@@ -53,7 +53,7 @@ check: $(DEV)/ready  ## look, change nothing
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
 
-bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure everything that README tells (under half an hour, nothing else running)
+bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure everything that README tells (about twenty minutes, nothing else running)
 	$(DEV)/bin/python -m benchmarks --work $(WORK)
 
 bench-quick: smoke $(DEV)/ready $(PEERS)/ready  ## the same in two minutes, for a first look
