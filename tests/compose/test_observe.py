@@ -51,6 +51,7 @@ def prometheus(stack: "Stack") -> Iterator[httpx.Client]:
 @pytest.fixture
 def teacher(stack: "Stack") -> Iterator[None]:
     """A teacher that answers at once, in the place and by the name of the slow one."""
+    stack.compose("--profile", "teacher", "rm", "--stop", "--force", "teacher")
     name = f"{stack.environment['COMPOSE_PROJECT_NAME']}-quick-teacher"
     network = f"{stack.environment['COMPOSE_PROJECT_NAME']}_front"
     place = ("--network", network, "--network-alias", "teacher", "--name", name)
