@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tests.conftest import RedisServer
 
 REQUESTS = 60
+ROUTE = 'route="/v1/recommendations"'
 
 
 @pytest.fixture
@@ -60,8 +61,8 @@ def workers(url: str) -> Iterator[int]:
 def test_whichever_worker_is_asked_tells_of_all(url: str) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: ask(url), range(REQUESTS)))
-    route = 'route="/v1/recommendations"'
-    assert {value(url, "request_seconds_count", route) for _ in range(20)} == {REQUESTS}
+    wait_for(url, "request_seconds_count", REQUESTS, ROUTE)  # counted after the answer has gone
+    assert {value(url, "request_seconds_count", ROUTE) for _ in range(20)} == {REQUESTS}
     assert value(url, "answers_total") == REQUESTS
     wait_for(url, "variant_info", 1)
     wait_for(url, "history_lost", 0)
@@ -71,7 +72,8 @@ def test_whichever_worker_is_asked_tells_of_all(url: str) -> None:
 def test_a_worker_that_died_is_still_counted_and_lost_nothing_but_its_gauges(url: str) -> None:
     for _ in range(20):
         ask(url)
+    wait_for(url, "request_seconds_count", 20, ROUTE)
     for pid in list(workers(url)):
         os.kill(pid, signal.SIGKILL)
     wait_for(url, "variant_info", 1)
-    assert value(url, "request_seconds_count", 'route="/v1/recommendations"') == 20
+    assert value(url, "request_seconds_count", ROUTE) == 20
