@@ -7,9 +7,9 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.recommender import Source
+from service.settings import DEFAULT_K
 from service.variants import DEFAULT_VARIANT
 
-DEFAULT_K = 20
 MAX_IDS = 1000
 MAX_BATCH = 64
 

@@ -17,6 +17,9 @@ from pydantic_settings import (
 from service.logs import LogFormat, LogLevel
 from service.variants import DEFAULT_VARIANT, Variant, parse_variants
 
+DEFAULT_K = 20
+"""How many items an answer holds where the question does not say."""
+
 _HTTP_SCHEMES = ("http://", "https://")
 _NETWORK_SCHEMES = ("redis://", "rediss://")
 _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://")
@@ -63,7 +66,9 @@ class Settings(BaseSettings):
         gt=0,
         description="ITEMS_POLL_SECONDS: how soon a worker learns of items added to another",
     )
-    max_k: int = Field(default=100, ge=1, description="MAX_K: most items one answer may hold")
+    max_k: int = Field(
+        default=100, ge=DEFAULT_K, description="MAX_K: most items one answer may hold"
+    )
 
     redis_url: SecretStr | None = Field(
         default=None,

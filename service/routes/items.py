@@ -17,7 +17,6 @@ from service.paths import ItemIdInPath
 from service.problems import documented
 from service.runtime import RuntimeDep
 from service.schemas import (
-    DEFAULT_K,
     AddedItemAnswer,
     ItemAnswer,
     ItemsAnswer,
@@ -25,6 +24,7 @@ from service.schemas import (
     NewItem,
     SimilarItemsAnswer,
 )
+from service.settings import DEFAULT_K
 
 router = APIRouter(prefix="/v1/items", tags=["items"])
 

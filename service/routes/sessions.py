@@ -23,7 +23,6 @@ from service.problems import documented
 from service.recommender import Wanted
 from service.runtime import Runtime, RuntimeDep
 from service.schemas import (
-    DEFAULT_K,
     EventAnswer,
     EventRecommendationAnswer,
     KInQuery,
@@ -31,6 +30,7 @@ from service.schemas import (
     RecommendationAnswer,
     SessionAnswer,
 )
+from service.settings import DEFAULT_K
 from service.timing import Stopwatch, StopwatchDep
 
 _PREFIX = "/v1/sessions/{session_id}"

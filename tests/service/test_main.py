@@ -47,6 +47,6 @@ def test_settings_that_cannot_be_used_are_named_without_their_values(
     with pytest.raises(SystemExit) as exit_:
         main()
     assert exit_.value.code == (
-        "MAX_K: Input should be greater than or equal to 1\n"
+        "MAX_K: Input should be greater than or equal to 20\n"
         "REDIS_URL: must start with one of redis://, rediss://, unix://"
     )
