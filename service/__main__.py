@@ -38,6 +38,8 @@ def main() -> None:
             access_log=False,
             log_config=log_config(settings.log_format, settings.log_level),
             timeout_graceful_shutdown=10,
+            # A worker answers only once it has imported everything: on a busy machine, not in 5 s.
+            timeout_worker_healthcheck=30,
         )
 
 

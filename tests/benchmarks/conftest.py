@@ -4,13 +4,14 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 Delay = Callable[[int], float]
-"""Seconds to wait before the answer, by the number of the request, from 0."""
+"""Seconds to wait before the answer, by the number that the request names; else of its arrival."""
 
 
 class KnownServer(ThreadingHTTPServer):
@@ -45,13 +46,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        # The turn first: which of two threads comes to it first is for the machine to say.
+        with self.server.turn or nullcontext():
+            self._answer(body)
+
+    def _answer(self, body: bytes) -> None:
         with self.server.lock:
-            number = len(self.server.bodies)
+            number = json.loads(body).get("number", len(self.server.bodies))
             self.server.bodies.append(json.loads(body))
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
         self.server.on_body(json.loads(body))
-        self._wait(self.server.delay(number))
+        time.sleep(self.server.delay(number))
         with self.server.lock:
             self.server.answered.append(json.loads(body))
             self.server.at_once -= 1
@@ -59,13 +65,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-
-    def _wait(self, seconds: float) -> None:
-        if self.server.turn is None:
-            time.sleep(seconds)
-            return
-        with self.server.turn:
-            time.sleep(seconds)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name
         """Says nothing."""

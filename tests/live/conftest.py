@@ -167,9 +167,13 @@ class GenreTeacher:
 def teacher_url(films: RawData) -> Iterator[str]:
     """The teacher's server, in a thread of the tests."""
     app = create_app(cast("LiveTeacher", GenreTeacher(films)), threads=1)
-    server = uvicorn.Server(uvicorn.Config(app, port=(port := free_port()), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    yield f"http://127.0.0.1:{port}"
+    while not server.started:
+        assert thread.is_alive(), "the teacher's server has ended"
+        time.sleep(0.01)
+    (address,) = [listener.getsockname() for each in server.servers for listener in each.sockets]
+    yield f"http://{address[0]}:{address[1]}"
     server.should_exit = True
     thread.join()

@@ -16,6 +16,7 @@ from contextlib import (
     ExitStack,
     asynccontextmanager,
     contextmanager,
+    suppress,
 )
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from tests.conftest import RedisServer
 
 RING = "abcdefgh"
+# Of whatever is waited for: what is claimed here is not how fast a busy machine is.
+PATIENCE_SECONDS = 120
 TITLES = ("Toy Story", "Heat", "Story of Us", "Alien", "Élan", "Fargo", "Up", "Jaws")
 
 Serve = Callable[..., str]
@@ -105,19 +108,21 @@ def served(**settings: object) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        _wait_until_ready(url)
+        _wait_until_ready(url, process)
         yield url
     finally:
         process.terminate()
-        assert process.wait(timeout=15) in (0, -15)
+        assert process.wait(timeout=PATIENCE_SECONDS) in (0, -15)
 
 
-def _wait_until_ready(url: str) -> None:
-    for _ in range(200):
-        try:
-            if httpx.get(f"{url}/readyz").is_success:
-                return
-        except httpx.TransportError:
+def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with httpx.Client(timeout=PATIENCE_SECONDS) as client:
+        while time.monotonic() < deadline:
+            assert process.poll() is None, "the service ended before it was ready"
+            with suppress(httpx.TransportError):
+                if client.get(f"{url}/readyz").is_success:
+                    return
             time.sleep(0.05)
     raise TimeoutError(url)
 
@@ -128,11 +133,10 @@ def serve(bundle_path: Path, redis_server: "RedisServer") -> Iterator[Serve]:
     with ExitStack() as running:
 
         def start(**more: object) -> str:
-            # Patient: what is claimed here is not how fast a busy machine is.
             settings = {
                 "bundle_path": bundle_path,
                 "redis_url": redis_server.url,
-                "redis_timeout_seconds": 10,
+                "redis_timeout_seconds": PATIENCE_SECONDS,
             }
             return running.enter_context(served(**settings | more))
 

@@ -13,6 +13,7 @@ import pytest
 from export.bundle import Layout, load_bundle
 from export.publish import BundleLink
 from service.settings import Settings
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 KEY = {"Authorization": "Bearer a-key-for-the-tests"}
-PATIENCE_SECONDS = 10
 
 
 @pytest.fixture

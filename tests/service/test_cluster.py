@@ -7,6 +7,7 @@ import anyio
 import pytest
 
 from service.settings import Settings
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def settings(bundle_path: Path, redis_cluster: "RedisCluster") -> Settings:
     chosen = {"bundle_path": bundle_path, "redis_url": redis_cluster.url, "redis_cluster": True}
-    return Settings.model_validate(chosen | {"redis_timeout_seconds": 5})
+    return Settings.model_validate(chosen | {"redis_timeout_seconds": PATIENCE_SECONDS})
 
 
 async def test_sessions_and_added_items_are_shared_and_outlive_a_restart(
@@ -32,7 +33,7 @@ async def test_sessions_and_added_items_are_shared_and_outlive_a_restart(
             assert (await other.get(f"/v1/sessions/{number}")).json()["history"] == ["c"]
         assert (await one.get("/readyz")).json()["history_store"] == "reachable"
         await one.post("/v1/items", json=new)
-        with anyio.fail_after(1):
+        with anyio.fail_after(PATIENCE_SECONDS):
             while (await other.get("/v1/items/n")).status_code == 404:
                 await anyio.sleep(0.01)
     async with connect(settings) as client:

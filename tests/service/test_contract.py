@@ -27,6 +27,8 @@ KEY = "a-key-for-the-tests"
 SCHEMATHESIS = """
 seed = 1
 workers = 1
+request-timeout = 120
+suppress-health-check = ["too_slow"]
 
 [generation]
 max-examples = 30
@@ -111,13 +113,15 @@ def test_whatever_openapi_allows_or_forbids_is_answered_as_it_says_and_every_rou
     """Examples, border cases and random ones of every route; nothing may fail."""
     url = serve(bundle_path=link.path, admin_key=KEY, teacher_url=teacher_url, max_added_items=50)
     # The examples ask for this session before they make it.
-    httpx.post(f"{url}/v1/sessions/ada/events", json={"item_id": "260"}).raise_for_status()
+    event = {"item_id": "260"}
+    httpx.post(f"{url}/v1/sessions/ada/events", json=event, timeout=120).raise_for_status()
     run = run_schemathesis(url, tmp_path)
     assert run.returncode == 0, run.stdout
-    metrics = httpx.get(f"{url}/metrics").text
+    metrics = httpx.get(f"{url}/metrics", timeout=120).text
     pattern = r'request_seconds_count{method="(.*?)",route="(.*?)",status="(.*?)"}'
     answered = set(re.findall(pattern, metrics))
-    for path, verbs in httpx.get(f"{url}/openapi.json").json()["paths"].items():
+    schema = httpx.get(f"{url}/openapi.json", timeout=120).json()
+    for path, verbs in schema["paths"].items():
         for verb, operation in verbs.items():
             statuses = {status for *route, status in answered if route == [verb.upper(), path]}
             assert statuses <= set(operation["responses"]), (verb, path)

@@ -4,6 +4,7 @@ import signal
 import threading
 from collections.abc import Iterator
 
+import anyio
 import pytest
 
 from service.draining import Drain
@@ -41,6 +42,9 @@ async def test_a_worker_that_is_told_to_stop_goes_on_and_says_that_it_leaves(
 async def test_a_worker_stops_when_its_time_is_over(stopped: list[int]) -> None:
     with Drain(0.01).on_sigterm():
         await terminate()
+        with anyio.fail_after(60):
+            while not stopped:
+                await asyncio.sleep(0.01)
         assert stopped == [signal.SIGTERM]
 
 

@@ -11,6 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from service.settings import Settings
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -24,7 +25,10 @@ async def client(
     mortal_redis: "RedisServer", bundle_path: Path, connect: "Connect"
 ) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(
-        bundle_path=bundle_path, redis_url=SecretStr(mortal_redis.url), redis_pause_seconds=0.05
+        bundle_path=bundle_path,
+        redis_url=SecretStr(mortal_redis.url),
+        redis_timeout_seconds=PATIENCE_SECONDS,  # one that is killed refuses at once
+        redis_pause_seconds=0.05,
     )
     async with connect(settings) as client:
         await client.post("/v1/sessions/s/events", json={"item_id": "a"})
@@ -113,6 +117,6 @@ async def test_a_redis_that_accepts_and_never_answers_costs_a_timeout(
             redis_timeout_seconds=0.02,
         )
         async with connect(settings) as client:
-            with anyio.fail_after(5):
+            with anyio.fail_after(PATIENCE_SECONDS):
                 answer = await client.post("/v1/sessions/s/events?k=2", json={"item_id": "c"})
         assert summary(answer.json()) == ("de", "student", True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.service.conftest import served
+from tests.service.conftest import PATIENCE_SECONDS, served
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -31,16 +31,18 @@ def url(bundle_path: Path, redis_server: "RedisServer") -> Iterator[str]:
 
 def ask(url: str) -> None:
     """One request on a connection of its own, so that either worker may get it."""
-    assert httpx.post(f"{url}/v1/recommendations", json={"history": ["c"]}).is_success
+    path, body = f"{url}/v1/recommendations", {"history": ["c"]}
+    assert httpx.post(path, json=body, timeout=PATIENCE_SECONDS).is_success
 
 
 def value(url: str, name: str, labels: str = "") -> float:
-    text = httpx.get(f"{url}/metrics", timeout=30).text
+    text = httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text
     return sum(map(float, re.findall(rf"^recommender_{name}{{?.*{labels}.*}}? (\S+)$", text, re.M)))
 
 
 def wait_for(url: str, name: str, expected: float, labels: str = "") -> None:
-    for _ in range(50):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
         if value(url, name, labels) == expected:
             return
         time.sleep(0.1)

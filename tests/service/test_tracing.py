@@ -11,7 +11,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.service.conftest import served
+from tests.service.conftest import PATIENCE_SECONDS, served
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -56,8 +56,9 @@ def test_a_request_is_a_span_and_what_it_asked_of_redis_is_within(
 ) -> None:
     settings = {"bundle_path": bundle_path, "redis_url": redis_server.url, "tracing": True}
     with served(**settings, otel_exporter_otlp_endpoint=collector.url) as url:
-        httpx.post(f"{url}/v1/sessions/s/events", json={"item_id": "a"}).raise_for_status()
-        httpx.get(f"{url}/readyz")
+        path, body = f"{url}/v1/sessions/s/events", {"item_id": "a"}
+        httpx.post(path, json=body, timeout=PATIENCE_SECONDS).raise_for_status()
+        httpx.get(f"{url}/readyz", timeout=PATIENCE_SECONDS)
     (request,) = (each for each in collector.spans if each.name.startswith("POST"))
     assert request.name == "POST /v1/sessions/{session_id}/events"
     within = {each.name for each in collector.spans if each.parent_span_id == request.span_id}

@@ -25,18 +25,18 @@ def plan_for(port: int, due: Times | None, bodies: Sequence[object] = (), **more
 
 
 def test_a_known_delay_is_a_known_latency(serve: Serve) -> None:
-    server = serve(lambda number: 0.12 if number % 2 else 0.03)
+    server = serve(lambda number: 0.5 if number % 2 else 0.03)
     outcome = run(plan_for(server.port, even(50, 0.2)))
     assert (outcome.latencies[0::2] >= 0.03).all()
-    assert (outcome.latencies[1::2] >= 0.12).all()
-    assert outcome.latencies[0::2].min() < 0.12
+    assert (outcome.latencies[1::2] >= 0.5).all()
+    assert outcome.latencies[0::2].min() < 0.5
     assert outcome.num_failed == 0
 
 
 def test_a_stall_is_charged_to_every_request_that_was_due_meanwhile(serve: Serve) -> None:
     server = serve(lambda number: 0.5 if number == 0 else 0.0, one_at_a_time=True)
     due = even(100, 0.4)
-    outcome = run(plan_for(server.port, due))
+    outcome = run(plan_for(server.port, due, [{}] * len(due)))  # whichever comes first
     # A generator that waits for answers would see one slow request and forty quick ones.
     assert (outcome.latencies >= 0.5 - due).all()
 
@@ -50,11 +50,11 @@ def test_waiting_for_a_connection_counts(serve: Serve) -> None:
 
 
 def test_a_click_awaits_the_answer_to_the_click_before_it(serve: Serve) -> None:
-    server = serve(lambda number: 0.1 if number == 0 else 0.0)
+    server = serve(lambda number: 0.5 if number == 0 else 0.0)
     outcome = run(plan_for(server.port, np.zeros(4), predecessors=[-1, 0, 1, -1]))
     numbers = [body["number"] for body in server.answered]
     assert numbers == [3, 0, 1, 2]
-    assert (outcome.latencies[:3] >= 0.1).all()
+    assert (outcome.latencies[:3] >= 0.5).all()
 
 
 def test_failures_are_counted_by_what_went_wrong(serve: Serve) -> None:
@@ -66,9 +66,9 @@ def test_failures_are_counted_by_what_went_wrong(serve: Serve) -> None:
 
 def test_a_request_without_an_answer_has_waited_to_the_end(serve: Serve) -> None:
     server = serve(lambda number: 30.0 if number == 1 else 0.0)
-    outcome = run(plan_for(server.port, np.zeros(3), grace_seconds=0.3))
+    outcome = run(plan_for(server.port, np.zeros(3), grace_seconds=2))
     assert outcome.failures == {"no answer": 1}
-    assert outcome.latencies.max() >= 0.3
+    assert outcome.latencies.max() >= 2
 
 
 def test_a_server_that_falls_silent_is_given_up(serve: Serve) -> None:

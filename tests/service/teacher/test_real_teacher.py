@@ -61,7 +61,7 @@ class TeacherProcess:
         assert self._process.poll() is None, "the teacher's server has ended"
         try:
             return httpx.get(f"{self.url}/readyz").is_success
-        except httpx.ConnectError:
+        except httpx.TransportError:
             return False
 
 

@@ -32,7 +32,7 @@ def offer(shadow: Shadow, recommender: Recommender, wanted: Wanted) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while not condition():
             await anyio.sleep(0.001)
 
