@@ -5,14 +5,19 @@ import platform
 import subprocess
 from pathlib import Path
 
+# What programs write of results makes no result: one that writes several goes on as it began.
+REPORTS = ("benchmarks/out", "docs/results")
+
 
 def commit() -> str:
-    """The commit of this working copy, `+` behind it when files differ; `unknown` outside git."""
+    """The commit of this working copy, `+` if any but `REPORTS` differ; `unknown` outside git."""
+    others = [f":(top,exclude){each}" for each in REPORTS]
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
-        return f"{head}+" if _git("status", "--porcelain", "--untracked-files=no") else head
+        changes = _git("status", "--porcelain", "--untracked-files=no", "--", ":/", *others)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+    return f"{head}+" if changes else head
 
 
 def hardware() -> str:
