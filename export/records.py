@@ -1,6 +1,7 @@
 """Records as JSON lines: written, read back and checked field by field. Standard library only."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -51,13 +52,18 @@ def parse(place: str, text: bytes) -> Any:
         BundleError: `text` is none; the message names its `place`.
     """
     try:
-        return json.loads(text.decode("utf-8"), parse_constant=_refuse_constant)
-    except ValueError as error:
+        return json.loads(
+            text.decode("utf-8"), parse_constant=_finite_number, parse_float=_finite_number
+        )
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{place}: not JSON ({error})") from None
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+def _finite_number(text: str) -> float:
+    """`NaN` and `Infinity` are no JSON, and a number as large as 1e999 is read as one of them."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is no number that JSON can hold")
+    return number
 
 
 _Record = TypeVar("_Record", bound="DataclassInstance")

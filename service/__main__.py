@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import uvicorn
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+from pydantic_settings import SettingsError
 
 from export.bundle import BundleError
 from service.loading import load_recommender
@@ -26,7 +27,7 @@ def main() -> None:
             load_recommender(each.path, settings.max_k)
     except ValidationError as error:
         sys.exit("\n".join(map(_line, error.errors())))
-    except BundleError as error:
+    except (BundleError, SettingsError) as error:
         sys.exit(f"cannot serve: {error}")
     with _metrics_folder(settings.workers):
         uvicorn.run(

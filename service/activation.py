@@ -120,6 +120,9 @@ class Activation:
         except (BundleError, StudentError) as error:
             slot.refused = str(error)
             logger.warning("variant %r keeps its bundle: %s", slot.variant, error)
+        except Exception as error:  # a defect, of which whoever moved the link must hear too
+            slot.refused = f"{type(error).__name__}: {error}"
+            raise
 
     async def _serve_what_stands(self, slot: Slot) -> None:
         candidate = await self._load(slot.path)

@@ -1,11 +1,13 @@
 """The settings of the service: one frozen class, read from the environment and secret files."""
 
 import os
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
+import httpx
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
@@ -31,7 +33,9 @@ class Settings(BaseSettings):
     Where SECRETS_PATH names a folder, its files are settings too: `admin_key`, `redis_url`.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_ignore_empty=True, allow_inf_nan=False
+    )
 
     bundle_path: Path = Field(
         default=Path("bundle"),
@@ -209,6 +213,10 @@ class Settings(BaseSettings):
     def _speaks_http(cls, url: str | None) -> str | None:
         if url and not url.startswith(_HTTP_SCHEMES):
             raise ValueError(f"must start with one of {', '.join(_HTTP_SCHEMES)}")
+        try:
+            httpx.URL(url or "")
+        except httpx.InvalidURL as error:
+            raise ValueError(str(error)) from None
         return url
 
     @model_validator(mode="after")
@@ -239,3 +247,13 @@ class Settings(BaseSettings):
         if url and not url.get_secret_value().startswith(_REDIS_SCHEMES):
             raise ValueError(f"must start with one of {', '.join(_REDIS_SCHEMES)}")
         return url
+
+
+def described() -> str:
+    """A line a setting: its name, what it means, its default."""
+    fields = Settings.model_fields.values()
+    return "".join(f"{each.description} [{each.default}]\n" for each in fields)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(described())

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,15 @@ class Student:
         """Opens the graphs.
 
         Raises:
-            BundleError: onnxruntime cannot open them.
+            BundleError: onnxruntime cannot open them, or they lack an input or output.
         """
         layout = Layout(bundle.folder)
         self._session = _open(layout.model, bundle.read_model())
+        _check_names(self._session, astuple(TENSORS), layout.model)
         encoder = bundle.read_item_encoder()
         self._encoder = None if encoder is None else _open(layout.item_encoder, encoder)
+        if self._encoder:
+            _check_names(self._encoder, astuple(ENCODER_TENSORS), layout.item_encoder)
         self._num_items = len(bundle.items)
         shapes = {each.name: each.shape for each in self._session.get_outputs()}
         self._set_added(np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32))
@@ -174,6 +177,13 @@ def _open(path: Path, graph: bytes) -> ort.InferenceSession:
         return ort.InferenceSession(graph, _session_options(), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no base of their own
         raise BundleError(f"{path}: {error}") from error
+
+
+def _check_names(session: ort.InferenceSession, names: Sequence[str], path: Path) -> None:
+    """Raises BundleError where the graph has not all of these inputs and outputs."""
+    there = {each.name for each in (*session.get_inputs(), *session.get_outputs())}
+    if missing := [name for name in names if name not in there]:
+        raise BundleError(f"{path}: no input or output {', '.join(missing)}")
 
 
 def _session_options() -> ort.SessionOptions:

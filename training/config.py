@@ -294,10 +294,13 @@ def load_experiment(path: Path) -> Experiment:
         ConfigError: the file is missing, is no TOML, or has an unknown or unusable setting.
     """
     try:
-        return Experiment.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        settings = {"name": path.stem} | tomllib.loads(path.read_text(encoding="utf-8"))
+        return Experiment.model_validate(settings)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such experiment file") from None
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: {error}") from None
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_problem(error)}") from None

@@ -42,13 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
-    """Writes the teacher's knowledge, unless it is there and current."""
+    """Writes the teacher's knowledge, unless it is there: ready-made, or of this very question."""
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)
     folder = knowledge_folder(experiment, workplace)
     stamp = fingerprint(PROMPT_VERSION, experiment.teacher.model_dump(), dataset.fingerprint)
-    if is_current(folder, stamp) and not options.again:
-        say(f"{folder} is current, nothing to do")
+    is_there = folder.exists() if experiment.knowledge else is_current(folder, stamp)
+    if is_there and not options.again:
+        kind = "ready-made" if experiment.knowledge else "current"
+        say(f"{folder} is {kind}, nothing to do")
         return
     with publish(folder, stamp) as building:
         knowledge = _ask(dataset, experiment, workplace, building)

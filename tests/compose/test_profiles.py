@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 def small_config(tmp_path: Path) -> Path:
     """MovieLens with one short training."""
     text = (ROOT / "configs/movielens.toml").read_text(encoding="utf-8")
-    text = text.replace('name = "movielens"', 'name = "small"')
     text = re.sub(r"batch_size = .*", "batch_size = 512", text)
     text = re.sub(r"max_epochs = .*", "max_epochs = 1\nseeds = [0]", text)
     config = tmp_path / "small.toml"

@@ -195,6 +195,26 @@ def test_an_item_that_cannot_be_read_is_refused_with_its_line(
         load_bundle(folder)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (
+            '"schema_version": ',
+            '"schema_version": 1e999',
+            "1e999.* is no number that JSON can hold",
+        ),
+        ('"metrics": ', '"metrics": ' + "[" * 200_000, "not JSON .*recursion"),
+    ],
+)
+def test_a_manifest_that_no_parser_takes_is_refused(
+    folder: Path, old: str, new: str, complaint: str
+) -> None:
+    path = Layout(folder).manifest
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(BundleError, match=rf"manifest\.json: .*{complaint}"):
+        load_bundle(folder)
+
+
 def test_a_forged_bundle_whose_hashes_fit_is_read(folder: Path) -> None:
     """The refusals above are due to what was forged, not to the forging."""
     forge(folder, {"student": "gru4rec"})

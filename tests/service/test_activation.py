@@ -12,6 +12,7 @@ import pytest
 
 from export.bundle import Layout, load_bundle
 from export.publish import BundleLink
+from service import activation
 from service.settings import Settings
 from tests.service.conftest import PATIENCE_SECONDS
 
@@ -155,6 +156,16 @@ async def test_a_link_that_others_move_to_a_bad_bundle_is_not_followed_and_said_
         link.move("b")
         await wait_for(client, bundle="b", refused=None)
         assert 'bundle_refused{variant="default"} 0.0' in (await client.get("/metrics")).text
+
+
+async def test_a_defect_met_on_the_way_to_another_bundle_is_told_where_refusals_are(
+    link: BundleLink, settings: Settings, connect: "Connect", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connect(settings) as client:
+        monkeypatch.setattr(activation, "load_recommender", lambda *_: [][0])
+        link.move("b")
+        await wait_for(client, bundle="a", refused="IndexError: list index out of range")
+        assert 'bundle_refused{variant="default"} 1.0' in (await client.get("/metrics")).text
 
 
 async def test_a_rollback_from_a_link_moved_by_hand_keeps_what_was_served_in_reach(

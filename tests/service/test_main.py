@@ -39,6 +39,15 @@ def test_a_bundle_that_fails_its_smoke_check_is_not_served(
         main()
 
 
+def test_a_secrets_path_that_is_no_folder_ends_the_program_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "admin_key").touch()
+    monkeypatch.setenv("SECRETS_PATH", str(tmp_path / "admin_key"))
+    with pytest.raises(SystemExit, match=r"^cannot serve: .*not a file"):
+        main()
+
+
 def test_settings_that_cannot_be_used_are_named_without_their_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from service.settings import Settings
+from service.settings import Settings, described
 
 
 def test_each_field_is_described_by_its_environment_variable() -> None:
@@ -23,6 +23,26 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_setting_that_does_not_exist_is_refused() -> None:
     with pytest.raises(ValidationError, match="bundle_paht"):
         Settings(bundle_paht="x")  # type: ignore[call-arg]  # the mistake to be caught
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ({"session_ttl_seconds": "inf"}, "finite number"),
+        ({"teacher_url": "http://a:b"}, "Invalid port"),
+    ],
+)
+def test_a_setting_that_would_fail_later_is_refused_at_once(
+    setting: dict[str, str], problem: str
+) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        Settings.model_validate(setting)
+
+
+def test_every_setting_has_a_line_with_its_default() -> None:
+    lines = described().splitlines()
+    assert len(lines) == len(Settings.model_fields)
+    assert "PORT: port to listen on [8000]" in lines
 
 
 def test_settings_cannot_be_changed() -> None:

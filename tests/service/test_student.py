@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from export.bundle import BundleError, load_bundle, save_bundle
+from export.bundle import Bundle, BundleError, load_bundle, save_bundle
 from service.errors import StudentError
 from service.loading import load_recommender, make_recommender
 from service.student import Question, Student
@@ -16,20 +16,38 @@ def test_a_history_that_no_graph_can_read_is_a_student_error(bundle_path: Path) 
         student.rank(Question([99], 3))
 
 
-def test_a_file_that_is_no_graph_is_refused(bundle_path: Path, tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(b"no graph")
-    items = load_bundle(bundle_path).items
-    facts: dict[str, Any] = {"metrics": {}, "parity_error": 0.0, "provenance": {}}
-    save_bundle(
-        tmp_path / "bundle",
-        tmp_path / "model.onnx",
-        items,
-        student="none",
-        max_history_length=4,
-        **facts,
-    )
+@pytest.fixture
+def bundle_of(bundle_path: Path, tmp_path: Path) -> Callable[[bytes], Bundle]:
+    """A bundle with that graph, whatever it is."""
+
+    def save(graph: bytes) -> Bundle:
+        (tmp_path / "model.onnx").write_bytes(graph)
+        facts: dict[str, Any] = {"metrics": {}, "parity_error": 0.0, "provenance": {}}
+        save_bundle(
+            tmp_path / "bundle",
+            tmp_path / "model.onnx",
+            load_bundle(bundle_path).items,
+            student="none",
+            max_history_length=4,
+            **facts,
+        )
+        return load_bundle(tmp_path / "bundle")
+
+    return save
+
+
+def test_a_file_that_is_no_graph_is_refused(bundle_of: Callable[[bytes], Bundle]) -> None:
     with pytest.raises(BundleError, match=r"model\.onnx"):
-        Student(load_bundle(tmp_path / "bundle"))
+        Student(bundle_of(b"no graph"))
+
+
+def test_a_graph_without_what_the_contract_names_is_refused(
+    bundle_path: Path, bundle_of: Callable[[bytes], Bundle]
+) -> None:
+    encoder = load_bundle(bundle_path).read_item_encoder()
+    assert encoder is not None
+    with pytest.raises(BundleError, match=r"model\.onnx: no input or output history, .*, table"):
+        Student(bundle_of(encoder))
 
 
 @pytest.mark.parametrize("graph_items", [7, 9])

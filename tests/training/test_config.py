@@ -29,6 +29,21 @@ def test_a_setting_that_cannot_be_used_is_refused_by_name(
         load_experiment(path)
 
 
+def test_an_experiment_is_named_by_its_file_unless_it_names_itself(tmp_path: Path) -> None:
+    path = tmp_path / "shop.toml"
+    for start, name in ((START, "tiny"), (START.partition("\n")[2], "shop")):
+        path.write_text(start)
+        assert load_experiment(path).name == name
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"{tmp_path}: Is a directory"):
+        load_experiment(tmp_path)
+    (tmp_path / "latin.toml").write_bytes('name = "é"'.encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"latin\.toml: .*can't decode"):
+        load_experiment(tmp_path / "latin.toml")
+
+
 def test_what_is_on_by_default_is_cross_entropy_position_weights_and_embeddings(
     tmp_path: Path,
 ) -> None:

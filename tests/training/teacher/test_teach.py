@@ -58,6 +58,18 @@ def test_current_knowledge_is_left_alone(
     assert "is current" in capsys.readouterr().out
 
 
+def test_knowledge_that_an_experiment_names_as_ready_made_is_left_alone(
+    experiment_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever it was made from: to ask again may take hours, and would overwrite it."""
+    (tmp_path / "ready").mkdir()
+    text = f'knowledge = "{tmp_path / "ready"}"\n{experiment_path.read_text()}'
+    experiment_path.write_text(text)
+    assert run(experiment_path) == 0
+    assert "ready is ready-made, nothing to do" in capsys.readouterr().out
+    assert not list((tmp_path / "ready").iterdir())
+
+
 def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
     run(experiment_path)
     knowledge = experiment_path.parent / "work" / "chain" / "knowledge"
