@@ -138,7 +138,7 @@ def _replay(content: bytes) -> dict[str, AddedItem | None]:
     for line in content.split(b"\n")[:-1]:
         try:
             removal = orjson.loads(line)
-            if isinstance(removal, dict) and "removed" in removal:
+            if isinstance(removal, dict) and isinstance(removal.get("removed"), str):
                 items[removal["removed"]] = None
                 continue
             added = from_json(line)

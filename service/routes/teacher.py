@@ -52,9 +52,10 @@ class Asked:
     degraded: bool
 
     @property
-    def is_readable(self) -> bool:
-        """Whether anything of the history is known: else there is nothing for the LLM to read."""
-        return self.student.unknown_items < len(self.wanted.history)
+    def is_for_teacher(self) -> bool:
+        """Whether there is something for the LLM to read, and something that may be answered."""
+        is_readable = self.student.unknown_items < len(self.wanted.history)
+        return is_readable and bool(self.student.ranking)
 
 
 async def _asked(query: RecommendationQuery, runtime: RuntimeDep, stopwatch: StopwatchDep) -> Asked:
@@ -80,6 +81,7 @@ async def recommend_by_teacher(
 ) -> Response:
     """Lets the LLM recommend; the student answers, `degraded`, when it is late, failing or lost.
 
+    The teacher may answer fewer than `k` items: nothing fills up what cannot be used of its list.
     Where the catalog knows nothing of the history, there is nothing to read: popular items answer.
     """
     with stopwatch.time("teacher"):
@@ -116,7 +118,7 @@ async def compare(slow_path: SlowPathDep, asked: AskedDep, stopwatch: StopwatchD
 
 
 async def _ask(slow_path: SlowPath, asked: Asked) -> TeacherRecommendations | None:
-    if not asked.is_readable:
+    if not asked.is_for_teacher:
         return None
     try:
         return await ask_teacher(slow_path, asked.served.recommender, asked.wanted)
@@ -126,7 +128,7 @@ async def _ask(slow_path: SlowPath, asked: Asked) -> TeacherRecommendations | No
 
 
 def _is_degraded(asked: Asked, teacher: TeacherRecommendations | None) -> bool:
-    is_missed = asked.is_readable and teacher is None
+    is_missed = asked.is_for_teacher and teacher is None
     return asked.degraded or asked.student.degraded or is_missed
 
 

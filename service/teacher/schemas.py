@@ -12,6 +12,8 @@ class TeacherRecommendationAnswer(RecommendationAnswer):
     """The next items as the teacher sees them; if it cannot answer, the student's.
 
     With `source` `teacher`, `model_version` is the teacher's and a score is a negative distance.
+    There may be fewer than `k` items then: those that the teacher tells and that may be answered.
+    Nothing of the student's fills them up, whose scores are no distances.
     """
 
     cached: bool = Field(description="the teacher told this earlier")
@@ -28,7 +30,7 @@ class ComparedAnswer(BaseModel):
 
 
 class ComparedTeacherAnswer(ComparedAnswer):
-    """The teacher's side."""
+    """The teacher's side: its own list, which may be shorter than `k`."""
 
     cached: bool = Field(description="the teacher told this earlier")
     generated_text: str | None = Field(description="what a teacher that writes has written")
@@ -42,7 +44,7 @@ class ComparisonAnswer(BaseModel):
     unknown_items: int = Field(description="item ids of the history that the catalog has not")
     student: ComparedAnswer
     teacher: ComparedTeacherAnswer | None = Field(
-        description="null: it does not answer now, or there is nothing that it could read"
+        description="null: it does not answer now, or there is nothing to read or to answer"
     )
     overlap: float | None = Field(
         description="overlap@k: the share of items that both lists hold, of the longer one"

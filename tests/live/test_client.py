@@ -182,6 +182,16 @@ def test_a_visit_is_answered_kept_and_forgotten(client: Client) -> None:
     assert caught.value.status == 404
 
 
+@pytest.mark.parametrize("dots", [".", ".."])
+def test_an_id_of_dots_is_an_id_and_no_step_to_another_route(client: Client, dots: str) -> None:
+    client.ask(questions.append_event(dots, item_id="1"))
+    assert client.ask(questions.read_session(dots))["history"] == ["1"]
+    client.ask(questions.forget_session(dots))
+    with pytest.raises(RefusedError) as caught:
+        client.ask(questions.read_item(dots))
+    assert caught.value.problem["detail"] == f"no item {dots!r}"
+
+
 def test_what_is_left_out_has_the_services_default(client: Client) -> None:
     assert len(client.ask(questions.recommend(history=["1"]))["items"]) == 20
     plain = client.ask(questions.recommend_for_session("nobody", k=1, explain=False))

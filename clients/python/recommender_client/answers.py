@@ -57,7 +57,10 @@ class BatchAnswer(TypedDict):
 
 
 class TeacherRecommendationAnswer(RecommendationAnswer):
-    """The next items as the teacher sees them; if it cannot answer, the student's."""
+    """The next items as the teacher sees them, maybe fewer than `k`.
+
+    If it cannot answer, the student's.
+    """
 
     cached: bool
     generated_text: str | None

@@ -108,7 +108,7 @@ class _Sent(TypedDict):
 
 
 def _request(question: Question[T]) -> _Sent:
-    ids = {name: quote(each, safe="") for name, each in question.ids.items()}
+    ids = {name: _segment(each) for name, each in question.ids.items()}
     return {
         "method": question.method,
         "url": question.path.format(**ids),
@@ -116,6 +116,11 @@ def _request(question: Question[T]) -> _Sent:
         "json": question.body,
         "headers": {"Authorization": f"Bearer {key}"} if (key := question.admin_key) else {},
     }
+
+
+def _segment(each: str) -> str:
+    """An id in a path; as a bare `.` or `..`, httpx would take it for a step to another route."""
+    return each.replace(".", "%2E") if each in {".", ".."} else quote(each, safe="")
 
 
 def _content(response: httpx.Response) -> object:

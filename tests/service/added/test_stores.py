@@ -182,6 +182,19 @@ async def test_a_line_that_a_crash_cut_short_is_skipped(tmp_path: Path) -> None:
     assert set(await everything(store)) == {"a", "c"}
 
 
+@pytest.mark.parametrize("removed", ["null", "5", '["a"]', '{"a": 1}'])
+async def test_a_removal_that_names_no_item_is_skipped_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, removed: str
+) -> None:
+    path = tmp_path / "added.jsonl"
+    store = FileAddedItemStore(path, MAX_ITEMS)
+    await store.put(item("a"))
+    with path.open("a") as file:
+        file.write(f'{{"removed": {removed}}}\n')
+    assert await everything(store) == {"a": item("a")}
+    assert "a line of the added items is skipped: " in caplog.text
+
+
 async def test_the_first_write_of_a_process_leaves_out_what_is_gone(tmp_path: Path) -> None:
     path = tmp_path / "added.jsonl"
     older, newer = (FileAddedItemStore(path, MAX_ITEMS) for _ in range(2))

@@ -111,13 +111,14 @@ async def test_the_teacher_keeps_to_what_may_be_answered(
     assert ids(await ask(client, "c", k=3, **wish)) == expected
 
 
-async def test_what_the_catalog_lacks_is_not_answered(
+async def test_where_the_catalog_lacks_items_the_teachers_answer_is_shorter_and_its_own(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.failure = Response(
         '{"teacher_version": "1", "item_ids": ["new", "h"], "distances": [0.1, 0.2]}'
     )
-    assert ids(await ask(client, "c", k=2)) == "h"
+    answer = await ask(client, "c", k=2)
+    assert (ids(answer), answer["source"], answer["degraded"]) == ("h", "teacher", False)
 
 
 async def test_no_more_is_answered_than_was_asked_for_of_what_the_catalog_has(
@@ -135,6 +136,17 @@ async def test_an_unknown_history_is_not_put_to_the_teacher(
     answer = await ask(client, "xy", k=2)
     assert (ids(answer), answer["source"], answer["degraded"]) == ("hg", "popular", False)
     assert (await compare(client, "", k=2))["teacher"] is None
+    assert not ring_teacher.asked
+
+
+async def test_where_the_filters_allow_nothing_nothing_is_lost_and_no_teacher_asked(
+    client: httpx.AsyncClient, ring_teacher: "RingTeacher"
+) -> None:
+    answer = await ask(client, "c", allow={"letter": []})
+    assert (ids(answer), answer["degraded"]) == ("", False)
+    comparison = await compare(client, "c", allow={"letter": []})
+    assert (ids(comparison["student"]), comparison["degraded"]) == ("", False)
+    assert comparison["teacher"] is None
     assert not ring_teacher.asked
 
 
