@@ -5,6 +5,7 @@ import re
 import shutil
 import stat
 import subprocess
+import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,9 +34,9 @@ class Production:
     folder: Path
     environment: dict[str, str]
 
-    def run(self, *command: str) -> str:
-        """What a command prints there, which must not fail."""
-        done = subprocess.run(
+    def ended(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """How a command ends there."""
+        return subprocess.run(
             command,
             cwd=self.folder,
             env=self.environment,
@@ -43,6 +44,10 @@ class Production:
             text=True,
             check=False,
         )
+
+    def run(self, *command: str) -> str:
+        """What a command prints there, which must not fail."""
+        done = self.ended(*command)
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
@@ -132,6 +137,26 @@ def test_what_was_backed_up_comes_back_though_redis_rewrites_its_file(
             stored = client.get(f"/v1/sessions/{session_id}").json()["history"]
             assert item_ids
             assert stored[: len(item_ids)] == item_ids
+
+
+def test_a_backup_that_was_cut_is_refused_and_what_redis_holds_stays(
+    production: Production,
+) -> None:
+    ask = ("exec", "--no-TTY", "redis", "ask")
+    production.compose(*ask, "SET", "held", "before")
+    production.compose(*ask, "BGREWRITEAOF")  # a base, and what came later
+    production.compose(*ask, "SET", "held", "now")
+    production.run("docker/backup", "whole.tar")
+    whole = (production.folder / "whole.tar").read_bytes()
+    with tarfile.open(production.folder / "whole.tar") as archive:
+        _, *offsets = [member.offset for member in archive]
+    assert len(offsets) == 3
+    for size in (*offsets, *(offset + 440 for offset in offsets)):  # what tar takes for whole
+        (production.folder / "cut.tar").write_bytes(whole[:size])
+        done = production.ended("docker/restore", "cut.tar")
+        assert done.returncode == 1, size
+        assert "this is no backup of Redis" in done.stderr, size
+        assert production.compose(*ask, "GET", "held").strip() == "now", size
 
 
 def wait_for_the_store(client: httpx.Client) -> None:
