@@ -1,4 +1,4 @@
-# The online half: no torch, no compiler, no shell script; a user without rights on a root that can
+# The online half: no torch, no compiler; a user without rights on a root that can
 # be read-only.
 #
 #   docker build -f docker/service.Dockerfile -t distilled-recommender/service .
@@ -9,7 +9,7 @@ ARG PYTHON_VERSION=3.13
 # Another context of this name (--build-context) brings wheels that pip shall prefer.
 FROM scratch AS wheels
 
-# The bundle that a fresh volume starts with; another context of this name brings yours.
+# The bundle that a fresh volume at /bundles starts with; another context of this name brings yours.
 FROM scratch AS bundle
 COPY assets/movielens/bundle /
 
@@ -46,13 +46,16 @@ COPY docker/healthcheck.py ./
 COPY export/__init__.py export/bundle.py export/folders.py export/publish.py export/records.py export/
 COPY service service
 RUN python -m compileall -q .
+COPY --from=bundle / /bundle
 USER 10001
-RUN --mount=type=bind,from=bundle,target=/bundle python -m export.publish /bundle /bundles
+RUN python -m export.publish /bundle /tmp/bundles && rm -r /tmp/bundles
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --start-interval=200ms --retries=3 \
     CMD ["python", "-I", "healthcheck.py", "8000", "/readyz"]
-CMD ["python", "-m", "service"]
+# Here and not by the engine, which fills a fresh volume for two replicas at once, and fails. Where
+# the volume cannot be filled, the service says what it lacks.
+CMD ["sh", "-c", "python -m export.publish --first /bundle /bundles >/dev/null; exec python -m service"]
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="distilled-recommender service" \

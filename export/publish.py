@@ -16,7 +16,8 @@ import os
 import shutil
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,19 +92,49 @@ def publish(bundle: Path, folder: Path) -> BundleLink:
     return link
 
 
+def publish_first(bundle: Path, folder: Path) -> BundleLink:
+    """Publishes into a folder in which nothing is active yet; several may try at once.
+
+    Raises:
+        BundleError: it cannot be loaded; nothing has changed.
+        OSError: the folder cannot be written.
+    """
+    link = BundleLink(folder / LINK_NAME)
+    if link.bundle is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _alone_in(folder):
+            if link.bundle is None:
+                publish(bundle, folder)
+    return link
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
     parser = ArgumentParser(prog="python -m export.publish", description=publish.__doc__)
     parser.add_argument("bundle", type=Path, help="the folder that `export` wrote")
     parser.add_argument("folder", type=Path, help="the folder of bundles that services follow")
+    parser.add_argument("--first", action="store_true", help="only if nothing is active there")
     options = parser.parse_args(arguments)
     try:
-        link = publish(options.bundle, options.folder)
+        link = (publish_first if options.first else publish)(options.bundle, options.folder)
     except (BundleError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
-    sys.stdout.write(f"{link.path} is {link.bundle} now\n")
+    sys.stdout.write(f"{link.path} is {link.bundle}{'' if options.first else ' now'}\n")
     return 0
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Waits until no other process is here; one that is killed leaves no lock."""
+    import fcntl  # not on Windows, where nobody starts replicas on one volume
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _is_whole(folder: Path) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from export.bundle import BundleError, Item, Layout, load_bundle, save_bundle
-from export.publish import BundleLink, main, publish
+from export.publish import BundleLink, main, publish, publish_first
 
 # Publishes and dies, as by `kill -9`, before the given step that touches the folder of bundles.
 KILLED_PUBLISH = """
@@ -55,6 +55,30 @@ def test_a_published_bundle_is_a_whole_copy_behind_the_link(tmp_path: Path, bund
     assert (link.path, link.bundle, link.previous) == (bundles / "active", version, None)
     Layout(tmp_path / "bundle").model.unlink()
     assert load_bundle(link.path).folder == bundles / version
+
+
+def test_many_who_bring_a_first_bundle_at_once_leave_one_and_nothing_else(
+    tmp_path: Path, bundles: Path
+) -> None:
+    version = save(tmp_path / "bundle", "Up")
+    program = [sys.executable, "-m", "export.publish", "--first"]
+    started = [
+        subprocess.Popen([*program, tmp_path / "bundle", bundles], stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    told = {each.communicate()[0].decode() for each in started}
+    assert told == {f"{bundles}/active is {version}\n"}
+    assert {each.name for each in bundles.iterdir()} == {version, "active"}
+
+
+def test_a_first_bundle_changes_nothing_where_another_is_active(
+    tmp_path: Path, bundles: Path
+) -> None:
+    active = save(tmp_path / "one", "Up")
+    publish(tmp_path / "one", bundles)
+    save(tmp_path / "two", "Down")
+    assert publish_first(tmp_path / "two", bundles).bundle == active
+    assert {each.name for each in bundles.iterdir()} == {active, "active"}
 
 
 def test_the_bundles_folder_may_be_moved_as_a_whole(tmp_path: Path, bundles: Path) -> None:
