@@ -23,7 +23,7 @@ from training.ladder.measured import Figures, Measured
 from training.ladder.plan import Cell, Plan, Teacher
 from training.ladder.plots import save_cost_plot, save_parts_plot
 from training.ladder.records import save_figures
-from training.ladder.report import as_report
+from training.ladder.report import as_report, has_steps
 from training.ladder.rows import ROWS
 from training.ladder.runs import BASELINES, BaselineRun, Run, is_there, perform
 from training.program import Workplace, knowledge_folder, program_parser, run, say, with_teacher
@@ -155,7 +155,8 @@ def _report(lines: Sequence[Measured], figures: Figures, plan: Plan, options: Na
     name = plan.experiment.name
     save_figures(lines, figures, options.out / f"{name}.csv")
     save_cost_plot(lines, figures, options.out / f"{name}-cost.png")
-    save_parts_plot(lines, figures, options.out / f"{name}-parts.png")
+    if has_steps(lines, figures):
+        save_parts_plot(lines, figures, options.out / f"{name}-parts.png")
     origin = {**dict(_origin(plan, options)), "commits of the runs": _commits(lines)}
     text = as_report(lines, figures, origin, name)
     write_atomically(options.out / f"{name}.md", text)

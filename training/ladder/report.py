@@ -42,15 +42,10 @@ def as_report(
         "## How well each ranks",
         *(_ranks_of(student, lines, figures) for student in _students(lines, also_none=True)),
         f"![quality against cost]({picture}-cost.png)",
-        "## What each part is worth",
-        f"Difference in test {METRIC} between a row with the part and one without, drawn together, "
-        "over the seeds that both have.",
-        *(_steps_of(student, lines, figures) for student in _students(lines)),
-        f"![gain of each part]({picture}-parts.png)",
+        _parts(lines, figures, picture),
         _papers_comparison(lines, figures),
         _against_the_teacher(lines, figures),
         _cold_targets(lines, figures),
-        "## What was not shown",
         _negative_results(lines, figures),
         "## What was chosen",
         _choices(lines),
@@ -115,6 +110,24 @@ def steps(
             yield part, more.minus(less).interval(), more.relative_to(less).interval()
 
 
+def has_steps(lines: Sequence[Measured], figures: Figures) -> bool:
+    """Whether any part can be told apart: a few rows may have none in common."""
+    return any(True for student in _students(lines) for _ in steps(student, lines, figures))
+
+
+def _parts(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
+    if not has_steps(lines, figures):
+        return ""
+    sections = [
+        "## What each part is worth",
+        f"Difference in test {METRIC} between a row with the part and one without, drawn together, "
+        "over the seeds that both have.",
+        *(_steps_of(student, lines, figures) for student in _students(lines)),
+        f"![gain of each part]({picture}-parts.png)",
+    ]
+    return "\n\n".join(sections)
+
+
 def _steps_of(student: str, lines: Sequence[Measured], figures: Figures) -> str:
     cells = [
         [
@@ -171,9 +184,8 @@ def _against_the_teacher(lines: Sequence[Measured], figures: Figures) -> str:
         for teacher in lines
         if line.row in (PLAIN_ROW, DISTILLED_ROW) and teacher.row.startswith("teacher ")
     ]
-    return "## Students against teachers\n\n" + as_table(
-        ("student", "taught by", "against", METRIC), cells
-    )
+    table = as_table(("student", "taught by", "against", METRIC), cells)
+    return f"## Students against teachers\n\n{table}" if cells else ""
 
 
 def _gap(line: Measured, other: Measured, figures: Figures) -> str:
@@ -205,7 +217,8 @@ def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
             )
     headings = ("student", "teacher", f"{PLAIN_ROW} cold HR@20", f"{DISTILLED_ROW} cold HR@20")
     gains = (f"over {TITLES_ROW}", f"warm {METRIC} over {PLAIN_ROW}")
-    return "## Cold targets\n\n" + as_table((*headings, *gains), cells)
+    table = as_table((*headings, *gains), cells)
+    return f"## Cold targets\n\n{table}" if cells else ""
 
 
 def _signed(interval: Interval) -> str:
@@ -219,7 +232,10 @@ def _negative_results(lines: Sequence[Measured], figures: Figures) -> str:
         for part, difference, relative in steps(student, lines, figures)
         if not difference.low > 0
     ]
-    return "\n".join(found) or "Every part's interval lies above zero."
+    if not has_steps(lines, figures):
+        return ""
+    told = "\n".join(found) or "Every part's interval lies above zero."
+    return f"## What was not shown\n\n{told}"
 
 
 def _choices(lines: Sequence[Measured]) -> str:

@@ -109,6 +109,19 @@ def test_what_was_measured_is_not_measured_again(config: Path) -> None:
     assert {path.name for path in runs.iterdir()} > set(before)
 
 
+def test_a_report_of_one_row_has_no_section_that_would_be_empty(config: Path) -> None:
+    climb(config, "--students", "caser", "--rows", "CE", "--seeds", "0")
+
+    results = config.parent / "results"
+    told = (results / "chain.md").read_text()
+    assert [line for line in told.splitlines() if line.startswith("## ")] == [
+        "## How well each ranks",
+        "## Students against teachers",
+        "## What was chosen",
+    ]
+    assert not (results / "chain-parts.png").exists()
+
+
 def test_a_dry_run_tells_the_plan_and_trains_nothing(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
