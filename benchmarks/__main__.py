@@ -25,6 +25,7 @@ NAMES = (
     "breakdown",
     "graph",
     "cold_start",
+    "added_item",
     "memory",
     "scale",
 )

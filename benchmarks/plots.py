@@ -130,6 +130,7 @@ DRAWINGS: Mapping[str, Draw] = {
     "breakdown": _breakdown,
     "graph": _graph,
     "cold_start": _figures,
+    "added_item": _figures,
     "memory": _memory,
     "scale": _scale,
 }

@@ -17,7 +17,6 @@ from benchmarks.load.connection import post
 from benchmarks.load.generator import run_apart
 from benchmarks.load.plan import NO_PREDECESSOR, Outcome, Plan
 from benchmarks.processes import (
-    ROOT,
     BenchmarkError,
     Running,
     free_port,
@@ -26,13 +25,13 @@ from benchmarks.processes import (
 )
 from benchmarks.results import Figure, Findings
 from benchmarks.setting import Setting
+from benchmarks.subject import DEMO_CONFIG, demo_workplace
 from benchmarks.visits import HISTORY_LENGTH, K
 from export.bundle import load_bundle
 from training.data.dataset import Split
 from training.data.storage import load_dataset
 from training.program import Workplace
 
-CONFIG = ROOT / "configs" / "movielens.toml"
 STUDENT, RETRIEVAL, GENERATIVE = "student", "retrieval teacher", "generative teacher"
 AT_LEAST = {RETRIEVAL: 300.0, GENERATIVE: 1_000.0}
 METRIC = "NDCG@20"
@@ -74,7 +73,7 @@ class Measured:
 
 def measure(setting: Setting) -> Findings:
     """Asks all of them, several times round; see the module."""
-    workplace = Workplace(setting.work / "movielens")
+    workplace = demo_workplace(setting)
     histories = _histories(workplace)
     answering = list(_all(workplace, setting))
     measured: dict[str, list[Measured]] = {each.name: [] for each in answering}
@@ -121,7 +120,7 @@ def _all(workplace: Workplace, setting: Setting) -> Iterator[Answering]:
 
 def _teacher(name: str, kind: str, count: int, workplace: Workplace) -> Answering:
     port, threads = free_port(), str(psutil.cpu_count(logical=False) or 1)
-    program = [sys.executable, "-m", "training.serve_teacher", str(CONFIG), "--kind", kind]
+    program = [sys.executable, "-m", "training.serve_teacher", str(DEMO_CONFIG), "--kind", kind]
     work = str(workplace.folder.parent.resolve())
     options = ["--work", work, "--port", str(port), "--threads", threads]
     return Answering(
@@ -136,8 +135,6 @@ def _teacher(name: str, kind: str, count: int, workplace: Workplace) -> Answerin
 
 def _histories(workplace: Workplace) -> Histories:
     """Of the newest test examples, in item ids; the newest first."""
-    if not workplace.bundle.exists():
-        raise BenchmarkError(f"{workplace.bundle}: missing; run `make smoke` first")
     dataset = load_dataset(workplace.dataset)
     ids = dataset.catalog.item_ids
     rows = dataset.example_rows(Split.TEST)[::-1]

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 import export
-from benchmarks.processes import ROOT
+from benchmarks.processes import ROOT, BenchmarkError
 from benchmarks.setting import Setting
 from export.bundle import BundleError, Item, load_bundle, save_bundle
 from export.freeze import items_of
@@ -32,6 +32,7 @@ from training.students.registry import build_student
 from training.students.student import Student
 
 CONFIG = ROOT / "configs" / "amazon-games.toml"
+DEMO_CONFIG = ROOT / "configs" / "movielens.toml"
 NUM_ITEMS = 17_332
 SHAPE = StudentConfig()  # SASRec: history 50, hidden 64, 2 layers
 SEED = 0
@@ -79,6 +80,18 @@ def subject_of(student: Student, items: list[Item], folder: Path, origin: str) -
     by_popularity = sorted(items, key=lambda each: -each.popularity)
     item_ids = tuple(each.item_id for each in by_popularity)
     return Subject(folder, student_path, student, item_ids, origin)
+
+
+def demo_workplace(setting: Setting) -> Workplace:
+    """What `make smoke` has left, where a student is wanted that an LLM has taught.
+
+    Raises:
+        BenchmarkError: there is no bundle.
+    """
+    workplace = Workplace(setting.work / load_experiment(DEMO_CONFIG).name)
+    if not workplace.bundle.exists():
+        raise BenchmarkError(f"{workplace.bundle}: missing; run `make smoke` first")
+    return workplace
 
 
 def random_student(num_items: int) -> Student:

@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import cold_start
+from benchmarks import added_item, cold_start
 from benchmarks.plots import DRAWINGS
 from benchmarks.processes import BenchmarkError
 from benchmarks.results import Figure, Findings, load_report
 from benchmarks.setting import Setting
 from benchmarks.subject import random_student, subject_of, synthetic_items
+from tests.service.conftest import RING, ring_graph, save_ring_bundle
 
 
 def test_every_benchmark_can_be_run_and_drawn() -> None:
@@ -55,3 +56,16 @@ def test_a_cold_start_is_measured_in_earnest(
     by_name = {each.name: each for each in load_report(tmp_path / "cold_start.json").figures}
     assert by_name["process start to ready"].value > 0
     assert 10 < by_name["resident when ready"].value < 1_000
+
+
+@pytest.mark.slow
+def test_how_soon_a_posted_item_is_recommended_is_measured_in_earnest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = save_ring_bundle(tmp_path / "bundle", ring_graph(len(RING)))
+    monkeypatch.setattr(added_item, "demo_workplace", lambda _: SimpleNamespace(bundle=bundle))
+    code = program.main(["added_item", "--quick", "--out", str(tmp_path)])
+    assert code == 0
+    here, elsewhere = load_report(tmp_path / "added_item.json").figures
+    assert len(here.runs) == len(elsewhere.runs) == 5
+    assert 0 < here.value < elsewhere.value

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-KEY = {"Authorization": "Bearer a-key-for-the-tests"}
+ADMIN_KEY = "a-key-for-the-tests"
+KEY = {"Authorization": f"Bearer {ADMIN_KEY}"}
 
 
 @pytest.fixture
@@ -41,11 +42,7 @@ def settings(link: BundleLink, tmp_path: Path) -> Settings:
 
 
 def settings_of(bundle_path: Path, **more: object) -> Settings:
-    chosen = {
-        "bundle_path": bundle_path,
-        "bundles_poll_seconds": 0.01,
-        "admin_key": "a-key-for-the-tests",
-    }
+    chosen = {"bundle_path": bundle_path, "bundles_poll_seconds": 0.01, "admin_key": ADMIN_KEY}
     return Settings.model_validate(chosen | more)
 
 
@@ -73,6 +70,13 @@ async def wait_for(client: httpx.AsyncClient, **expected: object) -> None:
     """Waits until the variant is as expected."""
     with anyio.fail_after(PATIENCE_SECONDS):
         while not expected.items() <= (await variant(client)).items():
+            await anyio.sleep(0.01)
+
+
+async def wait_for_refusal(client: httpx.AsyncClient, reason: str) -> None:
+    """Waits until the variant tells of a bundle that was refused for it."""
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while reason not in str((await variant(client))["refused"]):
             await anyio.sleep(0.01)
 
 
@@ -146,11 +150,7 @@ async def test_a_link_that_others_move_to_a_bad_bundle_is_not_followed_and_said_
 ) -> None:
     async with connect(settings) as client:
         link.move("broken")
-        await wait_for(client, bundle="a")
-        with anyio.fail_after(PATIENCE_SECONDS):
-            while (await variant(client))["refused"] is None:
-                await anyio.sleep(0.01)
-        assert "0 items with a finite score" in (await variant(client))["refused"]
+        await wait_for_refusal(client, "0 items with a finite score")
         assert await ids(client) == "def"
         assert 'bundle_refused{variant="default"} 1.0' in (await client.get("/metrics")).text
         link.move("b")
@@ -200,9 +200,7 @@ async def test_a_bundle_that_was_refused_half_copied_is_served_when_it_is_whole(
     model.write_bytes(graph[:100])
     async with connect(settings) as client:
         link.move("b")
-        with anyio.fail_after(PATIENCE_SECONDS):
-            while "model.onnx: sha256" not in str((await variant(client))["refused"]):
-                await anyio.sleep(0.01)
+        await wait_for_refusal(client, "model.onnx: sha256")
         model.write_bytes(graph)
         await wait_for(client, bundle="b", refused=None)
         assert await ids(client) == "bah"

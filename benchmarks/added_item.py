@@ -1,0 +1,81 @@
+"""How soon a posted item is recommended, by the process that heard of it and by another."""
+
+import time
+from collections.abc import Iterator, Mapping
+
+import httpx
+import numpy as np
+
+from benchmarks.processes import BenchmarkError, Running, running_redis, running_service
+from benchmarks.results import Figure, Findings
+from benchmarks.setting import Setting
+from benchmarks.subject import demo_workplace
+from export.bundle import Bundle, load_bundle
+from service.student import Student
+
+SEED = 0
+HERE, ELSEWHERE = "recommended by whom it was posted to", "recommended by another process"
+PATIENCE_SECONDS = 30.0
+
+
+def measure(setting: Setting) -> Findings:
+    """Posts one item after another to one of two processes on one Redis."""
+    bundle = load_bundle(demo_workplace(setting).bundle)
+    waits: dict[str, list[float]] = {HERE: [], ELSEWHERE: []}
+    with (
+        running_redis() as redis,
+        running_service(bundle.folder, redis) as here,
+        running_service(bundle.folder, redis) as elsewhere,
+        httpx.Client() as client,
+    ):
+        for item in _new_items(bundle, round(setting.either(20, 5))):
+            started = time.perf_counter()
+            client.post(f"{_url(here)}/v1/items", json=item).raise_for_status()
+            for name, process in ((HERE, here), (ELSEWHERE, elsewhere)):
+                _wait_until_recommended(client, _url(process), item, bundle.items[0].item_id)
+                waits[name].append(time.perf_counter() - started)
+    return Findings(
+        figures=tuple(
+            Figure(name=name, unit="s", runs=tuple(seconds), at_most=1)
+            for name, seconds in waits.items()
+        ),
+        conditions={"items": len(bundle.items), "bundle": "make smoke", "processes": 2},
+    )
+
+
+def _new_items(bundle: Bundle, count: int) -> Iterator[Mapping[str, object]]:
+    """Each the only one with its value of the catalog's first attribute."""
+    generator, size = np.random.default_rng(SEED), _embedding_size(bundle)
+    attribute = next(iter(bundle.items[0].attributes))
+    for number in range(count):
+        direction = generator.standard_normal(size)
+        yield {
+            "item_id": f"posted-{number}",
+            "title": f"Posted, part {number}",
+            "embedding": (direction / np.linalg.norm(direction)).tolist(),
+            "attributes": {attribute: [f"posted-{number}"]},
+        }
+
+
+def _embedding_size(bundle: Bundle) -> int:
+    size = Student(bundle).embedding_size
+    if size is None:
+        raise BenchmarkError(f"{bundle.folder}: has no item encoder")
+    return size
+
+
+def _url(process: Running) -> str:
+    return f"http://127.0.0.1:{process.port}"
+
+
+def _wait_until_recommended(
+    client: httpx.Client, url: str, item: Mapping[str, object], watched: str
+) -> None:
+    # Nothing else is allowed: it is the answer as soon as it is known.
+    body = {"history": [watched], "k": 1, "allow": item["attributes"]}
+    deadline = time.perf_counter() + PATIENCE_SECONDS
+    while time.perf_counter() < deadline:
+        answer = client.post(f"{url}/v1/recommendations", json=body).raise_for_status().json()
+        if [each["item_id"] for each in answer["items"]] == [item["item_id"]]:
+            return
+    raise BenchmarkError(f"{url} does not recommend {item['item_id']}")
