@@ -1,12 +1,15 @@
 """The stack of docker-compose.yml on a real Docker engine; run by `make compose-test`."""
 
+import fcntl
 import json
 import os
 import platform
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
+PROJECT = "recommender-test"
 PORT = 18000
 PROMETHEUS_PORT = 19090
 GRAFANA_PORT = 13000
@@ -32,7 +36,7 @@ class Stack:
         wheels = torch_wheels()
         self.environment = {
             **os.environ,
-            "COMPOSE_PROJECT_NAME": "recommender-test",
+            "COMPOSE_PROJECT_NAME": PROJECT,
             "COMPOSE_FILE": "docker-compose.yml" + (":tests/compose/wheels.yml" if wheels else ""),
             "TAG": "test",
             "MAX_SESSION_LENGTH": "10000",  # a load is never cut short
@@ -62,6 +66,10 @@ class Stack:
             *("up", "--build", "--wait", *services),
             *([] if services else ["--scale", f"service={scale}"]),
         )
+
+    def forget(self) -> None:
+        """Takes the stack down, its volumes with it."""
+        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
 
     def containers(self, *services: str) -> list[str]:
         """The containers of some services, by default of all."""
@@ -99,13 +107,24 @@ def stack() -> Iterator[Stack]:
         pytest.skip("builds and starts containers: make compose-test")
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         pytest.skip("no Docker engine answers")
-    stack = Stack()
-    try:
-        stack.up()
-        yield stack
-    finally:
-        if not os.environ.get("COMPOSE_KEEP"):
-            stack.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
+    with alone_on_this_machine():
+        stack = Stack()
+        # A run that was killed leaves its volumes, in which another bundle may be active.
+        stack.forget()
+        try:
+            stack.up()
+            yield stack
+        finally:
+            if not os.environ.get("COMPOSE_KEEP"):
+                stack.forget()
+
+
+@contextmanager
+def alone_on_this_machine() -> Iterator[None]:
+    """Waits until no other run has the stack's name and ports; one that is killed frees them."""
+    with (Path(tempfile.gettempdir()) / f"{PROJECT}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
