@@ -96,7 +96,7 @@ class TeacherConfig(Section):
     kind: TeacherKind = Field(
         default="retrieval",
         description="reads a history and matches, or writes the next title; or reads titles alone, "
-        "in minutes: then students get its embeddings and no lists",
+        "in minutes, and answers with those nearest to a history's",
     )
     model: str = Field(
         default="smollm2",
@@ -122,10 +122,23 @@ class TeacherConfig(Section):
         default=None, ge=1, description="training examples answered, the newest of each user first"
     )
     budget_tokens: int | None = Field(default=None, ge=1, description="read for those examples")
+    title_decays: tuple[float, ...] = Field(
+        default=(0.0, 0.3, 0.5),
+        min_length=1,
+        description="of titles alone: what a title weighs by the one after it; validation picks",
+    )
     seed: int = 0
     tuner: TunerConfig = TunerConfig()
     writing: WritingConfig = WritingConfig()
     endpoint: EndpointConfig = EndpointConfig()
+
+    @field_validator("title_decays")
+    @classmethod
+    def _a_decay_is_a_share(cls, decays: tuple[float, ...]) -> tuple[float, ...]:
+        for decay in decays:
+            if not 0 <= decay <= 1:
+                raise ValueError(f"{decay} is not between 0 and 1")
+        return decays
 
     @field_validator("tuning")
     @classmethod
@@ -168,6 +181,9 @@ class TrainingConfig(Section):
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
+    matmul_precision: Literal["highest", "medium"] = Field(
+        default="highest", description="`medium`: products in bfloat16 where it is quicker"
+    )
     loss: Literal["cross-entropy", "sampled-cross-entropy", "binary"] = Field(
         default="cross-entropy", description="of the next item; the teacher's lists follow it"
     )

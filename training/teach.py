@@ -54,19 +54,17 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
         return
     with publish(folder, stamp) as building:
         knowledge = _ask(dataset, experiment, workplace, building)
-        figures = _validated(knowledge, dataset)
+        answers = knowledge.validation
+        figures = evaluate(answers_ranker(answers), dataset, answers.rows).metrics
         costs = knowledge.provenance["costs"].values()
         provenance = {
             **_origin(experiment),
             **knowledge.provenance,
             **{unit: round(sum(cost[unit] for cost in costs)) for unit in ("tokens", "seconds")},
-            "validation": figures,
+            "validation": dict(figures),
         }
         save_knowledge(replace(knowledge, provenance=provenance), building)
-    if figures:
-        say(f"{folder}: validation {SELECTION_METRIC} {figures[SELECTION_METRIC]:.4f}")
-    else:
-        say(f"{folder}: how the LLM sees {dataset.catalog.num_items:,} titles")
+    say(f"{folder}: validation {SELECTION_METRIC} {figures[SELECTION_METRIC]:.4f}")
 
 
 def _ask(
@@ -82,14 +80,6 @@ def _ask(
         return teach_retrieval(dataset, config, workplace.reading, tuned, building)
     engine = load_engine(dataset, config, workplace.tuned)
     return teach_generative(dataset, config, workplace.reading, engine)
-
-
-def _validated(knowledge: Knowledge, dataset: Dataset) -> dict[str, float]:
-    """Figures of the validation answers; none where nothing was asked."""
-    answers = knowledge.validation
-    if not knowledge.has_lists:
-        return {}
-    return dict(evaluate(answers_ranker(answers), dataset, answers.rows).metrics)
 
 
 def _origin(experiment: Experiment) -> dict[str, object]:

@@ -115,8 +115,6 @@ class Job:
     def _lists(self) -> RankingLists | None:
         if self.knowledge is None or self.settings.ranking_weight == 0:
             return None
-        if not self.knowledge.has_lists:
-            return None
         make_lists = LISTS[VARIANTS[self.variant].lists]
         answers = make_lists(self.knowledge, self.dataset, self.seed)
         if self.settings.embeddings:

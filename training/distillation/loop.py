@@ -5,7 +5,8 @@ ends with the same bits as one that was not.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,9 +110,10 @@ class Trainer:
         torch.manual_seed(run + self.engine.rank * RANK_SEEDS)
         batches = self.windows.epoch(self.seed, self.progress.epoch)
         self.student.train()
-        for number, batch in enumerate(batches):
-            bar.update(self.progress.epoch + number / len(batches) - bar.n)
-            self.step(batch)
+        with matmul_precision(self.config.matmul_precision):
+            for number, batch in enumerate(batches):
+                bar.update(self.progress.epoch + number / len(batches) - bar.n)
+                self.step(batch)
         metrics = self.validate()
         self.progress.record(self.student, metrics, time.perf_counter() - began)
 
@@ -155,6 +157,17 @@ class Trainer:
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
+
+
+@contextmanager
+def matmul_precision(name: str) -> Iterator[None]:
+    """Has torch multiply matrices of float32 in `name` of precision within the block."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(name)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def rivals_of(student: Student, dataset: Dataset) -> Rivals:

@@ -1,37 +1,62 @@
-"""Nearest titles to the last item: what title embeddings know without reading a history."""
+"""Nearest titles: what title embeddings know of a history without its having been read."""
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, IntArray
+from training.data.histories import pad_histories
 from training.students.student import standardised
+
+DEPTH = 10  # the newest items that count
+TINY = 1e-6  # no vector is divided by less
 
 
 class TitleNeighbours:
-    """Scores an item by minus the distance of its title from that of the last item.
+    """Scores an item by minus the distance of its title from those of the last items.
+
+    A history points where its titles point together, each weighing `decay` times what the one
+    after it weighs; without decay, where the title of the last item points.
 
     Args:
-        dataset: gives the last items.
         item_embeddings: `[catalog rows, size]`, row 0 is not read.
+        decay: in [0, 1].
     """
 
-    def __init__(self, dataset: Dataset, item_embeddings: NDArray[np.float32]) -> None:
+    def __init__(
+        self, dataset: Dataset, item_embeddings: NDArray[np.float32], decay: float = 0.0
+    ) -> None:
         self.dataset = dataset
         embeddings = standardised(torch.from_numpy(item_embeddings[1:]))
         directions = torch.nn.functional.normalize(embeddings)
         self.directions = torch.cat([torch.zeros_like(directions[:1]), directions]).numpy()
+        self.weights = (decay ** np.arange(DEPTH if decay else 1)[::-1]).astype(np.float32)
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores, `[rows, catalog rows]`."""
-        last = self.dataset.item_indices[rows - 1]
-        return -distances_of_cosines(self.directions[last] @ self.directions.T)
+        return -self.distances_after(self._histories(rows))
+
+    def distances_after(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
+        """Distances of the catalog from each history, in [0, 2], `[histories, catalog rows]`."""
+        return distances_of_cosines(self._queries(histories) @ self.directions.T)
 
     def distances(self, rows: NDArray[np.int64], items: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Distances, in [0, 2], of `items` `[rows, any number]` from the last item of each row."""
-        last = self.directions[self.dataset.item_indices[rows - 1]]
-        cosines = np.einsum("nh,nkh->nk", last, self.directions[items])
-        return distances_of_cosines(cosines)
+        """Distances, in [0, 2], of `items` `[rows, any number]` from the history of each row."""
+        queries = self._queries(self._histories(rows))
+        return distances_of_cosines(np.einsum("nh,nkh->nk", queries, self.directions[items]))
+
+    def _histories(self, rows: NDArray[np.int64]) -> list[IntArray]:
+        return [self.dataset.history(int(row)) for row in rows]
+
+    def _queries(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
+        """Unit vectors, `[histories, size]`."""
+        titles = self.directions[pad_histories(histories, len(self.weights))]
+        queries: NDArray[np.float32] = np.einsum("nlh,l->nh", titles, self.weights)
+        lengths = np.linalg.norm(queries, axis=1, keepdims=True)
+        queries /= np.maximum(lengths, TINY)
+        return queries
 
 
 def distances_of_cosines(cosines: NDArray[np.float32]) -> NDArray[np.float32]:

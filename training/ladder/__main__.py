@@ -57,8 +57,7 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     baselines = [BaselineRun(name, plan.dataset) for name in BASELINES]
     _perform(baselines, plan, options)
     lines = [baseline_line(each, plan) for each in baselines]
-    asked = [each for each in plan.teachers if each.knowledge.has_lists]
-    lines += [teacher_line(each, plan.dataset) for each in asked]
+    lines += [teacher_line(each, plan.dataset) for each in plan.teachers]
     lines.append(title_line(plan.teachers[0], plan.dataset))
     figures = Figures(plan.dataset, experiment.ladder.num_resamples)
     for student in experiment.ladder.students:

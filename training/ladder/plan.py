@@ -88,8 +88,7 @@ class Plan:
                 yield Cell(name, student, None)
             else:
                 for teacher in self.teachers if row.every_teacher else self.teachers[:1]:
-                    if teacher.knowledge.has_lists or not row.needs_lists:
-                        yield Cell(name, student, teacher)
+                    yield Cell(name, student, teacher)
 
     def trials(self, cell: Cell) -> list[Trial]:
         """What may be chosen for a cell: every combination of its grid."""

@@ -45,11 +45,6 @@ class Row:
         """Whether any part comes from the teacher."""
         return VARIANTS[self.variant].needs_teacher
 
-    @property
-    def needs_lists(self) -> bool:
-        """Whether it takes more of a teacher than its embeddings."""
-        return VARIANTS[self.variant].ranking
-
 
 ROWS: Mapping[str, Row] = {
     PAPERS_BASELINE: Row("plain", loss="binary", grid="plain", times_the_epochs=3),

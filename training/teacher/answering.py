@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from tqdm import tqdm
 
 from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset
@@ -31,7 +32,11 @@ def answer(
     """The teacher's top `list_length` for each of `rows` (ascending), seen items left out."""
     batches = [rows[begin : begin + BATCH_SIZE] for begin in range(0, len(rows), BATCH_SIZE)]
     # Without a row there is still a table, an empty one.
-    parts = [_answer(distances, dataset, batch, list_length) for batch in batches or [rows]]
+    with tqdm(desc="answering", total=len(rows), unit="history", delay=1) as bar:
+        parts = []
+        for batch in batches or [rows]:
+            parts.append(_answer(distances, dataset, batch, list_length))
+            bar.update(len(batch))
     return Answers(
         rows=rows,
         rankings=np.concatenate([part.rankings for part in parts]),

@@ -40,17 +40,6 @@ class Answers:
     distances: NDArray[np.float32]
     next_item_distances: NDArray[np.float32]
 
-    @classmethod
-    def none(cls, list_length: int) -> "Answers":
-        """Those of a teacher that was not asked."""
-        lists = (0, list_length)
-        return cls(
-            rows=np.zeros(0, dtype=np.int64),
-            rankings=np.zeros(lists, dtype=np.int32),
-            distances=np.zeros(lists, dtype=np.float32),
-            next_item_distances=np.zeros(0, dtype=np.float32),
-        )
-
 
 @dataclass(frozen=True)
 class Knowledge:
@@ -68,11 +57,6 @@ class Knowledge:
     test: Answers
     item_embeddings: NDArray[np.float32]
     provenance: Mapping[str, Any]
-
-    @property
-    def has_lists(self) -> bool:
-        """Whether the teacher was asked for more than how it sees titles."""
-        return len(self.train.rows) > 0
 
 
 def save_knowledge(knowledge: Knowledge, folder: Path) -> None:

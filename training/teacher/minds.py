@@ -1,6 +1,6 @@
-"""The two kinds of teacher, ready to be asked live."""
+"""The kinds of teacher, ready to be asked live."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,18 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.config import Experiment, TeacherConfig
+from training.config import Experiment, TeacherConfig, TeacherKind
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
-from training.errors import ConfigError, KnowledgeError
+from training.errors import KnowledgeError
+from training.evaluation.title_neighbours import TitleNeighbours
 from training.program import Workplace, knowledge_folder
 from training.stage import fingerprint
 from training.teacher.generative import title_embeddings
 from training.teacher.grounding import Grounding
 from training.teacher.injection import Exponents, Signals, injected
 from training.teacher.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
-from training.teacher.language_model import LanguageModel
-from training.teacher.live import Impression, LiveTeacher
+from training.teacher.language_model import LanguageModel, load_language_model
+from training.teacher.live import Impression, LiveTeacher, Mind
 from training.teacher.matching import Matcher, load_matcher
 from training.teacher.prompts import Phrasebook, phrasebook, title_lines
 from training.teacher.reading import kept, mean_states
@@ -53,6 +54,28 @@ class Reader:
         states = self.model.hidden_states(torch.from_numpy(tokens)[None])[:, -1]  # [1, hidden]
         distances = self.matcher.distances(torch.from_numpy(kept(states)).float(), self.items)
         return Impression(distances, len(tokens))
+
+    def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
+        """How the LLM sees titles, `[titles, hidden]`."""
+        return mean_states(self.model, title_lines(self.model.tokenizer, titles))
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An LLM that has read all titles of the catalog; a history costs it nothing."""
+
+    model: LanguageModel
+    neighbours: TitleNeighbours
+
+    @property
+    def name(self) -> str:
+        """Of its LLM."""
+        return self.model.name
+
+    def impression(self, history: Sequence[int]) -> Impression:
+        """What the titles of the history are near to."""
+        distances = self.neighbours.distances_after([np.array(history)])
+        return Impression(torch.from_numpy(distances), tokens=0)
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
         """How the LLM sees titles, `[titles, hidden]`."""
@@ -111,10 +134,8 @@ def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeach
     """
     dataset = load_dataset(workplace.dataset)
     config = experiment.teacher
-    if config.kind == "titles":
-        raise ConfigError("teacher.kind = 'titles': it reads no history and cannot be asked")
     folder = knowledge_folder(experiment, workplace)
-    mind = (_reader if config.kind == "retrieval" else _writer)(dataset, config, folder, workplace)
+    mind = MINDS[config.kind](dataset, config, folder, workplace)
     # The description carries the hash of every file, so its own hash stands for all of them.
     description = folder / DESCRIPTION_NAME
     made_of = description.read_text(encoding="utf-8") if description.exists() else ""
@@ -149,6 +170,13 @@ def _writer(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Wo
     return Writer(loaded.engine, grounding, Signals(dataset), exponents, config)
 
 
+def _neighbour(dataset: Dataset, config: TeacherConfig, folder: Path, _: Workplace) -> Neighbour:
+    knowledge = _knowledge(dataset, config, folder)
+    decay = knowledge.provenance["decay"]
+    neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, decay)
+    return Neighbour(load_language_model(config.model, config.precision, config.device), neighbours)
+
+
 def _knowledge(dataset: Dataset, config: TeacherConfig, folder: Path) -> Knowledge:
     knowledge = load_knowledge(folder, dataset)
     # Settings that are newer than the knowledge were at their defaults when it was made.
@@ -160,6 +188,14 @@ def _knowledge(dataset: Dataset, config: TeacherConfig, folder: Path) -> Knowled
                 f"the experiment has {getattr(config, name)!r}"
             )
     return knowledge
+
+
+MindLoader = Callable[[Dataset, TeacherConfig, Path, Workplace], Mind]
+MINDS: Mapping[TeacherKind, MindLoader] = {
+    "retrieval": _reader,
+    "generative": _writer,
+    "titles": _neighbour,
+}
 
 
 def _refuse_other_weights(knowledge: Knowledge, folder: Path, weights: str | None) -> None:

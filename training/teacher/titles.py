@@ -1,16 +1,30 @@
-"""The teacher that reads titles alone: minutes on a CPU, and students see items as the LLM does."""
+"""The teacher that reads titles alone, in minutes on a CPU.
 
+Students see items as the LLM does, and its lists are the titles nearest to where those of a history
+point. It knows nothing of who likes what: that, students learn from interactions.
+"""
+
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
 from training.config import TeacherConfig
-from training.data.dataset import Dataset
-from training.evaluation.yardstick import LIST_LENGTH
+from training.data.dataset import Dataset, Split
+from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.yardstick import LIST_LENGTH, SELECTION_METRIC, evaluate, ranker_of
 from training.stage import fingerprint
+from training.teacher.answering import Distances, answer
+from training.teacher.budget import answered_rows
 from training.teacher.knowledge import Answers, Knowledge
 from training.teacher.language_model import LanguageModel
 from training.teacher.prompts import PROMPT_VERSION, phrasebook
 from training.teacher.reading import read_titles
+from training.teacher.shards import Cost
 
 SETTINGS_OF_TITLES = frozenset({"model", "precision", "tokens_per_batch"})
 
@@ -18,17 +32,52 @@ SETTINGS_OF_TITLES = frozenset({"model", "precision", "tokens_per_batch"})
 def teach_titles(
     dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
 ) -> Knowledge:
-    """Embeddings and no answers; shards are kept in `folder`."""
+    """Reads and answers; shards are kept in `folder`."""
     book = phrasebook(model.tokenizer, dataset.catalog)
     settings = config.model_dump(include=set(SETTINGS_OF_TITLES))
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, "titles", settings)
     folder.mkdir(parents=True, exist_ok=True)
     embeddings, cost = read_titles(model, book, config.tokens_per_batch, folder)
+    embeddings = embeddings.astype(np.float16).astype(np.float32)  # as they are kept
+    began = time.monotonic()
+    decay = best_decay(dataset, embeddings, config.title_decays)
+    distances = near_titles(TitleNeighbours(dataset, embeddings, decay))
+    answered = answered_rows(dataset, config, count_tokens=lambda _: 0)
+
+    def answers(split: Split, list_length: int) -> Answers:
+        rows = np.intersect1d(answered, dataset.example_rows(split))
+        return answer(distances, dataset, rows, list_length)
+
+    train = answers(Split.TRAIN, config.list_length)
+    validation, test = (answers(split, LIST_LENGTH) for split in (Split.VALIDATION, Split.TEST))
+    answering = Cost(0, time.monotonic() - began)
     return Knowledge(
         dataset_fingerprint=dataset.fingerprint,
-        train=Answers.none(config.list_length),
-        validation=Answers.none(LIST_LENGTH),
-        test=Answers.none(LIST_LENGTH),
+        train=train,
+        validation=validation,
+        test=test,
         item_embeddings=embeddings,
-        provenance={"costs": {"titles": asdict(cost)}, "weights": None},
+        provenance={
+            "costs": {"titles": asdict(cost), "answering": asdict(answering)},
+            "decay": decay,
+            "weights": None,
+        },
     )
+
+
+def best_decay(dataset: Dataset, embeddings: NDArray[np.float32], decays: Sequence[float]) -> float:
+    """The one that ranks the validation examples best, the first of equals."""
+    rows = dataset.example_rows(Split.VALIDATION)
+    if len(decays) == 1 or len(rows) == 0:
+        return decays[0]
+
+    def figure(decay: float) -> float:
+        ranker = ranker_of(TitleNeighbours(dataset, embeddings, decay), dataset)
+        return evaluate(ranker, dataset, rows).metrics[SELECTION_METRIC]
+
+    return max(decays, key=figure)
+
+
+def near_titles(neighbours: TitleNeighbours) -> Distances:
+    """The distances of `neighbours`, for `answer`."""
+    return lambda rows: torch.from_numpy(-neighbours(rows))

@@ -10,7 +10,7 @@ from training.data.dataset import Dataset
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.job import Job
 from training.stage import is_current
-from training.teacher.knowledge import Answers, Knowledge
+from training.teacher.knowledge import Knowledge
 
 Change = Callable[[Job], Job]
 
@@ -85,16 +85,3 @@ def test_a_state_left_by_other_settings_is_not_resumed(job: Job, tmp_path: Path)
 def test_without_a_ranking_weight_the_lists_stay_out_of_the_loss(job: Job) -> None:
     assert job.trainer().objective.lists is not None
     assert with_ranking_weight(job, 0).trainer().objective.lists is None
-
-
-def test_of_a_teacher_without_lists_a_student_learns_its_embeddings_alone(
-    job: Job, tmp_path: Path
-) -> None:
-    assert job.knowledge is not None
-    without_lists = replace(job.knowledge, train=Answers.none(10))
-    students = [
-        replace(job, variant=variant, knowledge=without_lists).run(tmp_path).student()
-        for variant in ("distilled", "embeddings-only")
-    ]
-    history = torch.tensor([[1, 2]])
-    assert torch.equal(students[0].score(history), students[1].score(history))

@@ -186,6 +186,30 @@ def test_a_state_file_is_whole_or_not_there(
     assert not (tmp_path / "state").exists()
 
 
+def test_products_are_of_the_asked_precision_while_it_learns_and_whole_while_it_is_judged(
+    experiment: Experiment, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    quick = experiment.training.model_copy(update={"matmul_precision": "medium", "max_epochs": 1})
+    trainer = Job(
+        experiment.model_copy(update={"training": quick}), chain_dataset, "plain", 0, None
+    ).trainer()
+    seen: dict[str, set[str]] = {"step": set(), "validate": set()}
+
+    def watched(name: str) -> None:
+        real = getattr(trainer, name)
+
+        def watch(*arguments: object) -> object:
+            seen[name].add(torch.get_float32_matmul_precision())
+            return real(*arguments)
+
+        monkeypatch.setattr(trainer, name, watch)
+
+    watched("step")
+    watched("validate")
+    trainer.train(tmp_path / "state", "watched")
+    assert seen == {"step": {"medium"}, "validate": {"highest"}}
+
+
 def test_seeds_make_different_students(experiment: Experiment, chain_dataset: Dataset) -> None:
     offsets = [
         Job(experiment, chain_dataset, "plain", seed, None).trainer().student.item_table.offsets

@@ -28,3 +28,19 @@ def test_an_item_that_no_one_has_met_is_found_by_its_title(tiny_dataset: Dataset
     ranking = ranker_of(TitleNeighbours(tiny_dataset, embeddings), tiny_dataset)(np.array([2]))
 
     assert ranking[0, 0] == 5
+
+
+def test_titles_before_the_last_weigh_by_the_decay(tiny_dataset: Dataset) -> None:
+    # ann met a, at -72 degrees, then b, at 0: together they point to -36.
+    scores = TitleNeighbours(tiny_dataset, EMBEDDINGS, decay=1.0)(np.array([2]))[0]
+
+    angles = [36, 36, 108, 180, 108]
+    due = [-2 * math.sin(math.radians(angle / 2)) for angle in angles]
+    assert scores[1:].tolist() == pytest.approx(due, abs=1e-3)
+
+
+def test_of_a_long_history_the_newest_ten_titles_count(tiny_dataset: Dataset) -> None:
+    neighbours = TitleNeighbours(tiny_dataset, EMBEDDINGS, decay=1.0)
+    ten = np.array([1, 2] * 5)
+    distances = neighbours.distances_after([ten, np.concatenate([[4], ten])])
+    np.testing.assert_array_equal(distances[0], distances[1])

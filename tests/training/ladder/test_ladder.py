@@ -1,17 +1,13 @@
 """The program `training.ladder`, from a dataset and knowledge on disk to a report."""
 
 import csv
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from training.config import load_experiment
-from training.data.storage import load_dataset
 from training.ladder import __main__ as ladder
 from training.ladder.rows import ROWS
-from training.teacher.knowledge import Answers, load_knowledge, save_knowledge
 
 LADDER = """
 [ladder]
@@ -72,28 +68,6 @@ def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
     assert "| teacher retrieval | retrieval | 1.0000 [1.0000, 1.0000] |" in report
     assert (config.parent / "results" / "chain-cost.png").stat().st_size > 1_000
     assert (config.parent / "results" / "chain-parts.png").stat().st_size > 1_000
-
-
-def test_rows_that_take_lists_are_passed_over_where_the_teacher_gave_none(config: Path) -> None:
-    chain = config.parent / "work" / "chain"
-    dataset = load_dataset(chain / "dataset")
-    nothing = Answers.none(10)
-    of_titles = replace(
-        load_knowledge(chain / "knowledge", dataset),
-        train=nothing,
-        validation=nothing,
-        test=nothing,
-    )
-    shutil.rmtree(chain / "knowledge")
-    (chain / "knowledge-titles").mkdir()
-    save_knowledge(of_titles, chain / "knowledge-titles")
-    with config.open("a") as file:
-        file.write('[teacher]\nkind = "titles"\n')
-
-    assert climb(config, "--students", "caser", "--seeds", "0") == 0
-
-    rows = {(line["row"], line["teacher"]) for line in records(config) if line["student"]}
-    assert rows == {("BCE", ""), ("CE", ""), ("embeddings only", "titles")}
 
 
 def test_what_was_measured_is_not_measured_again(config: Path) -> None:

@@ -66,9 +66,9 @@ def taught(prepared: Callable[[str], Path]) -> Path:
     return run_teach(prepared('kind = "retrieval"'))
 
 
-@pytest.fixture(params=["retrieval", "generative"])
+@pytest.fixture(params=["retrieval", "generative", "titles"])
 def smollm2_taught(request: pytest.FixtureRequest, tmp_path: Path, chain_dataset: Dataset) -> Path:
-    """The same with the real SmolLM2, of either kind; takes half a minute."""
+    """The same with the real SmolLM2, of each kind; takes half a minute."""
     settings = f'kind = "{request.param}"'
     return run_teach(prepare_chain(tmp_path, chain_dataset, "smollm2", settings))
 

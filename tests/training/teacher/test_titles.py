@@ -9,16 +9,15 @@ import pytest
 from numpy.typing import NDArray
 
 from training import teach
-from training.config import load_experiment
-from training.data.dataset import Dataset
-from training.errors import ConfigError
-from training.program import Workplace
+from training.data.dataset import Dataset, Split
+from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.yardstick import ranker_of
 from training.teacher import reading, shards
-from training.teacher.knowledge import EMBEDDINGS_NAME, Knowledge, load_knowledge
+from training.teacher.knowledge import EMBEDDINGS_NAME, Answers, Knowledge, load_knowledge
 from training.teacher.language_model import LanguageModel
-from training.teacher.minds import load_live_teacher
 from training.teacher.prompts import phrasebook
 from training.teacher.reading import embed_titles
+from training.teacher.titles import best_decay
 
 Prepared = Callable[[str], Path]
 
@@ -32,15 +31,44 @@ def knowledge_folder(path: Path) -> Path:
     return path.parent / "work" / "chain" / "knowledge-titles"
 
 
-def test_it_tells_how_the_llm_sees_each_title_and_nothing_else(
+def test_it_tells_how_the_llm_sees_each_title(
     prepared: Prepared, chain_dataset: Dataset, tiny_language_model: LanguageModel
 ) -> None:
     knowledge = taught(prepared('kind = "titles"'), chain_dataset)
     book = phrasebook(tiny_language_model.tokenizer, chain_dataset.catalog)
     seen = embed_titles(tiny_language_model, book, tokens_per_batch=4_096)
     np.testing.assert_array_equal(knowledge.item_embeddings, seen.astype(np.float16))
-    assert not knowledge.has_lists
-    assert len(knowledge.validation.rows) == len(knowledge.test.rows) == 0
+
+
+def test_it_answers_every_example_with_the_titles_nearest_to_its_history(
+    prepared: Prepared, chain_dataset: Dataset
+) -> None:
+    knowledge = taught(prepared('kind = "titles"\n        title_decays = [0.5]'), chain_dataset)
+    neighbours = TitleNeighbours(chain_dataset, knowledge.item_embeddings, decay=0.5)
+    assert knowledge.provenance["decay"] == 0.5
+    for split, length in ((Split.TRAIN, 10), (Split.VALIDATION, 20), (Split.TEST, 20)):
+        answers: Answers = getattr(knowledge, split.name.lower())
+        rows = chain_dataset.example_rows(split)
+        np.testing.assert_array_equal(answers.rows, rows)
+        nearest = ranker_of(neighbours, chain_dataset)(rows)[:, :length]
+        np.testing.assert_array_equal(answers.rankings, nearest)
+        due = neighbours.distances(rows, chain_dataset.item_indices[rows][:, None])[:, 0]
+        np.testing.assert_allclose(answers.next_item_distances, due, atol=1e-3)
+
+
+def test_validation_picks_how_much_older_titles_weigh(tiny_dataset: Dataset) -> None:
+    # Of unit spread, c points to 0 degrees, b to 90, a to 217; ann wants d, at 56, not e, at -37.
+    # c alone is nearer to e; with half of b and a quarter of a it leans to 24, nearer to d.
+    embeddings = np.array([[0, 0], [-4, -2], [0, 2], [1, 0], [1, 1], [2, -1]], dtype=np.float32)
+    assert best_decay(tiny_dataset, embeddings, (0.0, 0.5)) == 0.5
+    assert best_decay(tiny_dataset, embeddings, (0.0,)) == 0.0
+
+
+def test_it_answers_as_many_training_examples_as_its_budget_allows(
+    prepared: Prepared, chain_dataset: Dataset
+) -> None:
+    settings = 'kind = "titles"\n        budget_sequences = 7'
+    assert len(taught(prepared(settings), chain_dataset).train.rows) == 7
 
 
 def test_it_reads_each_title_once(prepared: Prepared, chain_dataset: Dataset) -> None:
@@ -78,13 +106,6 @@ def test_killed_it_goes_on_to_the_same_bytes(
     assert teach.main([str(path), "--work", work, "--again"]) == 0
     assert calls == 9
     assert (knowledge_folder(path) / EMBEDDINGS_NAME).read_bytes() == resumed
-
-
-def test_it_cannot_be_asked(prepared: Prepared, chain_dataset: Dataset) -> None:
-    path = prepared('kind = "titles"')
-    taught(path, chain_dataset)
-    with pytest.raises(ConfigError, match="cannot be asked"):
-        load_live_teacher(load_experiment(path), Workplace(path.parent / "work" / "chain"))
 
 
 def test_beside_a_tuned_teacher_it_is_not_tuned(prepared: Prepared, chain_dataset: Dataset) -> None:
