@@ -1,7 +1,7 @@
 """Freezes `weight * g(z)` (paper eq. 12-13): how an LLM embedding becomes an item vector.
 
-An item that no student was trained on has an embedding and no offset; its vector is the projected
-part alone. Standardising, projecting and weighting are one affine map, written as one node.
+An item that no student was trained on has an embedding and the offset that all such items share.
+Standardising, projecting, weighting and adding it are one affine map, written as one node.
 """
 
 from pathlib import Path
@@ -56,7 +56,8 @@ def export_item_encoder(
     embeddings = item_embeddings[1:]
     weight = item_table.weight * item_table.projector.weight.detach().double().numpy()
     projection = weight @ item_table.embedding_columns.double().numpy().T
-    shift = -projection @ item_table.embedding_mean.double().numpy()
+    newcomer = item_table.newcomer_offset.double().numpy()
+    shift = newcomer - projection @ item_table.embedding_mean.double().numpy()
     constants = {"projection": projection, "shift": shift}
     hidden_size, size = projection.shape
     model = parser.parse_model(
@@ -71,11 +72,12 @@ def export_item_encoder(
 
 
 def _check(path: Path, item_table: ItemTable, embeddings: NDArray[np.float32]) -> None:
-    """The encoder's vectors and the offsets must add up to the table."""
+    """With its own offset for that of all newcomers, each item must have its vector."""
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     (vectors,) = session.run([ENCODER_TENSORS.vectors], {ENCODER_TENSORS.embeddings: embeddings})
     due = item_table().detach().numpy()[1:]
-    error = np.abs(vectors + item_table.offsets.detach().numpy() - due).max()
+    own = item_table.offsets.detach().numpy() - item_table.newcomer_offset.numpy()
+    error = np.abs(vectors + own - due).max()
     if not error <= MAX_VECTOR_ERROR:
         raise ItemEncoderError(
             f"item vectors differ by {error:.2g} (at most {MAX_VECTOR_ERROR:g}): the student "

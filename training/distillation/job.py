@@ -93,12 +93,23 @@ class Job:
 
     def trainer(self, engine: Engine | None = None) -> Trainer:
         """A trainer at epoch 0, by default on the CPU and alone."""
-        student, training = self._fresh_student(), self.experiment.training
-        return Trainer(student, self.dataset, training, self.seed, self._lists(), engine)
+        return Trainer(
+            self._fresh_student(),
+            self.dataset,
+            self.experiment.training,
+            self.seed,
+            self._lists(),
+            engine,
+            newcomers=self._sees_titles and self.settings.offset and self.settings.newcomers,
+        )
+
+    @property
+    def _sees_titles(self) -> bool:
+        return self.knowledge is not None and self.settings.embeddings
 
     def _fresh_student(self) -> Student:
         embeddings = None
-        if self.knowledge is not None and self.settings.embeddings:
+        if self.knowledge is not None and self._sees_titles:
             embeddings = torch.from_numpy(self.knowledge.item_embeddings)
         torch.manual_seed(self.seed)
         num_rows = self.dataset.catalog.num_rows

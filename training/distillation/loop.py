@@ -21,6 +21,7 @@ from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch, TrainingWindows
 from training.distillation.engine import Alone, Engine
 from training.distillation.lists import RankingLists
+from training.distillation.newcomers import place_newcomers
 from training.distillation.objective import Objective
 from training.distillation.progress import epochs_bar
 from training.distillation.rivals import Rivals, rivals
@@ -52,14 +53,23 @@ class Progress:
         self.epoch += 1
         self.seconds += seconds
         if metrics[SELECTION_METRIC] > self.best_metrics[SELECTION_METRIC]:
-            self.best_epoch, self.best_metrics = self.epoch, metrics
-            self.best_state = {
-                name: each.detach().cpu().clone() for name, each in student.state_dict().items()
-            }
+            self.best_epoch = self.epoch
+            self.keep(student, metrics)
+
+    def keep(self, student: nn.Module, metrics: Mapping[str, float]) -> None:
+        """Makes `student` as it is the best one."""
+        self.best_metrics = metrics
+        self.best_state = {
+            name: each.detach().cpu().clone() for name, each in student.state_dict().items()
+        }
 
 
 class Trainer:
-    """Trains one student; `lists` makes the teacher's rankings part of the loss."""
+    """Trains one student.
+
+    `lists` makes the teacher's rankings part of the loss; `newcomers` gives untrained items their
+    common offset in the end.
+    """
 
     def __init__(
         self,
@@ -69,11 +79,14 @@ class Trainer:
         seed: int,
         lists: RankingLists | None = None,
         engine: Engine | None = None,
+        *,
+        newcomers: bool = False,
     ) -> None:
         self.student = student
         self.dataset = dataset
         self.config = config
         self.seed = seed
+        self.newcomers = newcomers
         self.engine = engine or Alone(torch.device("cpu"))
         rivals = rivals_of(student, dataset)
         self.objective = Objective(student, config, rivals, lists, self.engine.device)
@@ -102,6 +115,9 @@ class Trainer:
                 figure = self.progress.best_metrics[SELECTION_METRIC]
                 bar.set_postfix({SELECTION_METRIC: f"{figure:.4f}"}, refresh=False)
         self.student.load_state_dict(self.progress.best_state)
+        if self.newcomers:
+            place_newcomers(self.student, self.dataset, lambda: self.validate()[SELECTION_METRIC])
+            self.progress.keep(self.student, self.validate())
         return self.progress
 
     def _epoch(self, bar: "tqdm[Any]") -> None:

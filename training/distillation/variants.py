@@ -6,7 +6,7 @@ from typing import Literal
 
 from training.config import DistillationConfig
 
-Part = Literal["position", "confidence", "consistency", "offset"]
+Part = Literal["position", "confidence", "consistency", "offset", "newcomers"]
 ListSource = Literal["teacher", "shuffled", "title-neighbours"]
 
 
@@ -59,6 +59,7 @@ VARIANTS: Mapping[str, Variant] = {
     "without-confidence": Variant(ranking=True, embeddings=True, without=("confidence",)),
     "without-consistency": Variant(ranking=True, embeddings=True, without=("consistency",)),
     "without-offset": Variant(ranking=True, embeddings=True, without=("offset",)),
+    "without-newcomers": Variant(ranking=True, embeddings=True, without=("newcomers",)),
     "control-shuffled": Variant(ranking=True, embeddings=True, lists="shuffled"),
     "control-title-neighbours": Variant(ranking=True, embeddings=True, lists="title-neighbours"),
 }

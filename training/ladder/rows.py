@@ -57,6 +57,7 @@ ROWS: Mapping[str, Row] = {
     "DLLM2Rec without confidence": Row("without-confidence"),
     "DLLM2Rec without consistency": Row("without-consistency"),
     "DLLM2Rec without offset": Row("without-offset"),
+    "DLLM2Rec without newcomers": Row("without-newcomers"),
     "control shuffled lists": Row("control-shuffled"),
     "control title-neighbour lists": Row("control-title-neighbours"),
 }
@@ -73,6 +74,7 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the confidence weight": (DISTILLED_ROW, "DLLM2Rec without confidence"),
     "the consistency weight": (DISTILLED_ROW, "DLLM2Rec without consistency"),
     "the offset": (DISTILLED_ROW, "DLLM2Rec without offset"),
+    "the newcomers' offset": (DISTILLED_ROW, "DLLM2Rec without newcomers"),
     "the teacher's lists, over shuffled ones": (DISTILLED_ROW, "control shuffled lists"),
     "the teacher's lists, over title neighbours": (DISTILLED_ROW, "control title-neighbour lists"),
     "the whole method": (DISTILLED_ROW, PLAIN_ROW),

@@ -25,6 +25,7 @@ class ItemTable(nn.Module):
     """
 
     padding: Tensor
+    newcomer_offset: Tensor
     embeddings: Tensor | None
     embedding_mean: Tensor | None
     embedding_columns: Tensor | None
@@ -47,6 +48,7 @@ class ItemTable(nn.Module):
         self.offsets = nn.Parameter(initial, requires_grad=offset)
         self.offset_dropout = offset_dropout
         self.register_buffer("padding", torch.zeros(1, hidden_size), persistent=False)
+        self.register_buffer("newcomer_offset", torch.zeros(hidden_size))
         self.weight = weight
         self.projector: nn.Linear | None = None
         for name in ("embeddings", "embedding_mean", "embedding_columns"):
@@ -70,6 +72,12 @@ class ItemTable(nn.Module):
         if not self.training or self.offset_dropout == 0:
             return offsets
         return offsets * (torch.rand(len(offsets), 1) >= self.offset_dropout)
+
+    @torch.no_grad()
+    def place_newcomers(self, untrained: Tensor, offset: Tensor) -> None:
+        """Gives the items that are `untrained` `[items]`, and all to come, the same offset."""
+        self.offsets[untrained.to(self.offsets.device)] = offset
+        self.newcomer_offset.copy_(offset)
 
     def folded(self) -> "ItemTable":
         """A plain id table with the same vectors: what a student serves after training."""
