@@ -1,6 +1,6 @@
-"""Freezes `weight * g(z)` (paper eq. 12-13): how an LLM embedding becomes an item vector.
+"""Freezes how an LLM embedding becomes an item vector: `weight * g(z)` (paper eq. 12-13) and more.
 
-An item that no student was trained on has an embedding and the offset that all such items share.
+An item that no student was trained on has an embedding and the offset of cold items, if any.
 Standardising, projecting, weighting and adding it are one affine map, written as one node.
 """
 
@@ -56,8 +56,8 @@ def export_item_encoder(
     embeddings = item_embeddings[1:]
     weight = item_table.weight * item_table.projector.weight.detach().double().numpy()
     projection = weight @ item_table.embedding_columns.double().numpy().T
-    newcomer = item_table.newcomer_offset.double().numpy()
-    shift = newcomer - projection @ item_table.embedding_mean.double().numpy()
+    cold = item_table.cold_offset.double().numpy()
+    shift = cold - projection @ item_table.embedding_mean.double().numpy()
     constants = {"projection": projection, "shift": shift}
     hidden_size, size = projection.shape
     model = parser.parse_model(
@@ -72,11 +72,11 @@ def export_item_encoder(
 
 
 def _check(path: Path, item_table: ItemTable, embeddings: NDArray[np.float32]) -> None:
-    """With its own offset for that of all newcomers, each item must have its vector."""
+    """With its own offset for that of cold items, each item must have its vector."""
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     (vectors,) = session.run([ENCODER_TENSORS.vectors], {ENCODER_TENSORS.embeddings: embeddings})
     due = item_table().detach().numpy()[1:]
-    own = item_table.offsets.detach().numpy() - item_table.newcomer_offset.numpy()
+    own = item_table.offsets.detach().numpy() - item_table.cold_offset.numpy()
     error = np.abs(vectors + own - due).max()
     if not error <= MAX_VECTOR_ERROR:
         raise ItemEncoderError(

@@ -227,8 +227,8 @@ class DistillationConfig(Section):
     offset_dropout: float = Field(
         default=0.1, ge=0, lt=1, description="share of items that a step sees by title alone"
     )
-    newcomers: bool = Field(
-        default=True, description="untrained items share an offset, whose size validation picks"
+    cold_bonus: bool = Field(
+        default=False, description="untouched items share an offset, whose size validation picks"
     )
 
     @field_validator("offset")

@@ -29,12 +29,12 @@ def test_a_dimension_that_never_varied_says_nothing_of_new_items(tmp_path: Path)
     np.testing.assert_array_equal(vectors[0], vectors[1])
 
 
-def test_a_new_item_gets_what_untrained_items_have_in_place_of_an_offset(tmp_path: Path) -> None:
+def test_a_new_item_gets_what_cold_items_have_in_place_of_an_offset(tmp_path: Path) -> None:
     torch.manual_seed(0)
     embeddings = torch.randn(5, 3)
     table = ItemTable(5, 2, embeddings)
     table.offsets.data = torch.randn(4, 2)
-    table.place_newcomers(torch.tensor([False, False, True, False]), torch.tensor([3.0, -1.0]))
+    table.place_cold_items(torch.tensor([False, False, True, False]), torch.tensor([3.0, -1.0]))
 
     assert export_item_encoder(table, embeddings.numpy(), tmp_path / "encoder.onnx")
 

@@ -37,7 +37,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
         torch.manual_seed(0)
         student = build_student(config, 2)  # so that its weights depend on no number of items
         student.item_table = ItemTable(len(vectors) + 1, HIDDEN_SIZE)
-        student.item_table.load_state_dict({"offsets": torch.from_numpy(vectors)})
+        student.item_table.offsets.data = torch.from_numpy(vectors)
         export_student(student.eval(), tmp_path / "model.onnx")
         return tmp_path / "model.onnx"
 

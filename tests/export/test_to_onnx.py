@@ -189,8 +189,9 @@ def without_last_items(student: Student, num_cut: int) -> Student:
     """A plain student of the same vectors that lacks the last items."""
     shorter = build_student(CONFIG, 31 - num_cut)
     vectors = {"item_table.offsets": student.item_table().detach()[1 : 31 - num_cut]}
-    rest = {name: each for name, each in student.state_dict().items() if "item_table" not in name}
-    shorter.load_state_dict({**rest, **vectors})
+    state = {**shorter.state_dict(), **student.state_dict()}
+    kept = {name: each for name, each in state.items() if name in shorter.state_dict()}
+    shorter.load_state_dict({**kept, **vectors})
     return shorter.eval()
 
 

@@ -32,7 +32,8 @@ class Description(Section):
         variant: the parts of the method it was trained with, by name.
         embedding_weight: share of the LLM embeddings in the item table; unused without them.
         best_epoch: the epoch that is kept, from 1.
-        validation: metrics of that epoch on the validation examples.
+        cold_bonus: what validation added to the scores of items that training has not touched.
+        validation: metrics of the student on the validation examples.
         seconds: training time, validation included.
     """
 
@@ -42,6 +43,7 @@ class Description(Section):
     dataset_fingerprint: str
     embedding_weight: float
     best_epoch: int
+    cold_bonus: float = 0.0
     validation: Mapping[str, float]
     seconds: float
 

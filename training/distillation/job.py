@@ -87,6 +87,7 @@ class Job:
             dataset_fingerprint=self.dataset.fingerprint,
             embedding_weight=self.settings.embedding_weight,
             best_epoch=progress.best_epoch,
+            cold_bonus=progress.cold_bonus,
             validation=progress.best_metrics,
             seconds=progress.seconds,
         )
@@ -100,7 +101,7 @@ class Job:
             self.seed,
             self._lists(),
             engine,
-            newcomers=self._sees_titles and self.settings.offset and self.settings.newcomers,
+            cold_bonus=self._sees_titles and self.settings.cold_bonus,
         )
 
     @property
@@ -109,7 +110,7 @@ class Job:
 
     def _fresh_student(self) -> Student:
         embeddings = None
-        if self.knowledge is not None and self._sees_titles:
+        if self.knowledge is not None and self.settings.embeddings:
             embeddings = torch.from_numpy(self.knowledge.item_embeddings)
         torch.manual_seed(self.seed)
         num_rows = self.dataset.catalog.num_rows

@@ -19,9 +19,9 @@ from tqdm import tqdm
 from training.config import TrainingConfig
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch, TrainingWindows
+from training.distillation.cold_items import place_cold_items, untouched_items
 from training.distillation.engine import Alone, Engine
 from training.distillation.lists import RankingLists
-from training.distillation.newcomers import place_newcomers
 from training.distillation.objective import Objective
 from training.distillation.progress import epochs_bar
 from training.distillation.rivals import Rivals, rivals
@@ -42,6 +42,7 @@ class Progress:
     best_metrics: Mapping[str, float] = field(default_factory=lambda: {SELECTION_METRIC: -1.0})
     best_state: Mapping[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
+    cold_bonus: float = 0.0
 
     def is_over(self, config: TrainingConfig) -> bool:
         """Whether the epochs are used up or patience is out."""
@@ -67,8 +68,8 @@ class Progress:
 class Trainer:
     """Trains one student.
 
-    `lists` makes the teacher's rankings part of the loss; `newcomers` gives untrained items their
-    common offset in the end.
+    `lists` makes the teacher's rankings part of the loss; with `cold_bonus`, items that it has not
+    touched get their common offset in the end.
     """
 
     def __init__(
@@ -80,13 +81,13 @@ class Trainer:
         lists: RankingLists | None = None,
         engine: Engine | None = None,
         *,
-        newcomers: bool = False,
+        cold_bonus: bool = False,
     ) -> None:
         self.student = student
         self.dataset = dataset
         self.config = config
         self.seed = seed
-        self.newcomers = newcomers
+        self.cold_bonus = cold_bonus
         self.engine = engine or Alone(torch.device("cpu"))
         rivals = rivals_of(student, dataset)
         self.objective = Objective(student, config, rivals, lists, self.engine.device)
@@ -114,11 +115,20 @@ class Trainer:
                 bar.update(self.progress.epoch - bar.n)
                 figure = self.progress.best_metrics[SELECTION_METRIC]
                 bar.set_postfix({SELECTION_METRIC: f"{figure:.4f}"}, refresh=False)
-        self.student.load_state_dict(self.progress.best_state)
-        if self.newcomers:
-            place_newcomers(self.student, self.dataset, lambda: self.validate()[SELECTION_METRIC])
-            self.progress.keep(self.student, self.validate())
+            self.student.load_state_dict(self.progress.best_state)
+            if self.cold_bonus:
+                self._place_cold_items()
         return self.progress
+
+    def _place_cold_items(self) -> None:
+        untouched = untouched_items(self.dataset, self.windows)
+        if not untouched.any():
+            return
+        began = time.perf_counter()
+        bonus, metrics = place_cold_items(self.student, self.dataset, untouched, self.validate)
+        self.progress.keep(self.student, metrics)
+        self.progress.cold_bonus = bonus
+        self.progress.seconds += time.perf_counter() - began
 
     def _epoch(self, bar: "tqdm[Any]") -> None:
         began = time.perf_counter()
@@ -126,15 +136,18 @@ class Trainer:
         torch.manual_seed(run + self.engine.rank * RANK_SEEDS)
         batches = self.windows.epoch(self.seed, self.progress.epoch)
         self.student.train()
-        with matmul_precision(self.config.matmul_precision):
-            for number, batch in enumerate(batches):
-                bar.update(self.progress.epoch + number / len(batches) - bar.n)
-                self.step(batch)
+        for number, batch in enumerate(batches):
+            bar.update(self.progress.epoch + number / len(batches) - bar.n)
+            self.step(batch)
         metrics = self.validate()
         self.progress.record(self.student, metrics, time.perf_counter() - began)
 
     def step(self, batch: Batch) -> None:
         """Learns from one batch, of which this process does its part."""
+        with matmul_precision(self.config.matmul_precision):
+            self._step(batch)
+
+    def _step(self, batch: Batch) -> None:
         self.optimiser.zero_grad()
         if self.engine.num_ranks == 1:
             loss = self.loss(batch)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from training.config import DistillationConfig
 
-Part = Literal["position", "confidence", "consistency", "offset", "newcomers"]
+Part = Literal["position", "confidence", "consistency", "offset", "cold_bonus"]
 ListSource = Literal["teacher", "shuffled", "title-neighbours"]
 
 
@@ -18,12 +18,14 @@ class Variant:
         ranking: learn from ranking lists.
         embeddings: see items as the LLM sees them.
         without: parts that are off whatever the experiment says.
+        plus: parts that are on whatever the experiment says.
         lists: whose lists; all but the teacher's are controls.
     """
 
     ranking: bool
     embeddings: bool
     without: tuple[Part, ...] = ()
+    plus: tuple[Part, ...] = ()
     lists: ListSource = "teacher"
 
     @property
@@ -32,10 +34,11 @@ class Variant:
         return self.ranking or self.embeddings
 
     def settings(self, config: DistillationConfig) -> DistillationConfig:
-        """`config` with the parts that are off switched off."""
+        """`config` with the parts that are off switched off, and those that are on switched on."""
         embeddings = config.embeddings and self.embeddings
         update: dict[str, object] = {}
         update |= dict.fromkeys(self.without, False)
+        update |= dict.fromkeys(self.plus, True)
         update["ranking_weight"] = config.ranking_weight if self.ranking else 0.0
         update["embeddings"] = embeddings
         if not embeddings:
@@ -59,7 +62,7 @@ VARIANTS: Mapping[str, Variant] = {
     "without-confidence": Variant(ranking=True, embeddings=True, without=("confidence",)),
     "without-consistency": Variant(ranking=True, embeddings=True, without=("consistency",)),
     "without-offset": Variant(ranking=True, embeddings=True, without=("offset",)),
-    "without-newcomers": Variant(ranking=True, embeddings=True, without=("newcomers",)),
+    "with-cold-bonus": Variant(ranking=True, embeddings=True, plus=("cold_bonus",)),
     "control-shuffled": Variant(ranking=True, embeddings=True, lists="shuffled"),
     "control-title-neighbours": Variant(ranking=True, embeddings=True, lists="title-neighbours"),
 }

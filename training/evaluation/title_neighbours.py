@@ -1,4 +1,4 @@
-"""Nearest titles: what title embeddings know of a history without its having been read."""
+"""Nearest titles: what title embeddings know of a history that no LLM has read."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,11 @@ class TitleNeighbours:
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Scores, `[rows, catalog rows]`."""
-        return -self.distances_after(self._histories(rows))
+        return -self.distances_before(rows)
+
+    def distances_before(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Distances of the catalog from the history before each row, `[rows, catalog rows]`."""
+        return self.distances_after(self._histories(rows))
 
     def distances_after(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
         """Distances of the catalog from each history, in [0, 2], `[histories, catalog rows]`."""

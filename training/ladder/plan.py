@@ -17,6 +17,7 @@ from training.ladder.rows import (
     DISTILLED_ROW,
     HEADLINES,
     ROWS,
+    TITLE_LISTS_ROW,
     settings_of,
     with_settings,
 )
@@ -88,7 +89,8 @@ class Plan:
                 yield Cell(name, student, None)
             else:
                 for teacher in self.teachers if row.every_teacher else self.teachers[:1]:
-                    yield Cell(name, student, teacher)
+                    if name != TITLE_LISTS_ROW or teacher.kind != "titles":  # they are its own
+                        yield Cell(name, student, teacher)
 
     def trials(self, cell: Cell) -> list[Trial]:
         """What may be chosen for a cell: every combination of its grid."""

@@ -6,7 +6,14 @@ from training.data.dataset import Split
 from training.evaluation.intervals import Interval, mean_of
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.ladder.measured import TARGETS, Figures, Measured
-from training.ladder.rows import DISTILLED_ROW, PAPERS_BASELINE, PLAIN_ROW, STEPS, TITLES_ROW
+from training.ladder.rows import (
+    COLD_ROW,
+    DISTILLED_ROW,
+    PAPERS_BASELINE,
+    PLAIN_ROW,
+    STEPS,
+    TITLES_ROW,
+)
 
 PAPERS_GAIN = 0.4797  # the paper's average over its three students, HR@20 and NDCG@20
 METRIC = SELECTION_METRIC
@@ -201,13 +208,14 @@ def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     by_student = {line.student: line for line in reversed(lines) if line.row == PLAIN_ROW}
     cells = []
     for line in lines:
-        if line.row == DISTILLED_ROW and line.student in by_student:
+        if line.row in (DISTILLED_ROW, COLD_ROW) and line.student in by_student:
             plain = by_student[line.student]
             more, less = figures.pair(line, titles, "cold", "HR@20")
             warm, plain_warm = figures.pair(line, plain, "warm", METRIC)
             cells.append(
                 [
                     line.student,
+                    line.row,
                     line.teacher,
                     _figure(plain, figures, "cold", "HR@20"),
                     _figure(line, figures, "cold", "HR@20"),
@@ -215,7 +223,7 @@ def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
                     _percent(warm.relative_to(plain_warm).interval()),
                 ]
             )
-    headings = ("student", "teacher", f"{PLAIN_ROW} cold HR@20", f"{DISTILLED_ROW} cold HR@20")
+    headings = ("student", "row", "teacher", f"{PLAIN_ROW} cold HR@20", "cold HR@20")
     gains = (f"over {TITLES_ROW}", f"warm {METRIC} over {PLAIN_ROW}")
     table = as_table((*headings, *gains), cells)
     return f"## Cold targets\n\n{table}" if cells else ""

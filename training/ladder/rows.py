@@ -15,7 +15,9 @@ from training.errors import ConfigError
 
 GridName = Literal["plain", "ranking", "embeddings", "method"]
 DISTILLED_ROW = "DLLM2Rec"
+COLD_ROW = "DLLM2Rec with cold bonus"
 PLAIN_ROW = "CE"
+TITLE_LISTS_ROW = "control title-neighbour lists"
 PAPERS_BASELINE = "BCE"
 TITLES_ROW = "control title neighbours"  # ranks without a student
 HEADLINES = (PAPERS_BASELINE, PLAIN_ROW, DISTILLED_ROW)
@@ -57,9 +59,9 @@ ROWS: Mapping[str, Row] = {
     "DLLM2Rec without confidence": Row("without-confidence"),
     "DLLM2Rec without consistency": Row("without-consistency"),
     "DLLM2Rec without offset": Row("without-offset"),
-    "DLLM2Rec without newcomers": Row("without-newcomers"),
+    COLD_ROW: Row("with-cold-bonus"),
     "control shuffled lists": Row("control-shuffled"),
-    "control title-neighbour lists": Row("control-title-neighbours"),
+    TITLE_LISTS_ROW: Row("control-title-neighbours"),
 }
 
 STEPS: Mapping[str, tuple[str, str]] = {
@@ -74,9 +76,9 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the confidence weight": (DISTILLED_ROW, "DLLM2Rec without confidence"),
     "the consistency weight": (DISTILLED_ROW, "DLLM2Rec without consistency"),
     "the offset": (DISTILLED_ROW, "DLLM2Rec without offset"),
-    "the newcomers' offset": (DISTILLED_ROW, "DLLM2Rec without newcomers"),
+    "the bonus of cold items": (COLD_ROW, DISTILLED_ROW),
     "the teacher's lists, over shuffled ones": (DISTILLED_ROW, "control shuffled lists"),
-    "the teacher's lists, over title neighbours": (DISTILLED_ROW, "control title-neighbour lists"),
+    "the teacher's lists, over title neighbours": (DISTILLED_ROW, TITLE_LISTS_ROW),
     "the whole method": (DISTILLED_ROW, PLAIN_ROW),
     "the whole method, over the binary loss": (DISTILLED_ROW, PAPERS_BASELINE),
 }
@@ -92,9 +94,9 @@ def row_name(variant: str, loss: str) -> str:
 
 
 def settings_of(experiment: Experiment, row: Row, student: str) -> Experiment:
-    """`experiment` with the student, the loss, and all three weights that a variant may switch off.
+    """`experiment` with the student, the loss, all three weights, and no bonus for cold items.
 
-    Whatever `experiment` says of the weights: a part that is off would show no worth.
+    Whatever `experiment` says: what a variant switches is as it has to be in all others.
     """
     weights = dict.fromkeys(("position", "confidence", "consistency"), True)
     return with_settings(
@@ -105,6 +107,7 @@ def settings_of(experiment: Experiment, row: Row, student: str) -> Experiment:
             "training.max_epochs": row.times_the_epochs * experiment.training.max_epochs,
             "training.patience": row.times_the_epochs * experiment.training.patience,
             **{f"distillation.{part}": on for part, on in weights.items()},
+            "distillation.cold_bonus": False,
         },
     )
 

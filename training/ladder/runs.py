@@ -79,7 +79,11 @@ def perform(run: Run, folder: Path) -> str:
         progress = trainer.train(state_path, label)
         scorer: Scorer = StudentScorer(trainer.student, run.dataset)
         seconds = progress.seconds
-        facts: dict[str, object] = {"student": run.name, "best_epoch": progress.best_epoch}
+        facts: dict[str, object] = {
+            "student": run.name,
+            "best_epoch": progress.best_epoch,
+            "cold_bonus": progress.cold_bonus,
+        }
     else:
         began = time.perf_counter()
         scorer = BASELINES[run.name](run.dataset)

@@ -21,11 +21,11 @@ class ItemTable(nn.Module):
         weight: how strongly the projected embedding enters.
         offset: whether `b_i` is learned; without it, `b_i` stays zero.
         offset_dropout: share of items that a training step sees without `b_i`, so that `g(z_i)`
-            alone is worth a score: all that an untrained item has. Ids alone are never dropped.
+            alone is worth a score: all that an untouched item has. Ids alone are never dropped.
     """
 
     padding: Tensor
-    newcomer_offset: Tensor
+    cold_offset: Tensor
     embeddings: Tensor | None
     embedding_mean: Tensor | None
     embedding_columns: Tensor | None
@@ -42,13 +42,13 @@ class ItemTable(nn.Module):
         max_columns: int = MAX_COLUMNS,
     ) -> None:
         super().__init__()
-        # Beside an embedding the offset starts at nothing: an untrained item is its title alone.
+        # Beside an embedding the offset starts at nothing: an untouched item is its title.
         spread = INITIAL_SPREAD if embeddings is None else 0
         initial = torch.randn(num_rows - 1, hidden_size) * spread
         self.offsets = nn.Parameter(initial, requires_grad=offset)
         self.offset_dropout = offset_dropout
         self.register_buffer("padding", torch.zeros(1, hidden_size), persistent=False)
-        self.register_buffer("newcomer_offset", torch.zeros(hidden_size))
+        self.register_buffer("cold_offset", torch.zeros(hidden_size))
         self.weight = weight
         self.projector: nn.Linear | None = None
         for name in ("embeddings", "embedding_mean", "embedding_columns"):
@@ -74,10 +74,10 @@ class ItemTable(nn.Module):
         return offsets * (torch.rand(len(offsets), 1) >= self.offset_dropout)
 
     @torch.no_grad()
-    def place_newcomers(self, untrained: Tensor, offset: Tensor) -> None:
-        """Gives the items that are `untrained` `[items]`, and all to come, the same offset."""
-        self.offsets[untrained.to(self.offsets.device)] = offset
-        self.newcomer_offset.copy_(offset)
+    def place_cold_items(self, untouched: Tensor, offset: Tensor) -> None:
+        """Gives the items that are `untouched` `[items]`, and all to come, the same offset."""
+        self.offsets[untouched.to(self.offsets.device)] = offset
+        self.cold_offset.copy_(offset)
 
     def folded(self) -> "ItemTable":
         """A plain id table with the same vectors: what a student serves after training."""

@@ -1,4 +1,4 @@
-"""The teacher asked live: one history, one prompt, the answer that `teach` would have stored."""
+"""The teacher asked live: one history, and the answer that `teach` would have stored."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

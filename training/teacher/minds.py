@@ -172,7 +172,9 @@ def _writer(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Wo
 
 def _neighbour(dataset: Dataset, config: TeacherConfig, folder: Path, _: Workplace) -> Neighbour:
     knowledge = _knowledge(dataset, config, folder)
-    decay = knowledge.provenance["decay"]
+    decay = knowledge.provenance.get("decay")
+    if decay is None:
+        raise KnowledgeError(f"{folder}: made when titles gave no lists; make it again")
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, decay)
     return Neighbour(load_language_model(config.model, config.precision, config.device), neighbours)
 

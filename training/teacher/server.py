@@ -144,7 +144,7 @@ router = APIRouter()
 async def recommend(
     wanted: RecommendationRequest, request: Request, teacher: TeacherDep, queue: QueueDep
 ) -> RecommendationAnswer:
-    """Lets the LLM read the history and matches what it expects next with the catalog."""
+    """What the teacher expects next, as it was taught: read, written, or near by title."""
     answer, seconds = await queue.run(
         request,
         lambda: teacher.recommend(

@@ -1,7 +1,7 @@
 """The teacher that reads titles alone, in minutes on a CPU.
 
 Students see items as the LLM does, and its lists are the titles nearest to where those of a history
-point. It knows nothing of who likes what: that, students learn from interactions.
+point. It knows nothing of who likes what.
 """
 
 import time
@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import LIST_LENGTH, SELECTION_METRIC, evaluate, ranker_of
 from training.stage import fingerprint
-from training.teacher.answering import Distances, answer
+from training.teacher.answering import answer
 from training.teacher.budget import answered_rows
 from training.teacher.knowledge import Answers, Knowledge
 from training.teacher.language_model import LanguageModel
@@ -41,8 +42,11 @@ def teach_titles(
     embeddings = embeddings.astype(np.float16).astype(np.float32)  # as they are kept
     began = time.monotonic()
     decay = best_decay(dataset, embeddings, config.title_decays)
-    distances = near_titles(TitleNeighbours(dataset, embeddings, decay))
+    neighbours = TitleNeighbours(dataset, embeddings, decay)
     answered = answered_rows(dataset, config, count_tokens=lambda _: 0)
+
+    def distances(rows: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(neighbours.distances_before(rows))
 
     def answers(split: Split, list_length: int) -> Answers:
         rows = np.intersect1d(answered, dataset.example_rows(split))
@@ -68,16 +72,9 @@ def teach_titles(
 def best_decay(dataset: Dataset, embeddings: NDArray[np.float32], decays: Sequence[float]) -> float:
     """The one that ranks the validation examples best, the first of equals."""
     rows = dataset.example_rows(Split.VALIDATION)
-    if len(decays) == 1 or len(rows) == 0:
-        return decays[0]
 
     def figure(decay: float) -> float:
         ranker = ranker_of(TitleNeighbours(dataset, embeddings, decay), dataset)
         return evaluate(ranker, dataset, rows).metrics[SELECTION_METRIC]
 
     return max(decays, key=figure)
-
-
-def near_titles(neighbours: TitleNeighbours) -> Distances:
-    """The distances of `neighbours`, for `answer`."""
-    return lambda rows: torch.from_numpy(-neighbours(rows))

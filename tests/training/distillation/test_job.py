@@ -85,3 +85,22 @@ def test_a_state_left_by_other_settings_is_not_resumed(job: Job, tmp_path: Path)
 def test_without_a_ranking_weight_the_lists_stay_out_of_the_loss(job: Job) -> None:
     assert job.trainer().objective.lists is not None
     assert with_ranking_weight(job, 0).trainer().objective.lists is None
+
+
+@pytest.mark.parametrize(
+    ("variant", "wanted", "due"),
+    [
+        ("distilled", False, False),
+        ("distilled", True, True),
+        ("with-cold-bonus", False, True),
+        ("embeddings-only", True, True),
+        ("ranking-only", True, False),  # whose items have no titles to be placed by
+        ("plain", True, False),
+    ],
+)
+def test_cold_items_are_placed_where_it_is_wanted_and_titles_are_seen(
+    job: Job, variant: str, wanted: bool, due: bool
+) -> None:
+    distillation = job.experiment.distillation.model_copy(update={"cold_bonus": wanted})
+    experiment = job.experiment.model_copy(update={"distillation": distillation})
+    assert replace(job, experiment=experiment, variant=variant).trainer().cold_bonus is due

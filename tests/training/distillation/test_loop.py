@@ -193,7 +193,7 @@ def test_products_are_of_the_asked_precision_while_it_learns_and_whole_while_it_
     trainer = Job(
         experiment.model_copy(update={"training": quick}), chain_dataset, "plain", 0, None
     ).trainer()
-    seen: dict[str, set[str]] = {"step": set(), "validate": set()}
+    seen: dict[str, set[str]] = {"loss": set(), "validate": set()}
 
     def watched(name: str) -> None:
         real = getattr(trainer, name)
@@ -204,10 +204,10 @@ def test_products_are_of_the_asked_precision_while_it_learns_and_whole_while_it_
 
         monkeypatch.setattr(trainer, name, watch)
 
-    watched("step")
+    watched("loss")
     watched("validate")
     trainer.train(tmp_path / "state", "watched")
-    assert seen == {"step": {"medium"}, "validate": {"highest"}}
+    assert seen == {"loss": {"medium"}, "validate": {"highest"}}
 
 
 def test_seeds_make_different_students(experiment: Experiment, chain_dataset: Dataset) -> None:
