@@ -41,7 +41,7 @@ def prepare(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
 
 
 def describe(dataset: Dataset) -> str:
-    """A summary for people: size, rows per split, and how much of what is held out is cold."""
+    """A summary for people: size, rows per split, and what is cold."""
     lines = [
         f"{len(dataset.user_ids):,} users, {dataset.catalog.num_items:,} items, "
         f"{len(dataset.item_indices):,} interactions, fingerprint {dataset.fingerprint}"
@@ -53,6 +53,9 @@ def describe(dataset: Dataset) -> str:
             targets = len(dataset.example_rows(split))
             note = f", {targets:,} with a history, {cold_share(dataset, split):.1%} of them cold"
         lines.append(f"  {split.name.lower():<10} {count:>9,}{note}")
+    is_cold = dataset.train_counts()[1:] == 0
+    is_met = np.bincount(dataset.item_indices, minlength=dataset.catalog.num_rows)[1:] > 0
+    lines.append(f"  {is_cold.sum():,} items are cold, {(~is_met).sum():,} of them met by nobody")
     return "\n".join(lines)
 
 

@@ -16,6 +16,7 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[student]\nnum_heads = 3", "does not divide hidden_size = 64"),
         ("[distillation]\nembeddings = false\noffset = false", "an item is its offset alone"),
         ("[teacher]\nkind = 'titles'\ntuning = 'lora'", "tuning = 'none' alone"),
+        ("[teacher]\ntitle_decays = [0.5, 1.5]", "1.5 is not between 0 and 1"),
         ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
     ],
 )

@@ -1,5 +1,6 @@
 """The program `prepare` from a config to a dataset on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from training import prepare
 from training.config import load_experiment
 from training.data.build import build_dataset
+from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
 
@@ -55,6 +57,15 @@ def test_prepare_tells_what_it_made(config: Path, capsys: pytest.CaptureFixture[
     told = capsys.readouterr().out
     assert "2 users, 3 items, 10 interactions" in told
     assert "validation         1, 1 with a history, 0.0% of them cold" in told
+
+
+def test_cold_items_are_told_from_those_that_nobody_met(tiny_dataset: Dataset) -> None:
+    # d and e of five are in no training row; both are met.
+    assert "2 items are cold, 0 of them met by nobody" in prepare.describe(tiny_dataset)
+    titles = (*tiny_dataset.catalog.titles, "Fargo (1996)")
+    larger = Catalog((*"abcdef",), titles, ({},) * 6)
+    with_f = replace(tiny_dataset, catalog=larger)
+    assert "3 items are cold, 1 of them met by nobody" in prepare.describe(with_f)
 
 
 def test_prepare_does_nothing_when_nothing_changed(

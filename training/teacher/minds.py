@@ -34,19 +34,29 @@ SETTINGS_OF_ANSWERS = ("kind", "model", "tuning", "max_titles", "overlap")
 
 
 @dataclass(frozen=True)
-class Reader:
-    """An LLM with a fitted matcher; `items` are unit vectors, `[catalog rows, size]`."""
+class TitleReader:
+    """An LLM whose states tell how it sees titles."""
 
     model: LanguageModel
-    book: Phrasebook
-    matcher: Matcher
-    items: Tensor
-    config: TeacherConfig
 
     @property
     def name(self) -> str:
         """Of its LLM."""
         return self.model.name
+
+    def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
+        """How the LLM sees titles, `[titles, hidden]`."""
+        return mean_states(self.model, title_lines(self.model.tokenizer, titles))
+
+
+@dataclass(frozen=True)
+class Reader(TitleReader):
+    """An LLM with a fitted matcher; `items` are unit vectors, `[catalog rows, size]`."""
+
+    book: Phrasebook
+    matcher: Matcher
+    items: Tensor
+    config: TeacherConfig
 
     def impression(self, history: Sequence[int]) -> Impression:
         """What the state at the end of the prompt is near to."""
@@ -55,31 +65,17 @@ class Reader:
         distances = self.matcher.distances(torch.from_numpy(kept(states)).float(), self.items)
         return Impression(distances, len(tokens))
 
-    def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """How the LLM sees titles, `[titles, hidden]`."""
-        return mean_states(self.model, title_lines(self.model.tokenizer, titles))
-
 
 @dataclass(frozen=True)
-class Neighbour:
+class Neighbour(TitleReader):
     """An LLM that has read all titles of the catalog; a history costs it nothing."""
 
-    model: LanguageModel
     neighbours: TitleNeighbours
-
-    @property
-    def name(self) -> str:
-        """Of its LLM."""
-        return self.model.name
 
     def impression(self, history: Sequence[int]) -> Impression:
         """What the titles of the history are near to."""
         distances = self.neighbours.distances_after([np.array(history)])
         return Impression(torch.from_numpy(distances), tokens=0)
-
-    def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """How the LLM sees titles, `[titles, hidden]`."""
-        return mean_states(self.model, title_lines(self.model.tokenizer, titles))
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,25 @@ def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
     assert (config.parent / "results" / "chain-parts.png").stat().st_size > 1_000
 
 
+def test_of_a_teacher_of_titles_the_control_of_near_titles_is_left_out_as_its_own(
+    config: Path,
+) -> None:
+    work = config.parent / "work" / "chain"
+    (work / "knowledge").rename(work / "knowledge-titles")
+    with config.open("a") as file:
+        file.write('[teacher]\nkind = "titles"\n')
+    rows = ("CE", "DLLM2Rec", "DLLM2Rec with cold bonus", "control title-neighbour lists")
+
+    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
+
+    measured = {(line["row"], line["teacher"]) for line in records(config) if line["student"]}
+    assert measured == {
+        ("CE", ""),
+        ("DLLM2Rec", "titles"),
+        ("DLLM2Rec with cold bonus", "titles"),
+    }
+
+
 def test_what_was_measured_is_not_measured_again(config: Path) -> None:
     narrow = ("--students", "caser", "--rows", "CE", "--seeds", "0")
     climb(config, *narrow)

@@ -1,5 +1,6 @@
 """The teacher that reads titles alone."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,22 @@ import pytest
 from numpy.typing import NDArray
 
 from training import teach
+from training.config import load_experiment
 from training.data.dataset import Dataset, Split
+from training.errors import KnowledgeError
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import ranker_of
+from training.program import Workplace
 from training.teacher import reading, shards
-from training.teacher.knowledge import EMBEDDINGS_NAME, Answers, Knowledge, load_knowledge
+from training.teacher.knowledge import (
+    DESCRIPTION_NAME,
+    EMBEDDINGS_NAME,
+    Answers,
+    Knowledge,
+    load_knowledge,
+)
 from training.teacher.language_model import LanguageModel
+from training.teacher.minds import load_live_teacher
 from training.teacher.prompts import phrasebook
 from training.teacher.reading import embed_titles
 from training.teacher.titles import best_decay
@@ -113,3 +124,16 @@ def test_beside_a_tuned_teacher_it_is_not_tuned(prepared: Prepared, chain_datase
     work = str(path.parent / "work")
     assert teach.main([str(path), "--work", work, "--kind", "titles"]) == 0
     assert load_knowledge(knowledge_folder(path), chain_dataset).provenance["weights"] is None
+
+
+def test_knowledge_of_when_titles_gave_no_lists_is_refused_by_name(
+    prepared: Prepared, chain_dataset: Dataset
+) -> None:
+    path = prepared('kind = "titles"')
+    taught(path, chain_dataset)
+    description = knowledge_folder(path) / DESCRIPTION_NAME
+    told = json.loads(description.read_text())
+    del told["provenance"]["decay"]
+    description.write_text(json.dumps(told))
+    with pytest.raises(KnowledgeError, match="knowledge-titles: made when titles gave no lists"):
+        load_live_teacher(load_experiment(path), Workplace(path.parent / "work" / "chain"))
