@@ -1,5 +1,6 @@
 """Training windows: each user's road cut into pieces that predict every next item once."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +28,28 @@ class Batch:
     next_rows: Tensor
 
     @property
+    def is_predicted(self) -> Tensor:
+        """`[batch, length]`, where an item is predicted."""
+        return self.next_items != 0
+
+    @property
     def num_predicted(self) -> int:
         """How many items are predicted."""
-        return int((self.next_items != 0).sum())
+        return int(self.is_predicted.sum())
+
+    def by_length(self, num_parts: int) -> Iterator["Batch"]:
+        """The windows in at most `num_parts` parts of like lengths, each with padding of its own.
+
+        Most windows are far shorter than the longest: in one part, most of the batch is padding.
+        """
+        lengths = (self.histories != 0).sum(dim=1)
+        for part in lengths.argsort(stable=True).tensor_split(min(num_parts, len(lengths))):
+            longest = int(lengths[part[-1]])
+            yield Batch(
+                self.histories[part, -longest:],
+                self.next_items[part, -longest:],
+                self.next_rows[part, -longest:],
+            )
 
     def part(self, rank: int, num_ranks: int) -> "Batch":
         """Every `num_ranks`-th window from the `rank`-th on."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from training.config import TrainingConfig
-from training.distillation.losses import log_normaliser_and_kth_best, scores_of
+from training.distillation.losses import scores_of, softmax_of_catalog
 
 
 class Contrast(Protocol):
@@ -35,8 +35,11 @@ class Contrast(Protocol):
         ...
 
 
-Contrasts = Callable[[Tensor, Tensor, Tensor], Contrast]
-"""Queries `[positions, hidden]`, item table and next items `[positions]` in, their contrast out."""
+Contrasts = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Contrast]]
+"""Queries `[positions, hidden]`, item table and items `[positions, M]` in, the next one first.
+
+Out come the items' scores, `[positions, M]`, and what turns them into losses.
+"""
 
 
 @dataclass(frozen=True)
@@ -83,23 +86,23 @@ class OneNegative:
     """Binary cross-entropy (paper eq. 3); a list is all positives (eq. 5).
 
     Attributes:
-        scores: `[positions]`, of the negatives.
+        negatives: `[positions]`, their scores.
         with_lists: whether the negative stands against listed items too, as in the reference
             code: `-log sigmoid(1 - y)`, where eq. 3 would have `-log sigmoid(-y)`.
     """
 
-    scores: Tensor
+    negatives: Tensor
     with_lists: bool
     kth_best: None = None
 
     def of_next_items(self, scores: Tensor) -> Tensor:
         """See `Contrast.of_next_items`."""
-        return softplus(-scores) + softplus(self.scores)
+        return softplus(-scores) + softplus(self.negatives)
 
     def of_lists(self, scores: Tensor) -> Tensor:
         """See `Contrast.of_lists`."""
         positive = softplus(-scores)
-        return positive + softplus(self.scores - 1)[:, None] if self.with_lists else positive
+        return positive + softplus(self.negatives - 1)[:, None] if self.with_lists else positive
 
 
 def contrasts(
@@ -127,9 +130,9 @@ def contrasts(
 
 
 def _full_catalogs(k: int) -> Contrasts:
-    def contrast(queries: Tensor, table: Tensor, _: Tensor) -> Contrast:
-        normaliser, kth_best = log_normaliser_and_kth_best(queries, table, k)
-        return FullCatalog(normaliser, kth_best if k else None)
+    def contrast(queries: Tensor, table: Tensor, items: Tensor) -> tuple[Tensor, Contrast]:
+        normaliser, scores, kth_best = softmax_of_catalog(queries, table, items, k)
+        return scores, FullCatalog(normaliser, kth_best if k else None)
 
     return contrast
 
@@ -141,17 +144,19 @@ def _sampled_catalogs(
     odds = counts**config.negative_popularity
     chances = (odds / odds.sum()).float().to(device)
 
-    def contrast(queries: Tensor, table: Tensor, next_items: Tensor) -> Contrast:
+    def contrast(queries: Tensor, table: Tensor, items: Tensor) -> tuple[Tensor, Contrast]:
         drawn = torch.multinomial(chances, config.num_negatives, replacement=True)
-        return SampledCatalog(log_others(queries, table, next_items, drawn + 1, chances[drawn]))
+        others = log_others(queries, table, items[:, 0], drawn + 1, chances[drawn])
+        return scores_of(queries, table, items), SampledCatalog(others)
 
     return contrast
 
 
 def _single_negatives(with_lists: bool) -> Contrasts:
-    def contrast(queries: Tensor, table: Tensor, next_items: Tensor) -> Contrast:
-        negatives = other_items(next_items, len(table))
-        return OneNegative(scores_of(queries, table, negatives), with_lists)
+    def contrast(queries: Tensor, table: Tensor, items: Tensor) -> tuple[Tensor, Contrast]:
+        negatives = other_items(items[:, :1], len(table))
+        scores = scores_of(queries, table, torch.cat([items, negatives], dim=1))
+        return scores[:, :-1], OneNegative(scores[:, -1], with_lists)
 
     return contrast
 

@@ -28,7 +28,7 @@ from training.students.registry import build_student
 from training.students.student import Student
 from training.teacher.knowledge import Knowledge
 
-RECIPE_VERSION = 4  # raise it when the same settings would train another student
+RECIPE_VERSION = 5  # raise it when the same settings would train another student
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,14 @@ class Job:
     @property
     def stamp(self) -> str:
         """The fingerprint of everything that decides the trained student."""
+        return self._stamp(self.settings)
+
+    @property
+    def training_stamp(self) -> str:
+        """The stamp of the job whose epochs are the same; a cold bonus comes after them."""
+        return self._stamp(self.settings.model_copy(update={"cold_bonus": False}))
+
+    def _stamp(self, settings: DistillationConfig) -> str:
         parts: list[object] = [
             RECIPE_VERSION,
             self.experiment.student.model_dump(),
@@ -62,8 +70,8 @@ class Job:
             self.seed,
         ]
         if self.knowledge is not None:
-            settings, lists = self.settings.model_dump(), VARIANTS[self.variant].lists
-            parts += [settings, lists, _content_hash(self.knowledge)]
+            lists = VARIANTS[self.variant].lists
+            parts += [settings.model_dump(), lists, _content_hash(self.knowledge)]
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:

@@ -1,14 +1,16 @@
-"""What all losses share: scores, the total, and the normaliser of the softmax over the catalog.
+"""What all losses share: scores, the total, and the softmax over the catalog.
 
-`-log softmax(y)_i = log_normaliser - y_i`: the normaliser is the dear part, so it is computed once
-per position and shared by the next-item loss and the distillation loss.
+`-log softmax(y)_i = log_normaliser - y_i`: the catalog is the dear part, so each position goes
+through it once, for the next-item loss and the distillation loss.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import embedding_bag
 
 CACHED_SCORES = 2**19  # 2 MB of scores at a time stay in a core's cache
 KEPT_SCORES = 2**24  # 64 MB of them may wait for the way back
@@ -26,79 +28,88 @@ def total_loss(next_item: Tensor, distillation: Tensor, weight: Tensor) -> Tenso
 
 
 def scores_of(queries: Tensor, table: Tensor, items: Tensor) -> Tensor:
-    """Scores of some items per query: `[positions]` or `[positions, K]`, as `items` is."""
-    vectors = torch.nn.functional.embedding(items, table)
-    if items.dim() == 1:
-        return (queries * vectors).sum(dim=1)
-    return torch.einsum("nh,nkh->nk", queries, vectors)
+    """Scores of some items per query, `[positions, M]` as `items` is."""
+    return torch.einsum("nh,nmh->nm", queries, torch.nn.functional.embedding(items, table))
 
 
-def log_normaliser(queries: Tensor, table: Tensor) -> Tensor:
-    """`log sum_i exp(query . e_i)` over the real items, `[positions]`.
+def softmax_of_catalog(
+    queries: Tensor, table: Tensor, wanted: Tensor, k: int = 0
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All that the losses of cross-entropy need, from one pass over the catalog.
+
+    Works in chunks that stay in the cache; what comes back to the scores comes back in one product.
 
     Args:
         queries: `[positions, hidden]`.
         table: `[catalog rows, hidden]`; row 0 is padding and left out.
+        wanted: `[positions, M]`, items; what padding scores is undefined.
+        k: of the K-th best score; 0 where nobody asks for it.
+
+    Returns:
+        `log sum_i exp(query . e_i)` over the real items, `[positions]`; the scores of the wanted
+        ones, `[positions, M]`; and the K-th best score, `[positions]`, a constant.
     """
-    return log_normaliser_and_kth_best(queries, table, 0)[0]
+    return _CatalogSoftmax.apply(queries, table[1:], (wanted - 1).clamp(min=0), k)  # type: ignore[no-untyped-call, no-any-return]  # torch's
 
 
-def log_normaliser_and_kth_best(queries: Tensor, table: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """`log_normaliser`, and in the same pass the K-th best score of each position, constant.
-
-    Works in chunks that stay in the cache; takes half the time of
-    `(queries @ table.T).logsumexp(1)`. With `k = 0` the second tensor is empty.
-    """
-    normaliser, kth_best = _LogNormaliser.apply(queries, table[1:], k)  # type: ignore[no-untyped-call]  # torch's
-    return normaliser, kth_best
-
-
-class _LogNormaliser(torch.autograd.Function):
-    """Keeps `exp(score - highest)` for the way back where that is small, else computes it again."""
+class _CatalogSoftmax(torch.autograd.Function):
+    """Keeps every item's share for the way back where that is small, else computes it again."""
 
     @staticmethod
-    def forward(context: Any, queries: Tensor, items: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        keeps = len(queries) * len(items) <= KEPT_SCORES
-        highest, sums, kth_best, kept = [], [], [], []
-        for chunk in torch.split(queries, chunk_size(items)):
-            scores = chunk @ items.T
+    def forward(
+        context: Any, queries: Tensor, items: Tensor, places: Tensor, k: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        kept, dtype = None, dtype_of_products(queries)
+        if len(queries) * len(items) <= KEPT_SCORES:
+            kept = queries.new_empty(len(queries), len(items), dtype=dtype)
+        normaliser, kth_best = queries.new_empty(2, len(queries))
+        wanted = queries.new_empty(places.shape)
+        rounded, columns = queries.to(dtype), items.to(dtype).T.contiguous()
+        for chunk in chunks_of(queries, items):
+            scores = (rounded[chunk] @ columns).to(queries.dtype)
+            wanted[chunk] = scores.gather(1, places[chunk])
             if k:
-                kth_best.append(kth_best_of(scores, k))
-            highest.append(scores.amax(dim=1))
-            odds = scores.sub_(highest[-1][:, None]).exp_()
-            sums.append(odds.sum(dim=1))
-            if keeps:
-                kept.append(odds)
-        top, total = torch.cat(highest), torch.cat(sums)
-        context.save_for_backward(queries, items, top, total)
-        context.kept = kept
-        best = torch.cat(kth_best) if k else total.new_empty(0)
-        context.mark_non_differentiable(best)
-        return top + total.log(), best
+                kth_best[chunk] = kth_best_of(scores, k)
+            shares = scores.softmax(dim=1)  # quicker than its parts, and than logsumexp
+            normaliser[chunk] = scores.amax(dim=1) - shares.amax(dim=1).log()
+            if kept is not None:
+                kept[chunk] = shares
+        context.save_for_backward(queries, items, places, normaliser)
+        context.kept, context.dtype = kept, dtype
+        context.mark_non_differentiable(kth_best)
+        return normaliser, wanted, kth_best
 
     @staticmethod
     @once_differentiable
-    def backward(context: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, None]:
-        queries, items, highest, sums = context.saved_tensors
-        to_queries, to_items = torch.empty_like(queries), torch.zeros_like(items)
-        size, scale = chunk_size(items), (gradient / sums)[:, None]
-        for number, begin in enumerate(range(0, len(queries), size)):
-            chunk = slice(begin, begin + size)
-            if context.kept:
-                odds = context.kept[number]
+    def backward(
+        context: Any, to_normaliser: Tensor, to_wanted: Tensor, _: Tensor
+    ) -> tuple[Tensor, Tensor, None, None]:
+        queries, items, places, normaliser = context.saved_tensors
+        rounded_items = items.to(context.dtype)
+        to_queries = embedding_bag(places, items, per_sample_weights=to_wanted, mode="sum")
+        to_items = torch.zeros_like(items)
+        of_wanted = to_wanted[..., None] * queries[:, None]  # [positions, M, hidden]
+        to_items.index_add_(0, places.flatten(), of_wanted.flatten(0, 1))
+        scale = to_normaliser[:, None]
+        weighed = (queries * scale).to(context.dtype)
+        everything = [slice(None)]
+        for chunk in chunks_of(queries, items) if context.kept is None else everything:
+            if context.kept is None:
+                scores = (queries[chunk].to(context.dtype) @ rounded_items.T).to(queries.dtype)
+                shares = scores.sub_(normaliser[chunk, None]).exp_().to(context.dtype)
             else:
-                odds = (queries[chunk] @ items.T).sub_(highest[chunk, None]).exp_()
-            torch.mul(odds @ items, scale[chunk], out=to_queries[chunk])
-            to_items.addmm_(odds.T, queries[chunk] * scale[chunk])
-        return to_queries, to_items, None
+                shares = context.kept
+            to_queries[chunk] += (shares @ rounded_items) * scale[chunk]
+            to_items += shares.T @ weighed[chunk]
+        return to_queries, to_items, None, None
 
 
 @torch.no_grad()
 def kth_best_scores(queries: Tensor, table: Tensor, k: int) -> Tensor:
     """The K-th best score over the real items, `[positions]`."""
     items = table[1:]
-    chunks = torch.split(queries, chunk_size(items))
-    return torch.cat([kth_best_of(each @ items.T, k) for each in chunks])
+    parts = torch.split(queries, chunk_size(items))
+    return torch.cat([kth_best_of(each @ items.T, k) for each in parts])
 
 
 def kth_best_of(scores: Tensor, k: int) -> Tensor:
@@ -123,3 +134,17 @@ def chunk_size(items: Tensor) -> int:
     """How many queries to score at a time."""
     scores = CACHED_SCORES if items.device.type == "cpu" else KEPT_SCORES
     return max(16, scores // len(items))
+
+
+def chunks_of(queries: Tensor, items: Tensor) -> Iterator[slice]:
+    """Slices of queries to score at a time."""
+    size = chunk_size(items)
+    return (slice(begin, begin + size) for begin in range(0, len(queries), size))
+
+
+def dtype_of_products(queries: Tensor) -> torch.dtype:
+    """What `queries` are rounded to where they are multiplied, as torch's precision says."""
+    rounds = torch.get_float32_matmul_precision() == "medium" and queries.device.type == "cpu"
+    if rounds and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return torch.bfloat16
+    return queries.dtype

@@ -1,5 +1,7 @@
 """What a step makes smaller: the loss of a batch, as one module of the student and its lists."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -8,10 +10,12 @@ from training.device import making_on
 from training.distillation.batches import Batch
 from training.distillation.contrasts import Contrast, contrasts
 from training.distillation.lists import RankingLists
-from training.distillation.losses import distillation_loss, kth_best_scores, scores_of, total_loss
+from training.distillation.losses import distillation_loss, kth_best_scores, total_loss
 from training.distillation.rivals import Rivals
 from training.distillation.robust import nominal_shares, robust_losses
 from training.students.student import Student
+
+NUM_PANELS = 3  # of a batch
 
 
 class Objective(nn.Module):
@@ -49,24 +53,50 @@ class Objective(nn.Module):
 
     def _loss(self, batch: Batch) -> Tensor:
         table = self.student.item_table()
-        valid = batch.next_items != 0
-        queries = self.student.encode(batch.histories, table)[valid]  # [positions, hidden]
-        next_items = batch.next_items[valid]
-        rivals, among_rivals = self.rivals.table(table), self.rivals.indices(next_items)
-        contrast = self.contrasts(queries, rivals, among_rivals)
-        next_item = contrast.of_next_items(scores_of(queries, table, next_items))
-        if self.config.robust_weight:
-            next_item = next_item + self.config.robust_weight * robust_losses(
-                queries, rivals, among_rivals, self.nominal_shares, self.config.robust_temperature
-            )
+        panels = list(batch.by_length(NUM_PANELS))
+        queries = self._queries(panels, table)  # [positions, hidden]
+        items = torch.cat([each.next_items[each.is_predicted] for each in panels])[:, None]
+        if self.lists is not None:
+            rows = torch.cat([each.next_rows[each.is_predicted] for each in panels])
+            rankings, weights, share = self.lists.of(rows)
+            items = torch.cat([items, rankings], dim=1)  # [positions, 1 + K]
+        rivals, wanted = self.rivals.table(table), self.rivals.indices(items)
+        scores, contrast = self.contrasts(queries, rivals, wanted)
+        next_item = contrast.of_next_items(scores[:, 0]) + self._robust(queries, rivals, wanted)
         if self.lists is None:
             return next_item.mean()
-        rankings, weights, share = self.lists.of(batch.next_rows[valid])
-        scores = scores_of(queries, table, rankings)
+        of_lists = scores[:, 1:]
         if k := self.lists.own_list_length:
             kth_best = _kth_best(contrast, queries, rivals, k)
-            weights = self.lists.agreed(rankings, weights, scores, kth_best)
-        return total_loss(next_item, distillation_loss(contrast.of_lists(scores), weights), share)
+            weights = self.lists.agreed(rankings, weights, of_lists, kth_best)
+        distilled = distillation_loss(contrast.of_lists(of_lists), weights)
+        return total_loss(next_item, distilled, share)
+
+    def _robust(self, queries: Tensor, rivals: Tensor, wanted: Tensor) -> Tensor | float:
+        """What DROS adds to the loss of each next item, the first of those `wanted`."""
+        if not self.config.robust_weight:
+            return 0.0
+        return self.config.robust_weight * robust_losses(
+            queries, rivals, wanted[:, 0], self.nominal_shares, self.config.robust_temperature
+        )
+
+    def _queries(self, panels: Sequence[Batch], table: Tensor) -> Tensor:
+        """One for each position where an item is predicted, panel by panel, `[positions, hidden]`.
+
+        The items that the panels read are looked up once: what comes back to the table is as large
+        as the table.
+        """
+        read = [torch.zeros(1, dtype=torch.int64), *(each.histories.flatten() for each in panels)]
+        items, places = torch.unique(torch.cat(read), return_inverse=True)  # padding first
+        looked_up = torch.nn.functional.embedding(items, table)
+        sizes = [each.histories.numel() for each in panels]
+        histories = torch.split(places[1:], sizes)
+        return torch.cat(
+            [
+                self.student.encode(part.view(each.histories.shape), looked_up)[each.is_predicted]
+                for part, each in zip(histories, panels, strict=True)
+            ]
+        )
 
 
 def _kth_best(contrast: Contrast, queries: Tensor, table: Tensor, k: int) -> Tensor:

@@ -76,3 +76,20 @@ def test_epochs_differ_and_the_same_epoch_of_a_seed_is_the_same(tiny_dataset: Da
     assert shape(seed=3, epoch=1) == shape(seed=3, epoch=1)
     assert len(Counter(str(shape(seed=3, epoch=epoch)) for epoch in range(8))) > 1
     assert len(Counter(str(shape(seed=seed, epoch=1)) for seed in range(8))) > 1
+
+
+def test_panels_hold_the_batchs_windows_by_length_with_padding_of_their_own(
+    tiny_dataset: Dataset,
+) -> None:
+    windows = TrainingWindows(tiny_dataset, max_history_length=9, batch_size=9)
+    batch = windows.batch(*windows.cut(np.zeros(3, dtype=np.int64)))
+
+    short, long = batch.by_length(2)  # of [1, 2], [2], [1, 4]
+
+    assert short.histories.tolist() == [[0, 2], [1, 2]]
+    assert long.histories.tolist() == [[1, 4]]
+    assert next(iter(batch.by_length(3))).histories.tolist() == [[2]]
+    assert len(list(batch.by_length(9))) == 3
+    assert predictions([short, long]) == predictions([batch])
+    panels = [short, long]
+    assert [each.next_items[each.is_predicted].tolist() for each in panels] == [[3, 2, 3], [3]]

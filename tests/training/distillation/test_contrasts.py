@@ -13,7 +13,6 @@ from training.distillation.contrasts import (
     log_others,
     other_items,
 )
-from training.distillation.losses import scores_of
 
 # One padding row, then three items; two positions.
 TABLE = torch.tensor([[9.0, 9.0], [1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]])
@@ -35,16 +34,29 @@ def log_sigmoid(value: float) -> float:
 
 
 def test_by_default_losses_are_cross_entropy_over_the_whole_catalog() -> None:
-    contrast = contrasts(TrainingConfig(), COUNTS)(QUERIES, TABLE, NEXT_ITEMS)
+    items = torch.cat([NEXT_ITEMS[:, None], RANKINGS], dim=1)
 
-    of_next = contrast.of_next_items(scores_of(QUERIES, TABLE, NEXT_ITEMS)).tolist()
-    of_lists = contrast.of_lists(scores_of(QUERIES, TABLE, RANKINGS)).tolist()
+    scores, contrast = contrasts(TrainingConfig(), COUNTS)(QUERIES, TABLE, items)
+
+    of_next = contrast.of_next_items(scores[:, 0]).tolist()
+    of_lists = contrast.of_lists(scores[:, 1:]).tolist()
 
     assert isinstance(contrast, FullCatalog)
     assert of_next == pytest.approx([-log_softmax(0, 2), -log_softmax(1, 3)])
     for position, items in enumerate(RANKINGS.tolist()):
         expected = [-log_softmax(position, item) for item in items]
         assert of_lists[position] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "sampled-cross-entropy", "binary"])
+def test_whatever_the_loss_scores_are_those_of_the_items_asked_for(loss: str) -> None:
+    items = torch.tensor([[2, 1], [3, 2]])
+
+    scores, _ = contrasts(TrainingConfig.model_validate({"loss": loss}), COUNTS)(
+        QUERIES, TABLE, items
+    )
+
+    assert scores.tolist() == [[2, 1], [-2.5, -4]]
 
 
 def test_a_sampled_item_stands_for_as_many_as_its_chance_says() -> None:
@@ -95,7 +107,7 @@ def test_popular_items_are_drawn_more_often_and_an_unseen_one_too() -> None:
     )
     one_hot = torch.eye(4)[:, 1:] * 50  # items score 50 against the query of their own, else 0
 
-    contrast = contrasts(config, COUNTS)(torch.zeros(1, 3), one_hot, torch.tensor([2]))
+    _, contrast = contrasts(config, COUNTS)(torch.zeros(1, 3), one_hot, torch.tensor([[2]]))
 
     # Counts 3, 0, 8 and one each: chances 2/6, 1/6, 3/6; corrected, two others of score 0.
     assert isinstance(contrast, SampledCatalog)
@@ -103,7 +115,7 @@ def test_popular_items_are_drawn_more_often_and_an_unseen_one_too() -> None:
 
 
 def test_the_binary_loss_has_one_negative_and_a_list_of_positives() -> None:
-    contrast = OneNegative(scores=torch.tensor([0.7]), with_lists=False)
+    contrast = OneNegative(negatives=torch.tensor([0.7]), with_lists=False)
 
     of_next = contrast.of_next_items(torch.tensor([2.0])).item()
     of_list = contrast.of_lists(torch.tensor([[2.0, -1.0]])).tolist()[0]
@@ -113,7 +125,7 @@ def test_the_binary_loss_has_one_negative_and_a_list_of_positives() -> None:
 
 
 def test_the_reference_code_holds_one_minus_the_negative_against_each_listed_item() -> None:
-    contrast = OneNegative(scores=torch.tensor([0.7]), with_lists=True)
+    contrast = OneNegative(negatives=torch.tensor([0.7]), with_lists=True)
 
     of_list = contrast.of_lists(torch.tensor([[2.0, -1.0]])).tolist()[0]
 
@@ -122,7 +134,7 @@ def test_the_reference_code_holds_one_minus_the_negative_against_each_listed_ite
 
 
 def test_the_binary_loss_survives_scores_of_any_size() -> None:
-    contrast = OneNegative(scores=torch.tensor([1e4]), with_lists=True)
+    contrast = OneNegative(negatives=torch.tensor([1e4]), with_lists=True)
 
     assert contrast.of_next_items(torch.tensor([-1e4])).item() == pytest.approx(2e4)
 

@@ -4,6 +4,7 @@ from statistics import fmean
 
 import pytest
 import torch
+from torch import Tensor
 
 from training.config import Experiment
 from training.data.dataset import Dataset, Split
@@ -11,6 +12,7 @@ from training.distillation.batches import Batch
 from training.distillation.contrasts import other_items
 from training.distillation.job import Job
 from training.distillation.loop import Progress, Trainer
+from training.distillation.objective import NUM_PANELS
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
 from training.students.scorer import StudentScorer
 from training.teacher.knowledge import Knowledge
@@ -104,15 +106,16 @@ def test_the_whole_method_under_the_binary_loss_is_the_papers_total_by_a_plain_l
     distilled.student.eval()
     batch = distilled.windows.epoch(0, 0)[0]
     table = distilled.student.item_table()
-    queries = distilled.student.encode(batch.histories, table)
-    positions = (batch.next_items != 0).nonzero().tolist()
+    positions: list[tuple[Tensor, int]] = []  # query and next item, in the order of the losses
+    for panel in batch.by_length(NUM_PANELS):
+        queries = distilled.student.encode(panel.histories, table)[panel.is_predicted]
+        positions += zip(queries, panel.next_items[panel.is_predicted].tolist(), strict=True)
 
     torch.manual_seed(3)
-    negatives = other_items(torch.tensor([int(batch.next_items[*each]) for each in positions]), 13)
+    negatives = other_items(torch.tensor([next_item for _, next_item in positions]), 13)
     losses = []
-    for (line, place), negative in zip(positions, negatives.tolist(), strict=True):
-        scores = (table @ queries[line, place]).tolist()
-        next_item = int(batch.next_items[line, place])
+    for (query, next_item), negative in zip(positions, negatives.tolist(), strict=True):
+        scores = (table @ query).tolist()
         own_top = sorted(range(1, 13), key=lambda item: -scores[item])[:2]
         by_rank = [math.exp(-1), math.exp(-2)]
         confidence = math.exp(-0.2 / 0.5)  # the teacher is 0.2 from every true next item
