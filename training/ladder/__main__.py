@@ -25,7 +25,7 @@ from training.ladder.plots import save_cost_plot, save_parts_plot
 from training.ladder.records import save_figures
 from training.ladder.report import as_report, has_steps
 from training.ladder.rows import ROWS
-from training.ladder.runs import BASELINES, BaselineRun, Run, is_there, perform
+from training.ladder.runs import BASELINES, BaselineRun, Run, goes_on, is_there, perform
 from training.program import Workplace, knowledge_folder, program_parser, run, say, with_teacher
 from training.provenance import commit, hardware
 from training.stage import write_atomically
@@ -98,12 +98,18 @@ def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> P
 def _perform(runs: Sequence[Run], plan: Plan, options: Namespace) -> None:
     """Does what is not there yet; a run that several cells share is done once."""
     due = {each.stamp: each for each in runs if not is_there(each, plan.runs)}
-    for number, stamp in enumerate(
-        side_by_side(partial(perform, folder=plan.runs), list(due.values()), options.workers), 1
-    ):
+    for number, stamp in enumerate(_performed(list(due.values()), plan, options), 1):
         done = due[stamp]
         student = f"{done.experiment.student.kind} " if isinstance(done, Job) else ""
         say(f"{number} of {len(due)}: {student}{done.name}")
+
+
+def _performed(due: Sequence[Run], plan: Plan, options: Namespace) -> Iterator[str]:
+    """The stamps, as they are done; runs that go on from others come after all others."""
+    work = partial(perform, folder=plan.runs)
+    for later in (False, True):
+        runs = [each for each in due if goes_on(each) is later]
+        yield from side_by_side(work, runs, options.workers)
 
 
 def _foretell(plan: Plan, options: Namespace) -> None:

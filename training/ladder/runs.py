@@ -1,11 +1,13 @@
 """What was measured once and is kept: a folder per run, `ladder/runs/<stamp>`.
 
-A run is a trained student or a tuned baseline with the ranks it gave to the held-out items. Its
-stamp is the fingerprint of everything that decides it, so a run that several rows share, or a
-second ladder with other rows, finds it there.
+A run is a trained student or a tuned baseline with the ranks it gave to the held-out items. A
+student's last epoch is kept too, for a run that goes on from it. Its stamp is the fingerprint of
+everything that decides it, so a run that several rows share, or a second ladder with other rows,
+finds it there.
 """
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ BASELINES: Mapping[str, Callable[[Dataset], Scorer]] = {
 BASELINES_VERSION = 1  # raise it when a baseline would rank otherwise
 HELD_OUT = (Split.VALIDATION, Split.TEST)
 FACTS_NAME = "run.json"
+TRAINING_NAME = "training.pt"
 
 
 @dataclass(frozen=True)
@@ -69,38 +72,59 @@ def is_there(run: Run, folder: Path) -> bool:
     return is_current(folder / run.stamp, run.stamp)
 
 
+def goes_on(run: Run) -> bool:
+    """Whether `run` does something after the epochs of another, and best comes after it."""
+    return isinstance(run, Job) and run.training_stamp != run.stamp
+
+
 def perform(run: Run, folder: Path) -> str:
-    """Trains and measures, or goes on with a run that was killed; returns the stamp."""
-    run_stamp = run.stamp
-    state_path = folder / f".{run_stamp}.state"
+    """Trains and measures, or goes on from what a killed or another run left; returns the stamp."""
+    place = folder / run.stamp
     if isinstance(run, Job):
-        trainer = run.trainer(engine_at_hand())
-        label = f"{run.experiment.student.kind} {run.name} {run_stamp[:6]}"
-        progress = trainer.train(state_path, label)
-        scorer: Scorer = StudentScorer(trainer.student, run.dataset)
-        seconds = progress.seconds
-        facts: dict[str, object] = {
-            "student": run.name,
-            "best_epoch": progress.best_epoch,
-            "cold_bonus": progress.cold_bonus,
-        }
+        _train(run, place)
     else:
         began = time.perf_counter()
         scorer = BASELINES[run.name](run.dataset)
-        seconds, facts = time.perf_counter() - began, {"baseline": run.name}
-    facts |= {"seconds": seconds, "commit": commit()}
-    _save(scorer, run.dataset, facts, folder / run_stamp)
-    state_path.unlink(missing_ok=True)
-    return run_stamp
+        facts: dict[str, object] = {"baseline": run.name, "seconds": time.perf_counter() - began}
+        with publish(place, run.stamp) as building:
+            _save(scorer, run.dataset, facts, building)
+    return run.stamp
+
+
+def _train(job: Job, place: Path) -> None:
+    state_path = place.with_name(f".{job.stamp}.state")
+    if goes_on(job) and not state_path.exists():
+        _take_over(place.with_name(job.training_stamp) / TRAINING_NAME, state_path)
+    trainer = job.trainer(engine_at_hand())
+    label = f"{job.experiment.student.kind} {job.name} {job.stamp[:6]}"
+    progress = trainer.train(state_path, label)
+    facts: dict[str, object] = {
+        "student": job.name,
+        "best_epoch": progress.best_epoch,
+        "cold_bonus": progress.cold_bonus,
+        "seconds": progress.seconds,
+    }
+    with publish(place, job.stamp) as building:
+        _save(StudentScorer(trainer.student, job.dataset), job.dataset, facts, building)
+        if not goes_on(job):
+            shutil.copyfile(state_path, building / TRAINING_NAME)
+    state_path.unlink()
+
+
+def _take_over(training: Path, state_path: Path) -> None:
+    if training.exists():
+        partial = state_path.with_name(f"{state_path.name}.partial")
+        shutil.copyfile(training, partial)
+        partial.replace(state_path)
 
 
 def _save(scorer: Scorer, dataset: Dataset, facts: Mapping[str, object], folder: Path) -> None:
-    with publish(folder, folder.name) as building:
-        ranker = ranker_of(scorer, dataset)
-        for split in HELD_OUT:
-            ranks = evaluate(ranker, dataset, dataset.example_rows(split)).ranks
-            np.save(building / _ranks_name(split), ranks.astype(np.uint8))
-        (building / FACTS_NAME).write_text(json.dumps(facts), encoding="utf-8")
+    ranker = ranker_of(scorer, dataset)
+    for split in HELD_OUT:
+        ranks = evaluate(ranker, dataset, dataset.example_rows(split)).ranks
+        np.save(folder / _ranks_name(split), ranks.astype(np.uint8))
+    text = json.dumps({**facts, "commit": commit()})
+    (folder / FACTS_NAME).write_text(text, encoding="utf-8")
 
 
 def load_result(run: Run, folder: Path) -> Result:

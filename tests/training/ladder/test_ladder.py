@@ -2,12 +2,15 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tqdm import tqdm
 
 from training.config import load_experiment
+from training.distillation.loop import Trainer
 from training.ladder import __main__ as ladder
-from training.ladder.rows import ROWS
+from training.ladder.rows import COLD_ROW, ROWS
 
 LADDER = """
 [ladder]
@@ -100,6 +103,42 @@ def test_what_was_measured_is_not_measured_again(config: Path) -> None:
 
     climb(config, "--students", "caser", "--rows", "CE", "--seeds", "0", "1")
     assert {path.name for path in runs.iterdir()} > set(before)
+
+
+def test_cold_items_get_their_bonus_without_a_second_training(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = ("--students", "caser", "--seeds", "0", "--rows", "DLLM2Rec")
+    climb(config, *narrow)
+    epochs = epochs_trained(monkeypatch)
+
+    climb(config, *narrow, COLD_ROW)
+
+    assert epochs == []
+    assert {line["row"] for line in records(config) if line["student"]} == {"DLLM2Rec", COLD_ROW}
+
+
+def test_with_and_without_the_bonus_in_one_ladder_each_student_is_trained_once(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = epochs_trained(monkeypatch)
+
+    climb(config, "--students", "caser", "--seeds", "0", "--rows", COLD_ROW, "DLLM2Rec")
+
+    assert epochs == [False]  # of the student without the bonus
+
+
+def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """From now on, for each epoch of any student: whether that one gets a bonus in the end."""
+    epochs: list[bool] = []
+    an_epoch = Trainer._epoch
+
+    def counted(self: Trainer, bar: "tqdm[Any]") -> None:
+        epochs.append(self.cold_bonus)
+        an_epoch(self, bar)
+
+    monkeypatch.setattr(Trainer, "_epoch", counted)
+    return epochs
 
 
 def test_a_report_of_one_row_has_no_section_that_would_be_empty(config: Path) -> None:
