@@ -63,7 +63,7 @@ class Workplace:
 
     @property
     def ladder(self) -> Path:
-        """Runs of `training.ladder`, one folder each."""
+        """States of what `training.ladder` trains."""
         return self.folder / "ladder"
 
     @property

@@ -56,6 +56,15 @@ def write_atomically(path: Path, text: str) -> None:
     partial.replace(path)
 
 
+def write_arrays_atomically(path: Path, **arrays: NDArray[np.generic]) -> None:
+    """Writes `arrays` as a compressed `.npz` to a temporary name and renames it to `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # stub
+    partial.replace(path)
+
+
 def write_array_atomically(path: Path, array: NDArray[np.generic]) -> None:
     """Writes `array` as `.npy` to a temporary name and renames it to `path`."""
     partial = path.with_name(f".{path.name}.partial")

@@ -1,5 +1,7 @@
 """Ladder: what each part of the method earns, measured; `docs/results/<name>.{md,csv}` and plots.
 
+Runs that lie beside the report are not repeated; with another `--out`, everything is.
+
 python -m training.ladder configs/movielens.toml
 """
 
@@ -25,7 +27,7 @@ from training.ladder.plots import save_cost_plot, save_parts_plot
 from training.ladder.records import save_figures
 from training.ladder.report import as_report, has_steps
 from training.ladder.rows import ROWS
-from training.ladder.runs import BASELINES, BaselineRun, Run, goes_on, is_there, perform
+from training.ladder.runs import BASELINES, BaselineRun, Run, Shelf, goes_on, perform
 from training.program import Workplace, knowledge_folder, program_parser, run, say, with_teacher
 from training.provenance import commit, hardware
 from training.stage import write_atomically
@@ -41,7 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--students", nargs="+", choices=kinds, help="only these")
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", help="only these")
     parser.add_argument("--seeds", nargs="+", type=int, help="of every row")
-    parser.add_argument("--out", type=Path, default=Path("docs/results"), help="of the report")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs/results"), help="of the report and its runs"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what is due, train nothing")
     add_workers_option(parser)
     return run(climb, parser, arguments)
@@ -91,13 +95,13 @@ def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> P
         dataset=dataset,
         teachers=[Teacher(kind, load_knowledge(each, dataset)) for kind, each in folders.items()],
         rows=[row for row in ROWS if row in (options.rows or ROWS)],
-        runs=workplace.ladder,
+        shelf=Shelf(options.out / "runs" / experiment.name, workplace.ladder),
     )
 
 
 def _perform(runs: Sequence[Run], plan: Plan, options: Namespace) -> None:
     """Does what is not there yet; a run that several cells share is done once."""
-    due = {each.stamp: each for each in runs if not is_there(each, plan.runs)}
+    due = {each.stamp: each for each in runs if not plan.shelf.has(each)}
     for number, stamp in enumerate(_performed(list(due.values()), plan, options), 1):
         done = due[stamp]
         student = f"{done.experiment.student.kind} " if isinstance(done, Job) else ""
@@ -106,7 +110,7 @@ def _perform(runs: Sequence[Run], plan: Plan, options: Namespace) -> None:
 
 def _performed(due: Sequence[Run], plan: Plan, options: Namespace) -> Iterator[str]:
     """The stamps, as they are done; runs that go on from others come after all others."""
-    work = partial(perform, folder=plan.runs)
+    work = partial(perform, shelf=plan.shelf)
     for later in (False, True):
         runs = [each for each in due if goes_on(each) is later]
         yield from side_by_side(work, runs, options.workers)
@@ -118,7 +122,7 @@ def _foretell(plan: Plan, options: Namespace) -> None:
     for student in plan.experiment.ladder.students:
         cells = list(plan.cells(student))
         trials = {job.stamp: job for cell in cells for job in plan.trial_jobs(cell)}
-        due = [job for job in trials.values() if not is_there(job, plan.runs)]
+        due = [job for job in trials.values() if not plan.shelf.has(job)]
         num_runs = _num_runs_due(cells, plan, chosen=not due)
         seconds = _longest_seconds(list(trials.values())[-1]) if due or num_runs else 0.0
         total += seconds * (len(due) + num_runs) / workers
@@ -136,7 +140,7 @@ def _num_runs_due(cells: Sequence[Cell], plan: Plan, *, chosen: bool) -> int:
     if not chosen:
         return sum(len(plan.seeds(cell)) - (1 if ROWS[cell.row].grid else 0) for cell in cells)
     stamps = {job.stamp: job for cell in cells for job in plan.jobs(cell)}
-    return sum(not is_there(job, plan.runs) for job in stamps.values())
+    return sum(not plan.shelf.has(job) for job in stamps.values())
 
 
 def _longest_seconds(job: Job) -> float:

@@ -12,12 +12,12 @@ from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.ladder.measured import Measured
 from training.ladder.plan import STUDENT_NAMES, Cell, Plan, Teacher
 from training.ladder.rows import TITLES_ROW
-from training.ladder.runs import HELD_OUT, BaselineRun, Result, load_result
+from training.ladder.runs import HELD_OUT, BaselineRun, Result
 
 
 def baseline_line(run: BaselineRun, plan: Plan) -> Measured:
     """A baseline that was measured."""
-    result = load_result(run, plan.runs)
+    result = plan.shelf.result(run)
     return Measured(run.name, _by_split([result]), result.seconds)
 
 
@@ -49,7 +49,7 @@ def title_line(teacher: Teacher, dataset: Dataset) -> Measured:
 def student_line(cell: Cell, plan: Plan) -> Measured:
     """A cell that was trained with every seed."""
     jobs = plan.jobs(cell)
-    results = [load_result(job, plan.runs) for job in jobs]
+    results = [plan.shelf.result(job) for job in jobs]
     return Measured(
         cell.row,
         _by_split(results),

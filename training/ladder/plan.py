@@ -7,7 +7,6 @@ and `choose` does not open them.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 from training.config import Experiment, Setting, StudentKind
 from training.data.dataset import Dataset, Split
@@ -21,7 +20,7 @@ from training.ladder.rows import (
     settings_of,
     with_settings,
 )
-from training.ladder.runs import load_result
+from training.ladder.runs import Shelf
 from training.teacher.knowledge import Knowledge
 
 Trial = Mapping[str, Setting]
@@ -72,14 +71,14 @@ class Plan:
     Attributes:
         teachers: the experiment's own first.
         rows: names of `ROWS`.
-        runs: the folder of all runs.
+        shelf: of all runs.
     """
 
     experiment: Experiment
     dataset: Dataset
     teachers: Sequence[Teacher]
     rows: Sequence[str]
-    runs: Path
+    shelf: Shelf
 
     def cells(self, student: StudentKind) -> Iterator[Cell]:
         """All cells of one student."""
@@ -106,7 +105,7 @@ class Plan:
         """The trial with the best validation figure, the first of equals; all have to be there."""
 
         def figure(job: Job) -> float:
-            result = load_result(job, self.runs)
+            result = self.shelf.result(job)
             return result.evaluations[Split.VALIDATION].metrics[SELECTION_METRIC]
 
         figures = [figure(job) for job in self.trial_jobs(cell)]

@@ -95,7 +95,7 @@ def test_of_a_teacher_of_titles_the_control_of_near_titles_is_left_out_as_its_ow
 def test_what_was_measured_is_not_measured_again(config: Path) -> None:
     narrow = ("--students", "caser", "--rows", "CE", "--seeds", "0")
     climb(config, *narrow)
-    runs = config.parent / "work" / "chain" / "ladder"
+    runs = config.parent / "results" / "runs" / "chain"
     before = {path.name: path.stat().st_mtime_ns for path in runs.iterdir()}
 
     climb(config, *narrow)
