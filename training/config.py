@@ -182,7 +182,7 @@ class TrainingConfig(Section):
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
     matmul_precision: Literal["highest", "medium"] = Field(
-        default="highest", description="`medium`: products in bfloat16 where it is quicker"
+        default="highest", description="`medium`: scores in bfloat16 where it is quicker"
     )
     loss: Literal["cross-entropy", "sampled-cross-entropy", "binary"] = Field(
         default="cross-entropy", description="of the next item; the teacher's lists follow it"

@@ -143,8 +143,15 @@ def chunks_of(queries: Tensor, items: Tensor) -> Iterator[slice]:
 
 
 def dtype_of_products(queries: Tensor) -> torch.dtype:
-    """What `queries` are rounded to where they are multiplied, as torch's precision says."""
+    """What products with `queries` are rounded to: bfloat16 where torch's precision is `medium`.
+
+    More than torch itself does then: not only what is multiplied is rounded, the scores are too.
+    """
     rounds = torch.get_float32_matmul_precision() == "medium" and queries.device.type == "cpu"
-    if rounds and torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return torch.bfloat16
-    return queries.dtype
+    return torch.bfloat16 if rounds and multiplies_halves() else queries.dtype
+
+
+def multiplies_halves() -> bool:
+    """Whether this processor has products in bfloat16, and torch knows how to use them."""
+    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's
+    return known and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -46,7 +46,7 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Mean loss over the batch's predicted positions; 0 of a batch without any."""
-        if not (batch.next_items != 0).any():
+        if not batch.is_predicted.any():
             return sum((each.sum() * 0 for each in self.parameters()), torch.zeros(()))
         with making_on(self.device):
             return self._loss(batch.to(self.device))

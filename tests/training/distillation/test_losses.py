@@ -9,6 +9,7 @@ from training.distillation.loop import matmul_precision
 from training.distillation.losses import (
     distillation_loss,
     dtype_of_products,
+    multiplies_halves,
     scores_of,
     softmax_of_catalog,
     total_loss,
@@ -53,13 +54,14 @@ def test_normaliser_and_scores_have_the_gradients_of_plain_ones(
     torch.testing.assert_close(fast, plain)
 
 
-@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="multiplies no halves")
-def test_in_medium_precision_gradients_are_right_to_the_precision_of_a_half() -> None:
-    leaves, weights, wanted = random_problem()
+@pytest.mark.skipif(not multiplies_halves(), reason="multiplies no halves")
+@pytest.mark.parametrize("scale", [1.0, 2.5])  # scores up to 5 and up to 30
+def test_in_medium_precision_gradients_are_right_to_the_precision_of_a_half(scale: float) -> None:
+    leaves, weights, wanted = random_problem(scale)
 
     with matmul_precision("medium"):
         assert dtype_of_products(leaves[0]) == torch.bfloat16
-        normaliser, scores, _ = softmax_of_catalog(*leaves, wanted)
+        normaliser, scores, _ = softmax_of_catalog(*leaves, wanted, k=2)
         fast = torch.autograd.grad(weighed(normaliser, scores, weights), leaves)
     plain = torch.autograd.grad(weighed(*plainly(*leaves, wanted), weights), leaves)
 
@@ -67,12 +69,12 @@ def test_in_medium_precision_gradients_are_right_to_the_precision_of_a_half() ->
         assert (actual - expected).abs().max() < 0.01 * expected.abs().max()
 
 
-def random_problem() -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+def random_problem(scale: float = 1.0) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
     """Queries and a table, what their results weigh, and the items wanted; one of them twice."""
     torch.manual_seed(0)
-    leaves = (torch.randn(37, 4, requires_grad=True), torch.randn(9, 4, requires_grad=True))
+    queries, table = ((torch.randn(n, 4) * scale).requires_grad_() for n in (37, 9))
     return (
-        leaves,
+        (queries, table),
         torch.rand(37, 4),
         torch.cat([torch.randint(1, 9, (36, 3)), torch.tensor([[5, 5, 1]])]),
     )
@@ -85,6 +87,21 @@ def plainly(queries: Tensor, table: Tensor, wanted: Tensor) -> tuple[Tensor, Ten
 
 def weighed(normaliser: Tensor, scores: Tensor, weights: Tensor) -> Tensor:
     return (weights[:, 0] * normaliser).sum() - (weights[:, 1:] * scores).sum()
+
+
+def test_an_item_that_is_wanted_in_place_of_padding_learns_nothing_if_it_weighs_nothing() -> None:
+    (queries, table), weights, wanted = random_problem()
+    padded = wanted.clone()
+    padded[:, -1] = 0
+    weights[:, -1] = 0
+
+    normaliser, scores, _ = softmax_of_catalog(queries, table, padded, k=2)
+    fast = torch.autograd.grad(weighed(normaliser, scores, weights), (queries, table))
+    plain = torch.autograd.grad(
+        weighed(*plainly(queries, table, wanted), weights), (queries, table)
+    )
+
+    torch.testing.assert_close(fast, plain)
 
 
 def test_scores_are_those_of_a_list_per_query() -> None:
