@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from benchmarks.processes import ROOT
 from benchmarks.results import Figure, Report, load_report, markdown, shown
-from training.stage import write_atomically
+from training.stage import write_text
 
 OUT = ROOT / "benchmarks" / "out"
 BEGIN, END = "<!-- figures: python -m benchmarks.readme -->", "<!-- end of figures -->"
@@ -28,7 +28,7 @@ def main() -> int:
     readme = ROOT / "README.md"
     reports = [load_report(path) for path in sorted(OUT.glob("*.json"))]
     text = readme.read_text(encoding="utf-8")
-    write_atomically(readme, with_figures(text, section(reports)))
+    write_text(readme, with_figures(text, section(reports)))
     return 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from training.provenance import commit, hardware
-from training.stage import write_atomically
+from training.stage import write_text
 
 PACKAGES = ("fastapi", "hiredis", "onnxruntime", "redis", "uvicorn", "uvloop")
 
@@ -104,7 +104,7 @@ def stamped(name: str, findings: Findings, *, is_quick: bool) -> Report:
 def save_report(report: Report, folder: Path) -> None:
     """Writes `<name>.json`."""
     text = report.model_dump_json(indent=2)
-    write_atomically(folder / f"{report.name}.json", f"{text}\n")
+    write_text(folder / f"{report.name}.json", f"{text}\n")
 
 
 def load_report(path: Path) -> Report:

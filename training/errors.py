@@ -6,6 +6,7 @@ TrainingError
 │   └── LeakageError a validation or test target that training would see
 ├── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
 ├── CheckpointError  a trained student that is missing, damaged or of another dataset
+├── ResultError      a measured run that is damaged
 ├── WorkerError      a process of ours that was killed
 └── EndpointError    an LLM's server that is not there, refuses or answers something else
 """
@@ -33,6 +34,10 @@ class KnowledgeError(TrainingError):
 
 class CheckpointError(TrainingError):
     """A trained student that is missing, damaged or made for another dataset."""
+
+
+class ResultError(TrainingError):
+    """A measured run that is damaged; the message names its file."""
 
 
 class WorkerError(TrainingError):

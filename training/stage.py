@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,26 +49,29 @@ def publish(folder: Path, stamp: str) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Writes `text` to a temporary name and renames it to `path`."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yields a file to write; on success it becomes `path`, on failure `path` stays as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
+    partial = path.with_name(f".{path.name.removeprefix('.')}.partial")
+    with partial.open("wb") as file:
+        yield file
     partial.replace(path)
 
 
-def write_arrays_atomically(path: Path, **arrays: NDArray[np.generic]) -> None:
-    """Writes `arrays` as a compressed `.npz` to a temporary name and renames it to `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # stub
-    partial.replace(path)
+def write_text(path: Path, text: str) -> None:
+    """Writes `text` as a whole file."""
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
-def write_array_atomically(path: Path, array: NDArray[np.generic]) -> None:
-    """Writes `array` as `.npy` to a temporary name and renames it to `path`."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
+def write_array(path: Path, array: NDArray[np.generic]) -> None:
+    """Writes `array` as a whole file, `.npy`."""
+    with whole_file(path) as file:
         np.save(file, array)
-    partial.replace(path)
+
+
+def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
+    """Writes `arrays` as a whole file, a compressed `.npz`."""
+    with whole_file(path) as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # stub

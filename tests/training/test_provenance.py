@@ -24,6 +24,7 @@ def project(tmp_path: Path) -> Path:
         "export/graph.py": "",
         "benchmarks/out/graph.json": "{}",
         "docs/results/movielens.csv": "",
+        "docs/results/runs/movielens/abc.npz": "",
     }
     for name, text in written.items():
         (path := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +55,7 @@ def test_a_clean_working_copy_is_its_commit(project: Path) -> None:
         ("export/graph.py", "+"),
         ("benchmarks/out/graph.json", ""),
         ("docs/results/movielens.csv", ""),
+        ("docs/results/runs/movielens/abc.npz", "+"),
     ],
 )
 def test_changed_files_are_told_unless_they_are_reports(

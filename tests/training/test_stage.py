@@ -2,7 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from training.stage import STAMP_NAME, fingerprint, is_current, publish
+from training.stage import (
+    STAMP_NAME,
+    fingerprint,
+    is_current,
+    publish,
+    whole_file,
+    write_text,
+)
 
 
 def test_a_published_folder_is_current_for_its_stamp_alone(tmp_path: Path) -> None:
@@ -34,6 +41,19 @@ def test_what_a_killed_stage_left_is_cleared_away(tmp_path: Path) -> None:
     with publish(tmp_path / "stage", "abc"):
         pass
     assert [path.name for path in (tmp_path / "stage").iterdir()] == [STAMP_NAME]
+
+
+def test_a_file_that_is_half_written_leaves_the_older_one(tmp_path: Path) -> None:
+    write_text(tmp_path / "new" / "file", "whole")
+
+    def fail() -> None:
+        with whole_file(tmp_path / "new" / "file") as file:
+            file.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (tmp_path / "new" / "file").read_text() == "whole"
 
 
 @pytest.mark.parametrize("content", [b"[]", b"{}", b"no json", b"\xff", b""])

@@ -1,8 +1,7 @@
 """One student to be trained: what it is made from, and its way to a checkpoint."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -28,7 +27,7 @@ from training.students.registry import build_student
 from training.students.student import Student
 from training.teacher.knowledge import Knowledge
 
-RECIPE_VERSION = 5  # raise it when the same settings would train another student
+RECIPE_VERSION = 5  # raise it when the same settings would train another student, or rank otherwise
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Job:
         ]
         if self.knowledge is not None:
             lists = VARIANTS[self.variant].lists
-            parts += [settings.model_dump(), lists, _content_hash(self.knowledge)]
+            parts += [settings.model_dump(), lists, self.knowledge.taught_hash]
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
@@ -173,12 +172,3 @@ def _current_checkpoint(job: Job, folder: Path) -> Checkpoint:
             f"{folder}: missing or trained with other settings; run `python -m training.distill`"
         )
     return load_checkpoint(folder)
-
-
-def _content_hash(knowledge: Knowledge) -> str:
-    answers = knowledge.train
-    content = hashlib.sha256()
-    content.update(knowledge.item_embeddings.tobytes())
-    for array in astuple(answers):
-        content.update(array.tobytes())
-    return content.hexdigest()

@@ -1,7 +1,7 @@
 """The training loop: one student, resumable, its best epoch picked by validation NDCG@20.
 
-The randomness of an epoch is a function of seed and epoch, so a run that was killed and resumed
-ends with the same bits as one that was not.
+The randomness of an epoch is a function of seed and epoch, so on a CPU a run that was killed and
+resumed ends with the same bits as one that was not.
 """
 
 import time
@@ -26,6 +26,8 @@ from training.distillation.objective import Objective
 from training.distillation.progress import epochs_bar
 from training.distillation.rivals import Rivals, rivals
 from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate, ranker_of
+from training.provenance import commit
+from training.stage import whole_file
 from training.students.scorer import StudentScorer
 from training.students.student import Student
 
@@ -43,11 +45,17 @@ class Progress:
     best_state: Mapping[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
     cold_bonus: float = 0.0
+    commits: tuple[str, ...] = ()  # of the code that did it
 
     def is_over(self, config: TrainingConfig) -> bool:
         """Whether the epochs are used up or patience is out."""
         waited = self.epoch - self.best_epoch
         return self.epoch >= config.max_epochs or waited >= config.patience
+
+    def signed(self, author: str) -> None:
+        """Adds the commit of the code that goes on from here."""
+        if author not in self.commits:
+            self.commits = (*self.commits, author)
 
     def record(self, student: nn.Module, metrics: Mapping[str, float], seconds: float) -> None:
         """Counts an epoch, and keeps its student if there was none better."""
@@ -107,6 +115,7 @@ class Trainer:
         The caller removes `state_path` once the result is safe.
         """
         self._resume(state_path)
+        self.progress.signed(commit())
         self.engine.wait()
         with epochs_bar(label, self.config.max_epochs, shown=self.engine.rank == 0) as bar:
             while not self.progress.is_over(self.config):
@@ -169,15 +178,13 @@ class Trainer:
     def _save(self, path: Path) -> None:
         if self.engine.rank > 0:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.partial")
         state = {
             "student": self.student.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": asdict(self.progress),
         }
-        torch.save(state, partial)
-        partial.replace(path)
+        with whole_file(path) as file:
+            torch.save(state, file)
 
     def _resume(self, path: Path) -> None:
         if not path.exists():

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from training.evaluation.yardstick import CUTOFFS, Evaluation
-from training.stage import write_atomically
+from training.stage import write_text
 
 METRICS = tuple(f"{name}@{k}" for name in ("HR", "NDCG") for k in CUTOFFS)
 
@@ -74,5 +74,5 @@ def as_markdown(rows: Sequence[Row]) -> str:
 def save_results(rows: Sequence[Row], facts: Mapping[str, Any], folder: Path) -> None:
     """Writes `results.json` (rows and `facts` about their making) and `results.md`."""
     content = {**facts, "rows": [row.as_json() for row in rows]}
-    write_atomically(folder / "results.json", json.dumps(content, indent=2) + "\n")
-    write_atomically(folder / "results.md", as_markdown(rows) + "\n")
+    write_text(folder / "results.json", json.dumps(content, indent=2) + "\n")
+    write_text(folder / "results.md", as_markdown(rows) + "\n")

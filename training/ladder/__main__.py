@@ -1,15 +1,14 @@
 """Ladder: what each part of the method earns, measured; `docs/results/<name>.{md,csv}` and plots.
 
-Runs that lie beside the report are not repeated; with another `--out`, everything is.
+Runs that lie beside the report are not repeated; with another `--out`, they are.
 
 python -m training.ladder configs/movielens.toml
 """
 
 import shlex
 import sys
-import time
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,12 +16,12 @@ from typing import get_args
 
 from training.config import Experiment, StudentKind, TeacherKind
 from training.data.storage import load_dataset
-from training.distillation.engine import engine_at_hand
 from training.distillation.job import Job
 from training.distillation.workers import add_workers_option, side_by_side, usable_cores
+from training.ladder.forecast import foretell
 from training.ladder.lines import baseline_line, student_line, teacher_line, title_line
 from training.ladder.measured import Figures, Measured
-from training.ladder.plan import Cell, Plan, Teacher
+from training.ladder.plan import Plan, Teacher
 from training.ladder.plots import save_cost_plot, save_parts_plot
 from training.ladder.records import save_figures
 from training.ladder.report import as_report, has_steps
@@ -30,10 +29,8 @@ from training.ladder.rows import ROWS
 from training.ladder.runs import BASELINES, BaselineRun, Run, Shelf, goes_on, perform
 from training.program import Workplace, knowledge_folder, program_parser, run, say, with_teacher
 from training.provenance import commit, hardware
-from training.stage import write_atomically
+from training.stage import write_text
 from training.teacher.knowledge import load_knowledge
-
-PROBE_STEPS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +53,7 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     experiment = _narrowed(experiment, options)
     plan = _plan(experiment, workplace, options)
     if options.dry_run:
-        _foretell(plan, options)
+        foretell(plan, _num_workers(options))
         return
     baselines = [BaselineRun(name, plan.dataset) for name in BASELINES]
     _perform(baselines, plan, options)
@@ -66,8 +63,11 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     figures = Figures(plan.dataset, experiment.ladder.num_resamples)
     for student in experiment.ladder.students:
         cells = list(plan.cells(student))
-        _perform([job for cell in cells for job in plan.trial_jobs(cell)], plan, options)
-        _perform([job for cell in cells for job in plan.jobs(cell)], plan, options)
+        trials = [job for cell in cells for job in plan.trial_jobs(cell)]
+        _perform(trials, plan, options)
+        chosen = [job for cell in cells for job in plan.jobs(cell)]
+        _perform(chosen, plan, options)
+        plan.shelf.forget_training([*trials, *chosen])
         lines += [student_line(cell, plan) for cell in cells]
         _report(lines, figures, plan, options)
 
@@ -95,8 +95,16 @@ def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> P
         dataset=dataset,
         teachers=[Teacher(kind, load_knowledge(each, dataset)) for kind, each in folders.items()],
         rows=[row for row in ROWS if row in (options.rows or ROWS)],
-        shelf=Shelf(options.out / "runs" / experiment.name, workplace.ladder),
+        shelf=Shelf(
+            options.out / "runs" / experiment.name,
+            workplace.ladder,
+            f"{hardware()}, {_num_workers(options)} runs side by side",
+        ),
     )
+
+
+def _num_workers(options: Namespace) -> int:
+    return int(options.workers or usable_cores())
 
 
 def _perform(runs: Sequence[Run], plan: Plan, options: Namespace) -> None:
@@ -116,68 +124,25 @@ def _performed(due: Sequence[Run], plan: Plan, options: Namespace) -> Iterator[s
         yield from side_by_side(work, runs, options.workers)
 
 
-def _foretell(plan: Plan, options: Namespace) -> None:
-    workers = options.workers or usable_cores()
-    total = 0.0
-    for student in plan.experiment.ladder.students:
-        cells = list(plan.cells(student))
-        trials = {job.stamp: job for cell in cells for job in plan.trial_jobs(cell)}
-        due = [job for job in trials.values() if not plan.shelf.has(job)]
-        num_runs = _num_runs_due(cells, plan, chosen=not due)
-        seconds = _longest_seconds(list(trials.values())[-1]) if due or num_runs else 0.0
-        total += seconds * (len(due) + num_runs) / workers
-        say(
-            f"{student}: {len(due)} of {len(trials)} trials due, then {num_runs} runs, "
-            f"at most {seconds:,.0f} s each"
-        )
-        for cell in cells:
-            say(f"  {cell.name}: {len(plan.trials(cell))} trials, seeds {plan.seeds(cell)}")
-    say(f"at most {total / 60:,.0f} minutes with {workers} side by side")
-
-
-def _num_runs_due(cells: Sequence[Cell], plan: Plan, *, chosen: bool) -> int:
-    """How many runs come after the trials; a row's best trial is already one of its runs."""
-    if not chosen:
-        return sum(len(plan.seeds(cell)) - (1 if ROWS[cell.row].grid else 0) for cell in cells)
-    stamps = {job.stamp: job for cell in cells for job in plan.jobs(cell)}
-    return sum(not plan.shelf.has(job) for job in stamps.values())
-
-
-def _longest_seconds(job: Job) -> float:
-    """How long a run takes that uses all its epochs, from a few steps of it."""
-    trainer = job.trainer(engine_at_hand())
-    batches = trainer.windows.epoch(job.seed, 0)
-    trainer.step(batches[0])
-    began = time.perf_counter()
-    probes = batches[:PROBE_STEPS]
-    for batch in probes:
-        trainer.step(batch)
-    a_step = (time.perf_counter() - began) / len(probes)
-    began = time.perf_counter()
-    trainer.validate()
-    return job.experiment.training.max_epochs * (
-        a_step * len(batches) + time.perf_counter() - began
-    )
-
-
 def _report(lines: Sequence[Measured], figures: Figures, plan: Plan, options: Namespace) -> None:
     name = plan.experiment.name
     save_figures(lines, figures, options.out / f"{name}.csv")
     save_cost_plot(lines, figures, options.out / f"{name}-cost.png")
     if has_steps(lines, figures):
         save_parts_plot(lines, figures, options.out / f"{name}-parts.png")
-    origin = {**dict(_origin(plan, options)), "commits of the runs": _commits(lines)}
-    text = as_report(lines, figures, origin, name)
-    write_atomically(options.out / f"{name}.md", text)
+    text = as_report(lines, figures, dict(_origin(lines, plan)), name)
+    write_text(options.out / f"{name}.md", text)
     say(f"written: {options.out / name}.md")
 
 
-def _origin(plan: Plan, options: Namespace) -> Iterator[tuple[str, object]]:
+def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object]]:
     ladder = plan.experiment.ladder
     yield "command", f"`python -m training.ladder {shlex.join(sys.argv[1:])}`"
     yield "commit", commit()
     yield "date", f"{datetime.now(UTC):%Y-%m-%d}"
-    yield "hardware", f"{hardware()}, {options.workers or usable_cores()} runs side by side"
+    runs = [run for line in lines for run in line.runs]
+    yield "commits of the runs", _all(each for run in runs for each in run.commits)
+    yield "hardware", _all(run.machine for run in runs)
     yield "seeds", f"{ladder.seeds}, of BCE, CE and DLLM2Rec {ladder.headline_seeds}"
     for name, grid in ladder.grids:
         yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())
@@ -188,8 +153,8 @@ def _origin(plan: Plan, options: Namespace) -> Iterator[tuple[str, object]]:
         yield f"teacher {teacher.kind}", f"{model}, {cost}"
 
 
-def _commits(lines: Sequence[Measured]) -> str:
-    return ", ".join(sorted(frozenset().union(*(line.commits for line in lines))))
+def _all(names: Iterable[str]) -> str:
+    return "; ".join(sorted(set(names)))
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.ladder.measured import Measured
 from training.ladder.plan import STUDENT_NAMES, Cell, Plan, Teacher
 from training.ladder.rows import TITLES_ROW
-from training.ladder.runs import HELD_OUT, BaselineRun, Result
+from training.ladder.runs import HELD_OUT, BaselineRun, Run, Shelf
 
 
 def baseline_line(run: BaselineRun, plan: Plan) -> Measured:
     """A baseline that was measured."""
-    result = plan.shelf.result(run)
-    return Measured(run.name, _by_split([result]), result.seconds)
+    facts = plan.shelf.facts(run)
+    return Measured(run.name, _by_split([run], plan.shelf), facts.seconds, runs=[facts])
 
 
 def teacher_line(teacher: Teacher, dataset: Dataset) -> Measured:
@@ -49,19 +49,20 @@ def title_line(teacher: Teacher, dataset: Dataset) -> Measured:
 def student_line(cell: Cell, plan: Plan) -> Measured:
     """A cell that was trained with every seed."""
     jobs = plan.jobs(cell)
-    results = [plan.shelf.result(job) for job in jobs]
+    runs = [plan.shelf.facts(job) for job in jobs]
     return Measured(
         cell.row,
-        _by_split(results),
-        fmean(result.seconds for result in results),
+        _by_split(jobs, plan.shelf),
+        fmean(each.seconds for each in runs),
         student=STUDENT_NAMES[cell.student],
         teacher=cell.teacher.kind if cell.teacher else "",
         loss=jobs[0].experiment.training.loss,
         teacher_tokens=cell.teacher.tokens if cell.teacher else 0,
+        num_trials=len(plan.trials(cell)),
         settings=plan.choose(cell),
-        commits=frozenset(each.commit for each in results),
+        runs=runs,
     )
 
 
-def _by_split(results: Sequence[Result]) -> Mapping[Split, Sequence[Evaluation]]:
-    return {split: [each.evaluations[split] for each in results] for split in HELD_OUT}
+def _by_split(runs: Sequence[Run], shelf: Shelf) -> Mapping[Split, Sequence[Evaluation]]:
+    return {split: [shelf.evaluation(each, split) for each in runs] for split in HELD_OUT}

@@ -10,6 +10,7 @@ from training.data.dataset import Dataset, Split
 from training.evaluation.intervals import Bootstrap, Draws
 from training.evaluation.metrics import hit_rates, ndcgs
 from training.evaluation.yardstick import Evaluation
+from training.ladder.runs import Facts
 
 TARGETS = ("all", "warm", "cold")
 METRIC_FUNCTIONS = {"HR": hit_rates, "NDCG": ndcgs}
@@ -27,8 +28,9 @@ class Measured:
         evaluations: by split, one a run.
         train_seconds: of a run on average; of a teacher, all that it took.
         teacher_tokens: read and written by the LLM behind it.
+        num_trials: of what its settings were chosen.
         settings: what was chosen for it.
-        commits: of the code that made its runs.
+        runs: what is told of each.
     """
 
     row: str
@@ -38,8 +40,9 @@ class Measured:
     teacher: str = ""
     loss: str = ""
     teacher_tokens: int = 0
+    num_trials: int = 0
     settings: Mapping[str, object] = field(default_factory=dict)
-    commits: frozenset[str] = frozenset()
+    runs: Sequence[Facts] = ()
 
     @property
     def num_runs(self) -> int:

@@ -1,7 +1,7 @@
 """What the ladder trains: the trials of every tuned row, then every row with every seed.
 
-Validation NDCG@20 of one seed chooses a row's trial. Test ranks lie beside it in a run's folder,
-and `choose` does not open them.
+Validation NDCG@20 of one seed chooses a row's trial. Test ranks lie beside it in a run's file, and
+`choose` does not read them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -105,15 +105,17 @@ class Plan:
         """The trial with the best validation figure, the first of equals; all have to be there."""
 
         def figure(job: Job) -> float:
-            result = self.shelf.result(job)
-            return result.evaluations[Split.VALIDATION].metrics[SELECTION_METRIC]
+            return self.shelf.evaluation(job, Split.VALIDATION).metrics[SELECTION_METRIC]
 
         figures = [figure(job) for job in self.trial_jobs(cell)]
         return self.trials(cell)[figures.index(max(figures))]
 
     def jobs(self, cell: Cell) -> list[Job]:
         """A cell's runs as they are reported: what was chosen, with every seed."""
-        trial = self.choose(cell)
+        return self.jobs_with(cell, self.choose(cell))
+
+    def jobs_with(self, cell: Cell, trial: Trial) -> list[Job]:
+        """The runs of a cell if `trial` is chosen."""
         return [self._job(cell, trial, seed) for seed in self.seeds(cell)]
 
     def seeds(self, cell: Cell) -> Sequence[int]:

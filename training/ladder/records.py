@@ -8,7 +8,7 @@ from pathlib import Path
 from training.data.dataset import Split
 from training.evaluation.table import METRICS
 from training.ladder.measured import TARGETS, Figures, Measured
-from training.stage import write_atomically
+from training.stage import write_text
 
 COLUMNS = (
     "row",
@@ -34,7 +34,7 @@ def save_figures(lines: Sequence[Measured], figures: Figures, path: Path) -> Non
     writer.writerow(COLUMNS)
     for line in lines:
         writer.writerows(_records(line, figures))
-    write_atomically(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def _records(line: Measured, figures: Figures) -> Iterator[list[object]]:

@@ -1,6 +1,6 @@
 """The ladder as people read it: tables in Markdown, every figure with its interval."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval, mean_of
@@ -69,7 +69,8 @@ def _examples(figures: Figures) -> str:
         f"users, ranked over the full catalog of {figures.dataset.catalog.num_items:,} items, "
         f"seen ones left out. In brackets: 95 % of {figures.num_draws:,} bootstrap draws of users "
         f"and seeds. "
-        f"Validation {METRIC} chose epochs and settings; test chose nothing."
+        f"Validation {METRIC} chose epochs, and settings where there were trials; test chose "
+        "nothing."
     )
 
 
@@ -252,12 +253,21 @@ def _choices(lines: Sequence[Measured]) -> str:
             line.student,
             line.row,
             line.teacher,
+            str(line.num_trials),
             ", ".join(f"{k} = {v}" for k, v in line.settings.items()),
+            _each(run.best_epoch for run in line.runs),
+            _each(run.cold_bonus for run in line.runs) if line.row == COLD_ROW else "",
         ]
         for line in lines
         if line.settings
     ]
-    return as_table(("student", "row", "teacher", "by validation, of as many trials each"), cells)
+    headings = ("student", "row", "teacher", "trials", "settings", "epochs", "cold bonuses")
+    return as_table(headings, cells)
+
+
+def _each(values: Iterable[float]) -> str:
+    """One value a seed."""
+    return ", ".join(f"{value:g}" for value in values)
 
 
 def as_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

@@ -8,21 +8,23 @@ finds it there.
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.distillation.engine import engine_at_hand
 from training.distillation.job import Job
-from training.distillation.variants import DISTILLED
+from training.errors import ResultError
 from training.evaluation.baselines import popularity, tuned_transitions
 from training.evaluation.session_neighbours import tuned_session_neighbours
 from training.evaluation.yardstick import Evaluation, Scorer, evaluate, ranker_of
 from training.provenance import commit
-from training.stage import fingerprint, write_arrays_atomically
+from training.stage import fingerprint, write_arrays
 from training.students.scorer import StudentScorer
 
 BASELINES: Mapping[str, Callable[[Dataset], Scorer]] = {
@@ -51,18 +53,24 @@ Run = BaselineRun | Job
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a run gave.
+class Facts:
+    """What is told of a run beside its ranks.
 
     Attributes:
-        evaluations: of every example, by split.
-        commit: of the code that ran.
-        seconds: training and tuning of this run alone, on the machine of `work/<name>/ladder`.
+        name: of the student or the baseline, for people.
+        seconds: training and tuning of this run alone.
+        machine: where that was, and beside how many others.
+        commits: of the code that ran.
+        best_epoch: whose student was measured; 0 of a baseline.
+        cold_bonus: what validation added to the scores of cold items.
     """
 
-    evaluations: Mapping[Split, Evaluation]
+    name: str
     seconds: float
-    commit: str
+    machine: str
+    commits: Sequence[str]
+    best_epoch: int = 0
+    cold_bonus: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,11 +79,13 @@ class Shelf:
 
     Attributes:
         results: of what was measured.
-        states: of what is being trained, and of finished training that another run goes on from.
+        states: of what is being trained, and of training that others of this ladder go on from.
+        machine: that adds to them.
     """
 
     results: Path
     states: Path
+    machine: str
 
     def result_path(self, run: Run) -> Path:
         """The file of a run's result."""
@@ -85,17 +95,66 @@ class Shelf:
         """Whether `run` was measured before."""
         return self.result_path(run).exists()
 
-    def result(self, run: Run) -> Result:
-        """The result of a run that is here."""
-        with np.load(self.result_path(run)) as kept:
-            facts = json.loads(str(kept["facts"]))
-            evaluations = {
-                split: Evaluation(
-                    run.dataset.example_rows(split), kept[split.name.lower()].astype(np.int64)
-                )
-                for split in HELD_OUT
-            }
-        return Result(evaluations, facts["seconds"], facts["commit"])
+    def facts(self, run: Run) -> Facts:
+        """What is told of a run that is here.
+
+        Raises:
+            ResultError: its file is damaged.
+        """
+        text = str(self._read(run, "facts"))
+        try:
+            return Facts(**json.loads(text))
+        except (ValueError, TypeError) as error:
+            raise self._damaged(run) from error
+
+    def evaluation(self, run: Run, split: Split) -> Evaluation:
+        """How a run that is here ranked the examples of one split; the other stays unread.
+
+        Raises:
+            ResultError: its file is damaged.
+        """
+        rows = run.dataset.example_rows(split)
+        ranks = self._read(run, split.name.lower())
+        if ranks.shape != rows.shape:
+            raise self._damaged(run)
+        return Evaluation(rows, ranks.astype(np.int64))
+
+    def keep(self, run: Run, scorer: Scorer, facts: Facts) -> None:
+        """Has `scorer`, what the run made, rank the held-out items, and keeps the ranks."""
+        ranker = ranker_of(scorer, run.dataset)
+        ranks = {
+            split.name.lower(): evaluate(ranker, run.dataset, run.dataset.example_rows(split)).ranks
+            for split in HELD_OUT
+        }
+        write_arrays(
+            self.result_path(run),
+            facts=np.array(json.dumps(asdict(facts))),
+            **{name: each.astype(np.uint8) for name, each in ranks.items()},
+        )
+
+    def forget_training(self, runs: Iterable[Run]) -> None:
+        """Removes the states of `runs`: all that go on from them are measured."""
+        for each in runs:
+            if isinstance(each, Job):
+                self.state_path(each).unlink(missing_ok=True)
+
+    def state_path(self, job: Job) -> Path:
+        """Where the epochs of `job` are kept, which other jobs may share."""
+        return self.states / f"{job.training_stamp}.state"
+
+    def _read(self, run: Run, name: str) -> NDArray[np.generic]:
+        try:
+            with self.result_path(run).open("rb") as file, np.load(file) as kept:
+                array: NDArray[np.generic] = kept[name]
+                return array
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise self._damaged(run) from error
+
+    def _damaged(self, run: Run) -> ResultError:
+        return ResultError(
+            f"{self.result_path(run)}: not a whole run of {run.dataset.name!r}; without that file "
+            "the same command trains it again"
+        )
 
 
 def goes_on(run: Run) -> bool:
@@ -110,36 +169,21 @@ def perform(run: Run, shelf: Shelf) -> str:
     else:
         began = time.perf_counter()
         scorer = BASELINES[run.name](run.dataset)
-        _keep(run, scorer, shelf, baseline=run.name, seconds=time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        shelf.keep(run, scorer, Facts(run.name, seconds, shelf.machine, [commit()]))
     return run.stamp
 
 
 def _train(job: Job, shelf: Shelf) -> None:
-    state_path = shelf.states / f"{job.training_stamp}.state"
+    name = f"{job.experiment.student.kind} {job.name}"
     trainer = job.trainer(engine_at_hand())
-    label = f"{job.experiment.student.kind} {job.name} {job.stamp[:6]}"
-    progress = trainer.train(state_path, label)
-    _keep(
-        job,
-        StudentScorer(trainer.student, job.dataset),
-        shelf,
-        student=f"{job.experiment.student.kind} {job.name}",
-        best_epoch=progress.best_epoch,
-        cold_bonus=progress.cold_bonus,
-        seconds=progress.seconds,
+    progress = trainer.train(shelf.state_path(job), f"{name} {job.stamp[:6]}")
+    facts = Facts(
+        name,
+        progress.seconds,
+        shelf.machine,
+        progress.commits,
+        progress.best_epoch,
+        progress.cold_bonus,
     )
-    if job.variant != DISTILLED:  # from which the run with a cold bonus goes on
-        state_path.unlink()
-
-
-def _keep(run: Run, scorer: Scorer, shelf: Shelf, **facts: object) -> None:
-    ranker = ranker_of(scorer, run.dataset)
-    ranks = {
-        split.name.lower(): evaluate(ranker, run.dataset, run.dataset.example_rows(split)).ranks
-        for split in HELD_OUT
-    }
-    write_arrays_atomically(
-        shelf.result_path(run),
-        facts=np.array(json.dumps({**facts, "commit": commit()})),
-        **{name: each.astype(np.uint8) for name, each in ranks.items()},
-    )
+    shelf.keep(job, StudentScorer(trainer.student, job.dataset), facts)

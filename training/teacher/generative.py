@@ -13,7 +13,7 @@ from tqdm import tqdm
 from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import LIST_LENGTH
-from training.stage import fingerprint, write_array_atomically
+from training.stage import fingerprint, whole_file, write_array
 from training.teacher.answering import Distances, answer
 from training.teacher.budget import answered_rows
 from training.teacher.grounding import Grounding
@@ -109,10 +109,8 @@ def _write(engine: Engine, shard: Shard[History]) -> int:
     written = [line for batch in shard.batches for line in engine.write(batch)]
     texts = [line.text for line in written]
     embeddings = engine.embed(texts).astype(np.float16)
-    partial = shard.path.with_name(f".{shard.path.name}.partial")
-    with partial.open("wb") as file:
+    with whole_file(shard.path) as file:
         np.savez(file, texts=np.array(texts), embeddings=embeddings)
-    partial.replace(shard.path)
     return sum(line.tokens for line in written)
 
 
@@ -149,7 +147,7 @@ def title_embeddings(
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         # Half precision, as knowledge has them: a live answer is grounded as a stored one.
-        write_array_atomically(path, _embedded(dataset, loaded.engine).astype(np.float16))
+        write_array(path, _embedded(dataset, loaded.engine).astype(np.float16))
     stored: NDArray[np.float32] = np.load(path).astype(np.float32)
     return stored
 

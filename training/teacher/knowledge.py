@@ -8,7 +8,8 @@ every other file.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ class Knowledge:
     test: Answers
     item_embeddings: NDArray[np.float32]
     provenance: Mapping[str, Any]
+
+    @cached_property
+    def taught_hash(self) -> str:
+        """The hash of all that a student learns from."""
+        content = hashlib.sha256(self.item_embeddings.tobytes())
+        for array in astuple(self.train):
+            content.update(array.tobytes())
+        return content.hexdigest()
 
 
 def save_knowledge(knowledge: Knowledge, folder: Path) -> None:

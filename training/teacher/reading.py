@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
-from training.stage import fingerprint, write_array_atomically
+from training.stage import fingerprint, write_array
 from training.teacher.budget import answered_rows
 from training.teacher.language_model import LanguageModel
 from training.teacher.prompts import PROMPT_VERSION, Phrasebook, TokenIds, phrasebook
@@ -97,7 +97,7 @@ def read_everything(
 
     def read(shard: Shard[Window]) -> int:
         states = [_read(model, book, dataset, batch) for batch in shard.batches]
-        write_array_atomically(shard.path, np.concatenate(states))
+        write_array(shard.path, np.concatenate(states))
         return shard.tokens
 
     of_histories = complete(shards, read, "reading histories")
@@ -115,7 +115,7 @@ def read_titles(
     def read(shard: Shard[int]) -> int:
         batches = [[book.titles[item] for item in batch] for batch in shard.batches]
         states = [mean_states(model, batch) for batch in batches]
-        write_array_atomically(shard.path, np.concatenate(states))
+        write_array(shard.path, np.concatenate(states))
         return shard.tokens
 
     cost = complete(shards, read, "reading titles")

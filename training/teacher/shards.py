@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.stage import write_atomically
+from training.stage import write_text
 from training.teacher.windows import token_bounded
 
 BATCHES_PER_SHARD = 16
@@ -90,6 +90,6 @@ def complete(shards: Sequence[Shard[T]], work: Callable[[Shard[T]], int], descri
             began = time.perf_counter()
             tokens = work(shard)
             cost = {"tokens": tokens, "seconds": round(time.perf_counter() - began, 1)}
-            write_atomically(shard.ledger, json.dumps(cost))
+            write_text(shard.ledger, json.dumps(cost))
             bar.update(shard.tokens)
     return sum((shard.cost for shard in shards), Cost(0, 0.0))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from training.config import TeacherConfig
-from training.stage import publish, write_atomically
+from training.stage import publish, whole_file, write_text
 from training.teacher.adapters import TrainedWeights
 from training.teacher.language_model import LanguageModel
 from training.teacher.steps import StepPlan
@@ -105,7 +105,7 @@ def tune(model: LanguageModel, objective: Objective, config: TeacherConfig, fold
                     tuning.weights.save(building)
                     objective.save(building)
             tuning.save(progress, folder / LEG_NAME)
-    write_atomically(folder / DONE_NAME, json.dumps(asdict(progress), indent=2))
+    write_text(folder / DONE_NAME, json.dumps(asdict(progress), indent=2))
     (folder / LEG_NAME).unlink(missing_ok=True)
 
 
@@ -147,9 +147,8 @@ class _Tuning:
             "optimiser": self._optimiser.state_dict(),
             "progress": asdict(progress),
         }
-        partial = path.with_name(f".{path.name}.partial")
-        torch.save(state, partial)
-        partial.replace(path)
+        with whole_file(path) as file:
+            torch.save(state, file)
 
     def leg(self, progress: Progress, bar: "tqdm[Never]") -> Progress:
         """Some steps and a validation."""

@@ -66,6 +66,13 @@ def test_whatever_decides_the_student_changes_the_stamp(job: Job, change: Change
     assert change(job).stamp != job.stamp
 
 
+def test_a_bonus_for_cold_items_changes_the_student_and_leaves_its_training(job: Job) -> None:
+    with_bonus = replace(job, variant="with-cold-bonus")
+
+    assert with_bonus.stamp != job.stamp
+    assert with_bonus.training_stamp == job.training_stamp == job.stamp
+
+
 def test_what_does_not_touch_the_student_leaves_the_stamp(job: Job) -> None:
     more_seeds = replace(job, experiment=with_training(job.experiment, seeds=(0, 1, 2, 3)))
     plain = replace(job, variant="plain", knowledge=None)

@@ -1,6 +1,7 @@
 import math
 from pathlib import Path
 from statistics import fmean
+from typing import BinaryIO
 
 import pytest
 import torch
@@ -178,8 +179,8 @@ def test_a_state_file_is_whole_or_not_there(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def half_write(_: object, path: Path) -> None:
-        path.write_bytes(b"half")
+    def half_write(_: object, file: BinaryIO) -> None:
+        file.write(b"half")
         raise Killed
 
     monkeypatch.setattr(torch, "save", half_write)

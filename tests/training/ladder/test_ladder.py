@@ -4,7 +4,9 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.config import load_experiment
@@ -33,9 +35,9 @@ def config(chain_config: Path) -> Path:
     return chain_config
 
 
-def climb(config: Path, *options: str) -> int:
+def climb(config: Path, *options: str, out: str = "results") -> int:
     folder = config.parent
-    fixed = ["--work", str(folder / "work"), "--out", str(folder / "results"), "--workers", "1"]
+    fixed = ["--work", str(folder / "work"), "--out", str(folder / out), "--workers", "1"]
     return ladder.main([str(config), *fixed, *options])
 
 
@@ -108,24 +110,46 @@ def test_what_was_measured_is_not_measured_again(config: Path) -> None:
 def test_cold_items_get_their_bonus_without_a_second_training(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    narrow = ("--students", "caser", "--seeds", "0", "--rows", "DLLM2Rec")
-    climb(config, *narrow)
-    epochs = epochs_trained(monkeypatch)
-
-    climb(config, *narrow, COLD_ROW)
-
-    assert epochs == []
-    assert {line["row"] for line in records(config) if line["student"]} == {"DLLM2Rec", COLD_ROW}
-
-
-def test_with_and_without_the_bonus_in_one_ladder_each_student_is_trained_once(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
     epochs = epochs_trained(monkeypatch)
 
     climb(config, "--students", "caser", "--seeds", "0", "--rows", COLD_ROW, "DLLM2Rec")
 
     assert epochs == [False]  # of the student without the bonus
+    assert {line["row"] for line in records(config) if line["student"]} == {"DLLM2Rec", COLD_ROW}
+
+
+def test_who_goes_on_from_anothers_training_ranks_as_one_that_was_trained_alone(
+    config: Path,
+) -> None:
+    narrow = ("--students", "caser", "--seeds", "0", "--rows", COLD_ROW)
+    climb(config, *narrow, "DLLM2Rec")
+
+    climb(config, *narrow, out="alone")
+
+    together, alone = (ranks_by_run(config.parent / each) for each in ("results", "alone"))
+    assert len(together) == 2  # with and without
+    for stamp, ranks in alone.items():
+        for split in ("validation", "test"):
+            assert (ranks[split] == together[stamp][split]).all()
+
+
+def ranks_by_run(out: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
+    files = (out / "runs" / "chain").glob("*.npz")
+    kept = {path.name: np.load(path) for path in files}
+    return {name: each for name, each in kept.items() if "caser" in str(each["facts"])}
+
+
+def test_with_another_folder_for_its_results_a_ladder_trains_all_anew(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = ("--students", "caser", "--seeds", "0", "--rows", "DLLM2Rec")
+    climb(config, *narrow)
+    assert [*(config.parent / "work" / "chain" / "ladder").iterdir()] == []
+    epochs = epochs_trained(monkeypatch)
+
+    climb(config, *narrow, out="others")
+
+    assert len(epochs) == 1
 
 
 def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
@@ -160,9 +184,23 @@ def test_a_dry_run_tells_the_plan_and_trains_nothing(
     assert climb(config, "--dry-run", "--students", "sasrec", "--rows", "CE", "DLLM2Rec") == 0
 
     told = capsys.readouterr().out
-    assert "SASRec CE: 1 trials, seeds (0, 1)" in told
-    assert "sasrec: 2 of 2 trials due, then 2 runs" in told
+    assert "SASRec CE: 1 trials, seeds (0, 1); 2 to train, at most" in told
+    assert "SASRec DLLM2Rec, retrieval teacher: 1 trials, seeds (0, 1); 2 to train" in told
     assert not (config.parent / "work" / "chain" / "ladder").exists()
+
+
+def test_a_dry_run_counts_what_two_rows_share_once_and_what_was_measured_not_at_all(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = ("--students", "sasrec", "--rows", "CE", "DLLM2Rec", COLD_ROW)
+    climb(config, "--students", "sasrec", "--rows", "CE", "--seeds", "0")
+
+    climb(config, "--dry-run", *narrow)
+
+    told = capsys.readouterr().out
+    assert "SASRec CE: 1 trials, seeds (0, 1); 1 to train" in told
+    assert "SASRec DLLM2Rec, retrieval teacher: 1 trials, seeds (0, 1); 2 to train" in told
+    assert f"SASRec {COLD_ROW}, retrieval teacher: 1 trials, seeds (0,); 0 to train" in told
 
 
 def test_the_trial_that_is_best_on_validation_is_reported(config: Path) -> None:
