@@ -206,28 +206,35 @@ def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     titles = next((line for line in lines if line.row == TITLES_ROW), None)
     if titles is None or not figures.count(Split.TEST, "cold"):
         return ""
-    by_student = {line.student: line for line in reversed(lines) if line.row == PLAIN_ROW}
+    by_key = {(line.row, line.student): line for line in reversed(lines)}
     cells = []
     for line in lines:
-        if line.row in (DISTILLED_ROW, COLD_ROW) and line.student in by_student:
-            plain = by_student[line.student]
-            more, less = figures.pair(line, titles, "cold", "HR@20")
-            warm, plain_warm = figures.pair(line, plain, "warm", METRIC)
-            cells.append(
-                [
-                    line.student,
-                    line.row,
-                    line.teacher,
-                    _figure(plain, figures, "cold", "HR@20"),
-                    _figure(line, figures, "cold", "HR@20"),
-                    _signed(more.minus(less).interval()),
-                    _percent(warm.relative_to(plain_warm).interval()),
-                ]
-            )
+        plain = by_key.get((PLAIN_ROW, line.student))
+        if plain is None or line.row not in (DISTILLED_ROW, COLD_ROW):
+            continue
+        more, less = figures.pair(line, titles, "cold", "HR@20")
+        without = by_key.get((DISTILLED_ROW, line.student)) if line.row == COLD_ROW else None
+        cells.append(
+            [
+                line.student,
+                line.row,
+                line.teacher,
+                _figure(plain, figures, "cold", "HR@20"),
+                _figure(line, figures, "cold", "HR@20"),
+                _signed(more.minus(less).interval()),
+                _warm_gain(line, plain, figures),
+                _warm_gain(line, without, figures) if without else "",
+            ]
+        )
     headings = ("student", "row", "teacher", f"{PLAIN_ROW} cold HR@20", "cold HR@20")
-    gains = (f"over {TITLES_ROW}", f"warm {METRIC} over {PLAIN_ROW}")
-    table = as_table((*headings, *gains), cells)
+    gains = [f"warm {METRIC} over {row}" for row in (PLAIN_ROW, DISTILLED_ROW)]
+    table = as_table((*headings, f"over {TITLES_ROW}", *gains), cells)
     return f"## Cold targets\n\n{table}" if cells else ""
+
+
+def _warm_gain(line: Measured, other: Measured, figures: Figures) -> str:
+    more, less = figures.pair(line, other, "warm", METRIC)
+    return _percent(more.relative_to(less).interval())
 
 
 def _signed(interval: Interval) -> str:
