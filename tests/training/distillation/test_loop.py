@@ -173,6 +173,18 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(
         assert torch.equal(resumed_trainer.student.state_dict()[name], weights), name
 
 
+def test_a_run_is_signed_by_every_commit_that_worked_on_it_once(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = []
+    for author in ("abc", "abc", "def"):
+        monkeypatch.setattr("training.distillation.loop.commit", lambda author=author: author)
+        progress = trainer(experiment, chain_dataset, None).train(tmp_path / "state", "signed")
+        signed.append(progress.commits)
+
+    assert signed == [("abc",), ("abc",), ("abc", "def")]
+
+
 def test_a_state_file_is_whole_or_not_there(
     experiment: Experiment,
     chain_dataset: Dataset,

@@ -1,0 +1,53 @@
+"""The report's tables, from lines written by hand."""
+
+import numpy as np
+
+from training.data.dataset import Dataset, Split
+from training.evaluation.yardstick import Evaluation
+from training.ladder.measured import Figures, Measured
+from training.ladder.report import as_report
+from training.ladder.rows import COLD_ROW, DISTILLED_ROW, PLAIN_ROW, TITLES_ROW
+from training.ladder.runs import Facts
+
+
+def line(row: str, dataset: Dataset, warm: int, cold: int, student: str = "SASRec") -> Measured:
+    """A line of one run, with the ranks of the one warm and the one cold target."""
+    evaluation = Evaluation(dataset.example_rows(Split.TEST), np.array([warm, cold]))
+    facts = Facts("a student", 1.0, "a machine", ["abc"], best_epoch=4, cold_bonus=1.5)
+    return Measured(
+        row,
+        {Split.TEST: [evaluation]},
+        train_seconds=1.0,
+        student=student,
+        num_trials=2,
+        settings={"rate": 0.5} if student else {},
+        runs=[facts],
+    )
+
+
+def report(dataset: Dataset) -> list[str]:
+    """Warm rank 1 is an NDCG of 1, warm rank 3 one of 1 / log2(4) = 0.5."""
+    lines = [
+        line(TITLES_ROW, dataset, warm=0, cold=0, student=""),
+        line(PLAIN_ROW, dataset, warm=3, cold=0),
+        line(DISTILLED_ROW, dataset, warm=1, cold=0),
+        line(COLD_ROW, dataset, warm=3, cold=1),
+    ]
+    return as_report(lines, Figures(dataset, num_draws=100), {}, "tiny").splitlines()
+
+
+def test_what_cold_items_gain_stands_beside_what_warm_ones_lose(tiny_dataset: Dataset) -> None:
+    told = report(tiny_dataset)
+    table = told[told.index("## Cold targets") + 4 :][:2]
+    without, with_bonus = ([cell.strip() for cell in row.split("|")[1:-1]] for row in table)
+
+    assert [each.split()[0] for each in without[4:7]] == ["0.0000", "+0.0000", "+100.0%"]
+    assert without[7] == ""  # it is what the other is compared with
+    assert [each.split()[0] for each in with_bonus[4:]] == ["1.0000", "+1.0000", "+0.0%", "-50.0%"]
+
+
+def test_what_was_chosen_is_told_with_its_trials_epochs_and_bonuses(tiny_dataset: Dataset) -> None:
+    chosen = [each for each in report(tiny_dataset) if "rate = 0.5" in each]
+
+    assert chosen[0] == f"| SASRec | {PLAIN_ROW} |  | 2 | rate = 0.5 | 4 |  |"
+    assert chosen[-1] == f"| SASRec | {COLD_ROW} |  | 2 | rate = 0.5 | 4 | 1.5 |"
