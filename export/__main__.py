@@ -62,7 +62,7 @@ def _export_and_publish(experiment: Experiment, workplace: Workplace, options: N
 def export(experiment: Experiment, workplace: Workplace) -> None:
     """Writes the bundle of `experiment`, unless it is there, whole, and of the same checkpoint."""
     dataset = load_dataset(workplace.dataset)
-    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)
+    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
     jobs = jobs_of(experiment, dataset, knowledge, [DISTILLED])
     checkpoints = current_checkpoints(jobs, workplace.checkpoints)
     checkpoint = best_on_validation(checkpoints, DISTILLED)

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 
 from export.bundle import BundleError, load_bundle
 from export.folders import replace_folder
@@ -150,8 +151,8 @@ def _target(link: Path) -> str | None:
 
 
 def _link(path: Path, target: str) -> None:
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
-    new.unlink(missing_ok=True)
+    # Not the process's number: in a container each is the first.
+    new = path.with_name(f".{path.name}.{token_hex(8)}.new")
     try:
         new.symlink_to(target)
         new.replace(path)

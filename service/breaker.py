@@ -33,6 +33,7 @@ class CircuitBreaker:
         self._pause_seconds = pause_seconds
         self._clock = clock
         self._failures = 0
+        self._failed_at = 0.0
         self._paused_until = 0.0
 
     @property
@@ -50,11 +51,17 @@ class CircuitBreaker:
         return await self.attempt(operation)
 
     async def attempt(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Runs `operation`, pause or no pause, so that a probe notices the return."""
+        """Runs `operation`, pause or no pause, so that a probe notices the return.
+
+        What was under way when another attempt failed counts no more: a connection that many share
+        is lost once.
+        """
+        began = self._clock()
         try:
             answer = await operation()
         except self._failure as error:
-            self._count_failure(error)
+            if began >= self._failed_at:
+                self._count_failure(error)
             raise
         if self.is_open:
             logger.warning("%s is back", self._name)
@@ -63,7 +70,9 @@ class CircuitBreaker:
 
     def _count_failure(self, error: ServiceError) -> None:
         self._failures += 1
+        self._failed_at = self._clock()
         if self.is_open:
-            self._paused_until = self._clock() + self._pause_seconds
+            self._paused_until = self._failed_at + self._pause_seconds
         if self._failures == _FAILURES_TO_PAUSE:
-            logger.warning("%s is lost, answering without it: %s", self._name, error)
+            words = ": ".join(filter(None, (str(error), str(error.__cause__ or ""))))
+            logger.warning("%s is lost, answering without it: %s", self._name, words)

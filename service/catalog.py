@@ -84,7 +84,8 @@ class Catalog:
 
     def search(self, query: str, limit: int) -> list[Item]:
         """Items whose title holds every word of `query`, most popular first."""
-        words = query.casefold().split()
+        # Each once, and the longest first: fewest titles hold it.
+        words = sorted(set(query.casefold().split()), key=len, reverse=True)
         return [self.item(index) for index in islice(self._matching(words), limit)]
 
     def _matching(self, words: Sequence[str]) -> Iterator[int]:

@@ -190,7 +190,7 @@ DETAILS: Mapping[tuple[HTTPStatus, str], str] = {
     (HTTPStatus.NOT_FOUND, "model"): f"no variant 'b'; there are: {DEFAULT_VARIANT}",
     (HTTPStatus.CONFLICT, "items"): "item '1' is one of the bundle's own",
     (HTTPStatus.CONFLICT, "model"): f"variant {DEFAULT_VARIANT!r} has served no other bundle",
-    (HTTPStatus.SERVICE_UNAVAILABLE, "items"): "Redis: ConnectionError: Connection refused",
+    (HTTPStatus.SERVICE_UNAVAILABLE, "items"): "Redis: ConnectionError",
     (HTTPStatus.SERVICE_UNAVAILABLE, "sessions"): "the history store is left alone for a while",
     (HTTPStatus.SERVICE_UNAVAILABLE, "teacher"): str(NoTeacherError()),
     (HTTPStatus.SERVICE_UNAVAILABLE, "health"): str(LeavingError()),

@@ -74,8 +74,11 @@ class _Cluster(RedisCluster):
 
 @contextmanager
 def redis_errors_as(kind: type[ServiceError]) -> Iterator[None]:
-    """Raises whatever Redis or the network says as an error of `kind`."""
+    """Raises whatever Redis or the network says as an error of `kind`.
+
+    Its own words are the cause's: they name hosts, which an answer does not.
+    """
     try:
         yield
     except (RedisError, OSError) as error:
-        raise kind(f"Redis: {type(error).__name__}: {error}") from error
+        raise kind(f"Redis: {type(error).__name__}") from error

@@ -80,6 +80,9 @@ class _Wire(asyncio.Protocol):
     def ask(self, command: bytes) -> "asyncio.Future[Any]":
         """Sends packed bytes at the end of this turn; the answer comes with the future."""
         answer: asyncio.Future[Any] = self._loop.create_future()
+        if self.is_lost:  # since whoever asks began to wait for it
+            answer.set_exception(LostError("Redis hung up"))
+            return answer
         if not self._unsent:  # writing is dear: what is asked in one turn is written at once
             self._loop.call_soon(self._send)
         self._unsent.append((command, answer))

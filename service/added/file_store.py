@@ -120,8 +120,10 @@ def _end_of_torn_line(file: BinaryIO) -> bytes:
 
 def _changes(file: BinaryIO, since: str) -> Changes:
     identity, _, read = since.partition(":")
-    inode = str(os.fstat(file.fileno()).st_ino)
-    is_complete = identity != inode
+    state = os.fstat(file.fileno())
+    inode = str(state.st_ino)
+    # A file that was deleted may leave its number to its successor.
+    is_complete = identity != inode or int(read) > state.st_size
     offset = 0 if is_complete else int(read)
     file.seek(offset)
     content = file.read()

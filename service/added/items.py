@@ -49,7 +49,9 @@ class AddedItems:
             ConflictError: it is one of the bundle's own.
             ItemStoreUnavailableError: it may still be stored.
         """
-        if all(each.recommender.catalog.is_of_bundle(item_id) for each in self._models.served):
+        catalogs = [each.recommender.catalog for each in self._models.served]
+        # A later bundle may hold an added item, which the store need not.
+        if item_id not in self._items and all(each.is_of_bundle(item_id) for each in catalogs):
             raise ConflictError(f"item {item_id!r} is one of the bundle's own")
         await self._store.remove(item_id)
         await self.refresh()
@@ -77,7 +79,8 @@ class AddedItems:
                 is_lost = False
             except ItemStoreUnavailableError as error:
                 if not is_lost:
-                    logger.warning("added items cannot be read, the known ones stay: %s", error)
+                    cause = error.__cause__ or error
+                    logger.warning("added items cannot be read, the known ones stay: %s", cause)
                 is_lost = True
             except Exception:
                 logger.exception("added items cannot be read, the known ones stay")

@@ -41,7 +41,8 @@ async def search_items(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> ItemsAnswer:
     """Finds items whose title holds every word of `query`, most popular first."""
-    found = runtime.models.control.recommender.catalog.search(query, limit)
+    catalog = runtime.models.control.recommender.catalog
+    found = await to_thread.run_sync(catalog.search, query, limit)
     return ItemsAnswer(items=[ItemAnswer(**vars(item)) for item in found])
 
 

@@ -18,7 +18,8 @@ export class Session {
   async resume() {
     if (!this.id) return;
     try {
-      const { history } = await readSession(this.id);
+      const { history, degraded } = await readSession(this.id);
+      if (degraded) throw new Problem(503, "What the service has kept cannot be read now.");
       this.history = await Promise.all(history.map(nameOrId));
     } catch (error) {
       if (!(error instanceof Problem && error.status === 404)) throw error;
@@ -33,7 +34,8 @@ export class Session {
       this.id = newKey();
       localStorage.setItem(KEY, this.id);
     }
-    await appendEvent(this.id, added.item_id, newKey());
+    const { answer } = await appendEvent(this.id, added.item_id, newKey());
+    if (!answer.stored) throw new Problem(503, "The service cannot keep this now. Try it again.");
     this.history = [...this.history, added];
   }
 

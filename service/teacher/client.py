@@ -2,8 +2,9 @@
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Self, TypeVar
 
 import httpx
@@ -11,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from service.errors import TeacherLostError, TeacherUnavailableError
 from service.schemas import EmbeddingNumber
+
+_BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_MOST_WORDS = 500  # of a refusal, in characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,11 @@ class TeacherQuestion:
     k: int
     exclude: frozenset[str] = frozenset()
     mask_seen: bool = True
+
+    @property
+    def key(self) -> Hashable:
+        """What stands for it while its answer is kept: the excluded may be most of a catalog."""
+        return self.history, self.k, len(self.exclude), hash(self.exclude), self.mask_seen
 
 
 class _Answer(BaseModel):
@@ -109,12 +118,15 @@ class TeacherClient:
             raise TeacherUnavailableError("the teacher is busy")
         async with self._slots:
             response = await self._send(path, body)
+        if response.status_code in _BUSY and "Retry-After" in response.headers:
+            raise TeacherUnavailableError("the teacher is busy")
         if response.is_client_error:
-            raise TeacherUnavailableError(f"the teacher refuses: {response.text}")
+            raise TeacherUnavailableError(f"the teacher refuses: {response.text[:_MOST_WORDS]}")
+        if not response.is_success:  # its address, which may hold a password, is nobody's business
+            raise TeacherLostError(f"{path}: status {response.status_code}")
         try:
-            response.raise_for_status()
             return kind.model_validate_json(response.content)
-        except (httpx.HTTPStatusError, ValidationError) as error:
+        except ValidationError as error:
             raise TeacherLostError(f"{path}: {error}") from error
 
     async def _send(self, path: str, body: Mapping[str, object]) -> httpx.Response:

@@ -56,7 +56,7 @@ class SlowPath:
         """
         # The version is the last one heard of: answers of a teacher that was replaced are found
         # until the new one speaks for the first time, or their time is up.
-        known = self._answers.find((self._version, question))
+        known = self._answers.find((self._version, question.key))
         if known:
             return Told(known, cached=True)
         # Whoever leaves takes nothing from the others.
@@ -91,7 +91,7 @@ class SlowPath:
     async def _ask(self, question: TeacherQuestion) -> TeacherAnswer:
         answer = await self._breaker.ask(lambda: self._client.recommend(question))
         self._version = answer.teacher_version
-        self._answers.keep((self._version, question), answer)
+        self._answers.keep((self._version, question.key), answer)
         return answer
 
     def _end(self, question: TeacherQuestion, asked: asyncio.Task[TeacherAnswer]) -> None:

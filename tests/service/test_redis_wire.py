@@ -117,3 +117,15 @@ async def test_a_redis_that_cannot_be_reached_fails_all_at_once() -> None:
     asked = [shared.execute_command("PING") for _ in range(3)]
     failures = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(each, LostError) for each in failures)
+
+
+async def test_who_comes_to_a_connection_that_was_just_lost_is_told(
+    shared: SharedConnection,
+) -> None:
+    """Redis may hang up between its greeting and the turn of who waited for it."""
+    wire = await shared._connect()
+    wire.hang_up(LostError("gone"))
+    with pytest.raises(LostError, match="Redis hung up"):
+        async with asyncio.timeout(5):
+            await wire.ask(b"PING\r\n")
+    assert await shared.execute_command("ECHO", "a") == "a"

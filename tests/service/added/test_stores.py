@@ -1,5 +1,6 @@
 """What every store of added items promises; each store runs the whole suite."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -169,6 +170,18 @@ async def test_writers_at_the_same_time_lose_nothing_and_keep_the_limit(
     kept = await everything(stores[0])
     assert len(kept) == MAX_ITEMS
     assert set(kept) | set(refused) == set("0123456789")
+
+
+async def test_a_file_that_took_the_number_of_a_deleted_one_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "added.jsonl"
+    store = FileAddedItemStore(path, MAX_ITEMS)
+    await store.put(item("a"))
+    known = await store.changes("")
+    os.truncate(path, 0)
+    changes = await store.changes(known.version)
+    assert (changes.items, changes.is_complete) == ({}, True)
+    await store.put(item("a"))
+    assert await everything(store) == {"a": item("a")}
 
 
 async def test_a_line_that_a_crash_cut_short_is_skipped(tmp_path: Path) -> None:

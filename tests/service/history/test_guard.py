@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+import anyio
 import pytest
 
 from service.errors import HistoryUnavailableError
@@ -145,3 +146,32 @@ async def test_losing_the_store_is_logged_once(
         "the history store is lost, answering without it: lost",
         "the history store is back",
     ]
+
+
+class GatedStore(LosableStore):
+    """One whose readers wait at a gate."""
+
+    def __init__(self) -> None:
+        super().__init__(Retention(max_length=10, ttl_seconds=60), max_sessions=10)
+        self.gate = anyio.Event()
+
+    async def read(self, session_id: str) -> Sequence[str]:
+        await self.gate.wait()
+        return await super().read(session_id)
+
+
+async def test_what_is_lost_together_counts_once(time: list[float]) -> None:
+    """As all that wait on one connection are."""
+    store = GatedStore()
+    guard = GuardedHistory(store, PAUSE_SECONDS, lambda: time[0])
+    store.lost = True
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(guard.read, "s")
+        await anyio.wait_all_tasks_blocked()
+        time[0] = 0.1
+        store.gate.set()
+    assert not guard.is_lost
+    for _ in range(4):
+        await guard.read("s")
+    assert guard.is_lost

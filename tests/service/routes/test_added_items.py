@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpx
+import numpy as np
 import pytest
 from pydantic import SecretStr
 
+from export.bundle import Item
+from service.added.store import AddedItem
 from service.settings import Settings
+from service.stores import item_store
 from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -161,6 +165,17 @@ async def test_no_more_items_are_taken_than_the_settings_allow(client: httpx.Asy
 async def test_an_item_of_the_bundle_cannot_be_removed(client: httpx.AsyncClient) -> None:
     response = await client.delete("/v1/items/a")
     assert (response.status_code, response.json()["title"]) == (409, "Conflict")
+
+
+async def test_an_added_item_that_a_later_bundle_holds_can_be_removed(
+    settings: Settings, connect: "Connect"
+) -> None:
+    store = item_store(settings)
+    await store.put(AddedItem(Item("a", "Once added"), np.ones(8, "<f4").tobytes()))
+    await store.close()
+    async with connect(settings) as client:
+        answers = [await client.delete("/v1/items/a") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [204, 409]
 
 
 async def test_an_item_as_long_as_may_be_is_taken(client: httpx.AsyncClient) -> None:

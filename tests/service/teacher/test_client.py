@@ -67,6 +67,37 @@ async def test_a_refusal_does_not_mean_that_the_teacher_is_lost(
     assert not isinstance(raised.value, TeacherLostError)
 
 
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_busy_teacher_is_not_lost(
+    teacher_client: TeacherClient, ring_teacher: "RingTeacher", status: int
+) -> None:
+    ring_teacher.failure = Response(status_code=status, headers={"Retry-After": "1"})
+    with pytest.raises(TeacherUnavailableError, match="the teacher is busy") as raised:
+        await teacher_client.recommend(QUESTION)
+    assert not isinstance(raised.value, TeacherLostError)
+
+
+async def test_an_error_does_not_tell_where_the_teacher_is(ring_teacher: "RingTeacher") -> None:
+    ring_teacher.failure = Response(status_code=500)
+    client = TeacherClient(
+        "http://me:password@teacher",
+        deadline_seconds=5,
+        concurrency=1,
+        transport=httpx.ASGITransport(ring_teacher.app),
+    )
+    with pytest.raises(TeacherLostError) as raised:
+        await client.recommend(QUESTION)
+    assert str(raised.value) == "/recommendations: status 500"
+    await client.close()
+
+
+def test_a_question_is_known_by_what_it_excludes_without_holding_it() -> None:
+    keys = [TeacherQuestion(("c",), 2, frozenset(each)).key for each in ("ab", "ba", "ac", "")]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+    assert "a" not in str(keys[0])
+
+
 @pytest.mark.parametrize(
     "failure",
     [
