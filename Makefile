@@ -4,7 +4,8 @@
 PYTHON ?= python3
 CONFIG ?= configs/movielens.toml
 WORK ?= work
-NAME ?= $(basename $(notdir $(CONFIG)))
+# An experiment is named by its file, unless it sets `name`.
+NAME ?= $(or $(shell sed -n 's/^name *= *"\(.*\)".*/\1/p' $(wildcard $(CONFIG)) </dev/null),$(basename $(notdir $(CONFIG))))
 HOST ?= 127.0.0.1
 PORT ?= 8000
 

@@ -46,7 +46,7 @@ def measure(experiment: Experiment, workplace: Workplace, options: Namespace) ->
     """Prints seconds an epoch and the ratio to the plain student's."""
     torch.set_num_threads(1)
     dataset = load_dataset(workplace.dataset)
-    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)
+    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
     trainers = {
         name: Job(
             with_settings(experiment, settings),

@@ -107,7 +107,12 @@ class TeacherConfig(Section):
         default="none", validate_default=True, description="of the LLM itself"
     )
     max_titles: int = Field(default=50, ge=1, description="titles a prompt may hold")
-    overlap: int = Field(default=10, ge=0, description="titles a prompt repeats of the one before")
+    overlap: int = Field(
+        default=10,
+        ge=0,
+        validate_default=True,
+        description="titles a prompt repeats of the one before; fewer than max_titles",
+    )
     precision: Literal["bfloat16", "float32"] = "bfloat16"
     tokens_per_batch: int = Field(default=4_096, ge=512)
     projection_size: int = Field(default=256, ge=8)
@@ -131,6 +136,14 @@ class TeacherConfig(Section):
     tuner: TunerConfig = TunerConfig()
     writing: WritingConfig = WritingConfig()
     endpoint: EndpointConfig = EndpointConfig()
+
+    @field_validator("overlap")
+    @classmethod
+    def _a_prompt_goes_on(cls, overlap: int, others: ValidationInfo) -> int:
+        max_titles = others.data.get("max_titles", overlap + 1)
+        if overlap >= max_titles:
+            raise ValueError(f"{overlap} is not less than max_titles = {max_titles}")
+        return overlap
 
     @field_validator("title_decays")
     @classmethod
@@ -281,6 +294,12 @@ class LadderConfig(Section):
     )
     num_resamples: int = Field(default=2_000, ge=100, description="draws of the bootstrap")
     grids: Grids = Grids()
+
+    @model_validator(mode="after")
+    def _rows_share_seeds(self) -> "LadderConfig":
+        if lonely := set(self.seeds) - set(self.headline_seeds):
+            raise ValueError(f"seeds {sorted(lonely)} are not among headline_seeds")
+        return self
 
 
 class Experiment(Section):

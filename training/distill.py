@@ -55,7 +55,9 @@ def _jobs(experiment: Experiment, workplace: Workplace, options: Namespace) -> I
     for variant in [options.variant] if options.variant else DEFAULT_VARIANTS:
         knowledge = None
         if VARIANTS[variant].needs_teacher:
-            knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)
+            knowledge = load_knowledge(
+                knowledge_folder(experiment, workplace), dataset, experiment.teacher
+            )
         for seed in options.seed or experiment.training.seeds:
             yield Job(experiment, dataset, variant, seed, knowledge)
 

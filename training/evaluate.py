@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def evaluate_all(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
     """Writes and prints the table, and names the checkpoint to export."""
     dataset = load_dataset(workplace.dataset)
-    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset)
+    knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
     jobs = jobs_of(experiment, dataset, knowledge, DEFAULT_VARIANTS)
     checkpoints = current_checkpoints(jobs, workplace.checkpoints)
     chosen = best_on_validation(checkpoints, DISTILLED)

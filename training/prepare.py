@@ -34,7 +34,7 @@ def prepare(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
     if is_current(workplace.dataset, stamp):
         say(f"{workplace.dataset} is current, nothing to do")
         return
-    dataset = build_dataset(experiment.name, experiment.data)
+    dataset = build_dataset(experiment.name, experiment.data, say)
     with publish(workplace.dataset, stamp) as folder:
         save_dataset(dataset, folder)
     say(f"{workplace.dataset}: {describe(dataset)}")

@@ -37,16 +37,19 @@ def is_current(folder: Path, stamp: str) -> bool:
 @contextmanager
 def publish(folder: Path, stamp: str) -> Iterator[Path]:
     """Yields an empty folder to fill; on success it becomes `folder`, on failure it is removed."""
-    building = folder.with_name(f".{folder.name}.building")
-    shutil.rmtree(building, ignore_errors=True)
+    building, leaving = (folder.with_name(f".{folder.name}.{what}") for what in ("building", "old"))
+    for each in (building, leaving):
+        shutil.rmtree(each, ignore_errors=True)
     building.mkdir(parents=True)
     try:
         yield building
         (building / STAMP_NAME).write_text(json.dumps({"fingerprint": stamp}))
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            folder.rename(leaving)  # deleting takes time, and a kill
         building.rename(folder)
     finally:
-        shutil.rmtree(building, ignore_errors=True)
+        for each in (building, leaving):
+            shutil.rmtree(each, ignore_errors=True)
 
 
 @contextmanager

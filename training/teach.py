@@ -26,7 +26,7 @@ from training.program import (
 from training.provenance import commit, hardware
 from training.stage import fingerprint, is_current, publish
 from training.teacher.generative import teach_generative
-from training.teacher.knowledge import Knowledge, save_knowledge
+from training.teacher.knowledge import Knowledge, load_knowledge, save_knowledge
 from training.teacher.language_model import load_language_model
 from training.teacher.prompts import PROMPT_VERSION
 from training.teacher.retrieval import teach_retrieval
@@ -50,6 +50,7 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     is_there = folder.exists() if experiment.knowledge else is_current(folder, stamp)
     if is_there and not options.again:
         kind = "ready-made" if experiment.knowledge else "current"
+        load_knowledge(folder, dataset, experiment.teacher)
         say(f"{folder} is {kind}, nothing to do")
         return
     with publish(folder, stamp) as building:

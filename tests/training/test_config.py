@@ -16,6 +16,8 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[student]\nnum_heads = 3", "does not divide hidden_size = 64"),
         ("[distillation]\nembeddings = false\noffset = false", "an item is its offset alone"),
         ("[teacher]\nkind = 'titles'\ntuning = 'lora'", "tuning = 'none' alone"),
+        ("[teacher]\nmax_titles = 10", "10 is not less than max_titles = 10"),
+        ("[ladder]\nseeds = [7]", r"seeds \[7\] are not among headline_seeds"),
         ("[teacher]\ntitle_decays = [0.5, 1.5]", "1.5 is not between 0 and 1"),
         ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
     ],
@@ -28,6 +30,16 @@ def test_a_setting_that_cannot_be_used_is_refused_by_name(
 
     with pytest.raises(ConfigError, match=problem):
         load_experiment(path)
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("configs/*.toml")), ids=str)
+def test_each_experiment_of_the_repository_can_be_used(path: Path) -> None:
+    assert load_experiment(path).name in path.stem
+
+
+def test_the_example_needs_no_gpu() -> None:
+    teacher = load_experiment(Path(__file__).parents[2] / "configs/example.toml").teacher
+    assert (teacher.kind, teacher.tuning) == ("titles", "none")
 
 
 def test_an_experiment_is_named_by_its_file_unless_it_names_itself(tmp_path: Path) -> None:

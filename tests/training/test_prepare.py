@@ -59,6 +59,31 @@ def test_prepare_tells_what_it_made(config: Path, capsys: pytest.CaptureFixture[
     assert "validation         1, 1 with a history, 0.0% of them cold" in told
 
 
+def test_what_is_too_rare_to_be_learnt_from_is_counted(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, row in (("items.csv", "d,Dune\n"), ("interactions.csv", "\neve,d,3")):
+        with config.with_name(name).open("a") as file:
+            file.write(row)
+
+    assert run(config) == 0
+    told = capsys.readouterr().out
+    assert "data.min_interactions = 2 leaves out 1 of 3 users and 1 of 4 items" in told
+
+
+def test_a_split_in_which_nothing_can_be_predicted_is_refused(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.with_name("interactions.csv").write_text(
+        "user_id,item_id,position,split\nann,a,0,train\nann,b,1,train\nbob,b,0,validation\n"
+        "ann,c,2,test\n"
+    )
+
+    assert run(config) == 2
+    problem = "no validation interaction has one of the same user before it"
+    assert problem in capsys.readouterr().err
+
+
 def test_cold_items_are_told_from_those_that_nobody_met(tiny_dataset: Dataset) -> None:
     # d and e of five are in no training row; both are met.
     assert "2 items are cold, 0 of them met by nobody" in prepare.describe(tiny_dataset)

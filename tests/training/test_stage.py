@@ -36,11 +36,27 @@ def test_a_failed_stage_leaves_the_older_result(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_stage_left_is_cleared_away(tmp_path: Path) -> None:
-    (tmp_path / ".stage.building").mkdir()
-    (tmp_path / ".stage.building" / "half").write_text("of it")
+    for left in (".stage.building", ".stage.old"):
+        (tmp_path / left).mkdir()
+        (tmp_path / left / "half").write_text("of it")
     with publish(tmp_path / "stage", "abc"):
         pass
     assert [path.name for path in (tmp_path / "stage").iterdir()] == [STAMP_NAME]
+    assert [path.name for path in tmp_path.iterdir()] == ["stage"]
+
+
+def test_the_older_result_is_out_of_sight_before_a_file_of_it_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with publish(tmp_path / "stage", "old"):
+        pass
+    deleted = []
+    monkeypatch.setattr("shutil.rmtree", lambda path, **_: deleted.append(path))
+    with publish(tmp_path / "stage", "new"):
+        pass
+    assert tmp_path / "stage" not in deleted
+    assert is_current(tmp_path / "stage", "new")
+    assert is_current(tmp_path / ".stage.old", "old")
 
 
 def test_a_file_that_is_half_written_leaves_the_older_one(tmp_path: Path) -> None:

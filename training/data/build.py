@@ -1,6 +1,7 @@
 """From the source that a config names to a dataset that has been checked for leakage."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from training.config import DataConfig
@@ -9,14 +10,16 @@ from training.data.dataset import Dataset, make_dataset
 from training.data.leakage import check_leakage
 from training.data.movielens import movielens_stamp, read_movielens
 from training.data.raw import RawData
-from training.data.splits import is_split_by_time, split_rows
+from training.data.splits import NEEDED, is_split_by_time, split_rows
 from training.data.tables import read_tables
 from training.data.text_table import read_bytes
-from training.errors import ConfigError
+from training.errors import ConfigError, DataError
 
 
-def build_dataset(name: str, config: DataConfig) -> Dataset:
-    """Reads, filters, splits and checks.
+def build_dataset(
+    name: str, config: DataConfig, tell: Callable[[str], object] | None = None
+) -> Dataset:
+    """Reads, filters, splits and checks; `tell` hears what the filter leaves out.
 
     Raises:
         ConfigError: the settings do not fit each other.
@@ -25,7 +28,9 @@ def build_dataset(name: str, config: DataConfig) -> Dataset:
     """
     raw = _read(config)
     if raw.splits is None and config.min_interactions > 1:
-        raw = keep_core(raw, config.min_interactions)
+        whole, raw = raw, keep_core(raw, config.min_interactions)
+        if tell:
+            tell(_left_out(whole, raw, config.min_interactions))
     dataset = make_dataset(
         name=name,
         catalog=raw.catalog,
@@ -35,6 +40,12 @@ def build_dataset(name: str, config: DataConfig) -> Dataset:
         splits=split_rows(raw, config),
     )
     check_leakage(dataset, raw, by_time=is_split_by_time(raw, config))
+    for split in NEEDED:
+        if not len(dataset.example_rows(split)):
+            raise DataError(
+                f"{raw.origin}: no {split.name.lower()} interaction has one of the same user "
+                "before it"
+            )
     return dataset
 
 
@@ -44,6 +55,15 @@ def source_stamps(config: DataConfig) -> list[str]:
     if paths is None:
         return [movielens_stamp()]
     return [hashlib.sha256(read_bytes(path)).hexdigest() for path in paths]
+
+
+def _left_out(whole: RawData, kept: RawData, k: int) -> str:
+    users, all_users = len(whole.user_ids) - len(kept.user_ids), len(whole.user_ids)
+    items, all_items = whole.catalog.num_items - kept.catalog.num_items, whole.catalog.num_items
+    return (
+        f"data.min_interactions = {k} leaves out {users:,} of {all_users:,} users and "
+        f"{items:,} of {all_items:,} items"
+    )
 
 
 def _read(config: DataConfig) -> RawData:

@@ -38,13 +38,15 @@ def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Ans
     ranker = ranker_of(neighbours, dataset)
     rows, length = knowledge.train.rows, knowledge.train.rankings.shape[1]
     batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))
-    rankings = np.concatenate([ranker(batch)[:, :length] for batch in batches]).astype(np.int32)
-    next_items = dataset.item_indices[rows][:, None]
+    rankings = [ranker(batch)[:, :length].astype(np.int32) for batch in batches]
+    next_items = [dataset.item_indices[batch][:, None] for batch in batches]
+    listed = np.concatenate(list(map(neighbours.distances, batches, rankings)))
+    nexts = np.concatenate(list(map(neighbours.distances, batches, next_items)))
     return replace(
         knowledge.train,
-        rankings=rankings,
-        distances=np.where(rankings == 0, 2, neighbours.distances(rows, rankings)),
-        next_item_distances=neighbours.distances(rows, next_items)[:, 0],
+        rankings=np.concatenate(rankings),
+        distances=np.where(np.concatenate(rankings) == 0, 2, listed),
+        next_item_distances=nexts[:, 0],
     )
 
 

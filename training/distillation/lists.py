@@ -50,7 +50,7 @@ class RankingLists:
     @property
     def own_list_length(self) -> int:
         """How many of the student's own best items agreement looks at; 0 = it is off."""
-        return self.config.list_length if self.weighing.consistency else 0
+        return self.rankings.shape[1] if self.weighing.consistency else 0
 
     def agreed(self, rankings: Tensor, weights: Tensor, scores: Tensor, kth_best: Tensor) -> Tensor:
         """`weights` of `rankings` once the student has been asked too, `[positions, K]`.

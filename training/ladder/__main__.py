@@ -18,6 +18,7 @@ from training.config import Experiment, StudentKind, TeacherKind
 from training.data.storage import load_dataset
 from training.distillation.job import Job
 from training.distillation.workers import add_workers_option, side_by_side, usable_cores
+from training.errors import ConfigError
 from training.ladder.forecast import foretell
 from training.ladder.lines import baseline_line, student_line, teacher_line, title_line
 from training.ladder.measured import Figures, Measured
@@ -51,6 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
     """Trains what is due, student by student, and writes the report after each."""
     experiment = _narrowed(experiment, options)
+    if experiment.training.loss != "cross-entropy":
+        raise ConfigError(
+            f"training.loss = {experiment.training.loss!r}: the ladder's rows bring their own, and "
+            "compare with CE under cross-entropy"
+        )
     plan = _plan(experiment, workplace, options)
     if options.dry_run:
         foretell(plan, _num_workers(options))
@@ -93,7 +99,10 @@ def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> P
     return Plan(
         experiment=experiment,
         dataset=dataset,
-        teachers=[Teacher(kind, load_knowledge(each, dataset)) for kind, each in folders.items()],
+        teachers=[
+            Teacher(kind, load_knowledge(each, dataset, with_teacher(experiment, kind).teacher))
+            for kind, each in folders.items()
+        ],
         rows=[row for row in ROWS if row in (options.rows or ROWS)],
         shelf=Shelf(
             options.out / "runs" / experiment.name,

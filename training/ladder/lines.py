@@ -58,6 +58,7 @@ def student_line(cell: Cell, plan: Plan) -> Measured:
         teacher=cell.teacher.kind if cell.teacher else "",
         loss=jobs[0].experiment.training.loss,
         teacher_tokens=cell.teacher.tokens if cell.teacher else 0,
+        seeds=plan.seeds(cell),
         num_trials=len(plan.trials(cell)),
         settings=plan.choose(cell),
         runs=runs,

@@ -28,6 +28,7 @@ class Measured:
         evaluations: by split, one a run.
         train_seconds: of a run on average; of a teacher, all that it took.
         teacher_tokens: read and written by the LLM behind it.
+        seeds: of its runs; none of what has none.
         num_trials: of what its settings were chosen.
         settings: what was chosen for it.
         runs: what is told of each.
@@ -40,6 +41,7 @@ class Measured:
     teacher: str = ""
     loss: str = ""
     teacher_tokens: int = 0
+    seeds: Sequence[int] = ()
     num_trials: int = 0
     settings: Mapping[str, object] = field(default_factory=dict)
     runs: Sequence[Facts] = ()
@@ -66,11 +68,16 @@ class Figures:
         self._known: dict[tuple[object, ...], Draws] = {}
 
     def draws(
-        self, line: Measured, split: Split, targets: str, metric: str, num_runs: int | None = None
+        self, line: Measured, split: Split, targets: str, metric: str, seeds: Sequence[int] = ()
     ) -> Draws:
-        """`metric` (as `NDCG@20`) of `line` on the targets of a split, with all its draws."""
-        runs = line.evaluations[split][:num_runs]
-        key = (*line.key, split, targets, metric, len(runs))
+        """`metric` (as `NDCG@20`) of `line` on the targets of a split, with all its draws.
+
+        Of its runs with `seeds` alone, where it has seeds and some are named.
+        """
+        runs = line.evaluations[split]
+        if seeds and line.seeds:
+            runs = [runs[line.seeds.index(seed)] for seed in seeds]
+        key = (*line.key, split, targets, metric, *(seeds or line.seeds))
         if key not in self._known:
             rows = runs[0].rows
             values = np.stack([_values(each, metric) for each in runs])
@@ -82,12 +89,14 @@ class Figures:
     ) -> tuple[Draws, Draws]:
         """Test figures of two lines to be compared, over the seeds that both have.
 
-        Seeds begin alike, and what has one run has no seed.
+        Raises:
+            ValueError: both have seeds, and none in common.
         """
-        numbers = [each.num_runs for each in (line, other) if each.num_runs > 1]
-        fewest = min(numbers, default=1)
+        shared = [seed for seed in line.seeds if seed in other.seeds]
+        if line.seeds and other.seeds and not shared:
+            raise ValueError(f"seeds {line.seeds} and {other.seeds} have none in common")
         more, less = (
-            self.draws(each, Split.TEST, targets, metric, fewest) for each in (line, other)
+            self.draws(each, Split.TEST, targets, metric, shared) for each in (line, other)
         )
         return more, less
 

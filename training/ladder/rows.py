@@ -94,11 +94,11 @@ def row_name(variant: str, loss: str) -> str:
 
 
 def settings_of(experiment: Experiment, row: Row, student: str) -> Experiment:
-    """`experiment` with the student, the loss, all three weights, and no bonus for cold items.
+    """`experiment` with the student, the loss, all parts of the method, no bonus for cold items.
 
     Whatever `experiment` says: what a variant switches is as it has to be in all others.
     """
-    weights = dict.fromkeys(("position", "confidence", "consistency"), True)
+    parts = ("position", "confidence", "consistency", "embeddings", "offset")
     return with_settings(
         experiment,
         {
@@ -106,7 +106,7 @@ def settings_of(experiment: Experiment, row: Row, student: str) -> Experiment:
             "training.loss": row.loss or experiment.training.loss,
             "training.max_epochs": row.times_the_epochs * experiment.training.max_epochs,
             "training.patience": row.times_the_epochs * experiment.training.patience,
-            **{f"distillation.{part}": on for part, on in weights.items()},
+            **{f"distillation.{part}": True for part in parts},
             "distillation.cold_bonus": False,
         },
     )

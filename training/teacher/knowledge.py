@@ -16,12 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from training.config import TeacherConfig
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 
 DESCRIPTION_NAME = "knowledge.json"
 EMBEDDINGS_NAME = "item_embeddings.npz"
 SPLITS = ("train", "validation", "test")
+# What an answer depends on: knowledge of others was made by another teacher.
+SETTINGS_OF_ANSWERS = ("kind", "model", "tuning", "max_titles", "overlap")
 
 
 @dataclass(frozen=True)
@@ -86,13 +89,17 @@ def save_knowledge(knowledge: Knowledge, folder: Path) -> None:
     (folder / DESCRIPTION_NAME).write_text(text, encoding="utf-8")
 
 
-def load_knowledge(folder: Path, dataset: Dataset) -> Knowledge:
-    """Reads and verifies knowledge about `dataset`.
+def load_knowledge(
+    folder: Path, dataset: Dataset, teacher: TeacherConfig | None = None
+) -> Knowledge:
+    """Reads and verifies knowledge about `dataset`, and that it is of `teacher` where one is named.
 
     Raises:
-        KnowledgeError: it is missing, damaged, or about another dataset.
+        KnowledgeError: it is missing, damaged, of another teacher, or about another dataset.
     """
     description = _read_description(folder)
+    if teacher:
+        _refuse_other_teacher(folder, description["provenance"], teacher)
     about = description["dataset_fingerprint"]
     if about != dataset.fingerprint:
         raise KnowledgeError(
@@ -109,6 +116,22 @@ def load_knowledge(folder: Path, dataset: Dataset) -> Knowledge:
         provenance=description["provenance"],
         **answers,
     )
+
+
+def _refuse_other_teacher(
+    folder: Path, provenance: Mapping[str, Any], teacher: TeacherConfig
+) -> None:
+    if "settings" not in provenance:  # not made by `teach`
+        return
+    # Settings that are newer than the knowledge were at their defaults when it was made.
+    made_with = TeacherConfig.model_validate(provenance["settings"])
+    for name in SETTINGS_OF_ANSWERS:
+        if getattr(made_with, name) != getattr(teacher, name):
+            raise KnowledgeError(
+                f"{folder}: made with teacher.{name} = {getattr(made_with, name)!r}, "
+                f"the experiment has {getattr(teacher, name)!r}: name other knowledge, or make it "
+                "with `python -m training.teach`"
+            )
 
 
 def _answers_name(split: str) -> str:

@@ -29,9 +29,6 @@ from training.teacher.tuned import load_engine, load_tuned
 from training.teacher.windows import first_title
 from training.teacher.writing import Engine
 
-# What an answer depends on: knowledge of others was made by another teacher.
-SETTINGS_OF_ANSWERS = ("kind", "model", "tuning", "max_titles", "overlap")
-
 
 @dataclass(frozen=True)
 class TitleReader:
@@ -140,7 +137,7 @@ def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeach
 
 
 def _reader(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Workplace) -> Reader:
-    knowledge = _knowledge(dataset, config, folder)
+    knowledge = load_knowledge(folder, dataset, config)
     matcher = load_matcher(folder, torch.from_numpy(knowledge.item_embeddings))
     tuned = load_tuned(dataset, config, workplace.tuned)
     _refuse_other_weights(knowledge, folder, tuned.weights)
@@ -153,7 +150,7 @@ def _reader(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Wo
 def _writer(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Workplace) -> Writer:
     is_taught = (folder / DESCRIPTION_NAME).exists()
     injects = config.writing.inject_popularity or config.writing.inject_transitions
-    knowledge = _knowledge(dataset, config, folder) if is_taught or injects else None
+    knowledge = load_knowledge(folder, dataset, config) if is_taught or injects else None
     loaded = load_engine(dataset, config, workplace.tuned)
     if knowledge:
         _refuse_other_weights(knowledge, folder, loaded.weights)
@@ -167,25 +164,12 @@ def _writer(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Wo
 
 
 def _neighbour(dataset: Dataset, config: TeacherConfig, folder: Path, _: Workplace) -> Neighbour:
-    knowledge = _knowledge(dataset, config, folder)
+    knowledge = load_knowledge(folder, dataset, config)
     decay = knowledge.provenance.get("decay")
     if decay is None:
         raise KnowledgeError(f"{folder}: made when titles gave no lists; make it again")
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, decay)
     return Neighbour(load_language_model(config.model, config.precision, config.device), neighbours)
-
-
-def _knowledge(dataset: Dataset, config: TeacherConfig, folder: Path) -> Knowledge:
-    knowledge = load_knowledge(folder, dataset)
-    # Settings that are newer than the knowledge were at their defaults when it was made.
-    made_with = TeacherConfig.model_validate(knowledge.provenance["settings"])
-    for name in SETTINGS_OF_ANSWERS:
-        if getattr(made_with, name) != getattr(config, name):
-            raise KnowledgeError(
-                f"{folder}: made with teacher.{name} = {getattr(made_with, name)!r}, "
-                f"the experiment has {getattr(config, name)!r}"
-            )
-    return knowledge
 
 
 MindLoader = Callable[[Dataset, TeacherConfig, Path, Workplace], Mind]

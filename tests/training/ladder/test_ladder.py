@@ -12,7 +12,7 @@ from tqdm import tqdm
 from training.config import load_experiment
 from training.distillation.loop import Trainer
 from training.ladder import __main__ as ladder
-from training.ladder.rows import COLD_ROW, ROWS
+from training.ladder.rows import COLD_ROW, ROWS, settings_of
 
 LADDER = """
 [ladder]
@@ -239,3 +239,22 @@ def test_the_shipped_experiments_have_ladders() -> None:
     assert len(configs) >= 3
     for path in configs:
         assert load_experiment(path).ladder.seeds == (0, 1, 2)
+
+
+def test_a_loss_that_rows_would_not_share_is_refused(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = config.read_text()
+    config.write_text(text.replace("[training]", "[training]\nloss = 'binary'"))
+
+    assert climb(config, "--dry-run") == 2
+    assert "training.loss = 'binary'" in capsys.readouterr().err
+
+
+def test_the_whole_method_is_whole_whatever_the_experiment_switches_off(config: Path) -> None:
+    text = config.read_text()
+    config.write_text(text.replace("[distillation]", "[distillation]\noffset = false"))
+
+    row = ROWS["DLLM2Rec"]
+    method = settings_of(load_experiment(config), row, "sasrec").distillation
+    assert (method.embeddings, method.offset, method.consistency) == (True, True, True)

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -6,11 +8,11 @@ from training.evaluation.yardstick import Evaluation
 from training.ladder.measured import Figures, Measured
 
 
-def line(row: str, dataset: Dataset, *ranks: list[int]) -> Measured:
+def line(row: str, dataset: Dataset, *ranks: list[int], seeds: Sequence[int] = ()) -> Measured:
     """A line with one run for each list of test ranks."""
     rows = dataset.example_rows(Split.TEST)
     runs = [Evaluation(rows, np.array(each)) for each in ranks]
-    return Measured(row, {Split.TEST: runs}, train_seconds=1.0)
+    return Measured(row, {Split.TEST: runs}, train_seconds=1.0, seeds=seeds)
 
 
 def test_warm_and_cold_targets_are_told_apart(tiny_dataset: Dataset) -> None:
@@ -28,12 +30,15 @@ def test_warm_and_cold_targets_are_told_apart(tiny_dataset: Dataset) -> None:
 
 def test_two_lines_are_compared_over_the_seeds_that_both_have(tiny_dataset: Dataset) -> None:
     figures = Figures(tiny_dataset, num_draws=100)
-    three = line("three", tiny_dataset, [1, 1], [1, 1], [0, 0])
-    two = line("two", tiny_dataset, [1, 1], [1, 0])
-    one = line("one", tiny_dataset, [0, 1])
+    three = line("three", tiny_dataset, [1, 1], [1, 0], [0, 0], seeds=(0, 1, 2))
+    two = line("two", tiny_dataset, [1, 1], [0, 0], seeds=(1, 3))
+    seedless = line("seedless", tiny_dataset, [0, 1])
+    another = line("another", tiny_dataset, [0, 1], seeds=(4,))
 
     def figures_of(first: Measured, second: Measured) -> list[float]:
         return [each.figure for each in figures.pair(first, second, "all", "HR@1")]
 
-    assert figures_of(three, two) == [1, 0.75]
-    assert figures_of(three, one) == [pytest.approx(2 / 3), 0.5]
+    assert figures_of(three, two) == [0.5, 1]  # seed 1 alone
+    assert figures_of(three, seedless) == [0.5, 0.5]
+    with pytest.raises(ValueError, match="none in common"):
+        figures_of(three, another)

@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from training.config import TeacherConfig
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.teacher.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
@@ -55,6 +57,17 @@ def test_knowledge_about_another_dataset_is_refused_by_name(
     save_knowledge(knowledge_about(tiny_dataset), tmp_path)
     with pytest.raises(KnowledgeError, match=f"made for dataset {tiny_dataset.fingerprint}.*chain"):
         load_knowledge(tmp_path, chain_dataset)
+
+
+def test_knowledge_of_another_teacher_is_refused_by_the_setting_that_differs(
+    tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    settings = {"kind": "titles", "max_titles": 50}  # made before there was a choice of the rest
+    knowledge = replace(knowledge_about(tiny_dataset), provenance={"settings": settings})
+    save_knowledge(knowledge, tmp_path)
+    load_knowledge(tmp_path, tiny_dataset, TeacherConfig(kind="titles"))
+    with pytest.raises(KnowledgeError, match=r"teacher\.kind = 'titles'.* has 'retrieval'"):
+        load_knowledge(tmp_path, tiny_dataset, TeacherConfig())
 
 
 def test_a_changed_file_is_refused_by_name(tmp_path: Path, tiny_dataset: Dataset) -> None:

@@ -61,13 +61,19 @@ def test_current_knowledge_is_left_alone(
 def test_knowledge_that_an_experiment_names_as_ready_made_is_left_alone(
     experiment_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever it was made from: to ask again may take hours, and would overwrite it."""
-    (tmp_path / "ready").mkdir()
-    text = f'knowledge = "{tmp_path / "ready"}"\n{experiment_path.read_text()}'
-    experiment_path.write_text(text)
+    """Whatever else has changed: to ask again may take hours, and would overwrite it."""
+    run(experiment_path)
+    ready = (experiment_path.parent / "work" / "chain" / "knowledge").rename(tmp_path / "ready")
+    before = {path.name: path.stat().st_mtime_ns for path in ready.iterdir()}
+    text = f'knowledge = "{ready}"\n{experiment_path.read_text()}'
+    experiment_path.write_text(text.replace("[teacher]", "[teacher]\npatience = 9"))
     assert run(experiment_path) == 0
     assert "ready is ready-made, nothing to do" in capsys.readouterr().out
-    assert not list((tmp_path / "ready").iterdir())
+    assert {path.name: path.stat().st_mtime_ns for path in ready.iterdir()} == before
+
+    experiment_path.write_text(text.replace("[teacher]", "[teacher]\nmax_titles = 40"))
+    assert run(experiment_path) == 2
+    assert "made with teacher.max_titles = 50, the experiment has 40" in capsys.readouterr().err
 
 
 def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
