@@ -17,6 +17,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 if TYPE_CHECKING:
+    from tests.conftest import RedisServer
     from tests.live.conftest import Serve
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
@@ -231,6 +232,20 @@ def test_without_a_teacher_the_page_says_how_to_connect_one(
     page.wait_for("#teacher-note", "TEACHER_URL")
     assert len(page.all("#student .row")) == 10
     assert not page.all("#teacher .row")
+
+
+def test_what_could_not_be_kept_is_not_shown_as_kept(
+    browser: webdriver.Chrome, serve: "Serve", films_bundle: Path, mortal_redis: "RedisServer"
+) -> None:
+    with serve(films_bundle, REDIS_URL=mortal_redis.url) as url:
+        page = Page(browser, url)
+        page.add("toy sto", "Toy Story (1995)")
+        mortal_redis.kill()
+        page.one("#query").send_keys("heat")
+        page.wait_for("#found li[aria-selected=true]", "Heat (1995)")
+        page.press(Keys.ENTER)
+        page.wait_for("#alarm", "cannot keep this now")
+        assert page.texts("#history .chip-title") == ["Toy Story (1995)"]
 
 
 def test_the_page_asks_nobody_but_the_service_and_complains_of_nothing(
