@@ -1,6 +1,7 @@
 """Ladder: what each part of the method earns, measured; `docs/results/<name>.{md,csv}` and plots.
 
-Runs that lie beside the report are not repeated; with another `--out`, they are.
+Runs that lie beside the report are not repeated; with another `--out`, they are. So a ladder can
+be climbed in parts, some `--rows` of some `--students` at a time, and `--kept` reports all of it.
 
 python -m training.ladder configs/movielens.toml
 """
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("docs/results"), help="of the report and its runs"
     )
+    parser.add_argument(
+        "--kept", action="store_true", help="only rows whose runs are kept; trains no student"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what is due, train nothing")
     add_workers_option(parser)
     return run(climb, parser, arguments)
@@ -68,7 +72,7 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     lines.append(title_line(plan.teachers[0], plan.dataset))
     figures = Figures(plan.dataset, experiment.ladder.num_resamples)
     for student in experiment.ladder.students:
-        cells = list(plan.cells(student))
+        cells = [each for each in plan.cells(student) if plan.is_measured(each) or not options.kept]
         trials = [job for cell in cells for job in plan.trial_jobs(cell)]
         _perform(trials, plan, options)
         chosen = [job for cell in cells for job in plan.jobs(cell)]

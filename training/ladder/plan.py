@@ -110,6 +110,11 @@ class Plan:
         figures = [figure(job) for job in self.trial_jobs(cell)]
         return self.trials(cell)[figures.index(max(figures))]
 
+    def is_measured(self, cell: Cell) -> bool:
+        """Whether all runs of a cell are on the shelf."""
+        has = self.shelf.has
+        return all(map(has, self.trial_jobs(cell))) and all(map(has, self.jobs(cell)))
+
     def jobs(self, cell: Cell) -> list[Job]:
         """A cell's runs as they are reported: what was chosen, with every seed."""
         return self.jobs_with(cell, self.choose(cell))

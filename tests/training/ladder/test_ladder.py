@@ -258,3 +258,16 @@ def test_the_whole_method_is_whole_whatever_the_experiment_switches_off(config: 
     row = ROWS["DLLM2Rec"]
     method = settings_of(load_experiment(config), row, "sasrec").distillation
     assert (method.embeddings, method.offset, method.consistency) == (True, True, True)
+
+
+def test_of_a_ladder_climbed_in_parts_all_that_is_kept_is_reported_without_training(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert climb(config, "--students", "sasrec", "--rows", "CE") == 0
+    assert climb(config, "--students", "caser", "--rows", "CE", "DLLM2Rec") == 0
+    monkeypatch.delattr(Trainer, "train")
+
+    assert climb(config, "--kept") == 0
+
+    lines = [(line["student"], line["row"]) for line in records(config) if line["student"]]
+    assert list(dict.fromkeys(lines)) == [("SASRec", "CE"), ("Caser", "CE"), ("Caser", "DLLM2Rec")]
