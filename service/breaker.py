@@ -74,5 +74,4 @@ class CircuitBreaker:
         if self.is_open:
             self._paused_until = self._failed_at + self._pause_seconds
         if self._failures == _FAILURES_TO_PAUSE:
-            words = ": ".join(filter(None, (str(error), str(error.__cause__ or ""))))
-            logger.warning("%s is lost, answering without it: %s", self._name, words)
+            logger.warning("%s is lost, answering without it: %s", self._name, error.in_full)

@@ -20,6 +20,11 @@ Outside the tree: `StudentError`, which no caller causes; the recommender answer
 class ServiceError(Exception):
     """Base of every error that becomes an answer."""
 
+    @property
+    def in_full(self) -> str:
+        """With the words of its cause, which may name hosts: for the log, not for an answer."""
+        return ": ".join(filter(None, (str(self), str(self.__cause__ or ""))))
+
 
 class InvalidRequestError(ServiceError):
     """A value that is well typed and still cannot be used; names the field."""

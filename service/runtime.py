@@ -101,7 +101,7 @@ async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime
     try:
         await added.refresh()
     except ItemStoreUnavailableError as error:
-        logger.warning("starting without the added items: %s", error)
+        logger.warning("starting without the added items: %s", error.in_full)
     try:
         async with (
             beside(added.follow()),

@@ -79,8 +79,9 @@ class AddedItems:
                 is_lost = False
             except ItemStoreUnavailableError as error:
                 if not is_lost:
-                    cause = error.__cause__ or error
-                    logger.warning("added items cannot be read, the known ones stay: %s", cause)
+                    logger.warning(
+                        "added items cannot be read, the known ones stay: %s", error.in_full
+                    )
                 is_lost = True
             except Exception:
                 logger.exception("added items cannot be read, the known ones stay")
