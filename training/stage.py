@@ -45,7 +45,7 @@ def publish(folder: Path, stamp: str) -> Iterator[Path]:
         yield building
         (building / STAMP_NAME).write_text(json.dumps({"fingerprint": stamp}))
         if folder.exists():
-            folder.rename(leaving)  # deleting takes time, and a kill
+            folder.rename(leaving)  # a kill may come while it is deleted
         building.rename(folder)
     finally:
         for each in (building, leaving):

@@ -71,19 +71,6 @@ def test_what_is_too_rare_to_be_learnt_from_is_counted(
     assert "data.min_interactions = 2 leaves out 1 of 3 users and 1 of 4 items" in told
 
 
-def test_a_split_in_which_nothing_can_be_predicted_is_refused(
-    config: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config.with_name("interactions.csv").write_text(
-        "user_id,item_id,position,split\nann,a,0,train\nann,b,1,train\nbob,b,0,validation\n"
-        "ann,c,2,test\n"
-    )
-
-    assert run(config) == 2
-    problem = "no validation interaction has one of the same user before it"
-    assert problem in capsys.readouterr().err
-
-
 def test_cold_items_are_told_from_those_that_nobody_met(tiny_dataset: Dataset) -> None:
     # d and e of five are in no training row; both are met.
     assert "2 items are cold, 0 of them met by nobody" in prepare.describe(tiny_dataset)
@@ -135,16 +122,25 @@ def test_a_fault_leaves_the_last_dataset_whole(
     assert prepared(config).fingerprint == before
 
 
-def test_a_leak_in_the_split_of_the_data_is_told_by_file_and_row(
-    config: Path, capsys: pytest.CaptureFixture[str]
+LEAK = "ann,a,0,train\nann,b,3,test\nann,c,2,validation\nann,a,4,train\n"
+NO_HISTORY = "ann,a,0,train\nann,b,1,train\nbob,b,0,validation\nann,c,2,test\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "problem"),
+    [
+        (LEAK, "interactions.csv: user 'ann', item 'a', data row 4"),
+        (NO_HISTORY, "no validation interaction has one of the same user before it"),
+    ],
+    ids=["a leak", "nothing to predict from"],
+)
+def test_a_split_of_the_data_that_cannot_be_used_is_refused(
+    config: Path, capsys: pytest.CaptureFixture[str], rows: str, problem: str
 ) -> None:
-    config.with_name("interactions.csv").write_text(
-        "user_id,item_id,position,split\nann,a,0,train\nann,b,3,test\nann,c,2,validation\n"
-        "ann,a,4,train\n"
-    )
+    config.with_name("interactions.csv").write_text(f"user_id,item_id,position,split\n{rows}")
 
     assert run(config) == 2
-    assert "interactions.csv: user 'ann', item 'a', data row 4" in capsys.readouterr().err
+    assert problem in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

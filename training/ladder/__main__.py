@@ -72,7 +72,7 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     lines.append(title_line(plan.teachers[0], plan.dataset))
     figures = Figures(plan.dataset, experiment.ladder.num_resamples)
     for student in experiment.ladder.students:
-        cells = [each for each in plan.cells(student) if plan.is_measured(each) or not options.kept]
+        cells = [each for each in plan.cells(student) if not options.kept or plan.is_measured(each)]
         trials = [job for cell in cells for job in plan.trial_jobs(cell)]
         _perform(trials, plan, options)
         chosen = [job for cell in cells for job in plan.jobs(cell)]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from training.config import TeacherConfig
 from training.data.dataset import Dataset
@@ -124,7 +125,10 @@ def _refuse_other_teacher(
     if "settings" not in provenance:  # not made by `teach`
         return
     # Settings that are newer than the knowledge were at their defaults when it was made.
-    made_with = TeacherConfig.model_validate(provenance["settings"])
+    try:
+        made_with = TeacherConfig.model_validate(provenance["settings"])
+    except ValidationError as error:
+        raise KnowledgeError(f"{folder}: made with settings that cannot be used: {error}") from None
     for name in SETTINGS_OF_ANSWERS:
         if getattr(made_with, name) != getattr(teacher, name):
             raise KnowledgeError(

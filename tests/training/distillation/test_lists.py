@@ -43,3 +43,8 @@ def test_a_row_without_an_answer_leaves_the_teacher_no_share() -> None:
 
     assert weights.tolist() == [[0, 0]]
     assert share.tolist() == [0]
+
+
+def test_agreement_looks_no_further_than_the_lists_reach() -> None:
+    longer = CONFIG.model_copy(update={"consistency": True, "list_length": 10})
+    assert ranking_lists(ANSWERS, 6, longer).own_list_length == 3

@@ -70,6 +70,16 @@ def test_knowledge_of_another_teacher_is_refused_by_the_setting_that_differs(
         load_knowledge(tmp_path, tiny_dataset, TeacherConfig())
 
 
+def test_knowledge_made_with_settings_that_are_refused_now_is_named(
+    tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    settings = {"max_titles": 10, "overlap": 10}
+    knowledge = replace(knowledge_about(tiny_dataset), provenance={"settings": settings})
+    save_knowledge(knowledge, tmp_path)
+    with pytest.raises(KnowledgeError, match="10 is not less than max_titles = 10"):
+        load_knowledge(tmp_path, tiny_dataset, TeacherConfig())
+
+
 def test_a_changed_file_is_refused_by_name(tmp_path: Path, tiny_dataset: Dataset) -> None:
     save_knowledge(knowledge_about(tiny_dataset), tmp_path)
     path = tmp_path / "answers-train.npz"
