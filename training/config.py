@@ -292,6 +292,10 @@ class LadderConfig(Section):
     headline_seeds: tuple[int, ...] = Field(
         default=(0, 1, 2, 3, 4), min_length=1, description="of the rows BCE, CE and DLLM2Rec"
     )
+    max_epochs: int | None = Field(
+        default=None, ge=1, description="in place of training.max_epochs: who compares waits longer"
+    )
+    patience: int | None = Field(default=None, ge=1, description="in place of training.patience")
     num_resamples: int = Field(default=2_000, ge=100, description="draws of the bootstrap")
     grids: Grids = Grids()
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+from functools import cache
 from pathlib import Path
 
 # What programs write of results makes no result: one that writes several goes on as it began.
@@ -10,8 +11,12 @@ from pathlib import Path
 REPORTS = ("benchmarks/out/*", "docs/results/*")
 
 
+@cache
 def commit() -> str:
-    """The commit of this working copy, `+` if any but `REPORTS` differ; `unknown` outside git."""
+    """The commit of this working copy, `+` if any but `REPORTS` differ; `unknown` outside git.
+
+    Asked of git once: a program runs the code that it began with, whatever is committed meanwhile.
+    """
     others = [f":(top,exclude,glob){each}" for each in REPORTS]
     try:
         head = _git("rev-parse", "--short=12", "HEAD")

@@ -35,14 +35,18 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def commit_in(project: Path) -> str:
+def commit_asked_in(project: Path) -> Callable[[], str]:
     spec = spec_from_file_location("copied_provenance", project / "training" / "provenance.py")
     assert spec is not None
     assert spec.loader is not None
     copied = module_from_spec(spec)
     spec.loader.exec_module(copied)
     commit: Callable[[], str] = copied.commit
-    return commit()
+    return commit
+
+
+def commit_in(project: Path) -> str:
+    return commit_asked_in(project)()
 
 
 def test_a_clean_working_copy_is_its_commit(project: Path) -> None:
@@ -63,6 +67,15 @@ def test_changed_files_are_told_unless_they_are_reports(
 ) -> None:
     (project / changed).write_text("other", encoding="utf-8")
     assert commit_in(project) == git(project, "rev-parse", "--short=12", "HEAD") + mark
+
+
+def test_what_is_committed_meanwhile_is_not_the_code_that_runs(project: Path) -> None:
+    commit = commit_asked_in(project)
+    before = commit()
+
+    git(project, "commit", "--allow-empty", "--message", "Another")
+
+    assert commit() == before
 
 
 def test_outside_git_the_commit_is_unknown(project: Path) -> None:

@@ -1,9 +1,10 @@
-"""Lists that only look like a teacher's: what a student gains over them is the teacher's doing."""
+"""What only looks like a teacher's: what a student gains over it is the teacher's doing."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
 from training.distillation.variants import ListSource
@@ -48,6 +49,12 @@ def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Ans
         distances=np.where(np.concatenate(rankings) == 0, 2, listed),
         next_item_distances=nexts[:, 0],
     )
+
+
+def shuffled_embeddings(knowledge: Knowledge, seed: int) -> NDArray[np.float32]:
+    """Every item is seen as another one is, `[catalog rows, size]`; row 0 stays."""
+    order = np.random.default_rng(seed).permutation(len(knowledge.item_embeddings) - 1) + 1
+    return np.concatenate([knowledge.item_embeddings[:1], knowledge.item_embeddings[order]])
 
 
 LISTS: Mapping[ListSource, ListMaker] = {

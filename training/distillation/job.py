@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from training.config import DistillationConfig, Experiment
 from training.data.dataset import Dataset
@@ -15,7 +16,7 @@ from training.distillation.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from training.distillation.controls import LISTS
+from training.distillation.controls import LISTS, shuffled_embeddings
 from training.distillation.engine import Engine, engine_at_hand
 from training.distillation.lists import RankingLists, ranking_lists
 from training.distillation.loop import Progress, Trainer
@@ -69,8 +70,9 @@ class Job:
             self.seed,
         ]
         if self.knowledge is not None:
-            lists = VARIANTS[self.variant].lists
-            parts += [settings.model_dump(), lists, self.knowledge.taught_hash]
+            variant = VARIANTS[self.variant]
+            parts += [settings.model_dump(), variant.lists, self.knowledge.taught_hash]
+            parts += ["shuffled embeddings"] if variant.shuffled_embeddings else []
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
@@ -116,20 +118,23 @@ class Job:
         return self.knowledge is not None and self.settings.embeddings
 
     def _fresh_student(self) -> Student:
-        embeddings = None
-        if self.knowledge is not None and self.settings.embeddings:
-            embeddings = torch.from_numpy(self.knowledge.item_embeddings)
         torch.manual_seed(self.seed)
-        num_rows = self.dataset.catalog.num_rows
         return build_student(
             self.experiment.student,
-            num_rows,
-            embeddings,
+            self.dataset.catalog.num_rows,
+            self._embeddings(),
             self.settings.embedding_weight,
             offset=self.settings.offset,
             offset_dropout=self.settings.offset_dropout,
             max_columns=self.settings.embedding_columns,
         )
+
+    def _embeddings(self) -> Tensor | None:
+        if self.knowledge is None or not self.settings.embeddings:
+            return None
+        if VARIANTS[self.variant].shuffled_embeddings:
+            return torch.from_numpy(shuffled_embeddings(self.knowledge, self.seed))
+        return torch.from_numpy(self.knowledge.item_embeddings)
 
     def _lists(self) -> RankingLists | None:
         if self.knowledge is None or self.settings.ranking_weight == 0:

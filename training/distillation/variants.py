@@ -20,6 +20,7 @@ class Variant:
         without: parts that are off whatever the experiment says.
         plus: parts that are on whatever the experiment says.
         lists: whose lists; all but the teacher's are controls.
+        shuffled_embeddings: see each item as the LLM sees another, a control.
     """
 
     ranking: bool
@@ -27,6 +28,7 @@ class Variant:
     without: tuple[Part, ...] = ()
     plus: tuple[Part, ...] = ()
     lists: ListSource = "teacher"
+    shuffled_embeddings: bool = False
 
     @property
     def needs_teacher(self) -> bool:
@@ -65,4 +67,5 @@ VARIANTS: Mapping[str, Variant] = {
     "with-cold-bonus": Variant(ranking=True, embeddings=True, plus=("cold_bonus",)),
     "control-shuffled": Variant(ranking=True, embeddings=True, lists="shuffled"),
     "control-title-neighbours": Variant(ranking=True, embeddings=True, lists="title-neighbours"),
+    "control-shuffled-embeddings": Variant(ranking=True, embeddings=True, shuffled_embeddings=True),
 }

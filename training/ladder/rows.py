@@ -62,6 +62,7 @@ ROWS: Mapping[str, Row] = {
     COLD_ROW: Row("with-cold-bonus"),
     "control shuffled lists": Row("control-shuffled"),
     TITLE_LISTS_ROW: Row("control-title-neighbours"),
+    "control shuffled embeddings": Row("control-shuffled-embeddings"),
 }
 
 STEPS: Mapping[str, tuple[str, str]] = {
@@ -79,6 +80,7 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the bonus of cold items": (COLD_ROW, DISTILLED_ROW),
     "the teacher's lists, over shuffled ones": (DISTILLED_ROW, "control shuffled lists"),
     "the teacher's lists, over title neighbours": (DISTILLED_ROW, TITLE_LISTS_ROW),
+    "the LLM's embeddings, over shuffled ones": (DISTILLED_ROW, "control shuffled embeddings"),
     "the whole method": (DISTILLED_ROW, PLAIN_ROW),
     "the whole method, over the binary loss": (DISTILLED_ROW, PAPERS_BASELINE),
 }
@@ -99,13 +101,16 @@ def settings_of(experiment: Experiment, row: Row, student: str) -> Experiment:
     Whatever `experiment` says: what a variant switches is as it has to be in all others.
     """
     parts = ("position", "confidence", "consistency", "embeddings", "offset")
+    ladder, training = experiment.ladder, experiment.training
+    max_epochs = ladder.max_epochs or training.max_epochs
+    patience = ladder.patience or training.patience
     return with_settings(
         experiment,
         {
             "student.kind": student,
-            "training.loss": row.loss or experiment.training.loss,
-            "training.max_epochs": row.times_the_epochs * experiment.training.max_epochs,
-            "training.patience": row.times_the_epochs * experiment.training.patience,
+            "training.loss": row.loss or training.loss,
+            "training.max_epochs": row.times_the_epochs * max_epochs,
+            "training.patience": row.times_the_epochs * patience,
             **{f"distillation.{part}": True for part in parts},
             "distillation.cold_bonus": False,
         },

@@ -3,10 +3,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from training.config import Experiment
 from training.data.dataset import Dataset
-from training.distillation.controls import LISTS
+from training.distillation.controls import LISTS, shuffled_embeddings
 from training.distillation.job import Job
 from training.distillation.variants import VARIANTS
 from training.teacher.knowledge import Answers, Knowledge
@@ -47,13 +49,36 @@ def test_title_neighbours_are_the_unseen_items_nearest_to_the_last_one(
     assert lists.next_item_distances.tolist() == pytest.approx([near, near])
 
 
-def test_each_source_of_lists_makes_another_student(
+def test_shuffled_embeddings_are_those_of_other_items(knowledge: Knowledge) -> None:
+    real = knowledge.item_embeddings
+    shuffled = shuffled_embeddings(knowledge, seed=0)
+
+    assert shuffled[0].tolist() == real[0].tolist()
+    assert sorted(shuffled[1:].tolist()) == sorted(real[1:].tolist())
+    assert (shuffled[1:] != real[1:]).any(axis=1).mean() > 0.5
+    assert (shuffled_embeddings(knowledge, seed=1) != shuffled).any()
+
+
+def test_a_student_of_shuffled_embeddings_sees_no_item_as_the_llm_does(
     experiment: Experiment, knowledge: Knowledge, chain_dataset: Dataset
 ) -> None:
-    names = [name for name, each in VARIANTS.items() if each.lists != "teacher"]
+    def seen(variant: str) -> Tensor:
+        table = Job(experiment, chain_dataset, variant, 0, knowledge).trainer().student.item_table
+        assert table.embeddings is not None
+        return table.embeddings
+
+    real, shuffled = seen("distilled"), seen("control-shuffled-embeddings")
+    order = np.random.default_rng(0).permutation(len(real))
+    assert torch.allclose(shuffled, real[order], atol=1e-5)
+
+
+def test_each_control_makes_another_student(
+    experiment: Experiment, knowledge: Knowledge, chain_dataset: Dataset
+) -> None:
+    names = [name for name in VARIANTS if name.startswith("control")]
     stamps = [
         Job(experiment, chain_dataset, name, 0, knowledge).stamp for name in ["distilled", *names]
     ]
 
-    assert names == ["control-shuffled", "control-title-neighbours"]
-    assert len(set(stamps)) == 3
+    assert len(names) == 3
+    assert len(set(stamps)) == 4
