@@ -5,8 +5,8 @@ request is ranked alone, and the busier a worker is, the larger its batches and 
 """
 
 import asyncio
+from collections.abc import Sequence
 
-from service.errors import ServiceError
 from service.recommender import Recommendations, Recommender, Wanted
 
 MOST_AT_ONCE = 8  # no cheaper beyond, and the first of a batch waits for the last
@@ -41,18 +41,22 @@ class Together:
 
 
 def _answer(asked: list[Asked]) -> None:
-    if len(asked) > 1:
-        try:
-            answers = asked[0][0].recommend_all([wanted for _, wanted, _ in asked])
-        except ServiceError:
-            pass  # each is told its own
-        else:
-            for (_, _, due), answer in zip(asked, answers, strict=True):
-                if not due.done():
-                    due.set_result(answer)
-            return
-    for each in asked:
-        _answer_alone(*each)
+    answers = _answers_of(asked) if len(asked) > 1 else None
+    if answers is None:
+        for each in asked:
+            _answer_alone(*each)
+        return
+    for (_, _, due), answer in zip(asked, answers, strict=True):
+        if not due.done():
+            due.set_result(answer)
+
+
+def _answers_of(asked: list[Asked]) -> Sequence[Recommendations] | None:
+    """One run's answers; None where it fails, so that each is asked alone and told its own."""
+    try:
+        return asked[0][0].recommend_all([wanted for _, wanted, _ in asked])
+    except Exception:  # nobody else would ever tell those who wait
+        return None
 
 
 def _answer_alone(

@@ -11,6 +11,7 @@ from service.loading import load_recommender
 from service.recommender import Recommendations, Recommender, Wanted
 from service.student import Question, Ranking
 from service.together import MOST_AT_ONCE, Together
+from tests.service.conftest import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -85,6 +86,19 @@ async def test_a_request_that_cannot_be_used_fails_alone(recommender: Recommende
     assert isinstance(refused, InvalidRequestError)
     assert isinstance(answer, Recommendations)
     assert ids(answer) == "b"
+
+
+async def test_a_run_that_breaks_leaves_nobody_without_an_answer(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(_: object) -> list[Recommendations]:
+        raise MemoryError
+
+    monkeypatch.setattr(recommender, "recommend_all", breaks)
+    together = Together()
+    asked = [together.recommend(recommender, Wanted([each], 1)) for each in "ab"]
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        assert list(map(ids, await asyncio.gather(*asked))) == ["b", "c"]
 
 
 async def test_who_has_gone_takes_nobodys_answer(recommender: Recommender) -> None:
