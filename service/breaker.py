@@ -4,6 +4,7 @@ So a lost Redis or teacher costs a timeout now and then and not in every request
 """
 
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -11,8 +12,6 @@ from typing import TypeVar
 from service.errors import ServiceError
 
 logger = logging.getLogger(__name__)
-
-_FAILURES_TO_PAUSE = 5
 
 T = TypeVar("T")
 
@@ -24,12 +23,15 @@ class CircuitBreaker:
         self,
         name: str,
         failure: type[ServiceError],
+        *,
+        patience: int,
         pause_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`name` is for people; only errors of the kind `failure` count."""
+        """`name` is for people; `patience` errors of the kind `failure` in a row are enough."""
         self._name = name
         self._failure = failure
+        self._patience = patience
         self._pause_seconds = pause_seconds
         self._clock = clock
         self._failures = 0
@@ -39,15 +41,14 @@ class CircuitBreaker:
     @property
     def is_open(self) -> bool:
         """Whether the thing counts as lost."""
-        return self._failures >= _FAILURES_TO_PAUSE
+        return self._failures >= self._patience
 
     async def ask(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Runs `operation`, unless the thing is left alone; raises `failure` then."""
         if self.is_open:
             if self._clock() < self._paused_until:
                 raise self._failure(f"{self._name} is left alone for a while")
-            # This request tries; those that come while it waits do not.
-            self._paused_until = self._clock() + self._pause_seconds
+            return await self._probe(operation)
         return await self.attempt(operation)
 
     async def attempt(self, operation: Callable[[], Awaitable[T]]) -> T:
@@ -68,10 +69,17 @@ class CircuitBreaker:
         self._failures = 0
         return answer
 
+    async def _probe(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Tries, for one request; those that come while it waits do not."""
+        self._paused_until = math.inf
+        try:
+            return await self.attempt(operation)
+        finally:
+            self._paused_until = self._clock() + self._pause_seconds
+
     def _count_failure(self, error: ServiceError) -> None:
         self._failures += 1
         self._failed_at = self._clock()
-        if self.is_open:
+        if self._failures == self._patience:
             self._paused_until = self._failed_at + self._pause_seconds
-        if self._failures == _FAILURES_TO_PAUSE:
             logger.warning("%s is lost, answering without it: %s", self._name, error.in_full)

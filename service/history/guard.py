@@ -17,6 +17,9 @@ class Recall:
     degraded: bool = False
 
 
+_FAILURES_TO_PAUSE = 5
+
+
 class GuardedHistory:
     """The history store as the routes see it."""
 
@@ -28,7 +31,11 @@ class GuardedHistory:
     ) -> None:
         self._store = store
         self._breaker = CircuitBreaker(
-            "the history store", HistoryUnavailableError, pause_seconds, clock
+            "the history store",
+            HistoryUnavailableError,
+            patience=_FAILURES_TO_PAUSE,
+            pause_seconds=pause_seconds,
+            clock=clock,
         )
 
     @property

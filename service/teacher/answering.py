@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from service.errors import TeacherUnavailableError
 from service.recommender import Recommendations, Recommender, Wanted
 from service.teacher.client import TeacherAnswer, TeacherQuestion
@@ -46,10 +44,10 @@ def question_for(recommender: Recommender, wanted: Wanted) -> TeacherQuestion:
     """The teacher knows no attributes: what the filters leave out is excluded by its id."""
     catalog = recommender.catalog
     mask = catalog.filters.mask(wanted.allow, wanted.deny)
-    denied: list[int] = [] if mask is None else (np.flatnonzero(~mask[1:]) + 1).tolist()
+    denied = () if mask is None else catalog.ids_where(~mask)
     return TeacherQuestion(
         history=tuple(wanted.history),
         k=wanted.k,
-        exclude=frozenset({*wanted.exclude, *(catalog.item(index).item_id for index in denied)}),
+        exclude=frozenset((*wanted.exclude, *denied)),
         mask_seen=wanted.mask_seen,
     )

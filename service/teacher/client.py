@@ -8,12 +8,14 @@ from http import HTTPStatus
 from typing import Self, TypeVar
 
 import httpx
+import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from service.errors import TeacherLostError, TeacherUnavailableError
 from service.schemas import EmbeddingNumber
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+_JSON = {"Content-Type": "application/json"}
 _MOST_WORDS = 500  # of a refusal, in characters
 
 
@@ -91,7 +93,7 @@ class TeacherClient:
         body = {
             "history": question.history,
             "k": question.k,
-            "exclude": sorted(question.exclude),
+            "exclude": list(question.exclude),
             "mask_seen": question.mask_seen,
         }
         answer = await self._post("/recommendations", body, TeacherAnswer)
@@ -132,7 +134,8 @@ class TeacherClient:
     async def _send(self, path: str, body: Mapping[str, object]) -> httpx.Response:
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                return await self._http.post(path, json=body)
+                # orjson: what filters leave out may be most of a catalog.
+                return await self._http.post(path, content=orjson.dumps(body), headers=_JSON)
         except TimeoutError as error:
             raise TeacherLostError(f"no answer within {self._deadline_seconds} s") from error
         except httpx.HTTPError as error:
@@ -142,9 +145,10 @@ class TeacherClient:
 def _usable(answer: TeacherAnswer, question: TeacherQuestion) -> TeacherAnswer:
     """What the teacher should have told: finite distances, each item once, none forbidden."""
     distances: dict[str, float] = {}
-    forbidden = question.exclude.union(question.history if question.mask_seen else ())
+    seen = frozenset(question.history if question.mask_seen else ())
     for item_id, distance in zip(answer.item_ids, answer.distances, strict=True):
-        if math.isfinite(distance) and item_id not in forbidden:
+        is_forbidden = item_id in seen or item_id in question.exclude
+        if math.isfinite(distance) and not is_forbidden:
             distances.setdefault(item_id, distance)
     used = {"item_ids": list(distances), "distances": list(distances.values())}
     return answer.model_copy(update=used)

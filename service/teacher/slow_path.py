@@ -11,6 +11,8 @@ from service.errors import TeacherLostError
 from service.teacher.cache import RecentAnswers
 from service.teacher.client import TeacherAnswer, TeacherClient, TeacherQuestion
 
+_FAILURES_TO_PAUSE = 2  # each may have taken the whole deadline, and the student stands in
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -32,7 +34,13 @@ class SlowPath:
     ) -> None:
         self._client = client
         self._answers = answers
-        self._breaker = CircuitBreaker("the teacher", TeacherLostError, pause_seconds, clock)
+        self._breaker = CircuitBreaker(
+            "the teacher",
+            TeacherLostError,
+            patience=_FAILURES_TO_PAUSE,
+            pause_seconds=pause_seconds,
+            clock=clock,
+        )
         self._version = ""
         self._under_way: dict[TeacherQuestion, asyncio.Task[TeacherAnswer]] = {}
 

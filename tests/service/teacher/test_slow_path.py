@@ -20,7 +20,7 @@ QUESTION = TeacherQuestion(("c",), 3)
 
 async def lose(teacher: "RingTeacher", slow_path: SlowPath) -> None:
     teacher.failure = Response(status_code=500)
-    for _ in range(5):
+    for _ in range(2):
         with pytest.raises(TeacherLostError):
             await slow_path.recommend(TeacherQuestion(("h",), 1))
 
@@ -80,6 +80,35 @@ async def test_a_teacher_that_keeps_failing_is_left_alone_and_asked_again_after_
     time[0] = PAUSE_SECONDS
     assert not (await slow_path.recommend(QUESTION)).cached
     assert not slow_path.is_lost
+
+
+async def test_one_request_at_a_time_tries_a_lost_teacher_however_long_it_waits(
+    slow_path: SlowPath, ring_teacher: "RingTeacher", time: list[float]
+) -> None:
+    await lose(ring_teacher, slow_path)
+    ring_teacher.failure, ring_teacher.free = None, anyio.Event()
+    ring_teacher.asked.clear()
+    time[0] = PAUSE_SECONDS
+    trying = asyncio.create_task(slow_path.recommend(QUESTION))
+    await until_asked(ring_teacher)
+    time[0] = 10 * PAUSE_SECONDS
+    with pytest.raises(TeacherLostError, match="left alone"):
+        await slow_path.recommend(TeacherQuestion(("d",), 1))
+    ring_teacher.free.set()
+    await trying
+    assert not slow_path.is_lost
+
+
+async def test_a_trial_that_fails_starts_another_pause(
+    slow_path: SlowPath, ring_teacher: "RingTeacher", time: list[float]
+) -> None:
+    await lose(ring_teacher, slow_path)
+    ring_teacher.asked.clear()
+    time[0] = PAUSE_SECONDS
+    for _ in range(3):
+        with pytest.raises(TeacherLostError):
+            await slow_path.recommend(QUESTION)
+    assert len(ring_teacher.asked) == 1
 
 
 async def test_its_state_says_what_is_known(
