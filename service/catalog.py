@@ -1,7 +1,7 @@
 """The items of a bundle and those added since: ids to the graph's indices, titles, popularity."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import compress, islice
 
 import numpy as np
 
@@ -30,6 +30,7 @@ class Catalog:
     def __init__(self, of_bundle: BundleItems, added: Sequence[Item] = ()) -> None:
         self._of_bundle = of_bundle
         self._items = [*of_bundle.items, *added]
+        self._ids = [*of_bundle.index_by_id, *(item.item_id for item in added)]
         first_added = len(of_bundle.items) + 1
         self._index_of_bundle: Mapping[str, int] = of_bundle.index_by_id
         self._index_of_added = {
@@ -48,6 +49,10 @@ class Catalog:
     def with_added(self, added: Sequence[Item]) -> "Catalog":
         """The bundle's items with these, and no others, beside them."""
         return Catalog(self._of_bundle, added)
+
+    def ids_where(self, mask: Mask) -> Iterator[str]:
+        """The ids of the items whose index `mask` `[items + 1]` names."""
+        return compress(self._ids, mask[1:])
 
     def item(self, item_index: int) -> Item:
         """The item of an index."""

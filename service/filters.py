@@ -80,6 +80,6 @@ class Filters:
     def _having_any(self, name: str, values: Sequence[str]) -> Mask:
         mask = np.zeros(self._num_places, dtype=np.bool_)
         for index in self._indexes:
-            for value in values:
+            for value in set(values):
                 mask[index.having(name, value)] = True
         return mask
