@@ -20,11 +20,15 @@ _KEYS = [
     "{added-items}:forgotten",  # changes up to this number are no longer all in that set
 ]
 
-# A version starts at the clock's milliseconds, so that an emptied Redis does not repeat one.
+# A version starts at the clock's microseconds, so that an emptied Redis does not repeat one, and
+# forgets what was before it.
 _TOUCH = """
 local function touch(item_id)
   if redis.call('EXISTS', KEYS[2]) == 0 then
-    redis.call('SET', KEYS[2], string.format('%.0f', redis.call('TIME')[1] * 1000))
+    local now = redis.call('TIME')
+    local start = string.format('%.0f', now[1] * 1000000 + now[2])
+    redis.call('SET', KEYS[2], start)
+    redis.call('SET', KEYS[4], start)
   end
   redis.call('ZADD', KEYS[3], redis.call('INCR', KEYS[2]), item_id)
 end

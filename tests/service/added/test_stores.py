@@ -144,13 +144,28 @@ async def test_a_store_that_was_emptied_by_others_is_read_anew(
     await store.put(item("a"))
     await store.put(item("b"))
     known = await store.changes("")
+    empty(place)
+    changes = await store.changes(known.version)
+    assert changes.applied_to(known.applied_to({})) == {}
+
+
+async def test_a_store_that_was_emptied_and_filled_again_keeps_nothing_of_before(
+    store: AddedItemStore, place: "Place"
+) -> None:
+    await store.put(item("a"))
+    known = await store.changes("")
+    empty(place)
+    await store.put(item("b"))
+    changes = await store.changes(known.version)
+    assert set(changes.applied_to(known.applied_to({}))) == {"b"}
+
+
+def empty(place: "Place") -> None:
     if isinstance(place, Path):
         place.rename(place.with_suffix(".old"))
         place.write_bytes(b"")
     else:
         place.flush()
-    changes = await store.changes(known.version)
-    assert changes.applied_to(known.applied_to({})) == {}
 
 
 async def test_writers_at_the_same_time_lose_nothing_and_keep_the_limit(
