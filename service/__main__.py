@@ -39,6 +39,8 @@ def main() -> None:
             access_log=False,
             log_config=log_config(settings.log_format, settings.log_level),
             timeout_graceful_shutdown=10,
+            # Longer than proxies keep theirs: who sends on one that is being closed gets no answer.
+            timeout_keep_alive=75,
             # A worker answers only once it has imported everything: on a busy machine, not in 5 s.
             timeout_worker_healthcheck=30,
         )

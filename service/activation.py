@@ -8,7 +8,8 @@ there.
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -25,6 +26,9 @@ from service.variants import Variant
 
 logger = logging.getLogger(__name__)
 
+WhileLoading = Callable[[], AbstractContextManager[None]]
+"""What stands around each loading of a bundle."""
+
 
 def open_models(variants: Sequence[Variant], max_k: int) -> Models:
     """Serves the bundles of `variants`, the control first.
@@ -38,10 +42,13 @@ def open_models(variants: Sequence[Variant], max_k: int) -> Models:
 class Activation:
     """Moves links, and makes the models what stands at their paths."""
 
-    def __init__(self, models: Models, max_k: int, poll_seconds: float) -> None:
+    def __init__(
+        self, models: Models, max_k: int, poll_seconds: float, while_loading: WhileLoading
+    ) -> None:
         self._models = models
         self._max_k = max_k
         self._poll_seconds = poll_seconds
+        self._while_loading = while_loading
         self._changing = asyncio.Lock()
 
     async def activate(self, variant: str, bundle: str) -> None:
@@ -70,7 +77,7 @@ class Activation:
         slot = self._models.slot(variant)
         async with self._changing:
             await self._follow(slot)
-            previous = link_of(slot).previous
+            previous = await to_thread.run_sync(lambda: link_of(slot).previous)
             if previous is None:
                 raise ConflictError(f"variant {variant!r} has served no other bundle")
             await self._move(slot, previous)
@@ -91,7 +98,7 @@ class Activation:
                 logger.exception("another bundle cannot be served, the old one stays")
 
     async def _move(self, slot: Slot, bundle: str) -> None:
-        link = link_of(slot)
+        link = await to_thread.run_sync(link_of, slot)
         # A link that was moved by hand to what is refused does not tell what is served.
         leaving = slot.current.recommender.bundle.folder.name if slot.refused else None
         folder = link.folder(bundle)
@@ -131,7 +138,8 @@ class Activation:
             logger.info("variant %r serves %s", slot.variant, slot.current.model_version)
 
     async def _load(self, folder: Path) -> Recommender:
-        return await to_thread.run_sync(partial(load_recommender, folder, self._max_k))
+        with self._while_loading():
+            return await to_thread.run_sync(partial(load_recommender, folder, self._max_k))
 
 
 def link_of(slot: Slot) -> BundleLink:

@@ -1,11 +1,13 @@
 """The composition root: settings in, application out."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from fastapi import FastAPI
 
+from service.activation import WhileLoading
+from service.draining import Drain, Farewell
 from service.express import Lanes
 from service.limits import BodyLimit
 from service.metrics import Metrics
@@ -34,18 +36,20 @@ class Application(FastAPI):
         return super().openapi()
 
 
-def create_app(settings: Settings | None = None) -> FastAPI:
+def create_app(
+    settings: Settings | None = None, while_loading: WhileLoading = nullcontext
+) -> FastAPI:
     """Makes the service, by default from the environment; its parts are opened when it starts."""
     settings = settings or Settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings, metrics) as app.state.runtime:
+        async with running(settings, metrics, drain, while_loading) as app.state.runtime:
             yield
         if settings.tracing:
             end_tracing()
 
-    metrics = Metrics()
+    metrics, drain = Metrics(), Drain(settings.drain_seconds)
     app = Application(
         max_k=settings.max_k,
         title="Distilled recommender",
@@ -59,6 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(Lanes, lanes=(sessions.EVENTS_LANE, recommendations.RECOMMENDATIONS_LANE))
     if settings.log_requests:
         app.add_middleware(RequestLog)
+    app.add_middleware(Farewell, drain=drain)
     app.add_middleware(Timed, metrics=metrics)  # the last one added is the first to see a request
     install_problems(app)
     if settings.tracing:

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 logger = logging.getLogger(__name__)
 
 
@@ -45,3 +47,27 @@ class Drain:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGTERM)
+
+
+class Farewell:
+    """ASGI middleware: what a leaving worker answers ends the connection that it came by.
+
+    Whoever keeps connections open asks another from then on, not one that is gone.
+    """
+
+    def __init__(self, app: ASGIApp, drain: Drain) -> None:
+        self._app = app
+        self._drain = drain
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on."""
+        if scope["type"] != "http" or not self._drain.is_draining:
+            await self._app(scope, receive, send)
+            return
+
+        async def send_and_close(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"connection", b"close"))
+            await send(message)
+
+        await self._app(scope, receive, send_and_close)

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from prometheus_client.core import GaugeMetricFamily
 
-from service.activation import Activation, open_models
+from service.activation import Activation, WhileLoading, open_models
 from service.added.items import AddedItems
 from service.background import beside
 from service.draining import Drain
@@ -87,16 +87,18 @@ class Runtime:
 
 
 @asynccontextmanager
-async def running(settings: Settings, metrics: Metrics) -> AsyncIterator[Runtime]:
+async def running(
+    settings: Settings, metrics: Metrics, drain: Drain, while_loading: WhileLoading
+) -> AsyncIterator[Runtime]:
     """Loads the bundles, opens the stores, and follows new bundles and added items meanwhile.
 
     Raises:
         BundleError: a bundle cannot be served.
     """
-    models = open_models(settings.served_variants, settings.max_k)
-    activation = Activation(models, settings.max_k, settings.bundles_poll_seconds)
+    with while_loading():
+        models = open_models(settings.served_variants, settings.max_k)
+    activation = Activation(models, settings.max_k, settings.bundles_poll_seconds, while_loading)
     added = AddedItems(item_store(settings), models, settings.items_poll_seconds)
-    drain = Drain(settings.drain_seconds)
     history = GuardedHistory(history_store(settings), settings.redis_pause_seconds)
     try:
         await added.refresh()

@@ -1,9 +1,8 @@
 """The application in a process of its own, which does nothing else."""
 
 import gc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from fastapi import FastAPI
 
@@ -15,15 +14,16 @@ def create_worker() -> FastAPI:
 
     A collection that walks a catalog holds all requests up for tens of milliseconds.
     """
-    app = create_app()
-    opened = app.router.lifespan_context
+    return create_app(while_loading=uncollected)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
-        async with opened(app) as state:
-            gc.collect()
-            gc.freeze()
-            yield state
 
-    app.router.lifespan_context = lifespan
-    return app
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keeps from the collector what is made within, and all that there is by then."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

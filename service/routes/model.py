@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends
 
 from export.publish import BundleLink
@@ -31,7 +32,7 @@ _ADMIN: dict[str, Any] = {
 async def read_model(runtime: RuntimeDep) -> ModelAnswer:
     """Tells which bundle answers, how well it did and where it comes from, and its variants."""
     manifest = runtime.models.control.recommender.manifest
-    variants = [_variant(slot) for slot in runtime.models.slots]
+    variants = [await _variant(slot) for slot in runtime.models.slots]
     return ModelAnswer.model_validate({**vars(manifest), "variants": variants})
 
 
@@ -44,22 +45,24 @@ async def activate_model(activation: Activation, runtime: RuntimeDep) -> Variant
     bundle that is refused changes nothing, here or elsewhere.
     """
     await runtime.activation.activate(activation.variant, activation.bundle)
-    return _variant(runtime.models.slot(activation.variant))
+    return await _variant(runtime.models.slot(activation.variant))
 
 
 @router.post("/rollback", **_ADMIN)
 async def rollback_model(rollback: Rollback, runtime: RuntimeDep) -> VariantAnswer:
     """Moves the link to the bundle before; a second call undoes the first."""
     await runtime.activation.rollback(rollback.variant)
-    return _variant(runtime.models.slot(rollback.variant))
+    return await _variant(runtime.models.slot(rollback.variant))
 
 
-def _variant(slot: Slot) -> VariantAnswer:
+async def _variant(slot: Slot) -> VariantAnswer:
+    link = BundleLink(slot.path)
     return VariantAnswer(
         variant=slot.variant,
         weight=slot.weight,
         model_version=slot.current.model_version,
         bundle=slot.current.recommender.bundle.folder.name,
-        previous_bundle=BundleLink(slot.path).previous,
+        # A folder of bundles may lie far away.
+        previous_bundle=await to_thread.run_sync(lambda: link.previous),
         refused=slot.refused,
     )

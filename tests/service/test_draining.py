@@ -5,9 +5,11 @@ import threading
 from collections.abc import Iterator
 
 import anyio
+import httpx
 import pytest
+from starlette.responses import PlainTextResponse
 
-from service.draining import Drain
+from service.draining import Drain, Farewell
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +61,19 @@ async def test_without_a_time_to_drain_the_server_stops_at_once(stopped: list[in
     with Drain(0).on_sigterm():
         await terminate()
         assert stopped == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize("is_draining", [False, True])
+async def test_what_a_leaving_worker_answers_ends_the_connection(*, is_draining: bool) -> None:
+    drain = Drain(HOUR)
+    drain.is_draining = is_draining
+    transport = httpx.ASGITransport(Farewell(PlainTextResponse("here"), drain))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        answer = await client.get("/")
+    assert (answer.text, answer.headers.get("connection")) == (
+        "here",
+        "close" if is_draining else None,
+    )
 
 
 def test_a_server_in_a_thread_leaves_signals_alone(stopped: list[int]) -> None:
