@@ -124,7 +124,7 @@ def _segment(each: str) -> str:
 
 
 def _content(response: httpx.Response) -> object:
-    if response.headers.get("content-type") == "application/problem+json":
+    if response.headers.get("content-type", "").startswith("application/problem+json"):
         raise RefusedError(response.json())
     response.raise_for_status()
     if response.status_code == codes.NO_CONTENT:
