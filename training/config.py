@@ -145,6 +145,15 @@ class TeacherConfig(Section):
             raise ValueError(f"{overlap} is not less than max_titles = {max_titles}")
         return overlap
 
+    @field_validator("budget_tokens")
+    @classmethod
+    def _titles_cost_the_same_for_any_examples(
+        cls, budget: int | None, others: ValidationInfo
+    ) -> int | None:
+        if budget is not None and others.data.get("kind") == "titles":
+            raise ValueError("kind = 'titles' reads no histories: budget_sequences alone bounds it")
+        return budget
+
     @field_validator("title_decays")
     @classmethod
     def _a_decay_is_a_share(cls, decays: tuple[float, ...]) -> tuple[float, ...]:
@@ -326,6 +335,19 @@ class Experiment(Section):
         training = others.data.get("training")
         if distillation.list_negative and training and training.loss != "binary":
             raise ValueError(f"list_negative needs training.loss = 'binary', not {training.loss!r}")
+        return distillation
+
+    @field_validator("distillation")
+    @classmethod
+    def _no_list_is_longer_than_the_teachers(
+        cls, distillation: DistillationConfig, others: ValidationInfo
+    ) -> DistillationConfig:
+        teacher = others.data.get("teacher")
+        if teacher and distillation.list_length > teacher.list_length:
+            raise ValueError(
+                f"list_length = {distillation.list_length} is more than "
+                f"teacher.list_length = {teacher.list_length}"
+            )
         return distillation
 
 

@@ -161,7 +161,8 @@ def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object
         yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())
     for teacher in plan.teachers:
         facts = teacher.knowledge.provenance
-        model = facts.get("settings", {}).get("model", "unknown")
+        settings = facts.get("settings", {})
+        model = f"{settings.get('model', 'unknown')} at {settings.get('precision', 'unknown')}"
         cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
         yield f"teacher {teacher.kind}", f"{model}, {cost}"
 

@@ -19,6 +19,7 @@ COLD_ROW = "DLLM2Rec with cold bonus"
 PLAIN_ROW = "CE"
 TITLE_LISTS_ROW = "control title-neighbour lists"
 PAPERS_BASELINE = "BCE"
+NEIGHBOURS_ROW = "VMIS-kNN"  # ranks without a student
 TITLES_ROW = "control title neighbours"  # ranks without a student
 HEADLINES = (PAPERS_BASELINE, PLAIN_ROW, DISTILLED_ROW)
 

@@ -17,15 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from training.config import TeacherConfig
+from training.config import TeacherConfig, TeacherKind
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 
 DESCRIPTION_NAME = "knowledge.json"
 EMBEDDINGS_NAME = "item_embeddings.npz"
 SPLITS = ("train", "validation", "test")
-# What an answer depends on: knowledge of others was made by another teacher.
-SETTINGS_OF_ANSWERS = ("kind", "model", "tuning", "max_titles", "overlap")
+# What an answer depends on beside the kind: knowledge of others was made by another teacher.
+SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
+    "retrieval": ("model", "precision", "tuning", "max_titles", "overlap"),
+    "generative": ("model", "precision", "tuning", "max_titles", "overlap", "writing"),
+    "titles": ("model", "precision", "title_decays"),
+}
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def _refuse_other_teacher(
         made_with = TeacherConfig.model_validate(provenance["settings"])
     except ValidationError as error:
         raise KnowledgeError(f"{folder}: made with settings that cannot be used: {error}") from None
-    for name in SETTINGS_OF_ANSWERS:
+    for name in ("kind", *SETTINGS_OF_ANSWERS[teacher.kind]):
         if getattr(made_with, name) != getattr(teacher, name):
             raise KnowledgeError(
                 f"{folder}: made with teacher.{name} = {getattr(made_with, name)!r}, "

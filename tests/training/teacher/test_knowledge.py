@@ -70,6 +70,35 @@ def test_knowledge_of_another_teacher_is_refused_by_the_setting_that_differs(
         load_knowledge(tmp_path, tiny_dataset, TeacherConfig())
 
 
+@pytest.mark.parametrize(
+    ("kind", "other"),
+    [
+        ("titles", {"title_decays": (0.4,)}),
+        ("titles", {"precision": "float32"}),
+        ("retrieval", {"overlap": 3}),
+        ("retrieval", {"max_titles": 20}),
+        ("generative", {"writing": {"num_beams": 4}}),
+    ],
+)
+def test_knowledge_depends_on_what_its_kind_of_teacher_answers_by(
+    tmp_path: Path, tiny_dataset: Dataset, kind: str, other: dict[str, object]
+) -> None:
+    provenance = {"settings": {"kind": kind}}
+    save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)
+    with pytest.raises(KnowledgeError, match=f"made with teacher.{next(iter(other))} = "):
+        load_knowledge(
+            tmp_path, tiny_dataset, TeacherConfig.model_validate({"kind": kind, **other})
+        )
+
+
+def test_a_teacher_of_titles_is_no_other_for_how_long_prompts_would_be(
+    tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    provenance = {"settings": {"kind": "titles"}}
+    save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)
+    load_knowledge(tmp_path, tiny_dataset, TeacherConfig(kind="titles", max_titles=20))
+
+
 def test_knowledge_made_with_settings_that_are_refused_now_is_named(
     tmp_path: Path, tiny_dataset: Dataset
 ) -> None:

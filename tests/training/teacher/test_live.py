@@ -129,7 +129,7 @@ def test_titles_are_embedded_as_those_of_the_catalog(
     assert not np.allclose(embeddings[0], embeddings[1], atol=0.1)
 
 
-@pytest.mark.parametrize(("setting", "value"), [("max_titles", 5), ("overlap", 2), ("model", "x")])
+@pytest.mark.parametrize(("setting", "value"), [("precision", "bfloat16"), ("model", "x")])
 def test_knowledge_of_other_settings_is_refused(taught: Path, setting: str, value: object) -> None:
     experiment = load_experiment(taught)
     settings = experiment.teacher.model_dump() | {setting: value}
