@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from training.config import Experiment, TeacherKind, load_experiment
+from training.config import Experiment, load_experiment
 from training.errors import TrainingError
+from training.teacher.config import TeacherKind
 
 USER_ERROR = 2
 

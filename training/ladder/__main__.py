@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from training.config import Experiment, StudentKind, TeacherKind
+from training.config import Experiment, StudentKind
 from training.data.storage import load_dataset
 from training.distillation.job import Job
 from training.distillation.workers import add_workers_option, side_by_side, usable_cores
@@ -32,6 +32,7 @@ from training.ladder.runs import BASELINES, BaselineRun, Run, Shelf, goes_on, pe
 from training.program import Workplace, knowledge_folder, program_parser, run, say, with_teacher
 from training.provenance import commit, hardware
 from training.stage import write_text
+from training.teacher.config import TeacherKind
 from training.teacher.knowledge import load_knowledge
 
 

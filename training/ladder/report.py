@@ -52,7 +52,7 @@ def as_report(
         f"![quality against cost]({picture}-cost.png)",
         _parts(lines, figures, picture),
         _papers_comparison(lines, figures),
-        _against_the_teacher(lines, figures),
+        _against_others(lines, figures),
         _cold_targets(lines, figures),
         _negative_results(lines, figures),
         "## What was chosen",
@@ -189,12 +189,12 @@ def _papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
     )
 
 
-def _against_the_teacher(lines: Sequence[Measured], figures: Figures) -> str:
+def _against_others(lines: Sequence[Measured], figures: Figures) -> str:
     cells = [
-        [f"{line.student} {line.row}", line.teacher, teacher.row, _gap(line, teacher, figures)]
+        [f"{line.student} {line.row}", line.teacher, other.row, _gap(line, other, figures)]
         for line in lines
-        for teacher in lines
-        if line.row in (PLAIN_ROW, DISTILLED_ROW) and _is_another_way(teacher)
+        for other in lines
+        if line.row in (PLAIN_ROW, DISTILLED_ROW) and _is_another_way(other)
     ]
     table = as_table(("student", "taught by", "against", METRIC), cells)
     return f"## Students against teachers and neighbours\n\n{table}" if cells else ""

@@ -8,7 +8,7 @@ from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
-from training.config import TeacherConfig, TunerConfig
+from training.teacher.config import TeacherConfig, TunerConfig
 from training.teacher.language_model import LanguageModel
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.errors import ConfigError
+from training.teacher.config import TeacherConfig
 
 HELD_OUT = (Split.VALIDATION, Split.TEST)
 

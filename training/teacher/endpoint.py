@@ -13,9 +13,9 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config import REMOTE_PREFIX, TeacherConfig
 from training.data.catalog import Catalog
 from training.errors import ConfigError, EndpointError
+from training.teacher.config import REMOTE_PREFIX, TeacherConfig
 from training.teacher.prompts import INSTRUCTION, one_line
 from training.teacher.writing import History, Written
 

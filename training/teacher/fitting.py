@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate
 from training.teacher.answering import answer, matched
+from training.teacher.config import TeacherConfig
 from training.teacher.matching import Matcher
 from training.teacher.reading import States
 

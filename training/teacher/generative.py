@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import LIST_LENGTH
 from training.stage import fingerprint, whole_file, write_array
 from training.teacher.answering import Distances, answer
 from training.teacher.budget import answered_rows
+from training.teacher.config import TeacherConfig
 from training.teacher.grounding import Grounding
 from training.teacher.injection import Signals, choose_exponents, with_signals
 from training.teacher.knowledge import Answers, Knowledge

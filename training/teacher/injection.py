@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.config import TeacherConfig
 from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset, Split
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate
 from training.teacher.answering import Distances, answer
 from training.teacher.budget import judging_rows
+from training.teacher.config import TeacherConfig
 
 EXPONENTS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 

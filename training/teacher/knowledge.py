@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from training.config import TeacherConfig, TeacherKind
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
+from training.teacher.config import TeacherConfig, TeacherKind
 
 DESCRIPTION_NAME = "knowledge.json"
 EMBEDDINGS_NAME = "item_embeddings.npz"

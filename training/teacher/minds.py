@@ -9,13 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.config import Experiment, TeacherConfig, TeacherKind
+from training.config import Experiment
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.errors import KnowledgeError
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.program import Workplace, knowledge_folder
 from training.stage import fingerprint
+from training.teacher.config import TeacherConfig, TeacherKind
 from training.teacher.generative import title_embeddings
 from training.teacher.grounding import Grounding
 from training.teacher.injection import Exponents, Signals, injected

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.teacher.budget import judging_rows, newest_first
+from training.teacher.config import TeacherConfig
 from training.teacher.fitting import figures_of
 from training.teacher.language_model import LanguageModel
 from training.teacher.matching import Matcher, save_matcher

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.stage import fingerprint, write_array
 from training.teacher.budget import answered_rows
+from training.teacher.config import TeacherConfig
 from training.teacher.language_model import LanguageModel
 from training.teacher.prompts import PROMPT_VERSION, Phrasebook, TokenIds, phrasebook
 from training.teacher.shards import Cost, Shard, complete, plan_shards

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import LIST_LENGTH
 from training.teacher.answering import answer, matched
+from training.teacher.config import TeacherConfig
 from training.teacher.fitting import fit_matcher
 from training.teacher.knowledge import Answers, Knowledge
 from training.teacher.matching import Matcher, load_matcher, save_matcher

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config import TeacherConfig
+from training.teacher.config import TeacherConfig
 from training.teacher.windows import Window, token_bounded
 
 

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import LIST_LENGTH, SELECTION_METRIC, evaluate, ranker_of
 from training.stage import fingerprint
 from training.teacher.answering import answer
 from training.teacher.budget import answered_rows
+from training.teacher.config import TeacherConfig
 from training.teacher.knowledge import Answers, Knowledge
 from training.teacher.language_model import LanguageModel
 from training.teacher.prompts import PROMPT_VERSION, phrasebook

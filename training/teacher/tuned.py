@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from training.config import REMOTE_PREFIX, TeacherConfig
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.stage import fingerprint
+from training.teacher.config import REMOTE_PREFIX, TeacherConfig
 from training.teacher.endpoint import remote_engine
 from training.teacher.language_model import LanguageModel, load_language_model
 from training.teacher.objectives import MatchingObjective, Material, ResponseObjective

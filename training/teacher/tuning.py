@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from training.config import TeacherConfig
 from training.stage import publish, whole_file, write_text
 from training.teacher.adapters import TrainedWeights
+from training.teacher.config import TeacherConfig
 from training.teacher.language_model import LanguageModel
 from training.teacher.steps import StepPlan
 from training.teacher.windows import Window

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import GenerationConfig
 
-from training.config import TeacherConfig
+from training.teacher.config import TeacherConfig
 from training.teacher.language_model import LanguageModel
 from training.teacher.prompts import Phrasebook, TokenIds, title_lines
 from training.teacher.reading import embed_lines

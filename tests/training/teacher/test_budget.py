@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.errors import ConfigError
 from training.teacher.budget import answered_rows, judging_rows, newest_first
+from training.teacher.config import TeacherConfig
 
 
 def ten_tokens_each(rows: NDArray[np.int64]) -> int:

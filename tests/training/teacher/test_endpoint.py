@@ -17,12 +17,13 @@ import numpy as np
 import pytest
 
 from training import teach
-from training.config import TeacherConfig, load_experiment
+from training.config import load_experiment
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset
 from training.errors import ConfigError, EndpointError
 from training.program import Workplace
 from training.teacher import endpoint
+from training.teacher.config import TeacherConfig
 from training.teacher.endpoint import KEY_VARIABLE, RemoteEngine, remote_engine
 from training.teacher.knowledge import load_knowledge
 from training.teacher.language_model import LanguageModel

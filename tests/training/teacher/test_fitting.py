@@ -1,8 +1,8 @@
 import numpy as np
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
+from training.teacher.config import TeacherConfig
 from training.teacher.fitting import fit_matcher
 from training.teacher.reading import States
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.teacher import generative, shards
+from training.teacher.config import TeacherConfig
 from training.teacher.generative import histories_of, teach_generative, write_everything
 from training.teacher.grounding import Grounding
 from training.teacher.knowledge import Knowledge

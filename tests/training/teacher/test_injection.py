@@ -4,8 +4,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.config import TeacherConfig, WritingConfig
 from training.data.dataset import Dataset
+from training.teacher.config import TeacherConfig, WritingConfig
 from training.teacher.injection import (
     Exponents,
     Signals,

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
+from training.teacher.config import TeacherConfig
 from training.teacher.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
 
 
@@ -96,7 +96,8 @@ def test_a_teacher_of_titles_is_no_other_for_how_long_prompts_would_be(
 ) -> None:
     provenance = {"settings": {"kind": "titles"}}
     save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)
-    load_knowledge(tmp_path, tiny_dataset, TeacherConfig(kind="titles", max_titles=20))
+    other = TeacherConfig(kind="titles", max_titles=20)
+    assert load_knowledge(tmp_path, tiny_dataset, other).provenance == provenance
 
 
 def test_knowledge_made_with_settings_that_are_refused_now_is_named(

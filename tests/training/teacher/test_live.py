@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from training import teach
-from training.config import TeacherConfig, load_experiment
+from training.config import load_experiment
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.program import Workplace, knowledge_folder
+from training.teacher.config import TeacherConfig
 from training.teacher.knowledge import Answers, Knowledge, load_knowledge
 from training.teacher.live import LiveTeacher, UnknownHistoryError
 from training.teacher.minds import load_live_teacher

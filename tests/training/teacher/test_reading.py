@@ -6,9 +6,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset, Split
 from training.teacher import reading, shards
+from training.teacher.config import TeacherConfig
 from training.teacher.language_model import LanguageModel
 from training.teacher.prompts import phrasebook
 from training.teacher.reading import States, embed_titles, read_everything

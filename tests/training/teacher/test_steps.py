@@ -3,7 +3,7 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from training.config import TeacherConfig
+from training.teacher.config import TeacherConfig
 from training.teacher.steps import StepPlan
 from training.teacher.windows import Window
 

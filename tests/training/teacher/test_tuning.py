@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import TeacherConfig
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.teacher import tuning
+from training.teacher.config import TeacherConfig
 from training.teacher.language_model import LanguageModel, load_language_model
 from training.teacher.objectives import Material, response_batch
 from training.teacher.prompts import Phrasebook

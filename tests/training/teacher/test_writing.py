@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import TeacherConfig, WritingConfig
 from training.data.catalog import Catalog
 from training.errors import ConfigError
+from training.teacher.config import TeacherConfig, WritingConfig
 from training.teacher.language_model import LanguageModel, load_language_model
 from training.teacher.prompts import phrasebook
 from training.teacher.reading import mean_states
