@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress, islice
+from operator import attrgetter
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from service.filters import AttributeIndex, Filters
 from service.student import Mask
 
 _BLOCK = 4096
+_ID = attrgetter("item_id")
 
 
 class BundleItems:
@@ -30,7 +32,6 @@ class Catalog:
     def __init__(self, of_bundle: BundleItems, added: Sequence[Item] = ()) -> None:
         self._of_bundle = of_bundle
         self._items = [*of_bundle.items, *added]
-        self._ids = [*of_bundle.index_by_id, *(item.item_id for item in added)]
         first_added = len(of_bundle.items) + 1
         self._index_of_bundle: Mapping[str, int] = of_bundle.index_by_id
         self._index_of_added = {
@@ -52,7 +53,7 @@ class Catalog:
 
     def ids_where(self, mask: Mask) -> Iterator[str]:
         """The ids of the items whose index `mask` `[items + 1]` names."""
-        return compress(self._ids, mask[1:])
+        return map(_ID, compress(self._items, mask[1:].tolist()))
 
     def item(self, item_index: int) -> Item:
         """The item of an index."""
