@@ -233,6 +233,17 @@ def test_an_answer_that_is_not_the_services_is_an_error_of_http(url: str) -> Non
         client.ask(questions.is_alive())
 
 
+def test_a_refusal_is_known_where_a_proxy_names_its_charset(url: str) -> None:
+    headers = {"Content-Type": "application/problem+json; charset=utf-8"}
+    refusal = {"title": "Not Found", "status": 404, "detail": "no such session"}
+    proxy = httpx.MockTransport(lambda _: httpx.Response(404, headers=headers, json=refusal))
+    with (
+        Client(httpx.Client(base_url=url, transport=proxy)) as client,
+        pytest.raises(RefusedError, match="404 Not Found: no such session"),
+    ):
+        client.ask(questions.is_alive())
+
+
 @pytest.mark.anyio
 async def test_a_client_waits_as_long_as_it_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
