@@ -91,12 +91,17 @@ def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
 
 
 def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment:
-    """The experiment with a teacher of that kind; the knowledge it names is its own teacher's."""
+    """The experiment with a teacher of that kind, without the settings that this kind refuses.
+
+    The knowledge it names is its own teacher's.
+    """
     if kind in (None, experiment.teacher.kind):
         return experiment
     update: dict[str, object] = {"kind": kind}
     if kind == "titles":
-        update["tuning"] = "none"
+        update |= {"tuning": "none", "budget_tokens": None}
+    if kind == "generative":
+        update["layers"] = None
     teacher = experiment.teacher.model_copy(update=update)
     return experiment.model_copy(update={"teacher": teacher, "knowledge": None})
 

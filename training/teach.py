@@ -27,11 +27,10 @@ from training.provenance import commit, hardware
 from training.stage import fingerprint, is_current, publish
 from training.teacher.generative import teach_generative
 from training.teacher.knowledge import Knowledge, load_knowledge, save_knowledge
-from training.teacher.language_model import load_language_model
 from training.teacher.prompts import PROMPT_VERSION
 from training.teacher.retrieval import teach_retrieval
 from training.teacher.titles import teach_titles
-from training.teacher.tuned import load_engine, load_tuned, tune_if_wanted
+from training.teacher.tuned import language_model, load_engine, load_tuned, tune_if_wanted
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,8 +72,7 @@ def _ask(
 ) -> Knowledge:
     config = experiment.teacher
     if config.kind == "titles":
-        model = load_language_model(config.model, config.precision, config.device)
-        return teach_titles(dataset, config, workplace.reading, model)
+        return teach_titles(dataset, config, workplace.reading, language_model(config))
     tune_if_wanted(dataset, config, workplace.tuned)
     if config.kind == "retrieval":
         tuned = load_tuned(dataset, config, workplace.tuned)

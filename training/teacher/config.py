@@ -64,6 +64,12 @@ class TeacherConfig(Section):
         default="smollm2",
         description="`smollm2`, a Hugging Face model path, or `openai:NAME` behind an endpoint",
     )
+    layers: int | None = Field(
+        default=None,
+        ge=1,
+        validate_default=True,
+        description="of the LLM that are read, from the first; by default all",
+    )
     device: Literal["auto", "cpu", "cuda"] = "auto"
     tuning: Literal["none", "lora", "full"] = Field(
         default="none", validate_default=True, description="of the LLM itself"
@@ -98,6 +104,13 @@ class TeacherConfig(Section):
     tuner: TunerConfig = TunerConfig()
     writing: WritingConfig = WritingConfig()
     endpoint: EndpointConfig = EndpointConfig()
+
+    @field_validator("layers")
+    @classmethod
+    def _who_writes_needs_them_all(cls, layers: int | None, others: ValidationInfo) -> int | None:
+        if layers is not None and others.data.get("kind") == "generative":
+            raise ValueError(f"{layers}: a generative teacher writes with all of its layers")
+        return layers
 
     @field_validator("overlap")
     @classmethod

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -64,7 +64,12 @@ class LanguageModel:
 
 
 def load_language_model(
-    name: str, precision: str = "float32", device: str = "auto", tuned: Path | None = None
+    name: str,
+    precision: str = "float32",
+    device: str = "auto",
+    *,
+    layers: int | None = None,
+    tuned: Path | None = None,
 ) -> LanguageModel:
     """Loads `smollm2` or a Hugging Face causal LM by folder or name.
 
@@ -72,6 +77,7 @@ def load_language_model(
         name: of the model.
         precision: of its weights, a torch dtype.
         device: `auto` is the GPU if there is one.
+        layers: how many of its layers are kept, from the first; None = all.
         tuned: an adapter to merge into it, or a folder with weights to use in its place.
 
     Raises:
@@ -79,6 +85,8 @@ def load_language_model(
     """
     try:
         causal, tokenizer = _load(name)
+        if layers is not None:
+            _keep_layers(causal, name, layers)
         if tuned:
             causal = _tuned(causal, tuned)
     except (OSError, ValueError) as error:
@@ -113,6 +121,21 @@ def _load_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 def _without_quantization(config: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in config.items() if key != "quantization_config"}
+
+
+def _keep_layers(causal: PreTrainedModel, name: str, layers: int) -> None:
+    config = causal.config
+    if layers > config.num_hidden_layers:
+        raise ConfigError(
+            f"teacher.layers = {layers}: {name!r} has {config.num_hidden_layers} of them"
+        )
+    (stack,) = (
+        module
+        for module in causal.base_model.modules()
+        if isinstance(module, nn.ModuleList) and len(module) == config.num_hidden_layers
+    )
+    del stack[layers:]
+    config.num_hidden_layers = layers
 
 
 def _tuned(causal: PreTrainedModel, folder: Path) -> PreTrainedModel:

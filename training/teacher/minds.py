@@ -21,12 +21,12 @@ from training.teacher.generative import title_embeddings
 from training.teacher.grounding import Grounding
 from training.teacher.injection import Exponents, Signals, injected
 from training.teacher.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
-from training.teacher.language_model import LanguageModel, load_language_model
+from training.teacher.language_model import LanguageModel
 from training.teacher.live import Impression, LiveTeacher, Mind
 from training.teacher.matching import Matcher, load_matcher
 from training.teacher.prompts import Phrasebook, phrasebook, title_lines
 from training.teacher.reading import kept, mean_states
-from training.teacher.tuned import load_engine, load_tuned
+from training.teacher.tuned import language_model, load_engine, load_tuned
 from training.teacher.windows import first_title
 from training.teacher.writing import Engine
 
@@ -170,7 +170,7 @@ def _neighbour(dataset: Dataset, config: TeacherConfig, folder: Path, _: Workpla
     if decay is None:
         raise KnowledgeError(f"{folder}: made when titles gave no lists; make it again")
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, decay)
-    return Neighbour(load_language_model(config.model, config.precision, config.device), neighbours)
+    return Neighbour(language_model(config), neighbours)
 
 
 MindLoader = Callable[[Dataset, TeacherConfig, Path, Workplace], Mind]

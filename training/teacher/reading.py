@@ -31,7 +31,7 @@ from training.teacher.windows import (
 # What states and their shards depend on, beside the dataset.
 SETTINGS_OF_STATES = frozenset(
     {
-        *("model", "max_titles", "overlap", "precision", "tokens_per_batch"),
+        *("model", "layers", "max_titles", "overlap", "precision", "tokens_per_batch"),
         *("budget_sequences", "budget_tokens"),
     }
 )

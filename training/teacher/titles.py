@@ -27,7 +27,7 @@ from training.teacher.prompts import PROMPT_VERSION, phrasebook
 from training.teacher.reading import read_titles
 from training.teacher.shards import Cost
 
-SETTINGS_OF_TITLES = frozenset({"model", "precision", "tokens_per_batch"})
+SETTINGS_OF_TITLES = frozenset({"model", "layers", "precision", "tokens_per_batch"})
 
 
 def teach_titles(
@@ -35,7 +35,7 @@ def teach_titles(
 ) -> Knowledge:
     """Reads and answers; shards are kept in `folder`."""
     book = phrasebook(model.tokenizer, dataset.catalog)
-    settings = config.model_dump(include=set(SETTINGS_OF_TITLES))
+    settings = config.model_dump(include=set(SETTINGS_OF_TITLES), exclude_none=True)
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, "titles", settings)
     folder.mkdir(parents=True, exist_ok=True)
     embeddings, cost = read_titles(model, book, config.tokens_per_batch, folder)

@@ -23,7 +23,7 @@ from training.teacher.writing import Engine, LocalEngine
 # What tuned weights depend on, beside the dataset.
 SETTINGS_OF_WEIGHTS = frozenset(
     {
-        *("kind", "model", "tuning", "precision", "max_titles", "overlap"),
+        *("kind", "model", "layers", "tuning", "precision", "max_titles", "overlap"),
         *("projection_size", "dropout", "matching_rate", "seed", "tuner"),
     }
 )
@@ -54,13 +54,26 @@ class LoadedEngine:
     costs: Mapping[str, Any] = field(default_factory=dict)
 
 
+def language_model(
+    config: TeacherConfig, precision: str | None = None, tuned: Path | None = None
+) -> LanguageModel:
+    """The LLM of `config`, in its precision unless another is named; see `load_language_model`."""
+    return load_language_model(
+        config.model,
+        precision or config.precision,
+        config.device,
+        layers=config.layers,
+        tuned=tuned,
+    )
+
+
 def tune_if_wanted(dataset: Dataset, config: TeacherConfig, folder: Path) -> None:
     """Tunes the LLM unless it was tuned so, or is to stay as it came; goes on after a kill."""
     target = _folder(dataset, config, folder)
     if config.tuning == "none" or (target / DONE_NAME).exists():
         return
     torch.manual_seed(config.seed)  # of all that begins at random
-    model = load_language_model(config.model, "float32", config.device)
+    model = language_model(config, precision="float32")
     material = Material(model, dataset, config)
     is_retrieval = config.kind == "retrieval"
     objective = MatchingObjective(material) if is_retrieval else ResponseObjective(material)
@@ -75,12 +88,12 @@ def load_tuned(dataset: Dataset, config: TeacherConfig, folder: Path) -> TunedMo
         KnowledgeError: it was not tuned yet.
     """
     if config.tuning == "none":
-        return TunedModel(load_language_model(config.model, config.precision, config.device))
+        return TunedModel(language_model(config))
     target = _folder(dataset, config, folder)
     if not (target / DONE_NAME).exists():
         raise KnowledgeError(f"{target}: no tuned LLM; make it with `python -m training.teach`")
     best = target / BEST_NAME
-    model = load_language_model(config.model, config.precision, config.device, tuned=best)
+    model = language_model(config, tuned=best)
     progress = json.loads((target / DONE_NAME).read_text(encoding="utf-8"))
     return TunedModel(model, _hash(best), best, {"tuning": progress})
 

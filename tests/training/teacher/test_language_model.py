@@ -12,6 +12,24 @@ def test_a_folder_without_a_model_is_refused_by_its_setting(tmp_path: Path) -> N
         load_language_model(str(tmp_path))
 
 
+def test_of_a_model_cut_short_the_states_of_its_first_layers_are_read(
+    any_language_model_path: Path,
+) -> None:
+    name, tokens = str(any_language_model_path), torch.arange(2, 12)[None]
+    whole = load_language_model(name).causal
+    cut = load_language_model(name, layers=1)
+    # The states between the layers are as they are; the last norm is the whole model's.
+    norm = getattr(whole.base_model, "norm", None) or whole.base_model.ln_f
+    with torch.inference_mode():
+        between = whole(tokens, output_hidden_states=True).hidden_states[1]
+        torch.testing.assert_close(cut.hidden_states(tokens), norm(between))
+
+
+def test_more_layers_than_a_model_has_are_refused(tiny_language_model_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"teacher\.layers = 3: .*tiny-llama' has 2 of them"):
+        load_language_model(str(tiny_language_model_path), layers=3)
+
+
 @pytest.mark.slow
 def test_the_packaged_smollm2_reads_and_can_be_saved(tmp_path: Path) -> None:
     model = load_language_model(PACKAGED_MODEL)

@@ -77,9 +77,11 @@ TUNED = 'tuning = "lora"\ntuner.epochs = 0.5\ntuner.learning_rate = 0.01'
         f'kind = "generative"\n{SIGNALS}',
         f'kind = "generative"\n{TUNED}',
         f'kind = "retrieval"\n{TUNED}',
+        'kind = "retrieval"\nlayers = 1',
+        'kind = "titles"\nlayers = 1',
     ],
 )
-def test_tuned_or_told_more_it_still_answers_as_stored(
+def test_with_other_settings_it_still_answers_as_stored(
     prepared: Callable[[str], Path], chain_dataset: Dataset, settings: str
 ) -> None:
     experiment = prepared(settings)
