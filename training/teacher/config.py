@@ -9,6 +9,7 @@ from training.section import Section
 REMOTE_PREFIX = "openai:"
 
 TeacherKind = Literal["retrieval", "generative", "titles"]
+Pooling = Literal["last", "mean"]
 
 
 class TunerConfig(Section):
@@ -75,6 +76,11 @@ class TeacherConfig(Section):
         default="none", validate_default=True, description="of the LLM itself"
     )
     max_titles: int = Field(default=50, ge=1, description="titles a prompt may hold")
+    pooling: Pooling = Field(
+        default="last",
+        description="what stands for a history that was read: the state of its last token, or the "
+        "mean over its last title",
+    )
     overlap: int = Field(
         default=10,
         ge=0,

@@ -26,7 +26,7 @@ EMBEDDINGS_NAME = "item_embeddings.npz"
 SPLITS = ("train", "validation", "test")
 # What an answer depends on beside the kind: knowledge of others was made by another teacher.
 SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
-    "retrieval": ("model", "layers", "precision", "tuning", "max_titles", "overlap"),
+    "retrieval": ("model", "layers", "pooling", "precision", "tuning", "max_titles", "overlap"),
     "generative": ("model", "precision", "tuning", "max_titles", "overlap", "writing"),
     "titles": ("model", "layers", "precision", "title_decays"),
 }

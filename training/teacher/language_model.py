@@ -124,18 +124,15 @@ def _without_quantization(config: dict[str, object]) -> dict[str, object]:
 
 
 def _keep_layers(causal: PreTrainedModel, name: str, layers: int) -> None:
-    config = causal.config
-    if layers > config.num_hidden_layers:
-        raise ConfigError(
-            f"teacher.layers = {layers}: {name!r} has {config.num_hidden_layers} of them"
-        )
-    (stack,) = (
-        module
-        for module in causal.base_model.modules()
-        if isinstance(module, nn.ModuleList) and len(module) == config.num_hidden_layers
-    )
-    del stack[layers:]
-    config.num_hidden_layers = layers
+    available = causal.config.num_hidden_layers
+    if layers > available:
+        raise ConfigError(f"teacher.layers = {layers}: {name!r} has {available} of them")
+    for module in causal.base_model.modules():  # the outermost first: a layer may hold lists, too
+        if isinstance(module, nn.ModuleList) and len(module) == available:
+            del module[layers:]
+            causal.config.num_hidden_layers = layers
+            return
+    raise ConfigError(f"teacher.layers = {layers}: {name!r} has no list of layers to cut")
 
 
 def _tuned(causal: PreTrainedModel, folder: Path) -> PreTrainedModel:

@@ -24,6 +24,7 @@ from training.teacher.knowledge import DESCRIPTION_NAME, Knowledge, load_knowled
 from training.teacher.language_model import LanguageModel
 from training.teacher.live import Impression, LiveTeacher, Mind
 from training.teacher.matching import Matcher, load_matcher
+from training.teacher.pooling import Spans, pooled
 from training.teacher.prompts import Phrasebook, phrasebook, title_lines
 from training.teacher.reading import kept, mean_states
 from training.teacher.tuned import language_model, load_engine, load_tuned
@@ -58,9 +59,12 @@ class Reader(TitleReader):
 
     def impression(self, history: Sequence[int]) -> Impression:
         """What the state at the end of the prompt is near to."""
-        tokens, _ = self.book.prompt(in_window(history, self.config))
-        states = self.model.hidden_states(torch.from_numpy(tokens)[None])[:, -1]  # [1, hidden]
-        distances = self.matcher.distances(torch.from_numpy(kept(states)).float(), self.items)
+        tokens, ends = self.book.prompt(in_window(history, self.config))
+        first = ends[-1:] + 1 - len(self.book.titles[history[-1]])
+        newest = Spans(line=np.zeros(1, dtype=np.int64), first=first, last=ends[-1:])
+        states = self.model.hidden_states(torch.from_numpy(tokens)[None])
+        state = kept(pooled(states, newest, self.config.pooling))
+        distances = self.matcher.distances(torch.from_numpy(state).float(), self.items)
         return Impression(distances, len(tokens))
 
 

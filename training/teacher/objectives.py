@@ -17,6 +17,7 @@ from training.teacher.config import TeacherConfig
 from training.teacher.fitting import figures_of
 from training.teacher.language_model import LanguageModel
 from training.teacher.matching import Matcher, save_matcher
+from training.teacher.pooling import pooled
 from training.teacher.prompts import Phrasebook, TokenIds, phrasebook
 from training.teacher.reading import States, embed_titles, kept
 from training.teacher.windows import (
@@ -123,7 +124,7 @@ class MatchingObjective:
         batch = prompt_batch(material.dataset, material.book, windows)
         with material.autocast():
             states = material.model.hidden_states(torch.from_numpy(batch.tokens))
-        chosen = states[torch.from_numpy(batch.line), torch.from_numpy(batch.place)].float()
+        chosen = pooled(states, batch.newest, material.config.pooling).float()
         next_items = torch.from_numpy(material.dataset.item_indices[batch.rows].astype(np.int64))
         return chosen, next_items.to(chosen.device)
 

@@ -16,8 +16,9 @@ from tqdm import tqdm
 from training.data.dataset import Dataset, Split
 from training.stage import fingerprint, write_array
 from training.teacher.budget import answered_rows
-from training.teacher.config import TeacherConfig
+from training.teacher.config import Pooling, TeacherConfig
 from training.teacher.language_model import LanguageModel
+from training.teacher.pooling import pooled
 from training.teacher.prompts import PROMPT_VERSION, Phrasebook, TokenIds, phrasebook
 from training.teacher.shards import Cost, Shard, complete, plan_shards
 from training.teacher.windows import (
@@ -31,7 +32,7 @@ from training.teacher.windows import (
 # What states and their shards depend on, beside the dataset.
 SETTINGS_OF_STATES = frozenset(
     {
-        *("model", "layers", "max_titles", "overlap", "precision", "tokens_per_batch"),
+        *("model", "layers", "pooling", "max_titles", "overlap", "precision", "tokens_per_batch"),
         *("budget_sequences", "budget_tokens"),
     }
 )
@@ -96,7 +97,7 @@ def read_everything(
     shards = plan_shards(windows, lengths, config.tokens_per_batch, folder / "states.npy")
 
     def read(shard: Shard[Window]) -> int:
-        states = [_read(model, book, dataset, batch) for batch in shard.batches]
+        states = [_read(model, book, dataset, batch, config.pooling) for batch in shard.batches]
         write_array(shard.path, np.concatenate(states))
         return shard.tokens
 
@@ -147,11 +148,14 @@ def _gathered(shards: Sequence[Shard[Window]]) -> States:
 
 @torch.inference_mode()
 def _read(
-    model: LanguageModel, book: Phrasebook, dataset: Dataset, windows: Sequence[Window]
+    model: LanguageModel,
+    book: Phrasebook,
+    dataset: Dataset,
+    windows: Sequence[Window],
+    pooling: Pooling,
 ) -> NDArray[np.float16]:
     batch = prompt_batch(dataset, book, windows)
-    states = model.hidden_states(torch.from_numpy(batch.tokens))
-    return kept(states[torch.from_numpy(batch.line), torch.from_numpy(batch.place)])
+    return kept(pooled(model.hidden_states(torch.from_numpy(batch.tokens)), batch.newest, pooling))
 
 
 def kept(states: Tensor) -> NDArray[np.float16]:

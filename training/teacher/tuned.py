@@ -23,7 +23,7 @@ from training.teacher.writing import Engine, LocalEngine
 # What tuned weights depend on, beside the dataset.
 SETTINGS_OF_WEIGHTS = frozenset(
     {
-        *("kind", "model", "layers", "tuning", "precision", "max_titles", "overlap"),
+        *("kind", "model", "layers", "pooling", "tuning", "precision", "max_titles", "overlap"),
         *("projection_size", "dropout", "matching_rate", "seed", "tuner"),
     }
 )

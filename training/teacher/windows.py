@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
+from training.teacher.pooling import Spans
 from training.teacher.prompts import Phrasebook, TokenIds
 
 
@@ -91,14 +92,12 @@ class PromptBatch:
 
     Attributes:
         tokens: `[windows, tokens]`; under causal attention padding on the right changes nothing.
-        line: `[targets]`, which window answers each target.
-        place: `[targets]`, the token whose state answers it.
+        newest: the last title before each target.
         rows: `[targets]`, the dataset rows predicted.
     """
 
     tokens: TokenIds
-    line: NDArray[np.int64]
-    place: NDArray[np.int64]
+    newest: Spans
     rows: NDArray[np.int64]
 
 
@@ -108,14 +107,20 @@ def prompt_batch(dataset: Dataset, book: Phrasebook, windows: Sequence[Window]) 
     tokens = np.zeros((len(prompts), max(len(text) for text, _ in prompts)), dtype=np.int64)
     for line, (text, _) in zip(tokens, prompts, strict=True):
         line[: len(text)] = text
-    places = [
+    ends_of_newest = [
         ends[window.targets - window.start - 1]
         for (_, ends), window in zip(prompts, windows, strict=True)
     ]
     counts = [len(window.targets) for window in windows]
+    rows = np.concatenate([window.targets for window in windows])
+    last = np.concatenate(ends_of_newest)
+    title_lengths = np.array([len(title) for title in book.titles])
     return PromptBatch(
         tokens=tokens,
-        line=np.repeat(np.arange(len(windows)), counts),
-        place=np.concatenate(places),
-        rows=np.concatenate([window.targets for window in windows]),
+        newest=Spans(
+            line=np.repeat(np.arange(len(windows)), counts),
+            first=last + 1 - title_lengths[dataset.item_indices[rows - 1]],
+            last=last,
+        ),
+        rows=rows,
     )

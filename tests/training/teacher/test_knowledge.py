@@ -75,6 +75,8 @@ def test_knowledge_of_another_teacher_is_refused_by_the_setting_that_differs(
     [
         ("titles", {"title_decays": (0.4,)}),
         ("titles", {"precision": "float32"}),
+        ("titles", {"layers": 6}),
+        ("retrieval", {"pooling": "mean"}),
         ("retrieval", {"overlap": 3}),
         ("retrieval", {"max_titles": 20}),
         ("generative", {"writing": {"num_beams": 4}}),

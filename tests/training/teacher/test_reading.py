@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.teacher import reading, shards
-from training.teacher.config import TeacherConfig
+from training.teacher.config import Pooling, TeacherConfig
 from training.teacher.language_model import LanguageModel
 from training.teacher.prompts import phrasebook
 from training.teacher.reading import States, embed_titles, read_everything
@@ -41,18 +41,23 @@ def test_every_example_is_read_once_in_row_order(
     np.testing.assert_array_equal(read.rows, examples(chain_dataset))
 
 
+@pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_a_state_is_the_one_of_its_history_asked_alone(
     config: TeacherConfig,
     tiny_language_model: LanguageModel,
     tiny_dataset: Dataset,
     tmp_path: Path,
+    pooling: Pooling,
 ) -> None:
+    config = config.model_copy(update={"pooling": pooling})
     read = read_everything(tiny_dataset, config, tmp_path, tiny_language_model).states
     book = phrasebook(tiny_language_model.tokenizer, tiny_dataset.catalog)
     for row in read.rows:
         tokens, _ = book.prompt(tiny_dataset.history(int(row)))  # at most 4: one window
         with torch.inference_mode():
-            alone = tiny_language_model.hidden_states(torch.from_numpy(tokens)[None])[0, -1]
+            states = tiny_language_model.hidden_states(torch.from_numpy(tokens)[None])[0]
+        newest = len(book.titles[tiny_dataset.item_indices[row - 1]])
+        alone = states[-newest:].mean(dim=0) if pooling == "mean" else states[-1]
         state = read.of(np.array([row])).states[0]
         np.testing.assert_allclose(state, alone.numpy(), atol=2e-3)
 

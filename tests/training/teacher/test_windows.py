@@ -77,13 +77,14 @@ def test_every_row_is_predicted_once_from_more_titles_than_the_overlap(
             assert row - window.start > min(overlap, dataset.position_of_row[row] - 1)
 
 
-def test_a_prompt_batch_points_at_the_newline_before_each_next_item() -> None:
+def test_a_prompt_batch_points_at_the_title_before_each_next_item() -> None:
     dataset = dataset_of(4)  # A B C | A
     windows = plan_windows(dataset, np.array([2, 3]), max_titles=10, overlap=0)
     batch = prompt_batch(dataset, BOOK, windows)
     np.testing.assert_array_equal(batch.tokens, [[1, 2, 11, 9, 12, 13, 9, 9]])
-    np.testing.assert_array_equal(batch.place, [6, 7])  # the newline of B, the newline of C
-    np.testing.assert_array_equal(batch.line, [0, 0])
+    np.testing.assert_array_equal(batch.newest.line, [0, 0])
+    np.testing.assert_array_equal(batch.newest.first, [4, 7])  # the first token of B, of C
+    np.testing.assert_array_equal(batch.newest.last, [6, 7])  # the newline of each
     np.testing.assert_array_equal(batch.rows, [2, 3])
 
 
