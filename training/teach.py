@@ -52,13 +52,14 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
         load_knowledge(folder, dataset, experiment.teacher)
         say(f"{folder} is {kind}, nothing to do")
         return
+    origin = _origin(experiment)  # of the code that begins: it may change under a long answer
     with publish(folder, stamp) as building:
         knowledge = _ask(dataset, experiment, workplace, building)
         answers = knowledge.validation
         figures = evaluate(answers_ranker(answers), dataset, answers.rows).metrics
         costs = knowledge.provenance["costs"].values()
         provenance = {
-            **_origin(experiment),
+            **origin,
             **knowledge.provenance,
             **{unit: round(sum(cost[unit] for cost in costs)) for unit in ("tokens", "seconds")},
             "validation": dict(figures),

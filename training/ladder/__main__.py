@@ -9,17 +9,18 @@ python -m training.ladder configs/movielens.toml
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import get_args
 
 from training.config import Experiment, StudentKind
+from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.distillation.job import Job
 from training.distillation.workers import add_workers_option, side_by_side, usable_cores
-from training.errors import ConfigError
+from training.errors import ConfigError, KnowledgeError
 from training.ladder.forecast import foretell
 from training.ladder.lines import baseline_line, student_line, teacher_line, title_line
 from training.ladder.measured import Figures, Measured
@@ -96,17 +97,13 @@ def _narrowed(experiment: Experiment, options: Namespace) -> Experiment:
 def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> Plan:
     dataset = load_dataset(workplace.dataset)
     own = knowledge_folder(experiment, workplace)
-    folders = {experiment.teacher.kind: own}
-    for kind in get_args(TeacherKind):
-        other = knowledge_folder(with_teacher(experiment, kind), workplace)
-        if kind not in folders and other.is_dir():
-            folders[kind] = other
+    teacher = experiment.teacher
     return Plan(
         experiment=experiment,
         dataset=dataset,
         teachers=[
-            Teacher(kind, load_knowledge(each, dataset, with_teacher(experiment, kind).teacher))
-            for kind, each in folders.items()
+            Teacher(teacher.kind, load_knowledge(own, dataset, teacher)),
+            *_other_teachers(experiment, dataset, workplace),
         ],
         rows=[row for row in ROWS if row in (options.rows or ROWS)],
         shelf=Shelf(
@@ -115,6 +112,21 @@ def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> P
             f"{hardware()}, {_num_workers(options)} runs side by side",
         ),
     )
+
+
+def _other_teachers(
+    experiment: Experiment, dataset: Dataset, workplace: Workplace
+) -> Iterator[Teacher]:
+    """Those of other kinds that have answered; one of other settings is named and left out."""
+    for kind in get_args(TeacherKind):
+        other = with_teacher(experiment, kind)
+        folder = knowledge_folder(other, workplace)
+        if kind == experiment.teacher.kind or not folder.is_dir():
+            continue
+        try:
+            yield Teacher(kind, load_knowledge(folder, dataset, other.teacher))
+        except KnowledgeError as error:
+            say(f"without the {kind} teacher: {error}")
 
 
 def _num_workers(options: Namespace) -> int:
@@ -163,9 +175,23 @@ def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object
     for teacher in plan.teachers:
         facts = teacher.knowledge.provenance
         settings = facts.get("settings", {})
-        model = f"{settings.get('model', 'unknown')} at {settings.get('precision', 'unknown')}"
+        model = _described(settings)
         cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
         yield f"teacher {teacher.kind}", f"{model}, {cost}"
+
+
+def _described(settings: Mapping[str, object]) -> str:
+    """Which LLM, and what is done with it that need not be."""
+    model = f"{settings.get('model', 'unknown')} at {settings.get('precision', 'unknown')}"
+    layers, pooling, tuning = (settings.get(each) for each in ("layers", "pooling", "tuning"))
+    parts = [
+        f"the first {layers} layers" if layers else "",
+        "the mean over the last title"
+        if pooling == "mean" and settings["kind"] == "retrieval"
+        else "",
+        f"tuned ({tuning})" if tuning not in (None, "none") else "",
+    ]
+    return ", ".join([model, *filter(None, parts)])
 
 
 def _all(names: Iterable[str]) -> str:

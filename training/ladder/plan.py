@@ -39,6 +39,11 @@ class Teacher:
     knowledge: Knowledge
 
     @property
+    def asks_the_last_title(self) -> bool:
+        """Whether its lists are those that the control of title neighbours would have."""
+        return self.kind == "titles" and not self.knowledge.provenance.get("decay")
+
+    @property
     def tokens(self) -> int:
         """How many tokens its LLM read and wrote."""
         return int(self.knowledge.provenance.get("tokens", 0))
@@ -88,7 +93,7 @@ class Plan:
                 yield Cell(name, student, None)
             else:
                 for teacher in self.teachers if row.every_teacher else self.teachers[:1]:
-                    if name != TITLE_LISTS_ROW or teacher.kind != "titles":  # they are its own
+                    if name != TITLE_LISTS_ROW or not teacher.asks_the_last_title:
                         yield Cell(name, student, teacher)
 
     def trials(self, cell: Cell) -> list[Trial]:

@@ -21,6 +21,7 @@ METRIC = SELECTION_METRIC
 HEADINGS = (
     "row",
     "teacher",
+    f"validation {METRIC}",
     "NDCG@20",
     "HR@20",
     "warm NDCG@20",
@@ -84,6 +85,7 @@ def _ranks_of(student: str, lines: Sequence[Measured], figures: Figures) -> str:
         [
             line.row,
             line.teacher,
+            f"{figures.draws(line, Split.VALIDATION, 'all', METRIC).interval().mean:.4f}",
             *(_figure(line, figures, *each) for each in SHOWN),
             str(line.num_runs),
             f"{line.train_seconds:,.0f}",

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
+from pydantic.main import IncEx
 
 from training.section import Section
 
@@ -110,6 +111,18 @@ class TeacherConfig(Section):
     tuner: TunerConfig = TunerConfig()
     writing: WritingConfig = WritingConfig()
     endpoint: EndpointConfig = EndpointConfig()
+
+    def told_apart(self, names: IncEx, *, exclude_none: bool = False) -> dict[str, object]:
+        """The settings of `names` for a fingerprint, each where it decides anything.
+
+        What was made before there was a choice of layers or pooling is still found.
+        """
+        settings = self.model_dump(include=names, exclude_none=exclude_none)
+        if self.layers is None:
+            settings.pop("layers", None)
+        if self.kind != "retrieval" or self.pooling == "last":
+            settings.pop("pooling", None)
+        return settings
 
     @field_validator("layers")
     @classmethod

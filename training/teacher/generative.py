@@ -79,7 +79,7 @@ def folder_of_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
 ) -> Path:
     """Where an LLM's texts are kept; `weights` is the hash of tuned ones."""
-    settings = config.model_dump(include=SETTINGS_OF_TEXTS, exclude_none=True)
+    settings = config.told_apart(SETTINGS_OF_TEXTS, exclude_none=True)
     stamp = fingerprint("texts", PROMPT_VERSION, dataset.fingerprint, settings, weights)
     (folder / stamp).mkdir(parents=True, exist_ok=True)
     return folder / stamp

@@ -124,13 +124,16 @@ def _without_quantization(config: dict[str, object]) -> dict[str, object]:
 
 
 def _keep_layers(causal: PreTrainedModel, name: str, layers: int) -> None:
-    available = causal.config.num_hidden_layers
+    config = causal.config
+    available = config.num_hidden_layers
     if layers > available:
         raise ConfigError(f"teacher.layers = {layers}: {name!r} has {available} of them")
-    for module in causal.base_model.modules():  # the outermost first: a layer may hold lists, too
+    for module in causal.base_model.modules():  # before what it holds: a layer may hold lists, too
         if isinstance(module, nn.ModuleList) and len(module) == available:
             del module[layers:]
-            causal.config.num_hidden_layers = layers
+            config.num_hidden_layers = layers
+            if getattr(config, "layer_types", None):  # a kind for each layer, or it is not saved
+                config.layer_types = config.layer_types[:layers]
             return
     raise ConfigError(f"teacher.layers = {layers}: {name!r} has no list of layers to cut")
 

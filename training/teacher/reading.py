@@ -86,7 +86,7 @@ def read_everything(
         weights: hash of the tuned weights of `model`, None if it is not tuned.
     """
     book = phrasebook(model.tokenizer, dataset.catalog)
-    settings = config.model_dump(include=set(SETTINGS_OF_STATES), exclude_none=True)
+    settings = config.told_apart(set(SETTINGS_OF_STATES), exclude_none=True)
     tuned = [weights] if weights else []
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings, *tuned)
     folder.mkdir(parents=True, exist_ok=True)

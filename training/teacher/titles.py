@@ -35,7 +35,7 @@ def teach_titles(
 ) -> Knowledge:
     """Reads and answers; shards are kept in `folder`."""
     book = phrasebook(model.tokenizer, dataset.catalog)
-    settings = config.model_dump(include=set(SETTINGS_OF_TITLES), exclude_none=True)
+    settings = config.told_apart(set(SETTINGS_OF_TITLES))
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, "titles", settings)
     folder.mkdir(parents=True, exist_ok=True)
     embeddings, cost = read_titles(model, book, config.tokens_per_batch, folder)

@@ -109,7 +109,7 @@ def load_engine(dataset: Dataset, config: TeacherConfig, folder: Path) -> Loaded
 
 
 def _folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Path:
-    settings = config.model_dump(include=set(SETTINGS_OF_WEIGHTS))
+    settings = config.told_apart(set(SETTINGS_OF_WEIGHTS))
     return folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings)
 
 

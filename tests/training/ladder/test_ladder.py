@@ -1,6 +1,8 @@
 """The program `training.ladder`, from a dataset and knowledge on disk to a report."""
 
 import csv
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from training.config import load_experiment
 from training.distillation.loop import Trainer
 from training.ladder import __main__ as ladder
 from training.ladder.rows import COLD_ROW, ROWS, settings_of
+from training.teacher.knowledge import DESCRIPTION_NAME
 
 LADDER = """
 [ladder]
@@ -70,7 +73,7 @@ def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
     assert {line["seeds"] for line in lines if line["row"] == "DLLM2Rec"} == {"2"}
     assert {line["loss"] for line in lines if line["row"] == "BCE"} == {"binary"}
     report = (config.parent / "results" / "chain.md").read_text()
-    assert "| teacher retrieval | retrieval | 1.0000 [1.0000, 1.0000] |" in report
+    assert "| teacher retrieval | retrieval | 1.0000 | 1.0000 [1.0000, 1.0000] |" in report
     assert (config.parent / "results" / "chain-cost.png").stat().st_size > 1_000
     assert (config.parent / "results" / "chain-parts.png").stat().st_size > 1_000
 
@@ -91,6 +94,24 @@ def test_of_a_teacher_of_titles_the_control_of_near_titles_is_left_out_as_its_ow
         ("CE", ""),
         ("DLLM2Rec", "titles"),
         ("DLLM2Rec with cold bonus", "titles"),
+    }
+
+
+def test_a_teacher_of_other_settings_is_named_and_left_out(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = config.parent / "work" / "chain"
+    other = work / "knowledge-titles"
+    shutil.copytree(work / "knowledge", other)
+    told = json.loads((other / DESCRIPTION_NAME).read_text())
+    told["provenance"]["settings"] = {"kind": "titles", "layers": 6}
+    (other / DESCRIPTION_NAME).write_text(json.dumps(told))
+
+    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", "CE") == 0
+
+    assert "without the titles teacher: " in capsys.readouterr().out
+    assert {"teacher retrieval"} == {
+        line["row"] for line in records(config) if line["row"].startswith("teacher ")
     }
 
 

@@ -11,12 +11,14 @@ from training.ladder.runs import Facts
 
 
 def line(row: str, dataset: Dataset, warm: int, cold: int, student: str = "SASRec") -> Measured:
-    """A line of one run, with the ranks of the one warm and the one cold target."""
+    """A line of one run: ranks of the one warm and the one cold target; validation's is `warm`."""
     evaluation = Evaluation(dataset.example_rows(Split.TEST), np.array([warm, cold]))
+    rows = dataset.example_rows(Split.VALIDATION)
+    validation = Evaluation(rows, np.full(len(rows), warm))
     facts = Facts("a student", 1.0, "a machine", ["abc"], best_epoch=4, cold_bonus=1.5)
     return Measured(
         row,
-        {Split.TEST: [evaluation]},
+        {Split.VALIDATION: [validation], Split.TEST: [evaluation]},
         train_seconds=1.0,
         student=student,
         num_trials=2,
@@ -44,6 +46,11 @@ def test_what_cold_items_gain_stands_beside_what_warm_ones_lose(tiny_dataset: Da
     assert [each.split()[0] for each in without[4:7]] == ["0.0000", "+0.0000", "+100.0%"]
     assert without[7] == ""  # it is what the other is compared with
     assert [each.split()[0] for each in with_bonus[4:]] == ["1.0000", "+1.0000", "+0.0%", "-50.0%"]
+
+
+def test_what_validation_says_stands_before_what_test_does(tiny_dataset: Dataset) -> None:
+    told = [each for each in report(tiny_dataset) if each.startswith(f"| {PLAIN_ROW} |")]
+    assert told[0].startswith(f"| {PLAIN_ROW} |  | 0.5000 | 0.2500 [")
 
 
 def test_what_was_chosen_is_told_with_its_trials_epochs_and_bonuses(tiny_dataset: Dataset) -> None:

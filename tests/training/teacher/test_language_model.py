@@ -25,6 +25,20 @@ def test_of_a_model_cut_short_the_states_of_its_first_layers_are_read(
         torch.testing.assert_close(cut.hidden_states(tokens), norm(between))
 
 
+def test_a_model_cut_short_is_saved_and_read_again(
+    any_language_model_path: Path, tmp_path: Path
+) -> None:
+    cut, tokens = (
+        load_language_model(str(any_language_model_path), layers=1),
+        torch.ones(1, 3).long(),
+    )
+    cut.causal.save_pretrained(tmp_path)
+    cut.tokenizer.save_pretrained(tmp_path)
+    with torch.inference_mode():
+        again = load_language_model(str(tmp_path)).hidden_states(tokens)
+        torch.testing.assert_close(again, cut.hidden_states(tokens))
+
+
 def test_more_layers_than_a_model_has_are_refused(tiny_language_model_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"teacher\.layers = 3: .*tiny-llama' has 2 of them"):
         load_language_model(str(tiny_language_model_path), layers=3)
