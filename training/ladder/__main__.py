@@ -24,7 +24,7 @@ from training.errors import ConfigError, KnowledgeError
 from training.ladder.forecast import foretell
 from training.ladder.lines import baseline_line, student_line, teacher_line, title_line
 from training.ladder.measured import Figures, Measured
-from training.ladder.plan import Plan, Teacher
+from training.ladder.plan import Cell, Plan, Teacher
 from training.ladder.plots import save_cost_plot, save_parts_plot
 from training.ladder.records import save_figures
 from training.ladder.report import as_report, has_steps
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--out", type=Path, default=Path("docs/results"), help="of the report and its runs"
     )
     parser.add_argument(
-        "--kept", action="store_true", help="only rows whose runs are kept; trains no student"
+        "--kept", action="store_true", help="only runs that are kept; trains no student"
     )
     parser.add_argument("--dry-run", action="store_true", help="say what is due, train nothing")
     add_workers_option(parser)
@@ -74,14 +74,20 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     lines.append(title_line(plan.teachers[0], plan.dataset))
     figures = Figures(plan.dataset, experiment.ladder.num_resamples)
     for student in experiment.ladder.students:
-        cells = [each for each in plan.cells(student) if not options.kept or plan.is_measured(each)]
-        trials = [job for cell in cells for job in plan.trial_jobs(cell)]
-        _perform(trials, plan, options)
-        chosen = [job for cell in cells for job in plan.jobs(cell)]
-        _perform(chosen, plan, options)
-        plan.shelf.forget_training([*trials, *chosen])
-        lines += [student_line(cell, plan) for cell in cells]
+        cells = list(plan.cells(student))
+        if not options.kept:
+            _train(cells, plan, options)
+        lines += [student_line(cell, plan) for cell in cells if plan.measured_jobs(cell)]
         _report(lines, figures, plan, options)
+
+
+def _train(cells: Sequence[Cell], plan: Plan, options: Namespace) -> None:
+    """The trials of all cells, then what is chosen with every seed."""
+    trials = [job for cell in cells for job in plan.trial_jobs(cell)]
+    _perform(trials, plan, options)
+    chosen = [job for cell in cells for job in plan.jobs(cell)]
+    _perform(chosen, plan, options)
+    plan.shelf.forget_training([*trials, *chosen])
 
 
 def _narrowed(experiment: Experiment, options: Namespace) -> Experiment:

@@ -47,8 +47,8 @@ def title_line(teacher: Teacher, dataset: Dataset) -> Measured:
 
 
 def student_line(cell: Cell, plan: Plan) -> Measured:
-    """A cell that was trained with every seed."""
-    jobs = plan.jobs(cell)
+    """A cell, of the seeds that it was trained with."""
+    jobs = plan.measured_jobs(cell)
     runs = [plan.shelf.facts(job) for job in jobs]
     return Measured(
         cell.row,
@@ -58,7 +58,7 @@ def student_line(cell: Cell, plan: Plan) -> Measured:
         teacher=cell.teacher.kind if cell.teacher else "",
         loss=jobs[0].experiment.training.loss,
         teacher_tokens=cell.teacher.tokens if cell.teacher else 0,
-        seeds=plan.seeds(cell),
+        seeds=[job.seed for job in jobs],
         num_trials=len(plan.trials(cell)),
         settings=plan.choose(cell),
         runs=runs,

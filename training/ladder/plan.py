@@ -115,10 +115,10 @@ class Plan:
         figures = [figure(job) for job in self.trial_jobs(cell)]
         return self.trials(cell)[figures.index(max(figures))]
 
-    def is_measured(self, cell: Cell) -> bool:
-        """Whether all runs of a cell are on the shelf."""
+    def measured_jobs(self, cell: Cell) -> list[Job]:
+        """Those of a cell's runs that are on the shelf: none before all of its trials are."""
         has = self.shelf.has
-        return all(map(has, self.trial_jobs(cell))) and all(map(has, self.jobs(cell)))
+        return list(filter(has, self.jobs(cell))) if all(map(has, self.trial_jobs(cell))) else []
 
     def jobs(self, cell: Cell) -> list[Job]:
         """A cell's runs as they are reported: what was chosen, with every seed."""
