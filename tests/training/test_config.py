@@ -4,6 +4,8 @@ import pytest
 
 from training.config import load_experiment
 from training.errors import ConfigError
+from training.program import with_teacher
+from training.teacher.config import TeacherConfig
 
 START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
 
@@ -75,3 +77,28 @@ def test_what_is_on_by_default_is_cross_entropy_position_weights_and_embeddings(
     assert (experiment.training.loss, experiment.training.robust_weight) == ("cross-entropy", 0)
     assert (method.position, method.confidence, method.consistency) == (True, False, False)
     assert (method.embeddings, method.offset, method.weight_form) == (True, True, "paper")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told_apart"),
+    [
+        ({}, {"precision"}),  # what was made before there was a choice is found again
+        ({"pooling": "mean", "layers": 6}, {"precision", "pooling", "layers"}),
+        ({"kind": "titles", "pooling": "mean", "layers": 6}, {"precision", "layers"}),
+    ],
+)
+def test_a_fingerprint_tells_apart_what_decides_anything(
+    settings: dict[str, object], told_apart: set[str]
+) -> None:
+    teacher = TeacherConfig.model_validate(settings)
+    assert set(teacher.told_apart({"precision", "pooling", "layers"})) == told_apart
+
+
+def test_another_kind_of_teacher_comes_without_the_settings_that_it_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{START}[teacher]\ntuning = 'lora'\nlayers = 6\nbudget_tokens = 9\n")
+    experiment = load_experiment(path)
+    writer = with_teacher(experiment, "generative").teacher
+    assert (writer.layers, writer.tuning, writer.budget_tokens) == (None, "lora", 9)
+    of_titles = with_teacher(experiment, "titles").teacher
+    assert (of_titles.layers, of_titles.tuning, of_titles.budget_tokens) == (6, "none", None)

@@ -78,11 +78,16 @@ def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
     assert (config.parent / "results" / "chain-parts.png").stat().st_size > 1_000
 
 
-def test_of_a_teacher_of_titles_the_control_of_near_titles_is_left_out_as_its_own(
-    config: Path,
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_the_control_of_near_titles_is_left_out_where_a_teacher_of_titles_asks_the_last_alone(
+    config: Path, *, decay: float
 ) -> None:
     work = config.parent / "work" / "chain"
     (work / "knowledge").rename(work / "knowledge-titles")
+    description = work / "knowledge-titles" / DESCRIPTION_NAME
+    told = json.loads(description.read_text())
+    told["provenance"]["decay"] = decay
+    description.write_text(json.dumps(told))
     with config.open("a") as file:
         file.write('[teacher]\nkind = "titles"\n')
     rows = ("CE", "DLLM2Rec", "DLLM2Rec with cold bonus", "control title-neighbour lists")
@@ -94,6 +99,7 @@ def test_of_a_teacher_of_titles_the_control_of_near_titles_is_left_out_as_its_ow
         ("CE", ""),
         ("DLLM2Rec", "titles"),
         ("DLLM2Rec with cold bonus", "titles"),
+        *([("control title-neighbour lists", "titles")] if decay else []),
     }
 
 

@@ -62,6 +62,20 @@ def test_a_state_is_the_one_of_its_history_asked_alone(
         np.testing.assert_allclose(state, alone.numpy(), atol=2e-3)
 
 
+@pytest.mark.parametrize("other", [{"pooling": "mean"}, {"layers": 1}])
+def test_what_was_read_otherwise_is_not_taken_for_it(
+    config: TeacherConfig,
+    tiny_language_model: LanguageModel,
+    tiny_dataset: Dataset,
+    tmp_path: Path,
+    other: dict[str, object],
+) -> None:
+    read_everything(tiny_dataset, config, tmp_path, tiny_language_model)
+    folders = set(tmp_path.iterdir())
+    read_everything(tiny_dataset, config.model_copy(update=other), tmp_path, tiny_language_model)
+    assert len(set(tmp_path.iterdir()) - folders) == 1
+
+
 def test_a_killed_reading_resumes_to_the_same_bytes(
     config: TeacherConfig,
     tiny_language_model: LanguageModel,
