@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from training.catalog_softmax import softmax_of_catalog
 from training.config import TrainingConfig
-from training.distillation.losses import scores_of, softmax_of_catalog
+from training.distillation.losses import scores_of
 
 
 class Contrast(Protocol):

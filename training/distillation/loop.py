@@ -5,8 +5,7 @@ resumed ends with the same bits as one that was not.
 """
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from training.catalog_softmax import matmul_precision
 from training.config import TrainingConfig
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch, TrainingWindows
@@ -193,17 +193,6 @@ class Trainer:
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = Progress(**state["progress"])
-
-
-@contextmanager
-def matmul_precision(name: str) -> Iterator[None]:
-    """Has torch multiply matrices of float32 in `name` of precision within the block."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(name)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 def rivals_of(student: Student, dataset: Dataset) -> Rivals:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from training.catalog_softmax import kth_best_scores
 from training.config import TrainingConfig
 from training.device import making_on
 from training.distillation.batches import Batch
 from training.distillation.contrasts import Contrast, contrasts
 from training.distillation.lists import RankingLists
-from training.distillation.losses import distillation_loss, kth_best_scores, total_loss
+from training.distillation.losses import distillation_loss, total_loss
 from training.distillation.rivals import Rivals
 from training.distillation.robust import nominal_shares, robust_losses
 from training.students.student import Student

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from training.distillation.losses import chunk_size
+from training.catalog_softmax import chunk_size
 
 FLATTENING = 0.05  # the reference code's exponent of an item's share
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.catalog_softmax import softmax_of_catalog
 from training.errors import KnowledgeError
 
 INITIAL_SCALE = 20.0
@@ -40,8 +41,9 @@ class Matcher(nn.Module):
 
     def loss(self, states: Tensor, next_items: Tensor) -> Tensor:
         """Full-softmax cross-entropy over the catalog, padding left out."""
-        scores = self.log_scale.exp() * self.queries(states) @ self.items()[1:].T
-        return functional.cross_entropy(scores, next_items - 1)
+        queries = self.log_scale.exp() * self.queries(states)
+        normaliser, wanted, _ = softmax_of_catalog(queries, self.items(), next_items[:, None])
+        return (normaliser - wanted[:, 0]).mean()
 
     def distances(self, states: Tensor, items: Tensor) -> Tensor:
         """Euclidean distances `[examples, catalog rows]`, in [0, 2]."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.distillation import losses
+from training import catalog_softmax
 from training.distillation.robust import nominal_shares, robust_losses
 
 # One padding row, then three items; two positions.
@@ -24,7 +24,7 @@ def test_nominal_shares_are_flattened_shares_of_the_training_interactions() -> N
 def test_the_robust_loss_is_its_formula_by_a_plain_loop(
     monkeypatch: pytest.MonkeyPatch, cached_scores: int
 ) -> None:
-    monkeypatch.setattr(losses, "CACHED_SCORES", cached_scores)
+    monkeypatch.setattr(catalog_softmax, "CACHED_SCORES", cached_scores)
     queries, next_items = QUERIES.repeat(20, 1), NEXT_ITEMS.repeat(20)  # more than one chunk
     shares = torch.tensor([0.9, 0.8, 0.7])
 

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
+from training.catalog_softmax import kth_best_scores
 from training.config import DistillationConfig
-from training.distillation.losses import kth_best_scores
 from training.distillation.weights import (
     Weighing,
     confidences,
