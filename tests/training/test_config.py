@@ -21,6 +21,7 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[teacher]\nmax_titles = 10", "10 is not less than max_titles = 10"),
         ("[ladder]\nseeds = [7]", r"seeds \[7\] are not among headline_seeds"),
         ("[teacher]\ntitle_decays = [0.5, 1.5]", "1.5 is not between 0 and 1"),
+        ("[teacher]\ntitle_shares = [-0.1]", "-0.1 is not between 0 and 1"),
         (
             "[teacher]\nkind = 'generative'\nlayers = 6",
             "6: a generative teacher writes with all of its layers",

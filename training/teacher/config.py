@@ -107,6 +107,12 @@ class TeacherConfig(Section):
         min_length=1,
         description="of titles alone: what a title weighs by the one after it; validation picks",
     )
+    title_shares: tuple[float, ...] = Field(
+        default=(0.0, 0.1, 0.2, 0.3, 0.5),
+        min_length=1,
+        description="of a retrieval teacher: what the distance of titles alone weighs in its own; "
+        "validation picks",
+    )
     seed: int = 0
     tuner: TunerConfig = TunerConfig()
     writing: WritingConfig = WritingConfig()
@@ -148,13 +154,13 @@ class TeacherConfig(Section):
             raise ValueError("kind = 'titles' reads no histories: budget_sequences alone bounds it")
         return budget
 
-    @field_validator("title_decays")
+    @field_validator("title_decays", "title_shares")
     @classmethod
-    def _a_decay_is_a_share(cls, decays: tuple[float, ...]) -> tuple[float, ...]:
-        for decay in decays:
-            if not 0 <= decay <= 1:
-                raise ValueError(f"{decay} is not between 0 and 1")
-        return decays
+    def _each_is_a_fraction(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+        for fraction in fractions:
+            if not 0 <= fraction <= 1:
+                raise ValueError(f"{fraction} is not between 0 and 1")
+        return fractions
 
     @field_validator("tuning")
     @classmethod

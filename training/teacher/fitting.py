@@ -1,69 +1,154 @@
-"""Fitting the matcher: AdamW, validation NDCG@20 picks the epoch."""
+"""Fitting the matcher: AdamW, validation NDCG@20 picks the epoch; a killed fit goes on."""
 
-import copy
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from tqdm import tqdm
 
+from training.catalog_softmax import matmul_precision
 from training.data.dataset import Dataset, Split
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate
+from training.stage import fingerprint, whole_file
 from training.teacher.answering import answer, matched
 from training.teacher.config import TeacherConfig
 from training.teacher.matching import Matcher
-from training.teacher.reading import States
+from training.teacher.reading import Reading, States
+
+# What a fit depends on, beside what was read; one of more epochs goes on from one of fewer.
+SETTINGS_OF_FIT = frozenset(
+    {
+        *("projection_size", "dropout", "batch_size", "matching_rate", "weight_decay"),
+        *("patience", "seed"),
+    }
+)
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The matcher of the best epoch and its validation figures; epoch 0 is the one it began as."""
+    """The matcher of the best epoch and its validation figures; epoch 0 is the one it began as.
+
+    `seconds` are those of all epochs, whoever was killed between them.
+    """
 
     matcher: Matcher
     best_epoch: int
-    validation: dict[str, float]
+    validation: Mapping[str, float]
+    seconds: float
 
 
 def fit_matcher(
-    dataset: Dataset,
-    read: States,
-    title_embeddings: NDArray[np.float32],
-    config: TeacherConfig,
-    initial: Matcher | None = None,
+    dataset: Dataset, reading: Reading, config: TeacherConfig, initial: Matcher | None = None
 ) -> Fit:
-    """Trains on the TRAIN rows of `read` until validation stops getting better.
+    """Trains on the TRAIN rows that were read until validation stops getting better.
 
-    `initial` is where it begins, such as the matcher that the LLM was tuned with.
+    Each epoch is kept beside the shards of the reading. `initial` is where it begins, such as the
+    matcher that the LLM was tuned with.
     """
-    torch.manual_seed(config.seed)
-    train = read.read_of(dataset, Split.TRAIN)
-    validation = dataset.example_rows(Split.VALIDATION)
-    states = torch.from_numpy(train.states)
-    titles = torch.from_numpy(title_embeddings)
-    matcher = initial or Matcher(states.float(), titles, config.projection_size, config.dropout)
-    optimiser = torch.optim.AdamW(
-        matcher.parameters(), lr=config.matching_rate, weight_decay=config.weight_decay
-    )
-    next_items = torch.from_numpy(dataset.item_indices[train.rows].astype(np.int64))
-    best = Fit(matcher, 0, {SELECTION_METRIC: -1.0})
-    if initial:
-        best = Fit(copy.deepcopy(matcher), 0, figures_of(matcher, dataset, read, validation))
-    with tqdm(range(1, config.epochs + 1), desc="fitting the matcher", unit="epoch") as epochs:
-        for epoch in epochs:
-            matcher.train()
-            for batch in torch.split(torch.randperm(len(states)), config.batch_size):
-                optimiser.zero_grad()
-                matcher.loss(states[batch].float(), next_items[batch]).backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-            figures = figures_of(matcher, dataset, read, validation)
-            epochs.set_postfix({SELECTION_METRIC: f"{figures[SELECTION_METRIC]:.4f}"})
-            if figures[SELECTION_METRIC] > best.validation[SELECTION_METRIC]:
-                best = Fit(copy.deepcopy(matcher), epoch, figures)
-            elif epoch - best.best_epoch >= config.patience:
-                break
-    return best
+    fitter = Fitter(dataset, reading, config, initial)
+    settings = config.model_dump(include=set(SETTINGS_OF_FIT))
+    path = reading.folder / f"fit-{fingerprint(settings)}.pt"
+    fitter.go_on_from(path)
+    with tqdm(
+        desc="fitting the matcher", total=config.epochs, initial=fitter.epoch, unit="epoch"
+    ) as bar:
+        while not fitter.is_done():
+            fitter.fit_epoch()
+            fitter.keep(path)
+            bar.set_postfix({SELECTION_METRIC: f"{fitter.figures[SELECTION_METRIC]:.4f}"})
+            bar.update()
+    return fitter.best()
+
+
+class Fitter:
+    """A fit under way."""
+
+    def __init__(
+        self, dataset: Dataset, reading: Reading, config: TeacherConfig, initial: Matcher | None
+    ) -> None:
+        torch.manual_seed(config.seed)
+        self.dataset, self.read, self.config = dataset, reading.states, config
+        train = self.read.read_of(dataset, Split.TRAIN)
+        self.states = torch.from_numpy(train.states)
+        self.next_items = torch.from_numpy(dataset.item_indices[train.rows].astype(np.int64))
+        titles = torch.from_numpy(reading.title_embeddings)
+        self.matcher = initial or Matcher(
+            self.states.float(), titles, config.projection_size, config.dropout
+        )
+        self.optimiser = torch.optim.AdamW(
+            self.matcher.parameters(), lr=config.matching_rate, weight_decay=config.weight_decay
+        )
+        self.epoch, self.best_epoch, self.seconds = 0, 0, 0.0
+        self.figures = self._judge() if initial else {SELECTION_METRIC: -1.0}
+        self.best_figures, self.best_weights = self.figures, self._weights()
+
+    def is_done(self) -> bool:
+        """Whether no epoch is left, or validation has not got better for too long."""
+        is_over = self.epoch >= self.config.epochs
+        return is_over or self.epoch - self.best_epoch >= self.config.patience
+
+    def fit_epoch(self) -> None:
+        """Goes once through the training examples, and through those of validation."""
+        began = time.monotonic()
+        self.matcher.train()
+        for batch in torch.split(torch.randperm(len(self.states)), self.config.batch_size):
+            self._step(self.states[batch].float(), self.next_items[batch])
+        self.epoch += 1
+        self.figures = self._judge()
+        if self.figures[SELECTION_METRIC] > self.best_figures[SELECTION_METRIC]:
+            self.best_epoch, self.best_figures = self.epoch, self.figures
+            self.best_weights = self._weights()
+        self.seconds += time.monotonic() - began
+
+    def best(self) -> Fit:
+        """What came of it; the fit is over."""
+        self.matcher.load_state_dict(self.best_weights)
+        return Fit(self.matcher.eval(), self.best_epoch, self.best_figures, self.seconds)
+
+    def keep(self, path: Path) -> None:
+        """Writes all that another process needs to go on."""
+        state = {
+            "matcher": self.matcher.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "random": torch.get_rng_state(),
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "best": (self.best_epoch, self.best_figures, self.best_weights),
+        }
+        with whole_file(path) as file:
+            torch.save(state, file)
+
+    def go_on_from(self, path: Path) -> None:
+        """Takes up what `keep` wrote, unless there is none or it went further than it may now."""
+        if not path.exists():
+            return
+        state = torch.load(path, weights_only=True)
+        if state["epoch"] > self.config.epochs:
+            return
+        self.matcher.load_state_dict(state["matcher"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        torch.set_rng_state(state["random"])
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.best_epoch, self.best_figures, self.best_weights = state["best"]
+
+    def _step(self, states: Tensor, next_items: Tensor) -> None:
+        self.optimiser.zero_grad()
+        with matmul_precision("medium" if self.config.precision == "bfloat16" else "highest"):
+            self.matcher.loss(states, next_items).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+
+    def _judge(self) -> dict[str, float]:
+        rows = self.dataset.example_rows(Split.VALIDATION)
+        return figures_of(self.matcher, self.dataset, self.read, rows)
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: tensor.clone() for name, tensor in self.matcher.state_dict().items()}
 
 
 def figures_of(

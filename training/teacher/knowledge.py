@@ -26,10 +26,16 @@ EMBEDDINGS_NAME = "item_embeddings.npz"
 SPLITS = ("train", "validation", "test")
 # What an answer depends on beside the kind: knowledge of others was made by another teacher.
 SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
-    "retrieval": ("model", "layers", "pooling", "precision", "tuning", "max_titles", "overlap"),
+    "retrieval": (
+        *("model", "layers", "pooling", "precision", "tuning", "max_titles", "overlap"),
+        *("title_shares", "title_decays"),
+    ),
     "generative": ("model", "precision", "tuning", "max_titles", "overlap", "writing"),
     "titles": ("model", "layers", "precision", "title_decays"),
 }
+
+# What settings that are newer than some knowledge were when it was made, where not their defaults.
+ONCE = {"title_shares": (0.0,)}
 
 
 @dataclass(frozen=True)
@@ -128,9 +134,9 @@ def _refuse_other_teacher(
 ) -> None:
     if "settings" not in provenance:  # not made by `teach`
         return
-    # Settings that are newer than the knowledge were at their defaults when it was made.
+    # Other settings that are newer than the knowledge were at their defaults.
     try:
-        made_with = TeacherConfig.model_validate(provenance["settings"])
+        made_with = TeacherConfig.model_validate({**ONCE, **provenance["settings"]})
     except ValidationError as error:
         raise KnowledgeError(f"{folder}: made with settings that cannot be used: {error}") from None
     for name in ("kind", *SETTINGS_OF_ANSWERS[teacher.kind]):

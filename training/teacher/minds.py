@@ -16,6 +16,7 @@ from training.errors import KnowledgeError
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.program import Workplace, knowledge_folder
 from training.stage import fingerprint
+from training.teacher.blending import blended
 from training.teacher.config import TeacherConfig, TeacherKind
 from training.teacher.generative import title_embeddings
 from training.teacher.grounding import Grounding
@@ -50,21 +51,29 @@ class TitleReader:
 
 @dataclass(frozen=True)
 class Reader(TitleReader):
-    """An LLM with a fitted matcher; `items` are unit vectors, `[catalog rows, size]`."""
+    """An LLM with a fitted matcher; `items` are unit vectors, `[catalog rows, size]`.
+
+    `share` is what `neighbours` weigh beside it.
+    """
 
     book: Phrasebook
     matcher: Matcher
     items: Tensor
+    neighbours: TitleNeighbours
+    share: float
     config: TeacherConfig
 
     def impression(self, history: Sequence[int]) -> Impression:
-        """What the state at the end of the prompt is near to."""
+        """What the state at the end of the prompt is near to, and the titles of the history."""
         tokens, ends = self.book.prompt(in_window(history, self.config))
         first = ends[-1:] + 1 - len(self.book.titles[history[-1]])
         newest = Spans(line=np.zeros(1, dtype=np.int64), first=first, last=ends[-1:])
         states = self.model.hidden_states(torch.from_numpy(tokens)[None])
         state = kept(pooled(states, newest, self.config.pooling))
         distances = self.matcher.distances(torch.from_numpy(state).float(), self.items)
+        if self.share:
+            of_titles = self.neighbours.distances_after([np.array(history)])
+            distances = blended(distances, torch.from_numpy(of_titles), self.share)
         return Impression(distances, len(tokens))
 
 
@@ -149,7 +158,9 @@ def _reader(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Wo
     with torch.inference_mode():
         items = matcher.items()
     book = phrasebook(tuned.model.tokenizer, dataset.catalog)
-    return Reader(tuned.model, book, matcher, items, config)
+    facts = knowledge.provenance  # one that is older than the blend has no share of titles
+    neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, facts.get("decay", 0.0))
+    return Reader(tuned.model, book, matcher, items, neighbours, facts.get("share", 0.0), config)
 
 
 def _writer(dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Workplace) -> Writer:

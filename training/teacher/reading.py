@@ -62,11 +62,13 @@ class Reading:
         states: before every example that was read, all splits.
         title_embeddings: `[catalog rows, hidden]`, row 0 zeros.
         cost: of reading both.
+        folder: where it is kept, of no other reading.
     """
 
     states: States
     title_embeddings: NDArray[np.float32]
     cost: Cost
+    folder: Path
 
 
 def read_everything(
@@ -102,7 +104,7 @@ def read_everything(
         return shard.tokens
 
     of_histories = complete(shards, read, "reading histories")
-    return Reading(_gathered(shards), titles, of_titles + of_histories)
+    return Reading(_gathered(shards), titles, of_titles + of_histories, folder)
 
 
 def read_titles(

@@ -1,21 +1,24 @@
 """The retrieval teacher: it reads a history once, and a matcher finds the titles that fit."""
 
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
+from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import LIST_LENGTH
 from training.teacher.answering import answer, matched
+from training.teacher.blending import best_share, with_titles
 from training.teacher.config import TeacherConfig
 from training.teacher.fitting import fit_matcher
 from training.teacher.knowledge import Answers, Knowledge
 from training.teacher.matching import Matcher, load_matcher, save_matcher
 from training.teacher.reading import Reading, read_everything
 from training.teacher.shards import Cost
+from training.teacher.titles import best_decay
 from training.teacher.tuned import TunedModel
 
 
@@ -24,11 +27,13 @@ def teach_retrieval(
 ) -> Knowledge:
     """Reads, fits and matches; states are kept in `folder`, the matcher in `building`."""
     reading = read_everything(dataset, config, folder, tuned.model, tuned.weights)
-    began = time.monotonic()
-    matcher = _initial(reading, config, tuned)
-    fit = fit_matcher(dataset, reading.states, reading.title_embeddings, config, matcher)
-    fitting_seconds = time.monotonic() - began
-    distances = matched(_as_saved(fit.matcher, reading, building), reading.states)
+    fit = fit_matcher(dataset, reading, config, _initial(reading, config, tuned))
+    embeddings = reading.title_embeddings.astype(np.float16).astype(np.float32)  # as they are kept
+    alone = matched(_as_saved(fit.matcher, embeddings, building), reading.states)
+    decay = best_decay(dataset, embeddings, config.title_decays)
+    neighbours = TitleNeighbours(dataset, embeddings, decay)
+    share = best_share(alone, neighbours, dataset, config.title_shares)
+    distances = with_titles(alone, neighbours, share)
 
     def answers(split: Split, list_length: int) -> Answers:
         rows = reading.states.read_of(dataset, split).rows
@@ -44,9 +49,11 @@ def teach_retrieval(
             "costs": {
                 **tuned.costs,
                 "asking": asdict(reading.cost),
-                "fitting": asdict(Cost(0, fitting_seconds)),
+                "fitting": asdict(Cost(0, fit.seconds)),
             },
             "best_epoch": fit.best_epoch,
+            "decay": decay,
+            "share": share,
             "weights": tuned.weights,
         },
     )
@@ -59,7 +66,7 @@ def _initial(reading: Reading, config: TeacherConfig, tuned: TunedModel) -> Matc
     return load_matcher(tuned.folder, torch.from_numpy(reading.title_embeddings), config.dropout)
 
 
-def _as_saved(matcher: Matcher, reading: Reading, folder: Path) -> Matcher:
+def _as_saved(matcher: Matcher, embeddings: NDArray[np.float32], folder: Path) -> Matcher:
     """Saves `matcher` and reads it back: what is stored is what the teacher's server answers."""
     save_matcher(matcher, folder)
-    return load_matcher(folder, torch.from_numpy(reading.title_embeddings).half().float())
+    return load_matcher(folder, torch.from_numpy(embeddings))

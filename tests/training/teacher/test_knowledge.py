@@ -77,6 +77,7 @@ def test_knowledge_of_another_teacher_is_refused_by_the_setting_that_differs(
         ("titles", {"precision": "float32"}),
         ("titles", {"layers": 6}),
         ("retrieval", {"pooling": "mean"}),
+        ("retrieval", {"title_shares": (0.2,)}),
         ("retrieval", {"overlap": 3}),
         ("retrieval", {"max_titles": 20}),
         ("generative", {"writing": {"num_beams": 4}}),
@@ -91,6 +92,16 @@ def test_knowledge_depends_on_what_its_kind_of_teacher_answers_by(
         load_knowledge(
             tmp_path, tiny_dataset, TeacherConfig.model_validate({"kind": kind, **other})
         )
+
+
+def test_knowledge_that_is_older_than_the_blend_is_of_a_matcher_alone(
+    tmp_path: Path, tiny_dataset: Dataset
+) -> None:
+    provenance = {"settings": {"kind": "retrieval"}}
+    save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)
+    load_knowledge(tmp_path, tiny_dataset, TeacherConfig(title_shares=(0.0,)))
+    with pytest.raises(KnowledgeError, match=r"teacher\.title_shares = \(0\.0,\)"):
+        load_knowledge(tmp_path, tiny_dataset, TeacherConfig())
 
 
 def test_a_teacher_of_titles_is_no_other_for_how_long_prompts_would_be(

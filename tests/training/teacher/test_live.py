@@ -77,7 +77,7 @@ TUNED = 'tuning = "lora"\ntuner.epochs = 0.5\ntuner.learning_rate = 0.01'
         f'kind = "generative"\n{SIGNALS}',
         f'kind = "generative"\n{TUNED}',
         f'kind = "retrieval"\n{TUNED}',
-        'kind = "retrieval"\nlayers = 1\npooling = "mean"',
+        'kind = "retrieval"\nlayers = 1\npooling = "mean"\ntitle_shares = [0.3]',
         'kind = "titles"\nlayers = 1',
     ],
 )
