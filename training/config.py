@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from training.errors import ConfigError
 from training.section import Section
-from training.teacher.config import TeacherConfig
+from training.teacher.config import FIXED_SETTINGS, TeacherConfig, TeacherKind
 
 StudentKind = Literal["sasrec", "gru4rec", "caser"]
 
@@ -186,10 +186,39 @@ class Experiment(Section):
     knowledge: Path | None = Field(default=None, description="ready-made knowledge to use")
     data: DataConfig
     teacher: TeacherConfig = TeacherConfig()
+    other_teachers: Mapping[TeacherKind, TeacherConfig] = Field(
+        default={},
+        description="by kind, for `--kind` and the ladder: what such a teacher has otherwise than "
+        "[teacher]",
+    )
     student: StudentConfig = StudentConfig()
     training: TrainingConfig = TrainingConfig()
     distillation: DistillationConfig = DistillationConfig()
     ladder: LadderConfig = LadderConfig()
+
+    @field_validator("other_teachers", mode="before")
+    @classmethod
+    def _the_rest_is_as_in_teacher(cls, given: object, others: ValidationInfo) -> object:
+        teacher = others.data.get("teacher")
+        if not isinstance(given, Mapping) or teacher is None:
+            return given
+        if teacher.kind in given:
+            raise ValueError(f"{teacher.kind!r} is the kind of [teacher] itself")
+        as_kind = {
+            kind: {**teacher.model_dump(), "kind": kind, **fixed}
+            for kind, fixed in FIXED_SETTINGS.items()
+        }
+        return {kind: _laid_over(as_kind.get(kind, {}), each) for kind, each in given.items()}
+
+    @field_validator("other_teachers")
+    @classmethod
+    def _each_is_of_its_kind(
+        cls, teachers: Mapping[TeacherKind, TeacherConfig]
+    ) -> Mapping[TeacherKind, TeacherConfig]:
+        for kind, teacher in teachers.items():
+            if teacher.kind != kind:
+                raise ValueError(f"{kind}.kind = {teacher.kind!r}")
+        return teachers
 
     @field_validator("distillation")
     @classmethod
@@ -205,6 +234,18 @@ class Experiment(Section):
                 f"teacher.list_length = {teacher.list_length}"
             )
         return distillation
+
+
+def _laid_over(settings: Mapping[str, object], given: object) -> object:
+    """`settings` with those of them that are `given` in their place, in sections within too."""
+    if not isinstance(given, Mapping):
+        return given
+    within = {
+        name: _laid_over(section, given[name])
+        for name, section in settings.items()
+        if isinstance(section, Mapping) and name in given
+    }
+    return {**settings, **given, **within}
 
 
 def load_experiment(path: Path) -> Experiment:

@@ -16,7 +16,7 @@ from typing import get_args
 
 from training.config import Experiment, load_experiment
 from training.errors import TrainingError
-from training.teacher.config import TeacherKind
+from training.teacher.config import FIXED_SETTINGS, TeacherKind
 
 USER_ERROR = 2
 
@@ -91,18 +91,15 @@ def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
 
 
 def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment:
-    """The experiment with a teacher of that kind, without the settings that this kind refuses.
+    """The experiment with a teacher of that kind: the one it describes, else its own as that kind.
 
     The knowledge it names is its own teacher's.
     """
-    if kind in (None, experiment.teacher.kind):
+    if kind is None or kind == experiment.teacher.kind:
         return experiment
-    update: dict[str, object] = {"kind": kind}
-    if kind == "titles":
-        update |= {"tuning": "none", "budget_tokens": None}
-    if kind == "generative":
-        update["layers"] = None
-    teacher = experiment.teacher.model_copy(update=update)
+    teacher = experiment.other_teachers.get(kind)
+    if teacher is None:
+        teacher = experiment.teacher.model_copy(update={"kind": kind, **FIXED_SETTINGS[kind]})
     return experiment.model_copy(update={"teacher": teacher, "knowledge": None})
 
 

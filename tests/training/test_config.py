@@ -27,6 +27,11 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
             "6: a generative teacher writes with all of its layers",
         ),
         ("[teacher]\nkind = 'titles'\nbudget_tokens = 9", "budget_sequences alone bounds it"),
+        ("[other_teachers.titles]\nsize = 3", r"other_teachers\.titles\.size = 3"),
+        ("[other_teachers]\ntitles = 3", r"other_teachers\.titles = 3"),
+        ("[other_teachers.titel]\nlayers = 3", r"other_teachers\.titel"),
+        ("[other_teachers.retrieval]\nlayers = 3", r"is the kind of \[teacher\] itself"),
+        ("[other_teachers.titles]\nkind = 'generative'", "titles.kind = 'generative'"),
         ("[distillation]\nlist_length = 11", "is more than teacher.list_length = 10"),
         ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
     ],
@@ -103,3 +108,16 @@ def test_another_kind_of_teacher_comes_without_the_settings_that_it_refuses(tmp_
     assert (writer.layers, writer.tuning, writer.budget_tokens) == (None, "lora", 9)
     of_titles = with_teacher(experiment, "titles").teacher
     assert (of_titles.layers, of_titles.tuning, of_titles.budget_tokens) == (6, "none", None)
+
+
+def test_a_teacher_of_another_kind_has_what_it_is_given_and_else_what_the_first_has(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "tiny.toml"
+    given = "[other_teachers.generative]\nseed = 3\ntuner.rank = 2\n"
+    path.write_text(f"{START}[teacher]\nlayers = 6\nseed = 1\ntuner.epochs = 9\n{given}")
+    experiment = load_experiment(path)
+    writer = with_teacher(experiment, "generative").teacher
+    assert (writer.kind, writer.layers, writer.seed) == ("generative", None, 3)
+    assert (writer.tuner.rank, writer.tuner.epochs) == (2, 9)
+    assert with_teacher(experiment, "titles").teacher.seed == 1

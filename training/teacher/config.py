@@ -1,5 +1,6 @@
 """The settings of the teacher, `[teacher]` of an experiment."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -10,6 +11,12 @@ from training.section import Section
 REMOTE_PREFIX = "openai:"
 
 TeacherKind = Literal["retrieval", "generative", "titles"]
+# What a kind cannot have any other way.
+FIXED_SETTINGS: Mapping[TeacherKind, Mapping[str, object]] = {
+    "retrieval": {},
+    "generative": {"layers": None},
+    "titles": {"tuning": "none", "budget_tokens": None},
+}
 Pooling = Literal["last", "mean"]
 
 
