@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from training.data.dataset import Split
 from training.ladder.measured import Figures, Measured
-from training.ladder.report import METRIC, steps
+from training.ladder.steps import METRIC, Step, steps
 
 DOTS_PER_INCH = 120
 LABELLED = ("BCE", "CE", "embeddings only", "DLLM2Rec")
@@ -45,12 +46,10 @@ def save_parts_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> 
     panels = figure.subplots(1, len(students), sharey=True, squeeze=False)[0]
     for student, axes in zip(students, panels, strict=True):
         found = list(steps(student, lines, figures))
-        means = [difference.mean for _, difference, _ in found]
-        errors = [
-            [difference.mean - difference.low for _, difference, _ in found],
-            [difference.high - difference.mean for _, difference, _ in found],
-        ]
-        axes.errorbar(means, [part for part, _, _ in found], xerr=errors, fmt="o", capsize=3)
+        for teacher in dict.fromkeys(step.teacher for step in found):
+            _draw_steps(axes, [step for step in found if step.teacher == teacher], teacher)
+        if found:
+            axes.legend(title="teacher", fontsize="small")
         axes.axvline(0, color="grey", linewidth=0.8)
         axes.set_title(student)
         axes.set_xlabel(f"gain in test {METRIC}")
@@ -58,6 +57,22 @@ def save_parts_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> 
     if students:
         panels[0].invert_yaxis()
     _save(figure, path)
+
+
+def _draw_steps(axes: Axes, found: Sequence[Step], teacher: str) -> None:
+    differences = [step.difference for step in found]
+    errors = [
+        [each.mean - each.low for each in differences],
+        [each.high - each.mean for each in differences],
+    ]
+    axes.errorbar(
+        [each.mean for each in differences],
+        [step.part for step in found],
+        xerr=errors,
+        fmt="o",
+        capsize=3,
+        label=teacher or "none",
+    )
 
 
 def _save(figure: Figure, path: Path) -> None:

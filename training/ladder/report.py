@@ -1,10 +1,9 @@
 """The ladder as people read it: tables in Markdown, every figure with its interval."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval, mean_of
-from training.evaluation.yardstick import SELECTION_METRIC
 from training.ladder.measured import TARGETS, Figures, Measured
 from training.ladder.rows import (
     COLD_ROW,
@@ -15,9 +14,9 @@ from training.ladder.rows import (
     STEPS,
     TITLES_ROW,
 )
+from training.ladder.steps import METRIC, Step, steps
 
 PAPERS_GAIN = 0.4797  # the paper's average over its three students, HR@20 and NDCG@20
-METRIC = SELECTION_METRIC
 HEADINGS = (
     "row",
     "teacher",
@@ -107,20 +106,6 @@ def _with_edges(interval: Interval) -> str:
     return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
-def steps(
-    student: str, lines: Sequence[Measured], figures: Figures
-) -> Iterator[tuple[str, Interval, Interval]]:
-    """Each part of `STEPS` with its difference and its relative gain, the first teacher's."""
-    by_row: dict[str, Measured] = {}
-    for line in lines:
-        if line.student == student:
-            by_row.setdefault(line.row, line)
-    for part, (with_part, without) in STEPS.items():
-        if with_part in by_row and without in by_row:
-            more, less = figures.pair(by_row[with_part], by_row[without], "all", METRIC)
-            yield part, more.minus(less).interval(), more.relative_to(less).interval()
-
-
 def has_steps(lines: Sequence[Measured], figures: Figures) -> bool:
     """Whether any part can be told apart: a few rows may have none in common."""
     return any(True for student in _students(lines) for _ in steps(student, lines, figures))
@@ -143,15 +128,17 @@ def _parts(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
 def _steps_of(student: str, lines: Sequence[Measured], figures: Figures) -> str:
     cells = [
         [
-            part,
-            " over ".join(STEPS[part]),
-            _signed(difference),
-            _percent(relative),
-            _verdict(difference),
+            step.part,
+            " over ".join(STEPS[step.part]),
+            step.teacher,
+            _signed(step.difference),
+            _percent(step.relative),
+            _verdict(step.difference),
         ]
-        for part, difference, relative in steps(student, lines, figures)
+        for step in steps(student, lines, figures)
     ]
-    return f"### {student}\n\n" + as_table(("part", "rows", METRIC, "relative", ""), cells)
+    headings = ("part", "rows", "teacher", METRIC, "relative", "")
+    return f"### {student}\n\n" + as_table(headings, cells)
 
 
 def _percent(interval: Interval) -> str:
@@ -178,10 +165,11 @@ def _papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
             for more, less in [figures.pair(pair[0], pair[1], "all", metric)]
         ]
         gains += of_student
-        cells.append([student, *(_percent(each.interval()) for each in of_student)])
+        percents = [_percent(each.interval()) for each in of_student]
+        cells.append([student, pair[0].teacher, *percents])
     if not gains:
         return ""
-    table = as_table(("student", "HR@20", "NDCG@20"), cells)
+    table = as_table(("student", "teacher", "HR@20", "NDCG@20"), cells)
     average = _percent(mean_of(gains).interval())
     return (
         f"## {DISTILLED_ROW} over {PAPERS_BASELINE}\n\n{table}\n\n"
@@ -217,14 +205,15 @@ def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     titles = next((line for line in lines if line.row == TITLES_ROW), None)
     if titles is None or not figures.count(Split.TEST, "cold"):
         return ""
-    by_key = {(line.row, line.student): line for line in reversed(lines)}
+    by_key = {line.key: line for line in lines}
     cells = []
     for line in lines:
-        plain = by_key.get((PLAIN_ROW, line.student))
+        plain = by_key.get((PLAIN_ROW, line.student, ""))
         if plain is None or line.row not in (DISTILLED_ROW, COLD_ROW):
             continue
         more, less = figures.pair(line, titles, "cold", "HR@20")
-        without = by_key.get((DISTILLED_ROW, line.student)) if line.row == COLD_ROW else None
+        is_bonus = line.row == COLD_ROW
+        without = by_key.get((DISTILLED_ROW, line.student, line.teacher)) if is_bonus else None
         cells.append(
             [
                 line.student,
@@ -254,15 +243,20 @@ def _signed(interval: Interval) -> str:
 
 def _negative_results(lines: Sequence[Measured], figures: Figures) -> str:
     found = [
-        f"- {student}: {part} {_verdict(difference).strip('*')} ({_percent(relative)})"
+        f"- {student}: {_named(step)} {_verdict(step.difference).strip('*')} "
+        f"({_percent(step.relative)})"
         for student in _students(lines)
-        for part, difference, relative in steps(student, lines, figures)
-        if not difference.low > 0
+        for step in steps(student, lines, figures)
+        if not step.difference.low > 0
     ]
     if not has_steps(lines, figures):
         return ""
     told = "\n".join(found) or "Every part's interval lies above zero."
     return f"## What was not shown\n\n{told}"
+
+
+def _named(step: Step) -> str:
+    return f"{step.part}, {step.teacher} teacher," if step.teacher else step.part
 
 
 def _choices(lines: Sequence[Measured]) -> str:

@@ -1,5 +1,7 @@
 """The report's tables, from lines written by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from training.data.dataset import Dataset, Split
@@ -8,6 +10,7 @@ from training.ladder.measured import Figures, Measured
 from training.ladder.report import as_report
 from training.ladder.rows import COLD_ROW, DISTILLED_ROW, PLAIN_ROW, TITLES_ROW
 from training.ladder.runs import Facts
+from training.ladder.steps import steps
 
 
 def line(row: str, dataset: Dataset, warm: int, cold: int, student: str = "SASRec") -> Measured:
@@ -58,3 +61,25 @@ def test_what_was_chosen_is_told_with_its_trials_epochs_and_bonuses(tiny_dataset
 
     assert chosen[0] == f"| SASRec | {PLAIN_ROW} |  | 2 | rate = 0.5 | 4 |  |"
     assert chosen[-1] == f"| SASRec | {COLD_ROW} |  | 2 | rate = 0.5 | 4 | 1.5 |"
+
+
+def test_a_part_is_told_of_every_teacher_and_no_row_is_held_against_another_teachers(
+    tiny_dataset: Dataset,
+) -> None:
+    plain = line(PLAIN_ROW, tiny_dataset, warm=3, cold=0)
+    first, second, bonus = (
+        replace(line(row, tiny_dataset, warm=rank, cold=0), teacher=teacher)
+        for row, rank, teacher in (
+            (DISTILLED_ROW, 1, "retrieval"),
+            (DISTILLED_ROW, 0, "titles"),
+            (COLD_ROW, 1, "titles"),
+        )
+    )
+    found = steps("SASRec", [plain, first, second, bonus], Figures(tiny_dataset, num_draws=100))
+
+    # of one warm and one cold target, the mean: plain 0.25, retrieval 0.5, titles 0 and 0.5
+    assert [(step.part, step.teacher, step.difference.mean) for step in found] == [
+        ("the whole method", "retrieval", 0.25),
+        ("the bonus of cold items", "titles", 0.5),
+        ("the whole method", "titles", -0.25),
+    ]
