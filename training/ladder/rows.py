@@ -60,7 +60,7 @@ ROWS: Mapping[str, Row] = {
     "DLLM2Rec without confidence": Row("without-confidence"),
     "DLLM2Rec without consistency": Row("without-consistency"),
     "DLLM2Rec without offset": Row("without-offset"),
-    COLD_ROW: Row("with-cold-bonus"),
+    COLD_ROW: Row("with-cold-bonus", every_teacher=True),
     "control shuffled lists": Row("control-shuffled"),
     TITLE_LISTS_ROW: Row("control-title-neighbours"),
     "control shuffled embeddings": Row("control-shuffled-embeddings"),
