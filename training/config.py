@@ -193,7 +193,7 @@ class Experiment(Section):
     )
     student: StudentConfig = StudentConfig()
     training: TrainingConfig = TrainingConfig()
-    distillation: DistillationConfig = DistillationConfig()
+    distillation: DistillationConfig = Field(default=DistillationConfig(), validate_default=True)
     ladder: LadderConfig = LadderConfig()
 
     @field_validator("other_teachers", mode="before")
@@ -228,11 +228,15 @@ class Experiment(Section):
         training, teacher = others.data.get("training"), others.data.get("teacher")
         if distillation.list_negative and training and training.loss != "binary":
             raise ValueError(f"list_negative needs training.loss = 'binary', not {training.loss!r}")
-        if teacher and distillation.list_length > teacher.list_length:
-            raise ValueError(
-                f"list_length = {distillation.list_length} is more than "
-                f"teacher.list_length = {teacher.list_length}"
-            )
+        lists = {"teacher": teacher.list_length} if teacher else {}
+        for kind, other in others.data.get("other_teachers", {}).items():
+            lists[f"other_teachers.{kind}"] = other.list_length
+        for name, length in lists.items():
+            if distillation.list_length > length:
+                raise ValueError(
+                    f"list_length = {distillation.list_length} is more than "
+                    f"{name}.list_length = {length}"
+                )
         return distillation
 
 

@@ -97,10 +97,12 @@ def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment
     """
     if kind is None or kind == experiment.teacher.kind:
         return experiment
-    teacher = experiment.other_teachers.get(kind)
+    others = dict(experiment.other_teachers)
+    teacher = others.pop(kind, None)
     if teacher is None:
         teacher = experiment.teacher.model_copy(update={"kind": kind, **FIXED_SETTINGS[kind]})
-    return experiment.model_copy(update={"teacher": teacher, "knowledge": None})
+    update = {"teacher": teacher, "other_teachers": others, "knowledge": None}
+    return experiment.model_copy(update=update)
 
 
 Stage = Callable[[Experiment, Workplace, Namespace], None]

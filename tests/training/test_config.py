@@ -30,6 +30,10 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[other_teachers.titles]\nsize = 3", r"other_teachers\.titles\.size = 3"),
         ("[other_teachers]\ntitles = 3", r"other_teachers\.titles = 3"),
         ("[other_teachers.titel]\nlayers = 3", r"other_teachers\.titel"),
+        (
+            "[other_teachers.titles]\nlist_length = 5",
+            "list_length = 10 is more than other_teachers.titles.list_length = 5",
+        ),
         ("[other_teachers.retrieval]\nlayers = 3", r"is the kind of \[teacher\] itself"),
         ("[other_teachers.titles]\nkind = 'generative'", "titles.kind = 'generative'"),
         ("[distillation]\nlist_length = 11", "is more than teacher.list_length = 10"),

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from training.config import Experiment, StudentKind
 from training.data.dataset import Dataset
@@ -71,7 +71,7 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     _perform(baselines, plan, options)
     lines = [baseline_line(each, plan) for each in baselines]
     lines += [teacher_line(each, plan.dataset) for each in plan.teachers]
-    lines.append(title_line(plan.teachers[0], plan.dataset))
+    lines += [title_line(each, plan.dataset) for each in plan.teachers]
     figures = Figures(plan.dataset, experiment.ladder.num_resamples)
     for student in experiment.ladder.students:
         cells = list(plan.cells(student))
@@ -180,14 +180,14 @@ def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object
         yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())
     for teacher in plan.teachers:
         facts = teacher.knowledge.provenance
-        settings = facts.get("settings", {})
-        model = _described(settings)
+        model = _described(facts)
         cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
         yield f"teacher {teacher.kind}", f"{model}, {cost}"
 
 
-def _described(settings: Mapping[str, object]) -> str:
+def _described(facts: Mapping[str, Any]) -> str:
     """Which LLM, and what is done with it that need not be."""
+    settings = facts.get("settings", {})
     model = f"{settings.get('model', 'unknown')} at {settings.get('precision', 'unknown')}"
     layers, pooling, tuning = (settings.get(each) for each in ("layers", "pooling", "tuning"))
     parts = [
@@ -196,6 +196,7 @@ def _described(settings: Mapping[str, object]) -> str:
         if pooling == "mean" and settings["kind"] == "retrieval"
         else "",
         f"tuned ({tuning})" if tuning not in (None, "none") else "",
+        f"{share:.0%} of titles alone" if (share := facts.get("share")) else "",
     ]
     return ", ".join([model, *filter(None, parts)])
 

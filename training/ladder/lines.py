@@ -38,12 +38,12 @@ def teacher_line(teacher: Teacher, dataset: Dataset) -> Measured:
 
 
 def title_line(teacher: Teacher, dataset: Dataset) -> Measured:
-    """The nearest titles to the last item's: what embeddings alone know."""
+    """The nearest titles to the last item's: what the embeddings of a teacher's LLM know alone."""
     ranker = ranker_of(TitleNeighbours(dataset, teacher.knowledge.item_embeddings), dataset)
     evaluations = {
         split: [evaluate(ranker, dataset, dataset.example_rows(split))] for split in HELD_OUT
     }
-    return Measured(TITLES_ROW, evaluations, 0.0)
+    return Measured(TITLES_ROW, evaluations, 0.0, teacher=teacher.kind)
 
 
 def student_line(cell: Cell, plan: Plan) -> Measured:

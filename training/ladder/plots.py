@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from training.data.dataset import Split
 from training.ladder.measured import Figures, Measured
+from training.ladder.rows import STEPS
 from training.ladder.steps import METRIC, Step, steps
 
 DOTS_PER_INCH = 120
@@ -40,26 +41,36 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
 
 
 def save_parts_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """The gain of each part, a panel a student."""
-    students = [each for each in dict.fromkeys(line.student for line in lines) if each]
-    figure = Figure(figsize=(5.5 + 3 * len(students), 5), layout="constrained")
-    panels = figure.subplots(1, len(students), sharey=True, squeeze=False)[0]
-    for student, axes in zip(students, panels, strict=True):
-        found = list(steps(student, lines, figures))
-        for teacher in dict.fromkeys(step.teacher for step in found):
-            _draw_steps(axes, [step for step in found if step.teacher == teacher], teacher)
-        if found:
-            axes.legend(title="teacher", fontsize="small")
+    """The gain of each part, a panel a student, a colour a teacher."""
+    found = {
+        student: list(steps(student, lines, figures))
+        for student in dict.fromkeys(line.student for line in lines)
+        if student
+    }
+    measured = {step.part for each in found.values() for step in each}
+    parts = [part for part in STEPS if part in measured]
+    teachers = list(dict.fromkeys(line.teacher for line in lines))
+    figure = Figure(figsize=(5.5 + 3 * len(found), 5), layout="constrained")
+    panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
+    for (student, of_student), axes in zip(found.items(), panels, strict=True):
+        for number, teacher in enumerate(teachers):
+            of_teacher = [step for step in of_student if step.teacher == teacher]
+            if of_teacher:
+                _draw_steps(axes, of_teacher, parts, number)
         axes.axvline(0, color="grey", linewidth=0.8)
         axes.set_title(student)
         axes.set_xlabel(f"gain in test {METRIC}")
         axes.grid(alpha=0.3, axis="x")
-    if students:
+        if of_student:
+            axes.legend(title="teacher", fontsize="small")
+    if found:
+        panels[0].set_yticks(range(len(parts)), parts)
         panels[0].invert_yaxis()
     _save(figure, path)
 
 
-def _draw_steps(axes: Axes, found: Sequence[Step], teacher: str) -> None:
+def _draw_steps(axes: Axes, found: Sequence[Step], parts: Sequence[str], number: int) -> None:
+    """Those of one teacher, the `number`-th: its points stand beside those of others."""
     differences = [step.difference for step in found]
     errors = [
         [each.mean - each.low for each in differences],
@@ -67,11 +78,12 @@ def _draw_steps(axes: Axes, found: Sequence[Step], teacher: str) -> None:
     ]
     axes.errorbar(
         [each.mean for each in differences],
-        [step.part for step in found],
+        [parts.index(step.part) + 0.15 * number for step in found],
         xerr=errors,
         fmt="o",
         capsize=3,
-        label=teacher or "none",
+        color=f"C{number}",
+        label=found[0].teacher or "none",
     )
 
 

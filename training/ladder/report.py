@@ -202,14 +202,14 @@ def _gap(line: Measured, other: Measured, figures: Figures) -> str:
 
 def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     """Items that no one has touched: a student against its title's neighbours, and the price."""
-    titles = next((line for line in lines if line.row == TITLES_ROW), None)
-    if titles is None or not figures.count(Split.TEST, "cold"):
+    if not figures.count(Split.TEST, "cold"):
         return ""
     by_key = {line.key: line for line in lines}
     cells = []
     for line in lines:
         plain = by_key.get((PLAIN_ROW, line.student, ""))
-        if plain is None or line.row not in (DISTILLED_ROW, COLD_ROW):
+        titles = by_key.get((TITLES_ROW, "", line.teacher))
+        if plain is None or titles is None or line.row not in (DISTILLED_ROW, COLD_ROW):
             continue
         more, less = figures.pair(line, titles, "cold", "HR@20")
         is_bonus = line.row == COLD_ROW

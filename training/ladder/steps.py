@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from training.evaluation.intervals import Interval
+from training.evaluation.yardstick import SELECTION_METRIC
 from training.ladder.measured import Figures, Measured
 from training.ladder.rows import STEPS
 
-METRIC = "NDCG@20"
+METRIC = SELECTION_METRIC
 
 
 @dataclass(frozen=True)

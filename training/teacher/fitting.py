@@ -1,7 +1,7 @@
 """Fitting the matcher: AdamW, validation NDCG@20 picks the epoch; a killed fit goes on."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +15,14 @@ from training.catalog_softmax import matmul_precision
 from training.data.dataset import Dataset, Split
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate
+from training.provenance import commit
 from training.stage import fingerprint, whole_file
 from training.teacher.answering import answer, matched
 from training.teacher.config import TeacherConfig
 from training.teacher.matching import Matcher
 from training.teacher.reading import Reading, States
 
+FIT_VERSION = 1  # raise it when the same examples would make another matcher
 # What a fit depends on, beside what was read; one of more epochs goes on from one of fewer.
 SETTINGS_OF_FIT = frozenset(
     {
@@ -34,13 +36,15 @@ SETTINGS_OF_FIT = frozenset(
 class Fit:
     """The matcher of the best epoch and its validation figures; epoch 0 is the one it began as.
 
-    `seconds` are those of all epochs, whoever was killed between them.
+    `seconds` are those of all epochs, whoever was killed between them, `commits` of the code that
+    fitted them.
     """
 
     matcher: Matcher
     best_epoch: int
     validation: Mapping[str, float]
     seconds: float
+    commits: Sequence[str]
 
 
 def fit_matcher(
@@ -53,7 +57,7 @@ def fit_matcher(
     """
     fitter = Fitter(dataset, reading, config, initial)
     settings = config.model_dump(include=set(SETTINGS_OF_FIT))
-    path = reading.folder / f"fit-{fingerprint(settings)}.pt"
+    path = reading.folder / f"fit-{fingerprint(FIT_VERSION, settings)}.pt"
     fitter.go_on_from(path)
     with tqdm(
         desc="fitting the matcher", total=config.epochs, initial=fitter.epoch, unit="epoch"
@@ -85,6 +89,7 @@ class Fitter:
             self.matcher.parameters(), lr=config.matching_rate, weight_decay=config.weight_decay
         )
         self.epoch, self.best_epoch, self.seconds = 0, 0, 0.0
+        self.commits: list[str] = []
         self.figures = self._judge() if initial else {SELECTION_METRIC: -1.0}
         self.best_figures, self.best_weights = self.figures, self._weights()
 
@@ -96,6 +101,7 @@ class Fitter:
     def fit_epoch(self) -> None:
         """Goes once through the training examples, and through those of validation."""
         began = time.monotonic()
+        self.commits = list(dict.fromkeys([*self.commits, commit()]))
         self.matcher.train()
         for batch in torch.split(torch.randperm(len(self.states)), self.config.batch_size):
             self._step(self.states[batch].float(), self.next_items[batch])
@@ -109,7 +115,8 @@ class Fitter:
     def best(self) -> Fit:
         """What came of it; the fit is over."""
         self.matcher.load_state_dict(self.best_weights)
-        return Fit(self.matcher.eval(), self.best_epoch, self.best_figures, self.seconds)
+        matcher = self.matcher.eval()
+        return Fit(matcher, self.best_epoch, self.best_figures, self.seconds, self.commits)
 
     def keep(self, path: Path) -> None:
         """Writes all that another process needs to go on."""
@@ -119,6 +126,7 @@ class Fitter:
             "random": torch.get_rng_state(),
             "epoch": self.epoch,
             "seconds": self.seconds,
+            "commits": self.commits,
             "best": (self.best_epoch, self.best_figures, self.best_weights),
         }
         with whole_file(path) as file:
@@ -135,6 +143,7 @@ class Fitter:
         self.optimiser.load_state_dict(state["optimiser"])
         torch.set_rng_state(state["random"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.commits = state["commits"]
         self.best_epoch, self.best_figures, self.best_weights = state["best"]
 
     def _step(self, states: Tensor, next_items: Tensor) -> None:

@@ -28,7 +28,7 @@ SPLITS = ("train", "validation", "test")
 SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
     "retrieval": (
         *("model", "layers", "pooling", "precision", "tuning", "max_titles", "overlap"),
-        *("title_shares", "title_decays"),
+        "title_shares",
     ),
     "generative": ("model", "precision", "tuning", "max_titles", "overlap", "writing"),
     "titles": ("model", "layers", "precision", "title_decays"),
@@ -139,7 +139,9 @@ def _refuse_other_teacher(
         made_with = TeacherConfig.model_validate({**ONCE, **provenance["settings"]})
     except ValidationError as error:
         raise KnowledgeError(f"{folder}: made with settings that cannot be used: {error}") from None
-    for name in ("kind", *SETTINGS_OF_ANSWERS[teacher.kind]):
+    takes_titles = teacher.kind == "retrieval" and any(teacher.title_shares)
+    others = ("title_decays",) if takes_titles else ()
+    for name in ("kind", *SETTINGS_OF_ANSWERS[teacher.kind], *others):
         if getattr(made_with, name) != getattr(teacher, name):
             raise KnowledgeError(
                 f"{folder}: made with teacher.{name} = {getattr(made_with, name)!r}, "

@@ -1,5 +1,6 @@
 """The retrieval teacher: it reads a history once, and a matcher finds the titles that fit."""
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,9 +29,11 @@ def teach_retrieval(
     """Reads, fits and matches; states are kept in `folder`, the matcher in `building`."""
     reading = read_everything(dataset, config, folder, tuned.model, tuned.weights)
     fit = fit_matcher(dataset, reading, config, _initial(reading, config, tuned))
+    began = time.monotonic()
     embeddings = reading.title_embeddings.astype(np.float16).astype(np.float32)  # as they are kept
     alone = matched(_as_saved(fit.matcher, embeddings, building), reading.states)
-    decay = best_decay(dataset, embeddings, config.title_decays)
+    takes_titles = any(config.title_shares)
+    decay = best_decay(dataset, embeddings, config.title_decays) if takes_titles else 0.0
     neighbours = TitleNeighbours(dataset, embeddings, decay)
     share = best_share(alone, neighbours, dataset, config.title_shares)
     distances = with_titles(alone, neighbours, share)
@@ -39,19 +42,24 @@ def teach_retrieval(
         rows = reading.states.read_of(dataset, split).rows
         return answer(distances, dataset, rows, list_length)
 
+    train = answers(Split.TRAIN, config.list_length)
+    validation, test = (answers(split, LIST_LENGTH) for split in (Split.VALIDATION, Split.TEST))
+    answering = Cost(0, time.monotonic() - began)
     return Knowledge(
         dataset_fingerprint=dataset.fingerprint,
-        train=answers(Split.TRAIN, config.list_length),
-        validation=answers(Split.VALIDATION, LIST_LENGTH),
-        test=answers(Split.TEST, LIST_LENGTH),
+        train=train,
+        validation=validation,
+        test=test,
         item_embeddings=np.ascontiguousarray(reading.title_embeddings),
         provenance={
             "costs": {
                 **tuned.costs,
                 "asking": asdict(reading.cost),
                 "fitting": asdict(Cost(0, fit.seconds)),
+                "answering": asdict(answering),
             },
             "best_epoch": fit.best_epoch,
+            "commits_of_fit": list(fit.commits),
             "decay": decay,
             "share": share,
             "weights": tuned.weights,

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from training.config import load_experiment
 from training.distillation.loop import Trainer
 from training.ladder import __main__ as ladder
-from training.ladder.rows import COLD_ROW, ROWS, settings_of
+from training.ladder.rows import COLD_ROW, ROWS, TITLES_ROW, settings_of
 from training.teacher.knowledge import DESCRIPTION_NAME
 
 LADDER = """
@@ -119,6 +119,30 @@ def test_a_teacher_of_other_settings_is_named_and_left_out(
     assert {"teacher retrieval"} == {
         line["row"] for line in records(config) if line["row"].startswith("teacher ")
     }
+
+
+def test_a_teacher_of_other_settings_that_is_described_stands_beside_the_first(
+    config: Path,
+) -> None:
+    work = config.parent / "work" / "chain"
+    other = work / "knowledge-titles"
+    shutil.copytree(work / "knowledge", other)
+    told = json.loads((other / DESCRIPTION_NAME).read_text())
+    told["provenance"] |= {"settings": {"kind": "titles", "layers": 6}, "share": 0.25}
+    (other / DESCRIPTION_NAME).write_text(json.dumps(told))
+    with config.open("a") as file:
+        file.write("[other_teachers.titles]\nlayers = 6\n")
+    rows = ("CE", "DLLM2Rec", COLD_ROW)
+
+    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
+
+    measured = {(line["row"], line["teacher"]) for line in records(config)}
+    assert measured > {(row, kind) for row in rows[1:] for kind in ("retrieval", "titles")}
+    assert measured > {(TITLES_ROW, "retrieval"), (TITLES_ROW, "titles")}
+    report = (config.parent / "results" / "chain.md").read_text()
+    assert "the first 6 layers, 25% of titles alone, " in report
+    for kind in ("retrieval", "titles"):
+        assert f"| the whole method | DLLM2Rec over CE | {kind} |" in report
 
 
 def test_what_was_measured_is_not_measured_again(config: Path) -> None:

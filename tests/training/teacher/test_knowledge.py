@@ -1,4 +1,5 @@
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -102,6 +103,19 @@ def test_knowledge_that_is_older_than_the_blend_is_of_a_matcher_alone(
     load_knowledge(tmp_path, tiny_dataset, TeacherConfig(title_shares=(0.0,)))
     with pytest.raises(KnowledgeError, match=r"teacher\.title_shares = \(0\.0,\)"):
         load_knowledge(tmp_path, tiny_dataset, TeacherConfig())
+
+
+@pytest.mark.parametrize(("share", "is_refused"), [(0.0, False), (0.2, True)])
+def test_how_titles_decay_counts_for_a_matcher_that_takes_a_share_of_them(
+    tmp_path: Path, tiny_dataset: Dataset, share: float, is_refused: bool
+) -> None:
+    made_by, asked = (
+        TeacherConfig(title_shares=(share,), title_decays=(decay,)) for decay in (0.3, 0.5)
+    )
+    provenance = {"settings": made_by.model_dump()}
+    save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)
+    with pytest.raises(KnowledgeError, match="title_decays") if is_refused else nullcontext():
+        load_knowledge(tmp_path, tiny_dataset, asked)
 
 
 def test_a_teacher_of_titles_is_no_other_for_how_long_prompts_would_be(

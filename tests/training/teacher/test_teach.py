@@ -80,6 +80,8 @@ def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
     run(experiment_path)
     knowledge = experiment_path.parent / "work" / "chain" / "knowledge"
     first = shutil.copytree(knowledge, experiment_path.parent / "first")
+    (fit,) = knowledge.parent.glob("reading/*/fit-*.pt")
+    fit.unlink()
     run(experiment_path, "--again")
     for path in [*first.glob("*.npz"), first / "matcher.pt"]:
         assert path.read_bytes() == (knowledge / path.name).read_bytes()
@@ -105,7 +107,7 @@ def test_what_a_teacher_took_is_summed_over_its_parts(
     folder = experiment_path.parent / "work" / "chain" / "knowledge"
     provenance = load_knowledge(folder, chain_dataset).provenance
     costs = provenance["costs"]
-    assert costs.keys() == {"tuning", "asking", "fitting"}
+    assert costs.keys() == {"tuning", "asking", "fitting", "answering"}
     assert provenance["tokens"] == costs["tuning"]["tokens"] + costs["asking"]["tokens"] > 0
     assert provenance["weights"]
 
