@@ -193,7 +193,7 @@ class Experiment(Section):
     )
     student: StudentConfig = StudentConfig()
     training: TrainingConfig = TrainingConfig()
-    distillation: DistillationConfig = Field(default=DistillationConfig(), validate_default=True)
+    distillation: DistillationConfig = DistillationConfig()
     ladder: LadderConfig = LadderConfig()
 
     @field_validator("other_teachers", mode="before")

@@ -31,8 +31,8 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[other_teachers]\ntitles = 3", r"other_teachers\.titles = 3"),
         ("[other_teachers.titel]\nlayers = 3", r"other_teachers\.titel"),
         (
-            "[other_teachers.titles]\nlist_length = 5",
-            "list_length = 10 is more than other_teachers.titles.list_length = 5",
+            "[other_teachers.titles]\nlist_length = 5\n[distillation]\nlist_length = 6",
+            "list_length = 6 is more than other_teachers.titles.list_length = 5",
         ),
         ("[other_teachers.retrieval]\nlayers = 3", r"is the kind of \[teacher\] itself"),
         ("[other_teachers.titles]\nkind = 'generative'", "titles.kind = 'generative'"),
