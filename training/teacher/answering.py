@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset
-from training.evaluation.yardstick import LIST_LENGTH, seen_items
+from training.evaluation.stored import answers_ranker
+from training.evaluation.yardstick import LIST_LENGTH, evaluate, seen_items
 from training.teacher.knowledge import Answers
 from training.teacher.matching import Matcher
 from training.teacher.reading import States
@@ -43,6 +44,12 @@ def answer(
         distances=np.concatenate([part.distances for part in parts]),
         next_item_distances=np.concatenate([part.next_item_distances for part in parts]),
     )
+
+
+def figures_of(distances: Distances, dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, float]:
+    """What a teacher with such `distances` reaches on the examples `rows` (ascending)."""
+    answers = answer(distances, dataset, rows)
+    return dict(evaluate(answers_ranker(answers), dataset, rows).metrics)
 
 
 def matched(matcher: Matcher, read: States) -> Distances:

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.data.dataset import Dataset, Split
-from training.evaluation.stored import answers_ranker
 from training.evaluation.title_neighbours import TitleNeighbours
-from training.evaluation.yardstick import SELECTION_METRIC, evaluate
-from training.teacher.answering import Distances, answer
+from training.evaluation.yardstick import SELECTION_METRIC
+from training.teacher.answering import Distances, figures_of
 
 
 def blended(matched: Tensor, of_titles: Tensor, share: float) -> Tensor:
@@ -42,7 +41,6 @@ def best_share(
     rows = dataset.example_rows(Split.VALIDATION)
 
     def figure(share: float) -> float:
-        answers = answer(with_titles(matched, neighbours, share), dataset, rows)
-        return evaluate(answers_ranker(answers), dataset, rows).metrics[SELECTION_METRIC]
+        return figures_of(with_titles(matched, neighbours, share), dataset, rows)[SELECTION_METRIC]
 
     return max(shares, key=figure) if len(shares) > 1 else shares[0]

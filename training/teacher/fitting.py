@@ -7,20 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from training.catalog_softmax import matmul_precision
 from training.data.dataset import Dataset, Split
-from training.evaluation.stored import answers_ranker
-from training.evaluation.yardstick import SELECTION_METRIC, evaluate
+from training.evaluation.yardstick import SELECTION_METRIC
 from training.provenance import commit
 from training.stage import fingerprint, whole_file
-from training.teacher.answering import answer, matched
+from training.teacher.answering import figures_of, matched
 from training.teacher.config import TeacherConfig
 from training.teacher.matching import Matcher
-from training.teacher.reading import Reading, States
+from training.teacher.reading import Reading
 
 FIT_VERSION = 1  # raise it when the same examples would make another matcher
 # What a fit depends on, beside what was read; one of more epochs goes on from one of fewer.
@@ -154,15 +152,7 @@ class Fitter:
 
     def _judge(self) -> dict[str, float]:
         rows = self.dataset.example_rows(Split.VALIDATION)
-        return figures_of(self.matcher, self.dataset, self.read, rows)
+        return figures_of(matched(self.matcher, self.read), self.dataset, rows)
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: tensor.clone() for name, tensor in self.matcher.state_dict().items()}
-
-
-def figures_of(
-    matcher: Matcher, dataset: Dataset, read: States, rows: NDArray[np.int64]
-) -> dict[str, float]:
-    """What `matcher` reaches on some examples that were read."""
-    answers = answer(matched(matcher, read), dataset, rows)
-    return dict(evaluate(answers_ranker(answers), dataset, rows).metrics)

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset, Split
-from training.evaluation.stored import answers_ranker
-from training.evaluation.yardstick import SELECTION_METRIC, evaluate
-from training.teacher.answering import Distances, answer
+from training.evaluation.yardstick import SELECTION_METRIC
+from training.teacher.answering import Distances, figures_of
 from training.teacher.budget import judging_rows
 from training.teacher.config import TeacherConfig
 
@@ -115,8 +114,9 @@ def choose_exponents(
     )
 
     def figure(exponents: Exponents) -> float:
-        answers = answer(with_signals(distances, signals, exponents), dataset, rows)
-        return evaluate(answers_ranker(answers), dataset, rows).metrics[SELECTION_METRIC]
+        return figures_of(with_signals(distances, signals, exponents), dataset, rows)[
+            SELECTION_METRIC
+        ]
 
     candidates = [Exponents(*pair) for pair in grid]
     return max(candidates, key=figure) if len(candidates) > 1 else candidates[0]

@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
+from training.teacher.answering import figures_of, matched
 from training.teacher.budget import judging_rows, newest_first
 from training.teacher.config import TeacherConfig
-from training.teacher.fitting import figures_of
 from training.teacher.language_model import LanguageModel
 from training.teacher.matching import Matcher, save_matcher
 from training.teacher.pooling import pooled
@@ -107,7 +107,7 @@ class MatchingObjective:
         order = np.argsort(np.concatenate(rows))
         read = States(np.concatenate(rows)[order], np.concatenate(states)[order])
         matcher = self.head.cpu()
-        figures = figures_of(matcher, material.dataset, read, material.judging_rows)
+        figures = figures_of(matched(matcher, read), material.dataset, material.judging_rows)
         self.head = matcher.to(material.model.device)
         return figures[SELECTION_METRIC]
 
