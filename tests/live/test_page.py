@@ -85,6 +85,12 @@ class Page:
         self.press(Keys.ENTER)
         self.wait_for("#history .chip-title", title)
 
+    def load_an_example(self) -> None:
+        """The button is hidden until the page has the examples, which may be after the rows."""
+        button = self.one("#example")
+        WebDriverWait(self.browser, PATIENCE_SECONDS).until(lambda _: button.is_displayed())
+        button.click()
+
     def wait_for_comparison(self) -> None:
         self.wait_for("#teacher[aria-busy=false] .row")
 
@@ -204,7 +210,7 @@ def test_the_keyboard_is_enough(browser: webdriver.Chrome, url: str) -> None:
 
 def test_a_history_is_there_again_after_a_reload(browser: webdriver.Chrome, url: str) -> None:
     page = Page(browser, url)
-    page.one("#example").click()
+    page.load_an_example()
     page.wait_for_comparison()
     titles = page.texts("#history .chip-title")
     page = Page(browser, url)
@@ -289,7 +295,7 @@ def test_the_page_follows_the_system_until_the_reader_chooses(
 def test_nothing_is_wider_than_the_screen(browser: webdriver.Chrome, url: str, width: int) -> None:
     resize(browser, width, 800)
     page = Page(browser, url)
-    page.one("#example").click()
+    page.load_an_example()
     page.wait_for_comparison()
     assert browser.execute_script("return document.documentElement.scrollWidth") == width
 
