@@ -31,17 +31,22 @@ LARGEST_CODE = 63
 # What rounding to whole steps loses at most, in steps; half, but for float32's own rounding.
 LOST = 0.501
 
-# Both read `query`, `scores_of_added`, `open` and `num_answered`, and make scores and a ranking.
+# Both read `query`, `scores_of_added`, `open` and `k`, and make scores and item indices.
 SEARCH_OF_ALL = Template("""
+    num_added = Shape<start = 0, end = 1>(added)
+    num_items = Add(num_added, last_row)
+    num_answered = Min(k, num_items)
     scores_of_table = Gemm<transB = 1>(query, table)
     scores_of_all = Concat<axis = 1>(scores_of_table, scores_of_added)
     scores_of_open = Where(open, scores_of_all, never)
-    $scores, $ranking = TopK(scores_of_open, num_answered)
+    $scores, ranking = TopK(scores_of_open, num_answered)
+    is_answer = Greater($scores, never)
+    $item_indices = Where(is_answer, ranking, zero)
 """)
 ROUGH_SEARCH_FIRST = Template("""
     code, code_step, code_zero = DynamicQuantizeLinear(query)
     rough = MatMulInteger(code, item_codes, code_zero)
-    num_wanted = Add(num_answered, num_spare)
+    num_wanted = Add(k, num_spare)
     num_chosen = Min(num_wanted, most_chosen)
     rough_of_chosen, places_of_chosen = TopK(rough, num_chosen)
     chosen = Gather(row_of_place, places_of_chosen)
@@ -50,16 +55,15 @@ ROUGH_SEARCH_FIRST = Template("""
     query_column = Unsqueeze(query, last)
     column_of_scores = MatMul(vectors_of_chosen, query_column)
     scores_of_chosen = Squeeze(column_of_scores, last)
-    first_added = Add(last_row, one)
-    last_item = Squeeze(num_items)
-    after_added = Add(last_item, one)
-    added_items = Range(first_added, after_added, one)
-    added_by_line = Expand(added_items, shape_of_added_scores)
+    shape_of_added = Shape(scores_of_added)
+    one_each = ConstantOfShape<value = int64[1] {1}>(shape_of_added)
+    places_of_added = CumSum(one_each, one)
+    added_items = Add(places_of_added, last_row)
     candidate_scores = Concat<axis = 1>(scores_of_chosen, scores_of_added)
-    candidates = Concat<axis = 1>(chosen, added_by_line)
+    candidates = Concat<axis = 1>(chosen, added_items)
     is_open = GatherElements<axis = 1>(open, candidates)
     open_scores = Where(is_open, candidate_scores, never)
-    num_found = Min(num_answered, num_chosen)
+    num_found = Min(k, num_chosen)
     found_scores, found_places = TopK(open_scores, num_found)
 
     # |q t - q' t'| <= |q - q'| |t'| + |q| |t - t'|, where q' and t' are what the codes stand for,
@@ -74,17 +78,17 @@ ROUGH_SEARCH_FIRST = Template("""
     most_elsewhere = Add(most_of_codes, most_lost)
     is_ahead = Greater(found_scores, most_elsewhere)
     are_ahead = ReduceMin<keepdims = 0>(is_ahead)
-    is_enough = Equal(num_found, num_answered)
+    is_enough = LessOrEqual(k, num_chosen)
     is_proven = And(are_ahead, is_enough)
-    scores, ranking = If(is_proven) <
+    scores, item_indices = If(is_proven) <
         then_branch = found () => (
-            float[batch, num_answered] scores_found, int64[batch, num_answered] ranking_found
+            float[batch, num_answered] scores_found, int64[batch, num_answered] items_found
         ) {
             scores_found = Identity(found_scores)
-            ranking_found = GatherElements<axis = 1>(candidates, found_places)
+            items_found = GatherElements<axis = 1>(candidates, found_places)
         },
         else_branch = all () => (
-            float[batch, num_answered] scores_in_all, int64[batch, num_answered] ranking_in_all
+            float[batch, num_answered] scores_in_all, int64[batch, num_answered] items_in_all
         ) {
             $search_of_all
         }
@@ -95,8 +99,8 @@ ROUGH_SEARCH_FIRST = Template("""
 def search_text(num_rows: int) -> str:
     """The search in a table of `num_rows`, in ONNX's text form."""
     if num_rows < ROUGH_FROM:
-        return SEARCH_OF_ALL.substitute(scores="scores", ranking="ranking")
-    of_all = SEARCH_OF_ALL.substitute(scores="scores_in_all", ranking="ranking_in_all")
+        return SEARCH_OF_ALL.substitute(scores="scores", item_indices="item_indices")
+    of_all = SEARCH_OF_ALL.substitute(scores="scores_in_all", item_indices="items_in_all")
     return ROUGH_SEARCH_FIRST.substitute(search_of_all=of_all)
 
 

@@ -40,38 +40,52 @@ ranking (
 <
     int64 zero = {0}, int64 one = {1}, int64[1] items_axis = {1}, int64[1] batch_axis = {0},
     int64[1] last = {-1}, int64[1] backward = {-1}, int64[1] past_first = {-9223372036854775807},
+    int64[1] window_start = {-$max_history_length}, int64[1] past_last = {9223372036854775807},
     int64[4] one_column_after = {0, 0, 0, 1}, float never = {-inf},
     int64[4] one_row_before = {1, 0, 0, 0}, float no_value = {0},
     int64 max_history_length = {$max_history_length}, int64 last_row = {$num_items}
 >
 {
-    # The newest known items of each history, oldest first, no wider than this batch needs.
-    known = Min(history, one)
-    lengths = ReduceSum(known, items_axis)
-    longest = ReduceMax<keepdims = 0>(lengths, batch_axis)
-    width = Clip(longest, one, max_history_length)
-    places = CumSum(known, one)
-    recency = Mul(places, known)
-    newest, newest_first = TopK(recency, width)
-    oldest_first = Slice(newest_first, last, past_first, items_axis, backward)
-    window = GatherElements<axis = 1>(history, oldest_first)
+    # The newest known items of each history, oldest first, no wider than this batch needs, and
+    # their vectors. Most batches are plain, items of the table and no padding: quickly read.
+    of_table = Clip(history, one, last_row)
+    is_of_table = Equal(history, of_table)
+    lines_are_plain = ReduceMin(is_of_table, items_axis)
+    is_plain = ReduceMin<keepdims = 0>(lines_are_plain)
+    window, vectors = If(is_plain) <
+        then_branch = plain () => (
+            int64[batch, width] plain_window, float[batch, width, $hidden_size] plain_vectors
+        ) {
+            plain_window = Slice(history, window_start, past_last, items_axis)
+            plain_vectors = Gather(table, plain_window)
+        },
+        else_branch = any () => (
+            int64[batch, width] any_window, float[batch, width, $hidden_size] any_vectors
+        ) {
+            known = Min(history, one)
+            lengths = ReduceSum(known, items_axis)
+            longest = ReduceMax<keepdims = 0>(lengths, batch_axis)
+            width = Clip(longest, one, max_history_length)
+            places = CumSum(known, one)
+            recency = Mul(places, known)
+            newest, newest_first = TopK(recency, width)
+            oldest_first = Slice(newest_first, last, past_first, items_axis, backward)
+            any_window = GatherElements<axis = 1>(history, oldest_first)
 
-    # Items after the table's last row are rows of `added`; the table itself is never copied.
-    is_added = Greater(window, last_row)
-    rows_of_table = Where(is_added, zero, window)
-    from_table = Gather(table, rows_of_table)
-    beyond_table = Sub(window, last_row)
-    rows_of_added = Max(beyond_table, zero)
-    padded_added = Pad(added, one_row_before, no_value)
-    from_added = Gather(padded_added, rows_of_added)
-    vectors = Add(from_table, from_added)
+            # Items after the table's last row are rows of `added`; the table is never copied.
+            is_added = Greater(any_window, last_row)
+            rows_of_table = Where(is_added, zero, any_window)
+            from_table = Gather(table, rows_of_table)
+            beyond_table = Sub(any_window, last_row)
+            rows_of_added = Max(beyond_table, zero)
+            padded_added = Pad(added, one_row_before, no_value)
+            from_added = Gather(padded_added, rows_of_added)
+            any_vectors = Add(from_table, from_added)
+        }
+    >
 
     query = student.Encode(window, vectors)
     scores_of_added = Gemm<transB = 1>(query, added)
-    shape_of_added_scores = Shape(scores_of_added)
-    num_added_rows = Shape<start = 0, end = 1>(added)
-    num_items = Add(num_added_rows, last_row)
-    num_answered = Min(k, num_items)
 
     # Padding is item 0 of the table, and a place of `excluded` and `history` that names nothing.
     mask_seen_once = Cast<to = 7>(mask_seen)
@@ -79,13 +93,11 @@ ranking (
     named = Concat<axis = 1>(seen, excluded)
     blocked = Pad(named, one_column_after, zero)
     closed = Less(blocked, zero)
-    one_column = Shape(lengths)
+    one_column = Shape(lines_are_plain)
     allowed_by_line = Expand(allowed, one_column)
     open = ScatterElements<axis = 1>(allowed_by_line, blocked, closed)
 
     $search
-    is_answer = Greater(scores, never)
-    item_indices = Where(is_answer, ranking, zero)
 }
 """)
 
