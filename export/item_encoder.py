@@ -1,9 +1,11 @@
 """Freezes how an LLM embedding becomes an item vector: `weight * g(z)` (paper eq. 12-13) and more.
 
-An item that no student was trained on has an embedding and the offset of cold items, if any.
-Standardising, projecting, weighting and adding it are one affine map, written as one node.
+An item that no student was trained on has an embedding and what cold items have in place of an
+offset, if any. Standardising, projecting, weighting and adding what all share is one affine map,
+written as one node; what it has of the titles next to its own is a search among the trained items.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
@@ -12,22 +14,38 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import checker, numpy_helper, parser
+from torch.nn import functional
 
 from export.bundle import ENCODER_TENSORS
 from export.to_onnx import OPSET
 from training.errors import TrainingError
-from training.students.student import ItemTable
+from training.students.student import NUM_NEIGHBOURS, ItemTable
 
 MAX_VECTOR_ERROR = 1e-4
+MOST_TIES = 0.1  # of all items
+
+Constants = Mapping[str, NDArray[np.generic]]
 
 # The input and output are those of `export.bundle.EncoderTensors`.
 ENCODER_GRAPH = Template("""
 <ir_version: 10, opset_import: ["": $opset]>
 item_encoder (float[batch, $size] embeddings) => (float[batch, $hidden_size] vectors)
+<int64[1] of_neighbours = {1}>
 {
-    vectors = Gemm<transB = 1>(embeddings, projection, shift)
+    $neighbours
+    vectors = Gemm<transB = 1>(embeddings, projection, $shift)
 }
 """)
+# As `ItemTable.neighbour_offsets`; a title's length makes none of its neighbours nearer.
+NEIGHBOURS = """
+    centred = Sub(embeddings, mean)
+    columns = MatMul(centred, embedding_columns)
+    likeness = MatMul(columns, directions)
+    most_alike, nearest = TopK(likeness, num_neighbours)
+    offsets_of_nearest = Gather(offsets, nearest)
+    neighbour_offset = ReduceMean<keepdims = 0>(offsets_of_nearest, of_neighbours)
+    moved = Add(neighbour_offset, shift)
+"""
 
 
 class ItemEncoderError(TrainingError):
@@ -47,37 +65,63 @@ def export_item_encoder(
     Raises:
         ItemEncoderError: the table was built from other embeddings.
     """
-    if (
-        item_table.projector is None
-        or item_table.embedding_columns is None
-        or item_table.embedding_mean is None
-    ):
+    constants = _affine_constants(item_table)
+    if constants is None:
         return False
-    embeddings = item_embeddings[1:]
-    weight = item_table.weight * item_table.projector.weight.detach().double().numpy()
-    projection = weight @ item_table.embedding_columns.double().numpy().T
-    cold = item_table.cold_offset.double().numpy()
-    shift = cold - projection @ item_table.embedding_mean.double().numpy()
-    constants = {"projection": projection, "shift": shift}
-    hidden_size, size = projection.shape
-    model = parser.parse_model(
-        ENCODER_GRAPH.substitute(opset=OPSET, size=size, hidden_size=hidden_size)
+    hidden_size, size = constants["projection"].shape
+    neighbours = _neighbour_constants(item_table)
+    text = ENCODER_GRAPH.substitute(
+        opset=OPSET,
+        size=size,
+        hidden_size=hidden_size,
+        neighbours=NEIGHBOURS if neighbours else "",
+        shift="moved" if neighbours else "shift",
     )
-    for name, constant in constants.items():
-        model.graph.initializer.append(numpy_helper.from_array(constant.astype(np.float32), name))
+    model = parser.parse_model(text)
+    for name, constant in {**constants, **neighbours}.items():
+        model.graph.initializer.append(numpy_helper.from_array(constant, name))
     checker.check_model(model, full_check=True)
     onnx.save(model, path)
-    _check(path, item_table, embeddings)
+    _check(path, item_table, item_embeddings[1:])
     return True
 
 
-def _check(path: Path, item_table: ItemTable, embeddings: NDArray[np.float32]) -> None:
-    """With its own offset for that of cold items, each item must have its vector."""
+def _affine_constants(table: ItemTable) -> Constants | None:
+    if table.projector is None or table.embedding_columns is None or table.embedding_mean is None:
+        return None
+    weight = table.weight * table.projector.weight.detach().double().numpy()
+    projection = weight @ table.embedding_columns.double().numpy().T
+    shift = table.cold_offset.double().numpy() - projection @ table.embedding_mean.double().numpy()
+    return {"projection": projection.astype(np.float32), "shift": shift.astype(np.float32)}
+
+
+def _neighbour_constants(table: ItemTable) -> Constants:
+    """What `NEIGHBOURS` reads; nothing where no cold items were placed."""
+    if table.touched is None or table.embeddings is None:
+        return {}
+    known = functional.normalize(table.embeddings[table.touched])
+    buffers = {"mean": table.embedding_mean, "embedding_columns": table.embedding_columns}
+    return {
+        **{name: each.numpy() for name, each in buffers.items() if each is not None},
+        "directions": known.numpy().T.copy(),
+        "offsets": table.offsets.detach()[table.touched].numpy(),
+        "num_neighbours": np.array([min(NUM_NEIGHBOURS, len(known))]),
+    }
+
+
+def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> None:
+    """With its own offset for what cold items have, each item must have its vector.
+
+    Where titles tie, which are the nearest is open: then it is most items that must.
+    """
+    if table.embeddings is None:
+        return
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
     (vectors,) = session.run([ENCODER_TENSORS.vectors], {ENCODER_TENSORS.embeddings: embeddings})
-    due = item_table().detach().numpy()[1:]
-    own = item_table.offsets.detach().numpy() - item_table.cold_offset.numpy()
-    error = np.abs(vectors + own - due).max()
+    cold = table.neighbour_offsets(table.embeddings) + table.cold_offset
+    due = (table()[1:] - table.offsets + cold).detach().numpy()
+    errors = np.abs(vectors - due).max(axis=1)
+    error = errors.max() if table.touched is None else np.quantile(errors, 1 - MOST_TIES)
     if not error <= MAX_VECTOR_ERROR:
         raise ItemEncoderError(
             f"item vectors differ by {error:.2g} (at most {MAX_VECTOR_ERROR:g}): the student "

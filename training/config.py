@@ -111,7 +111,10 @@ class DistillationConfig(Section):
         default=0.1, ge=0, lt=1, description="share of items that a step sees by title alone"
     )
     cold_bonus: bool = Field(
-        default=False, description="untouched items share an offset, whose size validation picks"
+        default=False, description="untouched items get an offset, which validation tells"
+    )
+    cold_price: float = Field(
+        default=0.0075, ge=0, description="share of warm validation NDCG@20 that it may cost"
     )
 
     @field_validator("offset")

@@ -2,10 +2,11 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime as ort
+import pytest
 import torch
 
 from export.bundle import ENCODER_TENSORS
-from export.item_encoder import export_item_encoder
+from export.item_encoder import ItemEncoderError, export_item_encoder
 from training.students.student import ItemTable
 
 
@@ -31,14 +32,27 @@ def test_a_dimension_that_never_varied_says_nothing_of_new_items(tmp_path: Path)
 
 def test_a_new_item_gets_what_cold_items_have_in_place_of_an_offset(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    embeddings = torch.randn(5, 3)
-    table = ItemTable(5, 2, embeddings)
-    table.offsets.data = torch.randn(4, 2)
-    table.place_cold_items(torch.tensor([False, False, True, False]), torch.tensor([3.0, -1.0]))
+    embeddings = torch.randn(9, 3)
+    table = ItemTable(9, 2, embeddings)
+    table.offsets.data = torch.randn(8, 2)
+    untouched = torch.tensor([False, False, True, False, False, False, True, False])
+    table.place_cold_items(untouched, torch.tensor([3.0, -1.0]))
 
     assert export_item_encoder(table, embeddings.numpy(), tmp_path / "encoder.onnx")
 
     encoder = ort.InferenceSession(tmp_path / "encoder.onnx")
-    untrained = {ENCODER_TENSORS.embeddings: embeddings[3:4].numpy()}
+    untrained = {ENCODER_TENSORS.embeddings: embeddings[[3, 7]].numpy()}
     (vectors,) = encoder.run(None, untrained)
-    np.testing.assert_allclose(vectors[0], table()[3].detach().numpy(), atol=1e-5)
+    np.testing.assert_allclose(vectors, table()[[3, 7]].detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("places_cold_items", [False, True])
+def test_embeddings_that_the_student_has_not_learnt_from_are_refused(
+    tmp_path: Path, places_cold_items: bool
+) -> None:
+    torch.manual_seed(0)
+    table = ItemTable(9, 2, torch.randn(9, 3))
+    if places_cold_items:
+        table.place_cold_items(torch.arange(8) == 2, torch.ones(2))
+    with pytest.raises(ItemEncoderError, match="other LLM embeddings"):
+        export_item_encoder(table, torch.randn(9, 3).numpy(), tmp_path / "encoder.onnx")

@@ -33,7 +33,7 @@ class Description(Section):
         variant: the parts of the method it was trained with, by name.
         embedding_weight: share of the LLM embeddings in the item table; unused without them.
         best_epoch: the epoch that is kept, from 1.
-        cold_bonus: what validation added to the scores of items that training has not touched.
+        cold_bonus: what scores of items that training has not touched gained, on average.
         validation: metrics of the student on the validation examples.
         seconds: training time, validation included.
     """
@@ -72,6 +72,8 @@ class Checkpoint:
             self.description.embedding_weight,
             max_columns=0 if columns is None else columns.shape[1],
         )
+        if "item_table.touched" in self.state:
+            student.item_table.touched = torch.zeros(num_rows - 1, dtype=torch.bool)
         student.load_state_dict(self.state)
         return student.eval()
 

@@ -29,6 +29,7 @@ from training.students.student import Student
 from training.teacher.knowledge import Knowledge
 
 RECIPE_VERSION = 5  # raise it when the same settings would train another student, or rank otherwise
+COLD_VERSION = 2  # or when they would place cold items otherwise
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,10 @@ class Job:
         ]
         if self.knowledge is not None:
             variant = VARIANTS[self.variant]
-            parts += [settings.model_dump(), variant.lists, self.knowledge.taught_hash]
+            unread = set() if settings.cold_bonus else {"cold_price"}
+            parts += [settings.model_dump(exclude=unread), variant.lists]
+            parts += [self.knowledge.taught_hash]
+            parts += ["cold items", COLD_VERSION] if settings.cold_bonus else []
             parts += ["shuffled embeddings"] if variant.shuffled_embeddings else []
         return fingerprint(*parts)
 
@@ -110,12 +114,13 @@ class Job:
             self.seed,
             self._lists(),
             engine,
-            cold_bonus=self._sees_titles and self.settings.cold_bonus,
+            cold_price=self._cold_price,
         )
 
     @property
-    def _sees_titles(self) -> bool:
-        return self.knowledge is not None and self.settings.embeddings
+    def _cold_price(self) -> float | None:
+        sees_titles = self.knowledge is not None and self.settings.embeddings
+        return self.settings.cold_price if sees_titles and self.settings.cold_bonus else None
 
     def _fresh_student(self) -> Student:
         torch.manual_seed(self.seed)

@@ -76,8 +76,8 @@ class Progress:
 class Trainer:
     """Trains one student.
 
-    `lists` makes the teacher's rankings part of the loss; with `cold_bonus`, items that it has not
-    touched get their common offset in the end.
+    `lists` makes the teacher's rankings part of the loss; with `cold_price`, items that it has not
+    touched get their offsets in the end, see `place_cold_items`.
     """
 
     def __init__(
@@ -89,13 +89,13 @@ class Trainer:
         lists: RankingLists | None = None,
         engine: Engine | None = None,
         *,
-        cold_bonus: bool = False,
+        cold_price: float | None = None,
     ) -> None:
         self.student = student
         self.dataset = dataset
         self.config = config
         self.seed = seed
-        self.cold_bonus = cold_bonus
+        self.cold_price = cold_price
         self.engine = engine or Alone(torch.device("cpu"))
         rivals = rivals_of(student, dataset)
         self.objective = Objective(student, config, rivals, lists, self.engine.device)
@@ -125,17 +125,17 @@ class Trainer:
                 figure = self.progress.best_metrics[SELECTION_METRIC]
                 bar.set_postfix({SELECTION_METRIC: f"{figure:.4f}"}, refresh=False)
             self.student.load_state_dict(self.progress.best_state)
-            if self.cold_bonus:
-                self._place_cold_items()
+            if self.cold_price is not None:
+                self._place_cold_items(self.cold_price)
         return self.progress
 
-    def _place_cold_items(self) -> None:
+    def _place_cold_items(self, price: float) -> None:
         untouched = untouched_items(self.dataset, self.windows)
         if not untouched.any():
             return
         began = time.perf_counter()
-        bonus, metrics = place_cold_items(self.student, self.dataset, untouched, self.validate)
-        self.progress.keep(self.student, metrics)
+        bonus = place_cold_items(self.student, self.dataset, untouched, price)
+        self.progress.keep(self.student, self.validate())
         self.progress.cold_bonus = bonus
         self.progress.seconds += time.perf_counter() - began
 

@@ -2,10 +2,12 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 INITIAL_SPREAD = 0.02
 MAX_COLUMNS = 128
 MIN_SPREAD = 1e-6  # of a column that varies
+NUM_NEIGHBOURS = 5  # whose offsets stand for that of an item without one
 
 
 class ItemTable(nn.Module):
@@ -26,6 +28,7 @@ class ItemTable(nn.Module):
 
     padding: Tensor
     cold_offset: Tensor
+    touched: Tensor | None
     embeddings: Tensor | None
     embedding_mean: Tensor | None
     embedding_columns: Tensor | None
@@ -51,7 +54,7 @@ class ItemTable(nn.Module):
         self.register_buffer("cold_offset", torch.zeros(hidden_size))
         self.weight = weight
         self.projector: nn.Linear | None = None
-        for name in ("embeddings", "embedding_mean", "embedding_columns"):
+        for name in ("touched", "embeddings", "embedding_mean", "embedding_columns"):
             self.register_buffer(name, None)
         if embeddings is not None:
             real = embeddings[1:].float()
@@ -75,9 +78,34 @@ class ItemTable(nn.Module):
 
     @torch.no_grad()
     def place_cold_items(self, untouched: Tensor, offset: Tensor) -> None:
-        """Gives the items that are `untouched` `[items]`, and all to come, the same offset."""
-        self.offsets[untouched.to(self.offsets.device)] = offset
+        """Gives items that are `untouched` `[items]`, and all to come, what they can know.
+
+        That is the offset of the titles next to theirs, and `offset` `[hidden]`, which all share.
+
+        Raises:
+            ValueError: there are no embeddings, so that no title is next to another.
+        """
+        if self.embeddings is None:
+            raise ValueError("without LLM embeddings a cold item is like no other")
+        self.touched = ~untouched.to(self.offsets.device)
         self.cold_offset.copy_(offset)
+        placed = self.neighbour_offsets(self.embeddings[~self.touched]) + self.cold_offset
+        self.offsets[~self.touched] = placed
+
+    def neighbour_offsets(self, columns: Tensor) -> Tensor:
+        """The mean offset of the `NUM_NEIGHBOURS` touched items that each item is most like.
+
+        Args:
+            columns: `[any, columns]`, what `g` reads of the items; alike is the cosine between two.
+
+        Returns:
+            `[any, hidden]`; zeros where no cold items were placed.
+        """
+        if self.touched is None or self.embeddings is None:
+            return self.offsets.new_zeros(len(columns), self.offsets.shape[1])
+        known = functional.normalize(self.embeddings[self.touched])
+        nearest = (functional.normalize(columns) @ known.T).topk(min(NUM_NEIGHBOURS, len(known)))
+        return self.offsets[self.touched][nearest.indices].mean(dim=1)
 
     def folded(self) -> "ItemTable":
         """A plain id table with the same vectors: what a student serves after training."""

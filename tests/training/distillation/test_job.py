@@ -110,4 +110,16 @@ def test_cold_items_are_placed_where_it_is_wanted_and_titles_are_seen(
 ) -> None:
     distillation = job.experiment.distillation.model_copy(update={"cold_bonus": wanted})
     experiment = job.experiment.model_copy(update={"distillation": distillation})
-    assert replace(job, experiment=experiment, variant=variant).trainer().cold_bonus is due
+    trainer = replace(job, experiment=experiment, variant=variant).trainer()
+    assert (trainer.cold_price is not None) is due
+
+
+def test_the_price_of_cold_items_makes_another_student_only_where_it_is_paid(job: Job) -> None:
+    dearer = job.experiment.distillation.model_copy(update={"cold_price": 0.1})
+    other = replace(job, experiment=job.experiment.model_copy(update={"distillation": dearer}))
+    for variant, pays in (("distilled", False), ("with-cold-bonus", True)):
+        stamps = {replace(each, variant=variant).stamp for each in (job, other)}
+        assert (len(stamps) == 2) is pays
+        assert (
+            replace(job, variant=variant).training_stamp == replace(job, variant="distilled").stamp
+        )

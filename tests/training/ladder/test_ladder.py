@@ -209,7 +209,7 @@ def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     an_epoch = Trainer._epoch
 
     def counted(self: Trainer, bar: "tqdm[Any]") -> None:
-        epochs.append(self.cold_bonus)
+        epochs.append(self.cold_price is not None)
         an_epoch(self, bar)
 
     monkeypatch.setattr(Trainer, "_epoch", counted)

@@ -99,3 +99,25 @@ def test_of_many_columns_those_are_read_that_vary_most_and_are_apart() -> None:
     assert (read**2).sum(dim=0).tolist() == pytest.approx([4 * 2 / 4, 4 * 1 / 4])
     assert (read[:, 0] @ read[:, 1]).item() == pytest.approx(0, abs=1e-6)
     assert columns[3].tolist() == [0, 0]
+
+
+def test_a_cold_item_has_the_mean_offset_of_the_nearest_titles_and_what_all_of_them_share() -> None:
+    # On a circle: items 1 to 6 at 0, 10 … 50 degrees, 7 opposite, and the cold item 8 at 45.
+    degrees = torch.tensor([0.0, 10, 20, 30, 40, 50, 180, 45])
+    table = ItemTable(9, 1, torch.zeros(9, 2))
+    radians = degrees.deg2rad()
+    table.embeddings = torch.stack([radians.cos(), radians.sin()], dim=1)
+    table.projector = None  # offsets alone
+    table.offsets.data = torch.tensor([[100.0], [1], [2], [3], [4], [5], [1000], [-7]])
+    table.place_cold_items(torch.arange(8) == 7, torch.tensor([0.5]))
+
+    assert table.offsets[7].item() == (1 + 2 + 3 + 4 + 5) / 5 + 0.5
+    assert table.offsets[:7, 0].tolist() == [100, 1, 2, 3, 4, 5, 1000]
+    # Placed again, it has no more of its place before.
+    table.place_cold_items(torch.arange(8) == 7, torch.tensor([0.0]))
+    assert table.offsets[7].item() == 3
+
+
+def test_ids_alone_have_no_titles_to_place_cold_items_by() -> None:
+    with pytest.raises(ValueError, match="without LLM embeddings"):
+        ItemTable(3, 1).place_cold_items(torch.tensor([True, False]), torch.zeros(1))
