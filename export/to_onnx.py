@@ -47,7 +47,7 @@ ranking (
 >
 {
     # The newest known items of each history, oldest first, no wider than this batch needs, and
-    # their vectors. Most batches are plain, items of the table and no padding: quickly read.
+    # their vectors. A plain batch, of items of the table and no padding, is quickly read.
     of_table = Clip(history, one, last_row)
     is_of_table = Equal(history, of_table)
     lines_are_plain = ReduceMin(is_of_table, items_axis)

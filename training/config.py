@@ -114,7 +114,7 @@ class DistillationConfig(Section):
         default=False, description="untouched items get an offset, which validation tells"
     )
     cold_price: float = Field(
-        default=0.0075, ge=0, description="share of warm validation NDCG@20 that it may cost"
+        default=0.005, ge=0, description="share of warm validation NDCG@20 that it may cost"
     )
 
     @field_validator("offset")

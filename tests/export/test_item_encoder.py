@@ -46,6 +46,17 @@ def test_a_new_item_gets_what_cold_items_have_in_place_of_an_offset(tmp_path: Pa
     np.testing.assert_allclose(vectors, table()[[3, 7]].detach().numpy(), atol=1e-5)
 
 
+def test_titles_that_are_the_same_do_not_stand_in_the_way(tmp_path: Path) -> None:
+    """Which of eight equal ones are the five nearest is open."""
+    torch.manual_seed(0)
+    embeddings = torch.randn(12, 3).repeat_interleave(8, dim=0)
+    embeddings[0] = 0
+    table = ItemTable(96, 2, embeddings)
+    table.offsets.data.normal_()
+    table.place_cold_items(torch.arange(95) == 7, torch.ones(2))
+    assert export_item_encoder(table, embeddings.numpy(), tmp_path / "encoder.onnx")
+
+
 @pytest.mark.parametrize("places_cold_items", [False, True])
 def test_embeddings_that_the_student_has_not_learnt_from_are_refused(
     tmp_path: Path, places_cold_items: bool

@@ -33,7 +33,7 @@ class Description(Section):
         variant: the parts of the method it was trained with, by name.
         embedding_weight: share of the LLM embeddings in the item table; unused without them.
         best_epoch: the epoch that is kept, from 1.
-        cold_bonus: what scores of items that training has not touched gained, on average.
+        cold_bonus: what the offset that untouched items share adds to their scores, on average.
         validation: metrics of the student on the validation examples.
         seconds: training time, validation included.
     """

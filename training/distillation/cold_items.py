@@ -2,17 +2,17 @@
 
 Its title alone says too little of it to reach the heights where trained items compete, so without
 more it is hardly ever shown. It gets the offsets of the titles next to its own, and one offset that
-all cold items share. That one is learned, through the frozen student, from what validation tells:
-whether the next item was a cold one. As cold items have it where they are read, too, a history that
-holds some of them asks for more of them. How far all of it goes, a price decides: the share of warm
-NDCG@20 that it may cost. Half of the users teach the offset, the others choose.
+all cold items share. That one is learned from validation, through the frozen student. As cold items
+have it where they are read, too, a history that holds some of them asks for more of them. How far
+all of it goes, a price decides: the share of warm NDCG@20 that it may cost. Half of the users
+teach the offset, the others choose.
 
 It is as good as the catalog is honest. Where an item stands in the catalog only because somebody
 will take it, every cold one looks promising.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -28,12 +28,12 @@ from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate
 from training.students.scorer import StudentScorer
 from training.students.student import Student
 
-# What is added to the score of a cold item beside what was learned; the last leaves hardly any.
-SHIFTS = tuple(-0.125 * number for number in range(21))
+# What the shared offset adds to the score of a cold item, on average over queries.
+BONUSES = tuple(number / 8 for number in range(-16, 17))
 MOST_QUERIES = 2_048
 RIDGE = 1e-4  # of the mean square of a query, against directions that queries hardly have
-# Few steps: with more, the chance of a cold item is told better, and which items come first worse.
-STEPS, BATCH_SIZE, LEARNING_RATE = 15, 512, 0.02
+# Few steps: after more, histories of the weeks after validation are read less well.
+STEPS, BATCH_SIZE, LEARNING_RATE = 15, 512, 0.04
 SEED = 0  # of the order in which validation examples teach
 
 Rows = NDArray[np.int64]
@@ -49,11 +49,19 @@ def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
 
 @dataclass(frozen=True)
 class Place:
-    """An offset of cold items and what it brings: NDCG@20 of all targets, and of warm ones."""
+    """Where cold items may stand.
 
-    offset: Tensor | None
-    every: float
-    warm: float
+    Attributes:
+        offset: `[hidden]`, that all of them share; empty where they are left as they are.
+        bonus: what it adds to their scores on average.
+        every: NDCG@20 of all targets there.
+        warm: NDCG@20 of warm targets there.
+    """
+
+    offset: Tensor = field(default_factory=lambda: torch.zeros(0))
+    bonus: float = 0.0
+    every: float = 0.0
+    warm: float = 0.0
 
 
 def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, price: float) -> float:
@@ -66,34 +74,45 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
         price: share of warm NDCG@20 that may be lost.
 
     Returns:
-        What their scores gain on average; 0 if they are best left where they are.
+        Which of `BONUSES` was chosen; 0, too, where cold items are best left as they are, or where
+        validation has too few users or hits no warm item, so that nothing can be said.
     """
-    teaching, choosing = _two_halves(dataset)
+    teaching, choosing = two_halves(dataset)
     if len(teaching) == 0 or len(choosing) == 0:
         return 0.0
     table = student.item_table
     left = table.offsets.detach().clone()
-    places = [_judged(student, dataset, choosing, untouched, None)]
-    table.place_cold_items(untouched, torch.zeros_like(table.cold_offset))
-    direction = common_direction(_queries(student, dataset, _some(choosing)))
-    learned = learned_offset(student, dataset, teaching, untouched, direction)
-    for shift in SHIFTS:
-        table.place_cold_items(untouched, learned + shift * direction)
-        offset = table.cold_offset.clone()
-        places.append(_judged(student, dataset, choosing, untouched, offset))
+    places = [judged(student, dataset, choosing, untouched, Place())]
+    for place in _places(student, dataset, untouched):
+        table.place_cold_items(untouched, place.offset)
+        places.append(judged(student, dataset, choosing, untouched, place))
     best = best_place(places, price)
-    if best.offset is None:
+    if best is places[0]:
         table.offsets.data.copy_(left)
         table.cold_offset.zero_()
         table.touched = None
-        return 0.0
-    table.place_cold_items(untouched, best.offset)
-    return float((_queries(student, dataset, _some(choosing)) @ best.offset).mean())
+    else:
+        table.place_cold_items(untouched, best.offset)
+    return best.bonus
+
+
+def _places(student: Student, dataset: Dataset, untouched: Tensor) -> list[Place]:
+    """What is learned, moved along the common direction so that it adds each of `BONUSES`."""
+    teaching, choosing = two_halves(dataset)
+    table = student.item_table
+    table.place_cold_items(untouched, torch.zeros_like(table.cold_offset))
+    queries = _queries(student, dataset, choosing[:: len(choosing) // MOST_QUERIES + 1])
+    direction = common_direction(queries)
+    learned = learned_offset(student, dataset, teaching, untouched, direction)
+    added = float((queries @ learned).mean())
+    return [Place(learned + (bonus - added) * direction, bonus) for bonus in BONUSES]
 
 
 def best_place(places: list[Place], price: float) -> Place:
-    """The best one, the first of equals, that keeps what the first has of warm NDCG@20."""
+    """The best one, the first of equals, that keeps enough of the first one's warm NDCG@20."""
     due = (1 - price) * places[0].warm
+    if due <= 0:
+        return places[0]
     return max((each for each in places if each.warm >= due), key=lambda each: each.every)
 
 
@@ -109,10 +128,10 @@ def common_direction(queries: Tensor) -> Tensor:
 def learned_offset(
     student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, start: Tensor
 ) -> Tensor:
-    """The offset `[hidden]` with which scores tell best whether the next item is a cold one.
+    """The offset `[hidden]` with which the student tells best which items come next.
 
-    Logistic regression, by Adam from `start` on: the softmax share of all cold items together is
-    the chance that the next one is cold. The student stays as it is.
+    Full-softmax cross-entropy on the examples `rows`, by a few steps of Adam from `start` on. The
+    student stays as it is.
     """
     device = start.device
     is_cold = torch.cat([torch.zeros(1, dtype=torch.bool), untouched.cpu()]).to(device)
@@ -121,33 +140,33 @@ def learned_offset(
     optimiser = torch.optim.Adam([offset], lr=LEARNING_RATE)
     for some in _batches(rows):
         moved = table + is_cold[:, None] * offset
-        with making_on(device):
+        # cuDNN runs no GRU backwards in `eval()`, where dropout is off.
+        with making_on(device), torch.backends.cudnn.flags(enabled=False):
             queries = student.encode_newest(_histories(student, dataset, some), moved)
         next_items = torch.from_numpy(dataset.item_indices[some].astype(np.int64)).to(device)
-        logits = cold_logits(queries @ moved.T, is_cold)
-        loss = functional.binary_cross_entropy_with_logits(logits, is_cold[next_items].float())
+        loss = functional.cross_entropy(queries @ moved[1:].T, next_items - 1)  # row 0: padding
         (offset.grad,) = torch.autograd.grad(loss, [offset])
         optimiser.step()
     return offset.detach()
 
 
-def cold_logits(scores: Tensor, is_cold: Tensor) -> Tensor:
-    """The log odds `[batch]` that the next item is cold.
-
-    Args:
-        scores: `[batch, catalog rows]`, padding first, which is no item.
-        is_cold: `[catalog rows]`.
-    """
-    real = scores[:, 1:]
-    cold = real.masked_fill(~is_cold[1:], -torch.inf).logsumexp(dim=1)
-    return cold - real.masked_fill(is_cold[1:], -torch.inf).logsumexp(dim=1)
-
-
-def _two_halves(dataset: Dataset) -> tuple[Rows, Rows]:
+def two_halves(dataset: Dataset) -> tuple[Rows, Rows]:
     """Validation examples of every other user, and of the others."""
     rows = dataset.example_rows(Split.VALIDATION)
     users = np.unique(dataset.user_of_row[rows], return_inverse=True)[1]
     return rows[users % 2 == 0], rows[users % 2 == 1]
+
+
+def judged(
+    student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, place: Place
+) -> Place:
+    """`place` with what `student`, as it is, reaches on the examples `rows`."""
+    found = evaluate(ranker_of(StudentScorer(student, dataset), dataset), dataset, rows)
+    is_warm = ~untouched.cpu().numpy()[dataset.item_indices[rows] - 1]
+    warm = Evaluation(rows[is_warm], found.ranks[is_warm]).metrics if is_warm.any() else {}
+    return replace(
+        place, every=found.metrics[SELECTION_METRIC], warm=warm.get(SELECTION_METRIC, 0.0)
+    )
 
 
 def _batches(rows: Rows) -> Iterator[Rows]:
@@ -157,19 +176,6 @@ def _batches(rows: Rows) -> Iterator[Rows]:
     order = np.concatenate([generator.permutation(rows) for _ in range(rounds)])
     for step in range(STEPS):
         yield order[step * BATCH_SIZE : (step + 1) * BATCH_SIZE]
-
-
-def _judged(
-    student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, offset: Tensor | None
-) -> Place:
-    found = evaluate(ranker_of(StudentScorer(student, dataset), dataset), dataset, rows)
-    is_warm = ~untouched.cpu().numpy()[dataset.item_indices[rows] - 1]
-    warm = Evaluation(rows[is_warm], found.ranks[is_warm]).metrics if is_warm.any() else {}
-    return Place(offset, found.metrics[SELECTION_METRIC], warm.get(SELECTION_METRIC, 0.0))
-
-
-def _some(rows: Rows) -> Rows:
-    return rows[:: len(rows) // MOST_QUERIES + 1]
 
 
 def _histories(student: Student, dataset: Dataset, rows: Rows) -> Tensor:

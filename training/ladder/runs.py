@@ -62,7 +62,7 @@ class Facts:
         machine: where that was, and beside how many others.
         commits: of the code that ran.
         best_epoch: whose student was measured; 0 of a baseline.
-        cold_bonus: what validation added to the scores of cold items.
+        cold_bonus: what the offset that cold items share adds to their scores, on average.
     """
 
     name: str

@@ -7,6 +7,7 @@ from torch.nn import functional
 INITIAL_SPREAD = 0.02
 MAX_COLUMNS = 128
 MIN_SPREAD = 1e-6  # of a column that varies
+ROWS_AT_ONCE = 1_024  # of comparing all items with all
 NUM_NEIGHBOURS = 5  # whose offsets stand for that of an item without one
 
 
@@ -101,11 +102,20 @@ class ItemTable(nn.Module):
         Returns:
             `[any, hidden]`; zeros where no cold items were placed.
         """
-        if self.touched is None or self.embeddings is None:
+        if self.touched is None or not self.touched.any():
             return self.offsets.new_zeros(len(columns), self.offsets.shape[1])
-        known = functional.normalize(self.embeddings[self.touched])
-        nearest = (functional.normalize(columns) @ known.T).topk(min(NUM_NEIGHBOURS, len(known)))
-        return self.offsets[self.touched][nearest.indices].mean(dim=1)
+        offsets = self.offsets[self.touched]
+        number = min(NUM_NEIGHBOURS, len(offsets))
+        parts = [
+            self.likeness(each).topk(number).indices for each in torch.split(columns, ROWS_AT_ONCE)
+        ]
+        return torch.cat([offsets[nearest].mean(dim=1) for nearest in parts])
+
+    def likeness(self, columns: Tensor) -> Tensor:
+        """The cosine between items, `[any, columns]`, and all touched ones, `[any, touched]`."""
+        if self.touched is None or self.embeddings is None:
+            raise ValueError("cold items were not placed: no item is known to be touched")
+        return functional.normalize(columns) @ functional.normalize(self.embeddings[self.touched]).T
 
     def folded(self) -> "ItemTable":
         """A plain id table with the same vectors: what a student serves after training."""
