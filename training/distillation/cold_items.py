@@ -110,9 +110,9 @@ def _places(student: Student, dataset: Dataset, untouched: Tensor) -> list[Place
 
 def best_place(places: list[Place], price: float) -> Place:
     """The best one, the first of equals, that keeps enough of the first one's warm NDCG@20."""
+    if places[0].warm == 0:
+        return places[0]  # what a place costs cannot be told
     due = (1 - price) * places[0].warm
-    if due <= 0:
-        return places[0]
     return max((each for each in places if each.warm >= due), key=lambda each: each.every)
 
 

@@ -61,7 +61,7 @@ def test_the_learned_offset_makes_what_came_next_likelier_and_leaves_the_student
     assert all(each.grad is None for each in student.parameters())
 
 
-@pytest.mark.parametrize(("price", "chosen"), [(0.0, 0), (0.05, 2), (0.5, 3)])
+@pytest.mark.parametrize(("price", "chosen"), [(0.0, 0), (0.05, 2), (0.5, 3), (1.0, 3)])
 def test_the_best_place_is_the_best_of_those_that_keep_enough_of_warm_items(
     price: float, chosen: int
 ) -> None:
@@ -111,7 +111,7 @@ def test_cold_items_are_found_where_they_are_placed(
     walker.item_table.offsets.data.normal_(std=0.5)
     rows = two_halves(chain_dataset)[1]
     before = judged(walker, chain_dataset, rows, COLD, Place())
-    bonus = place_cold_items(walker, chain_dataset, COLD, price=1 - 1e-6)
+    bonus = place_cold_items(walker, chain_dataset, COLD, price=1.0)
     after = judged(walker, chain_dataset, rows, COLD, Place())
     assert bonus in BONUSES
     assert after.every > before.every
