@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from export.bundle import TENSORS
 from export.parity import check_parity
@@ -138,6 +138,34 @@ def test_a_batch_answers_as_its_lines_alone(
 )
 def test_padding_anywhere_equals_its_absence(graph: RankingGraph, padded: list[int]) -> None:
     assert best(graph, padded) == best(graph, [5, 7])
+
+
+@pytest.mark.parametrize(
+    ("histories", "num_added", "is_plain"),
+    [
+        ([[30]], 0, True),
+        ([[1, 2, 3, 4, 5, 6, 7, 8]], 2, True),  # longer than the window; added, but not read
+        ([[1, 2], [3, 30]], 0, True),
+        ([[0, 2]], 0, False),
+        ([[1, 2], [3, 0]], 0, False),
+        ([[1, 31]], 2, False),
+    ],
+)
+def test_a_batch_of_items_of_the_table_without_padding_is_read_at_a_glance(
+    graph_path: Path, histories: list[list[int]], num_added: int, is_plain: bool
+) -> None:
+    model = onnx.load(graph_path)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("is_plain", TensorProto.BOOL, []))
+    session = ort.InferenceSession(model.SerializeToString())
+    feeds = {
+        TENSORS.history: np.array(histories),
+        TENSORS.excluded: np.zeros((len(histories), 0), dtype=np.int64),
+        TENSORS.allowed: np.ones((1, 31 + num_added), dtype=np.bool_),
+        TENSORS.mask_seen: np.array(False),
+        TENSORS.k: np.array([1]),
+        TENSORS.added: np.ones((num_added, 16), dtype=np.float32),
+    }
+    assert session.run(["is_plain"], feeds) == [is_plain]
 
 
 def test_unknown_items_take_no_place_in_the_window(graph: RankingGraph) -> None:
