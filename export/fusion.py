@@ -69,7 +69,7 @@ def split_layers(graph: onnx.GraphProto) -> None:
         weight, bias = (np.split(constants[name], len(node.output), axis=-1) for name in weights)
         for part in zip(node.output, weight, bias, strict=True):
             _append_layer(graph, read, *part)
-    _drop_unread(graph)
+    drop_unread(graph)
 
 
 def _append_layer(
@@ -122,7 +122,8 @@ def _num_heads(info: onnx.ValueInfoProto) -> int | None:
     return sizes[1].dim_value or None if len(sizes) == 4 else None
 
 
-def _drop_unread(graph: onnx.GraphProto) -> None:
+def drop_unread(graph: onnx.GraphProto) -> None:
+    """Removes nodes and constants of `graph` from which no output follows."""
     read = {each.name for each in graph.output}
     for node in reversed(list(graph.node)):
         if read.isdisjoint(node.output):

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from export.bundle import ENCODER_TENSORS
-from export.to_onnx import OPSET
+from export.encoder import OPSET
 from training.errors import TrainingError
 from training.students.student import NUM_NEIGHBOURS, ItemTable
 

@@ -2,7 +2,8 @@
 
 The reference is the student's own `score` on each history alone, its padding dropped and its
 newest items kept by plain Python, masked and sorted by NumPy: nothing of it is shared with the
-graph under test.
+graph under test. The graph reads histories of unequal length together, and each by itself: it has a
+way of its own for either.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,14 @@ History = NDArray[np.int64]
 
 class ParityError(TrainingError):
     """The graph does not answer what the student answers; the message names the worst history."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What the graph answers to one history by itself, without seen items; `[LIST_LENGTH]` each."""
+
+    items: NDArray[np.int64]
+    scores: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -112,10 +121,11 @@ def edge_histories(
 def random_histories(
     longest: int, num_items: int, count: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
-    """Histories of up to twice the window, in which about one place in ten is unknown."""
+    """Histories of up to twice the window; in every other, one place in ten or so is unknown."""
     for number in range(count):
         history = generator.integers(1, num_items + 1, generator.integers(1, 2 * longest + 1))
-        history[generator.random(len(history)) < 0.1] = PADDING_INDEX
+        if number % 2:
+            history[generator.random(len(history)) < 0.1] = PADDING_INDEX
         yield f"random history {number}", history
 
 
@@ -125,23 +135,21 @@ def _compare(
     with tqdm(desc="parity", total=len(histories), unit="history") as bar:
         for begin in range(0, len(histories), BATCH_SIZE):
             batch = histories[begin : begin + BATCH_SIZE]
-            scores, lists = _graph_answers(graph, [history for _, history in batch])
-            for (name, history), *answer in zip(batch, scores, lists, strict=True):
-                expected = _torch_scores(student, history)
-                yield _comparison(name, history, expected, *answer)
+            scores = _scores_together(graph, [history for _, history in batch])
+            for (name, history), of_items in zip(batch, scores, strict=True):
+                lines = graph.rank(history[None], LIST_LENGTH, mask_seen=True)
+                alone = Alone(*(line[0] for line in lines))
+                yield _comparison(name, history, _torch_scores(student, history), of_items, alone)
             bar.update(len(batch))
 
 
-def _graph_answers(
-    graph: RankingGraph, histories: Sequence[History]
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Scores of all items, `[batch, items + 1]`, and top lists without seen items."""
+def _scores_together(graph: RankingGraph, histories: Sequence[History]) -> NDArray[np.float32]:
+    """Scores of all items, `[batch, items + 1]`, of histories padded to one length."""
     padded = pad_histories(histories, max(map(len, histories)))
     ranking, sorted_scores = graph.rank(padded, graph.num_items, mask_seen=False)
     scores = np.full((len(histories), graph.num_items + 1), -np.inf, dtype=np.float32)
     np.put_along_axis(scores, ranking, sorted_scores, axis=1)
-    lists, _ = graph.rank(padded, LIST_LENGTH, mask_seen=True)
-    return scores, lists
+    return scores
 
 
 @torch.no_grad()
@@ -157,19 +165,21 @@ def _comparison(
     history: History,
     expected: NDArray[np.float32],
     scores: NDArray[np.float32],
-    answered: NDArray[np.int64],
+    alone: Alone,
 ) -> Comparison:
     unseen = expected.copy()
     unseen[[PADDING_INDEX, *history]] = -np.inf
-    best = np.argsort(-unseen, kind="stable")[: len(answered)]
+    best = np.argsort(-unseen, kind="stable")[: len(alone.items)]
     due = np.where(np.isfinite(unseen[best]), best, PADDING_INDEX)
-    differs = due != answered
+    differs = due != alone.items
     with np.errstate(invalid="ignore"):  # NaN: neither of the two items may be answered
-        gaps = np.abs(unseen[due[differs]] - unseen[answered[differs]])
+        gaps = np.abs(unseen[due[differs]] - unseen[alone.items[differs]])
+    answered = alone.items != PADDING_INDEX
+    of_list = alone.scores[answered] - expected[alone.items[answered]]
     return Comparison(
         name=name,
         history=history,
-        score_error=_largest(np.abs(scores[1:] - expected[1:])),
+        score_error=max(_largest(np.abs(scores[1:] - expected[1:])), _largest(np.abs(of_list))),
         list_error=_largest(gaps),
         is_same_list=not differs.any(),
     )

@@ -16,6 +16,8 @@ from string import Template
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.catalog import PADDING_INDEX
+
 Constants = Mapping[str, NDArray[np.generic]]
 
 # Catalogs from which a rough score first is faster.
@@ -31,12 +33,13 @@ LARGEST_CODE = 63
 # What rounding to whole steps loses at most, in steps; half, but for float32's own rounding.
 LOST = 0.501
 
-# Both read `query`, `scores_of_added`, `open` and `k`, and make scores and item indices.
+# Both read `query`, `scores_of_added`, `open` and `k`, and make scores and item indices. Padding,
+# item 0 of the table, may be open: its score is never enough.
 SEARCH_OF_ALL = Template("""
     num_added = Shape<start = 0, end = 1>(added)
     num_items = Add(num_added, last_row)
     num_answered = Min(k, num_items)
-    scores_of_table = Gemm<transB = 1>(query, table)
+    scores_of_table = Gemm<transB = 1>(query, table, never_padding)
     scores_of_all = Concat<axis = 1>(scores_of_table, scores_of_added)
     scores_of_open = Where(open, scores_of_all, never)
     $scores, ranking = TopK(scores_of_open, num_answered)
@@ -112,21 +115,25 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
         usual_query: `[hidden]`; how well the others go with it decides no answer, but time.
     """
     num_rows, hidden_size = table.shape
+    never_padding = np.zeros(num_rows, dtype=np.float32)
+    never_padding[PADDING_INDEX] = -np.inf
     if num_rows < ROUGH_FROM:
-        return {}
+        return {"never_padding": never_padding}
     step = np.float32(np.abs(table).max() / LARGEST_CODE)
     codes = np.rint(table / step).astype(np.int8)
     # Both searches add up in float32: how far that may be off, for a query of length 1.
     off = 4 * hidden_size * np.finfo(np.float32).eps * _longest(table)
     lost = table - codes * np.float64(step)
-    row_of_place = np.argsort(-(table @ usual_query), kind="stable")  # equal items stay in order
+    order = np.argsort(-(table @ usual_query), kind="stable")  # equal items stay in order
+    row_of_place = order[order != PADDING_INDEX]
     return {
+        "never_padding": never_padding,
         "item_codes": codes[row_of_place].T.copy(),  # [hidden, rows]
         "row_of_place": row_of_place,
         "item_step": np.array(step),
         "steps_lost": np.array(LOST * hidden_size**0.5 * _longest(codes), dtype=np.float32),
         "longest_lost": np.array(_longest(lost) + off, dtype=np.float32),
-        "most_chosen": np.array([min(MOST_CHOSEN, num_rows)]),
+        "most_chosen": np.array([min(MOST_CHOSEN, num_rows - 1)]),
         "num_spare": np.array([max(NUM_SPARE, num_rows // ROWS_OF_A_SPARE)]),
     }
 

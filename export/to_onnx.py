@@ -1,29 +1,25 @@
 """Freezes a student into the ranking graph: one ONNX file that holds all of serving's semantics.
 
-What serving means is written once, below, in ONNX's own text form, with the student as a single
-node; that node gives way to what torch's exporter makes of `Student.encode_newest`. So the model's
+What serving means is written once, below, in ONNX's own text form, with the student as one node for
+plain histories and one for any; they give way to what `export.encoder` makes of it. So the model's
 mathematics has one definition, in torch, and the window, the masks and top-k have one, here.
 They are written, not traced: their sizes depend on data (the longest history of a batch, `k`),
 which is plain in ONNX and a fight in `torch.export`; the tracing exporter before it is deprecated.
 """
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 
 import onnx
 import torch
-from onnx import checker, compose, numpy_helper, parser
-from torch import Tensor, nn
+from onnx import checker, numpy_helper, parser
+from torch import Tensor
 
-from export.fusion import fuse_attention, soften_masks
+from export.encoder import OPSET, encoder_graph
 from export.search import search_constants, search_text
+from export.tabulation import tabulate
 from training.students.student import Student
 
-OPSET = 23
 ITEMS_ASKED_FOR = 4_096  # enough to see what is usual
 
 # The inputs and outputs are those of `export.bundle.Tensors`.
@@ -41,27 +37,22 @@ ranking (
     int64 zero = {0}, int64 one = {1}, int64[1] items_axis = {1}, int64[1] batch_axis = {0},
     int64[1] last = {-1}, int64[1] backward = {-1}, int64[1] past_first = {-9223372036854775807},
     int64[1] window_start = {-$max_history_length}, int64[1] past_last = {9223372036854775807},
-    int64[4] one_column_after = {0, 0, 0, 1}, float never = {-inf},
-    int64[4] one_row_before = {1, 0, 0, 0}, float no_value = {0},
+    int64[4] one_row_before = {1, 0, 0, 0}, float no_value = {0}, float never = {-inf},
     int64 max_history_length = {$max_history_length}, int64 last_row = {$num_items}
 >
 {
-    # The newest known items of each history, oldest first, no wider than this batch needs, and
-    # their vectors. A plain batch, of items of the table and no padding, is quickly read.
+    # The student reads the newest known items of each history, oldest first, no wider than this
+    # batch needs. A plain batch, of items of the table and no padding, is quickly read.
     of_table = Clip(history, one, last_row)
     is_of_table = Equal(history, of_table)
     lines_are_plain = ReduceMin(is_of_table, items_axis)
     is_plain = ReduceMin<keepdims = 0>(lines_are_plain)
-    window, vectors = If(is_plain) <
-        then_branch = plain () => (
-            int64[batch, width] plain_window, float[batch, width, $hidden_size] plain_vectors
-        ) {
+    query = If(is_plain) <
+        then_branch = plain () => (float[batch, $hidden_size] plain_query) {
             plain_window = Slice(history, window_start, past_last, items_axis)
-            plain_vectors = Gather(table, plain_window)
+            plain_query = student.EncodePlain(plain_window)
         },
-        else_branch = any () => (
-            int64[batch, width] any_window, float[batch, width, $hidden_size] any_vectors
-        ) {
+        else_branch = any () => (float[batch, $hidden_size] any_query) {
             known = Min(history, one)
             lengths = ReduceSum(known, items_axis)
             longest = ReduceMax<keepdims = 0>(lengths, batch_axis)
@@ -81,21 +72,17 @@ ranking (
             padded_added = Pad(added, one_row_before, no_value)
             from_added = Gather(padded_added, rows_of_added)
             any_vectors = Add(from_table, from_added)
+            any_query = student.EncodeAny(any_window, any_vectors)
         }
     >
-
-    query = student.Encode(window, vectors)
     scores_of_added = Gemm<transB = 1>(query, added)
 
-    # Padding is item 0 of the table, and a place of `excluded` and `history` that names nothing.
-    mask_seen_once = Cast<to = 7>(mask_seen)
-    seen = Mul(history, mask_seen_once)
+    seen = Where(mask_seen, history, zero)
     named = Concat<axis = 1>(seen, excluded)
-    blocked = Pad(named, one_column_after, zero)
-    closed = Less(blocked, zero)
+    closed = Less(named, zero)
     one_column = Shape(lines_are_plain)
     allowed_by_line = Expand(allowed, one_column)
-    open = ScatterElements<axis = 1>(allowed_by_line, blocked, closed)
+    open = ScatterElements<axis = 1>(allowed_by_line, named, closed)
 
     $search
 }
@@ -122,7 +109,10 @@ def export_student(student: Student, path: Path) -> None:
     constants = search_constants(table.numpy(), _usual_query(student, table).numpy())
     for name, constant in {"table": table.numpy(), **constants}.items():
         model.graph.initializer.append(numpy_helper.from_array(constant, name))
-    _replace_student_node(model.graph, _encoder_graph(student, table))
+    plain, padded = (encoder_graph(student, table, padded=each) for each in (False, True))
+    _go_before(model.graph, tabulate(plain, len(table)))
+    _inline(plain, _branch(model.graph, "then_branch"))
+    _inline(padded, _branch(model.graph, "else_branch"))
     del model.opset_import[1]
     checker.check_model(model, full_check=True)
     onnx.save(model, path)
@@ -135,77 +125,27 @@ def _usual_query(student: Student, table: Tensor) -> Tensor:
     return student.encode_newest(torch.arange(1, len(table), step)[:, None], table).mean(dim=0)
 
 
-class _Encoder(nn.Module):
-    """`Student.encode_newest` as the module that torch's exporter asks for."""
-
-    def __init__(self, student: Student) -> None:
-        super().__init__()
-        self.student = student
-
-    def forward(self, window: Tensor, table: Tensor) -> Tensor:
-        """Maps `[batch, width]` and `[items + 1, hidden]` to `[batch, hidden]`."""
-        return self.student.encode_newest(window, table)
-
-
-def _encoder_graph(student: Student, table: Tensor) -> onnx.GraphProto:
-    longest = student.max_history_length
-    # torch.export takes a size of 1 for a constant, so the example must not have one.
-    example = torch.ones(2, min(2, longest), dtype=torch.int64)
-    sizes = {0: torch.export.Dim("batch")}
-    if longest > 1:
-        sizes[1] = torch.export.Dim("width", min=1, max=longest)
-    with torch.no_grad(), _without_exporter_chatter():
-        program = torch.onnx.export(
-            _Encoder(student).eval(),
-            (example, table),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=["window", "table"],
-            output_names=["query"],
-            dynamic_shapes=(sizes, None),
-            verbose=False,
-        )
-    assert program is not None  # noqa: S101 - the older exporter alone returns None
-    graph = compose.add_prefix_graph(
-        program.model_proto.graph, "student.", rename_inputs=False, rename_outputs=False
-    )
-    _read_vectors(graph)
-    fuse_attention(graph)
-    soften_masks(graph)
-    return graph
-
-
-def _read_vectors(encoder: onnx.GraphProto) -> None:
-    """Gives the encoder its items' vectors in place of its own, only lookup in the table."""
-    (lookup,) = [node for node in encoder.node if "table" in node.input]
-    if lookup.op_type != "Gather" or lookup.input[0] != "table":
-        raise ValueError(f"{lookup.op_type} of the item table, where a student looks items up")
-    for node in encoder.node:
-        node.input[:] = ["vectors" if each == lookup.output[0] else each for each in node.input]
-    encoder.node.remove(lookup)
-
-
-def _replace_student_node(graph: onnx.GraphProto, encoder: onnx.GraphProto) -> None:
-    for node in encoder.node:
-        # The exporter notes stack traces with paths of this machine.
-        del node.metadata_props[:]
-        node.doc_string = ""
+def _go_before(graph: onnx.GraphProto, tables: onnx.GraphProto) -> None:
     nodes = list(graph.node)
-    place = next(index for index, node in enumerate(nodes) if node.domain == "student")
     del graph.node[:]
-    graph.node.extend([*nodes[:place], *encoder.node, *nodes[place + 1 :]])
-    graph.initializer.extend(encoder.initializer)
+    graph.node.extend([*tables.node, *nodes])
+    graph.initializer.extend(tables.initializer)
 
 
-@contextmanager
-def _without_exporter_chatter() -> Iterator[None]:
-    """Hides what torch's exporter says of its own inside: deprecated calls, absent torchvision."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg|torch")
-            yield
-    finally:
-        logger.setLevel(level)
+def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:
+    """That branch of the first choice in `graph`, which is between the ways to read."""
+    choice = next(node for node in graph.node if node.op_type == "If")
+    return next(each.g for each in choice.attribute if each.name == which)
+
+
+def _inline(encoder: onnx.GraphProto, branch: onnx.GraphProto) -> None:
+    """Puts `encoder` in the place of the student's node, the last one of `branch`."""
+    student = branch.node.pop()
+    names = dict(zip(("window", "vectors"), student.input, strict=False))
+    names["query"] = student.output[0]
+    for node in encoder.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    branch.node.extend(encoder.node)
+    # Its own, not the graph's: a branch is handed each outer value anew in every run.
+    branch.initializer.extend(encoder.initializer)

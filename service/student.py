@@ -2,8 +2,10 @@
 
 import copy
 import math
+import threading
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from export.bundle import ENCODER_TENSORS, TENSORS, Bundle, BundleError, Layout
 from service.errors import StudentError
+from service.standing_run import StandingRun
 
 Ranking = Sequence[tuple[int, float]]
 """Item indices and scores, best first."""
@@ -36,6 +39,13 @@ class Question:
     excluded: Sequence[int] = ()
     allowed: Mask | None = None
     mask_seen: bool = True
+
+
+class _Runs(threading.local):
+    """The runs that stand ready, by `k`; each thread has its own."""
+
+    def __init__(self) -> None:
+        self.of_k: dict[int, StandingRun] = {}
 
 
 class Student:
@@ -109,8 +119,12 @@ class Student:
         Raises:
             StudentError: onnxruntime failed.
         """
-        item_indices, scores = self._run_graph(_OUTPUTS, question)
-        return _ranking(item_indices[0], scores[0])
+        feeds = self._feeds(question)
+        try:
+            return _ranking(*self._standing_run(question.k)(feeds))
+        except Exception as error:  # onnxruntime's errors have no base of their own
+            self._runs.of_k.clear()
+            raise StudentError(str(error)) from error
 
     def rank_all(self, questions: Sequence[Question]) -> list[Ranking]:
         """The rankings of questions of one `k` and one `mask_seen`, in one run.
@@ -130,7 +144,14 @@ class Student:
             feeds[TENSORS.allowed] = np.stack(masks)
         return list(map(_ranking, *_run(self._session, _OUTPUTS, feeds)))
 
+    def _standing_run(self, k: int) -> StandingRun:
+        of_k = self._runs.of_k
+        if k not in of_k:
+            of_k[k] = StandingRun(self._session, min(k, self._num_items + len(self._added)))
+        return of_k[k]
+
     def _set_added(self, vectors: Vectors) -> None:
+        self._runs = _Runs()
         self._added = vectors
         self._everything = np.ones((1, 1 + self._num_items + len(vectors)), dtype=np.bool_)
 
@@ -144,7 +165,7 @@ class Student:
             TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NOTHING,
             TENSORS.allowed: self._everything if allowed is None else allowed[None],
             TENSORS.mask_seen: _FLAGS[question.mask_seen],
-            TENSORS.k: np.array([question.k], dtype=np.int64),
+            TENSORS.k: _number(question.k),
             TENSORS.added: self._added,
         }
 
@@ -160,8 +181,16 @@ def _run(
 
 
 def _ranking(item_indices: NDArray[np.generic], scores: NDArray[np.generic]) -> Ranking:
-    pairs = zip(item_indices.tolist(), scores.tolist(), strict=True)
+    best_first = scores.tolist()
+    pairs = list(zip(item_indices.tolist(), best_first, strict=True))
+    if math.isfinite(sum(best_first)):
+        return pairs
     return [(index, score) for index, score in pairs if math.isfinite(score)]
+
+
+@lru_cache
+def _number(k: int) -> NDArray[np.int64]:
+    return np.array([k], dtype=np.int64)
 
 
 def _rectangle(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:

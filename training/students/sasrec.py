@@ -37,7 +37,13 @@ class SASRec(Student):
 
     def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
         """See `Student.encode_newest`; the last block reads for one position only."""
-        unread = padding_penalty(histories)
+        return self._newest(histories, table, padding_penalty(histories))
+
+    def encode_plain(self, histories: Tensor, table: Tensor) -> Tensor:
+        """See `Student.encode_plain`; no item is kept from being read."""
+        return self._newest(histories, table, None)
+
+    def _newest(self, histories: Tensor, table: Tensor, unread: Tensor | None) -> Tensor:
         hidden: Tensor = self.dropout(functional.embedding(histories, table))
         for block in self.blocks:
             hidden = block(hidden, unread, only_newest=block is self.blocks[-1])
@@ -61,7 +67,9 @@ class Block(nn.Module):
         )
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, hidden: Tensor, unread: Tensor, *, only_newest: bool = False) -> Tensor:
+    def forward(
+        self, hidden: Tensor, unread: Tensor | None, *, only_newest: bool = False
+    ) -> Tensor:
         """Maps `[batch, length, hidden]` to the same shape, or `[batch, hidden]` of the newest."""
         normed = self.attention_norm(hidden)
         if only_newest:
@@ -85,25 +93,29 @@ class Attention(nn.Module):
             torch.randn(config.num_heads, config.max_history_length) * INITIAL_SPREAD
         )
 
-    def forward(self, hidden: Tensor, unread: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, unread: Tensor | None) -> Tensor:
         """Mixes `[batch, length, hidden]` along the length."""
         queries = self._heads(self.queries(hidden))  # [batch, heads, length, size]
         keys, values = map(self._heads, self.keys_and_values(hidden).chunk(2, dim=-1))
-        mask = self._bias(hidden.shape[1]) + unread
+        mask = self._bias(hidden.shape[1])
+        if unread is not None:
+            mask = mask + unread
         mixed = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         output: Tensor = self.output(mixed.transpose(1, 2).flatten(-2))
         return output
 
-    def newest(self, hidden: Tensor, unread: Tensor) -> Tensor:
+    def newest(self, hidden: Tensor, unread: Tensor | None) -> Tensor:
         """What `forward` makes of the last position, `[batch, hidden]`.
 
         No key and no value is made: `q (K x)` is `(q K) x`, and a mean of `V x` is V of the mean.
         What the keys' bias adds is the same for every item, so that softmax does not see it.
         """
         probes = self._probes(hidden[:, -1])
-        bias = self.distance_bias.flip(-1)[:, -hidden.shape[1] :]
-        weights = (probes @ hidden.mT + bias + unread[:, 0]).softmax(dim=-1)
-        return self._output_of_read(weights @ hidden)
+        bias = self.distance_bias[:, : hidden.shape[1]].flip(-1)
+        likeness = probes @ hidden.mT + bias
+        if unread is not None:
+            likeness = likeness + unread[:, 0]
+        return self._output_of_read(likeness.softmax(dim=-1) @ hidden)
 
     def _probes(self, reader: Tensor) -> Tensor:
         """What each head looks for, as vectors to compare items with, `[batch, heads, hidden]`."""

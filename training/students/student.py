@@ -171,6 +171,10 @@ class Student(nn.Module):
         """The last query alone, `[batch, hidden]`; a student may have a shorter way to it."""
         return self.encode(histories, table)[:, -1]
 
+    def encode_plain(self, histories: Tensor, table: Tensor) -> Tensor:
+        """The last query alone of histories without padding; it may take a guard less."""
+        return self.encode_newest(histories, table)
+
     def score(self, histories: Tensor) -> Tensor:
         """Scores of the item after each history, `[batch, catalog rows]`, padding -inf."""
         table: Tensor = self.item_table()

@@ -83,6 +83,16 @@ def test_the_newest_query_alone_is_the_last_of_all_queries(student: Student) -> 
     torch.testing.assert_close(newest, encode(student, histories)[:, -1])
 
 
+def test_the_query_of_histories_without_padding_is_the_same_without_its_guard(
+    student: Student,
+) -> None:
+    histories, table = torch.tensor([[2, 6, 1], [3, 1, 4]]), student.item_table()
+
+    plain = student.encode_plain(histories, table)
+
+    torch.testing.assert_close(plain, student.encode_newest(histories, table))
+
+
 def test_a_history_of_nothing_but_padding_has_finite_scores(student: Student) -> None:
     scores = student.score(torch.zeros(1, 3, dtype=torch.int64))
 

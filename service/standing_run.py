@@ -1,0 +1,41 @@
+"""One question after another, with as little around the graph's run as can be.
+
+What is the same object as in the run before stays bound, and answers land in arrays that stand
+ready: onnxruntime is then handed a history, and little else.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from export.bundle import TENSORS
+
+Feeds = Mapping[str, NDArray[np.generic]]
+
+
+class StandingRun:
+    """Runs of a ranking graph for single questions of one `k`; of one thread at a time."""
+
+    def __init__(self, session: ort.InferenceSession, num_answered: int) -> None:
+        self._session = session
+        self._binding = session.io_binding()
+        self._bound: dict[str, NDArray[np.generic]] = {}
+        self._item_indices = np.zeros((1, num_answered), dtype=np.int64)
+        self._scores = np.zeros((1, num_answered), dtype=np.float32)
+        self._answer_into(TENSORS.item_indices, self._item_indices)
+        self._answer_into(TENSORS.scores, self._scores)
+
+    def _answer_into(self, name: str, array: NDArray[np.generic]) -> None:
+        place = array.ctypes.data
+        self._binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, place)
+
+    def __call__(self, feeds: Feeds) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Item indices and scores, `[num_answered]` each, until the next run."""
+        for name, value in feeds.items():
+            if self._bound.get(name) is not value:
+                self._binding.bind_cpu_input(name, value)
+                self._bound[name] = value
+        self._session.run_with_iobinding(self._binding)
+        return self._item_indices[0], self._scores[0]
