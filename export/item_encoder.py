@@ -98,14 +98,14 @@ def _affine_constants(table: ItemTable) -> Constants | None:
 
 def _neighbour_constants(table: ItemTable) -> Constants:
     """What `NEIGHBOURS` reads; nothing where no cold items were placed."""
-    if table.touched is None or table.embeddings is None:
+    if table.lenders is None or table.embeddings is None:
         return {}
-    known = functional.normalize(table.embeddings[table.touched])
+    known = functional.normalize(table.embeddings[table.lenders])
     buffers = {"mean": table.embedding_mean, "embedding_columns": table.embedding_columns}
     return {
         **{name: each.numpy() for name, each in buffers.items() if each is not None},
         "directions": known.numpy().T.copy(),
-        "offsets": table.offsets.detach()[table.touched].numpy(),
+        "offsets": table.offsets.detach()[table.lenders].numpy(),
         "of_neighbours": np.array([1]),
         "num_neighbours": np.array([min(NUM_NEIGHBOURS, len(known))]),
     }
@@ -134,7 +134,7 @@ def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> Non
 
 def _ties(table: ItemTable, columns: Tensor) -> NDArray[np.bool_]:
     """`[items]`, whether the last neighbour and the first that is none are equally near."""
-    if table.touched is None or int(table.touched.sum()) <= NUM_NEIGHBOURS:
+    if table.lenders is None or int(table.lenders.sum()) <= NUM_NEIGHBOURS:
         return np.zeros(len(columns), dtype=np.bool_)
     nearest = table.likeness(columns).topk(NUM_NEIGHBOURS + 1).values
     return (nearest[:, -2] - nearest[:, -1] < TIE).numpy()

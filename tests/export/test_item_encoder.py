@@ -36,7 +36,8 @@ def test_a_new_item_gets_what_cold_items_have_in_place_of_an_offset(tmp_path: Pa
     table = ItemTable(9, 2, embeddings)
     table.offsets.data = torch.randn(8, 2)
     untouched = torch.tensor([False, False, True, False, False, False, True, False])
-    table.place_cold_items(untouched, torch.tensor([3.0, -1.0]))
+    lenders = torch.tensor([True, True, False, True, True, True, False, True])
+    table.place_cold_items(untouched, lenders, torch.tensor([3.0, -1.0]))
 
     assert export_item_encoder(table, embeddings.numpy(), tmp_path / "encoder.onnx")
 
@@ -53,7 +54,7 @@ def test_titles_that_are_the_same_do_not_stand_in_the_way(tmp_path: Path) -> Non
     embeddings[0] = 0
     table = ItemTable(96, 2, embeddings)
     table.offsets.data.normal_()
-    table.place_cold_items(torch.arange(95) == 7, torch.ones(2))
+    table.place_cold_items(torch.arange(95) == 7, torch.arange(95) != 7, torch.ones(2))
     assert export_item_encoder(table, embeddings.numpy(), tmp_path / "encoder.onnx")
 
 
@@ -64,6 +65,6 @@ def test_embeddings_that_the_student_has_not_learnt_from_are_refused(
     torch.manual_seed(0)
     table = ItemTable(9, 2, torch.randn(9, 3))
     if places_cold_items:
-        table.place_cold_items(torch.arange(8) == 2, torch.ones(2))
+        table.place_cold_items(torch.arange(8) == 2, torch.arange(8) != 2, torch.ones(2))
     with pytest.raises(ItemEncoderError, match="other LLM embeddings"):
         export_item_encoder(table, torch.randn(9, 3).numpy(), tmp_path / "encoder.onnx")

@@ -72,8 +72,8 @@ class Checkpoint:
             self.description.embedding_weight,
             max_columns=0 if columns is None else columns.shape[1],
         )
-        if "item_table.touched" in self.state:
-            student.item_table.touched = torch.zeros(num_rows - 1, dtype=torch.bool)
+        if "item_table.lenders" in self.state:
+            student.item_table.lenders = torch.zeros(num_rows - 1, dtype=torch.bool)
         student.load_state_dict(self.state)
         return student.eval()
 

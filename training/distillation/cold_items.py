@@ -2,7 +2,9 @@
 
 Its title alone says too little of it to reach the heights where trained items compete, so without
 more it is hardly ever shown. It gets the offsets of the titles next to its own, and one offset that
-all cold items share. That one is learned from validation, through the frozen student. As cold items
+all cold items share. Next to it may be any item, or one that was still asked for when training
+ended: what is new will be wanted by those who are there now, and an old title's offset says who was
+there once. The shared offset is learned from validation, through the frozen student. As cold items
 have it where they are read, too, a history that holds some of them asks for more of them. How far
 all of it goes, a price decides: the share of warm NDCG@20 that it may cost. Half of the users
 teach the offset, the others choose.
@@ -35,6 +37,8 @@ RIDGE = 1e-4  # of the mean square of a query, against directions that queries h
 # Few steps: after more, histories of the weeks after validation are read less well.
 STEPS, BATCH_SIZE, LEARNING_RATE = 15, 512, 0.04
 SEED = 0  # of the order in which validation examples teach
+# An item is current if so many of the last rows of users who are seen again hold it.
+LAST_ROWS, MIN_HOLDERS = 2, 2
 
 Rows = NDArray[np.int64]
 
@@ -47,17 +51,30 @@ def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
     return torch.from_numpy(~touched[1:])
 
 
+def current_items(dataset: Dataset) -> Tensor:
+    """`[items]`, which users who have validation examples took last before them."""
+    rows = dataset.example_rows(Split.VALIDATION)
+    firsts = rows[np.unique(dataset.user_of_row[rows], return_index=True)[1]]
+    back = np.arange(1, LAST_ROWS + 1)
+    last = (firsts[:, None] - back)[dataset.position_of_row[firsts][:, None] >= back]
+    taken = last[np.isin(dataset.splits[last], (Split.TRAIN, Split.HISTORY))]
+    holders = np.bincount(dataset.item_indices[taken], minlength=dataset.catalog.num_rows)
+    return torch.from_numpy(holders[1:] >= MIN_HOLDERS)
+
+
 @dataclass(frozen=True)
 class Place:
     """Where cold items may stand.
 
     Attributes:
+        lenders: `[items]`, whose offsets they have; empty where they are left as they are.
         offset: `[hidden]`, that all of them share; empty where they are left as they are.
         bonus: what it adds to their scores on average.
         every: NDCG@20 of all targets there.
         warm: NDCG@20 of warm targets there.
     """
 
+    lenders: Tensor = field(default_factory=lambda: torch.zeros(0))
     offset: Tensor = field(default_factory=lambda: torch.zeros(0))
     bonus: float = 0.0
     every: float = 0.0
@@ -84,28 +101,37 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
     left = table.offsets.detach().clone()
     places = [judged(student, dataset, choosing, untouched, Place())]
     for place in _places(student, dataset, untouched):
-        table.place_cold_items(untouched, place.offset)
+        table.place_cold_items(untouched, place.lenders, place.offset)
         places.append(judged(student, dataset, choosing, untouched, place))
     best = best_place(places, price)
     if best is places[0]:
         table.offsets.data.copy_(left)
         table.cold_offset.zero_()
-        table.touched = None
+        table.lenders = None
     else:
-        table.place_cold_items(untouched, best.offset)
+        table.place_cold_items(untouched, best.lenders, best.offset)
     return best.bonus
 
 
-def _places(student: Student, dataset: Dataset, untouched: Tensor) -> list[Place]:
+def _places(student: Student, dataset: Dataset, untouched: Tensor) -> Iterator[Place]:
+    """With the offsets of all items, and of current ones if any is."""
+    touched, current = ~untouched, current_items(dataset) & ~untouched
+    for lenders in (touched, current) if current.any() else (touched,):
+        yield from _places_beside(lenders, student, dataset, untouched)
+
+
+def _places_beside(
+    lenders: Tensor, student: Student, dataset: Dataset, untouched: Tensor
+) -> list[Place]:
     """What is learned, moved along the common direction so that it adds each of `BONUSES`."""
     teaching, choosing = two_halves(dataset)
     table = student.item_table
-    table.place_cold_items(untouched, torch.zeros_like(table.cold_offset))
+    table.place_cold_items(untouched, lenders, torch.zeros_like(table.cold_offset))
     queries = _queries(student, dataset, choosing[:: len(choosing) // MOST_QUERIES + 1])
     direction = common_direction(queries)
     learned = learned_offset(student, dataset, teaching, untouched, direction)
     added = float((queries @ learned).mean())
-    return [Place(learned + (bonus - added) * direction, bonus) for bonus in BONUSES]
+    return [Place(lenders, learned + (bonus - added) * direction, bonus) for bonus in BONUSES]
 
 
 def best_place(places: list[Place], price: float) -> Place:

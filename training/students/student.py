@@ -29,7 +29,7 @@ class ItemTable(nn.Module):
 
     padding: Tensor
     cold_offset: Tensor
-    touched: Tensor | None
+    lenders: Tensor | None
     embeddings: Tensor | None
     embedding_mean: Tensor | None
     embedding_columns: Tensor | None
@@ -55,7 +55,7 @@ class ItemTable(nn.Module):
         self.register_buffer("cold_offset", torch.zeros(hidden_size))
         self.weight = weight
         self.projector: nn.Linear | None = None
-        for name in ("touched", "embeddings", "embedding_mean", "embedding_columns"):
+        for name in ("lenders", "embeddings", "embedding_mean", "embedding_columns"):
             self.register_buffer(name, None)
         if embeddings is not None:
             real = embeddings[1:].float()
@@ -78,23 +78,25 @@ class ItemTable(nn.Module):
         return offsets * (torch.rand(len(offsets), 1) >= self.offset_dropout)
 
     @torch.no_grad()
-    def place_cold_items(self, untouched: Tensor, offset: Tensor) -> None:
+    def place_cold_items(self, untouched: Tensor, lenders: Tensor, offset: Tensor) -> None:
         """Gives items that are `untouched` `[items]`, and all to come, what they can know.
 
-        That is the offset of the titles next to theirs, and `offset` `[hidden]`, which all share.
+        That is the offset of the `lenders` `[items]` whose titles are next to theirs, and `offset`
+        `[hidden]`, which all share.
 
         Raises:
             ValueError: there are no embeddings, so that no title is next to another.
         """
         if self.embeddings is None:
             raise ValueError("without LLM embeddings a cold item is like no other")
-        self.touched = ~untouched.to(self.offsets.device)
+        untouched = untouched.to(self.offsets.device)
+        self.lenders = lenders.to(self.offsets.device) & ~untouched
         self.cold_offset.copy_(offset)
-        placed = self.neighbour_offsets(self.embeddings[~self.touched]) + self.cold_offset
-        self.offsets[~self.touched] = placed
+        placed = self.neighbour_offsets(self.embeddings[untouched]) + self.cold_offset
+        self.offsets[untouched] = placed
 
     def neighbour_offsets(self, columns: Tensor) -> Tensor:
-        """The mean offset of the `NUM_NEIGHBOURS` touched items that each item is most like.
+        """The mean offset of the `NUM_NEIGHBOURS` lenders that each item is most like.
 
         Args:
             columns: `[any, columns]`, what `g` reads of the items; alike is the cosine between two.
@@ -102,9 +104,9 @@ class ItemTable(nn.Module):
         Returns:
             `[any, hidden]`; zeros where no cold items were placed.
         """
-        if self.touched is None or not self.touched.any():
+        if self.lenders is None or not self.lenders.any():
             return self.offsets.new_zeros(len(columns), self.offsets.shape[1])
-        offsets = self.offsets[self.touched]
+        offsets = self.offsets[self.lenders]
         number = min(NUM_NEIGHBOURS, len(offsets))
         parts = [
             self.likeness(each).topk(number).indices for each in torch.split(columns, ROWS_AT_ONCE)
@@ -112,10 +114,10 @@ class ItemTable(nn.Module):
         return torch.cat([offsets[nearest].mean(dim=1) for nearest in parts])
 
     def likeness(self, columns: Tensor) -> Tensor:
-        """The cosine between items, `[any, columns]`, and all touched ones, `[any, touched]`."""
-        if self.touched is None or self.embeddings is None:
-            raise ValueError("cold items were not placed: no item is known to be touched")
-        return functional.normalize(columns) @ functional.normalize(self.embeddings[self.touched]).T
+        """The cosine between items, `[any, columns]`, and all lenders, `[any, lenders]`."""
+        if self.lenders is None or self.embeddings is None:
+            raise ValueError("cold items were not placed: no item lends its offset")
+        return functional.normalize(columns) @ functional.normalize(self.embeddings[self.lenders]).T
 
     def folded(self) -> "ItemTable":
         """A plain id table with the same vectors: what a student serves after training."""

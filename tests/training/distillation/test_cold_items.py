@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from training.distillation.cold_items import (
     Place,
     best_place,
     common_direction,
+    current_items,
     judged,
     learned_offset,
     place_cold_items,
@@ -59,6 +61,40 @@ def test_the_learned_offset_makes_what_came_next_likelier_and_leaves_the_student
     assert chance(learned) > chance(start) + 0.1
     assert all(torch.equal(before[name], each) for name, each in student.state_dict().items())
     assert all(each.grad is None for each in student.parameters())
+
+
+def test_an_item_is_current_that_two_took_last_of_those_who_are_seen_again(
+    tiny_dataset: Dataset,
+) -> None:
+    """Ann took b and c last before validation; bob and cay are not seen in validation."""
+    assert not current_items(tiny_dataset).any()
+    splits = tiny_dataset.splits.copy()
+    splits[7] = Split.VALIDATION  # bob's e: he took b and c last, too
+    both = replace(tiny_dataset, splits=splits)
+    assert current_items(both).tolist() == [False, True, True, False, False]
+
+
+def test_no_held_out_row_makes_an_item_current(tiny_dataset: Dataset) -> None:
+    """Ann and bob both end on a held-out row now, which others lie after."""
+    splits = tiny_dataset.splits.copy()
+    splits[:3] = splits[5:8] = Split.VALIDATION
+    assert not current_items(replace(tiny_dataset, splits=splits)).any()
+
+
+def test_cold_items_get_the_offsets_of_current_items_where_those_serve_better(
+    walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = torch.arange(12) < 3
+    monkeypatch.setattr(cold_items, "current_items", lambda _: current)
+
+    def judge(_: Student, *given: Any) -> Place:
+        place: Place = given[-1]
+        return replace(place, every=float(torch.equal(place.lenders, current)), warm=1.0)
+
+    monkeypatch.setattr(cold_items, "judged", judge)
+    place_cold_items(walker, chain_dataset, COLD, price=0.0)
+    assert walker.item_table.lenders is not None
+    assert torch.equal(walker.item_table.lenders, current)
 
 
 @pytest.mark.parametrize(("price", "chosen"), [(0.0, 0), (0.05, 2), (0.5, 3), (1.0, 3)])
@@ -122,7 +158,7 @@ def test_cold_items_are_left_where_they_are_if_every_place_costs_too_much(
     walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: each.clone() for name, each in walker.state_dict().items()}
-    warm = iter([1.0] + [0.9] * len(BONUSES))
+    warm = iter([1.0] + [0.9] * (2 * len(BONUSES)))
     monkeypatch.setattr(
         cold_items, "judged", lambda *given: replace(given[-1], every=1.0, warm=next(warm))
     )
@@ -149,7 +185,7 @@ def test_the_student_that_is_kept_has_cold_items_in_their_place_where_that_is_wa
     cold_price: float | None,
 ) -> None:
     def place(student: Student, _: Dataset, untouched: torch.Tensor, price: float) -> float:
-        student.item_table.place_cold_items(untouched, torch.full((8,), price))
+        student.item_table.place_cold_items(untouched, ~untouched, torch.full((8,), price))
         return 0.25
 
     monkeypatch.setattr(loop, "untouched_items", lambda *_: COLD)
@@ -160,7 +196,7 @@ def test_the_student_that_is_kept_has_cold_items_in_their_place_where_that_is_wa
 
     kept = progress.best_state["item_table.cold_offset"]
     assert kept.tolist() == pytest.approx([cold_price or 0] * 8)
-    assert ("item_table.touched" in progress.best_state) == (cold_price is not None)
+    assert ("item_table.lenders" in progress.best_state) == (cold_price is not None)
     assert progress.best_metrics == trainer.validate()
     assert progress.cold_bonus == (0.25 if cold_price else 0)
 

@@ -109,15 +109,29 @@ def test_a_cold_item_has_the_mean_offset_of_the_nearest_titles_and_what_all_of_t
     table.embeddings = torch.stack([radians.cos(), radians.sin()], dim=1)
     table.projector = None  # offsets alone
     table.offsets.data = torch.tensor([[100.0], [1], [2], [3], [4], [5], [1000], [-7]])
-    table.place_cold_items(torch.arange(8) == 7, torch.tensor([0.5]))
+    untouched, everyone = torch.arange(8) == 7, torch.ones(8, dtype=torch.bool)
+    table.place_cold_items(untouched, everyone, torch.tensor([0.5]))
 
     assert table.offsets[7].item() == (1 + 2 + 3 + 4 + 5) / 5 + 0.5
     assert table.offsets[:7, 0].tolist() == [100, 1, 2, 3, 4, 5, 1000]
     # Placed again, it has no more of its place before.
-    table.place_cold_items(torch.arange(8) == 7, torch.tensor([0.0]))
+    table.place_cold_items(untouched, everyone, torch.tensor([0.0]))
     assert table.offsets[7].item() == 3
+
+
+def test_a_cold_item_has_its_offset_of_those_alone_that_lend_it() -> None:
+    table = ItemTable(5, 1, torch.zeros(5, 2))
+    table.embeddings = torch.tensor([[1.0, 0], [0, 1], [1, 1], [1, 0.1]])
+    table.projector = None
+    table.offsets.data = torch.tensor([[100.0], [1], [3], [-7]])
+    table.place_cold_items(
+        torch.arange(4) == 3, torch.tensor([False, True, True, True]), torch.zeros(1)
+    )
+    assert table.offsets[3].item() == 2
 
 
 def test_ids_alone_have_no_titles_to_place_cold_items_by() -> None:
     with pytest.raises(ValueError, match="without LLM embeddings"):
-        ItemTable(3, 1).place_cold_items(torch.tensor([True, False]), torch.zeros(1))
+        ItemTable(3, 1).place_cold_items(
+            torch.tensor([True, False]), torch.tensor([False, True]), torch.zeros(1)
+        )
