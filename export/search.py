@@ -34,7 +34,7 @@ LARGEST_CODE = 63
 LOST = 0.501
 
 # Both read `query`, `scores_of_added`, `open` and `k`, and make scores and item indices. Padding,
-# item 0 of the table, may be open: its score is never enough.
+# item 0 of the table, may be open: it has no code, and among all items its score is never enough.
 SEARCH_OF_ALL = Template("""
     num_added = Shape<start = 0, end = 1>(added)
     num_items = Add(num_added, last_row)

@@ -141,6 +141,7 @@ def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:
 def _inline(encoder: onnx.GraphProto, branch: onnx.GraphProto) -> None:
     """Puts `encoder` in the place of the student's node, the last one of `branch`."""
     student = branch.node.pop()
+    # One of plain windows has looked its vectors up already.
     names = dict(zip(("window", "vectors"), student.input, strict=False))
     names["query"] = student.output[0]
     for node in encoder.node:

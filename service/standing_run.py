@@ -35,6 +35,7 @@ class StandingRun:
         """Item indices and scores, `[num_answered]` each, until the next run."""
         for name, value in feeds.items():
             if self._bound.get(name) is not value:
+                self._bound.pop(name, None)  # an interrupt may come between the next two
                 self._binding.bind_cpu_input(name, value)
                 self._bound[name] = value
         self._session.run_with_iobinding(self._binding)

@@ -42,7 +42,7 @@ class Question:
 
 
 class _Runs(threading.local):
-    """The runs that stand ready, by `k`; each thread has its own."""
+    """The runs that stand ready, by `k`; each thread has its own, which holds its last question."""
 
     def __init__(self) -> None:
         self.of_k: dict[int, StandingRun] = {}
@@ -123,7 +123,6 @@ class Student:
         try:
             return _ranking(*self._standing_run(question.k)(feeds))
         except Exception as error:  # onnxruntime's errors have no base of their own
-            self._runs.of_k.clear()
             raise StudentError(str(error)) from error
 
     def rank_all(self, questions: Sequence[Question]) -> list[Ranking]:

@@ -1,6 +1,8 @@
 """The application in a process of its own, which does nothing else."""
 
+import ctypes
 import gc
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,7 +21,10 @@ def create_worker() -> FastAPI:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Keeps from the collector what is made within, and all that there is by then."""
+    """Keeps from the collector what is made within, and all that there is by then.
+
+    What that took in between goes back to the system: onnxruntime makes some tables of others.
+    """
     gc.collect()
     gc.disable()
     try:
@@ -27,3 +32,9 @@ def uncollected() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+        _give_back_memory()
+
+
+def _give_back_memory() -> None:
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)  # glibc keeps what is freed for itself

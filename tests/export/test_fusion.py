@@ -7,6 +7,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from export.fusion import FORBIDDEN, UNREAD, soften_masks
+from tests.export.initializers import every_initializer
 
 
 def test_masks_become_a_weight_of_nothing_and_weights_stay_as_they_are() -> None:
@@ -22,7 +23,7 @@ def test_masks_become_a_weight_of_nothing_and_weights_stay_as_they_are() -> None
 def test_nothing_in_a_shipped_graph_is_forbidden_but_what_may_not_be_answered(
     graph_path: Path,
 ) -> None:
-    for constant in onnx.load(graph_path).graph.initializer:
+    for constant in every_initializer(onnx.load(graph_path).graph):
         values = numpy_helper.to_array(constant)
         if values.dtype == np.float32 and "never" not in constant.name and values.size:
             assert values.min() > FORBIDDEN

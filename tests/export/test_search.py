@@ -17,12 +17,13 @@ from export.ranking import RankingGraph
 from export.to_onnx import export_student
 from training.config import StudentConfig
 from training.students.registry import build_student
+from training.students.sasrec import SASRec
 from training.students.student import ItemTable
 
 NUM_ITEMS = 400
 HIDDEN_SIZE = 16
 Vectors = NDArray[np.float32]
-Export = Callable[[Vectors], Path]
+Export = Callable[..., Path]
 
 
 @pytest.fixture
@@ -32,12 +33,16 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
     monkeypatch.setattr(search, "NUM_SPARE", 10)
     monkeypatch.setattr(search, "MOST_CHOSEN", 50)
 
-    def write(vectors: Vectors) -> Path:
+    def write(vectors: Vectors, query: Vectors | None = None) -> Path:
         config = StudentConfig(max_history_length=6, hidden_size=HIDDEN_SIZE)
         torch.manual_seed(0)
         student = build_student(config, 2)  # so that its weights depend on no number of items
         student.item_table = ItemTable(len(vectors) + 1, HIDDEN_SIZE)
         student.item_table.offsets.data = torch.from_numpy(vectors)
+        if query is not None:  # of whatever was read
+            assert isinstance(student, SASRec)
+            student.norm.weight.data.zero_()
+            student.norm.bias.data = torch.from_numpy(query)
         export_student(student.eval(), tmp_path / "model.onnx")
         return tmp_path / "model.onnx"
 
@@ -109,6 +114,16 @@ def test_items_of_equal_vectors_rank_in_index_order(export: Export) -> None:
     for first in range(0, 40, 4):
         assert len(set(scores[0, first : first + 4].tolist())) == 1
         assert np.diff(ranking[0, first : first + 4]).tolist() == [1, 1, 1]
+
+
+def test_padding_is_not_answered_where_its_zeros_would_score_best(export: Export) -> None:
+    first = np.eye(1, HIDDEN_SIZE, dtype=np.float32)[0]
+    vectors = -np.arange(1, NUM_ITEMS + 1, dtype=np.float32)[:, None] * first
+    path = export(vectors, first)
+    assert is_proven(path, [11, 12])
+    ranking, scores = RankingGraph(path).rank(np.array([[11, 12]]), 3, mask_seen=True)
+    assert ranking.tolist() == [[1, 2, 3]]
+    assert scores.tolist() == [[-1, -2, -3]]
 
 
 def test_added_items_are_found_beside_those_of_the_table(export: Export) -> None:

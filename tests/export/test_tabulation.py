@@ -74,6 +74,27 @@ def test_each_constant_goes_where_it_is_read(encoder: onnx.GraphProto) -> None:
     assert [each.name for each in encoder.initializer] == ["by_row"]
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "read = LayerNormalization<axis = 1>(vectors, shift)",
+        "read = MatMul(vectors, shift)",
+        "read = Add(vectors, by_row)",
+        "read = Softmax<axis = 1>(vectors)",
+        "read = MatMul(turn, vectors)",
+    ],
+)
+def test_what_reads_more_of_a_history_than_one_item_is_made_in_the_history(layer: str) -> None:
+    encoder = parser.parse_graph(
+        "encoder (int64[1, 2] window, float[1, 2, 2] vectors) => (float[1, 2, 2] query) {"
+        f"{layer} query = Relu(read) }}"
+    )
+    for name, value in CONSTANTS.items():
+        encoder.initializer.append(numpy_helper.from_array(value, name))
+    assert operators(tabulate(encoder, len(TABLE))) == []
+    assert operators(encoder) == ["Gather", layer.split()[2].split("<")[0].split("(")[0], "Relu"]
+
+
 def test_a_catalog_too_large_for_more_tables_looks_up_vectors_alone(
     encoder: onnx.GraphProto,
 ) -> None:

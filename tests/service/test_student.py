@@ -1,19 +1,57 @@
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from export.bundle import Bundle, BundleError, load_bundle, save_bundle
 from service.errors import StudentError
 from service.loading import load_recommender, make_recommender
-from service.student import Question, Student
+from service.student import Question, Ranking, Student
 
 
 def test_a_history_that_no_graph_can_read_is_a_student_error(bundle_path: Path) -> None:
     student = Student(load_bundle(bundle_path))
     with pytest.raises(StudentError, match="out of"):
         student.rank(Question([99], 3))
+
+
+def test_a_student_answers_up_to_its_catalog_and_what_was_added_to_it(bundle_path: Path) -> None:
+    student = Student(load_bundle(bundle_path))
+    question = Question([1], 20, mask_seen=False)
+    assert len(student.rank(question)) == 8
+    taller = student.with_added(np.ones((2, student.added.shape[1]), dtype=np.float32))
+    assert len(taller.rank(question)) == 10
+    assert len(student.rank(question)) == 8
+
+
+def test_a_question_leaves_nothing_to_the_next_one(bundle_path: Path) -> None:
+    """What stays bound from run to run is what both have."""
+    student, plain = Student(load_bundle(bundle_path)), Question([3], 4)
+    answer = student.rank(plain)
+    only_a = np.arange(9) == 1
+    assert [index for index, _ in student.rank(Question([3], 4, allowed=only_a))] == [1]
+    assert student.rank(plain) == answer
+    assert student.rank(Question([3], 4, excluded=[answer[0][0]]))[0] != answer[0]
+    with pytest.raises(StudentError):
+        student.rank(Question([99], 4))
+    assert student.rank(plain) == answer
+
+
+def test_threads_do_not_answer_for_each_other(bundle_path: Path) -> None:
+    student = Student(load_bundle(bundle_path))
+    questions = [Question([item], 5) for item in range(1, 9)]
+    expected = [student.rank(each) for each in questions]
+
+    def ask(question: Question) -> list[Ranking]:
+        return [student.rank(question) for _ in range(300)]
+
+    with ThreadPoolExecutor(len(questions)) as threads:
+        answers = list(threads.map(ask, questions))
+    for mine, due in zip(answers, expected, strict=True):
+        assert all(each == due for each in mine)
 
 
 @pytest.fixture

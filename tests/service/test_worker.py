@@ -1,4 +1,6 @@
+import ctypes
 import gc
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -6,7 +8,7 @@ import pytest
 
 from export.publish import BundleLink
 from service.catalog import Catalog
-from service.worker import create_worker
+from service.worker import create_worker, uncollected
 
 
 @pytest.fixture
@@ -36,3 +38,22 @@ async def test_a_worker_looks_for_no_garbage_in_any_bundle_that_it_has_loaded(
         assert second is not first
         assert not any(each is first or each is second for each in gc.get_objects())
     assert gc.isenabled()
+
+
+@pytest.mark.usefixtures("thawed")
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this libc has no malloc_trim"
+)
+def test_what_loading_took_in_between_goes_back_to_the_system() -> None:
+    with uncollected():
+        blocks = [bytes(2_000) for _ in range(50_000)]
+        most = resident_bytes()
+        kept = blocks[-1]  # behind all others, so that the heap's end is in use
+        blocks.clear()
+    assert resident_bytes() < most - 50_000 * 1_500
+    assert len(kept) == 2_000
+
+
+def resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

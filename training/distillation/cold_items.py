@@ -2,9 +2,9 @@
 
 Its title alone says too little of it to reach the heights where trained items compete, so without
 more it is hardly ever shown. It gets the offsets of the titles next to its own, and one offset that
-all cold items share. Next to it may be any item, or one that was still asked for when training
-ended: what is new will be wanted by those who are there now, and an old title's offset says who was
-there once. The shared offset is learned from validation, through the frozen student. As cold items
+all cold items share. Next to it stand only items that were still asked for when training ended:
+what is new will be wanted by those who are there now, and an old title's offset says who was there
+once. The shared offset is learned from validation, through the frozen student. As cold items
 have it where they are read, too, a history that holds some of them asks for more of them. How far
 all of it goes, a price decides: the share of warm NDCG@20 that it may cost. Half of the users
 teach the offset, the others choose.
@@ -28,7 +28,7 @@ from training.device import making_on
 from training.distillation.batches import TrainingWindows
 from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate, ranker_of
 from training.students.scorer import StudentScorer
-from training.students.student import Student
+from training.students.student import NUM_NEIGHBOURS, Student
 
 # What the shared offset adds to the score of a cold item, on average over queries.
 BONUSES = tuple(number / 8 for number in range(-16, 17))
@@ -60,6 +60,12 @@ def current_items(dataset: Dataset) -> Tensor:
     taken = last[np.isin(dataset.splits[last], (Split.TRAIN, Split.HISTORY))]
     holders = np.bincount(dataset.item_indices[taken], minlength=dataset.catalog.num_rows)
     return torch.from_numpy(holders[1:] >= MIN_HOLDERS)
+
+
+def lenders_to(untouched: Tensor, dataset: Dataset) -> Tensor:
+    """`[items]`, which are touched and current; all touched ones where those are too few."""
+    lenders = current_items(dataset) & ~untouched
+    return lenders if lenders.sum() >= NUM_NEIGHBOURS else ~untouched
 
 
 @dataclass(frozen=True)
@@ -113,19 +119,10 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
     return best.bonus
 
 
-def _places(student: Student, dataset: Dataset, untouched: Tensor) -> Iterator[Place]:
-    """With the offsets of all items, and of current ones if any is."""
-    touched, current = ~untouched, current_items(dataset) & ~untouched
-    for lenders in (touched, current) if current.any() else (touched,):
-        yield from _places_beside(lenders, student, dataset, untouched)
-
-
-def _places_beside(
-    lenders: Tensor, student: Student, dataset: Dataset, untouched: Tensor
-) -> list[Place]:
+def _places(student: Student, dataset: Dataset, untouched: Tensor) -> list[Place]:
     """What is learned, moved along the common direction so that it adds each of `BONUSES`."""
     teaching, choosing = two_halves(dataset)
-    table = student.item_table
+    table, lenders = student.item_table, lenders_to(untouched, dataset)
     table.place_cold_items(untouched, lenders, torch.zeros_like(table.cold_offset))
     queries = _queries(student, dataset, choosing[:: len(choosing) // MOST_QUERIES + 1])
     direction = common_direction(queries)

@@ -1,6 +1,5 @@
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from training.distillation.cold_items import (
     current_items,
     judged,
     learned_offset,
+    lenders_to,
     place_cold_items,
     two_halves,
     untouched_items,
@@ -81,20 +81,14 @@ def test_no_held_out_row_makes_an_item_current(tiny_dataset: Dataset) -> None:
     assert not current_items(replace(tiny_dataset, splits=splits)).any()
 
 
-def test_cold_items_get_the_offsets_of_current_items_where_those_serve_better(
-    walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+def test_cold_items_borrow_from_current_ones_and_from_all_where_those_are_too_few(
+    chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    current = torch.arange(12) < 3
-    monkeypatch.setattr(cold_items, "current_items", lambda _: current)
-
-    def judge(_: Student, *given: Any) -> Place:
-        place: Place = given[-1]
-        return replace(place, every=float(torch.equal(place.lenders, current)), warm=1.0)
-
-    monkeypatch.setattr(cold_items, "judged", judge)
-    place_cold_items(walker, chain_dataset, COLD, price=0.0)
-    assert walker.item_table.lenders is not None
-    assert torch.equal(walker.item_table.lenders, current)
+    for number, lenders in {6: [*range(6)], 4: [*range(10)]}.items():
+        current = torch.arange(12) < number
+        current[11] = True  # as if it were: a cold one has nothing to lend
+        monkeypatch.setattr(cold_items, "current_items", lambda _, given=current: given)
+        assert lenders_to(COLD, chain_dataset).nonzero()[:, 0].tolist() == lenders
 
 
 @pytest.mark.parametrize(("price", "chosen"), [(0.0, 0), (0.05, 2), (0.5, 3), (1.0, 3)])
@@ -158,7 +152,7 @@ def test_cold_items_are_left_where_they_are_if_every_place_costs_too_much(
     walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: each.clone() for name, each in walker.state_dict().items()}
-    warm = iter([1.0] + [0.9] * (2 * len(BONUSES)))
+    warm = iter([1.0] + [0.9] * len(BONUSES))
     monkeypatch.setattr(
         cold_items, "judged", lambda *given: replace(given[-1], every=1.0, warm=next(warm))
     )
