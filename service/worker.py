@@ -23,7 +23,7 @@ def create_worker() -> FastAPI:
 def uncollected() -> Iterator[None]:
     """Keeps from the collector what is made within, and all that there is by then.
 
-    What that took in between goes back to the system: onnxruntime makes some tables of others.
+    Memory that it took in between goes back to the system; opening a graph takes much.
     """
     gc.collect()
     gc.disable()

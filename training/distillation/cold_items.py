@@ -37,7 +37,6 @@ RIDGE = 1e-4  # of the mean square of a query, against directions that queries h
 # Few steps: after more, histories of the weeks after validation are read less well.
 STEPS, BATCH_SIZE, LEARNING_RATE = 15, 512, 0.04
 SEED = 0  # of the order in which validation examples teach
-# An item is current if so many of the last rows of users who are seen again hold it.
 LAST_ROWS, MIN_HOLDERS = 2, 2
 
 Rows = NDArray[np.int64]
@@ -52,7 +51,10 @@ def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
 
 
 def current_items(dataset: Dataset) -> Tensor:
-    """`[items]`, which users who have validation examples took last before them."""
+    """`[items]`, those that at least `MIN_HOLDERS` of the last rows before validation hold.
+
+    Of each user who has validation examples, the last `LAST_ROWS` before the first of them count.
+    """
     rows = dataset.example_rows(Split.VALIDATION)
     firsts = rows[np.unique(dataset.user_of_row[rows], return_index=True)[1]]
     back = np.arange(1, LAST_ROWS + 1)
