@@ -2,7 +2,7 @@
 
 An item that no student was trained on has an embedding and what cold items have in place of an
 offset, if any. Standardising, projecting, weighting and adding what all share is one affine map,
-written as one node; what it has of the titles next to its own is a search among those that lend theirs.
+written as one node; what it has of the titles next to its own is a search among the lenders.
 """
 
 from collections.abc import Mapping
