@@ -1,8 +1,9 @@
 """Freezes how an LLM embedding becomes an item vector: `weight * g(z)` (paper eq. 12-13) and more.
 
 An item that no student was trained on has an embedding and what cold items have in place of an
-offset, if any. Standardising, projecting, weighting and adding what all share is one affine map,
-written as one node; what it has of the titles next to its own is a search among the lenders.
+offset, if any. Standardising, projecting, weighting, shrinking and adding what all share is one
+affine map, written as one node; what it has of the titles next to its own is a search among the
+lenders.
 """
 
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from torch.nn import functional
 from export.bundle import ENCODER_TENSORS
 from export.encoder import OPSET
 from training.errors import TrainingError
-from training.students.student import NUM_NEIGHBOURS, ItemTable
+from training.students.student import NUM_NEIGHBOURS, SHRINKAGE, ItemTable
 
 MAX_VECTOR_ERROR = 1e-4
 MOST_CHECKED = 4_096
@@ -90,7 +91,8 @@ def export_item_encoder(
 def _affine_constants(table: ItemTable) -> Constants | None:
     if table.projector is None or table.embedding_columns is None or table.embedding_mean is None:
         return None
-    weight = table.weight * table.projector.weight.detach().double().numpy()
+    shrinkage = 1 if table.lenders is None else SHRINKAGE
+    weight = shrinkage * table.weight * table.projector.weight.detach().double().numpy()
     projection = weight @ table.embedding_columns.double().numpy().T
     shift = table.cold_offset.double().numpy() - projection @ table.embedding_mean.double().numpy()
     return {"projection": projection.astype(np.float32), "shift": shift.astype(np.float32)}
@@ -105,14 +107,14 @@ def _neighbour_constants(table: ItemTable) -> Constants:
     return {
         **{name: each.numpy() for name, each in buffers.items() if each is not None},
         "directions": known.numpy().T.copy(),
-        "offsets": table.offsets.detach()[table.lenders].numpy(),
+        "offsets": SHRINKAGE * table.offsets.detach()[table.lenders].numpy(),
         "of_neighbours": np.array([1]),
         "num_neighbours": np.array([min(NUM_NEIGHBOURS, len(known))]),
     }
 
 
 def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> None:
-    """With its own offset for what cold items have, each item must have its vector.
+    """Each item must get the vector that it would have as a cold one.
 
     Of a large catalog, some thousands. Where titles tie for the last neighbour, either is right.
     """
@@ -122,8 +124,7 @@ def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> Non
     (vectors,) = session.run([ENCODER_TENSORS.vectors], given)
     assert table.embeddings is not None  # noqa: S101 - the table has an encoder
     columns = table.embeddings[some]
-    cold = table.neighbour_offsets(columns) + table.cold_offset
-    due = (table()[1:][some] - table.offsets[some] + cold).detach().numpy()
+    due = table.cold_vectors(columns).detach().numpy()
     error = np.abs(vectors - due).max(axis=1)[~_ties(table, columns)].max(initial=0)
     if not error <= MAX_VECTOR_ERROR:
         raise ItemEncoderError(

@@ -1,20 +1,21 @@
 """Cold items: what one that nobody has touched yet has in place of an offset.
 
 Its title alone says too little of it to reach the heights where trained items compete, so without
-more it is hardly ever shown. It gets the offsets of the titles next to its own, and one offset that
-all cold items share. Next to it stand only items that were still asked for when training ended:
-what is new will be wanted by those who are there now, and an old title's offset says who was there
-once. The shared offset is learned from validation, through the frozen student. As cold items
-have it where they are read, too, a history that holds some of them asks for more of them. How far
-all of it goes, a price decides: the share of warm NDCG@20 that it may cost. Half of the users
-teach the offset, the others choose.
+more it is hardly ever shown. It gets the offsets of the titles next to its own, all of this shrunk,
+as is due to a guess, and one offset that all cold items share. Next to it stand only items that
+were still asked for when training ended: what is new will be wanted by those who are there now, and
+an old title's offset says who was there once. The shared offset is learned from validation, through
+the frozen student. As cold items have it where they are read, too, a history that holds some of
+them asks for more of them. How far all of it goes, a price decides: the share of warm NDCG@20 that
+it may cost. What it costs is told from users who did not teach it: half of them teach an offset,
+the others judge it, and the other way round. What stays is the mean of both.
 
 It is as good as the catalog is honest. Where an item stands in the catalog only because somebody
 will take it, every cold one looks promising.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -71,22 +72,36 @@ def lenders_to(untouched: Tensor, dataset: Dataset) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where cold items may stand.
+class Outcome:
+    """What the student reaches on examples that had no part in where cold items stand.
 
     Attributes:
-        lenders: `[items]`, whose offsets they have; empty where they are left as they are.
-        offset: `[hidden]`, that all of them share; empty where they are left as they are.
-        bonus: what it adds to their scores on average.
-        every: NDCG@20 of all targets there.
-        warm: NDCG@20 of warm targets there.
+        bonus: what their place adds to their scores on average; None where they are left as
+            they are.
+        every: NDCG@20 of all targets.
+        warm: NDCG@20 of warm targets.
     """
 
-    lenders: Tensor = field(default_factory=lambda: torch.zeros(0))
-    offset: Tensor = field(default_factory=lambda: torch.zeros(0))
-    bonus: float = 0.0
-    every: float = 0.0
-    warm: float = 0.0
+    bonus: float | None
+    every: float
+    warm: float
+
+
+@dataclass(frozen=True)
+class SharedOffset:
+    """What some examples teach about the offset that cold items share.
+
+    Attributes:
+        learned: `[hidden]`; adds nothing to their scores on average.
+        direction: `[hidden]`; adds 1.
+    """
+
+    learned: Tensor
+    direction: Tensor
+
+    def adding(self, bonus: float) -> Tensor:
+        """The offset `[hidden]` that adds `bonus` on average."""
+        return self.learned + bonus * self.direction
 
 
 def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, price: float) -> float:
@@ -94,7 +109,7 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
 
     Args:
         student: trained, with LLM embeddings.
-        dataset: its validation examples teach and choose.
+        dataset: its validation examples teach the shared offset and choose the bonus.
         untouched: `[items]`, see `untouched_items`.
         price: share of warm NDCG@20 that may be lost.
 
@@ -102,43 +117,70 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
         Which of `BONUSES` was chosen; 0, too, where cold items are best left as they are, or where
         validation has too few users or hits no warm item, so that nothing can be said.
     """
-    teaching, choosing = two_halves(dataset)
-    if len(teaching) == 0 or len(choosing) == 0:
+    halves = two_halves(dataset)
+    if not all(len(each) for each in halves):
         return 0.0
-    table = student.item_table
+    table, lenders = student.item_table, lenders_to(untouched, dataset)
     left = table.offsets.detach().clone()
-    places = [judged(student, dataset, choosing, untouched, Place())]
-    for place in _places(student, dataset, untouched):
-        table.place_cold_items(untouched, place.lenders, place.offset)
-        places.append(judged(student, dataset, choosing, untouched, place))
-    best = best_place(places, price)
-    if best is places[0]:
+    before = outcome(None, [_ranked(student, dataset, half) for half in halves], dataset, untouched)
+    taught = [shared_offset(student, dataset, half, untouched, lenders) for half in halves]
+    tried = [
+        outcome(bonus, _crossed(student, dataset, untouched, taught, bonus), dataset, untouched)
+        for bonus in BONUSES
+    ]
+    bonus = best_bonus([before, *tried], price)
+    if bonus is None:
         table.offsets.data.copy_(left)
         table.cold_offset.zero_()
         table.lenders = None
-    else:
-        table.place_cold_items(untouched, best.lenders, best.offset)
-    return best.bonus
+        return 0.0
+    both = torch.stack([offset.adding(bonus) for offset in taught])
+    table.place_cold_items(untouched, lenders, both.mean(dim=0))
+    return bonus
 
 
-def _places(student: Student, dataset: Dataset, untouched: Tensor) -> list[Place]:
-    """What is learned, moved along the common direction so that it adds each of `BONUSES`."""
-    teaching, choosing = two_halves(dataset)
+def _crossed(
+    student: Student, dataset: Dataset, untouched: Tensor, taught: list[SharedOffset], bonus: float
+) -> list[Evaluation]:
+    """How `student` ranks each half of the examples with what the other one taught."""
     table, lenders = student.item_table, lenders_to(untouched, dataset)
+    found = []
+    for offset, others in zip(taught, reversed(two_halves(dataset)), strict=True):
+        table.place_cold_items(untouched, lenders, offset.adding(bonus))
+        found.append(_ranked(student, dataset, others))
+    return found
+
+
+def outcome(
+    bonus: float | None, found: list[Evaluation], dataset: Dataset, untouched: Tensor
+) -> Outcome:
+    """What was `found` on parts of the examples, as one."""
+    rows = np.concatenate([each.rows for each in found])
+    ranks = np.concatenate([each.ranks for each in found])
+    is_warm = ~untouched.cpu().numpy()[dataset.item_indices[rows] - 1]
+    warm = Evaluation(rows[is_warm], ranks[is_warm]).metrics if is_warm.any() else {}
+    every = Evaluation(rows, ranks).metrics
+    return Outcome(bonus, every[SELECTION_METRIC], warm.get(SELECTION_METRIC, 0.0))
+
+
+def best_bonus(judged: list[Outcome], price: float) -> float | None:
+    """Of the best one, the first of equals, that keeps enough of the first one's warm NDCG@20."""
+    if judged[0].warm == 0:
+        return None  # what a place costs cannot be told
+    due = (1 - price) * judged[0].warm
+    return max((each for each in judged if each.warm >= due), key=lambda each: each.every).bonus
+
+
+def shared_offset(
+    student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, lenders: Tensor
+) -> SharedOffset:
+    """What the examples `rows` teach; `student` is left with cold items that share nothing."""
+    table = student.item_table
     table.place_cold_items(untouched, lenders, torch.zeros_like(table.cold_offset))
-    queries = _queries(student, dataset, choosing[:: len(choosing) // MOST_QUERIES + 1])
+    queries = _queries(student, dataset, rows[:: len(rows) // MOST_QUERIES + 1])
     direction = common_direction(queries)
-    learned = learned_offset(student, dataset, teaching, untouched, direction)
-    added = float((queries @ learned).mean())
-    return [Place(lenders, learned + (bonus - added) * direction, bonus) for bonus in BONUSES]
-
-
-def best_place(places: list[Place], price: float) -> Place:
-    """The best one, the first of equals, that keeps enough of the first one's warm NDCG@20."""
-    if places[0].warm == 0:
-        return places[0]  # what a place costs cannot be told
-    due = (1 - price) * places[0].warm
-    return max((each for each in places if each.warm >= due), key=lambda each: each.every)
+    learned = learned_offset(student, dataset, rows, untouched, direction)
+    return SharedOffset(learned - float((queries @ learned).mean()) * direction, direction)
 
 
 def common_direction(queries: Tensor) -> Tensor:
@@ -182,16 +224,9 @@ def two_halves(dataset: Dataset) -> tuple[Rows, Rows]:
     return rows[users % 2 == 0], rows[users % 2 == 1]
 
 
-def judged(
-    student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, place: Place
-) -> Place:
-    """`place` with what `student`, as it is, reaches on the examples `rows`."""
-    found = evaluate(ranker_of(StudentScorer(student, dataset), dataset), dataset, rows)
-    is_warm = ~untouched.cpu().numpy()[dataset.item_indices[rows] - 1]
-    warm = Evaluation(rows[is_warm], found.ranks[is_warm]).metrics if is_warm.any() else {}
-    return replace(
-        place, every=found.metrics[SELECTION_METRIC], warm=warm.get(SELECTION_METRIC, 0.0)
-    )
+def _ranked(student: Student, dataset: Dataset, rows: Rows) -> Evaluation:
+    """How `student`, as it is, ranks what comes next in the examples `rows`."""
+    return evaluate(ranker_of(StudentScorer(student, dataset), dataset), dataset, rows)
 
 
 def _batches(rows: Rows) -> Iterator[Rows]:

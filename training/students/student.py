@@ -9,6 +9,7 @@ MAX_COLUMNS = 128
 MIN_SPREAD = 1e-6  # of a column that varies
 ROWS_AT_ONCE = 1_024  # of comparing all items with all
 NUM_NEIGHBOURS = 5  # whose offsets stand for that of an item without one
+SHRINKAGE = 0.8  # of such a guess: it is less sure than what was learned, and so claims less
 
 
 class ItemTable(nn.Module):
@@ -69,8 +70,15 @@ class ItemTable(nn.Module):
         """Returns the whole table, `[catalog rows, hidden]`, row 0 zeros."""
         items: Tensor = self.offsets
         if self.projector is not None and self.embeddings is not None:
-            items = self._kept(items) + self.weight * self.projector(self.embeddings)
+            items = self._kept(items) + self._projected(self.embeddings)
         return torch.cat([self.padding, items])
+
+    def _projected(self, columns: Tensor) -> Tensor:
+        """`weight * g(z)`, `[any, hidden]`, of what `g` reads of `z`."""
+        if self.projector is None:
+            raise ValueError("without LLM embeddings nothing is projected")
+        projected: Tensor = self.weight * self.projector(columns)
+        return projected
 
     def _kept(self, offsets: Tensor) -> Tensor:
         if not self.training or self.offset_dropout == 0:
@@ -81,8 +89,7 @@ class ItemTable(nn.Module):
     def place_cold_items(self, untouched: Tensor, lenders: Tensor, offset: Tensor) -> None:
         """Gives items that are `untouched` `[items]`, and all to come, what they can know.
 
-        That is the offset of the `lenders` `[items]` whose titles are next to theirs, and `offset`
-        `[hidden]`, which all share.
+        See `cold_vectors`, with `lenders` `[items]` and `offset` `[hidden]`.
 
         Raises:
             ValueError: there are no embeddings, so that no title is next to another.
@@ -92,8 +99,25 @@ class ItemTable(nn.Module):
         untouched = untouched.to(self.offsets.device)
         self.lenders = lenders.to(self.offsets.device) & ~untouched
         self.cold_offset.copy_(offset)
-        placed = self.neighbour_offsets(self.embeddings[untouched]) + self.cold_offset
-        self.offsets[untouched] = placed
+        columns = self.embeddings[untouched]
+        self.offsets[untouched] = self.cold_vectors(columns) - self._projected(columns)
+
+    def cold_vectors(self, columns: Tensor) -> Tensor:
+        """The vectors of items of which no more is known than a title.
+
+        What the title says and the offsets of the lenders whose titles are next to it, both
+        shrunk, and what all cold items share; where none were placed, what the title says.
+
+        Args:
+            columns: `[any, columns]`, what `g` reads of the items.
+
+        Returns:
+            `[any, hidden]`.
+        """
+        projected = self._projected(columns)
+        if self.lenders is None:
+            return projected
+        return SHRINKAGE * (projected + self.neighbour_offsets(columns)) + self.cold_offset
 
     def neighbour_offsets(self, columns: Tensor) -> Tensor:
         """The mean offset of the `NUM_NEIGHBOURS` lenders that each item is most like.

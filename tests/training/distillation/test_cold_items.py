@@ -7,28 +7,34 @@ import torch
 
 from training.config import StudentConfig, TrainingConfig
 from training.data.dataset import Dataset, Split
+from training.data.histories import pad_histories
 from training.distillation import cold_items, loop
 from training.distillation.batches import TrainingWindows
 from training.distillation.cold_items import (
     BONUSES,
-    Place,
-    best_place,
+    Outcome,
+    Rows,
+    SharedOffset,
+    best_bonus,
     common_direction,
     current_items,
-    judged,
     learned_offset,
     lenders_to,
+    outcome,
     place_cold_items,
+    shared_offset,
     two_halves,
     untouched_items,
 )
 from training.distillation.loop import Trainer
-from training.evaluation.yardstick import Evaluation
+from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.students.registry import build_student
+from training.students.scorer import StudentScorer
 from training.students.student import Student
 
 # As if d and e of tiny_dataset, ann's validation item and bob's test item, were new.
 UNTOUCHED = torch.tensor([False, False, False, True, True])
+COLD = torch.arange(12) > 9  # of the chain's items, as if nobody had touched the last two
 
 
 @pytest.fixture
@@ -36,6 +42,12 @@ def student() -> Student:
     torch.manual_seed(0)
     config = StudentConfig(hidden_size=8, num_layers=1, max_history_length=4)
     return build_student(config, 6, torch.randn(6, 5)).eval()
+
+
+@pytest.fixture
+def walker() -> Student:
+    torch.manual_seed(0)
+    return build_student(StudentConfig(hidden_size=8), 13, torch.randn(13, 5)).eval()
 
 
 def test_the_common_direction_is_what_every_query_has_and_no_more() -> None:
@@ -91,18 +103,17 @@ def test_cold_items_borrow_from_current_ones_and_from_all_where_those_are_too_fe
         assert lenders_to(COLD, chain_dataset).nonzero()[:, 0].tolist() == lenders
 
 
-@pytest.mark.parametrize(("price", "chosen"), [(0.0, 0), (0.05, 2), (0.5, 3), (1.0, 3)])
-def test_the_best_place_is_the_best_of_those_that_keep_enough_of_warm_items(
-    price: float, chosen: int
+@pytest.mark.parametrize(("price", "chosen"), [(0.0, None), (0.05, 2), (0.5, 3), (1.0, 3)])
+def test_the_best_bonus_is_that_of_the_best_place_that_keeps_enough_of_warm_items(
+    price: float, chosen: float | None
 ) -> None:
     figures = [(0.5, 0.8), (0.6, 0.79), (0.7, 0.78), (0.9, 0.5), (0.9, 0.6)]
-    places = [Place(every=every, warm=warm) for every, warm in figures]
-    assert best_place(places, price) is places[chosen]
+    judged = [Outcome(number or None, *each) for number, each in enumerate(figures)]
+    assert best_bonus(judged, price) == chosen
 
 
 def test_where_no_warm_item_is_hit_no_place_is_known_to_be_cheap() -> None:
-    places = [Place(every=0.1, warm=0.0), Place(every=0.9, warm=0.0)]
-    assert best_place(places, 0.5) is places[0]
+    assert best_bonus([Outcome(None, 0.1, 0.0), Outcome(1, 0.9, 0.0)], 0.5) is None
 
 
 def test_half_of_the_validation_users_teach_and_the_others_choose(chain_dataset: Dataset) -> None:
@@ -113,38 +124,65 @@ def test_half_of_the_validation_users_teach_and_the_others_choose(chain_dataset:
     np.testing.assert_array_equal(every, chain_dataset.example_rows(Split.VALIDATION))
 
 
-def test_a_place_is_judged_by_all_targets_and_by_the_warm_ones(
-    student: Student, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+def test_what_parts_of_the_examples_show_counts_as_one_by_all_targets_and_by_warm_ones(
+    tiny_dataset: Dataset,
 ) -> None:
     rows = np.flatnonzero(tiny_dataset.position_of_row > 0)
     is_cold = UNTOUCHED.numpy()[tiny_dataset.item_indices[rows] - 1]
     assert 0 < is_cold.sum() < len(rows)
     ranks = np.where(is_cold, 0, 1)  # cold ones missed, warm ones first
-    monkeypatch.setattr(cold_items, "evaluate", lambda *_: Evaluation(rows, ranks))
-    place = judged(student, tiny_dataset, rows, UNTOUCHED, Place(bonus=0.5))
-    assert (place.bonus, place.warm) == (0.5, 1.0)
-    assert place.every == pytest.approx((~is_cold).mean())
+    parts = [Evaluation(rows[:1], ranks[:1]), Evaluation(rows[1:], ranks[1:])]
+    together = outcome(0.5, parts, tiny_dataset, UNTOUCHED)
+    assert (together.bonus, together.warm) == (0.5, 1.0)
+    assert together.every == pytest.approx((~is_cold).mean())
 
 
-COLD = torch.arange(12) > 9  # of the chain's items, as if nobody had touched the last two
+def test_a_shared_offset_adds_its_bonus_on_average(walker: Student, chain_dataset: Dataset) -> None:
+    rows = chain_dataset.example_rows(Split.VALIDATION)
+    taught = shared_offset(walker, chain_dataset, rows, COLD, ~COLD)
+    histories = pad_histories([chain_dataset.history(int(row)) for row in rows], 50)
+    # As it was taught: cold items share nothing yet.
+    queries = walker.encode_newest(torch.from_numpy(histories), walker.item_table()).detach()
+    assert float((queries @ taught.adding(-0.75)).mean()) == pytest.approx(-0.75, abs=0.02)
+    assert float(taught.learned.norm()) > 0
 
 
-@pytest.fixture
-def walker() -> Student:
-    torch.manual_seed(0)
-    return build_student(StudentConfig(hidden_size=8), 13, torch.randn(13, 5)).eval()
+def test_the_users_who_judge_an_offset_are_not_those_who_taught_it_and_the_mean_stays(
+    walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    halves = two_halves(chain_dataset)
+    judged: list[tuple[float, bool]] = []
+
+    def taught(_: Student, __: Dataset, rows: Rows, *___: torch.Tensor) -> SharedOffset:
+        which = 1.0 if np.array_equal(rows, halves[0]) else 3.0
+        return SharedOffset(torch.full((8,), which), torch.zeros(8))
+
+    def evaluated(_: object, __: Dataset, rows: Rows) -> Evaluation:
+        offset = float(walker.item_table.cold_offset[0])
+        judged.append((offset, np.array_equal(rows, halves[0])))
+        return Evaluation(rows, np.ones_like(rows))
+
+    monkeypatch.setattr(cold_items, "shared_offset", taught)
+    monkeypatch.setattr(cold_items, "evaluate", evaluated)
+    monkeypatch.setattr(cold_items, "best_bonus", lambda *_: 0.5)
+    assert place_cold_items(walker, chain_dataset, COLD, 0.1) == 0.5
+    assert set(judged) == {(0.0, True), (0.0, False), (1.0, False), (3.0, True)}
+    assert walker.item_table.cold_offset.tolist() == [2.0] * 8
 
 
 def test_cold_items_are_found_where_they_are_placed(
     walker: Student, chain_dataset: Dataset
 ) -> None:
     walker.item_table.offsets.data.normal_(std=0.5)
-    rows = two_halves(chain_dataset)[1]
-    before = judged(walker, chain_dataset, rows, COLD, Place())
-    bonus = place_cold_items(walker, chain_dataset, COLD, price=1.0)
-    after = judged(walker, chain_dataset, rows, COLD, Place())
-    assert bonus in BONUSES
-    assert after.every > before.every
+    rows = chain_dataset.example_rows(Split.VALIDATION)
+
+    def reached() -> float:
+        ranker = ranker_of(StudentScorer(walker, chain_dataset), chain_dataset)
+        return evaluate(ranker, chain_dataset, rows).metrics["NDCG@20"]
+
+    before = reached()
+    assert place_cold_items(walker, chain_dataset, COLD, price=1.0) in BONUSES
+    assert reached() > before
     assert walker.item_table.cold_offset.any()
 
 
@@ -152,10 +190,11 @@ def test_cold_items_are_left_where_they_are_if_every_place_costs_too_much(
     walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: each.clone() for name, each in walker.state_dict().items()}
-    warm = iter([1.0] + [0.9] * len(BONUSES))
-    monkeypatch.setattr(
-        cold_items, "judged", lambda *given: replace(given[-1], every=1.0, warm=next(warm))
-    )
+
+    def costly(bonus: float | None, *_: object) -> Outcome:
+        return Outcome(bonus, every=1.0, warm=1.0 if bonus is None else 0.9)
+
+    monkeypatch.setattr(cold_items, "outcome", costly)
     assert place_cold_items(walker, chain_dataset, COLD, 0.05) == 0
     after = walker.state_dict()
     assert after.keys() == before.keys()

@@ -107,27 +107,49 @@ def test_a_cold_item_has_the_mean_offset_of_the_nearest_titles_and_what_all_of_t
     table = ItemTable(9, 1, torch.zeros(9, 2))
     radians = degrees.deg2rad()
     table.embeddings = torch.stack([radians.cos(), radians.sin()], dim=1)
-    table.projector = None  # offsets alone
+    assert table.projector is not None
+    table.projector.weight.data.zero_()  # offsets alone
     table.offsets.data = torch.tensor([[100.0], [1], [2], [3], [4], [5], [1000], [-7]])
     untouched, everyone = torch.arange(8) == 7, torch.ones(8, dtype=torch.bool)
     table.place_cold_items(untouched, everyone, torch.tensor([0.5]))
 
-    assert table.offsets[7].item() == (1 + 2 + 3 + 4 + 5) / 5 + 0.5
+    assert table.offsets[7].item() == pytest.approx(0.8 * (1 + 2 + 3 + 4 + 5) / 5 + 0.5)
     assert table.offsets[:7, 0].tolist() == [100, 1, 2, 3, 4, 5, 1000]
     # Placed again, it has no more of its place before.
     table.place_cold_items(untouched, everyone, torch.tensor([0.0]))
-    assert table.offsets[7].item() == 3
+    assert table.offsets[7].item() == pytest.approx(0.8 * 3)
+
+
+def test_what_a_title_says_of_a_cold_item_is_shrunk_like_its_neighbours_offsets() -> None:
+    table = ItemTable(3, 1, torch.zeros(3, 2), weight=2.0)
+    table.embeddings = torch.tensor([[1.0, 0], [0, 1]])
+    assert table.projector is not None
+    table.projector.weight.data = torch.tensor([[10.0, 20.0]])
+    table.offsets.data = torch.tensor([[5.0], [-7.0]])
+    table.place_cold_items(
+        torch.tensor([False, True]), torch.tensor([True, False]), torch.tensor([0.25])
+    )
+    # Its title says 2 * 20, the only lender 5.
+    assert table()[:, 0].tolist() == pytest.approx([0, 2 * 10 + 5, 0.8 * (40 + 5) + 0.25])
+
+
+def test_a_cold_item_that_was_not_placed_is_its_title() -> None:
+    table = ItemTable(3, 1, torch.zeros(3, 2), weight=2.0)
+    assert table.projector is not None
+    table.projector.weight.data = torch.tensor([[10.0, 20.0]])
+    assert table.cold_vectors(torch.tensor([[0.0, 1.0]])).tolist() == [[40.0]]
 
 
 def test_a_cold_item_has_its_offset_of_those_alone_that_lend_it() -> None:
     table = ItemTable(5, 1, torch.zeros(5, 2))
     table.embeddings = torch.tensor([[1.0, 0], [0, 1], [1, 1], [1, 0.1]])
-    table.projector = None
+    assert table.projector is not None
+    table.projector.weight.data.zero_()
     table.offsets.data = torch.tensor([[100.0], [1], [3], [-7]])
     table.place_cold_items(
         torch.arange(4) == 3, torch.tensor([False, True, True, True]), torch.zeros(1)
     )
-    assert table.offsets[3].item() == 2
+    assert table.offsets[3].item() == pytest.approx(0.8 * 2)
 
 
 def test_ids_alone_have_no_titles_to_place_cold_items_by() -> None:
