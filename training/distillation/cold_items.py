@@ -14,8 +14,9 @@ It is as good as the catalog is honest. Where an item stands in the catalog only
 will take it, every cold one looks promising.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -31,8 +32,10 @@ from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate
 from training.students.scorer import StudentScorer
 from training.students.student import NUM_NEIGHBOURS, Student
 
-# What the shared offset adds to the score of a cold item, on average over queries.
-BONUSES = tuple(number / 8 for number in range(-16, 17))
+# What the shared offset may add to the score of a cold item, on average over queries: first these,
+# then what lies around the best of them, as the price is seldom met by steps of a half.
+BONUSES = tuple(number / 2 for number in range(-4, 5))
+AROUND = tuple(number / 16 for number in range(-7, 8) if number)
 MOST_QUERIES = 2_048
 RIDGE = 1e-4  # of the mean square of a query, against directions that queries hardly have
 # Few steps: after more, histories of the weeks after validation are read less well.
@@ -114,7 +117,7 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
         price: share of warm NDCG@20 that may be lost.
 
     Returns:
-        Which of `BONUSES` was chosen; 0, too, where cold items are best left as they are, or where
+        The bonus that was chosen; 0, too, where cold items are best left as they are, or where
         validation has too few users or hits no warm item, so that nothing can be said.
     """
     halves = two_halves(dataset)
@@ -124,11 +127,7 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
     left = table.offsets.detach().clone()
     before = outcome(None, [_ranked(student, dataset, half) for half in halves], dataset, untouched)
     taught = [shared_offset(student, dataset, half, untouched, lenders) for half in halves]
-    tried = [
-        outcome(bonus, _crossed(student, dataset, untouched, taught, bonus), dataset, untouched)
-        for bonus in BONUSES
-    ]
-    bonus = best_bonus([before, *tried], price)
+    bonus = chosen_bonus(before, partial(_tried, student, dataset, untouched, taught), price)
     if bonus is None:
         table.offsets.data.copy_(left)
         table.cold_offset.zero_()
@@ -139,16 +138,25 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
     return bonus
 
 
-def _crossed(
+def chosen_bonus(before: Outcome, tried: Callable[[float], Outcome], price: float) -> float | None:
+    """The best of `BONUSES` and of those around it; None where none is better than `before`."""
+    known = [before, *map(tried, BONUSES)]
+    about = best_bonus(known, price)
+    if about is None:
+        return None
+    return best_bonus([*known, *(tried(about + each) for each in AROUND)], price)
+
+
+def _tried(
     student: Student, dataset: Dataset, untouched: Tensor, taught: list[SharedOffset], bonus: float
-) -> list[Evaluation]:
-    """How `student` ranks each half of the examples with what the other one taught."""
+) -> Outcome:
+    """What `student` reaches on each half of the examples with what the other one taught."""
     table, lenders = student.item_table, lenders_to(untouched, dataset)
     found = []
     for offset, others in zip(taught, reversed(two_halves(dataset)), strict=True):
         table.place_cold_items(untouched, lenders, offset.adding(bonus))
         found.append(_ranked(student, dataset, others))
-    return found
+    return outcome(bonus, found, dataset, untouched)
 
 
 def outcome(
