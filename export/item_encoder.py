@@ -21,7 +21,7 @@ from torch.nn import functional
 from export.bundle import ENCODER_TENSORS
 from export.encoder import OPSET
 from training.errors import TrainingError
-from training.students.student import NUM_NEIGHBOURS, SHRINKAGE, ItemTable
+from training.students.student import NUM_NEIGHBOURS, ItemTable
 
 MAX_VECTOR_ERROR = 1e-4
 MOST_CHECKED = 4_096
@@ -38,7 +38,7 @@ item_encoder (float[batch, $size] embeddings) => (float[batch, $hidden_size] vec
     vectors = Gemm<transB = 1>(embeddings, projection, $shift)
 }
 """)
-# As `ItemTable.neighbour_offsets`; a title's length makes none of its neighbours nearer.
+# As `ItemTable.cold_vectors`; a title's length makes none of its neighbours nearer.
 NEIGHBOURS = """
     centred = Sub(embeddings, mean)
     columns = MatMul(centred, embedding_columns)
@@ -91,8 +91,7 @@ def export_item_encoder(
 def _affine_constants(table: ItemTable) -> Constants | None:
     if table.projector is None or table.embedding_columns is None or table.embedding_mean is None:
         return None
-    shrinkage = 1 if table.lenders is None else SHRINKAGE
-    weight = shrinkage * table.weight * table.projector.weight.detach().double().numpy()
+    weight = table.shrinkage * table.weight * table.projector.weight.detach().double().numpy()
     projection = weight @ table.embedding_columns.double().numpy().T
     shift = table.cold_offset.double().numpy() - projection @ table.embedding_mean.double().numpy()
     return {"projection": projection.astype(np.float32), "shift": shift.astype(np.float32)}
@@ -107,7 +106,7 @@ def _neighbour_constants(table: ItemTable) -> Constants:
     return {
         **{name: each.numpy() for name, each in buffers.items() if each is not None},
         "directions": known.numpy().T.copy(),
-        "offsets": SHRINKAGE * table.offsets.detach()[table.lenders].numpy(),
+        "offsets": table.shrinkage * table.offsets.detach()[table.lenders].numpy(),
         "of_neighbours": np.array([1]),
         "num_neighbours": np.array([min(NUM_NEIGHBOURS, len(known))]),
     }

@@ -30,13 +30,17 @@ def test_a_dimension_that_never_varied_says_nothing_of_new_items(tmp_path: Path)
     np.testing.assert_array_equal(vectors[0], vectors[1])
 
 
-def test_a_new_item_gets_what_cold_items_have_in_place_of_an_offset(tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [True, False])
+def test_a_new_item_gets_what_cold_items_have_in_place_of_an_offset(
+    tmp_path: Path, many: bool
+) -> None:
     torch.manual_seed(0)
     embeddings = torch.randn(9, 3)
     table = ItemTable(9, 2, embeddings)
     table.offsets.data = torch.randn(8, 2)
     untouched = torch.tensor([False, False, True, False, False, False, True, False])
-    lenders = torch.tensor([True, True, False, True, True, True, False, True])
+    # Two of them, so that not all of five neighbours are there, or six.
+    lenders = torch.tensor([True, True, False, *[many] * 3, False, many])
     table.place_cold_items(untouched, lenders, torch.tensor([3.0, -1.0]))
 
     assert export_item_encoder(table, embeddings.numpy(), tmp_path / "encoder.onnx")

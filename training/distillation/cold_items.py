@@ -70,13 +70,14 @@ def current_items(dataset: Dataset) -> Tensor:
 
 def lenders_to(untouched: Tensor, dataset: Dataset) -> Tensor:
     """`[items]`, which are touched and current; all touched ones where those are too few."""
+    untouched = untouched.cpu()
     lenders = current_items(dataset) & ~untouched
     return lenders if lenders.sum() >= NUM_NEIGHBOURS else ~untouched
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the student reaches on examples that had no part in where cold items stand.
+    """What the student reaches on examples that did not teach the offset they are ranked with.
 
     Attributes:
         bonus: what their place adds to their scores on average; None where they are left as
@@ -95,7 +96,7 @@ class SharedOffset:
     """What some examples teach about the offset that cold items share.
 
     Attributes:
-        learned: `[hidden]`; adds nothing to their scores on average.
+        learned: `[hidden]`; adds nothing to their scores, on average over those examples.
         direction: `[hidden]`; adds 1.
     """
 
@@ -109,6 +110,9 @@ class SharedOffset:
 
 def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, price: float) -> float:
     """Gives `untouched` items the best place that costs no more than `price`.
+
+    The price is kept by the offsets of the two halves, each on the other; of their mean, which
+    stays, no example is left that could tell.
 
     Args:
         student: trained, with LLM embeddings.
@@ -139,7 +143,7 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
 
 
 def chosen_bonus(before: Outcome, tried: Callable[[float], Outcome], price: float) -> float | None:
-    """The best of `BONUSES` and of those around it; None where none is better than `before`."""
+    """The best of `BONUSES` and of those around it; None where none of the former is worth it."""
     known = [before, *map(tried, BONUSES)]
     about = best_bonus(known, price)
     if about is None:
@@ -172,7 +176,7 @@ def outcome(
 
 
 def best_bonus(judged: list[Outcome], price: float) -> float | None:
-    """Of the best one, the first of equals, that keeps enough of the first one's warm NDCG@20."""
+    """That of the best, the earliest of equals, with enough of the warm NDCG@20 of `judged[0]`."""
     if judged[0].warm == 0:
         return None  # what a place costs cannot be told
     due = (1 - price) * judged[0].warm

@@ -114,10 +114,13 @@ class ItemTable(nn.Module):
         Returns:
             `[any, hidden]`.
         """
-        projected = self._projected(columns)
-        if self.lenders is None:
-            return projected
-        return SHRINKAGE * (projected + self.neighbour_offsets(columns)) + self.cold_offset
+        guess = self._projected(columns) + self.neighbour_offsets(columns)
+        return self.shrinkage * guess + self.cold_offset
+
+    @property
+    def shrinkage(self) -> float:
+        """What is left of a guess about a cold item; all of it where none were placed."""
+        return 1.0 if self.lenders is None else SHRINKAGE
 
     def neighbour_offsets(self, columns: Tensor) -> Tensor:
         """The mean offset of the `NUM_NEIGHBOURS` lenders that each item is most like.

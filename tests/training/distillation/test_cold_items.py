@@ -104,7 +104,7 @@ def test_cold_items_borrow_from_current_ones_and_from_all_where_those_are_too_fe
         assert lenders_to(COLD, chain_dataset).nonzero()[:, 0].tolist() == lenders
 
 
-@pytest.mark.parametrize(("price", "chosen"), [(0.0, None), (0.05, 2), (0.5, 3), (1.0, 3)])
+@pytest.mark.parametrize(("price", "chosen"), [(0.0, None), (0.05, 2), (0.375, 3), (1.0, 3)])
 def test_the_best_bonus_is_that_of_the_best_place_that_keeps_enough_of_warm_items(
     price: float, chosen: float | None
 ) -> None:
@@ -129,6 +129,13 @@ def test_the_bonus_is_looked_for_in_halves_and_then_around_the_best_in_sixteenth
     assert sorted(asked[9:]) == [-1 + each / 16 for each in range(-7, 8) if each]
 
 
+def test_the_best_of_the_halves_stands_where_none_around_it_is_better() -> None:
+    def tried(bonus: float) -> Outcome:
+        return Outcome(bonus, every=3 - abs(bonus + 1), warm=1.0)
+
+    assert chosen_bonus(Outcome(None, 0.5, 1.0), tried, price=0.2) == -1
+
+
 def test_where_no_bonus_is_better_none_is_looked_for_around_it() -> None:
     asked: list[float] = []
 
@@ -140,7 +147,7 @@ def test_where_no_bonus_is_better_none_is_looked_for_around_it() -> None:
     assert len(asked) == len(BONUSES)
 
 
-def test_half_of_the_validation_users_teach_and_the_others_choose(chain_dataset: Dataset) -> None:
+def test_a_user_s_validation_examples_are_in_one_half(chain_dataset: Dataset) -> None:
     halves = two_halves(chain_dataset)
     users = [set(chain_dataset.user_of_row[rows].tolist()) for rows in halves]
     assert users == [set(range(0, 30, 2)), set(range(1, 30, 2))]
@@ -155,10 +162,13 @@ def test_what_parts_of_the_examples_show_counts_as_one_by_all_targets_and_by_war
     is_cold = UNTOUCHED.numpy()[tiny_dataset.item_indices[rows] - 1]
     assert 0 < is_cold.sum() < len(rows)
     ranks = np.where(is_cold, 0, 1)  # cold ones missed, warm ones first
+    ranks[rows == rows[~is_cold][0]] = 3  # worth 1/2
     parts = [Evaluation(rows[:1], ranks[:1]), Evaluation(rows[1:], ranks[1:])]
     together = outcome(0.5, parts, tiny_dataset, UNTOUCHED)
-    assert (together.bonus, together.warm) == (0.5, 1.0)
-    assert together.every == pytest.approx((~is_cold).mean())
+    num_warm = (~is_cold).sum()
+    assert together.bonus == 0.5
+    assert together.warm == pytest.approx((num_warm - 0.5) / num_warm)
+    assert together.every == pytest.approx((num_warm - 0.5) / len(rows))
 
 
 def test_a_shared_offset_adds_its_bonus_on_average(walker: Student, chain_dataset: Dataset) -> None:
@@ -171,27 +181,70 @@ def test_a_shared_offset_adds_its_bonus_on_average(walker: Student, chain_datase
     assert float(taught.learned.norm()) > 0
 
 
+def test_what_one_half_teaches_hangs_on_no_other_example_and_on_no_place_before(
+    walker: Student, chain_dataset: Dataset
+) -> None:
+    teaching, others = two_halves(chain_dataset)
+    items = chain_dataset.item_indices.copy()
+    elsewhere = np.concatenate([others, chain_dataset.example_rows(Split.TEST)])
+    items[elsewhere] = items[elsewhere] % 12 + 1
+    first = shared_offset(walker, chain_dataset, teaching, COLD, ~COLD)
+    walker.item_table.place_cold_items(COLD, ~COLD, torch.full((8,), 3.0))
+    second = shared_offset(
+        walker, replace(chain_dataset, item_indices=items), teaching, COLD, ~COLD
+    )
+    assert torch.equal(first.learned, second.learned)
+    assert torch.equal(first.direction, second.direction)
+    third = shared_offset(walker, chain_dataset, others, COLD, ~COLD)
+    assert not torch.equal(first.learned, third.learned)
+
+
 def test_the_users_who_judge_an_offset_are_not_those_who_taught_it_and_the_mean_stays(
     walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    halves = two_halves(chain_dataset)
-    judged: list[tuple[float, bool]] = []
+    halves, table = two_halves(chain_dataset), walker.item_table
+    lenders = [number < 6 for number in range(12)]
+    judged: list[tuple[bool, float | None, list[bool] | None]] = []
+    prices: list[float] = []
 
     def taught(_: Student, __: Dataset, rows: Rows, *___: torch.Tensor) -> SharedOffset:
-        which = 1.0 if np.array_equal(rows, halves[0]) else 3.0
-        return SharedOffset(torch.full((8,), which), torch.zeros(8))
+        which = 10.0 if np.array_equal(rows, halves[0]) else 30.0
+        return SharedOffset(torch.full((8,), which), torch.ones(8))
 
     def evaluated(_: object, __: Dataset, rows: Rows) -> Evaluation:
-        offset = float(walker.item_table.cold_offset[0])
-        judged.append((offset, np.array_equal(rows, halves[0])))
+        lent = None if table.lenders is None else table.lenders.tolist()
+        judged.append((np.array_equal(rows, halves[0]), float(table.cold_offset[0]), lent))
         return Evaluation(rows, np.ones_like(rows))
 
+    def chosen(outcomes: list[Outcome], price: float) -> float:
+        prices.append(price)
+        assert [each.bonus for each in outcomes[:10]] == [None, *BONUSES]
+        return 0.5
+
+    monkeypatch.setattr(cold_items, "lenders_to", lambda *_: torch.tensor(lenders))
     monkeypatch.setattr(cold_items, "shared_offset", taught)
     monkeypatch.setattr(cold_items, "evaluate", evaluated)
-    monkeypatch.setattr(cold_items, "best_bonus", lambda *_: 0.5)
+    monkeypatch.setattr(cold_items, "best_bonus", chosen)
     assert place_cold_items(walker, chain_dataset, COLD, 0.1) == 0.5
-    assert set(judged) == {(0.0, True), (0.0, False), (1.0, False), (3.0, True)}
-    assert walker.item_table.cold_offset.tolist() == [2.0] * 8
+
+    assert prices == [0.1, 0.1]
+    assert judged[:2] == [(True, 0, None), (False, 0, None)]
+    for place, bonus in enumerate(BONUSES):
+        pair = judged[2 + 2 * place : 4 + 2 * place]
+        assert pair == [(False, 10 + bonus, lenders), (True, 30 + bonus, lenders)]
+    assert table.cold_offset.tolist() == [20.5] * 8
+    assert table.lenders is not None
+    assert table.lenders.tolist() == lenders
+
+
+def test_one_validation_user_cannot_both_teach_and_judge(
+    student: Student, tiny_dataset: Dataset
+) -> None:
+    before = {name: each.clone() for name, each in student.state_dict().items()}
+    assert place_cold_items(student, tiny_dataset, UNTOUCHED, 1.0) == 0
+    after = student.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], each) for name, each in before.items())
 
 
 def test_cold_items_are_found_where_they_are_placed(
