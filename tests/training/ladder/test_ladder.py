@@ -289,7 +289,7 @@ def test_the_shipped_experiments_have_ladders() -> None:
     configs = sorted((Path(__file__).parents[3] / "configs").glob("*.toml"))
     assert len(configs) >= 3
     for path in configs:
-        assert load_experiment(path).ladder.seeds == (0, 1, 2)
+        assert {0, 1, 2} <= set(load_experiment(path).ladder.seeds)
 
 
 def test_a_loss_that_rows_would_not_share_is_refused(
