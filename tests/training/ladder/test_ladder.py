@@ -289,7 +289,8 @@ def test_the_shipped_experiments_have_ladders() -> None:
     configs = sorted((Path(__file__).parents[3] / "configs").glob("*.toml"))
     assert len(configs) >= 3
     for path in configs:
-        assert {0, 1, 2} <= set(load_experiment(path).ladder.seeds)
+        close = path.stem == "amazon-games-titles-cpu"  # a narrow claim needs more seeds
+        assert load_experiment(path).ladder.seeds == tuple(range(5 if close else 3))
 
 
 def test_a_loss_that_rows_would_not_share_is_refused(
