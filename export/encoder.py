@@ -29,12 +29,28 @@ class _Encoder(nn.Module):
         return self.encode(window, table)
 
 
-def encoder_graph(student: Student, table: Tensor, *, padded: bool) -> onnx.GraphProto:
-    """Makes `query` `[batch, hidden]` of `window` `[batch, width]` and its items' `vectors`.
+def encoder_graphs(student: Student, table: Tensor) -> tuple[onnx.GraphProto, onnx.GraphProto]:
+    """Two that make `query` `[batch, hidden]` of `window` `[batch, width]`, its items' `vectors`.
 
-    Without `padded`, for windows that hold none. Names that are its own start with the kind of
-    window, so that both kinds fit into one graph.
+    The first is for windows without padding, the second for any. Names that are its own start with
+    the kind of window, so that both fit into one graph.
     """
+    padded = _exported(student, table, padded=True)
+    takes_guard_less = type(student).encode_plain is not Student.encode_plain
+    plain = _exported(student, table, padded=False) if takes_guard_less else padded
+    return _lean(plain, "plain."), _lean(padded, "padded.")
+
+
+def _lean(exported: onnx.GraphProto, prefix: str) -> onnx.GraphProto:
+    graph = compose.add_prefix_graph(exported, prefix, rename_inputs=False, rename_outputs=False)
+    _forget_this_machine(graph)
+    _read_vectors(graph)
+    fuse_attention(graph)
+    soften_masks(graph)
+    return graph
+
+
+def _exported(student: Student, table: Tensor, *, padded: bool) -> onnx.GraphProto:
     longest = student.max_history_length
     # torch.export takes a size of 1 for a constant, so the example must not have one.
     example = torch.ones(2, min(2, longest), dtype=torch.int64)
@@ -53,16 +69,7 @@ def encoder_graph(student: Student, table: Tensor, *, padded: bool) -> onnx.Grap
             verbose=False,
         )
     assert program is not None  # noqa: S101 - the older exporter alone returns None
-    graph = compose.add_prefix_graph(
-        program.model_proto.graph,
-        "padded." if padded else "plain.",
-        rename_inputs=False,
-        rename_outputs=False,
-    )
-    _forget_this_machine(graph)
-    _read_vectors(graph)
-    fuse_attention(graph)
-    soften_masks(graph)
+    graph: onnx.GraphProto = program.model_proto.graph
     return graph
 
 

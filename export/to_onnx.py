@@ -15,7 +15,7 @@ import torch
 from onnx import checker, numpy_helper, parser
 from torch import Tensor
 
-from export.encoder import OPSET, encoder_graph
+from export.encoder import OPSET, encoder_graphs
 from export.search import search_constants, search_text
 from export.tabulation import tabulate
 from training.students.student import Student
@@ -109,7 +109,7 @@ def export_student(student: Student, path: Path) -> None:
     constants = search_constants(table.numpy(), _usual_query(student, table).numpy())
     for name, constant in {"table": table.numpy(), **constants}.items():
         model.graph.initializer.append(numpy_helper.from_array(constant, name))
-    plain, padded = (encoder_graph(student, table, padded=each) for each in (False, True))
+    plain, padded = encoder_graphs(student, table)
     _go_before(model.graph, tabulate(plain, len(table)))
     _inline(plain, _branch(model.graph, "then_branch"))
     _inline(padded, _branch(model.graph, "else_branch"))
