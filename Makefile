@@ -43,7 +43,7 @@ serve: $(DEMO)/ready  ## the bundle of NAME
 	BUNDLE_PATH=$(WORK)/$(NAME)/bundle HOST=$(HOST) PORT=$(PORT) $(DEMO)/bin/python -m service
 
 test: check  ## linters, types, contracts, all tests
-	$(DEV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(DEV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 compose-test: $(DEV)/ready  ## the stack of docker-compose.yml on a real Docker engine (minutes)
 	COMPOSE_TESTS=true $(DEV)/bin/python -m pytest tests/compose

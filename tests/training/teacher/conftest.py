@@ -24,7 +24,7 @@ from training.config import load_experiment
 from training.data.dataset import Dataset
 from training.data.storage import save_dataset
 from training.program import Workplace
-from training.teacher.language_model import LanguageModel, load_language_model
+from training.teacher.language_model import PACKAGED_MODEL, LanguageModel, load_language_model
 from training.teacher.live import LiveTeacher
 from training.teacher.minds import load_live_teacher
 
@@ -66,11 +66,23 @@ def taught(prepared: Callable[[str], Path]) -> Path:
     return run_teach(prepared('kind = "retrieval"'))
 
 
+@pytest.fixture(scope="session")
+def smollm2_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real SmolLM2 in a folder: out of its package, it loads in fifteen seconds."""
+    folder = tmp_path_factory.mktemp("llm") / "smollm2"
+    model = load_language_model(PACKAGED_MODEL)
+    model.causal.save_pretrained(folder)  # a quantised model would refuse
+    model.tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(params=["retrieval", "generative", "titles"])
-def smollm2_taught(request: pytest.FixtureRequest, tmp_path: Path, chain_dataset: Dataset) -> Path:
-    """The same with the real SmolLM2, of each kind; takes half a minute."""
+def smollm2_taught(
+    request: pytest.FixtureRequest, tmp_path: Path, chain_dataset: Dataset, smollm2_path: Path
+) -> Path:
+    """The same with the real SmolLM2, of each kind."""
     settings = f'kind = "{request.param}"'
-    return run_teach(prepare_chain(tmp_path, chain_dataset, "smollm2", settings))
+    return run_teach(prepare_chain(tmp_path, chain_dataset, str(smollm2_path), settings))
 
 
 @pytest.fixture
