@@ -1,9 +1,9 @@
 """Freezes how an LLM embedding becomes an item vector: `weight * g(z)` (paper eq. 12-13) and more.
 
 An item that no student was trained on has an embedding and what cold items have in place of an
-offset, if any. Standardising, projecting, weighting, shrinking and adding what all share is one
-affine map, written as one node; what it has of the titles next to its own is a search among the
-lenders.
+offset, if any. Standardising, projecting, weighting, shrinking and adding what cold items alone
+have is one affine map, written as one node; what it has of the titles next to its own is a search
+among the lenders.
 """
 
 from collections.abc import Mapping
@@ -92,6 +92,8 @@ def _affine_constants(table: ItemTable) -> Constants | None:
     if table.projector is None or table.embedding_columns is None or table.embedding_mean is None:
         return None
     weight = table.shrinkage * table.weight * table.projector.weight.detach().double().numpy()
+    if table.cold_projection is not None:
+        weight += table.cold_projection.double().numpy()
     projection = weight @ table.embedding_columns.double().numpy().T
     shift = table.cold_offset.double().numpy() - projection @ table.embedding_mean.double().numpy()
     return {"projection": projection.astype(np.float32), "shift": shift.astype(np.float32)}

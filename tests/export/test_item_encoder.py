@@ -41,7 +41,7 @@ def test_a_new_item_gets_what_cold_items_have_in_place_of_an_offset(
     untouched = torch.tensor([False, False, True, False, False, False, True, False])
     # Two of them, so that not all of five neighbours are there, or six.
     lenders = torch.tensor([True, True, False, *[many] * 3, False, many])
-    table.place_cold_items(untouched, lenders, torch.tensor([3.0, -1.0]))
+    table.place_cold_items(untouched, lenders, torch.tensor([3.0, -1.0]), torch.randn(2, 3))
 
     assert export_item_encoder(table, embeddings.numpy(), tmp_path / "encoder.onnx")
 
@@ -58,7 +58,9 @@ def test_titles_that_are_the_same_do_not_stand_in_the_way(tmp_path: Path) -> Non
     embeddings[0] = 0
     table = ItemTable(96, 2, embeddings)
     table.offsets.data.normal_()
-    table.place_cold_items(torch.arange(95) == 7, torch.arange(95) != 7, torch.ones(2))
+    table.place_cold_items(
+        torch.arange(95) == 7, torch.arange(95) != 7, torch.ones(2), torch.ones(2, 3)
+    )
     assert export_item_encoder(table, embeddings.numpy(), tmp_path / "encoder.onnx")
 
 
@@ -69,6 +71,8 @@ def test_embeddings_that_the_student_has_not_learnt_from_are_refused(
     torch.manual_seed(0)
     table = ItemTable(9, 2, torch.randn(9, 3))
     if places_cold_items:
-        table.place_cold_items(torch.arange(8) == 2, torch.arange(8) != 2, torch.ones(2))
+        table.place_cold_items(
+            torch.arange(8) == 2, torch.arange(8) != 2, torch.ones(2), torch.ones(2, 3)
+        )
     with pytest.raises(ItemEncoderError, match="other LLM embeddings"):
         export_item_encoder(table, torch.randn(9, 3).numpy(), tmp_path / "encoder.onnx")

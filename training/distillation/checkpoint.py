@@ -72,8 +72,10 @@ class Checkpoint:
             self.description.embedding_weight,
             max_columns=0 if columns is None else columns.shape[1],
         )
-        if "item_table.lenders" in self.state:
-            student.item_table.lenders = torch.zeros(num_rows - 1, dtype=torch.bool)
+        for name in ("lenders", "cold_projection"):
+            placed = self.state.get(f"item_table.{name}")
+            if placed is not None:
+                setattr(student.item_table, name, torch.zeros_like(placed))
         student.load_state_dict(self.state)
         return student.eval()
 

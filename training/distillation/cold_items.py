@@ -4,11 +4,13 @@ Its title alone says too little of it to reach the heights where trained items c
 more it is hardly ever shown. It gets the offsets of the titles next to its own, all of this shrunk,
 as is due to a guess, and one offset that all cold items share. Next to it stand only items that
 were still asked for when training ended: what is new will be wanted by those who are there now, and
-an old title's offset says who was there once. The shared offset is learned from validation, through
-the frozen student. As cold items have it where they are read, too, a history that holds some of
-them asks for more of them. How far all of it goes, a price decides: the share of warm NDCG@20 that
-it may cost. What it costs is told from users who did not teach it: half of them teach an offset,
-the others judge it, and the other way round. What stays is the mean of both.
+an old title's offset says who was there once. And a title says other things of a new item than of
+an old one: a second projection, of cold items alone, says what. It and the shared offset are
+learned from validation, through the frozen student. As cold items have both where they are read,
+too, a history that holds some of them asks for more of them. How far all of it goes, a price
+decides: the share of warm NDCG@20 that it may cost. What it costs is told from users who did not
+teach it: half of them teach, the others judge, and the other way round. What stays is the mean of
+both.
 
 It is as good as the catalog is honest. Where an item stands in the catalog only because somebody
 will take it, every cold one looks promising.
@@ -38,8 +40,9 @@ BONUSES = tuple(number / 2 for number in range(-4, 5))
 AROUND = tuple(number / 16 for number in range(-7, 8) if number)
 MOST_QUERIES = 2_048
 RIDGE = 1e-4  # of the mean square of a query, against directions that queries hardly have
-# Few steps: after more, histories of the weeks after validation are read less well.
-STEPS, BATCH_SIZE, LEARNING_RATE = 15, 512, 0.04
+# Few steps: after more, histories of the weeks after validation are read less well. Small ones of
+# the projection: after larger ones it knows the items that taught it, and others less well.
+STEPS, BATCH_SIZE, LEARNING_RATE, PROJECTION_RATE = 15, 512, 0.04, 0.002
 SEED = 0  # of the order in which validation examples teach
 LAST_ROWS, MIN_HOLDERS = 2, 2
 
@@ -92,20 +95,23 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class SharedOffset:
-    """What some examples teach about the offset that cold items share.
+class ColdReading:
+    """What some examples teach of cold items.
 
     Attributes:
-        learned: `[hidden]`; adds nothing to their scores, on average over those examples.
+        projection: `[hidden, columns]`, what a title says of cold items beside `g`.
+        offset: `[hidden]`, what they share. With what `projection` says of each it adds nothing to
+            their scores, on average over items and those examples.
         direction: `[hidden]`; adds 1.
     """
 
-    learned: Tensor
+    projection: Tensor
+    offset: Tensor
     direction: Tensor
 
     def adding(self, bonus: float) -> Tensor:
         """The offset `[hidden]` that adds `bonus` on average."""
-        return self.learned + bonus * self.direction
+        return self.offset + bonus * self.direction
 
 
 def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, price: float) -> float:
@@ -116,7 +122,7 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
 
     Args:
         student: trained, with LLM embeddings.
-        dataset: its validation examples teach the shared offset and choose the bonus.
+        dataset: its validation examples teach what is said of cold items and choose the bonus.
         untouched: `[items]`, see `untouched_items`.
         price: share of warm NDCG@20 that may be lost.
 
@@ -130,15 +136,14 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
     table, lenders = student.item_table, lenders_to(untouched, dataset)
     left = table.offsets.detach().clone()
     before = outcome(None, [_ranked(student, dataset, half) for half in halves], dataset, untouched)
-    taught = [shared_offset(student, dataset, half, untouched, lenders) for half in halves]
+    taught = [cold_reading(student, dataset, half, untouched, lenders) for half in halves]
     bonus = chosen_bonus(before, partial(_tried, student, dataset, untouched, taught), price)
     if bonus is None:
-        table.offsets.data.copy_(left)
-        table.cold_offset.zero_()
-        table.lenders = None
+        table.forget_cold_items(left)
         return 0.0
-    both = torch.stack([offset.adding(bonus) for offset in taught])
-    table.place_cold_items(untouched, lenders, both.mean(dim=0))
+    offset = torch.stack([each.adding(bonus) for each in taught]).mean(dim=0)
+    projection = torch.stack([each.projection for each in taught]).mean(dim=0)
+    table.place_cold_items(untouched, lenders, offset, projection)
     return bonus
 
 
@@ -152,13 +157,13 @@ def chosen_bonus(before: Outcome, tried: Callable[[float], Outcome], price: floa
 
 
 def _tried(
-    student: Student, dataset: Dataset, untouched: Tensor, taught: list[SharedOffset], bonus: float
+    student: Student, dataset: Dataset, untouched: Tensor, taught: list[ColdReading], bonus: float
 ) -> Outcome:
     """What `student` reaches on each half of the examples with what the other one taught."""
     table, lenders = student.item_table, lenders_to(untouched, dataset)
     found = []
-    for offset, others in zip(taught, reversed(two_halves(dataset)), strict=True):
-        table.place_cold_items(untouched, lenders, offset.adding(bonus))
+    for reading, others in zip(taught, reversed(two_halves(dataset)), strict=True):
+        table.place_cold_items(untouched, lenders, reading.adding(bonus), reading.projection)
         found.append(_ranked(student, dataset, others))
     return outcome(bonus, found, dataset, untouched)
 
@@ -183,16 +188,21 @@ def best_bonus(judged: list[Outcome], price: float) -> float | None:
     return max((each for each in judged if each.warm >= due), key=lambda each: each.every).bonus
 
 
-def shared_offset(
+def cold_reading(
     student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, lenders: Tensor
-) -> SharedOffset:
+) -> ColdReading:
     """What the examples `rows` teach; `student` is left with cold items that share nothing."""
     table = student.item_table
-    table.place_cold_items(untouched, lenders, torch.zeros_like(table.cold_offset))
+    columns = table.columns_of(untouched)
+    nothing = columns.new_zeros(len(table.cold_offset), columns.shape[1])
+    table.place_cold_items(untouched, lenders, torch.zeros_like(table.cold_offset), nothing)
     queries = _queries(student, dataset, rows[:: len(rows) // MOST_QUERIES + 1])
     direction = common_direction(queries)
-    learned = learned_offset(student, dataset, rows, untouched, direction)
-    return SharedOffset(learned - float((queries @ learned).mean()) * direction, direction)
+    start = ColdReading(nothing, direction, direction)
+    learned = learned_reading(student, dataset, rows, untouched, start)
+    usual = learned.offset + learned.projection @ columns.mean(dim=0)
+    added = float((queries @ usual).mean())
+    return ColdReading(learned.projection, learned.offset - added * direction, direction)
 
 
 def common_direction(queries: Tensor) -> Tensor:
@@ -204,29 +214,32 @@ def common_direction(queries: Tensor) -> Tensor:
     return direction.float()
 
 
-def learned_offset(
-    student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, start: Tensor
-) -> Tensor:
-    """The offset `[hidden]` with which the student tells best which items come next.
+def learned_reading(
+    student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, start: ColdReading
+) -> ColdReading:
+    """The projection and offset with which the student tells best which items come next.
 
     Full-softmax cross-entropy on the examples `rows`, by a few steps of Adam from `start` on. The
     student stays as it is.
     """
-    device = start.device
-    is_cold = torch.cat([torch.zeros(1, dtype=torch.bool), untouched.cpu()]).to(device)
+    device = start.offset.device
+    cold = untouched.to(device).nonzero()[:, 0] + 1  # row 0: padding
     table = student.eval().item_table().detach()
-    offset = start.clone().requires_grad_()
+    columns = student.item_table.columns_of(untouched)
+    offset = start.offset.clone().requires_grad_()
+    projection = start.projection.clone().requires_grad_()
     optimiser = torch.optim.Adam([offset], lr=LEARNING_RATE)
+    optimiser.add_param_group({"params": [projection], "lr": PROJECTION_RATE})
     for some in _batches(rows):
-        moved = table + is_cold[:, None] * offset
+        moved = table.index_add(0, cold, offset + columns @ projection.T)
         # cuDNN runs no GRU backwards in `eval()`, where dropout is off.
         with making_on(device), torch.backends.cudnn.flags(enabled=False):
             queries = student.encode_newest(_histories(student, dataset, some), moved)
         next_items = torch.from_numpy(dataset.item_indices[some].astype(np.int64)).to(device)
-        loss = functional.cross_entropy(queries @ moved[1:].T, next_items - 1)  # row 0: padding
-        (offset.grad,) = torch.autograd.grad(loss, [offset])
+        loss = functional.cross_entropy(queries @ moved[1:].T, next_items - 1)
+        offset.grad, projection.grad = torch.autograd.grad(loss, [offset, projection])
         optimiser.step()
-    return offset.detach()
+    return ColdReading(projection.detach(), offset.detach(), start.direction)
 
 
 def two_halves(dataset: Dataset) -> tuple[Rows, Rows]:

@@ -29,7 +29,7 @@ from training.students.student import Student
 from training.teacher.knowledge import Knowledge
 
 RECIPE_VERSION = 5  # raise it when the same settings would train another student, or rank otherwise
-COLD_VERSION = 4  # or when they would place cold items otherwise
+COLD_VERSION = 5  # or when they would place cold items otherwise
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ class ItemTable(nn.Module):
 
     padding: Tensor
     cold_offset: Tensor
+    cold_projection: Tensor | None
     lenders: Tensor | None
     embeddings: Tensor | None
     embedding_mean: Tensor | None
@@ -56,7 +57,9 @@ class ItemTable(nn.Module):
         self.register_buffer("cold_offset", torch.zeros(hidden_size))
         self.weight = weight
         self.projector: nn.Linear | None = None
-        for name in ("lenders", "embeddings", "embedding_mean", "embedding_columns"):
+        for name in ("cold_projection", "lenders"):  # none before cold items are placed
+            self.register_buffer(name, None)
+        for name in ("embeddings", "embedding_mean", "embedding_columns"):
             self.register_buffer(name, None)
         if embeddings is not None:
             real = embeddings[1:].float()
@@ -85,28 +88,48 @@ class ItemTable(nn.Module):
             return offsets
         return offsets * (torch.rand(len(offsets), 1) >= self.offset_dropout)
 
+    def columns_of(self, items: Tensor) -> Tensor:
+        """What `g` reads of those `items` `[items]` that are true, `[true, columns]`.
+
+        Raises:
+            ValueError: there are no embeddings, so that no title says anything.
+        """
+        if self.embeddings is None:
+            raise ValueError("without LLM embeddings a cold item is like no other")
+        return self.embeddings[items.to(self.embeddings.device)]
+
     @torch.no_grad()
-    def place_cold_items(self, untouched: Tensor, lenders: Tensor, offset: Tensor) -> None:
+    def place_cold_items(
+        self, untouched: Tensor, lenders: Tensor, offset: Tensor, projection: Tensor
+    ) -> None:
         """Gives items that are `untouched` `[items]`, and all to come, what they can know.
 
-        See `cold_vectors`, with `lenders` `[items]` and `offset` `[hidden]`.
+        See `cold_vectors`, with `lenders` `[items]`, `offset` `[hidden]` and `projection`
+        `[hidden, columns]`.
 
         Raises:
             ValueError: there are no embeddings, so that no title is next to another.
         """
-        if self.embeddings is None:
-            raise ValueError("without LLM embeddings a cold item is like no other")
+        columns = self.columns_of(untouched)
         untouched = untouched.to(self.offsets.device)
         self.lenders = lenders.to(self.offsets.device) & ~untouched
         self.cold_offset.copy_(offset)
-        columns = self.embeddings[untouched]
+        self.cold_projection = projection.to(self.offsets.device)
         self.offsets[untouched] = self.cold_vectors(columns) - self._projected(columns)
+
+    @torch.no_grad()
+    def forget_cold_items(self, offsets: Tensor) -> None:
+        """Undoes `place_cold_items`; `offsets` `[items, hidden]` are those from before."""
+        self.offsets.copy_(offsets)
+        self.cold_offset.zero_()
+        self.cold_projection = self.lenders = None
 
     def cold_vectors(self, columns: Tensor) -> Tensor:
         """The vectors of items of which no more is known than a title.
 
         What the title says and the offsets of the lenders whose titles are next to it, both
-        shrunk, and what all cold items share; where none were placed, what the title says.
+        shrunk, what a title says of cold items alone, and what all of them share; where none were
+        placed, what the title says.
 
         Args:
             columns: `[any, columns]`, what `g` reads of the items.
@@ -115,7 +138,10 @@ class ItemTable(nn.Module):
             `[any, hidden]`.
         """
         guess = self._projected(columns) + self.neighbour_offsets(columns)
-        return self.shrinkage * guess + self.cold_offset
+        vectors = self.shrinkage * guess + self.cold_offset
+        return (
+            vectors if self.cold_projection is None else vectors + columns @ self.cold_projection.T
+        )
 
     @property
     def shrinkage(self) -> float:

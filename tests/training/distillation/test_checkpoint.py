@@ -45,20 +45,22 @@ def test_a_saved_student_comes_back_with_the_same_scores(tmp_path: Path, variant
     assert torch.equal(loaded.student().score(history), saved.student().score(history))
 
 
-def test_where_cold_items_were_placed_it_comes_back_with_whose_offsets_they_have(
+def test_where_cold_items_were_placed_it_comes_back_with_all_that_they_have(
     tmp_path: Path,
 ) -> None:
     described = checkpoint("distilled").description
     student = build_student(CONFIG, 7, torch.randn(7, 5), 0.5)
     untouched = torch.arange(6) > 4
     lenders = torch.arange(6) < 3
-    student.item_table.place_cold_items(untouched, lenders, torch.ones(8))
+    student.item_table.place_cold_items(untouched, lenders, torch.ones(8), torch.randn(8, 5))
     save_checkpoint(Checkpoint(described, student.state_dict()), tmp_path / "it", "stamp")
     loaded = load_checkpoint(tmp_path / "it").student().item_table
     assert loaded.lenders is not None
     assert torch.equal(loaded.lenders, lenders)
     assert torch.equal(loaded.neighbour_offsets(torch.eye(5)), torch.zeros(5, 8))
     assert torch.equal(loaded(), student.item_table())
+    new = torch.eye(5)
+    assert torch.equal(loaded.cold_vectors(new), student.item_table.cold_vectors(new))
 
 
 def test_a_missing_checkpoint_says_which_program_makes_it(tmp_path: Path) -> None:

@@ -13,18 +13,18 @@ from training.distillation.batches import TrainingWindows
 from training.distillation.cold_items import (
     AROUND,
     BONUSES,
+    ColdReading,
     Outcome,
     Rows,
-    SharedOffset,
     best_bonus,
     chosen_bonus,
+    cold_reading,
     common_direction,
     current_items,
-    learned_offset,
+    learned_reading,
     lenders_to,
     outcome,
     place_cold_items,
-    shared_offset,
     two_halves,
     untouched_items,
 )
@@ -58,21 +58,32 @@ def test_the_common_direction_is_what_every_query_has_and_no_more() -> None:
     assert direction.tolist() == pytest.approx([1, 0], abs=1e-3)
 
 
-def test_the_learned_offset_makes_what_came_next_likelier_and_leaves_the_student_alone(
+def test_what_is_learned_of_cold_items_makes_what_came_next_likelier_and_leaves_the_student_alone(
     student: Student, tiny_dataset: Dataset
 ) -> None:
     rows = tiny_dataset.example_rows(Split.VALIDATION)  # ann's d, a cold one
     before = {name: each.clone() for name, each in student.state_dict().items()}
-    start = torch.zeros(8)
-    learned = learned_offset(student, tiny_dataset, rows, UNTOUCHED, start)
+    zeros = torch.zeros(8)
+    start = ColdReading(torch.zeros(8, 5), zeros, zeros)
+    learned = learned_reading(student, tiny_dataset, rows, UNTOUCHED, start)
+    columns = student.item_table.columns_of(UNTOUCHED)
 
-    def chance(offset: torch.Tensor) -> float:
-        table = student.item_table().clone()
-        table[1:][UNTOUCHED] += offset
-        scores = student.encode_newest(torch.tensor([[0, 1, 2, 3]]), table) @ table[1:].T
-        return float(scores.detach().softmax(dim=1)[0, 3])
+    def scores(reading: ColdReading) -> torch.Tensor:
+        table = student.item_table().detach().clone()
+        table[1:][UNTOUCHED] += reading.offset + columns @ reading.projection.T
+        (query,) = student.encode_newest(torch.tensor([[0, 1, 2, 3]]), table).detach()
+        found: torch.Tensor = table[1:] @ query
+        return found
 
-    assert chance(learned) > chance(start) + 0.1
+    def chance(reading: ColdReading) -> float:
+        return float(scores(reading).softmax(dim=0)[3])
+
+    alone = ColdReading(start.projection, learned.offset, zeros)
+    assert chance(alone) > chance(start) + 0.1
+    assert chance(learned) > chance(alone)
+    # What they share cannot tell d from e; what their titles say can.
+    d, e = scores(learned)[3:] - scores(alone)[3:]
+    assert d > e
     assert all(torch.equal(before[name], each) for name, each in student.state_dict().items())
     assert all(each.grad is None for each in student.parameters())
 
@@ -175,14 +186,19 @@ def test_what_parts_of_the_examples_show_counts_as_one_by_all_targets_and_by_war
     assert together.every == pytest.approx((num_warm - 0.5) / len(rows))
 
 
-def test_a_shared_offset_adds_its_bonus_on_average(walker: Student, chain_dataset: Dataset) -> None:
+def test_what_is_learned_of_cold_items_adds_its_bonus_on_average(
+    walker: Student, chain_dataset: Dataset
+) -> None:
     rows = chain_dataset.example_rows(Split.VALIDATION)
-    taught = shared_offset(walker, chain_dataset, rows, COLD, ~COLD)
+    taught = cold_reading(walker, chain_dataset, rows, COLD, ~COLD)
     histories = pad_histories([chain_dataset.history(int(row)) for row in rows], 50)
     # As it was taught: cold items share nothing yet.
     queries = walker.encode_newest(torch.from_numpy(histories), walker.item_table()).detach()
-    assert float((queries @ taught.adding(-0.75)).mean()) == pytest.approx(-0.75, abs=0.02)
-    assert float(taught.learned.norm()) > 0
+    columns = walker.item_table.columns_of(COLD)
+    added = queries @ (taught.adding(-0.75) + columns @ taught.projection.T).T
+    assert float(added.mean()) == pytest.approx(-0.75, abs=0.02)
+    assert float(taught.offset.norm()) > 0
+    assert float((queries @ (columns.mean(dim=0) @ taught.projection.T)).mean().abs()) > 0.04
 
 
 def test_what_one_half_teaches_hangs_on_no_other_example_and_on_no_place_before(
@@ -192,32 +208,35 @@ def test_what_one_half_teaches_hangs_on_no_other_example_and_on_no_place_before(
     items = chain_dataset.item_indices.copy()
     elsewhere = np.concatenate([others, chain_dataset.example_rows(Split.TEST)])
     items[elsewhere] = items[elsewhere] % 12 + 1
-    first = shared_offset(walker, chain_dataset, teaching, COLD, ~COLD)
-    walker.item_table.place_cold_items(COLD, ~COLD, torch.full((8,), 3.0))
-    second = shared_offset(
-        walker, replace(chain_dataset, item_indices=items), teaching, COLD, ~COLD
-    )
-    assert torch.equal(first.learned, second.learned)
+    first = cold_reading(walker, chain_dataset, teaching, COLD, ~COLD)
+    walker.item_table.place_cold_items(COLD, ~COLD, torch.full((8,), 3.0), torch.ones(8, 5))
+    changed = replace(chain_dataset, item_indices=items)
+    second = cold_reading(walker, changed, teaching, COLD, ~COLD)
+    assert torch.equal(first.projection, second.projection)
+    assert torch.equal(first.offset, second.offset)
     assert torch.equal(first.direction, second.direction)
-    third = shared_offset(walker, chain_dataset, others, COLD, ~COLD)
-    assert not torch.equal(first.learned, third.learned)
+    third = cold_reading(walker, chain_dataset, others, COLD, ~COLD)
+    assert not torch.equal(first.offset, third.offset)
+    assert not torch.equal(first.projection, third.projection)
 
 
-def test_the_users_who_judge_an_offset_are_not_those_who_taught_it_and_the_mean_stays(
+def test_the_users_who_judge_what_was_learned_are_not_those_who_taught_it_and_the_mean_stays(
     walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     halves, table = two_halves(chain_dataset), walker.item_table
     lenders = [number < 6 for number in range(12)]
-    judged: list[tuple[bool, float | None, list[bool] | None]] = []
+    judged: list[tuple[bool, float, float, list[bool] | None]] = []
     prices: list[float] = []
 
-    def taught(_: Student, __: Dataset, rows: Rows, *___: torch.Tensor) -> SharedOffset:
+    def taught(_: Student, __: Dataset, rows: Rows, *___: torch.Tensor) -> ColdReading:
         which = 10.0 if np.array_equal(rows, halves[0]) else 30.0
-        return SharedOffset(torch.full((8,), which), torch.ones(8))
+        return ColdReading(torch.full((8, 5), which / 10), torch.full((8,), which), torch.ones(8))
 
     def evaluated(_: object, __: Dataset, rows: Rows) -> Evaluation:
         lent = None if table.lenders is None else table.lenders.tolist()
-        judged.append((np.array_equal(rows, halves[0]), float(table.cold_offset[0]), lent))
+        projection = table.cold_projection
+        read = 0.0 if projection is None else float(projection[0, 0])
+        judged.append((np.array_equal(rows, halves[0]), float(table.cold_offset[0]), read, lent))
         return Evaluation(rows, np.ones_like(rows))
 
     def chosen(outcomes: list[Outcome], price: float) -> float:
@@ -226,17 +245,19 @@ def test_the_users_who_judge_an_offset_are_not_those_who_taught_it_and_the_mean_
         return 0.5
 
     monkeypatch.setattr(cold_items, "lenders_to", lambda *_: torch.tensor(lenders))
-    monkeypatch.setattr(cold_items, "shared_offset", taught)
+    monkeypatch.setattr(cold_items, "cold_reading", taught)
     monkeypatch.setattr(cold_items, "evaluate", evaluated)
     monkeypatch.setattr(cold_items, "best_bonus", chosen)
     assert place_cold_items(walker, chain_dataset, COLD, 0.1) == 0.5
 
     assert prices == [0.1, 0.1]
-    assert judged[:2] == [(True, 0, None), (False, 0, None)]
+    assert judged[:2] == [(True, 0, 0, None), (False, 0, 0, None)]
     for place, bonus in enumerate(BONUSES):
         pair = judged[2 + 2 * place : 4 + 2 * place]
-        assert pair == [(False, 10 + bonus, lenders), (True, 30 + bonus, lenders)]
+        assert pair == [(False, 10 + bonus, 1, lenders), (True, 30 + bonus, 3, lenders)]
     assert table.cold_offset.tolist() == [20.5] * 8
+    assert table.cold_projection is not None
+    assert table.cold_projection.tolist() == [[2] * 5] * 8
     assert table.lenders is not None
     assert table.lenders.tolist() == lenders
 
@@ -300,7 +321,8 @@ def test_the_student_that_is_kept_has_cold_items_in_their_place_where_that_is_wa
     cold_price: float | None,
 ) -> None:
     def place(student: Student, _: Dataset, untouched: torch.Tensor, price: float) -> float:
-        student.item_table.place_cold_items(untouched, ~untouched, torch.full((8,), price))
+        nothing = torch.zeros(8, 5)
+        student.item_table.place_cold_items(untouched, ~untouched, torch.full((8,), price), nothing)
         return 0.25
 
     monkeypatch.setattr(loop, "untouched_items", lambda *_: COLD)

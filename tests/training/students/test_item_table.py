@@ -6,6 +6,8 @@ import torch
 
 from training.students.student import ItemTable, principal_columns, standardised
 
+NOTHING = torch.zeros(1, 2)  # that titles say of cold items alone
+
 
 def test_without_embeddings_the_table_is_the_offsets_under_a_row_of_zeros() -> None:
     table = ItemTable(num_rows=3, hidden_size=2)
@@ -111,26 +113,46 @@ def test_a_cold_item_has_the_mean_offset_of_the_nearest_titles_and_what_all_of_t
     table.projector.weight.data.zero_()  # offsets alone
     table.offsets.data = torch.tensor([[100.0], [1], [2], [3], [4], [5], [1000], [-7]])
     untouched, everyone = torch.arange(8) == 7, torch.ones(8, dtype=torch.bool)
-    table.place_cold_items(untouched, everyone, torch.tensor([0.5]))
+    table.place_cold_items(untouched, everyone, torch.tensor([0.5]), NOTHING)
 
     assert table.offsets[7].item() == pytest.approx(0.8 * (1 + 2 + 3 + 4 + 5) / 5 + 0.5)
     assert table.offsets[:7, 0].tolist() == [100, 1, 2, 3, 4, 5, 1000]
     # Placed again, it has no more of its place before.
-    table.place_cold_items(untouched, everyone, torch.tensor([0.0]))
+    table.place_cold_items(untouched, everyone, torch.tensor([0.0]), NOTHING)
     assert table.offsets[7].item() == pytest.approx(0.8 * 3)
 
 
-def test_what_a_title_says_of_a_cold_item_is_shrunk_like_its_neighbours_offsets() -> None:
+def test_what_a_title_says_is_shrunk_of_a_cold_item_but_for_what_it_says_of_cold_ones_alone() -> (
+    None
+):
     table = ItemTable(3, 1, torch.zeros(3, 2), weight=2.0)
     table.embeddings = torch.tensor([[1.0, 0], [0, 1]])
     assert table.projector is not None
     table.projector.weight.data = torch.tensor([[10.0, 20.0]])
     table.offsets.data = torch.tensor([[5.0], [-7.0]])
     table.place_cold_items(
-        torch.tensor([False, True]), torch.tensor([True, False]), torch.tensor([0.25])
+        torch.tensor([False, True]),
+        torch.tensor([True, False]),
+        torch.tensor([0.25]),
+        torch.tensor([[3.0, 4.0]]),
     )
-    # Its title says 2 * 20, the only lender 5.
-    assert table()[:, 0].tolist() == pytest.approx([0, 2 * 10 + 5, 0.8 * (40 + 5) + 0.25])
+    # Its title says 2 * 20, the only lender 5, and of cold items alone its title says 4.
+    assert table()[:, 0].tolist() == pytest.approx([0, 2 * 10 + 5, 0.8 * (40 + 5) + 4 + 0.25])
+    new = torch.tensor([[1.0, 0]])
+    assert table.cold_vectors(new).item() == pytest.approx(0.8 * (20 + 5) + 3 + 0.25)
+
+
+def test_a_table_forgets_that_its_cold_items_were_placed() -> None:
+    torch.manual_seed(0)
+    table = ItemTable(7, 4, torch.randn(7, 3))
+    before = {name: each.clone() for name, each in table.state_dict().items()}
+    untouched = torch.arange(6) == 5
+    table.place_cold_items(untouched, ~untouched, torch.ones(4), torch.ones(4, 3))
+    assert not torch.equal(table.offsets, before["offsets"])
+    table.forget_cold_items(before["offsets"])
+    after = table.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], each) for name, each in before.items())
 
 
 def test_a_cold_item_that_was_not_placed_is_its_title() -> None:
@@ -147,7 +169,7 @@ def test_a_cold_item_has_its_offset_of_those_alone_that_lend_it() -> None:
     table.projector.weight.data.zero_()
     table.offsets.data = torch.tensor([[100.0], [1], [3], [-7]])
     table.place_cold_items(
-        torch.arange(4) == 3, torch.tensor([False, True, True, True]), torch.zeros(1)
+        torch.arange(4) == 3, torch.tensor([False, True, True, True]), torch.zeros(1), NOTHING
     )
     assert table.offsets[3].item() == pytest.approx(0.8 * 2)
 
@@ -155,5 +177,5 @@ def test_a_cold_item_has_its_offset_of_those_alone_that_lend_it() -> None:
 def test_ids_alone_have_no_titles_to_place_cold_items_by() -> None:
     with pytest.raises(ValueError, match="without LLM embeddings"):
         ItemTable(3, 1).place_cold_items(
-            torch.tensor([True, False]), torch.tensor([False, True]), torch.zeros(1)
+            torch.tensor([True, False]), torch.tensor([False, True]), torch.zeros(1), NOTHING
         )
