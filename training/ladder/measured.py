@@ -13,6 +13,7 @@ from training.evaluation.yardstick import Evaluation
 from training.ladder.runs import Facts
 
 TARGETS = ("all", "warm", "cold")
+NEW = "new"  # cold ones that no validation example has either, so that none taught anything of them
 METRIC_FUNCTIONS = {"HR": hit_rates, "NDCG": ndcgs}
 
 
@@ -64,6 +65,8 @@ class Figures:
         self.dataset = dataset
         self.num_draws = num_draws
         self.is_warm = dataset.train_counts() > 0
+        self.is_met = self.is_warm.copy()
+        self.is_met[dataset.item_indices[dataset.example_rows(Split.VALIDATION)]] = True
         self._bootstraps: dict[tuple[Split, int], Bootstrap] = {}
         self._known: dict[tuple[object, ...], Draws] = {}
 
@@ -104,8 +107,8 @@ class Figures:
         """`[rows]`, which next items are among `targets`: cold ones were never trained on."""
         if targets == "all":
             return np.ones(len(rows), dtype=np.bool_)
-        warm = self.is_warm[self.dataset.item_indices[rows]]
-        return warm if targets == "warm" else ~warm
+        known = (self.is_met if targets == NEW else self.is_warm)[self.dataset.item_indices[rows]]
+        return known if targets == "warm" else ~known
 
     def count(self, split: Split, targets: str) -> int:
         """How many examples of a split have such a target."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval, mean_of
-from training.ladder.measured import TARGETS, Figures, Measured
+from training.ladder.measured import NEW, TARGETS, Figures, Measured
 from training.ladder.rows import (
     COLD_ROW,
     DISTILLED_ROW,
@@ -211,7 +211,6 @@ def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
         titles = by_key.get((TITLES_ROW, "", line.teacher))
         if plain is None or titles is None or line.row not in (DISTILLED_ROW, COLD_ROW):
             continue
-        more, less = figures.pair(line, titles, "cold", "HR@20")
         is_bonus = line.row == COLD_ROW
         without = by_key.get((DISTILLED_ROW, line.student, line.teacher)) if is_bonus else None
         cells.append(
@@ -220,16 +219,31 @@ def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
                 line.row,
                 line.teacher,
                 _figure(plain, figures, "cold", "HR@20"),
-                _figure(line, figures, "cold", "HR@20"),
-                _signed(more.minus(less).interval()),
+                *_over_titles(line, titles, figures, "cold"),
+                *_over_titles(line, titles, figures, NEW),
                 _warm_gain(line, plain, figures),
                 _warm_gain(line, without, figures) if without else "",
             ]
         )
-    headings = ("student", "row", "teacher", f"{PLAIN_ROW} cold HR@20", "cold HR@20")
+    headings = ("student", "row", "teacher", f"{PLAIN_ROW} cold HR@20")
+    found = [each for are in ("cold", NEW) for each in (f"{are} HR@20", f"over {TITLES_ROW}")]
     gains = [f"warm {METRIC} over {row}" for row in (PLAIN_ROW, DISTILLED_ROW)]
-    table = as_table((*headings, f"over {TITLES_ROW}", *gains), cells)
-    return f"## Cold targets\n\n{table}" if cells else ""
+    table = as_table((*headings, *found, *gains), cells)
+    told = (
+        f"{figures.count(Split.TEST, NEW):,} of the cold ones are new: of them validation, from "
+        f"which `{COLD_ROW}` learns, says nothing either."
+    )
+    return f"## Cold targets\n\n{told}\n\n{table}" if cells else ""
+
+
+def _over_titles(
+    line: Measured, titles: Measured, figures: Figures, targets: str
+) -> tuple[str, str]:
+    """HR@20 on such targets, and how far it is above that of the title's neighbours."""
+    if not figures.count(Split.TEST, targets):
+        return "", ""
+    more, less = figures.pair(line, titles, targets, "HR@20")
+    return _figure(line, figures, targets, "HR@20"), _signed(more.minus(less).interval())
 
 
 def _warm_gain(line: Measured, other: Measured, figures: Figures) -> str:

@@ -1,11 +1,12 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import Evaluation
-from training.ladder.measured import Figures, Measured
+from training.ladder.measured import NEW, Figures, Measured
 
 
 def line(row: str, dataset: Dataset, *ranks: list[int], seeds: Sequence[int] = ()) -> Measured:
@@ -26,6 +27,16 @@ def test_warm_and_cold_targets_are_told_apart(tiny_dataset: Dataset) -> None:
     assert [figures.count(Split.TEST, each) for each in ("all", "warm", "cold")] == [2, 1, 1]
     assert (figure("warm", "HR@1"), figure("cold", "HR@1"), figure("all", "HR@1")) == (1, 0, 0.5)
     assert figure("cold", "NDCG@5") == pytest.approx(1 / np.log2(4))
+
+
+def test_a_cold_target_is_new_unless_it_is_one_of_validation_too(tiny_dataset: Dataset) -> None:
+    rows = tiny_dataset.example_rows(Split.TEST)  # a and e
+    assert Figures(tiny_dataset, num_draws=1).are(NEW, rows).tolist() == [False, True]
+    items = tiny_dataset.item_indices.copy()
+    items[3] = 5  # ann's validation item is e
+    met = Figures(replace(tiny_dataset, item_indices=items), num_draws=1)
+    assert met.are(NEW, rows).tolist() == [False, False]
+    assert met.are("cold", rows).tolist() == [False, True]
 
 
 def test_two_lines_are_compared_over_the_seeds_that_both_have(tiny_dataset: Dataset) -> None:
