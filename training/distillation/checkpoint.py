@@ -33,7 +33,8 @@ class Description(Section):
         variant: the parts of the method it was trained with, by name.
         embedding_weight: share of the LLM embeddings in the item table; unused without them.
         best_epoch: the epoch that is kept, from 1.
-        cold_bonus: what the offset that untouched items share adds to their scores, on average.
+        cold_bonus: what their place adds to the scores of untouched items, on average; None where
+            they were left as they are.
         validation: metrics of the student on the validation examples.
         seconds: training time, validation included.
     """
@@ -44,7 +45,7 @@ class Description(Section):
     dataset_fingerprint: str
     embedding_weight: float
     best_epoch: int
-    cold_bonus: float = 0.0
+    cold_bonus: float | None = None
     validation: Mapping[str, float]
     seconds: float
 

@@ -114,7 +114,9 @@ class ColdReading:
         return self.offset + bonus * self.direction
 
 
-def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, price: float) -> float:
+def place_cold_items(
+    student: Student, dataset: Dataset, untouched: Tensor, price: float
+) -> float | None:
     """Gives `untouched` items the best place that costs no more than `price`.
 
     The price is kept by the offsets of the two halves, each on the other; of their mean, which
@@ -127,12 +129,12 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
         price: share of warm NDCG@20 that may be lost.
 
     Returns:
-        The bonus that was chosen; 0, too, where cold items are best left as they are, or where
+        The bonus that was chosen; None where cold items are best left as they are, or where
         validation has too few users or hits no warm item, so that nothing can be said.
     """
     halves = two_halves(dataset)
     if not all(len(each) for each in halves):
-        return 0.0
+        return None
     table, lenders = student.item_table, lenders_to(untouched, dataset)
     left = table.offsets.detach().clone()
     before = outcome(None, [_ranked(student, dataset, half) for half in halves], dataset, untouched)
@@ -140,7 +142,7 @@ def place_cold_items(student: Student, dataset: Dataset, untouched: Tensor, pric
     bonus = chosen_bonus(before, partial(_tried, student, dataset, untouched, taught), price)
     if bonus is None:
         table.forget_cold_items(left)
-        return 0.0
+        return None
     offset = torch.stack([each.adding(bonus) for each in taught]).mean(dim=0)
     projection = torch.stack([each.projection for each in taught]).mean(dim=0)
     table.place_cold_items(untouched, lenders, offset, projection)

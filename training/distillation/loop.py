@@ -44,7 +44,7 @@ class Progress:
     best_metrics: Mapping[str, float] = field(default_factory=lambda: {SELECTION_METRIC: -1.0})
     best_state: Mapping[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
-    cold_bonus: float = 0.0
+    cold_bonus: float | None = None
     commits: tuple[str, ...] = ()  # of the code that did it
 
     def is_over(self, config: TrainingConfig) -> bool:

@@ -291,9 +291,9 @@ def _choices(lines: Sequence[Measured]) -> str:
     return as_table(headings, cells)
 
 
-def _each(values: Iterable[float]) -> str:
+def _each(values: Iterable[float | None]) -> str:
     """One value a seed."""
-    return ", ".join(f"{value:g}" for value in values)
+    return ", ".join("none" if value is None else f"{value:g}" for value in values)
 
 
 def as_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

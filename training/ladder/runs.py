@@ -62,7 +62,8 @@ class Facts:
         machine: where that was, and beside how many others.
         commits: of the code that ran.
         best_epoch: whose student was measured; 0 of a baseline.
-        cold_bonus: what the offset that cold items share adds to their scores, on average.
+        cold_bonus: what their place adds to the scores of cold items, on average; None where they
+            were left as they are.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Facts:
     machine: str
     commits: Sequence[str]
     best_epoch: int = 0
-    cold_bonus: float = 0.0
+    cold_bonus: float | None = None
 
 
 @dataclass(frozen=True)

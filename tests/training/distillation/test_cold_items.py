@@ -266,7 +266,7 @@ def test_one_validation_user_cannot_both_teach_and_judge(
     student: Student, tiny_dataset: Dataset
 ) -> None:
     before = {name: each.clone() for name, each in student.state_dict().items()}
-    assert place_cold_items(student, tiny_dataset, UNTOUCHED, 1.0) == 0
+    assert place_cold_items(student, tiny_dataset, UNTOUCHED, 1.0) is None
     after = student.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], each) for name, each in before.items())
@@ -298,7 +298,7 @@ def test_cold_items_are_left_where_they_are_if_every_place_costs_too_much(
         return Outcome(bonus, every=1.0, warm=1.0 if bonus is None else 0.9)
 
     monkeypatch.setattr(cold_items, "outcome", costly)
-    assert place_cold_items(walker, chain_dataset, COLD, 0.05) == 0
+    assert place_cold_items(walker, chain_dataset, COLD, 0.05) is None
     after = walker.state_dict()
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], each) for name, each in before.items())
@@ -335,7 +335,7 @@ def test_the_student_that_is_kept_has_cold_items_in_their_place_where_that_is_wa
     assert kept.tolist() == pytest.approx([cold_price or 0] * 8)
     assert ("item_table.lenders" in progress.best_state) == (cold_price is not None)
     assert progress.best_metrics == trainer.validate()
-    assert progress.cold_bonus == (0.25 if cold_price else 0)
+    assert progress.cold_bonus == (0.25 if cold_price else None)
 
 
 def test_where_training_touches_every_item_nothing_is_placed(

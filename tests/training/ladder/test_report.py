@@ -100,3 +100,15 @@ def test_a_part_is_told_of_every_teacher_and_no_row_is_held_against_another_teac
         ("the bonus of cold items", "titles", 0.5),
         ("the whole method", "titles", -0.25),
     ]
+
+
+def test_a_student_whose_cold_items_were_left_as_they_are_has_no_bonus(
+    tiny_dataset: Dataset,
+) -> None:
+    placed = line(COLD_ROW, tiny_dataset, warm=3, cold=1)
+    (facts,) = placed.runs
+    runs = [replace(facts, cold_bonus=None), replace(facts, cold_bonus=0)]
+    both = replace(placed, runs=runs)
+    told = as_report([both], Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
+    chosen = [each for each in told if "rate = 0.5" in each]
+    assert chosen == [f"| SASRec | {COLD_ROW} |  | 2 | rate = 0.5 | 4, 4 | none, 0 |"]
