@@ -111,7 +111,7 @@ class DistillationConfig(Section):
         default=0.1, ge=0, lt=1, description="share of items that a step sees by title alone"
     )
     cold_bonus: bool = Field(
-        default=False, description="untouched items get an offset, which validation tells"
+        default=False, description="untouched items get a place, which validation tells"
     )
     cold_price: float = Field(
         default=0.005, ge=0, description="share of warm validation NDCG@20 that it may cost"

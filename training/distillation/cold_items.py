@@ -34,7 +34,7 @@ from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate
 from training.students.scorer import StudentScorer
 from training.students.student import NUM_NEIGHBOURS, Student
 
-# What the shared offset may add to the score of a cold item, on average over queries: first these,
+# What may be added to the scores of cold items, on average over them and queries: first these,
 # then what lies around the best of them, as the price is seldom met by steps of a half.
 BONUSES = tuple(number / 2 for number in range(-4, 5))
 AROUND = tuple(number / 16 for number in range(-7, 8) if number)
@@ -80,7 +80,7 @@ def lenders_to(untouched: Tensor, dataset: Dataset) -> Tensor:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the student reaches on examples that did not teach the offset they are ranked with.
+    """What the student reaches on examples that did not teach what they are ranked with.
 
     Attributes:
         bonus: what their place adds to their scores on average; None where they are left as
@@ -101,8 +101,8 @@ class ColdReading:
     Attributes:
         projection: `[hidden, columns]`, what a title says of cold items beside `g`.
         offset: `[hidden]`, what they share. With what `projection` says of each it adds nothing to
-            their scores, on average over items and those examples.
-        direction: `[hidden]`; adds 1.
+            their scores, on average over them and some of those examples.
+        direction: `[hidden]`; adds about 1.
     """
 
     projection: Tensor
@@ -110,7 +110,7 @@ class ColdReading:
     direction: Tensor
 
     def adding(self, bonus: float) -> Tensor:
-        """The offset `[hidden]` that adds `bonus` on average."""
+        """The offset `[hidden]` with which, beside `projection`, `bonus` is added on average."""
         return self.offset + bonus * self.direction
 
 
@@ -119,8 +119,8 @@ def place_cold_items(
 ) -> float | None:
     """Gives `untouched` items the best place that costs no more than `price`.
 
-    The price is kept by the offsets of the two halves, each on the other; of their mean, which
-    stays, no example is left that could tell.
+    The price is kept by what the two halves teach, each on the other; of their mean, which stays,
+    no example is left that could tell.
 
     Args:
         student: trained, with LLM embeddings.

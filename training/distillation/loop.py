@@ -77,7 +77,7 @@ class Trainer:
     """Trains one student.
 
     `lists` makes the teacher's rankings part of the loss; with `cold_price`, items that it has not
-    touched get their offsets in the end, see `place_cold_items`.
+    touched get their place in the end, see `place_cold_items`.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from training.evaluation.yardstick import Evaluation
 from training.ladder.runs import Facts
 
 TARGETS = ("all", "warm", "cold")
-NEW = "new"  # cold ones that no validation example has either, so that none taught anything of them
+NEW = "new"  # cold ones that no row but test's has: not those of validation, which may teach, too
 METRIC_FUNCTIONS = {"HR": hit_rates, "NDCG": ndcgs}
 
 
@@ -65,8 +65,8 @@ class Figures:
         self.dataset = dataset
         self.num_draws = num_draws
         self.is_warm = dataset.train_counts() > 0
-        self.is_met = self.is_warm.copy()
-        self.is_met[dataset.item_indices[dataset.example_rows(Split.VALIDATION)]] = True
+        self.is_met = np.zeros_like(self.is_warm)
+        self.is_met[dataset.item_indices[dataset.splits != Split.TEST]] = True
         self._bootstraps: dict[tuple[Split, int], Bootstrap] = {}
         self._known: dict[tuple[object, ...], Draws] = {}
 
@@ -104,7 +104,10 @@ class Figures:
         return more, less
 
     def are(self, targets: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """`[rows]`, which next items are among `targets`: cold ones were never trained on."""
+        """`[rows]`, which next items are among `targets`, of `TARGETS` or `NEW`.
+
+        Cold ones were never trained on.
+        """
         if targets == "all":
             return np.ones(len(rows), dtype=np.bool_)
         known = (self.is_met if targets == NEW else self.is_warm)[self.dataset.item_indices[rows]]

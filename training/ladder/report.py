@@ -230,8 +230,8 @@ def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     gains = [f"warm {METRIC} over {row}" for row in (PLAIN_ROW, DISTILLED_ROW)]
     table = as_table((*headings, *found, *gains), cells)
     told = (
-        f"{figures.count(Split.TEST, NEW):,} of the cold ones are new: of them validation, from "
-        f"which `{COLD_ROW}` learns, says nothing either."
+        f"{figures.count(Split.TEST, NEW):,} of the cold ones are new: no row but test's has them, "
+        f"not those of validation either, from which `{COLD_ROW}` learns."
     )
     return f"## Cold targets\n\n{told}\n\n{table}" if cells else ""
 

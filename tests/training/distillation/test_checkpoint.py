@@ -63,6 +63,19 @@ def test_where_cold_items_were_placed_it_comes_back_with_all_that_they_have(
     assert torch.equal(loaded.cold_vectors(new), student.item_table.cold_vectors(new))
 
 
+def test_a_checkpoint_of_before_cold_items_had_a_projection_comes_back_without_one() -> None:
+    described = checkpoint("distilled").description
+    student = build_student(CONFIG, 7, torch.randn(7, 5), 0.5)
+    untouched = torch.arange(6) > 4
+    student.item_table.place_cold_items(untouched, ~untouched, torch.ones(8), torch.zeros(8, 5))
+    state = student.state_dict()
+    del state["item_table.cold_projection"]
+    table = Checkpoint(described, state).student().item_table
+    assert table.cold_projection is None
+    new = torch.eye(5)
+    assert torch.equal(table.cold_vectors(new), student.item_table.cold_vectors(new))
+
+
 def test_a_missing_checkpoint_says_which_program_makes_it(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"training\.distill"):
         load_checkpoint(tmp_path / "none")

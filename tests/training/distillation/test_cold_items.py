@@ -88,6 +88,47 @@ def test_what_is_learned_of_cold_items_makes_what_came_next_likelier_and_leaves_
     assert all(each.grad is None for each in student.parameters())
 
 
+def test_a_step_moves_the_projection_by_a_twentieth_of_what_it_moves_the_offset(
+    student: Student, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first step of Adam is its rate, whichever way the gradient points."""
+    monkeypatch.setattr(cold_items, "STEPS", 1)
+    start = ColdReading(torch.zeros(8, 5), torch.zeros(8), torch.zeros(8))
+    rows = tiny_dataset.example_rows(Split.VALIDATION)
+    learned = learned_reading(student, tiny_dataset, rows, UNTOUCHED, start)
+    assert learned.offset.abs().tolist() == pytest.approx([0.04] * 8, rel=0.01)
+    assert learned.projection.abs().flatten().tolist() == pytest.approx([0.002] * 40, rel=0.01)
+
+
+def test_histories_are_read_with_what_is_being_learned_of_cold_items_and_the_start_stays(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    config = StudentConfig(hidden_size=8, num_layers=1, max_history_length=4)
+    student = build_student(config, 6, torch.randn(6, 5), 0.5).eval()
+    encode = student.encode_newest
+    read: list[torch.Tensor] = []
+
+    def encode_newest(histories: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        read.append((table - student.item_table()).detach().clone())
+        return encode(histories, table)
+
+    monkeypatch.setattr(student, "encode_newest", encode_newest)
+    start = ColdReading(torch.ones(8, 5), torch.full((8,), 2.0), torch.full((8,), 3.0))
+    rows = tiny_dataset.example_rows(Split.VALIDATION)
+    learned = learned_reading(student, tiny_dataset, rows, UNTOUCHED, start)
+    first, last = read[0], read[-1]
+    columns = student.item_table.columns_of(UNTOUCHED)
+    due = 2 + columns.sum(dim=1, keepdim=True).expand(2, 8)  # the weight of `g` is none of theirs
+    torch.testing.assert_close(first[4:], due)
+    assert not first[:4].any()
+    assert not last[:4].any()
+    assert (last[4:] - first[4:]).abs().min() > 0
+    assert start.projection.eq(1).all()
+    assert start.offset.eq(2).all()
+    assert learned.direction.eq(3).all()
+
+
 def test_an_item_is_current_that_two_took_last_of_those_who_are_seen_again(
     tiny_dataset: Dataset,
 ) -> None:

@@ -29,11 +29,14 @@ def test_warm_and_cold_targets_are_told_apart(tiny_dataset: Dataset) -> None:
     assert figure("cold", "NDCG@5") == pytest.approx(1 / np.log2(4))
 
 
-def test_a_cold_target_is_new_unless_it_is_one_of_validation_too(tiny_dataset: Dataset) -> None:
+@pytest.mark.parametrize("held", [3, 9], ids=["validation", "history"])
+def test_a_cold_target_is_new_if_no_row_but_those_of_test_holds_it(
+    tiny_dataset: Dataset, held: int
+) -> None:
     rows = tiny_dataset.example_rows(Split.TEST)  # a and e
     assert Figures(tiny_dataset, num_draws=1).are(NEW, rows).tolist() == [False, True]
     items = tiny_dataset.item_indices.copy()
-    items[3] = 5  # ann's validation item is e
+    items[held] = 5  # e, in place of d
     met = Figures(replace(tiny_dataset, item_indices=items), num_draws=1)
     assert met.are(NEW, rows).tolist() == [False, False]
     assert met.are("cold", rows).tolist() == [False, True]

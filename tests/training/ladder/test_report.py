@@ -68,6 +68,37 @@ def test_a_cold_item_of_which_validation_says_something_is_not_told_of_as_new(
     assert cold_cells(met)[1][4:] == ["1.0000", "+1.0000", "", "", "+0.0%", "-50.0%"]
 
 
+def test_of_new_targets_only_new_ones_tell_and_of_a_teacher_its_own_titles(
+    tiny_dataset: Dataset,
+) -> None:
+    items, splits = tiny_dataset.item_indices.copy(), tiny_dataset.splits.copy()
+    items[10], splits[10] = 4, Split.TEST  # cay's d is cold, and ann's validation item: not new
+    dataset = replace(tiny_dataset, item_indices=items, splits=splits)
+    rows = dataset.example_rows(Split.TEST)  # a, e and d: warm, new, and cold but not new
+
+    def ranked(row: str, *ranks: int, teacher: str = "retrieval") -> Measured:
+        student = "" if row == TITLES_ROW else "SASRec"
+        by_hand = line(row, tiny_dataset, warm=1, cold=0, student=student)
+        found = {**by_hand.evaluations, Split.TEST: [Evaluation(rows, np.array(ranks))]}
+        return replace(by_hand, evaluations=found, teacher=teacher)
+
+    lines = [
+        ranked(TITLES_ROW, 0, 15, 0),
+        ranked(TITLES_ROW, 0, 0, 0, teacher="titles"),
+        ranked(PLAIN_ROW, 1, 0, 3, teacher=""),
+        ranked(COLD_ROW, 1, 1, 1),
+    ]
+    told = as_report(lines, Figures(dataset, num_draws=100), {}, "tiny").splitlines()
+    start = told.index("## Cold targets")
+    assert told[start + 2].startswith("1 of the cold ones are new")
+    headings = [each.strip() for each in told[start + 4].split("|")[1:-1]]
+    over = f"over {TITLES_ROW}"
+    assert headings[3:8] == [f"{PLAIN_ROW} cold HR@20", "cold HR@20", over, "new HR@20", over]
+    assert headings[8:] == [f"warm NDCG@20 over {each}" for each in (PLAIN_ROW, DISTILLED_ROW)]
+    cells = [each.split()[0] for each in told[start + 6].split("|")[4:-2]]
+    assert cells == ["0.5000", "1.0000", "+0.5000", "1.0000", "+0.0000", "+0.0%"]
+
+
 def test_what_validation_says_stands_before_what_test_does(tiny_dataset: Dataset) -> None:
     told = [each for each in report(tiny_dataset) if each.startswith(f"| {PLAIN_ROW} |")]
     assert told[0].startswith(f"| {PLAIN_ROW} |  | 0.5000 | 0.2500 [")
