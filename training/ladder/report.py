@@ -71,7 +71,7 @@ def _examples(figures: Figures) -> str:
         f"seen ones left out. In brackets: 95 % of {figures.num_draws:,} bootstrap draws of users "
         f"and seeds. "
         f"Validation {METRIC} chose epochs, and settings where there were trials; test chose "
-        "nothing. A run trained beside another takes longer: `hardware` says which there were."
+        "none of them. A run trained beside another takes longer: `hardware` says which there were."
     )
 
 
