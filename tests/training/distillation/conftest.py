@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from training.config import (
     DataConfig,
@@ -11,6 +12,8 @@ from training.config import (
     TrainingConfig,
 )
 from training.data.dataset import Dataset, Split
+from training.students.registry import build_student
+from training.students.student import Student
 from training.teacher.knowledge import Answers, Knowledge
 
 
@@ -50,3 +53,18 @@ def knowledge(chain_dataset: Dataset) -> Knowledge:
         item_embeddings=np.cos(angles).astype(np.float32),
         provenance={},
     )
+
+
+@pytest.fixture
+def student() -> Student:
+    """Of the tiny dataset, with embeddings, untrained."""
+    torch.manual_seed(0)
+    config = StudentConfig(hidden_size=8, num_layers=1, max_history_length=4)
+    return build_student(config, 6, torch.randn(6, 5)).eval()
+
+
+@pytest.fixture
+def walker() -> Student:
+    """The same of the chain."""
+    torch.manual_seed(0)
+    return build_student(StudentConfig(hidden_size=8), 13, torch.randn(13, 5)).eval()
