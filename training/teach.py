@@ -45,7 +45,10 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)
     folder = knowledge_folder(experiment, workplace)
-    stamp = fingerprint(PROMPT_VERSION, experiment.teacher.model_dump(), dataset.fingerprint)
+    settings = experiment.teacher.model_dump()
+    if settings["budget_held_out"] is None:  # what was made before there was one is still current
+        del settings["budget_held_out"]
+    stamp = fingerprint(PROMPT_VERSION, settings, dataset.fingerprint)
     is_there = folder.exists() if experiment.knowledge else is_current(folder, stamp)
     if is_there and not options.again:
         kind = "ready-made" if experiment.knowledge else "current"

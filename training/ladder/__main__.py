@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from training.config import Experiment, StudentKind
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
 from training.distillation.job import Job
 from training.distillation.workers import add_workers_option, side_by_side, usable_cores
@@ -182,7 +182,9 @@ def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object
         facts = teacher.knowledge.provenance
         model = _described(facts)
         cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
-        yield f"teacher {teacher.kind}", f"{model}, {cost}"
+        asked, there = len(teacher.knowledge.test.rows), len(plan.dataset.example_rows(Split.TEST))
+        part = "" if asked == there else f", asked {asked:,} of {there:,} test examples"
+        yield f"teacher {teacher.kind}", f"{model}, {cost}{part}"
 
 
 def _described(facts: Mapping[str, Any]) -> str:

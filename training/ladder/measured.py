@@ -52,6 +52,10 @@ class Measured:
         """How many seeds it was trained with; 1 for what has none."""
         return len(self.evaluations[Split.TEST])
 
+    def answered(self, split: Split) -> NDArray[np.int64]:
+        """The examples of a split that its runs ranked for, ascending."""
+        return self.evaluations[split][0].rows
+
     @property
     def key(self) -> tuple[str, str, str]:
         """What no two lines share."""
@@ -67,30 +71,37 @@ class Figures:
         self.is_warm = dataset.train_counts() > 0
         self.is_met = np.zeros_like(self.is_warm)
         self.is_met[dataset.item_indices[dataset.splits != Split.TEST]] = True
-        self._bootstraps: dict[tuple[Split, int], Bootstrap] = {}
+        self._bootstraps: dict[int, Bootstrap] = {}
         self._known: dict[tuple[object, ...], Draws] = {}
 
     def draws(
-        self, line: Measured, split: Split, targets: str, metric: str, seeds: Sequence[int] = ()
+        self,
+        line: Measured,
+        split: Split,
+        targets: str,
+        metric: str,
+        seeds: Sequence[int] = (),
+        rows: NDArray[np.int64] | None = None,
     ) -> Draws:
         """`metric` (as `NDCG@20`) of `line` on the targets of a split, with all its draws.
 
-        Of its runs with `seeds` alone, where it has seeds and some are named.
+        Of its runs with `seeds` alone, where it has seeds and some are named; on all examples that
+        it answered but where `rows` names some of them.
         """
         runs = line.evaluations[split]
         if seeds and line.seeds:
             runs = [runs[line.seeds.index(seed)] for seed in seeds]
-        key = (*line.key, split, targets, metric, *(seeds or line.seeds))
+        rows = runs[0].rows if rows is None else rows
+        key = (*line.key, split, targets, metric, *(seeds or line.seeds), hash(rows.tobytes()))
         if key not in self._known:
-            rows = runs[0].rows
-            values = np.stack([_values(each, metric) for each in runs])
-            self._known[key] = self._bootstrap(split, rows).draws(values, self.are(targets, rows))
+            values = np.stack([_values(each.of(rows), metric) for each in runs])
+            self._known[key] = self._bootstrap(rows).draws(values, self.are(targets, rows))
         return self._known[key]
 
     def pair(
         self, line: Measured, other: Measured, targets: str, metric: str
     ) -> tuple[Draws, Draws]:
-        """Test figures of two lines to be compared, over the seeds that both have.
+        """Test figures of two lines to be compared, over the seeds and examples that both have.
 
         Raises:
             ValueError: both have seeds, and none in common.
@@ -98,8 +109,9 @@ class Figures:
         shared = [seed for seed in line.seeds if seed in other.seeds]
         if line.seeds and other.seeds and not shared:
             raise ValueError(f"seeds {line.seeds} and {other.seeds} have none in common")
+        rows = np.intersect1d(line.answered(Split.TEST), other.answered(Split.TEST))
         more, less = (
-            self.draws(each, Split.TEST, targets, metric, shared) for each in (line, other)
+            self.draws(each, Split.TEST, targets, metric, shared, rows) for each in (line, other)
         )
         return more, less
 
@@ -117,9 +129,9 @@ class Figures:
         """How many examples of a split have such a target."""
         return int(self.are(targets, self.dataset.example_rows(split)).sum())
 
-    def _bootstrap(self, split: Split, rows: NDArray[np.int64]) -> Bootstrap:
+    def _bootstrap(self, rows: NDArray[np.int64]) -> Bootstrap:
         """A teacher that answered a part of the examples has draws of its own."""
-        key = (split, len(rows))
+        key = hash(rows.tobytes())
         if key not in self._bootstraps:
             self._bootstraps[key] = Bootstrap(self.dataset.user_of_row[rows], self.num_draws)
         return self._bootstraps[key]

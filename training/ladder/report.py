@@ -181,18 +181,27 @@ def _papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
 
 def _against_others(lines: Sequence[Measured], figures: Figures) -> str:
     cells = [
-        [f"{line.student} {line.row}", line.teacher, other.row, _gap(line, other, figures)]
-        for line in lines
-        for other in lines
-        if line.row in (PLAIN_ROW, DISTILLED_ROW) and _is_another_way(other)
+        [_who(line), line.teacher if line.student else "", other.row, _gap(line, other, figures)]
+        for place, line in enumerate(lines)
+        for other in (lines[:place] if _is_teacher(line) else lines)
+        if (line.row in (PLAIN_ROW, DISTILLED_ROW) or _is_teacher(line)) and _is_another_way(other)
     ]
-    table = as_table(("student", "taught by", "against", METRIC), cells)
-    return f"## Students against teachers and neighbours\n\n{table}" if cells else ""
+    table = as_table(("who", "taught by", "against", METRIC), cells)
+    told = "On the examples that both have answered."
+    return f"## Students against teachers and neighbours\n\n{told}\n\n{table}" if cells else ""
+
+
+def _who(line: Measured) -> str:
+    return f"{line.student} {line.row}".strip()
+
+
+def _is_teacher(line: Measured) -> bool:
+    return line.row.startswith("teacher ")
 
 
 def _is_another_way(line: Measured) -> bool:
     """Whether it would answer in a student's place."""
-    return line.row.startswith("teacher ") or line.row == NEIGHBOURS_ROW
+    return _is_teacher(line) or line.row == NEIGHBOURS_ROW
 
 
 def _gap(line: Measured, other: Measured, figures: Figures) -> str:

@@ -5,8 +5,6 @@ distances between unit vectors, and so does their blend: between vectors laid en
 titles shortened to √share and the matcher's to √(1 - share).
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,6 +14,8 @@ from training.data.dataset import Dataset, Split
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.teacher.answering import Distances, figures_of
+from training.teacher.budget import held_out_rows
+from training.teacher.config import TeacherConfig
 
 
 def blended(matched: Tensor, of_titles: Tensor, share: float) -> Tensor:
@@ -35,10 +35,10 @@ def with_titles(matched: Distances, neighbours: TitleNeighbours, share: float) -
 
 
 def best_share(
-    matched: Distances, neighbours: TitleNeighbours, dataset: Dataset, shares: Sequence[float]
+    matched: Distances, neighbours: TitleNeighbours, dataset: Dataset, config: TeacherConfig
 ) -> float:
     """The one that ranks the validation examples best, the first of equals."""
-    rows = dataset.example_rows(Split.VALIDATION)
+    rows, shares = held_out_rows(dataset, config, Split.VALIDATION), config.title_shares
 
     def figure(share: float) -> float:
         return figures_of(with_titles(matched, neighbours, share), dataset, rows)[SELECTION_METRIC]

@@ -19,7 +19,7 @@ TokenCount = Callable[[NDArray[np.int64]], int]
 def answered_rows(
     dataset: Dataset, config: TeacherConfig, count_tokens: TokenCount
 ) -> NDArray[np.int64]:
-    """Every held-out example and as many training examples as the budget allows, ascending.
+    """The held-out examples and as many training examples as the budget allows, ascending.
 
     The budget is spent on the newest example of every user first, then on the one before it: what
     people want now, and of as many of them as possible. An example beyond it has no list, and a
@@ -39,7 +39,14 @@ def answered_rows(
                 f"teacher.budget_tokens = {config.budget_tokens}: allows no example at all"
             )
         train = train[:affordable]
-    return np.sort(np.concatenate([train, *(dataset.example_rows(split) for split in HELD_OUT)]))
+    held_out = [held_out_rows(dataset, config, split) for split in HELD_OUT]
+    return np.sort(np.concatenate([train, *held_out]))
+
+
+def held_out_rows(dataset: Dataset, config: TeacherConfig, split: Split) -> NDArray[np.int64]:
+    """The examples of a held-out split that are answered, ascending."""
+    rows = dataset.example_rows(split)
+    return _drawn(rows, config.budget_held_out, config.seed)
 
 
 def newest_first(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -52,5 +59,10 @@ def newest_first(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]
 def judging_rows(dataset: Dataset, config: TeacherConfig) -> NDArray[np.int64]:
     """The validation examples, ascending, that settings and legs of tuning are judged by."""
     rows = dataset.example_rows(Split.VALIDATION)
-    order = np.random.default_rng(config.seed).permutation(len(rows))
-    return rows[np.sort(order[: config.tuner.validation_examples])]
+    return _drawn(rows, config.tuner.validation_examples, config.seed)
+
+
+def _drawn(rows: NDArray[np.int64], count: int | None, seed: int) -> NDArray[np.int64]:
+    """`count` of `rows` at random, ascending, those of a smaller count among them."""
+    order = np.random.default_rng(seed).permutation(len(rows))
+    return rows[np.sort(order[:count])]

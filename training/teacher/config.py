@@ -109,6 +109,9 @@ class TeacherConfig(Section):
         default=None, ge=1, description="training examples answered, the newest of each user first"
     )
     budget_tokens: int | None = Field(default=None, ge=1, description="read for those examples")
+    budget_held_out: int | None = Field(
+        default=None, ge=1, description="examples answered of validation and of test, at random"
+    )
     title_decays: tuple[float, ...] = Field(
         default=(0.0, 0.3, 0.5),
         min_length=1,

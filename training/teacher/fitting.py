@@ -16,6 +16,7 @@ from training.evaluation.yardstick import SELECTION_METRIC
 from training.provenance import commit
 from training.stage import fingerprint, whole_file
 from training.teacher.answering import figures_of, matched
+from training.teacher.budget import held_out_rows
 from training.teacher.config import TeacherConfig
 from training.teacher.matching import Matcher
 from training.teacher.reading import Reading
@@ -151,7 +152,7 @@ class Fitter:
         self.optimiser.step()
 
     def _judge(self) -> dict[str, float]:
-        rows = self.dataset.example_rows(Split.VALIDATION)
+        rows = held_out_rows(self.dataset, self.config, Split.VALIDATION)
         return figures_of(matched(self.matcher, self.read), self.dataset, rows)
 
     def _weights(self) -> dict[str, Tensor]:

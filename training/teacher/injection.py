@@ -14,7 +14,7 @@ from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.teacher.answering import Distances, figures_of
-from training.teacher.budget import judging_rows
+from training.teacher.budget import held_out_rows, judging_rows
 from training.teacher.config import TeacherConfig
 
 EXPONENTS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -106,7 +106,8 @@ def choose_exponents(
     distances: Distances, signals: Signals, dataset: Dataset, config: TeacherConfig
 ) -> Exponents:
     """Those with the best NDCG@20 on some of validation; 0 for what is not to be injected."""
-    rows = judging_rows(dataset, config)
+    answered = held_out_rows(dataset, config, Split.VALIDATION)
+    rows = np.intersect1d(judging_rows(dataset, config), answered)
     off = (0.0,)
     grid = product(
         EXPONENTS if config.writing.inject_popularity else off,

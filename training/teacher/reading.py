@@ -33,7 +33,7 @@ from training.teacher.windows import (
 SETTINGS_OF_STATES = frozenset(
     {
         *("model", "layers", "pooling", "max_titles", "overlap", "precision", "tokens_per_batch"),
-        *("budget_sequences", "budget_tokens"),
+        *("budget_sequences", "budget_tokens", "budget_held_out"),
     }
 )
 

@@ -35,7 +35,7 @@ def teach_retrieval(
     takes_titles = any(config.title_shares)
     decay = best_decay(dataset, embeddings, config.title_decays) if takes_titles else 0.0
     neighbours = TitleNeighbours(dataset, embeddings, decay)
-    share = best_share(alone, neighbours, dataset, config.title_shares)
+    share = best_share(alone, neighbours, dataset, config)
     distances = with_titles(alone, neighbours, share)
 
     def answers(split: Split, list_length: int) -> Answers:

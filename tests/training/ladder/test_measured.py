@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from training.data.dataset import Dataset, Split
+from training.evaluation.intervals import Interval
 from training.evaluation.yardstick import Evaluation
 from training.ladder.measured import NEW, Figures, Measured
 
@@ -40,6 +41,19 @@ def test_a_cold_target_is_new_if_no_row_but_those_of_test_holds_it(
     met = Figures(replace(tiny_dataset, item_indices=items), num_draws=1)
     assert met.are(NEW, rows).tolist() == [False, False]
     assert met.are("cold", rows).tolist() == [False, True]
+
+
+def test_who_answered_a_part_of_the_examples_is_compared_on_that_part(
+    tiny_dataset: Dataset,
+) -> None:
+    figures = Figures(tiny_dataset, num_draws=100)
+    all_of_them = line("all of them", tiny_dataset, [0, 1])
+    second = Evaluation(tiny_dataset.example_rows(Split.TEST)[1:], np.array([2]))
+    part = Measured("part", {Split.TEST: [second]}, train_seconds=1.0)
+    pair = figures.pair(all_of_them, part, "all", "HR@1")
+    assert [each.figure for each in pair] == [1, 0]
+    assert pair[0].minus(pair[1]).interval() == Interval(1, 1, 1)
+    assert figures.draws(all_of_them, Split.TEST, "all", "HR@1").figure == 0.5
 
 
 def test_two_lines_are_compared_over_the_seeds_that_both_have(tiny_dataset: Dataset) -> None:

@@ -133,6 +133,24 @@ def test_a_part_is_told_of_every_teacher_and_no_row_is_held_against_another_teac
     ]
 
 
+def test_teachers_are_held_against_each_other_once_and_students_against_all(
+    tiny_dataset: Dataset,
+) -> None:
+    lines = [
+        line("teacher titles", tiny_dataset, warm=3, cold=0, student=""),
+        line("teacher generative", tiny_dataset, warm=0, cold=0, student=""),
+        line(PLAIN_ROW, tiny_dataset, warm=1, cold=0),
+    ]
+    told = as_report(lines, Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
+    table = told[told.index("## Students against teachers and neighbours") + 6 :][:3]
+    # of one warm and one cold target, the mean: titles 0.25, generative 0, plain 0.5
+    assert [row.split(" [")[0] for row in table] == [
+        "| teacher generative |  | teacher titles | -0.2500",
+        "| SASRec CE |  | teacher titles | +0.2500",
+        "| SASRec CE |  | teacher generative | +0.5000",
+    ]
+
+
 def test_a_student_whose_cold_items_were_left_as_they_are_has_no_bonus(
     tiny_dataset: Dataset,
 ) -> None:

@@ -10,6 +10,7 @@ from training.data.dataset import Dataset
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.teacher.answering import Distances
 from training.teacher.blending import best_share, blended, with_titles
+from training.teacher.config import TeacherConfig
 
 # Of the tiny dataset ann wants d after a, b and c; the title of c points where d points.
 EMBEDDINGS = np.array([[0, 0], [-4, -2], [0, 2], [1, 1], [1, 1], [2, -2]], dtype=np.float32)
@@ -31,6 +32,9 @@ def test_it_is_the_distance_of_unit_vectors_laid_end_to_end() -> None:
     torch.testing.assert_close(blend, torch.dist(long_query, long_item))
 
 
+SHARES = TeacherConfig(title_shares=(0.0, 0.5))
+
+
 def wrong_about_d(rows: NDArray[np.int64]) -> Tensor:
     """What is nearest to every history is e, 1 away; all else is 1.5 away."""
     return torch.tensor([1.5, 1.5, 1.5, 1.5, 1.5, 1.0]).expand(len(rows), -1)
@@ -45,7 +49,7 @@ def test_validation_picks_how_much_titles_weigh(
     tiny_dataset: Dataset, matched: Distances, best: float
 ) -> None:
     neighbours = TitleNeighbours(tiny_dataset, EMBEDDINGS)
-    assert best_share(matched, neighbours, tiny_dataset, (0.0, 0.5)) == best
+    assert best_share(matched, neighbours, tiny_dataset, SHARES) == best
 
 
 def test_every_example_is_blended_with_the_titles_before_it(tiny_dataset: Dataset) -> None:

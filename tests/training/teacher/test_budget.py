@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.errors import ConfigError
-from training.teacher.budget import answered_rows, judging_rows, newest_first
+from training.teacher.budget import answered_rows, held_out_rows, judging_rows, newest_first
 from training.teacher.config import TeacherConfig
 
 
@@ -42,6 +42,23 @@ def test_a_budget_in_tokens_buys_what_it_can(
 def test_held_out_examples_are_answered_whatever_the_budget(tiny_dataset: Dataset) -> None:
     config = TeacherConfig(budget_sequences=1)
     assert {3, 4, 7} <= set(answered_rows(tiny_dataset, config, ten_tokens_each).tolist())
+
+
+def test_of_held_out_examples_as_many_are_answered_as_wanted(chain_dataset: Dataset) -> None:
+    config = TeacherConfig(budget_held_out=7)
+    answered = answered_rows(chain_dataset, config, ten_tokens_each)
+    for split, count in (Split.TRAIN, None), (Split.VALIDATION, 7), (Split.TEST, 7):
+        rows = chain_dataset.example_rows(split)
+        assert len(np.intersect1d(answered, rows)) == (count or len(rows))
+
+
+def test_a_larger_part_of_held_out_examples_holds_the_smaller(chain_dataset: Dataset) -> None:
+    small, large = (
+        held_out_rows(chain_dataset, TeacherConfig(budget_held_out=count), Split.TEST)
+        for count in (7, 20)
+    )
+    assert set(small) < set(large)
+    assert (np.diff(small) > 0).all()
 
 
 def test_a_budget_that_buys_nothing_is_refused(tiny_dataset: Dataset) -> None:

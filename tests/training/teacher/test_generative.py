@@ -98,6 +98,17 @@ def test_beyond_its_budget_a_teacher_has_no_list_for_a_training_example(
     assert len(knowledge.test.rows) == 30
 
 
+def test_what_is_injected_is_judged_by_the_examples_that_are_answered(
+    config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    told = config.writing.model_copy(update={"inject_popularity": True})
+    part = config.model_copy(update={"budget_held_out": 4, "writing": told})
+    knowledge = taught(chain_dataset, part, tmp_path)
+    assert (len(knowledge.validation.rows), len(knowledge.test.rows)) == (4, 4)
+    next_items = chain_dataset.item_indices[knowledge.test.rows]
+    np.testing.assert_array_equal(knowledge.test.rankings[:, 0], next_items)
+
+
 def test_a_larger_budget_never_takes_the_texts_of_a_smaller_one(
     config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
 ) -> None:

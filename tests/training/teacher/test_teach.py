@@ -49,6 +49,19 @@ def test_teach_answers_every_example_of_every_split(
     assert knowledge.provenance["tokens"] > 0
 
 
+@pytest.mark.parametrize("kind", ["retrieval", "generative", "titles"])
+def test_a_teacher_of_any_kind_answers_as_many_held_out_examples_as_wanted(
+    kind: str, experiment_path: Path, chain_dataset: Dataset
+) -> None:
+    text = experiment_path.read_text()
+    experiment_path.write_text(text.replace("[teacher]", "[teacher]\nbudget_held_out = 5"))
+    assert run(experiment_path, "--kind", kind) == 0
+    (folder,) = (experiment_path.parent / "work" / "chain").glob("knowledge*")
+    knowledge = load_knowledge(folder, chain_dataset)
+    counts = [len(each.rows) for each in (knowledge.train, knowledge.validation, knowledge.test)]
+    assert counts == [30 * 4, 5, 5]
+
+
 def test_current_knowledge_is_left_alone(
     experiment_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
