@@ -26,6 +26,7 @@ NAMES = (
     "graph",
     "cold_start",
     "added_item",
+    "epoch_cost",
     "memory",
     "scale",
 )

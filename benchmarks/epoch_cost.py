@@ -1,53 +1,73 @@
 """What distillation adds to an epoch: steps of three students in turn, medians of CPU time.
 
-python -m benchmarks.epoch_cost configs/movielens.toml
-
-CPU time, since other programs on the machine change it least; one thread, as each student has
-that `training.distill` trains beside another.
+Of MovieLens, and of amazon-games where `training.teach` has left its knowledge in the workplace.
+CPU time, since other programs on the machine change it least; one thread, as each student has that
+`training.distill` trains beside another.
 """
 
-import sys
 import time
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from statistics import median
 
 import torch
 
-from training.config import Experiment
+from benchmarks.processes import ROOT
+from benchmarks.results import Figure, Findings
+from benchmarks.setting import Setting
+from benchmarks.subject import DEMO_CONFIG
+from training.config import Experiment, load_experiment
 from training.data.storage import load_dataset
 from training.distillation.job import Job
 from training.distillation.loop import Trainer
 from training.distillation.variants import VARIANTS
 from training.ladder.rows import with_settings
-from training.program import Workplace, knowledge_folder, program_parser, run, say
-from training.provenance import commit, hardware
+from training.program import Workplace, knowledge_folder
 from training.teacher.knowledge import load_knowledge
 
+AMAZON_CONFIG = ROOT / "configs" / "amazon-games-titles-cpu.toml"
 STEPS_AT_A_TIME = 5
+PLAIN = "plain"
 ALL_WEIGHTS = dict.fromkeys(
     ("distillation.position", "distillation.confidence", "distillation.consistency"), True
 )
 STUDENTS: Mapping[str, tuple[str, Mapping[str, bool]]] = {
-    "plain": ("plain", {}),
-    "distilled, as configured": ("distilled", {}),
-    "distilled, all three weights": ("distilled", ALL_WEIGHTS),
+    PLAIN: ("plain", {}),
+    "as configured": ("distilled", {}),
+    "all three weights": ("distilled", ALL_WEIGHTS),
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    parser = program_parser("benchmarks.epoch_cost", "Measure what distillation adds to an epoch.")
-    parser.add_argument("--turns", type=int, default=40, help="of every student")
-    return run(measure, parser, arguments)
+def measure(setting: Setting) -> Findings:
+    """CPU-seconds of an epoch, and how many times the plain student's they are."""
+    num_runs, num_turns = round(setting.either(5, 1)), round(setting.either(8, 4))
+    figures: list[Figure] = []
+    with _one_thread():
+        for experiment, workplace in _at_hand(setting):
+            trainers = _trainers(experiment, workplace)
+            _turns(trainers, [0])  # warms up
+            runs = [
+                _turns(trainers, range(begin, begin + num_turns))
+                for begin in range(1, 1 + num_runs * num_turns, num_turns)
+            ]
+            figures += _figures(experiment.name, runs)
+    conditions = {"threads": 1, "turns": num_turns, "steps a turn": STEPS_AT_A_TIME}
+    return Findings(figures=tuple(figures), conditions=conditions)
 
 
-def measure(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
-    """Prints seconds an epoch and the ratio to the plain student's."""
-    torch.set_num_threads(1)
+def _at_hand(setting: Setting) -> Iterator[tuple[Experiment, Workplace]]:
+    """The experiments of which there is both a dataset and a teacher's knowledge."""
+    demo, amazon = load_experiment(DEMO_CONFIG), load_experiment(AMAZON_CONFIG)
+    yield demo, Workplace(setting.work / demo.name)
+    workplace = Workplace(setting.work / amazon.name)
+    if knowledge_folder(amazon, workplace).exists() and not setting.is_quick:
+        yield amazon, workplace
+
+
+def _trainers(experiment: Experiment, workplace: Workplace) -> Mapping[str, Trainer]:
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
-    trainers = {
+    return {
         name: Job(
             with_settings(experiment, settings),
             dataset,
@@ -57,17 +77,15 @@ def measure(experiment: Experiment, workplace: Workplace, options: Namespace) ->
         ).trainer()
         for name, (variant, settings) in STUDENTS.items()
     }
-    turns: dict[str, list[float]] = {name: [] for name in trainers}
-    for turn in range(options.turns + 1):
+
+
+def _turns(trainers: Mapping[str, Trainer], turns: Sequence[int]) -> Mapping[str, float]:
+    """Of each student the median of CPU-seconds an epoch, all having the same turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in trainers}
+    for turn in turns:
         for name, trainer in trainers.items():
-            seconds = _seconds_of_an_epoch(trainer, turn)
-            if turn:  # the first one warms up
-                turns[name].append(seconds)
-    plain = median(turns["plain"])
-    for name, seconds_of_turns in turns.items():
-        seconds = median(seconds_of_turns)
-        say(f"{name:30s} {seconds:7.2f} CPU-seconds an epoch, {seconds / plain:.2f} x plain")
-    say(f"{options.turns} turns, commit {commit()}, {hardware()}")
+            seconds[name].append(_seconds_of_an_epoch(trainer, turn))
+    return {name: median(of_turns) for name, of_turns in seconds.items()}
 
 
 def _seconds_of_an_epoch(trainer: Trainer, turn: int) -> float:
@@ -82,5 +100,21 @@ def _seconds_of_an_epoch(trainer: Trainer, turn: int) -> float:
     return (time.process_time() - began) / len(chosen) * len(batches)
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _figures(dataset: str, runs: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
+    for student in STUDENTS:
+        seconds = tuple(run[student] for run in runs)
+        yield Figure(name=f"an epoch of {dataset}, {student}", unit="s CPU", runs=seconds)
+    for student in (each for each in STUDENTS if each != PLAIN):
+        times = tuple(run[student] / run[PLAIN] for run in runs)
+        name = f"distilled epoch over plain, {dataset}, {student}"
+        yield Figure(name=name, unit="times", runs=times, at_most=1.5)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

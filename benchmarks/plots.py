@@ -131,6 +131,7 @@ DRAWINGS: Mapping[str, Draw] = {
     "graph": _graph,
     "cold_start": _figures,
     "added_item": _figures,
+    "epoch_cost": _figures,
     "memory": _memory,
     "scale": _scale,
 }
