@@ -22,7 +22,7 @@ from training.distillation.lists import RankingLists, ranking_lists
 from training.distillation.loop import Progress, Trainer
 from training.distillation.rivals import answers_about, rivals
 from training.distillation.variants import VARIANTS
-from training.errors import CheckpointError
+from training.errors import CheckpointError, KnowledgeError
 from training.stage import fingerprint, is_current
 from training.students.registry import build_student
 from training.students.student import Student
@@ -144,6 +144,8 @@ class Job:
     def _lists(self) -> RankingLists | None:
         if self.knowledge is None or self.settings.ranking_weight == 0:
             return None
+        if not len(self.knowledge.train.rows):
+            raise KnowledgeError("the teacher has answered no training example: it teaches nobody")
         make_lists = LISTS[VARIANTS[self.variant].lists]
         answers = make_lists(self.knowledge, self.dataset, self.seed)
         if self.settings.embeddings:

@@ -92,9 +92,14 @@ class Plan:
             if not row.needs_teacher:
                 yield Cell(name, student, None)
             else:
-                for teacher in self.teachers if row.every_teacher else self.teachers[:1]:
+                for teacher in self._teaching() if row.every_teacher else self.teachers[:1]:
                     if name != TITLE_LISTS_ROW or not teacher.asks_the_last_title:
                         yield Cell(name, student, teacher)
+
+    def _teaching(self) -> Iterator[Teacher]:
+        """The experiment's own, and those of others that have lists to learn from."""
+        yield self.teachers[0]
+        yield from (each for each in self.teachers[1:] if len(each.knowledge.train.rows))
 
     def trials(self, cell: Cell) -> list[Trial]:
         """What may be chosen for a cell: every combination of its grid."""

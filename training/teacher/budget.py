@@ -26,9 +26,13 @@ def answered_rows(
     student learns it from the data alone.
 
     Raises:
-        ConfigError: `teacher.budget_tokens` allows none.
+        ConfigError: the budget allows none, and the teacher is fitted or it is one in tokens.
     """
     train = newest_first(dataset, dataset.example_rows(Split.TRAIN))[: config.budget_sequences]
+    if config.budget_sequences == 0 and config.kind == "retrieval":
+        raise ConfigError(
+            "teacher.budget_sequences = 0: a retrieval teacher is fitted to the examples it reads"
+        )
     if config.budget_tokens is not None:
         numbers = range(1, len(train) + 1)
         affordable = bisect_right(

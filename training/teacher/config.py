@@ -106,7 +106,10 @@ class TeacherConfig(Section):
     patience: int = Field(default=4, ge=1)
     list_length: int = Field(default=10, ge=1, description="K of the ranking lists for training")
     budget_sequences: int | None = Field(
-        default=None, ge=1, description="training examples answered, the newest of each user first"
+        default=None,
+        ge=0,
+        description="training examples answered, the newest of each user first; 0 of a teacher "
+        "that is compared and teaches no student",
     )
     budget_tokens: int | None = Field(default=None, ge=1, description="read for those examples")
     budget_held_out: int | None = Field(

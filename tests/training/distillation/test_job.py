@@ -9,8 +9,9 @@ from training.config import Experiment
 from training.data.dataset import Dataset
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.job import Job
+from training.errors import KnowledgeError
 from training.stage import is_current
-from training.teacher.knowledge import Knowledge
+from training.teacher.knowledge import Answers, Knowledge
 
 Change = Callable[[Job], Job]
 
@@ -92,6 +93,15 @@ def test_a_state_left_by_other_settings_is_not_resumed(job: Job, tmp_path: Path)
 def test_without_a_ranking_weight_the_lists_stay_out_of_the_loss(job: Job) -> None:
     assert job.trainer().objective.lists is not None
     assert with_ranking_weight(job, 0).trainer().objective.lists is None
+
+
+def test_a_teacher_without_a_list_for_training_teaches_nobody(job: Job) -> None:
+    assert job.knowledge is not None
+    nothing = Answers(*(each[:0] for each in vars(job.knowledge.train).values()))
+    silent = replace(job, knowledge=replace(job.knowledge, train=nothing))
+    with pytest.raises(KnowledgeError, match="answered no training example"):
+        silent.trainer()
+    assert replace(silent, variant="embeddings-only").trainer().objective.lists is None
 
 
 @pytest.mark.parametrize(

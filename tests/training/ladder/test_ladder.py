@@ -1,6 +1,7 @@
 """The program `training.ladder`, from a dataset and knowledge on disk to a report."""
 
 import csv
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -42,6 +43,19 @@ def climb(config: Path, *options: str, out: str = "results") -> int:
     folder = config.parent
     fixed = ["--work", str(folder / "work"), "--out", str(folder / out), "--workers", "1"]
     return ladder.main([str(config), *fixed, *options])
+
+
+def knowledge_of_titles(config: Path, num_lists: int | None = None, **facts: object) -> None:
+    """That of the first teacher as another's, with `facts` and so many lists for training."""
+    first = config.parent / "work" / "chain" / "knowledge"
+    other = shutil.copytree(first, first.with_name("knowledge-titles"))
+    answers, description = other / "answers-train.npz", other / DESCRIPTION_NAME
+    with np.load(answers) as kept:
+        np.savez(answers, **{name: each[:num_lists] for name, each in kept.items()})
+    told = json.loads(description.read_text())
+    told["provenance"] |= facts
+    told["sha256"][answers.name] = hashlib.sha256(answers.read_bytes()).hexdigest()
+    description.write_text(json.dumps(told))
 
 
 def records(config: Path) -> list[dict[str, str]]:
@@ -106,12 +120,7 @@ def test_the_control_of_near_titles_is_left_out_where_a_teacher_of_titles_asks_t
 def test_a_teacher_of_other_settings_is_named_and_left_out(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    work = config.parent / "work" / "chain"
-    other = work / "knowledge-titles"
-    shutil.copytree(work / "knowledge", other)
-    told = json.loads((other / DESCRIPTION_NAME).read_text())
-    told["provenance"]["settings"] = {"kind": "titles", "layers": 6}
-    (other / DESCRIPTION_NAME).write_text(json.dumps(told))
+    knowledge_of_titles(config, settings={"kind": "titles", "layers": 6})
 
     assert climb(config, "--students", "caser", "--seeds", "0", "--rows", "CE") == 0
 
@@ -124,12 +133,7 @@ def test_a_teacher_of_other_settings_is_named_and_left_out(
 def test_a_teacher_of_other_settings_that_is_described_stands_beside_the_first(
     config: Path,
 ) -> None:
-    work = config.parent / "work" / "chain"
-    other = work / "knowledge-titles"
-    shutil.copytree(work / "knowledge", other)
-    told = json.loads((other / DESCRIPTION_NAME).read_text())
-    told["provenance"] |= {"settings": {"kind": "titles", "layers": 6}, "share": 0.25}
-    (other / DESCRIPTION_NAME).write_text(json.dumps(told))
+    knowledge_of_titles(config, settings={"kind": "titles", "layers": 6}, share=0.25)
     with config.open("a") as file:
         file.write("[other_teachers.titles]\nlayers = 6\n")
     rows = ("CE", "DLLM2Rec", COLD_ROW)
@@ -143,6 +147,20 @@ def test_a_teacher_of_other_settings_that_is_described_stands_beside_the_first(
     assert "the first 6 layers, 25% of titles alone, " in report
     for kind in ("retrieval", "titles"):
         assert f"| the whole method | DLLM2Rec over CE | {kind} |" in report
+
+
+def test_a_teacher_that_answered_held_out_examples_alone_is_compared_and_teaches_nobody(
+    config: Path,
+) -> None:
+    knowledge_of_titles(config, num_lists=0, settings={"kind": "titles"})
+    rows = ("CE", "DLLM2Rec")
+
+    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
+
+    measured = {(line["row"], line["teacher"]) for line in records(config)}
+    assert ("teacher titles", "titles") in measured
+    assert ("DLLM2Rec", "retrieval") in measured
+    assert ("DLLM2Rec", "titles") not in measured
 
 
 def test_what_was_measured_is_not_measured_again(config: Path) -> None:

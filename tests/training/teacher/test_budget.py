@@ -44,6 +44,13 @@ def test_held_out_examples_are_answered_whatever_the_budget(tiny_dataset: Datase
     assert {3, 4, 7} <= set(answered_rows(tiny_dataset, config, ten_tokens_each).tolist())
 
 
+def test_a_teacher_that_is_fitted_has_to_read_training_examples(tiny_dataset: Dataset) -> None:
+    with pytest.raises(ConfigError, match=r"teacher\.budget_sequences = 0: a retrieval teacher"):
+        train_rows(tiny_dataset, budget_sequences=0)
+    config = TeacherConfig(kind="generative", budget_sequences=0)
+    assert answered_rows(tiny_dataset, config, ten_tokens_each).tolist() == [3, 4, 7]
+
+
 def test_of_held_out_examples_as_many_are_answered_as_wanted(chain_dataset: Dataset) -> None:
     config = TeacherConfig(budget_held_out=7)
     answered = answered_rows(chain_dataset, config, ten_tokens_each)

@@ -93,9 +93,11 @@ def test_a_history_that_several_share_is_written_for_once(
 def test_beyond_its_budget_a_teacher_has_no_list_for_a_training_example(
     config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
-    knowledge = taught(chain_dataset, config.model_copy(update={"budget_sequences": 5}), tmp_path)
-    assert len(knowledge.train.rows) == 5
-    assert len(knowledge.test.rows) == 30
+    for budget in 0, 5:
+        asked = config.model_copy(update={"budget_sequences": budget})
+        knowledge = taught(chain_dataset, asked, tmp_path)
+        assert len(knowledge.train.rows) == budget
+        assert len(knowledge.test.rows) == 30
 
 
 def test_what_is_injected_is_judged_by_the_examples_that_are_answered(
