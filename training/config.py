@@ -172,6 +172,11 @@ class LadderConfig(Section):
         default=None, ge=1, description="in place of training.max_epochs: who compares waits longer"
     )
     patience: int | None = Field(default=None, ge=1, description="in place of training.patience")
+    title_layers: tuple[int, ...] = Field(
+        default=(),
+        description="controls beside the teachers' own: the nearest titles as the first so many "
+        "layers of their LLM see them",
+    )
     num_resamples: int = Field(default=2_000, ge=100, description="draws of the bootstrap")
     grids: Grids = Grids()
 

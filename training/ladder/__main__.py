@@ -15,6 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from training.config import Experiment, StudentKind
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
@@ -35,6 +38,8 @@ from training.provenance import commit, hardware
 from training.stage import write_text
 from training.teacher.config import TeacherKind
 from training.teacher.knowledge import load_knowledge
+from training.teacher.titles import see_titles
+from training.teacher.tuned import language_model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,7 +76,7 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     _perform(baselines, plan, options)
     lines = [baseline_line(each, plan) for each in baselines]
     lines += [teacher_line(each, plan.dataset) for each in plan.teachers]
-    lines += [title_line(each, plan.dataset) for each in plan.teachers]
+    lines += [title_line(*each, plan.dataset) for each in _seen_titles(plan, workplace)]
     figures = Figures(plan.dataset, experiment.ladder.num_resamples)
     for student in experiment.ladder.students:
         cells = list(plan.cells(student))
@@ -133,6 +138,17 @@ def _other_teachers(
             yield Teacher(kind, load_knowledge(folder, dataset, other.teacher))
         except KnowledgeError as error:
             say(f"without the {kind} teacher: {error}")
+
+
+def _seen_titles(plan: Plan, workplace: Workplace) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Who sees titles and how: each teacher's LLM, and the first layers of one."""
+    for teacher in plan.teachers:
+        yield teacher.kind, teacher.knowledge.item_embeddings
+    of_titles = with_teacher(plan.experiment, "titles").teacher
+    for layers in plan.experiment.ladder.title_layers:
+        config = of_titles.model_copy(update={"layers": layers})
+        read, _ = see_titles(plan.dataset, config, workplace.reading, language_model(config))
+        yield f"first {layers} layers", read
 
 
 def _num_workers(options: Namespace) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import numpy as np
+from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.evaluation.stored import answers_ranker
@@ -37,13 +38,13 @@ def teacher_line(teacher: Teacher, dataset: Dataset) -> Measured:
     )
 
 
-def title_line(teacher: Teacher, dataset: Dataset) -> Measured:
-    """The nearest titles to the last item's: what the embeddings of a teacher's LLM know alone."""
-    ranker = ranker_of(TitleNeighbours(dataset, teacher.knowledge.item_embeddings), dataset)
+def title_line(who: str, item_embeddings: NDArray[np.float32], dataset: Dataset) -> Measured:
+    """The nearest titles to the last item's: what embeddings of a teacher's LLM know alone."""
+    ranker = ranker_of(TitleNeighbours(dataset, item_embeddings), dataset)
     evaluations = {
         split: [evaluate(ranker, dataset, dataset.example_rows(split))] for split in HELD_OUT
     }
-    return Measured(TITLES_ROW, evaluations, 0.0, teacher=teacher.kind)
+    return Measured(TITLES_ROW, evaluations, 0.0, teacher=who)
 
 
 def student_line(cell: Cell, plan: Plan) -> Measured:

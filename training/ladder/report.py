@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval, mean_of
-from training.ladder.measured import NEW, TARGETS, Figures, Measured
+from training.ladder.cold_targets import cold_targets
+from training.ladder.measured import TARGETS, Figures, Measured
 from training.ladder.rows import (
     COLD_ROW,
     DISTILLED_ROW,
@@ -12,9 +13,9 @@ from training.ladder.rows import (
     PAPERS_BASELINE,
     PLAIN_ROW,
     STEPS,
-    TITLES_ROW,
 )
 from training.ladder.steps import METRIC, Step, steps
+from training.ladder.tables import as_table, figure_of, percent, signed
 
 PAPERS_GAIN = 0.4797  # the paper's average over its three students, HR@20 and NDCG@20
 HEADINGS = (
@@ -53,7 +54,7 @@ def as_report(
         _parts(lines, figures, picture),
         _papers_comparison(lines, figures),
         _against_others(lines, figures),
-        _cold_targets(lines, figures),
+        cold_targets(lines, figures),
         _negative_results(lines, figures),
         "## What was chosen",
         _choices(lines),
@@ -85,7 +86,7 @@ def _ranks_of(student: str, lines: Sequence[Measured], figures: Figures) -> str:
             line.row,
             line.teacher,
             f"{figures.draws(line, Split.VALIDATION, 'all', METRIC).interval().mean:.4f}",
-            *(_figure(line, figures, *each) for each in SHOWN),
+            *(figure_of(line, figures, *each) for each in SHOWN),
             str(line.num_runs),
             f"{line.train_seconds:,.0f}",
             f"{line.teacher_tokens:,}" if line.teacher_tokens else "",
@@ -94,16 +95,6 @@ def _ranks_of(student: str, lines: Sequence[Measured], figures: Figures) -> str:
         if line.student == student
     ]
     return f"### {student or 'Without a student'}\n\n{as_table(HEADINGS, cells)}"
-
-
-def _figure(line: Measured, figures: Figures, targets: str, metric: str) -> str:
-    if not figures.count(Split.TEST, targets):
-        return ""
-    return _with_edges(figures.draws(line, Split.TEST, targets, metric).interval())
-
-
-def _with_edges(interval: Interval) -> str:
-    return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
 def has_steps(lines: Sequence[Measured], figures: Figures) -> bool:
@@ -131,18 +122,14 @@ def _steps_of(student: str, lines: Sequence[Measured], figures: Figures) -> str:
             step.part,
             " over ".join(STEPS[step.part]),
             step.teacher,
-            _signed(step.difference),
-            _percent(step.relative),
+            signed(step.difference),
+            percent(step.relative),
             _verdict(step.difference),
         ]
         for step in steps(student, lines, figures)
     ]
     headings = ("part", "rows", "teacher", METRIC, "relative", "")
     return f"### {student}\n\n" + as_table(headings, cells)
-
-
-def _percent(interval: Interval) -> str:
-    return f"{interval.mean:+.1%} [{interval.low:+.1%}, {interval.high:+.1%}]"
 
 
 def _verdict(difference: Interval) -> str:
@@ -165,12 +152,12 @@ def _papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
             for more, less in [figures.pair(pair[0], pair[1], "all", metric)]
         ]
         gains += of_student
-        percents = [_percent(each.interval()) for each in of_student]
+        percents = [percent(each.interval()) for each in of_student]
         cells.append([student, pair[0].teacher, *percents])
     if not gains:
         return ""
     table = as_table(("student", "teacher", "HR@20", "NDCG@20"), cells)
-    average = _percent(mean_of(gains).interval())
+    average = percent(mean_of(gains).interval())
     return (
         f"## {DISTILLED_ROW} over {PAPERS_BASELINE}\n\n{table}\n\n"
         f"On average {average}. The paper says {PAPERS_GAIN:+.2%} of the same two metrics, of its "
@@ -206,68 +193,13 @@ def _is_another_way(line: Measured) -> bool:
 
 def _gap(line: Measured, other: Measured, figures: Figures) -> str:
     more, less = figures.pair(line, other, "all", METRIC)
-    return _signed(more.minus(less).interval())
-
-
-def _cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
-    """Items that no one has touched: a student against its title's neighbours, and the price."""
-    if not figures.count(Split.TEST, "cold"):
-        return ""
-    by_key = {line.key: line for line in lines}
-    cells = []
-    for line in lines:
-        plain = by_key.get((PLAIN_ROW, line.student, ""))
-        titles = by_key.get((TITLES_ROW, "", line.teacher))
-        if plain is None or titles is None or line.row not in (DISTILLED_ROW, COLD_ROW):
-            continue
-        is_bonus = line.row == COLD_ROW
-        without = by_key.get((DISTILLED_ROW, line.student, line.teacher)) if is_bonus else None
-        cells.append(
-            [
-                line.student,
-                line.row,
-                line.teacher,
-                _figure(plain, figures, "cold", "HR@20"),
-                *_over_titles(line, titles, figures, "cold"),
-                *_over_titles(line, titles, figures, NEW),
-                _warm_gain(line, plain, figures),
-                _warm_gain(line, without, figures) if without else "",
-            ]
-        )
-    headings = ("student", "row", "teacher", f"{PLAIN_ROW} cold HR@20")
-    found = [each for are in ("cold", NEW) for each in (f"{are} HR@20", f"over {TITLES_ROW}")]
-    gains = [f"warm {METRIC} over {row}" for row in (PLAIN_ROW, DISTILLED_ROW)]
-    table = as_table((*headings, *found, *gains), cells)
-    told = (
-        f"{figures.count(Split.TEST, NEW):,} of the cold ones are new: no row but test's has them, "
-        f"not those of validation either, from which `{COLD_ROW}` learns."
-    )
-    return f"## Cold targets\n\n{told}\n\n{table}" if cells else ""
-
-
-def _over_titles(
-    line: Measured, titles: Measured, figures: Figures, targets: str
-) -> tuple[str, str]:
-    """HR@20 on such targets, and how far it is above that of the title's neighbours."""
-    if not figures.count(Split.TEST, targets):
-        return "", ""
-    more, less = figures.pair(line, titles, targets, "HR@20")
-    return _figure(line, figures, targets, "HR@20"), _signed(more.minus(less).interval())
-
-
-def _warm_gain(line: Measured, other: Measured, figures: Figures) -> str:
-    more, less = figures.pair(line, other, "warm", METRIC)
-    return _percent(more.relative_to(less).interval())
-
-
-def _signed(interval: Interval) -> str:
-    return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
+    return signed(more.minus(less).interval())
 
 
 def _negative_results(lines: Sequence[Measured], figures: Figures) -> str:
     found = [
         f"- {student}: {_named(step)} {_verdict(step.difference).strip('*')} "
-        f"({_percent(step.relative)})"
+        f"({percent(step.relative)})"
         for student in _students(lines)
         for step in steps(student, lines, figures)
         if not step.difference.low > 0
@@ -303,9 +235,3 @@ def _choices(lines: Sequence[Measured]) -> str:
 def _each(values: Iterable[float | None]) -> str:
     """One value a seed."""
     return ", ".join("none" if value is None else f"{value:g}" for value in values)
-
-
-def as_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    rule = ["---"] * len(headings)
-    return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rule, *cells))

@@ -34,12 +34,7 @@ def teach_titles(
     dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
 ) -> Knowledge:
     """Reads and answers; shards are kept in `folder`."""
-    book = phrasebook(model.tokenizer, dataset.catalog)
-    settings = config.told_apart(set(SETTINGS_OF_TITLES))
-    folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, "titles", settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    embeddings, cost = read_titles(model, book, config.tokens_per_batch, folder)
-    embeddings = embeddings.astype(np.float16).astype(np.float32)  # as they are kept
+    embeddings, cost = see_titles(dataset, config, folder, model)
     began = time.monotonic()
     decay = best_decay(dataset, embeddings, config.title_decays)
     neighbours = TitleNeighbours(dataset, embeddings, decay)
@@ -67,6 +62,18 @@ def teach_titles(
             "weights": None,
         },
     )
+
+
+def see_titles(
+    dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
+) -> tuple[NDArray[np.float32], Cost]:
+    """Reads the titles alone, `[catalog rows, hidden]`, as knowledge keeps them, row 0 zeros."""
+    book = phrasebook(model.tokenizer, dataset.catalog)
+    settings = config.told_apart(set(SETTINGS_OF_TITLES))
+    folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, "titles", settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    embeddings, cost = read_titles(model, book, config.tokens_per_batch, folder)
+    return embeddings.astype(np.float16).astype(np.float32), cost
 
 
 def best_decay(dataset: Dataset, embeddings: NDArray[np.float32], decays: Sequence[float]) -> float:

@@ -97,6 +97,10 @@ def test_of_new_targets_only_new_ones_tell_and_of_a_teacher_its_own_titles(
     assert headings[8:] == [f"warm NDCG@20 over {each}" for each in (PLAIN_ROW, DISTILLED_ROW)]
     cells = [each.split()[0] for each in told[start + 6].split("|")[4:-2]]
     assert cells == ["0.5000", "1.0000", "+0.5000", "1.0000", "+0.0000", "+0.0%"]
+    against = told[start + 12 :][:2]  # HR@1, 5, 10, 20: of e and d it finds both, titles one, none
+    ahead = [[each.split()[0] for each in row.split("|")[3:-2]] for row in against]
+    assert ahead[0] == ["retrieval", "retrieval", "+1.0000", "+1.0000", "+1.0000", "+0.5000"]
+    assert ahead[1] == ["retrieval", "titles", *["+1.0000"] * 4]
 
 
 def test_what_validation_says_stands_before_what_test_does(tiny_dataset: Dataset) -> None:

@@ -1,0 +1,44 @@
+"""Controls of `training.ladder` that read the titles themselves."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.training.teacher.conftest import run_teach
+from training.data.dataset import Dataset, Split
+from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.yardstick import evaluate, ranker_of
+from training.ladder import __main__ as ladder
+from training.ladder.rows import TITLES_ROW
+from training.teacher.language_model import load_language_model
+from training.teacher.prompts import phrasebook
+from training.teacher.reading import embed_titles
+
+
+def test_titles_are_controls_as_the_first_layers_of_the_llm_see_them(
+    prepared: Callable[[str], Path], chain_dataset: Dataset, tiny_language_model_path: Path
+) -> None:
+    path = run_teach(prepared('kind = "titles"'))
+    with path.open("a") as file:
+        file.write("[ladder]\ntitle_layers = [1]\nnum_resamples = 100\n")
+    out = path.parent / "results"
+    fixed = ["--work", str(path.parent / "work"), "--out", str(out), "--kept"]
+
+    assert ladder.main([str(path), *fixed, "--students", "sasrec", "--rows", "CE"]) == 0
+
+    one_layer = load_language_model(str(tiny_language_model_path), layers=1)
+    book = phrasebook(one_layer.tokenizer, chain_dataset.catalog)
+    seen = embed_titles(one_layer, book, tokens_per_batch=4_096)
+    ranker = ranker_of(TitleNeighbours(chain_dataset, seen), chain_dataset)
+    found = evaluate(ranker, chain_dataset, chain_dataset.example_rows(Split.TEST)).metrics
+    with (out / "chain.csv").open() as lines:
+        told = {
+            line["teacher"]: float(line["mean"])
+            for line in csv.DictReader(lines)
+            if (line["row"], line["split"], line["targets"]) == (TITLES_ROW, "test", "all")
+            and line["metric"] == "NDCG@20"
+        }
+    assert told["first 1 layers"] == pytest.approx(found["NDCG@20"], abs=1e-6)
+    assert told["first 1 layers"] != told["titles"]

@@ -1,0 +1,84 @@
+"""Cold targets in a report: what students find of items that no one has touched, and the price."""
+
+from collections.abc import Iterator, Sequence
+
+from training.data.dataset import Split
+from training.evaluation.yardstick import SELECTION_METRIC as METRIC
+from training.ladder.measured import NEW, Figures, Measured
+from training.ladder.rows import COLD_ROW, DISTILLED_ROW, PLAIN_ROW, TITLES_ROW
+from training.ladder.tables import as_table, figure_of, percent, signed
+
+DEPTHS = ("HR@1", "HR@5", "HR@10", "HR@20", "NDCG@20")
+
+
+def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
+    """Items that no one has touched: a student against its title's neighbours, and the price."""
+    if not figures.count(Split.TEST, "cold"):
+        return ""
+    by_key = {line.key: line for line in lines}
+    cells = []
+    for line in lines:
+        plain = by_key.get((PLAIN_ROW, line.student, ""))
+        titles = by_key.get((TITLES_ROW, "", line.teacher))
+        if plain is None or titles is None or line.row not in (DISTILLED_ROW, COLD_ROW):
+            continue
+        is_bonus = line.row == COLD_ROW
+        without = by_key.get((DISTILLED_ROW, line.student, line.teacher)) if is_bonus else None
+        cells.append(
+            [
+                line.student,
+                line.row,
+                line.teacher,
+                figure_of(plain, figures, "cold", "HR@20"),
+                *_over_titles(line, titles, figures, "cold"),
+                *_over_titles(line, titles, figures, NEW),
+                _warm_gain(line, plain, figures),
+                _warm_gain(line, without, figures) if without else "",
+            ]
+        )
+    headings = ("student", "row", "teacher", f"{PLAIN_ROW} cold HR@20")
+    found = [each for are in ("cold", NEW) for each in (f"{are} HR@20", f"over {TITLES_ROW}")]
+    gains = [f"warm {METRIC} over {row}" for row in (PLAIN_ROW, DISTILLED_ROW)]
+    table = as_table((*headings, *found, *gains), cells)
+    told = (
+        f"{figures.count(Split.TEST, NEW):,} of the cold ones are new: no row but test's has them, "
+        f"not those of validation either, from which `{COLD_ROW}` learns."
+    )
+    against = _against_titles(lines, figures)
+    return "\n\n".join(["## Cold targets", told, table, *against]) if cells else ""
+
+
+def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str]:
+    """Every student that may rank cold items, against every LLM's title neighbours."""
+    cells = [
+        [line.student, line.row, line.teacher, titles.teacher, *_gaps(line, titles, figures)]
+        for line in lines
+        for titles in lines
+        if line.row in (DISTILLED_ROW, COLD_ROW) and titles.row == TITLES_ROW
+    ]
+    yield (
+        "Cold targets again, further up the list too: how far a student is above the titles that "
+        "are nearest to the last item's, as each teacher's LLM sees titles, or its first layers."
+    )
+    yield as_table(("student", "row", "teacher", TITLES_ROW, *DEPTHS), cells)
+
+
+def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
+    for metric in DEPTHS:
+        more, less = figures.pair(line, other, "cold", metric)
+        yield signed(more.minus(less).interval())
+
+
+def _over_titles(
+    line: Measured, titles: Measured, figures: Figures, targets: str
+) -> tuple[str, str]:
+    """HR@20 on such targets, and how far it is above that of the title's neighbours."""
+    if not figures.count(Split.TEST, targets):
+        return "", ""
+    more, less = figures.pair(line, titles, targets, "HR@20")
+    return figure_of(line, figures, targets, "HR@20"), signed(more.minus(less).interval())
+
+
+def _warm_gain(line: Measured, other: Measured, figures: Figures) -> str:
+    more, less = figures.pair(line, other, "warm", METRIC)
+    return percent(more.relative_to(less).interval())
