@@ -55,6 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--kept", action="store_true", help="only runs that are kept; trains no student"
     )
+    parser.add_argument(
+        "--keep-states",
+        action="store_true",
+        help="of training (40 MB each), so that cold items at another price cost no training",
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what is due, train nothing")
     add_workers_option(parser)
     return run(climb, parser, arguments)
@@ -92,7 +97,8 @@ def _train(cells: Sequence[Cell], plan: Plan, options: Namespace) -> None:
     _perform(trials, plan, options)
     chosen = [job for cell in cells for job in plan.jobs(cell)]
     _perform(chosen, plan, options)
-    plan.shelf.forget_training([*trials, *chosen])
+    if not options.keep_states:
+        plan.shelf.forget_training([*trials, *chosen])
 
 
 def _narrowed(experiment: Experiment, options: Namespace) -> Experiment:

@@ -1,66 +1,15 @@
 """The program `training.ladder`, from a dataset and knowledge on disk to a report."""
 
-import csv
-import hashlib
 import json
-import shutil
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
-from tqdm import tqdm
 
+from tests.training.ladder.conftest import climb, knowledge_of_titles, records
 from training.config import load_experiment
 from training.distillation.loop import Trainer
-from training.ladder import __main__ as ladder
 from training.ladder.rows import COLD_ROW, ROWS, TITLES_ROW, settings_of
 from training.teacher.knowledge import DESCRIPTION_NAME
-
-LADDER = """
-[ladder]
-seeds = [0]
-headline_seeds = [0, 1]
-num_resamples = 100
-[ladder.grids]
-plain = { "training.learning_rate" = [1e-2] }
-ranking = { "distillation.ranking_weight" = [0.3] }
-embeddings = { "distillation.offset_dropout" = [0.1] }
-method = { "distillation.ranking_weight" = [0.3] }
-"""
-
-
-@pytest.fixture
-def config(chain_config: Path) -> Path:
-    chain_config.write_text(chain_config.read_text().replace("max_epochs = 3", "max_epochs = 1"))
-    with chain_config.open("a") as file:
-        file.write(LADDER)
-    return chain_config
-
-
-def climb(config: Path, *options: str, out: str = "results") -> int:
-    folder = config.parent
-    fixed = ["--work", str(folder / "work"), "--out", str(folder / out), "--workers", "1"]
-    return ladder.main([str(config), *fixed, *options])
-
-
-def knowledge_of_titles(config: Path, num_lists: int | None = None, **facts: object) -> None:
-    """That of the first teacher as another's, with `facts` and so many lists for training."""
-    first = config.parent / "work" / "chain" / "knowledge"
-    other = shutil.copytree(first, first.with_name("knowledge-titles"))
-    answers, description = other / "answers-train.npz", other / DESCRIPTION_NAME
-    with np.load(answers) as kept:
-        np.savez(answers, **{name: each[:num_lists] for name, each in kept.items()})
-    told = json.loads(description.read_text())
-    told["provenance"] |= facts
-    told["sha256"][answers.name] = hashlib.sha256(answers.read_bytes()).hexdigest()
-    description.write_text(json.dumps(told))
-
-
-def records(config: Path) -> list[dict[str, str]]:
-    with (config.parent / "results" / "chain.csv").open() as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
@@ -161,77 +110,6 @@ def test_a_teacher_that_answered_held_out_examples_alone_is_compared_and_teaches
     assert ("teacher titles", "titles") in measured
     assert ("DLLM2Rec", "retrieval") in measured
     assert ("DLLM2Rec", "titles") not in measured
-
-
-def test_what_was_measured_is_not_measured_again(config: Path) -> None:
-    narrow = ("--students", "caser", "--rows", "CE", "--seeds", "0")
-    climb(config, *narrow)
-    runs = config.parent / "results" / "runs" / "chain"
-    before = {path.name: path.stat().st_mtime_ns for path in runs.iterdir()}
-
-    climb(config, *narrow)
-    assert {path.name: path.stat().st_mtime_ns for path in runs.iterdir()} == before
-
-    climb(config, "--students", "caser", "--rows", "CE", "--seeds", "0", "1")
-    assert {path.name for path in runs.iterdir()} > set(before)
-
-
-def test_cold_items_get_their_bonus_without_a_second_training(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    epochs = epochs_trained(monkeypatch)
-
-    climb(config, "--students", "caser", "--seeds", "0", "--rows", COLD_ROW, "DLLM2Rec")
-
-    assert epochs == [False]  # of the student without the bonus
-    assert {line["row"] for line in records(config) if line["student"]} == {"DLLM2Rec", COLD_ROW}
-
-
-def test_who_goes_on_from_anothers_training_ranks_as_one_that_was_trained_alone(
-    config: Path,
-) -> None:
-    narrow = ("--students", "caser", "--seeds", "0", "--rows", COLD_ROW)
-    climb(config, *narrow, "DLLM2Rec")
-
-    climb(config, *narrow, out="alone")
-
-    together, alone = (ranks_by_run(config.parent / each) for each in ("results", "alone"))
-    assert len(together) == 2  # with and without
-    for stamp, ranks in alone.items():
-        for split in ("validation", "test"):
-            assert (ranks[split] == together[stamp][split]).all()
-
-
-def ranks_by_run(out: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
-    files = (out / "runs" / "chain").glob("*.npz")
-    kept = {path.name: np.load(path) for path in files}
-    return {name: each for name, each in kept.items() if "caser" in str(each["facts"])}
-
-
-def test_with_another_folder_for_its_results_a_ladder_trains_all_anew(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    narrow = ("--students", "caser", "--seeds", "0", "--rows", "DLLM2Rec")
-    climb(config, *narrow)
-    assert [*(config.parent / "work" / "chain" / "ladder").iterdir()] == []
-    epochs = epochs_trained(monkeypatch)
-
-    climb(config, *narrow, out="others")
-
-    assert len(epochs) == 1
-
-
-def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """From now on, for each epoch of any student: whether that one gets a bonus in the end."""
-    epochs: list[bool] = []
-    an_epoch = Trainer._epoch
-
-    def counted(self: Trainer, bar: "tqdm[Any]") -> None:
-        epochs.append(self.cold_price is not None)
-        an_epoch(self, bar)
-
-    monkeypatch.setattr(Trainer, "_epoch", counted)
-    return epochs
 
 
 def test_a_report_of_one_row_has_no_section_that_would_be_empty(config: Path) -> None:

@@ -1,0 +1,99 @@
+"""A ladder does nothing twice: what was measured stays, and training goes on from training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from tests.training.ladder.conftest import climb, records
+from training.distillation.loop import Trainer
+from training.ladder.rows import COLD_ROW
+
+
+def test_what_was_measured_is_not_measured_again(config: Path) -> None:
+    narrow = ("--students", "caser", "--rows", "CE", "--seeds", "0")
+    climb(config, *narrow)
+    runs = config.parent / "results" / "runs" / "chain"
+    before = {path.name: path.stat().st_mtime_ns for path in runs.iterdir()}
+
+    climb(config, *narrow)
+    assert {path.name: path.stat().st_mtime_ns for path in runs.iterdir()} == before
+
+    climb(config, "--students", "caser", "--rows", "CE", "--seeds", "0", "1")
+    assert {path.name for path in runs.iterdir()} > set(before)
+
+
+def test_cold_items_get_their_bonus_without_a_second_training(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs = epochs_trained(monkeypatch)
+
+    climb(config, "--students", "caser", "--seeds", "0", "--rows", COLD_ROW, "DLLM2Rec")
+
+    assert epochs == [False]  # of the student without the bonus
+    assert {line["row"] for line in records(config) if line["student"]} == {"DLLM2Rec", COLD_ROW}
+
+
+def test_another_price_of_cold_items_costs_no_training_where_states_are_kept(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = ("--students", "caser", "--seeds", "0", "--rows", COLD_ROW)
+    climb(config, *narrow, "--keep-states")
+    epochs = epochs_trained(monkeypatch)
+    priced = config.read_text().replace("[distillation]", "[distillation]\ncold_price = 0.1")
+    config.write_text(priced)
+
+    climb(config, *narrow)
+
+    assert epochs == []
+    assert not list((config.parent / "work" / "chain" / "ladder").iterdir())
+
+
+def test_who_goes_on_from_anothers_training_ranks_as_one_that_was_trained_alone(
+    config: Path,
+) -> None:
+    narrow = ("--students", "caser", "--seeds", "0", "--rows", COLD_ROW)
+    climb(config, *narrow, "DLLM2Rec")
+
+    climb(config, *narrow, out="alone")
+
+    together, alone = (ranks_by_run(config.parent / each) for each in ("results", "alone"))
+    assert len(together) == 2  # with and without
+    for stamp, ranks in alone.items():
+        for split in ("validation", "test"):
+            assert (ranks[split] == together[stamp][split]).all()
+
+
+def ranks_by_run(out: Path) -> dict[str, dict[str, NDArray[np.uint8]]]:
+    files = (out / "runs" / "chain").glob("*.npz")
+    kept = {path.name: np.load(path) for path in files}
+    return {name: each for name, each in kept.items() if "caser" in str(each["facts"])}
+
+
+def test_with_another_folder_for_its_results_a_ladder_trains_all_anew(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = ("--students", "caser", "--seeds", "0", "--rows", "DLLM2Rec")
+    climb(config, *narrow)
+    assert [*(config.parent / "work" / "chain" / "ladder").iterdir()] == []
+    epochs = epochs_trained(monkeypatch)
+
+    climb(config, *narrow, out="others")
+
+    assert len(epochs) == 1
+
+
+def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """From now on, for each epoch of any student: whether that one gets a bonus in the end."""
+    epochs: list[bool] = []
+    an_epoch = Trainer._epoch
+
+    def counted(self: Trainer, bar: "tqdm[Any]") -> None:
+        epochs.append(self.cold_price is not None)
+        an_epoch(self, bar)
+
+    monkeypatch.setattr(Trainer, "_epoch", counted)
+    return epochs
