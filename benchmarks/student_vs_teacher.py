@@ -184,8 +184,10 @@ def _quality(workplace: Workplace) -> Mapping[str, float]:
     results = workplace.results / "results.json"
     if results.exists():
         rows = json.loads(results.read_text(encoding="utf-8"))["rows"]
-        metrics = {row["name"]: row["metrics"] for row in rows}
-        quality[RETRIEVAL] = metrics["teacher retrieval"][METRIC]["mean"]
+        whole = max(row["examples"] for row in rows)
+        metrics = {row["name"]: row["metrics"] for row in rows if row["examples"] == whole}
+        if (taught := metrics.get("teacher retrieval")) is not None:
+            quality[RETRIEVAL] = taught[METRIC]["mean"]
     return quality
 
 

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -172,13 +172,20 @@ class LadderConfig(Section):
         default=None, ge=1, description="in place of training.max_epochs: who compares waits longer"
     )
     patience: int | None = Field(default=None, ge=1, description="in place of training.patience")
-    title_layers: tuple[int, ...] = Field(
+    title_layers: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(),
         description="controls beside the teachers' own: the nearest titles as the first so many "
-        "layers of their LLM see them",
+        "layers see them, of the LLM that a teacher of kind titles has",
     )
     num_resamples: int = Field(default=2_000, ge=100, description="draws of the bootstrap")
     grids: Grids = Grids()
+
+    @field_validator("title_layers")
+    @classmethod
+    def _each_is_there_once(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(layers)) < len(layers):
+            raise ValueError(f"{layers} names one of them twice")
+        return layers
 
     @model_validator(mode="after")
     def _rows_share_seeds(self) -> "LadderConfig":

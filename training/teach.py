@@ -25,6 +25,7 @@ from training.program import (
 )
 from training.provenance import commit, hardware
 from training.stage import fingerprint, is_current, publish
+from training.teacher.budget import refuse_no_examples
 from training.teacher.generative import teach_generative
 from training.teacher.knowledge import Knowledge, load_knowledge, save_knowledge
 from training.teacher.prompts import PROMPT_VERSION
@@ -45,10 +46,7 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)
     folder = knowledge_folder(experiment, workplace)
-    settings = experiment.teacher.model_dump()
-    if settings["budget_held_out"] is None:  # what was made before there was one is still current
-        del settings["budget_held_out"]
-    stamp = fingerprint(PROMPT_VERSION, settings, dataset.fingerprint)
+    stamp = fingerprint(PROMPT_VERSION, experiment.teacher.identity, dataset.fingerprint)
     is_there = folder.exists() if experiment.knowledge else is_current(folder, stamp)
     if is_there and not options.again:
         kind = "ready-made" if experiment.knowledge else "current"
@@ -75,6 +73,7 @@ def _ask(
     dataset: Dataset, experiment: Experiment, workplace: Workplace, building: Path
 ) -> Knowledge:
     config = experiment.teacher
+    refuse_no_examples(config)
     if config.kind == "titles":
         return teach_titles(dataset, config, workplace.reading, language_model(config))
     tune_if_wanted(dataset, config, workplace.tuned)

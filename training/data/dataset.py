@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.catalog import Catalog
+from training.errors import KnowledgeError
 
 IntArray = NDArray[np.integer]
 
@@ -78,6 +79,19 @@ class Dataset:
         digest.update(self.user_offsets.astype("<i8").tobytes())
         digest.update(self.splits.astype("u1").tobytes())
         return digest.hexdigest()[:16]
+
+
+def places_among(answered: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each of `rows` stands among those that were answered, which ascend.
+
+    Raises:
+        KnowledgeError: one of them was not.
+    """
+    places: NDArray[np.int64] = np.searchsorted(answered, rows)
+    missing = ~np.isin(rows, answered)
+    if missing.any():
+        raise KnowledgeError(f"row {rows[missing][0]}: there is no answer for it")
+    return places
 
 
 def make_dataset(

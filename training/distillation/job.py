@@ -145,7 +145,11 @@ class Job:
         if self.knowledge is None or self.settings.ranking_weight == 0:
             return None
         if not len(self.knowledge.train.rows):
-            raise KnowledgeError("the teacher has answered no training example: it teaches nobody")
+            kind = self.knowledge.provenance.get("teacher", "")
+            raise KnowledgeError(
+                f"the {kind} teacher has answered no training example: with "
+                "teacher.budget_sequences = 0 it is compared and teaches no student"
+            )
         make_lists = LISTS[VARIANTS[self.variant].lists]
         answers = make_lists(self.knowledge, self.dataset, self.seed)
         if self.settings.embeddings:

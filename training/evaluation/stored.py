@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from training.errors import KnowledgeError
+from training.data.dataset import places_among
 from training.evaluation.yardstick import Ranker
 from training.teacher.knowledge import Answers
 
@@ -15,11 +15,7 @@ def answers_ranker(answers: Answers) -> Ranker:
     """
 
     def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
-        lines = np.searchsorted(answers.rows, rows)
-        known = answers.rows[np.minimum(lines, len(answers.rows) - 1)] == rows
-        if not known.all():
-            raise KnowledgeError(f"row {rows[~known][0]}: the teacher has no answer for it")
-        rankings: NDArray[np.integer] = answers.rankings[lines]
+        rankings: NDArray[np.integer] = answers.rankings[places_among(answers.rows, rows)]
         return rankings
 
     return rank

@@ -15,9 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
 from training.config import Experiment, StudentKind
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
@@ -25,7 +22,7 @@ from training.distillation.job import Job
 from training.distillation.workers import add_workers_option, side_by_side, usable_cores
 from training.errors import ConfigError, KnowledgeError
 from training.ladder.forecast import foretell
-from training.ladder.lines import baseline_line, student_line, teacher_line, title_line
+from training.ladder.lines import baseline_line, student_line, teacher_line, title_lines
 from training.ladder.measured import Figures, Measured
 from training.ladder.plan import Cell, Plan, Teacher
 from training.ladder.plots import save_cost_plot, save_parts_plot
@@ -58,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--keep-states",
         action="store_true",
-        help="of training (40 MB each), so that cold items at another price cost no training",
+        help="of training (large), so that cold items at another price cost no training",
     )
     parser.add_argument("--dry-run", action="store_true", help="say what is due, train nothing")
     add_workers_option(parser)
@@ -77,11 +74,12 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     if options.dry_run:
         foretell(plan, _num_workers(options))
         return
+    of_titles = list(_title_controls(plan, workplace))
     baselines = [BaselineRun(name, plan.dataset) for name in BASELINES]
     _perform(baselines, plan, options)
     lines = [baseline_line(each, plan) for each in baselines]
     lines += [teacher_line(each, plan.dataset) for each in plan.teachers]
-    lines += [title_line(*each, plan.dataset) for each in _seen_titles(plan, workplace)]
+    lines += of_titles
     figures = Figures(plan.dataset, experiment.ladder.num_resamples)
     for student in experiment.ladder.students:
         cells = list(plan.cells(student))
@@ -146,15 +144,19 @@ def _other_teachers(
             say(f"without the {kind} teacher: {error}")
 
 
-def _seen_titles(plan: Plan, workplace: Workplace) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Who sees titles and how: each teacher's LLM, and the first layers of one."""
-    for teacher in plan.teachers:
-        yield teacher.kind, teacher.knowledge.item_embeddings
+def _title_controls(plan: Plan, workplace: Workplace) -> Iterator[Measured]:
+    """Titles as each teacher's LLM sees them, and the first layers of that which reads titles."""
     of_titles = with_teacher(plan.experiment, "titles").teacher
+    decays = of_titles.title_decays
+    for teacher in plan.teachers:
+        seen = teacher.knowledge.item_embeddings
+        # A teacher of titles is its own control of the history.
+        own = (0.0,) if teacher.kind == "titles" else decays
+        yield from title_lines(teacher.kind, seen, plan.dataset, own)
     for layers in plan.experiment.ladder.title_layers:
         config = of_titles.model_copy(update={"layers": layers})
-        read, _ = see_titles(plan.dataset, config, workplace.reading, language_model(config))
-        yield f"first {layers} layers", read
+        seen, _ = see_titles(plan.dataset, config, workplace.reading, language_model(config))
+        yield from title_lines(f"first {layers} layers", seen, plan.dataset, decays)
 
 
 def _num_workers(options: Namespace) -> int:

@@ -5,10 +5,17 @@ from collections.abc import Iterator, Sequence
 from training.data.dataset import Split
 from training.evaluation.yardstick import SELECTION_METRIC as METRIC
 from training.ladder.measured import NEW, Figures, Measured
-from training.ladder.rows import COLD_ROW, DISTILLED_ROW, PLAIN_ROW, TITLES_ROW
+from training.ladder.rows import (
+    COLD_ROW,
+    DISTILLED_ROW,
+    HISTORY_TITLES_ROW,
+    PLAIN_ROW,
+    TITLES_ROW,
+)
 from training.ladder.tables import as_table, figure_of, percent, signed
 
-DEPTHS = ("HR@1", "HR@5", "HR@10", "HR@20", "NDCG@20")
+CUTOFFS = ("HR@1", "HR@5", "HR@10", "HR@20", "NDCG@20")
+BY_TITLES = (TITLES_ROW, HISTORY_TITLES_ROW, "teacher titles")
 
 
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
@@ -49,22 +56,27 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str]:
-    """Every student that may rank cold items, against every LLM's title neighbours."""
+    """The method, with and without the bonus, against all who rank by titles alone."""
     cells = [
-        [line.student, line.row, line.teacher, titles.teacher, *_gaps(line, titles, figures)]
+        [line.student, line.row, line.teacher, *_who(other), *_gaps(line, other, figures)]
         for line in lines
-        for titles in lines
-        if line.row in (DISTILLED_ROW, COLD_ROW) and titles.row == TITLES_ROW
+        for other in lines
+        if line.row in (DISTILLED_ROW, COLD_ROW) and other.row in BY_TITLES
     ]
     yield (
-        "Cold targets again, further up the list too: how far a student is above the titles that "
-        "are nearest to the last item's, as each teacher's LLM sees titles, or its first layers."
+        "Cold targets again, at other cutoffs too: how far a student is above those who rank by "
+        "titles alone, as the teachers' LLMs see titles, or the first layers of one."
     )
-    yield as_table(("student", "row", "teacher", TITLES_ROW, *DEPTHS), cells)
+    headings = ("student", "row", "teacher", "against", "titles of", *CUTOFFS)
+    yield as_table(headings, cells)
+
+
+def _who(line: Measured) -> tuple[str, str]:
+    return line.row, line.teacher
 
 
 def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
-    for metric in DEPTHS:
+    for metric in CUTOFFS:
         more, less = figures.pair(line, other, "cold", metric)
         yield signed(more.minus(less).interval())
 

@@ -33,11 +33,19 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
         axes.errorbar(seconds, means, errors, fmt="o", capsize=2, label=student or "no student")
         for line, x, y in zip(group, seconds, means, strict=True):
             if not student or line.row in LABELLED:
-                axes.annotate(line.row, (x, y), (4, 4), textcoords="offset points", fontsize=7)
+                name = _of_how_many(line, figures)
+                axes.annotate(name, (x, y), (4, 4), textcoords="offset points", fontsize=7)
     axes.grid(alpha=0.3)
     axes.legend()
     axes.set_title(f"{figures.dataset.name}: quality against cost, test, 95 % intervals")
     _save(figure, path)
+
+
+def _of_how_many(line: Measured, figures: Figures) -> str:
+    """The row, and how many examples it answered where that is a part."""
+    asked = len(line.answered(Split.TEST))
+    is_part = asked < figures.count(Split.TEST, "all")
+    return f"{line.row} ({asked:,} examples)" if is_part else line.row
 
 
 def save_parts_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> None:

@@ -26,6 +26,7 @@ HEADINGS = (
     "HR@20",
     "warm NDCG@20",
     "cold HR@20",
+    "examples",
     "seeds",
     "train s",
     "teacher tokens",
@@ -87,6 +88,7 @@ def _ranks_of(student: str, lines: Sequence[Measured], figures: Figures) -> str:
             line.teacher,
             f"{figures.draws(line, Split.VALIDATION, 'all', METRIC).interval().mean:.4f}",
             *(figure_of(line, figures, *each) for each in SHOWN),
+            f"{len(line.answered(Split.TEST)):,}",
             str(line.num_runs),
             f"{line.train_seconds:,.0f}",
             f"{line.teacher_tokens:,}" if line.teacher_tokens else "",
@@ -175,7 +177,7 @@ def _against_others(lines: Sequence[Measured], figures: Figures) -> str:
     ]
     table = as_table(("who", "taught by", "against", METRIC), cells)
     told = "On the examples that both have answered."
-    return f"## Students against teachers and neighbours\n\n{told}\n\n{table}" if cells else ""
+    return f"## Against teachers and neighbours\n\n{told}\n\n{table}" if cells else ""
 
 
 def _who(line: Measured) -> str:

@@ -20,7 +20,8 @@ PLAIN_ROW = "CE"
 TITLE_LISTS_ROW = "control title-neighbour lists"
 PAPERS_BASELINE = "BCE"
 NEIGHBOURS_ROW = "VMIS-kNN"  # ranks without a student
-TITLES_ROW = "control title neighbours"  # ranks without a student
+TITLES_ROW = "control title neighbours"  # of the last item; ranks without a student
+HISTORY_TITLES_ROW = "control title neighbours of the history"  # likewise
 HEADLINES = (PAPERS_BASELINE, PLAIN_ROW, DISTILLED_ROW)
 
 

@@ -8,15 +8,10 @@ from training.ladder.measured import Figures, Measured
 
 
 def figure_of(line: Measured, figures: Figures, targets: str, metric: str) -> str:
-    """A test figure with its interval; nothing where there are no such targets."""
-    if not figures.count(Split.TEST, targets):
+    """A test figure with its interval; nothing where it answered for no such target."""
+    if not figures.are(targets, line.answered(Split.TEST)).any():
         return ""
-    return with_edges(figures.draws(line, Split.TEST, targets, metric).interval())
-
-
-def with_edges(interval: Interval) -> str:
-    """A figure."""
-    return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
+    return _with_edges(figures.draws(line, Split.TEST, targets, metric).interval())
 
 
 def signed(interval: Interval) -> str:
@@ -33,3 +28,7 @@ def as_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     rule = ["---"] * len(headings)
     return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rule, *cells))
+
+
+def _with_edges(interval: Interval) -> str:
+    return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"

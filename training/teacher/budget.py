@@ -16,6 +16,21 @@ TokenCount = Callable[[NDArray[np.int64]], int]
 """Example rows, ascending, in; tokens that an LLM reads to answer them, out."""
 
 
+DRAW = 0  # the same for all teachers, so that of two parts the larger holds the smaller
+
+
+def refuse_no_examples(config: TeacherConfig) -> None:
+    """Refuses settings of a teacher that is fitted to the training examples and may read none.
+
+    Raises:
+        ConfigError: it may read none.
+    """
+    if config.budget_sequences == 0 and config.kind == "retrieval":
+        raise ConfigError(
+            "teacher.budget_sequences = 0: a retrieval teacher is fitted to the examples it reads"
+        )
+
+
 def answered_rows(
     dataset: Dataset, config: TeacherConfig, count_tokens: TokenCount
 ) -> NDArray[np.int64]:
@@ -26,14 +41,10 @@ def answered_rows(
     student learns it from the data alone.
 
     Raises:
-        ConfigError: the budget allows none, and the teacher is fitted or it is one in tokens.
+        ConfigError: `teacher.budget_tokens` allows none.
     """
     train = newest_first(dataset, dataset.example_rows(Split.TRAIN))[: config.budget_sequences]
-    if config.budget_sequences == 0 and config.kind == "retrieval":
-        raise ConfigError(
-            "teacher.budget_sequences = 0: a retrieval teacher is fitted to the examples it reads"
-        )
-    if config.budget_tokens is not None:
+    if config.budget_tokens is not None and len(train):
         numbers = range(1, len(train) + 1)
         affordable = bisect_right(
             numbers, config.budget_tokens, key=lambda number: count_tokens(np.sort(train[:number]))
@@ -47,10 +58,12 @@ def answered_rows(
     return np.sort(np.concatenate([train, *held_out]))
 
 
-def held_out_rows(dataset: Dataset, config: TeacherConfig, split: Split) -> NDArray[np.int64]:
-    """The examples of a held-out split that are answered, ascending."""
-    rows = dataset.example_rows(split)
-    return _drawn(rows, config.budget_held_out, config.seed)
+def held_out_rows(
+    dataset: Dataset, config: TeacherConfig, split: Split, at_most: int | None = None
+) -> NDArray[np.int64]:
+    """The examples of a held-out split that are answered, or `at_most` of them, ascending."""
+    counts = [each for each in (config.budget_held_out, at_most) if each is not None]
+    return _drawn(dataset.example_rows(split), min(counts, default=None), DRAW)
 
 
 def newest_first(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -61,7 +74,7 @@ def newest_first(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]
 
 
 def judging_rows(dataset: Dataset, config: TeacherConfig) -> NDArray[np.int64]:
-    """The validation examples, ascending, that settings and legs of tuning are judged by."""
+    """The validation examples, ascending, that legs of tuning are judged by."""
     rows = dataset.example_rows(Split.VALIDATION)
     return _drawn(rows, config.tuner.validation_examples, config.seed)
 

@@ -131,6 +131,14 @@ class TeacherConfig(Section):
     writing: WritingConfig = WritingConfig()
     endpoint: EndpointConfig = EndpointConfig()
 
+    @property
+    def identity(self) -> dict[str, object]:
+        """All settings for a fingerprint; a newer one only where it is not at its default."""
+        settings = self.model_dump()
+        if self.budget_held_out is None:
+            del settings["budget_held_out"]
+        return settings
+
     def told_apart(self, names: IncEx, *, exclude_none: bool = False) -> dict[str, object]:
         """The settings of `names` for a fingerprint, each where it decides anything.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from training.data.dataset import Dataset, Split
+from training.data.dataset import Dataset, Split, places_among
 from training.evaluation.yardstick import LIST_LENGTH
 from training.stage import fingerprint, whole_file, write_array
 from training.teacher.answering import Distances, answer
@@ -60,7 +60,7 @@ class Texts:
         """The distances of the catalog from the text that answers each row."""
 
         def distances(rows: NDArray[np.int64]) -> Tensor:
-            lines = self.line_of_row[np.searchsorted(self.rows, rows)]
+            lines = self.line_of_row[places_among(self.rows, rows)]
             return grounding.distances(torch.from_numpy(self.embeddings[lines]).float())
 
         return distances

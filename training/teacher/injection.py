@@ -14,10 +14,11 @@ from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.teacher.answering import Distances, figures_of
-from training.teacher.budget import held_out_rows, judging_rows
+from training.teacher.budget import held_out_rows
 from training.teacher.config import TeacherConfig
 
 EXPONENTS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+NUM_JUDGING = 2_000  # examples that every pair of exponents is tried on
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,7 @@ def choose_exponents(
     distances: Distances, signals: Signals, dataset: Dataset, config: TeacherConfig
 ) -> Exponents:
     """Those with the best NDCG@20 on some of validation; 0 for what is not to be injected."""
-    answered = held_out_rows(dataset, config, Split.VALIDATION)
-    rows = np.intersect1d(judging_rows(dataset, config), answered)
+    rows = held_out_rows(dataset, config, Split.VALIDATION, at_most=NUM_JUDGING)
     off = (0.0,)
     grid = product(
         EXPONENTS if config.writing.inject_popularity else off,

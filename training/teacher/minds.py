@@ -146,7 +146,7 @@ def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeach
     # The description carries the hash of every file, so its own hash stands for all of them.
     description = folder / DESCRIPTION_NAME
     made_of = description.read_text(encoding="utf-8") if description.exists() else ""
-    version = fingerprint(dataset.fingerprint, config.model_dump(), made_of)
+    version = fingerprint(dataset.fingerprint, config.identity, made_of)
     return LiveTeacher(mind, dataset.catalog, version)
 
 

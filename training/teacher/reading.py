@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from training.data.dataset import Dataset, Split
+from training.data.dataset import Dataset, Split, places_among
 from training.stage import fingerprint, write_array
 from training.teacher.budget import answered_rows
 from training.teacher.config import Pooling, TeacherConfig
@@ -47,7 +47,7 @@ class States:
 
     def of(self, rows: NDArray[np.int64]) -> "States":
         """The states of some of the rows, in their order."""
-        return States(rows, self.states[np.searchsorted(self.rows, rows)])
+        return States(rows, self.states[places_among(self.rows, rows)])
 
     def read_of(self, dataset: Dataset, split: Split) -> "States":
         """The states before the examples of `split` that were read."""

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.evaluation.intervals import Interval
@@ -54,6 +55,32 @@ def test_who_answered_a_part_of_the_examples_is_compared_on_that_part(
     assert [each.figure for each in pair] == [1, 0]
     assert pair[0].minus(pair[1]).interval() == Interval(1, 1, 1)
     assert figures.draws(all_of_them, Split.TEST, "all", "HR@1").figure == 0.5
+
+
+def test_parts_of_one_size_have_draws_of_their_own(chain_dataset: Dataset) -> None:
+    """Two rows of one user are drawn together, those of two users are not."""
+    rows = chain_dataset.example_rows(Split.TRAIN)
+    of_one_user, of_two = rows[:2], rows[[0, -1]]
+
+    def spread(figures: Figures, part: NDArray[np.int64]) -> float:
+        runs = [Evaluation(part, np.array([1, 0]))]
+        ranker = Measured("part", {Split.TRAIN: runs}, train_seconds=1.0)
+        return float(figures.draws(ranker, Split.TRAIN, "all", "HR@1", rows=part).drawn.std())
+
+    figures = Figures(chain_dataset, num_draws=100)
+    assert spread(figures, of_one_user) == 0
+    assert spread(figures, of_two) > 0
+
+
+def test_a_pair_sees_the_same_draws(chain_dataset: Dataset) -> None:
+    figures = Figures(chain_dataset, num_draws=100)
+    rows = chain_dataset.example_rows(Split.TEST)
+    ranks = [Evaluation(rows, np.arange(len(rows)) % 3)]
+    part = [Evaluation(each.rows[::2], each.ranks[::2]) for each in ranks]
+    lines = [Measured(str(runs), {Split.TEST: runs}, train_seconds=1.0) for runs in (ranks, part)]
+    more, less = figures.pair(lines[0], lines[1], "all", "HR@1")
+    assert more.drawn.std() > 0
+    np.testing.assert_array_equal(more.minus(less).drawn, 0)
 
 
 def test_two_lines_are_compared_over_the_seeds_that_both_have(tiny_dataset: Dataset) -> None:

@@ -98,9 +98,9 @@ def test_of_new_targets_only_new_ones_tell_and_of_a_teacher_its_own_titles(
     cells = [each.split()[0] for each in told[start + 6].split("|")[4:-2]]
     assert cells == ["0.5000", "1.0000", "+0.5000", "1.0000", "+0.0000", "+0.0%"]
     against = told[start + 12 :][:2]  # HR@1, 5, 10, 20: of e and d it finds both, titles one, none
-    ahead = [[each.split()[0] for each in row.split("|")[3:-2]] for row in against]
-    assert ahead[0] == ["retrieval", "retrieval", "+1.0000", "+1.0000", "+1.0000", "+0.5000"]
-    assert ahead[1] == ["retrieval", "titles", *["+1.0000"] * 4]
+    ahead = [[each.split()[0] for each in row.split("|")[5:-2]] for row in against]
+    assert ahead[0] == ["retrieval", "+1.0000", "+1.0000", "+1.0000", "+0.5000"]
+    assert ahead[1] == ["titles", *["+1.0000"] * 4]
 
 
 def test_what_validation_says_stands_before_what_test_does(tiny_dataset: Dataset) -> None:
@@ -146,13 +146,30 @@ def test_teachers_are_held_against_each_other_once_and_students_against_all(
         line(PLAIN_ROW, tiny_dataset, warm=1, cold=0),
     ]
     told = as_report(lines, Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
-    table = told[told.index("## Students against teachers and neighbours") + 6 :][:3]
+    table = told[told.index("## Against teachers and neighbours") + 6 :][:3]
     # of one warm and one cold target, the mean: titles 0.25, generative 0, plain 0.5
     assert [row.split(" [")[0] for row in table] == [
         "| teacher generative |  | teacher titles | -0.2500",
         "| SASRec CE |  | teacher titles | +0.2500",
         "| SASRec CE |  | teacher generative | +0.5000",
     ]
+
+
+def test_who_answered_a_part_is_told_with_its_examples_and_without_what_it_was_not_asked(
+    tiny_dataset: Dataset,
+) -> None:
+    whole = line("teacher titles", tiny_dataset, warm=1, cold=0, student="")
+    rows = tiny_dataset.example_rows(Split.TEST)[:1]  # the warm one
+    part = {**whole.evaluations, Split.TEST: [Evaluation(rows, np.array([1]))]}
+    asked_less = replace(whole, row="teacher generative", evaluations=part)
+    told = as_report([whole, asked_less], Figures(tiny_dataset, num_draws=1), {}, "tiny")
+    cells = [
+        [cell.split(" [")[0].strip() for cell in row.split("|")[4:-3]]
+        for row in told.splitlines()
+        if row.startswith(("| teacher titles", "| teacher generative"))
+    ]
+    assert cells[0] == ["0.5000", "0.5000", "1.0000", "0.0000", "2", "1"]
+    assert cells[1] == ["1.0000", "1.0000", "1.0000", "", "1", "1"]
 
 
 def test_a_student_whose_cold_items_were_left_as_they_are_has_no_bonus(
