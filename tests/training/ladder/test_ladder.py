@@ -119,7 +119,7 @@ def test_a_report_of_one_row_has_no_section_that_would_be_empty(config: Path) ->
     told = (results / "chain.md").read_text()
     assert [line for line in told.splitlines() if line.startswith("## ")] == [
         "## How well each ranks",
-        "## Students against teachers and neighbours",
+        "## Against teachers and neighbours",
         "## What was chosen",
     ]
     assert not (results / "chain-parts.png").exists()
