@@ -200,8 +200,8 @@ def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object
     yield "commits of the runs", _all(each for run in runs for each in run.commits)
     yield "hardware", _all(run.machine for run in runs)
     yield "runs", f"`runs/{plan.experiment.name}` here; another `--out`, no `--kept`: trained anew"
-    asked = f"{ladder.seeds}, of BCE, CE and DLLM2Rec {ladder.headline_seeds}"
-    yield "seeds", f"{asked}, as far as a row has them"
+    wanted = f"{ladder.seeds}, of BCE, CE and DLLM2Rec {ladder.headline_seeds}"
+    yield "seeds", f"{wanted}, as far as a row has them"
     for name, grid in ladder.grids:
         yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())
     for teacher in plan.teachers:
