@@ -40,7 +40,7 @@ STUDENTS: Mapping[str, tuple[str, Mapping[str, bool]]] = {
 
 def measure(setting: Setting) -> Findings:
     """CPU-seconds of an epoch, and how many times the plain student's they are."""
-    num_runs, num_turns = round(setting.either(5, 1)), round(setting.either(8, 4))
+    num_runs, num_turns = round(setting.either(5, 1)), round(setting.either(4, 2))
     at_hand = {each.name: _trainers(each, workplace) for each, workplace in _at_hand(setting)}
     figures: list[Figure] = []
     with _one_thread():

@@ -58,7 +58,14 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str]:
     """The method, with and without the bonus, against all who rank by titles alone."""
     cells = [
-        [line.student, line.row, line.teacher, *_who(other), *_gaps(line, other, figures)]
+        [
+            line.student,
+            line.row,
+            line.teacher,
+            other.row,
+            other.teacher,
+            *_gaps(line, other, figures),
+        ]
         for line in lines
         for other in lines
         if line.row in (DISTILLED_ROW, COLD_ROW) and other.row in BY_TITLES
@@ -69,10 +76,6 @@ def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str
     )
     headings = ("student", "row", "teacher", "against", "titles of", *CUTOFFS)
     yield as_table(headings, cells)
-
-
-def _who(line: Measured) -> tuple[str, str]:
-    return line.row, line.teacher
 
 
 def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:

@@ -16,6 +16,10 @@ from training.students.registry import build_student
 from training.students.student import Student
 from training.teacher.knowledge import Answers, Knowledge
 
+# As if d and e of tiny_dataset, ann's validation item and bob's test item, were new.
+UNTOUCHED = torch.tensor([False, False, False, True, True])
+COLD = torch.arange(12) > 9  # of the chain's items, as if nobody had touched the last two
+
 
 @pytest.fixture
 def experiment() -> Experiment:

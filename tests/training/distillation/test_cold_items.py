@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.distillation.conftest import COLD, UNTOUCHED
 from training.config import TrainingConfig
 from training.data.dataset import Dataset, Split
 from training.distillation import cold_items, loop
@@ -28,10 +29,6 @@ from training.distillation.loop import Trainer
 from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.students.scorer import StudentScorer
 from training.students.student import Student
-
-# As if d and e of tiny_dataset, ann's validation item and bob's test item, were new.
-UNTOUCHED = torch.tensor([False, False, False, True, True])
-COLD = torch.arange(12) > 9  # of the chain's items, as if nobody had touched the last two
 
 
 def test_an_item_is_current_that_two_took_last_of_those_who_are_seen_again(

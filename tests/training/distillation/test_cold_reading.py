@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.distillation.conftest import COLD, UNTOUCHED
 from training.config import StudentConfig
 from training.data.dataset import Dataset, Split
 from training.data.histories import pad_histories
@@ -17,10 +18,6 @@ from training.distillation.cold_items import (
 )
 from training.students.registry import build_student
 from training.students.student import Student
-
-# As if d and e of tiny_dataset, ann's validation item and bob's test item, were new.
-UNTOUCHED = torch.tensor([False, False, False, True, True])
-COLD = torch.arange(12) > 9  # of the chain's items, as if nobody had touched the last two
 
 
 def test_the_common_direction_is_what_every_query_has_and_no_more() -> None:
