@@ -26,7 +26,7 @@ from training.errors import CheckpointError, KnowledgeError
 from training.stage import fingerprint, is_current
 from training.students.registry import build_student
 from training.students.student import Student
-from training.teacher.knowledge import Knowledge
+from training.teacher.knowledge import Knowledge, Summary
 
 RECIPE_VERSION = 5  # raise it when the same settings would train another student, or rank otherwise
 COLD_VERSION = 5  # or when they would place cold items otherwise
@@ -34,13 +34,16 @@ COLD_VERSION = 5  # or when they would place cold items otherwise
 
 @dataclass(frozen=True)
 class Job:
-    """A variant, a seed, and what the variant needs; a plain student has no `knowledge`."""
+    """A variant, a seed, and what the variant needs; a plain student has no `knowledge`.
+
+    Of knowledge that is not here, its summary names the job, which then cannot be trained.
+    """
 
     experiment: Experiment
     dataset: Dataset
     variant: str
     seed: int
-    knowledge: Knowledge | None
+    knowledge: Knowledge | Summary | None
 
     @property
     def name(self) -> str:
@@ -134,24 +137,36 @@ class Job:
             max_columns=self.settings.embedding_columns,
         )
 
+    @property
+    def _content(self) -> Knowledge | None:
+        if isinstance(self.knowledge, Summary):
+            kind = self.knowledge.provenance.get("teacher", "")
+            raise KnowledgeError(
+                f"of the {kind} teacher's knowledge only a summary is here; make it again with "
+                "`python -m training.teach`"
+            )
+        return self.knowledge
+
     def _embeddings(self) -> Tensor | None:
-        if self.knowledge is None or not self.settings.embeddings:
+        knowledge = self._content
+        if knowledge is None or not self.settings.embeddings:
             return None
         if VARIANTS[self.variant].shuffled_embeddings:
-            return torch.from_numpy(shuffled_embeddings(self.knowledge, self.seed))
-        return torch.from_numpy(self.knowledge.item_embeddings)
+            return torch.from_numpy(shuffled_embeddings(knowledge, self.seed))
+        return torch.from_numpy(knowledge.item_embeddings)
 
     def _lists(self) -> RankingLists | None:
-        if self.knowledge is None or self.settings.ranking_weight == 0:
+        knowledge = self._content
+        if knowledge is None or self.settings.ranking_weight == 0:
             return None
-        if not len(self.knowledge.train.rows):
-            kind = self.knowledge.provenance.get("teacher", "")
+        if not knowledge.num_lists:
+            kind = knowledge.provenance.get("teacher", "")
             raise KnowledgeError(
                 f"the {kind} teacher has answered no training example: with "
                 "teacher.budget_sequences = 0 it is compared and teaches no student"
             )
         make_lists = LISTS[VARIANTS[self.variant].lists]
-        answers = make_lists(self.knowledge, self.dataset, self.seed)
+        answers = make_lists(knowledge, self.dataset, self.seed)
         if self.settings.embeddings:
             among = rivals(self.dataset.train_counts(), only_trained=True)
             answers = answers_about(answers, among)

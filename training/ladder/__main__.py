@@ -16,27 +16,24 @@ from pathlib import Path
 from typing import Any, get_args
 
 from training.config import Experiment, StudentKind
-from training.data.dataset import Dataset, Split
+from training.data.dataset import Split
 from training.data.storage import load_dataset
 from training.distillation.job import Job
 from training.distillation.workers import add_workers_option, side_by_side, usable_cores
-from training.errors import ConfigError, KnowledgeError
+from training.errors import ConfigError
 from training.ladder.forecast import foretell
-from training.ladder.lines import baseline_line, student_line, teacher_line, title_lines
+from training.ladder.lines import baseline_line, student_line
 from training.ladder.measured import Figures, Measured
-from training.ladder.plan import Cell, Plan, Teacher
+from training.ladder.plan import Cell, Plan
 from training.ladder.plots import save_cost_plot, save_parts_plot
 from training.ladder.records import save_figures
 from training.ladder.report import as_report, has_steps
 from training.ladder.rows import ROWS
 from training.ladder.runs import BASELINES, BaselineRun, Run, Shelf, goes_on, perform
-from training.program import Workplace, knowledge_folder, program_parser, run, say, with_teacher
+from training.ladder.teachers import layers_lines, teacher_lines, teachers_of
+from training.program import Workplace, program_parser, run, say
 from training.provenance import commit, hardware
 from training.stage import write_text
-from training.teacher.config import TeacherKind
-from training.teacher.knowledge import load_knowledge
-from training.teacher.titles import see_titles
-from training.teacher.tuned import language_model
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,15 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("docs/results"), help="of the report and its runs"
     )
-    parser.add_argument(
-        "--kept", action="store_true", help="only runs that are kept; trains no student"
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--kept",
+        action="store_true",
+        help="only what is kept of students and teachers: trains none, and needs no knowledge",
     )
     parser.add_argument(
         "--keep-states",
         action="store_true",
         help="of training (large), so that cold items at another price cost no training",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what is due, train nothing")
+    instead.add_argument("--dry-run", action="store_true", help="say what is due, train nothing")
     add_workers_option(parser)
     return run(climb, parser, arguments)
 
@@ -74,12 +74,11 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     if options.dry_run:
         foretell(plan, _num_workers(options))
         return
-    of_titles = list(_title_controls(plan, workplace))
+    references = _reference_lines(plan, workplace)
     baselines = [BaselineRun(name, plan.dataset) for name in BASELINES]
     _perform(baselines, plan, options)
     lines = [baseline_line(each, plan) for each in baselines]
-    lines += [teacher_line(each, plan.dataset) for each in plan.teachers]
-    lines += of_titles
+    lines += references
     figures = Figures(plan.dataset, experiment.ladder.num_resamples)
     for student in experiment.ladder.students:
         cells = list(plan.cells(student))
@@ -111,52 +110,25 @@ def _narrowed(experiment: Experiment, options: Namespace) -> Experiment:
 
 def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> Plan:
     dataset = load_dataset(workplace.dataset)
-    own = knowledge_folder(experiment, workplace)
-    teacher = experiment.teacher
+    shelf = Shelf(
+        options.out / "runs" / experiment.name,
+        workplace.ladder,
+        f"{hardware()}, {_num_workers(options)} runs side by side",
+    )
     return Plan(
         experiment=experiment,
         dataset=dataset,
-        teachers=[
-            Teacher(teacher.kind, load_knowledge(own, dataset, teacher)),
-            *_other_teachers(experiment, dataset, workplace),
-        ],
+        teachers=list(teachers_of(experiment, dataset, workplace, shelf, kept=options.kept)),
         rows=[row for row in ROWS if row in (options.rows or ROWS)],
-        shelf=Shelf(
-            options.out / "runs" / experiment.name,
-            workplace.ladder,
-            f"{hardware()}, {_num_workers(options)} runs side by side",
-        ),
+        shelf=shelf,
     )
 
 
-def _other_teachers(
-    experiment: Experiment, dataset: Dataset, workplace: Workplace
-) -> Iterator[Teacher]:
-    """Those of other kinds that have answered; one of other settings is named and left out."""
-    for kind in get_args(TeacherKind):
-        other = with_teacher(experiment, kind)
-        folder = knowledge_folder(other, workplace)
-        if kind == experiment.teacher.kind or not folder.is_dir():
-            continue
-        try:
-            yield Teacher(kind, load_knowledge(folder, dataset, other.teacher))
-        except KnowledgeError as error:
-            say(f"without the {kind} teacher: {error}")
-
-
-def _title_controls(plan: Plan, workplace: Workplace) -> Iterator[Measured]:
-    """Titles as each teacher's LLM sees them, and the first layers of that which reads titles."""
-    of_titles = with_teacher(plan.experiment, "titles").teacher
-    decays = of_titles.title_decays
-    for teacher in plan.teachers:
-        seen = teacher.knowledge.item_embeddings
-        # A teacher of titles is its own control of the history.
-        own = (0.0,) if teacher.kind == "titles" else decays
-        yield from title_lines(teacher.kind, seen, plan.dataset, own)
-    for layers in plan.experiment.ladder.title_layers:
-        config = of_titles.model_copy(update={"layers": layers})
-        seen, _ = see_titles(plan.dataset, config, workplace.reading, language_model(config))
-        yield from title_lines(f"first {layers} layers", seen, plan.dataset, decays)
+def _reference_lines(plan: Plan, workplace: Workplace) -> list[Measured]:
+    """Teachers first, then titles alone."""
+    of_teachers = [line for each in plan.teachers for line in teacher_lines(each, plan.shelf)]
+    of_layers = layers_lines(plan.experiment, plan.dataset, workplace, plan.shelf)
+    return sorted([*of_teachers, *of_layers], key=lambda line: not line.is_teacher)
 
 
 def _num_workers(options: Namespace) -> int:
@@ -204,11 +176,12 @@ def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object
     yield "seeds", f"{wanted}, as far as a row has them"
     for name, grid in ladder.grids:
         yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())
+    answered = {line.teacher: line.answered(Split.TEST) for line in lines if line.is_teacher}
     for teacher in plan.teachers:
         facts = teacher.knowledge.provenance
         model = _described(facts)
         cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
-        asked, there = len(teacher.knowledge.test.rows), len(plan.dataset.example_rows(Split.TEST))
+        asked, there = len(answered[teacher.kind]), len(plan.dataset.example_rows(Split.TEST))
         part = "" if asked == there else f", asked {asked:,} of {there:,} test examples"
         yield f"teacher {teacher.kind}", f"{model}, {cost}{part}"
 

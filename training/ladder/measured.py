@@ -52,6 +52,11 @@ class Measured:
         """How many seeds it was trained with; 1 for what has none."""
         return len(self.evaluations[Split.TEST])
 
+    @property
+    def is_teacher(self) -> bool:
+        """Whether an LLM's answers are measured."""
+        return self.row.startswith("teacher ")
+
     def answered(self, split: Split) -> NDArray[np.int64]:
         """The examples of a split that its runs ranked for, ascending."""
         return self.evaluations[split][0].rows

@@ -21,7 +21,7 @@ from training.ladder.rows import (
     with_settings,
 )
 from training.ladder.runs import Shelf
-from training.teacher.knowledge import Knowledge
+from training.ladder.teachers import Teacher
 
 Trial = Mapping[str, Setting]
 STUDENT_NAMES: Mapping[StudentKind, str] = {
@@ -29,29 +29,6 @@ STUDENT_NAMES: Mapping[StudentKind, str] = {
     "gru4rec": "GRU4Rec",
     "caser": "Caser",
 }
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """A teacher's knowledge, by the teacher's kind."""
-
-    kind: str
-    knowledge: Knowledge
-
-    @property
-    def asks_the_last_title(self) -> bool:
-        """Whether its lists are those that the control of title neighbours would have."""
-        return self.kind == "titles" and not self.knowledge.provenance.get("decay")
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens its LLM read and wrote."""
-        return int(self.knowledge.provenance.get("tokens", 0))
-
-    @property
-    def seconds(self) -> float:
-        """How long that took."""
-        return float(self.knowledge.provenance.get("seconds", 0))
 
 
 @dataclass(frozen=True)
@@ -99,7 +76,7 @@ class Plan:
     def _teaching(self) -> Iterator[Teacher]:
         """The experiment's own, and those of others that have lists to learn from."""
         yield self.teachers[0]
-        yield from (each for each in self.teachers[1:] if len(each.knowledge.train.rows))
+        yield from (each for each in self.teachers[1:] if each.knowledge.num_lists)
 
     def trials(self, cell: Cell) -> list[Trial]:
         """What may be chosen for a cell: every combination of its grid."""

@@ -172,8 +172,8 @@ def _against_others(lines: Sequence[Measured], figures: Figures) -> str:
     cells = [
         [_who(line), line.teacher if line.student else "", other.row, _gap(line, other, figures)]
         for place, line in enumerate(lines)
-        for other in (lines[:place] if _is_teacher(line) else lines)
-        if (line.row in (PLAIN_ROW, DISTILLED_ROW) or _is_teacher(line)) and _is_another_way(other)
+        for other in (lines[:place] if line.is_teacher else lines)
+        if (line.row in (PLAIN_ROW, DISTILLED_ROW) or line.is_teacher) and _is_another_way(other)
     ]
     table = as_table(("who", "taught by", "against", METRIC), cells)
     told = "On the examples that both have answered."
@@ -184,13 +184,9 @@ def _who(line: Measured) -> str:
     return f"{line.student} {line.row}".strip()
 
 
-def _is_teacher(line: Measured) -> bool:
-    return line.row.startswith("teacher ")
-
-
 def _is_another_way(line: Measured) -> bool:
     """Whether it would answer in a student's place."""
-    return _is_teacher(line) or line.row == NEIGHBOURS_ROW
+    return line.is_teacher or line.row == NEIGHBOURS_ROW
 
 
 def _gap(line: Measured, other: Measured, figures: Figures) -> str:

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,20 @@ class BaselineRun:
 Run = BaselineRun | Job
 
 
+class Stamped(Protocol):
+    """What has a file on the shelf."""
+
+    @property
+    def stamp(self) -> str:
+        """Its name there."""
+        ...
+
+    @property
+    def dataset(self) -> Dataset:
+        """Whose held-out examples are ranked."""
+        ...
+
+
 @dataclass(frozen=True)
 class Facts:
     """What is told of a run beside its ranks.
@@ -88,11 +103,11 @@ class Shelf:
     states: Path
     machine: str
 
-    def result_path(self, run: Run) -> Path:
+    def result_path(self, run: Stamped) -> Path:
         """The file of a run's result."""
         return self.results / f"{run.stamp}.npz"
 
-    def has(self, run: Run) -> bool:
+    def has(self, run: Stamped) -> bool:
         """Whether `run` was measured before."""
         return self.result_path(run).exists()
 
@@ -102,11 +117,18 @@ class Shelf:
         Raises:
             ResultError: its file is damaged.
         """
-        text = str(self._read(run, "facts"))
         try:
-            return Facts(**json.loads(text))
-        except (ValueError, TypeError) as error:
-            raise self._damaged(run) from error
+            return Facts(**self.told(run))
+        except TypeError as error:
+            raise self.damaged(run) from error
+
+    def told(self, run: Stamped) -> dict[str, Any]:
+        """The same of anything kept here, as it was written."""
+        try:
+            told: dict[str, Any] = json.loads(str(self._read(run, "facts")))
+        except ValueError as error:
+            raise self.damaged(run) from error
+        return told
 
     def evaluation(self, run: Run, split: Split) -> Evaluation:
         """How a run that is here ranked the examples of one split; the other stays unread.
@@ -114,11 +136,16 @@ class Shelf:
         Raises:
             ResultError: its file is damaged.
         """
-        rows = run.dataset.example_rows(split)
-        ranks = self._read(run, split.name.lower())
-        if ranks.shape != rows.shape:
-            raise self._damaged(run)
-        return Evaluation(rows, ranks.astype(np.int64))
+        return Evaluation(
+            run.dataset.example_rows(split), self.ranks(run, split.name.lower(), split)
+        )
+
+    def ranks(self, run: Stamped, name: str, split: Split) -> NDArray[np.int64]:
+        """`[examples of split]`, kept as `name` of anything here."""
+        ranks = self._read(run, name)
+        if ranks.shape != run.dataset.example_rows(split).shape:
+            raise self.damaged(run)
+        return ranks.astype(np.int64)
 
     def keep(self, run: Run, scorer: Scorer, facts: Facts) -> None:
         """Has `scorer`, what the run made, rank the held-out items, and keeps the ranks."""
@@ -143,19 +170,20 @@ class Shelf:
         """Where the epochs of `job` are kept, which other jobs may share."""
         return self.states / f"{job.training_stamp}.state"
 
-    def _read(self, run: Run, name: str) -> NDArray[np.generic]:
+    def damaged(self, run: Stamped) -> ResultError:
+        """The error that names a file which is no whole result."""
+        return ResultError(
+            f"{self.result_path(run)}: not a whole run of {run.dataset.name!r}; without that file "
+            "the same command makes it again"
+        )
+
+    def _read(self, run: Stamped, name: str) -> NDArray[np.generic]:
         try:
             with self.result_path(run).open("rb") as file, np.load(file) as kept:
                 array: NDArray[np.generic] = kept[name]
                 return array
         except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise self._damaged(run) from error
-
-    def _damaged(self, run: Run) -> ResultError:
-        return ResultError(
-            f"{self.result_path(run)}: not a whole run of {run.dataset.name!r}; without that file "
-            "the same command trains it again"
-        )
+            raise self.damaged(run) from error
 
 
 def goes_on(run: Run) -> bool:

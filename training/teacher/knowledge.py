@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
+from training.stage import fingerprint
 from training.teacher.config import TeacherConfig, TeacherKind
 
 DESCRIPTION_NAME = "knowledge.json"
@@ -57,6 +58,23 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class Summary:
+    """What is told of knowledge without its content: enough to name the runs that learnt from it.
+
+    Attributes:
+        taught_hash: of all that a student learns from.
+        content_hash: of that and the answers for held-out examples.
+        num_lists: how many training examples have an answer.
+        provenance: that of the knowledge.
+    """
+
+    taught_hash: str
+    content_hash: str
+    num_lists: int
+    provenance: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Knowledge:
     """Everything a student may learn from one teacher about one dataset.
 
@@ -76,10 +94,30 @@ class Knowledge:
     @cached_property
     def taught_hash(self) -> str:
         """The hash of all that a student learns from."""
-        content = hashlib.sha256(self.item_embeddings.tobytes())
-        for array in astuple(self.train):
-            content.update(array.tobytes())
-        return content.hexdigest()
+        return _hash_of(self.item_embeddings, *astuple(self.train))
+
+    @cached_property
+    def content_hash(self) -> str:
+        """The hash of that and the answers for held-out examples."""
+        held_out = _hash_of(*astuple(self.validation), *astuple(self.test))
+        return fingerprint(self.taught_hash, held_out)
+
+    @property
+    def num_lists(self) -> int:
+        """How many training examples have an answer."""
+        return len(self.train.rows)
+
+    @property
+    def summary(self) -> Summary:
+        """What is told of it."""
+        return Summary(self.taught_hash, self.content_hash, self.num_lists, self.provenance)
+
+
+def _hash_of(*arrays: NDArray[np.generic]) -> str:
+    content = hashlib.sha256()
+    for array in arrays:
+        content.update(array.tobytes())
+    return content.hexdigest()
 
 
 def save_knowledge(knowledge: Knowledge, folder: Path) -> None:

@@ -33,7 +33,7 @@ def with_ranking_weight(job: Job, ranking_weight: float) -> Job:
 
 
 def with_other_list(job: Job) -> Job:
-    assert job.knowledge is not None
+    assert isinstance(job.knowledge, Knowledge)
     answers = job.knowledge.train
     answers = replace(answers, rankings=answers.rankings[:, ::-1].copy())
     return replace(job, knowledge=replace(job.knowledge, train=answers))
@@ -96,12 +96,22 @@ def test_without_a_ranking_weight_the_lists_stay_out_of_the_loss(job: Job) -> No
 
 
 def test_a_teacher_without_a_list_for_training_teaches_nobody(job: Job) -> None:
-    assert job.knowledge is not None
+    assert isinstance(job.knowledge, Knowledge)
     nothing = Answers(*(each[:0] for each in vars(job.knowledge.train).values()))
     silent = replace(job, knowledge=replace(job.knowledge, train=nothing))
     with pytest.raises(KnowledgeError, match="answered no training example"):
         silent.trainer()
     assert replace(silent, variant="embeddings-only").trainer().objective.lists is None
+
+
+def test_of_knowledge_that_is_not_here_the_summary_names_a_job_and_trains_none(job: Job) -> None:
+    assert isinstance(job.knowledge, Knowledge)
+    elsewhere = replace(job, knowledge=job.knowledge.summary)
+
+    assert elsewhere.stamp == job.stamp
+    assert elsewhere.training_stamp == job.training_stamp
+    with pytest.raises(KnowledgeError, match="only a summary is here"):
+        elsewhere.trainer()
 
 
 @pytest.mark.parametrize(

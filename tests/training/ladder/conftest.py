@@ -4,12 +4,15 @@ import csv
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from training.ladder import __main__ as ladder
+from training.stage import write_arrays
 from training.teacher.knowledge import DESCRIPTION_NAME
 
 LADDER = """
@@ -39,17 +42,31 @@ def climb(config: Path, *options: str, out: str = "results") -> int:
     return ladder.main([str(config), *fixed, *options])
 
 
-def knowledge_of_titles(config: Path, num_lists: int | None = None, **facts: object) -> None:
-    """That of the first teacher as another's, with `facts` and so many lists for training."""
+def knowledge_of_titles(
+    config: Path, num_lists: int | None = None, num_held_out: int | None = None, **facts: object
+) -> None:
+    """That of the first teacher as another's, with `facts` and so many answers a split."""
     first = config.parent / "work" / "chain" / "knowledge"
     other = shutil.copytree(first, first.with_name("knowledge-titles"))
-    answers, description = other / "answers-train.npz", other / DESCRIPTION_NAME
-    with np.load(answers) as kept:
-        np.savez(answers, **{name: each[:num_lists] for name, each in kept.items()})
+    description = other / DESCRIPTION_NAME
     told = json.loads(description.read_text())
     told["provenance"] |= facts
-    told["sha256"][answers.name] = hashlib.sha256(answers.read_bytes()).hexdigest()
+    for split, count in (
+        ("train", num_lists),
+        ("validation", num_held_out),
+        ("test", num_held_out),
+    ):
+        answers = other / f"answers-{split}.npz"
+        rewrite(answers, told, {name: each[:count] for name, each in np.load(answers).items()})
     description.write_text(json.dumps(told))
+
+
+def rewrite(
+    answers: Path, told: dict[str, dict[str, str]], arrays: Mapping[str, NDArray[np.generic]]
+) -> None:
+    """Other arrays, and their hash where the description tells it."""
+    write_arrays(answers, **arrays)
+    told["sha256"][answers.name] = hashlib.sha256(answers.read_bytes()).hexdigest()
 
 
 def records(config: Path) -> list[dict[str, str]]:

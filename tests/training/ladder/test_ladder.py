@@ -7,7 +7,6 @@ import pytest
 
 from tests.training.ladder.conftest import climb, knowledge_of_titles, records
 from training.config import load_experiment
-from training.distillation.loop import Trainer
 from training.ladder.rows import COLD_ROW, ROWS, TITLES_ROW, settings_of
 from training.teacher.knowledge import DESCRIPTION_NAME
 
@@ -206,21 +205,3 @@ def test_the_whole_method_is_whole_whatever_the_experiment_switches_off(config: 
     row = ROWS["DLLM2Rec"]
     method = settings_of(load_experiment(config), row, "sasrec").distillation
     assert (method.embeddings, method.offset, method.consistency) == (True, True, True)
-
-
-def test_of_a_ladder_climbed_in_parts_all_that_is_kept_is_reported_without_training(
-    config: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert climb(config, "--students", "sasrec", "--rows", "CE") == 0
-    assert climb(config, "--students", "caser", "--rows", "CE", "DLLM2Rec", "--seeds", "0") == 0
-    monkeypatch.delattr(Trainer, "train")
-
-    assert climb(config, "--kept") == 0
-
-    keys = ("student", "row", "seeds")
-    lines = [tuple(map(line.__getitem__, keys)) for line in records(config) if line["student"]]
-    assert list(dict.fromkeys(lines)) == [
-        ("SASRec", "CE", "2"),
-        ("Caser", "CE", "1"),
-        ("Caser", "DLLM2Rec", "1"),
-    ]

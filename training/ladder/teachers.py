@@ -1,0 +1,168 @@
+"""Who ranks without a student by what an LLM says: teachers, and titles alone as LLMs see them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.config import Experiment
+from training.data.dataset import Dataset
+from training.errors import KnowledgeError
+from training.evaluation.stored import answers_ranker
+from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.yardstick import evaluate, ranker_of
+from training.ladder.measured import Measured
+from training.ladder.references import Kept, Reference, keep_reference, kept_reference
+from training.ladder.rows import HISTORY_TITLES_ROW, TITLES_ROW
+from training.ladder.runs import HELD_OUT, Shelf
+from training.program import Workplace, knowledge_folder, say, with_teacher
+from training.teacher.config import TeacherKind
+from training.teacher.knowledge import Knowledge, Summary, load_knowledge
+from training.teacher.titles import best_decay, see_titles
+from training.teacher.tuned import language_model
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """What a teacher knows, or what is told of it where it is not here.
+
+    Attributes:
+        kind: of the teacher.
+        reference: how it ranked, on the shelf or to be.
+    """
+
+    kind: str
+    knowledge: Knowledge | Summary
+    reference: Reference
+
+    @property
+    def asks_the_last_title(self) -> bool:
+        """Whether its lists are those that the control of title neighbours would have."""
+        return self.kind == "titles" and not self.knowledge.provenance.get("decay")
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens its LLM read and wrote."""
+        return int(self.knowledge.provenance.get("tokens", 0))
+
+    @property
+    def seconds(self) -> float:
+        """How long that took."""
+        return float(self.knowledge.provenance.get("seconds", 0))
+
+
+def teachers_of(
+    experiment: Experiment, dataset: Dataset, workplace: Workplace, shelf: Shelf, *, kept: bool
+) -> Iterator[Teacher]:
+    """The experiment's own, then those of other kinds that have answered; as kept, where `kept`.
+
+    One of other kind and settings is named and left out.
+
+    Raises:
+        KnowledgeError: there is none of the experiment's own.
+        ResultError: the file of one that is kept is damaged.
+    """
+    own = experiment.teacher.kind
+    for kind in (own, *(each for each in get_args(TeacherKind) if each != own)):
+        config = with_teacher(experiment, kind)
+        decays = _decays(experiment) if kind != "titles" else (0.0,)  # it is its own of the history
+        reference = Reference(kind, config.teacher, decays, dataset)
+        folder = knowledge_folder(config, workplace)
+        if kept and shelf.has(reference) and (summary := kept_reference(reference, shelf).summary):
+            yield Teacher(kind, summary, reference)
+        elif kind == own:
+            yield Teacher(kind, load_knowledge(folder, dataset, config.teacher), reference)
+        elif folder.is_dir():
+            yield from _other_teacher(reference, folder)
+
+
+def _other_teacher(reference: Reference, folder: Path) -> Iterator[Teacher]:
+    try:
+        knowledge = load_knowledge(folder, reference.dataset, reference.config)
+        yield Teacher(reference.name, knowledge, reference)
+    except KnowledgeError as error:
+        say(f"without the {reference.name} teacher: {error}")
+
+
+def teacher_lines(teacher: Teacher, shelf: Shelf) -> Sequence[Measured]:
+    """How it ranked, and titles as its LLM sees them: measured where that is not kept.
+
+    Raises:
+        ResultError: the file of what is kept is damaged.
+    """
+    knowledge, reference = teacher.knowledge, teacher.reference
+    if shelf.has(reference):
+        kept = kept_reference(reference, shelf)
+        if kept.summary and kept.summary.content_hash == knowledge.content_hash:
+            return kept.lines
+    if isinstance(knowledge, Summary):
+        raise shelf.damaged(reference)
+    lines = [
+        _answers_line(teacher, knowledge),
+        *_title_lines(reference, knowledge.item_embeddings),
+    ]
+    keep_reference(reference, Kept(knowledge.summary, lines), shelf)
+    return lines
+
+
+def layers_lines(
+    experiment: Experiment, dataset: Dataset, workplace: Workplace, shelf: Shelf
+) -> Iterator[Measured]:
+    """Titles as the first `ladder.title_layers` of the LLM that reads titles see them.
+
+    Raises:
+        ResultError: the file of what is kept is damaged.
+    """
+    for layers in experiment.ladder.title_layers:
+        of_titles = with_teacher(experiment, "titles").teacher
+        config = of_titles.model_copy(update={"layers": layers})
+        reference = Reference(f"first {layers} layers", config, _decays(experiment), dataset)
+        if not shelf.has(reference):
+            seen, _ = see_titles(dataset, config, workplace.reading, language_model(config))
+            keep_reference(reference, Kept(None, list(_title_lines(reference, seen))), shelf)
+        yield from kept_reference(reference, shelf).lines
+
+
+def _decays(experiment: Experiment) -> Sequence[float]:
+    return with_teacher(experiment, "titles").teacher.title_decays
+
+
+def _answers_line(teacher: Teacher, knowledge: Knowledge) -> Measured:
+    """A teacher's stored answers, on the examples that have one."""
+    dataset = teacher.reference.dataset
+    evaluations = {}
+    for split in HELD_OUT:
+        answers = getattr(knowledge, split.name.lower())
+        rows = np.intersect1d(dataset.example_rows(split), answers.rows)
+        evaluations[split] = [evaluate(answers_ranker(answers), dataset, rows)]
+    return Measured(
+        f"teacher {teacher.kind}",
+        evaluations,
+        teacher.seconds,
+        teacher=teacher.kind,
+        teacher_tokens=teacher.tokens,
+    )
+
+
+def _title_lines(reference: Reference, embeddings: NDArray[np.float32]) -> Iterator[Measured]:
+    """What embeddings of an LLM know alone: the nearest titles to the last item's.
+
+    And those nearest to all titles of the history, where validation prefers one of the decays to 0.
+    """
+    dataset, name = reference.dataset, reference.name
+    yield _title_line(TITLES_ROW, name, TitleNeighbours(dataset, embeddings))
+    if decay := best_decay(dataset, embeddings, reference.decays):
+        of_history = TitleNeighbours(dataset, embeddings, decay)
+        yield _title_line(HISTORY_TITLES_ROW, name, of_history)
+
+
+def _title_line(row: str, name: str, neighbours: TitleNeighbours) -> Measured:
+    dataset = neighbours.dataset
+    ranker = ranker_of(neighbours, dataset)
+    evaluations = {
+        split: [evaluate(ranker, dataset, dataset.example_rows(split))] for split in HELD_OUT
+    }
+    return Measured(row, evaluations, 0.0, teacher=name)
