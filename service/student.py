@@ -25,6 +25,7 @@ Mask = NDArray[np.bool_]
 
 Vectors = NDArray[np.float32]
 
+MOST_STANDING = 256  # some kilobytes each: every length of a few `k`
 _OUTPUTS = [TENSORS.item_indices, TENSORS.scores]
 _NOTHING = np.zeros((1, 1), dtype=np.int64)
 _FLAGS = {flag: np.array(flag) for flag in (False, True)}
@@ -42,10 +43,10 @@ class Question:
 
 
 class _Runs(threading.local):
-    """The runs that stand ready, by `k`; each thread has its own, which holds its last question."""
+    """The runs that stand ready, by `StandingRun`'s arguments: each thread has its own, of late."""
 
     def __init__(self) -> None:
-        self.of_k: dict[int, StandingRun] = {}
+        self.ready = lru_cache(MOST_STANDING)(StandingRun)
 
 
 class Student:
@@ -119,9 +120,10 @@ class Student:
         Raises:
             StudentError: onnxruntime failed.
         """
-        feeds = self._feeds(question)
+        num_answered = min(question.k, self._num_items + len(self._added))
         try:
-            return _ranking(*self._standing_run(question.k)(feeds))
+            run = self._runs.ready(self._session, len(question.history), num_answered)
+            return _ranking(*run(question.history, self._others(question)))
         except Exception as error:  # onnxruntime's errors have no base of their own
             raise StudentError(str(error)) from error
 
@@ -143,12 +145,6 @@ class Student:
             feeds[TENSORS.allowed] = np.stack(masks)
         return list(map(_ranking, *_run(self._session, _OUTPUTS, feeds)))
 
-    def _standing_run(self, k: int) -> StandingRun:
-        of_k = self._runs.of_k
-        if k not in of_k:
-            of_k[k] = StandingRun(self._session, min(k, self._num_items + len(self._added)))
-        return of_k[k]
-
     def _set_added(self, vectors: Vectors) -> None:
         self._runs = _Runs()
         self._added = vectors
@@ -158,9 +154,12 @@ class Student:
         return _run(self._session, outputs, self._feeds(question))
 
     def _feeds(self, question: Question) -> dict[str, NDArray[np.generic]]:
+        history = np.array([question.history], dtype=np.int64)  # [1, length]
+        return {TENSORS.history: history, **self._others(question)}
+
+    def _others(self, question: Question) -> dict[str, NDArray[np.generic]]:
         allowed, excluded = question.allowed, question.excluded
         return {
-            TENSORS.history: np.array([question.history], dtype=np.int64),  # [1, length]
             TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NOTHING,
             TENSORS.allowed: self._everything if allowed is None else allowed[None],
             TENSORS.mask_seen: _FLAGS[question.mask_seen],

@@ -40,6 +40,17 @@ def test_a_question_leaves_nothing_to_the_next_one(bundle_path: Path) -> None:
     assert student.rank(plain) == answer
 
 
+def test_histories_do_not_mix_with_those_of_their_length_before_them(bundle_path: Path) -> None:
+    bundle = load_bundle(bundle_path)
+    questions = [Question(history, 5) for history in ([1, 2], [3], [2, 1], [7], [1, 2])]
+    alone = [Student(bundle).rank(each) for each in questions]
+
+    student = Student(bundle)
+    assert [student.rank(each) for each in questions] == alone
+    assert alone[0] != alone[2]
+    assert alone[1] != alone[3]
+
+
 def test_threads_do_not_answer_for_each_other(bundle_path: Path) -> None:
     student = Student(load_bundle(bundle_path))
     questions = [Question([item], 5) for item in range(1, 9)]
