@@ -1,7 +1,8 @@
 """Ladder: what each part of the method earns, measured; `docs/results/<name>.{md,csv}` and plots.
 
 Runs that lie beside the report are not repeated; with another `--out`, they are. So a ladder can
-be climbed in parts, some `--rows` of some `--students` at a time, and `--kept` reports all of it.
+be climbed in parts, some `--rows` of some `--students` at a time, and `--kept` reports all of it,
+where nobody has the teachers' knowledge too.
 
 python -m training.ladder configs/movielens.toml
 """
@@ -171,7 +172,8 @@ def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object
     runs = [run for line in lines for run in line.runs]
     yield "commits of the runs", _all(each for run in runs for each in run.commits)
     yield "hardware", _all(run.machine for run in runs)
-    yield "runs", f"`runs/{plan.experiment.name}` here; another `--out`, no `--kept`: trained anew"
+    kept = f"ranks of students and teachers in `runs/{plan.experiment.name}`"
+    yield "kept", f"{kept}; trained anew with another `--out` and no `--kept`"
     wanted = f"{ladder.seeds}, of BCE, CE and DLLM2Rec {ladder.headline_seeds}"
     yield "seeds", f"{wanted}, as far as a row has them"
     for name, grid in ladder.grids:
