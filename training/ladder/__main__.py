@@ -90,13 +90,18 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
 
 
 def _train(cells: Sequence[Cell], plan: Plan, options: Namespace) -> None:
-    """The trials of all cells, then what is chosen with every seed."""
+    """The trials of all cells, then what is chosen with every seed; at once what is no choice."""
+    certain = [cell for cell in cells if plan.can_choose(cell)]
     trials = [job for cell in cells for job in plan.trial_jobs(cell)]
-    _perform(trials, plan, options)
-    chosen = [job for cell in cells for job in plan.jobs(cell)]
+    _perform([*trials, *_every_seed(certain, plan)], plan, options)
+    chosen = _every_seed(cells, plan)
     _perform(chosen, plan, options)
     if not options.keep_states:
         plan.shelf.forget_training([*trials, *chosen])
+
+
+def _every_seed(cells: Sequence[Cell], plan: Plan) -> list[Job]:
+    return [job for cell in cells for job in plan.jobs(cell)]
 
 
 def _narrowed(experiment: Experiment, options: Namespace) -> Experiment:

@@ -30,10 +30,8 @@ def foretell(plan: Plan, num_workers: int) -> None:
 
 def _due(cell: Cell, plan: Plan) -> list[Job]:
     """What of a cell was not measured; as long as trials are due, any may be the one chosen."""
-    trials = plan.trial_jobs(cell)
-    known = all(plan.shelf.has(job) for job in trials)
-    chosen = plan.choose(cell) if known else plan.trials(cell)[-1]
-    jobs = [*trials, *plan.jobs_with(cell, chosen)]
+    chosen = plan.choose(cell) if plan.can_choose(cell) else plan.trials(cell)[-1]
+    jobs = [*plan.trial_jobs(cell), *plan.jobs_with(cell, chosen)]
     return [job for job in jobs if not plan.shelf.has(job)]
 
 

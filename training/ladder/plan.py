@@ -88,19 +88,25 @@ class Plan:
         tuned = Cell(_tuned_row(cell), cell.student, cell.teacher)
         return [self._job(tuned, trial, self._tuning_seed(tuned)) for trial in self.trials(cell)]
 
+    def can_choose(self, cell: Cell) -> bool:
+        """Whether a cell's settings are known: all trials are there, or there is but one."""
+        return len(self.trials(cell)) == 1 or all(map(self.shelf.has, self.trial_jobs(cell)))
+
     def choose(self, cell: Cell) -> Trial:
-        """The trial with the best validation figure, the first of equals; all have to be there."""
+        """The trial with the best validation figure, the first of equals; see `can_choose`."""
 
         def figure(job: Job) -> float:
             return self.shelf.evaluation(job, Split.VALIDATION).metrics[SELECTION_METRIC]
 
+        first, *others = self.trials(cell)
+        if not others:
+            return first
         figures = [figure(job) for job in self.trial_jobs(cell)]
         return self.trials(cell)[figures.index(max(figures))]
 
     def measured_jobs(self, cell: Cell) -> list[Job]:
-        """Those of a cell's runs that are on the shelf: none before all of its trials are."""
-        has = self.shelf.has
-        return list(filter(has, self.jobs(cell))) if all(map(has, self.trial_jobs(cell))) else []
+        """Those of a cell's runs that are on the shelf; none as long as none can be chosen."""
+        return list(filter(self.shelf.has, self.jobs(cell))) if self.can_choose(cell) else []
 
     def jobs(self, cell: Cell) -> list[Job]:
         """A cell's runs as they are reported: what was chosen, with every seed."""

@@ -1,5 +1,6 @@
 """A ladder does nothing twice: what was measured stays, and training goes on from training."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from tests.training.ladder.conftest import climb, records
 from training.distillation.loop import Trainer
+from training.ladder import __main__ as ladder
 from training.ladder.rows import COLD_ROW
 
 
@@ -35,6 +37,23 @@ def test_cold_items_get_their_bonus_without_a_second_training(
 
     assert epochs == [False]  # of the student without the bonus
     assert {line["row"] for line in records(config) if line["student"]} == {"DLLM2Rec", COLD_ROW}
+
+
+def test_where_nothing_is_to_be_chosen_all_seeds_are_due_at_once(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due: list[list[str]] = []
+
+    def watched(work: Any, runs: Any, _: Any) -> Iterator[str]:
+        due.append(sorted(each.name for each in runs))
+        yield from map(work, runs)
+
+    monkeypatch.setattr(ladder, "side_by_side", watched)
+
+    climb(config, "--students", "caser", "--seeds", "0", "1", "--rows", "CE", "DLLM2Rec")
+
+    everything = ["distilled-0", "distilled-1", "plain-0", "plain-1"]
+    assert [names for names in due if set(names) & set(everything)] == [everything]
 
 
 def test_another_price_of_cold_items_costs_no_training_where_states_are_kept(
