@@ -137,6 +137,21 @@ class Job:
             max_columns=self.settings.embedding_columns,
         )
 
+    def refuse_no_teaching(self) -> None:
+        """Tells before any epoch that what it would learn from is not here.
+
+        Raises:
+            KnowledgeError: there is but a summary, or no list where lists are to be learned from.
+        """
+        if self._content is None or self.settings.ranking_weight == 0:
+            return
+        if not self._content.num_lists:
+            kind = self._content.provenance.get("teacher", "")
+            raise KnowledgeError(
+                f"the {kind} teacher has answered no training example: with "
+                "teacher.budget_sequences = 0 it is compared and teaches no student"
+            )
+
     @property
     def _content(self) -> Knowledge | None:
         if isinstance(self.knowledge, Summary):
@@ -159,12 +174,7 @@ class Job:
         knowledge = self._content
         if knowledge is None or self.settings.ranking_weight == 0:
             return None
-        if not knowledge.num_lists:
-            kind = knowledge.provenance.get("teacher", "")
-            raise KnowledgeError(
-                f"the {kind} teacher has answered no training example: with "
-                "teacher.budget_sequences = 0 it is compared and teaches no student"
-            )
+        self.refuse_no_teaching()
         make_lists = LISTS[VARIANTS[self.variant].lists]
         answers = make_lists(knowledge, self.dataset, self.seed)
         if self.settings.embeddings:

@@ -92,6 +92,8 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
 def _train(cells: Sequence[Cell], plan: Plan, options: Namespace) -> None:
     """The trials of all cells, then what is chosen with every seed; at once what is no choice."""
     certain = [cell for cell in cells if plan.can_choose(cell)]
+    for cell in cells:
+        plan.trial_jobs(cell)[0].refuse_no_teaching()
     trials = [job for cell in cells for job in plan.trial_jobs(cell)]
     _perform([*trials, *_every_seed(certain, plan)], plan, options)
     chosen = _every_seed(cells, plan)

@@ -1,6 +1,7 @@
 """The program `training.ladder`, from a dataset and knowledge on disk to a report."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,21 @@ def test_a_teacher_that_answered_held_out_examples_alone_is_compared_and_teaches
     assert ("teacher titles", "titles") in measured
     assert ("DLLM2Rec", "retrieval") in measured
     assert ("DLLM2Rec", "titles") not in measured
+
+
+def test_a_first_teacher_that_teaches_nobody_is_refused_before_anything_is_trained(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = config.parent / "work" / "chain"
+    knowledge_of_titles(config, num_lists=0, settings={"kind": "titles"})
+    shutil.rmtree(work / "knowledge")
+    with config.open("a") as file:
+        file.write('[teacher]\nkind = "titles"\n')
+
+    assert climb(config, "--students", "caser", "--rows", "CE", "DLLM2Rec") == 2
+
+    assert "has answered no training example" in capsys.readouterr().err
+    assert not (work / "ladder").exists()
 
 
 def test_a_report_of_one_row_has_no_section_that_would_be_empty(config: Path) -> None:
