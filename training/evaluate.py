@@ -19,10 +19,10 @@ from training.evaluation.baselines import popularity, tuned_transitions
 from training.evaluation.stored import answers_ranker
 from training.evaluation.table import Row, as_text, save_results
 from training.evaluation.yardstick import Scorer, evaluate, ranker_of
-from training.ladder.plan import STUDENT_NAMES
 from training.ladder.rows import row_name
 from training.program import Workplace, knowledge_folder, program_parser, run, say
 from training.provenance import commit, hardware
+from training.students.registry import STUDENT_NAMES
 from training.students.scorer import StudentScorer
 from training.teacher.knowledge import Knowledge, load_knowledge
 

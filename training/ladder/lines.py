@@ -6,8 +6,9 @@ from statistics import fmean
 from training.data.dataset import Split
 from training.evaluation.yardstick import Evaluation
 from training.ladder.measured import Measured
-from training.ladder.plan import STUDENT_NAMES, Cell, Plan
+from training.ladder.plan import Cell, Plan
 from training.ladder.runs import HELD_OUT, BaselineRun, Run, Shelf
+from training.students.registry import STUDENT_NAMES
 
 
 def baseline_line(run: BaselineRun, plan: Plan) -> Measured:

@@ -12,6 +12,7 @@ from training.config import Experiment, Setting, StudentKind
 from training.data.dataset import Dataset, Split
 from training.distillation.job import Job
 from training.evaluation.yardstick import SELECTION_METRIC
+from training.ladder.references import Teacher
 from training.ladder.rows import (
     DISTILLED_ROW,
     HEADLINES,
@@ -21,14 +22,9 @@ from training.ladder.rows import (
     with_settings,
 )
 from training.ladder.runs import Shelf
-from training.ladder.teachers import Teacher
+from training.students.registry import STUDENT_NAMES
 
 Trial = Mapping[str, Setting]
-STUDENT_NAMES: Mapping[StudentKind, str] = {
-    "sasrec": "SASRec",
-    "gru4rec": "GRU4Rec",
-    "caser": "Caser",
-}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from training.ladder.measured import Measured
 from training.ladder.runs import HELD_OUT, Shelf
 from training.stage import fingerprint, write_arrays
 from training.teacher.config import TeacherConfig
-from training.teacher.knowledge import SETTINGS_OF_ANSWERS, Summary
+from training.teacher.knowledge import SETTINGS_OF_ANSWERS, Knowledge, Summary
 
 REFERENCES_VERSION = 1  # raise it when the same LLM would be measured otherwise
 NOT_ASKED = 255  # in place of a rank
@@ -45,6 +45,35 @@ class Reference:
         return fingerprint(
             REFERENCES_VERSION, self.name, settings, list(self.decays), self.dataset.fingerprint
         )
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """What a teacher knows, or what is told of it where it is not here.
+
+    Attributes:
+        kind: of the teacher.
+        reference: how it ranked, on the shelf or to be.
+    """
+
+    kind: str
+    knowledge: Knowledge | Summary
+    reference: Reference
+
+    @property
+    def asks_the_last_title(self) -> bool:
+        """Whether its lists are those that the control of title neighbours would have."""
+        return self.kind == "titles" and not self.knowledge.provenance.get("decay")
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens its LLM read and wrote."""
+        return int(self.knowledge.provenance.get("tokens", 0))
+
+    @property
+    def seconds(self) -> float:
+        """How long that took."""
+        return float(self.knowledge.provenance.get("seconds", 0))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Who ranks without a student by what an LLM says: teachers, and titles alone as LLMs see them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -15,7 +14,7 @@ from training.evaluation.stored import answers_ranker
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import evaluate, ranker_of
 from training.ladder.measured import Measured
-from training.ladder.references import Kept, Reference, keep_reference, kept_reference
+from training.ladder.references import Kept, Reference, Teacher, keep_reference, kept_reference
 from training.ladder.rows import HISTORY_TITLES_ROW, TITLES_ROW
 from training.ladder.runs import HELD_OUT, Shelf
 from training.program import Workplace, knowledge_folder, say, with_teacher
@@ -23,35 +22,6 @@ from training.teacher.config import TeacherKind
 from training.teacher.knowledge import Knowledge, Summary, load_knowledge
 from training.teacher.titles import best_decay, see_titles
 from training.teacher.tuned import language_model
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """What a teacher knows, or what is told of it where it is not here.
-
-    Attributes:
-        kind: of the teacher.
-        reference: how it ranked, on the shelf or to be.
-    """
-
-    kind: str
-    knowledge: Knowledge | Summary
-    reference: Reference
-
-    @property
-    def asks_the_last_title(self) -> bool:
-        """Whether its lists are those that the control of title neighbours would have."""
-        return self.kind == "titles" and not self.knowledge.provenance.get("decay")
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens its LLM read and wrote."""
-        return int(self.knowledge.provenance.get("tokens", 0))
-
-    @property
-    def seconds(self) -> float:
-        """How long that took."""
-        return float(self.knowledge.provenance.get("seconds", 0))
 
 
 def teachers_of(

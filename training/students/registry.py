@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from training.config import StudentConfig
+from training.config import StudentConfig, StudentKind
 from training.students.caser import Caser
 from training.students.gru4rec import GRU4Rec
 from training.students.sasrec import SASRec
@@ -15,6 +15,12 @@ STUDENTS: Mapping[str, Callable[[StudentConfig, ItemTable], Student]] = {
     "gru4rec": GRU4Rec,
     "caser": Caser,
 }
+STUDENT_NAMES: Mapping[StudentKind, str] = {
+    "sasrec": "SASRec",
+    "gru4rec": "GRU4Rec",
+    "caser": "Caser",
+}
+"""For people."""
 
 
 def build_student(
