@@ -36,11 +36,11 @@ def test_every_file_that_the_document_names_stands_beside_a_name_in_it_or_has_se
 
 
 def test_every_setting_that_the_document_names_exists() -> None:
-    settings = re.findall(r"`(training|distillation)\.(\w+)[` ]", METHOD)
+    settings = re.findall(r"`(data|teacher|student|training|distillation|ladder)\.(\w+)[` ]", METHOD)
 
     for section, key in settings:
         assert key in type(getattr(experiment(), section)).model_fields, f"{section}.{key}"
-    assert len(settings) > 7
+    assert len(settings) > 12
 
 
 def experiment() -> Experiment:

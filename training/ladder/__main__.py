@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kinds = get_args(StudentKind)
     parser.add_argument("--students", nargs="+", choices=kinds, help="only these")
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", help="only these")
-    parser.add_argument("--seeds", nargs="+", type=int, help="of every row")
+    parser.add_argument("--seeds", nargs="+", type=int, help="of every row; trials have theirs")
     parser.add_argument(
         "--out", type=Path, default=Path("docs/results"), help="of the report and its runs"
     )
@@ -65,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
     """Trains what is due, student by student, and writes the report after each."""
-    experiment = _narrowed(experiment, options)
+    if options.students:
+        ladder = experiment.ladder.model_copy(update={"students": tuple(options.students)})
+        experiment = experiment.model_copy(update={"ladder": ladder})
     if experiment.training.loss != "cross-entropy":
         raise ConfigError(
             f"training.loss = {experiment.training.loss!r}: the ladder's rows bring their own, and "
@@ -85,16 +87,19 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
         cells = list(plan.cells(student))
         if not options.kept:
             _train(cells, plan, options)
-        lines += [student_line(cell, plan) for cell in cells if plan.measured_jobs(cell)]
+        measured = [cell for cell in cells if plan.measured_jobs(cell)]
+        lines += [student_line(cell, plan) for cell in measured]
+        if options.rows:
+            _tell_unmeasured(cell for cell in cells if cell not in measured)
         _report(lines, figures, plan, options)
 
 
 def _train(cells: Sequence[Cell], plan: Plan, options: Namespace) -> None:
     """The trials of all cells, then what is chosen with every seed; at once what is no choice."""
-    certain = [cell for cell in cells if plan.can_choose(cell)]
     for cell in cells:
         plan.trial_jobs(cell)[0].refuse_no_teaching()
-    trials = [job for cell in cells for job in plan.trial_jobs(cell)]
+    certain = [cell for cell in cells if plan.can_choose(cell)]
+    trials = [job for cell in cells if cell not in certain for job in plan.trial_jobs(cell)]
     _perform([*trials, *_every_seed(certain, plan)], plan, options)
     chosen = _every_seed(cells, plan)
     _perform(chosen, plan, options)
@@ -102,18 +107,13 @@ def _train(cells: Sequence[Cell], plan: Plan, options: Namespace) -> None:
         plan.shelf.forget_training([*trials, *chosen])
 
 
+def _tell_unmeasured(cells: Iterable[Cell]) -> None:
+    for cell in cells:
+        say(f"without {cell.name}: no run of it is kept")
+
+
 def _every_seed(cells: Sequence[Cell], plan: Plan) -> list[Job]:
     return [job for cell in cells for job in plan.jobs(cell)]
-
-
-def _narrowed(experiment: Experiment, options: Namespace) -> Experiment:
-    update: dict[str, object] = {}
-    if options.students:
-        update["students"] = tuple(options.students)
-    if options.seeds:
-        update |= dict.fromkeys(("seeds", "headline_seeds"), tuple(options.seeds))
-    ladder = experiment.ladder.model_copy(update=update)
-    return experiment.model_copy(update={"ladder": ladder})
 
 
 def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> Plan:
@@ -129,6 +129,7 @@ def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> P
         teachers=list(teachers_of(experiment, dataset, workplace, shelf, kept=options.kept)),
         rows=[row for row in ROWS if row in (options.rows or ROWS)],
         shelf=shelf,
+        asked_seeds=tuple(options.seeds or ()),
     )
 
 
@@ -182,7 +183,7 @@ def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object
     kept = f"ranks of students and teachers in `runs/{plan.experiment.name}`"
     yield "kept", f"{kept}; trained anew with another `--out` and no `--kept`"
     wanted = f"{ladder.seeds}, of BCE, CE and DLLM2Rec {ladder.headline_seeds}"
-    yield "seeds", f"{wanted}, as far as a row has them"
+    yield "seeds", f"{plan.asked_seeds or wanted}, as far as a row has them"
     for name, grid in ladder.grids:
         yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())
     answered = {line.teacher: line.answered(Split.TEST) for line in lines if line.is_teacher}

@@ -40,7 +40,7 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
                 *_over_titles(line, titles, figures, "cold"),
                 *_over_titles(line, titles, figures, NEW),
                 _warm_gain(line, plain, figures),
-                _warm_gain(line, without, figures) if without else "",
+                _warm_gain(line, without, figures),
             ]
         )
     headings = ("student", "row", "teacher", f"{PLAIN_ROW} cold HR@20")
@@ -94,6 +94,8 @@ def _over_titles(
     return figure_of(line, figures, targets, "HR@20"), signed(more.minus(less).interval())
 
 
-def _warm_gain(line: Measured, other: Measured, figures: Figures) -> str:
+def _warm_gain(line: Measured, other: Measured | None, figures: Figures) -> str:
+    if other is None or not line.can_be_compared(other):
+        return ""
     more, less = figures.pair(line, other, "warm", METRIC)
     return percent(more.relative_to(less).interval())

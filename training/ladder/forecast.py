@@ -30,8 +30,10 @@ def foretell(plan: Plan, num_workers: int) -> None:
 
 def _due(cell: Cell, plan: Plan) -> list[Job]:
     """What of a cell was not measured; as long as trials are due, any may be the one chosen."""
-    chosen = plan.choose(cell) if plan.can_choose(cell) else plan.trials(cell)[-1]
-    jobs = [*plan.trial_jobs(cell), *plan.jobs_with(cell, chosen)]
+    if plan.can_choose(cell):
+        jobs = plan.jobs(cell)
+    else:
+        jobs = [*plan.trial_jobs(cell), *plan.jobs_with(cell, plan.trials(cell)[-1])]
     return [job for job in jobs if not plan.shelf.has(job)]
 
 

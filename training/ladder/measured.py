@@ -24,7 +24,7 @@ class Measured:
     Attributes:
         row: named as in the CSV.
         student: SASRec, GRU4Rec, Caser, or nothing.
-        teacher: generative, retrieval, or nothing.
+        teacher: its kind, or which layers of an LLM see the titles; of what has none, nothing.
         loss: of the next item, or nothing.
         evaluations: by split, one a run.
         train_seconds: of a run on average; of a teacher, all that it took.
@@ -60,6 +60,10 @@ class Measured:
     def answered(self, split: Split) -> NDArray[np.int64]:
         """The examples of a split that its runs ranked for, ascending."""
         return self.evaluations[split][0].rows
+
+    def can_be_compared(self, other: "Measured") -> bool:
+        """Whether both have a seed in common, or one has none; see `Figures.pair`."""
+        return not (self.seeds and other.seeds) or not set(self.seeds).isdisjoint(other.seeds)
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -112,7 +116,7 @@ class Figures:
             ValueError: both have seeds, and none in common.
         """
         shared = [seed for seed in line.seeds if seed in other.seeds]
-        if line.seeds and other.seeds and not shared:
+        if not line.can_be_compared(other):
             raise ValueError(f"seeds {line.seeds} and {other.seeds} have none in common")
         rows = np.intersect1d(line.answered(Split.TEST), other.answered(Split.TEST))
         more, less = (

@@ -50,6 +50,7 @@ class Plan:
         teachers: the experiment's own first.
         rows: names of `ROWS`.
         shelf: of all runs.
+        asked_seeds: of every row, in place of the experiment's; they choose no trial.
     """
 
     experiment: Experiment
@@ -57,6 +58,7 @@ class Plan:
     teachers: Sequence[Teacher]
     rows: Sequence[str]
     shelf: Shelf
+    asked_seeds: Sequence[int] = ()
 
     def cells(self, student: StudentKind) -> Iterator[Cell]:
         """All cells of one student."""
@@ -82,7 +84,7 @@ class Plan:
     def trial_jobs(self, cell: Cell) -> list[Job]:
         """A cell's trials in the order of `trials`, or those of `DLLM2Rec` that it takes over."""
         tuned = Cell(_tuned_row(cell), cell.student, cell.teacher)
-        return [self._job(tuned, trial, self._tuning_seed(tuned)) for trial in self.trials(cell)]
+        return [self._job(tuned, trial, self._own_seeds(tuned)[0]) for trial in self.trials(cell)]
 
     def can_choose(self, cell: Cell) -> bool:
         """Whether a cell's settings are known: all trials are there, or there is but one."""
@@ -114,11 +116,11 @@ class Plan:
 
     def seeds(self, cell: Cell) -> Sequence[int]:
         """The seeds of a cell."""
+        return self.asked_seeds or self._own_seeds(cell)
+
+    def _own_seeds(self, cell: Cell) -> Sequence[int]:
         ladder = self.experiment.ladder
         return ladder.headline_seeds if cell.row in HEADLINES else ladder.seeds
-
-    def _tuning_seed(self, cell: Cell) -> int:
-        return self.seeds(cell)[0]
 
     def _job(self, cell: Cell, trial: Trial, seed: int) -> Job:
         row = ROWS[cell.row]

@@ -145,17 +145,17 @@ def _papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
     by_key = {(line.row, line.student): line for line in reversed(lines)}
     cells, gains = [], []
     for student in _students(lines):
-        pair = [by_key.get((row, student)) for row in (DISTILLED_ROW, PAPERS_BASELINE)]
-        if pair[0] is None or pair[1] is None:
+        distilled, plain = (by_key.get((row, student)) for row in (DISTILLED_ROW, PAPERS_BASELINE))
+        if distilled is None or plain is None or not distilled.can_be_compared(plain):
             continue
         of_student = [
             more.relative_to(less)
             for metric in ("HR@20", "NDCG@20")
-            for more, less in [figures.pair(pair[0], pair[1], "all", metric)]
+            for more, less in [figures.pair(distilled, plain, "all", metric)]
         ]
         gains += of_student
         percents = [percent(each.interval()) for each in of_student]
-        cells.append([student, pair[0].teacher, *percents])
+        cells.append([student, distilled.teacher, *percents])
     if not gains:
         return ""
     table = as_table(("student", "teacher", "HR@20", "NDCG@20"), cells)

@@ -9,6 +9,7 @@ finds it there.
 import json
 import time
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -182,7 +183,7 @@ class Shelf:
             with self.result_path(run).open("rb") as file, np.load(file) as kept:
                 array: NDArray[np.generic] = kept[name]
                 return array
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise self.damaged(run) from error
 
 

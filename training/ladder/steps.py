@@ -31,7 +31,9 @@ def steps(student: str, lines: Sequence[Measured], figures: Figures) -> Iterator
         by_row = {line.row: line for line in own if line.teacher in ("", teacher)}
         for part, rows in STEPS.items():
             pair = [by_row[row] for row in rows if row in by_row]
-            if len(pair) == len(rows) and teacher in {line.teacher for line in pair}:
+            if len(pair) < len(rows) or not pair[0].can_be_compared(pair[1]):
+                continue
+            if teacher in {line.teacher for line in pair}:
                 more, less = figures.pair(pair[0], pair[1], "all", METRIC)
                 difference, relative = more.minus(less), more.relative_to(less)
                 yield Step(part, teacher, difference.interval(), relative.interval())

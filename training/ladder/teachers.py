@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from training.config import Experiment
 from training.data.dataset import Dataset
-from training.errors import KnowledgeError
+from training.errors import KnowledgeError, ResultError
 from training.evaluation.stored import answers_ranker
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import evaluate, ranker_of
@@ -61,15 +61,18 @@ def teacher_lines(teacher: Teacher, shelf: Shelf) -> Sequence[Measured]:
     """How it ranked, and titles as its LLM sees them: measured where that is not kept.
 
     Raises:
-        ResultError: the file of what is kept is damaged.
+        ResultError: what is kept is damaged, or of other answers than those that are here.
     """
     knowledge, reference = teacher.knowledge, teacher.reference
-    if shelf.has(reference):
+    if isinstance(knowledge, Summary) or shelf.has(reference):
         kept = kept_reference(reference, shelf)
         if kept.summary and kept.summary.content_hash == knowledge.content_hash:
             return kept.lines
-    if isinstance(knowledge, Summary):
-        raise shelf.damaged(reference)
+        raise ResultError(
+            f"{shelf.result_path(reference)}: kept of a {teacher.kind} teacher that answered "
+            "otherwise, as are the runs that learned from it; `--kept` reports them, another "
+            "`--out` begins anew, and without that file this one takes its place"
+        )
     lines = [
         _answers_line(teacher, knowledge),
         *_title_lines(reference, knowledge.item_embeddings),

@@ -34,6 +34,32 @@ def test_of_a_ladder_climbed_in_parts_all_that_is_kept_is_reported_without_train
     ]
 
 
+def test_rows_that_were_named_and_have_no_run_are_told(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    climb(config, "--students", "caser", "--seeds", "0", "--rows", "CE")
+    capsys.readouterr()
+
+    climb(config, *NARROW, "--kept")
+
+    told = capsys.readouterr().out
+    assert "without Caser DLLM2Rec, retrieval teacher: no run of it is kept" in told
+    assert "without Caser CE" not in told
+
+
+def test_rows_without_a_common_seed_are_reported_and_not_compared(config: Path) -> None:
+    """Each row has one trial, so that nothing has to be chosen."""
+    for row, seed in (("BCE", "0"), ("CE", "0"), ("DLLM2Rec", "1")):
+        climb(config, "--students", "caser", "--rows", row, "--seeds", seed)
+
+    assert climb(config, "--kept", "--students", "caser") == 0
+
+    assert {"BCE", "CE", "DLLM2Rec"} <= {line["row"] for line in records(config)}
+    report = (config.parent / "results" / "chain.md").read_text()
+    assert "| CE over BCE |" in report
+    assert "DLLM2Rec over CE |" not in report
+
+
 def test_a_report_is_made_again_where_no_knowledge_is_left(config: Path) -> None:
     knowledge_of_titles(config, settings={"kind": "titles"})
     climb(config, *NARROW)
@@ -53,15 +79,21 @@ def report(config: Path) -> list[str]:
     return [line for line in lines if not line.startswith("- command")]
 
 
-def test_a_ladder_that_trains_takes_no_kept_answers_for_those_of_another_teacher(
-    config: Path,
+def test_what_is_kept_of_a_teacher_gives_way_to_no_other_answers_unasked(
+    config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     climb(config, *NARROW)
-    assert figure(config, "teacher retrieval") == "1.000000"
     forget_the_answers(config.parent / "work" / "chain" / "knowledge")
 
-    climb(config, *NARROW)
+    assert climb(config, *NARROW) == 2
 
+    told = capsys.readouterr().err
+    kept = Path(next(word for word in told.split() if ".npz:" in word).rstrip(":"))
+    assert "a retrieval teacher that answered otherwise" in told
+    assert climb(config, *NARROW, "--kept") == 0
+    assert figure(config, "teacher retrieval") == "1.000000"
+    kept.unlink()
+    assert climb(config, *NARROW) == 0
     assert figure(config, "teacher retrieval") == "0.000000"
 
 

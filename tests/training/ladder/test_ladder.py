@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.training.ladder.conftest import climb, knowledge_of_titles, records
@@ -176,6 +178,22 @@ def test_the_trial_that_is_best_on_validation_is_reported(config: Path) -> None:
     assert climb(config, "--students", "sasrec", "--rows", "CE") == 0
 
     assert "training.learning_rate = 0.02" in (config.parent / "results" / "chain.md").read_text()
+
+
+def test_seeds_that_are_asked_for_choose_no_trial(config: Path) -> None:
+    """The choice is that of the report with all seeds."""
+    text = config.read_text().replace("headline_seeds = [0, 1]", "headline_seeds = [0, 1, 2]")
+    for old, new in (("[1e-2]", "[1e-9, 2e-2]"), ("[0.3]", "[0.3, 0.4]"), ("[0.1]", "[0.1, 0.2]")):
+        text = text.replace(old, new)
+    config.write_text(text)
+
+    climb(config, "--students", "caser", "--rows", "CE", "--seeds", "1", "2")
+
+    runs = (config.parent / "results" / "runs" / "chain").glob("*.npz")
+    told = [str(np.load(path)["facts"]) for path in runs]
+    trained = Counter(json.loads(each).get("name") for each in told)
+    assert {name: trained[f"caser plain-{name}"] for name in (0, 1, 2)} == {0: 2, 1: 1, 2: 1}
+    assert next(line["seeds"] for line in records(config) if line["row"] == "CE") == "2"
 
 
 def test_a_grid_with_more_trials_than_the_others_is_refused(

@@ -1,5 +1,6 @@
 """What is kept of a run."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +88,17 @@ def test_a_damaged_run_is_named(run: BaselineRun, shelf: Shelf, damage: bytes) -
 
     with pytest.raises(ResultError, match=f"{run.stamp}.npz: not a whole run of 'tiny'"):
         shelf.evaluation(run, Split.TEST)
+
+
+def test_a_flipped_byte_is_named(run: BaselineRun, shelf: Shelf) -> None:
+    whole = shelf.result_path(run).read_bytes()
+    for place in range(30, len(whole) // 2):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        shelf.result_path(run).write_bytes(damaged)
+        with suppress(ResultError):
+            shelf.facts(run)
+            shelf.evaluation(run, Split.TEST)
 
 
 def test_ranks_of_other_examples_are_refused(run: BaselineRun, shelf: Shelf) -> None:
