@@ -36,13 +36,8 @@ teach: $(DEV)/ready  ## ask the LLM again (hours on a CPU, minutes on a GPU; res
 ladder: $(DEV)/ready  ## what each part of the method earns, to docs/results (hours; resumes)
 	$(DEV)/bin/python -m training.ladder $(CONFIG) --work $(WORK)
 
-# Each report names the command that made it.
-MADE_BY := sed -n 's/^- command: `\(.*\)`$$/\1/p' docs/results/*.md
-
-reports: $(DEV)/ready  ## make the figures of docs/results again of what is kept there, none may change (minutes)
-	$(MADE_BY) | grep -o 'configs/[^ ]*' | xargs -n 1 $(DEV)/bin/python -m training.prepare
-	$(MADE_BY) | PATH="$(CURDIR)/$(DEV)/bin:$$PATH" sh -ex
-	git diff --exit-code --stat -- 'docs/results/*.csv'
+reports: $(DEV)/ready  ## make every report of docs/results again of what is kept there: no figure may change (minutes)
+	$(DEV)/bin/python -m training.ladder.reports docs/results --work $(WORK)
 
 export: $(DEMO)/ready
 	$(DEMO)/bin/python -m export $(CONFIG) --work $(WORK)

@@ -36,7 +36,9 @@ def test_every_file_that_the_document_names_stands_beside_a_name_in_it_or_has_se
 
 
 def test_every_setting_that_the_document_names_exists() -> None:
-    settings = re.findall(r"`(data|teacher|student|training|distillation|ladder)\.(\w+)[` ]", METHOD)
+    settings = re.findall(
+        r"`(data|teacher|student|training|distillation|ladder)\.(\w+)[` ]", METHOD
+    )
 
     for section, key in settings:
         assert key in type(getattr(experiment(), section)).model_fields, f"{section}.{key}"
