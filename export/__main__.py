@@ -32,7 +32,7 @@ from training.stage import fingerprint
 from training.students.scorer import StudentScorer
 from training.teacher.knowledge import load_knowledge
 
-RULES_VERSION = 4  # raise it when the same checkpoint would become another bundle
+RULES_VERSION = 5  # raise it when the same checkpoint would become another bundle
 SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 
@@ -76,13 +76,13 @@ def export(experiment: Experiment, workplace: Workplace) -> None:
         "made_from": made_from,
         "commit": commit(),
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
-        "knowledge": dict(knowledge.provenance),
+        "knowledge": without_addresses(knowledge.provenance),
         "checkpoint": {
             "name": checkpoint.name,
             "sha256": weights_sha256,
             **checkpoint.description.model_dump(mode="json"),
         },
-        "experiment": experiment.model_dump(mode="json"),
+        "experiment": without_addresses(experiment.model_dump(mode="json")),
     }
     say(f"exporting {checkpoint.name}, the best on validation")
     manifest = freeze(checkpoint, dataset, workplace.bundle, provenance, knowledge.item_embeddings)
@@ -96,6 +96,15 @@ def is_current(folder: Path, made_from: str) -> bool:
     except BundleError:
         return False
     return bool(provenance.get("made_from") == made_from)
+
+
+def without_addresses(told: Mapping[str, Any]) -> dict[str, Any]:
+    """`told` without where an LLM's server is: the service shows a manifest to everybody."""
+    return {
+        key: without_addresses(value) if isinstance(value, Mapping) else value
+        for key, value in told.items()
+        if key != "endpoint"
+    }
 
 
 def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]:

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,7 +41,10 @@ def workplace(dataset: Dataset, item_embeddings: NDArray[np.float32], tmp_path: 
         validation=NO_ANSWERS,
         test=NO_ANSWERS,
         item_embeddings=item_embeddings,
-        provenance={"model": "a film fan"},
+        provenance={
+            "model": "a film fan",
+            "costs": {"endpoint": {"base_url": "http://llm.internal"}},
+        },
     )
     with publish(workplace.knowledge, "stamp") as folder:
         save_knowledge(knowledge, folder)
@@ -76,8 +80,9 @@ def test_the_best_distilled_student_is_exported_once(
     assert export(workplace) == 0
     provenance = load_bundle(workplace.bundle).manifest.provenance
     assert provenance["checkpoint"]["name"] == "distilled-1"
-    assert provenance["knowledge"] == {"model": "a film fan"}
+    assert provenance["knowledge"] == {"model": "a film fan", "costs": {}}
     assert provenance["experiment"]["name"] == "films"
+    assert "base_url" not in json.dumps(provenance)
     assert "test       NDCG@20 served 0." in capsys.readouterr().out
 
     assert export(workplace) == 0

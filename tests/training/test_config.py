@@ -38,6 +38,11 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[other_teachers.titles]\nkind = 'generative'", "titles.kind = 'generative'"),
         ("[distillation]\nlist_length = 11", "is more than teacher.list_length = 10"),
         ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
+        (
+            "[teacher.endpoint]\nembedding_url = 'https://me:secret@llm.example/v1'",
+            "a key belongs in OPENAI_API_KEY",
+        ),
+        ("[teacher.endpoint]\nbase_url = 'llm.example'", "match pattern"),
         ("[ladder]\ntitle_layers = [0]", "greater than or equal to 1"),
         ("[ladder]\ntitle_layers = [6, 6]", "names one of them twice"),
     ],

@@ -1,9 +1,10 @@
 """The settings of the teacher, `[teacher]` of an experiment."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic.main import IncEx
 
 from training.section import Section
@@ -49,13 +50,22 @@ class WritingConfig(Section):
     )
 
 
+def _without_credentials(url: str) -> str:
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("an address is told in provenance; a key belongs in OPENAI_API_KEY")
+    return url
+
+
+Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_credentials)]
+
+
 class EndpointConfig(Section):
     """The OpenAI-compatible server behind `model = "openai:NAME"`; a key is in OPENAI_API_KEY."""
 
-    base_url: str = Field(default="http://127.0.0.1:8080/v1", pattern=r"^https?://")
+    base_url: Address = "http://127.0.0.1:8080/v1"
     api: Literal["completions", "chat"] = "completions"
     embedding_model: str | None = Field(default=None, description="by default the same model")
-    embedding_url: str | None = Field(default=None, description="by default base_url")
+    embedding_url: Address | None = Field(default=None, description="by default base_url")
     concurrency: int = Field(default=8, ge=1, description="requests under way at once")
     timeout_seconds: float = Field(default=60.0, gt=0)
     retries: int = Field(default=4, ge=0, description="of a request that may succeed later")

@@ -15,7 +15,7 @@ NARROW = ("--students", "caser", "--seeds", "0", "--rows", "CE", "DLLM2Rec")
 @pytest.fixture
 def results(config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a report; of the knowledge behind it nothing is left."""
-    monkeypatch.setattr(sys, "argv", ["training.ladder", str(config), *NARROW, "--kept"])
+    monkeypatch.setattr(sys, "argv", ["training.ladder", str(config), *NARROW])
     monkeypatch.setattr(reports, "prepare", lambda *_: None)
     climb(config, *NARROW)
     shutil.rmtree(config.parent / "work" / "chain" / "knowledge")
