@@ -24,13 +24,18 @@ class CircuitBreaker:
         name: str,
         failure: type[ServiceError],
         *,
+        refusal: type[ServiceError] | None = None,
         patience: int,
         pause_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`name` is for people; `patience` errors of the kind `failure` in a row are enough."""
+        """`name` is for people; `patience` errors of the kind `failure` in a row are enough.
+
+        An error of the kind `refusal` comes from a thing that is there.
+        """
         self._name = name
         self._failure = failure
+        self._refusal = refusal or ()
         self._patience = patience
         self._pause_seconds = pause_seconds
         self._clock = clock
@@ -64,9 +69,10 @@ class CircuitBreaker:
             if began >= self._failed_at:
                 self._count_failure(error)
             raise
-        if self.is_open:
-            logger.warning("%s is back", self._name)
-        self._failures = 0
+        except self._refusal:
+            self._count_success()
+            raise
+        self._count_success()
         return answer
 
     async def _probe(self, operation: Callable[[], Awaitable[T]]) -> T:
@@ -76,6 +82,11 @@ class CircuitBreaker:
             return await self.attempt(operation)
         finally:
             self._paused_until = self._clock() + self._pause_seconds
+
+    def _count_success(self) -> None:
+        if self.is_open:
+            logger.warning("%s is back", self._name)
+        self._failures = 0
 
     def _count_failure(self, error: ServiceError) -> None:
         self._failures += 1

@@ -11,6 +11,7 @@ ServiceError
 ├── LeavingError               this worker stops in a moment
 └── TeacherUnavailableError    the teacher does not answer this request
     ├── NoTeacherError         none is connected
+    ├── TeacherRefusalError    it is there, and busy or unwilling
     └── TeacherLostError       late, failing or gone: it may be left alone for a while
 
 Outside the tree: `StudentError`, which no caller causes; the recommender answers without it.
@@ -79,6 +80,10 @@ class NoTeacherError(TeacherUnavailableError):
             "`python -m training.serve_teacher configs/movielens.toml` "
             "and this service with TEACHER_URL=http://127.0.0.1:8100"
         )
+
+
+class TeacherRefusalError(TeacherUnavailableError):
+    """The teacher is there, and busy or unwilling to answer this request."""
 
 
 class TeacherLostError(TeacherUnavailableError):

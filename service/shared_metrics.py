@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _WRITE_SECONDS = 1.0
+_CPU, _MEMORY = "process_cpu_seconds", "process_resident_memory_bytes"
 
 ReadGauges = Callable[[], Iterable[GaugeMetricFamily]]
 # Of requests in flight each worker has its own; the others tell of the same thing.
@@ -44,6 +45,7 @@ class SharedGauges:
 
     def __init__(self, read: ReadGauges) -> None:
         self._read = read
+        self._process = _SharedProcess()
         self._gauges: dict[str, Gauge] = {}
         self._known: dict[str, set[tuple[str, ...]]] = {}
 
@@ -55,6 +57,7 @@ class SharedGauges:
 
     def write(self) -> None:
         """Writes what the gauges say now; what they say no more, a bundle that went, is 0."""
+        self._process.write()
         for family in self._read():
             values = {tuple(each.labels.values()): each.value for each in family.samples}
             known = self._known.setdefault(family.name, set())
@@ -76,3 +79,29 @@ class SharedGauges:
             )
         gauge = self._gauges[family.name]
         (gauge.labels(*labels) if labels else gauge).set(value)
+
+
+class _SharedProcess:
+    """What this worker costs, which prometheus_client tells of a process that is alone only.
+
+    CPU of workers that ended stays counted, or Prometheus would take the fall for a restart of all.
+    """
+
+    def __init__(self) -> None:
+        self._own = ProcessCollector(registry=None)
+        self._cpu = Counter(_CPU, "CPU time of all workers in seconds.", registry=None)
+        self._memory = Gauge(
+            _MEMORY,
+            "Resident memory of all workers in bytes.",
+            registry=None,
+            multiprocess_mode="livesum",
+        )
+        self._counted = 0.0
+
+    def write(self) -> None:
+        """Writes what it is now; nothing where the system does not tell."""
+        told = {family.name: family.samples[0].value for family in self._own.collect()}
+        if told:
+            self._cpu.inc(told[_CPU] - self._counted)
+            self._counted = told[_CPU]
+            self._memory.set(told[_MEMORY])

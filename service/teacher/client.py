@@ -11,7 +11,7 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from service.errors import TeacherLostError, TeacherUnavailableError
+from service.errors import TeacherLostError, TeacherRefusalError, TeacherUnavailableError
 from service.schemas import EmbeddingNumber
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
@@ -121,9 +121,9 @@ class TeacherClient:
         async with self._slots:
             response = await self._send(path, body)
         if response.status_code in _BUSY and "Retry-After" in response.headers:
-            raise TeacherUnavailableError("the teacher is busy")
+            raise TeacherRefusalError("the teacher is busy")
         if response.is_client_error:
-            raise TeacherUnavailableError(f"the teacher refuses: {response.text[:_MOST_WORDS]}")
+            raise TeacherRefusalError(f"the teacher refuses: {response.text[:_MOST_WORDS]}")
         if not response.is_success:  # its address, which may hold a password, is nobody's business
             raise TeacherLostError(f"{path}: status {response.status_code}")
         try:

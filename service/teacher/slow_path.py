@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from service.breaker import CircuitBreaker
-from service.errors import TeacherLostError
+from service.errors import TeacherLostError, TeacherRefusalError
 from service.teacher.cache import RecentAnswers
 from service.teacher.client import TeacherAnswer, TeacherClient, TeacherQuestion
 
@@ -37,6 +37,7 @@ class SlowPath:
         self._breaker = CircuitBreaker(
             "the teacher",
             TeacherLostError,
+            refusal=TeacherRefusalError,
             patience=_FAILURES_TO_PAUSE,
             pause_seconds=pause_seconds,
             clock=clock,

@@ -36,8 +36,12 @@ def ask(url: str) -> None:
 
 
 def value(url: str, name: str, labels: str = "") -> float:
+    return metric(url, f"recommender_{name}", labels)
+
+
+def metric(url: str, name: str, labels: str = "") -> float:
     text = httpx.get(f"{url}/metrics", timeout=PATIENCE_SECONDS).text
-    return sum(map(float, re.findall(rf"^recommender_{name}{{?.*{labels}.*}}? (\S+)$", text, re.M)))
+    return sum(map(float, re.findall(rf"^{name}{{?.*{labels}.*}}? (\S+)$", text, re.M)))
 
 
 def wait_for(url: str, name: str, expected: float, labels: str = "") -> None:
@@ -79,3 +83,28 @@ def test_a_worker_that_died_is_still_counted_and_lost_nothing_but_its_gauges(url
         os.kill(pid, signal.SIGKILL)
     wait_for(url, "variant_info", 1)
     assert value(url, "request_seconds_count", ROUTE) == 20
+
+
+@pytest.mark.slow
+def test_what_all_workers_cost_is_told(url: str) -> None:
+    """CPU of those that died is not forgotten: a fall would read as a restart of all."""
+    wait_for(url, "variant_info", 1)
+    both = list(workers(url))
+    memory = sum(map(resident_bytes, both))
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while metric(url, "process_resident_memory_bytes") < 0.8 * memory:  # the second one is late
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    before = metric(url, "process_cpu_seconds_total")
+    assert before > 0.2  # to start two took more
+    for pid in both:
+        os.kill(pid, signal.SIGKILL)
+    wait_for(url, "variant_info", 1)
+    assert metric(url, "process_cpu_seconds_total") >= before
+
+
+def resident_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    kilobytes = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert kilobytes
+    return int(kilobytes[1]) * 1024

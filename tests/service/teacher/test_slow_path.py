@@ -5,7 +5,7 @@ import anyio
 import pytest
 from fastapi import Response
 
-from service.errors import TeacherLostError, TeacherUnavailableError
+from service.errors import TeacherLostError, TeacherRefusalError, TeacherUnavailableError
 from service.teacher.client import TeacherQuestion
 from service.teacher.slow_path import SlowPath
 
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.anyio
 
 PAUSE_SECONDS = 5
 QUESTION = TeacherQuestion(("c",), 3)
+BUSY = Response(status_code=503, headers={"Retry-After": "1"})
 
 
 async def lose(teacher: "RingTeacher", slow_path: SlowPath) -> None:
@@ -192,6 +193,20 @@ async def test_refusals_do_not_make_a_teacher_lost(
     for _ in range(6):
         with pytest.raises(TeacherUnavailableError, match="refuses"):
             await slow_path.recommend(QUESTION)
+    assert not slow_path.is_lost
+
+
+@pytest.mark.parametrize("answer", [Response(status_code=422), BUSY], ids=["unwilling", "busy"])
+async def test_a_lost_teacher_that_refuses_is_back(
+    slow_path: SlowPath, ring_teacher: "RingTeacher", time: list[float], answer: Response
+) -> None:
+    await lose(ring_teacher, slow_path)
+    ring_teacher.failure = answer
+    time[0] = PAUSE_SECONDS
+
+    with pytest.raises(TeacherRefusalError):
+        await slow_path.recommend(QUESTION)
+
     assert not slow_path.is_lost
 
 
