@@ -10,12 +10,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import uvicorn
 
 import export.__main__ as export_program
 from service.app import create_app
+from service.schemas import MAX_IDS
 from service.settings import Settings
 from training import distill, evaluate, prepare
 from training.config import load_experiment
@@ -110,7 +112,7 @@ def _real_histories(dataset: Dataset) -> list[list[str]]:
     newest_of_user = dict(zip(dataset.user_of_row[rows], rows, strict=True))
     chosen = list(newest_of_user.values())[-NUM_HISTORIES:]
     ids = dataset.catalog.item_ids
-    return [[ids[index - 1] for index in dataset.history(row)] for row in chosen]
+    return [[ids[index - 1] for index in dataset.history(row)][-MAX_IDS:] for row in chosen]
 
 
 def _ask(client: httpx.Client, history: list[str]) -> None:
@@ -118,7 +120,8 @@ def _ask(client: httpx.Client, history: list[str]) -> None:
     answer = client.post("/v1/recommendations", json={"history": history, "k": TITLES_SHOWN})
     milliseconds = (time.perf_counter() - started) * 1000
     answer.raise_for_status()
-    titles = [client.get(f"/v1/items/{item_id}").json()["title"] for item_id in history[-3:]]
+    paths = [f"/v1/items/{quote(item_id, safe='')}" for item_id in history[-3:]]
+    titles = [client.get(path).json()["title"] for path in paths]
     say(f"\nwatched last: {'; '.join(titles)}")
     for rank, item in enumerate(answer.json()["items"], start=1):
         say(f"  {rank}. {item['title']}")

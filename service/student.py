@@ -120,6 +120,8 @@ class Student:
         Raises:
             StudentError: onnxruntime failed.
         """
+        if question.allowed is not None:  # who stands ready would hold on to the mask
+            return self.rank_all([question])[0]
         num_answered = min(question.k, self._num_items + len(self._added))
         try:
             run = self._runs.ready(self._session, len(question.history), num_answered)

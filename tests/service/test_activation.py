@@ -47,8 +47,7 @@ def settings_of(bundle_path: Path, **more: object) -> Settings:
 
 
 async def activate(client: httpx.AsyncClient, bundle: str, **more: str) -> httpx.Response:
-    body = {"bundle": bundle, **more}
-    return await client.post("/v1/model/activate", json=body, headers=KEY)
+    return await client.post("/v1/model/activate", json={"bundle": bundle, **more}, headers=KEY)
 
 
 async def rollback(client: httpx.AsyncClient) -> httpx.Response:

@@ -1,3 +1,4 @@
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -38,6 +39,15 @@ def test_a_question_leaves_nothing_to_the_next_one(bundle_path: Path) -> None:
     with pytest.raises(StudentError):
         student.rank(Question([99], 4))
     assert student.rank(plain) == answer
+
+
+def test_a_mask_is_let_go_of_with_its_answer(bundle_path: Path) -> None:
+    """It is as long as the catalog, and filters make many."""
+    student, mask = Student(load_bundle(bundle_path)), np.arange(9) < 4
+    only = Question([3], 2, allowed=mask)
+    assert {index for index, _ in student.rank(only)} <= {1, 2, 3}
+    del only
+    assert sys.getrefcount(mask) == 2  # its name here, and the argument
 
 
 def test_histories_do_not_mix_with_those_of_their_length_before_them(bundle_path: Path) -> None:

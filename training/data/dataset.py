@@ -28,6 +28,9 @@ class Split(IntEnum):
     TEST = 3
 
 
+HELD_OUT = (Split.VALIDATION, Split.TEST)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Interactions as flat arrays.

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from training.data.dataset import Split
+from training.data.dataset import HELD_OUT, Split
 from training.evaluation.yardstick import Evaluation
 from training.ladder.measured import Measured
 from training.ladder.plan import Cell, Plan
-from training.ladder.runs import HELD_OUT, BaselineRun, Run, Shelf
+from training.ladder.runs import BaselineRun, Run, Shelf
 from training.students.registry import STUDENT_NAMES
 
 

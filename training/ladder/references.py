@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Dataset, Split
+from training.data.dataset import HELD_OUT, Dataset, Split
 from training.evaluation.yardstick import Evaluation
 from training.ladder.measured import Measured
-from training.ladder.runs import HELD_OUT, Shelf
+from training.ladder.runs import Shelf
 from training.stage import fingerprint, write_arrays
 from training.teacher.config import TeacherConfig
 from training.teacher.knowledge import SETTINGS_OF_ANSWERS, Knowledge, Summary

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.config import Experiment
-from training.data.dataset import Dataset
+from training.data.dataset import HELD_OUT, Dataset
 from training.errors import KnowledgeError, ResultError
 from training.evaluation.stored import answers_ranker
 from training.evaluation.title_neighbours import TitleNeighbours
@@ -16,7 +16,7 @@ from training.evaluation.yardstick import evaluate, ranker_of
 from training.ladder.measured import Measured
 from training.ladder.references import Kept, Reference, Teacher, keep_reference, kept_reference
 from training.ladder.rows import HISTORY_TITLES_ROW, TITLES_ROW
-from training.ladder.runs import HELD_OUT, Shelf
+from training.ladder.runs import Shelf
 from training.program import Workplace, knowledge_folder, say, with_teacher
 from training.teacher.config import TeacherKind
 from training.teacher.knowledge import Knowledge, Summary, load_knowledge

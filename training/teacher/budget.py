@@ -6,11 +6,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Dataset, Split
+from training.data.dataset import HELD_OUT, Dataset, Split
 from training.errors import ConfigError
 from training.teacher.config import TeacherConfig
-
-HELD_OUT = (Split.VALIDATION, Split.TEST)
 
 TokenCount = Callable[[NDArray[np.int64]], int]
 """Example rows, ascending, in; tokens that an LLM reads to answer them, out."""
