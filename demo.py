@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import httpx
 import uvicorn
@@ -29,6 +28,9 @@ from training.program import USER_ERROR, Workplace, say
 START_SECONDS = 60.0
 NUM_HISTORIES = 3
 TITLES_SHOWN = 5
+
+History = list[tuple[str, str]]
+"""Item ids and titles, oldest first."""
 
 Program = Callable[[Sequence[str]], int]
 # Everything runs in this one process, so that whatever ends it leaves nothing running behind.
@@ -106,22 +108,25 @@ def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> Non
         time.sleep(0.05)
 
 
-def _real_histories(dataset: Dataset) -> list[list[str]]:
-    """Item ids of what some test users did before their newest test interaction."""
+def _real_histories(dataset: Dataset) -> list[History]:
+    """What some test users did before their newest test interaction."""
     rows = dataset.example_rows(Split.TEST)
     newest_of_user = dict(zip(dataset.user_of_row[rows], rows, strict=True))
     chosen = list(newest_of_user.values())[-NUM_HISTORIES:]
-    ids = dataset.catalog.item_ids
-    return [[ids[index - 1] for index in dataset.history(row)][-MAX_IDS:] for row in chosen]
+    ids, titles = dataset.catalog.item_ids, dataset.catalog.titles
+    return [
+        [(ids[index - 1], titles[index - 1]) for index in dataset.history(row)[-MAX_IDS:]]
+        for row in chosen
+    ]
 
 
-def _ask(client: httpx.Client, history: list[str]) -> None:
+def _ask(client: httpx.Client, history: History) -> None:
     started = time.perf_counter()
-    answer = client.post("/v1/recommendations", json={"history": history, "k": TITLES_SHOWN})
+    body = {"history": [item_id for item_id, _ in history], "k": TITLES_SHOWN}
+    answer = client.post("/v1/recommendations", json=body)
     milliseconds = (time.perf_counter() - started) * 1000
     answer.raise_for_status()
-    paths = [f"/v1/items/{quote(item_id, safe='')}" for item_id in history[-3:]]
-    titles = [client.get(path).json()["title"] for path in paths]
+    titles = [title for _, title in history[-3:]]
     say(f"\nwatched last: {'; '.join(titles)}")
     for rank, item in enumerate(answer.json()["items"], start=1):
         say(f"  {rank}. {item['title']}")

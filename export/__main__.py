@@ -27,7 +27,7 @@ from training.distillation.variants import DISTILLED
 from training.errors import ConfigError
 from training.evaluation.yardstick import ranker_of
 from training.program import Workplace, knowledge_folder, program_parser, run, say
-from training.provenance import commit
+from training.provenance import commit, without_addresses
 from training.stage import fingerprint
 from training.students.scorer import StudentScorer
 from training.teacher.knowledge import load_knowledge
@@ -96,15 +96,6 @@ def is_current(folder: Path, made_from: str) -> bool:
     except BundleError:
         return False
     return bool(provenance.get("made_from") == made_from)
-
-
-def without_addresses(told: Mapping[str, Any]) -> dict[str, Any]:
-    """`told` without where an LLM's server is: the service shows a manifest to everybody."""
-    return {
-        key: without_addresses(value) if isinstance(value, Mapping) else value
-        for key, value in told.items()
-        if key != "endpoint"
-    }
 
 
 def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]:

@@ -6,13 +6,22 @@ from math import prod
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from training.errors import ConfigError
-from training.section import Section
+from training.section import Section, each_once, without_passwords
 from training.teacher.config import FIXED_SETTINGS, TeacherConfig, TeacherKind
 
 StudentKind = Literal["sasrec", "gru4rec", "caser"]
+Seeds = Annotated[tuple[int, ...], AfterValidator(each_once)]
+LayerCounts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AfterValidator(each_once)]
 
 
 class DataConfig(Section):
@@ -60,7 +69,7 @@ class StudentConfig(Section):
 class TrainingConfig(Section):
     """How a student is trained; validation NDCG@20 picks the epoch."""
 
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: Seeds = (0, 1, 2)
     batch_size: int = Field(default=64, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
@@ -164,28 +173,21 @@ class LadderConfig(Section):
     """How `training.ladder` compares the method with its parts and with its rivals."""
 
     students: tuple[StudentKind, ...] = Field(default=("sasrec", "gru4rec", "caser"), min_length=1)
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
-    headline_seeds: tuple[int, ...] = Field(
+    seeds: Seeds = Field(default=(0, 1, 2), min_length=1)
+    headline_seeds: Seeds = Field(
         default=(0, 1, 2, 3, 4), min_length=1, description="of the rows BCE, CE and DLLM2Rec"
     )
     max_epochs: int | None = Field(
         default=None, ge=1, description="in place of training.max_epochs: who compares waits longer"
     )
     patience: int | None = Field(default=None, ge=1, description="in place of training.patience")
-    title_layers: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    title_layers: LayerCounts = Field(
         default=(),
         description="controls beside the teachers' own: the nearest titles as the first so many "
         "layers see them, of the LLM that a teacher of kind titles has",
     )
     num_resamples: int = Field(default=2_000, ge=100, description="draws of the bootstrap")
     grids: Grids = Grids()
-
-    @field_validator("title_layers")
-    @classmethod
-    def _each_is_there_once(cls, layers: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(layers)) < len(layers):
-            raise ValueError(f"{layers} names one of them twice")
-        return layers
 
     @model_validator(mode="after")
     def _rows_share_seeds(self) -> "LadderConfig":
@@ -289,4 +291,4 @@ def load_experiment(path: Path) -> Experiment:
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
-    return f"{key} = {problem['input']!r}: {problem['msg']}"
+    return without_passwords(f"{key} = {problem['input']!r}: {problem['msg']}")

@@ -17,7 +17,7 @@ from training.distillation.job import Job, run_job
 from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
 from training.distillation.workers import add_workers_option, side_by_side
 from training.evaluation.yardstick import SELECTION_METRIC
-from training.program import Workplace, knowledge_folder, program_parser, run, say
+from training.program import Workplace, distinct_seeds, knowledge_folder, program_parser, run, say
 from training.stage import is_current
 from training.teacher.knowledge import load_knowledge
 
@@ -58,7 +58,7 @@ def _jobs(experiment: Experiment, workplace: Workplace, options: Namespace) -> I
             knowledge = load_knowledge(
                 knowledge_folder(experiment, workplace), dataset, experiment.teacher
             )
-        for seed in options.seed or experiment.training.seeds:
+        for seed in distinct_seeds(options.seed) or experiment.training.seeds:
             yield Job(experiment, dataset, variant, seed, knowledge)
 
 

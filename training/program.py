@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import get_args
 
 from training.config import Experiment, load_experiment
-from training.errors import TrainingError
+from training.errors import ConfigError, TrainingError
+from training.section import each_once
 from training.teacher.config import FIXED_SETTINGS, TeacherKind
 
 USER_ERROR = 2
@@ -103,6 +104,18 @@ def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment
         teacher = experiment.teacher.model_copy(update={"kind": kind, **FIXED_SETTINGS[kind]})
     update = {"teacher": teacher, "other_teachers": others, "knowledge": None}
     return experiment.model_copy(update=update)
+
+
+def distinct_seeds(asked: Sequence[int] | None) -> tuple[int, ...]:
+    """The seeds of an option; none where it was not given.
+
+    Raises:
+        ConfigError: one is there twice, and would be trained and counted twice.
+    """
+    try:
+        return each_once(tuple(asked or ()))
+    except ValueError as error:
+        raise ConfigError(f"seeds {error}") from None
 
 
 Stage = Callable[[Experiment, Workplace, Namespace], None]

@@ -3,8 +3,10 @@
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 # What programs write of results makes no result: one that writes several goes on as it began.
 # The runs in a folder below are read again, so theirs count.
@@ -29,6 +31,15 @@ def commit() -> str:
 def hardware() -> str:
     """Processor and number of cores, for people."""
     return f"{_processor()}, {os.cpu_count()} cores"
+
+
+def without_addresses(told: Mapping[str, Any]) -> dict[str, Any]:
+    """`told` without where an LLM's server is, at any depth: it is shown and handed on."""
+    return {
+        key: without_addresses(value) if isinstance(value, Mapping) else value
+        for key, value in told.items()
+        if key != "endpoint"
+    }
 
 
 def _git(*arguments: str) -> str:

@@ -45,6 +45,8 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[teacher.endpoint]\nbase_url = 'llm.example'", "match pattern"),
         ("[ladder]\ntitle_layers = [0]", "greater than or equal to 1"),
         ("[ladder]\ntitle_layers = [6, 6]", "names one of them twice"),
+        ("[ladder]\nseeds = [0, 0]", "names one of them twice"),
+        ("[training]\nseeds = [0, 1, 0]", "names one of them twice"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused_by_name(
@@ -55,6 +57,16 @@ def test_a_setting_that_cannot_be_used_is_refused_by_name(
 
     with pytest.raises(ConfigError, match=problem):
         load_experiment(path)
+
+
+def test_a_password_in_an_address_is_not_told_by_the_error_that_refuses_it(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{START}[teacher.endpoint]\nbase_url = 'https://me:secret@llm.example/v1'\n")
+
+    with pytest.raises(ConfigError, match=r"//…@llm\.example") as raised:
+        load_experiment(path)
+
+    assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("configs/*.toml")), ids=str)

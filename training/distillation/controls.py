@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from training.data.dataset import Dataset
 from training.distillation.variants import ListSource
 from training.evaluation.title_neighbours import TitleNeighbours
-from training.evaluation.yardstick import BATCH_SIZE, ranker_of
+from training.evaluation.yardstick import BATCH_SIZE, LIST_LENGTH, ranker_of
 from training.teacher.knowledge import Answers, Knowledge
 
 ListMaker = Callable[[Knowledge, Dataset, int], Answers]
@@ -36,8 +36,9 @@ def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
 def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Answers:
     """The unseen items whose titles are nearest to that of the last item; no history is read."""
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings)
-    ranker = ranker_of(neighbours, dataset)
     rows, length = knowledge.train.rows, knowledge.train.rankings.shape[1]
+    # Never fewer than of old: where titles are the same, how many are asked for decides their order.
+    ranker = ranker_of(neighbours, dataset, max(length, LIST_LENGTH))
     batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))
     rankings = [ranker(batch)[:, :length].astype(np.int32) for batch in batches]
     next_items = [dataset.item_indices[batch][:, None] for batch in batches]

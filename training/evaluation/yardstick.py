@@ -74,14 +74,14 @@ def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evalu
     return Evaluation(rows=rows, ranks=np.concatenate(ranks))
 
 
-def ranker_of(scorer: Scorer, dataset: Dataset) -> Ranker:
+def ranker_of(scorer: Scorer, dataset: Dataset, length: int = LIST_LENGTH) -> Ranker:
     """Ranks by `scorer`, padding and seen items left out: the one place of this rule."""
 
     def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
         scores = torch.from_numpy(scorer(rows))
         scores[torch.from_numpy(seen_items(dataset, rows))] = -torch.inf
         scores[:, PADDING_INDEX] = -torch.inf
-        best = scores.topk(min(LIST_LENGTH, dataset.catalog.num_items), dim=1)
+        best = scores.topk(min(length, dataset.catalog.num_items), dim=1)
         rankings: NDArray[np.integer] = best.indices.numpy()
         return np.where(best.values.isinf().numpy(), PADDING_INDEX, rankings)
 

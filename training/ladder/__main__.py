@@ -9,7 +9,7 @@ python -m training.ladder configs/movielens.toml
 
 import shlex
 import sys
-from argparse import Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -32,13 +32,18 @@ from training.ladder.report import as_report, has_steps
 from training.ladder.rows import ROWS
 from training.ladder.runs import BASELINES, BaselineRun, Run, Shelf, goes_on, perform
 from training.ladder.teachers import layers_lines, teacher_lines, teachers_of
-from training.program import Workplace, program_parser, run, say
+from training.program import Workplace, distinct_seeds, program_parser, run, say
 from training.provenance import commit, hardware
 from training.stage import write_text
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
+    return run(climb, ladder_parser(), arguments)
+
+
+def ladder_parser() -> ArgumentParser:
+    """The options of the program."""
     parser = program_parser("training.ladder", "Measure what each part of the method earns.")
     kinds = get_args(StudentKind)
     parser.add_argument("--students", nargs="+", choices=kinds, help="only these")
@@ -60,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     instead.add_argument("--dry-run", action="store_true", help="say what is due, train nothing")
     add_workers_option(parser)
-    return run(climb, parser, arguments)
+    return parser
 
 
 def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
@@ -77,7 +82,7 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     if options.dry_run:
         foretell(plan, _num_workers(options))
         return
-    references = _reference_lines(plan, workplace)
+    references = _reference_lines(plan, workplace, kept=options.kept)
     baselines = [BaselineRun(name, plan.dataset) for name in BASELINES]
     _perform(baselines, plan, options)
     lines = [baseline_line(each, plan) for each in baselines]
@@ -99,11 +104,12 @@ def _train(cells: Sequence[Cell], plan: Plan, options: Namespace) -> None:
     for cell in cells:
         plan.trial_jobs(cell)[0].refuse_no_teaching()
     certain = [cell for cell in cells if plan.can_choose(cell)]
-    trials = [job for cell in cells if cell not in certain for job in plan.trial_jobs(cell)]
-    _perform([*trials, *_every_seed(certain, plan)], plan, options)
+    due = [job for cell in cells if cell not in certain for job in plan.trial_jobs(cell)]
+    _perform([*due, *_every_seed(certain, plan)], plan, options)
     chosen = _every_seed(cells, plan)
     _perform(chosen, plan, options)
     if not options.keep_states:
+        trials = [job for cell in cells for job in plan.trial_jobs(cell)]
         plan.shelf.forget_training([*trials, *chosen])
 
 
@@ -129,14 +135,14 @@ def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> P
         teachers=list(teachers_of(experiment, dataset, workplace, shelf, kept=options.kept)),
         rows=[row for row in ROWS if row in (options.rows or ROWS)],
         shelf=shelf,
-        asked_seeds=tuple(options.seeds or ()),
+        asked_seeds=distinct_seeds(options.seeds),
     )
 
 
-def _reference_lines(plan: Plan, workplace: Workplace) -> list[Measured]:
+def _reference_lines(plan: Plan, workplace: Workplace, *, kept: bool) -> list[Measured]:
     """Teachers first, then titles alone."""
     of_teachers = [line for each in plan.teachers for line in teacher_lines(each, plan.shelf)]
-    of_layers = layers_lines(plan.experiment, plan.dataset, workplace, plan.shelf)
+    of_layers = layers_lines(plan.experiment, plan.dataset, workplace, plan.shelf, kept=kept)
     return sorted([*of_teachers, *of_layers], key=lambda line: not line.is_teacher)
 
 
@@ -186,12 +192,13 @@ def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object
     yield "seeds", f"{plan.asked_seeds or wanted}, as far as a row has them"
     for name, grid in ladder.grids:
         yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())
-    answered = {line.teacher: line.answered(Split.TEST) for line in lines if line.is_teacher}
+    there = len(plan.dataset.example_rows(Split.TEST))
+    answered = {line.teacher: len(line.answered(Split.TEST)) for line in lines if line.is_teacher}
     for teacher in plan.teachers:
         facts = teacher.knowledge.provenance
         model = _described(facts)
         cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
-        asked, there = len(answered[teacher.kind]), len(plan.dataset.example_rows(Split.TEST))
+        asked = answered.get(teacher.kind, 0)
         part = "" if asked == there else f", asked {asked:,} of {there:,} test examples"
         yield f"teacher {teacher.kind}", f"{model}, {cost}{part}"
 

@@ -17,7 +17,7 @@ from training.ladder.measured import Measured
 from training.ladder.runs import Shelf
 from training.stage import fingerprint, write_arrays
 from training.teacher.config import TeacherConfig
-from training.teacher.knowledge import SETTINGS_OF_ANSWERS, Knowledge, Summary
+from training.teacher.knowledge import Knowledge, Summary, settings_of_answers
 
 REFERENCES_VERSION = 1  # raise it when the same LLM would be measured otherwise
 NOT_ASKED = 255  # in place of a rank
@@ -41,9 +41,12 @@ class Reference:
     @property
     def stamp(self) -> str:
         """The fingerprint of the settings that decide its ranks."""
-        settings = self.config.model_dump(include=set(SETTINGS_OF_ANSWERS[self.config.kind]))
         return fingerprint(
-            REFERENCES_VERSION, self.name, settings, list(self.decays), self.dataset.fingerprint
+            REFERENCES_VERSION,
+            self.name,
+            settings_of_answers(self.config),
+            list(self.decays),
+            self.dataset.fingerprint,
         )
 
 

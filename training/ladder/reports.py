@@ -10,10 +10,13 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from difflib import unified_diff
+from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from training.config import Experiment, load_experiment
+from training.errors import ResultError, TrainingError
+from training.ladder.__main__ import ladder_parser
 from training.ladder.__main__ import main as climb
 from training.prepare import prepare
 from training.program import Workplace, say
@@ -23,39 +26,57 @@ OF_ITS_MAKING = ("- command: ", "- commit: ", "- date: ")  # as they were when i
 MOST_TOLD = 12
 
 
+class Outcome(Enum):
+    """What became of a report."""
+
+    SAME = "the same"
+    OTHER = "says something else"
+    IMPOSSIBLE = "cannot be made"
+    LEFT_OUT = "left out, its data are not here"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns 1 where a figure would be another or a report cannot be made."""
+    """The program; returns 0 where reports were made again, and each says what it said."""
     parser = ArgumentParser(prog="python -m training.ladder.reports")
     parser.add_argument("results", type=Path, help="folder of the reports and their runs")
     parser.add_argument(
         "--work", type=Path, default=Path("work"), help="folder of datasets (default: work)"
     )
     options = parser.parse_args(arguments)
-    same = [_is_same(report, options) for report in sorted(options.results.glob("*.md"))]
-    return 0 if same and all(same) else 1
+    outcomes = {each: _again(each, options.work) for each in sorted(options.results.glob("*.md"))}
+    for report, outcome in outcomes.items():
+        say(f"{report}: {outcome.value}")
+    made = {each for each in outcomes.values() if each is not Outcome.LEFT_OUT}
+    return 0 if made == {Outcome.SAME} else 1
 
 
-def _is_same(report: Path, options: Namespace) -> bool:
+def _again(report: Path, work: Path) -> Outcome:
+    try:
+        return _compared(report, work)
+    except (TrainingError, OSError) as error:
+        say(f"{report}: {error}")
+    except SystemExit:  # of a command that is none, told by its parser
+        pass
+    return Outcome.IMPOSSIBLE
+
+
+def _compared(report: Path, work: Path) -> Outcome:
     command = COMMAND.search(report.read_text(encoding="utf-8"))
     if command is None:
-        say(f"{report}: names no command")
-        return False
+        raise ResultError("names no command")
     named = shlex.split(command[1])
-    experiment = load_experiment(Path(named[0]))
+    experiment = load_experiment(ladder_parser().parse_args(named).config)
     source = experiment.data.interactions
     if source is not None and not source.exists():
-        say(f"{report}: left out, {source} is not here")
-        return True
-    workplace = Workplace(options.work / experiment.name)
-    prepare(experiment, workplace, options)
+        return Outcome.LEFT_OUT
+    prepare(experiment, Workplace(work / experiment.name), Namespace())
     with TemporaryDirectory() as folder:
         out = _beside(report, experiment, Path(folder))
-        if climb([*named, "--kept", "--work", str(options.work), "--out", str(out)]):
-            say(f"{report}: cannot be made")
-            return False
+        if climb([*named, "--kept", "--work", str(work), "--out", str(out)]):
+            return Outcome.IMPOSSIBLE
         changes = list(_changes(report, out))
-    say("\n".join(changes[:MOST_TOLD]) if changes else f"{report}: the same")
-    return not changes
+    say("\n".join(changes[:MOST_TOLD]))
+    return Outcome.OTHER if changes else Outcome.SAME
 
 
 def _beside(report: Path, experiment: Experiment, folder: Path) -> Path:

@@ -34,6 +34,11 @@ BASELINES: Mapping[str, Callable[[Dataset], Scorer]] = {
     "last-item": tuned_transitions,
     "VMIS-kNN": tuned_session_neighbours,
 }
+# What numpy and zipfile raise of a file that is not what it was.
+DAMAGE = (
+    *(OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 BASELINES_VERSION = 1  # raise it when a baseline would rank otherwise
 
 
@@ -182,7 +187,7 @@ class Shelf:
             with self.result_path(run).open("rb") as file, np.load(file) as kept:
                 array: NDArray[np.generic] = kept[name]
                 return array
-        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except DAMAGE as error:
             raise self.damaged(run) from error
 
 

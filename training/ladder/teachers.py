@@ -74,7 +74,7 @@ def teacher_lines(teacher: Teacher, shelf: Shelf) -> Sequence[Measured]:
             "`--out` begins anew, and without that file this one takes its place"
         )
     lines = [
-        _answers_line(teacher, knowledge),
+        *_answers_lines(teacher, knowledge),
         *_title_lines(reference, knowledge.item_embeddings),
     ]
     keep_reference(reference, Kept(knowledge.summary, lines), shelf)
@@ -82,9 +82,11 @@ def teacher_lines(teacher: Teacher, shelf: Shelf) -> Sequence[Measured]:
 
 
 def layers_lines(
-    experiment: Experiment, dataset: Dataset, workplace: Workplace, shelf: Shelf
+    experiment: Experiment, dataset: Dataset, workplace: Workplace, shelf: Shelf, *, kept: bool
 ) -> Iterator[Measured]:
     """Titles as the first `ladder.title_layers` of the LLM that reads titles see them.
+
+    Those that are not kept are named and left out where `kept`.
 
     Raises:
         ResultError: the file of what is kept is damaged.
@@ -93,6 +95,9 @@ def layers_lines(
         of_titles = with_teacher(experiment, "titles").teacher
         config = of_titles.model_copy(update={"layers": layers})
         reference = Reference(f"first {layers} layers", config, _decays(experiment), dataset)
+        if kept and not shelf.has(reference):
+            say(f"without titles as the {reference.name} see them: not kept")
+            continue
         if not shelf.has(reference):
             seen, _ = see_titles(dataset, config, workplace.reading, language_model(config))
             keep_reference(reference, Kept(None, list(_title_lines(reference, seen))), shelf)
@@ -103,15 +108,17 @@ def _decays(experiment: Experiment) -> Sequence[float]:
     return with_teacher(experiment, "titles").teacher.title_decays
 
 
-def _answers_line(teacher: Teacher, knowledge: Knowledge) -> Measured:
-    """A teacher's stored answers, on the examples that have one."""
+def _answers_lines(teacher: Teacher, knowledge: Knowledge) -> Iterator[Measured]:
+    """A teacher's stored answers, on the examples that have one; none of who told no answer."""
     dataset = teacher.reference.dataset
     evaluations = {}
     for split in HELD_OUT:
         answers = getattr(knowledge, split.name.lower())
         rows = np.intersect1d(dataset.example_rows(split), answers.rows)
+        if not len(rows):
+            return
         evaluations[split] = [evaluate(answers_ranker(answers), dataset, rows)]
-    return Measured(
+    yield Measured(
         f"teacher {teacher.kind}",
         evaluations,
         teacher.seconds,

@@ -19,8 +19,10 @@ from pydantic import ValidationError
 
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
+from training.provenance import without_addresses
+from training.section import without_passwords
 from training.stage import fingerprint
-from training.teacher.config import TeacherConfig, TeacherKind
+from training.teacher.config import REMOTE_PREFIX, TeacherConfig, TeacherKind
 
 DESCRIPTION_NAME = "knowledge.json"
 EMBEDDINGS_NAME = "item_embeddings.npz"
@@ -65,7 +67,7 @@ class Summary:
         taught_hash: of all that a student learns from.
         content_hash: of that and the answers for held-out examples.
         num_lists: how many training examples have an answer.
-        provenance: that of the knowledge.
+        provenance: that of the knowledge, but for addresses.
     """
 
     taught_hash: str
@@ -110,7 +112,8 @@ class Knowledge:
     @property
     def summary(self) -> Summary:
         """What is told of it."""
-        return Summary(self.taught_hash, self.content_hash, self.num_lists, self.provenance)
+        told = without_addresses(self.provenance)
+        return Summary(self.taught_hash, self.content_hash, self.num_lists, told)
 
 
 def _hash_of(*arrays: NDArray[np.generic]) -> str:
@@ -118,6 +121,14 @@ def _hash_of(*arrays: NDArray[np.generic]) -> str:
     for array in arrays:
         content.update(array.tobytes())
     return content.hexdigest()
+
+
+def settings_of_answers(teacher: TeacherConfig) -> dict[str, object]:
+    """The settings that a teacher's answers depend on, by name."""
+    settings = teacher.model_dump(include=set(SETTINGS_OF_ANSWERS[teacher.kind]))
+    if teacher.kind == "generative" and teacher.model.startswith(REMOTE_PREFIX):
+        settings["endpoint"] = teacher.endpoint.model_dump(include={"api", "embedding_model"})
+    return settings
 
 
 def save_knowledge(knowledge: Knowledge, folder: Path) -> None:
@@ -176,15 +187,22 @@ def _refuse_other_teacher(
     try:
         made_with = TeacherConfig.model_validate({**ONCE, **provenance["settings"]})
     except ValidationError as error:
-        raise KnowledgeError(f"{folder}: made with settings that cannot be used: {error}") from None
+        told = without_passwords(str(error))
+        raise KnowledgeError(f"{folder}: made with settings that cannot be used: {told}") from None
     takes_titles = teacher.kind == "retrieval" and any(teacher.title_shares)
-    others = ("title_decays",) if takes_titles else ()
-    for name in ("kind", *SETTINGS_OF_ANSWERS[teacher.kind], *others):
-        if getattr(made_with, name) != getattr(teacher, name):
+    wanted, made = (
+        {
+            "kind": each.kind,
+            **settings_of_answers(each),
+            **({"title_decays": each.title_decays} if takes_titles else {}),
+        }
+        for each in (teacher, made_with)
+    )
+    for name, value in wanted.items():
+        if made.get(name) != value:
             raise KnowledgeError(
-                f"{folder}: made with teacher.{name} = {getattr(made_with, name)!r}, "
-                f"the experiment has {getattr(teacher, name)!r}: name other knowledge, or make it "
-                "with `python -m training.teach`"
+                f"{folder}: made with teacher.{name} = {made.get(name)!r}, the experiment has "
+                f"{value!r}: name other knowledge, or make it with `python -m training.teach`"
             )
 
 

@@ -49,6 +49,33 @@ def test_title_neighbours_are_the_unseen_items_nearest_to_the_last_one(
     assert lists.next_item_distances.tolist() == pytest.approx([near, near])
 
 
+def test_title_neighbours_are_as_many_as_the_teachers_items(
+    knowledge: Knowledge, tiny_dataset: Dataset
+) -> None:
+    """Thirty, where reports show twenty."""
+    catalog = tiny_dataset.catalog
+    more = tuple(f"more {number}" for number in range(30))
+    taller = replace(
+        tiny_dataset,
+        catalog=replace(
+            catalog, item_ids=(*catalog.item_ids, *more), titles=(*catalog.titles, *more)
+        ),
+    )
+    answers = Answers(
+        rows=np.array([1, 2]),
+        rankings=np.ones((2, 30), dtype=np.int32),
+        distances=np.ones((2, 30), dtype=np.float32),
+        next_item_distances=np.ones(2, dtype=np.float32),
+    )
+    embeddings = np.random.default_rng(0).standard_normal((36, 3)).astype(np.float32)
+
+    lists = LISTS["title-neighbours"](
+        replace(knowledge, train=answers, item_embeddings=embeddings), taller, 0
+    )
+
+    assert [len(set(each) - {0}) for each in lists.rankings.tolist()] == [30, 30]
+
+
 def test_shuffled_embeddings_are_those_of_other_items(knowledge: Knowledge) -> None:
     real = knowledge.item_embeddings
     shuffled = shuffled_embeddings(knowledge, seed=0)

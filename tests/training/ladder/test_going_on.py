@@ -56,6 +56,22 @@ def test_where_nothing_is_to_be_chosen_all_seeds_are_due_at_once(
     assert [names for names in due if set(names) & set(everything)] == [everything]
 
 
+def test_no_state_of_a_trial_that_was_not_chosen_stays(config: Path) -> None:
+    """Where all trials are measured before the ladder goes on too."""
+    text = config.read_text()
+    for old, new in (("[1e-2]", "[1e-9, 2e-2]"), ("[0.3]", "[0.3, 0.4]"), ("[0.1]", "[0.1, 0.2]")):
+        text = text.replace(old, new)
+    config.write_text(text)
+    narrow = ("--students", "caser", "--rows", "CE")
+    states = config.parent / "work" / "chain" / "ladder"
+    climb(config, *narrow, "--seeds", "0", "--keep-states")
+    assert len(list(states.iterdir())) == 2
+
+    climb(config, *narrow)
+
+    assert not list(states.iterdir())
+
+
 def test_another_price_of_cold_items_costs_no_training_where_states_are_kept(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,20 @@ def test_a_teacher_that_answered_held_out_examples_alone_is_compared_and_teaches
     assert ("DLLM2Rec", "titles") not in measured
 
 
+def test_a_teacher_without_held_out_answers_teaches_and_is_compared_by_titles_alone(
+    config: Path,
+) -> None:
+    knowledge_of_titles(config, num_held_out=0, settings={"kind": "titles"})
+    rows = ("CE", "DLLM2Rec")
+
+    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
+
+    measured = {(line["row"], line["teacher"]) for line in records(config)}
+    assert measured >= {("DLLM2Rec", "titles"), (TITLES_ROW, "titles")}
+    assert ("teacher titles", "titles") not in measured
+    assert "asked 0 of" in (config.parent / "results" / "chain.md").read_text()
+
+
 def test_a_first_teacher_that_teaches_nobody_is_refused_before_anything_is_trained(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

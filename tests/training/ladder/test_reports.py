@@ -51,26 +51,63 @@ def test_a_figure_that_is_not_of_what_is_kept_is_told(
     assert name in told
 
 
+@pytest.mark.parametrize("rest", ["an empty folder", "nothing"])
 def test_a_report_whose_runs_are_gone_cannot_be_made(
-    results: Path, capsys: pytest.CaptureFixture[str]
+    results: Path, capsys: pytest.CaptureFixture[str], rest: str
 ) -> None:
-    for path in (results / "runs" / "chain").iterdir():
-        path.unlink()
+    runs = results / "runs" / "chain"
+    shutil.rmtree(runs)
+    if rest != "nothing":
+        runs.mkdir()
 
     assert again(results) == 1
 
     assert "chain.md: cannot be made" in capsys.readouterr().out
 
 
-def test_a_report_of_data_that_are_not_here_is_left_out(
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ("no command", "names no command"),
+        ("- command: `python -m training.ladder gone.toml`", "gone.toml: no such experiment"),
+        ("- command: `python -m training.ladder {config} --rows X`", "cannot be made"),
+    ],
+)
+def test_a_report_of_no_command_that_can_be_given_is_named_and_the_others_are_made(
+    results: Path, config: Path, capsys: pytest.CaptureFixture[str], command: str, problem: str
+) -> None:
+    (results / "a.md").write_text(command.format(config=config))
+
+    assert again(results) == 1
+
+    told = capsys.readouterr().out
+    assert problem in told
+    assert "a.md: cannot be made" in told
+    assert "chain.md: the same" in told
+
+
+def test_options_of_a_command_may_come_before_its_experiment(
+    results: Path, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = results / "chain.md"
+    text = report.read_text()
+    named = f"training.ladder {config}"
+    report.write_text(text.replace(named, f"training.ladder --kept {config}"))
+
+    assert again(results) == 0
+
+    assert "chain.md: the same" in capsys.readouterr().out
+
+
+def test_reports_of_data_that_are_not_here_are_left_out_which_alone_is_no_success(
     results: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = 'source = "tables"\ninteractions = "elsewhere.csv"\nitems = "items.csv"'
     config.write_text(config.read_text().replace('source = "movielens"', source))
 
-    assert again(results) == 0
+    assert again(results) == 1
 
-    assert "left out, elsewhere.csv is not here" in capsys.readouterr().out
+    assert "chain.md: left out" in capsys.readouterr().out
 
 
 def test_a_folder_without_reports_is_no_success(tmp_path: Path) -> None:

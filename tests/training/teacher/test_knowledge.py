@@ -95,6 +95,28 @@ def test_knowledge_depends_on_what_its_kind_of_teacher_answers_by(
         )
 
 
+@pytest.mark.parametrize("other", [{"embedding_model": "another"}, {"api": "chat"}])
+def test_knowledge_of_an_llm_behind_an_endpoint_depends_on_what_it_is_asked_for(
+    tmp_path: Path, tiny_dataset: Dataset, other: dict[str, object]
+) -> None:
+    """Not on where it is: the same model may move."""
+    settings = {"kind": "generative", "model": "openai:a", "endpoint": {"base_url": "http://a/v1"}}
+    save_knowledge(
+        replace(knowledge_about(tiny_dataset), provenance={"settings": settings}), tmp_path
+    )
+    moved = {**settings, "endpoint": {"base_url": "http://b/v1"}}
+    load_knowledge(tmp_path, tiny_dataset, TeacherConfig.model_validate(moved))
+    changed = TeacherConfig.model_validate({**settings, "endpoint": other})
+    with pytest.raises(KnowledgeError, match=r"teacher\.endpoint = "):
+        load_knowledge(tmp_path, tiny_dataset, changed)
+
+
+def test_a_summary_tells_no_address(tiny_dataset: Dataset) -> None:
+    settings = {"kind": "generative", "endpoint": {"base_url": "http://llm.internal/v1"}}
+    knowledge = replace(knowledge_about(tiny_dataset), provenance={"settings": settings})
+    assert knowledge.summary.provenance == {"settings": {"kind": "generative"}}
+
+
 def test_knowledge_that_is_older_than_the_blend_is_of_a_matcher_alone(
     tmp_path: Path, tiny_dataset: Dataset
 ) -> None:

@@ -18,15 +18,19 @@ from training.teacher.reading import embed_titles
 
 
 def test_titles_are_controls_as_the_first_layers_of_the_llm_see_them(
-    prepared: Callable[[str], Path], chain_dataset: Dataset, tiny_language_model_path: Path
+    prepared: Callable[[str], Path],
+    chain_dataset: Dataset,
+    tiny_language_model_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = run_teach(prepared('kind = "titles"'))
     with path.open("a") as file:
         file.write("[ladder]\ntitle_layers = [1]\nnum_resamples = 100\n")
     out = path.parent / "results"
-    fixed = ["--work", str(path.parent / "work"), "--out", str(out), "--kept"]
+    fixed = ["--work", str(path.parent / "work"), "--out", str(out), "--workers", "1"]
+    narrow = ["--students", "caser", "--rows", "CE", "--seeds", "0"]
 
-    assert ladder.main([str(path), *fixed, "--students", "sasrec", "--rows", "CE"]) == 0
+    assert ladder.main([str(path), *fixed, *narrow]) == 0
 
     one_layer = load_language_model(str(tiny_language_model_path), layers=1)
     book = phrasebook(one_layer.tokenizer, chain_dataset.catalog)
@@ -42,3 +46,9 @@ def test_titles_are_controls_as_the_first_layers_of_the_llm_see_them(
         }
     assert told["first 1 layers"] == pytest.approx(found["NDCG@20"], abs=1e-6)
     assert told["first 1 layers"] != told["titles"]
+
+    capsys.readouterr()
+    path.write_text(path.read_text().replace("title_layers = [1]", "title_layers = [1, 2]"))
+    assert ladder.main([str(path), *fixed, *narrow, "--kept"]) == 0
+    assert "without titles as the first 2 layers see them: not kept" in capsys.readouterr().out
+    assert "first 1 layers" in (out / "chain.csv").read_text()
