@@ -37,7 +37,7 @@ def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Ans
     """The unseen items whose titles are nearest to that of the last item; no history is read."""
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings)
     rows, length = knowledge.train.rows, knowledge.train.rankings.shape[1]
-    # Never fewer than of old: where titles are the same, how many are asked for decides their order.
+    # No fewer than of old: of equal titles, how many are asked for decides the order.
     ranker = ranker_of(neighbours, dataset, max(length, LIST_LENGTH))
     batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))
     rankings = [ranker(batch)[:, :length].astype(np.int32) for batch in batches]
