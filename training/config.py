@@ -19,6 +19,8 @@ from training.errors import ConfigError
 from training.section import Section, each_once, without_passwords
 from training.teacher.config import FIXED_SETTINGS, TeacherConfig, TeacherKind
 
+MAX_COLUMNS = 128  # of an LLM's embedding
+
 StudentKind = Literal["sasrec", "gru4rec", "caser"]
 Seeds = Annotated[tuple[int, ...], AfterValidator(each_once)]
 LayerCounts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AfterValidator(each_once)]
@@ -113,7 +115,9 @@ class DistillationConfig(Section):
     embeddings: bool = True
     embedding_weight: float = Field(default=1.0, ge=0)
     embedding_columns: int = Field(
-        default=128, ge=1, description="principal columns of the LLM's embeddings that are read"
+        default=MAX_COLUMNS,
+        ge=1,
+        description="principal columns of the LLM's embeddings that are read",
     )
     offset: bool = Field(default=True, description="an item's own vector beside the LLM's view")
     offset_dropout: float = Field(

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from training.config import StudentConfig, StudentKind
+from training.config import MAX_COLUMNS, StudentConfig, StudentKind
 from training.students.caser import Caser
 from training.students.gru4rec import GRU4Rec
 from training.students.sasrec import SASRec
-from training.students.student import MAX_COLUMNS, ItemTable, Student
+from training.students.student import ItemTable, Student
 
 STUDENTS: Mapping[str, Callable[[StudentConfig, ItemTable], Student]] = {
     "sasrec": SASRec,

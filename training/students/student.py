@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.config import MAX_COLUMNS
+
 INITIAL_SPREAD = 0.02
-MAX_COLUMNS = 128
 MIN_SPREAD = 1e-6  # of a column that varies
 ROWS_AT_ONCE = 1_024  # of comparing all items with all
 NUM_NEIGHBOURS = 5  # whose offsets stand for that of an item without one
