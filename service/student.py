@@ -25,7 +25,7 @@ Mask = NDArray[np.bool_]
 
 Vectors = NDArray[np.float32]
 
-MOST_STANDING = 256  # some kilobytes each: every length of a few `k`
+_MOST_STANDING = 256  # some kilobytes each: every length of a few `k`
 _OUTPUTS = [TENSORS.item_indices, TENSORS.scores]
 _NOTHING = np.zeros((1, 1), dtype=np.int64)
 _FLAGS = {flag: np.array(flag) for flag in (False, True)}
@@ -46,7 +46,7 @@ class _Runs(threading.local):
     """The runs that stand ready, by `StandingRun`'s arguments: each thread has its own, of late."""
 
     def __init__(self) -> None:
-        self.ready = lru_cache(MOST_STANDING)(StandingRun)
+        self.ready = lru_cache(_MOST_STANDING)(StandingRun)
 
 
 class Student:

@@ -92,10 +92,9 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
         cells = list(plan.cells(student))
         if not options.kept:
             _train(cells, plan, options)
-        measured = [cell for cell in cells if plan.measured_jobs(cell)]
-        lines += [student_line(cell, plan) for cell in measured]
+        lines += [student_line(cell, plan) for cell in cells if plan.measured_jobs(cell)]
         if options.rows:
-            _tell_unmeasured(cell for cell in cells if cell not in measured)
+            _tell_unmeasured(cell for cell in cells if not plan.measured_jobs(cell))
         _report(lines, figures, plan, options)
 
 
@@ -104,7 +103,8 @@ def _train(cells: Sequence[Cell], plan: Plan, options: Namespace) -> None:
     for cell in cells:
         plan.trial_jobs(cell)[0].refuse_no_teaching()
     certain = [cell for cell in cells if plan.can_choose(cell)]
-    due = [job for cell in cells if cell not in certain for job in plan.trial_jobs(cell)]
+    open_yet = [cell for cell in cells if not plan.can_choose(cell)]
+    due = [job for cell in open_yet for job in plan.trial_jobs(cell)]
     _perform([*due, *_every_seed(certain, plan)], plan, options)
     chosen = _every_seed(cells, plan)
     _perform(chosen, plan, options)

@@ -54,14 +54,16 @@ class Reference:
 class Teacher:
     """What a teacher knows, or what is told of it where it is not here.
 
-    Attributes:
-        kind: of the teacher.
-        reference: how it ranked, on the shelf or to be.
+    `reference` is how it ranked, on the shelf or to be.
     """
 
-    kind: str
     knowledge: Knowledge | Summary
     reference: Reference
+
+    @property
+    def kind(self) -> str:
+        """Of the teacher."""
+        return self.reference.name
 
     @property
     def asks_the_last_title(self) -> bool:

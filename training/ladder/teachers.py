@@ -42,9 +42,9 @@ def teachers_of(
         reference = Reference(kind, config.teacher, decays, dataset)
         folder = knowledge_folder(config, workplace)
         if kept and shelf.has(reference) and (summary := kept_reference(reference, shelf).summary):
-            yield Teacher(kind, summary, reference)
+            yield Teacher(summary, reference)
         elif kind == own:
-            yield Teacher(kind, load_knowledge(folder, dataset, config.teacher), reference)
+            yield Teacher(load_knowledge(folder, dataset, config.teacher), reference)
         elif folder.is_dir():
             yield from _other_teacher(reference, folder)
 
@@ -52,7 +52,7 @@ def teachers_of(
 def _other_teacher(reference: Reference, folder: Path) -> Iterator[Teacher]:
     try:
         knowledge = load_knowledge(folder, reference.dataset, reference.config)
-        yield Teacher(reference.name, knowledge, reference)
+        yield Teacher(knowledge, reference)
     except KnowledgeError as error:
         say(f"without the {reference.name} teacher: {error}")
 

@@ -14,6 +14,12 @@ from training.ladder.rows import COLD_ROW, ROWS, TITLES_ROW, settings_of
 from training.teacher.knowledge import DESCRIPTION_NAME
 
 
+def measured_of_caser(config: Path, *rows: str) -> set[tuple[str, str]]:
+    """Climbs those rows of one student with one seed; what was measured, by row and teacher."""
+    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
+    return {(line["row"], line["teacher"]) for line in records(config)}
+
+
 def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
     assert climb(config) == 0
 
@@ -89,9 +95,8 @@ def test_a_teacher_of_other_settings_that_is_described_stands_beside_the_first(
         file.write("[other_teachers.titles]\nlayers = 6\n")
     rows = ("CE", "DLLM2Rec", COLD_ROW)
 
-    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
+    measured = measured_of_caser(config, *rows)
 
-    measured = {(line["row"], line["teacher"]) for line in records(config)}
     assert measured > {(row, kind) for row in rows[1:] for kind in ("retrieval", "titles")}
     assert measured > {(TITLES_ROW, "retrieval"), (TITLES_ROW, "titles")}
     report = (config.parent / "results" / "chain.md").read_text()
@@ -104,11 +109,9 @@ def test_a_teacher_that_answered_held_out_examples_alone_is_compared_and_teaches
     config: Path,
 ) -> None:
     knowledge_of_titles(config, num_lists=0, settings={"kind": "titles"})
-    rows = ("CE", "DLLM2Rec")
 
-    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
+    measured = measured_of_caser(config, "CE", "DLLM2Rec")
 
-    measured = {(line["row"], line["teacher"]) for line in records(config)}
     assert ("teacher titles", "titles") in measured
     assert ("DLLM2Rec", "retrieval") in measured
     assert ("DLLM2Rec", "titles") not in measured
@@ -118,11 +121,9 @@ def test_a_teacher_without_held_out_answers_teaches_and_is_compared_by_titles_al
     config: Path,
 ) -> None:
     knowledge_of_titles(config, num_held_out=0, settings={"kind": "titles"})
-    rows = ("CE", "DLLM2Rec")
 
-    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
+    measured = measured_of_caser(config, "CE", "DLLM2Rec")
 
-    measured = {(line["row"], line["teacher"]) for line in records(config)}
     assert measured >= {("DLLM2Rec", "titles"), (TITLES_ROW, "titles")}
     assert ("teacher titles", "titles") not in measured
     assert "asked 0 of" in (config.parent / "results" / "chain.md").read_text()
