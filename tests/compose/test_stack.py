@@ -13,24 +13,19 @@ import httpx
 
 from tests.compose.conftest import ROOT
 from tests.compose.load import load
+from tests.compose.secret import is_secret
 
 if TYPE_CHECKING:
     from tests.compose.conftest import Stack
 
 MEBIBYTE = 1 << 20
 SERVICE_IMAGE = "distilled-recommender/service:test"
-SECRET = re.compile(
-    rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}|AKIA[0-9A-Z]{16}|ghp_[A-Za-z0-9]{36}"
-)
-SECRET_FILES = {".env", ".git", ".netrc", ".pypirc", "id_rsa", "pip.conf"}
-SECRET_SUFFIXES = {".key", ".pem"}
 BASES = {
     "service": "python:3.13-slim",
     "redis": "redis:8",
     "training": "python:{python}-slim",
     "teacher": "python:{python}-slim",
 }
-PUBLIC = {"cacert.pem"}  # certificates of authorities
 
 
 def test_films_are_recommended_by_the_student(client: httpx.Client) -> None:
@@ -117,13 +112,6 @@ def files(saved: tarfile.TarFile, layer: str) -> Iterator[tuple[str, bytes]]:
             file = members.extractfile(member) if member.isfile() else None
             if file:
                 yield member.name, file.read(MEBIBYTE)
-
-
-def is_secret(name: str, text: bytes) -> bool:
-    """Whether a file is one by its name or by what stands in it."""
-    path = Path(name)
-    named = path.name in SECRET_FILES or path.suffix in SECRET_SUFFIXES
-    return (named and path.name not in PUBLIC) or bool(SECRET.search(text))
 
 
 def test_metrics_are_not_told_outside(client: httpx.Client) -> None:

@@ -1,0 +1,43 @@
+import pytest
+
+from tests.compose.secret import is_secret
+
+KEY = "AKIA" + "Q7" * 8
+
+
+@pytest.mark.parametrize("name", ["app/.env", "root/id_rsa", "etc/tls/server.key", "a/server.pem"])
+def test_some_files_are_secret_by_name(name: str) -> None:
+    assert is_secret(name, b"")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        KEY,
+        f"aws_access_key_id={KEY}\n",
+        f'{{"key": "{KEY}"}}',
+        f"s3://{KEY}:secret@bucket",
+        f"Credential={KEY}/20261127/eu-west-1/s3/aws4_request",
+        f"https://ghp_{'a1' * 18}@host/x",
+        f"-----BEGIN RSA PRIVATE KEY-----\n{'MIIE' * 16}\n",
+    ],
+)
+def test_a_key_is_found_wherever_it_stands(text: str) -> None:
+    assert is_secret("app/config.py", text.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"AAwAaAKI{KEY}\nAABgAPA",  # base64 of a font, as Pillow carries it
+        f"{KEY}AAAAwAaAKI",
+        "-----BEGIN PRIVATE KEY-----",  # what a parser of keys looks for
+        "AKIA is how a key begins",
+    ],
+)
+def test_what_only_reads_like_a_key_is_none(text: str) -> None:
+    assert not is_secret("PIL/ImageFont.py", text.encode())
+
+
+def test_certificates_of_authorities_are_public() -> None:
+    assert not is_secret("certifi/cacert.pem", b"")
