@@ -16,10 +16,7 @@ import export
 from benchmarks.processes import ROOT, BenchmarkError
 from benchmarks.setting import Setting
 from export.bundle import BundleError, Item, load_bundle, save_bundle
-from export.freeze import items_of
-from export.parity import check_parity
-from export.ranking import RankingGraph
-from export.to_onnx import export_student
+from export.freeze import export_graphs, items_of
 from training.config import StudentConfig, load_experiment
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import load_checkpoint
@@ -138,16 +135,15 @@ def _is_made_from(folder: Path, made_from: str) -> bool:
 
 def _save(student: Student, items: list[Item], folder: Path, provenance: dict[str, str]) -> None:
     with TemporaryDirectory() as scratch:
-        path = Path(scratch) / "model.onnx"
-        export_student(student, path)
-        parity = check_parity(student, RankingGraph(path), num_random=100)
+        graphs = export_graphs(student, Path(scratch), num_random=100)
         save_bundle(
             folder,
-            path,
+            graphs.model,
             items,
+            plain=graphs.plain,
             student="sasrec",
             max_history_length=student.max_history_length,
             metrics={},
-            parity_error=parity.max_score_error,
+            parity_error=graphs.parity_error,
             provenance=provenance,
         )

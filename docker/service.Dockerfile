@@ -43,7 +43,8 @@ ENV PATH=/environment/bin:$PATH \
     LOG_FORMAT=json \
     DRAIN_SECONDS=5
 COPY docker/healthcheck.py ./
-COPY export/__init__.py export/bundle.py export/folders.py export/publish.py export/records.py export/
+COPY export/__init__.py export/bundle.py export/folders.py export/publish.py export/records.py \
+    export/tensors.py export/
 COPY service service
 RUN python -m compileall -q .
 COPY --from=bundle / /bundle

@@ -1,9 +1,11 @@
 """The bundle: the one contract between training and the service. Standard library only.
 
-A bundle is a folder. `model.onnx` ranks, `items.jsonl` names what it ranks, `histories.jsonl`
-holds real histories to warm up with, `item_encoder.onnx` (of a student of LLM embeddings) makes
-vectors of new items, `manifest.json` says where all come from. It carries their hashes, and its
-`model_version` is the hash of itself, so that one changed byte in any file is noticed.
+A bundle is a folder. `model.onnx` ranks, `plain.onnx` (of a catalog that is not too large) answers
+most questions sooner, `items.jsonl` names what they rank, `histories.jsonl` holds real histories to
+warm up with, `item_encoder.onnx` (of a student of LLM embeddings) makes vectors of new items,
+`manifest.json` says where all come from. It carries their hashes, and its `model_version` is the
+hash of itself, so that one changed byte in any file is noticed. `export.tensors` says what goes
+into the graphs and what comes out.
 `save_bundle` stands beside `load_bundle`.
 """
 
@@ -33,7 +35,8 @@ from export.records import (
     write_lines,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (2, 3)  # the second had no plain.onnx
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Layout:
     def model(self) -> Path:
         """The ranking graph."""
         return self.folder / "model.onnx"
+
+    @property
+    def plain(self) -> Path:
+        """The graph of plain questions; a bundle of a large catalog has none."""
+        return self.folder / "plain.onnx"
 
     @property
     def items(self) -> Path:
@@ -73,54 +81,14 @@ class Layout:
         return self.model, self.items, self.histories
 
     @property
+    def optional(self) -> tuple[Path, ...]:
+        """The files that a bundle may have."""
+        return self.plain, self.item_encoder
+
+    @property
     def hashed(self) -> tuple[Path, ...]:
         """The files whose hashes the manifest carries: all that stand there but itself."""
-        optional = [self.item_encoder] if self.item_encoder.exists() else []
-        return *self.required, *optional
-
-
-@dataclass(frozen=True)
-class Tensors:
-    """The names of the ranking graph's inputs and outputs.
-
-    Inputs: `history` int64 `[batch, length]`, oldest first, 0 = padding, any length >= 1 and any
-    place for the padding; `excluded` int64 `[batch, any]`, never answered, 0 = nothing;
-    `allowed` bool `[batch or 1, items + added + 1]`, what may be answered; `mask_seen` bool scalar,
-    whether items of `history` (all of it, not only the newest) may not be answered; `k` int64
-    `[1]`; `added` float32 `[added, hidden]`, vectors of items that the table does not have, of
-    index items + 1, items + 2 …; no rows = none.
-
-    Outputs: `item_indices` int64 `[batch, min(k, items + added)]` and `scores` float32 of that
-    shape, best first, equal scores in index order; a place that no allowed item is left to fill
-    holds index 0 and score -inf. `table` float32 `[items + 1, hidden]`, the item vectors, row 0
-    padding; a constant, which costs nothing unless it is asked for.
-    """
-
-    history: str = "history"
-    excluded: str = "excluded"
-    allowed: str = "allowed"
-    mask_seen: str = "mask_seen"
-    k: str = "k"
-    added: str = "added"
-    item_indices: str = "item_indices"
-    scores: str = "scores"
-    table: str = "table"
-
-
-@dataclass(frozen=True)
-class EncoderTensors:
-    """The names of the item encoder's input and output.
-
-    `embeddings` float32 `[batch, size]`, as the teacher's knowledge holds them; `vectors` float32
-    `[batch, hidden]`, what the ranking graph takes as `added`.
-    """
-
-    embeddings: str = "embeddings"
-    vectors: str = "vectors"
-
-
-TENSORS = Tensors()
-ENCODER_TENSORS = EncoderTensors()
+        return *self.required, *(path for path in self.optional if path.exists())
 
 
 @dataclass(frozen=True)
@@ -169,13 +137,23 @@ class Bundle:
         """
         return _read_verified(Layout(self.folder).model, self.manifest)
 
+    def read_plain(self) -> bytes | None:
+        """The graph of plain questions, verified again; None if the bundle has none.
+
+        Raises:
+            BundleError: the folder no longer holds the graph of this manifest.
+        """
+        return self._read_optional(Layout(self.folder).plain)
+
     def read_item_encoder(self) -> bytes | None:
         """The item encoder, verified again; None if the bundle has none.
 
         Raises:
             BundleError: the folder no longer holds the encoder of this manifest.
         """
-        path = Layout(self.folder).item_encoder
+        return self._read_optional(Layout(self.folder).item_encoder)
+
+    def _read_optional(self, path: Path) -> bytes | None:
         return _read_verified(path, self.manifest) if path.name in self.manifest.sha256 else None
 
 
@@ -185,6 +163,7 @@ def save_bundle(
     items: Iterable[Item],
     *,
     histories: Iterable[Sequence[str]] = (),
+    plain: Path | None = None,
     item_encoder: Path | None = None,
     student: str,
     max_history_length: int,
@@ -206,8 +185,9 @@ def save_bundle(
     shutil.copyfile(model, building.model)
     num_items = write_lines(building.items, map(asdict, items))
     write_lines(building.histories, map(list, histories))
-    if item_encoder is not None:
-        shutil.copyfile(item_encoder, building.item_encoder)
+    for source, path in ((plain, building.plain), (item_encoder, building.item_encoder)):
+        if source is not None:
+            shutil.copyfile(source, path)
     manifest = _signed(
         Manifest(
             schema_version=SCHEMA_VERSION,
@@ -261,14 +241,13 @@ def _read_manifest(path: Path) -> Manifest:
     text = _read_bytes(path)
     content = parse_object(str(path), text)
     version = content.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise BundleError(
-            f"{path}: schema_version {version!r}, this program reads {SCHEMA_VERSION}"
-        )
+    if version not in READABLE_VERSIONS:
+        readable = " and ".join(map(str, READABLE_VERSIONS))
+        raise BundleError(f"{path}: schema_version {version!r}, this program reads {readable}")
     manifest = build(Manifest, content, _MANIFEST_CHECKS, str(path))
     layout = Layout(path.parent)
-    required = {each.name for each in layout.required}
-    if not required <= set(manifest.sha256) <= required | {layout.item_encoder.name}:
+    required, optional = ({each.name for each in of} for of in (layout.required, layout.optional))
+    if not required <= set(manifest.sha256) <= required | optional:
         raise BundleError(f"{path}: sha256 of {', '.join(sorted(manifest.sha256))}")
     if _signed(manifest) != manifest or _render(manifest) != text:
         raise BundleError(f"{path}: changed since it was written (model_version does not match)")

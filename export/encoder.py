@@ -14,6 +14,7 @@ from export.fusion import fuse_attention, soften_masks
 from training.students.student import Student
 
 OPSET = 23
+STUDENT = "student"  # the domain of the node that stands for an encoder
 
 
 class _Encoder(nn.Module):
@@ -29,16 +30,38 @@ class _Encoder(nn.Module):
         return self.encode(window, table)
 
 
-def encoder_graphs(student: Student, table: Tensor) -> tuple[onnx.GraphProto, onnx.GraphProto]:
-    """Two that make `query` `[batch, hidden]` of `window` `[batch, width]`, its items' `vectors`.
+def plain_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
+    """What makes `query` `[batch, hidden]` of `window` `[batch, width]` without padding.
 
-    The first is for windows without padding, the second for any. Names that are its own start with
-    the kind of window, so that both fit into one graph.
+    It reads its items' `vectors`. Names that are its own start with the kind of window, so that
+    it fits into one graph with `any_encoder`.
     """
-    padded = _exported(student, table, padded=True)
     takes_guard_less = type(student).encode_plain is not Student.encode_plain
-    plain = _exported(student, table, padded=False) if takes_guard_less else padded
-    return _lean(plain, "plain."), _lean(padded, "padded.")
+    return _lean(_exported(student, table, padded=not takes_guard_less), "plain.")
+
+
+def any_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
+    """The same for any window."""
+    return _lean(_exported(student, table, padded=True), "any.")
+
+
+def inline(encoder: onnx.GraphProto, graph: onnx.GraphProto) -> None:
+    """Puts `encoder` in the place of the student's node in `graph`.
+
+    Its constants become those of `graph`: a branch is handed each outer value anew in every run.
+    """
+    nodes = list(graph.node)
+    (student,) = [node for node in nodes if node.domain == STUDENT]
+    # One of plain windows has looked its vectors up already.
+    names = dict(zip(("window", "vectors"), student.input, strict=False))
+    names["query"] = student.output[0]
+    for node in encoder.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    place = nodes.index(student)
+    del graph.node[:]
+    graph.node.extend([*nodes[:place], *encoder.node, *nodes[place + 1 :]])
+    graph.initializer.extend(encoder.initializer)
 
 
 def _lean(exported: onnx.GraphProto, prefix: str) -> onnx.GraphProto:

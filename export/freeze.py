@@ -1,6 +1,7 @@
 """Freezes a checkpoint into a bundle: export, prove, measure what will be served, save."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,15 +12,42 @@ from tqdm import tqdm
 
 from export.bundle import Item, Manifest, save_bundle
 from export.item_encoder import export_item_encoder
-from export.parity import check_parity
-from export.ranking import RankingGraph, served_ranker
+from export.parity import NUM_RANDOM_HISTORIES, check_parity
+from export.plain import export_plain
+from export.ranking import PlainGraph, RankingGraph, served_ranker
 from export.to_onnx import export_student
 from training.data.dataset import Dataset, Split
 from training.distillation.checkpoint import Checkpoint
 from training.evaluation.yardstick import Ranker, evaluate
+from training.students.student import Student
 
 MEASURED_SPLITS = (Split.VALIDATION, Split.TEST)
 NUM_HISTORIES = 16
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """A student's graphs, proven; a large catalog has none of plain questions."""
+
+    model: Path
+    plain: Path | None
+    parity_error: float
+
+
+def export_graphs(
+    student: Student, folder: Path, *, num_random: int = NUM_RANDOM_HISTORIES
+) -> Graphs:
+    """Writes the graphs of `student` into `folder` and asks them as many random histories.
+
+    Raises:
+        ParityError: one does not answer as the student does.
+    """
+    model, plain = folder / "model.onnx", folder / "plain.onnx"
+    export_student(student, model)
+    has_plain = export_plain(student, plain)
+    of_plain = PlainGraph(plain) if has_plain else None
+    parity = check_parity(student, RankingGraph(model), of_plain, num_random=num_random)
+    return Graphs(model, plain if has_plain else None, parity.max_score_error)
 
 
 def freeze(
@@ -35,30 +63,30 @@ def freeze(
     can make vectors of new items.
 
     Raises:
-        ParityError: the exported graph does not answer as the student does; nothing is saved.
+        ParityError: an exported graph does not answer as the student does; nothing is saved.
         ItemEncoderError: the student learnt from other `item_embeddings`; nothing is saved.
         BundleError: the catalog does not fit into a bundle.
     """
     student = checkpoint.student()
     with TemporaryDirectory() as scratch:
-        path, encoder_path = Path(scratch) / "model.onnx", Path(scratch) / "encoder.onnx"
+        encoder_path = Path(scratch) / "encoder.onnx"
         can_encode = item_embeddings is not None and export_item_encoder(
             student.item_table, item_embeddings, encoder_path
         )
-        export_student(student, path)
-        graph = RankingGraph(path)
-        parity = check_parity(student, graph)
+        graphs = export_graphs(student, Path(scratch))
+        graph = RankingGraph(graphs.model)
         seed = {"seed": checkpoint.description.seed}
         return save_bundle(
             folder,
-            path,
+            graphs.model,
             items_of(dataset),
             histories=histories_of(dataset, student.max_history_length),
+            plain=graphs.plain,
             item_encoder=encoder_path if can_encode else None,
             student=checkpoint.description.student.kind,
             max_history_length=student.max_history_length,
             metrics=seed | measure(served_ranker(graph, dataset), dataset, "served"),
-            parity_error=parity.max_score_error,
+            parity_error=graphs.parity_error,
             provenance=provenance,
         )
 

@@ -18,8 +18,8 @@ from onnx import checker, numpy_helper, parser
 from torch import Tensor
 from torch.nn import functional
 
-from export.bundle import ENCODER_TENSORS
 from export.encoder import OPSET
+from export.tensors import ENCODER_TENSORS
 from training.errors import TrainingError
 from training.students.student import NUM_NEIGHBOURS, ItemTable
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from export.ranking import RankingGraph
+from export.ranking import PlainGraph, RankingGraph
 from training.data.catalog import PADDING_INDEX
 from training.data.histories import pad_histories
 from training.errors import TrainingError
@@ -34,7 +34,7 @@ class ParityError(TrainingError):
 
 @dataclass(frozen=True)
 class Alone:
-    """What the graph answers to one history by itself, without seen items; `[LIST_LENGTH]` each."""
+    """What a graph answers to one history by itself, without seen items; `[LIST_LENGTH]` each."""
 
     items: NDArray[np.int64]
     scores: NDArray[np.float32]
@@ -69,7 +69,7 @@ class ParityReport:
 
     Attributes:
         max_score_error: largest difference of any score of any history.
-        num_tie_swaps: histories whose top items differ in the order of near-equal scores.
+        num_tie_swaps: answers whose top items differ in the order of near-equal scores.
     """
 
     num_histories: int
@@ -78,7 +78,12 @@ class ParityReport:
 
 
 def check_parity(
-    student: Student, graph: RankingGraph, *, num_random: int = NUM_RANDOM_HISTORIES, seed: int = 0
+    student: Student,
+    graph: RankingGraph,
+    plain: PlainGraph | None = None,
+    *,
+    num_random: int = NUM_RANDOM_HISTORIES,
+    seed: int = 0,
 ) -> ParityReport:
     """Compares scores and top lists on random and on edge histories.
 
@@ -90,7 +95,7 @@ def check_parity(
         *edge_histories(student.max_history_length, graph.num_items, generator),
         *random_histories(student.max_history_length, graph.num_items, num_random, generator),
     ]
-    comparisons = list(_compare(student.eval(), graph, histories))
+    comparisons = list(_compare(student.eval(), graph, plain, histories))
     worst = max(comparisons, key=lambda each: (not each.is_parity, each.score_error))
     if not worst.is_parity:
         raise ParityError(
@@ -98,7 +103,7 @@ def check_parity(
             f"(at most {MAX_SCORE_ERROR:g}), the top {LIST_LENGTH} by {worst.list_error:.2g}"
         )
     return ParityReport(
-        num_histories=len(comparisons),
+        num_histories=len(histories),
         max_score_error=worst.score_error,
         num_tie_swaps=sum(not each.is_same_list for each in comparisons),
     )
@@ -130,17 +135,33 @@ def random_histories(
 
 
 def _compare(
-    student: Student, graph: RankingGraph, histories: Sequence[tuple[str, History]]
+    student: Student,
+    graph: RankingGraph,
+    plain: PlainGraph | None,
+    histories: Sequence[tuple[str, History]],
 ) -> Iterator[Comparison]:
     with tqdm(desc="parity", total=len(histories), unit="history") as bar:
         for begin in range(0, len(histories), BATCH_SIZE):
             batch = histories[begin : begin + BATCH_SIZE]
             scores = _scores_together(graph, [history for _, history in batch])
             for (name, history), of_items in zip(batch, scores, strict=True):
-                lines = graph.rank(history[None], LIST_LENGTH, mask_seen=True)
-                alone = Alone(*(line[0] for line in lines))
-                yield _comparison(name, history, _torch_scores(student, history), of_items, alone)
+                expected = _torch_scores(student, history)
+                for way, alone in _alone(graph, plain, history):
+                    yield _comparison(name + way, history, expected, of_items, alone)
             bar.update(len(batch))
+
+
+def _alone(
+    graph: RankingGraph, plain: PlainGraph | None, history: History
+) -> Iterator[tuple[str, Alone]]:
+    """The answers of each graph that says it knows."""
+    lines = graph.rank(history[None], LIST_LENGTH, mask_seen=True)
+    yield "", Alone(*(line[0] for line in lines))
+    if plain is None or PADDING_INDEX in history:
+        return
+    items, scores = plain.rank(history, min(LIST_LENGTH, graph.num_items))
+    if not np.isneginf(scores).any():
+        yield ", a plain question", Alone(items, scores)
 
 
 def _scores_together(graph: RankingGraph, histories: Sequence[History]) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from export.bundle import TENSORS
+from export.tensors import TENSORS
 from training.data.dataset import Dataset
 from training.data.histories import pad_histories
 from training.evaluation.yardstick import LIST_LENGTH, Ranker
@@ -63,3 +63,16 @@ def served_ranker(graph: RankingGraph, dataset: Dataset) -> Ranker:
         return item_indices
 
     return rank
+
+
+class PlainGraph:
+    """An exported graph of plain questions, open."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def rank(self, history: IntArray, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Item indices and scores, `[k]` each, see `export.tensors.OF_PLAIN_QUESTIONS`."""
+        feeds = {TENSORS.history: history[None].astype(np.int64), TENSORS.k: np.array([k])}
+        item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)
+        return item_indices[0], scores[0]

@@ -46,11 +46,10 @@ SEARCH_OF_ALL = Template("""
     is_answer = Greater($scores, never)
     $item_indices = Where(is_answer, ranking, zero)
 """)
-ROUGH_SEARCH_FIRST = Template("""
+# Reads `query` and `num_chosen`.
+ROUGH = """
     code, code_step, code_zero = DynamicQuantizeLinear(query)
     rough = MatMulInteger(code, item_codes, code_zero)
-    num_wanted = Add(k, num_spare)
-    num_chosen = Min(num_wanted, most_chosen)
     rough_of_chosen, places_of_chosen = TopK(rough, num_chosen)
     chosen = Gather(row_of_place, places_of_chosen)
 
@@ -58,17 +57,9 @@ ROUGH_SEARCH_FIRST = Template("""
     query_column = Unsqueeze(query, last)
     column_of_scores = MatMul(vectors_of_chosen, query_column)
     scores_of_chosen = Squeeze(column_of_scores, last)
-    shape_of_added = Shape(scores_of_added)
-    one_each = ConstantOfShape<value = int64[1] {1}>(shape_of_added)
-    places_of_added = CumSum(one_each, one)
-    added_items = Add(places_of_added, last_row)
-    candidate_scores = Concat<axis = 1>(scores_of_chosen, scores_of_added)
-    candidates = Concat<axis = 1>(chosen, added_items)
-    is_open = GatherElements<axis = 1>(open, candidates)
-    open_scores = Where(is_open, candidate_scores, never)
-    num_found = Min(k, num_chosen)
-    found_scores, found_places = TopK(open_scores, num_found)
-
+"""
+# Reads what `ROUGH` has found.
+BOUND = """
     # |q t - q' t'| <= |q - q'| |t'| + |q| |t - t'|, where q' and t' are what the codes stand for,
     # and q' differs from q by half a step in each place.
     least_chosen = ReduceMin(rough_of_chosen, last)
@@ -79,6 +70,22 @@ ROUGH_SEARCH_FIRST = Template("""
     length = ReduceL2(query, last)
     most_lost = Mul(length, longest_lost)
     most_elsewhere = Add(most_of_codes, most_lost)
+"""
+ROUGH_SEARCH_FIRST = Template("""
+    num_wanted = Add(k, num_spare)
+    num_chosen = Min(num_wanted, most_chosen)
+    $rough
+    shape_of_added = Shape(scores_of_added)
+    one_each = ConstantOfShape<value = int64[1] {1}>(shape_of_added)
+    places_of_added = CumSum(one_each, one)
+    added_items = Add(places_of_added, last_row)
+    candidate_scores = Concat<axis = 1>(scores_of_chosen, scores_of_added)
+    candidates = Concat<axis = 1>(chosen, added_items)
+    is_open = GatherElements<axis = 1>(open, candidates)
+    open_scores = Where(is_open, candidate_scores, never)
+    num_found = Min(k, num_chosen)
+    found_scores, found_places = TopK(open_scores, num_found)
+    $bound
     is_ahead = Greater(found_scores, most_elsewhere)
     are_ahead = ReduceMin<keepdims = 0>(is_ahead)
     is_enough = LessOrEqual(k, num_chosen)
@@ -98,13 +105,38 @@ ROUGH_SEARCH_FIRST = Template("""
     >
 """)
 
+# Both read `query`, `open` and `k` of a plain question; a score that proves nothing is -inf.
+PLAIN_SEARCH_OF_ALL = """
+    scores_of_table = Gemm<transB = 1>(query, table, never_padding)
+    open_scores = Where(open, scores_of_table, never)
+    scores, item_indices = TopK(open_scores, k)
+"""
+PLAIN_ROUGH_SEARCH = Template("""
+    num_chosen = Add(k, num_spare)
+    $rough
+    is_open = GatherElements<axis = 1>(open, chosen)
+    open_scores = Where(is_open, scores_of_chosen, never)
+    found_scores, found_places = TopK(open_scores, k)
+    $bound
+    is_ahead = Greater(found_scores, most_elsewhere)
+    scores = Where(is_ahead, found_scores, never)
+    item_indices = GatherElements<axis = 1>(chosen, found_places)
+""")
+
 
 def search_text(num_rows: int) -> str:
     """The search in a table of `num_rows`, in ONNX's text form."""
     if num_rows < ROUGH_FROM:
         return SEARCH_OF_ALL.substitute(scores="scores", item_indices="item_indices")
     of_all = SEARCH_OF_ALL.substitute(scores="scores_in_all", item_indices="items_in_all")
-    return ROUGH_SEARCH_FIRST.substitute(search_of_all=of_all)
+    return ROUGH_SEARCH_FIRST.substitute(rough=ROUGH, bound=BOUND, search_of_all=of_all)
+
+
+def plain_search_text(num_rows: int) -> str:
+    """The search for a plain question, without the way out where nothing is proven."""
+    if num_rows < ROUGH_FROM:
+        return PLAIN_SEARCH_OF_ALL
+    return PLAIN_ROUGH_SEARCH.substitute(rough=ROUGH, bound=BOUND)
 
 
 def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32]) -> Constants:

@@ -12,37 +12,36 @@ from onnx import helper
 
 from export.fusion import drop_unread
 
-# Of more, three tables more (50 MiB at hidden size 64) are not worth some microseconds.
-MOST_ROWS = 65_536
-
 # Operators that make of each vector another one, where all but their first input is constant.
 ROW_WISE = ("LayerNormalization", "MatMul", "Add", "Mul", "Relu", "Gelu")
 OF_TABLE = ".of_table"
 
 
-def tabulate(encoder: onnx.GraphProto, num_rows: int) -> onnx.GraphProto:
+def tabulate(encoder: onnx.GraphProto) -> None:
     """Lets `encoder` look its items up, by `window` in `table`, and whatever is row-wise of them.
 
-    Returns:
-        Nodes and constants that belong before the encoder: they make further tables of `table`.
+    What stands first makes further tables of `table`.
     """
     alone, constants = {"vectors"}, {each.name: len(each.dims) for each in encoder.initializer}
     of_table = []
-    for node in encoder.node if num_rows <= MOST_ROWS else ():
+    for node in encoder.node:
         if _is_row_wise(node, alone, constants):
             alone.update(node.output)
             of_table.append(node)
     for node in of_table:
         encoder.node.remove(node)
+    look_up(encoder, alone)
+    for place, node in enumerate(of_table):
+        encoder.node.insert(place, _of_whole_table(node, alone))
+    drop_unread(encoder)
+
+
+def look_up(encoder: onnx.GraphProto, names: Collection[str] = ("vectors",)) -> None:
+    """Lets `encoder` look up those of `names` that it reads, by `window`, each in its table."""
     read = {name for node in encoder.node for name in node.input}
-    for place, name in enumerate(sorted(alone & read)):
+    for place, name in enumerate(sorted(read.intersection(names))):
         lookup = helper.make_node("Gather", [_table_of(name), "window"], [name])
         encoder.node.insert(place, lookup)
-    tables = onnx.GraphProto(node=[_of_whole_table(node, alone) for node in of_table])
-    read = {name for node in tables.node for name in node.input}
-    tables.initializer.extend(each for each in encoder.initializer if each.name in read)
-    drop_unread(encoder)
-    return tables
 
 
 def _is_row_wise(

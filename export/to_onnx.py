@@ -15,14 +15,14 @@ import torch
 from onnx import checker, numpy_helper, parser
 from torch import Tensor
 
-from export.encoder import OPSET, encoder_graphs
+from export.encoder import OPSET, any_encoder, inline, plain_encoder
 from export.search import search_constants, search_text
-from export.tabulation import tabulate
+from export.tabulation import look_up
 from training.students.student import Student
 
 ITEMS_ASKED_FOR = 4_096  # enough to see what is usual
 
-# The inputs and outputs are those of `export.bundle.Tensors`.
+# The inputs and outputs are those of `export.tensors.Tensors`.
 RANKING_GRAPH = Template("""
 <ir_version: 10, opset_import: ["": $opset, "student": 1]>
 ranking (
@@ -106,47 +106,31 @@ def export_student(student: Student, path: Path) -> None:
             search=search_text(len(table)),
         )
     )
-    constants = search_constants(table.numpy(), _usual_query(student, table).numpy())
+    constants = search_constants(table.numpy(), usual_query(student, table).numpy())
     for name, constant in {"table": table.numpy(), **constants}.items():
         model.graph.initializer.append(numpy_helper.from_array(constant, name))
-    plain, padded = encoder_graphs(student, table)
-    _go_before(model.graph, tabulate(plain, len(table)))
-    _inline(plain, _branch(model.graph, "then_branch"))
-    _inline(padded, _branch(model.graph, "else_branch"))
+    plain = plain_encoder(student, table)
+    look_up(plain)
+    inline(plain, _branch(model.graph, "then_branch"))
+    inline(any_encoder(student, table), _branch(model.graph, "else_branch"))
+    save_graph(model, path)
+
+
+def save_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Writes a graph whose students have given way to encoders."""
     del model.opset_import[1]
     checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
 
 @torch.no_grad()
-def _usual_query(student: Student, table: Tensor) -> Tensor:
+def usual_query(student: Student, table: Tensor) -> Tensor:
     """The mean query `[hidden]` after one item, over items from all of the catalog."""
     step = max(1, len(table) // ITEMS_ASKED_FOR)
     return student.encode_newest(torch.arange(1, len(table), step)[:, None], table).mean(dim=0)
-
-
-def _go_before(graph: onnx.GraphProto, tables: onnx.GraphProto) -> None:
-    nodes = list(graph.node)
-    del graph.node[:]
-    graph.node.extend([*tables.node, *nodes])
-    graph.initializer.extend(tables.initializer)
 
 
 def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:
     """That branch of the first choice in `graph`, which is between the ways to read."""
     choice = next(node for node in graph.node if node.op_type == "If")
     return next(each.g for each in choice.attribute if each.name == which)
-
-
-def _inline(encoder: onnx.GraphProto, branch: onnx.GraphProto) -> None:
-    """Puts `encoder` in the place of the student's node, the last one of `branch`."""
-    student = branch.node.pop()
-    # One of plain windows has looked its vectors up already.
-    names = dict(zip(("window", "vectors"), student.input, strict=False))
-    names["query"] = student.output[0]
-    for node in encoder.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    branch.node.extend(encoder.node)
-    # Its own, not the graph's: a branch is handed each outer value anew in every run.
-    branch.initializer.extend(encoder.initializer)

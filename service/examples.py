@@ -146,7 +146,7 @@ BODIES: Mapping[str, Any] = {
     },
     "ExamplesAnswer": {"histories": [[_STAR_WARS, _EMPIRE]]},
     "ModelAnswer": {
-        "schema_version": 2,
+        "schema_version": 3,
         "model_version": _VERSION,
         "student": "sasrec",
         "max_history_length": 50,

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from export.bundle import TENSORS
+from export.tensors import TENSORS
 
 Feeds = Mapping[str, NDArray[np.generic]]
 

@@ -13,7 +13,8 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from export.bundle import ENCODER_TENSORS, TENSORS, Bundle, BundleError, Layout
+from export.bundle import Bundle, BundleError, Layout
+from export.tensors import ENCODER_TENSORS, MOST_PLAIN, OF_PLAIN_QUESTIONS, TENSORS
 from service.errors import StudentError
 from service.standing_run import StandingRun
 
@@ -27,6 +28,7 @@ Vectors = NDArray[np.float32]
 
 _MOST_STANDING = 256  # some kilobytes each: every length of a few `k`
 _OUTPUTS = [TENSORS.item_indices, TENSORS.scores]
+_PADDING = 0  # an item index that stands for none
 _NOTHING = np.zeros((1, 1), dtype=np.int64)
 _FLAGS = {flag: np.array(flag) for flag in (False, True)}
 
@@ -61,10 +63,10 @@ class Student:
         layout = Layout(bundle.folder)
         self._session = _open(layout.model, bundle.read_model())
         _check_names(self._session, astuple(TENSORS), layout.model)
-        encoder = bundle.read_item_encoder()
-        self._encoder = None if encoder is None else _open(layout.item_encoder, encoder)
-        if self._encoder:
-            _check_names(self._encoder, astuple(ENCODER_TENSORS), layout.item_encoder)
+        self._plain = _open_optional(layout.plain, bundle.read_plain(), OF_PLAIN_QUESTIONS)
+        self._encoder = _open_optional(
+            layout.item_encoder, bundle.read_item_encoder(), astuple(ENCODER_TENSORS)
+        )
         self._num_items = len(bundle.items)
         shapes = {each.name: each.shape for each in self._session.get_outputs()}
         self._set_added(np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32))
@@ -122,12 +124,35 @@ class Student:
         """
         if question.allowed is not None:  # who stands ready would hold on to the mask
             return self.rank_all([question])[0]
-        num_answered = min(question.k, self._num_items + len(self._added))
         try:
-            run = self._runs.ready(self._session, len(question.history), num_answered)
-            return _ranking(*run(question.history, self._others(question)))
+            ranking = self._plainly(question)
+            return self._fully(question) if ranking is None else ranking
         except Exception as error:  # onnxruntime's errors have no base of their own
             raise StudentError(str(error)) from error
+
+    def _plainly(self, question: Question) -> Ranking | None:
+        """What the graph of plain questions answers; None where it may not be asked or won't do."""
+        if self._plain is None or not self._is_plain(question):
+            return None
+        k = min(question.k, self._num_items)
+        run = self._runs.ready(self._plain, len(question.history), k)
+        ranking = _ranking(*run(question.history, {TENSORS.k: _number(k)}))
+        return ranking if len(ranking) == k else None
+
+    def _is_plain(self, question: Question) -> bool:
+        """See `OF_PLAIN_QUESTIONS`; who has asked for a mask is not here."""
+        return (
+            question.mask_seen
+            and not question.excluded
+            and not len(self._added)
+            and question.k <= MOST_PLAIN
+            and _PADDING not in question.history
+        )
+
+    def _fully(self, question: Question) -> Ranking:
+        num_answered = min(question.k, self._num_items + len(self._added))
+        run = self._runs.ready(self._session, len(question.history), num_answered)
+        return _ranking(*run(question.history, self._others(question)))
 
     def rank_all(self, questions: Sequence[Question]) -> list[Ranking]:
         """The rankings of questions of one `k` and one `mask_seen`, in one run.
@@ -206,6 +231,17 @@ def _open(path: Path, graph: bytes) -> ort.InferenceSession:
         return ort.InferenceSession(graph, _session_options(), providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's errors have no base of their own
         raise BundleError(f"{path}: {error}") from error
+
+
+def _open_optional(
+    path: Path, graph: bytes | None, names: Sequence[str]
+) -> ort.InferenceSession | None:
+    """Opens a graph that a bundle may do without, with all of these inputs and outputs."""
+    if graph is None:
+        return None
+    session = _open(path, graph)
+    _check_names(session, names, path)
+    return session
 
 
 def _check_names(session: ort.InferenceSession, names: Sequence[str], path: Path) -> None:

@@ -15,7 +15,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from export.bundle import TENSORS, Bundle, Layout, load_bundle
+from export.bundle import Bundle, Layout, load_bundle
+from export.tensors import TENSORS
 
 KEPT = 200
 TTL_SECONDS = 7 * 24 * 3600

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.ranking import RankingGraph
+from export.plain import export_plain
+from export.ranking import PlainGraph, RankingGraph
 from export.to_onnx import export_student
 from training.config import StudentConfig
 from training.data.catalog import Catalog
@@ -51,6 +52,20 @@ def graph_path(student: Student, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def graph(graph_path: Path) -> RankingGraph:
     """The exported student, open in onnxruntime."""
     return RankingGraph(graph_path)
+
+
+@pytest.fixture(scope="session")
+def plain_path(student: Student, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The student exported for plain questions."""
+    path = tmp_path_factory.mktemp("plain") / "plain.onnx"
+    assert export_plain(student, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def plain(plain_path: Path) -> PlainGraph:
+    """That one, open in onnxruntime."""
+    return PlainGraph(plain_path)
 
 
 @pytest.fixture

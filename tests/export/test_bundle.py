@@ -146,7 +146,7 @@ def test_the_manifest_is_for_people_to_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"schema_version": 1}, "schema_version 1, this program reads 2"),
+        ({"schema_version": 1}, "schema_version 1, this program reads 2 and 3"),
         ({"num_items": 3}, "2 items, manifest says 3"),
         ({"num_items": "2"}, "num_items = '2'"),
         ({"max_history_length": True}, "max_history_length = True"),
@@ -245,6 +245,25 @@ def test_a_bundle_of_a_plain_student_has_no_item_encoder(folder: Path) -> None:
     save_bundle(folder, model, ITEMS, student="sasrec", max_history_length=50, **facts)
     assert load_bundle(folder).read_item_encoder() is None
     assert load_bundle(folder).histories == ()
+
+
+def test_a_graph_of_plain_questions_is_read_where_there_is_one(folder: Path) -> None:
+    assert load_bundle(folder).read_plain() is None
+    plain = folder.parent / "exported.plain.onnx"
+    plain.write_bytes(b"plain graph")
+    facts: dict[str, Any] = {"metrics": {}, "parity_error": 0.0, "provenance": {}}
+    facts |= {"student": "sasrec", "max_history_length": 50}
+    save_bundle(folder, folder.parent / "exported.onnx", ITEMS, plain=plain, **facts)
+    bundle = load_bundle(folder)
+    assert bundle.read_plain() == b"plain graph"
+    Layout(folder).plain.write_bytes(b"another")
+    with pytest.raises(BundleError, match=r"plain\.onnx: sha256"):
+        bundle.read_plain()
+
+
+def test_a_bundle_from_before_there_were_such_graphs_is_read(folder: Path) -> None:
+    forge(folder, {"schema_version": 2})
+    assert load_bundle(folder).read_plain() is None
 
 
 def test_a_replaced_graph_is_not_read_as_the_loaded_one(folder: Path) -> None:

@@ -6,11 +6,12 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from export.bundle import ENCODER_TENSORS, Bundle, Item, load_bundle
+from export.bundle import Bundle, Item, Layout, load_bundle
 from export.freeze import freeze, measure
 from export.item_encoder import ItemEncoderError
 from export.parity import ParityError
-from export.ranking import RankingGraph
+from export.ranking import PlainGraph, RankingGraph
+from export.tensors import ENCODER_TENSORS
 from training.data.dataset import Dataset
 from training.distillation.checkpoint import Checkpoint
 from training.evaluation.yardstick import ranker_of
@@ -73,6 +74,13 @@ def test_a_bundle_makes_vectors_of_embeddings_as_the_item_table_does(
     (vectors,) = encoder.run(None, {ENCODER_TENSORS.embeddings: item_embeddings[1:]})
     table, offsets = student.item_table().detach()[1:], student.item_table.offsets.detach()
     np.testing.assert_allclose(vectors, (table - offsets).numpy(), atol=1e-5)
+
+
+def test_a_bundle_answers_plain_questions_as_its_ranking_graph_does(bundle: Bundle) -> None:
+    layout = Layout(bundle.folder)
+    items, _ = PlainGraph(layout.plain).rank(np.array([1, 2, 3]), 20)
+    (due,), _ = RankingGraph(layout.model).rank(np.array([[1, 2, 3]]), 20, mask_seen=True)
+    assert items.tolist() == due.tolist()
 
 
 def test_other_embeddings_than_those_of_the_training_are_refused(

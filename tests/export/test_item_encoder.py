@@ -5,8 +5,8 @@ import onnxruntime as ort
 import pytest
 import torch
 
-from export.bundle import ENCODER_TENSORS
 from export.item_encoder import ItemEncoderError, export_item_encoder
+from export.tensors import ENCODER_TENSORS
 from training.students.student import ItemTable
 
 

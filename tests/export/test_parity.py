@@ -5,14 +5,16 @@ import pytest
 from numpy.typing import NDArray
 
 from export.parity import NUM_RANDOM_HISTORIES, ParityError, check_parity, edge_histories
-from export.ranking import RankingGraph
+from export.ranking import PlainGraph, RankingGraph
 from training.students.student import Student
 
 Retable = Callable[[NDArray[np.float32]], RankingGraph]
 
 
-def test_the_exported_student_answers_as_torch_does(student: Student, graph: RankingGraph) -> None:
-    report = check_parity(student, graph)
+def test_the_exported_student_answers_as_torch_does(
+    student: Student, graph: RankingGraph, plain: PlainGraph
+) -> None:
+    report = check_parity(student, graph, plain)
     assert report.num_histories > NUM_RANDOM_HISTORIES
     assert 0 < report.max_score_error < 1e-5
 
@@ -44,6 +46,26 @@ def test_a_graph_that_answers_seen_items_is_refused(
     )
     with pytest.raises(ParityError, match="the top 20 by inf"):
         check_parity(student, graph, num_random=10)
+
+
+def test_a_graph_of_plain_questions_that_answers_seen_items_is_refused(
+    student: Student, graph: RankingGraph, plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rank(history: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        items, scores = graph.rank(history[None], k, mask_seen=False)
+        return items[0], scores[0]
+
+    monkeypatch.setattr(plain, "rank", rank)
+    with pytest.raises(ParityError, match=r"a plain question .* the top 20 by inf"):
+        check_parity(student, graph, plain, num_random=10)
+
+
+def test_what_a_graph_of_plain_questions_does_not_know_is_held_against_nobody(
+    student: Student, graph: RankingGraph, plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = np.zeros(20, dtype=np.int64), np.full(20, -np.inf, dtype=np.float32)
+    monkeypatch.setattr(plain, "rank", lambda *_: nothing)
+    assert check_parity(student, graph, plain, num_random=10).max_score_error < 1e-5
 
 
 def test_edge_histories_span_the_window_and_hold_padding_in_the_middle() -> None:

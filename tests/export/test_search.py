@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from onnx import helper, parser
 
 from export import search
-from export.bundle import TENSORS
 from export.ranking import RankingGraph
+from export.tensors import TENSORS
 from export.to_onnx import export_student
 from training.config import StudentConfig
 from training.students.registry import build_student

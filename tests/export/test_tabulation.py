@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper, parser
 
-from export.tabulation import MOST_ROWS, tabulate
+from export.tabulation import look_up, tabulate
 
 TABLE = np.array([[0, 0], [1, 2], [3, -4], [5, 6]], dtype=np.float32)
 CONSTANTS = {
@@ -40,11 +40,11 @@ def operators(graph: onnx.GraphProto) -> list[str]:
     return [node.op_type for node in graph.node]
 
 
-def run(encoder: onnx.GraphProto, tables: onnx.GraphProto) -> NDArray[np.float32]:
+def run(encoder: onnx.GraphProto) -> NDArray[np.float32]:
     graph = onnx.GraphProto(
-        name="both",
-        node=[*tables.node, *encoder.node],
-        initializer=[*tables.initializer, *encoder.initializer],
+        name="encoder",
+        node=encoder.node,
+        initializer=encoder.initializer,
         input=encoder.input[:1],
         output=encoder.output,
     )
@@ -61,17 +61,20 @@ def run(encoder: onnx.GraphProto, tables: onnx.GraphProto) -> NDArray[np.float32
 def test_what_is_made_of_each_item_alone_is_made_of_the_table_and_looked_up(
     encoder: onnx.GraphProto,
 ) -> None:
-    tables = tabulate(encoder, len(TABLE))
-    assert operators(tables) == ["MatMul", "Add", "Relu"]
-    assert operators(encoder) == ["Gather", "Gather", "Mul", "Add"]
+    tabulate(encoder)
+    of_table, of_history = ["MatMul", "Add", "Relu"], ["Gather", "Gather", "Mul", "Add"]
+    assert operators(encoder) == of_table + of_history
     # (5, 6) turns to (-6, 5), shifts to (4, 25); (3, -4) to (4, 3) and (14, 23).
-    assert run(encoder, tables).tolist() == [[[4 + 5, 25 + 6], [28 + 3, 46 - 4]]]
+    assert run(encoder).tolist() == [[[4 + 5, 25 + 6], [28 + 3, 46 - 4]]]
 
 
-def test_each_constant_goes_where_it_is_read(encoder: onnx.GraphProto) -> None:
-    tables = tabulate(encoder, len(TABLE))
-    assert [each.name for each in tables.initializer] == ["turn", "shift"]
-    assert [each.name for each in encoder.initializer] == ["by_row"]
+def test_a_constant_may_be_read_by_items_and_by_histories(encoder: onnx.GraphProto) -> None:
+    """As all norms share one where training has not moved them yet."""
+    encoder.node[3].input[1] = "shift"
+    tabulate(encoder)
+    assert sorted(each.name for each in encoder.initializer) == ["shift", "turn"]
+    # (4, 25) times (10, 20) and (5, 6); (14, 23) times (10, 20) and (3, -4).
+    assert run(encoder).tolist() == [[[45, 506], [143, 456]]]
 
 
 @pytest.mark.parametrize(
@@ -91,23 +94,20 @@ def test_what_reads_more_of_a_history_than_one_item_is_made_in_the_history(layer
     )
     for name, value in CONSTANTS.items():
         encoder.initializer.append(numpy_helper.from_array(value, name))
-    assert operators(tabulate(encoder, len(TABLE))) == []
+    tabulate(encoder)
     assert operators(encoder) == ["Gather", layer.split()[2].split("<")[0].split("(")[0], "Relu"]
 
 
-def test_a_catalog_too_large_for_more_tables_looks_up_vectors_alone(
-    encoder: onnx.GraphProto,
-) -> None:
-    tables = tabulate(encoder, MOST_ROWS + 1)
-    assert operators(tables) == []
+def test_who_makes_no_tables_looks_up_vectors_alone(encoder: onnx.GraphProto) -> None:
+    look_up(encoder)
     assert operators(encoder) == ["Gather", "MatMul", "Add", "Relu", "Mul", "Add"]
-    assert run(encoder, tables).tolist() == [[[9, 31], [31, 42]]]
+    assert run(encoder).tolist() == [[[9, 31], [31, 42]]]
 
 
 def test_the_tables_of_a_shipped_graph_are_made_when_it_is_opened_and_not_in_a_run(
-    graph_path: Path, optimised: Callable[[Path], onnx.GraphProto]
+    plain_path: Path, optimised: Callable[[Path], onnx.GraphProto]
 ) -> None:
-    stored, opened = onnx.load(graph_path).graph, optimised(graph_path)
+    stored, opened = onnx.load(plain_path).graph, optimised(plain_path)
     made = {name for node in stored.node for name in node.output if name.endswith(".of_table")}
     assert len(made) > 2  # queries, keys, values, and what they are made from
     assert made.isdisjoint(name for node in opened.node for name in node.output)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
-from export.bundle import TENSORS
 from export.parity import check_parity
 from export.ranking import RankingGraph
+from export.tensors import TENSORS
 from export.to_onnx import export_student
 from tests.export.initializers import every_initializer
 from training.config import StudentConfig

@@ -29,7 +29,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.bundle import ENCODER_TENSORS, TENSORS, Item, save_bundle
+from export.bundle import Item, save_bundle
+from export.tensors import ENCODER_TENSORS, TENSORS
 from service.app import create_app
 from service.settings import Settings
 
@@ -174,7 +175,12 @@ def documented_operations() -> dict[str, dict[str, Any]]:
 
 
 def save_ring_bundle(
-    folder: Path, graph: onnx.ModelProto, *, is_plain: bool = False, note: str = "tests"
+    folder: Path,
+    graph: onnx.ModelProto,
+    *,
+    is_plain: bool = False,
+    plain: Path | None = None,
+    note: str = "tests",
 ) -> Path:
     model_path, encoder_path = folder.with_suffix(".onnx"), folder.with_suffix(".encoder.onnx")
     onnx.save(graph, model_path)
@@ -193,6 +199,7 @@ def save_ring_bundle(
         model_path,
         items,
         histories=[["a", "c"], ["h"]],
+        plain=plain,
         item_encoder=None if is_plain else encoder_path,
         student="ring",
         max_history_length=4,

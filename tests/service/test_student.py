@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import parser
 
 from export.bundle import Bundle, BundleError, load_bundle, save_bundle
+from export.tensors import MOST_PLAIN
 from service.errors import StudentError
 from service.loading import load_recommender, make_recommender
 from service.student import Question, Ranking, Student
@@ -73,6 +76,85 @@ def test_threads_do_not_answer_for_each_other(bundle_path: Path) -> None:
         answers = list(threads.map(ask, questions))
     for mine, due in zip(answers, expected, strict=True):
         assert all(each == due for each in mine)
+
+
+# Answers 8, 7, 6 … whatever was read, of items that the ring would not name in that order; of a
+# history that ends with item 8 it does not know the first place.
+BACKWARDS = """
+<ir_version: 10, opset_import: ["": 23]>
+plain (int64[1, length] history, int64[1] k) => (int64[1, n] item_indices, float[1, n] scores)
+<
+    int64[1, 8] items = {8, 7, 6, 5, 4, 3, 2, 1}, float[1, 8] points = {8, 7, 6, 5, 4, 3, 2, 1},
+    int64[1] start = {0}, int64[1] axis = {1}, int64[1] last = {-1}, int64[1] end = {9999},
+    int64[1, 1] eight = {8}, int64[1, 8] places = {0, 1, 2, 3, 4, 5, 6, 7}, int64[1] first = {0},
+    float never = {-inf}
+>
+{
+    item_indices = Slice(items, start, k, axis)
+    newest = Slice(history, last, end, axis)
+    is_eight = Equal(newest, eight)
+    is_first = Equal(places, first)
+    is_unknown = And(is_eight, is_first)
+    told = Where(is_unknown, never, points)
+    scores = Slice(told, start, k, axis)
+}
+"""
+
+
+@pytest.fixture
+def backwards(save_bundle_with: Callable[..., Path], tmp_path: Path) -> Student:
+    """A student whose graph of plain questions gives itself away."""
+    onnx.save(parser.parse_model(BACKWARDS), tmp_path / "plain.onnx")
+    return Student(load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx")))
+
+
+def items_of(ranking: Ranking) -> list[int]:
+    return [index for index, _ in ranking]
+
+
+def test_a_plain_question_is_asked_of_the_graph_of_plain_questions(backwards: Student) -> None:
+    assert items_of(backwards.rank(Question([3], 2))) == [8, 7]
+    assert items_of(backwards.rank(Question([1, 2, 3, 4, 5, 6], 3))) == [8, 7, 6]
+    assert items_of(backwards.rank(Question([3], 20))) == [8, 7, 6, 5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        Question([3], 2, excluded=[6]),
+        Question([3], 2, allowed=np.arange(9) > 0),
+        Question([3], 2, mask_seen=False),
+        Question([0, 3], 2),
+        Question([3], MOST_PLAIN + 1),
+    ],
+)
+def test_any_other_question_is_asked_of_the_ranking_graph(
+    backwards: Student, bundle_path: Path, question: Question
+) -> None:
+    due = Student(load_bundle(bundle_path)).rank(question)
+    assert backwards.rank(question) == due
+    assert items_of(due)[0] in (4, 5)  # the ring's, from item 3 on
+
+
+def test_where_items_were_added_no_question_is_plain(backwards: Student) -> None:
+    taller = backwards.with_added(np.zeros((1, backwards.added.shape[1]), dtype=np.float32))
+    assert items_of(taller.rank(Question([3], 2))) == [4, 5]
+    assert items_of(backwards.rank(Question([3], 2))) == [8, 7]
+
+
+def test_what_the_graph_of_plain_questions_does_not_know_the_ranking_graph_does(
+    backwards: Student,
+) -> None:
+    assert items_of(backwards.rank(Question([8], 2))) == [1, 2]
+
+
+def test_a_graph_of_plain_questions_without_what_the_contract_names_is_refused(
+    save_bundle_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    onnx.save(parser.parse_model(BACKWARDS.replace("item_indices", "items_told")), tmp_path / "no")
+    bundle = load_bundle(save_bundle_with(plain=tmp_path / "no"))
+    with pytest.raises(BundleError, match=r"plain\.onnx: no input or output item_indices"):
+        Student(bundle)
 
 
 @pytest.fixture

@@ -1,0 +1,70 @@
+"""Freezes a student into the graph of plain questions, see `export.tensors`.
+
+Most requests ask no more, and what they do not ask costs time too. So here nobody looks for
+padding, filters or added items; what the encoder makes of each item alone is looked up; and where
+the rough search proves nothing, the graph says so and the ranking graph is asked.
+"""
+
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from onnx import numpy_helper, parser
+
+from export.encoder import OPSET, inline, plain_encoder
+from export.fusion import drop_unread
+from export.search import plain_search_text, search_constants
+from export.tabulation import tabulate
+from export.to_onnx import save_graph, usual_query
+from training.students.student import Student
+
+# Of more, the table a second time and three tables more (70 MiB at hidden size 64) are not worth
+# some microseconds.
+MOST_ROWS = 65_536
+
+PLAIN_GRAPH = Template("""
+<ir_version: 10, opset_import: ["": $opset, "student": 1]>
+plain (int64[1, length] history, int64[1] k) => (
+    int64[1, num_answered] item_indices, float[1, num_answered] scores
+)
+<
+    int64 zero = {0}, int64[1] items_axis = {1}, int64[1] last = {-1}, float never = {-inf},
+    int64[1] window_start = {-$max_history_length}, int64[1] past_last = {9223372036854775807}
+>
+{
+    window = Slice(history, window_start, past_last, items_axis)
+    query = student.Encode(window)
+    is_closed = Less(history, zero)
+    open = ScatterElements<axis = 1>(all_open, history, is_closed)
+
+    $search
+}
+""")
+
+
+def export_plain(student: Student, path: Path) -> bool:
+    """Writes the graph to `path`; False, and nothing is written, if the catalog is too large."""
+    table = student.eval().item_table().detach()
+    if len(table) > MOST_ROWS:
+        return False
+    model = parser.parse_model(
+        PLAIN_GRAPH.substitute(
+            opset=OPSET,
+            max_history_length=student.max_history_length,
+            search=plain_search_text(len(table)),
+        )
+    )
+    encoder = plain_encoder(student, table)
+    tabulate(encoder)
+    inline(encoder, model.graph)
+    constants = {
+        "table": table.numpy(),
+        "all_open": np.ones((1, len(table)), dtype=np.bool_),
+        **search_constants(table.numpy(), usual_query(student, table).numpy()),
+    }
+    model.graph.initializer.extend(
+        numpy_helper.from_array(constant, name) for name, constant in constants.items()
+    )
+    drop_unread(model.graph)
+    save_graph(model, path)
+    return True

@@ -1,0 +1,155 @@
+"""The graph of plain questions, held to the ranking graph."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from export import plain as plain_questions
+from export import search
+from export.plain import export_plain
+from export.ranking import PlainGraph, RankingGraph
+from export.tensors import OF_PLAIN_QUESTIONS
+from export.to_onnx import export_student
+from training.config import StudentConfig
+from training.students.registry import build_student
+from training.students.sasrec import SASRec
+from training.students.student import ItemTable, Student
+
+NUM_ITEMS = 400
+HIDDEN_SIZE = 16
+Vectors = NDArray[np.float32]
+Graphs = tuple[RankingGraph, PlainGraph]
+Export = Callable[..., Graphs]
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
+    """Exports a student of some item vectors both ways, roughly searched beyond few items."""
+
+    def write(vectors: Vectors, query: Vectors | None = None, *, is_rough: bool = True) -> Graphs:
+        monkeypatch.setattr(search, "ROUGH_FROM", 1 if is_rough else len(vectors) + 2)
+        monkeypatch.setattr(search, "NUM_SPARE", 10)
+        student = student_of(vectors, query)
+        export_student(student, tmp_path / "model.onnx")
+        assert export_plain(student, tmp_path / "plain.onnx")
+        return RankingGraph(tmp_path / "model.onnx"), PlainGraph(tmp_path / "plain.onnx")
+
+    return write
+
+
+def student_of(vectors: Vectors, query: Vectors | None) -> Student:
+    torch.manual_seed(0)
+    student = build_student(StudentConfig(max_history_length=6, hidden_size=HIDDEN_SIZE), 2)
+    student.item_table = ItemTable(len(vectors) + 1, HIDDEN_SIZE)
+    student.item_table.offsets.data = torch.from_numpy(vectors)
+    if query is not None:  # of whatever was read
+        assert isinstance(student, SASRec)
+        student.norm.weight.data.zero_()
+        student.norm.bias.data = torch.from_numpy(query)
+    return student.eval()
+
+
+def some_vectors(num_items: int = NUM_ITEMS) -> Vectors:
+    vectors = np.random.default_rng(0).normal(size=(num_items, HIDDEN_SIZE))
+    return vectors.astype(np.float32)
+
+
+def num_known(graphs: Graphs, num_questions: int = 200) -> int:
+    """How many random questions the graph of plain questions answers, each as the other does."""
+    ranking, plain = graphs
+    generator = np.random.default_rng(1)
+    known = 0
+    for _ in range(num_questions):
+        history = generator.integers(1, NUM_ITEMS + 1, generator.integers(1, 15))
+        k = int(generator.integers(1, 60))
+        items, scores = plain.rank(history, k)
+        due, due_scores = ranking.rank(history[None], k, mask_seen=True)
+        told = np.isfinite(scores)
+        assert items[told].tolist() == due[0, told].tolist()
+        np.testing.assert_allclose(scores[told], due_scores[0, told], rtol=1e-5, atol=1e-5)
+        known += bool(told.all())
+    return known
+
+
+def test_it_has_the_inputs_and_outputs_that_the_bundle_documents(plain_path: Path) -> None:
+    graph = onnx.load(plain_path).graph
+    assert tuple(each.name for each in (*graph.input, *graph.output)) == OF_PLAIN_QUESTIONS
+
+
+def test_a_plain_question_is_answered_as_the_ranking_graph_does(export: Export) -> None:
+    assert num_known(export(some_vectors(), is_rough=False)) == 200
+
+
+def test_what_a_rough_search_proves_is_what_the_ranking_graph_answers(export: Export) -> None:
+    assert 50 < num_known(export(some_vectors())) < 200  # few spare ones, and many seen
+
+
+def test_where_nothing_is_proven_no_score_is_told(export: Export) -> None:
+    vectors = some_vectors()
+    vectors[7] *= 1_000  # one step of its codes is more than all there is to the others
+    graphs = export(vectors)
+    assert num_known(graphs) < 10  # who asks for the giant alone gets it
+    _, scores = graphs[1].rank(np.array([1, 2]), 5)
+    assert np.isneginf(scores[1:]).all()
+
+
+@pytest.mark.parametrize("is_rough", [False, True])
+def test_where_all_but_three_are_seen_the_other_places_are_not_known(
+    export: Export, is_rough: bool
+) -> None:
+    _, plain = export(some_vectors(20), is_rough=is_rough)
+    items, scores = plain.rank(np.arange(1, 18), 5)
+    assert set(items[:3].tolist()) == {18, 19, 20}
+    assert np.isneginf(scores[3:]).all()
+
+
+@pytest.mark.parametrize("is_rough", [False, True])
+def test_items_of_equal_vectors_rank_in_index_order(export: Export, is_rough: bool) -> None:
+    _, plain = export(np.repeat(some_vectors(100), 4, axis=0), is_rough=is_rough)
+    items, scores = plain.rank(np.array([1, 2]), 42)
+    places = [each for each in range(42) if items[each] > 4]  # the first four are seen in part
+    for first in range(0, len(places) - 3, 4):
+        same = places[first : first + 4]
+        assert len(set(scores[same].tolist())) == 1
+        assert np.diff(items[same]).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("is_rough", [False, True])
+def test_padding_is_not_answered_where_its_zeros_would_score_best(
+    export: Export, is_rough: bool
+) -> None:
+    first = np.eye(1, HIDDEN_SIZE, dtype=np.float32)[0]
+    vectors = -np.arange(1, NUM_ITEMS + 1, dtype=np.float32)[:, None] * first
+    _, plain = export(vectors, first, is_rough=is_rough)
+    items, scores = plain.rank(np.array([11, 12]), 3)
+    assert items.tolist() == [1, 2, 3]
+    assert scores.tolist() == [-1, -2, -3]
+
+
+def test_a_catalog_too_large_for_more_tables_has_none(
+    student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plain_questions, "MOST_ROWS", 30)
+    assert not export_plain(student, tmp_path / "plain.onnx")  # of 30 items and padding
+    assert not (tmp_path / "plain.onnx").exists()
+
+
+def test_it_holds_no_choice_and_no_constant_that_it_does_not_read(plain_path: Path) -> None:
+    graph = onnx.load(plain_path).graph
+    assert "If" not in {node.op_type for node in graph.node}
+    read = {name for node in graph.node for name in node.input}
+    assert {each.name for each in graph.initializer} <= read
+
+
+def test_an_export_says_nothing_of_the_machine_and_is_the_same_again(
+    student: Student, plain_path: Path, tmp_path: Path
+) -> None:
+    assert export_plain(student, tmp_path / "again.onnx")
+    content = plain_path.read_bytes()
+    assert content == (tmp_path / "again.onnx").read_bytes()
+    assert b".py" not in content
