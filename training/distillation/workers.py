@@ -21,6 +21,7 @@ import torch
 
 from training.distillation.progress import share_terminal
 from training.errors import WorkerError
+from training.memory import keep_freed_memory
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000" is two cores
 
@@ -70,6 +71,7 @@ def side_by_side(
     """
     num_workers = min(len(tasks), num_workers or usable_cores())
     if num_workers <= 1:
+        keep_freed_memory()
         yield from map(work, tasks)
         return
     with _workers(num_workers) as pool:
@@ -108,6 +110,7 @@ def _start(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends us through the leash
     Thread(target=_end_with, args=(leash,), daemon=True).start()
     torch.set_num_threads(num_threads)
+    keep_freed_memory()
     share_terminal(places.get(), lock)
 
 

@@ -13,6 +13,7 @@ from tqdm import tqdm
 from training.catalog_softmax import matmul_precision
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
+from training.memory import keep_freed_memory
 from training.provenance import commit
 from training.stage import fingerprint, whole_file
 from training.teacher.answering import figures_of, matched
@@ -54,6 +55,7 @@ def fit_matcher(
     Each epoch is kept beside the shards of the reading. `initial` is where it begins, such as the
     matcher that the LLM was tuned with.
     """
+    keep_freed_memory()
     fitter = Fitter(dataset, reading, config, initial)
     settings = config.model_dump(include=set(SETTINGS_OF_FIT))
     path = reading.folder / f"fit-{fingerprint(FIT_VERSION, settings)}.pt"
