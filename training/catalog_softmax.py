@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
+from training.device import multiplies_halves
+
 CACHED_SCORES = 2**19  # 2 MB of scores at a time stay in a core's cache
 KEPT_SCORES = 2**24  # 64 MB of them may wait for the way back
 NUM_GROUPS = 128  # of scores to look for the best in
@@ -134,13 +136,7 @@ def dtype_of_products(queries: Tensor) -> torch.dtype:
     More than torch itself does then: not only what is multiplied is rounded, the scores are too.
     """
     rounds = torch.get_float32_matmul_precision() == "medium" and queries.device.type == "cpu"
-    return torch.bfloat16 if rounds and multiplies_halves() else queries.dtype
-
-
-def multiplies_halves() -> bool:
-    """Whether this processor has products in bfloat16, and torch knows how to use them."""
-    known = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]  # torch's
-    return known and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return torch.bfloat16 if rounds and multiplies_halves(queries.device) else queries.dtype
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from training import catalog_softmax
 from training.catalog_softmax import (
     dtype_of_products,
     matmul_precision,
-    multiplies_halves,
     softmax_of_catalog,
 )
+from training.device import multiplies_halves
 
 # One padding row, then three items; two positions.
 TABLE = torch.tensor([[9.0, 9.0], [1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]])
@@ -49,7 +49,7 @@ def test_normaliser_and_scores_have_the_gradients_of_plain_ones(
     torch.testing.assert_close(fast, plain)
 
 
-@pytest.mark.skipif(not multiplies_halves(), reason="multiplies no halves")
+@pytest.mark.skipif(not multiplies_halves(torch.device("cpu")), reason="multiplies no halves")
 @pytest.mark.parametrize("scale", [1.0, 2.5])  # scores up to 5 and up to 30
 def test_in_medium_precision_gradients_are_right_to_the_precision_of_a_half(scale: float) -> None:
     leaves, weights, wanted = random_problem(scale)

@@ -15,6 +15,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from training.device import multiplies_halves
 from training.errors import ConfigError
 
 PACKAGED_MODEL = "smollm2"
@@ -75,7 +76,8 @@ def load_language_model(
 
     Args:
         name: of the model.
-        precision: of its weights, a torch dtype.
+        precision: that its weights are rounded to, a torch dtype; it computes in it too, but for
+            bfloat16 on a processor that has no products of it.
         device: `auto` is the GPU if there is one.
         layers: how many of its layers are kept, from the first; None = all.
         tuned: an adapter to merge into it, or a folder with weights to use in its place.
@@ -93,8 +95,11 @@ def load_language_model(
         raise ConfigError(f"teacher.model = {name!r}: cannot be loaded ({error})") from None
     # A model may come with sampling switched on; a teacher answers the same twice.
     causal.generation_config = GenerationConfig()
-    causal = causal.to(_device(device), getattr(torch, precision)).eval()
-    return LanguageModel(name, causal, tokenizer)
+    place, dtype = _device(device), getattr(torch, precision)
+    causal = causal.to(place, dtype)
+    if dtype == torch.bfloat16 and not multiplies_halves(place):
+        causal = causal.float()
+    return LanguageModel(name, causal.eval(), tokenizer)
 
 
 def _load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.data.dataset import Dataset, Split
+from training.device import multiplies_halves
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.teacher.answering import figures_of, matched
 from training.teacher.budget import judging_rows, newest_first
@@ -50,7 +51,7 @@ class Material:
             torch.autocast,
             model.device.type,
             torch.bfloat16,
-            enabled=config.precision == "bfloat16",
+            enabled=config.precision == "bfloat16" and multiplies_halves(model.device),
         )
 
     def batches(self, windows: Sequence[Window]) -> list[list[Window]]:

@@ -44,6 +44,24 @@ def test_more_layers_than_a_model_has_are_refused(tiny_language_model_path: Path
         load_language_model(str(tiny_language_model_path), layers=3)
 
 
+@pytest.mark.parametrize(
+    ("has_products", "dtype"), [(True, torch.bfloat16), (False, torch.float32)]
+)
+def test_weights_in_bfloat16_compute_in_float32_where_the_processor_has_no_such_products(
+    tiny_language_model_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    has_products: bool,
+    dtype: torch.dtype,
+) -> None:
+    monkeypatch.setattr("training.teacher.language_model.multiplies_halves", lambda _: has_products)
+    name = str(tiny_language_model_path)
+    causal = load_language_model(name, "bfloat16", "cpu").causal
+    assert causal.dtype == dtype
+    whole = dict(load_language_model(name, "float32", "cpu").causal.named_parameters())
+    for each, weight in causal.named_parameters():
+        torch.testing.assert_close(weight, whole[each].bfloat16().to(dtype), rtol=0, atol=0)
+
+
 @pytest.mark.slow
 def test_the_packaged_smollm2_reads_and_can_be_saved(tmp_path: Path) -> None:
     model = load_language_model(PACKAGED_MODEL)
