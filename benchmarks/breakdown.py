@@ -24,7 +24,7 @@ from benchmarks.processes import (
     running_service,
 )
 from benchmarks.results import Figure, Findings
-from benchmarks.rivals.parts import bare_run
+from benchmarks.rivals.parts import plain_run
 from benchmarks.setting import Setting
 from benchmarks.subject import Subject, make_subject
 from benchmarks.visits import (
@@ -133,7 +133,7 @@ def measure(setting: Setting) -> Findings:
 
 def _ranking(subject: Subject) -> Parts:
     recommender = load_recommender(subject.bundle, max_k=100)
-    graph = bare_run(Layout(subject.bundle).model)
+    graph = plain_run(Layout(subject.bundle).plain)
     rng = np.random.default_rng(0)
     history = rng.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
     wanted = Wanted([subject.item_ids[index - 1] for index in history], K)

@@ -15,7 +15,7 @@ from benchmarks.cpu import cpu_us, paced_cpu_us
 from benchmarks.load.plan import even
 from benchmarks.processes import running_redis, running_service
 from benchmarks.results import Figure, Findings
-from benchmarks.rivals.parts import bare_run
+from benchmarks.rivals.parts import plain_run
 from benchmarks.setting import Setting
 from benchmarks.subject import make_subject
 from benchmarks.visits import HISTORY_LENGTH, K
@@ -30,7 +30,7 @@ def measure(setting: Setting) -> Findings:
     subject = make_subject(setting)
     rng = np.random.default_rng(0)
     history = rng.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
-    graph = bare_run(Layout(subject.bundle).model)
+    graph = plain_run(Layout(subject.bundle).plain)
     bare, served, saturated = [], [], []
     with (
         running_redis() as redis,

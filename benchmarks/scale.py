@@ -9,11 +9,13 @@ from tqdm import tqdm
 
 from benchmarks.cpu import cpu_us
 from benchmarks.results import Figure, Findings
-from benchmarks.rivals.parts import bare_run
+from benchmarks.rivals.parts import Run, plain_run, ranking_run
 from benchmarks.setting import Setting
 from benchmarks.subject import random_student
 from benchmarks.visits import HISTORY_LENGTH, K
+from export.plain import export_plain
 from export.to_onnx import export_student
+from training.students.student import Student
 
 SIZES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 SIZES_QUICK = (10_000, 30_000)
@@ -39,9 +41,15 @@ def _costs(num_items: int, rounds: int) -> Iterator[float]:
     """Milliseconds of CPU an answer."""
     history = np.random.default_rng(0).integers(1, num_items + 1, HISTORY_LENGTH).tolist()
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        export_student(random_student(num_items), path)
-        run = bare_run(path)
+        run = _run(random_student(num_items), Path(folder) / "graph.onnx")
     for _ in range(rounds):
         (cost,) = cpu_us({"answer": lambda: run(history, K)}, turns=5).values()
         yield cost / 1_000
+
+
+def _run(student: Student, path: Path) -> Run:
+    """What answers most requests of a catalog of that size."""
+    if export_plain(student, path):
+        return plain_run(path)
+    export_student(student, path)
+    return ranking_run(path)

@@ -18,6 +18,10 @@ from pydantic import BaseModel
 from export.bundle import Bundle, Layout, load_bundle
 from export.tensors import TENSORS
 
+Run = Callable[[list[int], int], Sequence[NDArray[Any]]]
+"""Item indices and scores, `[1, k]` each, of a history and `k`."""
+
+OUTPUTS = (TENSORS.item_indices, TENSORS.scores)
 KEPT = 200
 TTL_SECONDS = 7 * 24 * 3600
 
@@ -68,9 +72,9 @@ class Ranker:
 
 
 def onnx_ranker() -> Ranker:
-    """The bundle's own graph, in an onnxruntime session with the service's options."""
+    """The bundle's own graph of plain questions, in a session with the service's options."""
     bundle = opened_bundle()
-    run = bare_run(Layout(bundle.folder).model)
+    run = plain_run(Layout(bundle.folder).plain)
 
     def rank(history: list[int], k: int) -> tuple[list[int], list[float]]:
         indices, scores = run(history, k)
@@ -79,12 +83,21 @@ def onnx_ranker() -> Ranker:
     return Ranker(bundle, rank)
 
 
-def bare_run(model: Path) -> Callable[[list[int], int], Sequence[NDArray[Any]]]:
-    """A function that runs the graph on one history and does nothing else."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+def plain_run(plain: Path) -> Run:
+    """A function that runs a graph of plain questions on one history and does nothing else."""
+    session = _opened(plain)
+
+    def run(history: list[int], k: int) -> Sequence[NDArray[Any]]:
+        feeds = {TENSORS.history: np.array([history]), TENSORS.k: np.array([k])}
+        answers: Sequence[NDArray[Any]] = session.run(OUTPUTS, feeds)
+        return answers
+
+    return run
+
+
+def ranking_run(model: Path) -> Run:
+    """The same of a ranking graph."""
+    session = _opened(model)
     rows, hidden = {each.name: each.shape for each in session.get_outputs()}[TENSORS.table]
     constant = {
         TENSORS.excluded: np.zeros((1, 1), dtype=np.int64),
@@ -92,11 +105,17 @@ def bare_run(model: Path) -> Callable[[list[int], int], Sequence[NDArray[Any]]]:
         TENSORS.mask_seen: np.array(True),
         TENSORS.added: np.zeros((0, hidden), dtype=np.float32),
     }
-    outputs = [TENSORS.item_indices, TENSORS.scores]
 
     def run(history: list[int], k: int) -> Sequence[NDArray[Any]]:
         feeds = {TENSORS.history: np.array([history]), TENSORS.k: np.array([k])}
-        answers: Sequence[NDArray[Any]] = session.run(outputs, feeds | constant)
+        answers: Sequence[NDArray[Any]] = session.run(OUTPUTS, feeds | constant)
         return answers
 
     return run
+
+
+def _opened(graph: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
