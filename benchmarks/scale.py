@@ -8,12 +8,13 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.cpu import cpu_us
+from benchmarks.processes import BenchmarkError
 from benchmarks.results import Figure, Findings
 from benchmarks.rivals.parts import Run, plain_run, ranking_run
 from benchmarks.setting import Setting
 from benchmarks.subject import random_student
 from benchmarks.visits import HISTORY_LENGTH, K
-from export.plain import export_plain
+from export.plain import MOST_ROWS, export_plain
 from export.to_onnx import export_student
 from training.students.student import Student
 
@@ -32,7 +33,13 @@ def measure(setting: Setting) -> Findings:
             Figure(name=f"an answer from {size:,} items", unit="ms CPU", runs=costs)
             for size, costs in runs.items()
         ),
-        conditions={"history": HISTORY_LENGTH, "k": K, "threads": 1, "weights": "random"},
+        conditions={
+            "history": HISTORY_LENGTH,
+            "k": K,
+            "threads": 1,
+            "weights": "random",
+            "graph": f"of plain questions up to {MOST_ROWS:,} rows, then the ranking graph",
+        },
         series={"sizes": sizes, "ms": list(runs.values())},
     )
 
@@ -42,6 +49,10 @@ def _costs(num_items: int, rounds: int) -> Iterator[float]:
     history = np.random.default_rng(0).integers(1, num_items + 1, HISTORY_LENGTH).tolist()
     with TemporaryDirectory() as folder:
         run = _run(random_student(num_items), Path(folder) / "graph.onnx")
+    if not np.isfinite(run(history, K)[1]).all():
+        raise BenchmarkError(
+            f"of {num_items:,} items the graph of plain questions knows too little"
+        )
     for _ in range(rounds):
         (cost,) = cpu_us({"answer": lambda: run(history, K)}, turns=5).values()
         yield cost / 1_000

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from export.bundle import Item, Manifest, save_bundle
 from export.item_encoder import export_item_encoder
-from export.parity import NUM_RANDOM_HISTORIES, check_parity
+from export.parity import NUM_RANDOM_HISTORIES, check_parity, share_of_known
 from export.plain import export_plain
 from export.ranking import PlainGraph, RankingGraph, served_ranker
 from export.to_onnx import export_student
@@ -23,11 +23,12 @@ from training.students.student import Student
 
 MEASURED_SPLITS = (Split.VALIDATION, Split.TEST)
 NUM_HISTORIES = 16
+LEAST_KNOWN = 0.9  # of what a graph of plain questions is asked; else most are asked of two graphs
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """A student's graphs, proven; a large catalog has none of plain questions."""
+    """A student's graphs, proven; none of plain questions where it would not save time."""
 
     model: Path
     plain: Path | None
@@ -45,9 +46,12 @@ def export_graphs(
     model, plain = folder / "model.onnx", folder / "plain.onnx"
     export_student(student, model)
     has_plain = export_plain(student, plain)
-    of_plain = PlainGraph(plain) if has_plain else None
-    parity = check_parity(student, RankingGraph(model), of_plain, num_random=num_random)
-    return Graphs(model, plain if has_plain else None, parity.max_score_error)
+    graph, of_plain = RankingGraph(model), PlainGraph(plain) if has_plain else None
+    parity = check_parity(student, graph, of_plain, num_random=num_random)
+    is_worth_it = of_plain is not None and (
+        share_of_known(of_plain, student.max_history_length, graph.num_items) >= LEAST_KNOWN
+    )
+    return Graphs(model, plain if is_worth_it else None, parity.max_score_error)
 
 
 def freeze(

@@ -29,7 +29,7 @@ TIE = 1e-5  # a difference of cosines that rounding may turn around
 
 Constants = Mapping[str, NDArray[np.generic]]
 
-# The input and output are those of `export.bundle.EncoderTensors`.
+# The input and output are those of `export.tensors.EncoderTensors`.
 ENCODER_GRAPH = Template("""
 <ir_version: 10, opset_import: ["": $opset]>
 item_encoder (float[batch, $size] embeddings) => (float[batch, $hidden_size] vectors)

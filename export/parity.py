@@ -109,6 +109,17 @@ def check_parity(
     )
 
 
+def share_of_known(
+    plain: PlainGraph, longest: int, num_items: int, *, count: int = 100, seed: int = 0
+) -> float:
+    """Of random plain questions for a part of the catalog, those that the graph knows all about."""
+    k = min(LIST_LENGTH, -(-num_items // 4))
+    generator = np.random.default_rng(seed)
+    questions = generator.integers(1, num_items + 1, (count, min(longest, -(-num_items // 2))))
+    known = [not np.isneginf(plain.rank(history, k)[1]).any() for history in questions]
+    return float(np.mean(known))
+
+
 def edge_histories(
     longest: int, num_items: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
@@ -154,14 +165,14 @@ def _compare(
 def _alone(
     graph: RankingGraph, plain: PlainGraph | None, history: History
 ) -> Iterator[tuple[str, Alone]]:
-    """The answers of each graph that says it knows."""
+    """What the ranking graph answers, and as much as the other knows."""
     lines = graph.rank(history[None], LIST_LENGTH, mask_seen=True)
     yield "", Alone(*(line[0] for line in lines))
     if plain is None or PADDING_INDEX in history:
         return
     items, scores = plain.rank(history, min(LIST_LENGTH, graph.num_items))
-    if not np.isneginf(scores).any():
-        yield ", a plain question", Alone(items, scores)
+    is_known = ~np.isneginf(scores)
+    yield ", a plain question", Alone(items[is_known], scores[is_known])
 
 
 def _scores_together(graph: RankingGraph, histories: Sequence[History]) -> NDArray[np.float32]:

@@ -48,7 +48,7 @@ class EncoderTensors:
 TENSORS = Tensors()
 ENCODER_TENSORS = EncoderTensors()
 
-MOST_PLAIN = 256  # items that a plain question asks for
+MOST_PLAIN = 50  # items that a plain question asks for; of more, too few are proven to save time
 OF_PLAIN_QUESTIONS = (TENSORS.history, TENSORS.k, TENSORS.item_indices, TENSORS.scores)
 """What the graph of plain questions reads and writes.
 

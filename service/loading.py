@@ -9,8 +9,11 @@ from export.bundle import Bundle, BundleError, Layout, load_bundle
 from service.catalog import BundleItems, Catalog
 from service.errors import StudentError
 from service.recommender import Recommender
+from service.settings import DEFAULT_K
 from service.similar import ItemVectors
 from service.student import Question, Student
+
+MOST_OFF = 1e-3  # that scores of two graphs may be, as a share
 
 
 def load_recommender(folder: Path, max_k: int) -> Recommender:
@@ -59,3 +62,15 @@ def _check_answer(student: Student, history: list[int], k: int) -> None:
     num_items = len({index for index, _ in ranking})
     if num_items != k:
         raise ValueError(f"{num_items} items with a finite score, {k} were asked for")
+    _check_plain_answer(student, Question(history, min(k, DEFAULT_K)))
+
+
+def _check_plain_answer(student: Student, question: Question) -> None:
+    """Raises ValueError unless the two graphs agree; items of like scores may change places."""
+    plain, due = student.rank(question), dict(student.rank_all([question])[0])
+    if len({index for index, _ in plain}) != len(due):
+        raise ValueError(f"{len(plain)} items answer a plain question, not {len(due)}")
+    for index, score in plain:
+        expected = due.get(index, min(due.values()))
+        if abs(score - expected) > MOST_OFF * (1 + abs(expected)):
+            raise ValueError(f"item {index} scores {score} asked plainly, else {expected}")

@@ -10,6 +10,7 @@ import ctypes
 # Of mallopt(3).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 NEVER = 2**31 - 1  # bytes, the most that mallopt can be told
+MOST_OF_OLD = 2**25  # that a threshold of blocks may be in older releases
 
 
 def keep_freed_memory() -> None:
@@ -18,5 +19,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # macOS and musl know no mallopt, Windows no None
         return
-    mallopt(M_MMAP_THRESHOLD, NEVER)
-    mallopt(M_TRIM_THRESHOLD, NEVER)
+    # A refusal first: told to trim never, glibc would map and unmap every block above 128 KiB.
+    if mallopt(M_MMAP_THRESHOLD, NEVER) or mallopt(M_MMAP_THRESHOLD, MOST_OF_OLD):
+        mallopt(M_TRIM_THRESHOLD, NEVER)

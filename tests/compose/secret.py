@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-# Within base64 (Pillow 13 carries a font so) anything can read like a key: Amazon's stands alone.
+# Within base64 (Pillow 13 carries a font so) anything can read like a key: no run is around one.
 PATTERN = re.compile(
     rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}"
-    rb"|(?<![A-Za-z0-9+])AKIA[0-9A-Z]{16}(?![A-Za-z0-9+])|ghp_[A-Za-z0-9]{36}"
+    rb"|(?<![A-Za-z0-9+]{4})AKIA[0-9A-Z]{16}(?![A-Za-z0-9+]{4})|ghp_[A-Za-z0-9]{36}"
 )
 NAMES = {".env", ".git", ".netrc", ".pypirc", "id_rsa", "pip.conf"}
 SUFFIXES = {".key", ".pem"}

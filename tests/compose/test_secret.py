@@ -17,6 +17,8 @@ def test_some_files_are_secret_by_name(name: str) -> None:
         f"aws_access_key_id={KEY}\n",
         f'{{"key": "{KEY}"}}',
         f"s3://{KEY}:secret@bucket",
+        f"A=1\\n{KEY}\\n",
+        f"Credential%3D{KEY}%2F20261127",
         f"Credential={KEY}/20261127/eu-west-1/s3/aws4_request",
         f"https://ghp_{'a1' * 18}@host/x",
         f"-----BEGIN RSA PRIVATE KEY-----\n{'MIIE' * 16}\n",
@@ -30,7 +32,8 @@ def test_a_key_is_found_wherever_it_stands(text: str) -> None:
     "text",
     [
         f"AAwAaAKI{KEY}\nAABgAPA",  # base64 of a font, as Pillow carries it
-        f"{KEY}AAAAwAaAKI",
+        f"A{KEY}AAAAwAaAKI",
+        f"wAaA{KEY}AA==",
         "-----BEGIN PRIVATE KEY-----",  # what a parser of keys looks for
         "AKIA is how a key begins",
     ],

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from export.bundle import Bundle, Item, Layout, load_bundle
-from export.freeze import freeze, measure
+from export.freeze import export_graphs, freeze, measure
 from export.item_encoder import ItemEncoderError
 from export.parity import ParityError
 from export.ranking import PlainGraph, RankingGraph
@@ -105,3 +105,11 @@ def test_a_graph_without_parity_becomes_no_bundle(
     with pytest.raises(ParityError):
         freeze(checkpoint, dataset, tmp_path / "bundle", {})
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_graph_of_plain_questions_that_knows_little_is_left_out(
+    student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert export_graphs(student, tmp_path, num_random=4).plain == tmp_path / "plain.onnx"
+    monkeypatch.setattr("export.freeze.share_of_known", lambda *_: 0.5)
+    assert export_graphs(student, tmp_path, num_random=4).plain is None

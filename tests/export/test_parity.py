@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from export.parity import NUM_RANDOM_HISTORIES, ParityError, check_parity, edge_histories
+from export.parity import (
+    NUM_RANDOM_HISTORIES,
+    ParityError,
+    check_parity,
+    edge_histories,
+    share_of_known,
+)
 from export.ranking import PlainGraph, RankingGraph
 from training.students.student import Student
 
@@ -66,6 +72,15 @@ def test_what_a_graph_of_plain_questions_does_not_know_is_held_against_nobody(
     nothing = np.zeros(20, dtype=np.int64), np.full(20, -np.inf, dtype=np.float32)
     monkeypatch.setattr(plain, "rank", lambda *_: nothing)
     assert check_parity(student, graph, plain, num_random=10).max_score_error < 1e-5
+
+
+def test_what_a_graph_of_plain_questions_does_not_know_all_about_is_counted(
+    plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert share_of_known(plain, 6, 30) == 1
+    scores = iter([np.full(8, -np.inf, dtype=np.float32), np.zeros(8, dtype=np.float32)] * 2)
+    monkeypatch.setattr(plain, "rank", lambda *_: (np.zeros(8, dtype=np.int64), next(scores)))
+    assert share_of_known(plain, 6, 30, count=4) == 0.5
 
 
 def test_edge_histories_span_the_window_and_hold_padding_in_the_middle() -> None:

@@ -20,7 +20,7 @@ import uvicorn
 from numpy.typing import NDArray
 
 from export.bundle import Item, save_bundle
-from export.to_onnx import export_student
+from export.freeze import export_graphs
 from training.data.movielens import read_movielens
 from training.data.raw import RawData
 from training.students.student import ItemTable, Student
@@ -61,14 +61,15 @@ def films() -> RawData:
 def films_bundle(films: RawData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of them whose student is made, not trained: films of the same people are near."""
     folder = tmp_path_factory.mktemp("films")
-    export_student(MeanOfHistory(film_vectors(films)).eval(), folder / "model.onnx")
+    graphs = export_graphs(MeanOfHistory(film_vectors(films)).eval(), folder, num_random=20)
     counts = np.bincount(films.item_indices)[1:].tolist()
     catalog = films.catalog
     save_bundle(
         folder / "bundle",
-        folder / "model.onnx",
+        graphs.model,
         map(Item, catalog.item_ids, catalog.titles, counts, catalog.attributes),
         histories=newest_of_some_users(films),
+        plain=graphs.plain,
         student="mean of history",
         max_history_length=MeanOfHistory.max_history_length,
         metrics={},

@@ -246,7 +246,7 @@ _NODES: list[tuple[str, list[str], list[str], dict[str, int]]] = [
 
 
 def ring_graph(num_items: int, scale: float = 1) -> onnx.ModelProto:
-    """A graph that keeps the contract of `export.bundle.Tensors`."""
+    """A graph that keeps the contract of `export.tensors.Tensors`."""
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
         [helper.make_node(kind, ins, outs, **options) for kind, ins, outs, options in _NODES],

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from export.bundle import Item, save_bundle
+from export.plain import export_plain
 from export.to_onnx import export_student
 from service.loading import load_recommender
 from service.recommender import Recommendations, Recommender, Wanted
@@ -52,10 +53,12 @@ def recommender(
 ) -> Recommender:
     folder = tmp_path_factory.mktemp("exact")
     export_student(student, folder / "model.onnx")
+    assert export_plain(student, folder / "plain.onnx")
     save_bundle(
         folder / "bundle",
         folder / "model.onnx",
         items,
+        plain=folder / "plain.onnx",
         student="sasrec",
         max_history_length=8,
         metrics={},

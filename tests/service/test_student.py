@@ -208,3 +208,22 @@ def test_a_graph_without_scores_fails_the_warm_up(save_bundle_with: Callable[...
 
 def test_a_good_bundle_warms_up_for_more_than_its_catalog(bundle_path: Path) -> None:
     assert len(load_recommender(bundle_path, max_k=100).catalog) == 8
+
+
+def test_a_graph_of_plain_questions_that_scores_otherwise_fails_the_warm_up(
+    save_bundle_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    onnx.save(parser.parse_model(BACKWARDS), tmp_path / "plain.onnx")
+    bundle = load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx"))
+    with pytest.raises(BundleError, match=r"item 8 scores 8\.0 asked plainly, else 6\.0"):
+        make_recommender(bundle, max_k=3)
+
+
+def test_a_graph_of_plain_questions_that_cannot_run_fails_the_warm_up(
+    save_bundle_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    broken = BACKWARDS.replace("Slice(items, start, k, axis)", "Gather(items, k)")
+    onnx.save(parser.parse_model(broken), tmp_path / "plain.onnx")
+    bundle = load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx"))
+    with pytest.raises(BundleError):
+        make_recommender(bundle, max_k=3)

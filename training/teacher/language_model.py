@@ -96,10 +96,11 @@ def load_language_model(
     # A model may come with sampling switched on; a teacher answers the same twice.
     causal.generation_config = GenerationConfig()
     place, dtype = _device(device), getattr(torch, precision)
-    causal = causal.to(place, dtype)
     if dtype == torch.bfloat16 and not multiplies_halves(place):
-        causal = causal.float()
-    return LanguageModel(name, causal.eval(), tokenizer)
+        for weight in causal.parameters():
+            weight.data = weight.data.to(dtype).float()
+        dtype = torch.float32
+    return LanguageModel(name, causal.to(place, dtype).eval(), tokenizer)
 
 
 def _load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
