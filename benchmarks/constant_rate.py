@@ -80,7 +80,7 @@ def measure(setting: Setting) -> Findings:
         constant = [run for _ in range(count) for run in _after_settling(stage, seconds)]
         bursts = stage.at(poisson(RATE, WARM_UP_SECONDS + seconds / 3, np.random.default_rng(0)))
         coming = stage.at(even(RATE, WARM_UP_SECONDS + seconds / 3), new_visitors=True)
-        sweep = [_sweep(stage, setting.either(4, 1))]
+        sweep = [_sweep(stage, setting.either(4, 1)) for _ in range(round(setting.either(2, 1)))]
     return Findings(
         figures=(
             *_latencies(constant, "regulars"),

@@ -113,9 +113,9 @@ def _all(workplace: Workplace, setting: Setting) -> Iterator[Answering]:
         proof=b'"source":"student"',
         start=running_service(workplace.bundle),
     )
-    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(8, 4)), workplace)
+    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(12, 4)), workplace)
     if not setting.is_quick:  # it embeds the whole catalog when it starts
-        yield _teacher(GENERATIVE, "generative", 3, workplace)
+        yield _teacher(GENERATIVE, "generative", 4, workplace)
 
 
 def _teacher(name: str, kind: str, count: int, workplace: Workplace) -> Answering:
