@@ -52,7 +52,7 @@ class Layout:
 
     @property
     def plain(self) -> Path:
-        """The graph of plain questions; a bundle of a large catalog has none."""
+        """The graph of plain questions; where it would not save time there is none."""
         return self.folder / "plain.onnx"
 
     @property

@@ -6,8 +6,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
-from numpy.typing import NDArray
 
 from export import plain as plain_questions
 from export import search
@@ -15,14 +13,9 @@ from export.plain import export_plain
 from export.ranking import PlainGraph, RankingGraph
 from export.tensors import OF_PLAIN_QUESTIONS
 from export.to_onnx import export_student
-from training.config import StudentConfig
-from training.students.registry import build_student
-from training.students.sasrec import SASRec
-from training.students.student import ItemTable, Student
+from tests.export.searched import HIDDEN_SIZE, NUM_ITEMS, Vectors, some_vectors, student_of
+from training.students.student import Student
 
-NUM_ITEMS = 400
-HIDDEN_SIZE = 16
-Vectors = NDArray[np.float32]
 Graphs = tuple[RankingGraph, PlainGraph]
 Export = Callable[..., Graphs]
 
@@ -40,23 +33,6 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
         return RankingGraph(tmp_path / "model.onnx"), PlainGraph(tmp_path / "plain.onnx")
 
     return write
-
-
-def student_of(vectors: Vectors, query: Vectors | None) -> Student:
-    torch.manual_seed(0)
-    student = build_student(StudentConfig(max_history_length=6, hidden_size=HIDDEN_SIZE), 2)
-    student.item_table = ItemTable(len(vectors) + 1, HIDDEN_SIZE)
-    student.item_table.offsets.data = torch.from_numpy(vectors)
-    if query is not None:  # of whatever was read
-        assert isinstance(student, SASRec)
-        student.norm.weight.data.zero_()
-        student.norm.bias.data = torch.from_numpy(query)
-    return student.eval()
-
-
-def some_vectors(num_items: int = NUM_ITEMS) -> Vectors:
-    vectors = np.random.default_rng(0).normal(size=(num_items, HIDDEN_SIZE))
-    return vectors.astype(np.float32)
 
 
 def num_known(graphs: Graphs, num_questions: int = 200) -> int:

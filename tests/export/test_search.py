@@ -7,7 +7,6 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-import torch
 from numpy.typing import NDArray
 from onnx import helper, parser
 
@@ -15,14 +14,8 @@ from export import search
 from export.ranking import RankingGraph
 from export.tensors import TENSORS
 from export.to_onnx import export_student
-from training.config import StudentConfig
-from training.students.registry import build_student
-from training.students.sasrec import SASRec
-from training.students.student import ItemTable
+from tests.export.searched import HIDDEN_SIZE, NUM_ITEMS, Vectors, some_vectors, student_of
 
-NUM_ITEMS = 400
-HIDDEN_SIZE = 16
-Vectors = NDArray[np.float32]
 Export = Callable[..., Path]
 
 
@@ -34,24 +27,10 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
     monkeypatch.setattr(search, "MOST_CHOSEN", 50)
 
     def write(vectors: Vectors, query: Vectors | None = None) -> Path:
-        config = StudentConfig(max_history_length=6, hidden_size=HIDDEN_SIZE)
-        torch.manual_seed(0)
-        student = build_student(config, 2)  # so that its weights depend on no number of items
-        student.item_table = ItemTable(len(vectors) + 1, HIDDEN_SIZE)
-        student.item_table.offsets.data = torch.from_numpy(vectors)
-        if query is not None:  # of whatever was read
-            assert isinstance(student, SASRec)
-            student.norm.weight.data.zero_()
-            student.norm.bias.data = torch.from_numpy(query)
-        export_student(student.eval(), tmp_path / "model.onnx")
+        export_student(student_of(vectors, query), tmp_path / "model.onnx")
         return tmp_path / "model.onnx"
 
     return write
-
-
-def some_vectors(num_items: int = NUM_ITEMS) -> Vectors:
-    vectors = np.random.default_rng(0).normal(size=(num_items, HIDDEN_SIZE))
-    return vectors.astype(np.float32)
 
 
 def is_proven(path: Path, history: list[int], **more: NDArray[np.generic]) -> bool:

@@ -34,6 +34,44 @@ def test_what_was_freed_is_had_again_without_the_kernel() -> None:
     assert kept < given_back / 10
 
 
-def test_where_the_allocator_is_another_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.memory.ctypes.CDLL", lambda _: object())
+class Allocator:
+    """A C library whose mallopt takes thresholds of blocks up to `most`."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.taken: list[tuple[int, int]] = []
+
+    def mallopt(self, option: int, value: int) -> int:
+        takes = option == memory.M_TRIM_THRESHOLD or value <= self.most
+        if takes:
+            self.taken.append((option, value))
+        return int(takes)
+
+
+@pytest.mark.parametrize(
+    ("most", "taken"),
+    [
+        (2**31, [(-3, 2**31 - 1), (-1, 2**31 - 1)]),
+        (2**25, [(-3, 2**25), (-1, 2**31 - 1)]),  # an older glibc
+        (2**10, []),  # with a threshold of trimming alone it would map every block
+    ],
+)
+def test_nothing_is_trimmed_where_no_threshold_of_blocks_is_taken(
+    monkeypatch: pytest.MonkeyPatch, most: int, taken: list[tuple[int, int]]
+) -> None:
+    library = Allocator(most)
+    monkeypatch.setattr("training.memory.ctypes.CDLL", lambda _: library)
     memory.keep_freed_memory()
+    assert library.taken == taken
+
+
+def test_a_library_without_mallopt_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def library(name: str | None) -> object:
+        asked.append(name)
+        return object()
+
+    monkeypatch.setattr("training.memory.ctypes.CDLL", library)
+    memory.keep_freed_memory()
+    assert asked == [None]
