@@ -24,6 +24,7 @@ WARM_UP_SECONDS = 1.0
 PERCENTILES = (50, 90, 99)
 # Of the rate that a closed loop reaches; a server that answers all of it has no time left to wait.
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+SHARES_QUICK = (0.6, 0.8, 1.0)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def measure(setting: Setting) -> Findings:
         constant = [run for _ in range(count) for run in _after_settling(stage, seconds)]
         bursts = stage.at(poisson(RATE, WARM_UP_SECONDS + seconds / 3, np.random.default_rng(0)))
         coming = stage.at(even(RATE, WARM_UP_SECONDS + seconds / 3), new_visitors=True)
-        sweep = [_sweep(stage, setting.either(4, 1)) for _ in range(round(setting.either(2, 1)))]
+        sweep = _sweeps(stage, setting)
     return Findings(
         figures=(
             *_latencies(constant, "regulars"),
@@ -121,11 +122,17 @@ def _after_settling(stage: Stage, seconds: float) -> Iterator[Run]:
     yield stage.at(even(RATE, WARM_UP_SECONDS + seconds))
 
 
-def _sweep(stage: Stage, seconds: float) -> list[dict[str, float]]:
+def _sweeps(stage: Stage, setting: Setting) -> list[list[dict[str, float]]]:
+    if setting.is_quick:
+        return [_sweep(stage, 1, SHARES_QUICK)]
+    return [_sweep(stage, 4, SHARES) for _ in range(2)]
+
+
+def _sweep(stage: Stage, seconds: float, shares: Sequence[float]) -> list[dict[str, float]]:
     """Latencies at rising rates, up to the first that is not kept up with."""
     stage.settle()
     most, steps = stage.saturated(seconds).outcome.rate, list[dict[str, float]]()
-    for share in SHARES:
+    for share in shares:
         rate = share * most
         outcome = stage.at(even(rate, WARM_UP_SECONDS + seconds)).outcome
         percentiles = {f"p{each}": outcome.percentile(each) for each in PERCENTILES}

@@ -14,6 +14,7 @@ from benchmarks.visits import SERVICE, closed, visitors
 NUM_REQUESTS = 1_000_000
 NUM_REQUESTS_QUICK = 10_000
 NUM_PARTS = 20
+CONNECTIONS = 64  # what a worker takes in most quickly, here
 MOST_GROWTH_MIB = 8.0
 
 
@@ -25,7 +26,7 @@ def measure(setting: Setting) -> Findings:
     with running_redis() as redis, running_service(subject.bundle, redis) as service:
         for part in tqdm(range(NUM_PARTS), desc="memory", unit=f"{count:,} requests"):
             clicks = visitors(subject.item_ids, count, part)
-            outcome = run_apart(closed(clicks, SERVICE, service.port, connections=16))
+            outcome = run_apart(closed(clicks, SERVICE, service.port, connections=CONNECTIONS))
             failures.append(outcome.failures)
             weights.append(service.resident_mib())
     fifth = NUM_PARTS // 5
@@ -47,6 +48,7 @@ def measure(setting: Setting) -> Findings:
             "requests": count * NUM_PARTS,
             "bundle": subject.origin,
             "workers": 1,
+            "connections": CONNECTIONS,
             "failures": failed,
         },
         series={

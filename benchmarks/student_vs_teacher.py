@@ -113,9 +113,9 @@ def _all(workplace: Workplace, setting: Setting) -> Iterator[Answering]:
         proof=b'"source":"student"',
         start=running_service(workplace.bundle),
     )
-    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(12, 4)), workplace)
+    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(6, 2)), workplace)
     if not setting.is_quick:  # it embeds the whole catalog when it starts
-        yield _teacher(GENERATIVE, "generative", 4, workplace)
+        yield _teacher(GENERATIVE, "generative", 3, workplace)
 
 
 def _teacher(name: str, kind: str, count: int, workplace: Workplace) -> Answering:
@@ -147,7 +147,7 @@ def _ask(answering: Answering, server: Running, histories: Histories) -> Measure
     bodies = [orjson.dumps({"history": each, "k": K}) for each in histories]
     requests = [post(answering.path, body) for body in bodies]
     wanted = [requests[place % len(requests)] for place in range(answering.count)]
-    _run(answering, server, wanted[:2], 1)
+    _run(answering, server, wanted[:1], 1)
     alone = _run(answering, server, wanted, 1)
     before = server.cpu_seconds()
     crowded = _run(answering, server, wanted, answering.at_once)
