@@ -60,8 +60,11 @@ check: $(DEV)/ready  ## look, change nothing
 bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure everything that README tells (about twenty minutes, nothing else running)
 	$(DEV)/bin/python -m benchmarks --work $(WORK)
 
-bench-quick: smoke $(DEV)/ready $(PEERS)/ready  ## the same in two minutes, for a first look
+bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEV)/ready $(PEERS)/ready  ## what has a bar, in two minutes, for a first look
 	$(DEV)/bin/python -m benchmarks --work $(WORK) --quick
+
+$(WORK)/movielens/bundle/manifest.json:
+	$(MAKE) smoke CONFIG=configs/movielens.toml
 
 format: $(DEV)/ready  ## mend what a machine can mend
 	$(DEV)/bin/ruff check --fix .

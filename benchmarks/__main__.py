@@ -30,6 +30,7 @@ NAMES = (
     "memory",
     "scale",
 )
+WITHOUT_BAR = frozenset({"breakdown", "scale"})  # no part of a first look
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.work / "bench" / "quick" if options.quick else ROOT / "benchmarks" / "out"
     )
     reports, lacking = [], []
-    for name in options.names or NAMES:
+    for name in options.names or _all(setting):
         say(f"\n── {name}")
         try:
             reports.append(_run(name, setting, folder))
@@ -51,6 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for line in lacking:
         sys.stderr.write(f"error: {line}\n")
     return USER_ERROR if lacking else 0
+
+
+def _all(setting: Setting) -> Sequence[str]:
+    return [name for name in NAMES if not (setting.is_quick and name in WITHOUT_BAR)]
 
 
 def _run(name: str, setting: Setting, folder: Path) -> Report:
@@ -65,7 +70,7 @@ def _run(name: str, setting: Setting, folder: Path) -> Report:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m benchmarks", description="Measure; see README.")
     parser.add_argument("names", nargs="*", choices=[[], *NAMES], help="default: all")
-    parser.add_argument("--quick", action="store_true", help="short runs, two minutes in all")
+    parser.add_argument("--quick", action="store_true", help="short runs of what has a bar")
     parser.add_argument("--work", type=Path, default=Path("work"), help="default: %(default)s")
     parser.add_argument(
         "--peers-python",

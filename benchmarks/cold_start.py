@@ -15,7 +15,7 @@ def measure(setting: Setting) -> Findings:
     subject = make_subject(setting)
     starts, fresh, used = [], [], []
     with running_redis() as redis:
-        for _ in range(1 + round(setting.either(7, 2))):
+        for _ in range(1 + round(setting.either(7, 1))):
             with running_service(subject.bundle, redis) as service:
                 starts.append(service.seconds_to_ready)
                 fresh.append(service.resident_mib())

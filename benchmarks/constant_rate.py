@@ -24,7 +24,7 @@ WARM_UP_SECONDS = 1.0
 PERCENTILES = (50, 90, 99)
 # Of the rate that a closed loop reaches; a server that answers all of it has no time left to wait.
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-SHARES_QUICK = (0.6, 0.8, 1.0)
+SHARES_QUICK = (0.6, 1.0)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def measure(setting: Setting) -> Findings:
     subject = make_subject(setting)
     with running_redis() as redis, running_service(subject.bundle, redis) as service:
         stage = Stage(subject, service, redis)
-        seconds, count = setting.either(60, 5), round(setting.either(3, 1))
+        seconds, count = setting.either(60, 4), round(setting.either(3, 1))
         constant = [run for _ in range(count) for run in _after_settling(stage, seconds)]
         bursts = stage.at(poisson(RATE, WARM_UP_SECONDS + seconds / 3, np.random.default_rng(0)))
         coming = stage.at(even(RATE, WARM_UP_SECONDS + seconds / 3), new_visitors=True)
@@ -125,7 +125,7 @@ def _after_settling(stage: Stage, seconds: float) -> Iterator[Run]:
 def _sweeps(stage: Stage, setting: Setting) -> list[list[dict[str, float]]]:
     if setting.is_quick:
         return [_sweep(stage, 1, SHARES_QUICK)]
-    return [_sweep(stage, 4, SHARES) for _ in range(2)]
+    return [_sweep(stage, 3, SHARES) for _ in range(2)]
 
 
 def _sweep(stage: Stage, seconds: float, shares: Sequence[float]) -> list[dict[str, float]]:

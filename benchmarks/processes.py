@@ -18,6 +18,7 @@ from training.errors import TrainingError
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 600.0  # a generative teacher embeds its whole catalog first
+_FAREWELL_SECONDS = 2.0  # LitServe would not end in fifteen
 # What people set for their own comfort would change what is measured.
 _UNWANTED = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -143,6 +144,6 @@ def _end(process: psutil.Popen) -> None:
     with suppress(psutil.NoSuchProcess):
         tree = [*process.children(recursive=True), process]
         process.terminate()
-        _, alive = psutil.wait_procs(tree, timeout=15)
+        _, alive = psutil.wait_procs(tree, timeout=_FAREWELL_SECONDS)
         for each in alive:
             each.kill()

@@ -7,6 +7,7 @@ student answers in one worker of the service, which shares the cores with the lo
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
@@ -77,8 +78,9 @@ def measure(setting: Setting) -> Findings:
     histories = _histories(workplace)
     answering = list(_all(workplace, setting))
     measured: dict[str, list[Measured]] = {each.name: [] for each in answering}
-    with ExitStack() as stack:
-        servers = [stack.enter_context(each.start) for each in answering]
+    with ExitStack() as stack, ThreadPoolExecutor() as threads:
+        # At once: an LLM is read on one core, for half a minute.
+        servers = list(threads.map(stack.enter_context, [each.start for each in answering]))
         for _ in range(round(setting.either(3, 1))):
             for each, server in zip(answering, servers, strict=True):
                 measured[each.name].append(_ask(each, server, histories))
@@ -113,7 +115,7 @@ def _all(workplace: Workplace, setting: Setting) -> Iterator[Answering]:
         proof=b'"source":"student"',
         start=running_service(workplace.bundle),
     )
-    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(6, 2)), workplace)
+    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(6, 1)), workplace)
     if not setting.is_quick:  # it embeds the whole catalog when it starts
         yield _teacher(GENERATIVE, "generative", 3, workplace)
 

@@ -44,6 +44,28 @@ def test_what_cannot_run_is_told_and_the_others_go_on(
     assert (tmp_path / "cold_start.png").stat().st_size > 0
 
 
+def test_a_quick_look_leaves_out_what_has_no_bar_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def names_of(*options: str) -> list[str]:
+        run: list[str] = []
+
+        def refuse(_: Setting) -> Findings:
+            raise BenchmarkError("not now")
+
+        def benchmark(module: str) -> SimpleNamespace:
+            run.append(module.removeprefix("benchmarks."))
+            return SimpleNamespace(measure=refuse)
+
+        monkeypatch.setattr(program, "import_module", benchmark)
+        program.main([*options, "--out", str(tmp_path)])
+        return run
+
+    assert names_of() == list(program.NAMES)
+    assert set(program.NAMES) - set(names_of("--quick")) == {"breakdown", "scale"}
+    assert names_of("--quick", "scale") == ["scale"]
+
+
 @pytest.mark.slow
 def test_a_cold_start_is_measured_in_earnest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
