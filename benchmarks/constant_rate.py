@@ -79,8 +79,8 @@ def measure(setting: Setting) -> Findings:
         stage = Stage(subject, service, redis)
         seconds, count = setting.either(60, 4), round(setting.either(3, 1))
         constant = [run for _ in range(count) for run in _after_settling(stage, seconds)]
-        bursts = stage.at(poisson(RATE, WARM_UP_SECONDS + seconds / 3, np.random.default_rng(0)))
-        coming = stage.at(even(RATE, WARM_UP_SECONDS + seconds / 3), new_visitors=True)
+        bursts = stage.at(poisson(RATE, WARM_UP_SECONDS + seconds / 4, np.random.default_rng(0)))
+        coming = stage.at(even(RATE, WARM_UP_SECONDS + seconds / 4), new_visitors=True)
         sweep = _sweeps(stage, setting)
     return Findings(
         figures=(

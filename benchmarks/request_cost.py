@@ -52,7 +52,7 @@ def measure(setting: Setting) -> Findings:
             stage.settle()
             for key in ("bare:library", "bare:wire"):
                 client.rpush(key, *["an-item"] * HISTORY_LENGTH)
-            seconds = WARM_UP_SECONDS + setting.either(6, 1)
+            seconds = WARM_UP_SECONDS + setting.either(4, 1)
             bare.append(cpu_us(works))
             bare[-1][TIGHT] = bare[-1][BARE_GRAPH] + bare[-1][BARE_REDIS]
             bare[-1][PACED] = paced_cpu_us(both, RATE, seconds)

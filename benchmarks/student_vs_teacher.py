@@ -115,7 +115,7 @@ def _all(workplace: Workplace, setting: Setting) -> Iterator[Answering]:
         proof=b'"source":"student"',
         start=running_service(workplace.bundle),
     )
-    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(6, 1)), workplace)
+    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(4, 1)), workplace)
     if not setting.is_quick:  # it embeds the whole catalog when it starts
         yield _teacher(GENERATIVE, "generative", 3, workplace)
 
