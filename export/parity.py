@@ -116,7 +116,7 @@ def share_of_known(
     k = min(LIST_LENGTH, -(-num_items // 4))
     generator = np.random.default_rng(seed)
     questions = generator.integers(1, num_items + 1, (count, min(longest, -(-num_items // 2))))
-    known = [not np.isneginf(plain.rank(history, k)[1]).any() for history in questions]
+    known = [not np.isneginf(plain.rank(each[None], k)[1]).any() for each in questions]
     return float(np.mean(known))
 
 
@@ -170,9 +170,14 @@ def _alone(
     yield "", Alone(*(line[0] for line in lines))
     if plain is None or PADDING_INDEX in history:
         return
-    items, scores = plain.rank(history, min(LIST_LENGTH, graph.num_items))
-    is_known = ~np.isneginf(scores)
-    yield ", a plain question", Alone(items[is_known], scores[is_known])
+    for way, asked in (
+        (", a plain question", history[None]),
+        (", plain, beside others", np.stack([history[::-1], np.sort(history), history])),
+    ):
+        lines = plain.rank(asked, min(LIST_LENGTH, graph.num_items))
+        items, scores = (line[-1] for line in lines)
+        is_known = ~np.isneginf(scores)
+        yield way, Alone(items[is_known], scores[is_known])
 
 
 def _scores_together(graph: RankingGraph, histories: Sequence[History]) -> NDArray[np.float32]:

@@ -24,18 +24,22 @@ MOST_ROWS = 65_536
 
 PLAIN_GRAPH = Template("""
 <ir_version: 10, opset_import: ["": $opset, "student": 1]>
-plain (int64[1, length] history, int64[1] k) => (
-    int64[1, num_answered] item_indices, float[1, num_answered] scores
+plain (int64[batch, length] history, int64[1] k) => (
+    int64[batch, num_answered] item_indices, float[batch, num_answered] scores
 )
 <
-    int64 zero = {0}, int64[1] items_axis = {1}, int64[1] last = {-1}, float never = {-inf},
+    int64 zero = {0}, float never = {-inf}, int64[1] num_rows = {$num_rows},
+    int64[1] items_axis = {1}, int64[1] last = {-1},
     int64[1] window_start = {-$max_history_length}, int64[1] past_last = {9223372036854775807}
 >
 {
     window = Slice(history, window_start, past_last, items_axis)
     query = student.Encode(window)
     is_closed = Less(history, zero)
-    open = ScatterElements<axis = 1>(all_open, history, is_closed)
+    num_questions = Shape<start = 0, end = 1>(history)
+    shape_of_open = Concat<axis = 0>(num_questions, num_rows)
+    open_before = Expand(all_open, shape_of_open)
+    open = ScatterElements<axis = 1>(open_before, history, is_closed)
 
     $search
 }
@@ -50,6 +54,7 @@ def export_plain(student: Student, path: Path) -> bool:
     model = parser.parse_model(
         PLAIN_GRAPH.substitute(
             opset=OPSET,
+            num_rows=len(table),
             max_history_length=student.max_history_length,
             search=plain_search_text(len(table)),
         )

@@ -71,8 +71,8 @@ class PlainGraph:
     def __init__(self, path: Path) -> None:
         self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
 
-    def rank(self, history: IntArray, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Item indices and scores, `[k]` each, see `export.tensors.OF_PLAIN_QUESTIONS`."""
-        feeds = {TENSORS.history: history[None].astype(np.int64), TENSORS.k: np.array([k])}
+    def rank(self, histories: IntArray, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Item indices and scores, `[batch, k]` each, see `export.tensors.OF_PLAIN_QUESTIONS`."""
+        feeds = {TENSORS.history: histories.astype(np.int64), TENSORS.k: np.array([k])}
         item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)
-        return item_indices[0], scores[0]
+        return item_indices, scores

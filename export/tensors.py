@@ -52,8 +52,10 @@ MOST_PLAIN = 50  # items that a plain question asks for; of more, too few are pr
 OF_PLAIN_QUESTIONS = (TENSORS.history, TENSORS.k, TENSORS.item_indices, TENSORS.scores)
 """What the graph of plain questions reads and writes.
 
-A question is plain where one history of items in the table asks for the best of the others: no
-padding, nothing excluded or added, all allowed, what is seen masked. `history` is `[1, length]` and
-`k` at most `MOST_PLAIN` and the number of items. A score of -inf says that the graph does not know
-what stands there; the ranking graph does.
+A question is plain where a history of items in the table asks for the best of the others: no
+padding, nothing excluded or added, all allowed, what is seen masked. `history` is `[batch,
+length]`; padding may stand before the newest items that a student reads, but not among them, so
+several are asked together where their windows are of one length. `k` is at most `MOST_PLAIN` and
+the number of items. A score of -inf says that the graph does not know what stands there; the
+ranking graph does.
 """

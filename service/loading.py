@@ -67,7 +67,7 @@ def _check_answer(student: Student, history: list[int], k: int) -> None:
 
 def _check_plain_answer(student: Student, question: Question) -> None:
     """Raises ValueError unless the two graphs agree; items of like scores may change places."""
-    plain, due = student.rank(question), dict(student.rank_all([question])[0])
+    plain, due = student.rank(question), dict(student.rank_fully([question])[0])
     if len({index for index, _ in plain}) != len(due):
         raise ValueError(f"{len(plain)} items answer a plain question, not {len(due)}")
     for index, score in plain:

@@ -3,7 +3,8 @@
 import copy
 import math
 import threading
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from export.bundle import Bundle, BundleError, Layout
 from export.tensors import ENCODER_TENSORS, MOST_PLAIN, OF_PLAIN_QUESTIONS, TENSORS
 from service.errors import StudentError
-from service.standing_run import StandingRun
+from service.standing_run import Feeds, StandingRun
 
 Ranking = Sequence[tuple[int, float]]
 """Item indices and scores, best first."""
@@ -26,6 +27,9 @@ Mask = NDArray[np.bool_]
 
 Vectors = NDArray[np.float32]
 
+# Of two different questions each is ranked alone sooner than both together with padding; and from
+# three and more that are, no run of fewer than four of one window is worth being split off.
+_LEAST_TOGETHER, _LEAST_SPLIT_OFF = 3, 4
 _MOST_STANDING = 256  # some kilobytes each: every length of a few `k`
 _OUTPUTS = [TENSORS.item_indices, TENSORS.scores]
 _PADDING = 0  # an item index that stands for none
@@ -67,7 +71,10 @@ class Student:
         self._encoder = _open_optional(
             layout.item_encoder, bundle.read_item_encoder(), astuple(ENCODER_TENSORS)
         )
+        # Bundles of 2026-11-27's first schema 3 ask one by one.
+        self._plain_takes_many = self._plain is not None and not _is_for_one(self._plain)
         self._num_items = len(bundle.items)
+        self._longest = bundle.manifest.max_history_length
         shapes = {each.name: each.shape for each in self._session.get_outputs()}
         self._set_added(np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32))
 
@@ -122,8 +129,9 @@ class Student:
         Raises:
             StudentError: onnxruntime failed.
         """
-        if question.allowed is not None:  # who stands ready would hold on to the mask
-            return self.rank_all([question])[0]
+        # Who stands ready would hold on to a mask, and an empty history takes padding.
+        if question.allowed is not None or not question.history:
+            return self.rank_fully([question])[0]
         try:
             ranking = self._plainly(question)
             return self._fully(question) if ranking is None else ranking
@@ -132,7 +140,7 @@ class Student:
 
     def _plainly(self, question: Question) -> Ranking | None:
         """What the graph of plain questions answers; None where it may not be asked or won't do."""
-        if self._plain is None or not self._is_plain(question):
+        if not self._is_plain(question):
             return None
         k = min(question.k, self._num_items)
         run = self._runs.ready(self._plain, len(question.history), k)
@@ -140,9 +148,12 @@ class Student:
         return ranking if len(ranking) == k else None
 
     def _is_plain(self, question: Question) -> bool:
-        """See `OF_PLAIN_QUESTIONS`; who has asked for a mask is not here."""
+        """See `OF_PLAIN_QUESTIONS`."""
         return (
-            question.mask_seen
+            self._plain is not None
+            and question.allowed is None
+            and question.mask_seen
+            and len(question.history) > 0
             and not question.excluded
             and not len(self._added)
             and question.k <= MOST_PLAIN
@@ -155,7 +166,45 @@ class Student:
         return _ranking(*run(question.history, self._others(question)))
 
     def rank_all(self, questions: Sequence[Question]) -> list[Ranking]:
-        """The rankings of questions of one `k` and one `mask_seen`, in one run.
+        """The rankings of questions of one `k` and one `mask_seen`, in the runs that cost least.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        rankings: dict[int, Ranking] = {}
+        for places in self._of_one_window(questions):
+            rankings.update(self._plainly_together(questions, places))
+        left = [place for place in range(len(questions)) if place not in rankings]
+        others = [questions[place] for place in left]
+        few = len(left) < _LEAST_TOGETHER
+        answers = map(self.rank, others) if few else self.rank_fully(others)
+        rankings.update(zip(left, answers, strict=True))
+        return [rankings[place] for place in range(len(questions))]
+
+    def _of_one_window(self, questions: Sequence[Question]) -> Iterator[list[int]]:
+        """Places of plain questions that one run answers, where that saves time."""
+        places: dict[int, list[int]] = defaultdict(list)
+        for place, question in enumerate(questions):
+            if self._plain_takes_many and self._is_plain(question):
+                places[min(len(question.history), self._longest)].append(place)
+        shared = [each for each in places.values() if len(each) > 1]
+        num_alone = len(questions) - sum(map(len, shared))
+        least = 2 if num_alone < _LEAST_TOGETHER else _LEAST_SPLIT_OFF
+        return (each for each in shared if len(each) >= least)
+
+    def _plainly_together(
+        self, questions: Sequence[Question], places: Sequence[int]
+    ) -> Iterator[tuple[int, Ranking]]:
+        """As `_plainly`, of those whose windows are of one length; which places are known, too."""
+        k = min(questions[0].k, self._num_items)
+        histories = _rectangle([questions[place].history for place in places])
+        feeds: Feeds = {TENSORS.history: histories, TENSORS.k: _number(k)}
+        for place, *answer in zip(places, *_run(self._plain, _OUTPUTS, feeds), strict=True):
+            if len(ranking := _ranking(*answer)) == k:
+                yield place, ranking
+
+    def rank_fully(self, questions: Sequence[Question]) -> list[Ranking]:
+        """The same in one run of the ranking graph.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -195,9 +244,7 @@ class Student:
         }
 
 
-def _run(
-    session: ort.InferenceSession, outputs: Sequence[str], feeds: dict[str, NDArray[np.generic]]
-) -> list[Any]:
+def _run(session: ort.InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
     try:
         answers: list[Any] = session.run(outputs, feeds)
     except Exception as error:  # onnxruntime's errors have no base of their own
@@ -219,10 +266,11 @@ def _number(k: int) -> NDArray[np.int64]:
 
 
 def _rectangle(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """`[rows, longest]`, at least one wide, padded with 0."""
-    rectangle = np.zeros((len(rows), max(1, *map(len, rows))), dtype=np.int64)
+    """`[rows, longest]`, at least one wide; 0 stands before what is shorter."""
+    width = max(1, *map(len, rows))
+    rectangle = np.zeros((len(rows), width), dtype=np.int64)
     for line, row in zip(rectangle, rows, strict=True):
-        line[: len(row)] = row
+        line[width - len(row) :] = row
     return rectangle
 
 
@@ -242,6 +290,11 @@ def _open_optional(
     session = _open(path, graph)
     _check_names(session, names, path)
     return session
+
+
+def _is_for_one(plain: ort.InferenceSession) -> bool:
+    shapes = {each.name: each.shape for each in plain.get_inputs()}
+    return bool(shapes[TENSORS.history][0] == 1)
 
 
 def _check_names(session: ort.InferenceSession, names: Sequence[str], path: Path) -> None:

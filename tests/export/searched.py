@@ -11,6 +11,7 @@ from training.students.student import ItemTable, Student
 
 NUM_ITEMS = 400
 HIDDEN_SIZE = 16
+WINDOW = 6
 Vectors = NDArray[np.float32]
 
 
@@ -22,7 +23,7 @@ def some_vectors(num_items: int = NUM_ITEMS) -> Vectors:
 def student_of(vectors: Vectors, query: Vectors | None = None) -> Student:
     """A student of these items that asks `query`, if there is one, whatever was read."""
     torch.manual_seed(0)
-    config = StudentConfig(max_history_length=6, hidden_size=HIDDEN_SIZE)
+    config = StudentConfig(max_history_length=WINDOW, hidden_size=HIDDEN_SIZE)
     student = build_student(config, 2)  # so that its weights depend on no number of items
     student.item_table = ItemTable(len(vectors) + 1, HIDDEN_SIZE)
     student.item_table.offsets.data = torch.from_numpy(vectors)

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -57,19 +57,30 @@ def test_a_graph_that_answers_seen_items_is_refused(
 def test_a_graph_of_plain_questions_that_answers_seen_items_is_refused(
     student: Student, graph: RankingGraph, plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rank(history: NDArray[np.int64], k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        items, scores = graph.rank(history[None], k, mask_seen=False)
-        return items[0], scores[0]
+    monkeypatch.setattr(
+        plain, "rank", lambda histories, k: graph.rank(histories, k, mask_seen=False)
+    )
+    with pytest.raises(ParityError, match=r"a plain question .* the top 20 by inf"):
+        check_parity(student, graph, plain, num_random=10)
+
+
+def test_a_graph_of_plain_questions_that_confuses_those_asked_together_is_refused(
+    student: Student, graph: RankingGraph, plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = plain.rank
+
+    def rank(histories: NDArray[np.int64], k: int) -> Sequence[NDArray[np.generic]]:
+        return [lines[::-1] for lines in honest(histories, k)]
 
     monkeypatch.setattr(plain, "rank", rank)
-    with pytest.raises(ParityError, match=r"a plain question .* the top 20 by inf"):
+    with pytest.raises(ParityError, match="plain, beside others"):
         check_parity(student, graph, plain, num_random=10)
 
 
 def test_what_a_graph_of_plain_questions_does_not_know_is_held_against_nobody(
     student: Student, graph: RankingGraph, plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nothing = np.zeros(20, dtype=np.int64), np.full(20, -np.inf, dtype=np.float32)
+    nothing = np.zeros((1, 20), dtype=np.int64), np.full((1, 20), -np.inf, dtype=np.float32)
     monkeypatch.setattr(plain, "rank", lambda *_: nothing)
     assert check_parity(student, graph, plain, num_random=10).max_score_error < 1e-5
 
@@ -78,8 +89,8 @@ def test_what_a_graph_of_plain_questions_does_not_know_all_about_is_counted(
     plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert share_of_known(plain, 6, 30) == 1
-    scores = iter([np.full(8, -np.inf, dtype=np.float32), np.zeros(8, dtype=np.float32)] * 2)
-    monkeypatch.setattr(plain, "rank", lambda *_: (np.zeros(8, dtype=np.int64), next(scores)))
+    scores = iter([np.full((1, 8), -np.inf, np.float32), np.zeros((1, 8), np.float32)] * 2)
+    monkeypatch.setattr(plain, "rank", lambda *_: (np.zeros((1, 8), np.int64), next(scores)))
     assert share_of_known(plain, 6, 30, count=4) == 0.5
 
 

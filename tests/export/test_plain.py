@@ -13,7 +13,15 @@ from export.plain import export_plain
 from export.ranking import PlainGraph, RankingGraph
 from export.tensors import OF_PLAIN_QUESTIONS
 from export.to_onnx import export_student
-from tests.export.searched import HIDDEN_SIZE, NUM_ITEMS, Vectors, some_vectors, student_of
+from tests.export.searched import (
+    HIDDEN_SIZE,
+    NUM_ITEMS,
+    WINDOW,
+    Vectors,
+    some_vectors,
+    student_of,
+)
+from training.data.histories import pad_histories
 from training.students.student import Student
 
 Graphs = tuple[RankingGraph, PlainGraph]
@@ -43,11 +51,11 @@ def num_known(graphs: Graphs, num_questions: int = 200) -> int:
     for _ in range(num_questions):
         history = generator.integers(1, NUM_ITEMS + 1, generator.integers(1, 15))
         k = int(generator.integers(1, 60))
-        items, scores = plain.rank(history, k)
+        items, scores = plain.rank(history[None], k)
         due, due_scores = ranking.rank(history[None], k, mask_seen=True)
         told = np.isfinite(scores)
-        assert items[told].tolist() == due[0, told].tolist()
-        np.testing.assert_allclose(scores[told], due_scores[0, told], rtol=1e-5, atol=1e-5)
+        assert items[told].tolist() == due[told].tolist()
+        np.testing.assert_allclose(scores[told], due_scores[told], rtol=1e-5, atol=1e-5)
         known += bool(told.all())
     return known
 
@@ -70,8 +78,8 @@ def test_where_nothing_is_proven_no_score_is_told(export: Export) -> None:
     vectors[7] *= 1_000  # one step of its codes is more than all there is to the others
     graphs = export(vectors)
     assert num_known(graphs) < 10  # who asks for the giant alone gets it
-    _, scores = graphs[1].rank(np.array([1, 2]), 5)
-    assert np.isneginf(scores[1:]).all()
+    _, scores = graphs[1].rank(np.array([[1, 2]]), 5)
+    assert np.isneginf(scores[0, 1:]).all()
 
 
 @pytest.mark.parametrize("is_rough", [False, True])
@@ -79,15 +87,32 @@ def test_where_all_but_three_are_seen_the_other_places_are_not_known(
     export: Export, is_rough: bool
 ) -> None:
     _, plain = export(some_vectors(20), is_rough=is_rough)
-    items, scores = plain.rank(np.arange(1, 18), 5)
-    assert set(items[:3].tolist()) == {18, 19, 20}
-    assert np.isneginf(scores[3:]).all()
+    items, scores = plain.rank(np.arange(1, 18)[None], 5)
+    assert set(items[0, :3].tolist()) == {18, 19, 20}
+    assert np.isneginf(scores[0, 3:]).all()
+
+
+@pytest.mark.parametrize("is_rough", [False, True])
+def test_questions_of_one_window_are_answered_together_as_each_alone(
+    export: Export, is_rough: bool
+) -> None:
+    ranking, plain = export(some_vectors(), is_rough=is_rough)
+    generator = np.random.default_rng(2)
+    lengths = generator.integers(WINDOW, 3 * WINDOW, 40)  # all but the newest only mask
+    histories = [generator.integers(1, NUM_ITEMS + 1, length) for length in lengths]
+    padded = pad_histories(histories, max(lengths))
+    items, scores = plain.rank(padded, 5)
+    due, due_scores = ranking.rank(padded, 5, mask_seen=True)
+    told = np.isfinite(scores)
+    assert items[told].tolist() == due[told].tolist()
+    np.testing.assert_allclose(scores[told], due_scores[told], rtol=1e-5, atol=1e-5)
+    assert told.all(axis=1).mean() > (0.5 if is_rough else 0.99)
 
 
 @pytest.mark.parametrize("is_rough", [False, True])
 def test_items_of_equal_vectors_rank_in_index_order(export: Export, is_rough: bool) -> None:
     _, plain = export(np.repeat(some_vectors(100), 4, axis=0), is_rough=is_rough)
-    items, scores = plain.rank(np.array([1, 2]), 42)
+    items, scores = (lines[0] for lines in plain.rank(np.array([[1, 2]]), 42))
     places = [each for each in range(42) if items[each] > 4]  # the first four are seen in part
     for first in range(0, len(places) - 3, 4):
         same = places[first : first + 4]
@@ -102,9 +127,9 @@ def test_padding_is_not_answered_where_its_zeros_would_score_best(
     first = np.eye(1, HIDDEN_SIZE, dtype=np.float32)[0]
     vectors = -np.arange(1, NUM_ITEMS + 1, dtype=np.float32)[:, None] * first
     _, plain = export(vectors, first, is_rough=is_rough)
-    items, scores = plain.rank(np.array([11, 12]), 3)
-    assert items.tolist() == [1, 2, 3]
-    assert scores.tolist() == [-1, -2, -3]
+    items, scores = plain.rank(np.array([[11, 12]]), 3)
+    assert items.tolist() == [[1, 2, 3]]
+    assert scores.tolist() == [[-1, -2, -3]]
 
 
 def test_a_catalog_too_large_for_more_tables_has_none(

@@ -1,18 +1,22 @@
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import parser
+from onnxruntime import InferenceSession
 
 from export.bundle import Bundle, BundleError, load_bundle, save_bundle
-from export.tensors import MOST_PLAIN
+from export.tensors import MOST_PLAIN, TENSORS
+from service import student as of_service
 from service.errors import StudentError
 from service.loading import load_recommender, make_recommender
+from service.standing_run import Feeds
 from service.student import Question, Ranking, Student
 
 
@@ -146,6 +150,105 @@ def test_what_the_graph_of_plain_questions_does_not_know_the_ranking_graph_does(
     backwards: Student,
 ) -> None:
     assert items_of(backwards.rank(Question([8], 2))) == [1, 2]
+
+
+# The same of several histories at once.
+TOGETHER = (
+    BACKWARDS.replace("[1, length]", "[batch, length]")
+    .replace("[1, n]", "[batch, n]")
+    .replace("float never", "int64[1] eight_items = {8}, float never")
+    .replace("Slice(items,", "Slice(items_of_each,")
+    .replace(
+        "{\n    item_indices",
+        """{
+    num_histories = Shape<start = 0, end = 1>(history)
+    shape = Concat<axis = 0>(num_histories, eight_items)
+    items_of_each = Expand(items, shape)
+    item_indices""",
+    )
+)
+
+
+def watched(
+    graph: str, save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Student, list[tuple[int, ...]]]:
+    """A student with this graph of plain questions, and what it asks in runs of several."""
+    asked: list[tuple[int, ...]] = []
+    run = of_service._run
+
+    def watch(session: InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
+        asked.append(feeds[TENSORS.history].shape)
+        return run(session, outputs, feeds)
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "plain.onnx"
+        onnx.save(parser.parse_model(graph), path)
+        student = Student(load_bundle(save_bundle_with(plain=path)))
+    monkeypatch.setattr(of_service, "_run", watch)
+    return student, asked
+
+
+def test_plain_questions_whose_windows_are_of_one_length_share_a_run(
+    save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
+    histories = [[3], [1, 2], [4], [5, 6], [2], [3] * 60, [1, 2] * 40]
+    answers = student.rank_all([Question(each, 3) for each in histories])
+    assert [items_of(each) for each in answers] == [[8, 7, 6]] * 7
+    assert asked == [(3, 1), (2, 2), (2, 80)]
+
+
+def test_what_is_alone_in_its_length_is_asked_alone_or_with_two_others_like_it(
+    save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
+    two = [Question([3], 2), Question([3, 4], 2)]
+    assert [items_of(each) for each in student.rank_all(two)] == [[8, 7], [8, 7]]
+    assert asked == []  # each by a run that stands ready
+    three = [*two, Question([3, 4, 5], 2)]
+    assert student.rank_all(three) == Student(load_bundle(bundle_path)).rank_fully(three)
+    assert asked[0] == (3, 3)
+
+
+def test_few_of_one_window_stay_with_the_others_where_those_share_a_run_anyway(
+    save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
+    others = [Question(each, 2) for each in ([1, 2], [1, 2, 3], [1, 2, 3, 4])]
+    three, four = ([Question([item], 2) for item in range(1, 1 + n)] for n in (3, 4))
+    due = Student(load_bundle(bundle_path)).rank_fully([*three, *others])
+    assert student.rank_all([*three, *others]) == due
+    assert [items_of(each) for each in student.rank_all([*others, *four])[3:]] == [[8, 7]] * 4
+    assert asked[0] == (6, 4)
+    assert sorted(asked[-2:]) == [(3, 4), (4, 1)]
+
+
+def test_what_is_not_known_of_those_asked_together_the_ranking_graph_answers(
+    save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, _ = watched(TOGETHER, save_bundle_with, monkeypatch)
+    answers = student.rank_all([Question([item], 2) for item in (3, 8, 4)])
+    assert [items_of(each) for each in answers] == [[8, 7], [1, 2], [8, 7]]
+
+
+def test_a_graph_of_plain_questions_for_one_history_is_not_asked_several(
+    save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, asked = watched(BACKWARDS, save_bundle_with, monkeypatch)
+    answers = student.rank_all([Question([3], 2), Question([4], 2)])
+    assert [items_of(each) for each in answers] == [[8, 7], [8, 7]]
+    assert asked == []
+
+
+def test_an_empty_history_is_the_ranking_graphs_alone_and_beside_others(
+    save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, _ = watched(TOGETHER, save_bundle_with, monkeypatch)
+    nothing = Question([], 3)
+    due = Student(load_bundle(bundle_path)).rank_fully([nothing])[0]
+    assert student.rank(nothing) == due
+    assert student.rank_all([nothing, nothing]) == [due, due]
+    assert student.rank_all([nothing, Question([3], 3)])[0] == due
 
 
 def test_a_graph_of_plain_questions_without_what_the_contract_names_is_refused(
