@@ -60,7 +60,7 @@ check: $(DEV)/ready  ## look, change nothing
 bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure everything that README tells (about twenty minutes, nothing else running)
 	$(DEV)/bin/python -m benchmarks --work $(WORK)
 
-bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEV)/ready $(PEERS)/ready  ## what has a bar, in two minutes, for a first look
+bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEV)/ready $(PEERS)/ready  ## a first look in two minutes: what has a bar and needs no LLM
 	$(DEV)/bin/python -m benchmarks --work $(WORK) --quick
 
 $(WORK)/movielens/bundle/manifest.json:

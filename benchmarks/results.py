@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from platform import python_version
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, computed_field
@@ -97,7 +98,7 @@ def stamped(name: str, findings: Findings, *, is_quick: bool) -> Report:
         commit=commit(),
         hardware=hardware(),
         date=datetime.now(UTC).replace(microsecond=0),
-        versions={package: version(package) for package in PACKAGES},
+        versions={"python": python_version()} | {each: version(each) for each in PACKAGES},
     )
 
 

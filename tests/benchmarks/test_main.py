@@ -44,7 +44,7 @@ def test_what_cannot_run_is_told_and_the_others_go_on(
     assert (tmp_path / "cold_start.png").stat().st_size > 0
 
 
-def test_a_quick_look_leaves_out_what_has_no_bar_and_nothing_else(
+def test_a_quick_look_leaves_out_what_has_no_bar_or_needs_an_llm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def names_of(*options: str) -> list[str]:
@@ -62,7 +62,11 @@ def test_a_quick_look_leaves_out_what_has_no_bar_and_nothing_else(
         return run
 
     assert names_of() == list(program.NAMES)
-    assert set(program.NAMES) - set(names_of("--quick")) == {"breakdown", "scale"}
+    assert set(program.NAMES) - set(names_of("--quick")) == {
+        "breakdown",
+        "scale",
+        "student_vs_teacher",
+    }
     assert names_of("--quick", "scale") == ["scale"]
 
 

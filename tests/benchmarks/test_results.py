@@ -42,6 +42,7 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert report.command == "python -m benchmarks some_benchmark --quick"
     assert "cores" in report.hardware
     assert report.versions["onnxruntime"]
+    assert report.versions["python"].startswith("3.")
 
 
 def test_the_table_says_what_does_not_hold() -> None:
