@@ -22,12 +22,13 @@ def measure(setting: Setting) -> Findings:
     """Weighs the service after each part of the load; see the module."""
     subject = make_subject(setting)
     count = round(setting.either(NUM_REQUESTS, NUM_REQUESTS_QUICK)) // NUM_PARTS
-    weights, failures = [], []
+    weights, failures, rates = [], [], []
     with running_redis() as redis, running_service(subject.bundle, redis) as service:
         for part in tqdm(range(NUM_PARTS), desc="memory", unit=f"{count:,} requests"):
             clicks = visitors(subject.item_ids, count, part)
             outcome = run_apart(closed(clicks, SERVICE, service.port, connections=CONNECTIONS))
             failures.append(outcome.failures)
+            rates.append(outcome.rate)
             weights.append(service.resident_mib())
     fifth = NUM_PARTS // 5
     settled, last = weights[fifth : 2 * fifth], weights[-fifth:]
@@ -41,6 +42,7 @@ def measure(setting: Setting) -> Findings:
                 runs=(growth,),
                 at_most=MOST_GROWTH_MIB,
             ),
+            Figure(name="visitors answered, saturated", unit="/s", runs=tuple(rates)),
             Figure(name="largest", unit="MiB", runs=(max(weights),), at_most=300),
             Figure(name="failed requests", unit="", runs=(float(sum(failed.values())),), at_most=0),
         ),

@@ -1,6 +1,7 @@
 """A bundle becomes a recommender only if it answers as a bundle must."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +67,16 @@ def _check_answer(student: Student, history: list[int], k: int) -> None:
 
 
 def _check_plain_answer(student: Student, question: Question) -> None:
-    """Raises ValueError unless the two graphs agree; items of like scores may change places."""
-    plain, due = student.rank(question), dict(student.rank_fully([question])[0])
-    if len({index for index, _ in plain}) != len(due):
-        raise ValueError(f"{len(plain)} items answer a plain question, not {len(due)}")
-    for index, score in plain:
-        expected = due.get(index, min(due.values()))
-        if abs(score - expected) > MOST_OFF * (1 + abs(expected)):
-            raise ValueError(f"item {index} scores {score} asked plainly, else {expected}")
+    """Raises ValueError unless the two graphs agree; items of like scores may change places.
+
+    It is asked plainly alone and beside another, as a busy worker does.
+    """
+    due = dict(student.rank_fully([question])[0])
+    another = replace(question, history=question.history[::-1])
+    for plain in (student.rank(question), student.rank_all([another, question])[1]):
+        if len({index for index, _ in plain}) != len(due):
+            raise ValueError(f"{len(plain)} items answer a plain question, not {len(due)}")
+        for index, score in plain:
+            expected = due.get(index, min(due.values()))
+            if abs(score - expected) > MOST_OFF * (1 + abs(expected)):
+                raise ValueError(f"item {index} scores {score} asked plainly, else {expected}")

@@ -116,7 +116,7 @@ class Recommender:
         return self._answer(wanted, question, self._rank(question))
 
     def recommend_all(self, batch: Sequence[Wanted]) -> list[Recommendations]:
-        """The same for many, in one run of the student for each `k` and `mask_seen`.
+        """The same for many; those of one `k` and `mask_seen` are ranked together.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.

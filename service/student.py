@@ -4,7 +4,7 @@ import copy
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,9 +27,7 @@ Mask = NDArray[np.bool_]
 
 Vectors = NDArray[np.float32]
 
-# Of two different questions each is ranked alone sooner than both together with padding; and from
-# three and more that are, no run of fewer than four of one window is worth being split off.
-_LEAST_TOGETHER, _LEAST_SPLIT_OFF = 3, 4
+_MOST_RUNS = 2  # from three on, one run of the ranking graph costs less
 _MOST_STANDING = 256  # some kilobytes each: every length of a few `k`
 _OUTPUTS = [TENSORS.item_indices, TENSORS.scores]
 _PADDING = 0  # an item index that stands for none
@@ -171,37 +169,40 @@ class Student:
         Raises:
             StudentError: onnxruntime failed.
         """
+        lots = self._lots(questions)
+        if len(lots) > _MOST_RUNS:
+            return self.rank_fully(questions)
         rankings: dict[int, Ranking] = {}
-        for places in self._of_one_window(questions):
-            rankings.update(self._plainly_together(questions, places))
-        left = [place for place in range(len(questions)) if place not in rankings]
-        others = [questions[place] for place in left]
-        few = len(left) < _LEAST_TOGETHER
-        answers = map(self.rank, others) if few else self.rank_fully(others)
-        rankings.update(zip(left, answers, strict=True))
+        for width, places in lots.items():
+            answers = self._rank_lot([questions[place] for place in places], width)
+            rankings.update(zip(places, answers, strict=True))
         return [rankings[place] for place in range(len(questions))]
 
-    def _of_one_window(self, questions: Sequence[Question]) -> Iterator[list[int]]:
-        """Places of plain questions that one run answers, where that saves time."""
-        places: dict[int, list[int]] = defaultdict(list)
+    def _lots(self, questions: Sequence[Question]) -> Mapping[int, Sequence[int]]:
+        """Places of what one run can answer, by the width of plain questions' windows, else 0."""
+        lots: dict[int, list[int]] = defaultdict(list)
         for place, question in enumerate(questions):
-            if self._plain_takes_many and self._is_plain(question):
-                places[min(len(question.history), self._longest)].append(place)
-        shared = [each for each in places.values() if len(each) > 1]
-        num_alone = len(questions) - sum(map(len, shared))
-        least = 2 if num_alone < _LEAST_TOGETHER else _LEAST_SPLIT_OFF
-        return (each for each in shared if len(each) >= least)
+            is_plain = self._plain_takes_many and self._is_plain(question)
+            width = min(len(question.history), self._longest) if is_plain else 0
+            lots[width].append(place)
+        return lots
 
-    def _plainly_together(
-        self, questions: Sequence[Question], places: Sequence[int]
-    ) -> Iterator[tuple[int, Ranking]]:
-        """As `_plainly`, of those whose windows are of one length; which places are known, too."""
+    def _rank_lot(self, questions: Sequence[Question], width: int) -> Iterable[Ranking]:
+        if len(questions) == 1:
+            return map(self.rank, questions)
+        if not width:
+            return self.rank_fully(questions)
+        answers = zip(questions, self._plainly_together(questions), strict=True)
+        return (self.rank(question) if answer is None else answer for question, answer in answers)
+
+    def _plainly_together(self, questions: Sequence[Question]) -> Iterator[Ranking | None]:
+        """As `_plainly`, of questions whose windows are of one width."""
         k = min(questions[0].k, self._num_items)
-        histories = _rectangle([questions[place].history for place in places])
+        histories = _rectangle([each.history for each in questions])
         feeds: Feeds = {TENSORS.history: histories, TENSORS.k: _number(k)}
-        for place, *answer in zip(places, *_run(self._plain, _OUTPUTS, feeds), strict=True):
-            if len(ranking := _ranking(*answer)) == k:
-                yield place, ranking
+        for answer in zip(*_run(self._plain, _OUTPUTS, feeds), strict=True):
+            ranking = _ranking(*answer)
+            yield ranking if len(ranking) == k else None
 
     def rank_fully(self, questions: Sequence[Question]) -> list[Ranking]:
         """The same in one run of the ranking graph.

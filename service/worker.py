@@ -10,9 +10,6 @@ from fastapi import FastAPI
 
 from service.app import create_app
 
-# Python's own, 700 objects, are a request's or two, and hardly anything of one is a cycle.
-_THRESHOLDS = 20_000, 10, 10
-
 
 def create_worker() -> FastAPI:
     """Makes the service from the environment; what it loads is never looked through for garbage.
@@ -34,7 +31,6 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
-        gc.set_threshold(*_THRESHOLDS)
         gc.enable()
         _give_back_memory()
 

@@ -11,7 +11,7 @@ from benchmarks.rivals.parts import Ranker, Visit, onnx_ranker, store
 
 def create_app(ranker: Ranker | None = None) -> FastAPI:
     """The application; uvicorn calls it."""
-    app = FastAPI()
+    app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})  # as the service
     redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
     ranker = ranker or onnx_ranker()
 

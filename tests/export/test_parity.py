@@ -89,9 +89,10 @@ def test_what_a_graph_of_plain_questions_does_not_know_all_about_is_counted(
     plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert share_of_known(plain, 6, 30) == 1
-    scores = iter([np.full((1, 8), -np.inf, np.float32), np.zeros((1, 8), np.float32)] * 2)
-    monkeypatch.setattr(plain, "rank", lambda *_: (np.zeros((1, 8), np.int64), next(scores)))
-    assert share_of_known(plain, 6, 30, count=4) == 0.5
+    one_is_unknown = np.zeros((8, 8), dtype=np.float32)
+    one_is_unknown[5, 7] = -np.inf
+    monkeypatch.setattr(plain, "rank", lambda *_: (np.zeros((8, 8)), one_is_unknown))
+    assert share_of_known(plain, 6, 30, count=16) == 14 / 16
 
 
 def test_edge_histories_span_the_window_and_hold_padding_in_the_middle() -> None:

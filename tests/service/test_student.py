@@ -192,9 +192,11 @@ def test_plain_questions_whose_windows_are_of_one_length_share_a_run(
     save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
-    histories = [[3], [1, 2], [4], [5, 6], [2], [3] * 60, [1, 2] * 40]
+    histories = [[3], [1, 2], [4], [5, 6], [2]]
     answers = student.rank_all([Question(each, 3) for each in histories])
-    assert [items_of(each) for each in answers] == [[8, 7, 6]] * 7
+    assert [items_of(each) for each in answers] == [[8, 7, 6]] * 5
+    longer = student.rank_all([Question(each, 3) for each in ([3] * 60, [1, 2] * 40, [5])])
+    assert [items_of(each) for each in longer] == [[8, 7, 6]] * 3
     assert asked == [(3, 1), (2, 2), (2, 80)]
 
 
@@ -210,17 +212,25 @@ def test_what_is_alone_in_its_length_is_asked_alone_or_with_two_others_like_it(
     assert asked[0] == (3, 3)
 
 
-def test_few_of_one_window_stay_with_the_others_where_those_share_a_run_anyway(
+def test_where_three_runs_were_needed_the_ranking_graph_answers_all_in_one(
     save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
-    others = [Question(each, 2) for each in ([1, 2], [1, 2, 3], [1, 2, 3, 4])]
-    three, four = ([Question([item], 2) for item in range(1, 1 + n)] for n in (3, 4))
-    due = Student(load_bundle(bundle_path)).rank_fully([*three, *others])
-    assert student.rank_all([*three, *others]) == due
-    assert [items_of(each) for each in student.rank_all([*others, *four])[3:]] == [[8, 7]] * 4
-    assert asked[0] == (6, 4)
-    assert sorted(asked[-2:]) == [(3, 4), (4, 1)]
+    questions = [Question(each, 2) for each in ([1], [2], [3], [1, 2], [1, 2, 3])]
+    assert student.rank_all(questions) == Student(load_bundle(bundle_path)).rank_fully(questions)
+    assert asked[0] == (5, 3)
+
+
+def test_what_is_not_plain_shares_a_run_of_the_ranking_graph(
+    save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
+    filtered = [Question([item], 2, excluded=[6]) for item in (3, 4)]
+    plain = [Question([item], 2) for item in (1, 2)]
+    answers = student.rank_all([*filtered, *plain])
+    assert asked == [(2, 1), (2, 1)]
+    assert answers[:2] == Student(load_bundle(bundle_path)).rank_fully(filtered)
+    assert [items_of(each) for each in answers[2:]] == [[8, 7], [8, 7]]
 
 
 def test_what_is_not_known_of_those_asked_together_the_ranking_graph_answers(
@@ -232,12 +242,12 @@ def test_what_is_not_known_of_those_asked_together_the_ranking_graph_answers(
 
 
 def test_a_graph_of_plain_questions_for_one_history_is_not_asked_several(
-    save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, asked = watched(BACKWARDS, save_bundle_with, monkeypatch)
-    answers = student.rank_all([Question([3], 2), Question([4], 2)])
-    assert [items_of(each) for each in answers] == [[8, 7], [8, 7]]
-    assert asked == []
+    two = [Question([3], 2), Question([4], 2)]
+    assert student.rank_all(two) == Student(load_bundle(bundle_path)).rank_fully(two)
+    assert asked[0] == (2, 1)
 
 
 def test_an_empty_history_is_the_ranking_graphs_alone_and_beside_others(

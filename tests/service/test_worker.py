@@ -13,10 +13,8 @@ from service.worker import create_worker, uncollected
 
 @pytest.fixture
 def thawed() -> Iterator[None]:
-    thresholds = gc.get_threshold()
     yield
     gc.unfreeze()
-    gc.set_threshold(*thresholds)
 
 
 @pytest.mark.anyio
@@ -40,7 +38,6 @@ async def test_a_worker_looks_for_no_garbage_in_any_bundle_that_it_has_loaded(
         assert second is not first
         assert not any(each is first or each is second for each in gc.get_objects())
     assert gc.isenabled()
-    assert gc.get_threshold()[0] > 10_000  # many requests' worth of objects
 
 
 @pytest.mark.usefixtures("thawed")
