@@ -121,7 +121,10 @@ async def _service_error(_: Request, error: ServiceError) -> Response:
 
 
 async def _invalid_request(_: Request, error: RequestValidationError) -> Response:
-    return _unusable([_field_problem(each) for each in error.errors()])
+    response = _unusable([_field_problem(each) for each in error.errors()])
+    # Its traceback's frames hold it and the body: a megabyte that only the collector would find.
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return response
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:

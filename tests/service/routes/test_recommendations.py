@@ -1,10 +1,12 @@
 """On the ring a … h: after `c` come d, e, f, g, h, a, b; popular are h, g, f … a."""
 
+import gc
 import re
 from typing import Any
 
 import httpx
 import pytest
+from fastapi.exceptions import RequestValidationError
 
 pytestmark = pytest.mark.anyio
 
@@ -123,6 +125,20 @@ async def test_bytes_that_are_no_json_are_refused(
     response = await client.post("/v1/recommendations", content=content, headers=headers)
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == field
+
+
+async def test_broken_json_is_let_go_of_without_the_collector(client: httpx.AsyncClient) -> None:
+    """Else broken megabytes pile up until it comes along."""
+    headers = {"content-type": "application/json"}
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            await client.post("/v1/recommendations", content=b'{"history": ["a', headers=headers)
+        kept = [each for each in gc.get_objects() if isinstance(each, RequestValidationError)]
+    finally:
+        gc.enable()
+    assert kept == []
 
 
 async def test_a_form_is_told_to_be_json(client: httpx.AsyncClient) -> None:
