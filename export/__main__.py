@@ -32,7 +32,7 @@ from training.stage import fingerprint
 from training.students.scorer import StudentScorer
 from training.teacher.knowledge import load_knowledge
 
-RULES_VERSION = 6  # raise it when the same checkpoint would become another bundle
+RULES_VERSION = 7  # raise it when the same checkpoint would become another bundle
 SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 

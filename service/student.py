@@ -69,7 +69,7 @@ class Student:
         self._encoder = _open_optional(
             layout.item_encoder, bundle.read_item_encoder(), astuple(ENCODER_TENSORS)
         )
-        # Bundles of 2026-11-27's first schema 3 ask one by one.
+        # The first bundles that had such a graph have one for a single history.
         self._plain_takes_many = self._plain is not None and not _is_for_one(self._plain)
         self._num_items = len(bundle.items)
         self._longest = bundle.manifest.max_history_length

@@ -200,25 +200,34 @@ def test_plain_questions_whose_windows_are_of_one_length_share_a_run(
     assert asked == [(3, 1), (2, 2), (2, 80)]
 
 
-def test_what_is_alone_in_its_length_is_asked_alone_or_with_two_others_like_it(
-    save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_two_that_have_nothing_in_common_are_asked_one_by_one(
+    save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
-    two = [Question([3], 2), Question([3, 4], 2)]
-    assert [items_of(each) for each in student.rank_all(two)] == [[8, 7], [8, 7]]
+    answers = student.rank_all([Question([3], 2), Question([3, 4], 2)])
+    assert [items_of(each) for each in answers] == [[8, 7], [8, 7]]
     assert asked == []  # each by a run that stands ready
-    three = [*two, Question([3, 4, 5], 2)]
-    assert student.rank_all(three) == Student(load_bundle(bundle_path)).rank_fully(three)
-    assert asked[0] == (3, 3)
 
 
-def test_where_three_runs_were_needed_the_ranking_graph_answers_all_in_one(
-    save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("graph", "histories"),
+    [
+        pytest.param(TOGETHER, [[3], [3, 4], [3, 4, 5]], id="three lengths"),
+        pytest.param(TOGETHER, [[1], [2], [3], [1, 2], [1, 2, 3]], id="three, one of several"),
+        pytest.param(BACKWARDS, [[3], [4]], id="a graph of plain questions for one history"),
+    ],
+)
+def test_what_no_two_plain_runs_can_answer_shares_one_of_the_ranking_graph(
+    graph: str,
+    histories: list[list[int]],
+    save_bundle_with: Callable[..., Path],
+    bundle_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
-    questions = [Question(each, 2) for each in ([1], [2], [3], [1, 2], [1, 2, 3])]
+    student, asked = watched(graph, save_bundle_with, monkeypatch)
+    questions = [Question(each, 2) for each in histories]
     assert student.rank_all(questions) == Student(load_bundle(bundle_path)).rank_fully(questions)
-    assert asked[0] == (5, 3)
+    assert asked[0] == (len(histories), max(map(len, histories)))
 
 
 def test_what_is_not_plain_shares_a_run_of_the_ranking_graph(
@@ -239,15 +248,6 @@ def test_what_is_not_known_of_those_asked_together_the_ranking_graph_answers(
     student, _ = watched(TOGETHER, save_bundle_with, monkeypatch)
     answers = student.rank_all([Question([item], 2) for item in (3, 8, 4)])
     assert [items_of(each) for each in answers] == [[8, 7], [1, 2], [8, 7]]
-
-
-def test_a_graph_of_plain_questions_for_one_history_is_not_asked_several(
-    save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    student, asked = watched(BACKWARDS, save_bundle_with, monkeypatch)
-    two = [Question([3], 2), Question([4], 2)]
-    assert student.rank_all(two) == Student(load_bundle(bundle_path)).rank_fully(two)
-    assert asked[0] == (2, 1)
 
 
 def test_an_empty_history_is_the_ranking_graphs_alone_and_beside_others(
