@@ -135,7 +135,8 @@ async def test_broken_json_is_let_go_of_without_the_collector(client: httpx.Asyn
     try:
         for _ in range(3):
             await client.post("/v1/recommendations", content=b'{"history": ["a', headers=headers)
-        kept = [each for each in gc.get_objects() if isinstance(each, RequestValidationError)]
+        # By their types alone: `isinstance` asks torch's deprecated objects, which warn.
+        kept = [each for each in gc.get_objects() if issubclass(type(each), RequestValidationError)]
     finally:
         gc.enable()
     assert kept == []
