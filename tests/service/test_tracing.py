@@ -64,3 +64,16 @@ def test_a_request_is_a_span_and_what_it_asked_of_redis_is_within(
     within = {each.name for each in collector.spans if each.parent_span_id == request.span_id}
     assert "EVALSHA" in within
     assert not any("readyz" in each.name for each in collector.spans)
+
+
+@pytest.mark.slow
+def test_without_tracing_nothing_is_sent_whatever_fastapi_is_told(
+    bundle_path: Path, redis_server: "RedisServer", collector: Collector
+) -> None:
+    """FastAPI's own spans cost every request, and would be beside the service's."""
+    settings = {"bundle_path": bundle_path, "redis_url": redis_server.url}
+    otel = {"otel_exporter_otlp_endpoint": collector.url, "fastapi_otel_auto_configure": "true"}
+    with served(**settings, **otel) as url:
+        body = {"history": ["a"]}
+        answer = httpx.post(f"{url}/v1/recommendations", json=body, timeout=PATIENCE_SECONDS)
+    assert (answer.status_code, collector.spans) == (200, [])
