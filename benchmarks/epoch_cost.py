@@ -25,7 +25,7 @@ from training.ladder.rows import with_settings
 from training.program import Workplace, knowledge_folder
 from training.teacher.knowledge import load_knowledge
 
-AMAZON_CONFIG = ROOT / "configs" / "amazon-games-titles-cpu.toml"
+AMAZON_CONFIG = ROOT / "configs" / "amazon-games-cpu.toml"
 STEPS_AT_A_TIME = 5
 PLAIN = "plain"
 ALL_WEIGHTS = dict.fromkeys(
