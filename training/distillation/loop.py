@@ -117,7 +117,8 @@ class Trainer:
         self._resume(state_path)
         self.progress.signed(commit())
         self.engine.wait()
-        with epochs_bar(label, self.config.max_epochs, shown=self.engine.rank == 0) as bar:
+        done, shown = self.progress.epoch, self.engine.rank == 0
+        with epochs_bar(label, self.config.max_epochs, done=done, shown=shown) as bar:
             while not self.progress.is_over(self.config):
                 self._epoch(bar)
                 self._save(state_path)

@@ -22,14 +22,15 @@ def share_terminal(place: int, lock: AbstractContextManager[Any]) -> None:
     _places[:] = [place]
 
 
-def epochs_bar(label: str, num_epochs: int, *, shown: bool = True) -> "tqdm[Any]":
-    """A bar that counts epochs, parts of them too."""
+def epochs_bar(label: str, num_epochs: int, *, done: int = 0, shown: bool = True) -> "tqdm[Any]":
+    """A bar that counts epochs, parts of them too; those `done` before tell nothing of its rate."""
     if not sys.stderr.isatty():
         log: Any = Lines(sys.stderr)
         return tqdm(
             desc=label,
             disable=not shown,
             total=num_epochs,
+            initial=done,
             unit="epoch",
             bar_format=LINE,
             file=log,
@@ -39,6 +40,7 @@ def epochs_bar(label: str, num_epochs: int, *, shown: bool = True) -> "tqdm[Any]
         desc=label,
         disable=not shown,
         total=num_epochs,
+        initial=done,
         unit="epoch",
         bar_format=BAR,
         position=_places[0] if _places else None,
