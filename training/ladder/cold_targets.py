@@ -48,8 +48,8 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     gains = [f"warm {METRIC} over {row}" for row in (PLAIN_ROW, DISTILLED_ROW)]
     table = as_table((*headings, *found, *gains), cells)
     told = (
-        f"{figures.count(Split.TEST, NEW):,} of the cold ones are new: no row but test's has them, "
-        f"not those of validation either, from which `{COLD_ROW}` learns."
+        f"{figures.count(Split.TEST, NEW):,} of the cold ones are new: no validation example, from "
+        f"which `{COLD_ROW}` learns, asks for them or has them in its history."
     )
     against = _against_titles(lines, figures)
     return "\n\n".join(["## Cold targets", told, table, *against]) if cells else ""

@@ -13,7 +13,7 @@ from training.evaluation.yardstick import Evaluation
 from training.ladder.runs import Facts
 
 TARGETS = ("all", "warm", "cold")
-NEW = "new"  # cold ones that no row but test's has: not those of validation, which may teach, too
+NEW = "new"  # cold ones that no validation example, which may teach, too, asks for or reads
 METRIC_FUNCTIONS = {"HR": hit_rates, "NDCG": ndcgs}
 
 
@@ -78,8 +78,7 @@ class Figures:
         self.dataset = dataset
         self.num_draws = num_draws
         self.is_warm = dataset.train_counts() > 0
-        self.is_met = np.zeros_like(self.is_warm)
-        self.is_met[dataset.item_indices[dataset.splits != Split.TEST]] = True
+        self.is_met = self.is_warm | met_in_validation(dataset)
         self._bootstraps: dict[int, Bootstrap] = {}
         self._known: dict[tuple[object, ...], Draws] = {}
 
@@ -144,6 +143,16 @@ class Figures:
         if key not in self._bootstraps:
             self._bootstraps[key] = Bootstrap(self.dataset.user_of_row[rows], self.num_draws)
         return self._bootstraps[key]
+
+
+def met_in_validation(dataset: Dataset) -> NDArray[np.bool_]:
+    """`[catalog rows]`, which items a validation example asks for or has in its history."""
+    rows = dataset.example_rows(Split.VALIDATION)
+    newest = np.full(len(dataset.user_ids), -1)
+    newest[dataset.user_of_row[rows]] = rows  # ascending: the last one of a user stays
+    met = np.zeros(dataset.catalog.num_rows, dtype=np.bool_)
+    met[dataset.item_indices[np.arange(len(dataset.splits)) <= newest[dataset.user_of_row]]] = True
+    return met
 
 
 def _values(evaluation: Evaluation, metric: str) -> NDArray[np.float64]:

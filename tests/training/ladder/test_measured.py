@@ -31,16 +31,21 @@ def test_warm_and_cold_targets_are_told_apart(tiny_dataset: Dataset) -> None:
     assert figure("cold", "NDCG@5") == pytest.approx(1 / np.log2(4))
 
 
-@pytest.mark.parametrize("held", [3, 9], ids=["validation", "history"])
-def test_a_cold_target_is_new_if_no_row_but_those_of_test_holds_it(
-    tiny_dataset: Dataset, held: int
+@pytest.mark.parametrize(
+    ("held", "new"),
+    [(3, False), (2, False), (9, True)],
+    ids=["asked for by validation", "read by it", "in another user's history"],
+)
+def test_a_cold_target_is_new_if_no_validation_example_asks_for_it_or_reads_it(
+    tiny_dataset: Dataset, held: int, new: bool
 ) -> None:
     rows = tiny_dataset.example_rows(Split.TEST)  # a and e
     assert Figures(tiny_dataset, num_draws=1).are(NEW, rows).tolist() == [False, True]
-    items = tiny_dataset.item_indices.copy()
-    items[held] = 5  # e, in place of d
-    met = Figures(replace(tiny_dataset, item_indices=items), num_draws=1)
-    assert met.are(NEW, rows).tolist() == [False, False]
+    items, splits = tiny_dataset.item_indices.copy(), tiny_dataset.splits.copy()
+    items[held] = 5  # e
+    splits[2] = Split.HISTORY  # ann's, before the example of validation; not trained on
+    met = Figures(replace(tiny_dataset, item_indices=items, splits=splits), num_draws=1)
+    assert met.are(NEW, rows).tolist() == [False, new]
     assert met.are("cold", rows).tolist() == [False, True]
 
 
