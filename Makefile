@@ -60,7 +60,8 @@ check: $(DEV)/ready  ## look, change nothing
 bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure everything that README tells (about twenty minutes, nothing else running)
 	$(DEV)/bin/python -m benchmarks --work $(WORK)
 
-bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEV)/ready $(PEERS)/ready  ## a first look in two minutes: what has a bar and needs no LLM
+bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEMO)/ready $(DEV)/ready $(PEERS)/ready  ## a first look in two minutes: what has a bar and needs no LLM
+	$(DEMO)/bin/python -m export configs/movielens.toml --work $(WORK)
 	$(DEV)/bin/python -m benchmarks --work $(WORK) --quick
 
 $(WORK)/movielens/bundle/manifest.json:
