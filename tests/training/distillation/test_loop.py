@@ -92,14 +92,15 @@ def test_the_loss_of_a_batch_is_the_mix_of_both_losses_by_a_plain_loop(
     torch.testing.assert_close(distilled.loss(batch), torch.stack(losses).mean())
 
 
-def test_the_whole_method_under_the_binary_loss_is_the_papers_total_by_a_plain_loop(
-    experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge
+@pytest.mark.parametrize("loss", ["cross-entropy", "binary"])
+def test_the_whole_method_is_the_papers_total_by_a_plain_loop(
+    experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge, loss: str
 ) -> None:
-    """Eq. 3 and 5-11: one negative, and a list weighed by position, confidence and consistency."""
+    """Eq. 3 and 5-11: a list weighed by position, confidence and consistency."""
     method = {"confidence": True, "consistency": True, "confidence_temperature": 0.5}
     everything = experiment.model_copy(
         update={
-            "training": experiment.training.model_copy(update={"loss": "binary"}),
+            "training": experiment.training.model_copy(update={"loss": loss}),
             "distillation": experiment.distillation.model_copy(update=method),
         }
     )
@@ -107,25 +108,32 @@ def test_the_whole_method_under_the_binary_loss_is_the_papers_total_by_a_plain_l
     distilled.student.eval()
     batch = distilled.windows.epoch(0, 0)[0]
     table = distilled.student.item_table()
-    positions: list[tuple[Tensor, int]] = []  # query and next item, in the order of the losses
+    positions: list[tuple[Tensor, int, int]] = []  # query, next item and its row, as losses are
     for panel in batch.by_length(NUM_PANELS):
-        queries = distilled.student.encode(panel.histories, table)[panel.is_predicted]
-        positions += zip(queries, panel.next_items[panel.is_predicted].tolist(), strict=True)
+        predicted = panel.is_predicted
+        queries = distilled.student.encode(panel.histories, table)[predicted]
+        items, rows = panel.next_items[predicted].tolist(), panel.next_rows[predicted].tolist()
+        positions += zip(queries, items, rows, strict=True)
 
     torch.manual_seed(3)
-    negatives = other_items(torch.tensor([next_item for _, next_item in positions]), 13)
+    negatives = other_items(torch.tensor([next_item for _, next_item, _ in positions]), 13)
     losses = []
-    for (query, next_item), negative in zip(positions, negatives.tolist(), strict=True):
+    for (query, next_item, row), negative in zip(positions, negatives.tolist(), strict=True):
         scores = (table @ query).tolist()
         own_top = sorted(range(1, 13), key=lambda item: -scores[item])[:2]
+        normaliser = math.log(sum(math.exp(score) for score in scores[1:]))
         by_rank = [math.exp(-1), math.exp(-2)]
-        confidence = math.exp(-0.2 / 0.5)  # the teacher is 0.2 from every true next item
+        confidence = math.exp(-(0.1 + 0.1 * (row % 5)) / 0.5)  # how far off this very row was
         listed = 0.0
         for rank, item in enumerate([next_item % 12 + 1, next_item]):
             position = by_rank[rank] / sum(by_rank)
             weight = (0.3 * position + 0.5 * confidence / 2 + 0.1 * (item in own_top) / 2) / 0.9
-            listed += -weight * log_sigmoid(scores[item])
-        own = -log_sigmoid(scores[next_item]) - log_sigmoid(-scores[negative])
+            of_item = log_sigmoid(scores[item]) if loss == "binary" else scores[item] - normaliser
+            listed -= weight * of_item
+        if loss == "binary":
+            own = -log_sigmoid(scores[next_item]) - log_sigmoid(-scores[negative])
+        else:
+            own = normaliser - scores[next_item]
         losses.append(0.5 * own + 0.5 * listed)
 
     torch.manual_seed(3)
