@@ -1,5 +1,6 @@
 """A dataset small enough to check by hand, for every test of the offline road."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,15 @@ def chain_dataset() -> Dataset:
         user_offsets=np.arange(len(starts) + 1) * walk,
         splits=np.tile(splits, len(starts)),
     )
+
+
+@pytest.fixture
+def contrary_dataset(chain_dataset: Dataset) -> Dataset:
+    """The same ring, but for test, where the next item is the fifth after the last one."""
+    items = chain_dataset.item_indices.copy()
+    rows = chain_dataset.example_rows(Split.TEST)
+    items[rows] = (items[rows] + 3) % 12 + 1
+    return replace(chain_dataset, item_indices=items)
 
 
 CONFIG = """

@@ -55,6 +55,19 @@ def test_a_plain_student_learns_an_obvious_pattern(
     assert evaluation.metrics["HR@1"] == 1
 
 
+def test_validation_judges_every_epoch_and_test_none(
+    experiment: Experiment, contrary_dataset: Dataset, tmp_path: Path
+) -> None:
+    """What is learnt is right in validation, and wrong wherever test asks."""
+    plain = trainer(experiment, contrary_dataset, None)
+
+    assert plain.train(tmp_path / "state", "plain").best_metrics["HR@1"] == 1
+
+    ranker = ranker_of(StudentScorer(plain.student, contrary_dataset), contrary_dataset)
+    rows = contrary_dataset.example_rows(Split.TEST)
+    assert evaluate(ranker, contrary_dataset, rows).metrics["HR@1"] == 0
+
+
 def test_a_distilled_student_moves_towards_the_teachers_list(
     experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge, tmp_path: Path
 ) -> None:

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from training.data.dataset import Dataset
-from training.evaluation.baselines import Transitions, popularity
+from training.data.catalog import Catalog
+from training.data.dataset import Dataset, Split, make_dataset
+from training.evaluation.baselines import (
+    POPULARITY_SHARES,
+    Transitions,
+    popularity,
+    tuned_transitions,
+)
 
 
 def test_popularity_is_the_share_of_training_interactions(tiny_dataset: Dataset) -> None:
@@ -26,3 +32,18 @@ def test_an_item_that_nothing_followed_falls_back_to_popularity(tiny_dataset: Da
     scores = Transitions(tiny_dataset, popularity_share=0.5)(np.array([7]))  # after c
 
     assert scores[0].tolist() == pytest.approx([0, 1 / 7, 1 / 7, 3 / 14, 0, 0])
+
+
+def test_popularity_weighs_what_validation_prefers_whatever_test_would() -> None:
+    """Item a is popular, and c follows b: validation asks for a after b, test for c."""
+    train, history, validation, test = Split
+    dataset = make_dataset(
+        name="told apart",
+        catalog=Catalog(item_ids=("a", "b", "c"), titles=("A", "B", "C"), attributes=({},) * 3),
+        user_ids=tuple("0123456789x"),
+        item_indices=np.array([1] * 8 + [2, 3, 2, 1, 2, 3]),
+        user_offsets=np.array([*range(9), 10, 12, 14]),
+        splits=np.array([train] * 10 + [history, validation, history, test]),
+    )
+    # Of a and c: 0.8 s and 1 - 0.9 s, so a is above c from s = 0.59 on.
+    assert tuned_transitions(dataset).popularity_share == max(POPULARITY_SHARES) == 0.7

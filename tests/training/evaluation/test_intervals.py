@@ -49,6 +49,18 @@ def test_a_steady_difference_is_sure_however_much_users_differ() -> None:
     assert worse.interval().high - worse.interval().low > 0.3
 
 
+def test_a_steady_difference_is_sure_however_much_seeds_differ() -> None:
+    """Two rows that are compared see the same draws of seeds."""
+    bootstrap = Bootstrap(np.arange(3), num_draws=200)
+    easy_and_hard_seeds = np.array([[0.1] * 3, [0.5] * 3, [0.9] * 3])
+
+    better = bootstrap.draws(easy_and_hard_seeds + 0.01, EVERY)
+    worse = bootstrap.draws(easy_and_hard_seeds, EVERY)
+
+    difference = better.minus(worse).interval()
+    assert [difference.low, difference.high] == pytest.approx([0.01, 0.01])
+
+
 def test_an_interval_is_the_middle_of_the_draws_that_have_a_figure() -> None:
     drawn = np.append(np.arange(1_001.0), np.nan)
 

@@ -58,16 +58,16 @@ def test_held_out_examples_are_told_all_of_training(tiny_dataset: Dataset) -> No
 
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_signal_is_injected_as_strongly_as_validation_likes_it(
-    chain_dataset: Dataset, wanted: bool
+    contrary_dataset: Dataset, wanted: bool
 ) -> None:
-    """A teacher that knows nothing, on a ring where the last item says all."""
+    """A teacher that knows nothing, on a ring where the last item says all, and to test nothing."""
     config = TeacherConfig(writing=WritingConfig(inject_transitions=wanted))
 
     def distances(rows: NDArray[np.int64]) -> Tensor:
-        unknowing = torch.linspace(1, 2, chain_dataset.catalog.num_rows)
+        unknowing = torch.linspace(1, 2, contrary_dataset.catalog.num_rows)
         return unknowing.expand(len(rows), -1).clone()
 
-    exponents = choose_exponents(distances, Signals(chain_dataset), chain_dataset, config)
+    exponents = choose_exponents(distances, Signals(contrary_dataset), contrary_dataset, config)
     assert (exponents.transitions > 0) == wanted
     assert exponents.popularity == 0
 
