@@ -73,7 +73,9 @@ def _examples(figures: Figures) -> str:
         f"seen ones left out. In brackets: 95 % of {figures.num_draws:,} bootstrap draws of users "
         f"and seeds. "
         f"Validation {METRIC} chose epochs, and settings where there were trials; test chose "
-        "none of them. A run trained beside another takes longer: `hardware` says which there were."
+        f"none of them. What validation tells of `{COLD_ROW}` is of examples that taught it, too. "
+        "Seconds are a clock's: longer where runs shared a machine (`hardware`) or were stopped. What "
+        "the method adds to an epoch is measured by `python -m benchmarks epoch_cost`."
     )
 
 
