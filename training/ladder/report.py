@@ -74,8 +74,8 @@ def _examples(figures: Figures) -> str:
         f"and seeds. "
         f"Validation {METRIC} chose epochs, and settings where there were trials; test chose "
         f"none of them. What validation tells of `{COLD_ROW}` is of examples that taught it, too. "
-        "Seconds are a clock's: longer where runs shared a machine (`hardware`) or were stopped. What "
-        "the method adds to an epoch is measured by `python -m benchmarks epoch_cost`."
+        "Seconds are a clock's: longer where runs shared a machine (`hardware`) or were stopped. "
+        "What the method adds to an epoch is measured by `python -m benchmarks epoch_cost`."
     )
 
 
