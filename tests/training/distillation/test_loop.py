@@ -1,11 +1,12 @@
 import math
 from pathlib import Path
 from statistics import fmean
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from training.config import Experiment
 from training.data.dataset import Dataset, Split
@@ -14,6 +15,7 @@ from training.distillation.contrasts import other_items
 from training.distillation.job import Job
 from training.distillation.loop import Progress, Trainer
 from training.distillation.objective import NUM_PANELS
+from training.distillation.progress import epochs_bar
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
 from training.students.scorer import StudentScorer
 from training.teacher.knowledge import Knowledge
@@ -192,6 +194,25 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(
     for name, weights in whole.best_state.items():
         assert torch.equal(resumed.best_state[name], weights), name
         assert torch.equal(resumed_trainer.student.state_dict()[name], weights), name
+
+
+def test_epochs_of_before_a_kill_do_not_make_a_run_look_quick(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        die_in_validation(patch, after_epochs=3)
+        with pytest.raises(Killed):
+            trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
+    bars: list[tqdm[Any]] = []
+
+    def watched(label: str, num_epochs: int, *, done: int, shown: bool) -> "tqdm[Any]":
+        bars.append(epochs_bar(label, num_epochs, done=done, shown=shown))
+        return bars[0]
+
+    monkeypatch.setattr("training.distillation.loop.epochs_bar", watched)
+    trainer(experiment, chain_dataset, None).train(tmp_path / "state", "resumed")
+
+    assert (bars[0].initial, bars[0].n, bars[0].total) == (3, 8, 8)
 
 
 def test_a_run_is_signed_by_every_commit_that_worked_on_it_once(
