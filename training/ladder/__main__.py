@@ -35,6 +35,7 @@ from training.ladder.teachers import layers_lines, teacher_lines, teachers_of
 from training.program import Workplace, distinct_seeds, program_parser, run, say
 from training.provenance import commit, hardware
 from training.stage import write_text
+from training.teacher.config import TeacherKind
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,6 +50,8 @@ def ladder_parser() -> ArgumentParser:
     parser.add_argument("--students", nargs="+", choices=kinds, help="only these")
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", help="only these")
     parser.add_argument("--seeds", nargs="+", type=int, help="of every row; trials have theirs")
+    teachers = get_args(TeacherKind)
+    parser.add_argument("--teachers", nargs="+", choices=teachers, help="only these, by kind")
     parser.add_argument(
         "--out", type=Path, default=Path("docs/results"), help="of the report and its runs"
     )
@@ -132,7 +135,16 @@ def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> P
     return Plan(
         experiment=experiment,
         dataset=dataset,
-        teachers=list(teachers_of(experiment, dataset, workplace, shelf, kept=options.kept)),
+        teachers=list(
+            teachers_of(
+                experiment,
+                dataset,
+                workplace,
+                shelf,
+                kept=options.kept,
+                only=options.teachers or (),
+            )
+        ),
         rows=[row for row in ROWS if row in (options.rows or ROWS)],
         shelf=shelf,
         asked_seeds=distinct_seeds(options.seeds),

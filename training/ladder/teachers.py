@@ -25,25 +25,33 @@ from training.teacher.tuned import language_model
 
 
 def teachers_of(
-    experiment: Experiment, dataset: Dataset, workplace: Workplace, shelf: Shelf, *, kept: bool
+    experiment: Experiment,
+    dataset: Dataset,
+    workplace: Workplace,
+    shelf: Shelf,
+    *,
+    kept: bool,
+    only: Sequence[TeacherKind] = (),
 ) -> Iterator[Teacher]:
     """The experiment's own, then those of other kinds that have answered; as kept, where `kept`.
 
-    One of other kind and settings is named and left out.
+    One of other kind and settings is named and left out, unless it is one of `only`, beside whom
+    nobody is looked for.
 
     Raises:
-        KnowledgeError: there is none of the experiment's own.
+        KnowledgeError: there is none of the experiment's own, or of `only`.
         ResultError: the file of one that is kept is damaged.
     """
     own = experiment.teacher.kind
-    for kind in (own, *(each for each in get_args(TeacherKind) if each != own)):
+    kinds = (own, *(each for each in get_args(TeacherKind) if each != own))
+    for kind in [each for each in kinds if each in (only or kinds)]:
         config = with_teacher(experiment, kind)
         decays = _decays(experiment) if kind != "titles" else (0.0,)  # it is its own of the history
         reference = Reference(kind, config.teacher, decays, dataset)
         folder = knowledge_folder(config, workplace)
         if kept and shelf.has(reference) and (summary := kept_reference(reference, shelf).summary):
             yield Teacher(summary, reference)
-        elif kind == own:
+        elif kind == own or only:
             yield Teacher(load_knowledge(folder, dataset, config.teacher), reference)
         elif folder.is_dir():
             yield from _other_teacher(reference, folder)

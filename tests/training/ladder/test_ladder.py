@@ -105,6 +105,20 @@ def test_a_teacher_of_other_settings_that_is_described_stands_beside_the_first(
         assert f"| the whole method | DLLM2Rec over CE | {kind} |" in report
 
 
+def test_a_named_teacher_teaches_where_nobody_has_what_the_first_one_knows(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    knowledge_of_titles(config, settings={"kind": "titles"})
+    shutil.rmtree(config.parent / "work" / "chain" / "knowledge")
+    narrow = ("--students", "caser", "--seeds", "0", "--rows", "DLLM2Rec")
+
+    assert climb(config, *narrow, "--teachers", "titles") == 0
+    assert {line["teacher"] for line in records(config) if line["student"]} == {"titles"}
+
+    assert climb(config, *narrow, "--teachers", "generative") == 2
+    assert "knowledge-generative" in capsys.readouterr().err
+
+
 def test_a_teacher_that_answered_held_out_examples_alone_is_compared_and_teaches_nobody(
     config: Path,
 ) -> None:
