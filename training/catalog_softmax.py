@@ -21,7 +21,7 @@ NUM_GROUPS = 128  # of scores to look for the best in
 
 
 def softmax_of_catalog(
-    queries: Tensor, table: Tensor, wanted: Tensor, k: int = 0
+    queries: Tensor, table: Tensor, wanted: Tensor, k: int = 0, most_kept: int = KEPT_SCORES
 ) -> tuple[Tensor, Tensor, Tensor]:
     """All that the losses of cross-entropy need, from one pass over the catalog.
 
@@ -32,12 +32,14 @@ def softmax_of_catalog(
         table: `[catalog rows, hidden]`; row 0 is padding and left out.
         wanted: `[positions, M]`, items; what padding scores is undefined.
         k: of the K-th best score; 0 where nobody asks for it.
+        most_kept: scores that may wait for the way back; more are computed again there.
 
     Returns:
         `log sum_i exp(query . e_i)` over the real items, `[positions]`; the scores of the wanted
         ones, `[positions, M]`; and the K-th best score, `[positions]`, a constant.
     """
-    return _CatalogSoftmax.apply(queries, table[1:], (wanted - 1).clamp(min=0), k)  # type: ignore[no-untyped-call, no-any-return]  # torch's
+    places = (wanted - 1).clamp(min=0)
+    return _CatalogSoftmax.apply(queries, table[1:], places, k, most_kept)  # type: ignore[no-untyped-call, no-any-return]  # torch's
 
 
 class _CatalogSoftmax(torch.autograd.Function):
@@ -45,10 +47,10 @@ class _CatalogSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, queries: Tensor, items: Tensor, places: Tensor, k: int
+        context: Any, queries: Tensor, items: Tensor, places: Tensor, k: int, most_kept: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         kept, dtype = None, dtype_of_products(queries)
-        if len(queries) * len(items) <= KEPT_SCORES:
+        if len(queries) * len(items) <= most_kept:
             kept = queries.new_empty(len(queries), len(items), dtype=dtype)
         normaliser, kth_best = queries.new_empty(2, len(queries))
         wanted = queries.new_empty(places.shape)
@@ -71,7 +73,7 @@ class _CatalogSoftmax(torch.autograd.Function):
     @once_differentiable
     def backward(
         context: Any, to_normaliser: Tensor, to_wanted: Tensor, _: Tensor
-    ) -> tuple[Tensor, Tensor, None, None]:
+    ) -> tuple[Tensor, Tensor, None, None, None]:
         queries, items, places, normaliser = context.saved_tensors
         rounded_items = items.to(context.dtype)
         to_queries = embedding_bag(places, items, per_sample_weights=to_wanted, mode="sum")
@@ -89,7 +91,7 @@ class _CatalogSoftmax(torch.autograd.Function):
                 shares = context.kept
             to_queries[chunk] += (shares @ rounded_items) * scale[chunk]
             to_items += shares.T @ weighed[chunk]
-        return to_queries, to_items, None, None
+        return to_queries, to_items, None, None, None
 
 
 @torch.no_grad()

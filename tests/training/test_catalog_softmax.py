@@ -39,10 +39,9 @@ def test_normaliser_and_scores_have_the_gradients_of_plain_ones(
     monkeypatch: pytest.MonkeyPatch, kept_scores: int
 ) -> None:
     monkeypatch.setattr(catalog_softmax, "CACHED_SCORES", 0)  # many chunks, the last one short
-    monkeypatch.setattr(catalog_softmax, "KEPT_SCORES", kept_scores)
     leaves, weights, wanted = random_problem()
 
-    normaliser, scores, _ = softmax_of_catalog(*leaves, wanted)
+    normaliser, scores, _ = softmax_of_catalog(*leaves, wanted, most_kept=kept_scores)
     fast = torch.autograd.grad(weighed(normaliser, scores, weights), leaves)
     plain = torch.autograd.grad(weighed(*plainly(*leaves, wanted), weights), leaves)
 

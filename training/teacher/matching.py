@@ -15,6 +15,7 @@ from training.catalog_softmax import softmax_of_catalog
 from training.errors import KnowledgeError
 
 INITIAL_SCALE = 20.0
+KEPT_SCORES = 2**27  # 512 MB at most, for two thirds of the time: batches are large and alone
 MATCHER_NAME = "matcher.pt"
 
 
@@ -42,7 +43,9 @@ class Matcher(nn.Module):
     def loss(self, states: Tensor, next_items: Tensor) -> Tensor:
         """Full-softmax cross-entropy over the catalog, padding left out."""
         queries = self.log_scale.exp() * self.queries(states)
-        normaliser, wanted, _ = softmax_of_catalog(queries, self.items(), next_items[:, None])
+        normaliser, wanted, _ = softmax_of_catalog(
+            queries, self.items(), next_items[:, None], most_kept=KEPT_SCORES
+        )
         return (normaliser - wanted[:, 0]).mean()
 
     def distances(self, states: Tensor, items: Tensor) -> Tensor:
