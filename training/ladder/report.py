@@ -1,6 +1,6 @@
 """The ladder as people read it: tables in Markdown, every figure with its interval."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval, mean_of
@@ -55,6 +55,7 @@ def as_report(
         _parts(lines, figures, picture),
         _papers_comparison(lines, figures),
         _against_others(lines, figures),
+        _between_teachers(lines, figures),
         cold_targets(lines, figures),
         _negative_results(lines, figures),
         "## What was chosen",
@@ -194,6 +195,40 @@ def _is_another_way(line: Measured) -> bool:
 def _gap(line: Measured, other: Measured, figures: Figures) -> str:
     more, less = figures.pair(line, other, "all", METRIC)
     return signed(more.minus(less).interval())
+
+
+def _between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
+    cells = [
+        [
+            line.student,
+            line.row,
+            line.teacher,
+            other.teacher,
+            signed(more.minus(less).interval()),
+            percent(more.relative_to(less).interval()),
+            percent(warm_more.relative_to(warm_less).interval()),
+            _verdict(more.minus(less).interval()),
+        ]
+        for line, other in _taught_otherwise(lines)
+        for more, less in [figures.pair(line, other, "all", METRIC)]
+        for warm_more, warm_less in [figures.pair(line, other, "warm", METRIC)]
+    ]
+    headings = ("student", "row", "taught by", "over", METRIC, "relative", f"warm {METRIC}", "")
+    told = "The same student, over the seeds that both have."
+    return (
+        f"## What another teacher is worth\n\n{told}\n\n{as_table(headings, cells)}"
+        if cells
+        else ""
+    )
+
+
+def _taught_otherwise(lines: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
+    """The whole method by one teacher, and by each that stands before it."""
+    for place, line in enumerate(lines):
+        for other in lines[:place] if line.row in (DISTILLED_ROW, COLD_ROW) else ():
+            is_the_same = (line.student, line.row) == (other.student, other.row)
+            if is_the_same and line.can_be_compared(other):
+                yield line, other
 
 
 def _negative_results(lines: Sequence[Measured], figures: Figures) -> str:

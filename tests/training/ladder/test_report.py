@@ -155,6 +155,29 @@ def test_teachers_are_held_against_each_other_once_and_students_against_all(
     ]
 
 
+def test_a_student_is_held_against_itself_as_an_earlier_teacher_has_taught_it(
+    tiny_dataset: Dataset,
+) -> None:
+    lines = [
+        replace(line(row, tiny_dataset, warm, cold, student), teacher=teacher)
+        for row, warm, cold, student, teacher in (
+            (DISTILLED_ROW, 3, 0, "SASRec", "titles"),
+            (DISTILLED_ROW, 1, 3, "SASRec", "retrieval"),
+            (COLD_ROW, 1, 1, "SASRec", "retrieval"),
+            (DISTILLED_ROW, 1, 1, "Caser", "retrieval"),
+            (PLAIN_ROW, 1, 1, "Caser", ""),
+        )
+    ]
+    told = as_report(lines, Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
+    table = told[told.index("## What another teacher is worth") + 6 :][:2]
+    # of one warm and one cold target, the mean: 0.75 and 0.25; of the warm one 1 and 0.5
+    assert [cell.split(" [")[0].strip() for cell in table[0].split("|")[1:-2]] == [
+        *("SASRec", DISTILLED_ROW, "retrieval", "titles"),
+        *("+0.5000", "+200.0%", "+100.0%"),
+    ]
+    assert table[1] == ""
+
+
 def test_who_answered_a_part_is_told_with_its_examples_and_without_what_it_was_not_asked(
     tiny_dataset: Dataset,
 ) -> None:
