@@ -42,6 +42,7 @@ def test_normaliser_and_scores_have_the_gradients_of_plain_ones(
     leaves, weights, wanted = random_problem()
 
     normaliser, scores, _ = softmax_of_catalog(*leaves, wanted, most_kept=kept_scores)
+    assert (normaliser.grad_fn.kept is not None) == bool(kept_scores)  # type: ignore[union-attr]  # of its context
     fast = torch.autograd.grad(weighed(normaliser, scores, weights), leaves)
     plain = torch.autograd.grad(weighed(*plainly(*leaves, wanted), weights), leaves)
 

@@ -37,6 +37,8 @@ from training.provenance import commit, hardware
 from training.stage import write_text
 from training.teacher.config import TeacherKind
 
+TEACHERS_HELP = "only these; the first of them stands in for the experiment's own in every row"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
@@ -51,7 +53,7 @@ def ladder_parser() -> ArgumentParser:
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", help="only these")
     parser.add_argument("--seeds", nargs="+", type=int, help="of every row; trials have theirs")
     teachers = get_args(TeacherKind)
-    parser.add_argument("--teachers", nargs="+", choices=teachers, help="only these, by kind")
+    parser.add_argument("--teachers", nargs="+", choices=teachers, help=TEACHERS_HELP)
     parser.add_argument(
         "--out", type=Path, default=Path("docs/results"), help="of the report and its runs"
     )

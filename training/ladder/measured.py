@@ -107,9 +107,14 @@ class Figures:
         return self._known[key]
 
     def pair(
-        self, line: Measured, other: Measured, targets: str, metric: str
+        self,
+        line: Measured,
+        other: Measured,
+        targets: str,
+        metric: str,
+        split: Split = Split.TEST,
     ) -> tuple[Draws, Draws]:
-        """Test figures of two lines to be compared, over the seeds and examples that both have.
+        """Figures of two lines to be compared, over the seeds and examples that both have.
 
         Raises:
             ValueError: both have seeds, and none in common.
@@ -117,9 +122,9 @@ class Figures:
         shared = [seed for seed in line.seeds if seed in other.seeds]
         if not line.can_be_compared(other):
             raise ValueError(f"seeds {line.seeds} and {other.seeds} have none in common")
-        rows = np.intersect1d(line.answered(Split.TEST), other.answered(Split.TEST))
+        rows = np.intersect1d(line.answered(split), other.answered(split))
         more, less = (
-            self.draws(each, Split.TEST, targets, metric, shared, rows) for each in (line, other)
+            self.draws(each, split, targets, metric, shared, rows) for each in (line, other)
         )
         return more, less
 

@@ -47,7 +47,7 @@ class Plan:
     """The cells of one ladder and the runs behind them.
 
     Attributes:
-        teachers: the experiment's own first.
+        teachers: the experiment's own first, or who stands in for it.
         rows: names of `ROWS`.
         shelf: of all runs.
         asked_seeds: of every row, in place of the experiment's; they choose no trial.
@@ -72,7 +72,7 @@ class Plan:
                         yield Cell(name, student, teacher)
 
     def _teaching(self) -> Iterator[Teacher]:
-        """The experiment's own, and those of others that have lists to learn from."""
+        """The first, and of the others those that have lists to learn from."""
         yield self.teachers[0]
         yield from (each for each in self.teachers[1:] if each.knowledge.num_lists)
 

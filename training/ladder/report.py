@@ -31,6 +31,7 @@ HEADINGS = (
     "train s",
     "teacher tokens",
 )
+WHOLE_ROWS = (DISTILLED_ROW, COLD_ROW)
 SHOWN = (("all", "NDCG@20"), ("all", "HR@20"), ("warm", "NDCG@20"), ("cold", "HR@20"))
 
 
@@ -173,12 +174,20 @@ def _papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
 
 def _against_others(lines: Sequence[Measured], figures: Figures) -> str:
     cells = [
-        [_who(line), line.teacher if line.student else "", other.row, _gap(line, other, figures)]
+        [
+            _who(line),
+            line.teacher if line.student else "",
+            other.row,
+            *(
+                signed(_difference(line, other, figures, split))
+                for split in (Split.VALIDATION, Split.TEST)
+            ),
+        ]
         for place, line in enumerate(lines)
         for other in (lines[:place] if line.is_teacher else lines)
-        if (line.row in (PLAIN_ROW, DISTILLED_ROW) or line.is_teacher) and _is_another_way(other)
+        if (line.row in (PLAIN_ROW, *WHOLE_ROWS) or line.is_teacher) and _is_another_way(other)
     ]
-    table = as_table(("who", "taught by", "against", METRIC), cells)
+    table = as_table(("who", "taught by", "against", f"validation {METRIC}", METRIC), cells)
     told = "On the examples that both have answered."
     return f"## Against teachers and neighbours\n\n{told}\n\n{table}" if cells else ""
 
@@ -192,43 +201,44 @@ def _is_another_way(line: Measured) -> bool:
     return line.is_teacher or line.row == NEIGHBOURS_ROW
 
 
-def _gap(line: Measured, other: Measured, figures: Figures) -> str:
-    more, less = figures.pair(line, other, "all", METRIC)
-    return signed(more.minus(less).interval())
+def _difference(line: Measured, other: Measured, figures: Figures, split: Split) -> Interval:
+    more, less = figures.pair(line, other, "all", METRIC, split)
+    return more.minus(less).interval()
 
 
 def _between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
-    cells = [
-        [
-            line.student,
-            line.row,
-            line.teacher,
-            other.teacher,
-            signed(more.minus(less).interval()),
-            percent(more.relative_to(less).interval()),
-            percent(warm_more.relative_to(warm_less).interval()),
-            _verdict(more.minus(less).interval()),
-        ]
-        for line, other in _taught_otherwise(lines)
-        for more, less in [figures.pair(line, other, "all", METRIC)]
-        for warm_more, warm_less in [figures.pair(line, other, "warm", METRIC)]
-    ]
-    headings = ("student", "row", "taught by", "over", METRIC, "relative", f"warm {METRIC}", "")
-    told = "The same student, over the seeds that both have."
-    return (
-        f"## What another teacher is worth\n\n{told}\n\n{as_table(headings, cells)}"
-        if cells
-        else ""
-    )
+    cells = [_lesson(line, other, figures) for line, other in _taught_otherwise(lines)]
+    if not cells:
+        return ""
+    headings = ("student", "row", "taught by", "over", "seeds", METRIC, "relative", "warm", "")
+    told = f"The same student, over the seeds that both have; of warm targets relative {METRIC}."
+    return f"## What another teacher is worth\n\n{told}\n\n{as_table(headings, cells)}"
 
 
 def _taught_otherwise(lines: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
     """The whole method by one teacher, and by each that stands before it."""
     for place, line in enumerate(lines):
-        for other in lines[:place] if line.row in (DISTILLED_ROW, COLD_ROW) else ():
+        for other in lines[:place] if line.row in WHOLE_ROWS else ():
             is_the_same = (line.student, line.row) == (other.student, other.row)
             if is_the_same and line.can_be_compared(other):
                 yield line, other
+
+
+def _lesson(line: Measured, other: Measured, figures: Figures) -> list[str]:
+    more, less = figures.pair(line, other, "all", METRIC)
+    warm_more, warm_less = figures.pair(line, other, "warm", METRIC)
+    difference = more.minus(less).interval()
+    return [
+        line.student,
+        line.row,
+        line.teacher,
+        other.teacher,
+        str(len(set(line.seeds) & set(other.seeds))),
+        signed(difference),
+        percent(more.relative_to(less).interval()),
+        percent(warm_more.relative_to(warm_less).interval()),
+        _verdict(difference),
+    ]
 
 
 def _negative_results(lines: Sequence[Measured], figures: Figures) -> str:
@@ -238,6 +248,13 @@ def _negative_results(lines: Sequence[Measured], figures: Figures) -> str:
         for student in _students(lines)
         for step in steps(student, lines, figures)
         if not step.difference.low > 0
+    ]
+    found += [
+        f"- {line.student}: {line.row} taught by {line.teacher}, over {other.teacher}, "
+        f"{_verdict(difference).strip('*')} ({signed(difference)})"
+        for line, other in _taught_otherwise(lines)
+        for difference in [_difference(line, other, figures, Split.TEST)]
+        if not difference.low > 0
     ]
     if not has_steps(lines, figures):
         return ""

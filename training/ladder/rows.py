@@ -35,7 +35,7 @@ class Row:
         grid: what is tuned; a row without takes over what `DLLM2Rec` chose.
         times_the_epochs: multiplies epochs and patience; one negative a position teaches little,
             and a row that is stopped too early is no baseline.
-        every_teacher: trained with each teacher there is, not only with the experiment's own.
+        every_teacher: trained with each teacher there is, not only with the first.
     """
 
     variant: str

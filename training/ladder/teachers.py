@@ -35,8 +35,8 @@ def teachers_of(
 ) -> Iterator[Teacher]:
     """The experiment's own, then those of other kinds that have answered; as kept, where `kept`.
 
-    One of other kind and settings is named and left out, unless it is one of `only`, beside whom
-    nobody is looked for.
+    One of other kind and settings is named and left out, unless it is one of `only`: then nobody
+    else is looked for.
 
     Raises:
         KnowledgeError: there is none of the experiment's own, or of `only`.

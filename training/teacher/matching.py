@@ -15,7 +15,7 @@ from training.catalog_softmax import softmax_of_catalog
 from training.errors import KnowledgeError
 
 INITIAL_SCALE = 20.0
-KEPT_SCORES = 2**27  # 512 MB at most, for two thirds of the time: batches are large and alone
+MOST_KEPT = 2**27  # scores, 512 MB, for two thirds of the time: batches are large and alone
 MATCHER_NAME = "matcher.pt"
 
 
@@ -44,7 +44,7 @@ class Matcher(nn.Module):
         """Full-softmax cross-entropy over the catalog, padding left out."""
         queries = self.log_scale.exp() * self.queries(states)
         normaliser, wanted, _ = softmax_of_catalog(
-            queries, self.items(), next_items[:, None], most_kept=KEPT_SCORES
+            queries, self.items(), next_items[:, None], most_kept=MOST_KEPT
         )
         return (normaliser - wanted[:, 0]).mean()
 

@@ -117,6 +117,10 @@ def test_a_named_teacher_teaches_where_nobody_has_what_the_first_one_knows(
 
     assert climb(config, *narrow, "--teachers", "generative") == 2
     assert "knowledge-generative" in capsys.readouterr().err
+    assert climb(config, *narrow, "--teachers", "generative", "titles") == 2
+    shutil.rmtree(config.parent / "work" / "chain" / "knowledge-titles")
+    assert climb(config, *narrow, "--teachers", "titles", "--kept") == 0
+    assert {line["teacher"] for line in records(config) if line["student"]} == {"titles"}
 
 
 def test_a_teacher_that_answered_held_out_examples_alone_is_compared_and_teaches_nobody(
