@@ -55,6 +55,8 @@ def teachers_of(
             yield Teacher(load_knowledge(folder, dataset, config.teacher), reference)
         elif folder.is_dir():
             yield from _other_teacher(reference, folder)
+        elif kind in experiment.other_teachers:
+            say(f"without the {kind} teacher: neither kept nor at {folder}")
 
 
 def _other_teacher(reference: Reference, folder: Path) -> Iterator[Teacher]:

@@ -105,6 +105,17 @@ def test_a_teacher_of_other_settings_that_is_described_stands_beside_the_first(
         assert f"| the whole method | DLLM2Rec over CE | {kind} |" in report
 
 
+def test_a_described_teacher_that_has_not_answered_is_named_and_left_out(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with config.open("a") as file:
+        file.write("[other_teachers.titles]\nlayers = 6\n")
+
+    assert measured_of_caser(config, "CE") > {("teacher retrieval", "retrieval")}
+
+    assert "without the titles teacher: neither kept nor at " in capsys.readouterr().out
+
+
 def test_a_named_teacher_teaches_where_nobody_has_what_the_first_one_knows(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
