@@ -33,7 +33,7 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
         axes.errorbar(seconds, means, errors, fmt="o", capsize=2, label=student or "no student")
         for line, x, y in zip(group, seconds, means, strict=True):
             if not student or line.row in LABELLED:
-                name = _of_how_many(line, figures)
+                name = _told_apart(line, figures)
                 axes.annotate(name, (x, y), (4, 4), textcoords="offset points", fontsize=7)
     axes.grid(alpha=0.3)
     axes.legend()
@@ -41,11 +41,12 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
     _save(figure, path)
 
 
-def _of_how_many(line: Measured, figures: Figures) -> str:
-    """The row, and how many examples it answered where that is a part."""
+def _told_apart(line: Measured, figures: Figures) -> str:
+    """The row, by whom, and how many examples it answered where that is a part."""
+    name = f"{line.row}, {line.teacher}" if line.teacher and not line.is_teacher else line.row
     asked = len(line.answered(Split.TEST))
     is_part = asked < figures.count(Split.TEST, "all")
-    return f"{line.row} ({asked:,} examples)" if is_part else line.row
+    return f"{name} ({asked:,} examples)" if is_part else name
 
 
 def save_parts_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
@@ -57,14 +58,14 @@ def save_parts_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> 
     }
     measured = {step.part for each in found.values() for step in each}
     parts = [part for part in STEPS if part in measured]
-    teachers = list(dict.fromkeys(line.teacher for line in lines))
+    teachers = list(dict.fromkeys(step.teacher for each in found.values() for step in each))
     figure = Figure(figsize=(5.5 + 3 * len(found), 5), layout="constrained")
     panels = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
     for (student, of_student), axes in zip(found.items(), panels, strict=True):
         for number, teacher in enumerate(teachers):
             of_teacher = [step for step in of_student if step.teacher == teacher]
             if of_teacher:
-                _draw_steps(axes, of_teacher, parts, number)
+                _draw_steps(axes, of_teacher, parts, number, number - (len(teachers) - 1) / 2)
         axes.axvline(0, color="grey", linewidth=0.8)
         axes.set_title(student)
         axes.set_xlabel(f"gain in test {METRIC}")
@@ -73,12 +74,14 @@ def save_parts_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> 
             axes.legend(title="teacher", fontsize="small")
     if found:
         panels[0].set_yticks(range(len(parts)), parts)
-        panels[0].invert_yaxis()
+        panels[0].set_ylim(len(parts) - 0.5, -0.5)  # the first on top
     _save(figure, path)
 
 
-def _draw_steps(axes: Axes, found: Sequence[Step], parts: Sequence[str], number: int) -> None:
-    """Those of one teacher, the `number`-th: its points stand beside those of others."""
+def _draw_steps(
+    axes: Axes, found: Sequence[Step], parts: Sequence[str], number: int, place: float
+) -> None:
+    """Those of one teacher, the `number`-th, `place` lines below the middle of all of a part."""
     differences = [step.difference for step in found]
     errors = [
         [each.mean - each.low for each in differences],
@@ -86,7 +89,7 @@ def _draw_steps(axes: Axes, found: Sequence[Step], parts: Sequence[str], number:
     ]
     axes.errorbar(
         [each.mean for each in differences],
-        [parts.index(step.part) + 0.15 * number for step in found],
+        [parts.index(step.part) + 0.15 * place for step in found],
         xerr=errors,
         fmt="o",
         capsize=3,
