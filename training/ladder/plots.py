@@ -21,6 +21,8 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
     axes = figure.add_subplot(
         xscale="log", xlabel="training seconds of one run (teacher: all of it)", ylabel=METRIC
     )
+    taught = [line for line in lines if line.student and line.teacher]
+    others = {line.key for line in taught if line.teacher != taught[0].teacher}
     for student in dict.fromkeys(line.student for line in lines):
         group = [line for line in lines if line.student == student]
         found = [figures.draws(line, Split.TEST, "all", METRIC).interval() for line in group]
@@ -33,12 +35,17 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
         axes.errorbar(seconds, means, errors, fmt="o", capsize=2, label=student or "no student")
         for line, x, y in zip(group, seconds, means, strict=True):
             if not student or line.row in LABELLED:
-                name = _told_apart(line, figures)
-                axes.annotate(name, (x, y), (4, 4), textcoords="offset points", fontsize=7)
+                _annotate(axes, _told_apart(line, figures), (x, y), left=line.key in others)
     axes.grid(alpha=0.3)
     axes.legend()
     axes.set_title(f"{figures.dataset.name}: quality against cost, test, 95 % intervals")
     _save(figure, path)
+
+
+def _annotate(axes: Axes, name: str, point: tuple[float, float], *, left: bool) -> None:
+    """Of two teachers' students, whose points are near to each other, one is named on the left."""
+    offset, alignment = ((-4, 4), "right") if left else ((4, 4), "left")
+    axes.annotate(name, point, offset, textcoords="offset points", fontsize=7, ha=alignment)
 
 
 def _told_apart(line: Measured, figures: Figures) -> str:
