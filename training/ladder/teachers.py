@@ -35,8 +35,8 @@ def teachers_of(
 ) -> Iterator[Teacher]:
     """The experiment's own, then those of other kinds that have answered; as kept, where `kept`.
 
-    One of other kind and settings is named and left out, unless it is one of `only`: then nobody
-    else is looked for.
+    One of other kind and settings is named and left out. Where `only` names some, they are looked
+    for in that order, and nobody else.
 
     Raises:
         KnowledgeError: there is none of the experiment's own, or of `only`.
@@ -44,7 +44,7 @@ def teachers_of(
     """
     own = experiment.teacher.kind
     kinds = (own, *(each for each in get_args(TeacherKind) if each != own))
-    for kind in [each for each in kinds if each in (only or kinds)]:
+    for kind in dict.fromkeys(only or kinds):
         config = with_teacher(experiment, kind)
         decays = _decays(experiment) if kind != "titles" else (0.0,)  # it is its own of the history
         reference = Reference(kind, config.teacher, decays, dataset)

@@ -15,7 +15,7 @@ from training.catalog_softmax import softmax_of_catalog
 from training.errors import KnowledgeError
 
 INITIAL_SCALE = 20.0
-MOST_KEPT = 2**27  # scores, 512 MB, for two thirds of the time: batches are large and alone
+MOST_KEPT = 2**27  # scores, 512 MB, for seven tenths of the time: batches are large and alone
 MATCHER_NAME = "matcher.pt"
 
 

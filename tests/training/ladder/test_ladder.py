@@ -134,6 +134,18 @@ def test_a_named_teacher_teaches_where_nobody_has_what_the_first_one_knows(
     assert {line["teacher"] for line in records(config) if line["student"]} == {"titles"}
 
 
+def test_the_first_of_the_named_teachers_stands_in_for_the_experiments_own(config: Path) -> None:
+    knowledge_of_titles(config, settings={"kind": "titles"})
+    narrow = ("--students", "caser", "--seeds", "0", "--rows", "CE", "RD")
+
+    assert climb(config, *narrow, "--teachers", "titles", "retrieval", "titles") == 0
+
+    lines = records(config)
+    assert {line["teacher"] for line in lines if line["row"] == "RD"} == {"titles"}
+    rows = dict.fromkeys(line["row"] for line in lines if line["row"].startswith("teacher "))
+    assert list(rows) == ["teacher titles", "teacher retrieval"]
+
+
 def test_a_teacher_that_answered_held_out_examples_alone_is_compared_and_teaches_nobody(
     config: Path,
 ) -> None:
