@@ -37,7 +37,7 @@ ladder: $(DEV)/ready  ## what each part of the method earns, to docs/results (ho
 	$(DEV)/bin/python -m training.ladder $(CONFIG) --work $(WORK)
 
 reports: $(DEV)/ready  ## make every report of docs/results again of what is kept there: no figure may change (minutes)
-	$(DEV)/bin/python -m training.ladder.reports docs/results --work $(WORK)
+	$(DEV)/bin/python -m training.ladder.regenerate docs/results --work $(WORK)
 
 export: $(DEMO)/ready
 	$(DEMO)/bin/python -m export $(CONFIG) --work $(WORK)

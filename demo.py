@@ -15,15 +15,16 @@ import httpx
 import uvicorn
 
 import export.__main__ as export_program
+from service.api.schemas import MAX_IDS
 from service.app import create_app
-from service.schemas import MAX_IDS
 from service.settings import Settings
 from training import distill, evaluate, prepare
-from training.config import load_experiment
+from training.cli import USER_ERROR, say
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
 from training.errors import TrainingError
-from training.program import USER_ERROR, Workplace, say
+from training.settings.experiment import load_experiment
+from training.workplace import Workplace
 
 START_SECONDS = 60.0
 NUM_HISTORIES = 3

@@ -14,8 +14,8 @@ from benchmarks.plots import draw
 from benchmarks.processes import ROOT
 from benchmarks.results import Report, save_report, stamped, table
 from benchmarks.setting import Benchmark, Setting
+from training.cli import USER_ERROR, say
 from training.errors import TrainingError
-from training.program import USER_ERROR, say
 
 NAMES = (
     "constant_rate",

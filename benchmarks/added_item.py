@@ -10,8 +10,8 @@ from benchmarks.processes import BenchmarkError, Running, running_redis, running
 from benchmarks.results import Figure, Findings
 from benchmarks.setting import Setting
 from benchmarks.subject import demo_workplace
-from export.bundle import Bundle, load_bundle
-from service.student import Student
+from export.contract.bundle import Bundle, load_bundle
+from service.ranking.student import Student
 
 SEED = 0
 HERE, ELSEWHERE = "recommended by whom it was posted to", "recommended by another process"

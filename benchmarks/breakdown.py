@@ -36,10 +36,10 @@ from benchmarks.visits import (
     regulars,
     settle_regulars,
 )
-from export.bundle import Layout
-from service.loading import load_recommender
-from service.recommender import Wanted
-from service.student import Question
+from export.contract.bundle import BundleLayout
+from service.bundles.loading import load_recommender
+from service.ranking.recommender import Query
+from service.ranking.types import IndexQuery
 
 CONNECTIONS = 8
 MOST_RATE = 10_000
@@ -133,11 +133,11 @@ def measure(setting: Setting) -> Findings:
 
 def _ranking(subject: Subject) -> Parts:
     recommender = load_recommender(subject.bundle, max_k=100)
-    graph = plain_run(Layout(subject.bundle).plain)
+    graph = plain_run(BundleLayout(subject.bundle).plain)
     rng = np.random.default_rng(0)
     history = rng.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
-    wanted = Wanted([subject.item_ids[index - 1] for index in history], K)
-    question = Question(history, K)
+    wanted = Query([subject.item_ids[index - 1] for index in history], K)
+    question = IndexQuery(history, K)
     return cpu_us(
         {
             "graph": lambda: graph(history, K),

@@ -16,14 +16,14 @@ from benchmarks.processes import ROOT
 from benchmarks.results import Figure, Findings
 from benchmarks.setting import Setting
 from benchmarks.subject import DEMO_CONFIG
-from training.config import Experiment, load_experiment
 from training.data.storage import load_dataset
 from training.distillation.job import Job
-from training.distillation.loop import Trainer
+from training.distillation.trainer import Trainer
 from training.distillation.variants import VARIANTS
-from training.ladder.rows import with_settings
-from training.program import Workplace, knowledge_folder
-from training.teacher.knowledge import load_knowledge
+from training.knowledge import load_knowledge
+from training.ladder.plan.rows import with_settings
+from training.settings.experiment import Experiment, load_experiment
+from training.workplace import Workplace, knowledge_folder
 
 AMAZON_CONFIG = ROOT / "configs" / "amazon-games-cpu.toml"
 STEPS_AT_A_TIME = 5

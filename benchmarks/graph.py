@@ -18,8 +18,9 @@ from benchmarks.results import Figure, Findings
 from benchmarks.setting import Setting
 from benchmarks.subject import make_subject
 from benchmarks.visits import K
-from export.bundle import load_bundle
-from service.student import Question, Ranking, Student
+from export.contract.bundle import load_bundle
+from service.ranking.student import Student
+from service.ranking.types import IndexQuery, Ranking
 
 LENGTHS = (1, 5, 10, 20, 50)
 SHIPPED, NAIVE = "shipped", "naive"
@@ -43,7 +44,7 @@ def measure(setting: Setting) -> Findings:
     student = Student(load_bundle(subject.bundle))
 
     def shipped(history: list[int]) -> Ranking:
-        return student.rank(Question(history, K))
+        return student.rank(IndexQuery(history, K))
 
     generator = np.random.default_rng(SEED)
     costs = [_round(shipped, naive, num_items) for _ in range(round(setting.either(5, 2)))]

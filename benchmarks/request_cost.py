@@ -19,7 +19,7 @@ from benchmarks.rivals.parts import plain_run
 from benchmarks.setting import Setting
 from benchmarks.subject import make_subject
 from benchmarks.visits import HISTORY_LENGTH, K
-from export.bundle import Layout
+from export.contract.bundle import BundleLayout
 
 BARE_GRAPH, BARE_REDIS, BARE_WIRE = "bare graph", "bare Redis, redis-py", "bare Redis, socket"
 TIGHT, PACED = "bare graph + bare Redis", f"bare graph + bare Redis, {RATE:,} a second"
@@ -30,7 +30,7 @@ def measure(setting: Setting) -> Findings:
     subject = make_subject(setting)
     rng = np.random.default_rng(0)
     history = rng.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
-    graph = plain_run(Layout(subject.bundle).plain)
+    graph = plain_run(BundleLayout(subject.bundle).plain)
     bare, served, saturated = [], [], []
     with (
         running_redis() as redis,

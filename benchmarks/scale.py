@@ -14,8 +14,8 @@ from benchmarks.rivals.parts import Run, plain_run, ranking_run
 from benchmarks.setting import Setting
 from benchmarks.subject import random_student
 from benchmarks.visits import HISTORY_LENGTH, K
-from export.plain import MOST_ROWS, export_plain
-from export.to_onnx import export_student
+from export.graphs.common_case_graph import MOST_ROWS, export_common_case
+from export.graphs.ranking_graph import export_student
 from training.students.student import Student
 
 SIZES = (10_000, 100_000, 300_000, 1_000_000)
@@ -60,7 +60,7 @@ def _costs(num_items: int, rounds: int) -> Iterator[float]:
 
 def _run(student: Student, path: Path) -> Run:
     """What answers most requests of a catalog of that size."""
-    if export_plain(student, path):
+    if export_common_case(student, path):
         return plain_run(path)
     export_student(student, path)
     return ranking_run(path)

@@ -28,10 +28,10 @@ from benchmarks.results import Figure, Findings
 from benchmarks.setting import Setting
 from benchmarks.subject import DEMO_CONFIG, demo_workplace
 from benchmarks.visits import HISTORY_LENGTH, K
-from export.bundle import load_bundle
+from export.contract.bundle import load_bundle
 from training.data.dataset import Split
 from training.data.storage import load_dataset
-from training.program import Workplace
+from training.workplace import Workplace
 
 STUDENT, RETRIEVAL, GENERATIVE = "student", "retrieval teacher", "generative teacher"
 AT_LEAST = {RETRIEVAL: 300.0, GENERATIVE: 1_000.0}

@@ -2,7 +2,8 @@
 
 Where that data lies beside the project the student is trained on it for an epoch. In a clean clone
 it has random weights and a catalog of the same size. Weights decide only how often the quick search
-of `export.search` has to be followed by the full one; each report says whose figures it holds.
+of `export.graphs.search` has to be followed by the full one; each report says whose figures it
+holds.
 """
 
 from argparse import Namespace
@@ -15,18 +16,19 @@ import torch
 import export
 from benchmarks.processes import ROOT, BenchmarkError
 from benchmarks.setting import Setting
-from export.bundle import BundleError, Item, load_bundle, save_bundle
+from export.contract.bundle import BundleError, Item, load_bundle, save_bundle
 from export.freeze import export_graphs, items_of
-from training.config import StudentConfig, load_experiment
+from training.cli import say
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.job import Job
 from training.distillation.variants import PLAIN
 from training.prepare import prepare
-from training.program import Workplace, say
+from training.settings.experiment import StudentConfig, load_experiment
 from training.stage import fingerprint, is_current
 from training.students.registry import build_student
 from training.students.student import Student
+from training.workplace import Workplace
 
 CONFIG = ROOT / "configs" / "amazon-games.toml"
 DEMO_CONFIG = ROOT / "configs" / "movielens.toml"

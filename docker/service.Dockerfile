@@ -43,20 +43,20 @@ ENV PATH=/environment/bin:$PATH \
     LOG_FORMAT=json \
     DRAIN_SECONDS=5
 COPY docker/healthcheck.py ./
-COPY export/__init__.py export/bundle.py export/folders.py export/publish.py export/records.py \
-    export/tensors.py export/
+COPY export/__init__.py export/
+COPY export/contract export/contract
 COPY service service
 RUN python -m compileall -q .
 COPY --from=bundle / /bundle
 USER 10001
-RUN python -m export.publish /bundle /tmp/bundles && rm -r /tmp/bundles
+RUN python -m export.contract.publish /bundle /tmp/bundles && rm -r /tmp/bundles
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --start-interval=200ms --retries=3 \
     CMD ["python", "-I", "healthcheck.py", "8000", "/readyz"]
 # Here and not by the engine, which fills a fresh volume for two replicas at once, and fails. Where
 # the volume cannot be filled, the service says what it lacks.
-CMD ["sh", "-c", "python -m export.publish --first /bundle /bundles >/dev/null; exec python -m service"]
+CMD ["sh", "-c", "python -m export.contract.publish --first /bundle /bundles >/dev/null; exec python -m service"]
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="distilled-recommender service" \

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.bundle import BundleError, Layout, Manifest, load_bundle
+from export.contract.bundle import BundleError, BundleLayout, Manifest, load_bundle
+from export.contract.publish import publish
 from export.freeze import freeze, measure
-from export.publish import publish
-from training.config import Experiment
+from training.cli import program_parser, run, say
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import (
@@ -26,11 +26,12 @@ from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DISTILLED
 from training.errors import ConfigError
 from training.evaluation.yardstick import ranker_of
-from training.program import Workplace, knowledge_folder, program_parser, run, say
+from training.knowledge import load_knowledge
 from training.provenance import commit, without_addresses
+from training.settings.experiment import Experiment
 from training.stage import fingerprint
 from training.students.scorer import StudentScorer
-from training.teacher.knowledge import load_knowledge
+from training.workplace import Workplace, knowledge_folder
 
 RULES_VERSION = 7  # raise it when the same checkpoint would become another bundle
 SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
@@ -106,7 +107,7 @@ def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]
 
 def describe(folder: Path, manifest: Manifest, before: Mapping[str, Any]) -> str:
     """A summary for people: sizes, parity, and each figure as served and as in torch."""
-    sizes = [f"{path.name} {path.stat().st_size:,} bytes" for path in Layout(folder).hashed]
+    sizes = [f"{path.name} {path.stat().st_size:,} bytes" for path in BundleLayout(folder).hashed]
     lines = [
         f"{folder}: version {manifest.model_version}, {manifest.num_items:,} items, "
         f"scores within {manifest.parity_error:.1e} of torch",

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from export.bundle import Item, Manifest, save_bundle
-from export.item_encoder import export_item_encoder
+from export.contract.bundle import Item, Manifest, save_bundle
+from export.graphs.common_case_graph import export_common_case
+from export.graphs.item_encoder import export_item_encoder
+from export.graphs.ranking_graph import export_student
 from export.parity import NUM_RANDOM_HISTORIES, check_parity, share_of_known
-from export.plain import export_plain
-from export.ranking import PlainGraph, RankingGraph, served_ranker
-from export.to_onnx import export_student
+from export.sessions import CommonCaseGraph, RankingGraph, served_ranker
 from training.data.dataset import Dataset, Split
 from training.distillation.checkpoint import Checkpoint
 from training.evaluation.yardstick import Ranker, evaluate
@@ -45,8 +45,8 @@ def export_graphs(
     """
     model, plain = folder / "model.onnx", folder / "plain.onnx"
     export_student(student, model)
-    has_plain = export_plain(student, plain)
-    graph, of_plain = RankingGraph(model), PlainGraph(plain) if has_plain else None
+    has_plain = export_common_case(student, plain)
+    graph, of_plain = RankingGraph(model), CommonCaseGraph(plain) if has_plain else None
     parity = check_parity(student, graph, of_plain, num_random=num_random)
     is_worth_it = of_plain is not None and (
         share_of_known(of_plain, student.max_history_length, graph.num_items) >= LEAST_KNOWN

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from export.ranking import PlainGraph, RankingGraph
+from export.sessions import CommonCaseGraph, RankingGraph
 from training.data.catalog import PADDING_INDEX
 from training.data.histories import pad_histories
 from training.errors import TrainingError
@@ -34,7 +34,7 @@ class ParityError(TrainingError):
 
 
 @dataclass(frozen=True)
-class Alone:
+class SingleRanking:
     """What a graph answers to one history by itself, without seen items; `[LIST_LENGTH]` each."""
 
     items: NDArray[np.int64]
@@ -81,7 +81,7 @@ class ParityReport:
 def check_parity(
     student: Student,
     graph: RankingGraph,
-    plain: PlainGraph | None = None,
+    plain: CommonCaseGraph | None = None,
     *,
     num_random: int = NUM_RANDOM_HISTORIES,
     seed: int = 0,
@@ -111,7 +111,7 @@ def check_parity(
 
 
 def share_of_known(
-    plain: PlainGraph, longest: int, num_items: int, *, count: int = 100, seed: int = 0
+    plain: CommonCaseGraph, longest: int, num_items: int, *, count: int = 100, seed: int = 0
 ) -> float:
     """Of random plain questions for a part of the catalog, those that the graph knows all about."""
     k = min(LIST_LENGTH, -(-num_items // 4))
@@ -151,7 +151,7 @@ def random_histories(
 def _compare(
     student: Student,
     graph: RankingGraph,
-    plain: PlainGraph | None,
+    plain: CommonCaseGraph | None,
     histories: Sequence[tuple[str, History]],
 ) -> Iterator[Comparison]:
     with tqdm(desc="parity", total=len(histories), unit="history") as bar:
@@ -166,11 +166,11 @@ def _compare(
 
 
 def _alone(
-    graph: RankingGraph, plain: PlainGraph | None, history: History, longest: int
-) -> Iterator[tuple[str, Alone]]:
+    graph: RankingGraph, plain: CommonCaseGraph | None, history: History, longest: int
+) -> Iterator[tuple[str, SingleRanking]]:
     """What the ranking graph answers, and as much as the other knows."""
     lines = graph.rank(history[None], LIST_LENGTH, mask_seen=True)
-    yield "", Alone(*(line[0] for line in lines))
+    yield "", SingleRanking(*(line[0] for line in lines))
     if plain is None or PADDING_INDEX in history:
         return
     for way, asked in (
@@ -180,7 +180,7 @@ def _alone(
         lines = plain.rank(asked, min(LIST_LENGTH, graph.num_items))
         items, scores = (line[-1] for line in lines)
         is_known = ~np.isneginf(scores)
-        yield way, Alone(items[is_known], scores[is_known])
+        yield way, SingleRanking(items[is_known], scores[is_known])
 
 
 def _beside_others(history: History, longest: int) -> NDArray[np.int64]:
@@ -212,7 +212,7 @@ def _comparison(
     history: History,
     expected: NDArray[np.float32],
     scores: NDArray[np.float32],
-    alone: Alone,
+    alone: SingleRanking,
 ) -> Comparison:
     unseen = expected.copy()
     unseen[[PADDING_INDEX, *history]] = -np.inf

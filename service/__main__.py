@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
-from export.bundle import BundleError
-from service.loading import load_recommender
-from service.logs import log_config
+from export.contract.bundle import BundleError
+from service.bundles.loading import load_recommender
 from service.settings import Settings
-from service.shared_metrics import FOLDER_VARIABLE
+from service.telemetry.logs import log_config
+from service.telemetry.worker_metrics import FOLDER_VARIABLE
 
 
 def main() -> None:

@@ -6,20 +6,20 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from service.activation import WhileLoading
-from service.draining import Drain, Farewell
-from service.express import Lanes
-from service.limits import BodyLimit
-from service.metrics import Metrics
-from service.openapi import complete
-from service.paths import EncodedPath
-from service.problems import install_problems
-from service.request_log import RequestLog
-from service.routes import docs, health, items, model, page, recommendations, sessions, teacher
+from service.api.openapi import complete
+from service.api.problems import install_problems
+from service.api.routes import docs, health, items, model, page, recommendations, sessions, teacher
+from service.bundles.hot_swap import WhileLoading
+from service.http.body_limit import BodyLimit
+from service.http.draining import CloseWhileDraining, Drain
+from service.http.fast_lane import FastLanes
+from service.http.ids_in_paths import EncodedPath
+from service.http.request_log import RequestLog
+from service.http.timing import RequestTiming
 from service.runtime import running
 from service.settings import Settings
-from service.timing import Timed
-from service.tracing import end_tracing, install_tracing
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import end_tracing, install_tracing
 
 # FastAPI's own, of late: traces are `install_tracing`'s, counts `Metrics`', and whether anybody
 # wants others it asks at each request, for 12 µs.
@@ -65,11 +65,15 @@ def create_app(
     )
     app.add_middleware(BodyLimit)
     app.add_middleware(EncodedPath)
-    app.add_middleware(Lanes, lanes=(sessions.EVENTS_LANE, recommendations.RECOMMENDATIONS_LANE))
+    app.add_middleware(
+        FastLanes, lanes=(sessions.EVENTS_LANE, recommendations.RECOMMENDATIONS_LANE)
+    )
     if settings.log_requests:
         app.add_middleware(RequestLog)
-    app.add_middleware(Farewell, drain=drain)
-    app.add_middleware(Timed, metrics=metrics)  # the last one added is the first to see a request
+    app.add_middleware(CloseWhileDraining, drain=drain)
+    app.add_middleware(
+        RequestTiming, metrics=metrics
+    )  # the last one added is the first to see a request
     install_problems(app)
     if settings.tracing:
         install_tracing(app)

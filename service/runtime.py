@@ -9,20 +9,20 @@ from typing import Annotated
 from fastapi import Depends, Request
 from prometheus_client.core import GaugeMetricFamily
 
-from service.activation import Activation, WhileLoading, open_models
-from service.added.items import AddedItems
 from service.background import beside
-from service.draining import Drain
+from service.bundles.added_items import AddedItems
+from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
+from service.bundles.variants import ServedVariant, ServedVariants
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
-from service.history.guard import GuardedHistory
-from service.metrics import Metrics
-from service.models import Models, Served
-from service.recommender import Recommendations, Wanted
+from service.http.draining import Drain
+from service.ranking.micro_batcher import MicroBatcher
+from service.ranking.recommender import Query, Recommendations
 from service.settings import Settings
-from service.stores import history_store, item_store
+from service.stores.history.guarded import GuardedHistory
+from service.stores.opening import history_store, item_store
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
-from service.together import Together
+from service.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -32,14 +32,14 @@ class Runtime:
     """The parts of a running service."""
 
     settings: Settings
-    models: Models
-    activation: Activation
+    models: ServedVariants
+    activation: HotSwap
     history: GuardedHistory
     added: AddedItems
     metrics: Metrics
     teacher: Teacher | None
     drain: Drain
-    together: Together = field(default_factory=Together)
+    together: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
         """Raises InvalidRequestError if `k` is more than the settings allow."""
@@ -53,7 +53,7 @@ class Runtime:
             raise NoTeacherError
         return self.teacher.slow_path
 
-    def shadow(self, served: Served, wanted: Wanted, answer: Recommendations) -> None:
+    def shadow(self, served: ServedVariant, wanted: Query, answer: Recommendations) -> None:
         """Maybe has the teacher answer the same, later; nothing waits for it."""
         if self.teacher:
             self.teacher.shadow.offer(served.recommender, wanted, answer)
@@ -96,8 +96,8 @@ async def running(
         BundleError: a bundle cannot be served.
     """
     with while_loading():
-        models = open_models(settings.served_variants, settings.max_k)
-    activation = Activation(models, settings.max_k, settings.bundles_poll_seconds, while_loading)
+        models = open_variants(settings.served_variants, settings.max_k)
+    activation = HotSwap(models, settings.max_k, settings.bundles_poll_seconds, while_loading)
     added = AddedItems(item_store(settings), models, settings.items_poll_seconds)
     history = GuardedHistory(history_store(settings), settings.redis_pause_seconds)
     try:

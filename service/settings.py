@@ -16,8 +16,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from service.logs import LogFormat, LogLevel
-from service.variants import DEFAULT_VARIANT, Variant, parse_variants
+from service.telemetry.logs import LogFormat, LogLevel
+from service.variant_setting import DEFAULT_VARIANT, Variant, parse_variants
 
 DEFAULT_K = 20
 """How many items an answer holds where the question does not say."""

@@ -16,11 +16,11 @@ def create_worker() -> FastAPI:
 
     A collection that walks a catalog holds all requests up for tens of milliseconds.
     """
-    return create_app(while_loading=uncollected)
+    return create_app(while_loading=without_garbage_collection)
 
 
 @contextmanager
-def uncollected() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Keeps from the collector what is made within, and all that there is by then.
 
     Memory that it took in between goes back to the system; opening a graph takes much.

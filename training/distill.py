@@ -9,17 +9,18 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from training.config import Experiment
+from training.cli import distinct_seeds, program_parser, run, say
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint
-from training.distillation.engine import is_shared, leave
+from training.distillation.distributed import is_shared, leave
 from training.distillation.job import Job, run_job
+from training.distillation.process_pool import add_workers_option, side_by_side
 from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
-from training.distillation.workers import add_workers_option, side_by_side
 from training.evaluation.yardstick import SELECTION_METRIC
-from training.program import Workplace, distinct_seeds, knowledge_folder, program_parser, run, say
+from training.knowledge import load_knowledge
+from training.settings.experiment import Experiment
 from training.stage import is_current
-from training.teacher.knowledge import load_knowledge
+from training.workplace import Workplace, knowledge_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

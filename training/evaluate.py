@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from training.config import Experiment
+from training.cli import program_parser, run, say
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint, best_on_validation
@@ -17,14 +17,15 @@ from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
 from training.evaluation.baselines import popularity, tuned_transitions
 from training.evaluation.stored import answers_ranker
-from training.evaluation.table import Row, as_text, save_results
+from training.evaluation.table import ResultRow, as_text, save_results
 from training.evaluation.yardstick import Scorer, evaluate, ranker_of
-from training.ladder.rows import row_name
-from training.program import Workplace, knowledge_folder, program_parser, run, say
+from training.knowledge import Knowledge, load_knowledge
+from training.ladder.plan.rows import row_name
 from training.provenance import commit, hardware
+from training.settings.experiment import Experiment
 from training.students.registry import STUDENT_NAMES
 from training.students.scorer import StudentScorer
-from training.teacher.knowledge import Knowledge, load_knowledge
+from training.workplace import Workplace, knowledge_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,21 +53,23 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, _: Namespace) -> 
     say(f"written: {workplace.results}")
 
 
-def scorer_row(name: str, scorers: Sequence[Scorer], dataset: Dataset) -> Row:
+def scorer_row(name: str, scorers: Sequence[Scorer], dataset: Dataset) -> ResultRow:
     """Test figures of one ranker, one evaluation per scorer."""
     rows = dataset.example_rows(Split.TEST)
     rankers = [ranker_of(scorer, dataset) for scorer in scorers]
-    return Row(name, tuple(evaluate(ranker, dataset, rows) for ranker in rankers))
+    return ResultRow(name, tuple(evaluate(ranker, dataset, rows) for ranker in rankers))
 
 
-def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[Row]:
+def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[ResultRow]:
     """Test figures of the stored answers, on the test examples that have one; if any has."""
     rows = np.intersect1d(dataset.example_rows(Split.TEST), knowledge.test.rows)
     if len(rows):
-        yield Row(name, (evaluate(answers_ranker(knowledge.test), dataset, rows),))
+        yield ResultRow(name, (evaluate(answers_ranker(knowledge.test), dataset, rows),))
 
 
-def student_rows(checkpoints: Sequence[Checkpoint], dataset: Dataset, loss: str) -> Iterator[Row]:
+def student_rows(
+    checkpoints: Sequence[Checkpoint], dataset: Dataset, loss: str
+) -> Iterator[ResultRow]:
     """Test figures of every variant that was trained, over its seeds; named as in the ladder."""
     for variant in VARIANTS:
         of_variant = [each for each in checkpoints if each.description.variant == variant]

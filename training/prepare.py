@@ -9,12 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training.config import Experiment
+from training.cli import program_parser, run, say
 from training.data.build import build_dataset, source_stamps
 from training.data.dataset import Dataset, Split
 from training.data.storage import save_dataset
-from training.program import Workplace, program_parser, run, say
+from training.settings.experiment import Experiment
 from training.stage import fingerprint, is_current, publish
+from training.workplace import Workplace
 
 RULES_VERSION = 1  # raise it when the same input would become another dataset
 

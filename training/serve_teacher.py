@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 import uvicorn
 
-from training.config import Experiment
-from training.program import Workplace, run, say, teacher_parser, with_teacher
-from training.teacher.minds import load_live_teacher
-from training.teacher.server import create_app
+from training.cli import run, say, teacher_parser
+from training.settings.experiment import Experiment
+from training.teacher.live.backends import load_live_teacher
+from training.teacher.live.server import create_app
+from training.workplace import Workplace, with_teacher
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,28 +10,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from training.config import Experiment
+from training.cli import run, say, teacher_parser
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate
-from training.program import (
-    Workplace,
-    knowledge_folder,
-    run,
-    say,
-    teacher_parser,
-    with_teacher,
-)
+from training.knowledge import Knowledge, load_knowledge, save_knowledge
 from training.provenance import commit, hardware
+from training.settings.experiment import Experiment
 from training.stage import fingerprint, is_current, publish
 from training.teacher.budget import refuse_no_examples
-from training.teacher.generative import teach_generative
-from training.teacher.knowledge import Knowledge, load_knowledge, save_knowledge
-from training.teacher.prompts import PROMPT_VERSION
-from training.teacher.retrieval import teach_retrieval
-from training.teacher.titles import teach_titles
-from training.teacher.tuned import language_model, load_engine, load_tuned, tune_if_wanted
+from training.teacher.generative.load_engine import load_engine
+from training.teacher.generative.teach import teach_generative
+from training.teacher.llm.prompts import PROMPT_VERSION
+from training.teacher.retrieval.teach import teach_retrieval
+from training.teacher.titles.teach import teach_titles
+from training.teacher.tuning.tuned_model import language_model, load_tuned, tune_if_wanted
+from training.workplace import Workplace, knowledge_folder, with_teacher
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,8 +15,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from export.bundle import Bundle, Layout, load_bundle
-from export.tensors import TENSORS
+from export.contract.bundle import Bundle, BundleLayout, load_bundle
+from export.contract.tensors import TENSORS
 
 Run = Callable[[list[int], int], Sequence[NDArray[Any]]]
 """Item indices and scores, `[1, k]` each, of a history and `k`."""
@@ -74,7 +74,7 @@ class Ranker:
 def onnx_ranker() -> Ranker:
     """The bundle's own graph of plain questions, in a session with the service's options."""
     bundle = opened_bundle()
-    run = plain_run(Layout(bundle.folder).plain)
+    run = plain_run(BundleLayout(bundle.folder).plain)
 
     def rank(history: list[int], k: int) -> tuple[list[int], list[float]]:
         indices, scores = run(history, k)

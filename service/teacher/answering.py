@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from service.errors import TeacherUnavailableError
-from service.recommender import Recommendations, Recommender, Wanted
-from service.teacher.client import TeacherAnswer, TeacherQuestion
+from service.ranking.recommender import Query, Recommendations, Recommender
+from service.teacher.client import TeacherAnswer, TeacherQuery
 from service.teacher.slow_path import SlowPath
 
 
@@ -18,7 +18,7 @@ class TeacherRecommendations:
 
 
 async def ask_teacher(
-    slow_path: SlowPath, recommender: Recommender, wanted: Wanted
+    slow_path: SlowPath, recommender: Recommender, wanted: Query
 ) -> TeacherRecommendations:
     """What the teacher recommends; fewer than `k` items where no more of its answer can be used.
 
@@ -26,7 +26,7 @@ async def ask_teacher(
         TeacherUnavailableError: it does not answer this request.
         InvalidRequestError: a filter names an attribute that no item has.
     """
-    told = await slow_path.recommend(question_for(recommender, wanted))
+    told = await slow_path.recommend(teacher_query_for(recommender, wanted))
     catalog = recommender.catalog
     found = zip(map(catalog.find, told.answer.item_ids), told.answer.distances, strict=True)
     # A score is higher for better items, a distance lower.
@@ -40,12 +40,12 @@ async def ask_teacher(
     return TeacherRecommendations(recommendations, told.answer, told.cached)
 
 
-def question_for(recommender: Recommender, wanted: Wanted) -> TeacherQuestion:
+def teacher_query_for(recommender: Recommender, wanted: Query) -> TeacherQuery:
     """The teacher knows no attributes: what the filters leave out is excluded by its id."""
     catalog = recommender.catalog
     mask = catalog.filters.mask(wanted.allow, wanted.deny)
     denied = () if mask is None else catalog.ids_where(~mask)
-    return TeacherQuestion(
+    return TeacherQuery(
         history=tuple(wanted.history),
         k=wanted.k,
         exclude=frozenset((*wanted.exclude, *denied)),

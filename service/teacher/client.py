@@ -11,8 +11,8 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from service.api.schemas import EmbeddingNumber
 from service.errors import TeacherLostError, TeacherRefusalError, TeacherUnavailableError
-from service.schemas import EmbeddingNumber
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _JSON = {"Content-Type": "application/json"}
@@ -20,7 +20,7 @@ _MOST_WORDS = 500  # of a refusal, in characters
 
 
 @dataclass(frozen=True, slots=True)
-class TeacherQuestion:
+class TeacherQuery:
     """What the teacher is asked: item ids, the history oldest first."""
 
     history: tuple[str, ...]
@@ -81,7 +81,7 @@ class TeacherClient:
         self._deadline_seconds = deadline_seconds
         self._slots = asyncio.Semaphore(concurrency)
 
-    async def recommend(self, question: TeacherQuestion) -> TeacherAnswer:
+    async def recommend(self, question: TeacherQuery) -> TeacherAnswer:
         """Items that the question allows, each once, and their distances; nearest first.
 
         More than `k` of them if the teacher tells more: not all may be known here.
@@ -142,7 +142,7 @@ class TeacherClient:
             raise TeacherLostError(f"{path}: {error!r}") from error
 
 
-def _usable(answer: TeacherAnswer, question: TeacherQuestion) -> TeacherAnswer:
+def _usable(answer: TeacherAnswer, question: TeacherQuery) -> TeacherAnswer:
     """What the teacher should have told: finite distances, each item once, none forbidden."""
     distances: dict[str, float] = {}
     seen = frozenset(question.history if question.mask_seen else ())

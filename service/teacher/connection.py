@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from service.background import beside
-from service.metrics import Metrics
 from service.settings import Settings
 from service.teacher.cache import RecentAnswers
 from service.teacher.client import TeacherClient
 from service.teacher.shadow import Shadow
 from service.teacher.slow_path import SlowPath
+from service.telemetry.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)

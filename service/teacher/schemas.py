@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
-from service.recommender import Source
-from service.schemas import RecommendationAnswer, RecommendedItem
+from service.api.schemas import RecommendationAnswer, RecommendedItem
+from service.ranking.recommender import Source
 
 
 class TeacherRecommendationAnswer(RecommendationAnswer):

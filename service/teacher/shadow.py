@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from service.errors import TeacherUnavailableError
-from service.recommender import Recommendations, Recommender, Wanted
+from service.ranking.recommender import Query, Recommendations, Recommender
 from service.teacher.agreement import agreement
 from service.teacher.answering import ask_teacher
 from service.teacher.slow_path import SlowPath
@@ -26,7 +26,7 @@ class Sampled:
     """An answer of the student, and what was asked."""
 
     recommender: Recommender
-    wanted: Wanted
+    wanted: Query
     answer: Recommendations
 
 
@@ -47,7 +47,7 @@ class Shadow:
         self._draw = draw
         self._waiting: asyncio.Queue[Sampled] = asyncio.Queue(_MAX_WAITING)
 
-    def offer(self, recommender: Recommender, wanted: Wanted, answer: Recommendations) -> None:
+    def offer(self, recommender: Recommender, wanted: Query, answer: Recommendations) -> None:
         """Maybe has `answer`, if it is the student's, compared later; never waits."""
         if answer.source == "student" and self._draw() < self._share:
             with suppress(asyncio.QueueFull):

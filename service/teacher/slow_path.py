@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from service.breaker import CircuitBreaker
+from service.circuit_breaker import CircuitBreaker
 from service.errors import TeacherLostError, TeacherRefusalError
 from service.teacher.cache import RecentAnswers
-from service.teacher.client import TeacherAnswer, TeacherClient, TeacherQuestion
+from service.teacher.client import TeacherAnswer, TeacherClient, TeacherQuery
 
 _FAILURES_TO_PAUSE = 2  # each may have taken the whole deadline, and the student stands in
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class TeacherResult:
     """What the teacher told; `cached` if it told it earlier."""
 
     answer: TeacherAnswer
@@ -43,7 +43,7 @@ class SlowPath:
             clock=clock,
         )
         self._version = ""
-        self._under_way: dict[TeacherQuestion, asyncio.Task[TeacherAnswer]] = {}
+        self._under_way: dict[TeacherQuery, asyncio.Task[TeacherAnswer]] = {}
 
     @property
     def state(self) -> Literal["configured", "connected", "lost"]:
@@ -57,7 +57,7 @@ class SlowPath:
         """Whether the teacher is left alone."""
         return self._breaker.is_open
 
-    async def recommend(self, question: TeacherQuestion) -> Told:
+    async def recommend(self, question: TeacherQuery) -> TeacherResult:
         """The teacher's next items; who asks the same at the same moment shares one answer.
 
         Raises:
@@ -67,9 +67,9 @@ class SlowPath:
         # until the new one speaks for the first time, or their time is up.
         known = self._answers.find((self._version, question.key))
         if known:
-            return Told(known, cached=True)
+            return TeacherResult(known, cached=True)
         # Whoever leaves takes nothing from the others.
-        return Told(await asyncio.shield(self._asking(question)), cached=False)
+        return TeacherResult(await asyncio.shield(self._asking(question)), cached=False)
 
     async def embed(self, titles: Sequence[str]) -> Sequence[Sequence[float]]:
         """The teacher's embeddings of `titles`.
@@ -89,7 +89,7 @@ class SlowPath:
         await asyncio.gather(*asking, return_exceptions=True)
         await self._client.close()
 
-    def _asking(self, question: TeacherQuestion) -> asyncio.Task[TeacherAnswer]:
+    def _asking(self, question: TeacherQuery) -> asyncio.Task[TeacherAnswer]:
         asking = self._under_way.get(question)
         if asking is None:
             asking = asyncio.create_task(self._ask(question))
@@ -97,13 +97,13 @@ class SlowPath:
             asking.add_done_callback(lambda done: self._end(question, done))
         return asking
 
-    async def _ask(self, question: TeacherQuestion) -> TeacherAnswer:
+    async def _ask(self, question: TeacherQuery) -> TeacherAnswer:
         answer = await self._breaker.ask(lambda: self._client.recommend(question))
         self._version = answer.teacher_version
         self._answers.keep((self._version, question.key), answer)
         return answer
 
-    def _end(self, question: TeacherQuestion, asked: asyncio.Task[TeacherAnswer]) -> None:
+    def _end(self, question: TeacherQuery, asked: asyncio.Task[TeacherAnswer]) -> None:
         del self._under_way[question]
         if not asked.cancelled():
             asked.exception()  # asyncio complains of one that nobody waited for

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from service.loading import load_recommender
-from service.recommender import Wanted
+from service.bundles.loading import load_recommender
+from service.ranking.recommender import Query
 
 FOLDER = Path(__file__).parents[2] / "assets/movielens/bundle"
 
 
 def test_it_is_whole_and_answers_and_says_where_it_comes_from() -> None:
     recommender = load_recommender(FOLDER, max_k=100)
-    answer = recommender.recommend(Wanted(["1", "1196", "2571"], 10))
+    answer = recommender.recommend(Query(["1", "1196", "2571"], 10))
     assert len(answer.ranking) == 10
     assert answer.source == "student"
     provenance = recommender.manifest.provenance

@@ -8,13 +8,13 @@ import torch
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from export.plain import export_plain
-from export.ranking import PlainGraph, RankingGraph
-from export.to_onnx import export_student
-from training.config import StudentConfig
+from export.graphs.common_case_graph import export_common_case
+from export.graphs.ranking_graph import export_student
+from export.sessions import CommonCaseGraph, RankingGraph
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
 from training.distillation.checkpoint import Checkpoint, Description
+from training.settings.experiment import StudentConfig
 from training.students.registry import build_student
 from training.students.student import Student
 
@@ -58,14 +58,14 @@ def graph(graph_path: Path) -> RankingGraph:
 def plain_path(student: Student, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The student exported for plain questions."""
     path = tmp_path_factory.mktemp("plain") / "plain.onnx"
-    assert export_plain(student, path)
+    assert export_common_case(student, path)
     return path
 
 
 @pytest.fixture(scope="session")
-def plain(plain_path: Path) -> PlainGraph:
+def plain(plain_path: Path) -> CommonCaseGraph:
     """That one, open in onnxruntime."""
-    return PlainGraph(plain_path)
+    return CommonCaseGraph(plain_path)
 
 
 @pytest.fixture

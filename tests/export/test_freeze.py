@@ -6,12 +6,12 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 
-from export.bundle import Bundle, Item, Layout, load_bundle
+from export.contract.bundle import Bundle, BundleLayout, Item, load_bundle
+from export.contract.tensors import ENCODER_TENSORS
 from export.freeze import export_graphs, freeze, measure
-from export.item_encoder import ItemEncoderError
+from export.graphs.item_encoder import ItemEncoderError
 from export.parity import ParityError
-from export.ranking import PlainGraph, RankingGraph
-from export.tensors import ENCODER_TENSORS
+from export.sessions import CommonCaseGraph, RankingGraph
 from training.data.dataset import Dataset
 from training.distillation.checkpoint import Checkpoint
 from training.evaluation.yardstick import ranker_of
@@ -77,8 +77,8 @@ def test_a_bundle_makes_vectors_of_embeddings_as_the_item_table_does(
 
 
 def test_a_bundle_answers_plain_questions_as_its_ranking_graph_does(bundle: Bundle) -> None:
-    layout = Layout(bundle.folder)
-    items, _ = PlainGraph(layout.plain).rank(np.array([[1, 2, 3]]), 20)
+    layout = BundleLayout(bundle.folder)
+    items, _ = CommonCaseGraph(layout.plain).rank(np.array([[1, 2, 3]]), 20)
     due, _ = RankingGraph(layout.model).rank(np.array([[1, 2, 3]]), 20, mask_seen=True)
     assert items.tolist() == due.tolist()
 

@@ -7,16 +7,16 @@ import pytest
 from numpy.typing import NDArray
 
 from export.__main__ import is_current, main
-from export.bundle import Layout, load_bundle
-from export.publish import BundleLink
-from training.config import load_experiment
+from export.contract.bundle import BundleLayout, load_bundle
+from export.contract.publish import BundleLink
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset, save_dataset
 from training.distillation.checkpoint import Checkpoint, save_checkpoint
 from training.distillation.job import jobs_of
-from training.program import Workplace
+from training.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
+from training.settings.experiment import load_experiment
 from training.stage import publish
-from training.teacher.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
+from training.workplace import Workplace
 
 NO_ANSWERS = Answers(
     rows=np.zeros(0, dtype=np.int64),
@@ -91,7 +91,7 @@ def test_the_best_distilled_student_is_exported_once(
     made_from = provenance["made_from"]
     assert is_current(workplace.bundle, made_from)
     assert not is_current(workplace.bundle, "another checkpoint")
-    Layout(workplace.bundle).items.write_text("")
+    BundleLayout(workplace.bundle).items.write_text("")
     assert not is_current(workplace.bundle, made_from)
 
 

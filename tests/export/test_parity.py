@@ -11,14 +11,14 @@ from export.parity import (
     edge_histories,
     share_of_known,
 )
-from export.ranking import PlainGraph, RankingGraph
+from export.sessions import CommonCaseGraph, RankingGraph
 from training.students.student import Student
 
 Retable = Callable[[NDArray[np.float32]], RankingGraph]
 
 
 def test_the_exported_student_answers_as_torch_does(
-    student: Student, graph: RankingGraph, plain: PlainGraph
+    student: Student, graph: RankingGraph, plain: CommonCaseGraph
 ) -> None:
     report = check_parity(student, graph, plain)
     assert report.num_histories > NUM_RANDOM_HISTORIES
@@ -55,7 +55,7 @@ def test_a_graph_that_answers_seen_items_is_refused(
 
 
 def test_a_graph_of_plain_questions_that_answers_seen_items_is_refused(
-    student: Student, graph: RankingGraph, plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
+    student: Student, graph: RankingGraph, plain: CommonCaseGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         plain, "rank", lambda histories, k: graph.rank(histories, k, mask_seen=False)
@@ -65,7 +65,7 @@ def test_a_graph_of_plain_questions_that_answers_seen_items_is_refused(
 
 
 def test_a_graph_of_plain_questions_that_confuses_those_asked_together_is_refused(
-    student: Student, graph: RankingGraph, plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
+    student: Student, graph: RankingGraph, plain: CommonCaseGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = plain.rank
 
@@ -78,7 +78,7 @@ def test_a_graph_of_plain_questions_that_confuses_those_asked_together_is_refuse
 
 
 def test_what_a_graph_of_plain_questions_does_not_know_is_held_against_nobody(
-    student: Student, graph: RankingGraph, plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
+    student: Student, graph: RankingGraph, plain: CommonCaseGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = np.zeros((1, 20), dtype=np.int64), np.full((1, 20), -np.inf, dtype=np.float32)
     monkeypatch.setattr(plain, "rank", lambda *_: nothing)
@@ -86,7 +86,7 @@ def test_what_a_graph_of_plain_questions_does_not_know_is_held_against_nobody(
 
 
 def test_what_a_graph_of_plain_questions_does_not_know_all_about_is_counted(
-    plain: PlainGraph, monkeypatch: pytest.MonkeyPatch
+    plain: CommonCaseGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert share_of_known(plain, 6, 30) == 1
     one_is_unknown = np.zeros((8, 8), dtype=np.float32)

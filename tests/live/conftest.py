@@ -19,13 +19,13 @@ import torch
 import uvicorn
 from numpy.typing import NDArray
 
-from export.bundle import Item, save_bundle
+from export.contract.bundle import Item, save_bundle
 from export.freeze import export_graphs
 from training.data.movielens import read_movielens
 from training.data.raw import RawData
 from training.students.student import ItemTable, Student
-from training.teacher.live import LiveAnswer, LiveTeacher
-from training.teacher.server import create_app
+from training.teacher.live.server import create_app
+from training.teacher.live.teacher import LiveAnswer, LiveTeacher
 
 NUM_FILMS = 250
 NUM_EXAMPLES = 5

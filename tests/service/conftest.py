@@ -29,8 +29,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.bundle import Item, save_bundle
-from export.tensors import ENCODER_TENSORS, TENSORS
+from export.contract.bundle import Item, save_bundle
+from export.contract.tensors import ENCODER_TENSORS, TENSORS
 from service.app import create_app
 from service.settings import Settings
 
@@ -246,7 +246,7 @@ _NODES: list[tuple[str, list[str], list[str], dict[str, int]]] = [
 
 
 def ring_graph(num_items: int, scale: float = 1) -> onnx.ModelProto:
-    """A graph that keeps the contract of `export.tensors.Tensors`."""
+    """A graph that keeps the contract of `export.contract.tensors.Tensors`."""
     info = helper.make_tensor_value_info
     graph = helper.make_graph(
         [helper.make_node(kind, ins, outs, **options) for kind, ins, outs, options in _NODES],

@@ -8,10 +8,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from export.bundle import BundleError
+from export.contract.bundle import BundleError
+from service.api.problems import STATUS
 from service.app import create_app
 from service.errors import ServiceError
-from service.problems import STATUS
 from service.settings import Settings
 
 if TYPE_CHECKING:

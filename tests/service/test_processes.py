@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from export.publish import publish
+from export.contract.publish import publish
 from service.settings import Settings
 from tests.service.conftest import PATIENCE_SECONDS
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from export.publish import BundleLink
-from service.catalog import Catalog
-from service.worker import create_worker, uncollected
+from export.contract.publish import BundleLink
+from service.ranking.catalog import Catalog
+from service.worker import create_worker, without_garbage_collection
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ async def test_a_worker_looks_for_no_garbage_in_any_bundle_that_it_has_loaded(
     not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this libc has no malloc_trim"
 )
 def test_what_loading_took_in_between_goes_back_to_the_system() -> None:
-    with uncollected():
+    with without_garbage_collection():
         blocks = [bytes(2_000) for _ in range(50_000)]
         most = resident_bytes()
         kept = blocks[-1]  # behind all others, so that the heap's end is in use

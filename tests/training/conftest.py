@@ -9,8 +9,8 @@ import pytest
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
 from training.data.storage import save_dataset
+from training.knowledge import Answers, Knowledge, save_knowledge
 from training.stage import publish
-from training.teacher.knowledge import Answers, Knowledge, save_knowledge
 
 TITLES = ("Alien (1979)", "Brazil (1985)", "Clue (1985)", "Dune (1984)", "Eraserhead (1977)")
 

@@ -4,7 +4,7 @@ import tomllib
 from functools import reduce
 from pathlib import Path
 
-from training.config import Experiment
+from training.settings.experiment import Experiment
 
 ROOT = Path(__file__).parents[2]
 METHOD = (ROOT / "docs" / "method.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def test_every_function_that_the_document_names_is_where_it_says() -> None:
 def test_every_file_that_the_document_names_stands_beside_a_name_in_it_or_has_settings() -> None:
     named = {path.replace("/", ".") for path in re.findall(r"`(training/[\w/]+)\.py`", METHOD)}
 
-    of_settings = {"training.config", "training.teacher.config"}
+    of_settings = {"training.settings.experiment", "training.settings.teacher"}
     assert named - {module for _, module in places()} == of_settings
 
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from training import prepare
-from training.config import load_experiment
 from training.data.build import build_dataset
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
+from training.settings.experiment import load_experiment
 
 ROOT = Path(__file__).parents[2]
 

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from training.config import DataConfig
 from training.data.core_filter import keep_core
 from training.data.dataset import Dataset, make_dataset
 from training.data.leakage import check_leakage
@@ -14,6 +13,7 @@ from training.data.splits import NEEDED, is_split_by_time, split_rows
 from training.data.tables import read_tables
 from training.data.text_table import read_bytes
 from training.errors import ConfigError, DataError
+from training.settings.experiment import DataConfig
 
 
 def build_dataset(

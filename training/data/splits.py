@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from training.config import DataConfig
 from training.data.dataset import Split
 from training.data.raw import RawData, Times
 from training.errors import DataError
+from training.settings.experiment import DataConfig
 
 NEEDED = (Split.TRAIN, Split.VALIDATION, Split.TEST)
 MIN_ROWS_TO_HOLD_OUT = 3

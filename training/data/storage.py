@@ -18,7 +18,7 @@ from training.errors import DataError
 
 
 @dataclass(frozen=True)
-class Layout:
+class DatasetLayout:
     """The files of a dataset folder."""
 
     folder: Path
@@ -51,7 +51,7 @@ class Layout:
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
     """Writes `dataset` into an existing folder (`training.stage.publish` makes one)."""
-    layout = Layout(folder)
+    layout = DatasetLayout(folder)
     layout.items.write_text(_item_lines(dataset.catalog), encoding="utf-8")
     layout.users.write_text(json.dumps(dataset.user_ids, ensure_ascii=False), encoding="utf-8")
     np.savez(
@@ -74,7 +74,7 @@ def load_dataset(folder: Path) -> Dataset:
     Raises:
         DataError: a file is missing or not what `save_dataset` wrote; the message names it.
     """
-    layout = Layout(folder)
+    layout = DatasetLayout(folder)
     manifest = _read_manifest(layout.manifest)
     for path in layout.contents:
         _verify(path, manifest["sha256"].get(path.name))

@@ -14,10 +14,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from training.config import StudentConfig
 from training.errors import CheckpointError
 from training.evaluation.yardstick import SELECTION_METRIC
-from training.section import Section
+from training.settings.experiment import StudentConfig
+from training.settings.section import Section
 from training.stage import publish
 from training.students.registry import build_student
 from training.students.student import Student

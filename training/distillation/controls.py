@@ -10,7 +10,7 @@ from training.data.dataset import Dataset
 from training.distillation.variants import ListSource
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import BATCH_SIZE, LIST_LENGTH, ranker_of
-from training.teacher.knowledge import Answers, Knowledge
+from training.knowledge import Answers, Knowledge
 
 ListMaker = Callable[[Knowledge, Dataset, int], Answers]
 """Knowledge, dataset and seed in, answers for the training examples out."""

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.config import DistillationConfig, Experiment
 from training.data.dataset import Dataset
 from training.distillation.checkpoint import (
     Checkpoint,
@@ -17,16 +16,17 @@ from training.distillation.checkpoint import (
     save_checkpoint,
 )
 from training.distillation.controls import LISTS, shuffled_embeddings
-from training.distillation.engine import Engine, engine_at_hand
-from training.distillation.lists import RankingLists, ranking_lists
-from training.distillation.loop import Progress, Trainer
-from training.distillation.rivals import answers_about, rivals
+from training.distillation.distributed import Processes, available_processes
+from training.distillation.losses.candidates import answers_about, next_item_candidates
+from training.distillation.losses.teacher_lists import RankingLists, ranking_lists
+from training.distillation.trainer import Trainer, TrainingState
 from training.distillation.variants import VARIANTS
 from training.errors import CheckpointError, KnowledgeError
+from training.knowledge import Knowledge, Summary
+from training.settings.experiment import DistillationConfig, Experiment
 from training.stage import fingerprint, is_current
 from training.students.registry import build_student
 from training.students.student import Student
-from training.teacher.knowledge import Knowledge, Summary
 
 RECIPE_VERSION = 5  # raise it when the same settings would train another student, or rank otherwise
 COLD_VERSION = 5  # or when they would place cold items otherwise
@@ -84,7 +84,7 @@ class Job:
 
     def run(self, checkpoints: Path) -> Checkpoint:
         """Trains, or goes on with a run that was killed, and publishes the checkpoint."""
-        engine = engine_at_hand()
+        engine = available_processes()
         trainer = self.trainer(engine)
         progress = trainer.train(checkpoints / f".{self.name}.{self.stamp}.state", self.name)
         checkpoint = Checkpoint(self._described(progress), progress.best_state)
@@ -95,7 +95,7 @@ class Job:
         engine.wait()
         return checkpoint
 
-    def _described(self, progress: Progress) -> Description:
+    def _described(self, progress: TrainingState) -> Description:
         return Description(
             student=self.experiment.student,
             variant=self.variant,
@@ -108,7 +108,7 @@ class Job:
             seconds=progress.seconds,
         )
 
-    def trainer(self, engine: Engine | None = None) -> Trainer:
+    def trainer(self, engine: Processes | None = None) -> Trainer:
         """A trainer at epoch 0, by default on the CPU and alone."""
         return Trainer(
             self._fresh_student(),
@@ -178,7 +178,7 @@ class Job:
         make_lists = LISTS[VARIANTS[self.variant].lists]
         answers = make_lists(knowledge, self.dataset, self.seed)
         if self.settings.embeddings:
-            among = rivals(self.dataset.train_counts(), only_trained=True)
+            among = next_item_candidates(self.dataset.train_counts(), only_trained=True)
             answers = answers_about(answers, among)
         return ranking_lists(answers, len(self.dataset.item_indices), self.settings)
 

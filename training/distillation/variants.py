@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from training.config import DistillationConfig
+from training.settings.experiment import DistillationConfig
 
 Part = Literal["position", "confidence", "consistency", "offset", "cold_bonus"]
 ListSource = Literal["teacher", "shuffled", "title-neighbours"]
 
 
 @dataclass(frozen=True)
-class Variant:
+class MethodVariant:
     """A combination of parts; a part that is on takes its settings from the experiment.
 
     Attributes:
@@ -51,21 +51,25 @@ class Variant:
 PLAIN = "plain"
 DISTILLED = "distilled"
 DEFAULT_VARIANTS = (PLAIN, DISTILLED)
-VARIANTS: Mapping[str, Variant] = {
-    PLAIN: Variant(ranking=False, embeddings=False),
-    "rd": Variant(ranking=True, embeddings=False, without=("confidence", "consistency")),
-    "rd-uniform": Variant(
+VARIANTS: Mapping[str, MethodVariant] = {
+    PLAIN: MethodVariant(ranking=False, embeddings=False),
+    "rd": MethodVariant(ranking=True, embeddings=False, without=("confidence", "consistency")),
+    "rd-uniform": MethodVariant(
         ranking=True, embeddings=False, without=("position", "confidence", "consistency")
     ),
-    "embeddings-only": Variant(ranking=False, embeddings=True),
-    "ranking-only": Variant(ranking=True, embeddings=False),
-    DISTILLED: Variant(ranking=True, embeddings=True),
-    "without-position": Variant(ranking=True, embeddings=True, without=("position",)),
-    "without-confidence": Variant(ranking=True, embeddings=True, without=("confidence",)),
-    "without-consistency": Variant(ranking=True, embeddings=True, without=("consistency",)),
-    "without-offset": Variant(ranking=True, embeddings=True, without=("offset",)),
-    "with-cold-bonus": Variant(ranking=True, embeddings=True, plus=("cold_bonus",)),
-    "control-shuffled": Variant(ranking=True, embeddings=True, lists="shuffled"),
-    "control-title-neighbours": Variant(ranking=True, embeddings=True, lists="title-neighbours"),
-    "control-shuffled-embeddings": Variant(ranking=True, embeddings=True, shuffled_embeddings=True),
+    "embeddings-only": MethodVariant(ranking=False, embeddings=True),
+    "ranking-only": MethodVariant(ranking=True, embeddings=False),
+    DISTILLED: MethodVariant(ranking=True, embeddings=True),
+    "without-position": MethodVariant(ranking=True, embeddings=True, without=("position",)),
+    "without-confidence": MethodVariant(ranking=True, embeddings=True, without=("confidence",)),
+    "without-consistency": MethodVariant(ranking=True, embeddings=True, without=("consistency",)),
+    "without-offset": MethodVariant(ranking=True, embeddings=True, without=("offset",)),
+    "with-cold-bonus": MethodVariant(ranking=True, embeddings=True, plus=("cold_bonus",)),
+    "control-shuffled": MethodVariant(ranking=True, embeddings=True, lists="shuffled"),
+    "control-title-neighbours": MethodVariant(
+        ranking=True, embeddings=True, lists="title-neighbours"
+    ),
+    "control-shuffled-embeddings": MethodVariant(
+        ranking=True, embeddings=True, shuffled_embeddings=True
+    ),
 }

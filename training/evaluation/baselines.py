@@ -1,9 +1,12 @@
 """What any student has to beat: popularity, and what usually follows the last item."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
+from training.evaluation.session_neighbours import tuned_session_neighbours
 from training.evaluation.yardstick import SELECTION_METRIC, Scorer, evaluate, ranker_of
 
 POPULARITY_SHARES = (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7)
@@ -63,3 +66,10 @@ def _popularity_shares(dataset: Dataset) -> NDArray[np.float32]:
     counts = dataset.train_counts()
     shares: NDArray[np.float32] = (counts / counts.sum()).astype(np.float32)
     return shares
+
+
+BASELINES: Mapping[str, Callable[[Dataset], Scorer]] = {
+    "popularity": popularity,
+    "last-item": tuned_transitions,
+    "VMIS-kNN": tuned_session_neighbours,
+}

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import places_among
 from training.evaluation.yardstick import Ranker
-from training.teacher.knowledge import Answers
+from training.knowledge import Answers
 
 
 def answers_ranker(answers: Answers) -> Ranker:

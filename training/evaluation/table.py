@@ -14,7 +14,7 @@ METRICS = tuple(f"{name}@{k}" for name in ("HR", "NDCG") for k in CUTOFFS)
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """One ranker; a student has an evaluation per seed, anything else one."""
 
     name: str
@@ -54,7 +54,7 @@ class Row:
 HEADINGS = ["", "examples", *METRICS]
 
 
-def as_text(rows: Sequence[Row]) -> str:
+def as_text(rows: Sequence[ResultRow]) -> str:
     """Aligned columns for a terminal."""
     lines = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -64,14 +64,14 @@ def as_text(rows: Sequence[Row]) -> str:
     )
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
+def as_markdown(rows: Sequence[ResultRow]) -> str:
     """A Markdown table."""
     rule = ["---", *("---:" for _ in HEADINGS[1:])]
     lines = [HEADINGS, rule, *(row.cells() for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def save_results(rows: Sequence[Row], facts: Mapping[str, Any], folder: Path) -> None:
+def save_results(rows: Sequence[ResultRow], facts: Mapping[str, Any], folder: Path) -> None:
     """Writes `results.json` (rows and `facts` about their making) and `results.md`."""
     content = {**facts, "rows": [row.as_json() for row in rows]}
     write_text(folder / "results.json", json.dumps(content, indent=2) + "\n")

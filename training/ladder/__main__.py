@@ -16,33 +16,35 @@ from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-from training.config import Experiment, StudentKind
+from training.cli import distinct_seeds, program_parser, run, say
 from training.data.dataset import Split
 from training.data.storage import load_dataset
 from training.distillation.job import Job
-from training.distillation.workers import add_workers_option, side_by_side, usable_cores
+from training.distillation.process_pool import add_workers_option, side_by_side, usable_cores
 from training.errors import ConfigError
-from training.ladder.forecast import foretell
-from training.ladder.lines import baseline_line, student_line
-from training.ladder.measured import Figures, Measured
-from training.ladder.plan import Cell, Plan
-from training.ladder.plots import save_cost_plot, save_parts_plot
-from training.ladder.records import save_figures
-from training.ladder.report import as_report, has_steps
-from training.ladder.rows import ROWS
-from training.ladder.runs import BASELINES, BaselineRun, Run, Shelf, goes_on, perform
-from training.ladder.teachers import layers_lines, teacher_lines, teachers_of
-from training.program import Workplace, distinct_seeds, program_parser, run, say
+from training.evaluation.baselines import BASELINES
+from training.ladder.plan.forecast import forecast_runs
+from training.ladder.plan.plan import Cell, Plan
+from training.ladder.plan.rows import ROWS
+from training.ladder.plan.teachers import layers_lines, teacher_lines, teachers_of
+from training.ladder.report.markdown import as_report, has_steps
+from training.ladder.report.plots import save_cost_plot, save_parts_plot
+from training.ladder.report.result_csv import save_figures
+from training.ladder.results.from_runs import baseline_line, student_line
+from training.ladder.results.measured import Figures, Measured
+from training.ladder.runs.store import BaselineRun, Run, RunStore, goes_on, perform
 from training.provenance import commit, hardware
+from training.settings.experiment import Experiment, StudentKind
+from training.settings.teacher import TeacherKind
 from training.stage import write_text
-from training.teacher.config import TeacherKind
+from training.workplace import Workplace
 
 TEACHERS_HELP = "only these; the first of them stands in for the experiment's own in every row"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; returns its exit code."""
-    return run(climb, ladder_parser(), arguments)
+    return run(run_ladder, ladder_parser(), arguments)
 
 
 def ladder_parser() -> ArgumentParser:
@@ -73,7 +75,7 @@ def ladder_parser() -> ArgumentParser:
     return parser
 
 
-def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
+def run_ladder(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
     """Trains what is due, student by student, and writes the report after each."""
     if options.students:
         ladder = experiment.ladder.model_copy(update={"students": tuple(options.students)})
@@ -85,7 +87,7 @@ def climb(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
         )
     plan = _plan(experiment, workplace, options)
     if options.dry_run:
-        foretell(plan, _num_workers(options))
+        forecast_runs(plan, _num_workers(options))
         return
     references = _reference_lines(plan, workplace, kept=options.kept)
     baselines = [BaselineRun(name, plan.dataset) for name in BASELINES]
@@ -129,7 +131,7 @@ def _every_seed(cells: Sequence[Cell], plan: Plan) -> list[Job]:
 
 def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> Plan:
     dataset = load_dataset(workplace.dataset)
-    shelf = Shelf(
+    shelf = RunStore(
         options.out / "runs" / experiment.name,
         workplace.ladder,
         f"{hardware()}, {_num_workers(options)} runs side by side",

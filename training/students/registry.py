@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from training.config import MAX_COLUMNS, StudentConfig, StudentKind
+from training.settings.experiment import MAX_COLUMNS, StudentConfig, StudentKind
 from training.students.caser import Caser
 from training.students.gru4rec import GRU4Rec
 from training.students.sasrec import SASRec

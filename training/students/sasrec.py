@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.config import StudentConfig
+from training.settings.experiment import StudentConfig
 from training.students.student import INITIAL_SPREAD, ItemTable, Student
 
 PENALTY = -1e9

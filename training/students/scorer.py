@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.compute.device import making_on
 from training.data.dataset import Dataset
 from training.data.histories import pad_histories
-from training.device import making_on
 from training.students.student import Student
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.config import MAX_COLUMNS
+from training.settings.experiment import MAX_COLUMNS
 
 INITIAL_SPREAD = 0.02
 MIN_SPREAD = 1e-6  # of a column that varies

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import HELD_OUT, Dataset, Split
 from training.errors import ConfigError
-from training.teacher.config import TeacherConfig
+from training.settings.teacher import TeacherConfig
 
 TokenCount = Callable[[NDArray[np.int64]], int]
 """Example rows, ascending, in; tokens that an LLM reads to answer them, out."""

@@ -19,7 +19,7 @@ PAUSE_SECONDS = 5
 
 
 class RingTeacher:
-    """Speaks as `training.teacher.server` does; a test can make it late, failing or wrong."""
+    """Speaks as `training.teacher.live.server` does; a test can make it late, failing or wrong."""
 
     def __init__(self) -> None:
         self.version = "1"

@@ -7,18 +7,18 @@ import pytest
 from fastapi import Response
 
 from service.errors import TeacherLostError, TeacherUnavailableError
-from service.teacher.client import TeacherClient, TeacherQuestion
+from service.teacher.client import TeacherClient, TeacherQuery
 
 if TYPE_CHECKING:
     from tests.service.teacher.conftest import RingTeacher
 
 pytestmark = pytest.mark.anyio
 
-QUESTION = TeacherQuestion(("c",), 2)
+QUESTION = TeacherQuery(("c",), 2)
 
 
 async def test_an_answer_is_items_and_distances(teacher_client: TeacherClient) -> None:
-    answer = await teacher_client.recommend(TeacherQuestion(("c",), 2, frozenset("a")))
+    answer = await teacher_client.recommend(TeacherQuery(("c",), 2, frozenset("a")))
     assert answer.model_dump() == {
         "teacher_version": "1",
         "item_ids": ["b", "h"],
@@ -92,7 +92,7 @@ async def test_an_error_does_not_tell_where_the_teacher_is(ring_teacher: "RingTe
 
 
 def test_a_question_is_known_by_what_it_excludes_without_holding_it() -> None:
-    keys = [TeacherQuestion(("c",), 2, frozenset(each)).key for each in ("ab", "ba", "ac", "")]
+    keys = [TeacherQuery(("c",), 2, frozenset(each)).key for each in ("ab", "ba", "ac", "")]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
     assert "a" not in str(keys[0])
@@ -132,7 +132,7 @@ async def test_of_an_answer_is_kept_what_the_question_allows(
     expected: dict[str, float],
 ) -> None:
     ring_teacher.failure = Response(ANYTHING)
-    question = TeacherQuestion(("c",), 2, frozenset("a"), mask_seen=mask_seen)
+    question = TeacherQuery(("c",), 2, frozenset("a"), mask_seen=mask_seen)
     answer = await teacher_client.recommend(question)
     assert dict(zip(answer.item_ids, answer.distances, strict=True)) == expected
 

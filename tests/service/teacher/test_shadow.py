@@ -8,8 +8,8 @@ import pytest
 from fastapi import Response
 
 from service.background import beside
-from service.loading import load_recommender
-from service.recommender import Recommender, Wanted
+from service.bundles.loading import load_recommender
+from service.ranking.recommender import Query, Recommender
 from service.teacher.shadow import Shadow
 from service.teacher.slow_path import SlowPath
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 NOBODY: list[float] = []
-WANTED = Wanted(["a"], 3, exclude=["h"])
+WANTED = Query(["a"], 3, exclude=["h"])
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def recommender(bundle_path: Path) -> Recommender:
     return load_recommender(bundle_path, max_k=8)
 
 
-def offer(shadow: Shadow, recommender: Recommender, wanted: Wanted) -> None:
+def offer(shadow: Shadow, recommender: Recommender, wanted: Query) -> None:
     shadow.offer(recommender, wanted, recommender.recommend(wanted))
 
 
@@ -62,7 +62,7 @@ async def test_only_the_share_is_sampled(
     shadow = Shadow(slow_path, 0.25, NOBODY.append, lambda: next(draws))
     async with beside(shadow.run()):
         for item_id in "bcd":
-            offer(shadow, recommender, Wanted([item_id], 1))
+            offer(shadow, recommender, Query([item_id], 1))
         await until(lambda: len(ring_teacher.asked) == 2)
     assert [each["history"] for each in ring_teacher.asked] == [["b"], ["d"]]
 

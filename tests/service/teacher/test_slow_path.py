@@ -6,7 +6,7 @@ import pytest
 from fastapi import Response
 
 from service.errors import TeacherLostError, TeacherRefusalError, TeacherUnavailableError
-from service.teacher.client import TeacherQuestion
+from service.teacher.client import TeacherQuery
 from service.teacher.slow_path import SlowPath
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 PAUSE_SECONDS = 5
-QUESTION = TeacherQuestion(("c",), 3)
+QUESTION = TeacherQuery(("c",), 3)
 BUSY = Response(status_code=503, headers={"Retry-After": "1"})
 
 
@@ -23,14 +23,14 @@ async def lose(teacher: "RingTeacher", slow_path: SlowPath) -> None:
     teacher.failure = Response(status_code=500)
     for _ in range(2):
         with pytest.raises(TeacherLostError):
-            await slow_path.recommend(TeacherQuestion(("h",), 1))
+            await slow_path.recommend(TeacherQuery(("h",), 1))
 
 
 async def test_the_same_question_is_asked_once(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
-    first = await slow_path.recommend(TeacherQuestion(("c",), 3, frozenset("ah")))
-    again = await slow_path.recommend(TeacherQuestion(("c",), 3, frozenset("ha")))
+    first = await slow_path.recommend(TeacherQuery(("c",), 3, frozenset("ah")))
+    again = await slow_path.recommend(TeacherQuery(("c",), 3, frozenset("ha")))
     assert (first.cached, again.cached) == (False, True)
     assert first.answer == again.answer
     assert len(ring_teacher.asked) == 1
@@ -39,13 +39,13 @@ async def test_the_same_question_is_asked_once(
 @pytest.mark.parametrize(
     "other",
     [
-        TeacherQuestion(("a", "c"), 3),
-        TeacherQuestion(("c",), 2),
-        TeacherQuestion(("c",), 3, frozenset("h")),
-        TeacherQuestion(("c",), 3, mask_seen=False),
+        TeacherQuery(("a", "c"), 3),
+        TeacherQuery(("c",), 2),
+        TeacherQuery(("c",), 3, frozenset("h")),
+        TeacherQuery(("c",), 3, mask_seen=False),
     ],
 )
-async def test_another_question_is_asked(slow_path: SlowPath, other: TeacherQuestion) -> None:
+async def test_another_question_is_asked(slow_path: SlowPath, other: TeacherQuery) -> None:
     await slow_path.recommend(QUESTION)
     assert not (await slow_path.recommend(other)).cached
 
@@ -56,7 +56,7 @@ async def test_answers_of_a_teacher_that_was_replaced_are_forgotten_when_the_new
     await slow_path.recommend(QUESTION)
     ring_teacher.version = "2"
     assert (await slow_path.recommend(QUESTION)).cached
-    await slow_path.recommend(TeacherQuestion(("d",), 3))
+    await slow_path.recommend(TeacherQuery(("d",), 3))
     assert not (await slow_path.recommend(QUESTION)).cached
 
 
@@ -94,7 +94,7 @@ async def test_one_request_at_a_time_tries_a_lost_teacher_however_long_it_waits(
     await until_asked(ring_teacher)
     time[0] = 10 * PAUSE_SECONDS
     with pytest.raises(TeacherLostError, match="left alone"):
-        await slow_path.recommend(TeacherQuestion(("d",), 1))
+        await slow_path.recommend(TeacherQuery(("d",), 1))
     ring_teacher.free.set()
     await trying
     assert not slow_path.is_lost

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from training.config import DataConfig
 from training.data.catalog import Catalog
 from training.data.dataset import Split
 from training.data.raw import RawData, Times, order_by_user
 from training.data.splits import is_split_by_time, leave_one_out, split_by_time, split_rows
 from training.errors import DataError
+from training.settings.experiment import DataConfig
 
 TRAIN, HISTORY, VALIDATION, TEST = Split
 

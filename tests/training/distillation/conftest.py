@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 
-from training.config import (
+from training.data.dataset import Dataset, Split
+from training.knowledge import Answers, Knowledge
+from training.settings.experiment import (
     DataConfig,
     DistillationConfig,
     Experiment,
     StudentConfig,
     TrainingConfig,
 )
-from training.data.dataset import Dataset, Split
 from training.students.registry import build_student
 from training.students.student import Student
-from training.teacher.knowledge import Answers, Knowledge
 
 # As if d and e of tiny_dataset, ann's validation item and bob's test item, were new.
 UNTOUCHED = torch.tensor([False, False, False, True, True])

@@ -3,7 +3,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.config import StudentConfig
 from training.distillation.checkpoint import (
     Checkpoint,
     Description,
@@ -12,6 +11,7 @@ from training.distillation.checkpoint import (
     save_checkpoint,
 )
 from training.errors import CheckpointError
+from training.settings.experiment import StudentConfig
 from training.students.registry import build_student
 
 CONFIG = StudentConfig(max_history_length=4, hidden_size=8)

@@ -5,17 +5,17 @@ import pytest
 import torch
 
 from tests.training.distillation.conftest import COLD, UNTOUCHED
-from training.config import StudentConfig
 from training.data.dataset import Dataset, Split
 from training.data.histories import pad_histories
-from training.distillation import cold_items
-from training.distillation.cold_items import (
+from training.distillation import cold_start
+from training.distillation.cold_start import (
     ColdReading,
     cold_reading,
     common_direction,
     learned_reading,
     two_halves,
 )
+from training.settings.experiment import StudentConfig
 from training.students.registry import build_student
 from training.students.student import Student
 
@@ -60,7 +60,7 @@ def test_a_step_moves_the_projection_by_a_twentieth_of_what_it_moves_the_offset(
     student: Student, tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first step of Adam is its rate, whichever way the gradient points."""
-    monkeypatch.setattr(cold_items, "STEPS", 1)
+    monkeypatch.setattr(cold_start, "STEPS", 1)
     start = ColdReading(torch.zeros(8, 5), torch.zeros(8), torch.zeros(8))
     rows = tiny_dataset.example_rows(Split.VALIDATION)
     learned = learned_reading(student, tiny_dataset, rows, UNTOUCHED, start)

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.config import Experiment
 from training.data.dataset import Dataset
 from training.distillation.controls import LISTS, shuffled_embeddings
 from training.distillation.job import Job
 from training.distillation.variants import VARIANTS
-from training.teacher.knowledge import Answers, Knowledge
+from training.knowledge import Answers, Knowledge
+from training.settings.experiment import Experiment
 
 
 def test_shuffled_lists_are_the_teachers_lists_of_other_examples(

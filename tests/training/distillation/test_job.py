@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.config import Experiment
 from training.data.dataset import Dataset
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.job import Job
 from training.errors import KnowledgeError
+from training.knowledge import Answers, Knowledge
+from training.settings.experiment import Experiment
 from training.stage import is_current
-from training.teacher.knowledge import Answers, Knowledge
 
 Change = Callable[[Job], Job]
 

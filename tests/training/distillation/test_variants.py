@@ -1,7 +1,7 @@
 import pytest
 
-from training.config import DistillationConfig
-from training.distillation.variants import DISTILLED, PLAIN, VARIANTS, Variant
+from training.distillation.variants import DISTILLED, PLAIN, VARIANTS, MethodVariant
+from training.settings.experiment import DistillationConfig
 
 CONFIG = DistillationConfig(ranking_weight=0.4, embeddings=True)
 
@@ -51,5 +51,5 @@ def test_every_variants_settings_are_settings_that_a_file_could_hold(name: str) 
 
 
 def test_each_part_can_be_on_alone() -> None:
-    assert Variant(ranking=True, embeddings=False).settings(CONFIG).ranking_weight == 0.4
-    assert Variant(ranking=False, embeddings=True).settings(CONFIG).embeddings
+    assert MethodVariant(ranking=True, embeddings=False).settings(CONFIG).ranking_weight == 0.4
+    assert MethodVariant(ranking=False, embeddings=True).settings(CONFIG).embeddings

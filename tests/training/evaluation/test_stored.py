@@ -3,7 +3,7 @@ import pytest
 
 from training.errors import KnowledgeError
 from training.evaluation.stored import answers_ranker
-from training.teacher.knowledge import Answers
+from training.knowledge import Answers
 
 ANSWERS = Answers(
     rows=np.array([2, 5, 9]),

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.evaluation.table import Row, as_markdown, as_text, save_results
+from training.evaluation.table import ResultRow, as_markdown, as_text, save_results
 from training.evaluation.yardstick import Evaluation
 
 
@@ -12,8 +12,8 @@ def evaluation(*ranks: int) -> Evaluation:
     return Evaluation(rows=np.arange(len(ranks)), ranks=np.array(ranks))
 
 
-ONE = Row("popularity", (evaluation(1, 0),))
-TWO = Row("student", (evaluation(1, 1), evaluation(0, 0)))
+ONE = ResultRow("popularity", (evaluation(1, 0),))
+TWO = ResultRow("student", (evaluation(1, 1), evaluation(0, 0)))
 
 
 def test_a_row_gives_the_mean_and_the_sample_deviation_over_its_runs() -> None:

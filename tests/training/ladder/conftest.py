@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from training.knowledge import DESCRIPTION_NAME
 from training.ladder import __main__ as ladder
 from training.stage import write_arrays
-from training.teacher.knowledge import DESCRIPTION_NAME
 
 LADDER = """
 [ladder]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.training.ladder.conftest import climb, knowledge_of_titles, records
-from training.config import load_experiment
-from training.ladder.rows import COLD_ROW, ROWS, TITLES_ROW, settings_of
-from training.teacher.knowledge import DESCRIPTION_NAME
+from training.knowledge import DESCRIPTION_NAME
+from training.ladder.plan.rows import COLD_ROW, ROWS, TITLES_ROW, settings_of
+from training.settings.experiment import load_experiment
 
 
 def measured_of_caser(config: Path, *rows: str) -> set[tuple[str, str]]:

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from training.config import StudentConfig
+from training.settings.experiment import StudentConfig
 from training.students.caser import Caser
 from training.students.student import ItemTable
 

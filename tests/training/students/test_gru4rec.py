@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from training.config import StudentConfig
+from training.settings.experiment import StudentConfig
 from training.students.gru4rec import GRU4Rec
 from training.students.student import ItemTable
 

@@ -1,6 +1,6 @@
 import torch
 
-from training.config import StudentConfig
+from training.settings.experiment import StudentConfig
 from training.students.sasrec import PENALTY, Attention, padding_penalty
 
 LENGTH = 4

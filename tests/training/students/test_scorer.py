@@ -1,8 +1,8 @@
 import numpy as np
 import torch
 
-from training.config import StudentConfig
 from training.data.dataset import Dataset
+from training.settings.experiment import StudentConfig
 from training.students.registry import build_student
 from training.students.scorer import StudentScorer
 from training.students.student import Student

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from export.ranking import RankingGraph
-from export.to_onnx import export_student
-from training.config import StudentConfig
+from export.graphs.ranking_graph import export_student
+from export.sessions import RankingGraph
+from training.settings.experiment import StudentConfig
 from training.students.registry import STUDENTS, build_student
 from training.students.student import Student
 

@@ -20,13 +20,13 @@ from transformers import (
 )
 
 from training import teach
-from training.config import load_experiment
 from training.data.dataset import Dataset
 from training.data.storage import save_dataset
-from training.program import Workplace
-from training.teacher.language_model import PACKAGED_MODEL, LanguageModel, load_language_model
-from training.teacher.live import LiveTeacher
-from training.teacher.minds import load_live_teacher
+from training.settings.experiment import load_experiment
+from training.teacher.live.backends import load_live_teacher
+from training.teacher.live.teacher import LiveTeacher
+from training.teacher.llm.language_model import PACKAGED_MODEL, LanguageModel, load_language_model
+from training.workplace import Workplace
 
 START, END = "<s>", "</s>"
 

@@ -8,9 +8,9 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from training.teacher.language_model import LanguageModel, load_language_model
-from training.teacher.prompts import title_lines
-from training.teacher.reading import mean_states
+from training.teacher.llm.language_model import LanguageModel, load_language_model
+from training.teacher.llm.prompts import title_lines
+from training.teacher.llm.title_embeddings import mean_states
 
 KEY = "let me in"
 

@@ -4,6 +4,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.errors import ConfigError
+from training.settings.teacher import TeacherConfig
 from training.teacher.budget import (
     answered_rows,
     held_out_rows,
@@ -11,7 +12,6 @@ from training.teacher.budget import (
     newest_first,
     refuse_no_examples,
 )
-from training.teacher.config import TeacherConfig
 
 
 def ten_tokens_each(rows: NDArray[np.int64]) -> int:

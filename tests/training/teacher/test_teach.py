@@ -6,7 +6,7 @@ import pytest
 from training import teach
 from training.data.dataset import Dataset
 from training.data.storage import save_dataset
-from training.teacher.knowledge import load_knowledge
+from training.knowledge import load_knowledge
 
 
 @pytest.fixture

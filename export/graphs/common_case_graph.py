@@ -1,0 +1,75 @@
+"""Freezes a student into the graph of plain questions, see `export.contract.tensors`.
+
+Most requests ask no more, and what they do not ask costs time too. So here nobody looks for
+padding, filters or added items; what the encoder makes of each item alone is looked up; and where
+the rough search proves nothing, the graph says so and the ranking graph is asked.
+"""
+
+from pathlib import Path
+from string import Template
+
+import numpy as np
+from onnx import numpy_helper, parser
+
+from export.graphs.encoder import OPSET, inline, unpadded_encoder
+from export.graphs.fusion import drop_unread
+from export.graphs.item_lookup import precompute_per_item
+from export.graphs.ranking_graph import save_graph, usual_query
+from export.graphs.search import common_case_search_text, search_constants
+from training.students.student import Student
+
+# Of more, the table a second time and three tables more (70 MiB at hidden size 64) are not worth
+# some microseconds.
+MOST_ROWS = 65_536
+
+PLAIN_GRAPH = Template("""
+<ir_version: 10, opset_import: ["": $opset, "student": 1]>
+plain (int64[batch, length] history, int64[1] k) => (
+    int64[batch, num_answered] item_indices, float[batch, num_answered] scores
+)
+<
+    int64 zero = {0}, float never = {-inf}, int64[1] num_rows = {$num_rows},
+    int64[1] items_axis = {1}, int64[1] last = {-1},
+    int64[1] window_start = {-$max_history_length}, int64[1] past_last = {9223372036854775807}
+>
+{
+    window = Slice(history, window_start, past_last, items_axis)
+    query = student.Encode(window)
+    is_closed = Less(history, zero)
+    num_questions = Shape<start = 0, end = 1>(history)
+    shape_of_open = Concat<axis = 0>(num_questions, num_rows)
+    open_before = Expand(all_open, shape_of_open)
+    open = ScatterElements<axis = 1>(open_before, history, is_closed)
+
+    $search
+}
+""")
+
+
+def export_common_case(student: Student, path: Path) -> bool:
+    """Writes the graph to `path`; False, and nothing is written, if the catalog is too large."""
+    table = student.eval().item_table().detach()
+    if len(table) > MOST_ROWS:
+        return False
+    model = parser.parse_model(
+        PLAIN_GRAPH.substitute(
+            opset=OPSET,
+            num_rows=len(table),
+            max_history_length=student.max_history_length,
+            search=common_case_search_text(len(table)),
+        )
+    )
+    encoder = unpadded_encoder(student, table)
+    precompute_per_item(encoder)
+    inline(encoder, model.graph)
+    constants = {
+        "table": table.numpy(),
+        "all_open": np.ones((1, len(table)), dtype=np.bool_),
+        **search_constants(table.numpy(), usual_query(student, table).numpy()),
+    }
+    model.graph.initializer.extend(
+        numpy_helper.from_array(constant, name) for name, constant in constants.items()
+    )
+    drop_unread(model.graph)
+    save_graph(model, path)
+    return True

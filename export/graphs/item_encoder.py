@@ -1,0 +1,142 @@
+"""Freezes how an LLM embedding becomes an item vector: `weight * g(z)` (paper eq. 12-13) and more.
+
+An item that no student was trained on has an embedding and what cold items have in place of an
+offset, if any. Standardising, projecting, weighting, shrinking and adding what cold items alone
+have is one affine map, written as one node; what it has of the titles next to its own is a search
+among the lenders.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+from onnx import checker, numpy_helper, parser
+from torch import Tensor
+from torch.nn import functional
+
+from export.contract.tensors import ENCODER_TENSORS
+from export.graphs.encoder import OPSET
+from training.errors import TrainingError
+from training.students.student import NUM_NEIGHBOURS, ItemTable
+
+MAX_VECTOR_ERROR = 1e-4
+MOST_CHECKED = 4_096
+TIE = 1e-5  # a difference of cosines that rounding may turn around
+
+Constants = Mapping[str, NDArray[np.generic]]
+
+# The input and output are those of `export.contract.tensors.EncoderTensors`.
+ENCODER_GRAPH = Template("""
+<ir_version: 10, opset_import: ["": $opset]>
+item_encoder (float[batch, $size] embeddings) => (float[batch, $hidden_size] vectors)
+{
+    $neighbours
+    vectors = Gemm<transB = 1>(embeddings, projection, $shift)
+}
+""")
+# As `ItemTable.cold_vectors`; a title's length makes none of its neighbours nearer.
+NEIGHBOURS = """
+    centred = Sub(embeddings, mean)
+    columns = MatMul(centred, embedding_columns)
+    likeness = MatMul(columns, directions)
+    most_alike, nearest = TopK(likeness, num_neighbours)
+    offsets_of_nearest = Gather(offsets, nearest)
+    neighbour_offset = ReduceMean<keepdims = 0>(offsets_of_nearest, of_neighbours)
+    moved = Add(neighbour_offset, shift)
+"""
+
+
+class ItemEncoderError(TrainingError):
+    """The encoder does not make the vectors of the items that the student was trained on."""
+
+
+def export_item_encoder(
+    item_table: ItemTable, item_embeddings: NDArray[np.float32], path: Path
+) -> bool:
+    """Writes the encoder of `item_table`, unless it is a plain table, and tells whether it did.
+
+    Args:
+        item_table: the trained table.
+        item_embeddings: `[items + 1, size]`, the embeddings it was built from, row 0 not read.
+        path: where to write.
+
+    Raises:
+        ItemEncoderError: the table was built from other embeddings.
+    """
+    constants = _affine_constants(item_table)
+    if constants is None:
+        return False
+    hidden_size, size = constants["projection"].shape
+    neighbours = _neighbour_constants(item_table)
+    text = ENCODER_GRAPH.substitute(
+        opset=OPSET,
+        size=size,
+        hidden_size=hidden_size,
+        neighbours=NEIGHBOURS if neighbours else "",
+        shift="moved" if neighbours else "shift",
+    )
+    model = parser.parse_model(text)
+    for name, constant in {**constants, **neighbours}.items():
+        model.graph.initializer.append(numpy_helper.from_array(constant, name))
+    checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+    _check(path, item_table, item_embeddings[1:])
+    return True
+
+
+def _affine_constants(table: ItemTable) -> Constants | None:
+    if table.projector is None or table.embedding_columns is None or table.embedding_mean is None:
+        return None
+    weight = table.shrinkage * table.weight * table.projector.weight.detach().double().numpy()
+    if table.cold_projection is not None:
+        weight += table.cold_projection.double().numpy()
+    projection = weight @ table.embedding_columns.double().numpy().T
+    shift = table.cold_offset.double().numpy() - projection @ table.embedding_mean.double().numpy()
+    return {"projection": projection.astype(np.float32), "shift": shift.astype(np.float32)}
+
+
+def _neighbour_constants(table: ItemTable) -> Constants:
+    """What `NEIGHBOURS` reads; nothing where no cold items were placed."""
+    if table.lenders is None or table.embeddings is None:
+        return {}
+    known = functional.normalize(table.embeddings[table.lenders])
+    buffers = {"mean": table.embedding_mean, "embedding_columns": table.embedding_columns}
+    return {
+        **{name: each.numpy() for name, each in buffers.items() if each is not None},
+        "directions": known.numpy().T.copy(),
+        "offsets": table.shrinkage * table.offsets.detach()[table.lenders].numpy(),
+        "of_neighbours": np.array([1]),
+        "num_neighbours": np.array([min(NUM_NEIGHBOURS, len(known))]),
+    }
+
+
+def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> None:
+    """Each item must get the vector that it would have as a cold one.
+
+    Of a large catalog, some thousands. Where titles tie for the last neighbour, either is right.
+    """
+    some = np.arange(0, len(embeddings), len(embeddings) // MOST_CHECKED + 1)
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    given = {ENCODER_TENSORS.embeddings: embeddings[some]}
+    (vectors,) = session.run([ENCODER_TENSORS.vectors], given)
+    assert table.embeddings is not None  # noqa: S101 - the table has an encoder
+    columns = table.embeddings[some]
+    due = table.cold_vectors(columns).detach().numpy()
+    error = np.abs(vectors - due).max(axis=1)[~_ties(table, columns)].max(initial=0)
+    if not error <= MAX_VECTOR_ERROR:
+        raise ItemEncoderError(
+            f"item vectors differ by {error:.2g} (at most {MAX_VECTOR_ERROR:g}): the student "
+            f"learnt from other LLM embeddings than those given"
+        )
+
+
+def _ties(table: ItemTable, columns: Tensor) -> NDArray[np.bool_]:
+    """`[items]`, whether the last neighbour and the first that is none are equally near."""
+    if table.lenders is None or int(table.lenders.sum()) <= NUM_NEIGHBOURS:
+        return np.zeros(len(columns), dtype=np.bool_)
+    nearest = table.likeness(columns).topk(NUM_NEIGHBOURS + 1).values
+    return (nearest[:, -2] - nearest[:, -1] < TIE).numpy()

@@ -1,0 +1,136 @@
+"""Freezes a student into the ranking graph: one ONNX file that holds all of serving's semantics.
+
+What serving means is written once, below, in ONNX's own text form, with the student as one node for
+plain histories and one for any; they give way to what `export.graphs.encoder` makes of it. So the
+model's mathematics has one definition, in torch; the window, the masks and top-k have one, here.
+They are written, not traced: their sizes depend on data (the longest history of a batch, `k`),
+which is plain in ONNX and a fight in `torch.export`; the tracing exporter before it is deprecated.
+"""
+
+from pathlib import Path
+from string import Template
+
+import onnx
+import torch
+from onnx import checker, numpy_helper, parser
+from torch import Tensor
+
+from export.graphs.encoder import OPSET, inline, padded_encoder, unpadded_encoder
+from export.graphs.item_lookup import insert_lookups
+from export.graphs.search import search_constants, search_text
+from training.students.student import Student
+
+ITEMS_ASKED_FOR = 4_096  # enough to see what is usual
+
+# The inputs and outputs are those of `export.contract.tensors.Tensors`.
+RANKING_GRAPH = Template("""
+<ir_version: 10, opset_import: ["": $opset, "student": 1]>
+ranking (
+    int64[batch, length] history, int64[batch, num_excluded] excluded,
+    bool[allowed_batch, num_places] allowed, bool mask_seen, int64[1] k,
+    float[num_added, $hidden_size] added
+) => (
+    int64[batch, num_answered] item_indices, float[batch, num_answered] scores,
+    float[$num_rows, $hidden_size] table
+)
+<
+    int64 zero = {0}, int64 one = {1}, int64[1] items_axis = {1}, int64[1] batch_axis = {0},
+    int64[1] last = {-1}, int64[1] backward = {-1}, int64[1] past_first = {-9223372036854775807},
+    int64[1] window_start = {-$max_history_length}, int64[1] past_last = {9223372036854775807},
+    int64[4] one_row_before = {1, 0, 0, 0}, float no_value = {0}, float never = {-inf},
+    int64 max_history_length = {$max_history_length}, int64 last_row = {$num_items}
+>
+{
+    # The student reads the newest known items of each history, oldest first, no wider than this
+    # batch needs. A plain batch, of items of the table and no padding, is quickly read.
+    of_table = Clip(history, one, last_row)
+    is_of_table = Equal(history, of_table)
+    lines_are_plain = ReduceMin(is_of_table, items_axis)
+    is_plain = ReduceMin<keepdims = 0>(lines_are_plain)
+    query = If(is_plain) <
+        then_branch = plain () => (float[batch, $hidden_size] plain_query) {
+            plain_window = Slice(history, window_start, past_last, items_axis)
+            plain_query = student.EncodePlain(plain_window)
+        },
+        else_branch = any () => (float[batch, $hidden_size] any_query) {
+            known = Min(history, one)
+            lengths = ReduceSum(known, items_axis)
+            longest = ReduceMax<keepdims = 0>(lengths, batch_axis)
+            width = Clip(longest, one, max_history_length)
+            places = CumSum(known, one)
+            recency = Mul(places, known)
+            newest, newest_first = TopK(recency, width)
+            oldest_first = Slice(newest_first, last, past_first, items_axis, backward)
+            any_window = GatherElements<axis = 1>(history, oldest_first)
+
+            # Items after the table's last row are rows of `added`; the table is never copied.
+            is_added = Greater(any_window, last_row)
+            rows_of_table = Where(is_added, zero, any_window)
+            from_table = Gather(table, rows_of_table)
+            beyond_table = Sub(any_window, last_row)
+            rows_of_added = Max(beyond_table, zero)
+            padded_added = Pad(added, one_row_before, no_value)
+            from_added = Gather(padded_added, rows_of_added)
+            any_vectors = Add(from_table, from_added)
+            any_query = student.EncodeAny(any_window, any_vectors)
+        }
+    >
+    scores_of_added = Gemm<transB = 1>(query, added)
+
+    seen = Where(mask_seen, history, zero)
+    named = Concat<axis = 1>(seen, excluded)
+    closed = Less(named, zero)
+    one_column = Shape(lines_are_plain)
+    allowed_by_line = Expand(allowed, one_column)
+    open = ScatterElements<axis = 1>(allowed_by_line, named, closed)
+
+    $search
+}
+""")
+
+
+def export_student(student: Student, path: Path) -> None:
+    """Writes the ranking graph of `student` to `path`.
+
+    The item table is folded and stored once: the lookup, the scores and the output `table` read
+    the same constant.
+    """
+    table = student.eval().item_table().detach()
+    model = parser.parse_model(
+        RANKING_GRAPH.substitute(
+            opset=OPSET,
+            num_rows=len(table),
+            num_items=len(table) - 1,
+            hidden_size=table.shape[1],
+            max_history_length=student.max_history_length,
+            search=search_text(len(table)),
+        )
+    )
+    constants = search_constants(table.numpy(), usual_query(student, table).numpy())
+    for name, constant in {"table": table.numpy(), **constants}.items():
+        model.graph.initializer.append(numpy_helper.from_array(constant, name))
+    plain = unpadded_encoder(student, table)
+    insert_lookups(plain)
+    inline(plain, _branch(model.graph, "then_branch"))
+    inline(padded_encoder(student, table), _branch(model.graph, "else_branch"))
+    save_graph(model, path)
+
+
+def save_graph(model: onnx.ModelProto, path: Path) -> None:
+    """Writes a graph whose students have given way to encoders."""
+    del model.opset_import[1]
+    checker.check_model(model, full_check=True)
+    onnx.save(model, path)
+
+
+@torch.no_grad()
+def usual_query(student: Student, table: Tensor) -> Tensor:
+    """The mean query `[hidden]` after one item, over items from all of the catalog."""
+    step = max(1, len(table) // ITEMS_ASKED_FOR)
+    return student.encode_newest(torch.arange(1, len(table), step)[:, None], table).mean(dim=0)
+
+
+def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:
+    """That branch of the first choice in `graph`, which is between the ways to read."""
+    choice = next(node for node in graph.node if node.op_type == "If")
+    return next(each.g for each in choice.attribute if each.name == which)

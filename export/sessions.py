@@ -1,0 +1,78 @@
+"""A ranking graph at work in onnxruntime: what is served is what is measured."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from export.contract.tensors import TENSORS
+from training.data.dataset import Dataset
+from training.data.histories import pad_histories
+from training.evaluation.yardstick import LIST_LENGTH, Ranker
+
+IntArray = NDArray[np.integer]
+
+
+class RankingGraph:
+    """An exported graph, open; it knows its catalog's size."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+        shapes = {each.name: each.shape for each in self._session.get_outputs()}
+        self.num_items = int(shapes[TENSORS.table][0]) - 1
+        self._nothing_added = np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32)
+
+    def rank(
+        self,
+        histories: IntArray,
+        k: int,
+        *,
+        mask_seen: bool,
+        excluded: IntArray | None = None,
+        allowed: NDArray[np.bool_] | None = None,
+        added: NDArray[np.float32] | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Item indices and scores, `[batch, min(k, items + added)]` each.
+
+        The arguments are the inputs that `Tensors` documents; nothing is excluded or added and
+        all is allowed unless given.
+        """
+        added = self._nothing_added if added is None else added
+        nothing = np.zeros((len(histories), 0), dtype=np.int64)
+        everything = np.ones((1, self.num_items + len(added) + 1), dtype=np.bool_)
+        feeds = {
+            TENSORS.history: histories.astype(np.int64),
+            TENSORS.excluded: nothing if excluded is None else excluded.astype(np.int64),
+            TENSORS.allowed: everything if allowed is None else allowed,
+            TENSORS.mask_seen: np.array(mask_seen),
+            TENSORS.k: np.array([k], dtype=np.int64),
+            TENSORS.added: added,
+        }
+        item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)
+        return item_indices, scores
+
+
+def served_ranker(graph: RankingGraph, dataset: Dataset) -> Ranker:
+    """The graph for the yardstick: it gets whole histories, window and masks are its own."""
+
+    def rank(rows: NDArray[np.int64]) -> IntArray:
+        histories = [dataset.history(int(row)) for row in rows]
+        padded = pad_histories(histories, max(map(len, histories)))
+        item_indices, _ = graph.rank(padded, LIST_LENGTH, mask_seen=True)
+        return item_indices
+
+    return rank
+
+
+class CommonCaseGraph:
+    """An exported graph of plain questions, open."""
+
+    def __init__(self, path: Path) -> None:
+        self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def rank(self, histories: IntArray, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Item indices and scores, `[batch, k]` each; see `COMMON_CASE_TENSORS`."""
+        feeds = {TENSORS.history: histories.astype(np.int64), TENSORS.k: np.array([k])}
+        item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)
+        return item_indices, scores

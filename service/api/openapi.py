@@ -1,0 +1,132 @@
+"""What FastAPI cannot tell of the routes: headers, MAX_K, the schema of problems, examples."""
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from service.api import openapi_examples
+from service.api.problems import HEADERS as PROBLEM_HEADERS
+from service.api.problems import FieldProblem, detail_of, problem, problem_schemas
+
+Node = dict[str, Any]
+
+_REQUEST_ID = "X-Request-ID"
+_TIMING = "Server-Timing"
+_HEADERS: Mapping[str, tuple[str, str]] = {
+    _REQUEST_ID: (
+        "names the request in the service's logs and traces; the one that was sent, if it can "
+        "be used",
+        "7153b1a473c4-0",
+    ),
+    _TIMING: (
+        "where the time went, in milliseconds",
+        "history;dur=0.142, infer;dur=0.214, total;dur=0.485",
+    ),
+    "Retry-After": ("seconds after which it is worth trying again", "1"),
+    "WWW-Authenticate": ("what the key is to be sent as", "Bearer"),
+}
+
+
+def _references(*headers: str) -> Node:
+    return {each: {"$ref": f"#/components/headers/{each}"} for each in headers}
+
+
+TIMED: dict[int | str, Node] = {HTTPStatus.OK.value: {"headers": _references(_TIMING)}}
+"""For the `responses` of a route whose answers tell where their time went."""
+
+
+def complete(schema: Node, max_k: int) -> None:
+    """Adds to the finished schema what is known of all routes alike."""
+    components = schema["components"]
+    components["schemas"].update(problem_schemas())
+    components["headers"] = {name: _header(*each) for name, each in _HEADERS.items()}
+    for operation in _operations(schema):
+        _complete_operation(operation, components["schemas"])
+    for k in _every_k(schema):
+        k["maximum"] = max_k
+
+
+def _operations(schema: Node) -> Iterator[Node]:
+    for verbs in schema["paths"].values():
+        yield from verbs.values()
+
+
+def _every_k(schema: Node) -> Iterator[Node]:
+    """The schemas of `k`, in queries and in bodies."""
+    for operation in _operations(schema):
+        parameters = operation.get("parameters", [])
+        yield from (each["schema"] for each in parameters if each["name"] == "k")
+    for body in schema["components"]["schemas"].values():
+        if "k" in body.get("properties", {}):
+            yield body["properties"]["k"]
+
+
+def _header(description: str, example: str) -> Node:
+    return {
+        "description": description,
+        "required": True,
+        "schema": {"type": "string"},
+        "example": example,
+    }
+
+
+def _complete_operation(operation: Node, schemas: Node) -> None:
+    for parameter in operation.get("parameters", []):
+        if parameter["name"] in openapi_examples.PARAMETERS:
+            parameter["example"] = openapi_examples.PARAMETERS[parameter["name"]]
+    if "requestBody" in operation:
+        _show_bodies(operation["requestBody"])
+    for code, response in operation["responses"].items():
+        status = HTTPStatus(int(code))
+        names = [_REQUEST_ID, *PROBLEM_HEADERS.get(status, ())]
+        response["headers"] = response.get("headers", {}) | _references(*names)
+        if status < HTTPStatus.BAD_REQUEST:
+            _show_bodies(response)
+        else:
+            _show(response, {"Problem": _problem(status, operation, schemas)})
+
+
+def _show_bodies(body: Node) -> None:
+    """Shows the example of each schema that the body may follow."""
+    for media in body.get("content", {}).values():
+        schema = media["schema"]
+        names = [_name(each) for each in schema.get("anyOf", [schema]) if "$ref" in each]
+        _show(
+            body,
+            {name: openapi_examples.BODIES[name] for name in names}
+            or {"text": openapi_examples.TEXT},
+        )
+
+
+def _show(body: Node, values: Mapping[str, Any]) -> None:
+    for media in body["content"].values():
+        media["examples"] = {name: {"value": value} for name, value in values.items()}
+
+
+def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
+    """What the operation answers when it fails so."""
+    errors: list[FieldProblem] = []
+    if status is HTTPStatus.UNPROCESSABLE_ENTITY:
+        names = _fields(operation, schemas)
+        errors = [next(error for name, error in openapi_examples.FIELDS.items() if name in names)]
+        detail = detail_of(errors)
+    else:
+        (tag,) = operation["tags"]
+        detail = (
+            openapi_examples.DETAILS.get((status, tag)) or openapi_examples.DETAILS_OF_ALL[status]
+        )
+    return problem(status, detail, errors).model_dump(mode="json")
+
+
+def _fields(operation: Node, schemas: Node) -> set[str]:
+    """The names of the parameters and of the parts of the body."""
+    names = {each["name"] for each in operation.get("parameters", [])}
+    if "requestBody" in operation:
+        (media,) = operation["requestBody"]["content"].values()
+        names |= set(schemas[_name(media["schema"])]["properties"])
+    return names
+
+
+def _name(reference: Node) -> str:
+    name: str = reference["$ref"].rpartition("/")[2]
+    return name

@@ -1,0 +1,226 @@
+"""What OpenAPI shows as examples: films of the shipped bundle, `assets/movielens/bundle`.
+
+Bodies are found by the name of their schema, parameters by their own, details of problems by
+status and tag of the route.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from service.api.problems import FieldProblem
+from service.errors import LeavingError, NoTeacherError
+from service.http.body_limit import MAX_BODY_BYTES
+from service.variant_setting import DEFAULT_VARIANT
+
+_VERSION = "df3f0a722b4a"
+_TITLES = {
+    "1": "Toy Story (1995)",
+    "32": "Twelve Monkeys (a.k.a. 12 Monkeys) (1995)",
+    "260": "Star Wars: Episode IV - A New Hope (1977)",
+    "364": "The Lion King (1994)",
+    "588": "Aladdin (1992)",
+    "780": "Independence Day (a.k.a. ID4) (1996)",
+    "1196": "Star Wars: Episode V - The Empire Strikes Back (1980)",
+    "1198": "Raiders of the Lost Ark (Indiana Jones and the Raiders of the Lost Ark) (1981)",
+    "1210": "Star Wars: Episode VI - Return of the Jedi (1983)",
+}
+
+
+def _ranked(scores: Mapping[str, float]) -> list[dict[str, Any]]:
+    return [
+        {"item_id": item_id, "title": _TITLES[item_id], "score": score}
+        for item_id, score in scores.items()
+    ]
+
+
+def _item(item_id: str, popularity: int, year: str, *genres: str) -> dict[str, Any]:
+    return {
+        "item_id": item_id,
+        "title": _TITLES[item_id],
+        "popularity": popularity,
+        "attributes": {"genres": list(genres), "year": [year]},
+    }
+
+
+def _driven_by_toy_story(item_id: str, score: float, score_drop: float) -> dict[str, Any]:
+    reason = {"item_id": "1", "title": _TITLES["1"], "score_drop": score_drop}
+    return {"item_id": item_id, "title": _TITLES[item_id], "score": score, "reasons": [reason]}
+
+
+def _recommendations(*items: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "model_version": _VERSION,
+        "variant": DEFAULT_VARIANT,
+        "source": "student",
+        "degraded": False,
+        "unknown_items": 0,
+        "items": list(items),
+    }
+
+
+_STAR_WARS = _item("260", 220, "1977", "Action", "Adventure", "Sci-Fi")
+_EMPIRE = _item("1196", 173, "1980", "Action", "Adventure", "Sci-Fi")
+_AFTER_STAR_WARS = _recommendations(*_ranked({"1210": 8.168, "1196": 7.453}))
+_STUDENTS = _ranked({"1210": 6.650, "260": 5.766, "780": 5.744})
+_TEACHERS = _ranked({"1210": -0.318, "1198": -0.355, "260": -0.361})
+_TEACHER = {
+    "model_version": "4b71c09d5e2f6a38",
+    "source": "teacher",
+    "cached": False,
+    "generated_text": None,
+}
+_QUERY = {"history": ["1", "1196", "2571"], "k": 3}
+_EVENT = {
+    "model_version": _VERSION,
+    "variant": DEFAULT_VARIANT,
+    "stored": True,
+    "degraded": False,
+}
+_VARIANT = {
+    "variant": DEFAULT_VARIANT,
+    "weight": 1.0,
+    "model_version": _VERSION,
+    "bundle": _VERSION,
+    "previous_bundle": "9c41e88a02f7",
+    "refused": None,
+}
+
+BODIES: Mapping[str, Any] = {
+    "RecommendationQuery": _QUERY,
+    "RecommendationRequest": {
+        "history": ["1", "1196"],
+        "exclude": ["3114"],
+        "allow": {"genres": ["Animation"]},
+        "k": 2,
+        "explain": True,
+    },
+    "RecommendationAnswer": _recommendations(
+        _driven_by_toy_story("588", 4.752, 2.159), _driven_by_toy_story("364", 4.555, 2.182)
+    ),
+    "BatchRequest": {
+        "requests": [{"history": ["1", "1196"], "k": 2}, {"session_id": "ada", "k": 2}]
+    },
+    "BatchAnswer": {
+        "answers": [
+            _recommendations(*_ranked({"1210": 7.042, "32": 6.242})),
+            _AFTER_STAR_WARS,
+        ]
+    },
+    "NewEvent": {"item_id": "260", "event_id": "click-1"},
+    "EventAnswer": _EVENT,
+    "EventRecommendationAnswer": {**_AFTER_STAR_WARS, **_EVENT},
+    "SessionAnswer": {"session_id": "ada", "history": ["260"], "degraded": False},
+    "ItemAnswer": _STAR_WARS,
+    "ItemsAnswer": {"items": [_STAR_WARS, _EMPIRE]},
+    "SimilarItemsAnswer": {
+        "model_version": _VERSION,
+        "items": _ranked({"1210": 0.763, "1196": 0.700}),
+    },
+    "NewItem": {
+        "item_id": "new-1",
+        "title": "Toy Story 5 (2026)",
+        "attributes": {"genres": ["Animation"], "year": ["2026"]},
+    },
+    "AddedItemAnswer": {
+        "item_id": "new-1",
+        "title": "Toy Story 5 (2026)",
+        "popularity": 0,
+        "attributes": {"genres": ["Animation"], "year": ["2026"]},
+        "variants": [DEFAULT_VARIANT],
+    },
+    "TeacherRecommendationAnswer": {**_recommendations(*_TEACHERS), **_TEACHER},
+    "ComparisonAnswer": {
+        "variant": DEFAULT_VARIANT,
+        "degraded": False,
+        "unknown_items": 0,
+        "student": {
+            "model_version": _VERSION,
+            "source": "student",
+            "latency_ms": 0.214,
+            "items": _STUDENTS,
+        },
+        "teacher": {**_TEACHER, "latency_ms": 715.0, "items": _TEACHERS},
+        "overlap": 2 / 3,
+        "rank_correlation": 1 / 3,
+    },
+    "ExamplesAnswer": {"histories": [[_STAR_WARS, _EMPIRE]]},
+    "ModelAnswer": {
+        "schema_version": 3,
+        "model_version": _VERSION,
+        "student": "sasrec",
+        "max_history_length": 50,
+        "num_items": 3496,
+        "metrics": {"test": {"examples": 8944, "HR@20": 0.1398, "NDCG@20": 0.0581}},
+        "parity_error": 4.8e-06,
+        "provenance": {"commit": "81151575aaa3", "dataset": {"name": "movielens"}},
+        "variants": [_VARIANT],
+    },
+    "Activation": {"bundle": _VERSION, "variant": DEFAULT_VARIANT},
+    "Rollback": {"variant": DEFAULT_VARIANT},
+    "VariantAnswer": _VARIANT,
+    "HealthAnswer": {"status": "ok"},
+    "ReadinessAnswer": {
+        "status": "ready",
+        "degraded": False,
+        "history_store": "reachable",
+        "teacher": "connected",
+        "model_version": _VERSION,
+    },
+}
+
+TEXT = (
+    "# HELP recommender_variant_info Bundles that answer.\n"
+    "# TYPE recommender_variant_info gauge\n"
+    f'recommender_variant_info{{model_version="{_VERSION}",student="sasrec",'
+    f'variant="{DEFAULT_VARIANT}"}} 1.0\n'
+)
+
+PARAMETERS: Mapping[str, Any] = {
+    "item_id": "260",
+    "session_id": "ada",
+    "k": 2,
+    "query": "star wars",
+    "limit": 2,
+}
+
+DETAILS: Mapping[tuple[HTTPStatus, str], str] = {
+    (HTTPStatus.NOT_FOUND, "items"): "no item '0'",
+    (HTTPStatus.NOT_FOUND, "sessions"): "no session 'ada'",
+    (HTTPStatus.NOT_FOUND, "model"): f"no variant 'b'; there are: {DEFAULT_VARIANT}",
+    (HTTPStatus.CONFLICT, "items"): "item '1' is one of the bundle's own",
+    (HTTPStatus.CONFLICT, "model"): f"variant {DEFAULT_VARIANT!r} has served no other bundle",
+    (HTTPStatus.SERVICE_UNAVAILABLE, "items"): "Redis: ConnectionError",
+    (HTTPStatus.SERVICE_UNAVAILABLE, "sessions"): "the history store is left alone for a while",
+    (HTTPStatus.SERVICE_UNAVAILABLE, "teacher"): str(NoTeacherError()),
+    (HTTPStatus.SERVICE_UNAVAILABLE, "health"): str(LeavingError()),
+}
+"""What differs from tag to tag."""
+
+DETAILS_OF_ALL: Mapping[HTTPStatus, str] = {
+    HTTPStatus.UNAUTHORIZED: "send the admin key: `Authorization: Bearer …`",
+    HTTPStatus.FORBIDDEN: "this is not the admin key",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"longer than {MAX_BODY_BYTES} bytes",
+}
+
+_TOO_MANY = "must be at most 100, not 1000"
+_NO_TEXT = "Input should be a valid string, not 1"
+
+FIELDS: Mapping[str, FieldProblem] = {
+    "k": FieldProblem(field="k", message=_TOO_MANY),
+    "requests": FieldProblem(field="requests[0].k", message=_TOO_MANY),
+    "limit": FieldProblem(
+        field="limit", message="Input should be less than or equal to 100, not '1000'"
+    ),
+    "item_id": FieldProblem(
+        field="item_id",
+        message="String should have at most 256 characters, not 'xxxxxxxxxxxx...xxxxxxxxxxxxx'",
+    ),
+    "session_id": FieldProblem(
+        field="session_id",
+        message="String should have at most 128 characters, not 'xxxxxxxxxxxx...xxxxxxxxxxxxx'",
+    ),
+    "bundle": FieldProblem(field="bundle", message=_NO_TEXT),
+    "variant": FieldProblem(field="variant", message=_NO_TEXT),
+}
+"""By a parameter or a part of the body, what may be wrong with it; the first that a route has."""

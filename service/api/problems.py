@@ -1,0 +1,181 @@
+"""Errors as answers: one table from error to status, one body (RFC 9457), one OpenAPI entry."""
+
+import reprlib
+from collections.abc import Mapping, Sequence
+from http import HTTPMethod, HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from service.errors import (
+    ConflictError,
+    ForbiddenError,
+    HistoryUnavailableError,
+    InvalidRequestError,
+    ItemStoreUnavailableError,
+    LeavingError,
+    NotFoundError,
+    ServiceError,
+    TeacherUnavailableError,
+    UnauthorizedError,
+)
+from service.http.request_ids import HEADER, request_id
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS: Mapping[type[ServiceError], HTTPStatus] = {
+    InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
+    HistoryUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    ItemStoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    LeavingError: HTTPStatus.SERVICE_UNAVAILABLE,
+    TeacherUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
+    HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
+    HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
+}
+
+
+class FieldProblem(BaseModel):
+    """One field that cannot be used, e.g. `history[3]`; `body` is the body as a whole."""
+
+    field: str
+    message: str
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: Sequence[FieldProblem] = ()
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    errors: Sequence[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The answer that tells of a problem."""
+    body = problem(status, detail, errors).model_dump_json()
+    return Response(body, status, headers, MEDIA_TYPE)
+
+
+def problem(status: int, detail: str, errors: Sequence[FieldProblem] = ()) -> Problem:
+    """What the answer says."""
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
+
+
+def detail_of(errors: Sequence[FieldProblem]) -> str:
+    """What is wrong, in one line."""
+    return "; ".join(f"{each.field}: {each.message}" for each in errors)
+
+
+def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI entries of the problems that a route may answer."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status.value: {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def problem_schemas() -> dict[str, Any]:
+    """What `documented` refers to."""
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs"), "Problem": schema}
+
+
+def install_problems(app: FastAPI) -> None:
+    """Makes every error of `app` a problem."""
+    app.exception_handler(ServiceError)(_service_error)
+    app.exception_handler(RequestValidationError)(_invalid_request)
+    app.exception_handler(HTTPException)(_http_error)
+    app.exception_handler(Exception)(_unexpected_error)
+
+
+def service_problem(error: ServiceError) -> Response:
+    """The answer to a request that raised `error`."""
+    status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
+    fields = []
+    if isinstance(error, InvalidRequestError):
+        fields = [FieldProblem(field=error.field, message=error.message)]
+    return problem_response(status, str(error), fields, HEADERS.get(status))
+
+
+async def _service_error(_: Request, error: ServiceError) -> Response:
+    return service_problem(error)
+
+
+async def _invalid_request(_: Request, error: RequestValidationError) -> Response:
+    response = _unusable([_field_problem(each) for each in error.errors()])
+    # Its traceback's frames hold it and the body: a megabyte that only the collector would find.
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return response
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        # FastAPI's word for a body that is not even text.
+        return _unusable([FieldProblem(field="body", message=error.detail)])
+    headers = error.headers
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers = {"Allow": _allowed_methods(request)}
+    return problem_response(error.status_code, error.detail, headers=headers)
+
+
+async def _unexpected_error(_: Request, __: Exception) -> Response:
+    # Beyond the middleware that names requests in their answers.
+    headers = {HEADER.decode(): request_id.get() or ""}
+    return problem_response(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "see the log of the service", headers=headers
+    )
+
+
+def _allowed_methods(request: Request) -> str:
+    """Of all routes of the path; the router tells those of the first one alone."""
+
+    def is_allowed(method: HTTPMethod) -> bool:
+        scope = {**request.scope, "method": method.value}
+        return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+
+    return ", ".join(method for method in HTTPMethod if is_allowed(method))
+
+
+def _unusable(fields: Sequence[FieldProblem]) -> Response:
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail_of(fields), fields)
+
+
+def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
+    field, message = _field_name(error["loc"]), error["msg"]
+    if field == "body" and error["type"] == "model_attributes_type":
+        message = "must be a JSON object, sent as application/json"
+    elif error["type"] not in {"missing", "json_invalid"}:
+        message = f"{message}, not {reprlib.repr(error['input'])}"
+    return FieldProblem(field=field, message=message)
+
+
+def _field_name(location: Sequence[str | int]) -> str:
+    """`("body", "history", 3)` is `history[3]`, `("query", "k")` is `k`, `("body",)` is `body`.
+
+    `("body", "requests", 0, "k")` is `requests[0].k`.
+    """
+    first, *rest = location
+    if not rest or not isinstance(rest[0], str):  # a number alone is a place in broken JSON
+        return str(first)
+    return rest[0] + "".join(
+        f".{part}" if isinstance(part, str) else f"[{part}]" for part in rest[1:]
+    )

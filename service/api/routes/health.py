@@ -1,0 +1,41 @@
+"""Whether the process lives and whether it answers."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from service.api.problems import documented
+from service.api.schemas import HealthAnswer, ReadinessAnswer
+from service.errors import LeavingError
+from service.runtime import RuntimeDep
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def is_alive() -> HealthAnswer:
+    """Says that the process runs."""
+    return HealthAnswer(status="ok")
+
+
+@router.get("/readyz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
+async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
+    """Says that requests are answered; a lost history store degrades answers, it stops none."""
+    if runtime.drain.is_draining:
+        raise LeavingError
+    reachable = await runtime.history.is_reachable()
+    return ReadinessAnswer(
+        status="ready",
+        degraded=not reachable,
+        history_store="reachable" if reachable else "lost",
+        teacher=runtime.teacher.slow_path.state if runtime.teacher else "none",
+        model_version=runtime.models.control.model_version,
+    )
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def read_metrics(runtime: RuntimeDep) -> Response:
+    """Tells Prometheus of all workers: requests, parts, answers, who answers, what is lost."""
+    return Response(runtime.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,0 +1,135 @@
+"""Items for people: titles to ids and back, neighbours; items that came after the export."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import numpy as np
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Query, Response
+
+from export.contract.bundle import Item
+from service.api.admin_key import check_admin_if_any
+from service.api.problems import documented
+from service.api.responses import json_response, ranking_content
+from service.api.schemas import (
+    AddedItemAnswer,
+    ItemAnswer,
+    ItemsAnswer,
+    KInQuery,
+    NewItem,
+    SimilarItemsAnswer,
+)
+from service.bundles.variants import ServedVariant
+from service.errors import InvalidRequestError, NotFoundError, TeacherUnavailableError
+from service.http.ids_in_paths import ItemIdInPath
+from service.runtime import RuntimeDep
+from service.settings import DEFAULT_K
+from service.stores.items.protocol import AddedItem
+
+router = APIRouter(prefix="/v1/items", tags=["items"])
+
+_ADMIN_IF_ANY: dict[str, Any] = {
+    "dependencies": [Depends(check_admin_if_any)],
+    "openapi_extra": {"security": [{}]},  # beside the key: none is right too
+}
+
+
+@router.get("", response_model=ItemsAnswer, responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY))
+async def search_items(
+    runtime: RuntimeDep,
+    query: Annotated[str, Query(max_length=256, description="words of the title")] = "",
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> ItemsAnswer:
+    """Finds items whose title holds every word of `query`, most popular first."""
+    catalog = runtime.models.control.recommender.catalog
+    found = await to_thread.run_sync(catalog.search, query, limit)
+    return ItemsAnswer(items=[ItemAnswer(**vars(item)) for item in found])
+
+
+@router.post(
+    "",
+    **_ADMIN_IF_ANY,
+    responses=documented(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+)
+async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
+    """Makes an item recommendable that no student was trained on, here at once, elsewhere soon.
+
+    It is kept over restarts. An item that was added before is replaced. An item that brings no
+    embedding needs a teacher, which embeds its title. Where the service has an ADMIN_KEY, it must
+    be sent.
+    """
+    numbers = item.embedding or (await runtime.slow_path.embed([item.title]))[0]
+    embedding = np.array(numbers, dtype="<f4")
+    added = AddedItem(
+        Item(item.item_id, item.title, attributes=item.attributes), embedding.tobytes()
+    )
+    try:
+        variants = await runtime.added.add(added)
+    except InvalidRequestError as error:
+        if item.embedding:
+            raise
+        raise TeacherUnavailableError(f"the teacher's embedding {error.message}") from error
+    return AddedItemAnswer(**vars(added.item), variants=variants)
+
+
+@router.get(
+    "/{item_id}",
+    response_model=ItemAnswer,
+    responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
+)
+async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
+    """Tells of one item; a `/` in its id is sent as `%2F`."""
+    return ItemAnswer(**vars(_known(runtime.models.control, item_id)))
+
+
+@router.delete(
+    "/{item_id}",
+    status_code=HTTPStatus.NO_CONTENT,
+    response_class=Response,
+    **_ADMIN_IF_ANY,
+    responses=documented(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+)
+async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
+    """Forgets an added item, whether or not there was one; the bundle's own cannot be removed.
+
+    Where the service has an ADMIN_KEY, it must be sent.
+    """
+    await runtime.added.remove(item_id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+@router.get(
+    "/{item_id}/similar",
+    response_model=SimilarItemsAnswer,
+    responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
+)
+async def read_similar_items(
+    item_id: ItemIdInPath, runtime: RuntimeDep, k: KInQuery = DEFAULT_K
+) -> Response:
+    """Tells the items whose vectors are nearest, by cosine."""
+    runtime.check_k(k)
+    served = runtime.models.control
+    _known(served, item_id)
+    similar = await to_thread.run_sync(served.recommender.similar, item_id, k)
+    items = ranking_content(similar)
+    return json_response({"model_version": served.model_version, "items": items})
+
+
+def _known(served: ServedVariant, item_id: str) -> Item:
+    item = served.recommender.catalog.find(item_id)
+    if item is None:
+        raise NotFoundError(f"no item {item_id!r}")
+    return item

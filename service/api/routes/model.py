@@ -1,0 +1,68 @@
+"""What is served, and how another bundle takes its place."""
+
+from http import HTTPStatus
+from typing import Any
+
+from anyio import to_thread
+from fastapi import APIRouter, Depends
+
+from export.contract.publish import BundleLink
+from service.api.admin_key import check_admin
+from service.api.problems import documented
+from service.api.schemas import Activation, ModelAnswer, Rollback, VariantAnswer
+from service.bundles.variants import VariantSlot
+from service.runtime import RuntimeDep
+
+router = APIRouter(prefix="/v1/model", tags=["model"])
+
+_ADMIN: dict[str, Any] = {
+    "dependencies": [Depends(check_admin)],
+    "responses": documented(
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.CONFLICT,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    ),
+}
+
+
+@router.get("")
+async def read_model(runtime: RuntimeDep) -> ModelAnswer:
+    """Tells which bundle answers, how well it did and where it comes from, and its variants."""
+    manifest = runtime.models.control.recommender.manifest
+    variants = [await _variant(slot) for slot in runtime.models.slots]
+    return ModelAnswer.model_validate({**vars(manifest), "variants": variants})
+
+
+@router.post("/activate", **_ADMIN)
+async def activate_model(activation: Activation, runtime: RuntimeDep) -> VariantAnswer:
+    """Moves the link that BUNDLE_PATH is to another bundle beside it.
+
+    This worker loads, verifies and warms it up first and serves it when it answers; all others
+    follow within BUNDLES_POLL_SECONDS. Running requests end with the bundle they began with. A
+    bundle that is refused changes nothing, here or elsewhere.
+    """
+    await runtime.activation.activate(activation.variant, activation.bundle)
+    return await _variant(runtime.models.slot(activation.variant))
+
+
+@router.post("/rollback", **_ADMIN)
+async def rollback_model(rollback: Rollback, runtime: RuntimeDep) -> VariantAnswer:
+    """Moves the link to the bundle before; a second call undoes the first."""
+    await runtime.activation.rollback(rollback.variant)
+    return await _variant(runtime.models.slot(rollback.variant))
+
+
+async def _variant(slot: VariantSlot) -> VariantAnswer:
+    link = BundleLink(slot.path)
+    return VariantAnswer(
+        variant=slot.variant,
+        weight=slot.weight,
+        model_version=slot.current.model_version,
+        bundle=slot.current.recommender.bundle.folder.name,
+        # A folder of bundles may lie far away.
+        previous_bundle=await to_thread.run_sync(lambda: link.previous),
+        refused=slot.refused,
+    )

@@ -1,0 +1,60 @@
+"""The demo page: hand-kept static files, and real histories to try it with."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
+from starlette.staticfiles import StaticFiles
+
+from service.api.schemas import ItemAnswer
+from service.runtime import RuntimeDep
+
+HEADERS: Mapping[str, str] = {
+    "Cache-Control": "no-cache",  # kept, and asked for again by its ETag
+    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; object-src 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+MAX_EXAMPLES = 20
+_FOLDER = Path(__file__).parents[2] / "static"
+
+router = APIRouter(tags=["page"])
+
+
+class ExamplesAnswer(BaseModel):
+    """Histories to try the service with."""
+
+    histories: Sequence[Sequence[ItemAnswer]] = Field(description="items, oldest first")
+
+
+@router.get("/v1/examples")
+async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
+    """Tells some real histories, those that the bundle carries to warm up with."""
+    recommender = runtime.models.control.recommender
+    histories = [
+        [ItemAnswer(**vars(item)) for item in map(recommender.catalog.find, history) if item]
+        for history in recommender.bundle.histories[:MAX_EXAMPLES]
+    ]
+    return ExamplesAnswer(histories=histories)
+
+
+@router.get("/", include_in_schema=False)
+async def read_page(request: Request) -> Response:
+    """The page."""
+    return await _file("index.html", request)
+
+
+@router.get("/static/{name}", include_in_schema=False)
+async def read_static(name: str, request: Request) -> Response:
+    """What the page is made of."""
+    return await _file(name, request)
+
+
+async def _file(name: str, request: Request) -> Response:
+    """A 200, or a 304 for a browser that has it; raises a 404 as FastAPI's exception."""
+    response = await StaticFiles(directory=_FOLDER).get_response(name, request.scope)
+    response.headers.update(HEADERS)
+    return response

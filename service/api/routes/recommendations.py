@@ -1,0 +1,113 @@
+"""Next items for a history that the request brings, a session, or both."""
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Awaitable, Sequence
+from http import HTTPStatus
+
+from anyio import to_thread
+from fastapi import APIRouter, Response
+from starlette.types import Scope
+
+from service.api.openapi import TIMED
+from service.api.problems import documented
+from service.api.requests import check_query, query_of, stored_history_of
+from service.api.responses import (
+    explained_response,
+    json_response,
+    recommendation_content,
+    recommendation_response,
+)
+from service.api.schemas import (
+    BatchAnswer,
+    BatchRequest,
+    RecommendationAnswer,
+    RecommendationRequest,
+)
+from service.bundles.variants import ServedVariant
+from service.http.fast_lane import FastLane, parse_body
+from service.ranking.recommender import Query, Recommendations
+from service.runtime import Runtime, RuntimeDep
+from service.telemetry.stopwatch import Stopwatch, StopwatchDep
+
+_RESPONSES = TIMED | documented(
+    HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+)
+
+
+_PREFIX = "/v1/recommendations"
+
+
+def _recommend_plainly(scope: Scope, _: str, body: bytes) -> Awaitable[Response] | None:
+    query = parse_body(RecommendationRequest, body)
+    if query is None:
+        return None
+    return _recommend(scope["app"].state.runtime, scope["stopwatch"], query)
+
+
+RECOMMENDATIONS_LANE = FastLane(_PREFIX, re.compile(f"({_PREFIX})"), _recommend_plainly)
+
+router = APIRouter(prefix=_PREFIX, tags=["recommendations"])
+
+
+@router.post("", response_model=RecommendationAnswer, responses=_RESPONSES)
+async def recommend(
+    query: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
+) -> Response:
+    """Recommends the next `k` items; stateless when only `history` is given."""
+    return await _recommend(runtime, stopwatch, query)
+
+
+async def _recommend(
+    runtime: Runtime, stopwatch: Stopwatch, query: RecommendationRequest
+) -> Response:
+    served = runtime.models.of(query.session_id)
+    check_query(runtime, served, query)
+    with stopwatch.time("history"):
+        stored = await stored_history_of(runtime, query)
+    wanted = query_of(query, stored)
+    with stopwatch.time("infer"):
+        answer = await runtime.together.recommend(served.recommender, wanted)
+    runtime.shadow(served, wanted, answer)
+    if query.explain:
+        return await explained_response(served, wanted, answer, stopwatch, degraded=stored.degraded)
+    return recommendation_response(served, answer, stopwatch, degraded=stored.degraded)
+
+
+@router.post("/batch", response_model=BatchAnswer, responses=_RESPONSES)
+async def recommend_batch(
+    batch: BatchRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
+) -> Response:
+    """Answers many requests at once, in their order; one that cannot be used refuses all."""
+    served = [runtime.models.of(query.session_id) for query in batch.requests]
+    for place, query in enumerate(batch.requests):
+        check_query(runtime, served[place], query, f"requests[{place}].")
+    with stopwatch.time("history"):
+        stored = await asyncio.gather(
+            *(stored_history_of(runtime, query) for query in batch.requests)
+        )
+    wanted = list(map(query_of, batch.requests, stored))
+    with stopwatch.time("infer"):
+        answers = await to_thread.run_sync(_recommend_all, served, wanted)
+    for question in zip(served, wanted, answers, strict=True):
+        runtime.shadow(*question)
+    contents = [
+        recommendation_content(by, answer, stopwatch, degraded=recall.degraded)
+        for by, answer, recall in zip(served, answers, stored, strict=True)
+    ]
+    return json_response({"answers": contents}, {"Server-Timing": stopwatch.header()})
+
+
+def _recommend_all(
+    served: Sequence[ServedVariant], wanted: Sequence[Query]
+) -> list[Recommendations]:
+    """Asks each variant once for all that it is to answer."""
+    places_of: dict[ServedVariant, list[int]] = defaultdict(list)
+    for place, each in enumerate(served):
+        places_of[each].append(place)
+    answers: dict[int, Recommendations] = {}
+    for each, places in places_of.items():
+        of_variant = each.recommender.recommend_all([wanted[place] for place in places])
+        answers.update(zip(places, of_variant, strict=True))
+    return [answers[place] for place in range(len(wanted))]

@@ -1,0 +1,154 @@
+"""Sessions: what a visitor did, kept by the service, and the next items after it."""
+
+import re
+from collections.abc import Awaitable
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+from starlette.types import Scope
+
+from service.api.openapi import TIMED
+from service.api.problems import documented
+from service.api.responses import (
+    event_response,
+    explained_response,
+    json_response,
+    recommendation_response,
+)
+from service.api.schemas import (
+    EventAnswer,
+    EventRecommendationAnswer,
+    KInQuery,
+    NewEvent,
+    RecommendationAnswer,
+    SessionAnswer,
+)
+from service.errors import NotFoundError
+from service.http.fast_lane import FastLane, parse_body
+from service.http.ids_in_paths import SessionIdInPath
+from service.ranking.recommender import Query
+from service.runtime import Runtime, RuntimeDep
+from service.settings import DEFAULT_K
+from service.stores.history.guarded import StoredHistory
+from service.stores.history.protocol import Event
+from service.telemetry.stopwatch import Stopwatch, StopwatchDep
+
+_PREFIX = "/v1/sessions/{session_id}"
+_PLAIN_PATH = re.compile(r"/v1/sessions/([^/]{1,128})/events")
+_PLAIN_QUERY = re.compile(rb"(?:k=([1-9][0-9]{0,8}))?")
+
+
+def _append_plain_event(scope: Scope, session_id: str, body: bytes) -> Awaitable[Response] | None:
+    query = _PLAIN_QUERY.fullmatch(scope["query_string"])
+    event = parse_body(NewEvent, body)
+    if query is None or event is None:
+        return None
+    k = int(query[1]) if query[1] else None
+    return _append(scope["app"].state.runtime, scope["stopwatch"], session_id, event, k)
+
+
+EVENTS_LANE = FastLane(f"{_PREFIX}/events", _PLAIN_PATH, _append_plain_event)
+
+router = APIRouter(prefix=_PREFIX, tags=["sessions"])
+
+
+@router.post(
+    "/events",
+    response_model=EventRecommendationAnswer | EventAnswer,
+    responses=TIMED
+    | documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+)
+async def append_event(
+    session_id: SessionIdInPath,
+    event: NewEvent,
+    runtime: RuntimeDep,
+    stopwatch: StopwatchDep,
+    k: KInQuery | None = None,
+) -> Response:
+    """Stores an event; with `k`, recommends the next items in the same call."""
+    return await _append(runtime, stopwatch, session_id, event, k)
+
+
+async def _append(
+    runtime: Runtime, stopwatch: Stopwatch, session_id: str, event: NewEvent, k: int | None
+) -> Response:
+    if k is not None:
+        runtime.check_k(k)
+    served = runtime.models.of(session_id)
+    recall = StoredHistory([event.item_id])
+    if event.consent:
+        with stopwatch.time("history"):
+            recall = await runtime.history.append(session_id, Event(event.item_id, event.event_id))
+    is_stored = event.consent and not recall.degraded
+    if k is None:
+        return event_response(served, recall, stopwatch, is_stored=is_stored)
+    wanted = Query(recall.history, k)
+    with stopwatch.time("infer"):
+        recommendations = await runtime.together.recommend(served.recommender, wanted)
+    if event.consent:
+        runtime.shadow(served, wanted, recommendations)
+    return recommendation_response(
+        served,
+        recommendations,
+        stopwatch,
+        degraded=recall.degraded,
+        more={"stored": is_stored},
+    )
+
+
+@router.get(
+    "/recommendations",
+    response_model=RecommendationAnswer,
+    responses=TIMED | documented(HTTPStatus.UNPROCESSABLE_ENTITY),
+)
+async def recommend_for_session(
+    session_id: SessionIdInPath,
+    runtime: RuntimeDep,
+    stopwatch: StopwatchDep,
+    k: KInQuery = DEFAULT_K,
+    *,
+    mask_seen: bool = True,
+    explain: bool = False,
+) -> Response:
+    """Recommends the next items; popular ones for a session that is not known.
+
+    Excluded items and filters go with `POST /v1/recommendations`, which takes a session too.
+    """
+    runtime.check_k(k)
+    served = runtime.models.of(session_id)
+    with stopwatch.time("history"):
+        recall = await runtime.history.read(session_id)
+    wanted = Query(recall.history, k, mask_seen=mask_seen)
+    with stopwatch.time("infer"):
+        answer = await runtime.together.recommend(served.recommender, wanted)
+    runtime.shadow(served, wanted, answer)
+    if explain:
+        return await explained_response(served, wanted, answer, stopwatch, degraded=recall.degraded)
+    return recommendation_response(served, answer, stopwatch, degraded=recall.degraded)
+
+
+@router.get(
+    "",
+    response_model=SessionAnswer,
+    responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
+)
+async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
+    """Tells what is stored of a session."""
+    recall = await runtime.history.read(session_id)
+    if not recall.history and not recall.degraded:
+        raise NotFoundError(f"no session {session_id!r}")
+    return json_response(
+        {"session_id": session_id, "history": recall.history, "degraded": recall.degraded}
+    )
+
+
+@router.delete(
+    "",
+    status_code=HTTPStatus.NO_CONTENT,
+    response_class=Response,
+    responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+async def forget_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
+    """Forgets a session; 204 says that nothing of it is stored, whether or not there was."""
+    await runtime.history.forget(session_id)
+    return Response(status_code=HTTPStatus.NO_CONTENT)

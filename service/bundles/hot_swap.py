@@ -1,0 +1,173 @@
+"""What is served follows what stands at the paths of the settings.
+
+A path is a bundle's folder or a link to one (`export.contract.publish`). A new bundle behind it
+takes the place of the old one in every process that serves the path, once it is loaded, verified
+and warm. One that is refused leaves the old bundle where it is, and says why until something else
+stands there.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+from anyio import to_thread
+
+from export.contract.bundle import BundleError
+from export.contract.folders import standing_folder
+from export.contract.publish import BundleLink
+from service.bundles.loading import load_recommender
+from service.bundles.variants import ServedVariant, ServedVariants, VariantSlot
+from service.errors import ConflictError, InvalidRequestError, StudentError
+from service.ranking.recommender import Recommender
+from service.variant_setting import Variant
+
+logger = logging.getLogger(__name__)
+
+WhileLoading = Callable[[], AbstractContextManager[None]]
+"""What stands around each loading of a bundle."""
+
+
+def open_variants(variants: Sequence[Variant], max_k: int) -> ServedVariants:
+    """Serves the bundles of `variants`, the control first.
+
+    Raises:
+        BundleError: one of them cannot be served.
+    """
+    return ServedVariants([_open_slot(each, max_k) for each in variants])
+
+
+class HotSwap:
+    """Moves links, and makes the models what stands at their paths."""
+
+    def __init__(
+        self, models: ServedVariants, max_k: int, poll_seconds: float, while_loading: WhileLoading
+    ) -> None:
+        self._models = models
+        self._max_k = max_k
+        self._poll_seconds = poll_seconds
+        self._while_loading = while_loading
+        self._changing = asyncio.Lock()
+
+    async def activate(self, variant: str, bundle: str) -> None:
+        """Moves the variant's link to `bundle`, which is served here from now on.
+
+        Running requests end with the old one. Other processes follow within the time of a poll.
+
+        Raises:
+            NotFoundError: there is no such variant.
+            ConflictError: the variant has no link, or it cannot be moved from here.
+            InvalidRequestError: the bundle is refused; link and answers stay as they were.
+        """
+        slot = self._models.slot(variant)
+        async with self._changing:
+            await self._follow(slot)
+            await self._move(slot, bundle)
+
+    async def rollback(self, variant: str) -> None:
+        """Moves the variant's link back; a second call undoes the first.
+
+        Raises:
+            NotFoundError: there is no such variant.
+            ConflictError: there is no link, or nothing was served before.
+            InvalidRequestError: the bundle before is refused now.
+        """
+        slot = self._models.slot(variant)
+        async with self._changing:
+            await self._follow(slot)
+            previous = await to_thread.run_sync(lambda: link_of(slot).previous)
+            if previous is None:
+                raise ConflictError(f"variant {variant!r} has served no other bundle")
+            await self._move(slot, previous)
+
+    async def refresh(self) -> None:
+        """Serves what stands at the paths now."""
+        async with self._changing:
+            for slot in self._models.slots:
+                await self._follow(slot)
+
+    async def follow(self) -> None:
+        """Refreshes until cancelled."""
+        while True:
+            await asyncio.sleep(self._poll_seconds)
+            try:
+                await self.refresh()
+            except Exception:
+                logger.exception("another bundle cannot be served, the old one stays")
+
+    async def _move(self, slot: VariantSlot, bundle: str) -> None:
+        link = await to_thread.run_sync(link_of, slot)
+        # A link that was moved by hand to what is refused does not tell what is served.
+        leaving = slot.current.recommender.bundle.folder.name if slot.refused else None
+        folder = link.folder(bundle)
+        seen = await to_thread.run_sync(state_of, folder)
+        try:
+            candidate = await self._load(folder)
+            await to_thread.run_sync(link.move, bundle, leaving)
+        except BundleError as error:
+            raise InvalidRequestError("bundle", str(error)) from None
+        except OSError as error:
+            raise ConflictError(
+                f"{link.path} cannot be moved from here ({error.strerror}): move it where its "
+                "folder can be written, this service follows"
+            ) from error
+        await self._models.serve(slot, candidate)
+        slot.seen, slot.refused = seen, None
+
+    async def _follow(self, slot: VariantSlot) -> None:
+        seen = await to_thread.run_sync(state_of, slot.path)
+        if seen == slot.seen:
+            return
+        slot.seen = seen
+        try:
+            await self._serve_what_stands(slot)
+            slot.refused = None
+        except (BundleError, StudentError) as error:
+            slot.refused = str(error)
+            logger.warning("variant %r keeps its bundle: %s", slot.variant, error)
+        except Exception as error:  # a defect, of which whoever moved the link must hear too
+            slot.refused = f"{type(error).__name__}: {error}"
+            raise
+
+    async def _serve_what_stands(self, slot: VariantSlot) -> None:
+        candidate = await self._load(slot.path)
+        if candidate.manifest.model_version != slot.current.model_version:
+            await self._models.serve(slot, candidate)
+            logger.info("variant %r serves %s", slot.variant, slot.current.model_version)
+
+    async def _load(self, folder: Path) -> Recommender:
+        with self._while_loading():
+            return await to_thread.run_sync(partial(load_recommender, folder, self._max_k))
+
+
+def link_of(slot: VariantSlot) -> BundleLink:
+    """The link that says what the variant serves.
+
+    Raises:
+        ConflictError: its path is no link.
+    """
+    if not slot.path.is_symlink():
+        raise ConflictError(
+            f"variant {slot.variant!r} serves {slot.path}, which is no link: publish bundles with "
+            "`python -m export CONFIG --publish bundles` and serve BUNDLE_PATH=bundles/active"
+        )
+    return BundleLink(slot.path)
+
+
+def state_of(path: Path) -> tuple[object, ...]:
+    """What differs as soon as another bundle stands at `path`, or a file of it has changed."""
+    folder = standing_folder(path.resolve())
+    try:
+        files = [(each.name, each.stat()) for each in folder.iterdir()]
+    except OSError:
+        return (folder,)
+    states = ((name, stat.st_ino, stat.st_size, stat.st_mtime_ns) for name, stat in files)
+    return folder, *sorted(states)
+
+
+def _open_slot(variant: Variant, max_k: int) -> VariantSlot:
+    seen = state_of(variant.path)
+    served = ServedVariant(variant.name, load_recommender(variant.path, max_k))
+    return VariantSlot(served, variant.weight, variant.path, seen)

@@ -1,0 +1,37 @@
+"""A line for each request, where LOG_REQUESTS asks for it."""
+
+import logging
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+logger = logging.getLogger(__name__)
+
+
+class RequestLog:
+    """ASGI middleware: logs each request when it is answered; needs `RequestTiming`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+
+        async def send_and_look(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_look)
+        finally:
+            milliseconds = round(scope["stopwatch"].seconds * 1000, 3)
+            method, path = scope["method"], scope["path"]
+            fields = {"method": method, "path": path, "status": status, "ms": milliseconds}
+            logger.info(
+                "%s %s %d %.3f ms", method, path, status, milliseconds, extra={"fields": fields}
+            )

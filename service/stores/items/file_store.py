@@ -1,0 +1,159 @@
+"""Added items in a file that grows: a line adds an item, or removes one.
+
+The version is the file's identity and how much of it was read. Processes on one machine may share
+the file; whoever writes holds a lock. The first write of a process leaves out what was replaced or
+removed before, in another file that takes the place of the old one.
+"""
+
+import fcntl
+import logging
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import orjson
+from anyio import to_thread
+
+from service.errors import ConflictError, ItemStoreUnavailableError
+from service.stores.items.protocol import AddedItem, Changes, from_json, to_json
+
+logger = logging.getLogger(__name__)
+
+
+class FileAddedItemStore:
+    """Added items in a file; the folder is made when the first item comes."""
+
+    def __init__(self, path: Path, max_items: int) -> None:
+        self._path = path
+        self._max_items = max_items
+        # What the file held when this process last wrote; changed under the file's lock only.
+        self._version = ""
+        self._items: dict[str, AddedItem] = {}
+
+    async def put(self, added: AddedItem) -> None:
+        """See AddedItemStore."""
+        await to_thread.run_sync(self._write, partial(self._addition, added))
+
+    async def remove(self, item_id: str) -> None:
+        """See AddedItemStore."""
+        await to_thread.run_sync(self._write, partial(self._removal, item_id))
+
+    async def changes(self, since: str) -> Changes:
+        """See AddedItemStore."""
+        return await to_thread.run_sync(self._read, since)
+
+    async def close(self) -> None:
+        """See AddedItemStore."""
+
+    def _addition(self, added: AddedItem) -> bytes | None:
+        item_id = added.item.item_id
+        if self._items.get(item_id) == added:
+            return None
+        if item_id not in self._items and len(self._items) >= self._max_items:
+            raise ConflictError(f"{self._max_items} items were added, which is the limit")
+        return to_json(added)
+
+    def _removal(self, item_id: str) -> bytes | None:
+        return orjson.dumps({"removed": item_id}) if item_id in self._items else None
+
+    def _write(self, line: Callable[[], bytes | None]) -> None:
+        """Appends a line, made when the lock is held and all earlier lines are known."""
+        with _unavailable(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._version:
+                _compact(self._path)
+            with _locked(self._path) as file:
+                changes = _changes(file, self._version)
+                self._items = changes.applied_to(self._items)
+                self._version = changes.version
+                if text := line():
+                    file.write(_end_of_torn_line(file) + text + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+
+    def _read(self, since: str) -> Changes:
+        with _unavailable(self._path):
+            try:
+                file = self._path.open("rb")
+            except FileNotFoundError:
+                return Changes("none", {}, is_complete=since != "none")
+            with file:
+                return _changes(file, since)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """The file, to read and append to; nobody else does, or replaces it, meanwhile."""
+    while True:
+        with path.open("a+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file
+                return
+
+
+def _compact(path: Path) -> None:
+    with _locked(path) as file:
+        file.seek(0)
+        content = file.read()
+        items = [each for each in _replay(content).values() if each]
+        if content.count(b"\n") == len(items):
+            return
+        compact = path.with_name(f".{path.name}.compact")
+        with compact.open("wb") as successor:
+            successor.writelines(to_json(each) + b"\n" for each in items)
+            successor.flush()
+            os.fsync(successor.fileno())
+        compact.replace(path)
+
+
+def _end_of_torn_line(file: BinaryIO) -> bytes:
+    """What ends a line that a crash cut short; every reader skips it then."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return b""
+    file.seek(-1, os.SEEK_END)
+    return b"" if file.read() == b"\n" else b"\n"
+
+
+def _changes(file: BinaryIO, since: str) -> Changes:
+    identity, _, read = since.partition(":")
+    state = os.fstat(file.fileno())
+    inode = str(state.st_ino)
+    # A file that was deleted may leave its number to its successor.
+    is_complete = identity != inode or int(read) > state.st_size
+    offset = 0 if is_complete else int(read)
+    file.seek(offset)
+    content = file.read()
+    whole = content[: content.rfind(b"\n") + 1]
+    items = _replay(whole)
+    if is_complete:
+        items = {key: each for key, each in items.items() if each}
+    return Changes(f"{inode}:{offset + len(whole)}", items, is_complete)
+
+
+def _replay(content: bytes) -> dict[str, AddedItem | None]:
+    """The last word on each item, in the order of the first."""
+    items: dict[str, AddedItem | None] = {}
+    for line in content.split(b"\n")[:-1]:
+        try:
+            removal = orjson.loads(line)
+            if isinstance(removal, dict) and isinstance(removal.get("removed"), str):
+                items[removal["removed"]] = None
+                continue
+            added = from_json(line)
+        except ValueError as error:
+            logger.warning("a line of the added items is skipped: %s", error)
+        else:
+            items[added.item.item_id] = added
+    return items
+
+
+@contextmanager
+def _unavailable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ItemStoreUnavailableError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,125 @@
+"""What Prometheus is told: rate, errors and duration by route, and who answered."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from service.background import beside
+from service.telemetry.stopwatch import Stopwatch
+from service.telemetry.worker_metrics import ReadGauges, SharedGauges, all_workers, shared_folder
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20)
+_SHARES = [tenth / 10 for tenth in range(11)]
+
+
+class Metrics:
+    """The metrics of one application; those of requests are counted, the others read when asked."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._folder = shared_folder()
+        self._in_flight = 0
+        self._requests = Histogram(
+            "recommender_request_seconds",
+            "Requests from arrival to the last byte.",
+            ["method", "route", "status"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._parts = Histogram(
+            "recommender_part_seconds",
+            "Parts of requests: the history store, the inference.",
+            ["part"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._answers = Counter(
+            "recommender_answers",
+            "Lists of recommendations by who made them.",
+            ["variant", "source", "degraded"],
+            registry=self._registry,
+        )
+        self._shadow = Histogram(
+            "recommender_shadow_overlap",
+            "Overlap@k of student and teacher, of answers sampled in shadow mode.",
+            buckets=_SHARES,
+            registry=self._registry,
+        )
+        # Looking a child up by its labels costs more than counting.
+        self._of_request: dict[tuple[str, str, int], Histogram] = {}
+        self._of_part: dict[str, Histogram] = {}
+        self._of_answer: dict[tuple[str, str, bool], Counter] = {}
+
+    def arrive(self) -> None:
+        """Counts a request in."""
+        self._in_flight += 1
+
+    def observe(self, method: str, route: str, status: int, stopwatch: Stopwatch) -> None:
+        """Counts a request that has been answered."""
+        self._in_flight -= 1
+        request = (method, route, status)
+        if request not in self._of_request:
+            self._of_request[request] = self._requests.labels(method, route, str(status))
+        self._of_request[request].observe(stopwatch.seconds)
+        for part, seconds in stopwatch.parts:
+            if part not in self._of_part:
+                self._of_part[part] = self._parts.labels(part)
+            self._of_part[part].observe(seconds)
+        for answer in stopwatch.answers:
+            if answer not in self._of_answer:
+                variant, source, degraded = answer
+                self._of_answer[answer] = self._answers.labels(
+                    variant, source, str(degraded).lower()
+                )
+            self._of_answer[answer].inc()
+
+    def observe_shadow(self, overlap: float) -> None:
+        """Counts an answer of the student that was put to the teacher too."""
+        self._shadow.observe(overlap)
+
+    @asynccontextmanager
+    async def watching(self, read: ReadGauges) -> AsyncIterator[None]:
+        """Has `read` tell its gauges whenever Prometheus asks, while the context is open."""
+
+        def read_all() -> Iterator[GaugeMetricFamily]:
+            yield from read()
+            yield GaugeMetricFamily(
+                "recommender_requests_in_flight", "Requests being answered.", self._in_flight
+            )
+
+        if self._folder:
+            async with beside(SharedGauges(read_all).follow()):
+                yield
+            return
+        ProcessCollector(registry=self._registry)
+        watched = _GaugeCollector(read_all)
+        self._registry.register(watched)
+        yield
+        self._registry.unregister(watched)
+
+    def render(self) -> bytes:
+        """All metrics in Prometheus' text format, of all workers where there are several."""
+        return generate_latest(all_workers(self._folder) if self._folder else self._registry)
+
+
+class _GaugeCollector(Collector):
+    def __init__(self, read: ReadGauges) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        """See Collector."""
+        return iter(self._read())
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing before the first question."""
+        return iter(())

@@ -1,0 +1,343 @@
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import parser
+from onnxruntime import InferenceSession
+
+from export.contract.bundle import Bundle, BundleError, load_bundle, save_bundle
+from export.contract.tensors import MAX_COMMON_CASE_K, TENSORS
+from service.bundles.loading import load_recommender, make_recommender
+from service.errors import StudentError
+from service.ranking import student as of_service
+from service.ranking.bound_session import Feeds
+from service.ranking.student import Student
+from service.ranking.types import IndexQuery, Ranking
+
+
+def test_a_history_that_no_graph_can_read_is_a_student_error(bundle_path: Path) -> None:
+    student = Student(load_bundle(bundle_path))
+    with pytest.raises(StudentError, match="out of"):
+        student.rank(IndexQuery([99], 3))
+
+
+def test_a_student_answers_up_to_its_catalog_and_what_was_added_to_it(bundle_path: Path) -> None:
+    student = Student(load_bundle(bundle_path))
+    question = IndexQuery([1], 20, mask_seen=False)
+    assert len(student.rank(question)) == 8
+    taller = student.with_added(np.ones((2, student.added.shape[1]), dtype=np.float32))
+    assert len(taller.rank(question)) == 10
+    assert len(student.rank(question)) == 8
+
+
+def test_a_question_leaves_nothing_to_the_next_one(bundle_path: Path) -> None:
+    """What stays bound from run to run is what both have."""
+    student, plain = Student(load_bundle(bundle_path)), IndexQuery([3], 4)
+    answer = student.rank(plain)
+    only_a = np.arange(9) == 1
+    assert [index for index, _ in student.rank(IndexQuery([3], 4, allowed=only_a))] == [1]
+    assert student.rank(plain) == answer
+    assert student.rank(IndexQuery([3], 4, excluded=[answer[0][0]]))[0] != answer[0]
+    with pytest.raises(StudentError):
+        student.rank(IndexQuery([99], 4))
+    assert student.rank(plain) == answer
+
+
+def test_a_mask_is_let_go_of_with_its_answer(bundle_path: Path) -> None:
+    """It is as long as the catalog, and filters make many."""
+    student, mask = Student(load_bundle(bundle_path)), np.arange(9) < 4
+    only = IndexQuery([3], 2, allowed=mask)
+    assert {index for index, _ in student.rank(only)} <= {1, 2, 3}
+    del only
+    assert sys.getrefcount(mask) == 2  # its name here, and the argument
+
+
+def test_histories_do_not_mix_with_those_of_their_length_before_them(bundle_path: Path) -> None:
+    bundle = load_bundle(bundle_path)
+    questions = [IndexQuery(history, 5) for history in ([1, 2], [3], [2, 1], [7], [1, 2])]
+    alone = [Student(bundle).rank(each) for each in questions]
+
+    student = Student(bundle)
+    assert [student.rank(each) for each in questions] == alone
+    assert alone[0] != alone[2]
+    assert alone[1] != alone[3]
+
+
+def test_threads_do_not_answer_for_each_other(bundle_path: Path) -> None:
+    student = Student(load_bundle(bundle_path))
+    questions = [IndexQuery([item], 5) for item in range(1, 9)]
+    expected = [student.rank(each) for each in questions]
+
+    def ask(question: IndexQuery) -> list[Ranking]:
+        return [student.rank(question) for _ in range(300)]
+
+    with ThreadPoolExecutor(len(questions)) as threads:
+        answers = list(threads.map(ask, questions))
+    for mine, due in zip(answers, expected, strict=True):
+        assert all(each == due for each in mine)
+
+
+# Answers 8, 7, 6 … whatever was read, of items that the ring would not name in that order; of a
+# history that ends with item 8 it does not know the first place.
+BACKWARDS = """
+<ir_version: 10, opset_import: ["": 23]>
+plain (int64[1, length] history, int64[1] k) => (int64[1, n] item_indices, float[1, n] scores)
+<
+    int64[1, 8] items = {8, 7, 6, 5, 4, 3, 2, 1}, float[1, 8] points = {8, 7, 6, 5, 4, 3, 2, 1},
+    int64[1] start = {0}, int64[1] axis = {1}, int64[1] last = {-1}, int64[1] end = {9999},
+    int64[1, 1] eight = {8}, int64[1, 8] places = {0, 1, 2, 3, 4, 5, 6, 7}, int64[1] first = {0},
+    float never = {-inf}
+>
+{
+    item_indices = Slice(items, start, k, axis)
+    newest = Slice(history, last, end, axis)
+    is_eight = Equal(newest, eight)
+    is_first = Equal(places, first)
+    is_unknown = And(is_eight, is_first)
+    told = Where(is_unknown, never, points)
+    scores = Slice(told, start, k, axis)
+}
+"""
+
+
+@pytest.fixture
+def backwards(save_bundle_with: Callable[..., Path], tmp_path: Path) -> Student:
+    """A student whose graph of plain questions gives itself away."""
+    onnx.save(parser.parse_model(BACKWARDS), tmp_path / "plain.onnx")
+    return Student(load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx")))
+
+
+def items_of(ranking: Ranking) -> list[int]:
+    return [index for index, _ in ranking]
+
+
+def test_a_plain_question_is_asked_of_the_graph_of_plain_questions(backwards: Student) -> None:
+    assert items_of(backwards.rank(IndexQuery([3], 2))) == [8, 7]
+    assert items_of(backwards.rank(IndexQuery([1, 2, 3, 4, 5, 6], 3))) == [8, 7, 6]
+    assert items_of(backwards.rank(IndexQuery([3], 20))) == [8, 7, 6, 5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        IndexQuery([3], 2, excluded=[6]),
+        IndexQuery([3], 2, allowed=np.arange(9) > 0),
+        IndexQuery([3], 2, mask_seen=False),
+        IndexQuery([0, 3], 2),
+        IndexQuery([3], MAX_COMMON_CASE_K + 1),
+    ],
+)
+def test_any_other_question_is_asked_of_the_ranking_graph(
+    backwards: Student, bundle_path: Path, question: IndexQuery
+) -> None:
+    due = Student(load_bundle(bundle_path)).rank(question)
+    assert backwards.rank(question) == due
+    assert items_of(due)[0] in (4, 5)  # the ring's, from item 3 on
+
+
+def test_where_items_were_added_no_question_is_plain(backwards: Student) -> None:
+    taller = backwards.with_added(np.zeros((1, backwards.added.shape[1]), dtype=np.float32))
+    assert items_of(taller.rank(IndexQuery([3], 2))) == [4, 5]
+    assert items_of(backwards.rank(IndexQuery([3], 2))) == [8, 7]
+
+
+def test_what_the_graph_of_plain_questions_does_not_know_the_ranking_graph_does(
+    backwards: Student,
+) -> None:
+    assert items_of(backwards.rank(IndexQuery([8], 2))) == [1, 2]
+
+
+# The same of several histories at once.
+TOGETHER = (
+    BACKWARDS.replace("[1, length]", "[batch, length]")
+    .replace("[1, n]", "[batch, n]")
+    .replace("float never", "int64[1] eight_items = {8}, float never")
+    .replace("Slice(items,", "Slice(items_of_each,")
+    .replace(
+        "{\n    item_indices",
+        """{
+    num_histories = Shape<start = 0, end = 1>(history)
+    shape = Concat<axis = 0>(num_histories, eight_items)
+    items_of_each = Expand(items, shape)
+    item_indices""",
+    )
+)
+
+
+def watched(
+    graph: str, save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> tuple[Student, list[tuple[int, ...]]]:
+    """A student with this graph of plain questions, and what it asks in runs of several."""
+    asked: list[tuple[int, ...]] = []
+    run = of_service._run
+
+    def watch(session: InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
+        asked.append(feeds[TENSORS.history].shape)
+        return run(session, outputs, feeds)
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "plain.onnx"
+        onnx.save(parser.parse_model(graph), path)
+        student = Student(load_bundle(save_bundle_with(plain=path)))
+    monkeypatch.setattr(of_service, "_run", watch)
+    return student, asked
+
+
+def test_plain_questions_whose_windows_are_of_one_length_share_a_run(
+    save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
+    histories = [[3], [1, 2], [4], [5, 6], [2]]
+    answers = student.rank_all([IndexQuery(each, 3) for each in histories])
+    assert [items_of(each) for each in answers] == [[8, 7, 6]] * 5
+    longer = student.rank_all([IndexQuery(each, 3) for each in ([3] * 60, [1, 2] * 40, [5])])
+    assert [items_of(each) for each in longer] == [[8, 7, 6]] * 3
+    assert asked == [(3, 1), (2, 2), (2, 80)]
+
+
+def test_two_that_have_nothing_in_common_are_asked_one_by_one(
+    save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
+    answers = student.rank_all([IndexQuery([3], 2), IndexQuery([3, 4], 2)])
+    assert [items_of(each) for each in answers] == [[8, 7], [8, 7]]
+    assert asked == []  # each by a run that stands ready
+
+
+@pytest.mark.parametrize(
+    ("graph", "histories"),
+    [
+        pytest.param(TOGETHER, [[3], [3, 4], [3, 4, 5]], id="three lengths"),
+        pytest.param(TOGETHER, [[1], [2], [3], [1, 2], [1, 2, 3]], id="three, one of several"),
+        pytest.param(BACKWARDS, [[3], [4]], id="a graph of plain questions for one history"),
+    ],
+)
+def test_what_no_two_plain_runs_can_answer_shares_one_of_the_ranking_graph(
+    graph: str,
+    histories: list[list[int]],
+    save_bundle_with: Callable[..., Path],
+    bundle_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    student, asked = watched(graph, save_bundle_with, monkeypatch)
+    questions = [IndexQuery(each, 2) for each in histories]
+    assert student.rank_all(questions) == Student(load_bundle(bundle_path)).rank_fully(questions)
+    assert asked[0] == (len(histories), max(map(len, histories)))
+
+
+def test_what_is_not_plain_shares_a_run_of_the_ranking_graph(
+    save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
+    filtered = [IndexQuery([item], 2, excluded=[6]) for item in (3, 4)]
+    plain = [IndexQuery([item], 2) for item in (1, 2)]
+    answers = student.rank_all([*filtered, *plain])
+    assert asked == [(2, 1), (2, 1)]
+    assert answers[:2] == Student(load_bundle(bundle_path)).rank_fully(filtered)
+    assert [items_of(each) for each in answers[2:]] == [[8, 7], [8, 7]]
+
+
+def test_what_is_not_known_of_those_asked_together_the_ranking_graph_answers(
+    save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, _ = watched(TOGETHER, save_bundle_with, monkeypatch)
+    answers = student.rank_all([IndexQuery([item], 2) for item in (3, 8, 4)])
+    assert [items_of(each) for each in answers] == [[8, 7], [1, 2], [8, 7]]
+
+
+def test_an_empty_history_is_the_ranking_graphs_alone_and_beside_others(
+    save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student, _ = watched(TOGETHER, save_bundle_with, monkeypatch)
+    nothing = IndexQuery([], 3)
+    due = Student(load_bundle(bundle_path)).rank_fully([nothing])[0]
+    assert student.rank(nothing) == due
+    assert student.rank_all([nothing, nothing]) == [due, due]
+    assert student.rank_all([nothing, IndexQuery([3], 3)])[0] == due
+
+
+def test_a_graph_of_plain_questions_without_what_the_contract_names_is_refused(
+    save_bundle_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    onnx.save(parser.parse_model(BACKWARDS.replace("item_indices", "items_told")), tmp_path / "no")
+    bundle = load_bundle(save_bundle_with(plain=tmp_path / "no"))
+    with pytest.raises(BundleError, match=r"plain\.onnx: no input or output item_indices"):
+        Student(bundle)
+
+
+@pytest.fixture
+def bundle_of(bundle_path: Path, tmp_path: Path) -> Callable[[bytes], Bundle]:
+    """A bundle with that graph, whatever it is."""
+
+    def save(graph: bytes) -> Bundle:
+        (tmp_path / "model.onnx").write_bytes(graph)
+        facts: dict[str, Any] = {"metrics": {}, "parity_error": 0.0, "provenance": {}}
+        save_bundle(
+            tmp_path / "bundle",
+            tmp_path / "model.onnx",
+            load_bundle(bundle_path).items,
+            student="none",
+            max_history_length=4,
+            **facts,
+        )
+        return load_bundle(tmp_path / "bundle")
+
+    return save
+
+
+def test_a_file_that_is_no_graph_is_refused(bundle_of: Callable[[bytes], Bundle]) -> None:
+    with pytest.raises(BundleError, match=r"model\.onnx"):
+        Student(bundle_of(b"no graph"))
+
+
+def test_a_graph_without_what_the_contract_names_is_refused(
+    bundle_path: Path, bundle_of: Callable[[bytes], Bundle]
+) -> None:
+    encoder = load_bundle(bundle_path).read_item_encoder()
+    assert encoder is not None
+    with pytest.raises(BundleError, match=r"model\.onnx: no input or output history, .*, table"):
+        Student(bundle_of(encoder))
+
+
+@pytest.mark.parametrize("graph_items", [7, 9])
+def test_a_graph_of_another_catalog_fails_the_warm_up(
+    save_bundle_with: Callable[..., Path], graph_items: int
+) -> None:
+    bundle = load_bundle(save_bundle_with(graph_items=graph_items))
+    with pytest.raises(BundleError, match=r"model\.onnx"):
+        make_recommender(bundle, max_k=3)
+
+
+def test_a_graph_without_scores_fails_the_warm_up(save_bundle_with: Callable[..., Path]) -> None:
+    bundle = load_bundle(save_bundle_with(scale=float("nan")))
+    with pytest.raises(BundleError, match="0 items with a finite score, 3 were asked for"):
+        make_recommender(bundle, max_k=3)
+
+
+def test_a_good_bundle_warms_up_for_more_than_its_catalog(bundle_path: Path) -> None:
+    assert len(load_recommender(bundle_path, max_k=100).catalog) == 8
+
+
+def test_a_graph_of_plain_questions_that_scores_otherwise_fails_the_warm_up(
+    save_bundle_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    onnx.save(parser.parse_model(BACKWARDS), tmp_path / "plain.onnx")
+    bundle = load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx"))
+    with pytest.raises(BundleError, match=r"item 8 scores 8\.0 asked plainly, else 6\.0"):
+        make_recommender(bundle, max_k=3)
+
+
+def test_a_graph_of_plain_questions_that_cannot_run_fails_the_warm_up(
+    save_bundle_with: Callable[..., Path], tmp_path: Path
+) -> None:
+    broken = BACKWARDS.replace("Slice(items, start, k, axis)", "Gather(items, k)")
+    onnx.save(parser.parse_model(broken), tmp_path / "plain.onnx")
+    bundle = load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx"))
+    with pytest.raises(BundleError):
+        make_recommender(bundle, max_k=3)

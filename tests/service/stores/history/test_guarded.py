@@ -1,0 +1,177 @@
+from collections.abc import Sequence
+
+import anyio
+import pytest
+
+from service.errors import HistoryUnavailableError
+from service.stores.history.guarded import GuardedHistory, StoredHistory
+from service.stores.history.memory import EmbeddedHistoryStore
+from service.stores.history.protocol import Event, Retention
+
+pytestmark = pytest.mark.anyio
+
+PAUSE_SECONDS = 1
+
+
+class LosableStore(EmbeddedHistoryStore):
+    """An embedded store that can be lost, and counts who asks it."""
+
+    lost = False
+    asked = 0
+
+    async def append(self, session_id: str, event: Event) -> Sequence[str]:
+        self._answer()
+        return await super().append(session_id, event)
+
+    async def read(self, session_id: str) -> Sequence[str]:
+        self._answer()
+        return await super().read(session_id)
+
+    async def forget(self, session_id: str) -> None:
+        self._answer()
+        await super().forget(session_id)
+
+    async def ping(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        self.asked += 1
+        if self.lost:
+            raise HistoryUnavailableError("lost")
+
+
+@pytest.fixture
+def store() -> LosableStore:
+    return LosableStore(Retention(max_length=10, ttl_seconds=60), max_sessions=10)
+
+
+@pytest.fixture
+def time() -> list[float]:
+    """What the guard takes for the time; a test moves it."""
+    return [0.0]
+
+
+@pytest.fixture
+def guard(store: LosableStore, time: list[float]) -> GuardedHistory:
+    return GuardedHistory(store, PAUSE_SECONDS, lambda: time[0])
+
+
+async def fail_until_paused(guard: GuardedHistory, store: LosableStore) -> None:
+    store.lost = True
+    for _ in range(5):
+        await guard.read("s")
+
+
+async def test_a_store_that_answers_is_passed_on(guard: GuardedHistory) -> None:
+    assert await guard.append("s", Event("a")) == StoredHistory(["a"], degraded=False)
+    assert await guard.read("s") == StoredHistory(["a"], degraded=False)
+    await guard.forget("s")
+    assert await guard.read("s") == StoredHistory([], degraded=False)
+
+
+async def test_without_the_store_the_event_alone_is_the_history(
+    guard: GuardedHistory, store: LosableStore
+) -> None:
+    await guard.append("s", Event("a"))
+    store.lost = True
+    assert await guard.append("s", Event("b")) == StoredHistory(["b"], degraded=True)
+    assert await guard.read("s") == StoredHistory([], degraded=True)
+
+
+async def test_forgetting_is_never_pretended(guard: GuardedHistory, store: LosableStore) -> None:
+    store.lost = True
+    with pytest.raises(HistoryUnavailableError):
+        await guard.forget("s")
+
+
+async def test_a_store_that_keeps_failing_is_left_alone(
+    guard: GuardedHistory, store: LosableStore
+) -> None:
+    await fail_until_paused(guard, store)
+    asked = store.asked
+    assert await guard.append("s", Event("a")) == StoredHistory(["a"], degraded=True)
+    assert store.asked == asked
+
+
+async def test_failures_with_an_answer_between_cause_no_pause(
+    guard: GuardedHistory, store: LosableStore
+) -> None:
+    for lost in [True, True, True, True, False, True]:
+        store.lost = lost
+        await guard.read("s")
+    store.lost = False
+    assert await guard.read("s") == StoredHistory([], degraded=False)
+
+
+async def test_after_the_pause_one_failure_starts_another(
+    guard: GuardedHistory, store: LosableStore, time: list[float]
+) -> None:
+    await fail_until_paused(guard, store)
+    time[0] = PAUSE_SECONDS
+    asked = store.asked
+    for _ in range(3):
+        await guard.read("s")
+    assert store.asked == asked + 1
+
+
+async def test_a_store_that_is_back_after_the_pause_is_used_again(
+    guard: GuardedHistory, store: LosableStore, time: list[float]
+) -> None:
+    await fail_until_paused(guard, store)
+    store.lost = False
+    assert (await guard.read("s")).degraded
+    time[0] = PAUSE_SECONDS
+    assert not (await guard.read("s")).degraded
+    assert not (await guard.read("s")).degraded
+
+
+async def test_a_probe_that_finds_the_store_back_ends_the_pause(
+    guard: GuardedHistory, store: LosableStore
+) -> None:
+    await fail_until_paused(guard, store)
+    assert not await guard.is_reachable()
+    store.lost = False
+    assert await guard.is_reachable()
+    assert not (await guard.read("s")).degraded
+
+
+async def test_losing_the_store_is_logged_once(
+    guard: GuardedHistory, store: LosableStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    await fail_until_paused(guard, store)
+    await guard.is_reachable()
+    store.lost = False
+    await guard.is_reachable()
+    assert [record.message for record in caplog.records] == [
+        "the history store is lost, answering without it: lost",
+        "the history store is back",
+    ]
+
+
+class GatedStore(LosableStore):
+    """One whose readers wait at a gate."""
+
+    def __init__(self) -> None:
+        super().__init__(Retention(max_length=10, ttl_seconds=60), max_sessions=10)
+        self.gate = anyio.Event()
+
+    async def read(self, session_id: str) -> Sequence[str]:
+        await self.gate.wait()
+        return await super().read(session_id)
+
+
+async def test_what_is_lost_together_counts_once(time: list[float]) -> None:
+    """As all that wait on one connection are."""
+    store = GatedStore()
+    guard = GuardedHistory(store, PAUSE_SECONDS, lambda: time[0])
+    store.lost = True
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(guard.read, "s")
+        await anyio.wait_all_tasks_blocked()
+        time[0] = 0.1
+        store.gate.set()
+    assert not guard.is_lost
+    for _ in range(4):
+        await guard.read("s")
+    assert guard.is_lost

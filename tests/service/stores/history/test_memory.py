@@ -1,0 +1,63 @@
+import pytest
+
+from service.stores.history.memory import EmbeddedHistoryStore
+from service.stores.history.protocol import Event, Retention
+
+pytestmark = pytest.mark.anyio
+
+
+class Clock:
+    """Time that stands still until told."""
+
+    now = 0.0
+
+    def tell(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(clock: Clock) -> EmbeddedHistoryStore:
+    return EmbeddedHistoryStore(Retention(max_length=10, ttl_seconds=60), 2, clock.tell)
+
+
+async def test_each_event_starts_the_time_to_live_anew(
+    store: EmbeddedHistoryStore, clock: Clock
+) -> None:
+    await store.append("s", Event("a"))
+    clock.now = 59
+    await store.append("s", Event("b"))
+    clock.now = 118
+    assert await store.read("s") == ["a", "b"]
+    clock.now = 119
+    assert await store.read("s") == []
+
+
+async def test_reading_does_not_prolong_a_session(
+    store: EmbeddedHistoryStore, clock: Clock
+) -> None:
+    await store.append("s", Event("a"))
+    clock.now = 59
+    await store.read("s")
+    clock.now = 60
+    assert await store.read("s") == []
+
+
+async def test_the_session_that_was_silent_longest_makes_room(store: EmbeddedHistoryStore) -> None:
+    for session_id in "stsu":
+        await store.append(session_id, Event("a"))
+    assert await store.read("t") == []
+    assert await store.read("s") == ["a", "a"]
+
+
+async def test_a_forgotten_session_frees_its_place(store: EmbeddedHistoryStore) -> None:
+    await store.append("s", Event("a"))
+    await store.append("t", Event("a"))
+    await store.forget("t")
+    await store.append("u", Event("a"))
+    assert await store.read("s") == ["a"]

@@ -1,0 +1,74 @@
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+from redis import Redis
+
+from service.errors import HistoryUnavailableError
+from service.stores.history.protocol import Event, Retention
+from service.stores.history.redis_store import RedisHistoryStore
+from service.stores.redis_client import share_redis
+from service.stores.redis_connection import SharedConnection
+
+if TYPE_CHECKING:
+    from tests.conftest import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+
+def client_of(url: str) -> SharedConnection:
+    return share_redis(url, timeout_seconds=5)
+
+
+@pytest.fixture
+async def store(mortal_redis: "RedisServer") -> AsyncIterator[RedisHistoryStore]:
+    store = RedisHistoryStore(client_of(mortal_redis.url), Retention(10, 60))
+    yield store
+    await store.close()
+
+
+async def test_an_append_is_one_command(
+    store: RedisHistoryStore, mortal_redis: "RedisServer"
+) -> None:
+    await store.append("s", Event("a"))
+    with Redis.from_url(mortal_redis.url) as client, client.monitor() as monitor:
+        await store.append("s", Event("b", event_id="e1"))
+        await store.ping()
+        seen = [monitor.next_command() for _ in range(7)]
+    sent = [each["command"].split()[0] for each in seen if each["client_type"] != "lua"]
+    assert sent == ["EVALSHA", "PING"]
+
+
+async def test_a_redis_that_died_is_unavailable(
+    store: RedisHistoryStore, mortal_redis: "RedisServer"
+) -> None:
+    await store.append("s", Event("a"))
+    mortal_redis.kill()
+    with pytest.raises(HistoryUnavailableError, match="Redis"):
+        await store.append("s", Event("b"))
+
+
+async def test_a_redis_that_was_restarted_is_used_again(
+    store: RedisHistoryStore, mortal_redis: "RedisServer"
+) -> None:
+    """The new one knows neither the connection nor the script."""
+    await store.append("s", Event("a"))
+    mortal_redis.kill()
+    mortal_redis.start()
+    await anyio.sleep(0.01)  # the event loop, held up until now, hears of the closed connection
+    assert await store.append("s", Event("b")) == ["b"]
+
+
+async def test_a_redis_behind_tls_is_used_and_its_certificate_is_checked(
+    tls_redis: "RedisServer",
+) -> None:
+    trusting = RedisHistoryStore(client_of(tls_redis.url), Retention(10, 60))
+    assert await trusting.append("s", Event("a", event_id="e1")) == ["a"]
+    await trusting.close()
+    wary = RedisHistoryStore(client_of(tls_redis.url.partition("?")[0]), Retention(10, 60))
+    with pytest.raises(HistoryUnavailableError) as raised:
+        await wary.read("s")
+    assert "CERTIFICATE_VERIFY_FAILED" in str(raised.value.__cause__)
+    assert str(raised.value) == "Redis: ConnectionError"  # an answer names no host
+    await wary.close()

@@ -1,0 +1,175 @@
+"""One suite for all stores: what HistoryStore promises."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from service.stores.history.memory import EmbeddedHistoryStore
+from service.stores.history.protocol import Event, HistoryStore, Retention
+from service.stores.history.redis_store import RedisHistoryStore
+from service.stores.redis_client import connect_redis, share_redis
+
+if TYPE_CHECKING:
+    from tests.conftest import RedisCluster, RedisServer
+
+pytestmark = pytest.mark.anyio
+
+Writers = tuple[HistoryStore, HistoryStore]
+OpenWriters = Callable[[Retention], Writers]
+
+
+@pytest.fixture(params=["embedded", "redis_server", "redis_cluster"])
+def open_writers(request: pytest.FixtureRequest) -> OpenWriters:
+    """Opens two writers on the same sessions: of Redis two clients, of a process the one store."""
+    if request.param == "embedded":
+        return lambda retention: (EmbeddedHistoryStore(retention, max_sessions=100),) * 2
+    server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
+    return lambda retention: (redis_store(server, retention), redis_store(server, retention))
+
+
+def redis_store(server: "RedisServer | RedisCluster", retention: Retention) -> RedisHistoryStore:
+    if server.is_cluster:
+        cluster = connect_redis(server.url, timeout_seconds=5, max_connections=4, is_cluster=True)
+        return RedisHistoryStore(cluster, retention)
+    return RedisHistoryStore(share_redis(server.url, timeout_seconds=5), retention)
+
+
+@pytest.fixture
+async def writers(open_writers: OpenWriters) -> AsyncIterator[Writers]:
+    async with closing(open_writers(Retention(max_length=500, ttl_seconds=60))) as writers:
+        yield writers
+
+
+@pytest.fixture
+def store(writers: Writers) -> HistoryStore:
+    return writers[0]
+
+
+@pytest.fixture
+async def small_store(open_writers: OpenWriters) -> AsyncIterator[HistoryStore]:
+    """Keeps three events of a session."""
+    async with closing(open_writers(Retention(max_length=3, ttl_seconds=60))) as writers:
+        yield writers[0]
+
+
+@pytest.fixture
+async def hasty_store(open_writers: OpenWriters) -> AsyncIterator[HistoryStore]:
+    """Forgets a session after a twentieth of a second."""
+    async with closing(open_writers(Retention(max_length=500, ttl_seconds=0.05))) as writers:
+        yield writers[0]
+
+
+@asynccontextmanager
+async def closing(writers: Writers) -> AsyncIterator[Writers]:
+    yield writers
+    for writer in writers:
+        await writer.close()
+
+
+async def test_a_history_is_told_oldest_first(store: HistoryStore) -> None:
+    await store.append("s", Event("a"))
+    await store.append("s", Event("b"))
+    assert await store.append("s", Event("a")) == ["a", "b", "a"]
+    assert await store.read("s") == ["a", "b", "a"]
+
+
+async def test_sessions_do_not_mix(store: HistoryStore) -> None:
+    await store.append("s", Event("a"))
+    await store.append("t", Event("b"))
+    assert await store.read("s") == ["a"]
+
+
+async def test_an_unknown_session_has_an_empty_history(store: HistoryStore) -> None:
+    assert await store.read("nobody") == []
+
+
+@pytest.mark.parametrize("item_id", ["a\nb", "\n", "naïve ☕", "a\x00b", " "])
+async def test_any_item_id_comes_back_as_it_went_in(store: HistoryStore, item_id: str) -> None:
+    assert await store.append("s", Event(item_id, event_id="e1")) == [item_id]
+    assert await store.read("s") == [item_id]
+
+
+async def test_only_the_newest_events_are_kept(small_store: HistoryStore) -> None:
+    for item_id in "abcd":
+        history = await small_store.append("s", Event(item_id))
+    assert history == ["b", "c", "d"]
+
+
+async def test_an_event_that_was_trimmed_away_counts_as_new(small_store: HistoryStore) -> None:
+    for item_id in "abcda":
+        history = await small_store.append("s", Event(item_id, event_id=item_id))
+    assert history == ["c", "d", "a"]
+
+
+async def test_a_session_is_forgotten_after_its_last_event(hasty_store: HistoryStore) -> None:
+    await hasty_store.append("s", Event("a"))
+    await anyio.sleep(0.1)
+    assert await hasty_store.read("s") == []
+    assert await hasty_store.append("s", Event("b")) == ["b"]
+
+
+async def test_an_event_sent_again_is_stored_once(store: HistoryStore) -> None:
+    await store.append("s", Event("a", event_id="e1"))
+    await store.append("s", Event("a", event_id="e1"))
+    assert await store.read("s") == ["a"]
+
+
+async def test_an_event_sent_again_is_answered_as_the_first_was(store: HistoryStore) -> None:
+    await store.append("s", Event("a", event_id="e1"))
+    first = await store.append("s", Event("b", event_id="e2"))
+    await store.append("s", Event("c", event_id="e3"))
+    assert await store.append("s", Event("b", event_id="e2")) == first == ["a", "b"]
+
+
+async def test_an_event_id_is_not_mistaken_for_one_that_it_begins(store: HistoryStore) -> None:
+    await store.append("s", Event("a", event_id="e12"))
+    assert await store.append("s", Event("b", event_id="e1")) == ["a", "b"]
+
+
+async def test_an_event_id_counts_in_its_session_only(store: HistoryStore) -> None:
+    await store.append("s", Event("a", event_id="e1"))
+    assert await store.append("t", Event("b", event_id="e1")) == ["b"]
+
+
+async def test_events_without_an_id_are_all_stored(store: HistoryStore) -> None:
+    await store.append("s", Event("a"))
+    assert await store.append("s", Event("a")) == ["a", "a"]
+
+
+async def test_a_forgotten_session_leaves_nothing(store: HistoryStore) -> None:
+    await store.append("s", Event("a", event_id="e1"))
+    await store.forget("s")
+    assert await store.read("s") == []
+    assert await store.append("s", Event("b", event_id="e1")) == ["b"]
+
+
+async def test_forgetting_an_unknown_session_is_no_error(store: HistoryStore) -> None:
+    await store.forget("nobody")
+    assert await store.read("nobody") == []
+
+
+async def test_concurrent_writers_lose_nothing_and_keep_their_order(writers: Writers) -> None:
+    async def write(writer: HistoryStore, name: str) -> None:
+        for number in range(100):
+            history = await writer.append("s", Event(f"{name}{number}"))
+            assert history[-1] == f"{name}{number}"
+
+    async with anyio.create_task_group() as tasks:
+        for writer, name in zip(writers, "xy", strict=True):
+            tasks.start_soon(write, writer, name)
+
+    history = await writers[0].read("s")
+    assert len(history) == 200
+    for name in "xy":
+        assert [each for each in history if each[0] == name] == [f"{name}{n}" for n in range(100)]
+
+
+async def test_an_event_that_two_writers_send_at_once_is_stored_once(writers: Writers) -> None:
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            for writer in writers:
+                tasks.start_soon(writer.append, "s", Event("a", event_id=f"e{number}"))
+    assert len(await writers[0].read("s")) == 20

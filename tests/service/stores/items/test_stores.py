@@ -1,0 +1,285 @@
+"""What every store of added items promises; each store runs the whole suite."""
+
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import numpy as np
+import pytest
+from redis import Redis
+
+from export.contract.bundle import Item
+from service.errors import ConflictError
+from service.stores.items.file_store import FileAddedItemStore
+from service.stores.items.protocol import AddedItem, AddedItemStore
+from service.stores.items.redis_store import RedisAddedItemStore
+from service.stores.redis_client import connect_redis
+
+if TYPE_CHECKING:
+    from tests.conftest import RedisCluster, RedisServer
+
+    Place = Path | RedisServer | RedisCluster
+
+pytestmark = pytest.mark.anyio
+
+MAX_ITEMS = 3
+Open = Callable[[], AddedItemStore]
+
+
+@pytest.fixture(params=["file", "redis_server", "redis_cluster"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> "Place":
+    """Where a store keeps its items."""
+    if request.param == "file":
+        return tmp_path / "items" / "added.jsonl"
+    server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
+    return server
+
+
+@pytest.fixture
+def open_store(place: "Place") -> Open:
+    """Opens the same store again and again, as processes do."""
+    if isinstance(place, Path):
+        return lambda: FileAddedItemStore(place, MAX_ITEMS)
+    return lambda: redis_store(place)
+
+
+def redis_store(server: "RedisServer | RedisCluster") -> RedisAddedItemStore:
+    client = connect_redis(
+        server.url, timeout_seconds=5, max_connections=2, is_cluster=server.is_cluster
+    )
+    return RedisAddedItemStore(client, MAX_ITEMS)
+
+
+@pytest.fixture
+async def stores(open_store: Open) -> AsyncIterator[tuple[AddedItemStore, AddedItemStore]]:
+    """Two that share what they store."""
+    stores = open_store(), open_store()
+    yield stores
+    for store in stores:
+        await store.close()
+
+
+@pytest.fixture
+def store(stores: tuple[AddedItemStore, AddedItemStore]) -> AddedItemStore:
+    return stores[0]
+
+
+def item(item_id: str, title: str = "New\u2028one\n", value: float = 0.1) -> AddedItem:
+    embedding = np.array([value, -2], dtype="<f4").tobytes()
+    return AddedItem(Item(item_id, title, attributes={"genres": ["Drama", "ö"]}), embedding)
+
+
+async def everything(store: AddedItemStore) -> dict[str, AddedItem]:
+    return (await store.changes("")).applied_to({})
+
+
+async def test_an_empty_store_has_no_items(store: AddedItemStore) -> None:
+    assert await everything(store) == {}
+
+
+async def test_what_is_put_is_read_as_it_was(store: AddedItemStore) -> None:
+    await store.put(item("a/b"))
+    assert await everything(store) == {"a/b": item("a/b")}
+
+
+async def test_an_item_is_replaced_by_one_of_its_id(store: AddedItemStore) -> None:
+    await store.put(item("a"))
+    await store.put(item("a", value=3))
+    assert await everything(store) == {"a": item("a", value=3)}
+
+
+async def test_a_removed_item_is_gone_and_may_come_back(store: AddedItemStore) -> None:
+    await store.put(item("a"))
+    await store.remove("a")
+    await store.remove("never there")
+    assert await everything(store) == {}
+    await store.put(item("a"))
+    assert set(await everything(store)) == {"a"}
+
+
+async def test_another_process_learns_what_changed_and_no_more(
+    stores: tuple[AddedItemStore, AddedItemStore],
+) -> None:
+    writer, reader = stores
+    await writer.put(item("a"))
+    known = await reader.changes("")
+    await writer.put(item("b"))
+    await writer.remove("a")
+    changes = await reader.changes(known.version)
+    assert (dict(changes.items), changes.is_complete) == ({"a": None, "b": item("b")}, False)
+    assert changes.applied_to(known.applied_to({})) == {"b": item("b")}
+
+
+async def test_nothing_changes_while_nothing_is_written(store: AddedItemStore) -> None:
+    for _ in range(2):
+        before = await store.changes("")
+        after = await store.changes(before.version)
+        assert (after.version, after.items, after.is_complete) == (before.version, {}, False)
+        await store.put(item("a"))
+
+
+async def test_an_equal_item_put_again_changes_nothing(store: AddedItemStore) -> None:
+    await store.put(item("a"))
+    before = await store.changes("")
+    await store.put(item("a"))
+    assert (await store.changes(before.version)).version == before.version
+
+
+async def test_a_full_store_takes_no_more_but_replaces(store: AddedItemStore) -> None:
+    for item_id in "abc":
+        await store.put(item(item_id))
+    with pytest.raises(ConflictError, match="3 items"):
+        await store.put(item("d"))
+    await store.put(item("c", value=9))
+    await store.remove("a")
+    await store.put(item("d"))
+    assert set(await everything(store)) == set("bcd")
+
+
+async def test_a_store_that_was_emptied_by_others_is_read_anew(
+    store: AddedItemStore, place: "Place"
+) -> None:
+    await store.put(item("a"))
+    await store.put(item("b"))
+    known = await store.changes("")
+    empty(place)
+    changes = await store.changes(known.version)
+    assert changes.applied_to(known.applied_to({})) == {}
+
+
+async def test_a_store_that_was_emptied_and_filled_again_keeps_nothing_of_before(
+    store: AddedItemStore, place: "Place"
+) -> None:
+    await store.put(item("a"))
+    known = await store.changes("")
+    empty(place)
+    await store.put(item("b"))
+    changes = await store.changes(known.version)
+    assert set(changes.applied_to(known.applied_to({}))) == {"b"}
+
+
+def empty(place: "Place") -> None:
+    if isinstance(place, Path):
+        place.rename(place.with_suffix(".old"))
+        place.write_bytes(b"")
+    else:
+        place.flush()
+
+
+async def test_writers_at_the_same_time_lose_nothing_and_keep_the_limit(
+    stores: tuple[AddedItemStore, AddedItemStore],
+) -> None:
+    refused = []
+
+    async def put(store: AddedItemStore, item_id: str) -> None:
+        try:
+            await store.put(item(item_id))
+        except ConflictError:
+            refused.append(item_id)
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(10):
+            tasks.start_soon(put, stores[number % 2], str(number))
+    kept = await everything(stores[0])
+    assert len(kept) == MAX_ITEMS
+    assert set(kept) | set(refused) == set("0123456789")
+
+
+async def test_a_file_that_took_the_number_of_a_deleted_one_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "added.jsonl"
+    store = FileAddedItemStore(path, MAX_ITEMS)
+    await store.put(item("a"))
+    known = await store.changes("")
+    os.truncate(path, 0)
+    changes = await store.changes(known.version)
+    assert (changes.items, changes.is_complete) == ({}, True)
+    await store.put(item("a"))
+    assert await everything(store) == {"a": item("a")}
+
+
+async def test_a_line_that_a_crash_cut_short_is_skipped(tmp_path: Path) -> None:
+    path = tmp_path / "added.jsonl"
+    store = FileAddedItemStore(path, MAX_ITEMS)
+    await store.put(item("a"))
+    await store.put(item("b"))
+    path.write_bytes(path.read_bytes()[:-20])
+    assert set(await everything(store)) == {"a"}
+    await store.put(item("c"))
+    assert set(await everything(store)) == {"a", "c"}
+
+
+@pytest.mark.parametrize("removed", ["null", "5", '["a"]', '{"a": 1}'])
+async def test_a_removal_that_names_no_item_is_skipped_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, removed: str
+) -> None:
+    path = tmp_path / "added.jsonl"
+    store = FileAddedItemStore(path, MAX_ITEMS)
+    await store.put(item("a"))
+    with path.open("a") as file:
+        file.write(f'{{"removed": {removed}}}\n')
+    assert await everything(store) == {"a": item("a")}
+    assert "a line of the added items is skipped: " in caplog.text
+
+
+async def test_the_first_write_of_a_process_leaves_out_what_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "added.jsonl"
+    older, newer = (FileAddedItemStore(path, MAX_ITEMS) for _ in range(2))
+    for value in range(10):
+        await older.put(item("a", value=value))
+    await older.put(item("b"))
+    await older.remove("b")
+    known = await older.changes("")
+    await newer.put(item("c"))
+    assert path.read_bytes().count(b"\n") == 2
+    changes = await older.changes(known.version)
+    assert changes.applied_to(known.applied_to({})) == {"a": item("a", value=9), "c": item("c")}
+    await older.put(item("d"))
+    assert set(await everything(newer)) == set("acd")
+
+
+UNREADABLE = (
+    "{not json",
+    "[]",
+    '{"item_id": "bad", "title": 5, "attributes": {}, "embedding": ""}',
+    '{"item_id": "bad", "title": "Bad", "attributes": {}, "embedding": "AAAA"}',
+)
+
+
+@pytest.mark.parametrize("text", UNREADABLE)
+async def test_an_item_that_cannot_be_read_is_skipped_and_logged(
+    redis_server: "RedisServer", caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    store = redis_store(redis_server)
+    await store.put(item("a"))
+    known = await store.changes("")
+    with Redis.from_url(redis_server.url, decode_responses=True) as client:
+        client.hset("{added-items}", "bad", text)
+        version = client.incr("{added-items}:version")
+        client.zadd("{added-items}:touched", {"bad": version})
+    assert await everything(store) == {"a": item("a")}
+    assert (await store.changes(known.version)).items == {"bad": None}
+    assert caplog.text.count("an added item is skipped: no added item: ") == 2
+    await store.put(item("b"))
+    assert set(await everything(store)) == {"a", "b"}
+    await store.close()
+
+
+async def test_a_version_from_before_many_removals_gets_everything(
+    redis_server: "RedisServer",
+) -> None:
+    """Removals are remembered for as many items as may be kept, twice over."""
+    store = redis_store(redis_server)
+    await store.put(item("first"))
+    known = await store.changes("")
+    for number in range(20):
+        await store.put(item(str(number)))
+        await store.remove(str(number))
+    await store.remove("first")
+    changes = await store.changes(known.version)
+    assert changes.is_complete
+    assert changes.applied_to(known.applied_to({})) == {}
+    with Redis.from_url(redis_server.url) as client:
+        assert client.zcard("{added-items}:touched") == 2 * MAX_ITEMS
+    await store.close()

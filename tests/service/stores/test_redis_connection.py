@@ -1,0 +1,131 @@
+"""One connection for all requests, against a real Redis, and a server that says what it likes."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as LateError
+
+from service.stores.redis_client import share_redis
+from service.stores.redis_connection import SharedConnection
+
+if TYPE_CHECKING:
+    from tests.conftest import RedisServer
+
+pytestmark = pytest.mark.anyio
+
+Serve = Callable[[bytes], bytes | None]
+
+
+@pytest.fixture
+async def shared(mortal_redis: "RedisServer") -> AsyncIterator[SharedConnection]:
+    shared = share_redis(mortal_redis.url, timeout_seconds=5)
+    yield shared
+    await shared.aclose()
+
+
+@asynccontextmanager
+async def connected_to(answer: Serve, timeout_seconds: float) -> AsyncIterator[SharedConnection]:
+    """A connection to a server that greets as Redis does and `answer`s what is asked after."""
+    serving: list[asyncio.Task[object] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
+        with suppress(ConnectionError), closing(writer):
+            while command := await reader.read(1 << 16):
+                greetings = command.count(b"SETINFO")
+                said = b"+OK\r\n" * greetings if greetings else answer(command)
+                writer.write(said or b"")
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    shared = share_redis(f"redis://127.0.0.1:{port}", timeout_seconds=timeout_seconds)
+    async with server:
+        yield shared
+        await shared.aclose()
+        await asyncio.gather(*filter(None, serving))
+
+
+def answer_pings_only(command: bytes) -> bytes | None:
+    return b"+PONG\r\n" if b"PING" in command else None
+
+
+async def test_everyone_gets_the_answer_to_their_own_command(shared: SharedConnection) -> None:
+    asked = [shared.execute_command("ECHO", f"{number} ä\n") for number in range(500)]
+    assert await asyncio.gather(*asked) == [f"{number} ä\n" for number in range(500)]
+
+
+async def test_all_requests_share_one_connection(
+    shared: SharedConnection, mortal_redis: "RedisServer"
+) -> None:
+    await asyncio.gather(*(shared.execute_command("PING") for _ in range(50)))
+    with Redis.from_url(mortal_redis.url) as client:
+        assert client.info("clients")["connected_clients"] == 2  # this client, and the shared one
+
+
+async def test_a_refused_command_fails_alone(shared: SharedConnection) -> None:
+    asked = [shared.execute_command(*parts) for parts in (("NONSENSE",), ("ECHO", "a"))]
+    refused, answer = await asyncio.gather(*asked, return_exceptions=True)
+    assert isinstance(refused, ResponseError)
+    assert answer == "a"
+
+
+async def test_who_leaves_before_the_answer_takes_nobody_elses(shared: SharedConnection) -> None:
+    await shared.execute_command("PING")
+    leaving = asyncio.create_task(shared.execute_command("ECHO", "unheard"))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    assert await shared.execute_command("ECHO", "heard") == "heard"
+
+
+async def test_silence_fails_all_who_wait_and_the_next_one_connects_anew() -> None:
+    # Short enough to wait for, long enough for a PING on a busy machine.
+    async with connected_to(answer_pings_only, timeout_seconds=1) as shared:
+        asked = [shared.execute_command("ECHO", each) for each in "ab"]
+        late = await asyncio.gather(*asked, return_exceptions=True)
+        assert [type(each) for each in late] == [LateError, LateError]
+        assert await shared.execute_command("PING") == "PONG"
+
+
+async def test_an_answer_that_came_while_the_loop_was_busy_is_not_late(
+    mortal_redis: "RedisServer",
+) -> None:
+    patient = share_redis(mortal_redis.url, timeout_seconds=1)
+    await patient.execute_command("PING")
+    asked = asyncio.ensure_future(patient.execute_command("PING"))
+    for _ in range(2):  # it is asked, and sent
+        await asyncio.sleep(0)
+    time.sleep(1.5)
+    assert await asked == "PONG"
+    await patient.aclose()
+
+
+async def test_what_is_no_answer_ends_the_connection() -> None:
+    async with connected_to(lambda _: b"?!\r\n", timeout_seconds=5) as shared:
+        with pytest.raises(LostError, match="not an answer"):
+            await shared.execute_command("PING")
+
+
+async def test_a_redis_that_cannot_be_reached_fails_all_at_once() -> None:
+    shared = share_redis("redis://127.0.0.1:1", timeout_seconds=5)
+    asked = [shared.execute_command("PING") for _ in range(3)]
+    failures = await asyncio.gather(*asked, return_exceptions=True)
+    assert all(isinstance(each, LostError) for each in failures)
+
+
+async def test_who_comes_to_a_connection_that_was_just_lost_is_told(
+    shared: SharedConnection,
+) -> None:
+    """Redis may hang up between its greeting and the turn of who waited for it."""
+    wire = await shared._connect()
+    wire.hang_up(LostError("gone"))
+    with pytest.raises(LostError, match="Redis hung up"):
+        async with asyncio.timeout(5):
+            await wire.ask(b"PING\r\n")
+    assert await shared.execute_command("ECHO", "a") == "a"

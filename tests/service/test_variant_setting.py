@@ -1,0 +1,45 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import Settings
+from service.variant_setting import Variant, parse_variants
+
+
+def test_a_list_names_bundles_and_weights() -> None:
+    assert parse_variants("old=work/a:9, new=/b:0.5,third=C:/c") == [
+        Variant("old", Path("work/a"), 9),
+        Variant("new", Path("/b"), 0.5),
+        Variant("third", Path("C:/c"), 1),
+    ]
+
+
+def test_a_folder_stands_for_its_bundles(save_bundle_with: Callable[..., Path]) -> None:
+    folder = save_bundle_with(name="b").parent
+    save_bundle_with(name="a")
+    (folder / "empty").mkdir()
+    (folder / "active").symlink_to("a")
+    assert parse_variants(str(folder)) == [Variant("a", folder / "a"), Variant("b", folder / "b")]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a=x, a=y", "a stands twice"),
+        ("a=x:0", "more than 0"),
+        ("a=x, y", "'y' is not `name=path:weight`"),
+        ("a b=x", "'a b=x' is not"),
+        ("nowhere", "nowhere holds no bundle"),
+    ],
+)
+def test_what_is_neither_is_refused(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_variants(text)
+    with pytest.raises(ValidationError, match=complaint):
+        Settings(variants=text)
+
+
+def test_without_the_setting_there_is_one_variant() -> None:
+    assert Settings(bundle_path=Path("x")).served_variants == [Variant("default", Path("x"))]

@@ -1,0 +1,59 @@
+"""A student trained by two processes is the one that a single process trains."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training import distill
+from training.distillation.batches import Batch
+from training.distillation.checkpoint import Checkpoint, load_checkpoint
+from training.distillation.distributed import SingleProcess, is_shared
+
+
+def trained(work: Path) -> Checkpoint:
+    return load_checkpoint(work / "chain" / "checkpoints" / "distilled-0")
+
+
+def test_two_processes_train_the_student_of_one(chain_config: Path) -> None:
+    """The same batches, nothing dropped at random: only the rounding of sums may differ."""
+    text = chain_config.read_text().replace("num_layers = 1", "num_layers = 1\ndropout = 0")
+    chain_config.write_text(text + "offset_dropout = 0\nconfidence = true\nconsistency = true\n")
+    work = chain_config.parent / "work"
+    options = [str(chain_config), "--work", str(work), "--variant", "distilled", "--seed", "0"]
+    assert distill.main([*options, "--workers", "1"]) == 0
+    alone = trained(work)
+    (work / "chain" / "checkpoints").rename(work / "chain" / "alone")
+
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    program = [sys.executable, *torchrun, "-m", "training.distill", *options]
+    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    together = trained(work)
+    assert together.description.best_epoch == alone.description.best_epoch
+    assert together.description.validation == pytest.approx(alone.description.validation)
+    histories = torch.arange(1, 13).view(4, 3)  # weights that change no score may go astray
+    scores = [each.student().score(histories)[:, 1:] for each in (together, alone)]
+    torch.testing.assert_close(*scores, atol=1e-3, rtol=1e-3)
+    assert ended.stdout.count("distilled-0: validation") == 1
+
+
+def test_the_parts_of_a_batch_are_all_of_it() -> None:
+    lines = torch.arange(1, 16).view(5, 3)
+    batch = Batch(lines, torch.where(lines > 9, lines, 0), lines)
+
+    parts = [batch.part(rank, 2) for rank in (0, 1)]
+
+    assert sorted(torch.cat([each.histories for each in parts]).flatten().tolist()) == list(
+        range(1, 16)
+    )
+    assert sum(each.num_predicted for each in parts) == batch.num_predicted == 6
+
+
+def test_alone_there_is_nothing_to_collect() -> None:
+    assert not is_shared()
+    assert SingleProcess(torch.device("cpu")).collect(np.array([3, 1])).tolist() == [3, 1]

@@ -1,0 +1,114 @@
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from training.distillation import process_pool
+from training.distillation.process_pool import side_by_side, usable_cores
+from training.distillation.progress_bar import Lines
+from training.errors import ConfigError, WorkerError
+from training.settings.experiment import load_experiment
+
+PARENT = """
+import time
+from pathlib import Path
+from training.distillation.process_pool import side_by_side
+
+def work(path):
+    import os
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(600)
+
+if __name__ == "__main__":
+    list(side_by_side(work, {paths!r}, 2))
+"""
+
+
+# Workers find `eval` anywhere, and functions of a test module nowhere.
+WHO = "(__import__('os').getpid(), __import__('torch').get_num_threads())"
+KILL_ITSELF = "__import__('os').kill(__import__('os').getpid(), 9)"
+
+
+def test_tasks_are_worked_on_in_other_processes_that_share_the_cores() -> None:
+    results = list(side_by_side(eval, [WHO] * 3, 2))
+
+    assert len(results) == 3
+    assert os.getpid() not in {process for process, _ in results}
+    assert {threads for _, threads in results} == {max(1, usable_cores() // 2)}
+
+
+def test_one_worker_works_in_this_process() -> None:
+    assert {process for process, _ in side_by_side(eval, [WHO] * 2, 1)} == {os.getpid()}
+
+
+def test_an_error_in_a_worker_is_raised_here() -> None:
+    with pytest.raises(ConfigError, match=r"[ab]\.toml: no such experiment file"):
+        list(side_by_side(load_experiment, [Path("a.toml"), Path("b.toml")], 2))
+
+
+def test_a_killed_worker_is_told_of_with_a_way_on() -> None:
+    with pytest.raises(WorkerError, match=r"a worker was killed.*--workers 1"):
+        list(side_by_side(eval, [KILL_ITSELF] * 2, 2))
+
+
+def test_nothing_to_do_starts_nothing() -> None:
+    assert list(side_by_side(eval, [])) == []
+
+
+def test_a_killed_parent_leaves_no_worker_behind(tmp_path: Path) -> None:
+    paths = [str(tmp_path / name) for name in "ab"]
+    program = tmp_path / "parent.py"
+    program.write_text(PARENT.format(paths=paths))
+    root = str(Path(__file__).parents[3])
+    environment = {**os.environ, "PYTHONPATH": root}
+    parent = subprocess.Popen([sys.executable, str(program)], env=environment)
+    wait_until(lambda: all(Path(path).exists() and Path(path).read_text() for path in paths))
+    pids = [int(Path(path).read_text()) for path in paths]
+
+    parent.kill()
+    parent.wait()
+
+    wait_until(lambda: not any(is_running(pid) for pid in pids))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(1_200):
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail("waited for a minute")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("100000 100000", 1), ("max 100000", 8), ("300000 100000", 3), ("", 8)]
+)
+def test_a_containers_quota_counts(
+    quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(process_pool, "CPU_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+
+    assert usable_cores() == cores
+
+
+def test_in_a_log_a_bar_becomes_lines() -> None:
+    log = io.StringIO()
+
+    for text in ("\rCE  10%", "", "\rCE  20%", "\n"):
+        Lines(log).write(text)
+
+    assert log.getvalue() == "CE  10%\nCE  20%\n"

@@ -1,0 +1,316 @@
+import math
+from pathlib import Path
+from statistics import fmean
+from typing import Any, BinaryIO
+
+import pytest
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from training.data.dataset import Dataset, Split
+from training.distillation.batches import Batch
+from training.distillation.job import Job
+from training.distillation.losses.next_item import other_items
+from training.distillation.losses.objective import NUM_PANELS
+from training.distillation.progress_bar import epochs_bar
+from training.distillation.trainer import Trainer, TrainingState
+from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
+from training.knowledge import Knowledge
+from training.settings.experiment import Experiment
+from training.students.scorer import StudentScorer
+
+
+def log_sigmoid(value: float) -> float:
+    return -math.log(1 + math.exp(-value))
+
+
+class Killed(BaseException):
+    """Ends a run at once, as a signal would."""
+
+
+def trainer(experiment: Experiment, dataset: Dataset, knowledge: Knowledge | None) -> Trainer:
+    variant = "plain" if knowledge is None else "distilled"
+    return Job(experiment, dataset, variant, 0, knowledge).trainer()
+
+
+def die_in_validation(monkeypatch: pytest.MonkeyPatch, after_epochs: int) -> None:
+    validate = Trainer.validate
+
+    def dying(self: Trainer) -> object:
+        if self.progress.epoch == after_epochs:
+            raise Killed
+        return validate(self)
+
+    monkeypatch.setattr(Trainer, "validate", dying)
+
+
+def test_a_plain_student_learns_an_obvious_pattern(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    plain = trainer(experiment, chain_dataset, None)
+
+    plain.train(tmp_path / "state", "plain")
+
+    ranker = ranker_of(StudentScorer(plain.student, chain_dataset), chain_dataset)
+    evaluation = evaluate(ranker, chain_dataset, chain_dataset.example_rows(Split.TEST))
+    assert evaluation.metrics["HR@1"] == 1
+
+
+def test_validation_judges_every_epoch_and_test_none(
+    experiment: Experiment, contrary_dataset: Dataset, tmp_path: Path
+) -> None:
+    """What is learnt is right in validation, and wrong wherever test asks."""
+    plain = trainer(experiment, contrary_dataset, None)
+
+    assert plain.train(tmp_path / "state", "plain").best_metrics["HR@1"] == 1
+
+    ranker = ranker_of(StudentScorer(plain.student, contrary_dataset), contrary_dataset)
+    rows = contrary_dataset.example_rows(Split.TEST)
+    assert evaluate(ranker, contrary_dataset, rows).metrics["HR@1"] == 0
+
+
+def test_a_distilled_student_moves_towards_the_teachers_list(
+    experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge, tmp_path: Path
+) -> None:
+    def first_choice_share(knowledge: Knowledge | None) -> float:
+        """How much likelier the teacher's (wrong) first choice is than any other wrong item."""
+        student = trainer(experiment, chain_dataset, knowledge)
+        student.train(tmp_path / f"{knowledge is None}", "")
+        probabilities = torch.softmax(student.student.score(torch.tensor([[1, 2, 3]])), dim=1)[0]
+        return (probabilities[5] / probabilities[6:].mean()).item()
+
+    assert first_choice_share(knowledge) > 3 * first_choice_share(None)
+
+
+def test_the_loss_of_a_batch_is_the_mix_of_both_losses_by_a_plain_loop(
+    experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge
+) -> None:
+    distilled = trainer(experiment, chain_dataset, knowledge)
+    distilled.student.eval()
+    batch = distilled.windows.epoch(0, 0)[0]
+    table = distilled.student.item_table()
+    queries = distilled.student.encode(batch.histories, table)
+
+    losses = []
+    for line, place in (batch.next_items != 0).nonzero().tolist():
+        log_probabilities = torch.log_softmax(queries[line, place] @ table[1:].T, dim=0)
+        next_item = int(batch.next_items[line, place])
+        wrong = next_item % 12 + 1
+        weights = torch.softmax(torch.tensor([-1.0, -2.0]), dim=0)  # exp(-rank), normalised
+        listed = (
+            weights[0] * log_probabilities[wrong - 1]
+            + weights[1] * log_probabilities[next_item - 1]
+        )
+        losses.append(-0.5 * log_probabilities[next_item - 1] - 0.5 * listed)
+
+    torch.testing.assert_close(distilled.loss(batch), torch.stack(losses).mean())
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "binary"])
+def test_the_whole_method_is_the_papers_total_by_a_plain_loop(
+    experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge, loss: str
+) -> None:
+    """Eq. 3 and 5-11: a list weighed by position, confidence and consistency."""
+    method = {"confidence": True, "consistency": True, "confidence_temperature": 0.5}
+    everything = experiment.model_copy(
+        update={
+            "training": experiment.training.model_copy(update={"loss": loss}),
+            "distillation": experiment.distillation.model_copy(update=method),
+        }
+    )
+    distilled = trainer(everything, chain_dataset, knowledge)
+    distilled.student.eval()
+    batch = distilled.windows.epoch(0, 0)[0]
+    table = distilled.student.item_table()
+    positions: list[tuple[Tensor, int, int]] = []  # query, next item and its row, as losses are
+    for panel in batch.by_length(NUM_PANELS):
+        predicted = panel.is_predicted
+        queries = distilled.student.encode(panel.histories, table)[predicted]
+        items, rows = panel.next_items[predicted].tolist(), panel.next_rows[predicted].tolist()
+        positions += zip(queries, items, rows, strict=True)
+
+    torch.manual_seed(3)
+    negatives = other_items(torch.tensor([next_item for _, next_item, _ in positions]), 13)
+    losses = []
+    for (query, next_item, row), negative in zip(positions, negatives.tolist(), strict=True):
+        scores = (table @ query).tolist()
+        own_top = sorted(range(1, 13), key=lambda item: -scores[item])[:2]
+        normaliser = math.log(sum(math.exp(score) for score in scores[1:]))
+        by_rank = [math.exp(-1), math.exp(-2)]
+        confidence = math.exp(-(0.1 + 0.1 * (row % 5)) / 0.5)  # how far off this very row was
+        listed = 0.0
+        for rank, item in enumerate([next_item % 12 + 1, next_item]):
+            position = by_rank[rank] / sum(by_rank)
+            weight = (0.3 * position + 0.5 * confidence / 2 + 0.1 * (item in own_top) / 2) / 0.9
+            of_item = log_sigmoid(scores[item]) if loss == "binary" else scores[item] - normaliser
+            listed -= weight * of_item
+        if loss == "binary":
+            own = -log_sigmoid(scores[next_item]) - log_sigmoid(-scores[negative])
+        else:
+            own = normaliser - scores[next_item]
+        losses.append(0.5 * own + 0.5 * listed)
+
+    torch.manual_seed(3)
+    assert distilled.loss(batch).item() == pytest.approx(fmean(losses), rel=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["sampled-cross-entropy", "binary"])
+@pytest.mark.parametrize("robust_weight", [0.0, 0.1])
+def test_every_loss_learns_an_obvious_pattern(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, loss: str, robust_weight: float
+) -> None:
+    update = {"loss": loss, "robust_weight": robust_weight, "num_negatives": 6, "max_epochs": 12}
+    training = experiment.training.model_copy(update=update)
+    plain = trainer(experiment.model_copy(update={"training": training}), chain_dataset, None)
+
+    assert plain.train(tmp_path / "state", loss).best_metrics["HR@1"] > 0.9
+
+
+@pytest.mark.parametrize("epochs_before", [0, 1, 3])
+@pytest.mark.parametrize("with_teacher", [False, True])
+def test_a_run_that_was_killed_ends_with_the_same_bits(
+    experiment: Experiment,
+    chain_dataset: Dataset,
+    knowledge: Knowledge,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs_before: int,
+    with_teacher: bool,
+) -> None:
+    teacher = knowledge if with_teacher else None
+    whole = trainer(experiment, chain_dataset, teacher).train(tmp_path / "whole", "whole")
+
+    with monkeypatch.context() as patch:
+        die_in_validation(patch, after_epochs=epochs_before)
+        with pytest.raises(Killed):
+            trainer(experiment, chain_dataset, teacher).train(tmp_path / "state", "killed")
+    torch.rand(5)  # another process would not have these random numbers
+    resumed_trainer = trainer(experiment, chain_dataset, teacher)
+    resumed = resumed_trainer.train(tmp_path / "state", "resumed")
+
+    assert resumed.best_metrics == whole.best_metrics
+    assert resumed.best_epoch == whole.best_epoch
+    for name, weights in whole.best_state.items():
+        assert torch.equal(resumed.best_state[name], weights), name
+        assert torch.equal(resumed_trainer.student.state_dict()[name], weights), name
+
+
+def test_epochs_of_before_a_kill_do_not_make_a_run_look_quick(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        die_in_validation(patch, after_epochs=3)
+        with pytest.raises(Killed):
+            trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
+    bars: list[tqdm[Any]] = []
+
+    def watched(label: str, num_epochs: int, *, done: int, shown: bool) -> "tqdm[Any]":
+        bars.append(epochs_bar(label, num_epochs, done=done, shown=shown))
+        return bars[0]
+
+    monkeypatch.setattr("training.distillation.trainer.epochs_bar", watched)
+    trainer(experiment, chain_dataset, None).train(tmp_path / "state", "resumed")
+
+    assert (bars[0].initial, bars[0].n, bars[0].total) == (3, 8, 8)
+
+
+def test_a_run_is_signed_by_every_commit_that_worked_on_it_once(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = []
+    for author in ("abc", "abc", "def"):
+        monkeypatch.setattr("training.distillation.trainer.commit", lambda author=author: author)
+        progress = trainer(experiment, chain_dataset, None).train(tmp_path / "state", "signed")
+        signed.append(progress.commits)
+
+    assert signed == [("abc",), ("abc",), ("abc", "def")]
+
+
+def test_a_state_file_is_whole_or_not_there(
+    experiment: Experiment,
+    chain_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def half_write(_: object, file: BinaryIO) -> None:
+        file.write(b"half")
+        raise Killed
+
+    monkeypatch.setattr(torch, "save", half_write)
+    with pytest.raises(Killed):
+        trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
+
+    assert not (tmp_path / "state").exists()
+
+
+def test_products_are_of_the_asked_precision_while_it_learns_and_whole_while_it_is_judged(
+    experiment: Experiment, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    quick = experiment.training.model_copy(update={"matmul_precision": "medium", "max_epochs": 1})
+    trainer = Job(
+        experiment.model_copy(update={"training": quick}), chain_dataset, "plain", 0, None
+    ).trainer()
+    seen: dict[str, set[str]] = {"loss": set(), "validate": set()}
+
+    def watched(name: str) -> None:
+        real = getattr(trainer, name)
+
+        def watch(*arguments: object) -> object:
+            seen[name].add(torch.get_float32_matmul_precision())
+            return real(*arguments)
+
+        monkeypatch.setattr(trainer, name, watch)
+
+    watched("loss")
+    watched("validate")
+    trainer.train(tmp_path / "state", "watched")
+    assert seen == {"loss": {"medium"}, "validate": {"highest"}}
+
+
+def test_seeds_make_different_students(experiment: Experiment, chain_dataset: Dataset) -> None:
+    offsets = [
+        Job(experiment, chain_dataset, "plain", seed, None).trainer().student.item_table.offsets
+        for seed in (0, 1)
+    ]
+
+    assert not torch.equal(*offsets)
+
+
+def progress_after(*figures: float) -> TrainingState:
+    progress = TrainingState()
+    for epoch, figure in enumerate(figures, start=1):
+        layer = torch.nn.Linear(1, 1, bias=False)
+        torch.nn.init.constant_(layer.weight, epoch)
+        progress.record(layer, {SELECTION_METRIC: figure}, seconds=1.0)
+    return progress
+
+
+def test_the_best_epoch_keeps_its_weights_and_a_later_equal_does_not_replace_it() -> None:
+    progress = progress_after(0.1, 0.3, 0.3, 0.2)
+
+    assert progress.best_epoch == 2
+    assert progress.best_state["weight"].item() == 2
+    assert progress.seconds == 4
+
+
+def test_training_is_over_when_patience_or_the_epochs_are_used_up(experiment: Experiment) -> None:
+    training = experiment.training.model_copy(update={"max_epochs": 4, "patience": 2})
+
+    assert not progress_after(0.3, 0.2).is_over(training)
+    assert progress_after(0.3, 0.2, 0.2).is_over(training)
+    assert progress_after(0.1, 0.2, 0.3, 0.4).is_over(training)
+
+
+def test_a_batch_that_predicts_nothing_teaches_nothing(
+    experiment: Experiment, chain_dataset: Dataset
+) -> None:
+    plain = trainer(experiment, chain_dataset, None)
+    histories = torch.tensor([[1, 2]])
+    nothing = Batch(histories, torch.zeros_like(histories), torch.full_like(histories, -1))
+
+    loss = plain.loss(nothing)
+    torch.autograd.backward(loss)
+
+    assert loss.item() == 0
+    assert not any(each.grad.any() for each in plain.student.parameters() if each.grad is not None)

@@ -1,0 +1,29 @@
+"""What a row is trained with."""
+
+import pytest
+
+from training.ladder.plan.rows import ROWS, settings_of
+from training.settings.experiment import DataConfig, Experiment, LadderConfig, TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("ladder", "row", "expected"),
+    [
+        ({}, "CE", (8, 3)),
+        ({}, "BCE", (24, 9)),
+        ({"max_epochs": 20}, "CE", (20, 3)),
+        ({"patience": 5}, "CE", (8, 5)),
+        ({"max_epochs": 20, "patience": 5}, "BCE", (60, 15)),
+    ],
+)
+def test_a_ladder_waits_as_it_says_itself_and_three_times_as_long_for_the_binary_loss(
+    ladder: dict[str, int], row: str, expected: tuple[int, int]
+) -> None:
+    experiment = Experiment(
+        name="tiny",
+        data=DataConfig(source="movielens"),
+        training=TrainingConfig(max_epochs=8, patience=3),
+        ladder=LadderConfig.model_validate(ladder),
+    )
+    settings = settings_of(experiment, ROWS[row], "caser").training
+    assert (settings.max_epochs, settings.patience) == expected

@@ -1,0 +1,241 @@
+"""The report's tables, from lines written by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from training.data.dataset import Dataset, Split
+from training.evaluation.yardstick import Evaluation
+from training.ladder.plan.rows import COLD_ROW, DISTILLED_ROW, PLAIN_ROW, TITLES_ROW
+from training.ladder.report.markdown import as_report
+from training.ladder.results.measured import Figures, Measured
+from training.ladder.results.part_gains import part_gains
+from training.ladder.runs.store import RunFacts
+
+
+def line(row: str, dataset: Dataset, warm: int, cold: int, student: str = "SASRec") -> Measured:
+    """A line of one run: ranks of the one warm and the one cold target; validation's is `warm`."""
+    evaluation = Evaluation(dataset.example_rows(Split.TEST), np.array([warm, cold]))
+    rows = dataset.example_rows(Split.VALIDATION)
+    validation = Evaluation(rows, np.full(len(rows), warm))
+    facts = RunFacts("a student", 1.0, "a machine", ["abc"], best_epoch=4, cold_bonus=1.5)
+    return Measured(
+        row,
+        {Split.VALIDATION: [validation], Split.TEST: [evaluation]},
+        train_seconds=1.0,
+        student=student,
+        num_trials=2,
+        settings={"rate": 0.5} if student else {},
+        runs=[facts],
+    )
+
+
+def report(dataset: Dataset) -> list[str]:
+    """Warm rank 1 is an NDCG of 1, warm rank 3 one of 1 / log2(4) = 0.5."""
+    lines = [
+        line(TITLES_ROW, dataset, warm=0, cold=0, student=""),
+        line(PLAIN_ROW, dataset, warm=3, cold=0),
+        line(DISTILLED_ROW, dataset, warm=1, cold=0),
+        line(COLD_ROW, dataset, warm=3, cold=1),
+    ]
+    return as_report(lines, Figures(dataset, num_draws=100), {}, "tiny").splitlines()
+
+
+def cold_cells(dataset: Dataset) -> list[list[str]]:
+    """What stands of DLLM2Rec without and with the bonus in the table of cold targets."""
+    told = report(dataset)
+    table = told[told.index("## Cold targets") + 6 :][:2]
+    return [
+        [cell.split()[0] if cell.strip() else "" for cell in row.split("|")[1:-1]] for row in table
+    ]
+
+
+def test_what_cold_items_gain_stands_beside_what_warm_ones_lose(tiny_dataset: Dataset) -> None:
+    without, with_bonus = cold_cells(tiny_dataset)
+    # Of item e validation says nothing: what is true of cold targets is true of new ones.
+    assert without[4:] == [*["0.0000", "+0.0000"] * 2, "+100.0%", ""]  # with itself not compared
+    assert with_bonus[4:] == [*["1.0000", "+1.0000"] * 2, "+0.0%", "-50.0%"]
+
+
+def test_a_cold_item_of_which_validation_says_something_is_not_told_of_as_new(
+    tiny_dataset: Dataset,
+) -> None:
+    items = tiny_dataset.item_indices.copy()
+    items[3] = 5  # ann's validation item is e now
+    met = replace(tiny_dataset, item_indices=items)
+    assert "1 of the cold ones are new" in "\n".join(report(tiny_dataset))
+    assert "0 of the cold ones are new" in "\n".join(report(met))
+    assert cold_cells(met)[1][4:] == ["1.0000", "+1.0000", "", "", "+0.0%", "-50.0%"]
+
+
+def test_of_new_targets_only_new_ones_tell_and_of_a_teacher_its_own_titles(
+    tiny_dataset: Dataset,
+) -> None:
+    items, splits = tiny_dataset.item_indices.copy(), tiny_dataset.splits.copy()
+    items[10], splits[10] = 4, Split.TEST  # cay's d is cold, and ann's validation item: not new
+    dataset = replace(tiny_dataset, item_indices=items, splits=splits)
+    rows = dataset.example_rows(Split.TEST)  # a, e and d: warm, new, and cold but not new
+
+    def ranked(row: str, *ranks: int, teacher: str = "retrieval") -> Measured:
+        student = "" if row == TITLES_ROW else "SASRec"
+        by_hand = line(row, tiny_dataset, warm=1, cold=0, student=student)
+        found = {**by_hand.evaluations, Split.TEST: [Evaluation(rows, np.array(ranks))]}
+        return replace(by_hand, evaluations=found, teacher=teacher)
+
+    lines = [
+        ranked(TITLES_ROW, 0, 15, 0),
+        ranked(TITLES_ROW, 0, 0, 0, teacher="titles"),
+        ranked(PLAIN_ROW, 1, 0, 3, teacher=""),
+        ranked(COLD_ROW, 1, 1, 1),
+    ]
+    told = as_report(lines, Figures(dataset, num_draws=100), {}, "tiny").splitlines()
+    start = told.index("## Cold targets")
+    assert told[start + 2].startswith("1 of the cold ones are new")
+    headings = [each.strip() for each in told[start + 4].split("|")[1:-1]]
+    over = f"over {TITLES_ROW}"
+    assert headings[3:8] == [f"{PLAIN_ROW} cold HR@20", "cold HR@20", over, "new HR@20", over]
+    assert headings[8:] == [f"warm NDCG@20 over {each}" for each in (PLAIN_ROW, DISTILLED_ROW)]
+    cells = [each.split()[0] for each in told[start + 6].split("|")[4:-2]]
+    assert cells == ["0.5000", "1.0000", "+0.5000", "1.0000", "+0.0000", "+0.0%"]
+    against = told[start + 12 :][:2]  # HR@1, 5, 10, 20: of e and d it finds both, titles one, none
+    ahead = [[each.split()[0] for each in row.split("|")[5:-2]] for row in against]
+    assert ahead[0] == ["retrieval", "+1.0000", "+1.0000", "+1.0000", "+0.5000"]
+    assert ahead[1] == ["titles", *["+1.0000"] * 4]
+
+
+def test_what_validation_says_stands_before_what_test_does(tiny_dataset: Dataset) -> None:
+    told = [each for each in report(tiny_dataset) if each.startswith(f"| {PLAIN_ROW} |")]
+    assert told[0].startswith(f"| {PLAIN_ROW} |  | 0.5000 | 0.2500 [")
+
+
+def test_what_was_chosen_is_told_with_its_trials_epochs_and_bonuses(tiny_dataset: Dataset) -> None:
+    chosen = [each for each in report(tiny_dataset) if "rate = 0.5" in each]
+
+    assert chosen[0] == f"| SASRec | {PLAIN_ROW} |  | 2 | rate = 0.5 | 4 |  |"
+    assert chosen[-1] == f"| SASRec | {COLD_ROW} |  | 2 | rate = 0.5 | 4 | 1.5 |"
+
+
+def test_a_part_is_told_of_every_teacher_and_no_row_is_held_against_another_teachers(
+    tiny_dataset: Dataset,
+) -> None:
+    plain = line(PLAIN_ROW, tiny_dataset, warm=3, cold=0)
+    first, second, bonus = (
+        replace(line(row, tiny_dataset, warm=rank, cold=0), teacher=teacher)
+        for row, rank, teacher in (
+            (DISTILLED_ROW, 1, "retrieval"),
+            (DISTILLED_ROW, 0, "titles"),
+            (COLD_ROW, 1, "titles"),
+        )
+    )
+    found = part_gains(
+        "SASRec", [plain, first, second, bonus], Figures(tiny_dataset, num_draws=100)
+    )
+
+    # of one warm and one cold target, the mean: plain 0.25, retrieval 0.5, titles 0 and 0.5
+    assert [(step.part, step.teacher, step.difference.mean) for step in found] == [
+        ("the whole method", "retrieval", 0.25),
+        ("the bonus of cold items", "titles", 0.5),
+        ("the whole method", "titles", -0.25),
+    ]
+
+
+def test_teachers_are_held_against_each_other_once_and_students_against_all(
+    tiny_dataset: Dataset,
+) -> None:
+    lines = [
+        line("teacher titles", tiny_dataset, warm=3, cold=0, student=""),
+        line("teacher generative", tiny_dataset, warm=0, cold=0, student=""),
+        line(PLAIN_ROW, tiny_dataset, warm=1, cold=0),
+        line(COLD_ROW, tiny_dataset, warm=1, cold=1),
+    ]
+    told = as_report(lines, Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
+    table = told[told.index("## Against teachers and neighbours") + 6 :][:5]
+    found = [[cell.split(" [")[0].strip() for cell in row.split("|")[1:-1]] for row in table]
+    # validation, all of it of the warm rank: titles 0.5, generative 0, the students 1
+    # test, the mean of one warm and one cold: titles 0.25, generative 0, plain 0.5, placed 1
+    assert found == [
+        ["teacher generative", "", "teacher titles", "-0.5000", "-0.2500"],
+        ["SASRec CE", "", "teacher titles", "+0.5000", "+0.2500"],
+        ["SASRec CE", "", "teacher generative", "+1.0000", "+0.5000"],
+        [f"SASRec {COLD_ROW}", "", "teacher titles", "+0.5000", "+0.7500"],
+        [f"SASRec {COLD_ROW}", "", "teacher generative", "+1.0000", "+1.0000"],
+    ]
+
+
+def lessons(dataset: Dataset) -> list[str]:
+    """The report of students by three teachers, of which two have no seed in common."""
+    taught = (
+        (PLAIN_ROW, 1, 1, "SASRec", "", (0,)),
+        (DISTILLED_ROW, 3, 0, "SASRec", "titles", (0,)),
+        (DISTILLED_ROW, 1, 3, "SASRec", "retrieval", (0,)),
+        (DISTILLED_ROW, 3, 3, "SASRec", "generative", (1,)),
+        (COLD_ROW, 1, 1, "SASRec", "titles", (0,)),
+        (COLD_ROW, 3, 0, "SASRec", "retrieval", (0,)),
+        ("ranking only", 3, 3, "SASRec", "titles", (0,)),
+        ("ranking only", 1, 3, "SASRec", "retrieval", (0,)),
+        (DISTILLED_ROW, 1, 1, "Caser", "retrieval", (0,)),
+    )
+    lines = [
+        replace(line(row, dataset, warm, cold, student), teacher=teacher, seeds=seeds)
+        for row, warm, cold, student, teacher, seeds in taught
+    ]
+    return as_report(lines, Figures(dataset, num_draws=1), {}, "tiny").splitlines()
+
+
+def test_the_whole_method_is_held_against_itself_as_an_earlier_teacher_has_taught_it(
+    tiny_dataset: Dataset,
+) -> None:
+    told = lessons(tiny_dataset)
+    table = told[told.index("## What another teacher is worth") + 6 :]
+    rows = table[: table.index("")]
+    # of one warm and one cold target, the mean: 0.75 and 0.25, then 0.25 and 1; of the warm one
+    # 1 and 0.5, then 0.5 and 1
+    assert [[cell.split(" [")[0].strip() for cell in row.split("|")[1:-1]] for row in rows] == [
+        [
+            *("SASRec", DISTILLED_ROW, "retrieval", "titles", "1"),
+            *("+0.5000", "+200.0%", "+100.0%", "helps"),
+        ],
+        [
+            *("SASRec", COLD_ROW, "retrieval", "titles", "1"),
+            *("-0.7500", "-75.0%", "-50.0%", "**hurts**"),
+        ],
+    ]
+
+
+def test_a_teacher_that_taught_no_better_is_told_among_what_was_not_shown(
+    tiny_dataset: Dataset,
+) -> None:
+    told = lessons(tiny_dataset)
+    not_shown = told[told.index("## What was not shown") :]
+    assert [row.split(" (")[0] for row in not_shown if "taught by" in row and "over" in row] == [
+        f"- SASRec: {COLD_ROW} taught by retrieval, over titles, hurts"
+    ]
+
+
+def test_who_answered_a_part_is_told_with_its_examples_and_without_what_it_was_not_asked(
+    tiny_dataset: Dataset,
+) -> None:
+    whole = line("teacher titles", tiny_dataset, warm=1, cold=0, student="")
+    rows = tiny_dataset.example_rows(Split.TEST)[:1]  # the warm one
+    part = {**whole.evaluations, Split.TEST: [Evaluation(rows, np.array([1]))]}
+    asked_less = replace(whole, row="teacher generative", evaluations=part)
+    told = as_report([whole, asked_less], Figures(tiny_dataset, num_draws=1), {}, "tiny")
+    cells = [
+        [cell.split(" [")[0].strip() for cell in row.split("|")[4:-3]]
+        for row in told.splitlines()
+        if row.startswith(("| teacher titles", "| teacher generative"))
+    ]
+    assert cells[0] == ["0.5000", "0.5000", "1.0000", "0.0000", "2", "1"]
+    assert cells[1] == ["1.0000", "1.0000", "1.0000", "", "1", "1"]
+
+
+def test_a_student_whose_cold_items_were_left_as_they_are_has_no_bonus(
+    tiny_dataset: Dataset,
+) -> None:
+    placed = line(COLD_ROW, tiny_dataset, warm=3, cold=1)
+    (facts,) = placed.runs
+    runs = [replace(facts, cold_bonus=None), replace(facts, cold_bonus=0)]
+    both = replace(placed, runs=runs)
+    told = as_report([both], Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
+    chosen = [each for each in told if "rate = 0.5" in each]
+    assert chosen == [f"| SASRec | {COLD_ROW} |  | 2 | rate = 0.5 | 4, 4 | none, 0 |"]

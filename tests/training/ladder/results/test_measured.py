@@ -1,0 +1,104 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.data.dataset import Dataset, Split
+from training.evaluation.intervals import Interval
+from training.evaluation.yardstick import Evaluation
+from training.ladder.results.measured import NEW, Figures, Measured
+
+
+def line(row: str, dataset: Dataset, *ranks: list[int], seeds: Sequence[int] = ()) -> Measured:
+    """A line with one run for each list of test ranks."""
+    rows = dataset.example_rows(Split.TEST)
+    runs = [Evaluation(rows, np.array(each)) for each in ranks]
+    return Measured(row, {Split.TEST: runs}, train_seconds=1.0, seeds=seeds)
+
+
+def test_warm_and_cold_targets_are_told_apart(tiny_dataset: Dataset) -> None:
+    """Of the two test rows one has item a, trained on, and one item e, which never was."""
+    figures = Figures(tiny_dataset, num_draws=100)
+    ranker = line("any", tiny_dataset, [1, 3])
+
+    def figure(targets: str, metric: str) -> float:
+        return figures.draws(ranker, Split.TEST, targets, metric).figure
+
+    assert [figures.count(Split.TEST, each) for each in ("all", "warm", "cold")] == [2, 1, 1]
+    assert (figure("warm", "HR@1"), figure("cold", "HR@1"), figure("all", "HR@1")) == (1, 0, 0.5)
+    assert figure("cold", "NDCG@5") == pytest.approx(1 / np.log2(4))
+
+
+@pytest.mark.parametrize(
+    ("held", "new"),
+    [(3, False), (2, False), (9, True)],
+    ids=["asked for by validation", "read by it", "in another user's history"],
+)
+def test_a_cold_target_is_new_if_no_validation_example_asks_for_it_or_reads_it(
+    tiny_dataset: Dataset, held: int, new: bool
+) -> None:
+    rows = tiny_dataset.example_rows(Split.TEST)  # a and e
+    assert Figures(tiny_dataset, num_draws=1).are(NEW, rows).tolist() == [False, True]
+    items, splits = tiny_dataset.item_indices.copy(), tiny_dataset.splits.copy()
+    items[held] = 5  # e
+    splits[2] = Split.HISTORY  # ann's, before the example of validation; not trained on
+    met = Figures(replace(tiny_dataset, item_indices=items, splits=splits), num_draws=1)
+    assert met.are(NEW, rows).tolist() == [False, new]
+    assert met.are("cold", rows).tolist() == [False, True]
+
+
+def test_who_answered_a_part_of_the_examples_is_compared_on_that_part(
+    tiny_dataset: Dataset,
+) -> None:
+    figures = Figures(tiny_dataset, num_draws=100)
+    all_of_them = line("all of them", tiny_dataset, [0, 1])
+    second = Evaluation(tiny_dataset.example_rows(Split.TEST)[1:], np.array([2]))
+    part = Measured("part", {Split.TEST: [second]}, train_seconds=1.0)
+    pair = figures.pair(all_of_them, part, "all", "HR@1")
+    assert [each.figure for each in pair] == [1, 0]
+    assert pair[0].minus(pair[1]).interval() == Interval(1, 1, 1)
+    assert figures.draws(all_of_them, Split.TEST, "all", "HR@1").figure == 0.5
+
+
+def test_parts_of_one_size_have_draws_of_their_own(chain_dataset: Dataset) -> None:
+    """Two rows of one user are drawn together, those of two users are not."""
+    rows = chain_dataset.example_rows(Split.TRAIN)
+    of_one_user, of_two = rows[:2], rows[[0, -1]]
+
+    def spread(figures: Figures, part: NDArray[np.int64]) -> float:
+        runs = [Evaluation(part, np.array([1, 0]))]
+        ranker = Measured("part", {Split.TRAIN: runs}, train_seconds=1.0)
+        return float(figures.draws(ranker, Split.TRAIN, "all", "HR@1", rows=part).drawn.std())
+
+    figures = Figures(chain_dataset, num_draws=100)
+    assert spread(figures, of_one_user) == 0
+    assert spread(figures, of_two) > 0
+
+
+def test_a_pair_sees_the_same_draws(chain_dataset: Dataset) -> None:
+    figures = Figures(chain_dataset, num_draws=100)
+    rows = chain_dataset.example_rows(Split.TEST)
+    ranks = [Evaluation(rows, np.arange(len(rows)) % 3)]
+    part = [Evaluation(each.rows[::2], each.ranks[::2]) for each in ranks]
+    lines = [Measured(str(runs), {Split.TEST: runs}, train_seconds=1.0) for runs in (ranks, part)]
+    more, less = figures.pair(lines[0], lines[1], "all", "HR@1")
+    assert more.drawn.std() > 0
+    np.testing.assert_array_equal(more.minus(less).drawn, 0)
+
+
+def test_two_lines_are_compared_over_the_seeds_that_both_have(tiny_dataset: Dataset) -> None:
+    figures = Figures(tiny_dataset, num_draws=100)
+    three = line("three", tiny_dataset, [1, 1], [1, 0], [0, 0], seeds=(0, 1, 2))
+    two = line("two", tiny_dataset, [1, 1], [0, 0], seeds=(1, 3))
+    seedless = line("seedless", tiny_dataset, [0, 1])
+    another = line("another", tiny_dataset, [0, 1], seeds=(4,))
+
+    def figures_of(first: Measured, second: Measured) -> list[float]:
+        return [each.figure for each in figures.pair(first, second, "all", "HR@1")]
+
+    assert figures_of(three, two) == [0.5, 1]  # seed 1 alone
+    assert figures_of(three, seedless) == [0.5, 0.5]
+    with pytest.raises(ValueError, match="none in common"):
+        figures_of(three, another)

@@ -1,0 +1,146 @@
+from pathlib import Path
+
+import pytest
+
+from training.errors import ConfigError
+from training.settings.experiment import load_experiment
+from training.settings.teacher import TeacherConfig
+from training.workplace import with_teacher
+
+START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("[student]\nsize = 3", "student.size"),
+        ("[student]\nkind = 'bert4rec'", "student.kind = 'bert4rec'"),
+        ("[student]\nnum_heads = 3", "does not divide hidden_size = 64"),
+        ("[distillation]\nembeddings = false\noffset = false", "an item is its offset alone"),
+        ("[teacher]\nkind = 'titles'\ntuning = 'lora'", "tuning = 'none' alone"),
+        ("[teacher]\nmax_titles = 10", "10 is not less than max_titles = 10"),
+        ("[ladder]\nseeds = [7]", r"seeds \[7\] are not among headline_seeds"),
+        ("[teacher]\ntitle_decays = [0.5, 1.5]", "1.5 is not between 0 and 1"),
+        ("[teacher]\ntitle_shares = [-0.1]", "-0.1 is not between 0 and 1"),
+        (
+            "[teacher]\nkind = 'generative'\nlayers = 6",
+            "6: a generative teacher writes with all of its layers",
+        ),
+        ("[teacher]\nkind = 'titles'\nbudget_tokens = 9", "budget_sequences alone bounds it"),
+        ("[other_teachers.titles]\nsize = 3", r"other_teachers\.titles\.size = 3"),
+        ("[other_teachers]\ntitles = 3", r"other_teachers\.titles = 3"),
+        ("[other_teachers.titel]\nlayers = 3", r"other_teachers\.titel"),
+        (
+            "[other_teachers.titles]\nlist_length = 5\n[distillation]\nlist_length = 6",
+            "list_length = 6 is more than other_teachers.titles.list_length = 5",
+        ),
+        ("[other_teachers.retrieval]\nlayers = 3", r"is the kind of \[teacher\] itself"),
+        ("[other_teachers.titles]\nkind = 'generative'", "titles.kind = 'generative'"),
+        ("[distillation]\nlist_length = 11", "is more than teacher.list_length = 10"),
+        ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
+        (
+            "[teacher.endpoint]\nembedding_url = 'https://me:secret@llm.example/v1'",
+            "a key belongs in OPENAI_API_KEY",
+        ),
+        ("[teacher.endpoint]\nbase_url = 'llm.example'", "match pattern"),
+        ("[ladder]\ntitle_layers = [0]", "greater than or equal to 1"),
+        ("[ladder]\ntitle_layers = [6, 6]", "names one of them twice"),
+        ("[ladder]\nseeds = [0, 0]", "names one of them twice"),
+        ("[training]\nseeds = [0, 1, 0]", "names one of them twice"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused_by_name(
+    tmp_path: Path, settings: str, problem: str
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{START}{settings}\n")
+
+    with pytest.raises(ConfigError, match=problem):
+        load_experiment(path)
+
+
+def test_a_password_in_an_address_is_not_told_by_the_error_that_refuses_it(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{START}[teacher.endpoint]\nbase_url = 'https://me:secret@llm.example/v1'\n")
+
+    with pytest.raises(ConfigError, match=r"//…@llm\.example") as raised:
+        load_experiment(path)
+
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[3].glob("configs/*.toml")), ids=str)
+def test_each_experiment_of_the_repository_can_be_used(path: Path) -> None:
+    assert load_experiment(path).name in path.stem
+
+
+def test_the_example_needs_no_gpu() -> None:
+    teacher = load_experiment(Path(__file__).parents[3] / "configs/example.toml").teacher
+    assert (teacher.kind, teacher.tuning) == ("titles", "none")
+
+
+def test_an_experiment_is_named_by_its_file_unless_it_names_itself(tmp_path: Path) -> None:
+    path = tmp_path / "shop.toml"
+    for start, name in ((START, "tiny"), (START.partition("\n")[2], "shop")):
+        path.write_text(start)
+        assert load_experiment(path).name == name
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"{tmp_path}: Is a directory"):
+        load_experiment(tmp_path)
+    (tmp_path / "latin.toml").write_bytes('name = "é"'.encode("latin-1"))
+    with pytest.raises(ConfigError, match=r"latin\.toml: .*can't decode"):
+        load_experiment(tmp_path / "latin.toml")
+
+
+def test_what_is_on_by_default_is_cross_entropy_position_weights_and_embeddings(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(START)
+
+    experiment = load_experiment(path)
+
+    method = experiment.distillation
+    assert (experiment.training.loss, experiment.training.robust_weight) == ("cross-entropy", 0)
+    assert (method.position, method.confidence, method.consistency) == (True, False, False)
+    assert (method.embeddings, method.offset, method.weight_form) == (True, True, "paper")
+
+
+@pytest.mark.parametrize(
+    ("settings", "told_apart"),
+    [
+        ({}, {"precision"}),  # what was made before there was a choice is found again
+        ({"pooling": "mean", "layers": 6}, {"precision", "pooling", "layers"}),
+        ({"kind": "titles", "pooling": "mean", "layers": 6}, {"precision", "layers"}),
+    ],
+)
+def test_a_fingerprint_tells_apart_what_decides_anything(
+    settings: dict[str, object], told_apart: set[str]
+) -> None:
+    teacher = TeacherConfig.model_validate(settings)
+    assert set(teacher.told_apart({"precision", "pooling", "layers"})) == told_apart
+
+
+def test_another_kind_of_teacher_comes_without_the_settings_that_it_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.toml"
+    path.write_text(f"{START}[teacher]\ntuning = 'lora'\nlayers = 6\nbudget_tokens = 9\n")
+    experiment = load_experiment(path)
+    writer = with_teacher(experiment, "generative").teacher
+    assert (writer.layers, writer.tuning, writer.budget_tokens) == (None, "lora", 9)
+    of_titles = with_teacher(experiment, "titles").teacher
+    assert (of_titles.layers, of_titles.tuning, of_titles.budget_tokens) == (6, "none", None)
+
+
+def test_a_teacher_of_another_kind_has_what_it_is_given_and_else_what_the_first_has(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "tiny.toml"
+    given = "[other_teachers.generative]\nseed = 3\ntuner.rank = 2\n"
+    path.write_text(f"{START}[teacher]\nlayers = 6\nseed = 1\ntuner.epochs = 9\n{given}")
+    experiment = load_experiment(path)
+    writer = with_teacher(experiment, "generative").teacher
+    assert (writer.kind, writer.layers, writer.seed) == ("generative", None, 3)
+    assert (writer.tuner.rank, writer.tuner.epochs) == (2, 9)
+    assert with_teacher(experiment, "titles").teacher.seed == 1

@@ -1,0 +1,231 @@
+"""A process serves the tiny Llama; a scripted server misbehaves."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from training import teach
+from training.data.catalog import Catalog
+from training.data.dataset import Dataset
+from training.errors import ConfigError, EndpointError
+from training.knowledge import load_knowledge
+from training.settings.experiment import load_experiment
+from training.settings.teacher import TeacherConfig
+from training.teacher.generative import remote_engine as remote_engine_module
+from training.teacher.generative.engine import LocalEngine
+from training.teacher.generative.remote_engine import KEY_VARIABLE, RemoteEngine, remote_engine
+from training.teacher.live.backends import load_live_teacher
+from training.teacher.llm.language_model import LanguageModel
+from training.teacher.llm.prompts import phrasebook
+from training.workplace import Workplace
+
+CATALOG = Catalog(("a", "b", "c"), ("Alien", "Brazil", "Clue"), ({},) * 3)
+PROGRAM = Path(__file__).parents[1] / "llm_server.py"
+KEY = "let me in"
+
+
+def config_of(url: str, **settings: Any) -> TeacherConfig:
+    return TeacherConfig.model_validate(
+        {
+            "kind": "generative",
+            "model": "openai:tiny",
+            "writing": {"max_new_tokens": 6},
+            "endpoint": {"base_url": url, "retries": 2, **settings},
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def url(tiny_language_model_path: Path) -> Iterator[str]:
+    """Where the LLM's server listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = [sys.executable, str(PROGRAM), str(tiny_language_model_path), str(port)]
+    environment = {"PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(program, cwd=Path.cwd(), env=environment)
+    try:
+        wait_for(port, server)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        server.kill()
+        server.wait()
+
+
+def wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
+    for _ in range(1_200):
+        assert server.poll() is None, "the LLM's server has ended"
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(f"port {port}")
+
+
+@pytest.fixture
+def local(tiny_language_model: LanguageModel) -> LocalEngine:
+    """The same LLM asked without a server."""
+    book = phrasebook(tiny_language_model.tokenizer, CATALOG)
+    return LocalEngine(tiny_language_model, book, config_of("http://nowhere"))
+
+
+def test_a_server_writes_and_sees_what_its_llm_does(url: str, local: LocalEngine) -> None:
+    remote = RemoteEngine(config_of(url), CATALOG, KEY)
+    histories = [(1,), (1, 2, 3), (3, 2)]
+    written, expected = remote.write(histories), local.write(histories)
+    assert [line.text for line in written] == [line.text for line in expected]
+    titles = [*CATALOG.titles] * 30  # more than fit one request
+    np.testing.assert_allclose(remote.embed(titles), local.embed(titles), atol=1e-5)
+
+
+def test_a_chat_is_asked_for_a_title_too(url: str) -> None:
+    remote = RemoteEngine(config_of(url, api="chat"), CATALOG, KEY)
+    (written,) = remote.write([(1, 2)])
+    assert written.text
+    assert "\n" not in written.text
+    assert written.tokens > 6
+
+
+def test_a_teacher_behind_a_server_is_taught_and_asked_live(
+    url: str, prepared: Callable[[str], Path], chain_dataset: Dataset, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    experiment = prepared(f'kind = "generative"\nendpoint.base_url = "{url}"')
+    lines = experiment.read_text().splitlines()
+    remote = ['model = "openai:tiny"' if "model =" in line else line for line in lines]
+    experiment.write_text("\n".join(remote))
+    work = experiment.parent / "work"
+    assert teach.main([str(experiment), "--work", str(work)]) == 0
+    workplace = Workplace(work / "chain")
+    knowledge = load_knowledge(workplace.generative_knowledge, chain_dataset)
+    answer = load_live_teacher(load_experiment(experiment), workplace).recommend(["i1"], 1, [])
+    row = int(np.flatnonzero(chain_dataset.history(1) == 1)[0]) + 1
+    stored = knowledge.train.rankings[knowledge.train.rows == row][0, 0]
+    assert answer.item_ids == [f"i{stored}"]
+
+
+def test_a_key_that_is_refused_is_told_at_once(url: str) -> None:
+    remote = RemoteEngine(config_of(url), CATALOG, "wrong")
+    with pytest.raises(EndpointError, match=rf"{url}/completions: 401 .*who are you"):
+        remote.write([(1,)])
+
+
+Script = list[tuple[int, Any]]
+
+
+@contextmanager
+def scripted(script: Script) -> Iterator[str]:
+    """A server that gives one answer of `script` after the other and is empty-handed then."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, body = script.pop(0)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_engine_module, "FIRST_PAUSE_SECONDS", 0.0)
+
+
+COMPLETION = (200, {"choices": [{"text": "  Brazil\nClue"}]})
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_what_may_succeed_later_is_tried_again() -> None:
+    with scripted([(500, {}), (429, {}), COMPLETION]) as url:
+        (written,) = RemoteEngine(config_of(url), CATALOG).write([(1,)])
+    assert written.text == "Brazil"
+
+
+@pytest.mark.usefixtures("no_pause")
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        ([(503, {"error": "loading"})] * 3, "503 .*loading"),
+        ([(404, {"error": "no such model"})], "404 .*no such model"),
+        ([(200, b"<html>")], "answers no JSON: <html>"),
+        ([(200, {"choices": []})], "answers no completion"),
+        ([(200, ["Brazil"])], "answers no completion"),
+    ],
+)
+def test_a_server_that_fails_is_named_with_what_it_said(script: Script, told: str) -> None:
+    with (
+        scripted(list(script)) as url,
+        pytest.raises(EndpointError, match=rf"{url}/completions.*{told}"),
+    ):
+        RemoteEngine(config_of(url), CATALOG).write([(1,)])
+
+
+@pytest.mark.parametrize(
+    "data", [None, [{"index": 0}], [{"index": 0, "embedding": [1.0]}], [{"index": "x"}]]
+)
+def test_embeddings_that_are_none_are_refused(data: object) -> None:
+    with (
+        scripted([(200, {"data": data})]) as url,
+        pytest.raises(EndpointError, match=rf"{url}/embeddings: .*embeddings"),
+    ):
+        RemoteEngine(config_of(url), CATALOG).embed(["Alien", "Brazil"])
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_server_that_is_not_there_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with pytest.raises(EndpointError, match=f"{url}/completions: ConnectError"):
+        RemoteEngine(config_of(url), CATALOG).write([(1,)])
+
+
+def test_a_server_is_not_asked_for_beams() -> None:
+    config = config_of("http://nowhere").model_copy(
+        update={"writing": TeacherConfig().writing.model_copy(update={"num_beams": 4})}
+    )
+    with pytest.raises(ConfigError, match=r"teacher\.writing\.num_beams = 4"):
+        remote_engine(config, CATALOG)
+
+
+def test_no_more_requests_are_under_way_than_may_be() -> None:
+    under_way, most, lock = 0, 0, threading.Lock()
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        nonlocal under_way, most
+        with lock:
+            under_way += 1
+            most = max(most, under_way)
+        time.sleep(0.01)
+        with lock:
+            under_way -= 1
+        return httpx.Response(200, json=COMPLETION[1])
+
+    config = config_of("http://nowhere", concurrency=3)
+    RemoteEngine(config, CATALOG, transport=httpx.MockTransport(answer)).write([(1,)] * 20)
+    assert 1 < most <= 3

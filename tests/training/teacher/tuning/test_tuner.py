@@ -1,0 +1,190 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from training.data.dataset import Dataset
+from training.errors import KnowledgeError
+from training.settings.teacher import TeacherConfig
+from training.teacher.llm.language_model import LanguageModel, load_language_model
+from training.teacher.llm.prompts import Phrasebook
+from training.teacher.llm.windows import Window
+from training.teacher.tuning import tuner
+from training.teacher.tuning.objectives import Material, response_batch
+from training.teacher.tuning.tuned_model import load_tuned, tune_if_wanted
+from training.teacher.tuning.tuner import DONE_NAME, TuningProgress
+
+Settings = Callable[..., TeacherConfig]
+
+
+@pytest.fixture
+def settings(tiny_language_model_path: Path) -> Settings:
+    """Some ten steps in legs of three."""
+
+    def of(kind: str, method: str, model: Path = tiny_language_model_path, **tuner: Any) -> Any:
+        shape = {"max_titles": 4, "overlap": 1, "projection_size": 8}
+        sizes = {
+            "tokens_per_batch": 512,
+            "epochs": 1.5,
+            "steps_per_leg": 3,
+            "learning_rate": 3e-3,
+            "warmup_steps": 1,
+        }
+        return TeacherConfig.model_validate(
+            {
+                **shape,
+                "kind": kind,
+                "model": str(model),
+                "tuning": method,
+                "precision": "float32",
+                "matching_rate": 1e-2,
+                "tuner": sizes | tuner,
+            }
+        )
+
+    return of
+
+
+KINDS = pytest.mark.parametrize("kind", ["retrieval", "generative"])
+METHODS = pytest.mark.parametrize("method", ["lora", "full"])
+
+
+def figures(config: TeacherConfig, dataset: Dataset, folder: Path) -> list[float]:
+    tune_if_wanted(dataset, config, folder)
+    costs = load_tuned(dataset, config, folder).costs["tuning"]
+    found: list[float] = costs["figures"]
+    return found
+
+
+@KINDS
+@METHODS
+def test_an_llm_learns_the_ring(
+    settings: Settings, chain_dataset: Dataset, tmp_path: Path, kind: str, method: str
+) -> None:
+    config = settings(kind, method, epochs=8, steps_per_leg=8, patience=9)
+    first, *others = figures(config, chain_dataset, tmp_path)
+    assert max(others) > first + 0.02
+
+
+@KINDS
+@METHODS
+def test_any_architecture_is_tuned_saved_and_loaded(
+    settings: Settings,
+    chain_dataset: Dataset,
+    tmp_path: Path,
+    any_language_model_path: Path,
+    kind: str,
+    method: str,
+) -> None:
+    config = settings(kind, method, any_language_model_path, epochs=0.2)
+    tune_if_wanted(chain_dataset, config, tmp_path)
+    tuned = load_tuned(chain_dataset, config, tmp_path)
+    tokens = torch.arange(2, 12)[None]
+    with torch.inference_mode():
+        before = load_language_model(config.model).hidden_states(tokens)
+        assert not torch.allclose(tuned.model.hidden_states(tokens), before, atol=1e-4)
+    assert tuned.weights
+
+
+def test_lengths_count_the_last_title_where_it_is_to_be_written(
+    settings: Settings, chain_dataset: Dataset, tiny_language_model: LanguageModel
+) -> None:
+    lengths = {
+        kind: Material(tiny_language_model, chain_dataset, settings(kind, "full")).lengths.min()
+        for kind in ("retrieval", "generative")
+    }
+    assert lengths["generative"] == lengths["retrieval"] + len("Item 1\n")
+
+
+def weights_of(model: LanguageModel) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = model.causal.state_dict()
+    return state
+
+
+@KINDS
+@METHODS
+def test_a_killed_tuning_resumes_to_the_same_weights(
+    settings: Settings,
+    chain_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    method: str,
+) -> None:
+    config = settings(kind, method)
+    tune_if_wanted(chain_dataset, config, tmp_path / "whole")
+    real, calls = tuner._Tuning._step, 0
+
+    def killed_in_the_second_leg(self: Any, *arguments: Any) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise KeyboardInterrupt
+        return real(self, *arguments)
+
+    monkeypatch.setattr(tuner._Tuning, "_step", killed_in_the_second_leg)
+    with pytest.raises(KeyboardInterrupt):
+        tune_if_wanted(chain_dataset, config, tmp_path / "killed")
+    tune_if_wanted(chain_dataset, config, tmp_path / "killed")
+
+    whole, resumed = (load_tuned(chain_dataset, config, tmp_path / name) for name in NAMES)
+    assert resumed.weights == whole.weights
+    assert resumed.costs["tuning"]["figures"] == whole.costs["tuning"]["figures"]
+    assert calls > whole.costs["tuning"]["steps"]  # the leg that was killed was begun again
+
+
+NAMES = ("whole", "killed")
+
+
+def test_an_adapter_leaves_the_model_it_was_made_for_alone(
+    settings: Settings, chain_dataset: Dataset, tmp_path: Path, tiny_language_model: LanguageModel
+) -> None:
+    before = weights_of(load_language_model(tiny_language_model.name))
+    tune_if_wanted(chain_dataset, settings("generative", "lora", epochs=0.2), tmp_path)
+    after = weights_of(load_language_model(tiny_language_model.name))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_tuned_llm_is_not_tuned_again(
+    settings: Settings, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    config = settings("generative", "lora", epochs=0.2)
+    tune_if_wanted(chain_dataset, config, tmp_path)
+    (done,) = tmp_path.glob(f"*/{DONE_NAME}")
+    before = done.stat().st_mtime_ns
+    tune_if_wanted(chain_dataset, config, tmp_path)
+    assert done.stat().st_mtime_ns == before
+
+
+def test_an_llm_that_was_not_tuned_yet_is_not_loaded(
+    settings: Settings, chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(KnowledgeError, match=r"no tuned LLM; make it with"):
+        load_tuned(chain_dataset, settings("generative", "lora"), tmp_path)
+
+
+def test_tuning_is_over_when_validation_stops_getting_better() -> None:
+    progress = TuningProgress(steps=50, figures=(0.1, 0.3, 0.2, 0.25))
+    assert progress.best_leg == 2
+    assert progress.is_over(total_steps=100, patience=2)
+    assert not progress.is_over(total_steps=100, patience=3)
+    assert replace(progress, steps=100).is_over(total_steps=100, patience=3)
+
+
+# "A" is [11, 9], "B" is [12, 13, 9], "C" is [14, 9]; 9 is the newline.
+BOOK = Phrasebook(
+    instruction=np.array([1, 2]),
+    titles=tuple(np.array(each, dtype=np.int64) for each in ([], [11, 9], [12, 13, 9], [14, 9])),
+)
+
+
+def test_only_the_titles_to_be_written_are_learnt(tiny_dataset: Dataset) -> None:
+    # ann: A B C, of which C (row 2) is to be written; bob: B C, C (row 6)
+    windows = [Window(0, 2, np.array([2])), Window(5, 6, np.array([6]))]
+    tokens, is_response = response_batch(tiny_dataset, BOOK, windows)
+    assert tokens.tolist() == [[1, 2, 11, 9, 12, 13, 9, 14, 9], [1, 2, 12, 13, 9, 14, 9, 0, 0]]
+    assert [np.flatnonzero(line).tolist() for line in is_response] == [[7, 8], [5, 6]]

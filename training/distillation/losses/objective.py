@@ -1,0 +1,105 @@
+"""What a step makes smaller: the loss of a batch, as one module of the student and its lists."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from training.compute.catalog_softmax import kth_best_scores
+from training.compute.device import making_on
+from training.distillation.batches import Batch
+from training.distillation.losses.candidates import Candidates
+from training.distillation.losses.combine import distillation_loss, total_loss
+from training.distillation.losses.dros import nominal_shares, robust_losses
+from training.distillation.losses.next_item import NextItemLoss, next_item_losses
+from training.distillation.losses.teacher_lists import RankingLists
+from training.settings.experiment import TrainingConfig
+from training.students.student import Student
+
+NUM_PANELS = 3  # of a batch
+
+
+class DistillationObjective(nn.Module):
+    """The next-item loss, and beside it that of the teacher's `lists`, on one device."""
+
+    def __init__(
+        self,
+        student: Student,
+        config: TrainingConfig,
+        rivals: Candidates,
+        lists: RankingLists | None,
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        self.student = student.to(device)
+        self.config = config
+        self.rivals = rivals.to(device)
+        self.lists = None if lists is None else lists.to(device)
+        self.device = device
+        self.nominal_shares = nominal_shares(rivals.train_counts).to(device)
+        self.contrasts = next_item_losses(
+            config,
+            rivals.train_counts,
+            list_negative=lists is not None and lists.config.list_negative,
+            k=0 if lists is None else lists.own_list_length,
+            device=device,
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Mean loss over the batch's predicted positions; 0 of a batch without any."""
+        if not batch.is_predicted.any():
+            return sum((each.sum() * 0 for each in self.parameters()), torch.zeros(()))
+        with making_on(self.device):
+            return self._loss(batch.to(self.device))
+
+    def _loss(self, batch: Batch) -> Tensor:
+        table = self.student.item_table()
+        panels = list(batch.by_length(NUM_PANELS))
+        queries = self._queries(panels, table)  # [positions, hidden]
+        items = torch.cat([each.next_items[each.is_predicted] for each in panels])[:, None]
+        if self.lists is not None:
+            rows = torch.cat([each.next_rows[each.is_predicted] for each in panels])
+            rankings, weights, share = self.lists.of(rows)
+            items = torch.cat([items, rankings], dim=1)  # [positions, 1 + K]
+        rivals, wanted = self.rivals.table(table), self.rivals.indices(items)
+        scores, contrast = self.contrasts(queries, rivals, wanted)
+        next_item = contrast.of_next_items(scores[:, 0]) + self._robust(queries, rivals, wanted)
+        if self.lists is None:
+            return next_item.mean()
+        of_lists = scores[:, 1:]
+        if k := self.lists.own_list_length:
+            kth_best = _kth_best(contrast, queries, rivals, k)
+            weights = self.lists.agreed(rankings, weights, of_lists, kth_best)
+        distilled = distillation_loss(contrast.of_lists(of_lists), weights)
+        return total_loss(next_item, distilled, share)
+
+    def _robust(self, queries: Tensor, rivals: Tensor, wanted: Tensor) -> Tensor | float:
+        """What DROS adds to the loss of each next item, the first of those `wanted`."""
+        if not self.config.robust_weight:
+            return 0.0
+        return self.config.robust_weight * robust_losses(
+            queries, rivals, wanted[:, 0], self.nominal_shares, self.config.robust_temperature
+        )
+
+    def _queries(self, panels: Sequence[Batch], table: Tensor) -> Tensor:
+        """One for each position where an item is predicted, panel by panel, `[positions, hidden]`.
+
+        The items that the panels read are looked up once: what comes back to the table is as large
+        as the table.
+        """
+        read = [torch.zeros(1, dtype=torch.int64), *(each.histories.flatten() for each in panels)]
+        items, places = torch.unique(torch.cat(read), return_inverse=True)  # padding first
+        looked_up = torch.nn.functional.embedding(items, table)
+        sizes = [each.histories.numel() for each in panels]
+        histories = torch.split(places[1:], sizes)
+        return torch.cat(
+            [
+                self.student.encode(part.view(each.histories.shape), looked_up)[each.is_predicted]
+                for part, each in zip(histories, panels, strict=True)
+            ]
+        )
+
+
+def _kth_best(contrast: NextItemLoss, queries: Tensor, table: Tensor, k: int) -> Tensor:
+    known = contrast.kth_best
+    return kth_best_scores(queries, table, k) if known is None else known

@@ -1,0 +1,64 @@
+"""The ladder as a program reads it: one figure a line."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from training.data.dataset import Split
+from training.evaluation.table import METRICS
+from training.ladder.results.measured import TARGETS, Figures, Measured
+from training.stage import write_text
+
+COLUMNS = (
+    "row",
+    "student",
+    "teacher",
+    "loss",
+    "split",
+    "targets",
+    "metric",
+    "mean",
+    "low",
+    "high",
+    "seeds",
+    "train_seconds",
+    "teacher_tokens",
+)
+
+
+def save_figures(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
+    """Writes every figure of every line as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for line in lines:
+        writer.writerows(_records(line, figures))
+    write_text(path, text.getvalue())
+
+
+def _records(line: Measured, figures: Figures) -> Iterator[list[object]]:
+    for split in (Split.VALIDATION, Split.TEST):
+        for targets in TARGETS:
+            if figures.are(targets, line.answered(split)).any():
+                for metric in METRICS:
+                    yield _record(line, figures, split, targets, metric)
+
+
+def _record(
+    line: Measured, figures: Figures, split: Split, targets: str, metric: str
+) -> list[object]:
+    interval = figures.draws(line, split, targets, metric).interval()
+    return [
+        line.row,
+        line.student,
+        line.teacher,
+        line.loss,
+        split.name.lower(),
+        targets,
+        metric,
+        *(f"{each:.6f}" for each in (interval.mean, interval.low, interval.high)),
+        line.num_runs,
+        f"{line.train_seconds:.1f}",
+        line.teacher_tokens,
+    ]

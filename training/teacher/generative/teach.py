@@ -1,0 +1,190 @@
+"""The generative teacher: it writes the title that comes next, and what it wrote is grounded."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from training.data.dataset import Dataset, Split, places_among
+from training.evaluation.yardstick import LIST_LENGTH
+from training.knowledge import Answers, Knowledge
+from training.settings.teacher import TeacherConfig
+from training.stage import fingerprint, whole_file, write_array
+from training.teacher.budget import answered_rows
+from training.teacher.generative.engine import Engine, History
+from training.teacher.generative.grounding import Grounding
+from training.teacher.generative.injection import Signals, choose_exponents, with_signals
+from training.teacher.generative.load_engine import LoadedEngine
+from training.teacher.llm.prompts import PROMPT_VERSION
+from training.teacher.llm.shards import Cost, Shard, complete, plan_shards
+from training.teacher.llm.windows import first_title
+from training.teacher.retrieval.states import SETTINGS_OF_STATES
+from training.teacher.top_k import Distances, answer
+
+# What texts and their shards depend on, and what titles do, beside the dataset.
+SETTINGS_OF_TEXTS: dict[str, bool | set[str]] = {
+    **dict.fromkeys(SETTINGS_OF_STATES, True),
+    "writing": {"num_beams", "max_new_tokens"},
+    "endpoint": {"api", "embedding_model"},
+}
+SETTINGS_OF_TITLES: dict[str, bool | set[str]] = {
+    **dict.fromkeys(("model", "precision", "tokens_per_batch"), True),
+    "endpoint": {"embedding_model"},
+}
+TITLES_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What was written for each distinct history, and how the LLM sees it.
+
+    Attributes:
+        rows: `[examples]`, ascending.
+        line_of_row: `[examples]`, which text answers each.
+        texts: `[histories]`.
+        embeddings: `[histories, size]`.
+    """
+
+    rows: NDArray[np.int64]
+    line_of_row: NDArray[np.int64]
+    texts: NDArray[np.str_]
+    embeddings: NDArray[np.float16]
+    cost: Cost
+
+    def grounded(self, grounding: Grounding) -> Distances:
+        """The distances of the catalog from the text that answers each row."""
+
+        def distances(rows: NDArray[np.int64]) -> Tensor:
+            lines = self.line_of_row[places_among(self.rows, rows)]
+            return grounding.distances(torch.from_numpy(self.embeddings[lines]).float())
+
+        return distances
+
+
+def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfig) -> list[History]:
+    """What a prompt shows of the history before each of `rows`."""
+    starts = first_title(dataset.position_of_row[rows], config.max_titles, config.overlap)
+    return [
+        tuple(dataset.history(int(row))[start:].tolist())
+        for row, start in zip(rows, starts, strict=True)
+    ]
+
+
+def folder_of_texts(
+    dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
+) -> Path:
+    """Where an LLM's texts are kept; `weights` is the hash of tuned ones."""
+    settings = config.told_apart(SETTINGS_OF_TEXTS, exclude_none=True)
+    stamp = fingerprint("texts", PROMPT_VERSION, dataset.fingerprint, settings, weights)
+    (folder / stamp).mkdir(parents=True, exist_ok=True)
+    return folder / stamp
+
+
+def write_everything(
+    dataset: Dataset, config: TeacherConfig, folder: Path, engine: Engine
+) -> Texts:
+    """Has each distinct history answered once; goes on where a killed run stopped."""
+
+    def count_tokens(rows: NDArray[np.int64]) -> int:
+        distinct = list(dict.fromkeys(histories_of(dataset, rows, config)))
+        return int(engine.prompt_lengths(distinct).sum())
+
+    rows = answered_rows(dataset, config, count_tokens)
+    asked = histories_of(dataset, rows, config)
+    distinct = list(dict.fromkeys(asked))
+    room = (engine.prompt_lengths(distinct) + config.writing.max_new_tokens) * (
+        config.writing.num_beams
+    )
+    shards = plan_shards(distinct, room, config.tokens_per_batch, folder / "texts.npz")
+    cost = complete(shards, lambda shard: _write(engine, shard), "writing titles")
+    return _gathered(shards, rows, asked, cost)
+
+
+def _write(engine: Engine, shard: Shard[History]) -> int:
+    written = [line for batch in shard.batches for line in engine.write(batch)]
+    texts = [line.text for line in written]
+    embeddings = engine.embed(texts).astype(np.float16)
+    with whole_file(shard.path) as file:
+        np.savez(file, texts=np.array(texts), embeddings=embeddings)
+    return sum(line.tokens for line in written)
+
+
+def _gathered(
+    shards: Sequence[Shard[History]],
+    rows: NDArray[np.int64],
+    asked: Sequence[History],
+    cost: Cost,
+) -> Texts:
+    histories = [history for shard in shards for batch in shard.batches for history in batch]
+    line_of = {history: line for line, history in enumerate(histories)}
+    texts, embeddings = zip(*(_written(shard.path) for shard in shards), strict=True)
+    return Texts(
+        rows=rows,
+        line_of_row=np.array([line_of[history] for history in asked]),
+        texts=np.concatenate(texts),
+        embeddings=np.concatenate(embeddings),
+        cost=cost,
+    )
+
+
+def _written(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
+    with np.load(path) as file:
+        return file["texts"], file["embeddings"]
+
+
+def title_embeddings(
+    dataset: Dataset, config: TeacherConfig, folder: Path, loaded: LoadedEngine
+) -> NDArray[np.float32]:
+    """How the LLM sees each title, `[catalog rows, size]`, row 0 zeros; kept in `folder`."""
+    settings = config.model_dump(include=SETTINGS_OF_TITLES)
+    stamp = fingerprint("titles", dataset.fingerprint, settings, loaded.weights)
+    path = folder / f"titles-{stamp}.npy"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        # Half precision, as knowledge has them: a live answer is grounded as a stored one.
+        write_array(path, _embedded(dataset, loaded.engine).astype(np.float16))
+    stored: NDArray[np.float32] = np.load(path).astype(np.float32)
+    return stored
+
+
+def _embedded(dataset: Dataset, engine: Engine) -> NDArray[np.float32]:
+    titles = dataset.catalog.titles
+    starts = tqdm(range(0, len(titles), TITLES_AT_ONCE), desc="embedding titles", unit="batch")
+    parts = [engine.embed(titles[start : start + TITLES_AT_ONCE]) for start in starts]
+    return np.concatenate([np.zeros_like(parts[0][:1]), *parts])
+
+
+def teach_generative(
+    dataset: Dataset, config: TeacherConfig, folder: Path, loaded: LoadedEngine
+) -> Knowledge:
+    """Writes, grounds and injects; what was written is kept under `folder`."""
+    titles = title_embeddings(dataset, config, folder, loaded)
+    texts_folder = folder_of_texts(dataset, config, folder, loaded.weights)
+    texts = write_everything(dataset, config, texts_folder, loaded.engine)
+    grounded = texts.grounded(Grounding(torch.from_numpy(titles)))
+    signals = Signals(dataset)
+    exponents = choose_exponents(grounded, signals, dataset, config)
+    distances = with_signals(grounded, signals, exponents)
+
+    def answers(split: Split, list_length: int) -> Answers:
+        rows = np.intersect1d(texts.rows, dataset.example_rows(split))
+        return answer(distances, dataset, rows, list_length)
+
+    return Knowledge(
+        dataset_fingerprint=dataset.fingerprint,
+        train=answers(Split.TRAIN, config.list_length),
+        validation=answers(Split.VALIDATION, LIST_LENGTH),
+        test=answers(Split.TEST, LIST_LENGTH),
+        item_embeddings=titles,
+        provenance={
+            "costs": {**loaded.costs, "asking": asdict(texts.cost)},
+            "histories": len(texts.texts),
+            "exponents": asdict(exponents),
+            "weights": loaded.weights,
+        },
+    )

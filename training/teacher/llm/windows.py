@@ -1,0 +1,126 @@
+"""Cutting long histories into prompts that fit, so that every wanted row is answered once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.dataset import Dataset
+from training.teacher.llm.pooling import Spans
+from training.teacher.llm.prompts import Phrasebook, TokenIds
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of one user's rows that the LLM reads at once.
+
+    Rows `start..stop - 1` are read; `targets` are the rows predicted from it, ascending, each the
+    successor of a row that was read.
+    """
+
+    start: int
+    stop: int
+    targets: NDArray[np.int64]
+
+
+def plan_windows(
+    dataset: Dataset, rows: NDArray[np.int64], max_titles: int, overlap: int
+) -> list[Window]:
+    """Covers `rows` (ascending) with windows of at most `max_titles` titles.
+
+    A window repeats the last `overlap` titles of the one before, so a row is predicted from more
+    than `overlap` titles wherever the user has that many before it.
+    """
+    users = dataset.user_of_row[rows]
+    starts = dataset.user_offsets[users] + first_title(
+        dataset.position_of_row[rows], max_titles, overlap
+    )
+    breaks = np.flatnonzero(np.diff(starts)) + 1
+    groups = np.split(np.arange(len(rows)), breaks) if len(rows) else []
+    return [
+        Window(
+            start=int(starts[group[0]]),
+            stop=int(rows[group[-1]]),
+            targets=rows[group],
+        )
+        for group in groups
+    ]
+
+
+def first_title(
+    history_lengths: NDArray[np.int64], max_titles: int, overlap: int
+) -> NDArray[np.int64]:
+    """Where reading starts in histories of these lengths: at most `max_titles` are read."""
+    # Hop 0 answers histories of up to max_titles, each later hop a stride more.
+    stride = max_titles - overlap
+    hops = np.maximum(0, -((max_titles - history_lengths) // stride))
+    return hops * stride
+
+
+def prompt_lengths(
+    dataset: Dataset, book: Phrasebook, windows: Sequence[Window]
+) -> NDArray[np.int64]:
+    """`[windows]`, tokens in each window's prompt."""
+    title_lengths = np.array([len(title) for title in book.titles])
+    running = np.concatenate([[0], np.cumsum(title_lengths[dataset.item_indices])])
+    starts = np.array([window.start for window in windows], dtype=np.int64)
+    stops = np.array([window.stop for window in windows], dtype=np.int64)
+    lengths: NDArray[np.int64] = running[stops] - running[starts] + len(book.instruction)
+    return lengths
+
+
+def token_bounded(lengths: NDArray[np.int64], tokens_per_batch: int) -> Iterator[NDArray[np.int64]]:
+    """Groups indices of prompts of like length into rectangles of at most `tokens_per_batch`.
+
+    A prompt longer than that stands alone.
+    """
+    batch: list[int] = []
+    for index in np.argsort(lengths, kind="stable"):
+        # Sorted ascending: the newcomer is the widest line of its batch.
+        if batch and (len(batch) + 1) * lengths[index] > tokens_per_batch:
+            yield np.array(batch)
+            batch = []
+        batch.append(int(index))
+    if batch:
+        yield np.array(batch)
+
+
+@dataclass(frozen=True)
+class PromptBatch:
+    """Windows as right-padded tokens.
+
+    Attributes:
+        tokens: `[windows, tokens]`; under causal attention padding on the right changes nothing.
+        newest: the last title before each target.
+        rows: `[targets]`, the dataset rows predicted.
+    """
+
+    tokens: TokenIds
+    newest: Spans
+    rows: NDArray[np.int64]
+
+
+def prompt_batch(dataset: Dataset, book: Phrasebook, windows: Sequence[Window]) -> PromptBatch:
+    """Writes the prompts of `windows` into one rectangle."""
+    prompts = [book.prompt(dataset.item_indices[each.start : each.stop]) for each in windows]
+    tokens = np.zeros((len(prompts), max(len(text) for text, _ in prompts)), dtype=np.int64)
+    for line, (text, _) in zip(tokens, prompts, strict=True):
+        line[: len(text)] = text
+    ends_of_newest = [
+        ends[window.targets - window.start - 1]
+        for (_, ends), window in zip(prompts, windows, strict=True)
+    ]
+    counts = [len(window.targets) for window in windows]
+    rows = np.concatenate([window.targets for window in windows])
+    last = np.concatenate(ends_of_newest)
+    title_lengths = np.array([len(title) for title in book.titles])
+    return PromptBatch(
+        tokens=tokens,
+        newest=Spans(
+            line=np.repeat(np.arange(len(windows)), counts),
+            first=last + 1 - title_lengths[dataset.item_indices[rows - 1]],
+            last=last,
+        ),
+        rows=rows,
+    )

@@ -1,0 +1,64 @@
+"""What is trained of an LLM: all of it, or a low-rank adapter beside it (LoRA)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, get_peft_model
+from torch import Tensor
+from transformers.pytorch_utils import Conv1D
+
+from training.settings.teacher import TeacherConfig, TunerConfig
+from training.teacher.llm.language_model import LanguageModel
+
+
+class TrainedWeights:
+    """The weights of a model that learn; an adapter is put into the model in place."""
+
+    def __init__(self, model: LanguageModel, config: TeacherConfig) -> None:
+        """Takes `config.tuning`, lora or full."""
+        self._model = model
+        self._saved = model.causal
+        if config.tuning == "lora":
+            self._saved = get_peft_model(model.causal, lora_config(model, config.tuner))
+        self._by_name: dict[str, torch.nn.Parameter] = {
+            name: parameter
+            for name, parameter in self._saved.named_parameters()
+            if parameter.requires_grad
+        }
+
+    @property
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """Those that learn."""
+        return list(self._by_name.values())
+
+    def state(self) -> dict[str, Tensor]:
+        """Them by name."""
+        return {name: parameter.detach() for name, parameter in self._by_name.items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Sets them to what `state` returned."""
+        with torch.no_grad():
+            for name, parameter in self._by_name.items():
+                parameter.copy_(state[name])
+
+    def save(self, folder: Path) -> None:
+        """Writes what `load_language_model` takes as `tuned`."""
+        if self._saved is self._model.causal:
+            self._saved.save_pretrained(folder)
+        else:
+            # Left to itself, peft would look on the net whether the vocabulary has grown.
+            self._saved.save_pretrained(folder, save_embedding_layers=False)
+
+
+def lora_config(model: LanguageModel, tuner: TunerConfig) -> LoraConfig:
+    """Adapters beside every linear layer but the vocabulary head."""
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        target_modules="all-linear",
+        r=tuner.rank,
+        lora_alpha=tuner.alpha,
+        lora_dropout=tuner.dropout,
+        # GPT-2 keeps the weights of its layers transposed.
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.causal.modules()),
+    )
