@@ -58,7 +58,7 @@ def _new_items(bundle: Bundle, count: int) -> Iterator[Mapping[str, object]]:
 
 
 def _embedding_size(bundle: Bundle) -> int:
-    size = Student(bundle).embedding_size
+    size = Student.of_bundle(bundle).embedding_size
     if size is None:
         raise BenchmarkError(f"{bundle.folder}: has no item encoder")
     return size

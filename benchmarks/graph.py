@@ -41,7 +41,7 @@ def measure(setting: Setting) -> Findings:
         path = Path(folder) / "naive.onnx"
         export_naively(subject.student, path)
         naive = naive_run(path, longest)
-    student = Student(load_bundle(subject.bundle))
+    student = Student.of_bundle(load_bundle(subject.bundle))
 
     def shipped(history: list[int]) -> Ranking:
         return student.rank(IndexQuery(history, K))

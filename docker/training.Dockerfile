@@ -43,8 +43,10 @@ COPY docker/train docker/serve-teacher docker/healthcheck.py ./
 COPY assets/movielens/knowledge assets/movielens/knowledge
 COPY configs configs
 COPY export export
+COPY service/__init__.py service/errors.py service/
+COPY service/ranking service/ranking
 COPY training training
-RUN python -m compileall -q training export
+RUN python -m compileall -q training export service
 USER 10001
 VOLUME ["/work", "/bundles"]
 CMD ["./train"]

@@ -15,7 +15,8 @@ from export.graphs.common_case_graph import export_common_case
 from export.graphs.item_encoder import export_item_encoder
 from export.graphs.ranking_graph import export_student
 from export.parity import NUM_RANDOM_HISTORIES, check_parity, share_of_known
-from export.sessions import CommonCaseGraph, RankingGraph, served_ranker
+from export.served_figures import served_ranker
+from export.sessions import CommonCaseGraph, RankingGraph
 from training.data.dataset import Dataset, Split
 from training.distillation.checkpoint import Checkpoint
 from training.evaluation.yardstick import Ranker, evaluate
@@ -78,18 +79,19 @@ def freeze(
             student.item_table, item_embeddings, encoder_path
         )
         graphs = export_graphs(student, Path(scratch))
-        graph = RankingGraph(graphs.model)
+        longest = student.max_history_length
+        served = served_ranker(graphs.model, graphs.plain, dataset, longest)
         seed = {"seed": checkpoint.description.seed}
         return save_bundle(
             folder,
             graphs.model,
             items_of(dataset),
-            histories=histories_of(dataset, student.max_history_length),
+            histories=histories_of(dataset, longest),
             plain=graphs.plain,
             item_encoder=encoder_path if can_encode else None,
             student=checkpoint.description.student.kind,
-            max_history_length=student.max_history_length,
-            metrics=seed | measure(served_ranker(graph, dataset), dataset, "served"),
+            max_history_length=longest,
+            metrics=seed | measure(served, dataset, "served"),
             parity_error=graphs.parity_error,
             provenance=provenance,
         )

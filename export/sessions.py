@@ -7,9 +7,6 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from export.contract.tensors import TENSORS
-from training.data.dataset import Dataset
-from training.data.histories import pad_histories
-from training.evaluation.yardstick import LIST_LENGTH, Ranker
 
 IntArray = NDArray[np.integer]
 
@@ -51,18 +48,6 @@ class RankingGraph:
         }
         item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)
         return item_indices, scores
-
-
-def served_ranker(graph: RankingGraph, dataset: Dataset) -> Ranker:
-    """The graph for the yardstick: it gets whole histories, window and masks are its own."""
-
-    def rank(rows: NDArray[np.int64]) -> IntArray:
-        histories = [dataset.history(int(row)) for row in rows]
-        padded = pad_histories(histories, max(map(len, histories)))
-        item_indices, _ = graph.rank(padded, LIST_LENGTH, mask_seen=True)
-        return item_indices
-
-    return rank
 
 
 class CommonCaseGraph:

@@ -33,7 +33,7 @@ def make_recommender(bundle: Bundle, max_k: int) -> Recommender:
     Raises:
         BundleError: the graph fails the smoke check.
     """
-    student = Student(bundle)
+    student = Student.of_bundle(bundle)
     catalog = Catalog(BundleItems(bundle.items))
     path = BundleLayout(bundle.folder).model
     try:
@@ -74,7 +74,7 @@ def _check_plain_answer(student: Student, question: IndexQuery) -> None:
     """
     due = dict(student.rank_fully([question])[0])
     another = replace(question, history=question.history[::-1])
-    for plain in (student.rank(question), student.rank_all([another, question])[1]):
+    for plain in (student.rank(question), student.rank_many([another, question])[1]):
         if len({index for index, _ in plain}) != len(due):
             raise ValueError(f"{len(plain)} items answer a plain question, not {len(due)}")
         for index, score in plain:

@@ -1,27 +1,35 @@
-"""One question after another, with as little around the graph's run as can be.
+"""Runs a graph for one query after another with as little overhead as possible.
 
-What is the same object as in the run before stays bound, histories of one length are written where
-the last one stood, and answers land in arrays that stand ready: onnxruntime is handed nothing new.
+An input array that is the same object as in the run before stays bound. Histories of one length
+are written into one input array, and results land in preallocated output arrays. So onnxruntime
+receives no new array in the common case.
 """
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Sequence
+from functools import lru_cache, partial
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
 from export.contract.tensors import TENSORS
+from service.errors import StudentError
+from service.ranking.onnx_session import Feeds
 
-Feeds = Mapping[str, NDArray[np.generic]]
+_MAX_BOUND_SESSIONS = 256  # some kilobytes each: all history lengths with a few `k`
+
+Output = tuple[NDArray[np.int64], NDArray[np.float32]]
+"""Item indices and scores, `[num_answered]` each."""
 
 
 class BoundSession:
-    """Runs of a ranking graph for single questions of one length and `k`; of one thread at a time.
+    """Input and output arrays of a graph for one history length and `k`. Not thread-safe.
 
     Args:
-        session: of the graph.
-        length: of the histories.
-        num_answered: of items.
+        session: the graph, opened.
+        length: number of items in each history.
+        num_answered: number of items that the graph returns.
     """
 
     def __init__(self, session: ort.InferenceSession, length: int, num_answered: int) -> None:
@@ -32,27 +40,40 @@ class BoundSession:
         self._binding.bind_cpu_input(TENSORS.history, self._history)
         self._item_indices = np.zeros((1, num_answered), dtype=np.int64)
         self._scores = np.zeros((1, num_answered), dtype=np.float32)
-        self._answer_into(TENSORS.item_indices, self._item_indices)
-        self._answer_into(TENSORS.scores, self._scores)
+        self._bind_output(TENSORS.item_indices, self._item_indices)
+        self._bind_output(TENSORS.scores, self._scores)
 
-    def _answer_into(self, name: str, array: NDArray[np.generic]) -> None:
-        place = array.ctypes.data
-        self._binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, place)
+    def _bind_output(self, name: str, array: NDArray[np.generic]) -> None:
+        address = array.ctypes.data
+        self._binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, address)
 
-    def __call__(
-        self, history: Sequence[int], others: Feeds
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Item indices and scores, `[num_answered]` each, until the next run.
-
-        Args:
-            history: of that length.
-            others: all inputs but it.
-        """
+    def __call__(self, history: Sequence[int], other_inputs: Feeds) -> Output:
+        """Runs the graph; the next run overwrites the returned arrays."""
         self._history[0] = history
-        for name, value in others.items():
+        for name, value in other_inputs.items():
             if self._bound.get(name) is not value:
-                self._bound.pop(name, None)  # an interrupt may come between the next two
+                self._bound.pop(name, None)  # an interrupt may come between the next two lines
                 self._binding.bind_cpu_input(name, value)
                 self._bound[name] = value
         self._session.run_with_iobinding(self._binding)
         return self._item_indices[0], self._scores[0]
+
+
+class BoundSessions(threading.local):
+    """The bound sessions of one graph: each thread has its own, the least recently used go."""
+
+    def __init__(self, session: ort.InferenceSession) -> None:
+        self._for = lru_cache(_MAX_BOUND_SESSIONS)(partial(BoundSession, session))
+
+    def run(self, history: Sequence[int], num_answered: int, other_inputs: Feeds) -> Output:
+        """Runs the graph for one history that is not empty.
+
+        The next run of this thread may overwrite the returned arrays.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        try:
+            return self._for(len(history), num_answered)(history, other_inputs)
+        except Exception as error:  # onnxruntime's errors have no common base class
+            raise StudentError(str(error)) from error

@@ -43,14 +43,14 @@ def _falls(
     recommender: Recommender, history: Sequence[int], tried: Sequence[int], answered: Sequence[int]
 ) -> NDArray[np.float64]:
     """`[tried, answered]`, the score with the whole history less that without one item."""
-    allowed = np.zeros_like(recommender.student.everything)
+    allowed = np.zeros_like(recommender.student.all_allowed)
     allowed[list(answered)] = True
     shortened = [[each for each in history if each != left_out] for left_out in tried]
     questions = [
         IndexQuery(each or [0], len(answered), allowed=allowed, mask_seen=False)
         for each in (history, *shortened)
     ]
-    rankings = map(dict, recommender.student.rank_all(questions))
+    rankings = map(dict, recommender.student.rank_many(questions))
     scores: NDArray[np.float64] = np.array(
         [[by_item[index] for index in answered] for by_item in rankings]
     )

@@ -172,7 +172,7 @@ class Recommender:
         rankings: list[Ranking | None] = [None] * len(questions)
         for places in runs.values():
             try:
-                answers = self.student.rank_all([questions[place] for place in places])
+                answers = self.student.rank_many([questions[place] for place in places])
             except StudentError:
                 logger.exception("the student failed in a batch, each request is asked alone")
                 answers = [[] for _ in places]
@@ -203,7 +203,7 @@ class Recommender:
         return source, list(zip(indices, map(float, counts), strict=True))
 
     def _answerable(self, question: IndexQuery) -> Mask:
-        allowed = self.student.everything if question.allowed is None else question.allowed
+        allowed = self.student.all_allowed if question.allowed is None else question.allowed
         mask = allowed.copy()
         mask[[0, *question.excluded]] = False
         unseen = mask.copy()

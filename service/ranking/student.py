@@ -1,97 +1,103 @@
-"""The student as the service sees it: the bundle's graphs in onnxruntime sessions."""
+"""The student as the service runs it: two graphs, and the rule that says which of them ranks."""
 
 import copy
-import math
-import threading
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import onnxruntime as ort
-from numpy.typing import NDArray
-
-from export.contract.bundle import Bundle, BundleError, BundleLayout
-from export.contract.tensors import COMMON_CASE_TENSORS, ENCODER_TENSORS, MAX_COMMON_CASE_K, TENSORS
+from export.contract.bundle import Bundle, BundleLayout
+from export.contract.tensors import COMMON_CASE_TENSORS, ENCODER_TENSORS, TENSORS
 from service.errors import StudentError
-from service.ranking.bound_session import BoundSession, Feeds
+from service.ranking.batching import answer_by_group
+from service.ranking.graphs import CommonCaseGraph, FullGraph
+from service.ranking.onnx_session import GraphFile, open_session, run_session
 from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
 
-_MOST_RUNS = 2  # from three on, one run of the ranking graph costs less
-_MOST_STANDING = 256  # some kilobytes each: every length of a few `k`
-_OUTPUTS = [TENSORS.item_indices, TENSORS.scores]
-_PADDING = 0  # an item index that stands for none
-_NOTHING = np.zeros((1, 1), dtype=np.int64)
-_FLAGS = {flag: np.array(flag) for flag in (False, True)}
-
-
-class _Runs(threading.local):
-    """Bound sessions of this thread, by `BoundSession`'s arguments, least recently used first."""
-
-    def __init__(self) -> None:
-        self.ready = lru_cache(_MOST_STANDING)(BoundSession)
+_MAX_INFERENCES = 2  # three inferences of small batches cost more than one of the full graph
+_FULL = 0  # stands for the full graph where others have a window length
 
 
 class Student:
-    """Ranks the catalog and what was added to it; safe to call from several threads."""
+    """Ranks the items of a bundle and those added to it. Thread-safe.
 
-    def __init__(self, bundle: Bundle) -> None:
-        """Opens the graphs.
+    The common-case graph ranks where it accepts the query. The full graph ranks all other queries,
+    and those for which the common-case graph proves too little.
+    """
+
+    def __init__(
+        self,
+        model: GraphFile,
+        common_case: GraphFile | None = None,
+        item_encoder: GraphFile | None = None,
+        *,
+        num_items: int,
+        max_history_length: int,
+    ) -> None:
+        """Opens the graphs of a student of `num_items` items.
 
         Raises:
-            BundleError: onnxruntime cannot open them, or they lack an input or output.
+            BundleError: onnxruntime cannot open a graph, or it lacks an input or output.
+        """
+        self._max_history_length = max_history_length
+        self._full = FullGraph(open_session(model, astuple(TENSORS)), num_items)
+        self._common_case_of_bundle = (
+            CommonCaseGraph(open_session(common_case, COMMON_CASE_TENSORS), num_items)
+            if common_case
+            else None
+        )
+        self._common_case = self._common_case_of_bundle  # None while there are added items
+        self._encoder = (
+            open_session(item_encoder, astuple(ENCODER_TENSORS)) if item_encoder else None
+        )
+
+    @classmethod
+    def of_bundle(cls, bundle: Bundle) -> "Student":
+        """Opens the graphs of a bundle.
+
+        Raises:
+            BundleError: a graph changed on disk, cannot be opened, or lacks an input or output.
         """
         layout = BundleLayout(bundle.folder)
-        self._session = _open(layout.model, bundle.read_model())
-        _check_names(self._session, astuple(TENSORS), layout.model)
-        self._plain = _open_optional(layout.plain, bundle.read_plain(), COMMON_CASE_TENSORS)
-        self._encoder = _open_optional(
-            layout.item_encoder, bundle.read_item_encoder(), astuple(ENCODER_TENSORS)
+        return cls(
+            GraphFile(layout.model, bundle.read_model()),
+            _if_any(layout.plain, bundle.read_plain()),
+            _if_any(layout.item_encoder, bundle.read_item_encoder()),
+            num_items=len(bundle.items),
+            max_history_length=bundle.manifest.max_history_length,
         )
-        # The first bundles that had such a graph have one for a single history.
-        self._plain_takes_many = self._plain is not None and not _is_for_one(self._plain)
-        self._num_items = len(bundle.items)
-        self._longest = bundle.manifest.max_history_length
-        shapes = {each.name: each.shape for each in self._session.get_outputs()}
-        self._set_added(np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32))
 
     @property
     def embedding_size(self) -> int | None:
-        """Length of the LLM embeddings that `encode` reads; None: it has learnt from none."""
+        """Length of the LLM embeddings that `encode` reads; None: the bundle has no encoder."""
         return None if self._encoder is None else int(self._encoder.get_inputs()[0].shape[1])
 
     @property
     def added(self) -> Vectors:
         """Vectors of the added items, `[added, hidden]`."""
-        return self._added
+        return self._full.added
 
     @property
-    def everything(self) -> Mask:
-        """The mask that allows all items."""
-        mask: Mask = self._everything[0]
-        return mask
+    def all_allowed(self) -> Mask:
+        """The mask `[items + added + 1]` that allows all items."""
+        return self._full.all_allowed
 
     def with_added(self, vectors: Vectors) -> "Student":
         """The same student with these `[added, hidden]` items beside its own."""
         student = copy.copy(self)
-        student._set_added(vectors)
+        student._full = self._full.with_added(vectors)
+        student._common_case = None if len(vectors) else self._common_case_of_bundle
         return student
 
     def encode(self, embeddings: Vectors) -> Vectors:
         """Item vectors `[items, hidden]` of LLM embeddings `[items, embedding_size]`.
 
         Raises:
-            StudentError: there is no encoder, or onnxruntime failed.
+            StudentError: the bundle has no encoder, or onnxruntime failed.
         """
         if self._encoder is None:
             raise StudentError("the bundle has no item encoder")
-        outputs = _run(
-            self._encoder, [ENCODER_TENSORS.vectors], {ENCODER_TENSORS.embeddings: embeddings}
-        )
-        vectors: Vectors = outputs[0]
+        feeds = {ENCODER_TENSORS.embeddings: embeddings}
+        vectors: Vectors = run_session(self._encoder, [ENCODER_TENSORS.vectors], feeds)[0]
         return vectors
 
     def table(self) -> Vectors:
@@ -100,199 +106,56 @@ class Student:
         Raises:
             StudentError: onnxruntime failed.
         """
-        table: Vectors = self._run_graph([TENSORS.table], IndexQuery([0], 1))[0]
-        return table
+        return self._full.table()
 
-    def rank(self, question: IndexQuery) -> Ranking:
-        """The best `k` items, fewer if fewer may be answered.
-
-        Raises:
-            StudentError: onnxruntime failed.
-        """
-        # Who stands ready would hold on to a mask, and an empty history takes padding.
-        if question.allowed is not None or not question.history:
-            return self.rank_fully([question])[0]
-        try:
-            ranking = self._plainly(question)
-            return self._fully(question) if ranking is None else ranking
-        except Exception as error:  # onnxruntime's errors have no base of their own
-            raise StudentError(str(error)) from error
-
-    def _plainly(self, question: IndexQuery) -> Ranking | None:
-        """What the graph of plain questions answers; None where it may not be asked or won't do."""
-        if not self._is_plain(question):
-            return None
-        k = min(question.k, self._num_items)
-        run = self._runs.ready(self._plain, len(question.history), k)
-        ranking = _ranking(*run(question.history, {TENSORS.k: _number(k)}))
-        return ranking if len(ranking) == k else None
-
-    def _is_plain(self, question: IndexQuery) -> bool:
-        """See `COMMON_CASE_TENSORS`."""
-        return (
-            self._plain is not None
-            and question.allowed is None
-            and question.mask_seen
-            and len(question.history) > 0
-            and not question.excluded
-            and not len(self._added)
-            and question.k <= MAX_COMMON_CASE_K
-            and _PADDING not in question.history
-        )
-
-    def _fully(self, question: IndexQuery) -> Ranking:
-        num_answered = min(question.k, self._num_items + len(self._added))
-        run = self._runs.ready(self._session, len(question.history), num_answered)
-        return _ranking(*run(question.history, self._others(question)))
-
-    def rank_all(self, questions: Sequence[IndexQuery]) -> list[Ranking]:
-        """The rankings of questions of one `k` and one `mask_seen`, in the runs that cost least.
+    def rank(self, query: IndexQuery) -> Ranking:
+        """The best `k` items, fewer if fewer are allowed.
 
         Raises:
             StudentError: onnxruntime failed.
         """
-        lots = self._lots(questions)
-        if len(lots) > _MOST_RUNS:
-            return self.rank_fully(questions)
-        rankings: dict[int, Ranking] = {}
-        for width, places in lots.items():
-            answers = self._rank_lot([questions[place] for place in places], width)
-            rankings.update(zip(places, answers, strict=True))
-        return [rankings[place] for place in range(len(questions))]
+        if self._common_case is not None and self._common_case.accepts(query):
+            ranking = self._common_case.rank_one(query)
+            if ranking is not None:
+                return ranking
+        return self._full.rank_one(query)
 
-    def _lots(self, questions: Sequence[IndexQuery]) -> Mapping[int, Sequence[int]]:
-        """Places of what one run can answer, by the width of plain questions' windows, else 0."""
-        lots: dict[int, list[int]] = defaultdict(list)
-        for place, question in enumerate(questions):
-            is_plain = self._plain_takes_many and self._is_plain(question)
-            width = min(len(question.history), self._longest) if is_plain else 0
-            lots[width].append(place)
-        return lots
-
-    def _rank_lot(self, questions: Sequence[IndexQuery], width: int) -> Iterable[Ranking]:
-        if len(questions) == 1:
-            return map(self.rank, questions)
-        if not width:
-            return self.rank_fully(questions)
-        answers = zip(questions, self._plainly_together(questions), strict=True)
-        return (self.rank(question) if answer is None else answer for question, answer in answers)
-
-    def _plainly_together(self, questions: Sequence[IndexQuery]) -> Iterator[Ranking | None]:
-        """As `_plainly`, of questions whose windows are of one width."""
-        k = min(questions[0].k, self._num_items)
-        histories = _rectangle([each.history for each in questions])
-        feeds: Feeds = {TENSORS.history: histories, TENSORS.k: _number(k)}
-        for answer in zip(*_run(self._plain, _OUTPUTS, feeds), strict=True):
-            ranking = _ranking(*answer)
-            yield ranking if len(ranking) == k else None
-
-    def rank_fully(self, questions: Sequence[IndexQuery]) -> list[Ranking]:
-        """The same in one run of the ranking graph.
+    def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
+        """The rankings of queries of one `k` and one `mask_seen`, in the cheapest inferences.
 
         Raises:
             StudentError: onnxruntime failed.
         """
-        first = questions[0]
-        feeds = self._feeds(first) | {
-            TENSORS.history: _rectangle([each.history for each in questions]),
-            TENSORS.excluded: _rectangle([each.excluded for each in questions]),
-        }
-        if any(each.allowed is not first.allowed for each in questions):
-            masks = [
-                self.everything if each.allowed is None else each.allowed for each in questions
-            ]
-            feeds[TENSORS.allowed] = np.stack(masks)
-        return list(map(_ranking, *_run(self._session, _OUTPUTS, feeds)))
+        window_lengths = list(map(self._window_length, queries))
+        if len(set(window_lengths)) > _MAX_INFERENCES:
+            return self._full.rank_many(queries)
+        return answer_by_group(queries, window_lengths, self._rank_alike)
 
-    def _set_added(self, vectors: Vectors) -> None:
-        self._runs = _Runs()
-        self._added = vectors
-        self._everything = np.ones((1, 1 + self._num_items + len(vectors)), dtype=np.bool_)
+    def rank_fully(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
+        """The rankings of queries of one `k` and one `mask_seen` by the full graph only.
 
-    def _run_graph(self, outputs: Sequence[str], question: IndexQuery) -> list[Any]:
-        return _run(self._session, outputs, self._feeds(question))
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        return self._full.rank_many(queries)
 
-    def _feeds(self, question: IndexQuery) -> dict[str, NDArray[np.generic]]:
-        history = np.array([question.history], dtype=np.int64)  # [1, length]
-        return {TENSORS.history: history, **self._others(question)}
+    def _window_length(self, query: IndexQuery) -> int:
+        """How many items of the history the common-case graph reads; `_FULL` if it is not asked."""
+        if self._common_case is None or not self._common_case.accepts(query):
+            return _FULL
+        return min(len(query.history), self._max_history_length)
 
-    def _others(self, question: IndexQuery) -> dict[str, NDArray[np.generic]]:
-        allowed, excluded = question.allowed, question.excluded
-        return {
-            TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NOTHING,
-            TENSORS.allowed: self._everything if allowed is None else allowed[None],
-            TENSORS.mask_seen: _FLAGS[question.mask_seen],
-            TENSORS.k: _number(question.k),
-            TENSORS.added: self._added,
-        }
+    def _rank_alike(self, window_length: int, queries: Sequence[IndexQuery]) -> Iterable[Ranking]:
+        if len(queries) == 1:
+            return [self.rank(queries[0])]
+        if window_length == _FULL or self._common_case is None:
+            return self._full.rank_many(queries)
+        rankings = self._common_case.rank_many(queries)
+        return [
+            self.rank(query) if ranking is None else ranking
+            for query, ranking in zip(queries, rankings, strict=True)
+        ]
 
 
-def _run(session: ort.InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
-    try:
-        answers: list[Any] = session.run(outputs, feeds)
-    except Exception as error:  # onnxruntime's errors have no base of their own
-        raise StudentError(str(error)) from error
-    return answers
-
-
-def _ranking(item_indices: NDArray[np.generic], scores: NDArray[np.generic]) -> Ranking:
-    best_first = scores.tolist()
-    pairs = list(zip(item_indices.tolist(), best_first, strict=True))
-    if math.isfinite(sum(best_first)):
-        return pairs
-    return [(index, score) for index, score in pairs if math.isfinite(score)]
-
-
-@lru_cache
-def _number(k: int) -> NDArray[np.int64]:
-    return np.array([k], dtype=np.int64)
-
-
-def _rectangle(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """`[rows, longest]`, at least one wide; 0 stands before what is shorter."""
-    width = max(1, *map(len, rows))
-    rectangle = np.zeros((len(rows), width), dtype=np.int64)
-    for line, row in zip(rectangle, rows, strict=True):
-        line[width - len(row) :] = row
-    return rectangle
-
-
-def _open(path: Path, graph: bytes) -> ort.InferenceSession:
-    try:
-        return ort.InferenceSession(graph, _session_options(), providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no base of their own
-        raise BundleError(f"{path}: {error}") from error
-
-
-def _open_optional(
-    path: Path, graph: bytes | None, names: Sequence[str]
-) -> ort.InferenceSession | None:
-    """Opens a graph that a bundle may do without, with all of these inputs and outputs."""
-    if graph is None:
-        return None
-    session = _open(path, graph)
-    _check_names(session, names, path)
-    return session
-
-
-def _is_for_one(plain: ort.InferenceSession) -> bool:
-    shapes = {each.name: each.shape for each in plain.get_inputs()}
-    return bool(shapes[TENSORS.history][0] == 1)
-
-
-def _check_names(session: ort.InferenceSession, names: Sequence[str], path: Path) -> None:
-    """Raises BundleError where the graph has not all of these inputs and outputs."""
-    there = {each.name for each in (*session.get_inputs(), *session.get_outputs())}
-    if missing := [name for name in names if name not in there]:
-        raise BundleError(f"{path}: no input or output {', '.join(missing)}")
-
-
-def _session_options() -> ort.SessionOptions:
-    # A run takes less than a millisecond: threads that wait for work cost more than they bring.
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    return options
+def _if_any(path: Path, content: bytes | None) -> GraphFile | None:
+    return None if content is None else GraphFile(path, content)

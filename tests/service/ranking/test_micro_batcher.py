@@ -25,7 +25,7 @@ def recommender(bundle_path: Path) -> Recommender:
 def runs(recommender: Recommender, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many histories each run of the student ranked."""
     runs: list[int] = []
-    rank, rank_all = recommender.student.rank, recommender.student.rank_all
+    rank, rank_many = recommender.student.rank, recommender.student.rank_many
 
     def counted(question: IndexQuery) -> Ranking:
         runs.append(1)
@@ -33,10 +33,10 @@ def runs(recommender: Recommender, monkeypatch: pytest.MonkeyPatch) -> list[int]
 
     def counted_all(questions: Sequence[IndexQuery]) -> list[Ranking]:
         runs.append(len(questions))
-        return rank_all(questions)
+        return rank_many(questions)
 
     monkeypatch.setattr(recommender.student, "rank", counted)
-    monkeypatch.setattr(recommender.student, "rank_all", counted_all)
+    monkeypatch.setattr(recommender.student, "rank_many", counted_all)
     return runs
 
 

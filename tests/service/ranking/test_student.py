@@ -15,20 +15,19 @@ from export.contract.bundle import Bundle, BundleError, load_bundle, save_bundle
 from export.contract.tensors import MAX_COMMON_CASE_K, TENSORS
 from service.bundles.loading import load_recommender, make_recommender
 from service.errors import StudentError
-from service.ranking import student as of_service
-from service.ranking.bound_session import Feeds
+from service.ranking.onnx_session import Feeds, run_session
 from service.ranking.student import Student
 from service.ranking.types import IndexQuery, Ranking
 
 
 def test_a_history_that_no_graph_can_read_is_a_student_error(bundle_path: Path) -> None:
-    student = Student(load_bundle(bundle_path))
+    student = Student.of_bundle(load_bundle(bundle_path))
     with pytest.raises(StudentError, match="out of"):
         student.rank(IndexQuery([99], 3))
 
 
 def test_a_student_answers_up_to_its_catalog_and_what_was_added_to_it(bundle_path: Path) -> None:
-    student = Student(load_bundle(bundle_path))
+    student = Student.of_bundle(load_bundle(bundle_path))
     question = IndexQuery([1], 20, mask_seen=False)
     assert len(student.rank(question)) == 8
     taller = student.with_added(np.ones((2, student.added.shape[1]), dtype=np.float32))
@@ -38,7 +37,7 @@ def test_a_student_answers_up_to_its_catalog_and_what_was_added_to_it(bundle_pat
 
 def test_a_question_leaves_nothing_to_the_next_one(bundle_path: Path) -> None:
     """What stays bound from run to run is what both have."""
-    student, plain = Student(load_bundle(bundle_path)), IndexQuery([3], 4)
+    student, plain = Student.of_bundle(load_bundle(bundle_path)), IndexQuery([3], 4)
     answer = student.rank(plain)
     only_a = np.arange(9) == 1
     assert [index for index, _ in student.rank(IndexQuery([3], 4, allowed=only_a))] == [1]
@@ -51,7 +50,7 @@ def test_a_question_leaves_nothing_to_the_next_one(bundle_path: Path) -> None:
 
 def test_a_mask_is_let_go_of_with_its_answer(bundle_path: Path) -> None:
     """It is as long as the catalog, and filters make many."""
-    student, mask = Student(load_bundle(bundle_path)), np.arange(9) < 4
+    student, mask = Student.of_bundle(load_bundle(bundle_path)), np.arange(9) < 4
     only = IndexQuery([3], 2, allowed=mask)
     assert {index for index, _ in student.rank(only)} <= {1, 2, 3}
     del only
@@ -61,16 +60,16 @@ def test_a_mask_is_let_go_of_with_its_answer(bundle_path: Path) -> None:
 def test_histories_do_not_mix_with_those_of_their_length_before_them(bundle_path: Path) -> None:
     bundle = load_bundle(bundle_path)
     questions = [IndexQuery(history, 5) for history in ([1, 2], [3], [2, 1], [7], [1, 2])]
-    alone = [Student(bundle).rank(each) for each in questions]
+    alone = [Student.of_bundle(bundle).rank(each) for each in questions]
 
-    student = Student(bundle)
+    student = Student.of_bundle(bundle)
     assert [student.rank(each) for each in questions] == alone
     assert alone[0] != alone[2]
     assert alone[1] != alone[3]
 
 
 def test_threads_do_not_answer_for_each_other(bundle_path: Path) -> None:
-    student = Student(load_bundle(bundle_path))
+    student = Student.of_bundle(load_bundle(bundle_path))
     questions = [IndexQuery([item], 5) for item in range(1, 9)]
     expected = [student.rank(each) for each in questions]
 
@@ -83,25 +82,30 @@ def test_threads_do_not_answer_for_each_other(bundle_path: Path) -> None:
         assert all(each == due for each in mine)
 
 
-# Answers 8, 7, 6 … whatever was read, of items that the ring would not name in that order; of a
-# history that ends with item 8 it does not know the first place.
+# Ranks 8, 7, 6 … with these scores, whatever the history: the ring's graph gives no such order.
+# For a history that ends with item 8, the first score is not proven.
 BACKWARDS = """
 <ir_version: 10, opset_import: ["": 23]>
-plain (int64[1, length] history, int64[1] k) => (int64[1, n] item_indices, float[1, n] scores)
+plain (int64[batch, length] history, int64[1] k) => (
+    int64[batch, n] item_indices, float[batch, n] scores
+)
 <
     int64[1, 8] items = {8, 7, 6, 5, 4, 3, 2, 1}, float[1, 8] points = {8, 7, 6, 5, 4, 3, 2, 1},
     int64[1] start = {0}, int64[1] axis = {1}, int64[1] last = {-1}, int64[1] end = {9999},
     int64[1, 1] eight = {8}, int64[1, 8] places = {0, 1, 2, 3, 4, 5, 6, 7}, int64[1] first = {0},
-    float never = {-inf}
+    int64[1] num_items = {8}, float never = {-inf}
 >
 {
-    item_indices = Slice(items, start, k, axis)
+    num_histories = Shape<start = 0, end = 1>(history)
+    shape = Concat<axis = 0>(num_histories, num_items)
+    items_of_each = Expand(items, shape)
+    item_indices = Slice(items_of_each, start, k, axis)
     newest = Slice(history, last, end, axis)
     is_eight = Equal(newest, eight)
     is_first = Equal(places, first)
-    is_unknown = And(is_eight, is_first)
-    told = Where(is_unknown, never, points)
-    scores = Slice(told, start, k, axis)
+    is_unproven = And(is_eight, is_first)
+    proven = Where(is_unproven, never, points)
+    scores = Slice(proven, start, k, axis)
 }
 """
 
@@ -110,7 +114,7 @@ plain (int64[1, length] history, int64[1] k) => (int64[1, n] item_indices, float
 def backwards(save_bundle_with: Callable[..., Path], tmp_path: Path) -> Student:
     """A student whose graph of plain questions gives itself away."""
     onnx.save(parser.parse_model(BACKWARDS), tmp_path / "plain.onnx")
-    return Student(load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx")))
+    return Student.of_bundle(load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx")))
 
 
 def items_of(ranking: Ranking) -> list[int]:
@@ -136,7 +140,7 @@ def test_a_plain_question_is_asked_of_the_graph_of_plain_questions(backwards: St
 def test_any_other_question_is_asked_of_the_ranking_graph(
     backwards: Student, bundle_path: Path, question: IndexQuery
 ) -> None:
-    due = Student(load_bundle(bundle_path)).rank(question)
+    due = Student.of_bundle(load_bundle(bundle_path)).rank(question)
     assert backwards.rank(question) == due
     assert items_of(due)[0] in (4, 5)  # the ring's, from item 3 on
 
@@ -153,50 +157,32 @@ def test_what_the_graph_of_plain_questions_does_not_know_the_ranking_graph_does(
     assert items_of(backwards.rank(IndexQuery([8], 2))) == [1, 2]
 
 
-# The same of several histories at once.
-TOGETHER = (
-    BACKWARDS.replace("[1, length]", "[batch, length]")
-    .replace("[1, n]", "[batch, n]")
-    .replace("float never", "int64[1] eight_items = {8}, float never")
-    .replace("Slice(items,", "Slice(items_of_each,")
-    .replace(
-        "{\n    item_indices",
-        """{
-    num_histories = Shape<start = 0, end = 1>(history)
-    shape = Concat<axis = 0>(num_histories, eight_items)
-    items_of_each = Expand(items, shape)
-    item_indices""",
-    )
-)
-
-
 def watched(
-    graph: str, save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Student, list[tuple[int, ...]]]:
     """A student with this graph of plain questions, and what it asks in runs of several."""
     asked: list[tuple[int, ...]] = []
-    run = of_service._run
 
     def watch(session: InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
         asked.append(feeds[TENSORS.history].shape)
-        return run(session, outputs, feeds)
+        return run_session(session, outputs, feeds)
 
     with TemporaryDirectory() as folder:
         path = Path(folder) / "plain.onnx"
-        onnx.save(parser.parse_model(graph), path)
-        student = Student(load_bundle(save_bundle_with(plain=path)))
-    monkeypatch.setattr(of_service, "_run", watch)
+        onnx.save(parser.parse_model(BACKWARDS), path)
+        student = Student.of_bundle(load_bundle(save_bundle_with(plain=path)))
+    monkeypatch.setattr("service.ranking.graphs.run_session", watch)
     return student, asked
 
 
 def test_plain_questions_whose_windows_are_of_one_length_share_a_run(
     save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
+    student, asked = watched(save_bundle_with, monkeypatch)
     histories = [[3], [1, 2], [4], [5, 6], [2]]
-    answers = student.rank_all([IndexQuery(each, 3) for each in histories])
+    answers = student.rank_many([IndexQuery(each, 3) for each in histories])
     assert [items_of(each) for each in answers] == [[8, 7, 6]] * 5
-    longer = student.rank_all([IndexQuery(each, 3) for each in ([3] * 60, [1, 2] * 40, [5])])
+    longer = student.rank_many([IndexQuery(each, 3) for each in ([3] * 60, [1, 2] * 40, [5])])
     assert [items_of(each) for each in longer] == [[8, 7, 6]] * 3
     assert asked == [(3, 1), (2, 2), (2, 80)]
 
@@ -204,62 +190,62 @@ def test_plain_questions_whose_windows_are_of_one_length_share_a_run(
 def test_two_that_have_nothing_in_common_are_asked_one_by_one(
     save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
-    answers = student.rank_all([IndexQuery([3], 2), IndexQuery([3, 4], 2)])
+    student, asked = watched(save_bundle_with, monkeypatch)
+    answers = student.rank_many([IndexQuery([3], 2), IndexQuery([3, 4], 2)])
     assert [items_of(each) for each in answers] == [[8, 7], [8, 7]]
     assert asked == []  # each by a run that stands ready
 
 
 @pytest.mark.parametrize(
-    ("graph", "histories"),
+    "histories",
     [
-        pytest.param(TOGETHER, [[3], [3, 4], [3, 4, 5]], id="three lengths"),
-        pytest.param(TOGETHER, [[1], [2], [3], [1, 2], [1, 2, 3]], id="three, one of several"),
-        pytest.param(BACKWARDS, [[3], [4]], id="a graph of plain questions for one history"),
+        pytest.param([[3], [3, 4], [3, 4, 5]], id="three lengths"),
+        pytest.param([[1], [2], [3], [1, 2], [1, 2, 3]], id="three lengths, one of them shared"),
     ],
 )
 def test_what_no_two_plain_runs_can_answer_shares_one_of_the_ranking_graph(
-    graph: str,
     histories: list[list[int]],
     save_bundle_with: Callable[..., Path],
     bundle_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    student, asked = watched(graph, save_bundle_with, monkeypatch)
+    student, asked = watched(save_bundle_with, monkeypatch)
     questions = [IndexQuery(each, 2) for each in histories]
-    assert student.rank_all(questions) == Student(load_bundle(bundle_path)).rank_fully(questions)
+    assert student.rank_many(questions) == Student.of_bundle(load_bundle(bundle_path)).rank_fully(
+        questions
+    )
     assert asked[0] == (len(histories), max(map(len, histories)))
 
 
 def test_what_is_not_plain_shares_a_run_of_the_ranking_graph(
     save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student, asked = watched(TOGETHER, save_bundle_with, monkeypatch)
+    student, asked = watched(save_bundle_with, monkeypatch)
     filtered = [IndexQuery([item], 2, excluded=[6]) for item in (3, 4)]
     plain = [IndexQuery([item], 2) for item in (1, 2)]
-    answers = student.rank_all([*filtered, *plain])
+    answers = student.rank_many([*filtered, *plain])
     assert asked == [(2, 1), (2, 1)]
-    assert answers[:2] == Student(load_bundle(bundle_path)).rank_fully(filtered)
+    assert answers[:2] == Student.of_bundle(load_bundle(bundle_path)).rank_fully(filtered)
     assert [items_of(each) for each in answers[2:]] == [[8, 7], [8, 7]]
 
 
 def test_what_is_not_known_of_those_asked_together_the_ranking_graph_answers(
     save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student, _ = watched(TOGETHER, save_bundle_with, monkeypatch)
-    answers = student.rank_all([IndexQuery([item], 2) for item in (3, 8, 4)])
+    student, _ = watched(save_bundle_with, monkeypatch)
+    answers = student.rank_many([IndexQuery([item], 2) for item in (3, 8, 4)])
     assert [items_of(each) for each in answers] == [[8, 7], [1, 2], [8, 7]]
 
 
 def test_an_empty_history_is_the_ranking_graphs_alone_and_beside_others(
     save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student, _ = watched(TOGETHER, save_bundle_with, monkeypatch)
+    student, _ = watched(save_bundle_with, monkeypatch)
     nothing = IndexQuery([], 3)
-    due = Student(load_bundle(bundle_path)).rank_fully([nothing])[0]
+    due = Student.of_bundle(load_bundle(bundle_path)).rank_fully([nothing])[0]
     assert student.rank(nothing) == due
-    assert student.rank_all([nothing, nothing]) == [due, due]
-    assert student.rank_all([nothing, IndexQuery([3], 3)])[0] == due
+    assert student.rank_many([nothing, nothing]) == [due, due]
+    assert student.rank_many([nothing, IndexQuery([3], 3)])[0] == due
 
 
 def test_a_graph_of_plain_questions_without_what_the_contract_names_is_refused(
@@ -268,7 +254,7 @@ def test_a_graph_of_plain_questions_without_what_the_contract_names_is_refused(
     onnx.save(parser.parse_model(BACKWARDS.replace("item_indices", "items_told")), tmp_path / "no")
     bundle = load_bundle(save_bundle_with(plain=tmp_path / "no"))
     with pytest.raises(BundleError, match=r"plain\.onnx: no input or output item_indices"):
-        Student(bundle)
+        Student.of_bundle(bundle)
 
 
 @pytest.fixture
@@ -293,7 +279,7 @@ def bundle_of(bundle_path: Path, tmp_path: Path) -> Callable[[bytes], Bundle]:
 
 def test_a_file_that_is_no_graph_is_refused(bundle_of: Callable[[bytes], Bundle]) -> None:
     with pytest.raises(BundleError, match=r"model\.onnx"):
-        Student(bundle_of(b"no graph"))
+        Student.of_bundle(bundle_of(b"no graph"))
 
 
 def test_a_graph_without_what_the_contract_names_is_refused(
@@ -302,7 +288,7 @@ def test_a_graph_without_what_the_contract_names_is_refused(
     encoder = load_bundle(bundle_path).read_item_encoder()
     assert encoder is not None
     with pytest.raises(BundleError, match=r"model\.onnx: no input or output history, .*, table"):
-        Student(bundle_of(encoder))
+        Student.of_bundle(bundle_of(encoder))
 
 
 @pytest.mark.parametrize("graph_items", [7, 9])
@@ -336,7 +322,7 @@ def test_a_graph_of_plain_questions_that_scores_otherwise_fails_the_warm_up(
 def test_a_graph_of_plain_questions_that_cannot_run_fails_the_warm_up(
     save_bundle_with: Callable[..., Path], tmp_path: Path
 ) -> None:
-    broken = BACKWARDS.replace("Slice(items, start, k, axis)", "Gather(items, k)")
+    broken = BACKWARDS.replace("Slice(items_of_each, start, k, axis)", "Gather(items, k)")
     onnx.save(parser.parse_model(broken), tmp_path / "plain.onnx")
     bundle = load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx"))
     with pytest.raises(BundleError):

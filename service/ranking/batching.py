@@ -1,0 +1,60 @@
+"""Answers requests in batches: grouped by what one batch can hold, one by one where it fails."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+logger = logging.getLogger(__name__)
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+Group = TypeVar("Group", bound=Hashable)
+
+
+def answer_by_group(
+    requests: Sequence[Request],
+    groups: Sequence[Group],
+    answer: Callable[[Group, Sequence[Request]], Iterable[Answer]],
+) -> list[Answer]:
+    """Calls `answer` once for each group and returns the answers in the order of `requests`.
+
+    Args:
+        requests: what is to be answered.
+        groups: `[requests]`, the group of each request.
+        answer: takes a group and its requests; returns an answer for each.
+    """
+    positions: dict[Group, list[int]] = defaultdict(list)
+    for position, group in enumerate(groups):
+        positions[group].append(position)
+    answers: dict[int, Answer] = {}
+    for group, members in positions.items():
+        of_group = answer(group, [requests[position] for position in members])
+        answers.update(zip(members, of_group, strict=True))
+    return [answers[position] for position in range(len(requests))]
+
+
+def answer_together_or_singly(
+    requests: Sequence[Request],
+    answer_all: Callable[[Sequence[Request]], Sequence[Answer]],
+    answer_one: Callable[[Request], Answer],
+    failure: type[Exception],
+) -> Sequence[Answer]:
+    """Answers all requests in one call; where that fails, logs the reason and answers each singly.
+
+    So a request that breaks a batch fails by itself. A single request is never tried twice.
+
+    Args:
+        requests: what is to be answered.
+        answer_all: answers several requests at once.
+        answer_one: answers one request.
+        failure: the errors of `answer_all` after which each request is answered singly.
+    """
+    if len(requests) > 1:
+        try:
+            return answer_all(requests)
+        except failure:
+            logger.exception(
+                "a batch of %d requests failed, each is answered singly", len(requests)
+            )
+    return [answer_one(each) for each in requests]

@@ -1,0 +1,174 @@
+"""The two graphs of a student: the full graph answers any query, the common-case graph most.
+
+Each has `rank_one`, which reuses bound arrays, and `rank_many`, which ranks a batch in one
+inference. `service.ranking.student` chooses between the graphs.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from export.contract.tensors import MAX_COMMON_CASE_K, TENSORS
+from service.ranking.bound_session import BoundSessions
+from service.ranking.onnx_session import Feeds, run_session
+from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
+
+_OUTPUTS = [TENSORS.item_indices, TENSORS.scores]
+_PADDING = 0
+_NONE_EXCLUDED = np.zeros((1, 1), dtype=np.int64)
+_FLAGS = {flag: np.array(flag) for flag in (False, True)}
+
+
+class CommonCaseGraph:
+    """Ranks queries without filters, exclusions, added items or padding. Thread-safe.
+
+    `export.contract.tensors.COMMON_CASE_TENSORS` defines these queries. A ranking is None where
+    the graph cannot prove that it found the best items; the full graph must rank then.
+    """
+
+    def __init__(self, session: ort.InferenceSession, num_items: int) -> None:
+        self._session = session
+        self._num_items = num_items
+        self._bound_sessions = BoundSessions(session)
+
+    def accepts(self, query: IndexQuery) -> bool:
+        """Whether the graph can be asked, given that no items were added."""
+        return (
+            query.allowed is None
+            and query.mask_seen
+            and len(query.history) > 0
+            and not query.excluded
+            and query.k <= MAX_COMMON_CASE_K
+            and _PADDING not in query.history
+        )
+
+    def rank_one(self, query: IndexQuery) -> Ranking | None:
+        """The best `k` items for an accepted query.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        k = min(query.k, self._num_items)
+        output = self._bound_sessions.run(query.history, k, {TENSORS.k: _as_tensor(k)})
+        return _if_full(_ranking(*output), k)
+
+    def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking | None]:
+        """The best `k` items for accepted queries of one `k` and one window length.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        k = min(queries[0].k, self._num_items)
+        histories = _left_padded([each.history for each in queries])
+        feeds: Feeds = {TENSORS.history: histories, TENSORS.k: _as_tensor(k)}
+        outputs = run_session(self._session, _OUTPUTS, feeds)
+        return [_if_full(_ranking(*output), k) for output in zip(*outputs, strict=True)]
+
+
+class FullGraph:
+    """Ranks the bundle's and the added items for any query. Thread-safe."""
+
+    def __init__(
+        self, session: ort.InferenceSession, num_items: int, added: Vectors | None = None
+    ) -> None:
+        """`added` are item vectors `[added, hidden]`; None = no items were added."""
+        shapes = {each.name: each.shape for each in session.get_outputs()}
+        none_added = np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32)
+        self.added = none_added if added is None else added
+        self._session = session
+        self._num_items = num_items
+        self._all_allowed = np.ones((1, 1 + num_items + len(self.added)), dtype=np.bool_)
+        self._bound_sessions = BoundSessions(session)
+
+    def with_added(self, added: Vectors) -> "FullGraph":
+        """The same graph with these `[added, hidden]` items beside its own."""
+        return FullGraph(self._session, self._num_items, added)
+
+    @property
+    def all_allowed(self) -> Mask:
+        """The mask `[items + added + 1]` that allows all items."""
+        mask: Mask = self._all_allowed[0]
+        return mask
+
+    def table(self) -> Vectors:
+        """The vectors of the bundle's items, `[items + 1, hidden]`.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        query = IndexQuery([_PADDING], 1)
+        feeds = self._other_inputs(query) | {TENSORS.history: _left_padded([query.history])}
+        table: Vectors = run_session(self._session, [TENSORS.table], feeds)[0]
+        return table
+
+    def rank_one(self, query: IndexQuery) -> Ranking:
+        """The best `k` items, fewer if fewer are allowed.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        # A bound session would keep the mask in memory, and an empty history needs padding.
+        if query.allowed is not None or not query.history:
+            return self.rank_many([query])[0]
+        num_answered = min(query.k, self._num_items + len(self.added))
+        inputs = self._other_inputs(query)
+        return _ranking(*self._bound_sessions.run(query.history, num_answered, inputs))
+
+    def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
+        """The best `k` items for queries of one `k` and one `mask_seen`, in one inference.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        first = queries[0]
+        feeds = self._other_inputs(first) | {
+            TENSORS.history: _left_padded([each.history for each in queries]),
+            TENSORS.excluded: _left_padded([each.excluded for each in queries]),
+        }
+        if any(each.allowed is not first.allowed for each in queries):
+            masks = [self.all_allowed if each.allowed is None else each.allowed for each in queries]
+            feeds[TENSORS.allowed] = np.stack(masks)
+        return list(map(_ranking, *run_session(self._session, _OUTPUTS, feeds)))
+
+    def _other_inputs(self, query: IndexQuery) -> dict[str, NDArray[np.generic]]:
+        """All inputs for a single query but its history."""
+        allowed, excluded = query.allowed, query.excluded
+        return {
+            TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NONE_EXCLUDED,
+            TENSORS.allowed: self._all_allowed if allowed is None else allowed[None],
+            TENSORS.mask_seen: _FLAGS[query.mask_seen],
+            TENSORS.k: _as_tensor(query.k),
+            TENSORS.added: self.added,
+        }
+
+
+def _ranking(item_indices: NDArray[np.generic], scores: NDArray[np.generic]) -> Ranking:
+    """Pairs items with scores; drops places that no item fills, whose score is -inf."""
+    best_first = scores.tolist()
+    pairs = list(zip(item_indices.tolist(), best_first, strict=True))
+    if math.isfinite(sum(best_first)):
+        return pairs
+    return [(index, score) for index, score in pairs if math.isfinite(score)]
+
+
+def _if_full(ranking: Ranking, k: int) -> Ranking | None:
+    return ranking if len(ranking) == k else None
+
+
+@lru_cache
+def _as_tensor(k: int) -> NDArray[np.int64]:
+    """Returns the same array for the same `k`, so that it can stay bound."""
+    return np.array([k], dtype=np.int64)
+
+
+def _left_padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
+    """`[rows, longest]`, at least one column; shorter rows are padded with 0 on the left."""
+    width = max(1, *map(len, rows))
+    padded = np.zeros((len(rows), width), dtype=np.int64)
+    for line, row in zip(padded, rows, strict=True):
+        line[width - len(row) :] = row
+    return padded

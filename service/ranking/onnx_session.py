@@ -1,0 +1,71 @@
+"""Opens the graphs of a student in onnxruntime and runs them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from export.contract.bundle import BundleError
+from service.errors import StudentError
+
+Feeds = Mapping[str, NDArray[np.generic]]
+"""Input arrays by input name."""
+
+
+@dataclass(frozen=True, slots=True)
+class GraphFile:
+    """The bytes of an ONNX graph, and the path that errors name."""
+
+    path: Path
+    content: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> "GraphFile":
+        """Reads a graph from disk."""
+        return cls(path, path.read_bytes())
+
+
+def open_session(graph: GraphFile, names: Sequence[str]) -> ort.InferenceSession:
+    """Opens `graph`, which must have all inputs and outputs of `names`.
+
+    Raises:
+        BundleError: onnxruntime cannot open it, or a name is missing.
+    """
+    try:
+        session = ort.InferenceSession(
+            graph.content, _session_options(), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's errors have no common base class
+        raise BundleError(f"{graph.path}: {error}") from error
+    present = {each.name for each in (*session.get_inputs(), *session.get_outputs())}
+    if missing := [name for name in names if name not in present]:
+        raise BundleError(f"{graph.path}: no input or output {', '.join(missing)}")
+    return session
+
+
+def run_session(session: ort.InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
+    """Runs a graph once and returns the arrays of `outputs`.
+
+    Raises:
+        StudentError: onnxruntime failed.
+    """
+    try:
+        arrays: list[Any] = session.run(outputs, feeds)
+    except Exception as error:  # onnxruntime's errors have no common base class
+        raise StudentError(str(error)) from error
+    return arrays
+
+
+def _session_options() -> ort.SessionOptions:
+    # A run takes less than a millisecond: waking worker threads would cost more than they save.
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    return options
