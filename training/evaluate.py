@@ -1,11 +1,15 @@
-"""Evaluate: the first rows of the ladder, on the test examples, `work/<name>/results`.
+"""Evaluate: every ranker of an experiment on the test examples, and a verdict on the student.
+
+The table shows the baselines, the teacher and the students. The verdict below it compares the
+student to export with the baselines. Both go to `work/<name>/results`.
 
 python -m training.evaluate configs/movielens.toml
 """
 
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 
@@ -15,12 +19,14 @@ from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint, best_on_validation
 from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
-from training.evaluation.baselines import popularity, tuned_transitions
+from training.evaluation.baseline_runs import baseline_evaluations
+from training.evaluation.intervals import Interval
+from training.evaluation.row_names import row_name
 from training.evaluation.stored import answers_ranker
 from training.evaluation.table import ResultRow, as_text, save_results
-from training.evaluation.yardstick import Scorer, evaluate, ranker_of
+from training.evaluation.verdict import METRIC, differences_to, verdict
+from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.knowledge import Knowledge, load_knowledge
-from training.ladder.plan.rows import row_name
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
 from training.students.registry import STUDENT_NAMES
@@ -35,48 +41,91 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def evaluate_all(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
-    """Writes and prints the table, and names the checkpoint to export."""
+    """Writes and prints the table and the verdict, and names the checkpoint to export."""
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
     jobs = jobs_of(experiment, dataset, knowledge, DEFAULT_VARIANTS)
     checkpoints = current_checkpoints(jobs, workplace.checkpoints)
     chosen = best_on_validation(checkpoints, DISTILLED)
+    baselines = baseline_rows(dataset, workplace)
+    students = {each.name: evaluate_student(each, dataset) for each in checkpoints}
+    loss = experiment.training.loss
     rows = [
-        scorer_row("popularity", [popularity(dataset)], dataset),
-        scorer_row("last-item", [tuned_transitions(dataset)], dataset),
+        *baselines,
         *teacher_rows(f"teacher {experiment.teacher.kind}", knowledge, dataset),
-        *student_rows(checkpoints, dataset, experiment.training.loss),
+        *student_rows(checkpoints, students, loss),
     ]
-    save_results(rows, _facts(dataset, checkpoints, chosen), workplace.results)
+    differences = differences_to_baselines(
+        students[chosen.name], baselines, dataset, experiment.ladder.num_resamples
+    )
+    sentence = verdict(
+        f"{display_name(chosen, loss)} (seed {chosen.description.seed})",
+        differences,
+        len(students[chosen.name].rows),
+    )
+    facts = _facts(dataset, checkpoints, chosen) | {"differences": _as_json(differences)}
+    save_results(rows, facts, workplace.results, sentence)
     say(as_text(rows))
+    say(f"\n{sentence}")
     say(f"to export, by validation: {chosen.name}")
     say(f"written: {workplace.results}")
 
 
-def scorer_row(name: str, scorers: Sequence[Scorer], dataset: Dataset) -> ResultRow:
-    """Test figures of one ranker, one evaluation per scorer."""
-    rows = dataset.example_rows(Split.TEST)
-    rankers = [ranker_of(scorer, dataset) for scorer in scorers]
-    return ResultRow(name, tuple(evaluate(ranker, dataset, rows) for ranker in rankers))
+def baseline_rows(dataset: Dataset, workplace: Workplace) -> list[ResultRow]:
+    """Test figures of every baseline of the registry."""
+    evaluations = baseline_evaluations(dataset, workplace.baselines)
+    return [ResultRow(name, (each[Split.TEST],)) for name, each in evaluations.items()]
 
 
 def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[ResultRow]:
-    """Test figures of the stored answers, on the test examples that have one; if any has."""
+    """Test figures of the teacher on the test examples it answered; no row where it has none."""
     rows = np.intersect1d(dataset.example_rows(Split.TEST), knowledge.test.rows)
     if len(rows):
         yield ResultRow(name, (evaluate(answers_ranker(knowledge.test), dataset, rows),))
 
 
+def evaluate_student(checkpoint: Checkpoint, dataset: Dataset) -> Evaluation:
+    """Ranks of one student on all test examples."""
+    ranker = ranker_of(StudentScorer(checkpoint.student(), dataset), dataset)
+    return evaluate(ranker, dataset, dataset.example_rows(Split.TEST))
+
+
 def student_rows(
-    checkpoints: Sequence[Checkpoint], dataset: Dataset, loss: str
+    checkpoints: Sequence[Checkpoint], evaluations: Mapping[str, Evaluation], loss: str
 ) -> Iterator[ResultRow]:
-    """Test figures of every variant that was trained, over its seeds; named as in the ladder."""
+    """A row for every trained variant, over its seeds, named as in the ladder.
+
+    Args:
+        checkpoints: of any variants and seeds.
+        evaluations: of each checkpoint, by its name.
+        loss: of the next item, by which a row is named too.
+    """
     for variant in VARIANTS:
         of_variant = [each for each in checkpoints if each.description.variant == variant]
         if of_variant:
-            scorers = [StudentScorer(each.student(), dataset) for each in of_variant]
-            student = STUDENT_NAMES[of_variant[0].description.student.kind]
-            yield scorer_row(f"{student} {row_name(variant, loss)}", scorers, dataset)
+            runs = tuple(evaluations[each.name] for each in of_variant)
+            yield ResultRow(display_name(of_variant[0], loss), runs)
+
+
+def display_name(checkpoint: Checkpoint, loss: str) -> str:
+    """Student and row, for example `SASRec DLLM2Rec`."""
+    description = checkpoint.description
+    return f"{STUDENT_NAMES[description.student.kind]} {row_name(description.variant, loss)}"
+
+
+def differences_to_baselines(
+    student: Evaluation, baselines: Sequence[ResultRow], dataset: Dataset, num_draws: int
+) -> dict[str, Interval]:
+    """Test NDCG@20 of a student minus that of each baseline, by the baseline's name."""
+    ranks = {row.name: row.evaluations[0].ranks for row in baselines}
+    users = dataset.user_of_row[student.rows]
+    return differences_to(student.ranks, ranks, users, num_draws=num_draws)
+
+
+def _as_json(differences: Mapping[str, Interval]) -> list[dict[str, object]]:
+    return [
+        {"against": name, "metric": METRIC, **asdict(each)} for name, each in differences.items()
+    ]
 
 
 def _facts(

@@ -60,6 +60,11 @@ class Workplace:
         return self.folder / "results"
 
     @property
+    def baselines(self) -> Path:
+        """Ranks of the tuned baselines, kept by `training.evaluate` for the export."""
+        return self.results / "baselines"
+
+    @property
     def bundle(self) -> Path:
         """Written by the export."""
         return self.folder / "bundle"

@@ -65,6 +65,7 @@ def test_evaluate_prints_and_writes_a_row_for_everything_that_ranks(
     assert list(rows) == [
         "popularity",
         "last-item",
+        "VMIS-kNN",
         "teacher retrieval",
         "SASRec CE",
         "SASRec DLLM2Rec",

@@ -1,5 +1,7 @@
 """HR@k and NDCG@k for one relevant item, always over the full catalog, one value per example."""
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,3 +29,15 @@ def ndcgs(ranks: NDArray[np.integer], k: int) -> NDArray[np.float64]:
     """`1 / log2(rank + 1)` where the next item is among the first `k`, else 0."""
     gains: NDArray[np.float64] = hit_rates(ranks, k) / np.log2(np.maximum(ranks, 1) + 1)
     return gains
+
+
+METRIC_FUNCTIONS: Mapping[str, Callable[[NDArray[np.integer], int], NDArray[np.float64]]] = {
+    "HR": hit_rates,
+    "NDCG": ndcgs,
+}
+
+
+def metric_values(ranks: NDArray[np.integer], metric: str) -> NDArray[np.float64]:
+    """Values of a metric named as `NDCG@20`, one for each of `ranks`, in the same shape."""
+    name, _, k = metric.partition("@")
+    return METRIC_FUNCTIONS[name](ranks, int(k))

@@ -71,8 +71,18 @@ def as_markdown(rows: Sequence[ResultRow]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def save_results(rows: Sequence[ResultRow], facts: Mapping[str, Any], folder: Path) -> None:
-    """Writes `results.json` (rows and `facts` about their making) and `results.md`."""
-    content = {**facts, "rows": [row.as_json() for row in rows]}
+def save_results(
+    rows: Sequence[ResultRow], facts: Mapping[str, Any], folder: Path, verdict: str = ""
+) -> None:
+    """Writes `results.json` (rows, `facts` about their making, verdict) and `results.md`.
+
+    Args:
+        rows: of the table.
+        facts: JSON-able, by name.
+        folder: of both files.
+        verdict: a sentence below the table; none where it is empty.
+    """
+    closing = f"\n{verdict}\n" if verdict else ""
+    content = {**facts, "verdict": verdict, "rows": [row.as_json() for row in rows]}
     write_text(folder / "results.json", json.dumps(content, indent=2) + "\n")
-    write_text(folder / "results.md", as_markdown(rows) + "\n")
+    write_text(folder / "results.md", f"{as_markdown(rows)}\n{closing}")

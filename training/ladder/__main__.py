@@ -22,6 +22,7 @@ from training.data.storage import load_dataset
 from training.distillation.job import Job
 from training.distillation.process_pool import add_workers_option, side_by_side, usable_cores
 from training.errors import ConfigError
+from training.evaluation.baseline_runs import BaselineRun
 from training.evaluation.baselines import BASELINES
 from training.ladder.plan.forecast import forecast_runs
 from training.ladder.plan.plan import Cell, Plan
@@ -32,7 +33,7 @@ from training.ladder.report.plots import save_cost_plot, save_parts_plot
 from training.ladder.report.result_csv import save_figures
 from training.ladder.results.from_runs import baseline_line, student_line
 from training.ladder.results.measured import Figures, Measured
-from training.ladder.runs.store import BaselineRun, Run, RunStore, goes_on, perform
+from training.ladder.runs.store import Run, RunStore, goes_on, perform
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment, StudentKind
 from training.settings.teacher import TeacherKind

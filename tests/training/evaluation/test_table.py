@@ -45,3 +45,13 @@ def test_results_are_written_for_programs_and_for_people(tmp_path: Path) -> None
     assert content["split"] == "test"
     assert content["rows"][1]["metrics"]["HR@1"] == {"mean": 0.5, "sd": pytest.approx(0.5**0.5)}
     assert (tmp_path / "results.md").read_text() == as_markdown([ONE, TWO]) + "\n"
+
+
+def test_the_verdict_stands_below_the_table_and_in_the_record(tmp_path: Path) -> None:
+    save_results([ONE], {}, tmp_path, "The student is above popularity.")
+
+    assert json.loads((tmp_path / "results.json").read_text())["verdict"] == (
+        "The student is above popularity."
+    )
+    text = (tmp_path / "results.md").read_text()
+    assert text == as_markdown([ONE]) + "\n\nThe student is above popularity.\n"

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.training.ladder.conftest import climb, knowledge_of_titles, records
+from training.evaluation.row_names import COLD_ROW
 from training.knowledge import DESCRIPTION_NAME
-from training.ladder.plan.rows import COLD_ROW, ROWS, TITLES_ROW, settings_of
+from training.ladder.plan.rows import ROWS, TITLES_ROW, settings_of
 from training.settings.experiment import load_experiment
 
 

@@ -10,15 +10,9 @@ from itertools import product
 
 from training.data.dataset import Dataset, Split
 from training.distillation.job import Job
+from training.evaluation.row_names import DISTILLED_ROW, TITLE_LISTS_ROW
 from training.evaluation.yardstick import SELECTION_METRIC
-from training.ladder.plan.rows import (
-    DISTILLED_ROW,
-    HEADLINES,
-    ROWS,
-    TITLE_LISTS_ROW,
-    settings_of,
-    with_settings,
-)
+from training.ladder.plan.rows import HEADLINES, ROWS, settings_of, with_settings
 from training.ladder.runs.store import RunStore
 from training.ladder.runs.teacher_ranks import Teacher
 from training.settings.experiment import Experiment, Setting, StudentKind

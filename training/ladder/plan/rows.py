@@ -11,18 +11,24 @@ from pydantic import ValidationError
 
 from training.distillation.variants import VARIANTS
 from training.errors import ConfigError
+from training.evaluation.row_names import (
+    BCE_ROW,
+    CE_ROW,
+    COLD_ROW,
+    DISTILLED_ROW,
+    EMBEDDINGS_ROW,
+    RANKING_ROW,
+    RD_ROW,
+    TITLE_LISTS_ROW,
+    TRAINING_OF_ROW,
+)
 from training.settings.experiment import Experiment
 
 GridName = Literal["plain", "ranking", "embeddings", "method"]
-DISTILLED_ROW = "DLLM2Rec"
-COLD_ROW = "DLLM2Rec with cold bonus"
-PLAIN_ROW = "CE"
-TITLE_LISTS_ROW = "control title-neighbour lists"
-PAPERS_BASELINE = "BCE"
 NEIGHBOURS_ROW = "VMIS-kNN"  # ranks without a student
 TITLES_ROW = "control title neighbours"  # of the last item; ranks without a student
 HISTORY_TITLES_ROW = "control title neighbours of the history"  # likewise
-HEADLINES = (PAPERS_BASELINE, PLAIN_ROW, DISTILLED_ROW)
+HEADLINES = (BCE_ROW, CE_ROW, DISTILLED_ROW)
 
 
 @dataclass(frozen=True)
@@ -50,31 +56,28 @@ class LadderRow:
         return VARIANTS[self.variant].needs_teacher
 
 
+_SPECIAL_ROWS: Mapping[str, LadderRow] = {
+    BCE_ROW: LadderRow(*TRAINING_OF_ROW[BCE_ROW], grid="plain", times_the_epochs=3),
+    CE_ROW: LadderRow(*TRAINING_OF_ROW[CE_ROW], grid="plain"),
+    RD_ROW: LadderRow(*TRAINING_OF_ROW[RD_ROW], grid="ranking"),
+    EMBEDDINGS_ROW: LadderRow(*TRAINING_OF_ROW[EMBEDDINGS_ROW], grid="embeddings"),
+    RANKING_ROW: LadderRow(*TRAINING_OF_ROW[RANKING_ROW], grid="ranking", every_teacher=True),
+    DISTILLED_ROW: LadderRow(*TRAINING_OF_ROW[DISTILLED_ROW], grid="method", every_teacher=True),
+    COLD_ROW: LadderRow(*TRAINING_OF_ROW[COLD_ROW], every_teacher=True),
+}
 ROWS: Mapping[str, LadderRow] = {
-    PAPERS_BASELINE: LadderRow("plain", loss="binary", grid="plain", times_the_epochs=3),
-    PLAIN_ROW: LadderRow("plain", loss="cross-entropy", grid="plain"),
-    "RD": LadderRow("rd", grid="ranking"),
-    "embeddings only": LadderRow("embeddings-only", grid="embeddings"),
-    "ranking only": LadderRow("ranking-only", grid="ranking", every_teacher=True),
-    DISTILLED_ROW: LadderRow("distilled", grid="method", every_teacher=True),
-    "DLLM2Rec without position": LadderRow("without-position"),
-    "DLLM2Rec without confidence": LadderRow("without-confidence"),
-    "DLLM2Rec without consistency": LadderRow("without-consistency"),
-    "DLLM2Rec without offset": LadderRow("without-offset"),
-    COLD_ROW: LadderRow("with-cold-bonus", every_teacher=True),
-    "control shuffled lists": LadderRow("control-shuffled"),
-    TITLE_LISTS_ROW: LadderRow("control-title-neighbours"),
-    "control shuffled embeddings": LadderRow("control-shuffled-embeddings"),
+    name: _SPECIAL_ROWS.get(name, LadderRow(*training))
+    for name, training in TRAINING_OF_ROW.items()
 }
 
 STEPS: Mapping[str, tuple[str, str]] = {
-    "cross-entropy for the binary loss": (PLAIN_ROW, PAPERS_BASELINE),
-    "plain ranking distillation": ("RD", PLAIN_ROW),
-    "the three weights, over plain ranking distillation": ("ranking only", "RD"),
-    "lists, without embeddings": ("ranking only", PLAIN_ROW),
-    "embeddings, without lists": ("embeddings only", PLAIN_ROW),
-    "lists, beside embeddings": (DISTILLED_ROW, "embeddings only"),
-    "embeddings, beside lists": (DISTILLED_ROW, "ranking only"),
+    "cross-entropy for the binary loss": (CE_ROW, BCE_ROW),
+    "plain ranking distillation": (RD_ROW, CE_ROW),
+    "the three weights, over plain ranking distillation": (RANKING_ROW, RD_ROW),
+    "lists, without embeddings": (RANKING_ROW, CE_ROW),
+    "embeddings, without lists": (EMBEDDINGS_ROW, CE_ROW),
+    "lists, beside embeddings": (DISTILLED_ROW, EMBEDDINGS_ROW),
+    "embeddings, beside lists": (DISTILLED_ROW, RANKING_ROW),
     "the position weight": (DISTILLED_ROW, "DLLM2Rec without position"),
     "the confidence weight": (DISTILLED_ROW, "DLLM2Rec without confidence"),
     "the consistency weight": (DISTILLED_ROW, "DLLM2Rec without consistency"),
@@ -83,18 +86,10 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the teacher's lists, over shuffled ones": (DISTILLED_ROW, "control shuffled lists"),
     "the teacher's lists, over title neighbours": (DISTILLED_ROW, TITLE_LISTS_ROW),
     "the LLM's embeddings, over shuffled ones": (DISTILLED_ROW, "control shuffled embeddings"),
-    "the whole method": (DISTILLED_ROW, PLAIN_ROW),
-    "the whole method, over the binary loss": (DISTILLED_ROW, PAPERS_BASELINE),
+    "the whole method": (DISTILLED_ROW, CE_ROW),
+    "the whole method, over the binary loss": (DISTILLED_ROW, BCE_ROW),
 }
 """Each a part's name, with the row that has it and the row that has not."""
-
-
-def row_name(variant: str, loss: str) -> str:
-    """The row that a variant trained with `loss` belongs to; its own name and loss else."""
-    for name, row in ROWS.items():
-        if row.variant == variant and row.loss in (None, loss):
-            return name
-    return f"{variant}, {loss}"
 
 
 def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experiment:

@@ -86,7 +86,7 @@ def teacher_lines(teacher: Teacher, shelf: RunStore) -> Sequence[Measured]:
         if kept.summary and kept.summary.content_hash == knowledge.content_hash:
             return kept.lines
         raise ResultError(
-            f"{shelf.result_path(reference)}: kept of a {teacher.kind} teacher that answered "
+            f"{shelf.file(reference).path}: kept of a {teacher.kind} teacher that answered "
             "otherwise, as are the runs that learned from it; `--kept` reports them, another "
             "`--out` begins anew, and without that file this one takes its place"
         )

@@ -3,14 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from training.data.dataset import Split
+from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW
 from training.evaluation.yardstick import SELECTION_METRIC as METRIC
-from training.ladder.plan.rows import (
-    COLD_ROW,
-    DISTILLED_ROW,
-    HISTORY_TITLES_ROW,
-    PLAIN_ROW,
-    TITLES_ROW,
-)
+from training.ladder.plan.rows import HISTORY_TITLES_ROW, TITLES_ROW
 from training.ladder.report.tables import as_table, figure_of, percent, signed
 from training.ladder.results.measured import NEW, Figures, Measured
 
@@ -25,7 +20,7 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     by_key = {line.key: line for line in lines}
     cells = []
     for line in lines:
-        plain = by_key.get((PLAIN_ROW, line.student, ""))
+        plain = by_key.get((CE_ROW, line.student, ""))
         titles = by_key.get((TITLES_ROW, "", line.teacher))
         if plain is None or titles is None or line.row not in (DISTILLED_ROW, COLD_ROW):
             continue
@@ -43,9 +38,9 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
                 _warm_gain(line, without, figures),
             ]
         )
-    headings = ("student", "row", "teacher", f"{PLAIN_ROW} cold HR@20")
+    headings = ("student", "row", "teacher", f"{CE_ROW} cold HR@20")
     found = [each for are in ("cold", NEW) for each in (f"{are} HR@20", f"over {TITLES_ROW}")]
-    gains = [f"warm {METRIC} over {row}" for row in (PLAIN_ROW, DISTILLED_ROW)]
+    gains = [f"warm {METRIC} over {row}" for row in (CE_ROW, DISTILLED_ROW)]
     table = as_table((*headings, *found, *gains), cells)
     told = (
         f"{figures.count(Split.TEST, NEW):,} of the cold ones are new: no validation example, from "

@@ -4,14 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval, mean_of
-from training.ladder.plan.rows import (
-    COLD_ROW,
-    DISTILLED_ROW,
-    NEIGHBOURS_ROW,
-    PAPERS_BASELINE,
-    PLAIN_ROW,
-    STEPS,
-)
+from training.evaluation.row_names import BCE_ROW, CE_ROW, COLD_ROW, DISTILLED_ROW
+from training.ladder.plan.rows import NEIGHBOURS_ROW, STEPS
 from training.ladder.report.cold_targets import cold_targets
 from training.ladder.report.tables import as_table, figure_of, percent, signed
 from training.ladder.results.measured import TARGETS, Figures, Measured
@@ -149,7 +143,7 @@ def _papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
     by_key = {(line.row, line.student): line for line in reversed(lines)}
     cells, gains = [], []
     for student in _students(lines):
-        distilled, plain = (by_key.get((row, student)) for row in (DISTILLED_ROW, PAPERS_BASELINE))
+        distilled, plain = (by_key.get((row, student)) for row in (DISTILLED_ROW, BCE_ROW))
         if distilled is None or plain is None or not distilled.can_be_compared(plain):
             continue
         of_student = [
@@ -165,7 +159,7 @@ def _papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
     table = as_table(("student", "teacher", "HR@20", "NDCG@20"), cells)
     average = percent(mean_of(gains).interval())
     return (
-        f"## {DISTILLED_ROW} over {PAPERS_BASELINE}\n\n{table}\n\n"
+        f"## {DISTILLED_ROW} over {BCE_ROW}\n\n{table}\n\n"
         f"On average {average}. The paper says {PAPERS_GAIN:+.2%} of the same two metrics, of its "
         "own three data sets, of GRU4Rec, SASRec and DROS, and of the method beside the binary "
         "loss; here it is beside cross-entropy."
@@ -185,7 +179,7 @@ def _against_others(lines: Sequence[Measured], figures: Figures) -> str:
         ]
         for place, line in enumerate(lines)
         for other in (lines[:place] if line.is_teacher else lines)
-        if (line.row in (PLAIN_ROW, *WHOLE_ROWS) or line.is_teacher) and _is_another_way(other)
+        if (line.row in (CE_ROW, *WHOLE_ROWS) or line.is_teacher) and _is_another_way(other)
     ]
     table = as_table(("who", "taught by", "against", f"validation {METRIC}", METRIC), cells)
     told = "On the examples that both have answered."

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from training.data.dataset import HELD_OUT, Split
+from training.evaluation.baseline_runs import BaselineRun
 from training.evaluation.yardstick import Evaluation
 from training.ladder.plan.plan import Cell, Plan
 from training.ladder.results.measured import Measured
-from training.ladder.runs.store import BaselineRun, Run, RunStore
+from training.ladder.runs.store import Run, RunStore
 from training.students.registry import STUDENT_NAMES
 
 

@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.evaluation.intervals import Bootstrap, Draws
-from training.evaluation.metrics import hit_rates, ndcgs
+from training.evaluation.metrics import metric_values
 from training.evaluation.yardstick import Evaluation
 from training.ladder.runs.store import RunFacts
 
 TARGETS = ("all", "warm", "cold")
 NEW = "new"  # cold ones that no validation example, which may teach, too, asks for or reads
-METRIC_FUNCTIONS = {"HR": hit_rates, "NDCG": ndcgs}
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Figures:
         rows = runs[0].rows if rows is None else rows
         key = (*line.key, split, targets, metric, *(seeds or line.seeds), hash(rows.tobytes()))
         if key not in self._known:
-            values = np.stack([_values(each.of(rows), metric) for each in runs])
+            values = np.stack([metric_values(each.of(rows).ranks, metric) for each in runs])
             self._known[key] = self._bootstrap(rows).draws(values, self.are(targets, rows))
         return self._known[key]
 
@@ -158,8 +157,3 @@ def met_in_validation(dataset: Dataset) -> NDArray[np.bool_]:
     met = np.zeros(dataset.catalog.num_rows, dtype=np.bool_)
     met[dataset.item_indices[np.arange(len(dataset.splits)) <= newest[dataset.user_of_row]]] = True
     return met
-
-
-def _values(evaluation: Evaluation, metric: str) -> NDArray[np.float64]:
-    name, _, k = metric.partition("@")
-    return METRIC_FUNCTIONS[name](evaluation.ranks, int(k))

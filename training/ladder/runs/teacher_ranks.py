@@ -3,7 +3,6 @@
 A report is made again from these, to the last digit, where nobody has what the LLMs answered.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,12 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import HELD_OUT, Dataset, Split
+from training.evaluation.rank_files import RankFile, split_key
 from training.evaluation.yardstick import Evaluation
 from training.knowledge import Knowledge, Summary, settings_of_answers
 from training.ladder.results.measured import Measured
 from training.ladder.runs.store import RunStore
 from training.settings.teacher import TeacherConfig
-from training.stage import fingerprint, write_arrays
+from training.stage import fingerprint
 
 REFERENCES_VERSION = 1  # raise it when the same LLM would be measured otherwise
 NOT_ASKED = 255  # in place of a rank
@@ -106,8 +106,7 @@ def keep_reference(reference: Reference, kept: KeptReference, shelf: RunStore) -
         for place, line in enumerate(kept.lines)
         for split in HELD_OUT
     }
-    facts = np.array(json.dumps({"summary": summary, "lines": told}))
-    write_arrays(shelf.result_path(reference), facts=facts, **ranks)
+    shelf.file(reference).save({"summary": summary, "lines": told}, ranks)
 
 
 def kept_reference(reference: Reference, shelf: RunStore) -> KeptReference:
@@ -116,24 +115,25 @@ def kept_reference(reference: Reference, shelf: RunStore) -> KeptReference:
     Raises:
         ResultError: its file is damaged.
     """
-    facts: Mapping[str, Any] = shelf.told(reference)
+    file = shelf.file(reference)
+    facts: Mapping[str, Any] = file.facts()
     try:
         summary = Summary(**facts["summary"]) if facts["summary"] else None
         lines = [
             Measured(
-                evaluations={split: [_asked(reference, place, split, shelf)] for split in HELD_OUT},
+                evaluations={split: [_asked(file, place, split)] for split in HELD_OUT},
                 teacher=reference.name,
                 **told,
             )
             for place, told in enumerate(facts["lines"])
         ]
     except (KeyError, TypeError) as error:
-        raise shelf.damaged(reference) from error
+        raise file.damaged() from error
     return KeptReference(summary, lines)
 
 
 def _name(place: int, split: Split) -> str:
-    return f"{split.name.lower()}-{place}"
+    return f"{split_key(split)}-{place}"
 
 
 def _padded(evaluation: Evaluation, dataset: Dataset, split: Split) -> NDArray[np.uint8]:
@@ -143,7 +143,7 @@ def _padded(evaluation: Evaluation, dataset: Dataset, split: Split) -> NDArray[n
     return ranks
 
 
-def _asked(reference: Reference, place: int, split: Split, shelf: RunStore) -> Evaluation:
-    ranks = shelf.ranks(reference, _name(place, split), split)
+def _asked(file: RankFile, place: int, split: Split) -> Evaluation:
+    ranks = file.ranks(_name(place, split), split)
     is_asked = ranks != NOT_ASKED
-    return Evaluation(reference.dataset.example_rows(split)[is_asked], ranks[is_asked])
+    return Evaluation(file.dataset.example_rows(split)[is_asked], ranks[is_asked])

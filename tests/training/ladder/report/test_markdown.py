@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from training.data.dataset import Dataset, Split
+from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW
 from training.evaluation.yardstick import Evaluation
-from training.ladder.plan.rows import COLD_ROW, DISTILLED_ROW, PLAIN_ROW, TITLES_ROW
+from training.ladder.plan.rows import TITLES_ROW
 from training.ladder.report.markdown import as_report
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import part_gains
@@ -34,7 +35,7 @@ def report(dataset: Dataset) -> list[str]:
     """Warm rank 1 is an NDCG of 1, warm rank 3 one of 1 / log2(4) = 0.5."""
     lines = [
         line(TITLES_ROW, dataset, warm=0, cold=0, student=""),
-        line(PLAIN_ROW, dataset, warm=3, cold=0),
+        line(CE_ROW, dataset, warm=3, cold=0),
         line(DISTILLED_ROW, dataset, warm=1, cold=0),
         line(COLD_ROW, dataset, warm=3, cold=1),
     ]
@@ -85,7 +86,7 @@ def test_of_new_targets_only_new_ones_tell_and_of_a_teacher_its_own_titles(
     lines = [
         ranked(TITLES_ROW, 0, 15, 0),
         ranked(TITLES_ROW, 0, 0, 0, teacher="titles"),
-        ranked(PLAIN_ROW, 1, 0, 3, teacher=""),
+        ranked(CE_ROW, 1, 0, 3, teacher=""),
         ranked(COLD_ROW, 1, 1, 1),
     ]
     told = as_report(lines, Figures(dataset, num_draws=100), {}, "tiny").splitlines()
@@ -93,8 +94,8 @@ def test_of_new_targets_only_new_ones_tell_and_of_a_teacher_its_own_titles(
     assert told[start + 2].startswith("1 of the cold ones are new")
     headings = [each.strip() for each in told[start + 4].split("|")[1:-1]]
     over = f"over {TITLES_ROW}"
-    assert headings[3:8] == [f"{PLAIN_ROW} cold HR@20", "cold HR@20", over, "new HR@20", over]
-    assert headings[8:] == [f"warm NDCG@20 over {each}" for each in (PLAIN_ROW, DISTILLED_ROW)]
+    assert headings[3:8] == [f"{CE_ROW} cold HR@20", "cold HR@20", over, "new HR@20", over]
+    assert headings[8:] == [f"warm NDCG@20 over {each}" for each in (CE_ROW, DISTILLED_ROW)]
     cells = [each.split()[0] for each in told[start + 6].split("|")[4:-2]]
     assert cells == ["0.5000", "1.0000", "+0.5000", "1.0000", "+0.0000", "+0.0%"]
     against = told[start + 12 :][:2]  # HR@1, 5, 10, 20: of e and d it finds both, titles one, none
@@ -104,21 +105,21 @@ def test_of_new_targets_only_new_ones_tell_and_of_a_teacher_its_own_titles(
 
 
 def test_what_validation_says_stands_before_what_test_does(tiny_dataset: Dataset) -> None:
-    told = [each for each in report(tiny_dataset) if each.startswith(f"| {PLAIN_ROW} |")]
-    assert told[0].startswith(f"| {PLAIN_ROW} |  | 0.5000 | 0.2500 [")
+    told = [each for each in report(tiny_dataset) if each.startswith(f"| {CE_ROW} |")]
+    assert told[0].startswith(f"| {CE_ROW} |  | 0.5000 | 0.2500 [")
 
 
 def test_what_was_chosen_is_told_with_its_trials_epochs_and_bonuses(tiny_dataset: Dataset) -> None:
     chosen = [each for each in report(tiny_dataset) if "rate = 0.5" in each]
 
-    assert chosen[0] == f"| SASRec | {PLAIN_ROW} |  | 2 | rate = 0.5 | 4 |  |"
+    assert chosen[0] == f"| SASRec | {CE_ROW} |  | 2 | rate = 0.5 | 4 |  |"
     assert chosen[-1] == f"| SASRec | {COLD_ROW} |  | 2 | rate = 0.5 | 4 | 1.5 |"
 
 
 def test_a_part_is_told_of_every_teacher_and_no_row_is_held_against_another_teachers(
     tiny_dataset: Dataset,
 ) -> None:
-    plain = line(PLAIN_ROW, tiny_dataset, warm=3, cold=0)
+    plain = line(CE_ROW, tiny_dataset, warm=3, cold=0)
     first, second, bonus = (
         replace(line(row, tiny_dataset, warm=rank, cold=0), teacher=teacher)
         for row, rank, teacher in (
@@ -145,7 +146,7 @@ def test_teachers_are_held_against_each_other_once_and_students_against_all(
     lines = [
         line("teacher titles", tiny_dataset, warm=3, cold=0, student=""),
         line("teacher generative", tiny_dataset, warm=0, cold=0, student=""),
-        line(PLAIN_ROW, tiny_dataset, warm=1, cold=0),
+        line(CE_ROW, tiny_dataset, warm=1, cold=0),
         line(COLD_ROW, tiny_dataset, warm=1, cold=1),
     ]
     told = as_report(lines, Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
@@ -165,7 +166,7 @@ def test_teachers_are_held_against_each_other_once_and_students_against_all(
 def lessons(dataset: Dataset) -> list[str]:
     """The report of students by three teachers, of which two have no seed in common."""
     taught = (
-        (PLAIN_ROW, 1, 1, "SASRec", "", (0,)),
+        (CE_ROW, 1, 1, "SASRec", "", (0,)),
         (DISTILLED_ROW, 3, 0, "SASRec", "titles", (0,)),
         (DISTILLED_ROW, 1, 3, "SASRec", "retrieval", (0,)),
         (DISTILLED_ROW, 3, 3, "SASRec", "generative", (1,)),

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from tests.training.ladder.conftest import climb, records
 from training.distillation.trainer import Trainer
+from training.evaluation.row_names import COLD_ROW
 from training.ladder import __main__ as ladder
-from training.ladder.plan.rows import COLD_ROW
 
 
 def test_what_was_measured_is_not_measured_again(config: Path) -> None:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.errors import ResultError
+from training.evaluation.baseline_runs import BaselineRun
 from training.ladder.plan.plan import Cell, Plan
-from training.ladder.runs.store import BaselineRun, RunFacts, RunStore
+from training.ladder.runs.store import RunFacts, RunStore
 from training.settings.experiment import DataConfig, Experiment
 
 FACTS = RunFacts("popularity", 1.5, "a machine, 2 cores", ["abc", "def"], best_epoch=3)
@@ -26,7 +27,7 @@ def shelf(tmp_path: Path) -> RunStore:
 def run(tiny_dataset: Dataset, shelf: RunStore) -> BaselineRun:
     """A run that is kept."""
     run = BaselineRun("popularity", tiny_dataset)
-    shelf.keep(run, by_alphabet, FACTS)
+    shelf.save(run, by_alphabet, FACTS)
     return run
 
 
@@ -45,9 +46,9 @@ def test_a_run_comes_back_with_its_facts_and_ranks(run: BaselineRun, shelf: RunS
 
 def test_a_split_is_read_alone(run: BaselineRun, shelf: RunStore) -> None:
     """Who chooses by validation cannot have seen the test."""
-    with np.load(shelf.result_path(run)) as whole:
+    with np.load(shelf.file(run).path) as whole:
         kept = {name: whole[name] for name in ("facts", "validation")}
-    np.savez_compressed(shelf.result_path(run), **kept)
+    np.savez_compressed(shelf.file(run).path, **kept)
 
     assert len(shelf.evaluation(run, Split.VALIDATION).ranks) == 1
     with pytest.raises(ResultError):
@@ -66,7 +67,7 @@ def test_a_trial_is_chosen_without_its_test_ranks(tiny_dataset: Dataset, shelf: 
     plan = Plan(experiment, tiny_dataset, teachers=[], rows=["CE"], shelf=shelf)
     cell = Cell("CE", "sasrec", None)
     for job, rank in zip(plan.trial_jobs(cell), (0, 1), strict=True):
-        path = shelf.result_path(job)
+        path = shelf.file(job).path
         path.parent.mkdir(exist_ok=True)
         np.savez_compressed(path, validation=np.array([rank], dtype=np.uint8))
 
@@ -83,7 +84,7 @@ def other_grids() -> dict[str, dict[str, tuple[float, ...]]]:
 
 @pytest.mark.parametrize("damage", [b"", b"no archive", b"PK\x03\x04 half of one"])
 def test_a_damaged_run_is_named(run: BaselineRun, shelf: RunStore, damage: bytes) -> None:
-    shelf.result_path(run).write_bytes(damage)
+    shelf.file(run).path.write_bytes(damage)
 
     with pytest.raises(ResultError, match=f"{run.stamp}.npz: not a whole run of 'tiny'"):
         shelf.evaluation(run, Split.TEST)
@@ -91,7 +92,7 @@ def test_a_damaged_run_is_named(run: BaselineRun, shelf: RunStore, damage: bytes
 
 def test_a_flipped_byte_is_named_or_changes_nothing(run: BaselineRun, shelf: RunStore) -> None:
     """Some bytes say nothing: the time of a file in the archive."""
-    path = shelf.result_path(run)
+    path = shelf.file(run).path
     whole, ranks = path.read_bytes(), shelf.evaluation(run, Split.TEST).ranks.tolist()
     named = 0
     for place in range(len(whole)):
@@ -106,7 +107,7 @@ def test_a_flipped_byte_is_named_or_changes_nothing(run: BaselineRun, shelf: Run
 
 def test_ranks_of_other_examples_are_refused(run: BaselineRun, shelf: RunStore) -> None:
     np.savez_compressed(
-        shelf.result_path(run), facts=np.array("{}"), test=np.zeros(7, dtype=np.uint8)
+        shelf.file(run).path, facts=np.array("{}"), test=np.zeros(7, dtype=np.uint8)
     )
 
     with pytest.raises(ResultError, match="not a whole run"):

@@ -1,0 +1,101 @@
+"""The verdict on a student, computed by hand from a few ranks."""
+
+import math
+
+import numpy as np
+import pytest
+
+from training.evaluation.intervals import Interval
+from training.evaluation.verdict import differences_to, metric_interval, verdict
+
+ABOVE = Interval(0.012, 0.008, 0.016)
+BELOW = Interval(-0.02, -0.03, -0.01)
+UNDECIDED = Interval(0.001, -0.003, 0.005)
+STUDENT = "SASRec DLLM2Rec (seed 1)"
+USERS = np.array([1, 2, 3, 4])
+FIRST, SECOND, ABSENT = np.array([1, 1, 1, 1]), np.array([3, 3, 3, 3]), np.array([0, 0, 0, 0])
+
+
+def sentence(**differences: Interval) -> str:
+    return verdict(STUDENT, differences, num_examples=1_234)
+
+
+def test_a_difference_is_the_students_ndcg_minus_the_baselines() -> None:
+    # Rank 3 is an NDCG@20 of 1 / log2(4) = 0.5, for every user: the interval has no width.
+    differences = differences_to(SECOND, {"a": ABSENT, "b": FIRST}, USERS, num_draws=100)
+
+    assert differences == {"a": Interval(0.5, 0.5, 0.5), "b": Interval(-0.5, -0.5, -0.5)}
+
+
+def test_examples_are_paired_so_that_a_steady_difference_is_sure() -> None:
+    """The ranks differ much between users, but for each user the student is one place ahead."""
+    student, baseline = np.array([1, 0, 1, 0]), np.array([2, 0, 2, 0])
+    difference = differences_to(student, {"a": baseline}, USERS, num_draws=2_000)["a"]
+
+    a_place = 1 - 1 / math.log2(3)
+    # A draw of four users has k of the two ranked ones: k / 4 places.
+    assert difference.mean == pytest.approx(a_place / 2)
+    assert difference.low == pytest.approx(0)  # one draw in 16 has neither
+    assert difference.high == pytest.approx(a_place)
+
+
+def test_examples_of_one_user_are_drawn_together() -> None:
+    """With one user every draw is the same, whatever the user's examples differ by."""
+    student, baseline = np.array([1, 0, 1, 0]), np.array([0, 1, 0, 0])
+    one_user = np.array([7, 7, 7, 7])
+    difference = differences_to(student, {"a": baseline}, one_user, num_draws=100)["a"]
+
+    assert difference == Interval(0.25, 0.25, 0.25)
+
+
+def test_ranks_of_other_examples_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"ranks of shape \(3,\) for 4 examples"):
+        differences_to(FIRST, {"a": FIRST[:3]}, USERS, num_draws=100)
+
+
+def test_a_figure_has_its_interval() -> None:
+    assert metric_interval(SECOND, USERS, "HR@20", num_draws=100) == Interval(1, 1, 1)
+    assert metric_interval(SECOND, USERS, "HR@1", num_draws=100) == Interval(0, 0, 0)
+    mixed = metric_interval(np.array([1, 0, 0, 0]), USERS, "NDCG@20", num_draws=4_000)
+    # Of four users drawn from four, the one with a hit comes 0 times in 32 %, 3 times in 5 %.
+    assert (mixed.mean, mixed.low, mixed.high) == (0.25, 0, 0.75)
+
+
+def test_a_verdict_names_the_baselines_above_and_those_not_shown() -> None:
+    told = sentence(popularity=ABOVE, **{"VMIS-kNN": UNDECIDED})
+
+    assert told == (
+        "On 1,234 test examples, the NDCG@20 of SASRec DLLM2Rec (seed 1) is "
+        "above popularity by 0.0120 [0.0080, 0.0160], and "
+        "not shown to differ from VMIS-kNN (+0.0010 [-0.0030, +0.0050]); "
+        "brackets hold 95 % intervals."
+    )
+
+
+def test_three_baselines_on_one_side_are_listed() -> None:
+    told = sentence(a=ABOVE, b=ABOVE, c=ABOVE)
+
+    each = "by 0.0120 [0.0080, 0.0160]"
+    assert f" is above a {each}, b {each} and c {each}; brackets" in told
+
+
+def test_lost_ground_is_a_positive_amount_below() -> None:
+    assert " is below a by 0.0200 [0.0100, 0.0300]; brackets" in sentence(a=BELOW)
+
+
+def test_all_three_outcomes_fit_into_one_sentence() -> None:
+    told = sentence(a=ABOVE, b=BELOW, c=UNDECIDED)
+
+    assert (
+        "is above a by 0.0120 [0.0080, 0.0160], below b by 0.0200 [0.0100, 0.0300], and "
+        "not shown to differ from c (+0.0010 [-0.0030, +0.0050]);"
+    ) in told
+
+
+def test_without_baselines_the_verdict_says_so() -> None:
+    assert sentence() == f"On 1,234 test examples, {STUDENT} was compared with no baseline."
+
+
+@pytest.mark.parametrize("edge", [Interval(0.1, 0.0, 0.2), Interval(-0.1, -0.2, 0.0)])
+def test_an_interval_that_touches_zero_shows_no_difference(edge: Interval) -> None:
+    assert " is not shown to differ from a (" in sentence(a=edge)

@@ -1,0 +1,65 @@
+"""The program `evaluate`: the verdict below its table, and baselines that are tuned once."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from training import distill, evaluate
+from training.evaluation.baseline_runs import BaselineRun
+
+
+@pytest.fixture
+def trained(chain_config: Path) -> Path:
+    """An experiment whose students are trained."""
+    assert distill.main([str(chain_config), "--work", str(chain_config.parent / "work")]) == 0
+    return chain_config
+
+
+def run_evaluate(config: Path) -> dict[str, object]:
+    assert evaluate.main([str(config), "--work", str(config.parent / "work")]) == 0
+    results: dict[str, object] = json.loads((folder(config) / "results.json").read_text())
+    return results
+
+
+def folder(config: Path) -> Path:
+    return config.parent / "work" / "chain" / "results"
+
+
+def test_the_table_ends_with_the_verdict_on_the_student_to_export(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = run_evaluate(trained)
+
+    verdict = str(results["verdict"])
+    seed = str(results["export"]).removeprefix("distilled-")
+    assert verdict.startswith(
+        f"On 30 test examples, the NDCG@20 of SASRec DLLM2Rec (seed {seed}) is "
+    )
+    assert verdict in capsys.readouterr().out
+    assert (folder(trained) / "results.md").read_text().endswith(f"|\n\n{verdict}\n")
+
+
+def test_the_verdict_compares_the_exported_seed_with_every_baseline(trained: Path) -> None:
+    results = run_evaluate(trained)
+
+    rows = {row["name"]: row for row in results["rows"]}  # type: ignore[attr-defined]
+    seed = int(str(results["export"]).removeprefix("distilled-"))
+    of_student = rows["SASRec DLLM2Rec"]["runs"][seed]["NDCG@20"]
+    differences = results["differences"]
+    assert isinstance(differences, list)
+    assert [each["against"] for each in differences] == ["popularity", "last-item", "VMIS-kNN"]
+    for each in differences:
+        of_baseline = rows[each["against"]]["metrics"]["NDCG@20"]["mean"]
+        assert each["mean"] == pytest.approx(of_student - of_baseline)
+        assert each["low"] <= each["mean"] <= each["high"]
+        assert each["against"] in str(results["verdict"])
+
+
+def test_a_second_evaluation_tunes_no_baseline(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_evaluate(trained)
+    monkeypatch.delattr(BaselineRun, "tune")
+
+    assert run_evaluate(trained)["rows"] == first["rows"]
