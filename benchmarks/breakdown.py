@@ -133,7 +133,7 @@ def measure(setting: Setting) -> Findings:
 
 def _ranking(subject: Subject) -> Parts:
     recommender = load_recommender(subject.bundle, max_k=100)
-    graph = plain_run(BundleLayout(subject.bundle).plain)
+    graph = plain_run(BundleLayout(subject.bundle).common_case)
     rng = np.random.default_rng(0)
     history = rng.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
     wanted = Query([subject.item_ids[index - 1] for index in history], K)

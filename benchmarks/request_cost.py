@@ -30,7 +30,7 @@ def measure(setting: Setting) -> Findings:
     subject = make_subject(setting)
     rng = np.random.default_rng(0)
     history = rng.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
-    graph = plain_run(BundleLayout(subject.bundle).plain)
+    graph = plain_run(BundleLayout(subject.bundle).common_case)
     bare, served, saturated = [], [], []
     with (
         running_redis() as redis,

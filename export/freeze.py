@@ -87,7 +87,7 @@ def freeze(
             graphs.model,
             items_of(dataset),
             histories=histories_of(dataset, longest),
-            plain=graphs.plain,
+            common_case=graphs.plain,
             item_encoder=encoder_path if can_encode else None,
             student=checkpoint.description.student.kind,
             max_history_length=longest,

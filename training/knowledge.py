@@ -22,7 +22,7 @@ from training.errors import KnowledgeError
 from training.provenance import without_addresses
 from training.settings.section import without_passwords
 from training.settings.teacher import REMOTE_PREFIX, TeacherConfig, TeacherKind
-from training.stage import fingerprint
+from training.stage import fingerprint, readable_folder
 
 DESCRIPTION_NAME = "knowledge.json"
 EMBEDDINGS_NAME = "item_embeddings.npz"
@@ -157,6 +157,7 @@ def load_knowledge(
     Raises:
         KnowledgeError: it is missing, damaged, of another teacher, or about another dataset.
     """
+    folder = readable_folder(folder)
     description = _read_description(folder)
     if teacher:
         _refuse_other_teacher(folder, description["provenance"], teacher)

@@ -74,7 +74,7 @@ class Ranker:
 def onnx_ranker() -> Ranker:
     """The bundle's own graph of plain questions, in a session with the service's options."""
     bundle = opened_bundle()
-    run = plain_run(BundleLayout(bundle.folder).plain)
+    run = plain_run(BundleLayout(bundle.folder).common_case)
 
     def rank(history: list[int], k: int) -> tuple[list[int], list[float]]:
         indices, scores = run(history, k)

@@ -1,13 +1,13 @@
-"""Bundles side by side in one folder, and the link that says which of them is served.
+"""Bundles side by side in one folder, and the link that names the active one.
 
     bundles/
     ├── 3f2a07c1b9de/                      a bundle, named by its model_version
     ├── 9c41e88a02f7/
     ├── active -> 9c41e88a02f7             BUNDLE_PATH=bundles/active
-    └── .active.previous -> 3f2a07c1b9de   what a rollback brings back
+    └── .active.previous -> 3f2a07c1b9de   the bundle that a rollback activates again
 
-Whoever reads takes the link for a bundle folder and may follow it; whoever moves it does so at
-one stroke. Standard library only.
+Services read the link as if it were a bundle folder and follow it when it moves. The link moves in
+one rename, so a reader finds the old bundle or the new one. Standard library only.
 
 python -m export.contract.publish work/movielens/bundle bundles
 """
@@ -23,43 +23,43 @@ from pathlib import Path
 from secrets import token_hex
 
 from export.contract.bundle import BundleError, load_bundle
-from export.contract.folders import replace_folder
+from export.contract.folders import restore_folder, whole_folder
 
 LINK_NAME = "active"
 
 
 @dataclass(frozen=True)
 class BundleLink:
-    """A symbolic link to one of the bundles beside it."""
+    """A symbolic link to one of the bundles in its folder."""
 
     path: Path
 
     @property
     def bundle(self) -> str | None:
-        """The name of the bundle it stands for; None if there is no such link."""
+        """Name of the bundle that the link points to; None if there is no link."""
         return _target(self.path)
 
     @property
     def previous(self) -> str | None:
-        """The name of the bundle it stood for before; None if there was no other."""
+        """Name of the bundle that the link pointed to before; None if there was no other."""
         previous = _target(self._previous)
         return None if previous == self.bundle else previous
 
     def folder(self, bundle: str) -> Path:
-        """Where a bundle lies that it may stand for."""
+        """The folder of a bundle that the link can point to, by the bundle's name."""
         return self.path.parent / bundle
 
     def move(self, bundle: str, leaving: str | None = None) -> None:
-        """Lets it stand for `bundle`; readers find the old one or the new one, never none.
+        """Points the link to `bundle`; a reader finds the old bundle or the new one, never none.
 
-        `leaving` is what a rollback brings back; by default what the link stood for.
+        A rollback activates `leaving` again; by default the bundle that the link pointed to.
 
         Raises:
-            BundleError: `bundle` is a link too.
-            OSError: it cannot be moved, as in a folder that is mounted read-only.
+            BundleError: `bundle` is itself a link.
+            OSError: the link cannot be moved, for example in a folder mounted read-only.
         """
         if self.folder(bundle).is_symlink():
-            raise BundleError(f"{self.folder(bundle)}: a link, not a bundle")
+            raise BundleError(f"{self.folder(bundle)}: a link, not a bundle; name what it points to")
         current = self.bundle
         if current == bundle:
             return
@@ -77,44 +77,46 @@ def publish(bundle: Path, folder: Path) -> BundleLink:
     """Copies a bundle into a folder of bundles, under its version, and moves `active` to it.
 
     Raises:
-        BundleError: it cannot be loaded; nothing has changed.
+        BundleError: the bundle cannot be loaded; nothing has changed.
         OSError: the folder cannot be written.
     """
     version = load_bundle(bundle).manifest.model_version
     link = BundleLink(folder / LINK_NAME)
     target = link.folder(version)
-    if not _is_whole(target):
-        building = target.with_name(f".{version}.building")
-        shutil.rmtree(building, ignore_errors=True)
-        shutil.copytree(bundle.resolve(), building)
-        load_bundle(building)
-        replace_folder(target, building)
+    restore_folder(target)
+    if not _can_be_loaded(target):
+        with whole_folder(target) as building:
+            shutil.copytree(bundle.resolve(), building, dirs_exist_ok=True)
+            load_bundle(building)
     link.move(version)
     return link
 
 
 def publish_first(bundle: Path, folder: Path) -> BundleLink:
-    """Publishes into a folder in which nothing is active yet; several may try at once.
+    """Publishes a bundle unless one is active; processes that call it at once take turns.
 
     Raises:
-        BundleError: it cannot be loaded; nothing has changed.
+        BundleError: the bundle cannot be loaded; nothing has changed.
         OSError: the folder cannot be written.
     """
     link = BundleLink(folder / LINK_NAME)
     if link.bundle is None:
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone_in(folder):
+        with _locked(folder):
             if link.bundle is None:
                 publish(bundle, folder)
     return link
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    parser = ArgumentParser(prog="python -m export.contract.publish", description=publish.__doc__)
+    """Runs the program; returns its exit code."""
+    parser = ArgumentParser(
+        prog="python -m export.contract.publish",
+        description="Copy a bundle into a folder of bundles and make it the active one.",
+    )
     parser.add_argument("bundle", type=Path, help="the folder that `export` wrote")
     parser.add_argument("folder", type=Path, help="the folder of bundles that services follow")
-    parser.add_argument("--first", action="store_true", help="only if nothing is active there")
+    parser.add_argument("--first", action="store_true", help="only if no bundle is active there")
     options = parser.parse_args(arguments)
     try:
         link = (publish_first if options.first else publish)(options.bundle, options.folder)
@@ -126,9 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Waits until no other process is here; one that is killed leaves no lock."""
-    import fcntl  # not on Windows, where nobody starts replicas on one volume
+def _locked(folder: Path) -> Iterator[None]:
+    """Holds the lock of a folder; the system releases it where a process is killed."""
+    import fcntl  # missing on Windows, where nobody starts replicas that share a volume
 
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -138,7 +140,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _is_whole(folder: Path) -> bool:
+def _can_be_loaded(folder: Path) -> bool:
     try:
         load_bundle(folder)
     except BundleError:
@@ -151,7 +153,7 @@ def _target(link: Path) -> str | None:
 
 
 def _link(path: Path, target: str) -> None:
-    # Not the process's number: in a container each is the first.
+    # A random name: process ids are no help, as in a container each process is number 1.
     new = path.with_name(f".{path.name}.{token_hex(8)}.new")
     try:
         new.symlink_to(target)

@@ -1,43 +1,57 @@
-"""Records as JSON lines: written, read back and checked field by field. Standard library only."""
+"""Reads and writes records as JSON lines, checked field by field. Standard library only."""
 
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Checks = Mapping[str, Callable[[object], bool]]
-"""What may stand in each field of a record."""
-
 
 class BundleError(Exception):
     """A bundle that cannot be used; the message names the folder or file and the reason."""
 
 
+@dataclass(frozen=True)
+class Check:
+    """What a field of a record may hold.
+
+    Attributes:
+        expected: the allowed values, for error messages.
+        passes: whether a value that was read is allowed.
+    """
+
+    expected: str
+    passes: Callable[[object], bool]
+
+
+Checks = Mapping[str, Check]
+"""The check of each field of a record, by the field's name."""
+
+
 def write_lines(path: Path, records: Iterable[object]) -> int:
-    """Writes one JSON value a line and tells how many."""
+    """Writes one JSON value per line; returns the number of lines."""
     lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
     path.write_bytes("".join(lines).encode())
     return len(lines)
 
 
 def numbered_lines(path: Path, text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Each line and its place."""
-    # Not `splitlines`: a title may hold U+2028 and its like, which end no line of JSON.
+    """Splits the content of a file into lines; yields each with its place, for messages."""
+    # Not `splitlines`: a title may contain U+2028 and the like, which do not end a line of JSON.
     lines = text.removesuffix(b"\n").split(b"\n") if text else []
     for number, line in enumerate(lines, start=1):
         yield f"{path}: line {number}", line
 
 
 def parse_object(place: str, text: bytes) -> dict[str, Any]:
-    """A JSON object.
+    """Parses a JSON object.
 
     Raises:
-        BundleError: `text` is none; the message names its `place`.
+        BundleError: `text` is not one; the message names its `place`.
     """
     content = parse(place, text)
     if not isinstance(content, dict):
@@ -46,10 +60,10 @@ def parse_object(place: str, text: bytes) -> dict[str, Any]:
 
 
 def parse(place: str, text: bytes) -> Any:
-    """A JSON value.
+    """Parses a JSON value.
 
     Raises:
-        BundleError: `text` is none; the message names its `place`.
+        BundleError: `text` is not one; the message names its `place`.
     """
     try:
         return json.loads(
@@ -60,9 +74,9 @@ def parse(place: str, text: bytes) -> Any:
 
 
 def _finite_number(text: str) -> float:
-    """`NaN` and `Infinity` are no JSON, and a number as large as 1e999 is read as one of them."""
+    """Refuses `NaN` and `Infinity`, which are not JSON, and 1e999, which is read as infinity."""
     if not math.isfinite(number := float(text)):
-        raise ValueError(f"{text} is no number that JSON can hold")
+        raise ValueError(f"{text} is not a finite number")
     return number
 
 
@@ -70,50 +84,66 @@ _Record = TypeVar("_Record", bound="DataclassInstance")
 
 
 def build(record: type[_Record], content: Mapping[str, Any], checks: Checks, place: str) -> _Record:
-    """The record with the fields of `content`.
+    """Makes a record of the fields in `content`.
 
     Raises:
-        BundleError: a field is missing, unknown, or holds what `checks` do not let pass.
+        BundleError: a field is missing, unknown, or fails its check.
     """
     names = {each.name for each in fields(record)}
     if odd := names ^ set(content):
         raise BundleError(f"{place}: keys missing or unknown: {', '.join(sorted(odd))}")
     for name, value in content.items():
-        if not checks[name](value):
-            raise BundleError(f"{place}: {name} = {value!r} is not what a bundle holds there")
+        if not checks[name].passes(value):
+            raise BundleError(f"{place}: {name} = {value!r}, expected {checks[name].expected}")
     return record(**content)
 
 
-def is_text(value: object) -> bool:
-    """A string."""
+def one_of(*values: str) -> Check:
+    """One of some strings."""
+    return Check(" or ".join(map(repr, values)), lambda value: value in values)
+
+
+def optional(check: Check) -> Check:
+    """What `check` allows, or null."""
+    return Check(f"{check.expected}, or null", lambda value: value is None or check.passes(value))
+
+
+def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def is_count(value: object) -> bool:
-    """A number of things."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _is_whole_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_number(value: object) -> bool:
-    """A number, whole or not."""
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and _is_whole_number(value) and value >= 0
+
+
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def is_object(value: object) -> bool:
-    """An object of anything."""
-    return isinstance(value, dict)
+def _is_list_of_texts(value: object) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
 
 
-def is_text_by_name(value: object) -> bool:
-    """An object of strings."""
-    return isinstance(value, dict) and all(map(is_text, value.values()))
+def _is_object_of(value: object, is_member: Callable[[object], bool]) -> bool:
+    return isinstance(value, dict) and all(map(is_member, value.values()))
 
 
-def is_texts(value: object) -> bool:
-    """A list of strings."""
-    return isinstance(value, list) and all(map(is_text, value))
-
-
-def is_texts_by_name(value: object) -> bool:
-    """An object of lists of strings."""
-    return isinstance(value, dict) and all(map(is_texts, value.values()))
+TEXT = Check("a string", _is_text)
+TEXTS = Check("a list of strings", _is_list_of_texts)
+FLAG = Check("true or false", lambda value: isinstance(value, bool))
+WHOLE_NUMBER = Check("a whole number", _is_whole_number)
+COUNT = Check("a whole number, 0 or more", _is_count)
+NUMBER = Check("a number", _is_number)
+OBJECT = Check("an object", lambda value: isinstance(value, dict))
+TEXT_BY_NAME = Check("an object of strings", lambda value: _is_object_of(value, _is_text))
+TEXTS_BY_NAME = Check(
+    "an object of lists of strings", lambda value: _is_object_of(value, _is_list_of_texts)
+)
+OBJECTS = Check(
+    "a list of objects",
+    lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
+)

@@ -221,16 +221,46 @@ class VariantAnswer(BaseModel):
     )
 
 
+class FigureAnswer(BaseModel):
+    """One metric of the student, a baseline or the teacher, with its 95 % interval."""
+
+    row: str = Field(description="the ranker's name, as in the result tables")
+    student: str = Field(description="the architecture; empty for a baseline and the teacher")
+    teacher_free: bool = Field(description="whether no LLM teacher had a part in it")
+    protocol: str = Field(description="as in the answer that the figure belongs to")
+    split: str = Field(description="validation or test")
+    targets: str = Field(description="the examples that count: all, or a part by the next item")
+    metric: str
+    mean: float
+    low: float
+    high: float
+    seeds: int = Field(description="number of runs")
+
+
 class ModelAnswer(BaseModel):
     """The bundle that is served; that of the control, if there are several variants."""
 
     schema_version: int
     model_version: str
+    origin: str = Field(description="how the model was made, such as distilled")
     student: str
     max_history_length: int
     num_items: int
+    protocol: str = Field(
+        description="validation: trained without the held-out interactions; refit: on all of them"
+    )
+    trained_until: int | None = Field(
+        description="newest timestamp trained on, in ms since 1970; null: not known"
+    )
     metrics: Mapping[str, Any]
+    figures: Sequence[FigureAnswer] = Field(
+        description="the student, the baselines and the teacher; empty in bundles of schema 3"
+    )
+    verdict: str = Field(description="which baselines the student beats; may be empty")
     parity_error: float
+    scorer: Mapping[str, Any] | None = Field(
+        description="how scores are computed where not all items are scored exactly"
+    )
     provenance: Mapping[str, Any]
     variants: Sequence[VariantAnswer]
 

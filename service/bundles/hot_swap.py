@@ -16,7 +16,7 @@ from pathlib import Path
 from anyio import to_thread
 
 from export.contract.bundle import BundleError
-from export.contract.folders import standing_folder
+from export.contract.folders import readable_folder
 from export.contract.publish import BundleLink
 from service.bundles.loading import load_recommender
 from service.bundles.variants import ServedVariant, ServedVariants, VariantSlot
@@ -158,7 +158,7 @@ def link_of(slot: VariantSlot) -> BundleLink:
 
 def state_of(path: Path) -> tuple[object, ...]:
     """What differs as soon as another bundle stands at `path`, or a file of it has changed."""
-    folder = standing_folder(path.resolve())
+    folder = readable_folder(path.resolve())
     try:
         files = [(each.name, each.stat()) for each in folder.iterdir()]
     except OSError:

@@ -60,7 +60,7 @@ class Student:
         layout = BundleLayout(bundle.folder)
         return cls(
             GraphFile(layout.model, bundle.read_model()),
-            _if_any(layout.plain, bundle.read_plain()),
+            _if_any(layout.common_case, bundle.read_common_case()),
             _if_any(layout.item_encoder, bundle.read_item_encoder()),
             num_items=len(bundle.items),
             max_history_length=bundle.manifest.max_history_length,

@@ -78,7 +78,7 @@ def test_a_bundle_makes_vectors_of_embeddings_as_the_item_table_does(
 
 def test_a_bundle_answers_plain_questions_as_its_ranking_graph_does(bundle: Bundle) -> None:
     layout = BundleLayout(bundle.folder)
-    items, _ = CommonCaseGraph(layout.plain).rank(np.array([[1, 2, 3]]), 20)
+    items, _ = CommonCaseGraph(layout.common_case).rank(np.array([[1, 2, 3]]), 20)
     due, _ = RankingGraph(layout.model).rank(np.array([[1, 2, 3]]), 20, mask_seen=True)
     assert items.tolist() == due.tolist()
 

@@ -15,7 +15,7 @@ from training.distillation.checkpoint import Checkpoint, save_checkpoint
 from training.distillation.job import jobs_of
 from training.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
 from training.settings.experiment import load_experiment
-from training.stage import publish
+from training.stage import write_stage
 from training.workplace import Workplace
 
 NO_ANSWERS = Answers(
@@ -33,7 +33,7 @@ def workplace(dataset: Dataset, item_embeddings: NDArray[np.float32], tmp_path: 
         'name = "films"\n[data]\nsource = "movielens"\n[training]\nseeds = [0, 1]\n'
     )
     workplace = Workplace(tmp_path / "work" / "films")
-    with publish(workplace.dataset, "stamp") as folder:
+    with write_stage(workplace.dataset, "stamp") as folder:
         save_dataset(dataset, folder)
     knowledge = Knowledge(
         dataset_fingerprint=dataset.fingerprint,
@@ -46,7 +46,7 @@ def workplace(dataset: Dataset, item_embeddings: NDArray[np.float32], tmp_path: 
             "costs": {"endpoint": {"base_url": "http://llm.internal"}},
         },
     )
-    with publish(workplace.knowledge, "stamp") as folder:
+    with write_stage(workplace.knowledge, "stamp") as folder:
         save_knowledge(knowledge, folder)
     return workplace
 

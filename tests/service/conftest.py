@@ -29,7 +29,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from export.contract.bundle import Item, save_bundle
+from export.contract.bundle import Figure, Item, save_bundle
 from export.contract.tensors import ENCODER_TENSORS, TENSORS
 from service.app import create_app
 from service.settings import Settings
@@ -174,6 +174,21 @@ def documented_operations() -> dict[str, dict[str, Any]]:
     return {re.sub(r"{\w+}", "[^/]+", path): operations for path, operations in paths.items()}
 
 
+POPULARITY = Figure(
+    row="popularity",
+    student="",
+    teacher_free=True,
+    protocol="validation",
+    split="test",
+    targets="all",
+    metric="NDCG@20",
+    mean=0.5,
+    low=0.25,
+    high=0.75,
+    seeds=1,
+)
+
+
 def save_ring_bundle(
     folder: Path,
     graph: onnx.ModelProto,
@@ -199,13 +214,16 @@ def save_ring_bundle(
         model_path,
         items,
         histories=[["a", "c"], ["h"]],
-        plain=plain,
+        common_case=plain,
         item_encoder=None if is_plain else encoder_path,
         student="ring",
         max_history_length=4,
         metrics={"NDCG@20": 0.5},
         parity_error=0.0,
         provenance={"made_by": note},
+        trained_until=1_000_209_600_000,
+        figures=[POPULARITY],
+        verdict="It is above popularity.",
     )
     return folder
 

@@ -10,7 +10,7 @@ from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
 from training.data.storage import save_dataset
 from training.knowledge import Answers, Knowledge, save_knowledge
-from training.stage import publish
+from training.stage import write_stage
 
 TITLES = ("Alien (1979)", "Brazil (1985)", "Clue (1985)", "Dune (1984)", "Eraserhead (1977)")
 
@@ -107,7 +107,7 @@ def chain_config(chain_dataset: Dataset, tmp_path: Path) -> Path:
     path = tmp_path / "chain.toml"
     path.write_text(CONFIG)
     folder = tmp_path / "work" / "chain"
-    with publish(folder / "dataset", "stamp") as building:
+    with write_stage(folder / "dataset", "stamp") as building:
         save_dataset(chain_dataset, building)
     embeddings = np.eye(chain_dataset.catalog.num_rows, 8, dtype=np.float32)
     knowledge = Knowledge(
@@ -118,6 +118,6 @@ def chain_config(chain_dataset: Dataset, tmp_path: Path) -> Path:
         item_embeddings=embeddings,
         provenance={"model": "all-knowing"},
     )
-    with publish(folder / "knowledge", "stamp") as building:
+    with write_stage(folder / "knowledge", "stamp") as building:
         save_knowledge(knowledge, building)
     return path

@@ -15,6 +15,7 @@ import numpy as np
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset
 from training.errors import DataError
+from training.stage import readable_folder
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class DatasetLayout:
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
-    """Writes `dataset` into an existing folder (`training.stage.publish` makes one)."""
+    """Writes `dataset` into an existing folder (`training.stage.write_stage` makes one)."""
     layout = DatasetLayout(folder)
     layout.items.write_text(_item_lines(dataset.catalog), encoding="utf-8")
     layout.users.write_text(json.dumps(dataset.user_ids, ensure_ascii=False), encoding="utf-8")
@@ -74,7 +75,7 @@ def load_dataset(folder: Path) -> Dataset:
     Raises:
         DataError: a file is missing or not what `save_dataset` wrote; the message names it.
     """
-    layout = DatasetLayout(folder)
+    layout = DatasetLayout(readable_folder(folder))
     manifest = _read_manifest(layout.manifest)
     for path in layout.contents:
         _verify(path, manifest["sha256"].get(path.name))

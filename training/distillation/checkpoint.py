@@ -18,7 +18,7 @@ from training.errors import CheckpointError
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.settings.experiment import StudentConfig
 from training.settings.section import Section
-from training.stage import publish
+from training.stage import readable_folder, write_stage
 from training.students.registry import build_student
 from training.students.student import Student
 
@@ -87,8 +87,8 @@ def checkpoint_name(variant: str, seed: int) -> str:
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:
-    """Publishes a checkpoint as `folder`, stamped with what it was made from."""
-    with publish(folder, stamp) as building:
+    """Writes a checkpoint as `folder`, stamped with what it was made from."""
+    with write_stage(folder, stamp) as building:
         torch.save(dict(checkpoint.state), building / WEIGHTS_NAME)
         text = checkpoint.description.model_dump_json(indent=2)
         (building / DESCRIPTION_NAME).write_text(f"{text}\n", encoding="utf-8")
@@ -100,6 +100,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         CheckpointError: it is missing or damaged.
     """
+    folder = readable_folder(folder)
     try:
         text = (folder / DESCRIPTION_NAME).read_text(encoding="utf-8")
         return Checkpoint(Description.model_validate_json(text), _read(folder / WEIGHTS_NAME))

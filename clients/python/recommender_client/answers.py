@@ -162,16 +162,38 @@ class VariantAnswer(TypedDict):
     refused: str | None
 
 
+class FigureAnswer(TypedDict):
+    """One metric of the student, a baseline or the teacher, with its 95 % interval."""
+
+    row: str
+    student: str
+    teacher_free: bool
+    protocol: str
+    split: str
+    targets: str
+    metric: str
+    mean: float
+    low: float
+    high: float
+    seeds: int
+
+
 class ModelAnswer(TypedDict):
     """The bundle that is served, and the variants."""
 
     schema_version: int
     model_version: str
+    origin: str
     student: str
     max_history_length: int
     num_items: int
+    protocol: str
+    trained_until: int | None
     metrics: dict[str, Any]
+    figures: list[FigureAnswer]
+    verdict: str
     parity_error: float
+    scorer: dict[str, Any] | None
     provenance: dict[str, Any]
     variants: list[VariantAnswer]
 

@@ -1,5 +1,6 @@
 """What is served, and how another bundle takes its place."""
 
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any
 
@@ -33,7 +34,7 @@ async def read_model(runtime: RuntimeDep) -> ModelAnswer:
     """Tells which bundle answers, how well it did and where it comes from, and its variants."""
     manifest = runtime.models.control.recommender.manifest
     variants = [await _variant(slot) for slot in runtime.models.slots]
-    return ModelAnswer.model_validate({**vars(manifest), "variants": variants})
+    return ModelAnswer.model_validate({**asdict(manifest), "variants": variants})
 
 
 @router.post("/activate", **_ADMIN)

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from itertools import count
@@ -13,6 +14,7 @@ from export.contract.bundle import (
     Bundle,
     BundleError,
     BundleLayout,
+    Figure,
     Item,
     Manifest,
     load_bundle,
@@ -154,7 +156,17 @@ def test_the_manifest_is_for_people_to_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"schema_version": 1}, "schema_version 1, this program reads 2 and 3"),
+        (
+            {"schema_version": 2},
+            "version 2, this program reads 3 and 4; run .*export.* again",
+        ),
+        ({"schema_version": 5}, "schema_version 5, .*; serve it with a newer version"),
+        ({"schema_version": 3}, "keys unknown to schema 3: figures, origin, protocol, scorer, "),
+        ({"origin": "guessed"}, "origin = 'guessed', expected 'distilled' or 'rectools' or"),
+        ({"protocol": None}, "protocol = None, expected 'validation' or 'refit'"),
+        ({"trained_until": 1.5}, "trained_until = 1.5, expected a whole number, or null"),
+        ({"figures": [{"row": "popularity"}]}, "figure 1: keys missing or unknown: high, low"),
+        ({"scorer": "exact"}, "scorer = 'exact', expected an object, or null"),
         ({"num_items": 3}, "2 items, manifest says 3"),
         ({"num_items": "2"}, "num_items = '2'"),
         ({"max_history_length": True}, "max_history_length = True"),
@@ -190,7 +202,7 @@ def test_a_manifest_that_cannot_be_meant_is_refused_with_the_reason(
         ),
         (
             '{"item_id": "up", "title": "T", "popularity": 0, "attributes": {}}',
-            "item_id 'up' stands twice",
+            "item_id 'up' occurs twice",
         ),
     ],
 )
@@ -209,7 +221,7 @@ def test_an_item_that_cannot_be_read_is_refused_with_its_line(
         (
             '"schema_version": ',
             '"schema_version": 1e999',
-            "1e999.* is no number that JSON can hold",
+            "1e999.* is not a finite number",
         ),
         ('"metrics": ', '"metrics": ' + "[" * 200_000, "not JSON .*recursion"),
     ],
@@ -256,22 +268,63 @@ def test_a_bundle_of_a_plain_student_has_no_item_encoder(folder: Path) -> None:
 
 
 def test_a_graph_of_plain_questions_is_read_where_there_is_one(folder: Path) -> None:
-    assert load_bundle(folder).read_plain() is None
+    assert load_bundle(folder).read_common_case() is None
     plain = folder.parent / "exported.plain.onnx"
     plain.write_bytes(b"plain graph")
     facts: dict[str, Any] = {"metrics": {}, "parity_error": 0.0, "provenance": {}}
     facts |= {"student": "sasrec", "max_history_length": 50}
-    save_bundle(folder, folder.parent / "exported.onnx", ITEMS, plain=plain, **facts)
+    save_bundle(folder, folder.parent / "exported.onnx", ITEMS, common_case=plain, **facts)
     bundle = load_bundle(folder)
-    assert bundle.read_plain() == b"plain graph"
-    BundleLayout(folder).plain.write_bytes(b"another")
+    assert bundle.read_common_case() == b"plain graph"
+    BundleLayout(folder).common_case.write_bytes(b"another")
     with pytest.raises(BundleError, match=r"plain\.onnx: sha256"):
-        bundle.read_plain()
+        bundle.read_common_case()
 
 
-def test_a_bundle_from_before_there_were_such_graphs_is_read(folder: Path) -> None:
-    forge(folder, {"schema_version": 2})
-    assert load_bundle(folder).read_plain() is None
+def test_a_bundle_of_schema_3_is_read_with_what_was_true_of_all_of_them() -> None:
+    """The folder was written by the last program of schema 3."""
+    bundle = load_bundle(Path(__file__).parent / "schema_3")
+    manifest = bundle.manifest
+    assert (manifest.schema_version, manifest.model_version) == (3, "0c7bad09262c")
+    assert (manifest.student, manifest.metrics["seed"]) == ("sasrec", 1)
+    assert (manifest.origin, manifest.protocol) == ("distilled", "validation")
+    assert (manifest.trained_until, manifest.scorer) == (None, None)
+    assert (list(manifest.figures), manifest.verdict) == ([], "")
+    assert bundle.read_common_case() == b"common-case graph"
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "plain.onnx"])
+def test_one_flipped_bit_in_a_bundle_of_schema_3_is_refused(name: str, tmp_path: Path) -> None:
+    path = shutil.copytree(Path(__file__).parent / "schema_3", tmp_path / "old") / name
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(BundleError, match=name):
+            load_bundle(tmp_path / "old")
+
+
+def test_the_figures_and_the_verdict_are_loaded_as_they_were_saved(folder: Path) -> None:
+    figure = Figure(
+        row="popularity",
+        student="",
+        teacher_free=True,
+        protocol="validation",
+        split="test",
+        targets="all",
+        metric="NDCG@20",
+        mean=0.5,
+        low=0.25,
+        high=0.75,
+        seeds=1,
+    )
+    facts: dict[str, Any] = {"metrics": {}, "parity_error": 0.0, "provenance": {}}
+    facts |= {"student": "sasrec", "max_history_length": 50}
+    facts |= {"figures": (figure,), "verdict": "It is above popularity.", "trained_until": 9}
+    saved = save_bundle(folder, folder.parent / "exported.onnx", ITEMS, **facts)
+    manifest = load_bundle(folder).manifest
+    assert manifest == saved
+    assert (manifest.figures, manifest.trained_until) == ((figure,), 9)
+    assert manifest.verdict == "It is above popularity."
 
 
 def test_a_replaced_graph_is_not_read_as_the_loaded_one(folder: Path) -> None:

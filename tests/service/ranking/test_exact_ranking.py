@@ -58,7 +58,7 @@ def recommender(
         folder / "bundle",
         folder / "model.onnx",
         items,
-        plain=folder / "plain.onnx",
+        common_case=folder / "plain.onnx",
         student="sasrec",
         max_history_length=8,
         metrics={},

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from training.settings.teacher import TeacherConfig
-from training.stage import publish, whole_file, write_text
+from training.stage import whole_file, write_stage, write_text
 from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.windows import Window
 from training.teacher.tuning.lora import TrainedWeights
@@ -103,7 +103,7 @@ def tune(
         while not progress.is_over(tuning.plan.total_steps, config.tuner.patience):
             progress = tuning.leg(progress, bar)
             if progress.best_leg == len(progress.figures):
-                with publish(folder / BEST_NAME, f"leg {progress.best_leg}") as building:
+                with write_stage(folder / BEST_NAME, f"leg {progress.best_leg}") as building:
                     tuning.weights.save(building)
                     objective.save(building)
             tuning.save(progress, folder / LEG_NAME)

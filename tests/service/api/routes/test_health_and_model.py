@@ -9,6 +9,13 @@ async def test_the_model_route_tells_the_manifest(client: httpx.AsyncClient) -> 
     assert (answer["student"], answer["num_items"]) == ("ring", 8)
     assert answer["metrics"] == {"NDCG@20": 0.5}
     assert answer["provenance"] == {"made_by": "tests"}
+    assert (answer["origin"], answer["protocol"], answer["trained_until"]) == (
+        "distilled",
+        "validation",
+        1_000_209_600_000,
+    )
+    assert [(each["row"], each["low"]) for each in answer["figures"]] == [("popularity", 0.25)]
+    assert (answer["verdict"], answer["scorer"]) == ("It is above popularity.", None)
     assert answer["variants"] == [
         {
             "variant": "default",
