@@ -59,7 +59,9 @@ class BundleLink:
             OSError: the link cannot be moved, for example in a folder mounted read-only.
         """
         if self.folder(bundle).is_symlink():
-            raise BundleError(f"{self.folder(bundle)}: a link, not a bundle; name what it points to")
+            raise BundleError(
+                f"{self.folder(bundle)}: a link, not a bundle; name what it points to"
+            )
         current = self.bundle
         if current == bundle:
             return
