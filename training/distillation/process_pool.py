@@ -20,8 +20,8 @@ from typing import Any, TypeVar
 import torch
 
 from training.compute.allocator import keep_freed_memory
-from training.distillation.progress_bar import share_terminal
 from training.errors import WorkerError
+from training.progress import share_terminal
 
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000" is two cores
 

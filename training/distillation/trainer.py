@@ -4,16 +4,16 @@ The randomness of an epoch is a function of seed and epoch, so on a CPU a run th
 resumed ends with the same bits as one that was not.
 """
 
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from training.compute.catalog_softmax import matmul_precision
 from training.data.dataset import Dataset, Split
@@ -23,8 +23,14 @@ from training.distillation.distributed import Processes, SingleProcess
 from training.distillation.losses.candidates import Candidates, next_item_candidates
 from training.distillation.losses.objective import DistillationObjective
 from training.distillation.losses.teacher_lists import RankingLists
-from training.distillation.progress_bar import epochs_bar
-from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate, ranker_of
+from training.evaluation.yardstick import (
+    BATCH_SIZE,
+    SELECTION_METRIC,
+    Evaluation,
+    evaluate,
+    ranker_of,
+)
+from training.progress import ProgressBar
 from training.provenance import commit
 from training.settings.experiment import TrainingConfig
 from training.stage import whole_file
@@ -120,13 +126,10 @@ class Trainer:
         self.progress.signed(commit())
         self.engine.wait()
         done, shown = self.progress.epoch, self.engine.rank == 0
-        with epochs_bar(label, self.config.max_epochs, done=done, shown=shown) as bar:
+        with ProgressBar(label, self.config.max_epochs, "epoch", done=done, shown=shown) as bar:
             while not self.progress.is_over(self.config):
                 self._epoch(bar)
                 self._save(state_path)
-                bar.update(self.progress.epoch - bar.n)
-                figure = self.progress.best_metrics[SELECTION_METRIC]
-                bar.set_postfix({SELECTION_METRIC: f"{figure:.4f}"}, refresh=False)
             self.student.load_state_dict(self.progress.best_state)
             if self.cold_price is not None:
                 self._place_cold_items(self.cold_price)
@@ -142,17 +145,25 @@ class Trainer:
         self.progress.cold_bonus = bonus
         self.progress.seconds += time.perf_counter() - began
 
-    def _epoch(self, bar: "tqdm[Any]") -> None:
+    def _epoch(self, bar: ProgressBar) -> None:
         began = time.perf_counter()
         run = self.seed * EPOCH_SEEDS + self.progress.epoch
         torch.manual_seed(run + self.engine.rank * RANK_SEEDS)
         batches = self.windows.epoch(self.seed, self.progress.epoch)
+        num_validation_batches = math.ceil(len(self._validation_rows()) / BATCH_SIZE)
+        part = 1 / (len(batches) + num_validation_batches)
         self.student.train()
-        for number, batch in enumerate(batches):
-            bar.update(self.progress.epoch + number / len(batches) - bar.n)
+        for number, batch in enumerate(batches, start=1):
             self.step(batch)
-        metrics = self.validate()
+            bar.show(step=f"{number}/{len(batches)}")
+            bar.advance(part)
+        metrics = self.validate(lambda: bar.advance(part))
         self.progress.record(self.student, metrics, time.perf_counter() - began)
+        bar.move_to(self.progress.epoch)  # parts may not add up to 1
+        bar.show(
+            **{SELECTION_METRIC: f"{metrics[SELECTION_METRIC]:.4f}"},
+            best=f"{self.progress.best_metrics[SELECTION_METRIC]:.4f}",
+        )
 
     def step(self, batch: Batch) -> None:
         """Learns from one batch, of which this process does its part."""
@@ -170,13 +181,26 @@ class Trainer:
         self.engine.backward(loss)
         self.optimiser.step()
 
-    def validate(self) -> Mapping[str, float]:
-        """Metrics of the student as it is on all validation examples."""
-        rows = self.dataset.example_rows(Split.VALIDATION)
-        part = np.array_split(rows, self.engine.num_ranks)[self.engine.rank]
+    def validate(self, after_batch: Callable[[], None] = lambda: None) -> Mapping[str, float]:
+        """Metrics of the student as it is on all validation examples.
+
+        `after_batch` is called after each batch of at most `BATCH_SIZE` examples.
+        """
         ranker = ranker_of(StudentScorer(self.student, self.dataset), self.dataset)
-        ranks = evaluate(ranker, self.dataset, part).ranks
+
+        def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
+            rankings = ranker(rows)
+            after_batch()
+            return rankings
+
+        ranks = evaluate(rank, self.dataset, self._validation_rows()).ranks
+        rows = self.dataset.example_rows(Split.VALIDATION)
         return Evaluation(rows, self.engine.collect(ranks)).metrics
+
+    def _validation_rows(self) -> NDArray[np.int64]:
+        """Validation examples that this process ranks."""
+        rows = self.dataset.example_rows(Split.VALIDATION)
+        return np.array_split(rows, self.engine.num_ranks)[self.engine.rank]
 
     def _save(self, path: Path) -> None:
         if self.engine.rank > 0:

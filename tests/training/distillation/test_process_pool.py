@@ -1,4 +1,3 @@
-import io
 import os
 import subprocess
 import sys
@@ -10,7 +9,6 @@ import pytest
 
 from training.distillation import process_pool
 from training.distillation.process_pool import side_by_side, usable_cores
-from training.distillation.progress_bar import Lines
 from training.errors import ConfigError, WorkerError
 from training.settings.experiment import load_experiment
 
@@ -103,12 +101,3 @@ def test_a_containers_quota_counts(
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
 
     assert usable_cores() == cores
-
-
-def test_in_a_log_a_bar_becomes_lines() -> None:
-    log = io.StringIO()
-
-    for text in ("\rCE  10%", "", "\rCE  20%", "\n"):
-        Lines(log).write(text)
-
-    assert log.getvalue() == "CE  10%\nCE  20%\n"

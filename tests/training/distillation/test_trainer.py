@@ -1,22 +1,25 @@
 import math
+from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
+from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch
 from training.distillation.job import Job
 from training.distillation.losses.next_item import other_items
 from training.distillation.losses.objective import NUM_PANELS
-from training.distillation.progress_bar import epochs_bar
 from training.distillation.trainer import Trainer, TrainingState
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
 from training.knowledge import Knowledge
+from training.progress import ProgressBar
 from training.settings.experiment import Experiment
 from training.students.scorer import StudentScorer
 
@@ -37,10 +40,10 @@ def trainer(experiment: Experiment, dataset: Dataset, knowledge: Knowledge | Non
 def die_in_validation(monkeypatch: pytest.MonkeyPatch, after_epochs: int) -> None:
     validate = Trainer.validate
 
-    def dying(self: Trainer) -> object:
+    def dying(self: Trainer, after_batch: Callable[[], None]) -> object:
         if self.progress.epoch == after_epochs:
             raise Killed
-        return validate(self)
+        return validate(self, after_batch)
 
     monkeypatch.setattr(Trainer, "validate", dying)
 
@@ -203,16 +206,45 @@ def test_epochs_of_before_a_kill_do_not_make_a_run_look_quick(
         die_in_validation(patch, after_epochs=3)
         with pytest.raises(Killed):
             trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
-    bars: list[tqdm[Any]] = []
+    begun, bars = [], []
 
-    def watched(label: str, num_epochs: int, *, done: int, shown: bool) -> "tqdm[Any]":
-        bars.append(epochs_bar(label, num_epochs, done=done, shown=shown))
-        return bars[0]
+    def watched(label: str, total: float, unit: str, *, done: float, shown: bool) -> ProgressBar:
+        begun.append((done, total, unit))
+        bars.append(ProgressBar(label, total, unit, done=done, shown=shown))
+        return bars[-1]
 
-    monkeypatch.setattr("training.distillation.trainer.epochs_bar", watched)
+    monkeypatch.setattr("training.distillation.trainer.ProgressBar", watched)
     trainer(experiment, chain_dataset, None).train(tmp_path / "state", "resumed")
 
-    assert (bars[0].initial, bars[0].n, bars[0].total) == (3, 8, 8)
+    assert begun == [(3, 8, "epoch")]
+    assert [bar.done for bar in bars] == [8]
+
+
+def test_a_log_of_a_slow_training_is_never_silent_for_longer_than_five_seconds(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = slow_log(monkeypatch)
+    step, score = Trainer.step, StudentScorer.__call__
+
+    def slow_step(self: Trainer, batch: Batch) -> None:
+        step(self, batch)
+        log.tick(1)
+
+    def slow_score(self: StudentScorer, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        log.tick(1)
+        return score(self, rows)
+
+    monkeypatch.setattr(Trainer, "step", slow_step)
+    monkeypatch.setattr(StudentScorer, "__call__", slow_score)
+    update = {"batch_size": 4, "max_epochs": 2}
+    training = experiment.training.model_copy(update=update)
+    slow = trainer(experiment.model_copy(update={"training": training}), chain_dataset, None)
+
+    slow.train(tmp_path / "state", "SASRec")
+
+    assert log.seconds > 2 * LONGEST_SILENCE_SECONDS
+    assert log.longest_silence() <= LONGEST_SILENCE_SECONDS
+    assert f"{SELECTION_METRIC}=" in log.lines_about("SASRec")[-1]
 
 
 def test_a_run_is_signed_by_every_commit_that_worked_on_it_once(

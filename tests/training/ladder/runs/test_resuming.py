@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from tests.training.ladder.conftest import climb, records
 from training.distillation.trainer import Trainer
 from training.evaluation.row_names import COLD_ROW
 from training.ladder import __main__ as ladder
+from training.progress import ProgressBar
 
 
 def test_what_was_measured_is_not_measured_again(config: Path) -> None:
@@ -126,7 +126,7 @@ def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     epochs: list[bool] = []
     an_epoch = Trainer._epoch
 
-    def counted(self: Trainer, bar: "tqdm[Any]") -> None:
+    def counted(self: Trainer, bar: ProgressBar) -> None:
         epochs.append(self.cold_price is not None)
         an_epoch(self, bar)
 
