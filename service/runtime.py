@@ -119,10 +119,11 @@ async def running(
         await history.close()
 
 
-# Dependencies are coroutines: FastAPI hands plain functions to a thread.
-async def _runtime(request: Request) -> Runtime:
+# A coroutine, because FastAPI would run an ordinary function in a thread.
+async def get_runtime(request: Request) -> Runtime:
+    """Returns the runtime of the application; a dependency of routes."""
     runtime: Runtime = request.app.state.runtime
     return runtime
 
 
-RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+RuntimeDep = Annotated[Runtime, Depends(get_runtime)]

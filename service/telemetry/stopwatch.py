@@ -53,10 +53,11 @@ class _Part:
             self._parts.append((self._name, perf_counter() - self._started))
 
 
-# A coroutine: FastAPI hands plain functions to a thread.
-async def _stopwatch(request: Request) -> Stopwatch:
+# A coroutine, because FastAPI would run an ordinary function in a thread.
+async def get_stopwatch(request: Request) -> Stopwatch:
+    """Returns the stopwatch that `RequestTiming` started; a dependency of routes."""
     stopwatch: Stopwatch = request.scope["stopwatch"]
     return stopwatch
 
 
-StopwatchDep = Annotated[Stopwatch, Depends(_stopwatch)]
+StopwatchDep = Annotated[Stopwatch, Depends(get_stopwatch)]

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 
 from export.contract.bundle import BundleError
+from service import app as composition
 from service.api.problems import STATUS
 from service.app import create_app
 from service.errors import ServiceError
+from service.http.body_limit import BodyLimit
+from service.http.draining import CloseWhileDraining
+from service.http.fast_lane import FastLanes
+from service.http.ids_in_paths import EncodedPath
+from service.http.lane_rules import FastLaneError
+from service.http.request_log import RequestLog
+from service.http.timing import RequestTiming
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -43,6 +52,35 @@ async def test_a_service_without_a_bundle_does_not_start(
     with pytest.raises(BundleError, match=r"nothing/manifest\.json: missing"):
         async with connect(Settings(bundle_path=tmp_path / "nothing")):
             pass
+
+
+def test_middlewares_see_a_request_in_the_order_that_service_app_explains() -> None:
+    assert middlewares(Settings(log_requests=True)) == [
+        RequestTiming,
+        CloseWhileDraining,
+        RequestLog,
+        FastLanes,
+        EncodedPath,
+        BodyLimit,
+    ]
+
+
+def test_requests_are_logged_only_where_the_settings_ask_for_it() -> None:
+    with_log = middlewares(Settings(log_requests=True))
+    assert middlewares(Settings()) == [each for each in with_log if each is not RequestLog]
+
+
+def middlewares(settings: Settings) -> list[object]:
+    """The middlewares of the service, outermost first."""
+    return [each.cls for each in create_app(settings).user_middleware]
+
+
+def test_the_service_refuses_to_start_with_a_middleware_that_fast_lanes_would_skip(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(composition, "BodyLimit", GZipMiddleware)
+    with pytest.raises(FastLaneError, match="skip the middleware GZipMiddleware"):
+        create_app(Settings())
 
 
 def test_the_routes_are_those_of_the_design(app: FastAPI) -> None:

@@ -1,14 +1,12 @@
 """Next items for a history that the request brings, a session, or both."""
 
 import asyncio
-import re
 from collections import defaultdict
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from anyio import to_thread
 from fastapi import APIRouter, Response
-from starlette.types import Scope
 
 from service.api.openapi import TIMED
 from service.api.problems import documented
@@ -26,29 +24,15 @@ from service.api.schemas import (
     RecommendationRequest,
 )
 from service.bundles.variants import ServedVariant
-from service.http.fast_lane import FastLane, parse_body
 from service.ranking.recommender import Query, Recommendations
-from service.runtime import Runtime, RuntimeDep
-from service.telemetry.stopwatch import Stopwatch, StopwatchDep
+from service.runtime import RuntimeDep
+from service.telemetry.stopwatch import StopwatchDep
 
 _RESPONSES = TIMED | documented(
     HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 )
 
-
-_PREFIX = "/v1/recommendations"
-
-
-def _recommend_plainly(scope: Scope, _: str, body: bytes) -> Awaitable[Response] | None:
-    query = parse_body(RecommendationRequest, body)
-    if query is None:
-        return None
-    return _recommend(scope["app"].state.runtime, scope["stopwatch"], query)
-
-
-RECOMMENDATIONS_LANE = FastLane(_PREFIX, re.compile(f"({_PREFIX})"), _recommend_plainly)
-
-router = APIRouter(prefix=_PREFIX, tags=["recommendations"])
+router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
 
 
 @router.post("", response_model=RecommendationAnswer, responses=_RESPONSES)
@@ -56,12 +40,6 @@ async def recommend(
     query: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
     """Recommends the next `k` items; stateless when only `history` is given."""
-    return await _recommend(runtime, stopwatch, query)
-
-
-async def _recommend(
-    runtime: Runtime, stopwatch: Stopwatch, query: RecommendationRequest
-) -> Response:
     served = runtime.models.of(query.session_id)
     check_query(runtime, served, query)
     with stopwatch.time("history"):

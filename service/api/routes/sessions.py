@@ -1,11 +1,8 @@
 """Sessions: what a visitor did, kept by the service, and the next items after it."""
 
-import re
-from collections.abc import Awaitable
 from http import HTTPStatus
 
 from fastapi import APIRouter, Response
-from starlette.types import Scope
 
 from service.api.openapi import TIMED
 from service.api.problems import documented
@@ -24,32 +21,15 @@ from service.api.schemas import (
     SessionAnswer,
 )
 from service.errors import NotFoundError
-from service.http.fast_lane import FastLane, parse_body
 from service.http.ids_in_paths import SessionIdInPath
 from service.ranking.recommender import Query
-from service.runtime import Runtime, RuntimeDep
+from service.runtime import RuntimeDep
 from service.settings import DEFAULT_K
 from service.stores.history.guarded import StoredHistory
 from service.stores.history.protocol import Event
-from service.telemetry.stopwatch import Stopwatch, StopwatchDep
+from service.telemetry.stopwatch import StopwatchDep
 
-_PREFIX = "/v1/sessions/{session_id}"
-_PLAIN_PATH = re.compile(r"/v1/sessions/([^/]{1,128})/events")
-_PLAIN_QUERY = re.compile(rb"(?:k=([1-9][0-9]{0,8}))?")
-
-
-def _append_plain_event(scope: Scope, session_id: str, body: bytes) -> Awaitable[Response] | None:
-    query = _PLAIN_QUERY.fullmatch(scope["query_string"])
-    event = parse_body(NewEvent, body)
-    if query is None or event is None:
-        return None
-    k = int(query[1]) if query[1] else None
-    return _append(scope["app"].state.runtime, scope["stopwatch"], session_id, event, k)
-
-
-EVENTS_LANE = FastLane(f"{_PREFIX}/events", _PLAIN_PATH, _append_plain_event)
-
-router = APIRouter(prefix=_PREFIX, tags=["sessions"])
+router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["sessions"])
 
 
 @router.post(
@@ -66,12 +46,6 @@ async def append_event(
     k: KInQuery | None = None,
 ) -> Response:
     """Stores an event; with `k`, recommends the next items in the same call."""
-    return await _append(runtime, stopwatch, session_id, event, k)
-
-
-async def _append(
-    runtime: Runtime, stopwatch: Stopwatch, session_id: str, event: NewEvent, k: int | None
-) -> Response:
     if k is not None:
         runtime.check_k(k)
     served = runtime.models.of(session_id)

@@ -1,16 +1,24 @@
-"""The short way of the busiest routes, held to FastAPI's own."""
+"""Fast lanes give the answers that FastAPI gives."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import HTTPException
 from fastapi.routing import APIRoute
+
+from service.app import create_app
+from service.errors import ConflictError
+from service.runtime import get_runtime
+from service.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
 EVENTS, RECOMMENDATIONS = "/v1/sessions/s/events", "/v1/recommendations"
-PLAIN, UNUSUAL = "application/json", "application/json; charset=utf-8"
+# A lane reads only the first; FastAPI takes both for JSON.
+COMMON, UNCOMMON = "application/json", "application/json; charset=utf-8"
 
 
 async def ask(client: httpx.AsyncClient, url: str, body: bytes, media_type: str) -> Any:
@@ -26,6 +34,9 @@ async def ask(client: httpx.AsyncClient, url: str, body: bytes, media_type: str)
         (f"{EVENTS}?k=3", b'{"item_id": "c", "consent": false}'),
         (f"{EVENTS}?k=3&k=2", b'{"item_id": "c"}'),
         (f"{EVENTS}?k=%33", b'{"item_id": "c"}'),
+        (f"{EVENTS}?k=3&other=1", b'{"item_id": "c"}'),
+        (f"{EVENTS}?k=", b'{"item_id": "c"}'),
+        (f"{EVENTS}?k=3.5", b'{"item_id": "c"}'),
         (f"{EVENTS}?k=0", b'{"item_id": "c"}'),
         (f"{EVENTS}?k=101", b'{"item_id": "c"}'),
         (f"{EVENTS}?k=999999999999", b'{"item_id": "c"}'),
@@ -45,23 +56,24 @@ async def ask(client: httpx.AsyncClient, url: str, body: bytes, media_type: str)
         (RECOMMENDATIONS, b'{"history": ["c"], "explain": true}'),
         (RECOMMENDATIONS, b'{"history": ["c"], "allow": {"none": []}}'),
         (RECOMMENDATIONS, b"{}"),
+        (f"{RECOMMENDATIONS}?k=3", b'{"history": ["c"]}'),
         (f"{RECOMMENDATIONS}/batch", b'{"history": ["c"]}'),
     ],
 )
-async def test_either_way_gives_one_answer(
+async def test_a_lane_answers_as_fastapi_does(
     client: httpx.AsyncClient, url: str, body: bytes
 ) -> None:
-    short = await ask(client, url, body, PLAIN)
+    by_lane = await ask(client, url, body, COMMON)
     await client.delete("/v1/sessions/s")
-    assert short == await ask(client, url, body, UNUSUAL)
+    assert by_lane == await ask(client, url, body, UNCOMMON)
 
 
-async def test_a_plain_request_does_not_take_fastapis_way(
+async def test_a_common_request_does_not_go_through_fastapi(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(APIRoute, "handle", None)
-    assert (await ask(client, f"{EVENTS}?k=3", b'{"item_id": "c"}', PLAIN))[0] == 200
-    assert (await ask(client, RECOMMENDATIONS, b'{"history": ["c"]}', PLAIN))[0] == 200
+    assert (await ask(client, f"{EVENTS}?k=3", b'{"item_id": "c"}', COMMON))[0] == 200
+    assert (await ask(client, RECOMMENDATIONS, b'{"history": ["c"]}', COMMON))[0] == 200
 
 
 async def test_a_body_in_parts_is_read_as_a_whole(client: httpx.AsyncClient) -> None:
@@ -69,10 +81,48 @@ async def test_a_body_in_parts_is_read_as_a_whole(client: httpx.AsyncClient) -> 
         yield b'{"item_id"'
         yield b': "c"}'
 
-    response = await client.post(f"{EVENTS}?k=2", content=parts(), headers={"content-type": PLAIN})
+    response = await client.post(f"{EVENTS}?k=2", content=parts(), headers={"content-type": COMMON})
     assert [each["item_id"] for each in response.json()["items"]] == ["d", "e"]
 
 
-async def test_what_is_not_declared_as_json_is_refused(client: httpx.AsyncClient) -> None:
+async def test_a_body_that_is_not_declared_as_json_is_refused(client: httpx.AsyncClient) -> None:
     status, problem = await ask(client, EVENTS, b'{"item_id": "c"}', "text/plain")
     assert (status, problem["errors"][0]["field"]) == (422, "body")
+
+
+async def test_a_dependency_that_is_overridden_is_overridden_for_lanes_too(
+    bundle_path: Path,
+) -> None:
+    app = create_app(Settings(bundle_path=bundle_path))
+    app.dependency_overrides[get_runtime] = refuse
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+    ):
+        status, problem = await ask(client, RECOMMENDATIONS, b'{"history": ["c"]}', COMMON)
+    assert (status, problem["detail"]) == (409, "overridden")
+
+
+async def test_an_error_of_any_class_has_the_answer_that_the_application_gives_it(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_app(Settings(bundle_path=bundle_path))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+    ):
+        monkeypatch.setattr(app.state.runtime, "check_k", busy)
+        body = b'{"history": ["c"]}'
+        answers = [await ask(client, RECOMMENDATIONS, body, each) for each in (COMMON, UNCOMMON)]
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 429
+
+
+async def refuse() -> None:
+    raise ConflictError("overridden")
+
+
+def busy(*_: object) -> None:
+    raise HTTPException(429, "come back later")

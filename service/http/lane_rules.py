@@ -1,0 +1,136 @@
+"""Rules for fast lanes: a route may have one if FastAPI does nothing for it that a lane skips.
+
+A lane calls the handler of its route without FastAPI. What FastAPI would do in between
+(dependencies, serialising an answer, route classes) has to be known to the lane. Anything else is
+refused when the application is made, so that adding, say, an authentication dependency to a route
+cannot be bypassed by its lane.
+"""
+
+import inspect
+from collections.abc import Callable, Collection, Iterator, Sequence
+from http import HTTPMethod, HTTPStatus
+from typing import Any, get_type_hints
+
+from fastapi import Response
+from fastapi.datastructures import DefaultPlaceholder
+from fastapi.params import Body
+from fastapi.routing import APIRoute, RouteContext
+from pydantic import BaseModel
+from starlette.convertors import StringConvertor
+from starlette.middleware import Middleware
+
+_METHOD = HTTPMethod.POST
+_INJECTED = (
+    "request_param_name",
+    "websocket_param_name",
+    "http_connection_param_name",
+    "response_param_name",
+    "background_tasks_param_name",
+    "security_scopes_param_name",
+)
+"""Attributes of a `Dependant`: names of parameters that FastAPI fills with objects of its own."""
+
+
+class FastLaneError(Exception):
+    """A route or middleware has something that its fast lane would skip."""
+
+
+def check_route(route: RouteContext, provided: Collection[Callable[..., Any]]) -> None:
+    """Raises FastLaneError if `route` does anything that a lane would skip.
+
+    Args:
+        route: the route as the application includes it, with the dependencies of its routers.
+        provided: dependencies whose values a lane can provide.
+    """
+    if unknown := [*_unknown_dependencies(route, provided), *_unknown_features(route)]:
+        raise FastLaneError(
+            f"{_METHOD} {route.path} has {', '.join(unknown)}, which a fast lane would skip: "
+            "let the lane provide it, or remove the lane (service/api/lanes.py)"
+        )
+
+
+def check_skipped(
+    middlewares: Sequence[Middleware], lanes: object, honoured: Collection[object]
+) -> None:
+    """Raises FastLaneError if a middleware inside of `lanes` has a rule that lanes do not honour.
+
+    Args:
+        middlewares: those of the application, outermost first.
+        lanes: the middleware that runs the lanes; a request in a lane gets no further.
+        honoured: middlewares whose rules the lanes keep themselves.
+    """
+    classes: list[object] = [each.cls for each in middlewares]
+    skipped = [each for each in classes[classes.index(lanes) + 1 :] if each not in honoured]
+    if skipped:
+        names = ", ".join(map(_name, skipped))
+        raise FastLaneError(
+            f"fast lanes would skip the middleware {names}: "
+            "put it outside of them in service/app.py, or let the lanes honour its rule"
+        )
+
+
+def _unknown_dependencies(
+    route: RouteContext, provided: Collection[Callable[..., Any]]
+) -> Iterator[str]:
+    for each in route.dependant.dependencies:
+        if each.call not in provided:
+            yield f"the dependency {_name(each.call)}"
+
+
+def _unknown_features(route: RouteContext) -> Iterator[str]:
+    if type(route.original_route) is not APIRoute:
+        yield f"the route class {_name(type(route.original_route))}"
+    if route.methods != {_METHOD}:
+        yield f"the methods {sorted(route.methods or ())}"
+    if route.callbacks:
+        yield "callbacks"
+    yield from _unknown_answers(route)
+    yield from _unknown_parameters(route)
+
+
+def _unknown_answers(route: RouteContext) -> Iterator[str]:
+    """Yields what FastAPI would do with the handler's answer.
+
+    FastAPI sends a Response as it is: a response model then only documents the answer.
+    """
+    if not inspect.iscoroutinefunction(route.endpoint):
+        yield "a handler that runs in a thread"
+    elif not _is_response(get_type_hints(route.endpoint).get("return")):
+        yield "a response model to serialise by (its handler returns no Response)"
+    if route.status_code not in (None, HTTPStatus.OK):
+        yield f"the status code {route.status_code}"
+    if not isinstance(route.response_class, DefaultPlaceholder):
+        yield f"the response class {_name(route.response_class)}"
+
+
+def _unknown_parameters(route: RouteContext) -> Iterator[str]:
+    dependant = route.dependant
+    for each in (*dependant.header_params, *dependant.cookie_params):
+        yield f"the header or cookie parameter {each.name}"
+    for attribute in _INJECTED:
+        if name := getattr(dependant, attribute):
+            yield f"the parameter {name}, which FastAPI injects"
+    for name, convertor in route.param_convertors.items():
+        if type(convertor) is not StringConvertor:
+            yield f"a convertor for {name} in its path"
+    if {each.alias for each in dependant.path_params} != set(route.param_convertors):
+        yield "path parameters that its handler does not take"
+    if not _is_one_model(dependant.body_params):
+        yield "a body that is not one pydantic model"
+
+
+def _is_one_model(body_params: Sequence[Any]) -> bool:
+    """Returns whether the body is JSON of one pydantic model, not embedded in another object."""
+    if len(body_params) != 1:
+        return False
+    info = body_params[0].field_info
+    is_model = isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)
+    return is_model and type(info) is Body and not info.embed and not info.metadata
+
+
+def _is_response(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Response)
+
+
+def _name(thing: Any) -> str:
+    return str(getattr(thing, "__qualname__", thing))
