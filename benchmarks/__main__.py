@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.plots import draw
-from benchmarks.processes import ROOT
-from benchmarks.results import Report, save_report, stamped, table
-from benchmarks.setting import Benchmark, Setting
+from benchmarks.options import Benchmark, Setting
+from benchmarks.results.figures import Report, save_report, stamped, table
+from benchmarks.results.plots import draw
+from benchmarks.subjects.processes import ROOT
 from training.cli import USER_ERROR, say
 from training.errors import TrainingError
 
@@ -60,7 +60,7 @@ def _all(setting: Setting) -> Sequence[str]:
 
 
 def _run(name: str, setting: Setting, folder: Path) -> Report:
-    benchmark: Benchmark = import_module(f"benchmarks.{name}").measure
+    benchmark: Benchmark = import_module(f"benchmarks.measures.{name}").measure
     started = time.monotonic()
     report = stamped(name, benchmark(setting), is_quick=setting.is_quick)
     save_report(report, folder)

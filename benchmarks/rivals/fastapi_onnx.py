@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from benchmarks.rivals.parts import Ranker, Visit, onnx_ranker, store
+from benchmarks.rivals.click_handler import Ranker, Visit, onnx_ranker, store
 
 
 def create_app(ranker: Ranker | None = None) -> FastAPI:

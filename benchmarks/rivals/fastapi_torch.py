@@ -7,8 +7,8 @@ import torch
 from fastapi import FastAPI
 
 from benchmarks.rivals import fastapi_onnx
-from benchmarks.rivals.parts import Ranker, opened_bundle
-from benchmarks.subject import load_student
+from benchmarks.rivals.click_handler import Ranker, opened_bundle
+from benchmarks.subjects.subject import load_student
 
 
 def create_app() -> FastAPI:

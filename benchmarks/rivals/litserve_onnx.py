@@ -6,7 +6,7 @@ from typing import Any
 import litserve
 from redis import Redis
 
-from benchmarks.rivals.parts import Visit, onnx_ranker, store
+from benchmarks.rivals.click_handler import Visit, onnx_ranker, store
 
 
 class Recommend(litserve.LitAPI):

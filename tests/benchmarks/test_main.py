@@ -5,19 +5,19 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import added_item, cold_start
-from benchmarks.plots import DRAWINGS
-from benchmarks.processes import BenchmarkError
-from benchmarks.results import Figure, Findings, load_report
-from benchmarks.setting import Setting
-from benchmarks.subject import random_student, subject_of, synthetic_items
+from benchmarks.measures import added_item, cold_start
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings, load_report
+from benchmarks.results.plots import DRAWINGS
+from benchmarks.subjects.processes import BenchmarkError
+from benchmarks.subjects.subject import random_student, subject_of, synthetic_items
 from tests.service.conftest import RING, ring_graph, save_ring_bundle
 
 
 def test_every_benchmark_can_be_run_and_drawn() -> None:
     assert set(program.NAMES) == set(DRAWINGS)
     for name in program.NAMES:
-        assert callable(import_module(f"benchmarks.{name}").measure)
+        assert callable(import_module(f"benchmarks.measures.{name}").measure)
 
 
 def test_what_cannot_run_is_told_and_the_others_go_on(
@@ -31,7 +31,7 @@ def test_what_cannot_run_is_told_and_the_others_go_on(
     def refuse(_: Setting) -> Findings:
         raise BenchmarkError("no teacher")
 
-    benchmarks = {"benchmarks.peers": refuse, "benchmarks.cold_start": measure}
+    benchmarks = {"benchmarks.measures.peers": refuse, "benchmarks.measures.cold_start": measure}
     monkeypatch.setattr(
         program, "import_module", lambda name: SimpleNamespace(measure=benchmarks[name])
     )
@@ -54,7 +54,7 @@ def test_a_quick_look_leaves_out_what_has_no_bar_or_needs_an_llm(
             raise BenchmarkError("not now")
 
         def benchmark(module: str) -> SimpleNamespace:
-            run.append(module.removeprefix("benchmarks."))
+            run.append(module.removeprefix("benchmarks.measures."))
             return SimpleNamespace(measure=refuse)
 
         monkeypatch.setattr(program, "import_module", benchmark)

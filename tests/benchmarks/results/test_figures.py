@@ -2,7 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.results import Figure, Findings, load_report, save_report, shown, stamped, table
+from benchmarks.results.figures import (
+    Figure,
+    Findings,
+    load_report,
+    save_report,
+    shown,
+    stamped,
+    table,
+)
 
 
 def test_the_median_run_is_the_figure() -> None:

@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from benchmarks.cpu import cpu_us
-from benchmarks.naive import export_naively, naive_run
-from benchmarks.results import Figure, Findings
-from benchmarks.setting import Setting
-from benchmarks.subject import make_subject
-from benchmarks.visits import K
+from benchmarks.load.cpu_time import cpu_us
+from benchmarks.load.workloads import K
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings
+from benchmarks.subjects.naive_export import export_naively, naive_run
+from benchmarks.subjects.subject import make_subject
 from export.contract.bundle import load_bundle
 from service.ranking.student import Student
 from service.ranking.types import IndexQuery, Ranking

@@ -14,7 +14,7 @@ import onnxruntime as ort
 import torch
 from torch import Tensor, nn
 
-from benchmarks.visits import K
+from benchmarks.load.workloads import K
 from training.data.histories import pad_histories
 from training.students.student import Student
 

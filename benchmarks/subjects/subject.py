@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 import export
-from benchmarks.processes import ROOT, BenchmarkError
-from benchmarks.setting import Setting
+from benchmarks.options import Setting
+from benchmarks.subjects.processes import ROOT, BenchmarkError
 from export.contract.bundle import BundleError, Item, load_bundle, save_bundle
 from export.freeze import export_graphs, items_of
 from training.cli import say

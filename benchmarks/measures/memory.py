@@ -5,11 +5,11 @@ import statistics
 from tqdm import tqdm
 
 from benchmarks.load.generator import run_apart
-from benchmarks.processes import running_redis, running_service
-from benchmarks.results import Figure, Findings, kinds_of_failure
-from benchmarks.setting import Setting
-from benchmarks.subject import make_subject
-from benchmarks.visits import SERVICE, closed, visitors
+from benchmarks.load.workloads import SERVICE, closed, visitors
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings, kinds_of_failure
+from benchmarks.subjects.processes import running_redis, running_service
+from benchmarks.subjects.subject import make_subject
 
 NUM_REQUESTS = 1_000_000
 NUM_REQUESTS_QUICK = 10_000

@@ -12,10 +12,10 @@ from statistics import median
 
 import torch
 
-from benchmarks.processes import ROOT
-from benchmarks.results import Figure, Findings
-from benchmarks.setting import Setting
-from benchmarks.subject import DEMO_CONFIG
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings
+from benchmarks.subjects.processes import ROOT
+from benchmarks.subjects.subject import DEMO_CONFIG
 from training.data.storage import load_dataset
 from training.distillation.job import Job
 from training.distillation.trainer import Trainer

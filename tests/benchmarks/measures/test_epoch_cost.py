@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import epoch_cost
-from benchmarks.epoch_cost import PLAIN
+from benchmarks.measures import epoch_cost
+from benchmarks.measures.epoch_cost import PLAIN
 
 NUM_BATCHES = 20
 

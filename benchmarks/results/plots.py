@@ -7,7 +7,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from benchmarks.results import Report
+from benchmarks.results.figures import Report
 
 INK, MUTED, GOOD, BAR = "#1d3557", "#a8b2c1", "#2a9d8f", "#e76f51"
 Draw = Callable[[Axes, Report], None]

@@ -12,22 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import orjson
 
-from benchmarks.cpu import cpu_us
 from benchmarks.load.clicks import Click
 from benchmarks.load.connection import post
+from benchmarks.load.cpu_time import cpu_us
 from benchmarks.load.generator import run_apart
-from benchmarks.processes import (
-    Running,
-    free_port,
-    running,
-    running_redis,
-    running_service,
-)
-from benchmarks.results import Figure, Findings
-from benchmarks.rivals.parts import plain_run
-from benchmarks.setting import Setting
-from benchmarks.subject import Subject, make_subject
-from benchmarks.visits import (
+from benchmarks.load.workloads import (
     HISTORY_LENGTH,
     SERVICE,
     Endpoint,
@@ -36,6 +25,17 @@ from benchmarks.visits import (
     regulars,
     settle_regulars,
 )
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings
+from benchmarks.rivals.click_handler import plain_run
+from benchmarks.subjects.processes import (
+    Running,
+    free_port,
+    running,
+    running_redis,
+    running_service,
+)
+from benchmarks.subjects.subject import Subject, make_subject
 from export.contract.bundle import BundleLayout
 from service.bundles.loading import load_recommender
 from service.ranking.recommender import Query
@@ -102,7 +102,7 @@ class Asked:
 def measure(setting: Setting) -> Findings:
     """Asks for more and more, several times round; see the module."""
     subject, port = make_subject(setting), free_port()
-    bare = [sys.executable, "-m", "uvicorn", "benchmarks.rivals.bare_http:app"]
+    bare = [sys.executable, "-m", "uvicorn", "benchmarks.subjects.bare_http:app"]
     options = ["--port", str(port), "--no-access-log", "--lifespan", "off"]
     rounds, rankings = [], []
     with (

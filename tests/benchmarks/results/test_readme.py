@@ -1,8 +1,8 @@
 import pytest
 
-from benchmarks.processes import ROOT
-from benchmarks.readme import BEGIN, END, OUT, section, with_figures
-from benchmarks.results import Figure, Findings, Report, load_report, stamped
+from benchmarks.results.figures import Figure, Findings, Report, load_report, stamped
+from benchmarks.results.readme import BEGIN, END, OUT, section, with_figures
+from benchmarks.subjects.processes import ROOT
 
 
 def report(name: str, figures: list[Figure], **series: object) -> Report:

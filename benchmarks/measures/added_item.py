@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 import httpx
 import numpy as np
 
-from benchmarks.processes import BenchmarkError, Running, running_redis, running_service
-from benchmarks.results import Figure, Findings
-from benchmarks.setting import Setting
-from benchmarks.subject import demo_workplace
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings
+from benchmarks.subjects.processes import BenchmarkError, Running, running_redis, running_service
+from benchmarks.subjects.subject import demo_workplace
 from export.contract.bundle import Bundle, load_bundle
 from service.ranking.student import Student
 

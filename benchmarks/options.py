@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.results import Findings
+from benchmarks.results.figures import Findings
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,17 @@ import psutil
 from benchmarks.load.connection import post
 from benchmarks.load.generator import run_apart
 from benchmarks.load.plan import NO_PREDECESSOR, Outcome, Plan
-from benchmarks.processes import (
+from benchmarks.load.workloads import HISTORY_LENGTH, K
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings
+from benchmarks.subjects.processes import (
     BenchmarkError,
     Running,
     free_port,
     running,
     running_service,
 )
-from benchmarks.results import Figure, Findings
-from benchmarks.setting import Setting
-from benchmarks.subject import DEMO_CONFIG, demo_workplace
-from benchmarks.visits import HISTORY_LENGTH, K
+from benchmarks.subjects.subject import DEMO_CONFIG, demo_workplace
 from export.contract.bundle import load_bundle
 from training.data.dataset import Split
 from training.data.storage import load_dataset

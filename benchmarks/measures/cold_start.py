@@ -1,11 +1,11 @@
 """How soon a worker answers, and what it weighs then."""
 
 from benchmarks.load.generator import run_apart
-from benchmarks.processes import running_redis, running_service
-from benchmarks.results import Figure, Findings
-from benchmarks.setting import Setting
-from benchmarks.subject import make_subject
-from benchmarks.visits import SERVICE, closed, visitors
+from benchmarks.load.workloads import SERVICE, closed, visitors
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings
+from benchmarks.subjects.processes import running_redis, running_service
+from benchmarks.subjects.subject import make_subject
 
 NUM_REQUESTS = 2_000
 

@@ -9,16 +9,16 @@ thousand times a second against the bare parts a thousand times a second.
 import numpy as np
 from redis import Redis
 
-from benchmarks.bare import library_round_trip, wire_round_trip
-from benchmarks.constant_rate import RATE, WARM_UP_SECONDS, Stage
-from benchmarks.cpu import cpu_us, paced_cpu_us
+from benchmarks.load.cpu_time import cpu_us, paced_cpu_us
 from benchmarks.load.plan import even
-from benchmarks.processes import running_redis, running_service
-from benchmarks.results import Figure, Findings
-from benchmarks.rivals.parts import plain_run
-from benchmarks.setting import Setting
-from benchmarks.subject import make_subject
-from benchmarks.visits import HISTORY_LENGTH, K
+from benchmarks.load.workloads import HISTORY_LENGTH, K
+from benchmarks.measures.constant_rate import RATE, WARM_UP_SECONDS, Stage
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings
+from benchmarks.rivals.click_handler import plain_run
+from benchmarks.subjects.processes import running_redis, running_service
+from benchmarks.subjects.redis_round_trip import library_round_trip, wire_round_trip
+from benchmarks.subjects.subject import make_subject
 from export.contract.bundle import BundleLayout
 
 BARE_GRAPH, BARE_REDIS, BARE_WIRE = "bare graph", "bare Redis, redis-py", "bare Redis, socket"

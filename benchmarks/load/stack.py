@@ -1,6 +1,6 @@
 """Clicks at a constant rate on a stack that runs: the profile `bench` of docker-compose.yml.
 
-python -m benchmarks.stack PORT --rate 200 --seconds 20
+python -m benchmarks.load.stack PORT --rate 200 --seconds 20
 """
 
 import json
@@ -23,7 +23,7 @@ WARM_UP_SECONDS = 1.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The program; its exit code is 1 if a request failed."""
-    parser = ArgumentParser(prog="python -m benchmarks.stack", description=__doc__)
+    parser = ArgumentParser(prog="python -m benchmarks.load.stack", description=__doc__)
     parser.add_argument("port", type=int, help="of the balancer, on this machine")
     parser.add_argument("--rate", type=float, default=200, help="requests a second")
     parser.add_argument("--seconds", type=float, default=20)

@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.naive import export_naively, naive_run
-from benchmarks.subject import load_student, random_student
-from benchmarks.visits import K
+from benchmarks.load.workloads import K
+from benchmarks.subjects.naive_export import export_naively, naive_run
+from benchmarks.subjects.subject import load_student, random_student
 
 
 def test_the_naive_graph_ranks_as_the_student_does(tmp_path: Path) -> None:

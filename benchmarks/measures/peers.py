@@ -17,7 +17,10 @@ from benchmarks.load.clicks import Click
 from benchmarks.load.connection import post
 from benchmarks.load.generator import run_apart
 from benchmarks.load.plan import Outcome
-from benchmarks.processes import (
+from benchmarks.load.workloads import SERVICE, Endpoint, K, closed, regulars, settle_regulars
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings, kinds_of_failure
+from benchmarks.subjects.processes import (
     BenchmarkError,
     Running,
     free_port,
@@ -26,10 +29,7 @@ from benchmarks.processes import (
     running_redis,
     running_service,
 )
-from benchmarks.results import Figure, Findings, kinds_of_failure
-from benchmarks.setting import Setting
-from benchmarks.subject import Subject, make_subject
-from benchmarks.visits import SERVICE, Endpoint, K, closed, regulars, settle_regulars
+from benchmarks.subjects.subject import Subject, make_subject
 
 CONNECTIONS = 16
 WARM_UP_SECONDS = 1.0

@@ -1,4 +1,4 @@
-from benchmarks.constant_rate import highest
+from benchmarks.measures.constant_rate import highest
 
 
 def step(rate: float, p99: float, failures: int = 0) -> dict[str, float]:

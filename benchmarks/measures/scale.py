@@ -7,13 +7,13 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.cpu import cpu_us
-from benchmarks.processes import BenchmarkError
-from benchmarks.results import Figure, Findings
-from benchmarks.rivals.parts import Run, plain_run, ranking_run
-from benchmarks.setting import Setting
-from benchmarks.subject import random_student
-from benchmarks.visits import HISTORY_LENGTH, K
+from benchmarks.load.cpu_time import cpu_us
+from benchmarks.load.workloads import HISTORY_LENGTH, K
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings
+from benchmarks.rivals.click_handler import Run, plain_run, ranking_run
+from benchmarks.subjects.processes import BenchmarkError
+from benchmarks.subjects.subject import random_student
 from export.graphs.common_case_graph import MOST_ROWS, export_common_case
 from export.graphs.ranking_graph import export_student
 from training.students.student import Student

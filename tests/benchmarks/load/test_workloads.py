@@ -7,8 +7,7 @@ from redis import Redis
 
 from benchmarks.load.clicks import Click
 from benchmarks.load.connection import post
-from benchmarks.processes import BenchmarkError, running_redis
-from benchmarks.visits import (
+from benchmarks.load.workloads import (
     HISTORY_LENGTH,
     NUM_REGULARS,
     SERVICE,
@@ -18,6 +17,7 @@ from benchmarks.visits import (
     settle_regulars,
     visitors,
 )
+from benchmarks.subjects.processes import BenchmarkError, running_redis
 
 ITEMS = [f"item-{number}" for number in range(40)]
 PLAIN = Endpoint(lambda click: post("/", orjson.dumps(vars(click))), (b"item",))

@@ -1,17 +1,17 @@
 """Writes the figures of `benchmarks/out` into README, between two marks.
 
-python -m benchmarks.readme
+python -m benchmarks.results.readme
 """
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchmarks.processes import ROOT
-from benchmarks.results import Figure, Report, load_report, markdown, shown
+from benchmarks.results.figures import Figure, Report, load_report, markdown, shown
+from benchmarks.subjects.processes import ROOT
 from training.stage import write_text
 
 OUT = ROOT / "benchmarks" / "out"
-BEGIN, END = "<!-- figures: python -m benchmarks.readme -->", "<!-- end of figures -->"
+BEGIN, END = "<!-- figures: python -m benchmarks.results.readme -->", "<!-- end of figures -->"
 COLUMNS = (
     ("p50", "p50"),
     ("p90", "p90"),

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.graph import are_same
+from benchmarks.measures.graph import are_same
 
 RANKING = [(7, 2.0), (3, 1.0), (5, 0.5)]
 

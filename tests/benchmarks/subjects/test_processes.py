@@ -5,8 +5,14 @@ import pytest
 from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
-from benchmarks.cpu import cpu_us
-from benchmarks.processes import BenchmarkError, free_port, redis_url, running, running_redis
+from benchmarks.load.cpu_time import cpu_us
+from benchmarks.subjects.processes import (
+    BenchmarkError,
+    free_port,
+    redis_url,
+    running,
+    running_redis,
+)
 
 SERVE = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
 

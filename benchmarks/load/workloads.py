@@ -23,7 +23,7 @@ from benchmarks.load.clicks import (
 from benchmarks.load.connection import post
 from benchmarks.load.generator import run_apart
 from benchmarks.load.plan import Plan, Times
-from benchmarks.processes import BenchmarkError
+from benchmarks.subjects.processes import BenchmarkError
 
 K = 20
 NUM_REGULARS = 2_000

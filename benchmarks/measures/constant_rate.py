@@ -11,11 +11,18 @@ import numpy as np
 
 from benchmarks.load.generator import run_apart
 from benchmarks.load.plan import Outcome, Plan, Times, even, poisson
-from benchmarks.processes import Running, running_redis, running_service
-from benchmarks.results import Figure, Findings, kinds_of_failure
-from benchmarks.setting import Setting
-from benchmarks.subject import Subject, make_subject
-from benchmarks.visits import SERVICE, closed, open_loop, regulars, settle_regulars, visitors
+from benchmarks.load.workloads import (
+    SERVICE,
+    closed,
+    open_loop,
+    regulars,
+    settle_regulars,
+    visitors,
+)
+from benchmarks.options import Setting
+from benchmarks.results.figures import Figure, Findings, kinds_of_failure
+from benchmarks.subjects.processes import Running, running_redis, running_service
+from benchmarks.subjects.subject import Subject, make_subject
 
 RATE = 1_000
 MOST_RATE = 8_000  # no closed loop here is faster

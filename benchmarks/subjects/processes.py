@@ -16,7 +16,7 @@ import psutil
 
 from training.errors import TrainingError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 START_SECONDS = 600.0  # a generative teacher embeds its whole catalog first
 _FAREWELL_SECONDS = 2.0  # LitServe would not end in fifteen
 # What people set for their own comfort would change what is measured.
