@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 import httpx
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -16,8 +16,10 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from service.telemetry.logs import LogFormat, LogLevel
 from service.variant_setting import DEFAULT_VARIANT, Variant, parse_variants
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 DEFAULT_K = 20
 """How many items an answer holds where the question does not say."""

@@ -23,7 +23,8 @@ from service.errors import (
     TeacherUnavailableError,
     UnauthorizedError,
 )
-from service.http.request_ids import HEADER, request_id
+from service.http.request_ids import HEADER
+from service.telemetry.logs import request_id
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.ranking.recommender import Source
 from service.settings import DEFAULT_K
+from service.teacher.client import EmbeddingNumber
 from service.variant_setting import DEFAULT_VARIANT
 
 MAX_IDS = 1000
@@ -24,7 +25,6 @@ Value = Annotated[str, Field(max_length=256)]
 Attributes = Annotated[
     dict[Name, Annotated[list[Value], Field(max_length=64)]], Field(max_length=16)
 ]
-EmbeddingNumber = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 
 
 class RequestBody(BaseModel):

@@ -1,4 +1,4 @@
-"""The limit on request bodies, which holds before anything is parsed."""
+"""Limits the size of request bodies while they are received."""
 
 from http import HTTPStatus
 
@@ -9,23 +9,23 @@ MAX_BODY_BYTES = 1 << 20
 
 
 class BodyLimit:
-    """ASGI middleware: stops reading a body after `MAX_BODY_BYTES`."""
+    """ASGI middleware: answers 413 to a request whose body is longer than `MAX_BODY_BYTES`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on with a `receive` that counts."""
-        read = 0
+        """Passes the request on; `receive` raises HTTPException once the body is too long."""
+        received = 0
 
-        async def receive_and_count() -> Message:
-            nonlocal read
+        async def receive_limited() -> Message:
+            nonlocal received
             message = await receive()
-            read += len(message.get("body", b""))
-            if read > MAX_BODY_BYTES:
+            received += len(message.get("body", b""))
+            if received > MAX_BODY_BYTES:
                 raise HTTPException(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"longer than {MAX_BODY_BYTES} bytes"
                 )
             return message
 
-        await self._app(scope, receive_and_count, send)
+        await self._app(scope, receive_limited, send)

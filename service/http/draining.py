@@ -1,6 +1,6 @@
-"""Leaving politely: told to stop, a worker is not ready any more, and stops a while later.
+"""Graceful shutdown: after SIGTERM a worker is not ready, but answers for DRAIN_SECONDS more.
 
-In between a load balancer notices, so that no request is sent to a worker that is gone.
+Load balancers notice in between, so that no request is sent to a worker that has stopped.
 """
 
 import asyncio
@@ -16,7 +16,11 @@ logger = logging.getLogger(__name__)
 
 
 class Drain:
-    """Whether this worker is about to stop."""
+    """Delays the end of this worker after SIGTERM.
+
+    Attributes:
+        is_draining: whether SIGTERM has come.
+    """
 
     def __init__(self, seconds: float) -> None:
         """`seconds` lie between SIGTERM and the end; 0 ends at once."""
@@ -25,9 +29,9 @@ class Drain:
 
     @contextmanager
     def on_sigterm(self) -> Iterator[None]:
-        """Stands before the server's own handler of SIGTERM; a second one does not wait.
+        """Handles SIGTERM before the server's own handler; a second SIGTERM ends at once.
 
-        Signals reach the main thread alone: a server in another thread ends as its owner likes.
+        Outside of the main thread, which alone receives signals, this does nothing.
         """
         stop = signal.getsignal(signal.SIGTERM)
         is_main = threading.current_thread() is threading.main_thread()
@@ -36,13 +40,13 @@ class Drain:
             return
         loop = asyncio.get_running_loop()
 
-        def leave() -> None:
+        def begin() -> None:
             wait = 0.0 if self.is_draining else self._seconds
             self.is_draining = True
-            logger.info("leaving in %g s", wait)
+            logger.info("SIGTERM received: draining, this worker stops in %g s", wait)
             loop.call_later(wait, stop, signal.SIGTERM, None)
 
-        loop.add_signal_handler(signal.SIGTERM, leave)
+        loop.add_signal_handler(signal.SIGTERM, begin)
         try:
             yield
         finally:
@@ -50,9 +54,9 @@ class Drain:
 
 
 class CloseWhileDraining:
-    """ASGI middleware: what a leaving worker answers ends the connection that it came by.
+    """ASGI middleware: while the worker drains, its answers close their connections.
 
-    Whoever keeps connections open asks another from then on, not one that is gone.
+    A client that keeps connections open then connects anew, which leads it to another worker.
     """
 
     def __init__(self, app: ASGIApp, drain: Drain) -> None:
@@ -60,7 +64,7 @@ class CloseWhileDraining:
         self._drain = drain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on."""
+        """Passes the request on; adds `Connection: close` to the answer while draining."""
         if scope["type"] != "http" or not self._drain.is_draining:
             await self._app(scope, receive, send)
             return

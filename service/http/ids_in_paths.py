@@ -1,7 +1,7 @@
-"""Ids in paths: whatever stands in an id, `/` too, may be percent-encoded.
+"""Ids in paths: an id may hold any character, `/` too, if it is percent-encoded.
 
-Routes are found by the path as it was sent, in which an encoded `/` parts nothing; each id is
-decoded on its own afterwards.
+Routes are matched by the path as it was sent, so that an encoded `/` separates nothing. Each id is
+decoded afterwards.
 """
 
 from typing import Annotated
@@ -13,13 +13,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class EncodedPath:
-    """ASGI middleware: leaves the decoding of paths to `IdInPath`."""
+    """ASGI middleware: routes see the encoded path; ids are decoded by their own types below."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Puts the path as it was sent in the place of the decoded one."""
+        """Replaces the decoded path by the path as it was sent."""
         raw_path = scope.get("raw_path")
         if raw_path and b"%" in raw_path:
             scope["path"] = raw_path.partition(b"?")[0].decode("latin-1")
@@ -27,7 +27,7 @@ class EncodedPath:
 
 
 def decoded(encoded: str) -> str:
-    """The id that was percent-encoded; raises ValueError where that is no UTF-8."""
+    """Decodes a percent-encoded id; raises ValueError if it is not UTF-8."""
     return unquote(encoded, errors="strict")
 
 

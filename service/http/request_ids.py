@@ -1,27 +1,30 @@
-"""A name for each request: in its answer, in every line that is logged meanwhile, in its trace."""
+"""Request ids: each request has one, in its answer, in its log lines and in its trace."""
 
 import itertools
 import re
 import secrets
 from collections.abc import Iterable
-from contextvars import ContextVar
+
+from service.telemetry.logs import request_id
 
 HEADER = b"x-request-id"
 
-_GIVEN = re.compile(rb"[\w.:/+=-]{1,128}", re.ASCII)
-_PROCESS = secrets.token_hex(6)
+# Nothing that could break a log line.
+_ACCEPTED = re.compile(rb"[\w.:/+=-]{1,128}", re.ASCII)
+_PROCESS_PREFIX = secrets.token_hex(6)
 _numbers = itertools.count()
 
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
+def assign_request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Sets and returns the id of the running request: that of its `X-Request-ID`, or a new one.
 
-def name_request(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Names the running request as its sender did, or anew; gives the name for the answer."""
+    An id that is malformed is replaced.
+    """
     for name, value in headers:
-        if name == HEADER and _GIVEN.fullmatch(value):
+        if name == HEADER and _ACCEPTED.fullmatch(value):
             request_id.set(value.decode())
             return value
-    # A counter behind a random name of the process: unique, and cheaper than a random number.
-    fresh = f"{_PROCESS}-{next(_numbers):x}"
-    request_id.set(fresh)
-    return fresh.encode()
+    # A random prefix of the process and a counter: unique, and cheaper than a random number.
+    new_id = f"{_PROCESS_PREFIX}-{next(_numbers):x}"
+    request_id.set(new_id)
+    return new_id.encode()

@@ -1,4 +1,4 @@
-"""A line for each request, where LOG_REQUESTS asks for it."""
+"""Logs a line for each request, if LOG_REQUESTS is set."""
 
 import logging
 
@@ -8,26 +8,29 @@ logger = logging.getLogger(__name__)
 
 
 class RequestLog:
-    """ASGI middleware: logs each request when it is answered; needs `RequestTiming`."""
+    """ASGI middleware: logs each request when it is answered.
+
+    It reads the stopwatch that `RequestTiming` starts, which has to come before it.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on."""
+        """Passes the request on and logs method, path, status and milliseconds."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         status = 500
 
-        async def send_and_look(message: Message) -> None:
+        async def send_and_read_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._app(scope, receive, send_and_look)
+            await self._app(scope, receive, send_and_read_status)
         finally:
             milliseconds = round(scope["stopwatch"].seconds * 1000, 3)
             method, path = scope["method"], scope["path"]

@@ -1,20 +1,16 @@
-"""What is known of a request: where its time went, for `Server-Timing`, and who answered it."""
-
-from typing import TYPE_CHECKING
+"""Times, names and counts each request."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.request_ids import HEADER, name_request
+from service.http.request_ids import HEADER, assign_request_id
+from service.telemetry.metrics import Metrics
 from service.telemetry.stopwatch import Stopwatch
-
-if TYPE_CHECKING:
-    from service.telemetry.metrics import Metrics
 
 
 class RequestTiming:
-    """ASGI middleware: gives each request a stopwatch, and reports it when it is answered."""
+    """ASGI middleware: gives each request an id and a stopwatch, and counts it when it ends."""
 
-    def __init__(self, app: ASGIApp, metrics: "Metrics") -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
         self._metrics = metrics
 
@@ -24,11 +20,11 @@ class RequestTiming:
             await self._app(scope, receive, send)
             return
         stopwatch = scope["stopwatch"] = Stopwatch()
-        request_id = name_request(scope["headers"])
-        self._metrics.arrive()
+        request_id = assign_request_id(scope["headers"])
+        self._metrics.count_arrival()
         status = 500
 
-        async def send_and_look(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -36,8 +32,8 @@ class RequestTiming:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_and_look)
+            await self._app(scope, receive, send_with_id)
         finally:
-            # Paths hold ids; the pattern that they match says what was asked.
+            # The route's template, because a path holds ids: each would be a label of its own.
             route = getattr(scope.get("route"), "path", "none")
-            self._metrics.observe(scope["method"], route, status, stopwatch)
+            self._metrics.count_answer(scope["method"], route, status, stopwatch)

@@ -5,14 +5,16 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Self, TypeVar
+from typing import Annotated, Self, TypeVar
 
 import httpx
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from service.api.schemas import EmbeddingNumber
 from service.errors import TeacherLostError, TeacherRefusalError, TeacherUnavailableError
+
+EmbeddingNumber = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
+"""A number of an embedding: finite, and small enough to stay so in 32 bits."""
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _JSON = {"Content-Type": "application/json"}

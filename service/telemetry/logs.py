@@ -1,22 +1,23 @@
-"""How the log is written: a line of text for people, or a JSON object a line for machines."""
+"""Formats of the log: a line of text for people, or a JSON object per line for machines."""
 
 import logging
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
-from service.http.request_ids import request_id
+from service.settings import LogFormat, LogLevel
 
-LogFormat = Literal["text", "json"]
-LogLevel = Literal["debug", "info", "warning", "error"]
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the running request; every line that is logged meanwhile carries it."""
 
 
 class JsonLines(logging.Formatter):
-    """Each record as one JSON object."""
+    """Formats each record as one JSON object, with the `fields` that it was logged with."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """See Formatter."""
+        """Formats `record`; an exception becomes a field, so that the line stays one line."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -24,8 +25,8 @@ class JsonLines(logging.Formatter):
             "message": record.getMessage(),
             "process": record.process,
         }
-        if name := request_id.get():
-            line["request_id"] = name
+        if current_id := request_id.get():
+            line["request_id"] = current_id
         line |= getattr(record, "fields", {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -33,22 +34,22 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Each record for people."""
+    """Formats each record as text that ends with the id of its request."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """See Formatter."""
-        name = request_id.get()
-        return super().format(record) + (f" [{name}]" if name else "")
+        """Formats `record`."""
+        current_id = request_id.get()
+        return super().format(record) + (f" [{current_id}]" if current_id else "")
 
 
 _FORMATTERS: dict[LogFormat, type[logging.Formatter]] = {"text": TextLines, "json": JsonLines}
 
 
 def log_config(log_format: LogFormat, level: LogLevel) -> dict[str, Any]:
-    """What `logging.config.dictConfig` is told: everything to stderr, the server's lines too."""
+    """Returns the configuration for `logging.config.dictConfig`: all lines go to stderr."""
     formatter = _FORMATTERS[log_format]
     return {
         "version": 1,
@@ -57,9 +58,9 @@ def log_config(log_format: LogFormat, level: LogLevel) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
-            # Whatever another server in this process has set up: its lines are lines like any.
+            # Overrides handlers that another server in this process may have set up.
             "uvicorn": {"handlers": [], "propagate": True},
-            # httpx tells of every request to the teacher.
+            # httpx logs every request to the teacher at INFO.
             "httpx": {"level": "WARNING"},
             "httpcore": {"level": "WARNING"},
         },

@@ -1,4 +1,4 @@
-"""What Prometheus is told: rate, errors and duration by route, and who answered."""
+"""Prometheus metrics: rate, errors and duration by route, and the sources of answers."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ _SHARES = [tenth / 10 for tenth in range(11)]
 
 
 class Metrics:
-    """The metrics of one application; those of requests are counted, the others read when asked."""
+    """The metrics of one application: requests are counted, gauges are read at each scrape."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -55,41 +55,49 @@ class Metrics:
             buckets=_SHARES,
             registry=self._registry,
         )
-        # Looking a child up by its labels costs more than counting.
+        # Children by their labels: `labels()` takes longer than counting.
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._of_part: dict[str, Histogram] = {}
         self._of_answer: dict[tuple[str, str, bool], Counter] = {}
 
-    def arrive(self) -> None:
-        """Counts a request in."""
+    def count_arrival(self) -> None:
+        """Counts a request as being in flight."""
         self._in_flight += 1
 
-    def observe(self, method: str, route: str, status: int, stopwatch: Stopwatch) -> None:
-        """Counts a request that has been answered."""
+    def count_answer(self, method: str, route: str, status: int, stopwatch: Stopwatch) -> None:
+        """Counts a request that has been answered: its time, its parts, its recommendations."""
         self._in_flight -= 1
+        self._observe_request(method, route, status, stopwatch.seconds)
+        for part, seconds in stopwatch.parts:
+            self._observe_part(part, seconds)
+        for answer in stopwatch.answers:
+            self._count_recommendations(*answer)
+
+    def _observe_request(self, method: str, route: str, status: int, seconds: float) -> None:
         request = (method, route, status)
         if request not in self._of_request:
             self._of_request[request] = self._requests.labels(method, route, str(status))
-        self._of_request[request].observe(stopwatch.seconds)
-        for part, seconds in stopwatch.parts:
-            if part not in self._of_part:
-                self._of_part[part] = self._parts.labels(part)
-            self._of_part[part].observe(seconds)
-        for answer in stopwatch.answers:
-            if answer not in self._of_answer:
-                variant, source, degraded = answer
-                self._of_answer[answer] = self._answers.labels(
-                    variant, source, str(degraded).lower()
-                )
-            self._of_answer[answer].inc()
+        self._of_request[request].observe(seconds)
+
+    def _observe_part(self, part: str, seconds: float) -> None:
+        if part not in self._of_part:
+            self._of_part[part] = self._parts.labels(part)
+        self._of_part[part].observe(seconds)
+
+    def _count_recommendations(self, variant: str, source: str, degraded: bool) -> None:
+        answer = (variant, source, degraded)
+        if answer not in self._of_answer:
+            labels = (variant, source, str(degraded).lower())
+            self._of_answer[answer] = self._answers.labels(*labels)
+        self._of_answer[answer].inc()
 
     def observe_shadow(self, overlap: float) -> None:
-        """Counts an answer of the student that was put to the teacher too."""
+        """Counts a comparison of shadow mode by its overlap, in [0, 1]."""
         self._shadow.observe(overlap)
 
     @asynccontextmanager
     async def watching(self, read: ReadGauges) -> AsyncIterator[None]:
-        """Has `read` tell its gauges whenever Prometheus asks, while the context is open."""
+        """Adds the gauges that `read` gives to the metrics while the context is open."""
 
         def read_all() -> Iterator[GaugeMetricFamily]:
             yield from read()
@@ -102,24 +110,22 @@ class Metrics:
                 yield
             return
         ProcessCollector(registry=self._registry)
-        watched = _GaugeCollector(read_all)
-        self._registry.register(watched)
+        collector = _GaugeCollector(read_all)
+        self._registry.register(collector)
         yield
-        self._registry.unregister(watched)
+        self._registry.unregister(collector)
 
     def render(self) -> bytes:
-        """All metrics in Prometheus' text format, of all workers where there are several."""
+        """Returns all metrics in Prometheus' text format; if there are several workers, of all."""
         return generate_latest(all_workers(self._folder) if self._folder else self._registry)
 
 
 class _GaugeCollector(Collector):
+    """Reads gauges at each scrape."""
+
     def __init__(self, read: ReadGauges) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        """See Collector."""
+        """Yields the gauges as they are now."""
         return iter(self._read())
-
-    def describe(self) -> Iterator[Metric]:
-        """Nothing before the first question."""
-        return iter(())

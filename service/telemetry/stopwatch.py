@@ -1,4 +1,4 @@
-"""The stopwatch of a request: where its time went, and who answered it."""
+"""The stopwatch of a request: how long each part of it took, and which source answered."""
 
 from time import perf_counter
 from typing import Annotated
@@ -7,10 +7,10 @@ from fastapi import Depends, Request
 
 
 class Stopwatch:
-    """Runs from the arrival of a request; times the parts that are named.
+    """Measures a request from its arrival, and parts of it by name.
 
     Attributes:
-        parts: name and seconds of each part.
+        parts: name and seconds of each part that has ended.
         answers: variant, source and `degraded` of each list of recommendations.
     """
 
@@ -23,21 +23,22 @@ class Stopwatch:
 
     @property
     def seconds(self) -> float:
-        """Since the arrival."""
+        """Seconds since the arrival of the request."""
         return perf_counter() - self._started
 
     def time(self, part: str) -> "_Part":
-        """Times a `with` block as `part`, if it ends well."""
+        """Times a `with` block as `part`, unless it raises."""
         return _Part(part, self.parts)
 
     def header(self) -> str:
-        """The parts and the total so far, in milliseconds."""
+        """Returns the value of `Server-Timing`: the parts and the total so far, in milliseconds."""
         entries = [*self.parts, ("total", self.seconds)]
         return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in entries)
 
 
+# A class, because a generator with `contextmanager` would cost more than there is to measure.
 class _Part:
-    """What `contextmanager` makes of a generator takes longer than a part is worth."""
+    """The context in which a part is timed."""
 
     __slots__ = ("_name", "_parts", "_started")
 

@@ -1,7 +1,7 @@
-"""The metrics of several workers as one, whichever of them Prometheus asks.
+"""Metrics of several workers: whichever worker Prometheus scrapes, it answers for all.
 
-Where PROMETHEUS_MULTIPROC_DIR names a folder, prometheus_client keeps what is counted in files
-there. Gauges that are read when asked have no file: each worker writes its own now and then.
+If PROMETHEUS_MULTIPROC_DIR names a folder, prometheus_client stores counters and histograms in
+files there. Gauges that are read at a scrape have no file: each worker writes its own every second.
 """
 
 import asyncio
@@ -19,29 +19,32 @@ _WRITE_SECONDS = 1.0
 _CPU, _MEMORY = "process_cpu_seconds", "process_resident_memory_bytes"
 
 ReadGauges = Callable[[], Iterable[GaugeMetricFamily]]
-# Of requests in flight each worker has its own; the others tell of the same thing.
+# Each worker has requests in flight of its own. The other gauges describe what workers share.
 _SUMMED = {"recommender_requests_in_flight"}
 
 
 def shared_folder() -> Path | None:
-    """Where the workers' metrics are kept; None for a worker that is alone."""
+    """Returns the folder of the workers' metrics; None if there is only one worker."""
     folder = os.environ.get(FOLDER_VARIABLE)
     return Path(folder) if folder else None
 
 
 def all_workers(folder: Path) -> CollectorRegistry:
-    """The metrics of all workers; of those that ended, what they counted."""
+    """Returns a registry of all workers' metrics.
+
+    Of workers that have ended it has the counters but not the gauges.
+    """
     for file in folder.glob("gauge_live*.db"):
         worker = int(file.stem.rpartition("_")[2])
         if not Path(f"/proc/{worker}").exists():
             file.unlink(missing_ok=True)
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]  # its own gap
+    MultiProcessCollector(registry, str(folder))  # type: ignore[no-untyped-call]  # untyped in prometheus_client
     return registry
 
 
 class SharedGauges:
-    """The gauges of this worker, written where the others find them."""
+    """Writes the gauges of this worker to the shared folder."""
 
     def __init__(self, read: ReadGauges) -> None:
         self._read = read
@@ -50,13 +53,13 @@ class SharedGauges:
         self._known: dict[str, set[tuple[str, ...]]] = {}
 
     async def follow(self) -> None:
-        """Writes until cancelled."""
+        """Writes every second until cancelled."""
         while True:
             self.write()
             await asyncio.sleep(_WRITE_SECONDS)
 
     def write(self) -> None:
-        """Writes what the gauges say now; what they say no more, a bundle that went, is 0."""
+        """Writes the current values; labels that are gone, as those of an old bundle, become 0."""
         self._process.write()
         for family in self._read():
             values = {tuple(each.labels.values()): each.value for each in family.samples}
@@ -82,13 +85,14 @@ class SharedGauges:
 
 
 class _SharedProcess:
-    """What this worker costs, which prometheus_client tells of a process that is alone only.
+    """CPU time and memory of this worker; prometheus_client has them for single processes only.
 
-    CPU of workers that ended stays counted, or Prometheus would take the fall for a restart of all.
+    CPU time of workers that have ended stays counted. If it fell, Prometheus would take that for a
+    restart of all workers.
     """
 
     def __init__(self) -> None:
-        self._own = ProcessCollector(registry=None)
+        self._collector = ProcessCollector(registry=None)
         self._cpu = Counter(_CPU, "CPU time of all workers in seconds.", registry=None)
         self._memory = Gauge(
             _MEMORY,
@@ -96,12 +100,12 @@ class _SharedProcess:
             registry=None,
             multiprocess_mode="livesum",
         )
-        self._counted = 0.0
+        self._counted_seconds = 0.0
 
     def write(self) -> None:
-        """Writes what it is now; nothing where the system does not tell."""
-        told = {family.name: family.samples[0].value for family in self._own.collect()}
-        if told:
-            self._cpu.inc(told[_CPU] - self._counted)
-            self._counted = told[_CPU]
-            self._memory.set(told[_MEMORY])
+        """Writes the current values; nothing on systems without `/proc`."""
+        values = {family.name: family.samples[0].value for family in self._collector.collect()}
+        if values:
+            self._cpu.inc(values[_CPU] - self._counted_seconds)
+            self._counted_seconds = values[_CPU]
+            self._memory.set(values[_MEMORY])

@@ -13,13 +13,13 @@ from service.api.problems import documented
 from service.api.requests import check_query, query_of, stored_history_of
 from service.api.responses import json_response, ranking_content, recommendation_content
 from service.api.schemas import RecommendationQuery
+from service.api.teacher_schemas import ComparisonAnswer, TeacherRecommendationAnswer
 from service.bundles.variants import ServedVariant
 from service.errors import TeacherUnavailableError
 from service.ranking.recommender import Query, Recommendations
 from service.runtime import RuntimeDep
 from service.teacher.agreement import agreement
 from service.teacher.answering import TeacherRecommendations, ask_teacher
-from service.teacher.schemas import ComparisonAnswer, TeacherRecommendationAnswer
 from service.teacher.slow_path import SlowPath
 from service.telemetry.stopwatch import StopwatchDep
 

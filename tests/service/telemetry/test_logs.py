@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import uvicorn
 
-from service.http.request_ids import request_id
-from service.settings import Settings
-from service.telemetry.logs import LogFormat, log_config
+from service.settings import LogFormat, Settings
+from service.telemetry.logs import log_config, request_id
 
 if TYPE_CHECKING:
     from tests.service.conftest import Connect
