@@ -1,8 +1,9 @@
-"""`python -m service`: serves a bundle; the settings are environment variables."""
+"""`python -m service`: serves a bundle; its settings are environment variables."""
 
 import os
 import sys
-from collections.abc import Iterator
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
 
@@ -11,19 +12,34 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
-from export.contract.bundle import BundleError
+from export.contract.bundle import BundleError, BundleLayout
 from service.bundles.loading import load_recommender
-from service.settings import Settings
+from service.settings import Settings, described
 from service.telemetry.logs import log_config
 from service.telemetry.worker_metrics import FOLDER_VARIABLE
+from service.variant_setting import Variant
+
+_HOW_TO_GET_A_BUNDLE = (
+    "make one with `distilled-recommender demo` (MovieLens) "
+    "or `distilled-recommender export CONFIG` (your data)"
+)
 
 
-def main() -> None:
-    """Serves until told to stop; ends with a line and exit code 1 if that cannot begin."""
+def main(arguments: Sequence[str] = ()) -> None:
+    """Serves until a signal ends it.
+
+    Raises:
+        SystemExit: with one line and code 1 if it cannot start; with code 2 for `arguments`, of
+            which there are none but `--help`.
+    """
+    _parse(arguments)
     try:
         settings = Settings()
-        # Here and not in a worker: it would die with a traceback, and take the exit code with it.
+        # Before there are workers: one that cannot load a bundle ends with a traceback, and the
+        # exit code of the program does not tell of it.
         for each in settings.served_variants:
+            if not BundleLayout(each.path).manifest.is_file():
+                sys.exit(_no_bundle(settings, each))
             load_recommender(each.path, settings.max_k)
     except ValidationError as error:
         sys.exit("\n".join(map(_line, error.errors())))
@@ -39,22 +55,41 @@ def main() -> None:
             access_log=False,
             log_config=log_config(settings.log_format, settings.log_level),
             timeout_graceful_shutdown=10,
-            # Longer than proxies keep theirs: who sends on one that is being closed gets no answer.
+            # Longer than proxies keep connections: a request on one that is just being closed
+            # would be lost.
             timeout_keep_alive=75,
-            # A worker answers only once it has imported everything: on a busy machine, not in 5 s.
+            # A worker responds once it has imported everything, which takes more than the
+            # default of 5 s on a busy machine.
             timeout_worker_healthcheck=30,
         )
 
 
+def _parse(arguments: Sequence[str]) -> None:
+    """Prints the settings for `--help`; ends the program for any other argument."""
+    ArgumentParser(
+        prog="python -m service",
+        usage="[SETTING=VALUE ...] %(prog)s [--help]",
+        description="Serves a bundle over HTTP. All settings are environment variables; "
+        "where SECRETS_PATH names a folder, each file in it is the setting of its name.",
+        epilog=f"settings, with their defaults:\n\n{described()}",
+        formatter_class=RawDescriptionHelpFormatter,
+    ).parse_args(arguments)
+
+
+def _no_bundle(settings: Settings, variant: Variant) -> str:
+    setting = "BUNDLE_PATH" if settings.variants is None else f"VARIANTS: {variant.name}"
+    return f"cannot serve: {setting} = {variant.path} holds no bundle; {_HOW_TO_GET_A_BUNDLE}"
+
+
 def _line(error: ErrorDetails) -> str:
-    """A setting and what is wrong with it; not its value, which may be a secret."""
+    """Names a setting and what is wrong with it, without its value, which may be a secret."""
     names = [str(part).upper() for part in error["loc"]]
     return ": ".join([*names, error["msg"].removeprefix("Value error, ")])
 
 
 @contextmanager
 def _metrics_folder(workers: int) -> Iterator[None]:
-    """Has several workers keep their metrics together; they read the variable as they start."""
+    """Gives several workers a folder for their metrics, in a variable that they read at start."""
     if workers == 1:
         yield
         return
@@ -64,4 +99,4 @@ def _metrics_folder(workers: int) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -1,20 +1,21 @@
-"""What can go wrong online, as a tree; `problems.py` gives each leaf its HTTP status.
+"""The errors of the service; `api/problems.py` maps each direct subclass to its HTTP status.
 
 ServiceError
-├── InvalidRequestError        a value that is well typed and still cannot be used
-├── NotFoundError              an item, a session or a variant that is not there
-├── ConflictError              what is asked for does not go with what is served
-├── UnauthorizedError          an admin route without the admin key
-├── ForbiddenError             an admin route with a wrong key, or while there is none
+├── InvalidRequestError        a request's value has the right type but cannot be used
+├── NotFoundError              an item, a session or a variant does not exist
+├── ConflictError              a change does not fit what is served
+├── UnauthorizedError          an admin route was called without the admin key
+├── ForbiddenError             an admin route was called with a wrong key, or is closed
 ├── HistoryUnavailableError    the history store does not answer
 ├── ItemStoreUnavailableError  the store of added items does not answer
-├── LeavingError               this worker stops in a moment
+├── LeavingError               this worker is draining
 └── TeacherUnavailableError    the teacher does not answer this request
-    ├── NoTeacherError         none is connected
-    ├── TeacherRefusalError    it is there, and busy or unwilling
-    └── TeacherLostError       late, failing or gone: it may be left alone for a while
+    ├── NoTeacherError         no teacher is connected
+    ├── TeacherRefusalError    the teacher answers that it is busy or refuses
+    └── TeacherLostError       the teacher is late, fails or cannot be reached
 
-Outside the tree: `StudentError`, which no caller causes; the recommender answers without it.
+`StudentError` is no ServiceError: no request causes it, and the recommender answers without the
+student.
 """
 
 
@@ -23,12 +24,12 @@ class ServiceError(Exception):
 
     @property
     def in_full(self) -> str:
-        """With the words of its cause, which may name hosts: for the log, not for an answer."""
+        """The message with that of its cause, which may name hosts: for the log only."""
         return ": ".join(filter(None, (str(self), str(self.__cause__ or ""))))
 
 
 class InvalidRequestError(ServiceError):
-    """A value that is well typed and still cannot be used; names the field."""
+    """A request's value has the right type but cannot be used; names the field."""
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -37,19 +38,19 @@ class InvalidRequestError(ServiceError):
 
 
 class NotFoundError(ServiceError):
-    """An item, a session or a variant that is not there."""
+    """An item, a session or a variant does not exist."""
 
 
 class ConflictError(ServiceError):
-    """What is asked for does not go with what is served."""
+    """A change does not fit what is served."""
 
 
 class UnauthorizedError(ServiceError):
-    """An admin route without the admin key."""
+    """An admin route was called without the admin key."""
 
 
 class ForbiddenError(ServiceError):
-    """An admin route with a wrong key, or while there is none."""
+    """An admin route was called with a wrong key, or is closed because there is no key."""
 
 
 class HistoryUnavailableError(ServiceError):
@@ -61,10 +62,10 @@ class ItemStoreUnavailableError(ServiceError):
 
 
 class LeavingError(ServiceError):
-    """This worker stops in a moment."""
+    """This worker is draining and will stop."""
 
     def __init__(self) -> None:
-        super().__init__("this worker stops in a moment, ask another")
+        super().__init__("this worker is about to stop, use another one")
 
 
 class TeacherUnavailableError(ServiceError):
@@ -72,7 +73,7 @@ class TeacherUnavailableError(ServiceError):
 
 
 class NoTeacherError(TeacherUnavailableError):
-    """No teacher is connected; says how to connect one."""
+    """No teacher is connected; the message says how to connect one."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -83,11 +84,11 @@ class NoTeacherError(TeacherUnavailableError):
 
 
 class TeacherRefusalError(TeacherUnavailableError):
-    """The teacher is there, and busy or unwilling to answer this request."""
+    """The teacher answers that it is busy or refuses this request."""
 
 
 class TeacherLostError(TeacherUnavailableError):
-    """The teacher is late, failing or gone."""
+    """The teacher is late, fails or cannot be reached."""
 
 
 class StudentError(Exception):

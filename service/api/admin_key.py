@@ -1,4 +1,4 @@
-"""Who may change what is served: whoever sends the ADMIN_KEY."""
+"""Admin authentication: routes that change the model or the items require the ADMIN_KEY."""
 
 import secrets
 from typing import Annotated
@@ -15,18 +15,23 @@ CredentialsDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)
 
 
 async def check_admin(runtime: RuntimeDep, credentials: CredentialsDep) -> None:
-    """Raises UnauthorizedError without a key, ForbiddenError for another than the admin's."""
+    """Checks the admin key of a request; without an ADMIN_KEY the route is closed.
+
+    Raises:
+        UnauthorizedError: the request has no key.
+        ForbiddenError: the key is wrong, or the service has no ADMIN_KEY.
+    """
     admin_key = runtime.settings.admin_key
     if admin_key is None:
         raise ForbiddenError("this route is closed: the service has no ADMIN_KEY")
     if credentials is None:
         raise UnauthorizedError("send the admin key: `Authorization: Bearer …`")
-    given, due = credentials.credentials, admin_key.get_secret_value()
-    if not secrets.compare_digest(given.encode(), due.encode()):
+    sent, expected = credentials.credentials, admin_key.get_secret_value()
+    if not secrets.compare_digest(sent.encode(), expected.encode()):
         raise ForbiddenError("this is not the admin key")
 
 
 async def check_admin_if_any(runtime: RuntimeDep, credentials: CredentialsDep) -> None:
-    """The same where there is an ADMIN_KEY; without one the route is open."""
+    """Checks the admin key of a request as `check_admin` does; without one the route is open."""
     if runtime.settings.admin_key is not None:
         await check_admin(runtime, credentials)

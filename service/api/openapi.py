@@ -1,4 +1,4 @@
-"""What FastAPI cannot tell of the routes: headers, MAX_K, the schema of problems, examples."""
+"""Completes the OpenAPI schema: headers, MAX_K, the schema of problems, examples."""
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -14,16 +14,16 @@ _REQUEST_ID = "X-Request-ID"
 _TIMING = "Server-Timing"
 _HEADERS: Mapping[str, tuple[str, str]] = {
     _REQUEST_ID: (
-        "names the request in the service's logs and traces; the one that was sent, if it can "
-        "be used",
+        "identifies the request in the service's logs and traces; the one that was sent, if it "
+        "is well formed",
         "7153b1a473c4-0",
     ),
     _TIMING: (
-        "where the time went, in milliseconds",
+        "the time of each part and in total, in milliseconds",
         "history;dur=0.142, infer;dur=0.214, total;dur=0.485",
     ),
-    "Retry-After": ("seconds after which it is worth trying again", "1"),
-    "WWW-Authenticate": ("what the key is to be sent as", "Bearer"),
+    "Retry-After": ("seconds to wait before the request is sent again", "1"),
+    "WWW-Authenticate": ("the scheme in which to send the key", "Bearer"),
 }
 
 
@@ -32,11 +32,16 @@ def _references(*headers: str) -> Node:
 
 
 TIMED: dict[int | str, Node] = {HTTPStatus.OK.value: {"headers": _references(_TIMING)}}
-"""For the `responses` of a route whose answers tell where their time went."""
+"""The `responses` of a route whose answers have a `Server-Timing` header."""
 
 
 def complete(schema: Node, max_k: int) -> None:
-    """Adds to the finished schema what is known of all routes alike."""
+    """Adds to FastAPI's schema, in place, what all routes have in common.
+
+    Args:
+        schema: the OpenAPI schema of all routes.
+        max_k: the maximum of each `k`.
+    """
     components = schema["components"]
     components["schemas"].update(problem_schemas())
     components["headers"] = {name: _header(*each) for name, each in _HEADERS.items()}
@@ -52,7 +57,7 @@ def _operations(schema: Node) -> Iterator[Node]:
 
 
 def _every_k(schema: Node) -> Iterator[Node]:
-    """The schemas of `k`, in queries and in bodies."""
+    """Yields the schemas of `k`, in queries and in bodies."""
     for operation in _operations(schema):
         parameters = operation.get("parameters", [])
         yield from (each["schema"] for each in parameters if each["name"] == "k")
@@ -75,36 +80,36 @@ def _complete_operation(operation: Node, schemas: Node) -> None:
         if parameter["name"] in openapi_examples.PARAMETERS:
             parameter["example"] = openapi_examples.PARAMETERS[parameter["name"]]
     if "requestBody" in operation:
-        _show_bodies(operation["requestBody"])
+        _add_body_examples(operation["requestBody"])
     for code, response in operation["responses"].items():
         status = HTTPStatus(int(code))
         names = [_REQUEST_ID, *PROBLEM_HEADERS.get(status, ())]
         response["headers"] = response.get("headers", {}) | _references(*names)
         if status < HTTPStatus.BAD_REQUEST:
-            _show_bodies(response)
+            _add_body_examples(response)
         else:
-            _show(response, {"Problem": _problem(status, operation, schemas)})
+            _add_examples(response, {"Problem": _problem(status, operation, schemas)})
 
 
-def _show_bodies(body: Node) -> None:
-    """Shows the example of each schema that the body may follow."""
+def _add_body_examples(body: Node) -> None:
+    """Adds the example of each schema that the body may have."""
     for media in body.get("content", {}).values():
         schema = media["schema"]
         names = [_name(each) for each in schema.get("anyOf", [schema]) if "$ref" in each]
-        _show(
+        _add_examples(
             body,
             {name: openapi_examples.BODIES[name] for name in names}
             or {"text": openapi_examples.TEXT},
         )
 
 
-def _show(body: Node, values: Mapping[str, Any]) -> None:
+def _add_examples(body: Node, values: Mapping[str, Any]) -> None:
     for media in body["content"].values():
         media["examples"] = {name: {"value": value} for name, value in values.items()}
 
 
 def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
-    """What the operation answers when it fails so."""
+    """Returns an example of the problem that the operation answers with `status`."""
     errors: list[FieldProblem] = []
     if status is HTTPStatus.UNPROCESSABLE_ENTITY:
         names = _fields(operation, schemas)
@@ -119,7 +124,7 @@ def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
 
 
 def _fields(operation: Node, schemas: Node) -> set[str]:
-    """The names of the parameters and of the parts of the body."""
+    """Returns the names of the parameters and of the fields of the body."""
     names = {each["name"] for each in operation.get("parameters", [])}
     if "requestBody" in operation:
         (media,) = operation["requestBody"]["content"].values()

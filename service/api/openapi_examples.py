@@ -1,6 +1,6 @@
-"""What OpenAPI shows as examples: films of the shipped bundle, `assets/movielens/bundle`.
+"""The examples in OpenAPI: films of the shipped bundle, `assets/movielens/bundle`.
 
-Bodies are found by the name of their schema, parameters by their own, details of problems by
+Bodies are found by the name of their schema, parameters by their own name, details of problems by
 status and tag of the route.
 """
 
@@ -13,6 +13,9 @@ from service.errors import LeavingError, NoTeacherError
 from service.http.body_limit import MAX_BODY_BYTES
 from service.variant_setting import DEFAULT_VARIANT
 
+# A version of the right form and of no particular bundle. Deriving it from the shipped bundle is
+# not possible here: the service's image and wheel run without that folder, and OpenAPI should not
+# differ with the bundle that happens to be served.
 _VERSION = "df3f0a722b4a"
 _TITLES = {
     "1": "Toy Story (1995)",
@@ -43,7 +46,7 @@ def _item(item_id: str, popularity: int, year: str, *genres: str) -> dict[str, A
     }
 
 
-def _driven_by_toy_story(item_id: str, score: float, score_drop: float) -> dict[str, Any]:
+def _explained_by_toy_story(item_id: str, score: float, score_drop: float) -> dict[str, Any]:
     reason = {"item_id": "1", "title": _TITLES["1"], "score_drop": score_drop}
     return {"item_id": item_id, "title": _TITLES[item_id], "score": score, "reasons": [reason]}
 
@@ -109,7 +112,7 @@ BODIES: Mapping[str, Any] = {
         "explain": True,
     },
     "RecommendationAnswer": _recommendations(
-        _driven_by_toy_story("588", 4.752, 2.159), _driven_by_toy_story("364", 4.555, 2.182)
+        _explained_by_toy_story("588", 4.752, 2.159), _explained_by_toy_story("364", 4.555, 2.182)
     ),
     "BatchRequest": {
         "requests": [{"history": ["1", "1196"], "k": 2}, {"session_id": "ada", "k": 2}]
@@ -214,7 +217,7 @@ DETAILS: Mapping[tuple[HTTPStatus, str], str] = {
     (HTTPStatus.SERVICE_UNAVAILABLE, "teacher"): str(NoTeacherError()),
     (HTTPStatus.SERVICE_UNAVAILABLE, "health"): str(LeavingError()),
 }
-"""What differs from tag to tag."""
+"""Details of problems that differ by tag, by status and tag."""
 
 DETAILS_OF_ALL: Mapping[HTTPStatus, str] = {
     HTTPStatus.UNAUTHORIZED: "send the admin key: `Authorization: Bearer …`",
@@ -242,4 +245,4 @@ FIELDS: Mapping[str, FieldProblem] = {
     "bundle": FieldProblem(field="bundle", message=_NO_TEXT),
     "variant": FieldProblem(field="variant", message=_NO_TEXT),
 }
-"""By a parameter or a part of the body, what may be wrong with it; the first that a route has."""
+"""Field errors by parameter or body field; a route shows the first of these that it has."""

@@ -1,4 +1,4 @@
-"""Errors as answers: one table from error to status, one body (RFC 9457), one OpenAPI entry."""
+"""Turns errors into problem answers (RFC 9457): the status of each error, body and OpenAPI entry."""
 
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -48,14 +48,14 @@ HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
 
 
 class FieldProblem(BaseModel):
-    """One field that cannot be used, e.g. `history[3]`; `body` is the body as a whole."""
+    """A field that cannot be used, as `history[3]`; `body` is the body as a whole."""
 
     field: str
     message: str
 
 
 class Problem(BaseModel):
-    """Why there is no answer."""
+    """The body of an answer with an error status."""
 
     type: str = "about:blank"
     title: str
@@ -70,23 +70,23 @@ def problem_response(
     errors: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """The answer that tells of a problem."""
+    """Makes the answer for a problem."""
     body = problem(status, detail, errors).model_dump_json()
     return Response(body, status, headers, MEDIA_TYPE)
 
 
 def problem(status: int, detail: str, errors: Sequence[FieldProblem] = ()) -> Problem:
-    """What the answer says."""
+    """Makes the body of the answer for a problem."""
     return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
 
 
 def detail_of(errors: Sequence[FieldProblem]) -> str:
-    """What is wrong, in one line."""
+    """Joins field errors to one line."""
     return "; ".join(f"{each.field}: {each.message}" for each in errors)
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI entries of the problems that a route may answer."""
+    """Returns the OpenAPI `responses` of the problems that a route may answer."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status.value: {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
@@ -95,13 +95,13 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_schemas() -> dict[str, Any]:
-    """What `documented` refers to."""
+    """Returns the OpenAPI schemas that `documented` refers to."""
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     return {**schema.pop("$defs"), "Problem": schema}
 
 
 def install_problems(app: FastAPI) -> None:
-    """Makes every error of `app` a problem."""
+    """Installs handlers that turn every error of `app` into a problem."""
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)
@@ -109,7 +109,7 @@ def install_problems(app: FastAPI) -> None:
 
 
 def service_problem(error: ServiceError) -> Response:
-    """The answer to a request that raised `error`."""
+    """Makes the answer to a request that raised `error`."""
     status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
     fields = []
     if isinstance(error, InvalidRequestError):
@@ -123,14 +123,15 @@ async def _service_error(_: Request, error: ServiceError) -> Response:
 
 async def _invalid_request(_: Request, error: RequestValidationError) -> Response:
     response = _unusable([_field_problem(each) for each in error.errors()])
-    # Its traceback's frames hold it and the body: a megabyte that only the collector would find.
+    # The frames of its traceback refer to it and to the body: a cycle of up to a megabyte that only
+    # the garbage collector would free.
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return response
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     if error.status_code == HTTPStatus.BAD_REQUEST:
-        # FastAPI's word for a body that is not even text.
+        # FastAPI answers 400 to a body that is not text; here it is 422 like any invalid body.
         return _unusable([FieldProblem(field="body", message=error.detail)])
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -139,7 +140,7 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 
 
 async def _unexpected_error(_: Request, __: Exception) -> Response:
-    # Beyond the middleware that names requests in their answers.
+    # This handler runs outside of `RequestTiming`, which adds the header to all other answers.
     headers = {HEADER.decode(): request_id.get() or ""}
     return problem_response(
         HTTPStatus.INTERNAL_SERVER_ERROR, "see the log of the service", headers=headers
@@ -147,7 +148,7 @@ async def _unexpected_error(_: Request, __: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> str:
-    """Of all routes of the path; the router tells those of the first one alone."""
+    """Lists the methods of all routes that match the path; the router names only the first one's."""
 
     def is_allowed(method: HTTPMethod) -> bool:
         scope = {**request.scope, "method": method.value}
@@ -170,12 +171,13 @@ def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
 
 
 def _field_name(location: Sequence[str | int]) -> str:
-    """`("body", "history", 3)` is `history[3]`, `("query", "k")` is `k`, `("body",)` is `body`.
+    """Writes a location of pydantic as a path into the request.
 
-    `("body", "requests", 0, "k")` is `requests[0].k`.
+    `("body", "requests", 0, "k")` is `requests[0].k`, `("body", "history", 3)` is `history[3]`,
+    `("query", "k")` is `k` and `("body",)` is `body`.
     """
     first, *rest = location
-    if not rest or not isinstance(rest[0], str):  # a number alone is a place in broken JSON
+    if not rest or not isinstance(rest[0], str):  # a number is the position in malformed JSON
         return str(first)
     return rest[0] + "".join(
         f".{part}" if isinstance(part, str) else f"[{part}]" for part in rest[1:]

@@ -6,18 +6,51 @@ from pathlib import Path
 import pytest
 
 from service.__main__ import main
+from service.settings import described
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_bundle_that_cannot_be_served_ends_the_program_with_one_line(workers: str) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "service"],
-        env={"BUNDLE_PATH": "/nothing", "WORKERS": workers, "REDIS_URL": "redis://localhost"},
+def test_without_a_bundle_one_line_says_how_to_get_one(workers: str) -> None:
+    run = run_service(BUNDLE_PATH="/nothing", WORKERS=workers, REDIS_URL="redis://localhost")
+    assert (run.returncode, run.stderr) == (
+        1,
+        "cannot serve: BUNDLE_PATH = /nothing holds no bundle; make one with "
+        "`distilled-recommender demo` (MovieLens) or `distilled-recommender export CONFIG` "
+        "(your data)\n",
+    )
+
+
+def test_a_variant_without_a_bundle_is_named(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VARIANTS", f"old={bundle_path}, new=/nothing")
+    with pytest.raises(
+        SystemExit, match=r"^cannot serve: VARIANTS: new = /nothing holds no bundle"
+    ):
+        main()
+
+
+def test_help_lists_every_setting_with_its_default() -> None:
+    run = run_service("--help")
+    assert run.returncode == 0
+    assert set(described().splitlines()) <= set(run.stdout.splitlines())
+
+
+def test_an_argument_is_refused_because_settings_are_environment_variables() -> None:
+    run = run_service("--port=80")
+    assert run.returncode == 2
+    assert "usage: [SETTING=VALUE ...] python -m service [--help]" in run.stderr
+    assert "unrecognized arguments: --port=80" in run.stderr
+
+
+def run_service(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "service", *arguments],
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (run.returncode, run.stderr) == (1, "cannot serve: /nothing/manifest.json: missing\n")
 
 
 def test_several_workers_without_redis_end_the_program_with_one_line(
