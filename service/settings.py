@@ -58,8 +58,8 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(
         default=None,
         min_length=16,
-        description="ADMIN_KEY: the bearer token of the routes that change the model or the items, at "
-        "least 16 characters; unset = the model's routes are closed, the items' routes are open",
+        description="ADMIN_KEY: the bearer token of the routes that change the model or the items, "
+        "at least 16 characters; unset = the model's routes are closed, the items' routes are open",
     )
     items_path: Path = Field(
         default=Path("added-items.jsonl"),
@@ -73,14 +73,14 @@ class Settings(BaseSettings):
     items_poll_seconds: float = Field(
         default=0.25,
         gt=0,
-        description="ITEMS_POLL_SECONDS: interval at which a worker looks for items added by others",
+        description="ITEMS_POLL_SECONDS: interval at which a worker looks for added items",
     )
     max_k: int = Field(default=100, ge=DEFAULT_K, description="MAX_K: most items in one answer")
 
     redis_url: SecretStr | None = Field(
         default=None,
-        description="REDIS_URL: the Redis that stores sessions and added items (redis://, rediss:// or "
-        "unix://); unset = memory of this process, and ITEMS_PATH",
+        description="REDIS_URL: the Redis that stores sessions and added items (redis://, "
+        "rediss:// or unix://); unset = memory of this process, and ITEMS_PATH",
     )
     redis_cluster: bool = Field(
         default=False,
@@ -122,13 +122,14 @@ class Settings(BaseSettings):
 
     teacher_url: str | None = Field(
         default=None,
-        description="TEACHER_URL: address of `python -m training.serve_teacher` (http:// or https://); "
-        "unset = no teacher",
+        description="TEACHER_URL: address of `python -m training.serve_teacher` (http:// or "
+        "https://); unset = no teacher",
     )
     teacher_deadline_seconds: float = Field(
         default=10.0,
         gt=0,
-        description="TEACHER_DEADLINE_SECONDS: longest wait for the teacher; then the student answers",
+        description="TEACHER_DEADLINE_SECONDS: longest wait for the teacher; after it the student "
+        "answers",
     )
     teacher_concurrency: int = Field(
         default=4,
@@ -139,7 +140,8 @@ class Settings(BaseSettings):
     teacher_pause_seconds: float = Field(
         default=5.0,
         gt=0,
-        description="TEACHER_PAUSE_SECONDS: pause before a teacher that keeps failing is tried again",
+        description="TEACHER_PAUSE_SECONDS: pause before a teacher that keeps failing is tried "
+        "again",
     )
     teacher_cache_size: int = Field(
         default=4_096,
@@ -155,8 +157,8 @@ class Settings(BaseSettings):
         default=0.0,
         ge=0,
         le=1,
-        description="SHADOW_SHARE: share of requests that the teacher answers too, in the background, "
-        "to compare it with the student; needs TEACHER_URL",
+        description="SHADOW_SHARE: share of requests that the teacher answers too, in the "
+        "background, to compare it with the student; needs TEACHER_URL",
     )
 
     host: str = Field(default="127.0.0.1", description="HOST: address to listen on")

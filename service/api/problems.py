@@ -1,4 +1,4 @@
-"""Turns errors into problem answers (RFC 9457): the status of each error, body and OpenAPI entry."""
+"""Turns errors into problem answers (RFC 9457): status, body and OpenAPI entry of each."""
 
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -148,7 +148,7 @@ async def _unexpected_error(_: Request, __: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> str:
-    """Lists the methods of all routes that match the path; the router names only the first one's."""
+    """Lists the methods of all routes of the path; the router names only those of the first."""
 
     def is_allowed(method: HTTPMethod) -> bool:
         scope = {**request.scope, "method": method.value}

@@ -1,4 +1,4 @@
-"""What a query asks for: checked, and joined with what is stored of its session."""
+"""Checks queries of requests and joins them with the stored history of their session."""
 
 from service.api.schemas import RecommendationQuery
 from service.bundles.variants import ServedVariant
@@ -11,7 +11,10 @@ from service.stores.history.guarded import StoredHistory
 def check_query(
     runtime: Runtime, served: ServedVariant, query: RecommendationQuery, place: str = ""
 ) -> None:
-    """Raises InvalidRequestError for what no type can tell; `place` comes before the field."""
+    """Raises InvalidRequestError for a query that cannot be answered, though its types are right.
+
+    `place` precedes the field's name in the error, as `requests[3].`.
+    """
     runtime.check_k(query.k, f"{place}k")
     if query.history is None and query.session_id is None:
         raise InvalidRequestError(f"{place}history", "give a history, a session_id or both")
@@ -22,12 +25,12 @@ def check_query(
 
 
 async def stored_history_of(runtime: Runtime, query: RecommendationQuery) -> StoredHistory:
-    """What is stored of the query's session."""
+    """Reads the stored history of the query's session; empty if the query names none."""
     return await runtime.history.read(query.session_id) if query.session_id else StoredHistory([])
 
 
 def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
-    """The whole question: what is stored, then what the query brings."""
+    """Makes the query for the recommender: the stored history, then the request's own."""
     return Query(
         history=[*stored.history, *(query.history or [])],
         k=query.k,

@@ -1,4 +1,4 @@
-"""Answers as bytes, written once: the schemas document them, nothing validates them again."""
+"""Writes answers as JSON bytes, once; the schemas document them, FastAPI does not validate them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,12 +17,12 @@ from service.telemetry.stopwatch import Stopwatch
 
 
 def json_response(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    """A 200 with `content` as JSON."""
+    """Makes an answer with status 200 and `content` as JSON."""
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 
 def ranking_content(ranking: Sequence[tuple[Item, float]]) -> list[dict[str, Any]]:
-    """RecommendedItems."""
+    """Writes a ranking in the form of RecommendedItem."""
     return [
         {"item_id": item.item_id, "title": item.title, "score": score} for item, score in ranking
     ]
@@ -31,7 +31,10 @@ def ranking_content(ranking: Sequence[tuple[Item, float]]) -> list[dict[str, Any
 def recommendation_content(
     served: ServedVariant, recommendations: Recommendations, stopwatch: Stopwatch, *, degraded: bool
 ) -> dict[str, Any]:
-    """A RecommendationAnswer, counted as one; `degraded` tells of the store."""
+    """Writes a RecommendationAnswer and adds it to the answers of the stopwatch, which are counted.
+
+    `degraded` says that the history store did not answer.
+    """
     degraded = degraded or recommendations.degraded
     stopwatch.answers.append((served.variant, recommendations.source, degraded))
     return {
@@ -52,7 +55,7 @@ def recommendation_response(
     degraded: bool,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """A RecommendationAnswer; `more` adds fields."""
+    """Makes a RecommendationAnswer; `more` adds fields to it."""
     content = recommendation_content(served, recommendations, stopwatch, degraded=degraded)
     if more:
         content.update(more)
@@ -61,33 +64,33 @@ def recommendation_response(
 
 async def explained_response(
     served: ServedVariant,
-    wanted: Query,
+    query: Query,
     recommendations: Recommendations,
     stopwatch: Stopwatch,
     *,
     degraded: bool,
 ) -> Response:
-    """A RecommendationAnswer whose items tell their reasons; a student that fails has none."""
+    """Makes a RecommendationAnswer with reasons; there are none where the student fails."""
     with stopwatch.time("explain"):
         try:
-            reasons = await to_thread.run_sync(explain, served.recommender, wanted, recommendations)
+            reasons = await to_thread.run_sync(explain, served.recommender, query, recommendations)
         except StudentError:
             degraded, reasons = True, [[] for _ in recommendations.ranking]
     content = recommendation_content(served, recommendations, stopwatch, degraded=degraded)
-    for item, of_item in zip(content["items"], reasons, strict=True):
-        item["reasons"] = _reasons(of_item)
+    for item, item_reasons in zip(content["items"], reasons, strict=True):
+        item["reasons"] = _reasons(item_reasons)
     return json_response(content, {"Server-Timing": stopwatch.header()})
 
 
 def event_response(
-    served: ServedVariant, recall: StoredHistory, stopwatch: Stopwatch, *, is_stored: bool
+    served: ServedVariant, stored: StoredHistory, stopwatch: Stopwatch, *, is_stored: bool
 ) -> Response:
-    """An EventAnswer."""
+    """Makes an EventAnswer."""
     content = {
         "model_version": served.model_version,
         "variant": served.variant,
         "stored": is_stored,
-        "degraded": recall.degraded,
+        "degraded": stored.degraded,
     }
     return json_response(content, {"Server-Timing": stopwatch.header()})
 

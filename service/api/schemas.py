@@ -1,4 +1,4 @@
-"""What comes in and what goes out. Answers are documented here and written by `answers.py`."""
+"""Schemas of requests and answers. Answers are only documented here; `responses.py` writes them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -28,15 +28,16 @@ Attributes = Annotated[
 
 
 class RequestBody(BaseModel):
-    """A body: JSON types as they are, no unknown keys."""
+    """Base of request bodies: values are not converted to other types, unknown keys are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class RecommendationQuery(RequestBody):
-    """What to recommend for: `history`, `session_id`, or both, then `history` is the newer part.
+    """A query for recommendations, by `history`, by `session_id` or by both.
 
-    Ids that the catalog does not have are skipped; those of `history` are counted.
+    With both, `history` follows the session's own. Ids that the catalog does not have are skipped;
+    those of `history` are counted.
     """
 
     history: Annotated[list[ItemId], Field(max_length=MAX_IDS)] | None = Field(
@@ -45,7 +46,7 @@ class RecommendationQuery(RequestBody):
     session_id: SessionId | None = None
     k: K = DEFAULT_K
     exclude: Annotated[list[ItemId], Field(max_length=MAX_IDS)] = Field(
-        default=[], description="item ids that must not be answered"
+        default=[], description="item ids that must not be recommended"
     )
     allow: Attributes = Field(
         default={},
@@ -55,40 +56,40 @@ class RecommendationQuery(RequestBody):
     deny: Attributes = Field(default={}, description="no item with any of these values")
     mask_seen: bool = Field(
         default=True,
-        description="leave out what the history holds, unless nothing else may be answered",
+        description="leave out items of the history, unless no other item is allowed",
     )
 
 
 class RecommendationRequest(RecommendationQuery):
-    """One request."""
+    """A query for recommendations, with or without reasons."""
 
     explain: bool = Field(
-        default=False, description="tell which items of the history drove each answer"
+        default=False, description="give the items of the history that led to each recommendation"
     )
 
 
 class BatchRequest(RequestBody):
-    """Requests that are answered together."""
+    """Queries that are answered in one response."""
 
     requests: Annotated[list[RecommendationQuery], Field(min_length=1, max_length=MAX_BATCH)]
 
 
 class NewEvent(RequestBody):
-    """An interaction.
+    """An interaction of a session with an item.
 
-    One that is sent again with its `event_id` is stored once, as long as it is among the newest
-    MAX_SESSION_LENGTH events that the session keeps.
+    An event that is sent again with the same `event_id` is stored once, as long as it is among the
+    newest MAX_SESSION_LENGTH events of the session.
     """
 
     item_id: ItemId = Field(description="may be an item that the catalog does not have yet")
     event_id: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None
     consent: bool = Field(
-        default=True, description="false: nothing is stored or read, the item is the history"
+        default=True, description="false: nothing is stored or read; the item itself is the history"
     )
 
 
 class NewItem(RequestBody):
-    """An item that came after the export."""
+    """An item that is not in the bundle."""
 
     item_id: ItemId
     title: Annotated[str, Field(min_length=1, max_length=1024)]
@@ -100,29 +101,29 @@ class NewItem(RequestBody):
         | None
     ) = Field(
         default=None,
-        description="the LLM's embedding, as in the knowledge that the student learnt from; "
-        "without it, the connected teacher embeds the title",
+        description="the LLM's embedding of the item, made as for the items that the student "
+        "learnt from; if missing, the connected teacher embeds the title",
     )
     attributes: Attributes = {}
 
 
 class Activation(RequestBody):
-    """Which bundle is to be served."""
+    """The bundle to serve next."""
 
     bundle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")] = Field(
-        description="the name of its folder, beside the link that BUNDLE_PATH is"
+        description="name of the bundle's folder, which lies beside the link BUNDLE_PATH"
     )
     variant: Name = DEFAULT_VARIANT
 
 
 class Rollback(RequestBody):
-    """Which variant goes back."""
+    """The variant to roll back to its previous bundle."""
 
     variant: Name = DEFAULT_VARIANT
 
 
 class Reason(BaseModel):
-    """An item of the history, and how far the score falls if it is left out."""
+    """An item of the history, and how far a score falls without it."""
 
     item_id: str
     title: str
@@ -130,58 +131,64 @@ class Reason(BaseModel):
 
 
 class RecommendedItem(BaseModel):
-    """An item of an answer; of scores only the order matters."""
+    """A recommended item. Scores order the items of one answer; their values mean nothing else."""
 
     item_id: str
     title: str
     score: float
     reasons: Sequence[Reason] = Field(
-        default=(), description="with `explain`: what drove it, strongest first"
+        default=(),
+        description="with `explain`: items of the history that led to it, strongest first",
     )
 
 
 class RecommendationAnswer(BaseModel):
-    """The next items, best first."""
+    """Recommended items, best first."""
 
     model_version: str
-    variant: str = Field(description="of the experiment; always the same for a session")
+    variant: str = Field(description="variant that answered; always the same for a session")
     source: Source
-    degraded: bool = Field(description="the answer was made without the store or the student")
-    unknown_items: int = Field(description="item ids of the history that the catalog has not")
+    degraded: bool = Field(
+        description="the answer was made without the history store or the student"
+    )
+    unknown_items: int = Field(
+        description="number of ids of the history that the catalog does not have"
+    )
     items: Sequence[RecommendedItem]
 
 
 class BatchAnswer(BaseModel):
-    """An answer for each request, in their order."""
+    """An answer for each query, in the order of the queries."""
 
     answers: Sequence[RecommendationAnswer]
 
 
 class EventAnswer(BaseModel):
-    """What became of an event."""
+    """The result of sending an event."""
 
     model_version: str
     variant: str
     stored: bool = Field(
-        description="false without consent; else the store is lost: send it again with its event_id"
+        description="false without consent, or if the history store does not answer: "
+        "then send the event again with its event_id"
     )
     degraded: bool
 
 
 class EventRecommendationAnswer(EventAnswer, RecommendationAnswer):
-    """What became of an event, and the next items after it."""
+    """The result of sending an event, and recommendations after it."""
 
 
 class SessionAnswer(BaseModel):
-    """What is stored of a session."""
+    """The stored history of a session."""
 
     session_id: str
     history: Sequence[str] = Field(description="item ids, oldest first")
-    degraded: bool = Field(description="the store is lost: `history` is not known")
+    degraded: bool = Field(description="the history store does not answer: `history` is not known")
 
 
 class ItemAnswer(BaseModel):
-    """An item; `popularity` counts training interactions."""
+    """An item of the catalog; `popularity` is its number of interactions in the training data."""
 
     item_id: str
     title: str
@@ -190,34 +197,34 @@ class ItemAnswer(BaseModel):
 
 
 class ItemsAnswer(BaseModel):
-    """Items found, most popular first."""
+    """Found items, most popular first."""
 
     items: Sequence[ItemAnswer]
 
 
 class AddedItemAnswer(ItemAnswer):
-    """An added item, and which variants recommend it."""
+    """An added item, and the variants that recommend it."""
 
     variants: Sequence[str]
 
 
 class SimilarItemsAnswer(BaseModel):
-    """The nearest items, nearest first; the score is a cosine."""
+    """The most similar items, most similar first; scores are cosines."""
 
     model_version: str
     items: Sequence[RecommendedItem]
 
 
 class VariantAnswer(BaseModel):
-    """A variant and the bundle that answers for it."""
+    """A variant and the bundle that it serves."""
 
     variant: str
     weight: float
     model_version: str
-    bundle: str = Field(description="the name of its folder")
-    previous_bundle: str | None = Field(description="what a rollback would bring back")
+    bundle: str = Field(description="name of the bundle's folder")
+    previous_bundle: str | None = Field(description="the bundle that a rollback would serve")
     refused: str | None = Field(
-        description="why what stands at the variant's path is not served; null: it is"
+        description="why the bundle at the variant's path is not served; null if it is"
     )
 
 
@@ -238,7 +245,7 @@ class FigureAnswer(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """The bundle that is served; that of the control, if there are several variants."""
+    """The served bundle; if there are several variants, that of the control."""
 
     schema_version: int
     model_version: str
@@ -266,19 +273,19 @@ class ModelAnswer(BaseModel):
 
 
 class HealthAnswer(BaseModel):
-    """The process runs."""
+    """The state of the process."""
 
     status: str
 
 
 class ReadinessAnswer(BaseModel):
-    """The service answers; `degraded` if it does so without the history store."""
+    """The state of the service; `degraded` if the history store does not answer."""
 
     status: str
     degraded: bool
     history_store: str
     teacher: Literal["none", "configured", "connected", "lost"] = Field(
-        description="configured: it has not answered this worker yet; connected: it has; "
-        "lost: it fails and is left alone for a while; its routes degrade"
+        description="none: there is none; configured: it has not answered this worker yet; "
+        "connected: it has; lost: it failed, its routes degrade until it is tried again"
     )
     model_version: str

@@ -1,4 +1,4 @@
-"""The teacher's answer to what the service is asked, in the service's own words."""
+"""Asks the teacher a query of the service and turns its answer into recommendations."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from service.teacher.slow_path import SlowPath
 
 @dataclass(frozen=True, slots=True)
 class TeacherRecommendations:
-    """Recommendations of the teacher and how it came to them."""
+    """Recommendations of the teacher, with its answer; `cached` if that is from the cache."""
 
     recommendations: Recommendations
     answer: TeacherAnswer
@@ -18,36 +18,39 @@ class TeacherRecommendations:
 
 
 async def ask_teacher(
-    slow_path: SlowPath, recommender: Recommender, wanted: Query
+    slow_path: SlowPath, recommender: Recommender, query: Query
 ) -> TeacherRecommendations:
-    """What the teacher recommends; fewer than `k` items where no more of its answer can be used.
+    """Returns what the teacher recommends: up to `k` items that the catalog has and `query` allows.
 
     Raises:
         TeacherUnavailableError: it does not answer this request.
         InvalidRequestError: a filter names an attribute that no item has.
     """
-    told = await slow_path.recommend(teacher_query_for(recommender, wanted))
-    catalog = recommender.catalog
-    found = zip(map(catalog.find, told.answer.item_ids), told.answer.distances, strict=True)
-    # A score is higher for better items, a distance lower.
-    ranking = [(item, -distance) for item, distance in found if item][: wanted.k]
+    result = await slow_path.recommend(teacher_query_for(recommender, query))
+    catalog, answer = recommender.catalog, result.answer
+    found = zip(map(catalog.find, answer.item_ids), answer.distances, strict=True)
+    # Better items have higher scores but lower distances.
+    ranking = [(item, -distance) for item, distance in found if item][: query.k]
     if not ranking:
-        raise TeacherUnavailableError("the teacher knows no item that may be answered")
-    unknown_items = len(wanted.history) - len(catalog.known_indices(wanted.history))
+        raise TeacherUnavailableError("the teacher's answer has no item that the catalog has")
+    unknown_items = len(query.history) - len(catalog.known_indices(query.history))
     recommendations = Recommendations(
         ranking, source="teacher", degraded=False, unknown_items=unknown_items
     )
-    return TeacherRecommendations(recommendations, told.answer, told.cached)
+    return TeacherRecommendations(recommendations, answer, result.cached)
 
 
-def teacher_query_for(recommender: Recommender, wanted: Query) -> TeacherQuery:
-    """The teacher knows no attributes: what the filters leave out is excluded by its id."""
+def teacher_query_for(recommender: Recommender, query: Query) -> TeacherQuery:
+    """Makes the teacher's query: items that the filters deny are excluded by their ids.
+
+    The teacher does not know attributes.
+    """
     catalog = recommender.catalog
-    mask = catalog.filters.mask(wanted.allow, wanted.deny)
+    mask = catalog.filters.mask(query.allow, query.deny)
     denied = () if mask is None else catalog.ids_where(~mask)
     return TeacherQuery(
-        history=tuple(wanted.history),
-        k=wanted.k,
-        exclude=frozenset((*wanted.exclude, *denied)),
-        mask_seen=wanted.mask_seen,
+        history=tuple(query.history),
+        k=query.k,
+        exclude=frozenset((*query.exclude, *denied)),
+        mask_seen=query.mask_seen,
     )

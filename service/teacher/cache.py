@@ -1,4 +1,4 @@
-"""Answers that are worth keeping: the newest used, each for a while."""
+"""A cache of answers with a maximum size and a time to live (TTL)."""
 
 import time
 from collections import OrderedDict
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class RecentAnswers(Generic[T]):
-    """At most `max_size` answers, the least recently used go first; none outlives its TTL."""
+    """An LRU cache of at most `max_size` answers, each for `ttl_seconds`."""
 
     def __init__(
         self, max_size: int, ttl_seconds: float, clock: Callable[[], float] = time.monotonic
@@ -20,7 +20,7 @@ class RecentAnswers(Generic[T]):
         self._entries: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
 
     def find(self, key: Hashable) -> T | None:
-        """The answer kept under `key`; None if there is none or it is too old."""
+        """Returns the answer for `key`; None if there is none or its time is over."""
         expires, answer = self._entries.get(key, (0.0, None))
         if answer is None:
             return None
@@ -30,8 +30,8 @@ class RecentAnswers(Generic[T]):
         self._entries.move_to_end(key)
         return answer
 
-    def keep(self, key: Hashable, answer: T) -> None:
-        """Keeps `answer` under `key`."""
+    def store(self, key: Hashable, answer: T) -> None:
+        """Stores `answer` for `key`; drops the least recently used answer if there are too many."""
         self._entries[key] = (self._clock() + self._ttl_seconds, answer)
         self._entries.move_to_end(key)
         if len(self._entries) > self._max_size:

@@ -1,4 +1,4 @@
-"""The teacher of the settings, if they name one, from the start of the service to its end."""
+"""Opens the connection to the teacher when the service starts and closes it at the end."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from service.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A connected teacher, asked by its own routes and in the shadow of the others."""
+    """A connected teacher: its routes use `slow_path`, all others offer answers to `shadow`."""
 
     slow_path: SlowPath
     shadow: Shadow
@@ -23,7 +23,7 @@ class Teacher:
 
 @asynccontextmanager
 async def connected_teacher(settings: Settings, metrics: Metrics) -> AsyncIterator[Teacher | None]:
-    """The teacher, whether or not it answers already; None if TEACHER_URL is unset."""
+    """Yields the teacher, which need not answer yet; None if TEACHER_URL is unset."""
     if settings.teacher_url is None:
         yield None
         return

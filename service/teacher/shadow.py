@@ -1,6 +1,7 @@
-"""Shadow mode: a share of the student's answers is put to the teacher too, in the background.
+"""Shadow mode: the teacher answers a share of the queries too, to measure its agreement.
 
-Nothing waits for it and nothing fails with it: what the teacher cannot keep up with is dropped.
+It runs in the background: no request waits for it or fails because of it. Queries that the teacher
+is too slow for are dropped.
 """
 
 import asyncio
@@ -23,15 +24,15 @@ _MAX_WAITING = 64
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """An answer of the student, and what was asked."""
+    """A query with the student's answer."""
 
     recommender: Recommender
-    wanted: Query
+    query: Query
     answer: Recommendations
 
 
 class Shadow:
-    """Samples answers and logs how far the teacher agrees, while `run` runs."""
+    """Samples the student's answers; while `run` runs, compares them with the teacher's."""
 
     def __init__(
         self,
@@ -40,21 +41,21 @@ class Shadow:
         observe: Callable[[float], None],
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """`observe` is told the overlap of each answer that was compared."""
+        """`observe` gets the overlap of each comparison; `draw` returns numbers in [0, 1)."""
         self._teacher = teacher
         self._share = share
         self._observe = observe
         self._draw = draw
         self._waiting: asyncio.Queue[Sampled] = asyncio.Queue(_MAX_WAITING)
 
-    def offer(self, recommender: Recommender, wanted: Query, answer: Recommendations) -> None:
-        """Maybe has `answer`, if it is the student's, compared later; never waits."""
+    def offer(self, recommender: Recommender, query: Query, answer: Recommendations) -> None:
+        """Queues a sampled answer of the student for comparison; never waits."""
         if answer.source == "student" and self._draw() < self._share:
             with suppress(asyncio.QueueFull):
-                self._waiting.put_nowait(Sampled(recommender, wanted, answer))
+                self._waiting.put_nowait(Sampled(recommender, query, answer))
 
     async def run(self) -> None:
-        """Compares until cancelled; what still waits then is dropped."""
+        """Compares until cancelled; queries that still wait then are dropped."""
         while True:
             sampled = await self._waiting.get()
             try:
@@ -62,15 +63,15 @@ class Shadow:
             except TeacherUnavailableError as error:
                 logger.info("shadow: the teacher does not answer: %s", error)
             except Exception:
-                logger.exception("shadow: this answer is not compared")
+                logger.exception("shadow: comparison failed")
 
     async def _compare(self, sampled: Sampled) -> None:
-        teacher = await ask_teacher(self._teacher, sampled.recommender, sampled.wanted)
-        agreed = agreement(sampled.answer.item_ids, teacher.recommendations.item_ids)
-        self._observe(agreed.overlap)
+        teacher = await ask_teacher(self._teacher, sampled.recommender, sampled.query)
+        result = agreement(sampled.answer.item_ids, teacher.recommendations.item_ids)
+        self._observe(result.overlap)
         logger.info(
             "shadow: overlap@%d %.3f, rank correlation %.3f",
-            sampled.wanted.k,
-            agreed.overlap,
-            agreed.rank_correlation,
+            sampled.query.k,
+            result.overlap,
+            result.rank_correlation,
         )

@@ -1,4 +1,4 @@
-"""The teacher as the routes see it: a client behind a breaker, with answers kept and shared."""
+"""The slow path to the teacher: a client behind a circuit breaker and a cache."""
 
 import asyncio
 import time
@@ -11,19 +11,19 @@ from service.errors import TeacherLostError, TeacherRefusalError
 from service.teacher.cache import RecentAnswers
 from service.teacher.client import TeacherAnswer, TeacherClient, TeacherQuery
 
-_FAILURES_TO_PAUSE = 2  # each may have taken the whole deadline, and the student stands in
+_FAILURES_TO_PAUSE = 2  # few: each may take the whole deadline, and the student can answer
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherResult:
-    """What the teacher told; `cached` if it told it earlier."""
+    """An answer of the teacher; `cached` if it comes from the cache."""
 
     answer: TeacherAnswer
     cached: bool
 
 
 class SlowPath:
-    """Asks the teacher, or remembers what it answered."""
+    """Answers queries from the cache or by the teacher; equal queries at once share one answer."""
 
     def __init__(
         self,
@@ -43,36 +43,36 @@ class SlowPath:
             clock=clock,
         )
         self._version = ""
-        self._under_way: dict[TeacherQuery, asyncio.Task[TeacherAnswer]] = {}
+        self._running: dict[TeacherQuery, asyncio.Task[TeacherAnswer]] = {}
 
     @property
     def state(self) -> Literal["configured", "connected", "lost"]:
-        """What is known of the teacher: nothing until it has answered once."""
+        """The state of the teacher: `configured` until it has answered once."""
         if self.is_lost:
             return "lost"
         return "connected" if self._version else "configured"
 
     @property
     def is_lost(self) -> bool:
-        """Whether the teacher is left alone."""
+        """Whether the circuit breaker is open, because the teacher kept failing."""
         return self._breaker.is_open
 
-    async def recommend(self, question: TeacherQuery) -> TeacherResult:
-        """The teacher's next items; who asks the same at the same moment shares one answer.
+    async def recommend(self, query: TeacherQuery) -> TeacherResult:
+        """Returns the teacher's recommendations, from the cache if they are there.
 
         Raises:
             TeacherUnavailableError: it does not answer this request.
         """
-        # The version is the last one heard of: answers of a teacher that was replaced are found
-        # until the new one speaks for the first time, or their time is up.
-        known = self._answers.find((self._version, question.key))
-        if known:
-            return TeacherResult(known, cached=True)
-        # Whoever leaves takes nothing from the others.
-        return TeacherResult(await asyncio.shield(self._asking(question)), cached=False)
+        # `_version` is that of the last answer. If a teacher is replaced, cached answers of
+        # the old one are used until the new one has answered once, or until their TTL is over.
+        cached = self._answers.find((self._version, query.key))
+        if cached:
+            return TeacherResult(cached, cached=True)
+        # Shielded: a caller that is cancelled does not cancel those who share the answer.
+        return TeacherResult(await asyncio.shield(self._task_for(query)), cached=False)
 
     async def embed(self, titles: Sequence[str]) -> Sequence[Sequence[float]]:
-        """The teacher's embeddings of `titles`.
+        """Returns the teacher's embeddings of `titles`.
 
         Raises:
             TeacherUnavailableError: it does not answer this request.
@@ -82,28 +82,29 @@ class SlowPath:
         return answer.embeddings
 
     async def close(self) -> None:
-        """Ends what is under way and lets go of connections."""
-        asking = list(self._under_way.values())
-        for each in asking:
-            each.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        """Cancels running queries and closes the connections."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.close()
 
-    def _asking(self, question: TeacherQuery) -> asyncio.Task[TeacherAnswer]:
-        asking = self._under_way.get(question)
-        if asking is None:
-            asking = asyncio.create_task(self._ask(question))
-            self._under_way[question] = asking
-            asking.add_done_callback(lambda done: self._end(question, done))
-        return asking
+    def _task_for(self, query: TeacherQuery) -> asyncio.Task[TeacherAnswer]:
+        """Returns the task that asks `query`, which is started if there is none."""
+        task = self._running.get(query)
+        if task is None:
+            task = asyncio.create_task(self._ask(query))
+            self._running[query] = task
+            task.add_done_callback(lambda done: self._end(query, done))
+        return task
 
-    async def _ask(self, question: TeacherQuery) -> TeacherAnswer:
-        answer = await self._breaker.ask(lambda: self._client.recommend(question))
+    async def _ask(self, query: TeacherQuery) -> TeacherAnswer:
+        answer = await self._breaker.ask(lambda: self._client.recommend(query))
         self._version = answer.teacher_version
-        self._answers.keep((self._version, question.key), answer)
+        self._answers.store((self._version, query.key), answer)
         return answer
 
-    def _end(self, question: TeacherQuery, asked: asyncio.Task[TeacherAnswer]) -> None:
-        del self._under_way[question]
-        if not asked.cancelled():
-            asked.exception()  # asyncio complains of one that nobody waited for
+    def _end(self, query: TeacherQuery, task: asyncio.Task[TeacherAnswer]) -> None:
+        del self._running[query]
+        if not task.cancelled():
+            task.exception()  # retrieved, or asyncio would log it if no caller is left
