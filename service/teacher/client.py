@@ -104,7 +104,7 @@ class TeacherClient:
         answer = await self._post("/recommendations", body, TeacherAnswer)
         usable = _usable(answer, query)
         if answer.item_ids and not usable.item_ids:
-            raise TeacherLostError(f"none of its {len(answer.item_ids)} items can be used")
+            raise TeacherLostError(f"none of {len(answer.item_ids)} items can be used")
         return usable
 
     async def embed(self, titles: Sequence[str]) -> TeacherEmbeddings:
