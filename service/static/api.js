@@ -1,4 +1,4 @@
-// The service as functions; what goes wrong is a Problem.
+// Calls of the service as functions; an error status throws a Problem.
 
 export class Problem extends Error {
   constructor(status, detail) {
@@ -7,7 +7,7 @@ export class Problem extends Error {
   }
 }
 
-const at = (...parts) => parts.map(encodeURIComponent).join("/");
+const pathOf = (...parts) => parts.map(encodeURIComponent).join("/");
 
 async function request(method, path, { body, signal } = {}) {
   const response = await fetch(path, {
@@ -27,18 +27,18 @@ function totalTime(timing) {
 }
 
 export async function search(query, limit, signal) {
-  const words = new URLSearchParams({ query, limit });
-  return (await request("GET", `/v1/items?${words}`, { signal })).answer.items;
+  const parameters = new URLSearchParams({ query, limit });
+  return (await request("GET", `/v1/items?${parameters}`, { signal })).answer.items;
 }
 
 const items = new Map();
 
-/** An item with its attributes; asked once. */
+/** An item with its attributes; requested once and cached. */
 export function item(itemId) {
   if (!items.has(itemId)) {
-    const asked = request("GET", `/v1/items/${at(itemId)}`).then(({ answer }) => answer);
-    asked.catch(() => items.delete(itemId));
-    items.set(itemId, asked);
+    const found = request("GET", `/v1/items/${pathOf(itemId)}`).then(({ answer }) => answer);
+    found.catch(() => items.delete(itemId));
+    items.set(itemId, found);
   }
   return items.get(itemId);
 }
@@ -47,18 +47,18 @@ export const model = async () => (await request("GET", "/v1/model")).answer;
 
 export const examples = async () => (await request("GET", "/v1/examples")).answer.histories;
 
-export const recommend = (wanted, signal) =>
-  request("POST", "/v1/recommendations", { body: wanted, signal });
+export const recommend = (query, signal) =>
+  request("POST", "/v1/recommendations", { body: query, signal });
 
-export const compare = async (wanted, signal) =>
-  (await request("POST", "/v1/compare", { body: wanted, signal })).answer;
+export const compare = async (query, signal) =>
+  (await request("POST", "/v1/compare", { body: query, signal })).answer;
 
 export const readSession = async (sessionId) =>
-  (await request("GET", `/v1/sessions/${at(sessionId)}`)).answer;
+  (await request("GET", `/v1/sessions/${pathOf(sessionId)}`)).answer;
 
 export const appendEvent = (sessionId, itemId, eventId) =>
-  request("POST", `/v1/sessions/${at(sessionId)}/events`, {
+  request("POST", `/v1/sessions/${pathOf(sessionId)}/events`, {
     body: { item_id: itemId, event_id: eventId },
   });
 
-export const forgetSession = (sessionId) => request("DELETE", `/v1/sessions/${at(sessionId)}`);
+export const forgetSession = (sessionId) => request("DELETE", `/v1/sessions/${pathOf(sessionId)}`);

@@ -1,16 +1,16 @@
-// Why an item is recommended: how much it would lose without each item of the history.
+// Reasons for a recommendation: how far its score would fall without each item of the history.
 
 const MAX_NAMED = 2;
 
-/** The share of each place of `history` in the `reasons` of an item. */
+/** The share of each item of `history` in the `reasons` of a recommended item. */
 export function sharesOf(reasons, history) {
   const drops = new Map(reasons.map(({ item_id: id, score_drop: drop }) => [id, drop]));
   const total = [...drops.values()].reduce((sum, drop) => sum + drop, 0);
   return history.map(({ item_id: id }) => (drops.get(id) ?? 0) / (total || 1));
 }
 
-/** The items that drove it most, in words. */
-export function wordsOf(shares, history) {
+/** The items with the largest shares, as text. */
+export function reasonText(shares, history) {
   const places = shares.map((share, place) => ({ share, place })).filter(({ share }) => share > 0);
   places.sort((one, other) => other.share - one.share);
   const named = places.slice(0, MAX_NAMED).map(({ place }) => history[place].title);

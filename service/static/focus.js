@@ -1,6 +1,6 @@
-// Where the focus goes when what holds it is shown anew.
+// Keeps the keyboard focus in a list that is rendered again.
 
-/** Replaces the children of `list`; the focus passes to what stands in the same place. */
+/** Replaces the children of `list`; the focus moves to the new child at the same position. */
 export function replace(list, children) {
   const focused = document.activeElement;
   const place = [...list.children].findIndex((each) => each.contains(focused));

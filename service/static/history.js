@@ -1,4 +1,4 @@
-// The history on the page: what the visitor chose, oldest first.
+// The history on the page: the items that the visitor chose, oldest first.
 
 import { replace } from "./focus.js";
 
@@ -8,7 +8,7 @@ export class History {
   #list = document.getElementById("history");
   #remove;
 
-  /** `remove` is called with the item to take out. */
+  /** `remove` is called with the item that the visitor removes. */
   constructor(remove) {
     this.#remove = remove;
   }
@@ -17,8 +17,8 @@ export class History {
     replace(this.#list, items.map((each) => this.#chip(each)));
   }
 
-  /** Marks how much each place drove what is looked at; nothing is looked at without `shares`. */
-  weigh(shares) {
+  /** Shows the share of each item in a recommendation; without `shares`, removes the marks. */
+  showShares(shares) {
     [...this.#list.children].forEach((chip, index) => {
       chip.style.setProperty("--share", shares?.[index] ?? 0);
       chip.classList.toggle("drove", (shares?.[index] ?? 0) > 0);

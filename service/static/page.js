@@ -1,7 +1,7 @@
-// The page: a history, and what student and teacher recommend for it.
+// The page: a history, and the recommendations of student and teacher for it.
 
 import * as api from "./api.js";
-import { sharesOf, wordsOf } from "./because.js";
+import { reasonText, sharesOf } from "./because.js";
 import { History } from "./history.js";
 import { Ranking } from "./ranking.js";
 import { SearchBox } from "./search.js";
@@ -9,22 +9,22 @@ import { Session } from "./session.js";
 import { duration, signed, withCode } from "./words.js";
 
 const K = 10;
-const NEWEST = 8; // of a real history, which may be long
+const MAX_EXAMPLE_LENGTH = 8; // a real history may be too long for the page
 const element = (id) => document.getElementById(id);
-const say = (id, text) => { element(id).textContent = text; };
+const setText = (id, text) => { element(id).textContent = text; };
 
 const session = new Session();
 const history = new History(remove);
-const student = new Ranking("student", look, add);
-const teacher = new Ranking("teacher", look, add);
+const student = new Ranking("student", lookAt, add);
+const teacher = new Ranking("teacher", lookAt, add);
 new SearchBox(add, alarm);
 
-let asked = new AbortController();
-let explained = new Map();
-let looked = null;
+let pending = new AbortController(); // requests for the recommendations that are shown next
+let sharesOfItem = new Map(); // by recommended item: how much each item of the history led to it
+let lookedAtId = null;
 let examples = [];
 
-// What the reader does
+// Actions of the visitor
 
 async function add(item) {
   await change(() => session.append(item), `${item.title} added.`);
@@ -37,19 +37,20 @@ async function remove(item) {
 async function loadExample() {
   const example = examples.shift();
   examples.push(example);
-  await change(() => session.replace(example.slice(-NEWEST)), "A real history loaded.");
+  await change(() => session.replace(example.slice(-MAX_EXAMPLE_LENGTH)), "Example loaded.");
 }
 
 async function forget() {
-  await change(() => session.forget(), "Forgotten: the service keeps nothing of this history.");
+  await change(() => session.forget(), "Forgotten: the service has erased this history.");
   element("query").focus();
 }
 
-// One change at a time: the next waits for the one before.
-let changing = Promise.resolve();
+// Changes run one after another.
+let lastChange = Promise.resolve();
 
-function change(act, words) {
-  changing = changing.then(async () => {
+/** Changes the session by `act`, then shows it; `announcement` is read by screen readers. */
+function change(act, announcement) {
+  lastChange = lastChange.then(async () => {
     try {
       await act();
       element("alarm").hidden = true;
@@ -57,46 +58,47 @@ function change(act, words) {
       alarm(error);
     }
     showHistory();
-    // Not waited for: who clicks on need not see what they clicked past.
-    showRecommendations(words);
+    // Not awaited: the next change need not wait for recommendations that it replaces.
+    showRecommendations(announcement);
   });
-  return changing;
+  return lastChange;
 }
 
-function look(itemId) {
-  looked = itemId;
+/** Highlights a recommended item in both lists, and the items of the history that led to it. */
+function lookAt(itemId) {
+  lookedAtId = itemId;
   student.highlight(itemId);
   teacher.highlight(itemId);
-  history.weigh(explained.get(itemId));
+  history.showShares(sharesOfItem.get(itemId));
 }
 
 function alarm(error) {
   console.error(error);
-  say("alarm", error instanceof api.Problem ? error.message : "The service does not answer.");
+  setText("alarm", error instanceof api.Problem ? error.message : "The service does not answer.");
   element("alarm").hidden = false;
 }
 
-// What the page shows
+// Parts of the page
 
 function showHistory() {
   const length = session.history.length;
   history.show(session.history);
   element("forget").hidden = !session.id;
-  say("history-note", length
-    ? `Kept on the service as session ${session.id.slice(0, 8)}… until you have it forgotten.`
-    : "Nothing yet. Search for something you know, or load the history of a real person.");
+  setText("history-note", length
+    ? `Stored by the service as session ${session.id.slice(0, 8)}… until you choose “Forget me”.`
+    : "Empty. Search for a title that you know, or load the history of a real person.");
 }
 
-async function showRecommendations(words) {
-  asked.abort();
-  asked = new AbortController();
-  const { signal } = asked;
-  explained = new Map();
+async function showRecommendations(announcement) {
+  pending.abort();
+  pending = new AbortController();
+  const { signal } = pending;
+  sharesOfItem = new Map();
   teacher.isBusy = true;
-  const wanted = session.history.length ? { session_id: session.id, k: K } : { history: [], k: K };
+  const query = session.history.length ? { session_id: session.id, k: K } : { history: [], k: K };
   try {
-    await showStudent(wanted, words, signal);
-    await Promise.all([showWhy(wanted, signal), showTeacher(wanted, signal)]);
+    await showStudent(query, announcement, signal);
+    await Promise.all([showReasons(query, signal), showTeacher(query, signal)]);
   } catch (error) {
     if (error.name === "AbortError") return;
     alarm(error);
@@ -104,40 +106,37 @@ async function showRecommendations(words) {
   }
 }
 
-async function showStudent(wanted, words, signal) {
-  const { answer, milliseconds } = await api.recommend(wanted, signal);
+async function showStudent(query, announcement, signal) {
+  const { answer, milliseconds } = await api.recommend(query, signal);
   const first = answer.items.slice(0, 3).map((each) => each.title).join(", ");
-  say("said", `${words} The student recommends ${first}.`);
+  setText("announcement", `${announcement} The student recommends ${first}.`);
   student.show(answer.items);
-  say("student-time", duration(milliseconds));
-  say("student-note", noteOf(answer));
+  setText("student-time", duration(milliseconds));
+  setText("student-note", studentNote(answer));
 }
 
-function noteOf(answer) {
+function studentNote(answer) {
   const notes = [];
-  if (answer.source === "popular") notes.push("Popular items: there is nothing to go by yet.");
-  if (answer.degraded) notes.push("Degraded: made without the history store or the model.");
-  if (answer.unknown_items) notes.push(`${answer.unknown_items} of the history unknown.`);
-  return notes.join(" ") || "Point at an item to see what drove it.";
+  if (answer.source === "popular") notes.push("Popular items: there is no history to recommend from yet.");
+  if (answer.degraded) notes.push("Degraded: made without the history store or the student.");
+  if (answer.unknown_items) notes.push(`Items of the history that are unknown: ${answer.unknown_items}.`);
+  return notes.join(" ") || "Point at an item to see which titles led to it.";
 }
 
-async function showWhy(wanted, signal) {
+async function showReasons(query, signal) {
   if (!session.history.length) return;
-  const { answer } = await api.recommend({ ...wanted, explain: true }, signal);
+  const { answer } = await api.recommend({ ...query, explain: true }, signal);
   const items = session.history;
-  explained = new Map(answer.items.map((each) => [each.item_id, sharesOf(each.reasons, items)]));
-  student.explain(new Map([...explained].map(([id, shares]) => [id, wordsOf(shares, items)])));
-  look(looked);
+  sharesOfItem = new Map(answer.items.map((each) => [each.item_id, sharesOf(each.reasons, items)]));
+  student.explain(new Map([...sharesOfItem].map(([id, shares]) => [id, reasonText(shares, items)])));
+  lookAt(lookedAtId);
 }
 
-async function showTeacher(wanted, signal) {
-  if (!session.history.length) {
-    showNoTeacher("The teacher reads histories: add a title.");
-    return;
-  }
-  const stop = runWatch("teacher-time", signal);
+// With an empty history too: only the answer tells whether a teacher is connected.
+async function showTeacher(query, signal) {
+  const stop = runClock("teacher-time", signal);
   try {
-    showComparison(await api.compare(wanted, signal));
+    showComparison(await api.compare(query, signal));
   } catch (error) {
     if (!(error instanceof api.Problem && error.status === 503)) throw error;
     showNoTeacher(error.message);
@@ -146,36 +145,39 @@ async function showTeacher(wanted, signal) {
   }
 }
 
-function showNoTeacher(why) {
+function showNoTeacher(reason) {
   teacher.show([]);
-  for (const id of ["teacher-time", "overlap", "correlation"]) say(id, "–");
-  element("teacher-note").replaceChildren(...withCode(why));
+  for (const id of ["teacher-time", "overlap", "correlation"]) setText(id, "–");
+  element("teacher-note").replaceChildren(...withCode(reason));
 }
 
 function showComparison({ student: small, teacher: large, overlap, rank_correlation: tau }) {
-  say("student-time", duration(small.latency_ms));
   if (!large) {
-    showNoTeacher("The teacher did not answer in time: the student stands alone.");
+    showNoTeacher(session.history.length
+      ? "The teacher did not answer: there is nothing to compare with."
+      : "The teacher needs a history: add a title.");
     return;
   }
+  setText("student-time", duration(small.latency_ms));
   const length = Math.max(small.items.length, large.items.length);
   teacher.show(large.items);
-  teacher.relate("student", small.items);
-  student.relate("teacher", large.items);
-  say("teacher-time", duration(large.latency_ms));
-  say("overlap", `${Math.round(overlap * length)} of ${length}`);
-  say("correlation", signed(tau));
-  say("teacher-note", teacherNote(large));
+  teacher.showRanksIn("student", small.items);
+  student.showRanksIn("teacher", large.items);
+  setText("teacher-time", duration(large.latency_ms));
+  setText("overlap", `${Math.round(overlap * length)} of ${length}`);
+  setText("correlation", signed(tau));
+  setText("teacher-note", teacherNote(large));
 }
 
 function teacherNote({ generated_text: wrote, cached }) {
-  const notes = [wrote && `It wrote: “${wrote}”`, cached && "Remembered from earlier."];
-  return notes.filter(Boolean).join(" ") || "A dot and a number: its place on the other side.";
+  const notes = [wrote && `It wrote: “${wrote}”`, cached && "From the cache."];
+  return notes.filter(Boolean).join(" ") || "A dot and a number show an item’s rank in the other list.";
 }
 
-function runWatch(id, signal) {
+/** Shows the time that passes until the returned function is called. */
+function runClock(id, signal) {
   const started = performance.now();
-  const tick = () => say(id, duration(performance.now() - started));
+  const tick = () => setText(id, duration(performance.now() - started));
   const timer = setInterval(tick, 100);
   const stop = () => clearInterval(timer);
   signal.addEventListener("abort", stop);
@@ -184,8 +186,8 @@ function runWatch(id, signal) {
 
 async function showModel() {
   const model = await api.model();
-  say("served", `${model.student}, ${model.num_items.toLocaleString("en")} items`);
-  say("provenance", `Model ${model.model_version}`);
+  setText("served", `${model.student}, ${model.num_items.toLocaleString("en")} items`);
+  setText("provenance", `Model ${model.model_version}`);
 }
 
 async function start() {

@@ -6,7 +6,7 @@ import { replace } from "./focus.js";
 const MAX_TAGS = 3;
 const template = document.getElementById("row");
 
-/** Some values of an item's attributes; those that its title tells already are left out. */
+/** Some attribute values of an item; values that its title contains are left out. */
 export function tags({ title, attributes }) {
   const element = document.createElement("span");
   element.className = "tags";
@@ -19,7 +19,7 @@ export function tags({ title, attributes }) {
   return element;
 }
 
-function twin(other, rank) {
+function otherRank(other, rank) {
   const words = document.createElement("span");
   words.className = "unseen";
   words.textContent = `also the ${other}’s number `;
@@ -29,14 +29,17 @@ function twin(other, rank) {
 export class Ranking {
   #list;
   #name;
-  #look;
+  #lookAt;
   #add;
 
-  /** `name` says whose list it is, `look(itemId | null)` is told where the reader is. */
-  constructor(name, look, add) {
+  /**
+   * `name` is the id of the list; `lookAt` is called with the id of the item that the visitor
+   * points at, or null; `add` with an item to add to the history.
+   */
+  constructor(name, lookAt, add) {
     this.#list = document.getElementById(name);
     this.#name = name;
-    this.#look = look;
+    this.#lookAt = lookAt;
     this.#add = add;
   }
 
@@ -45,12 +48,12 @@ export class Ranking {
     replace(this.#list, items.map((each, index) => this.#row(each, index)));
   }
 
-  /** Whether another list is under way. */
+  /** Whether a new list is being loaded. */
   set isBusy(isBusy) {
     this.#list.ariaBusy = String(isBusy);
   }
 
-  /** Which history items drove each item: `because` maps an item id to words. */
+  /** Shows the reason of each item: `because` maps an item id to text. */
   explain(because) {
     for (const row of this.#list.children) {
       row.querySelector(".row-because").textContent = because.get(row.dataset.itemId) ?? "";
@@ -58,12 +61,12 @@ export class Ranking {
     }
   }
 
-  /** Tells of each item where the other list has it. */
-  relate(other, items) {
+  /** Shows the rank of each item in `items`, which is the list named `other`. */
+  showRanksIn(other, items) {
     const ids = items.map((each) => each.item_id);
     for (const row of this.#list.children) {
       const rank = ids.indexOf(row.dataset.itemId) + 1;
-      row.querySelector(".row-twin").replaceChildren(...(rank ? twin(other, rank) : []));
+      row.querySelector(".row-twin").replaceChildren(...(rank ? otherRank(other, rank) : []));
     }
   }
 
@@ -77,7 +80,7 @@ export class Ranking {
     const row = template.content.cloneNode(true).firstElementChild;
     row.dataset.itemId = recommended.item_id;
     row.querySelector(".row-title").textContent = recommended.title;
-    this.#wireWhat(row, recommended, `${this.#name}-because-${index}`);
+    this.#listenTo(row, recommended, `${this.#name}-because-${index}`);
     const add = row.querySelector(".row-add");
     add.ariaLabel = `Add ${recommended.title} to the history`;
     add.title = "Add to the history";
@@ -87,14 +90,14 @@ export class Ranking {
     return row;
   }
 
-  #wireWhat(row, recommended, becauseId) {
+  #listenTo(row, recommended, becauseId) {
     const what = row.querySelector(".row-what");
     row.querySelector(".row-because").id = becauseId;
     what.setAttribute("aria-describedby", becauseId);
     for (const event of ["mouseenter", "focusin"]) {
-      row.addEventListener(event, () => this.#look(recommended.item_id));
+      row.addEventListener(event, () => this.#lookAt(recommended.item_id));
     }
-    for (const event of ["mouseleave", "focusout"]) row.addEventListener(event, () => this.#look(null));
+    for (const event of ["mouseleave", "focusout"]) row.addEventListener(event, () => this.#lookAt(null));
     // Safari does not focus what is tapped.
     what.addEventListener("click", () => what.focus());
   }

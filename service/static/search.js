@@ -1,29 +1,29 @@
-// The search box: a combobox as WAI-ARIA describes it.
+// The search box: a combobox by the WAI-ARIA pattern.
 
 import { search } from "./api.js";
 import { tags } from "./ranking.js";
 
 const LIMIT = 8;
-const PAUSE_MS = 120;
+const DEBOUNCE_MS = 120;
 
 export class SearchBox {
   #input = document.getElementById("query");
   #list = document.getElementById("found");
-  #nothing = document.getElementById("nothing-found");
+  #noneFound = document.getElementById("nothing-found");
   #found = [];
   #active = -1;
   #timer = null;
-  #asked = new AbortController();
+  #pending = new AbortController();
 
-  /** `choose` is called with the item; `fail` with what went wrong. */
+  /** `choose` is called with the chosen item, `fail` with an error. */
   constructor(choose, fail) {
     this.choose = choose;
     this.fail = fail;
-    this.#input.addEventListener("input", () => this.#askSoon());
+    this.#input.addEventListener("input", () => this.#searchSoon());
     this.#input.addEventListener("keydown", (event) => this.#key(event));
-    this.#input.addEventListener("click", () => this.#ask());
+    this.#input.addEventListener("click", () => this.#search());
     this.#input.addEventListener("blur", () => this.close());
-    // Keeps the focus, so that a click on an option is no blur first.
+    // Keeps the focus in the input: a click on an option would blur it first, which closes the list.
     this.#list.addEventListener("mousedown", (event) => event.preventDefault());
     this.#list.addEventListener("click", (event) => {
       const option = event.target.closest("[role=option]");
@@ -33,19 +33,19 @@ export class SearchBox {
 
   close() {
     clearTimeout(this.#timer);
-    this.#asked.abort();
+    this.#pending.abort();
     this.#show([]);
   }
 
-  #askSoon() {
+  #searchSoon() {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#ask(), PAUSE_MS);
+    this.#timer = setTimeout(() => this.#search(), DEBOUNCE_MS);
   }
 
-  async #ask() {
-    this.#asked.abort();
-    this.#asked = new AbortController();
-    const { signal } = this.#asked;
+  async #search() {
+    this.#pending.abort();
+    this.#pending = new AbortController();
+    const { signal } = this.#pending;
     try {
       const found = await search(this.#input.value, LIMIT, signal);
       if (!signal.aborted) this.#show(found, found.length === 0);
@@ -54,11 +54,11 @@ export class SearchBox {
     }
   }
 
-  #show(found, nothing = false) {
+  #show(found, noneFound = false) {
     this.#found = found;
     this.#list.replaceChildren(...found.map(option));
     this.#list.hidden = found.length === 0;
-    this.#nothing.hidden = !nothing;
+    this.#noneFound.hidden = !noneFound;
     this.#input.setAttribute("aria-expanded", String(found.length > 0));
     this.#activate(found.length && this.#input.value.trim() ? 0 : -1);
   }
@@ -78,7 +78,7 @@ export class SearchBox {
 
   #key(event) {
     const count = this.#found.length;
-    if (event.key === "ArrowDown" && !count) this.#ask();
+    if (event.key === "ArrowDown" && !count) this.#search();
     else if (event.key === "ArrowDown") this.#activate((this.#active + 1) % count);
     else if (event.key === "ArrowUp" && count) this.#activate((this.#active || count) - 1);
     else if (event.key === "Enter" && this.#active >= 0) this.#take(this.#active);
@@ -88,7 +88,7 @@ export class SearchBox {
   }
 
   #escape() {
-    if (this.#list.hidden && this.#nothing.hidden) this.#input.value = "";
+    if (this.#list.hidden && this.#noneFound.hidden) this.#input.value = "";
     this.close();
   }
 

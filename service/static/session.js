@@ -1,25 +1,25 @@
-// The visitor's history: a session of the service, its key kept in this browser.
+// The visitor's history: a session of the service, whose id is stored in this browser.
 
 import { Problem, appendEvent, forgetSession, item, readSession } from "./api.js";
 
-const KEY = "session";
+const STORAGE_KEY = "session";
 
-// Not crypto.randomUUID, which a plain http:// host does not have.
-const newKey = () =>
+// Not crypto.randomUUID, which browsers offer over HTTPS only.
+const newId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) =>
     byte.toString(16).padStart(2, "0")).join("");
 
 export class Session {
-  id = localStorage.getItem(KEY);
+  id = localStorage.getItem(STORAGE_KEY);
   /** Items, oldest first. */
   history = [];
 
-  /** Reads what the service has kept from an earlier visit. */
+  /** Reads the history of an earlier visit. */
   async resume() {
     if (!this.id) return;
     try {
       const { history, degraded } = await readSession(this.id);
-      if (degraded) throw new Problem(503, "What the service has kept cannot be read now.");
+      if (degraded) throw new Problem(503, "The stored history cannot be read now. Reload the page later.");
       this.history = await Promise.all(history.map(nameOrId));
     } catch (error) {
       if (!(error instanceof Problem && error.status === 404)) throw error;
@@ -27,14 +27,14 @@ export class Session {
     }
   }
 
-  /** Once is enough for a page, though not for a session. */
+  /** Appends an item, unless the history has it: a session may repeat items, this page does not. */
   async append(added) {
     if (this.history.some((each) => each.item_id === added.item_id)) return;
     if (!this.id) {
-      this.id = newKey();
-      localStorage.setItem(KEY, this.id);
+      this.id = newId();
+      localStorage.setItem(STORAGE_KEY, this.id);
     }
-    const { answer } = await appendEvent(this.id, added.item_id, newKey());
+    const { answer } = await appendEvent(this.id, added.item_id, newId());
     if (!answer.stored) throw new Problem(503, "The service cannot keep this now. Try it again.");
     this.history = [...this.history, added];
   }
@@ -43,7 +43,7 @@ export class Session {
     return this.replace(this.history.filter((each) => each.item_id !== item.item_id));
   }
 
-  /** Events cannot be taken back, so another history is another session. */
+  /** Replaces the history by a new session, because events cannot be removed from a session. */
   async replace(history) {
     await this.forget();
     for (const each of history) await this.append(each);
@@ -55,12 +55,12 @@ export class Session {
   }
 
   #drop() {
-    localStorage.removeItem(KEY);
+    localStorage.removeItem(STORAGE_KEY);
     this.id = null;
     this.history = [];
   }
 }
 
-// A session outlives catalogs: an item of the last one may be unknown to this one.
+// A session may hold items of an older catalog that this one does not have.
 const nameOrId = (itemId) =>
   item(itemId).catch(() => ({ item_id: itemId, title: itemId, attributes: {} }));

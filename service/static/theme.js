@@ -1,4 +1,4 @@
-// A classic script in the head: a chosen theme holds before anything is painted.
+// Applies the chosen theme. A classic script in the head, so that it runs before the first paint.
 "use strict";
 
 (() => {

@@ -1,4 +1,4 @@
-// Figures as a person reads them.
+// Formats numbers and text for people.
 
 /** `0.42 ms`, `12 ms`, `1.3 s`. */
 export function duration(milliseconds) {

@@ -1,4 +1,4 @@
-"""A person at the page: a real Chromium, a real service, one journey by mouse and one by keys."""
+"""The page in a real Chromium with a real service, used by mouse and by keyboard."""
 
 import os
 import shutil
@@ -27,7 +27,7 @@ FLAGS = (
     "--disable-background-networking --disable-component-update --disable-sync"
 )
 PATIENCE_SECONDS = 30
-# Shows `docs/page-*.png` anew; a bundle and a teacher other than those of the tests may be named.
+# A folder to write `page-*.png` to; SCREENSHOTS_BUNDLE and SCREENSHOTS_TEACHER_URL choose others.
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 
 pytestmark = pytest.mark.skipif(
@@ -57,7 +57,7 @@ class Page:
         return texts
 
     def wait_for(self, selector: str, text: str = "") -> None:
-        """Waits for an element that holds `text`."""
+        """Waits for an element that contains `text`."""
         WebDriverWait(self.browser, PATIENCE_SECONDS).until(
             lambda _: any(text in each for each in self.texts(selector)),
             f"no {selector} with {text!r}",
@@ -71,7 +71,7 @@ class Page:
             ActionChains(self.browser).send_keys(key).perform()
 
     def tab_to(self, selector: str) -> None:
-        """Moves the focus on, as only the Tab key does."""
+        """Presses Tab until an element of `selector` has the focus."""
         for _ in range(80):
             if self.browser.switch_to.active_element in self.all(selector):
                 return
@@ -79,14 +79,14 @@ class Page:
         raise AssertionError(f"Tab does not reach {selector}")
 
     def add(self, words: str, title: str) -> None:
-        """Searches, and takes the first that is found."""
+        """Searches for `words` and adds the first result, which is `title`."""
         self.one("#query").send_keys(words)
         self.wait_for("#found li[aria-selected=true]", title)
         self.press(Keys.ENTER)
         self.wait_for("#history .chip-title", title)
 
     def load_an_example(self) -> None:
-        """The button is hidden until the page has the examples, which may be after the rows."""
+        """Waits for the button, which is hidden until the examples have arrived, and clicks it."""
         button = self.one("#example")
         WebDriverWait(self.browser, PATIENCE_SECONDS).until(lambda _: button.is_displayed())
         button.click()
@@ -110,7 +110,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
 
 @pytest.fixture
 def browser(chromium: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
-    """A window of a person with light taste, who has never been here."""
+    """A browser with a light color scheme and no stored session."""
     resize(chromium, 1200, 900)
     prefer(chromium, "light")
     yield chromium
@@ -143,18 +143,18 @@ def read(url: str) -> httpx.Response:
     return httpx.get(url, trust_env=False)
 
 
-def complaints(browser: webdriver.Chrome) -> list[str]:
-    """What the console has said since it was asked last."""
+def console_messages(browser: webdriver.Chrome) -> list[str]:
+    """The messages in the console since the last call."""
     entries = browser.execute("getLog", {"type": "browser"})["value"]
     return [entry["message"] for entry in entries]
 
 
-def asked_of(browser: webdriver.Chrome) -> list[str]:
-    """The addresses of all that the page consists of."""
+def loaded_by(browser: webdriver.Chrome) -> list[str]:
+    """The addresses of all resources that the page has loaded."""
     script = "return performance.getEntriesByType('resource').map((entry) => entry.name)"
-    asked: list[str] = browser.execute_script(script)
-    assert asked
-    return asked
+    addresses: list[str] = browser.execute_script(script)
+    assert addresses
+    return addresses
 
 
 def session_of(page: Page) -> str:
@@ -162,7 +162,7 @@ def session_of(page: Page) -> str:
     return session_id
 
 
-def test_a_person_searches_compares_understands_and_is_forgotten(
+def test_a_visitor_searches_compares_sees_reasons_and_is_forgotten(
     browser: webdriver.Chrome, url: str
 ) -> None:
     page = Page(browser, url)
@@ -187,7 +187,7 @@ def test_a_person_searches_compares_understands_and_is_forgotten(
     assert read(session_url).status_code == 404
 
 
-def test_the_keyboard_is_enough(browser: webdriver.Chrome, url: str) -> None:
+def test_everything_can_be_done_by_keyboard(browser: webdriver.Chrome, url: str) -> None:
     page = Page(browser, url)
     page.tab_to("#query")
     page.press("matrix")
@@ -200,7 +200,9 @@ def test_the_keyboard_is_enough(browser: webdriver.Chrome, url: str) -> None:
     page.press(Keys.TAB, Keys.ENTER)
     page.wait_for("#history .chip-title", added)
     page.wait_for_comparison()
-    assert browser.switch_to.active_element == page.one("#student .row-add")  # it stays in place
+    assert browser.switch_to.active_element == page.one(
+        "#student .row-add"
+    )  # the focus stays at its position
     page.press(Keys.SHIFT + Keys.TAB)
     page.tab_to("#forget")
     page.press(Keys.ENTER)
@@ -208,7 +210,7 @@ def test_the_keyboard_is_enough(browser: webdriver.Chrome, url: str) -> None:
     page.wait_for("[role=status]", "Forgotten")
 
 
-def test_a_history_is_there_again_after_a_reload(browser: webdriver.Chrome, url: str) -> None:
+def test_a_history_is_shown_again_after_a_reload(browser: webdriver.Chrome, url: str) -> None:
     page = Page(browser, url)
     page.load_an_example()
     page.wait_for_comparison()
@@ -219,7 +221,7 @@ def test_a_history_is_there_again_after_a_reload(browser: webdriver.Chrome, url:
     assert len(titles) > 1
 
 
-def test_an_item_can_be_taken_out_of_the_history(browser: webdriver.Chrome, url: str) -> None:
+def test_an_item_can_be_removed_from_the_history(browser: webdriver.Chrome, url: str) -> None:
     page = Page(browser, url)
     page.add("toy sto", "Toy Story (1995)")
     page.add("heat", "Heat (1995)")
@@ -234,13 +236,22 @@ def test_without_a_teacher_the_page_says_how_to_connect_one(
     browser: webdriver.Chrome, url_without_teacher: str
 ) -> None:
     page = Page(browser, url_without_teacher)
+    page.wait_for("#teacher-note", "no teacher is connected")
     page.add("toy sto", "Toy Story (1995)")
     page.wait_for("#teacher-note", "TEACHER_URL")
     assert len(page.all("#student .row")) == 10
     assert not page.all("#teacher .row")
 
 
-def test_what_could_not_be_kept_is_not_shown_as_kept(
+def test_without_a_history_the_page_says_that_the_teacher_needs_one(
+    browser: webdriver.Chrome, url: str
+) -> None:
+    page = Page(browser, url)
+    page.wait_for("#teacher-note", "The teacher needs a history: add a title.")
+    assert not page.all("#teacher .row")
+
+
+def test_an_item_that_could_not_be_stored_is_not_shown_as_stored(
     browser: webdriver.Chrome, serve: "Serve", films_bundle: Path, mortal_redis: "RedisServer"
 ) -> None:
     with serve(films_bundle, REDIS_URL=mortal_redis.url) as url:
@@ -254,18 +265,18 @@ def test_what_could_not_be_kept_is_not_shown_as_kept(
         assert page.texts("#history .chip-title") == ["Toy Story (1995)"]
 
 
-def test_the_page_asks_nobody_but_the_service_and_complains_of_nothing(
+def test_the_page_loads_from_the_service_only_and_logs_no_error(
     browser: webdriver.Chrome, url: str
 ) -> None:
-    complaints(browser)  # those of the tests before
+    console_messages(browser)  # discards those of earlier tests
     page = Page(browser, url)
     page.add("toy sto", "Toy Story (1995)")
     page.wait_for_comparison()
-    assert all(each.startswith(url) for each in asked_of(browser))
-    assert complaints(browser) == []
+    assert all(each.startswith(url) for each in loaded_by(browser))
+    assert console_messages(browser) == []
 
 
-def test_the_docs_show_every_route_and_ask_nobody_but_the_service(
+def test_the_docs_show_every_route_and_load_from_the_service_only(
     browser: webdriver.Chrome, url: str
 ) -> None:
     browser.get(f"{url}/docs")
@@ -273,10 +284,10 @@ def test_the_docs_show_every_route_and_ask_nobody_but_the_service(
     WebDriverWait(browser, PATIENCE_SECONDS).until(
         lambda _: len(browser.find_elements(By.CSS_SELECTOR, ".opblock")) == sum(map(len, paths))
     )
-    assert all(each.startswith(url) for each in asked_of(browser))
+    assert all(each.startswith(url) for each in loaded_by(browser))
 
 
-def test_the_page_follows_the_system_until_the_reader_chooses(
+def test_the_theme_follows_the_system_until_the_visitor_chooses_one(
     browser: webdriver.Chrome, url: str
 ) -> None:
     script = "return getComputedStyle(document.body).backgroundColor"
@@ -302,7 +313,7 @@ def test_nothing_is_wider_than_the_screen(browser: webdriver.Chrome, url: str, w
 
 @pytest.mark.skipif(not SCREENSHOTS, reason="set SCREENSHOTS=docs to write them")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_can_be_shown(
+def test_screenshots_can_be_written(
     browser: webdriver.Chrome, serve: "Serve", films_bundle: Path, teacher_url: str, scheme: str
 ) -> None:
     bundle = Path(os.environ.get("SCREENSHOTS_BUNDLE", films_bundle))
