@@ -1,4 +1,4 @@
-"""Whether the process lives and whether it answers."""
+"""Liveness, readiness and metrics."""
 
 from http import HTTPStatus
 
@@ -16,13 +16,16 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz")
 async def is_alive() -> HealthAnswer:
-    """Says that the process runs."""
+    """Answers as long as the process runs."""
     return HealthAnswer(status="ok")
 
 
 @router.get("/readyz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
 async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
-    """Says that requests are answered; a lost history store degrades answers, it stops none."""
+    """Tells whether this worker answers requests: it does not once it drains.
+
+    Without the history store answers are degraded, but the service is ready.
+    """
     if runtime.drain.is_draining:
         raise LeavingError
     reachable = await runtime.history.is_reachable()
@@ -37,5 +40,5 @@ async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def read_metrics(runtime: RuntimeDep) -> Response:
-    """Tells Prometheus of all workers: requests, parts, answers, who answers, what is lost."""
+    """Gives the metrics of all workers in Prometheus' text format."""
     return Response(runtime.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

@@ -1,4 +1,4 @@
-"""Items for people: titles to ids and back, neighbours; items that came after the export."""
+"""Items: search by title, lookup, similar items; items that are added at run time."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1/items", tags=["items"])
 
 _ADMIN_IF_ANY: dict[str, Any] = {
     "dependencies": [Depends(check_admin_if_any)],
-    "openapi_extra": {"security": [{}]},  # beside the key: none is right too
+    "openapi_extra": {"security": [{}]},  # an alternative to the key: none
 }
 
 
@@ -40,7 +40,7 @@ async def search_items(
     query: Annotated[str, Query(max_length=256, description="words of the title")] = "",
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> ItemsAnswer:
-    """Finds items whose title holds every word of `query`, most popular first."""
+    """Finds items whose title has every word of `query`, most popular first."""
     catalog = runtime.models.control.recommender.catalog
     found = await to_thread.run_sync(catalog.search, query, limit)
     return ItemsAnswer(items=[ItemAnswer(**vars(item)) for item in found])
@@ -59,11 +59,12 @@ async def search_items(
     ),
 )
 async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
-    """Makes an item recommendable that no student was trained on, here at once, elsewhere soon.
+    """Adds an item that is not in the bundle, recommended by students that use LLM embeddings.
 
-    It is kept over restarts. An item that was added before is replaced. An item that brings no
-    embedding needs a teacher, which embeds its title. Where the service has an ADMIN_KEY, it must
-    be sent.
+    This worker recommends it at once, all others within ITEMS_POLL_SECONDS. It is stored over
+    restarts. An item with the same id that was added before is replaced. If `embedding` is missing,
+    a teacher has to be connected, which embeds the title. If the service has an ADMIN_KEY, the
+    request must send it.
     """
     numbers = item.embedding or (await runtime.slow_path.embed([item.title]))[0]
     embedding = np.array(numbers, dtype="<f4")
@@ -85,8 +86,8 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
 )
 async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
-    """Tells of one item; a `/` in its id is sent as `%2F`."""
-    return ItemAnswer(**vars(_known(runtime.models.control, item_id)))
+    """Gives one item; a `/` in its id is sent as `%2F`."""
+    return ItemAnswer(**vars(_find_item(runtime.models.control, item_id)))
 
 
 @router.delete(
@@ -103,9 +104,9 @@ async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
     ),
 )
 async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
-    """Forgets an added item, whether or not there was one; the bundle's own cannot be removed.
+    """Removes an added item; 204 also if there was none. Items of the bundle cannot be removed.
 
-    Where the service has an ADMIN_KEY, it must be sent.
+    If the service has an ADMIN_KEY, the request must send it.
     """
     await runtime.added.remove(item_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -119,16 +120,16 @@ async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
 async def read_similar_items(
     item_id: ItemIdInPath, runtime: RuntimeDep, k: KInQuery = DEFAULT_K
 ) -> Response:
-    """Tells the items whose vectors are nearest, by cosine."""
+    """Gives the items with the most similar vectors, by cosine."""
     runtime.check_k(k)
     served = runtime.models.control
-    _known(served, item_id)
+    _find_item(served, item_id)
     similar = await to_thread.run_sync(served.recommender.similar, item_id, k)
     items = ranking_content(similar)
     return json_response({"model_version": served.model_version, "items": items})
 
 
-def _known(served: ServedVariant, item_id: str) -> Item:
+def _find_item(served: ServedVariant, item_id: str) -> Item:
     item = served.recommender.catalog.find(item_id)
     if item is None:
         raise NotFoundError(f"no item {item_id!r}")

@@ -1,4 +1,4 @@
-"""What is served, and how another bundle takes its place."""
+"""The served bundles: description, activation of another bundle, rollback."""
 
 from dataclasses import asdict
 from http import HTTPStatus
@@ -31,7 +31,7 @@ _ADMIN: dict[str, Any] = {
 
 @router.get("")
 async def read_model(runtime: RuntimeDep) -> ModelAnswer:
-    """Tells which bundle answers, how well it did and where it comes from, and its variants."""
+    """Gives the served bundle with its metrics and provenance, and all variants."""
     manifest = runtime.models.control.recommender.manifest
     variants = [await _variant(slot) for slot in runtime.models.slots]
     return ModelAnswer.model_validate({**asdict(manifest), "variants": variants})
@@ -39,11 +39,11 @@ async def read_model(runtime: RuntimeDep) -> ModelAnswer:
 
 @router.post("/activate", **_ADMIN)
 async def activate_model(activation: Activation, runtime: RuntimeDep) -> VariantAnswer:
-    """Moves the link that BUNDLE_PATH is to another bundle beside it.
+    """Serves another bundle: moves the link BUNDLE_PATH to a bundle that lies beside it.
 
-    This worker loads, verifies and warms it up first and serves it when it answers; all others
-    follow within BUNDLES_POLL_SECONDS. Running requests end with the bundle they began with. A
-    bundle that is refused changes nothing, here or elsewhere.
+    This worker loads, checks and warms up the bundle before it answers; all others follow within
+    BUNDLES_POLL_SECONDS. Running requests end with the bundle that they began with. A bundle that
+    fails the checks changes nothing, in this worker or others.
     """
     await runtime.activation.activate(activation.variant, activation.bundle)
     return await _variant(runtime.models.slot(activation.variant))
@@ -51,7 +51,7 @@ async def activate_model(activation: Activation, runtime: RuntimeDep) -> Variant
 
 @router.post("/rollback", **_ADMIN)
 async def rollback_model(rollback: Rollback, runtime: RuntimeDep) -> VariantAnswer:
-    """Moves the link to the bundle before; a second call undoes the first."""
+    """Serves the previous bundle again; a second call undoes the first."""
     await runtime.activation.rollback(rollback.variant)
     return await _variant(runtime.models.slot(rollback.variant))
 
@@ -63,7 +63,7 @@ async def _variant(slot: VariantSlot) -> VariantAnswer:
         weight=slot.weight,
         model_version=slot.current.model_version,
         bundle=slot.current.recommender.bundle.folder.name,
-        # A folder of bundles may lie far away.
+        # In a thread, because the folder may be on a slow network file system.
         previous_bundle=await to_thread.run_sync(lambda: link.previous),
         refused=slot.refused,
     )

@@ -1,4 +1,4 @@
-"""The demo page: hand-kept static files, and real histories to try it with."""
+"""The demo page: its static files, and real histories to try it with."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from service.api.schemas import ItemAnswer
 from service.runtime import RuntimeDep
 
 HEADERS: Mapping[str, str] = {
-    "Cache-Control": "no-cache",  # kept, and asked for again by its ETag
+    "Cache-Control": "no-cache",  # cached, but revalidated by ETag
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; object-src 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -25,14 +25,14 @@ router = APIRouter(tags=["page"])
 
 
 class ExamplesAnswer(BaseModel):
-    """Histories to try the service with."""
+    """Real histories to try the service with."""
 
     histories: Sequence[Sequence[ItemAnswer]] = Field(description="items, oldest first")
 
 
 @router.get("/v1/examples")
 async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
-    """Tells some real histories, those that the bundle carries to warm up with."""
+    """Gives some real histories, those that the bundle has to warm up with."""
     recommender = runtime.models.control.recommender
     histories = [
         [ItemAnswer(**vars(item)) for item in map(recommender.catalog.find, history) if item]
@@ -43,18 +43,18 @@ async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
 
 @router.get("/", include_in_schema=False)
 async def read_page(request: Request) -> Response:
-    """The page."""
+    """Sends the page."""
     return await _file("index.html", request)
 
 
 @router.get("/static/{name}", include_in_schema=False)
 async def read_static(name: str, request: Request) -> Response:
-    """What the page is made of."""
+    """Sends a script, style or image of the page."""
     return await _file(name, request)
 
 
 async def _file(name: str, request: Request) -> Response:
-    """A 200, or a 304 for a browser that has it; raises a 404 as FastAPI's exception."""
+    """Sends a file, or 304 to a browser that has it; raises HTTPException 404 if there is none."""
     response = await StaticFiles(directory=_FOLDER).get_response(name, request.scope)
     response.headers.update(HEADERS)
     return response

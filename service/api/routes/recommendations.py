@@ -1,4 +1,4 @@
-"""Next items for a history that the request brings, a session, or both."""
+"""Recommendations for a history in the request, for a session, or for both."""
 
 import asyncio
 from collections import defaultdict
@@ -39,7 +39,7 @@ router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
 async def recommend(
     query: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
-    """Recommends the next `k` items; stateless when only `history` is given."""
+    """Recommends the next `k` items. Nothing is stored; without `session_id` nothing is read."""
     served = runtime.models.of(query.session_id)
     check_query(runtime, served, query)
     with stopwatch.time("history"):
@@ -57,7 +57,7 @@ async def recommend(
 async def recommend_batch(
     batch: BatchRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
-    """Answers many requests at once, in their order; one that cannot be used refuses all."""
+    """Answers many queries at once, in their order; one that is invalid refuses them all."""
     served = [runtime.models.of(query.session_id) for query in batch.requests]
     for place, query in enumerate(batch.requests):
         check_query(runtime, served[place], query, f"requests[{place}].")

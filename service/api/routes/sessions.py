@@ -1,4 +1,4 @@
-"""Sessions: what a visitor did, kept by the service, and the next items after it."""
+"""Sessions: events are appended, read and erased, and recommended for."""
 
 from http import HTTPStatus
 
@@ -45,7 +45,7 @@ async def append_event(
     stopwatch: StopwatchDep,
     k: KInQuery | None = None,
 ) -> Response:
-    """Stores an event; with `k`, recommends the next items in the same call."""
+    """Stores an event of a session; with `k`, also recommends the next `k` items."""
     if k is not None:
         runtime.check_k(k)
     served = runtime.models.of(session_id)
@@ -84,9 +84,9 @@ async def recommend_for_session(
     mask_seen: bool = True,
     explain: bool = False,
 ) -> Response:
-    """Recommends the next items; popular ones for a session that is not known.
+    """Recommends the next items for a session; popular items for an unknown session.
 
-    Excluded items and filters go with `POST /v1/recommendations`, which takes a session too.
+    `POST /v1/recommendations` takes a session too, with excluded items and filters.
     """
     runtime.check_k(k)
     served = runtime.models.of(session_id)
@@ -107,7 +107,7 @@ async def recommend_for_session(
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
 )
 async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
-    """Tells what is stored of a session."""
+    """Gives the stored history of a session."""
     recall = await runtime.history.read(session_id)
     if not recall.history and not recall.degraded:
         raise NotFoundError(f"no session {session_id!r}")
@@ -123,6 +123,6 @@ async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Resp
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 async def forget_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
-    """Forgets a session; 204 says that nothing of it is stored, whether or not there was."""
+    """Erases a session; 204 also if there was none."""
     await runtime.history.forget(session_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)

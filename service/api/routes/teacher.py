@@ -1,4 +1,4 @@
-"""The slow path: what the LLM recommends, and how far the student agrees with it."""
+"""The slow path: recommendations of the teacher, and its comparison with the student."""
 
 import logging
 from dataclasses import dataclass
@@ -42,94 +42,108 @@ SlowPathDep = Annotated[SlowPath, Depends(_slow_path)]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A query with the student's answer to it; `degraded` tells of the history store."""
+class StudentAnswer:
+    """A query with the student's answer.
+
+    Attributes:
+        seconds: time that the student took.
+        degraded: whether the history store did not answer.
+    """
 
     served: ServedVariant
-    wanted: Query
-    student: Recommendations
-    student_seconds: float
+    query: Query
+    recommendations: Recommendations
+    seconds: float
     degraded: bool
 
     @property
     def is_for_teacher(self) -> bool:
-        """Whether there is something for the LLM to read, and something that may be answered."""
-        is_readable = self.student.unknown_items < len(self.wanted.history)
-        return is_readable and bool(self.student.ranking)
+        """Whether the catalog knows an item of the history and the query allows any item."""
+        knows_item = self.recommendations.unknown_items < len(self.query.history)
+        return knows_item and bool(self.recommendations.ranking)
 
 
-async def _asked(query: RecommendationQuery, runtime: RuntimeDep, stopwatch: StopwatchDep) -> Asked:
-    served = runtime.models.of(query.session_id)
-    check_query(runtime, served, query)
+async def _ask_student(
+    body: RecommendationQuery, runtime: RuntimeDep, stopwatch: StopwatchDep
+) -> StudentAnswer:
+    served = runtime.models.of(body.session_id)
+    check_query(runtime, served, body)
     with stopwatch.time("history"):
-        stored = await stored_history_of(runtime, query)
-    wanted = query_of(query, stored)
+        stored = await stored_history_of(runtime, body)
+    query = query_of(body, stored)
     started = perf_counter()
     with stopwatch.time("infer"):
-        student = served.recommender.recommend(wanted)
-    return Asked(served, wanted, student, perf_counter() - started, stored.degraded)
+        recommendations = served.recommender.recommend(query)
+    seconds = perf_counter() - started
+    return StudentAnswer(served, query, recommendations, seconds, stored.degraded)
 
 
-AskedDep = Annotated[Asked, Depends(_asked)]
+StudentAnswerDep = Annotated[StudentAnswer, Depends(_ask_student)]
 
 
 @router.post(
     "/teacher/recommendations", response_model=TeacherRecommendationAnswer, responses=_RESPONSES
 )
 async def recommend_by_teacher(
-    slow_path: SlowPathDep, asked: AskedDep, stopwatch: StopwatchDep
+    slow_path: SlowPathDep, student: StudentAnswerDep, stopwatch: StopwatchDep
 ) -> Response:
-    """Lets the LLM recommend; the student answers, `degraded`, when it is late, failing or lost.
+    """Recommends by the teacher; if it does not answer, by the student, and `degraded` is true.
 
-    The teacher may answer fewer than `k` items: nothing fills up what cannot be used of its list.
-    Where the catalog knows nothing of the history, there is nothing to read: popular items answer.
+    The teacher may give fewer than `k` items; its list is not filled up. If the catalog knows no
+    item of the history, the teacher is not asked, and popular items are recommended.
     """
     with stopwatch.time("teacher"):
-        teacher = await _ask(slow_path, asked)
+        teacher = await _ask_teacher(slow_path, student)
     content = recommendation_content(
-        asked.served,
-        teacher.recommendations if teacher else asked.student,
+        student.served,
+        teacher.recommendations if teacher else student.recommendations,
         stopwatch,
-        degraded=_is_degraded(asked, teacher),
+        degraded=_is_degraded(student, teacher),
     )
-    content |= _told(teacher) if teacher else {"cached": False, "generated_text": None}
+    content |= _teacher_fields(teacher) if teacher else {"cached": False, "generated_text": None}
     return json_response(content, {"Server-Timing": stopwatch.header()})
 
 
 @router.post("/compare", response_model=ComparisonAnswer, responses=_RESPONSES)
-async def compare(slow_path: SlowPathDep, asked: AskedDep, stopwatch: StopwatchDep) -> Response:
-    """Puts one history to student and teacher, and tells how far they agree."""
+async def compare(
+    slow_path: SlowPathDep, student: StudentAnswerDep, stopwatch: StopwatchDep
+) -> Response:
+    """Recommends by student and teacher for one history, and measures how far they agree."""
     started = perf_counter()
     with stopwatch.time("teacher"):
-        teacher = await _ask(slow_path, asked)
+        teacher = await _ask_teacher(slow_path, student)
     seconds = perf_counter() - started
-    agreed = teacher and agreement(asked.student.item_ids, teacher.recommendations.item_ids)
+    result = teacher and agreement(
+        student.recommendations.item_ids, teacher.recommendations.item_ids
+    )
     content = {
-        "variant": asked.served.variant,
-        "degraded": _is_degraded(asked, teacher),
-        "unknown_items": asked.student.unknown_items,
-        "student": _side(asked.student, asked.student_seconds)
-        | {"model_version": asked.served.model_version},
-        "teacher": teacher and _side(teacher.recommendations, seconds) | _told(teacher),
-        "overlap": agreed and agreed.overlap,
-        "rank_correlation": agreed and agreed.rank_correlation,
+        "variant": student.served.variant,
+        "degraded": _is_degraded(student, teacher),
+        "unknown_items": student.recommendations.unknown_items,
+        "student": _side(student.recommendations, student.seconds)
+        | {"model_version": student.served.model_version},
+        "teacher": teacher and _side(teacher.recommendations, seconds) | _teacher_fields(teacher),
+        "overlap": result and result.overlap,
+        "rank_correlation": result and result.rank_correlation,
     }
     return json_response(content, {"Server-Timing": stopwatch.header()})
 
 
-async def _ask(slow_path: SlowPath, asked: Asked) -> TeacherRecommendations | None:
-    if not asked.is_for_teacher:
+async def _ask_teacher(
+    slow_path: SlowPath, student: StudentAnswer
+) -> TeacherRecommendations | None:
+    if not student.is_for_teacher:
         return None
     try:
-        return await ask_teacher(slow_path, asked.served.recommender, asked.wanted)
+        return await ask_teacher(slow_path, student.served.recommender, student.query)
     except TeacherUnavailableError as error:
-        logger.info("the student answers for the teacher: %s", error)
+        logger.info("the student answers instead of the teacher: %s", error)
         return None
 
 
-def _is_degraded(asked: Asked, teacher: TeacherRecommendations | None) -> bool:
-    is_missed = asked.is_for_teacher and teacher is None
-    return asked.degraded or asked.student.degraded or is_missed
+def _is_degraded(student: StudentAnswer, teacher: TeacherRecommendations | None) -> bool:
+    is_missing = student.is_for_teacher and teacher is None
+    return student.degraded or student.recommendations.degraded or is_missing
 
 
 def _side(recommendations: Recommendations, seconds: float) -> dict[str, Any]:
@@ -140,7 +154,7 @@ def _side(recommendations: Recommendations, seconds: float) -> dict[str, Any]:
     }
 
 
-def _told(teacher: TeacherRecommendations) -> dict[str, Any]:
+def _teacher_fields(teacher: TeacherRecommendations) -> dict[str, Any]:
     return {
         "model_version": teacher.answer.teacher_version,
         "cached": teacher.cached,
