@@ -1,4 +1,4 @@
-"""A small bundle of real films, the service running on it, and a teacher for it to ask."""
+"""A small bundle of real films, the service running on it, and a teacher."""
 
 import os
 import socket
@@ -34,7 +34,7 @@ Serve = Callable[..., AbstractContextManager[str]]
 
 
 class MeanOfHistory(Student):
-    """The least a student can be: its query is the mean of what it has read."""
+    """A minimal student: its query vector is the mean of the history's vectors."""
 
     max_history_length = 50
 
@@ -51,7 +51,7 @@ class MeanOfHistory(Student):
 
 @pytest.fixture(scope="session")
 def films() -> RawData:
-    """MovieLens, with its ids, of the films with most ratings."""
+    """MovieLens with its ids, only the films with most ratings."""
     raw = read_movielens()
     most_rated = np.argsort(-np.bincount(raw.item_indices), kind="stable")[:NUM_FILMS]
     return raw.select(np.isin(raw.item_indices, most_rated))
@@ -59,7 +59,7 @@ def films() -> RawData:
 
 @pytest.fixture(scope="session")
 def films_bundle(films: RawData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of them whose student is made, not trained: films of the same people are near."""
+    """A bundle of these films with an untrained student: films of the same raters are near."""
     folder = tmp_path_factory.mktemp("films")
     graphs = export_graphs(MeanOfHistory(film_vectors(films)).eval(), folder, num_random=20)
     counts = np.bincount(films.item_indices)[1:].tolist()
@@ -80,7 +80,7 @@ def films_bundle(films: RawData, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def film_vectors(films: RawData) -> torch.Tensor:
-    """`[films, 24]`, unit vectors: the main axes of who rated what."""
+    """`[films, 24]` unit vectors: the principal axes of the matrix of ratings."""
     shape = films.catalog.num_items, len(films.user_ids)
     ratings: NDArray[np.float32] = np.zeros(shape, dtype=np.float32)
     ratings[films.item_indices - 1, films.users] = 1
@@ -139,7 +139,7 @@ def free_port() -> int:
 
 
 class GenreTeacher:
-    """Stands in for the LLM alone: writes the newest film's genres, near is what shares them."""
+    """Replaces only the LLM: writes the newest film's genres; films that share genres are near."""
 
     version = "genres"
 

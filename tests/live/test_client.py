@@ -1,4 +1,4 @@
-"""The Python client, held to the OpenAPI of a running service, so that neither drifts."""
+"""The Python client agrees with the OpenAPI schema of a running service."""
 
 import inspect
 import socket
@@ -54,7 +54,7 @@ def schema(url: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def operations(schema: dict[str, Any]) -> dict[Operation, dict[str, Any]]:
-    """What OpenAPI says of each method and path."""
+    """The operations in OpenAPI by method and path."""
     return {
         (method.upper(), path): operation
         for path, methods in schema["paths"].items()
@@ -64,7 +64,7 @@ def operations(schema: dict[str, Any]) -> dict[Operation, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def asks() -> dict[Operation, list[Ask]]:
-    """The client's functions, by the method and path that they ask."""
+    """The client's functions by the method and path that they call."""
     found: dict[Operation, list[Ask]] = defaultdict(list)
     for name, ask in inspect.getmembers(questions, inspect.isfunction):
         if ask.__module__ == questions.__name__ and not name.startswith("_"):
@@ -83,7 +83,7 @@ def required_arguments(ask: Ask) -> list[str]:
 
 
 def arguments(ask: Ask) -> set[str]:
-    """The names of all arguments, those of `**name: Unpack[Fields]` among them."""
+    """The names of all arguments, including those of `**name: Unpack[Fields]`."""
     names: set[str] = set()
     hints = get_type_hints(ask)
     for each in inspect.signature(ask).parameters.values():
@@ -104,7 +104,7 @@ def body_fields(schema: dict[str, Any], operation: dict[str, Any]) -> set[str]:
     return set(schema["components"]["schemas"][reference.rpartition("/")[2]]["properties"])
 
 
-def test_every_route_can_be_asked(
+def test_every_route_has_a_function(
     operations: dict[Operation, dict[str, Any]], asks: dict[Operation, list[Ask]]
 ) -> None:
     assert set(asks) == set(operations)
@@ -146,7 +146,7 @@ def test_every_field_of_every_answer_is_in_its_type(schema: dict[str, Any], name
 
 
 def told(schema: Any) -> Any:
-    """A JSON schema without what no type can say, such as descriptions and limits."""
+    """A JSON schema without descriptions and limits, which types do not have."""
     if isinstance(schema, dict):
         return {key: told(value) for key, value in schema.items() if key in TOLD}
     return [told(each) for each in schema] if isinstance(schema, list) else schema
@@ -171,7 +171,7 @@ def shape(hint: Any) -> Any:
     return {"type": JSON_TYPES[hint]}
 
 
-def test_a_visit_is_answered_kept_and_forgotten(client: Client) -> None:
+def test_a_session_is_answered_stored_and_erased(client: Client) -> None:
     first = client.ask(questions.append_event_and_recommend("a/b ü", 3, item_id="1", event_id="e"))
     again = client.ask(questions.append_event("a/b ü", item_id="1", event_id="e"))
     assert (len(first["items"]), again["stored"]) == (3, True)
@@ -183,7 +183,7 @@ def test_a_visit_is_answered_kept_and_forgotten(client: Client) -> None:
 
 
 @pytest.mark.parametrize("dots", [".", ".."])
-def test_an_id_of_dots_is_an_id_and_no_step_to_another_route(client: Client, dots: str) -> None:
+def test_an_id_of_dots_does_not_lead_to_another_route(client: Client, dots: str) -> None:
     client.ask(questions.append_event(dots, item_id="1"))
     assert client.ask(questions.read_session(dots))["history"] == ["1"]
     client.ask(questions.forget_session(dots))
@@ -192,7 +192,7 @@ def test_an_id_of_dots_is_an_id_and_no_step_to_another_route(client: Client, dot
     assert caught.value.problem["detail"] == f"no item {dots!r}"
 
 
-def test_what_is_left_out_has_the_services_default(client: Client) -> None:
+def test_an_argument_that_is_left_out_has_the_default_of_the_service(client: Client) -> None:
     assert len(client.ask(questions.recommend(history=["1"]))["items"]) == 20
     plain = client.ask(questions.recommend_for_session("nobody", k=1, explain=False))
     assert "reasons" not in plain["items"][0]
@@ -204,7 +204,7 @@ def test_a_problem_names_the_field(client: Client) -> None:
     assert [each["field"] for each in caught.value.problem["errors"]] == ["k"]
 
 
-def test_an_admin_is_known_by_the_key(client: Client) -> None:
+def test_admin_functions_need_the_key(client: Client) -> None:
     with pytest.raises(RefusedError, match="403 Forbidden"):
         client.ask(questions.rollback_model("another key"))
     with pytest.raises(RefusedError, match="409 Conflict"):
@@ -220,11 +220,11 @@ def test_items_are_changed_with_the_key_too(client: Client) -> None:
         client.ask(questions.add_item(admin_key="an admin key of the tests", **new))
 
 
-def test_what_is_no_json_is_text(client: Client) -> None:
+def test_an_answer_that_is_not_json_is_text(client: Client) -> None:
     assert "recommender_" in client.ask(questions.read_metrics())
 
 
-def test_an_answer_that_is_not_the_services_is_an_error_of_http(url: str) -> None:
+def test_an_error_that_is_no_problem_of_the_service_is_an_http_error(url: str) -> None:
     gateway = httpx.MockTransport(lambda _: httpx.Response(502, text="<html>"))
     with (
         Client(httpx.Client(base_url=url, transport=gateway)) as client,
@@ -233,7 +233,7 @@ def test_an_answer_that_is_not_the_services_is_an_error_of_http(url: str) -> Non
         client.ask(questions.is_alive())
 
 
-def test_a_refusal_is_known_where_a_proxy_names_its_charset(url: str) -> None:
+def test_a_problem_is_recognised_if_a_proxy_adds_a_charset(url: str) -> None:
     headers = {"Content-Type": "application/problem+json; charset=utf-8"}
     refusal = {"title": "Not Found", "status": 404, "detail": "no such session"}
     proxy = httpx.MockTransport(lambda _: httpx.Response(404, headers=headers, json=refusal))
@@ -245,7 +245,7 @@ def test_a_refusal_is_known_where_a_proxy_names_its_charset(url: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_client_waits_as_long_as_it_is_told() -> None:
+async def test_a_client_waits_for_its_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with (
@@ -265,7 +265,7 @@ def test_a_client_waits_longer_than_the_slow_path(kind: type[Client | AsyncClien
 
 
 @pytest.mark.anyio
-async def test_asked_with_await_the_answer_is_the_same(url: str, client: Client) -> None:
+async def test_the_async_client_gives_the_same_answer(url: str, client: Client) -> None:
     question = questions.recommend(history=["1", "260"], k=3, allow={"genres": ["Drama"]})
     async with AsyncClient(httpx.AsyncClient(base_url=url, trust_env=False)) as patient:
         assert await patient.ask(question) == client.ask(question)

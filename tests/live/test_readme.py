@@ -1,4 +1,4 @@
-"""The README's own lines, run as they stand there, but for the port."""
+"""The commands of the README are run as they are, except for the port."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def url(serve: "Serve", films_bundle: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def answers(url: str) -> list[Any]:
-    """What the lines of "Ask it" answer, in their order; None for an empty answer."""
+    """The answers to the commands of "Ask it", in their order; None for an empty answer."""
     block = code_block(ROOT / "README.md", "sh", after="## Ask it")
     lines = [line for line in block.splitlines() if not line.startswith("#")]
     assert all(line.startswith("curl ") for line in lines)
@@ -57,7 +57,7 @@ def test_a_history_is_answered_with_what_comes_next(answers: list[Any]) -> None:
     assert len(set(item_ids(answers[0])) - {"1", "1196", "2571"}) == 5
 
 
-def test_filters_leave_as_many_items_as_were_asked_for_each_with_its_reasons(
+def test_filters_leave_k_items_each_with_its_reasons(
     answers: list[Any], films_bundle: Path
 ) -> None:
     lines = (films_bundle / "items.jsonl").read_text().splitlines()
@@ -81,7 +81,7 @@ def test_titles_are_found(answers: list[Any]) -> None:
     assert all("Star Wars" in title for title in titles)
 
 
-def test_the_session_is_forgotten_at_the_end(answers: list[Any], url: str) -> None:
+def test_the_session_is_erased_at_the_end(answers: list[Any], url: str) -> None:
     assert answers[5] is None
     assert json.loads(run_line(f"curl {url}/v1/sessions/ada"))["status"] == 404
 

@@ -1,4 +1,4 @@
-"""A bundle whose answers can be told in the head, and the service on it.
+"""A bundle whose answers can be computed in the head, and the service on it.
 
 The catalog is the ring a, b, c, d, e, f, g, h. The student ranks by the way ahead: after `c` come
 d, e, f, g, h, a, b, with scores 8, 7, 6 … Popular is the other way round: h, g, f … a.
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tests.conftest import RedisServer
 
 RING = "abcdefgh"
-# Of whatever is waited for: what is claimed here is not how fast a busy machine is.
+# Long enough for a busy machine: the tests do not measure speed.
 PATIENCE_SECONDS = 120
 TITLES = ("Toy Story", "Heat", "Story of Us", "Alien", "Élan", "Fargo", "Up", "Jaws")
 
@@ -58,7 +58,7 @@ def bundle_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def save_bundle_with(tmp_path: Path) -> Callable[..., Path]:
-    """Saves a bundle whose graph is not what it should be."""
+    """Returns a function that saves a ring bundle with another graph, scale, name or files."""
 
     def save(
         graph_items: int = len(RING),
@@ -73,7 +73,7 @@ def save_bundle_with(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def connect() -> Connect:
-    """Starts the service with some settings and talks to it in this process."""
+    """Returns a context that runs the service in this process and gives a client of it."""
     return connected
 
 
@@ -145,7 +145,7 @@ def serve(bundle_path: Path, redis_server: "RedisServer") -> Iterator[Serve]:
 
 
 async def check_documented(response: httpx.Response) -> None:
-    """Fails the test if OpenAPI does not tell of the answer it got."""
+    """Fails the test if OpenAPI does not document status, media type and headers of the answer."""
     request = response.request
     for pattern, operations in documented_operations().items():
         if re.fullmatch(pattern, raw_path(request)) and request.method.lower() in operations:
@@ -158,18 +158,18 @@ async def check_documented(response: httpx.Response) -> None:
 
 @cache
 def documented_headers() -> set[str]:
-    """The headers that OpenAPI knows, in small letters."""
+    """The headers in OpenAPI, in lower case."""
     return set(map(str.lower, create_app(Settings()).openapi()["components"]["headers"]))
 
 
 def raw_path(request: httpx.Request) -> str:
-    """The path as it was sent: an encoded `/` parts nothing."""
+    """The path as it was sent, in which an encoded `/` separates nothing."""
     return request.url.raw_path.partition(b"?")[0].decode()
 
 
 @cache
 def documented_operations() -> dict[str, dict[str, Any]]:
-    """What OpenAPI says of each path, by a pattern of the path."""
+    """The operations of each path in OpenAPI, by a regular expression of the path."""
     paths = create_app(Settings()).openapi()["paths"]
     return {re.sub(r"{\w+}", "[^/]+", path): operations for path, operations in paths.items()}
 
@@ -240,13 +240,13 @@ _NODES: list[tuple[str, list[str], list[str], dict[str, int]]] = [
     ("ArgMax", ["item_flags"], ["newest"], {"axis": 1, "select_last_index": 1}),
     ("GatherElements", ["history", "newest"], ["newest_item"], {"axis": 1}),
     ("Squeeze", ["newest_item", "one"], ["last_items"], {}),
-    # Vectors: one-hot for the ring, whatever they bring for added items.
+    # Vectors: one-hot for the ring, and the given vectors of added items.
     ("Concat", ["table", "added"], ["vectors"], {"axis": 0}),
     ("Gather", ["vectors", "last_items"], ["last_vectors"], {}),
     ("MatMul", ["last_vectors", "way_ahead"], ["query"], {}),
     ("Transpose", ["vectors"], ["columns"], {}),
     ("MatMul", ["query", "columns"], ["ahead"], {}),
-    # What may not be answered.
+    # Items that are not allowed.
     ("Where", ["allowed", "ahead", "minus_infinity"], ["allowed_scores"], {}),
     ("Pad", ["excluded", "one_column_after"], ["blocked"], {}),
     ("Shape", ["blocked"], ["blocked_shape"], {}),

@@ -120,7 +120,7 @@ def test_every_route_documents_its_answer_and_its_problems(app: FastAPI) -> None
             assert list(response["content"]) == ["application/problem+json"]
 
 
-def test_every_part_that_is_referred_to_is_there(app: FastAPI) -> None:
+def test_every_reference_in_openapi_has_a_target(app: FastAPI) -> None:
     schema = app.openapi()
     known = {
         f"#/components/{kind}/{name}"
@@ -168,7 +168,7 @@ async def test_a_wrong_address_or_method_is_a_problem_too(
         ("/healthz", "GET"),
     ],
 )
-async def test_a_wrong_method_is_told_all_right_ones(
+async def test_the_answer_to_a_wrong_method_lists_all_allowed_ones(
     client: httpx.AsyncClient, path: str, allowed: str
 ) -> None:
     response = await client.options(path)
@@ -176,7 +176,7 @@ async def test_a_wrong_method_is_told_all_right_ones(
 
 
 @pytest.mark.anyio
-async def test_an_error_of_our_own_is_a_problem_that_shows_nothing_inside(
+async def test_an_unexpected_error_is_a_problem_without_internal_details(
     bundle_path: Path,
 ) -> None:
     app = create_app(Settings(bundle_path=bundle_path))

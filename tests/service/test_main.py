@@ -79,7 +79,7 @@ def test_a_secrets_path_that_is_no_folder_ends_the_program_with_one_line(
         main()
 
 
-def test_settings_that_cannot_be_used_are_named_without_their_values(
+def test_invalid_settings_are_named_without_their_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("REDIS_URL", "secret@redis")

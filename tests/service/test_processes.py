@@ -1,4 +1,4 @@
-"""The service as its own processes, asked over the network."""
+"""The service in processes of its own, called over the network."""
 
 import asyncio
 import random
@@ -35,7 +35,7 @@ def test_two_processes_on_one_redis_see_the_same_sessions(serve: "Serve") -> Non
     assert get(f"{other}/v1/sessions/s").status_code == 404
 
 
-def test_an_item_posted_to_one_process_is_recommended_by_the_other_which_looks_every_second(
+def test_an_item_posted_to_one_process_is_recommended_by_the_other_after_its_next_poll(
     serve: "Serve",
 ) -> None:
     assert Settings().items_poll_seconds < 1
@@ -52,7 +52,7 @@ def test_an_item_posted_to_one_process_is_recommended_by_the_other_which_looks_e
 
 
 @pytest.mark.slow
-def test_all_workers_of_all_processes_serve_a_bundle_that_one_was_told_to_and_fail_no_request(
+def test_a_bundle_activated_in_one_worker_is_served_by_all_and_no_request_fails(
     serve: "Serve", bundle_path: Path, save_bundle_with: Callable[..., Path], tmp_path: Path
 ) -> None:
     link = publish(bundle_path, tmp_path / "bundles")
@@ -62,7 +62,7 @@ def test_all_workers_of_all_processes_serve_a_bundle_that_one_was_told_to_and_fa
     body = {"history": ["c"], "k": 1}
 
     def answering() -> Counter[str]:
-        """How many of 60 answers, each on a connection of its own, are of which model."""
+        """Counts 60 answers, each on a new connection, by their model."""
         answers = [post(f"{url}/v1/recommendations", json=body) for url in urls * 30]
         return Counter(each.raise_for_status().json()["model_version"] for each in answers)
 
@@ -76,7 +76,7 @@ def test_all_workers_of_all_processes_serve_a_bundle_that_one_was_told_to_and_fa
 
 
 @pytest.mark.slow
-def test_events_of_many_clients_are_stored_once_and_in_order_however_often_they_are_sent(
+def test_events_of_many_clients_are_stored_once_and_in_order_even_if_sent_again(
     serve: "Serve",
 ) -> None:
     """20 clients, 500 events each, one in ten sent again, to either of two processes."""

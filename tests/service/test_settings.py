@@ -56,7 +56,7 @@ def test_a_redis_url_of_another_kind_is_refused() -> None:
 
 
 @pytest.mark.parametrize("url", [None, "unix:///run/redis.sock"])
-def test_a_cluster_is_found_over_the_network(url: str | None) -> None:
+def test_a_cluster_needs_an_address_in_the_network(url: str | None) -> None:
     with pytest.raises(ValidationError, match="REDIS_CLUSTER needs a REDIS_URL of redis://"):
         Settings.model_validate({"redis_cluster": True, "redis_url": url})
 
@@ -66,7 +66,7 @@ def test_a_redis_password_is_not_shown() -> None:
     assert "secret" not in repr(settings)
 
 
-def test_a_teacher_speaks_http() -> None:
+def test_a_teacher_url_without_http_is_refused() -> None:
     with pytest.raises(ValidationError, match="must start with one of http://"):
         Settings.model_validate({"teacher_url": "localhost:8100"})
 
@@ -82,7 +82,7 @@ def test_several_workers_need_a_redis_to_share_sessions() -> None:
     assert Settings.model_validate({"workers": 2, "redis_url": "redis://localhost"}).workers == 2
 
 
-def test_secrets_are_files_where_a_folder_of_them_is_named(
+def test_secrets_are_read_from_the_files_of_secrets_path(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "redis_url").write_text("redis://:secret@redis:6379\n")

@@ -1,4 +1,4 @@
-"""OpenAPI held to the service: the shipped bundle, Redis, a teacher, an admin, over the network."""
+"""The service keeps to its OpenAPI schema: with the shipped bundle, Redis, a teacher and a key."""
 
 import json
 import re
@@ -48,29 +48,29 @@ response_schema_conformance.enabled = true
 
 
 def film_teacher() -> FastAPI:
-    """Speaks as `training.teacher.live.server` does; all histories and titles are alike to it."""
+    """Makes a teacher with the API of `training.teacher.live.server` and fixed answers."""
     lines = (FILMS / "items.jsonl").read_text(encoding="utf-8").splitlines()
     films = [json.loads(line)["item_id"] for line in lines]
     app = FastAPI()
 
     @app.post("/recommendations")
-    async def recommend(wanted: dict[str, Any]) -> dict[str, Any]:
-        forbidden = {*wanted["exclude"], *(wanted["history"] if wanted["mask_seen"] else ())}
-        item_ids = [item_id for item_id in films if item_id not in forbidden][: wanted["k"]]
+    async def recommend(query: dict[str, Any]) -> dict[str, Any]:
+        forbidden = {*query["exclude"], *(query["history"] if query["mask_seen"] else ())}
+        item_ids = [item_id for item_id in films if item_id not in forbidden][: query["k"]]
         distances = [float(place) for place in range(len(item_ids))]
         return {"teacher_version": "1", "item_ids": item_ids, "distances": distances}
 
     @app.post("/embeddings")
-    async def embed(wanted: dict[str, Any]) -> dict[str, Any]:
+    async def embed(query: dict[str, Any]) -> dict[str, Any]:
         embedding = [1.0] * 576
-        return {"teacher_version": "1", "embeddings": [embedding for _ in wanted["titles"]]}
+        return {"teacher_version": "1", "embeddings": [embedding for _ in query["titles"]]}
 
     return app
 
 
 @pytest.fixture
 def teacher_url() -> Iterator[str]:
-    """Where it listens."""
+    """The address of a running teacher."""
     server = uvicorn.Server(uvicorn.Config(film_teacher(), port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -84,7 +84,7 @@ def teacher_url() -> Iterator[str]:
 
 @pytest.fixture
 def link(tmp_path: Path) -> BundleLink:
-    """The shipped bundle twice: under the name that the examples have and, served, another."""
+    """A link to the shipped bundle, beside a copy with the name that the examples have."""
     link = BundleLink(tmp_path / "active")
     for name in (openapi_examples.BODIES["Activation"]["bundle"], "served-first"):
         shutil.copytree(FILMS, link.folder(name))
@@ -107,10 +107,10 @@ def run_schemathesis(url: str, folder: Path) -> "subprocess.CompletedProcess[str
 
 
 @pytest.mark.slow
-def test_whatever_openapi_allows_or_forbids_is_answered_as_it_says_and_every_route_well(
+def test_every_route_answers_as_openapi_says_to_whatever_it_allows_or_forbids(
     serve: "Serve", link: BundleLink, teacher_url: str, tmp_path: Path
 ) -> None:
-    """Examples, border cases and random ones of every route; nothing may fail."""
+    """Schemathesis calls every route with examples, border cases and random values."""
     url = serve(bundle_path=link.path, admin_key=KEY, teacher_url=teacher_url, max_added_items=50)
     # The examples ask for this session before they make it.
     event = {"item_id": "260"}

@@ -1,4 +1,4 @@
-"""What OpenAPI says of all routes alike: examples, headers, limits."""
+"""The OpenAPI schema of all routes: examples, headers, limits."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ of_every_operation = pytest.mark.parametrize("operation", OPERATIONS.values(), i
 
 
 def contents(operation: Node) -> Iterator[tuple[str, Node]]:
-    """The body that it takes, each that it answers; by `request` and by status."""
+    """Yields request body and answers, with `request` or their status."""
     bodies = {"request": operation.get("requestBody", {}), **operation["responses"]}
     for name, body in bodies.items():
         for media in body.get("content", {}).values():
@@ -36,8 +36,8 @@ def example_values(media: Node) -> list[Any]:
     return [example["value"] for example in media["examples"].values()]
 
 
-def complaint(value: object, schema: Node) -> str | None:
-    """What is wrong with `value`, if anything is."""
+def validation_error(value: object, schema: Node) -> str | None:
+    """The error of validating `value`; None if it is valid."""
     try:
         jsonschema_rs.validate(schema | {"components": SCHEMA["components"]}, value)
     except jsonschema_rs.ValidationError as error:
@@ -65,15 +65,15 @@ def test_every_example_keeps_to_its_own_schema(operation: Node) -> None:
     for name, media in contents(operation):
         branches = media["schema"].get("anyOf", [media["schema"]])
         for value, schema in zip(example_values(media), branches, strict=True):
-            assert complaint(value, schema) is None, name
+            assert validation_error(value, schema) is None, name
     for parameter in operation.get("parameters", []):
         assert "example" in parameter or not parameter["required"]
         if "example" in parameter:
-            assert complaint(parameter["example"], parameter["schema"]) is None
+            assert validation_error(parameter["example"], parameter["schema"]) is None
 
 
 @of_every_operation
-def test_every_example_holds_nothing_but_what_its_schema_names(operation: Node) -> None:
+def test_every_example_has_only_fields_of_its_schema(operation: Node) -> None:
     for _, media in contents(operation):
         for name, example in media["examples"].items():
             if name != "text":
@@ -82,7 +82,7 @@ def test_every_example_holds_nothing_but_what_its_schema_names(operation: Node) 
 
 
 @of_every_operation
-def test_the_example_of_an_error_tells_its_status_and_why(operation: Node) -> None:
+def test_the_example_of_an_error_has_its_status_and_a_detail(operation: Node) -> None:
     for status, media in contents(operation):
         for value in example_values(media) if status[0] in "45" else ():
             assert (str(value["status"]), bool(value["detail"])) == (status, True)
@@ -107,7 +107,7 @@ def test_the_example_of_a_refused_request_names_a_field_that_the_route_has(
             assert problem["detail"] == f"{error['field']}: {error['message']}"
 
 
-def test_every_film_of_an_example_is_one_of_the_shipped_bundle_as_it_stands_there() -> None:
+def test_every_film_of_an_example_is_the_same_in_the_shipped_bundle() -> None:
     lines = FILMS.read_text(encoding="utf-8").splitlines()
     films = {film["item_id"]: film for film in map(json.loads, lines)}
     examples = [media["examples"] for each in OPERATIONS.values() for _, media in contents(each)]
@@ -119,27 +119,27 @@ def test_every_film_of_an_example_is_one_of_the_shipped_bundle_as_it_stands_ther
             assert {key: each[key] for key in film if key in each}.items() <= film.items()
 
 
-def test_the_example_of_a_comparison_agrees_as_it_says() -> None:
+def test_the_example_of_a_comparison_has_the_agreement_of_its_lists() -> None:
     ((_, media), *_) = [
         each for each in contents(OPERATIONS["post /v1/compare"]) if each[0] == "200"
     ]
-    (told,) = example_values(media)
+    (example,) = example_values(media)
     student, teacher = (
-        [item["item_id"] for item in told[side]["items"]] for side in ("student", "teacher")
+        [item["item_id"] for item in example[side]["items"]] for side in ("student", "teacher")
     )
-    agreed = agreement(student, teacher)
-    assert (told["overlap"], told["rank_correlation"]) == pytest.approx(
-        (agreed.overlap, agreed.rank_correlation)
+    result = agreement(student, teacher)
+    assert (example["overlap"], example["rank_correlation"]) == pytest.approx(
+        (result.overlap, result.rank_correlation)
     )
 
 
 @of_every_operation
-def test_every_answer_documents_the_name_of_its_request(operation: Node) -> None:
+def test_every_answer_documents_the_id_of_its_request(operation: Node) -> None:
     for response in operation["responses"].values():
         assert "X-Request-ID" in response["headers"]
 
 
-def test_the_most_that_may_be_asked_for_is_the_one_of_the_settings() -> None:
+def test_the_maximum_of_k_is_that_of_the_settings() -> None:
     schema = create_app(Settings(max_k=70)).openapi()
     limits = [
         parameter["schema"]["maximum"]

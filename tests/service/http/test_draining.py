@@ -18,7 +18,7 @@ HOUR = 3600.0
 
 @pytest.fixture
 def stopped() -> Iterator[list[int]]:
-    """Signals that reached the server's own handler."""
+    """The signals that reached the server's own handler."""
     signals: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     yield signals
@@ -30,7 +30,7 @@ async def terminate() -> None:
     await asyncio.sleep(0.05)
 
 
-async def test_a_worker_that_is_told_to_stop_goes_on_and_says_that_it_leaves(
+async def test_after_sigterm_a_worker_goes_on_and_is_draining(
     stopped: list[int],
 ) -> None:
     drain = Drain(HOUR)
@@ -41,7 +41,7 @@ async def test_a_worker_that_is_told_to_stop_goes_on_and_says_that_it_leaves(
         assert stopped == []
 
 
-async def test_a_worker_stops_when_its_time_is_over(stopped: list[int]) -> None:
+async def test_a_worker_stops_when_its_drain_time_is_over(stopped: list[int]) -> None:
     with Drain(0.01).on_sigterm():
         await terminate()
         with anyio.fail_after(60):
@@ -64,7 +64,7 @@ async def test_without_a_time_to_drain_the_server_stops_at_once(stopped: list[in
 
 
 @pytest.mark.parametrize("is_draining", [False, True])
-async def test_what_a_leaving_worker_answers_ends_the_connection(*, is_draining: bool) -> None:
+async def test_answers_of_a_draining_worker_close_their_connection(*, is_draining: bool) -> None:
     drain = Drain(HOUR)
     drain.is_draining = is_draining
     transport = httpx.ASGITransport(CloseWhileDraining(PlainTextResponse("here"), drain))

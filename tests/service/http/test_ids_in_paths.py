@@ -16,7 +16,7 @@ async def test_a_session_id_may_hold_anything(client: httpx.AsyncClient, session
     assert answer["items"][0]["item_id"] == "d"
 
 
-async def test_the_end_of_an_item_id_is_not_mistaken_for_a_route(
+async def test_an_encoded_slash_in_an_item_id_does_not_lead_to_another_route(
     client: httpx.AsyncClient,
 ) -> None:
     response = await client.get("/v1/items/a%2Fsimilar")
@@ -24,14 +24,16 @@ async def test_the_end_of_an_item_id_is_not_mistaken_for_a_route(
     assert (await client.get("/v1/items/a/similar?k=2")).status_code == 200
 
 
-async def test_an_id_is_measured_after_it_is_decoded(client: httpx.AsyncClient) -> None:
+async def test_the_length_limit_of_an_id_counts_decoded_characters(
+    client: httpx.AsyncClient,
+) -> None:
     assert (await client.get(f"/v1/sessions/{'%41' * 128}")).status_code == 404
     response = await client.get(f"/v1/sessions/{'%41' * 129}")
     assert response.status_code == 422
     assert "at most 128 characters" in response.json()["detail"]
 
 
-async def test_an_id_that_is_no_text_is_refused_by_name(client: httpx.AsyncClient) -> None:
+async def test_an_id_that_is_not_utf_8_is_refused_and_named(client: httpx.AsyncClient) -> None:
     response = await client.get("/v1/sessions/%FF")
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "session_id"

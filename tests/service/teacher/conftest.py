@@ -19,7 +19,7 @@ PAUSE_SECONDS = 5
 
 
 class RingTeacher:
-    """Speaks as `training.teacher.live.server` does; a test can make it late, failing or wrong."""
+    """A teacher with the API of `training.teacher.live.server`; tests make it fail."""
 
     def __init__(self) -> None:
         self.version = "1"
@@ -56,7 +56,7 @@ class RingTeacher:
 
 
 def similar_to(title: str) -> list[float]:
-    """On the ring, the embedding of an item that is like those whose letters stand in `title`."""
+    """The embedding of an item that is similar to the items whose letters `title` contains."""
     return [float(item_id in title) for item_id in RING]
 
 
@@ -68,7 +68,7 @@ def walk_back(history: Sequence[str], forbidden: Collection[str]) -> list[str]:
 
 @pytest.fixture
 async def teacher_url(ring_teacher: RingTeacher) -> AsyncIterator[str]:
-    """Where it listens."""
+    """The address of the running teacher."""
     server = uvicorn.Server(uvicorn.Config(ring_teacher.app, port=0, log_level="error"))
     serving = asyncio.create_task(server.serve())
     while not server.started:
@@ -87,13 +87,13 @@ async def ring_teacher() -> RingTeacher:
 
 @pytest.fixture
 def time() -> list[float]:
-    """What the slow path takes for the time; a test moves it."""
+    """The time of the slow path's clock in seconds, which tests change."""
     return [0.0]
 
 
 @pytest.fixture
 async def teacher_client(ring_teacher: RingTeacher) -> AsyncIterator[TeacherClient]:
-    """Asks two questions at once."""
+    """A client that sends two requests at once."""
     client = TeacherClient(
         "http://teacher",
         deadline_seconds=10,
@@ -106,7 +106,7 @@ async def teacher_client(ring_teacher: RingTeacher) -> AsyncIterator[TeacherClie
 
 @pytest.fixture
 def slow_path(teacher_client: TeacherClient, time: list[float]) -> SlowPath:
-    """Keeps ten answers for a minute."""
+    """A slow path with a cache of ten answers for a minute."""
 
     def clock() -> float:
         return time[0]

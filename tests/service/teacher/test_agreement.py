@@ -3,12 +3,12 @@ import pytest
 from service.teacher.agreement import agreement, overlap, rank_correlation
 
 
-def test_equal_rankings_agree_in_everything() -> None:
+def test_equal_rankings_agree_fully() -> None:
     agreed = agreement("abc", "abc")
     assert (agreed.overlap, agreed.rank_correlation) == (1, 1)
 
 
-def test_overlap_is_the_share_of_the_longer_ranking() -> None:
+def test_overlap_is_a_share_of_the_longer_ranking() -> None:
     assert overlap("abcd", "dbxy") == 2 / 4
     assert overlap("abcd", "b") == 1 / 4
 

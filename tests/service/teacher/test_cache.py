@@ -1,7 +1,7 @@
 from service.teacher.cache import RecentAnswers
 
 
-def test_an_answer_is_found_until_its_time_is_up() -> None:
+def test_an_answer_is_found_until_its_ttl_is_over() -> None:
     now = 0.0
     answers = RecentAnswers[str](max_size=2, ttl_seconds=10, clock=lambda: now)
     answers.store("question", "answer")
@@ -11,7 +11,7 @@ def test_an_answer_is_found_until_its_time_is_up() -> None:
     assert answers.find("question") is None
 
 
-def test_using_an_answer_does_not_make_it_younger() -> None:
+def test_using_an_answer_does_not_prolong_its_ttl() -> None:
     now = 0.0
     answers = RecentAnswers[str](max_size=2, ttl_seconds=10, clock=lambda: now)
     answers.store("question", "answer")
@@ -21,7 +21,7 @@ def test_using_an_answer_does_not_make_it_younger() -> None:
     assert answers.find("question") is None
 
 
-def test_the_answer_that_was_not_used_for_longest_makes_room() -> None:
+def test_the_least_recently_used_answer_is_dropped_first() -> None:
     answers = RecentAnswers[int](max_size=2, ttl_seconds=10, clock=lambda: 0.0)
     answers.store("a", 1)
     answers.store("b", 2)
@@ -30,7 +30,7 @@ def test_the_answer_that_was_not_used_for_longest_makes_room() -> None:
     assert [answers.find(key) for key in "abc"] == [1, None, 3]
 
 
-def test_an_answer_given_again_takes_the_place_of_the_old_one() -> None:
+def test_a_new_answer_replaces_the_old_one() -> None:
     answers = RecentAnswers[int](max_size=2, ttl_seconds=10, clock=lambda: 0.0)
     for answer in (1, 2):
         answers.store("a", answer)

@@ -45,7 +45,7 @@ async def test_a_late_teacher_is_lost_at_the_deadline(ring_teacher: "RingTeacher
     await client.close()
 
 
-async def test_no_more_requests_than_agreed_are_under_way(
+async def test_no_more_requests_run_at_once_than_the_settings_allow(
     teacher_client: TeacherClient, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.free = anyio.Event()
@@ -77,7 +77,9 @@ async def test_a_busy_teacher_is_not_lost(
     assert not isinstance(raised.value, TeacherLostError)
 
 
-async def test_an_error_does_not_tell_where_the_teacher_is(ring_teacher: "RingTeacher") -> None:
+async def test_an_error_does_not_show_the_address_of_the_teacher(
+    ring_teacher: "RingTeacher",
+) -> None:
     ring_teacher.failure = Response(status_code=500)
     client = TeacherClient(
         "http://me:password@teacher",
@@ -91,7 +93,7 @@ async def test_an_error_does_not_tell_where_the_teacher_is(ring_teacher: "RingTe
     await client.close()
 
 
-def test_a_question_is_known_by_what_it_excludes_without_holding_it() -> None:
+def test_the_cache_key_depends_on_the_excluded_items_without_holding_them() -> None:
     keys = [TeacherQuery(("c",), 2, frozenset(each)).key for each in ("ab", "ba", "ac", "")]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
@@ -125,7 +127,7 @@ ANYTHING = """{"teacher_version": "1", "item_ids": ["a", "c", "b", "h", "b", "x"
     ("mask_seen", "expected"),
     [(True, {"b": 0.3, "x": 0.5, "f": 0.6}), (False, {"c": 0.2, "b": 0.3, "x": 0.5, "f": 0.6})],
 )
-async def test_of_an_answer_is_kept_what_the_question_allows(
+async def test_items_that_the_query_does_not_allow_are_dropped_from_an_answer(
     teacher_client: TeacherClient,
     ring_teacher: "RingTeacher",
     mask_seen: bool,
@@ -137,7 +139,7 @@ async def test_of_an_answer_is_kept_what_the_question_allows(
     assert dict(zip(answer.item_ids, answer.distances, strict=True)) == expected
 
 
-async def test_an_answer_of_which_nothing_can_be_used_is_a_failure(
+async def test_an_answer_without_a_usable_item_is_a_failure(
     teacher_client: TeacherClient, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.failure = Response(
@@ -148,7 +150,7 @@ async def test_an_answer_of_which_nothing_can_be_used_is_a_failure(
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e300"])
-async def test_an_embedding_that_is_not_of_numbers_is_a_failure(
+async def test_an_embedding_of_something_else_than_numbers_is_a_failure(
     teacher_client: TeacherClient, ring_teacher: "RingTeacher", number: str
 ) -> None:
     ring_teacher.failure = Response(f'{{"teacher_version": "1", "embeddings": [[{number}]]}}')
@@ -164,7 +166,7 @@ async def test_a_title_without_an_embedding_is_a_failure(
         await teacher_client.embed(["Up", "Heat"])
 
 
-async def test_nobody_listening_is_a_lost_teacher() -> None:
+async def test_a_teacher_that_cannot_be_reached_is_lost() -> None:
     client = TeacherClient("http://127.0.0.1:1", deadline_seconds=5, concurrency=1)
     with pytest.raises(TeacherLostError, match="ConnectError"):
         await client.recommend(QUESTION)

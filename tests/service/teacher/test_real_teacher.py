@@ -1,4 +1,4 @@
-"""The slow path with nothing left out: SmolLM2 in a process of its own, killed and back."""
+"""The slow path to a real teacher: SmolLM2 in a process that is killed and restarted."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ class TeacherProcess:
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Starts it and waits until the LLM is loaded."""
+        """Starts the process and waits until the LLM is loaded."""
         work = self._experiment.parent / "work"
         program = [sys.executable, "-m", "training.serve_teacher", str(self._experiment)]
         options = ["--work", str(work), "--port", str(self._port)]
@@ -53,7 +53,7 @@ class TeacherProcess:
         raise TimeoutError(f"the teacher does not answer on {self.url}")
 
     def kill(self) -> None:
-        """Ends it as the kernel would."""
+        """Kills the process, as the kernel does when memory runs out."""
         os.kill(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
@@ -136,7 +136,7 @@ async def connection(client: httpx.AsyncClient) -> str:
     return str((await client.get("/readyz")).json()["teacher"])
 
 
-async def test_a_real_teacher_is_compared_killed_missed_and_welcomed_back(
+async def test_a_real_teacher_answers_is_killed_and_answers_again_after_a_restart(
     client: httpx.AsyncClient, teacher: TeacherProcess
 ) -> None:
     first = await post(client, "/v1/compare", "abc")

@@ -1,4 +1,4 @@
-"""The student walks the ring a … h forwards, the teacher backwards."""
+"""The teacher's routes: on the ring a … h the student goes forwards, the teacher backwards."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -38,7 +38,7 @@ async def client(
 async def shadowed_client(
     bundle_path: Path, connect: "Connect", teacher_url: str
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Every answer of the student is put to the teacher too."""
+    """The service in shadow mode, with every answer sampled."""
     settings = Settings(bundle_path=bundle_path, teacher_url=teacher_url, shadow_share=1)
     async with connect(settings) as client:
         yield client
@@ -80,7 +80,7 @@ async def test_the_teacher_recommends(client: httpx.AsyncClient) -> None:
     }
 
 
-async def test_what_a_teacher_writes_is_passed_on_and_remembered(
+async def test_text_that_a_teacher_writes_is_passed_on_and_cached(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.writes = "The Heat (1995)"
@@ -90,7 +90,7 @@ async def test_what_a_teacher_writes_is_passed_on_and_remembered(
     assert (compared["cached"], compared["generated_text"]) == (True, "The Heat (1995)")
 
 
-async def test_the_teacher_reads_what_is_stored_of_a_session(client: httpx.AsyncClient) -> None:
+async def test_the_teacher_reads_the_stored_history_of_a_session(client: httpx.AsyncClient) -> None:
     await client.post("/v1/sessions/s/events", json={"item_id": "c"})
     answer = await post(client, "/v1/teacher/recommendations", session_id="s", k=2)
     assert ids(answer) == "ba"
@@ -105,13 +105,13 @@ async def test_the_teacher_reads_what_is_stored_of_a_session(client: httpx.Async
         ({"mask_seen": False, "allow": {"letter": ["c", "d"]}}, "dc"),
     ],
 )
-async def test_the_teacher_keeps_to_what_may_be_answered(
+async def test_the_teacher_recommends_allowed_items_only(
     client: httpx.AsyncClient, wish: dict[str, Any], expected: str
 ) -> None:
     assert ids(await ask(client, "c", k=3, **wish)) == expected
 
 
-async def test_where_the_catalog_lacks_items_the_teachers_answer_is_shorter_and_its_own(
+async def test_items_that_the_catalog_lacks_make_the_teachers_answer_shorter_and_are_not_replaced(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.failure = Response(
@@ -121,7 +121,7 @@ async def test_where_the_catalog_lacks_items_the_teachers_answer_is_shorter_and_
     assert (ids(answer), answer["source"], answer["degraded"]) == ("h", "teacher", False)
 
 
-async def test_no_more_is_answered_than_was_asked_for_of_what_the_catalog_has(
+async def test_no_more_than_k_items_of_the_catalog_are_recommended(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.failure = Response(
@@ -130,7 +130,7 @@ async def test_no_more_is_answered_than_was_asked_for_of_what_the_catalog_has(
     assert ids(await ask(client, "c", k=2)) == "ha"
 
 
-async def test_an_unknown_history_is_not_put_to_the_teacher(
+async def test_the_teacher_is_not_asked_about_an_unknown_history(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
     answer = await ask(client, "xy", k=2)
@@ -139,7 +139,7 @@ async def test_an_unknown_history_is_not_put_to_the_teacher(
     assert not ring_teacher.asked
 
 
-async def test_where_the_filters_allow_nothing_nothing_is_lost_and_no_teacher_asked(
+async def test_filters_that_allow_nothing_give_an_empty_answer_without_asking_the_teacher(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
     answer = await ask(client, "c", allow={"letter": []})
@@ -178,7 +178,7 @@ async def test_a_comparison_is_cached_the_second_time(client: httpx.AsyncClient)
         Response('{"teacher_version": "1", "item_ids": ["new"], "distances": [0]}'),
     ],
 )
-async def test_the_student_answers_for_a_failing_teacher(
+async def test_the_student_answers_instead_of_a_failing_teacher(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher", failure: Response
 ) -> None:
     ring_teacher.failure = failure
@@ -190,7 +190,7 @@ async def test_the_student_answers_for_a_failing_teacher(
         assert comparison[missing] is None
 
 
-async def test_the_student_answers_for_a_late_teacher(
+async def test_the_student_answers_instead_of_a_late_teacher(
     bundle_path: Path, connect: "Connect", teacher_url: str, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.free = anyio.Event()
@@ -202,7 +202,7 @@ async def test_the_student_answers_for_a_late_teacher(
     assert (ids(answer), answer["source"], answer["degraded"]) == ("de", "student", True)
 
 
-async def test_a_lost_teacher_is_left_alone_until_it_is_back(
+async def test_a_lost_teacher_is_not_asked_until_its_pause_is_over(
     client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
     assert (await client.get("/readyz")).json()["teacher"] == "configured"
@@ -239,7 +239,7 @@ async def test_without_a_teacher_the_answer_says_how_to_connect_one(
     assert "TEACHER_URL=http" in detail
 
 
-async def test_an_item_with_a_title_alone_is_embedded_by_the_teacher(
+async def test_the_teacher_embeds_the_title_of_an_item_without_an_embedding(
     client: httpx.AsyncClient,
 ) -> None:
     response = await client.post("/v1/items", json={"item_id": "new", "title": "de"})
@@ -267,7 +267,9 @@ async def test_an_item_that_the_teacher_does_not_embed_is_not_added(
     assert (await client.get("/v1/items/new")).status_code == 404
 
 
-async def test_a_teacher_query_that_cannot_be_used_is_named(client: httpx.AsyncClient) -> None:
+async def test_an_invalid_query_for_the_teacher_is_refused_and_the_field_named(
+    client: httpx.AsyncClient,
+) -> None:
     response = await client.post("/v1/compare", json={"history": ["c"], "k": 101})
     assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "k")
 
@@ -280,7 +282,7 @@ async def test_a_teacher_query_that_cannot_be_used_is_named(client: httpx.AsyncC
         ("POST", "/v1/sessions/s/events?k=2", {"item_id": "c"}),
     ],
 )
-async def test_the_students_answers_are_put_to_the_teacher_in_the_background(
+async def test_the_teacher_answers_in_the_background_too_in_shadow_mode(
     shadowed_client: httpx.AsyncClient,
     ring_teacher: "RingTeacher",
     method: str,
@@ -297,7 +299,7 @@ async def test_the_students_answers_are_put_to_the_teacher_in_the_background(
     assert "recommender_shadow_overlap_sum 0.0" in await metrics(shadowed_client)
 
 
-async def test_without_consent_nothing_is_put_to_the_teacher(
+async def test_without_consent_the_teacher_is_not_asked(
     shadowed_client: httpx.AsyncClient, ring_teacher: "RingTeacher"
 ) -> None:
     event = {"item_id": "c", "consent": False}

@@ -37,7 +37,7 @@ async def until(condition: Callable[[], bool]) -> None:
             await anyio.sleep(0.001)
 
 
-async def test_what_the_teacher_says_to_a_sampled_answer_is_logged(
+async def test_the_agreement_with_a_sampled_answer_is_logged(
     slow_path: SlowPath,
     recommender: Recommender,
     ring_teacher: "RingTeacher",
@@ -67,7 +67,7 @@ async def test_only_the_share_is_sampled(
     assert [each["history"] for each in ring_teacher.asked] == [["b"], ["d"]]
 
 
-async def test_what_the_teacher_cannot_keep_up_with_is_dropped(
+async def test_samples_that_the_teacher_is_too_slow_for_are_dropped(
     slow_path: SlowPath, recommender: Recommender, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.free = anyio.Event()

@@ -26,7 +26,7 @@ async def lose(teacher: "RingTeacher", slow_path: SlowPath) -> None:
             await slow_path.recommend(TeacherQuery(("h",), 1))
 
 
-async def test_the_same_question_is_asked_once(
+async def test_the_same_query_is_asked_once(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
     first = await slow_path.recommend(TeacherQuery(("c",), 3, frozenset("ah")))
@@ -45,12 +45,12 @@ async def test_the_same_question_is_asked_once(
         TeacherQuery(("c",), 3, mask_seen=False),
     ],
 )
-async def test_another_question_is_asked(slow_path: SlowPath, other: TeacherQuery) -> None:
+async def test_another_query_is_asked(slow_path: SlowPath, other: TeacherQuery) -> None:
     await slow_path.recommend(QUESTION)
     assert not (await slow_path.recommend(other)).cached
 
 
-async def test_answers_of_a_teacher_that_was_replaced_are_forgotten_when_the_new_one_speaks(
+async def test_cached_answers_of_a_replaced_teacher_are_unused_once_the_new_one_has_answered(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
     await slow_path.recommend(QUESTION)
@@ -60,9 +60,7 @@ async def test_answers_of_a_teacher_that_was_replaced_are_forgotten_when_the_new
     assert not (await slow_path.recommend(QUESTION)).cached
 
 
-async def test_a_failure_is_not_remembered(
-    slow_path: SlowPath, ring_teacher: "RingTeacher"
-) -> None:
+async def test_a_failure_is_not_cached(slow_path: SlowPath, ring_teacher: "RingTeacher") -> None:
     ring_teacher.failure = Response(status_code=500)
     with pytest.raises(TeacherLostError):
         await slow_path.recommend(QUESTION)
@@ -70,7 +68,7 @@ async def test_a_failure_is_not_remembered(
     assert (await slow_path.recommend(QUESTION)).answer.item_ids == ["b", "a", "h"]
 
 
-async def test_a_teacher_that_keeps_failing_is_left_alone_and_asked_again_after_the_pause(
+async def test_a_teacher_that_keeps_failing_is_asked_again_after_the_pause(
     slow_path: SlowPath, ring_teacher: "RingTeacher", time: list[float]
 ) -> None:
     await lose(ring_teacher, slow_path)
@@ -83,7 +81,7 @@ async def test_a_teacher_that_keeps_failing_is_left_alone_and_asked_again_after_
     assert not slow_path.is_lost
 
 
-async def test_one_request_at_a_time_tries_a_lost_teacher_however_long_it_waits(
+async def test_one_request_at_a_time_tries_a_lost_teacher_however_long_it_takes(
     slow_path: SlowPath, ring_teacher: "RingTeacher", time: list[float]
 ) -> None:
     await lose(ring_teacher, slow_path)
@@ -112,7 +110,7 @@ async def test_a_trial_that_fails_starts_another_pause(
     assert len(ring_teacher.asked) == 1
 
 
-async def test_its_state_says_what_is_known(
+async def test_its_state_is_that_of_its_last_answer(
     slow_path: SlowPath, ring_teacher: "RingTeacher", time: list[float]
 ) -> None:
     states: list[str] = [slow_path.state]
@@ -124,10 +122,10 @@ async def test_its_state_says_what_is_known(
     assert states == ["configured", "lost", "connected"]
 
 
-async def test_the_same_question_at_the_same_moment_is_asked_once(
+async def test_the_same_query_at_the_same_moment_is_asked_once(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
-    """The client would turn away the third of them."""
+    """The client would refuse the third of three requests at once."""
     ring_teacher.free = anyio.Event()
     asking = [asyncio.create_task(slow_path.recommend(QUESTION)) for _ in range(12)]
     await until_asked(ring_teacher)
@@ -138,7 +136,7 @@ async def test_the_same_question_at_the_same_moment_is_asked_once(
     assert len(ring_teacher.asked) == 1
 
 
-async def test_who_leaves_takes_the_answer_from_nobody(
+async def test_a_cancelled_caller_leaves_the_others_their_answer(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.free = anyio.Event()
@@ -162,7 +160,7 @@ async def test_a_failure_that_is_shared_counts_once(
     assert (len(ring_teacher.asked), slow_path.is_lost) == (1, False)
 
 
-async def test_closing_ends_what_is_under_way(
+async def test_closing_cancels_running_queries(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.free = anyio.Event()
@@ -178,7 +176,7 @@ async def until_asked(teacher: "RingTeacher") -> None:
         await anyio.sleep(0)
 
 
-async def test_what_a_lost_teacher_answered_is_still_known(
+async def test_cached_answers_of_a_lost_teacher_are_still_used(
     slow_path: SlowPath, ring_teacher: "RingTeacher"
 ) -> None:
     await slow_path.recommend(QUESTION)

@@ -44,7 +44,7 @@ def test_a_record_is_one_json_object_that_names_its_request(
     assert line["request_id"] == "r-1"
 
 
-def test_the_servers_own_lines_are_written_alike_whatever_was_set_up_before(
+def test_lines_of_the_server_have_the_same_format_whatever_was_configured_before(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     dictConfig(uvicorn.config.LOGGING_CONFIG)
@@ -64,13 +64,13 @@ def test_an_exception_stays_within_its_line(capsys: pytest.CaptureFixture[str]) 
     assert line["exception"].endswith("KeyError: 'zebra'")
 
 
-def test_what_is_below_the_level_is_not_written(capsys: pytest.CaptureFixture[str]) -> None:
+def test_records_below_the_level_are_not_written(capsys: pytest.CaptureFixture[str]) -> None:
     configure("json")
     logging.getLogger("service").debug("details")
     assert lines(capsys) == []
 
 
-def test_text_ends_with_the_name_of_the_request(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_ends_with_the_id_of_the_request(capsys: pytest.CaptureFixture[str]) -> None:
     configure("text")
     request_id.set("r-2")
     logging.getLogger("service").info("hello")
@@ -78,7 +78,7 @@ def test_text_ends_with_the_name_of_the_request(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.anyio
-async def test_each_request_is_a_line_where_that_is_asked_for(
+async def test_each_request_is_logged_if_the_settings_ask_for_it(
     bundle_path: Path, connect: "Connect", capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure("json")

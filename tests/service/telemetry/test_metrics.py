@@ -50,13 +50,15 @@ async def test_requests_are_counted_by_route_and_status_never_by_id(
     assert value(samples, "answers_total", **answered) == 3
 
 
-async def test_what_answers_is_told_by_variant_and_version(client: httpx.AsyncClient) -> None:
+async def test_served_bundles_are_a_metric_by_variant_and_version(
+    client: httpx.AsyncClient,
+) -> None:
     version = (await client.get("/v1/model")).json()["model_version"]
     labels = {"variant": "default", "model_version": version, "student": "ring"}
     assert value(await read(client), "variant_info", **labels) == 1
 
 
-async def test_a_lost_history_store_is_told(
+async def test_a_lost_history_store_is_a_metric(
     bundle_path: Path, connect: "Connect", mortal_redis: "RedisServer"
 ) -> None:
     settings = Settings(bundle_path=bundle_path, redis_url=SecretStr(mortal_redis.url))

@@ -1,4 +1,4 @@
-"""Spans reach a collector, where they are asked for."""
+"""Spans reach a collector if TRACING is set."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Collector:
-    """An OTLP collector that keeps what it is sent."""
+    """An OTLP collector that stores the spans it receives."""
 
     def __init__(self) -> None:
         spans = self.spans = list[Span]()
@@ -33,7 +33,7 @@ class Collector:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Says nothing."""
+                """Logs nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -51,7 +51,7 @@ def collector() -> Iterator[Collector]:
 
 
 @pytest.mark.slow
-def test_a_request_is_a_span_and_what_it_asked_of_redis_is_within(
+def test_a_request_is_a_span_and_its_redis_commands_are_spans_within(
     bundle_path: Path, redis_server: "RedisServer", collector: Collector
 ) -> None:
     settings = {"bundle_path": bundle_path, "redis_url": redis_server.url, "tracing": True}
@@ -67,10 +67,10 @@ def test_a_request_is_a_span_and_what_it_asked_of_redis_is_within(
 
 
 @pytest.mark.slow
-def test_without_tracing_nothing_is_sent_whatever_fastapi_is_told(
+def test_without_tracing_nothing_is_sent_however_fastapi_is_configured(
     bundle_path: Path, redis_server: "RedisServer", collector: Collector
 ) -> None:
-    """FastAPI's own spans cost every request, and would be beside the service's."""
+    """FastAPI's own spans would cost each request time, and duplicate those of the service."""
     settings = {"bundle_path": bundle_path, "redis_url": redis_server.url}
     otel = {"otel_exporter_otlp_endpoint": collector.url, "fastapi_otel_auto_configure": "true"}
     with served(**settings, **otel) as url:

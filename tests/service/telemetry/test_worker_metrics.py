@@ -1,4 +1,4 @@
-"""Several workers, one answer to Prometheus."""
+"""Metrics of several workers, scraped from any of them."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def url(bundle_path: Path, redis_server: "RedisServer") -> Iterator[str]:
 
 
 def ask(url: str) -> None:
-    """One request on a connection of its own, so that either worker may get it."""
+    """Sends a request on a new connection, so that either worker may get it."""
     path, body = f"{url}/v1/recommendations", {"history": ["c"]}
     assert httpx.post(path, json=body, timeout=PATIENCE_SECONDS).is_success
 
@@ -64,7 +64,7 @@ def workers(url: str) -> Iterator[int]:
 
 
 @pytest.mark.slow
-def test_whichever_worker_is_asked_tells_of_all(url: str) -> None:
+def test_every_worker_answers_with_the_metrics_of_all(url: str) -> None:
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda _: ask(url), range(REQUESTS)))
     wait_for(url, "request_seconds_count", REQUESTS, ROUTE)  # counted after the answer has gone
@@ -75,7 +75,7 @@ def test_whichever_worker_is_asked_tells_of_all(url: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_worker_that_died_is_still_counted_and_lost_nothing_but_its_gauges(url: str) -> None:
+def test_counters_of_a_worker_that_died_are_kept_and_its_gauges_are_not(url: str) -> None:
     for _ in range(20):
         ask(url)
     wait_for(url, "request_seconds_count", 20, ROUTE)
@@ -86,8 +86,8 @@ def test_a_worker_that_died_is_still_counted_and_lost_nothing_but_its_gauges(url
 
 
 @pytest.mark.slow
-def test_what_all_workers_cost_is_told(url: str) -> None:
-    """CPU of those that died is not forgotten: a fall would read as a restart of all."""
+def test_cpu_and_memory_are_those_of_all_workers(url: str) -> None:
+    """CPU time of workers that died is kept: Prometheus would read a fall as a restart of all."""
     wait_for(url, "variant_info", 1)
     both = list(workers(url))
     memory = sum(map(resident_bytes, both))

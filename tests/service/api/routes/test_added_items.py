@@ -1,4 +1,4 @@
-"""Items that came after the export.
+"""Items that are added at run time.
 
 On the ring an embedding says which items the new one is like: one that is half `d` and half `e`
 gets, after `c`, half the score of `d` and half that of `e`.
@@ -71,7 +71,7 @@ async def test_a_posted_item_is_recommended_where_it_fits(client: httpx.AsyncCli
     assert answer["items"][1] == {"item_id": "new/one", "title": "Brand new", "score": 7.5}
 
 
-async def test_a_posted_item_is_there_after_a_restart(
+async def test_a_posted_item_is_stored_over_restarts(
     settings: Settings, connect: "Connect"
 ) -> None:
     async with connect(settings) as client:
@@ -80,7 +80,7 @@ async def test_a_posted_item_is_there_after_a_restart(
         assert await ids(client, "c") == ["d", "new/one", "e"]
 
 
-async def test_another_worker_learns_of_it_and_of_its_end(
+async def test_another_worker_adds_and_removes_it_too(
     settings: Settings, connect: "Connect"
 ) -> None:
     async with connect(settings) as one, connect(settings) as other:
@@ -91,7 +91,7 @@ async def test_another_worker_learns_of_it_and_of_its_end(
 
 
 async def wait_for(client: httpx.AsyncClient, expected: list[str]) -> None:
-    """Waits until these come to be recommended after `c`."""
+    """Waits until the `expected` items are recommended after `c`."""
     with anyio.fail_after(PATIENCE_SECONDS):
         while await ids(client, "c") != expected:
             await anyio.sleep(0.01)
@@ -137,7 +137,7 @@ async def test_a_posted_item_may_be_replaced(client: httpx.AsyncClient) -> None:
         ({"embedding": []}, 422, "embedding: "),
         ({"embedding": [0.5, "x"]}, 422, "embedding[1]: "),
         ({"embedding": [1e300] * 8}, 422, "embedding[0]: "),
-        # The ring's vectors are one long: 3 times that is 3, [3, 1] is the root of 10.
+        # The vectors of the ring have length 1; 3 times that is 3, and [3, 1] has length sqrt(10).
         ({"embedding": [3, 1, 0, 0, 0, 0, 0, 0]}, 422, "embedding: makes a vector of length 3.16"),
         ({"title": ""}, 422, "title: "),
         ({"attributes": {"letter": "n"}}, 422, "attributes.letter: "),
@@ -152,7 +152,7 @@ async def test_an_item_that_cannot_be_used_is_refused_with_the_reason(
     assert response.json()["detail"].startswith(detail)
 
 
-async def test_no_more_items_are_taken_than_the_settings_allow(client: httpx.AsyncClient) -> None:
+async def test_no_more_items_are_added_than_the_settings_allow(client: httpx.AsyncClient) -> None:
     for number in range(2):
         assert (await client.post("/v1/items", json=NEW | {"item_id": str(number)})).is_success
     response = await client.post("/v1/items", json=NEW)
@@ -178,7 +178,7 @@ async def test_an_added_item_that_a_later_bundle_holds_can_be_removed(
     assert [answer.status_code for answer in answers] == [204, 409]
 
 
-async def test_an_item_as_long_as_may_be_is_taken(client: httpx.AsyncClient) -> None:
+async def test_an_item_of_the_maximum_size_is_accepted(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/items", json=NEW | {"embedding": [3, 0, 0, 0, 0, 0, 0, 0]})
     assert response.is_success
 
@@ -187,7 +187,7 @@ async def test_an_item_as_long_as_may_be_is_taken(client: httpx.AsyncClient) -> 
     ("headers", "status"),
     [({}, 401), ({"Authorization": "Bearer another-key-of-someone"}, 403)],
 )
-async def test_where_there_is_an_admin_key_items_are_changed_with_it_alone(
+async def test_with_an_admin_key_items_are_changed_only_by_requests_that_send_it(
     settings: Settings, connect: "Connect", headers: dict[str, str], status: int
 ) -> None:
     admin_key = SecretStr("a-key-for-the-tests")
@@ -201,7 +201,7 @@ async def test_where_there_is_an_admin_key_items_are_changed_with_it_alone(
         assert (await client.delete(path, headers=due)).status_code == 204
 
 
-async def test_a_plain_student_cannot_learn_of_items(
+async def test_a_student_without_embeddings_takes_no_items(
     save_bundle_with: Callable[..., Path], connect: "Connect", tmp_path: Path
 ) -> None:
     folder = save_bundle_with(is_plain=True)

@@ -4,7 +4,7 @@ import pytest
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_batch_is_answered_in_its_order(client: httpx.AsyncClient) -> None:
+async def test_a_batch_is_answered_in_the_order_of_its_queries(client: httpx.AsyncClient) -> None:
     await client.post("/v1/sessions/s/events", json={"item_id": "c"})
     requests = [
         {"session_id": "s", "k": 2},
@@ -30,7 +30,7 @@ async def test_a_batch_is_answered_in_its_order(client: httpx.AsyncClient) -> No
         ([{"history": [], "explain": True}], "requests[0].explain"),
     ],
 )
-async def test_a_batch_that_cannot_be_used_is_refused_by_field(
+async def test_an_invalid_batch_is_refused_and_the_field_named(
     client: httpx.AsyncClient, requests: object, field: str
 ) -> None:
     response = await client.post("/v1/recommendations/batch", json={"requests": requests})

@@ -6,7 +6,7 @@ import pytest
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_docs_need_nothing_from_elsewhere(client: httpx.AsyncClient) -> None:
+async def test_the_docs_load_only_from_this_service(client: httpx.AsyncClient) -> None:
     page = (await client.get("/docs")).text
     addresses = re.findall(r"""(?:src|href|url)\W+["']([^"']+)""", page)
     assert len(addresses) >= 4

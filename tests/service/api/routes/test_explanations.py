@@ -1,4 +1,4 @@
-"""On the ring the last item alone decides: it is the one reason, and only if it made a score."""
+"""Reasons on the ring: only the last item of a history counts, so it is the only reason."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def reasons(answer: dict[str, Any]) -> dict[str, list[tuple[str, float]]]:
     }
 
 
-async def test_an_answer_tells_by_how_much_each_item_of_the_history_drove_it(
+async def test_a_reason_says_how_far_the_score_falls_without_an_item_of_the_history(
     client: httpx.AsyncClient,
 ) -> None:
     """Without `c`, `a` is last: `d` then has 6 in place of 8, `e` 5 in place of 7."""
@@ -24,7 +24,7 @@ async def test_an_answer_tells_by_how_much_each_item_of_the_history_drove_it(
     assert reasons(answer) == {"d": [("c", 2.0)], "e": [("c", 2.0)]}
 
 
-async def test_an_item_that_stands_twice_is_left_out_twice(client: httpx.AsyncClient) -> None:
+async def test_an_item_that_occurs_twice_is_left_out_twice(client: httpx.AsyncClient) -> None:
     """Without `c`, nothing is left of this history, and all scores are 0."""
     body = {"history": ["c", "c"], "k": 1, "explain": True}
     answer = (await client.post("/v1/recommendations", json=body)).json()
@@ -44,7 +44,9 @@ async def test_popular_items_have_no_reasons(client: httpx.AsyncClient) -> None:
     assert reasons(answer) == {"h": [], "g": []}
 
 
-async def test_what_was_seen_may_be_shown_again(client: httpx.AsyncClient) -> None:
+async def test_seen_items_can_be_recommended_if_they_are_not_masked(
+    client: httpx.AsyncClient,
+) -> None:
     for item_id in "dc":
         await client.post("/v1/sessions/s/events", json={"item_id": item_id})
     path = "/v1/sessions/s/recommendations?k=1"

@@ -4,7 +4,7 @@ import pytest
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_model_route_tells_the_manifest(client: httpx.AsyncClient) -> None:
+async def test_the_model_route_shows_the_manifest(client: httpx.AsyncClient) -> None:
     answer = (await client.get("/v1/model")).json()
     assert (answer["student"], answer["num_items"]) == ("ring", 8)
     assert answer["metrics"] == {"NDCG@20": 0.5}

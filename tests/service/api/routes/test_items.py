@@ -18,7 +18,7 @@ async def test_a_search_answers_items_with_the_words_in_their_title(
     ]
 
 
-async def test_a_search_for_nothing_answers_popular_items(client: httpx.AsyncClient) -> None:
+async def test_an_empty_search_gives_popular_items(client: httpx.AsyncClient) -> None:
     response = await client.get("/v1/items", params={"limit": 3})
     assert [item["item_id"] for item in response.json()["items"]] == ["h", "g", "f"]
 
@@ -27,7 +27,7 @@ async def test_a_search_for_nothing_answers_popular_items(client: httpx.AsyncCli
     ("query", "field"),
     [("limit=0", "limit"), ("limit=x", "limit"), ("query=" + "a" * 257, "query")],
 )
-async def test_a_search_that_cannot_be_used_is_refused(
+async def test_an_invalid_search_is_refused(
     client: httpx.AsyncClient, query: str, field: str
 ) -> None:
     response = await client.get(f"/v1/items?{query}")
@@ -35,7 +35,7 @@ async def test_a_search_that_cannot_be_used_is_refused(
     assert response.json()["errors"][0]["field"] == field
 
 
-async def test_an_item_is_told_by_its_id(client: httpx.AsyncClient) -> None:
+async def test_an_item_is_found_by_its_id(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/items/e")).json()["title"] == "Élan"
 
 

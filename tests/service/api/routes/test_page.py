@@ -7,7 +7,7 @@ pytestmark = pytest.mark.anyio
 
 
 async def referred_files(client: httpx.AsyncClient) -> set[str]:
-    """The files of the page, found as a browser finds them: each one names the next."""
+    """The files of the page, found as a browser does: by references from the page on."""
     found, new = {"/"}, {"/"}
     while new:
         texts = [(await client.get(each)).text for each in new]
@@ -24,7 +24,7 @@ async def test_the_page_finds_all_its_files(client: httpx.AsyncClient) -> None:
         assert (await client.get(each)).status_code == 200
 
 
-async def test_every_file_of_the_page_lets_the_browser_ask_this_service_only(
+async def test_every_file_of_the_page_lets_the_browser_load_from_this_service_only(
     client: httpx.AsyncClient,
 ) -> None:
     for each in await referred_files(client):
@@ -33,7 +33,7 @@ async def test_every_file_of_the_page_lets_the_browser_ask_this_service_only(
         assert headers["x-content-type-options"] == "nosniff"
 
 
-async def test_a_browser_that_has_a_file_is_not_sent_it_again(client: httpx.AsyncClient) -> None:
+async def test_a_file_that_the_browser_has_is_not_sent_again(client: httpx.AsyncClient) -> None:
     first = await client.get("/static/page.js")
     again = await client.get("/static/page.js", headers={"If-None-Match": first.headers["etag"]})
     assert first.headers["cache-control"] == "no-cache"
@@ -41,7 +41,9 @@ async def test_a_browser_that_has_a_file_is_not_sent_it_again(client: httpx.Asyn
 
 
 @pytest.mark.parametrize("name", ["nothing.js", "..%2Fapp.py", "%2Fetc%2Fpasswd"])
-async def test_nothing_else_is_served(client: httpx.AsyncClient, name: str) -> None:
+async def test_files_outside_of_the_page_are_not_served(
+    client: httpx.AsyncClient, name: str
+) -> None:
     response = await client.get(f"/static/{name}")
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"

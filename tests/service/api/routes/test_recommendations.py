@@ -1,4 +1,4 @@
-"""On the ring a … h: after `c` come d, e, f, g, h, a, b; popular are h, g, f … a."""
+"""Recommendations on the ring a … h: d, e, f, g, h, a, b after `c`; popular are h, g, f … a."""
 
 import gc
 import re
@@ -37,12 +37,12 @@ async def test_a_history_in_the_body_is_answered_by_the_student(client: httpx.As
     }
 
 
-async def test_an_answer_tells_which_model_made_it(client: httpx.AsyncClient) -> None:
+async def test_an_answer_names_its_model(client: httpx.AsyncClient) -> None:
     answer = await ask(client, history=["c"])
     assert answer["model_version"] == (await client.get("/v1/model")).json()["model_version"]
 
 
-async def test_an_answer_tells_where_its_time_went(client: httpx.AsyncClient) -> None:
+async def test_an_answer_has_the_time_of_each_part(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/recommendations", json={"history": ["c"]})
     timing = response.headers["server-timing"]
     assert re.fullmatch(r"history;dur=[\d.]+, infer;dur=[\d.]+, total;dur=[\d.]+", timing)
@@ -50,7 +50,7 @@ async def test_an_answer_tells_where_its_time_went(client: httpx.AsyncClient) ->
     assert history + infer <= total + 0.002  # each is rounded to a microsecond
 
 
-async def test_a_history_in_the_body_is_not_kept(client: httpx.AsyncClient) -> None:
+async def test_a_history_in_the_body_is_not_stored(client: httpx.AsyncClient) -> None:
     await ask(client, history=["c"])
     assert (await ask(client, history=["a"], k=2))["items"][0]["item_id"] == "b"
 
@@ -60,7 +60,7 @@ async def test_a_session_is_answered_from_what_was_stored(client: httpx.AsyncCli
     assert ids(await ask(client, session_id="s", k=2)) == "de"
 
 
-async def test_a_history_beside_a_session_is_its_newer_part(client: httpx.AsyncClient) -> None:
+async def test_a_history_beside_a_session_follows_the_stored_one(client: httpx.AsyncClient) -> None:
     await client.post("/v1/sessions/s/events", json={"item_id": "g"})
     assert ids(await ask(client, session_id="s", history=["e"], k=2)) == "fh"
 
@@ -70,7 +70,7 @@ async def test_an_empty_history_gets_popular_items(client: httpx.AsyncClient) ->
     assert (ids(answer), answer["source"]) == ("hgf", "popular")
 
 
-async def test_excluded_items_are_not_answered(client: httpx.AsyncClient) -> None:
+async def test_excluded_items_are_not_recommended(client: httpx.AsyncClient) -> None:
     assert ids(await ask(client, history=["c"], exclude=["d", "unknown"], k=2)) == "ef"
 
 
@@ -98,7 +98,7 @@ async def test_excluded_items_are_not_answered(client: httpx.AsyncClient) -> Non
         (None, "body"),
     ],
 )
-async def test_a_body_that_cannot_be_used_is_refused_by_field(
+async def test_an_invalid_body_is_refused_and_the_field_named(
     client: httpx.AsyncClient, body: object, field: str
 ) -> None:
     response = await client.post("/v1/recommendations", json=body)
@@ -118,7 +118,7 @@ async def test_a_body_that_cannot_be_used_is_refused_by_field(
         (b'{"k": ' + b"9" * 10_000 + b"}", "body"),
     ],
 )
-async def test_bytes_that_are_no_json_are_refused(
+async def test_a_body_that_is_not_json_is_refused(
     client: httpx.AsyncClient, content: bytes, field: str
 ) -> None:
     headers = {"content-type": "application/json"}
@@ -127,22 +127,24 @@ async def test_bytes_that_are_no_json_are_refused(
     assert response.json()["errors"][0]["field"] == field
 
 
-async def test_broken_json_is_let_go_of_without_the_collector(client: httpx.AsyncClient) -> None:
-    """Else broken megabytes pile up until it comes along."""
+async def test_broken_json_is_freed_without_the_garbage_collector(
+    client: httpx.AsyncClient,
+) -> None:
+    """Otherwise megabytes of broken JSON pile up until the next collection."""
     headers = {"content-type": "application/json"}
     gc.collect()
     gc.disable()
     try:
         for _ in range(3):
             await client.post("/v1/recommendations", content=b'{"history": ["a', headers=headers)
-        # By their types alone: `isinstance` asks torch's deprecated objects, which warn.
+        # By type, because `isinstance` makes deprecated objects of torch warn.
         kept = [each for each in gc.get_objects() if issubclass(type(each), RequestValidationError)]
     finally:
         gc.enable()
     assert kept == []
 
 
-async def test_a_form_is_told_to_be_json(client: httpx.AsyncClient) -> None:
+async def test_a_form_is_refused_because_bodies_are_json(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/recommendations", data={"history": "a"})
     assert response.json()["detail"] == "body: must be a JSON object, sent as application/json"
 
@@ -151,7 +153,7 @@ async def test_the_largest_k_is_answered(client: httpx.AsyncClient) -> None:
     assert ids(await ask(client, history=["h"], k=100)) == "abcdefg"
 
 
-async def test_a_body_beyond_the_limit_is_not_read(client: httpx.AsyncClient) -> None:
+async def test_a_body_beyond_the_limit_is_refused(client: httpx.AsyncClient) -> None:
     response = await client.post("/v1/recommendations", content=b" " * (1 << 20) + b"{}")
     assert response.status_code == 413
     assert response.json()["title"]

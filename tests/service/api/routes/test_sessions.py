@@ -1,4 +1,4 @@
-"""The session routes, with either store."""
+"""The session routes, with the store in memory and in Redis."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -66,7 +66,7 @@ async def test_an_item_that_the_model_does_not_know_is_stored_and_counted(
     assert await history(client) == ["brand-new", "c"]
 
 
-async def test_an_event_without_consent_is_answered_and_leaves_no_trace(
+async def test_an_event_without_consent_is_answered_and_not_stored(
     client: httpx.AsyncClient,
 ) -> None:
     await post(client, "e")
@@ -99,13 +99,13 @@ async def test_an_unknown_session_gets_popular_items(client: httpx.AsyncClient) 
     assert (ids(answer), answer["source"], answer["degraded"]) == ("hgf", "popular", False)
 
 
-async def test_only_the_newest_events_of_a_session_are_kept(client: httpx.AsyncClient) -> None:
+async def test_only_the_newest_events_of_a_session_are_stored(client: httpx.AsyncClient) -> None:
     for item_id in "abcdefgh":
         await post(client, item_id)
     assert await history(client) == list("cdefgh")
 
 
-async def test_a_deleted_session_is_forgotten(client: httpx.AsyncClient) -> None:
+async def test_a_deleted_session_is_erased(client: httpx.AsyncClient) -> None:
     await post(client, "a")
     assert (await client.delete("/v1/sessions/s")).status_code == 204
     response = await client.get("/v1/sessions/s")
@@ -127,7 +127,7 @@ async def test_a_deleted_session_is_forgotten(client: httpx.AsyncClient) -> None
         (f"/v1/sessions/{'s' * 129}/events", {"item_id": "a"}, "session_id"),
     ],
 )
-async def test_an_event_that_cannot_be_used_is_refused_and_not_stored(
+async def test_an_invalid_event_is_refused_and_not_stored(
     client: httpx.AsyncClient, url: str, body: dict[str, object], field: str
 ) -> None:
     response = await client.post(url, json=body)
