@@ -1,8 +1,7 @@
-"""Teacher knowledge: what the LLM answered for every example, and how it sees every item.
+"""Teacher knowledge: the teacher's ranking for every example, and its item embeddings.
 
-The folder is the contract between `teach` and `distill`: `save_knowledge` stands beside
-`load_knowledge`. `knowledge.json` carries provenance, the dataset's fingerprint and the hash of
-every other file.
+The folder is the contract between `teach`, which saves it, and `distill`, which loads it.
+`knowledge.json` holds provenance, the dataset's fingerprint and the hash of every other file.
 """
 
 import hashlib
@@ -27,7 +26,7 @@ from training.stage import fingerprint, readable_folder
 DESCRIPTION_NAME = "knowledge.json"
 EMBEDDINGS_NAME = "item_embeddings.npz"
 SPLITS = ("train", "validation", "test")
-# What an answer depends on beside the kind: knowledge of others was made by another teacher.
+# Settings that answers depend on, beside the kind. Knowledge made with other values is refused.
 SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
     "retrieval": (
         *("model", "layers", "pooling", "precision", "tuning", "max_titles", "overlap"),
@@ -37,18 +36,19 @@ SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
     "titles": ("model", "layers", "precision", "title_decays"),
 }
 
-# What settings that are newer than some knowledge were when it was made, where not their defaults.
-ONCE = {"title_shares": (0.0,)}
+# Values that settings had in effect before they existed, where these are not their defaults. They
+# are those of knowledge whose provenance does not name the setting.
+FORMER_VALUES = {"title_shares": (0.0,)}
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The teacher's answers for some examples, one line an example, ascending by row.
+    """The teacher's rankings for some examples, one line an example, ascending by row.
 
     Attributes:
         rows: `[examples]`, dataset rows of the next items.
-        rankings: `[examples, K]`, item_index of the teacher's top K, best first, seen items left
-            out; the next item may be among them.
+        rankings: `[examples, K]`, item_index of the teacher's top K, best first, without seen
+            items; the next item may be among them.
         distances: `[examples, K]`, teacher distance of each ranked item, lower = nearer, >= 0.
         next_item_distances: `[examples]`, distance of the true next item (paper eq. 7).
     """
@@ -61,13 +61,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class Summary:
-    """What is told of knowledge without its content: enough to name the runs that learnt from it.
+    """The identity of knowledge without its arrays, for the runs that learned from it.
 
     Attributes:
-        taught_hash: of all that a student learns from.
-        content_hash: of that and the answers for held-out examples.
-        num_lists: how many training examples have an answer.
-        provenance: that of the knowledge, but for addresses.
+        taught_hash: hash of everything that a student learns from.
+        content_hash: hash of that and of the answers for held-out examples.
+        num_lists: number of training examples with an answer.
+        provenance: that of the knowledge, without addresses.
     """
 
     taught_hash: str
@@ -78,12 +78,16 @@ class Summary:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Everything a student may learn from one teacher about one dataset.
+    """Everything that a student may learn from one teacher about one dataset.
 
     Attributes:
+        dataset_fingerprint: of the dataset that was answered.
+        train: answers for training examples; those beyond the budget have none.
+        validation: answers for validation examples.
+        test: answers for test examples.
         item_embeddings: `[catalog rows, size]`, the LLM's embedding of each item, row 0 zeros.
-        provenance: model, prompt version, seed, hardware, command, commit; `tokens` and `seconds`,
-            all that it took, `costs` by part.
+        provenance: settings, prompt version, hardware, command, commit; `tokens` and `seconds` in
+            all, and `costs` by part.
     """
 
     dataset_fingerprint: str
@@ -95,25 +99,25 @@ class Knowledge:
 
     @cached_property
     def taught_hash(self) -> str:
-        """The hash of all that a student learns from."""
+        """Hash of everything that a student learns from."""
         return _hash_of(self.item_embeddings, *astuple(self.train))
 
     @cached_property
     def content_hash(self) -> str:
-        """The hash of that and the answers for held-out examples."""
+        """Hash of `taught_hash` and the answers for held-out examples."""
         held_out = _hash_of(*astuple(self.validation), *astuple(self.test))
         return fingerprint(self.taught_hash, held_out)
 
     @property
     def num_lists(self) -> int:
-        """How many training examples have an answer."""
+        """Number of training examples with an answer."""
         return len(self.train.rows)
 
     @property
     def summary(self) -> Summary:
-        """What is told of it."""
-        told = without_addresses(self.provenance)
-        return Summary(self.taught_hash, self.content_hash, self.num_lists, told)
+        """The identity of this knowledge, without addresses of servers."""
+        provenance = without_addresses(self.provenance)
+        return Summary(self.taught_hash, self.content_hash, self.num_lists, provenance)
 
 
 def _hash_of(*arrays: NDArray[np.generic]) -> str:
@@ -124,7 +128,7 @@ def _hash_of(*arrays: NDArray[np.generic]) -> str:
 
 
 def settings_of_answers(teacher: TeacherConfig) -> dict[str, object]:
-    """The settings that a teacher's answers depend on, by name."""
+    """Returns the settings that a teacher's answers depend on, by name."""
     settings = teacher.model_dump(include=set(SETTINGS_OF_ANSWERS[teacher.kind]))
     if teacher.kind == "generative" and teacher.model.startswith(REMOTE_PREFIX):
         settings["endpoint"] = teacher.endpoint.model_dump(include={"api", "embedding_model"})
@@ -132,9 +136,9 @@ def settings_of_answers(teacher: TeacherConfig) -> dict[str, object]:
 
 
 def save_knowledge(knowledge: Knowledge, folder: Path) -> None:
-    """Writes into an existing folder; distances and embeddings are kept in half precision.
+    """Writes into an existing folder; distances and embeddings are stored in half precision.
 
-    Files that are there already (the fitted matcher) become part of the knowledge.
+    Files that the folder already has (the fitted matcher) become part of the knowledge.
     """
     for split in SPLITS:
         _save_answers(getattr(knowledge, split), folder / _answers_name(split))
@@ -152,19 +156,25 @@ def save_knowledge(knowledge: Knowledge, folder: Path) -> None:
 def load_knowledge(
     folder: Path, dataset: Dataset, teacher: TeacherConfig | None = None
 ) -> Knowledge:
-    """Reads and verifies knowledge about `dataset`, and that it is of `teacher` where one is named.
+    """Reads knowledge about `dataset` and verifies its hashes, its dataset and its teacher.
+
+    Args:
+        folder: written by `save_knowledge`.
+        dataset: the one that has to have been answered.
+        teacher: settings that it has to have been made with; None accepts any.
 
     Raises:
-        KnowledgeError: it is missing, damaged, of another teacher, or about another dataset.
+        KnowledgeError: it is missing, damaged, or made by another teacher or for another dataset.
     """
     folder = readable_folder(folder)
     description = _read_description(folder)
     if teacher:
         _refuse_other_teacher(folder, description["provenance"], teacher)
-    about = description["dataset_fingerprint"]
-    if about != dataset.fingerprint:
+    answered_dataset = description["dataset_fingerprint"]
+    if answered_dataset != dataset.fingerprint:
         raise KnowledgeError(
-            f"{folder}: made for dataset {about}, but {dataset.name!r} is {dataset.fingerprint}"
+            f"{folder}: made for dataset {answered_dataset}, but {dataset.name!r} is "
+            f"{dataset.fingerprint}; make it with `python -m training.teach`"
         )
     for name, expected in description["sha256"].items():
         _verify(folder / name, expected)
@@ -172,7 +182,7 @@ def load_knowledge(
     with np.load(folder / EMBEDDINGS_NAME) as file:
         embeddings = file["item_embeddings"].astype(np.float32)
     return Knowledge(
-        dataset_fingerprint=about,
+        dataset_fingerprint=answered_dataset,
         item_embeddings=embeddings,
         provenance=description["provenance"],
         **answers,
@@ -184,26 +194,26 @@ def _refuse_other_teacher(
 ) -> None:
     if "settings" not in provenance:  # not made by `teach`
         return
-    # Other settings that are newer than the knowledge were at their defaults.
+    # Settings that the provenance does not name did not exist yet: they get their defaults.
     try:
-        made_with = TeacherConfig.model_validate({**ONCE, **provenance["settings"]})
+        made_with = TeacherConfig.model_validate({**FORMER_VALUES, **provenance["settings"]})
     except ValidationError as error:
-        told = without_passwords(str(error))
-        raise KnowledgeError(f"{folder}: made with settings that cannot be used: {told}") from None
-    takes_titles = teacher.kind == "retrieval" and any(teacher.title_shares)
-    wanted, made = (
+        problem = without_passwords(str(error))
+        raise KnowledgeError(f"{folder}: made with settings that are invalid: {problem}") from None
+    blends_titles = teacher.kind == "retrieval" and any(teacher.title_shares)
+    expected, actual = (
         {
             "kind": each.kind,
             **settings_of_answers(each),
-            **({"title_decays": each.title_decays} if takes_titles else {}),
+            **({"title_decays": each.title_decays} if blends_titles else {}),
         }
         for each in (teacher, made_with)
     )
-    for name, value in wanted.items():
-        if made.get(name) != value:
+    for name, value in expected.items():
+        if actual.get(name) != value:
             raise KnowledgeError(
-                f"{folder}: made with teacher.{name} = {made.get(name)!r}, the experiment has "
-                f"{value!r}: name other knowledge, or make it with `python -m training.teach`"
+                f"{folder}: made with teacher.{name} = {actual.get(name)!r}, the experiment has "
+                f"{value!r}; name other knowledge, or make it with `python -m training.teach`"
             )
 
 
@@ -238,9 +248,14 @@ def _read_description(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise KnowledgeError(f"{path}: missing; make it with `python -m training.teach`") from None
     except ValueError as error:
-        raise KnowledgeError(f"{path}: damaged ({error}); make it again") from None
+        raise KnowledgeError(
+            f"{path}: damaged ({error}); make it again with `python -m training.teach`"
+        ) from None
     if missing := {"dataset_fingerprint", "provenance", "sha256"} - set(description):
-        raise KnowledgeError(f"{path}: lacks {', '.join(sorted(missing))}; make it again")
+        raise KnowledgeError(
+            f"{path}: lacks {', '.join(sorted(missing))}; make it again with "
+            "`python -m training.teach`"
+        )
     return description
 
 

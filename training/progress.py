@@ -31,6 +31,13 @@ _positions: list[int] = []  # line of the terminal that this process draws on, i
 
 T = TypeVar("T")
 
+Advance = Callable[[float], None]
+"""Counts units of work as done; fractions of a unit are fine. `ProgressBar.advance` is one."""
+
+
+def ignore_progress(_: float) -> None:
+    """An `Advance` that shows nothing."""
+
 
 def share_terminal(position: int, lock: AbstractContextManager[Any]) -> None:
     """Draws every bar of this process on line `position` of the terminal, holding `lock`."""

@@ -1,4 +1,4 @@
-"""Serve the teacher: the LLM answers over HTTP, for the slow path of the service.
+"""Serves the teacher over HTTP, for the slow path of the service.
 
 python -m training.serve_teacher configs/movielens.toml
 """
@@ -17,7 +17,7 @@ from training.workplace import Workplace, with_teacher
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
+    """Runs the program; returns its exit code."""
     parser = teacher_parser("training.serve_teacher", "Answer histories with the LLM teacher.")
     parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8100, help="port (default: %(default)s)")
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def serve(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
-    """Serves until told to stop; listens once the LLM is loaded."""
+    """Serves until a signal stops it; listens once the LLM is loaded."""
     experiment = with_teacher(experiment, options.kind)
     teacher = load_live_teacher(experiment, workplace)
     say(f"{teacher.name} answers about {experiment.name} on {options.host}:{options.port}")

@@ -1,4 +1,4 @@
-"""Teach: the LLM is tuned, answers every history, and leaves `knowledge` of an experiment.
+"""Tunes the LLM teacher of an experiment, lets it answer every history and stores `knowledge`.
 
 python -m training.teach configs/movielens.toml
 """
@@ -25,33 +25,33 @@ from training.teacher.generative.teach import teach_generative
 from training.teacher.llm.prompts import PROMPT_VERSION
 from training.teacher.retrieval.teach import teach_retrieval
 from training.teacher.titles.teach import teach_titles
-from training.teacher.tuning.tuned_model import language_model, load_tuned, tune_if_wanted
+from training.teacher.tuning.tuned_model import language_model, load_tuned, tune_if_configured
 from training.workplace import Workplace, knowledge_folder, with_teacher
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
+    """Runs the program; returns its exit code."""
     parser = teacher_parser("training.teach", "Let the LLM teacher answer every history.")
     parser.add_argument("--again", action="store_true", help="even if the knowledge is current")
     return run(teach, parser, arguments)
 
 
 def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
-    """Writes the teacher's knowledge, unless it is there: ready-made, or of this very question."""
+    """Writes the teacher's knowledge, unless it is ready-made or current for these settings."""
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)
     folder = knowledge_folder(experiment, workplace)
     stamp = fingerprint(PROMPT_VERSION, experiment.teacher.identity, dataset.fingerprint)
     restore_folder(folder)
-    is_there = folder.exists() if experiment.knowledge else is_current(folder, stamp)
-    if is_there and not options.again:
+    exists = folder.exists() if experiment.knowledge else is_current(folder, stamp)
+    if exists and not options.again:
         kind = "ready-made" if experiment.knowledge else "current"
         load_knowledge(folder, dataset, experiment.teacher)
         say(f"{folder} is {kind}, nothing to do")
         return
-    origin = _origin(experiment)  # of the code that begins: it may change under a long answer
+    origin = _origin(experiment)  # taken first: the code may change while the teacher answers
     with write_stage(folder, stamp) as building:
-        knowledge = _ask(dataset, experiment, workplace, building)
+        knowledge = _knowledge_of(dataset, experiment, workplace, building)
         answers = knowledge.validation
         figures = evaluate(answers_ranker(answers), dataset, answers.rows).metrics
         costs = knowledge.provenance["costs"].values()
@@ -65,14 +65,14 @@ def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> N
     say(f"{folder}: validation {SELECTION_METRIC} {figures[SELECTION_METRIC]:.4f}")
 
 
-def _ask(
+def _knowledge_of(
     dataset: Dataset, experiment: Experiment, workplace: Workplace, building: Path
 ) -> Knowledge:
     config = experiment.teacher
     refuse_no_examples(config)
     if config.kind == "titles":
         return teach_titles(dataset, config, workplace.reading, language_model(config))
-    tune_if_wanted(dataset, config, workplace.tuned)
+    tune_if_configured(dataset, config, workplace.tuned)
     if config.kind == "retrieval":
         tuned = load_tuned(dataset, config, workplace.tuned)
         return teach_retrieval(dataset, config, workplace.reading, tuned, building)

@@ -41,6 +41,16 @@ class SlowLog:
         return max(later - earlier for earlier, later in pairwise(times))
 
 
+def assert_counts_rise(lines: list[str]) -> None:
+    """Asserts that there are several lines and that each has done more than the one before.
+
+    The last line, written when all is done, may repeat the one before.
+    """
+    *counts, _ = [float(line.split("%")[0].split()[-1]) for line in lines]
+    assert len(counts) > 2, lines
+    assert all(earlier < later for earlier, later in pairwise(counts)), lines
+
+
 def slow_log(monkeypatch: pytest.MonkeyPatch) -> SlowLog:
     """Makes standard error a `SlowLog` and its clock that of every bar, until the test ends."""
     log = SlowLog()

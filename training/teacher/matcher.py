@@ -1,21 +1,26 @@
-"""Matching: the LLM's state before each next item against every title, under full softmax.
+"""The matcher: scores every title against the LLM's state of a history, under full softmax.
 
-State and title embedding are projected to unit vectors of one space; their Euclidean distance is
-the teacher's distance (paper eq. 4), and the score of the softmax is a decreasing function of it.
+State and title embedding are projected to unit vectors of one space. Their Euclidean distance is
+the teacher's distance (paper eq. 4); the score in the softmax decreases with it.
 """
 
 import math
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from training.compute.catalog_softmax import softmax_of_catalog
 from training.errors import KnowledgeError
+from training.teacher.llm.states import States
+from training.teacher.top_k import Distances
 
 INITIAL_SCALE = 20.0
-MOST_KEPT = 2**27  # scores, 512 MB, for seven tenths of the time: batches are large and alone
+# Scores that the loss keeps for its gradient: 512 MB, for 70 % of the time of computing them again.
+MAX_KEPT_SCORES = 2**27
 MATCHER_NAME = "matcher.pt"
 
 
@@ -25,7 +30,7 @@ class Matcher(nn.Module):
     title_embeddings: Tensor
 
     def __init__(self, states: Tensor, title_embeddings: Tensor, size: int, dropout: float) -> None:
-        """Takes the scale of its inputs from training `states` and `title_embeddings`."""
+        """Standardises its inputs by training `states` and `title_embeddings`."""
         super().__init__()
         self.register_buffer("title_embeddings", title_embeddings, persistent=False)
         self.query_projection = projection(states, size, dropout)
@@ -33,30 +38,42 @@ class Matcher(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(INITIAL_SCALE)))
 
     def queries(self, states: Tensor) -> Tensor:
-        """`[examples, hidden]` states to unit queries `[examples, size]`."""
+        """Projects states `[examples, hidden]` to unit vectors `[examples, size]`."""
         return functional.normalize(self.query_projection(states), dim=-1)
 
     def items(self) -> Tensor:
-        """Unit vectors of all items, `[catalog rows, size]`; row 0 means nothing."""
+        """Returns unit vectors of all items, `[catalog rows, size]`; row 0 is meaningless."""
         return functional.normalize(self.title_projection(self.title_embeddings), dim=-1)
 
     def loss(self, states: Tensor, next_items: Tensor) -> Tensor:
-        """Full-softmax cross-entropy over the catalog, padding left out."""
+        """Returns the full-softmax cross-entropy over the catalog without padding."""
         queries = self.log_scale.exp() * self.queries(states)
-        normaliser, wanted, _ = softmax_of_catalog(
-            queries, self.items(), next_items[:, None], most_kept=MOST_KEPT
+        normaliser, target_scores, _ = softmax_of_catalog(
+            queries, self.items(), next_items[:, None], most_kept=MAX_KEPT_SCORES
         )
-        return (normaliser - wanted[:, 0]).mean()
+        return (normaliser - target_scores[:, 0]).mean()
 
     def distances(self, states: Tensor, items: Tensor) -> Tensor:
-        """Euclidean distances `[examples, catalog rows]`, in [0, 2]."""
+        """Returns Euclidean distances `[examples, catalog rows]`, in [0, 2]."""
         return (2 - 2 * self.queries(states) @ items.T).clamp_min(0).sqrt()
 
 
-class Standardise(nn.Module):
-    """Zero mean and unit variance per dimension.
+def matcher_distances(matcher: Matcher, states: States) -> Distances:
+    """Returns the distances of the catalog from `states`, as a function of their rows."""
+    matcher.eval()
+    with torch.inference_mode():
+        items = matcher.items()
 
-    LLM states share one dominant direction; standardised they can be told apart.
+    def distances(rows: NDArray[np.int64]) -> Tensor:
+        return matcher.distances(torch.from_numpy(states.of(rows).states).float(), items)
+
+    return distances
+
+
+class Standardise(nn.Module):
+    """Scales each dimension to zero mean and unit variance.
+
+    LLM states share one dominant direction; standardising removes it.
     """
 
     mean: Tensor
@@ -68,12 +85,12 @@ class Standardise(nn.Module):
         self.register_buffer("spread", sample.std(dim=0).clamp_min(1e-6))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Same shape as `vectors` `[..., size]`."""
+        """Standardises `vectors` `[..., size]`."""
         return (vectors - self.mean) / self.spread
 
 
 def projection(sample: Tensor, size: int, dropout: float) -> nn.Sequential:
-    """A two-layer perceptron on inputs that look like `sample` `[n, hidden]`."""
+    """Builds a two-layer perceptron whose inputs are distributed as `sample` `[n, hidden]`."""
     hidden = sample.shape[1]
     return nn.Sequential(
         Standardise(sample),
@@ -86,21 +103,23 @@ def projection(sample: Tensor, size: int, dropout: float) -> nn.Sequential:
 
 
 def save_matcher(matcher: Matcher, folder: Path) -> None:
-    """Writes the projections in half precision; the title embeddings stay with the knowledge."""
+    """Writes the projections in half precision; title embeddings are stored with the knowledge."""
     state = {name: tensor.half().cpu() for name, tensor in matcher.state_dict().items()}
     torch.save(state, folder / MATCHER_NAME)
 
 
 def load_matcher(folder: Path, title_embeddings: Tensor, dropout: float = 0.0) -> Matcher:
-    """Reads what `save_matcher` wrote; `dropout` is for those who train it further.
+    """Reads what `save_matcher` wrote; `dropout` matters where it is trained further.
 
     Raises:
-        KnowledgeError: there is none.
+        KnowledgeError: the file is missing.
     """
     try:
         state = torch.load(folder / MATCHER_NAME, weights_only=True)
     except FileNotFoundError:
-        raise KnowledgeError(f"{folder / MATCHER_NAME}: missing; make it with `teach`") from None
+        raise KnowledgeError(
+            f"{folder / MATCHER_NAME}: missing; make it with `python -m training.teach`"
+        ) from None
     size = len(state["query_projection.5.bias"])
     matcher = Matcher(title_embeddings, title_embeddings, size, dropout)
     matcher.load_state_dict(state)

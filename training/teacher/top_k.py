@@ -1,4 +1,4 @@
-"""Answering: the nearest unseen items for every example, whoever measures the distances."""
+"""Top K: answers with the nearest unseen items, given the distances of any kind of teacher."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,15 +7,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import LIST_LENGTH, evaluate, seen_items
 from training.knowledge import Answers
-from training.teacher.matcher import Matcher
-from training.teacher.retrieval.states import States
+from training.progress import Advance, ProgressBar, ignore_progress
 
 BATCH_SIZE = 512
 
@@ -23,21 +21,44 @@ Distances = Callable[[NDArray[np.int64]], Tensor]
 """Example rows in, the teacher's distances of the whole catalog out, `[rows, catalog rows]`."""
 
 
-@torch.inference_mode()
 def answer(
     distances: Distances,
     dataset: Dataset,
     rows: NDArray[np.int64],
     list_length: int = LIST_LENGTH,
 ) -> Answers:
-    """The teacher's top `list_length` for each of `rows` (ascending), seen items left out."""
+    """Returns the nearest `list_length` unseen items for each of `rows` (ascending)."""
+    with ProgressBar("answering", len(rows), "example") as bar:
+        return _answer_in_batches(distances, dataset, rows, list_length, bar.advance)
+
+
+def teacher_metrics(
+    distances: Distances,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    advance: Advance = ignore_progress,
+) -> dict[str, float]:
+    """Evaluates a teacher with such `distances` on the examples `rows` (ascending).
+
+    `advance` is called with the number of examples answered since its last call.
+    """
+    answers = _answer_in_batches(distances, dataset, rows, LIST_LENGTH, advance)
+    return dict(evaluate(answers_ranker(answers), dataset, rows).metrics)
+
+
+@torch.inference_mode()
+def _answer_in_batches(
+    distances: Distances,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    list_length: int,
+    advance: Advance,
+) -> Answers:
     batches = [rows[begin : begin + BATCH_SIZE] for begin in range(0, len(rows), BATCH_SIZE)]
-    # Without a row there is still a table, an empty one.
-    with tqdm(desc="answering", total=len(rows), unit="history", delay=1) as bar:
-        parts = []
-        for batch in batches or [rows]:
-            parts.append(_answer(distances, dataset, batch, list_length))
-            bar.update(len(batch))
+    parts = []
+    for batch in batches or [rows]:  # no rows still make a table, an empty one
+        parts.append(_answer_batch(distances, dataset, batch, list_length))
+        advance(len(batch))
     return Answers(
         rows=rows,
         rankings=np.concatenate([part.rankings for part in parts]),
@@ -46,25 +67,7 @@ def answer(
     )
 
 
-def figures_of(distances: Distances, dataset: Dataset, rows: NDArray[np.int64]) -> dict[str, float]:
-    """What a teacher with such `distances` reaches on the examples `rows` (ascending)."""
-    answers = answer(distances, dataset, rows)
-    return dict(evaluate(answers_ranker(answers), dataset, rows).metrics)
-
-
-def matched(matcher: Matcher, read: States) -> Distances:
-    """The distances that `matcher` sees between what was read and the catalog."""
-    matcher.eval()
-    with torch.inference_mode():
-        items = matcher.items()
-
-    def distances(rows: NDArray[np.int64]) -> Tensor:
-        return matcher.distances(torch.from_numpy(read.of(rows).states).float(), items)
-
-    return distances
-
-
-def _answer(
+def _answer_batch(
     distances_of: Distances, dataset: Dataset, rows: NDArray[np.int64], list_length: int
 ) -> Answers:
     distances = distances_of(rows)
@@ -82,16 +85,26 @@ def _answer(
 
 @dataclass(frozen=True)
 class NearestItems:
-    """`rankings` `[examples, K]`, nearest first, padding behind, and their `distances`."""
+    """Ranked items with their distances.
+
+    Attributes:
+        rankings: `[examples, K]`, item indices, nearest first; padding fills a short list.
+        distances: `[examples, K]`.
+    """
 
     rankings: NDArray[np.int32]
     distances: NDArray[np.float32]
 
 
 def nearest_items(distances: Tensor, forbidden: Tensor, list_length: int) -> NearestItems:
-    """The nearest items that are not forbidden; both tensors are `[examples, catalog rows]`.
+    """Returns the nearest items that are not forbidden.
 
-    Items of the same title are equally near. As with a student, a hit is the very item.
+    Items of the same title are equally near. As with a student, only the item itself is a hit.
+
+    Args:
+        distances: `[examples, catalog rows]`.
+        forbidden: `[examples, catalog rows]`, items to leave out.
+        list_length: K.
     """
     allowed = distances.masked_fill(forbidden, torch.inf)
     allowed[:, PADDING_INDEX] = torch.inf

@@ -1,6 +1,7 @@
 """Language models that are real in all but size: random ones that read bytes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
+from tests.training.slow_log import SlowLog
 from training import teach
 from training.data.dataset import Dataset
 from training.data.storage import save_dataset
@@ -89,6 +91,18 @@ def smollm2_taught(
 def live_teacher(taught: Path) -> LiveTeacher:
     """The tiny teacher, ready to be asked."""
     return load_live_teacher(load_experiment(taught), Workplace(taught.parent / "work" / "chain"))
+
+
+@contextmanager
+def layers_that_take(model: LanguageModel, seconds: float, log: SlowLog) -> Iterator[None]:
+    """Lets every layer of `model` take `seconds` on the clock of `log`."""
+    layers = model.causal.base_model.layers
+    hooks = [layer.register_forward_pre_hook(lambda *_: log.tick(seconds)) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def prepare_chain(folder: Path, dataset: Dataset, model: str, settings: str) -> Path:

@@ -8,9 +8,9 @@ from training.settings.teacher import TeacherConfig
 from training.teacher.budget import (
     answered_rows,
     held_out_rows,
-    judging_rows,
     newest_first,
     refuse_no_examples,
+    tuning_validation_rows,
 )
 
 
@@ -83,7 +83,7 @@ def test_a_budget_that_buys_nothing_is_refused(tiny_dataset: Dataset) -> None:
 
 def test_a_few_examples_of_validation_judge_the_same_each_time(chain_dataset: Dataset) -> None:
     config = TeacherConfig.model_validate({"tuner": {"validation_examples": 7}})
-    rows = judging_rows(chain_dataset, config)
+    rows = tuning_validation_rows(chain_dataset, config)
     assert len(rows) == 7
     assert set(chain_dataset.splits[rows]) == {Split.VALIDATION}
-    np.testing.assert_array_equal(rows, judging_rows(chain_dataset, config))
+    np.testing.assert_array_equal(rows, tuning_validation_rows(chain_dataset, config))

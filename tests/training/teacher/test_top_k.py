@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from training.data.dataset import Dataset
-from training.teacher.matcher import Matcher
-from training.teacher.retrieval.states import States
-from training.teacher.top_k import answer, matched
+from training.teacher.llm.states import States
+from training.teacher.matcher import Matcher, matcher_distances
+from training.teacher.top_k import answer
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def read() -> States:
 def test_only_unseen_items_are_answered_and_short_lists_end_in_padding(
     matcher: Matcher, tiny_dataset: Dataset, read: States
 ) -> None:
-    answers = answer(matched(matcher, read), tiny_dataset, read.rows, list_length=3)
+    answers = answer(matcher_distances(matcher, read), tiny_dataset, read.rows, list_length=3)
     assert set(answers.rankings[0]) == {4, 5, 0}  # d, e and an empty place
     assert answers.rankings[0, 2] == 0
     assert set(answers.rankings[1]) == {2, 3, 5}
@@ -35,7 +35,7 @@ def test_only_unseen_items_are_answered_and_short_lists_end_in_padding(
 def test_items_are_answered_nearest_first_with_their_distances(
     matcher: Matcher, tiny_dataset: Dataset, read: States
 ) -> None:
-    answers = answer(matched(matcher, read), tiny_dataset, read.rows, list_length=3)
+    answers = answer(matcher_distances(matcher, read), tiny_dataset, read.rows, list_length=3)
     with torch.inference_mode():
         distances = matcher.distances(torch.from_numpy(read.states).float(), matcher.items())
     expected = sorted(float(distances[1, item]) for item in (2, 3, 5))
@@ -47,7 +47,7 @@ def test_items_are_answered_nearest_first_with_their_distances(
 def test_the_true_next_item_has_its_distance_though_it_may_not_be_listed(
     matcher: Matcher, tiny_dataset: Dataset, read: States
 ) -> None:
-    answers = answer(matched(matcher, read), tiny_dataset, read.rows, list_length=1)
+    answers = answer(matcher_distances(matcher, read), tiny_dataset, read.rows, list_length=1)
     with torch.inference_mode():
         distances = matcher.distances(torch.from_numpy(read.states).float(), matcher.items())
     expected = [float(distances[0, 4]), float(distances[1, 3])]  # d follows a b c, c follows a d

@@ -26,7 +26,7 @@ from training.ladder.runs.teacher_ranks import (
 )
 from training.settings.experiment import Experiment
 from training.settings.teacher import TeacherKind
-from training.teacher.titles.teach import best_decay, see_titles
+from training.teacher.titles.teach import best_decay, embed_catalog
 from training.teacher.tuning.tuned_model import language_model
 from training.workplace import Workplace, knowledge_folder, with_teacher
 
@@ -116,7 +116,7 @@ def layers_lines(
             say(f"without titles as the {reference.name} see them: not kept")
             continue
         if not shelf.has(reference):
-            seen, _ = see_titles(dataset, config, workplace.reading, language_model(config))
+            seen, _ = embed_catalog(dataset, config, workplace.reading, language_model(config))
             keep_reference(
                 reference, KeptReference(None, list(_title_lines(reference, seen))), shelf
             )

@@ -1,7 +1,8 @@
-"""Grounding (BIGRec): from what an LLM wrote to the items whose titles it is nearest to.
+"""Grounding (BIGRec): maps a written text to the items whose titles are nearest.
 
 The distance is Euclidean between the LLM's embeddings of the text and of every title (paper eq.
-4). Both are standardised by the titles first, column by column, for raw states all point one way.
+4). Both are first standardised by the titles, column by column, since raw states share one
+dominant direction.
 """
 
 import torch
@@ -11,7 +12,10 @@ from training.teacher.matcher import Standardise
 
 
 class Grounding:
-    """Titles as points; `title_embeddings` is `[catalog rows, size]`, row 0 is not read."""
+    """Distances from texts to titles.
+
+    `title_embeddings` is `[catalog rows, size]`; row 0 is not used.
+    """
 
     def __init__(self, title_embeddings: Tensor) -> None:
         self._standardise = Standardise(title_embeddings[1:])
@@ -19,5 +23,8 @@ class Grounding:
         self._titles = self._scale * self._standardise(title_embeddings)
 
     def distances(self, embeddings: Tensor) -> Tensor:
-        """Of texts `[texts, size]` to every item, `[texts, catalog rows]`; row 0 means nothing."""
+        """Returns distances `[texts, catalog rows]` of text embeddings `[texts, size]`.
+
+        Column 0, the padding, is meaningless.
+        """
         return torch.cdist(self._scale * self._standardise(embeddings), self._titles)

@@ -1,4 +1,4 @@
-"""Injection (BIGRec): what training interactions say, told to a teacher that only knows titles."""
+"""Injection (BIGRec): adds statistics of training interactions to a teacher's title distances."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,17 +13,18 @@ from torch import Tensor
 from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
+from training.progress import ProgressBar
 from training.settings.teacher import TeacherConfig
 from training.teacher.budget import held_out_rows
-from training.teacher.top_k import Distances, figures_of
+from training.teacher.top_k import Distances, teacher_metrics
 
 EXPONENTS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-NUM_JUDGING = 2_000  # examples that every pair of exponents is tried on
+NUM_VALIDATION_EXAMPLES = 2_000  # that every pair of exponents is evaluated on
 
 
 @dataclass(frozen=True)
 class Exponents:
-    """How strongly each signal is injected; 0 leaves it out."""
+    """Strength of each injected signal; 0 leaves it out."""
 
     popularity: float = 0.0
     transitions: float = 0.0
@@ -34,54 +35,61 @@ class Exponents:
 
 
 def injected(distances: Tensor, signals: Iterable[tuple[Tensor, float]]) -> Tensor:
-    """`(D - min) / (max - min) * Π (1 + W) ** -exponent` over the items of each line.
+    """Returns `(D - min) / (max - min) * Π (1 + W) ** -exponent` over the items of each line.
 
     Args:
         distances: `[lines, catalog rows]`, D.
-        signals: W in [0, 1], `[lines, catalog rows]` or `[catalog rows]`, each with its
+        signals: pairs of W in [0, 1], `[lines, catalog rows]` or `[catalog rows]`, and its
             exponent.
     """
     items = distances[:, PADDING_INDEX + 1 :]
     least, most = items.amin(dim=1, keepdim=True), items.amax(dim=1, keepdim=True)
-    nearness = (distances - least).clamp_min(0) / (most - least).clamp_min(1e-12)
+    scaled = (distances - least).clamp_min(0) / (most - least).clamp_min(1e-12)
     for weight, exponent in signals:
-        nearness = nearness * (1 + weight) ** -exponent
-    return nearness
+        scaled = scaled * (1 + weight) ** -exponent
+    return scaled
 
 
 class Signals:
-    """What training interactions say about items, to be injected into a teacher's distances."""
+    """Statistics of training interactions that are injected: popularity and transitions."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
         rows = dataset.example_rows(Split.TRAIN)
         order = np.argsort(dataset.item_indices[rows - 1], kind="stable")
-        self._firsts = dataset.item_indices[rows - 1][order]
-        self._nexts = dataset.item_indices[rows][order]
+        self._previous_items = dataset.item_indices[rows - 1][order]
+        self._next_items = dataset.item_indices[rows][order]
 
     @cached_property
     def popularity(self) -> Tensor:
-        """`[catalog rows]`: training interactions of each item, the most popular at 1."""
+        """Training interactions of each item over those of the most popular, `[catalog rows]`."""
         counts = torch.from_numpy(self._dataset.train_counts()).float()
         return counts / counts.max().clamp_min(1)
 
     def transitions(self, last_items: NDArray[np.integer]) -> Tensor:
-        """`[lines, catalog rows]`: how often items followed the last, the most frequent at 1."""
+        """Counts how often each item followed the last one, over the most frequent follower.
+
+        Args:
+            last_items: `[lines]`.
+
+        Returns:
+            `[lines, catalog rows]`, in [0, 1].
+        """
         return _at_most_one(self._followers(last_items))
 
     def transitions_before(self, rows: NDArray[np.int64]) -> Tensor:
-        """The same for examples; one of training does not count itself, or it would be told."""
+        """Returns `transitions` for examples; a training example does not count itself."""
         counts = self._followers(self._dataset.item_indices[rows - 1])
-        own = torch.from_numpy((self._dataset.splits[rows] == Split.TRAIN).astype(np.float32))
+        is_train = torch.from_numpy((self._dataset.splits[rows] == Split.TRAIN).astype(np.float32))
         next_items = torch.from_numpy(self._dataset.item_indices[rows].astype(np.int64))
-        return _at_most_one(counts.scatter_add(1, next_items[:, None], -own[:, None]))
+        return _at_most_one(counts.scatter_add(1, next_items[:, None], -is_train[:, None]))
 
     def _followers(self, last_items: NDArray[np.integer]) -> Tensor:
         counts = np.zeros((len(last_items), self._dataset.catalog.num_rows), dtype=np.float32)
-        begins = np.searchsorted(self._firsts, last_items, side="left")
-        ends = np.searchsorted(self._firsts, last_items, side="right")
+        begins = np.searchsorted(self._previous_items, last_items, side="left")
+        ends = np.searchsorted(self._previous_items, last_items, side="right")
         for line, begin, end in zip(counts, begins, ends, strict=True):
-            np.add.at(line, self._nexts[begin:end], 1)
+            np.add.at(line, self._next_items[begin:end], 1)
         return torch.from_numpy(counts)
 
 
@@ -90,34 +98,38 @@ def _at_most_one(counts: Tensor) -> Tensor:
 
 
 def with_signals(distances: Distances, signals: Signals, exponents: Exponents) -> Distances:
-    """`distances` with what is to be injected; the same as they are if nothing is."""
+    """Injects `signals` into `distances`; without exponents returns `distances` itself."""
     if not exponents.any():
         return distances
 
-    def of(rows: NDArray[np.int64]) -> Tensor:
-        weighed = [(signals.popularity, exponents.popularity)]
+    def distances_with_signals(rows: NDArray[np.int64]) -> Tensor:
+        weighted = [(signals.popularity, exponents.popularity)]
         if exponents.transitions:
-            weighed.append((signals.transitions_before(rows), exponents.transitions))
-        return injected(distances(rows), weighed)
+            weighted.append((signals.transitions_before(rows), exponents.transitions))
+        return injected(distances(rows), weighted)
 
-    return of
+    return distances_with_signals
 
 
 def choose_exponents(
     distances: Distances, signals: Signals, dataset: Dataset, config: TeacherConfig
 ) -> Exponents:
-    """Those with the best NDCG@20 on some of validation; 0 for what is not to be injected."""
-    rows = held_out_rows(dataset, config, Split.VALIDATION, at_most=NUM_JUDGING)
+    """Chooses exponents by NDCG@20 on validation examples; 0 for a signal that is switched off."""
+    rows = held_out_rows(dataset, config, Split.VALIDATION, at_most=NUM_VALIDATION_EXAMPLES)
     off = (0.0,)
     grid = product(
         EXPONENTS if config.writing.inject_popularity else off,
         EXPONENTS if config.writing.inject_transitions else off,
     )
 
-    def figure(exponents: Exponents) -> float:
-        return figures_of(with_signals(distances, signals, exponents), dataset, rows)[
-            SELECTION_METRIC
-        ]
-
     candidates = [Exponents(*pair) for pair in grid]
-    return max(candidates, key=figure) if len(candidates) > 1 else candidates[0]
+    if len(candidates) == 1:
+        return candidates[0]
+    with ProgressBar("choosing exponents", len(candidates) * len(rows), "example") as bar:
+
+        def metric(exponents: Exponents) -> float:
+            injected_distances = with_signals(distances, signals, exponents)
+            metrics = teacher_metrics(injected_distances, dataset, rows, bar.advance)
+            return metrics[SELECTION_METRIC]
+
+        return max(candidates, key=metric)

@@ -1,4 +1,4 @@
-"""An LLM behind an OpenAI-compatible server (vLLM, llama.cpp, …): `model = "openai:NAME"`."""
+"""The engine for an OpenAI-compatible server (vLLM, llama.cpp, …): `model = "openai:NAME"`."""
 
 import os
 import time
@@ -15,17 +15,18 @@ from numpy.typing import NDArray
 
 from training.data.catalog import Catalog
 from training.errors import ConfigError, EndpointError
+from training.progress import Advance, ignore_progress
 from training.settings.teacher import REMOTE_PREFIX, TeacherConfig
-from training.teacher.generative.engine import History, Written
+from training.teacher.generative.engine import History, WrittenTitle
 from training.teacher.llm.prompts import INSTRUCTION, one_line
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 CHAT_RULE = "Answer with its title alone."
 TITLES_PER_REQUEST = 64
-CHARACTERS_PER_TOKEN = 4  # of English, nearly; only sizes of batches depend on it
+CHARACTERS_PER_TOKEN = 4  # roughly, in English; only batch sizes depend on it
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
-PASSING = frozenset(
+TRANSIENT_STATUSES = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -36,17 +37,17 @@ PASSING = frozenset(
     }
 )
 
-Q = TypeVar("Q")
-A = TypeVar("A")
+Input = TypeVar("Input")
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True)
 class RemoteEngine:
-    """Writes titles and sees them by HTTP; several requests are under way at once.
+    """Writes and embeds titles over HTTP, several requests at once; see `Engine`.
 
     Attributes:
-        key: sent as a bearer's token.
-        transport: how requests travel, by default by network.
+        key: sent as bearer token.
+        transport: replaces the network, e.g. in tests.
     """
 
     config: TeacherConfig
@@ -56,39 +57,52 @@ class RemoteEngine:
 
     @property
     def name(self) -> str:
-        """Of the model, as the server knows it."""
+        """Name of the model on the server."""
         return self.config.model.removeprefix(REMOTE_PREFIX)
 
     def prompt_lengths(self, histories: Sequence[History]) -> NDArray[np.int64]:
-        """Tokens in the prompt of each history, by its characters."""
-        titles = np.array([0, *map(len, self.catalog.titles)]) + 1  # and the line's end
+        """Estimates the tokens in the prompt of each history from its characters, `[histories]`."""
+        titles = np.array([0, *map(len, self.catalog.titles)]) + 1  # the newline
         lengths = [titles[list(history)].sum() for history in histories]
         return (np.array(lengths, dtype=np.int64) + len(INSTRUCTION)) // CHARACTERS_PER_TOKEN
 
-    def write(self, histories: Sequence[History]) -> list[Written]:
-        """The title that comes next, greedily.
+    def write(
+        self, histories: Sequence[History], advance: Advance = ignore_progress
+    ) -> list[WrittenTitle]:
+        """Writes the next titles, greedily.
 
         Raises:
-            EndpointError: the server is not there, refuses, or answers something else.
+            EndpointError: the server is unreachable, refuses, or its response is malformed.
         """
-        return self._all(self._write, histories)
+        return self._request_all(self._write, histories, advance)
 
-    def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """How the server's embedding model sees titles; raises as `write`."""
+    def embed(
+        self, titles: Sequence[str], advance: Advance = ignore_progress
+    ) -> NDArray[np.float32]:
+        """Embeds titles with the server's embedding model; raises as `write`."""
         starts = range(0, len(titles), TITLES_PER_REQUEST)
         batches = [titles[start : start + TITLES_PER_REQUEST] for start in starts]
-        return np.concatenate(self._all(self._embed, batches))
+        return np.concatenate(self._request_all(self._embed, batches, advance))
 
-    def _all(self, ask: Callable[[httpx.Client, Q], A], questions: Sequence[Q]) -> list[A]:
+    def _request_all(
+        self,
+        request: Callable[[httpx.Client, Input], Output],
+        inputs: Sequence[Input],
+        advance: Advance,
+    ) -> list[Output]:
         endpoint = self.config.endpoint
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         client = httpx.Client(
             headers=headers, timeout=endpoint.timeout_seconds, transport=self.transport
         )
         with client, ThreadPoolExecutor(endpoint.concurrency) as threads:
-            return list(threads.map(partial(ask, client), questions))
+            outputs = []
+            for output in threads.map(partial(request, client), inputs):
+                outputs.append(output)
+                advance(1 / len(inputs))
+            return outputs
 
-    def _write(self, client: httpx.Client, history: History) -> Written:
+    def _write(self, client: httpx.Client, history: History) -> WrittenTitle:
         endpoint = self.config.endpoint
         lines = "".join(f"{one_line(self.catalog.title(item))}\n" for item in history)
         body: dict[str, Any] = {
@@ -103,38 +117,38 @@ class RemoteEngine:
         else:
             body |= {"prompt": INSTRUCTION + lines, "stop": ["\n"]}
             path = "/completions"
-        answer = self._post(client, endpoint.base_url + path, body)
-        return self._written(history, answer, endpoint.base_url + path)
+        completion = self._post(client, endpoint.base_url + path, body)
+        return self._written_title(history, completion, endpoint.base_url + path)
 
-    def _written(self, history: History, answer: Any, url: str) -> Written:
+    def _written_title(self, history: History, completion: Any, url: str) -> WrittenTitle:
         try:
-            choice = answer["choices"][0]
+            choice = completion["choices"][0]
             text = choice["message"]["content"] if "message" in choice else choice["text"]
             lines = [line.strip(' "') for line in text.splitlines()]
-            tokens = (answer.get("usage") or {}).get("total_tokens")
+            tokens = (completion.get("usage") or {}).get("total_tokens")
         except (KeyError, IndexError, TypeError, AttributeError):
-            raise EndpointError(f"{url}: answers no completion: {str(answer)[:200]}") from None
+            raise EndpointError(f"{url}: answers no completion: {str(completion)[:200]}") from None
         title = next((line for line in lines if line), "")
-        return Written(title, tokens or int(self.prompt_lengths([history])[0]))
+        return WrittenTitle(title, tokens or int(self.prompt_lengths([history])[0]))
 
     def _embed(self, client: httpx.Client, titles: Sequence[str]) -> NDArray[np.float32]:
         endpoint = self.config.endpoint
         url = (endpoint.embedding_url or endpoint.base_url) + "/embeddings"
         model = endpoint.embedding_model or self.name
-        # Servers refuse an empty text, and what a model wrote may be empty.
+        # Servers refuse an empty text, and a model may write one.
         body = {"model": model, "input": [one_line(title) or "-" for title in titles]}
-        answer = self._post(client, url, body)
+        response = self._post(client, url, body)
         try:
-            in_order = sorted(answer["data"], key=lambda each: int(each["index"]))
+            in_order = sorted(response["data"], key=lambda each: int(each["index"]))
             embeddings = np.array([each["embedding"] for each in in_order], dtype=np.float32)
         except (KeyError, TypeError, ValueError):
-            raise EndpointError(f"{url}: answers no embeddings: {str(answer)[:200]}") from None
+            raise EndpointError(f"{url}: answers no embeddings: {str(response)[:200]}") from None
         if embeddings.shape[:1] != (len(titles),) or embeddings.ndim != 2:
             raise EndpointError(f"{url}: {embeddings.shape} embeddings for {len(titles)} titles")
         return embeddings
 
     def _post(self, client: httpx.Client, url: str, body: Mapping[str, Any]) -> Any:
-        """The JSON that is answered; tries again what may succeed later."""
+        """Posts `body` and returns the JSON of the response; retries what may succeed later."""
         for attempt in range(self.config.endpoint.retries + 1):
             problem, pause = "", FIRST_PAUSE_SECONDS * 2**attempt
             try:
@@ -145,23 +159,25 @@ class RemoteEngine:
                 if response.is_success:
                     return _json(response)
                 problem = f"{response.status_code} {response.text[:200]}".strip()
-                if response.status_code not in PASSING:
+                if response.status_code not in TRANSIENT_STATUSES:
                     break
-                pause = _wished_pause(response) or pause
+                pause = _retry_after_seconds(response) or pause
             if attempt < self.config.endpoint.retries:
                 time.sleep(min(pause, MAX_PAUSE_SECONDS))
         raise EndpointError(f"{url}: {problem}")
 
 
 def remote_engine(config: TeacherConfig, catalog: Catalog) -> RemoteEngine:
-    """The engine that `config` names, with the key of the environment.
+    """Makes the engine that `config` names; its key comes from the environment.
 
     Raises:
-        ConfigError: it is asked for what such a server does not do.
+        ConfigError: beam search is on, which such a server does not offer.
     """
     if config.writing.num_beams > 1:
         beams = config.writing.num_beams
-        raise ConfigError(f"teacher.writing.num_beams = {beams}: {config.model!r} writes greedily")
+        raise ConfigError(
+            f"teacher.writing.num_beams = {beams}: {config.model!r} writes greedily; set it to 1"
+        )
     return RemoteEngine(config, catalog, os.environ.get(KEY_VARIABLE))
 
 
@@ -172,7 +188,7 @@ def _json(response: httpx.Response) -> Any:
         raise EndpointError(f"{response.url}: answers no JSON: {response.text[:200]}") from None
 
 
-def _wished_pause(response: httpx.Response) -> float | None:
-    """Seconds that the server asks to wait, if it says so."""
-    wish = response.headers.get("Retry-After", "")
-    return float(wish) if wish.isdecimal() else None
+def _retry_after_seconds(response: httpx.Response) -> float | None:
+    """Returns the seconds of a Retry-After header, None without one."""
+    seconds = response.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdecimal() else None

@@ -1,32 +1,33 @@
-"""The generative teacher: it writes the title that comes next, and what it wrote is grounded."""
+"""The generative teacher: its LLM writes the next title, which is grounded in the catalog."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from training.data.dataset import Dataset, Split, places_among
 from training.evaluation.yardstick import LIST_LENGTH
 from training.knowledge import Answers, Knowledge
+from training.progress import Advance, ProgressBar
 from training.settings.teacher import TeacherConfig
 from training.stage import fingerprint, whole_file, write_array
 from training.teacher.budget import answered_rows
-from training.teacher.generative.engine import Engine, History
+from training.teacher.generative.engine import Engine, History, WrittenTitle
 from training.teacher.generative.grounding import Grounding
 from training.teacher.generative.injection import Signals, choose_exponents, with_signals
 from training.teacher.generative.load_engine import LoadedEngine
 from training.teacher.llm.prompts import PROMPT_VERSION
-from training.teacher.llm.shards import Cost, Shard, complete, plan_shards
+from training.teacher.llm.shards import Cost, Shard, compute_missing, plan_shards
+from training.teacher.llm.states import SETTINGS_OF_STATES
 from training.teacher.llm.windows import first_title
-from training.teacher.retrieval.states import SETTINGS_OF_STATES
 from training.teacher.top_k import Distances, answer
 
-# What texts and their shards depend on, and what titles do, beside the dataset.
+# Settings that texts and their shards depend on, and title embeddings do, beside the dataset.
 SETTINGS_OF_TEXTS: dict[str, bool | set[str]] = {
     **dict.fromkeys(SETTINGS_OF_STATES, True),
     "writing": {"num_beams", "max_new_tokens"},
@@ -36,18 +37,19 @@ SETTINGS_OF_TITLES: dict[str, bool | set[str]] = {
     **dict.fromkeys(("model", "precision", "tokens_per_batch"), True),
     "endpoint": {"embedding_model"},
 }
-TITLES_AT_ONCE = 256
+TITLES_PER_BATCH = 256
 
 
 @dataclass(frozen=True)
-class Texts:
-    """What was written for each distinct history, and how the LLM sees it.
+class WrittenTexts:
+    """The title written for each distinct history, with its embedding.
 
     Attributes:
-        rows: `[examples]`, ascending.
-        line_of_row: `[examples]`, which text answers each.
+        rows: `[examples]`, dataset rows of the next items, ascending.
+        line_of_row: `[examples]`, index of the text that answers each.
         texts: `[histories]`.
         embeddings: `[histories, size]`.
+        cost: of writing.
     """
 
     rows: NDArray[np.int64]
@@ -57,7 +59,7 @@ class Texts:
     cost: Cost
 
     def grounded(self, grounding: Grounding) -> Distances:
-        """The distances of the catalog from the text that answers each row."""
+        """Returns the distances of the catalog from the text that answers each row."""
 
         def distances(rows: NDArray[np.int64]) -> Tensor:
             lines = self.line_of_row[places_among(self.rows, rows)]
@@ -67,7 +69,7 @@ class Texts:
 
 
 def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfig) -> list[History]:
-    """What a prompt shows of the history before each of `rows`."""
+    """Returns the part of the history before each of `rows` that its prompt shows."""
     starts = first_title(dataset.position_of_row[rows], config.max_titles, config.overlap)
     return [
         tuple(dataset.history(int(row))[start:].tolist())
@@ -78,35 +80,37 @@ def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfi
 def folder_of_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
 ) -> Path:
-    """Where an LLM's texts are kept; `weights` is the hash of tuned ones."""
+    """Makes the folder of an LLM's texts; `weights` is the hash of its tuned weights."""
     settings = config.told_apart(SETTINGS_OF_TEXTS, exclude_none=True)
     stamp = fingerprint("texts", PROMPT_VERSION, dataset.fingerprint, settings, weights)
     (folder / stamp).mkdir(parents=True, exist_ok=True)
     return folder / stamp
 
 
-def write_everything(
+def write_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, engine: Engine
-) -> Texts:
-    """Has each distinct history answered once; goes on where a killed run stopped."""
+) -> WrittenTexts:
+    """Has `engine` answer each distinct history once; resumes where a killed run stopped."""
 
     def count_tokens(rows: NDArray[np.int64]) -> int:
         distinct = list(dict.fromkeys(histories_of(dataset, rows, config)))
         return int(engine.prompt_lengths(distinct).sum())
 
     rows = answered_rows(dataset, config, count_tokens)
-    asked = histories_of(dataset, rows, config)
-    distinct = list(dict.fromkeys(asked))
-    room = (engine.prompt_lengths(distinct) + config.writing.max_new_tokens) * (
+    histories = histories_of(dataset, rows, config)
+    distinct = list(dict.fromkeys(histories))
+    max_tokens = (engine.prompt_lengths(distinct) + config.writing.max_new_tokens) * (
         config.writing.num_beams
     )
-    shards = plan_shards(distinct, room, config.tokens_per_batch, folder / "texts.npz")
-    cost = complete(shards, lambda shard: _write(engine, shard), "writing titles")
-    return _gathered(shards, rows, asked, cost)
+    shards = plan_shards(distinct, max_tokens, config.tokens_per_batch, folder / "texts.npz")
+    cost = compute_missing(shards, partial(_write_shard, engine), "writing titles")
+    return _load_texts(shards, rows, histories, cost)
 
 
-def _write(engine: Engine, shard: Shard[History]) -> int:
-    written = [line for batch in shard.batches for line in engine.write(batch)]
+def _write_shard(engine: Engine, shard: Shard[History], advance: Advance) -> int:
+    written: list[WrittenTitle] = []
+    for batch, tokens in zip(shard.batches, shard.batch_tokens, strict=True):
+        written += engine.write(batch, _scaled(advance, tokens))
     texts = [line.text for line in written]
     embeddings = engine.embed(texts).astype(np.float16)
     with whole_file(shard.path) as file:
@@ -114,25 +118,29 @@ def _write(engine: Engine, shard: Shard[History]) -> int:
     return sum(line.tokens for line in written)
 
 
-def _gathered(
+def _scaled(advance: Advance, units: float) -> Advance:
+    return lambda share: advance(share * units)
+
+
+def _load_texts(
     shards: Sequence[Shard[History]],
     rows: NDArray[np.int64],
-    asked: Sequence[History],
+    histories: Sequence[History],
     cost: Cost,
-) -> Texts:
-    histories = [history for shard in shards for batch in shard.batches for history in batch]
-    line_of = {history: line for line, history in enumerate(histories)}
-    texts, embeddings = zip(*(_written(shard.path) for shard in shards), strict=True)
-    return Texts(
+) -> WrittenTexts:
+    answered = [history for shard in shards for batch in shard.batches for history in batch]
+    line_of = {history: line for line, history in enumerate(answered)}
+    texts, embeddings = zip(*(_load_shard(shard.path) for shard in shards), strict=True)
+    return WrittenTexts(
         rows=rows,
-        line_of_row=np.array([line_of[history] for history in asked]),
+        line_of_row=np.array([line_of[history] for history in histories]),
         texts=np.concatenate(texts),
         embeddings=np.concatenate(embeddings),
         cost=cost,
     )
 
 
-def _written(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
+def _load_shard(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
     with np.load(path) as file:
         return file["texts"], file["embeddings"]
 
@@ -140,32 +148,35 @@ def _written(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
 def title_embeddings(
     dataset: Dataset, config: TeacherConfig, folder: Path, loaded: LoadedEngine
 ) -> NDArray[np.float32]:
-    """How the LLM sees each title, `[catalog rows, size]`, row 0 zeros; kept in `folder`."""
+    """Embeds each title, `[catalog rows, size]`, row 0 zeros; cached in `folder`."""
     settings = config.model_dump(include=SETTINGS_OF_TITLES)
     stamp = fingerprint("titles", dataset.fingerprint, settings, loaded.weights)
     path = folder / f"titles-{stamp}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        # Half precision, as knowledge has them: a live answer is grounded as a stored one.
-        write_array(path, _embedded(dataset, loaded.engine).astype(np.float16))
+        # Half precision, as in knowledge: a live answer is grounded as a stored one is.
+        write_array(path, _embed_in_batches(dataset, loaded.engine).astype(np.float16))
     stored: NDArray[np.float32] = np.load(path).astype(np.float32)
     return stored
 
 
-def _embedded(dataset: Dataset, engine: Engine) -> NDArray[np.float32]:
+def _embed_in_batches(dataset: Dataset, engine: Engine) -> NDArray[np.float32]:
     titles = dataset.catalog.titles
-    starts = tqdm(range(0, len(titles), TITLES_AT_ONCE), desc="embedding titles", unit="batch")
-    parts = [engine.embed(titles[start : start + TITLES_AT_ONCE]) for start in starts]
+    parts = []
+    with ProgressBar("embedding titles", len(titles), "title") as bar:
+        for start in range(0, len(titles), TITLES_PER_BATCH):
+            batch = titles[start : start + TITLES_PER_BATCH]
+            parts.append(engine.embed(batch, _scaled(bar.advance, len(batch))))
     return np.concatenate([np.zeros_like(parts[0][:1]), *parts])
 
 
 def teach_generative(
     dataset: Dataset, config: TeacherConfig, folder: Path, loaded: LoadedEngine
 ) -> Knowledge:
-    """Writes, grounds and injects; what was written is kept under `folder`."""
+    """Writes, grounds and injects; shards of written texts are cached under `folder`."""
     titles = title_embeddings(dataset, config, folder, loaded)
     texts_folder = folder_of_texts(dataset, config, folder, loaded.weights)
-    texts = write_everything(dataset, config, texts_folder, loaded.engine)
+    texts = write_texts(dataset, config, texts_folder, loaded.engine)
     grounded = texts.grounded(Grounding(torch.from_numpy(titles)))
     signals = Signals(dataset)
     exponents = choose_exponents(grounded, signals, dataset, config)

@@ -1,4 +1,4 @@
-"""The kinds of teacher, ready to be asked live."""
+"""Backends of the live teacher, one for each kind, and their loading."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +25,9 @@ from training.teacher.generative.teach import title_embeddings
 from training.teacher.live.teacher import CatalogDistances, LiveTeacher, TeacherBackend
 from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.pooling import Spans, pooled
-from training.teacher.llm.prompts import Phrasebook, phrasebook, title_lines
-from training.teacher.llm.title_embeddings import kept, mean_states
+from training.teacher.llm.prompts import PromptBuilder, prompt_builder, title_lines
+from training.teacher.llm.states import as_stored
+from training.teacher.llm.title_embeddings import mean_states
 from training.teacher.llm.windows import first_title
 from training.teacher.matcher import Matcher, load_matcher
 from training.teacher.retrieval.title_blend import blended
@@ -36,63 +37,69 @@ from training.workplace import Workplace, knowledge_folder
 
 @dataclass(frozen=True)
 class TitleEncoder:
-    """An LLM whose states tell how it sees titles."""
+    """Embeds titles by the LLM's states; see `TeacherBackend`."""
 
     model: LanguageModel
 
     @property
     def name(self) -> str:
-        """Of its LLM."""
+        """Name of the LLM."""
         return self.model.name
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """How the LLM sees titles, `[titles, hidden]`."""
+        """Embeds titles with the LLM, `[titles, hidden]`."""
         return mean_states(self.model, title_lines(self.model.tokenizer, titles))
 
 
 @dataclass(frozen=True)
 class RetrievalBackend(TitleEncoder):
-    """An LLM with a fitted matcher; `items` are unit vectors, `[catalog rows, size]`.
+    """An LLM with a fitted matcher.
 
-    `share` is what `neighbours` weigh beside it.
+    Attributes:
+        builder: makes prompts.
+        matcher: projects the LLM's states.
+        items: unit vectors of the catalog, `[catalog rows, size]`.
+        neighbours: distances between titles.
+        share: weight of `neighbours` in the blend, in [0, 1].
+        config: settings of the teacher.
     """
 
-    book: Phrasebook
+    builder: PromptBuilder
     matcher: Matcher
     items: Tensor
     neighbours: TitleNeighbours
     share: float
     config: TeacherConfig
 
-    def impression(self, history: Sequence[int]) -> CatalogDistances:
-        """What the state at the end of the prompt is near to, and the titles of the history."""
-        tokens, ends = self.book.prompt(in_window(history, self.config))
-        first = ends[-1:] + 1 - len(self.book.titles[history[-1]])
+    def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
+        """Matches the state of the history with all titles, blended with title distances."""
+        tokens, ends = self.builder.prompt(titles_in_prompt(history, self.config))
+        first = ends[-1:] + 1 - len(self.builder.titles[history[-1]])
         newest = Spans(line=np.zeros(1, dtype=np.int64), first=first, last=ends[-1:])
         states = self.model.hidden_states(torch.from_numpy(tokens)[None])
-        state = kept(pooled(states, newest, self.config.pooling))
+        state = as_stored(pooled(states, newest, self.config.pooling))
         distances = self.matcher.distances(torch.from_numpy(state).float(), self.items)
         if self.share:
-            of_titles = self.neighbours.distances_after([np.array(history)])
-            distances = blended(distances, torch.from_numpy(of_titles), self.share)
+            title_distances = self.neighbours.distances_after([np.array(history)])
+            distances = blended(distances, torch.from_numpy(title_distances), self.share)
         return CatalogDistances(distances, len(tokens))
 
 
 @dataclass(frozen=True)
 class TitlesBackend(TitleEncoder):
-    """An LLM that has read all titles of the catalog; a history costs it nothing."""
+    """Distances between stored title embeddings; the LLM embeds new titles only."""
 
     neighbours: TitleNeighbours
 
-    def impression(self, history: Sequence[int]) -> CatalogDistances:
-        """What the titles of the history are near to."""
+    def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
+        """Returns the distances of all titles from those of the history."""
         distances = self.neighbours.distances_after([np.array(history)])
         return CatalogDistances(torch.from_numpy(distances), tokens=0)
 
 
 @dataclass(frozen=True)
 class GenerativeBackend:
-    """An LLM that writes a title, and the catalog to ground it in."""
+    """An LLM that writes the next title, grounded in the catalog and injected with signals."""
 
     engine: Engine
     grounding: Grounding
@@ -102,12 +109,12 @@ class GenerativeBackend:
 
     @property
     def name(self) -> str:
-        """Of its LLM."""
+        """Name of the LLM."""
         return self.engine.name
 
-    def impression(self, history: Sequence[int]) -> CatalogDistances:
-        """What the title that was written is near to."""
-        (written,) = self.engine.write([tuple(in_window(history, self.config))])
+    def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
+        """Writes a title and returns the distances of the catalog from it."""
+        (written,) = self.engine.write([tuple(titles_in_prompt(history, self.config))])
         embedding = torch.from_numpy(self.embed([written.text]).astype(np.float16)).float()
         distances = self.grounding.distances(embedding)
         if self.exponents.any():
@@ -121,37 +128,38 @@ class GenerativeBackend:
         return CatalogDistances(distances, written.tokens, written.text)
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """How the LLM sees titles, `[titles, size]`."""
+        """Embeds titles with the engine, `[titles, size]`."""
         return self.engine.embed(titles)
 
 
-def in_window(history: Sequence[int], config: TeacherConfig) -> Sequence[int]:
-    """The part of `history` that a prompt shows."""
+def titles_in_prompt(history: Sequence[int], config: TeacherConfig) -> Sequence[int]:
+    """Returns the newest part of `history` that fits a prompt."""
     start = first_title(np.array([len(history)]), config.max_titles, config.overlap)
     return history[int(start[0]) :]
 
 
 def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeacher:
-    """Loads the LLM and what `teach` left of it.
+    """Loads the LLM and the knowledge that `teach` stored.
 
-    A generative teacher that injects nothing answers before it was taught, too.
+    A generative teacher without injection needs no knowledge, so it may be served before `teach`.
 
     Raises:
         ConfigError: the LLM cannot be loaded.
-        KnowledgeError: what it needs is missing, damaged, of another dataset or other settings.
+        KnowledgeError: knowledge or tuned weights are missing, damaged, or belong to another
+            dataset or other settings.
     """
     dataset = load_dataset(workplace.dataset)
     config = experiment.teacher
     folder = knowledge_folder(experiment, workplace)
-    mind = MINDS[config.kind](dataset, config, folder, workplace)
-    # The description carries the hash of every file, so its own hash stands for all of them.
+    backend = BACKEND_LOADERS[config.kind](dataset, config, folder, workplace)
+    # The description holds the hash of every file, so hashing it covers all of them.
     description = folder / DESCRIPTION_NAME
-    made_of = description.read_text(encoding="utf-8") if description.exists() else ""
-    version = fingerprint(dataset.fingerprint, config.identity, made_of)
-    return LiveTeacher(mind, dataset.catalog, version)
+    description_text = description.read_text(encoding="utf-8") if description.exists() else ""
+    version = fingerprint(dataset.fingerprint, config.identity, description_text)
+    return LiveTeacher(backend, dataset.catalog, version)
 
 
-def _reader(
+def _load_retrieval(
     dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Workplace
 ) -> RetrievalBackend:
     knowledge = load_knowledge(folder, dataset, config)
@@ -160,20 +168,20 @@ def _reader(
     _refuse_other_weights(knowledge, folder, tuned.weights)
     with torch.inference_mode():
         items = matcher.items()
-    book = phrasebook(tuned.model.tokenizer, dataset.catalog)
-    facts = knowledge.provenance  # one that is older than the blend has no share of titles
-    neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, facts.get("decay", 0.0))
+    builder = prompt_builder(tuned.model.tokenizer, dataset.catalog)
+    provenance = knowledge.provenance  # knowledge made before the blend has no share of titles
+    neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, provenance.get("decay", 0.0))
     return RetrievalBackend(
-        tuned.model, book, matcher, items, neighbours, facts.get("share", 0.0), config
+        tuned.model, builder, matcher, items, neighbours, provenance.get("share", 0.0), config
     )
 
 
-def _writer(
+def _load_generative(
     dataset: Dataset, config: TeacherConfig, folder: Path, workplace: Workplace
 ) -> GenerativeBackend:
-    is_taught = (folder / DESCRIPTION_NAME).exists()
+    has_knowledge = (folder / DESCRIPTION_NAME).exists()
     injects = config.writing.inject_popularity or config.writing.inject_transitions
-    knowledge = load_knowledge(folder, dataset, config) if is_taught or injects else None
+    knowledge = load_knowledge(folder, dataset, config) if has_knowledge or injects else None
     loaded = load_engine(dataset, config, workplace.tuned)
     if knowledge:
         _refuse_other_weights(knowledge, folder, loaded.weights)
@@ -186,22 +194,25 @@ def _writer(
     return GenerativeBackend(loaded.engine, grounding, Signals(dataset), exponents, config)
 
 
-def _neighbour(
+def _load_titles(
     dataset: Dataset, config: TeacherConfig, folder: Path, _: Workplace
 ) -> TitlesBackend:
     knowledge = load_knowledge(folder, dataset, config)
     decay = knowledge.provenance.get("decay")
     if decay is None:
-        raise KnowledgeError(f"{folder}: made when titles gave no lists; make it again")
+        raise KnowledgeError(
+            f"{folder}: made when titles gave no lists; make it again with "
+            "`python -m training.teach`"
+        )
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, decay)
     return TitlesBackend(language_model(config), neighbours)
 
 
-MindLoader = Callable[[Dataset, TeacherConfig, Path, Workplace], TeacherBackend]
-MINDS: Mapping[TeacherKind, MindLoader] = {
-    "retrieval": _reader,
-    "generative": _writer,
-    "titles": _neighbour,
+BackendLoader = Callable[[Dataset, TeacherConfig, Path, Workplace], TeacherBackend]
+BACKEND_LOADERS: Mapping[TeacherKind, BackendLoader] = {
+    "retrieval": _load_retrieval,
+    "generative": _load_generative,
+    "titles": _load_titles,
 }
 
 
@@ -209,5 +220,6 @@ def _refuse_other_weights(knowledge: Knowledge, folder: Path, weights: str | Non
     made_with = knowledge.provenance.get("weights")
     if made_with != weights:
         raise KnowledgeError(
-            f"{folder}: made with tuned weights {made_with}, the workplace has {weights}"
+            f"{folder}: made with tuned weights {made_with}, the workplace has {weights}; make it "
+            "again with `python -m training.teach`"
         )

@@ -1,6 +1,6 @@
-"""The teacher's own HTTP server: the slow path, in a process of its own where torch lives.
+"""The teacher's HTTP server: the slow path, in a process of its own that may import torch.
 
-Requests are answered one at a time, in their order; one whose client has gone is not computed.
+Requests are answered one at a time, in order. A request whose client has disconnected is skipped.
 """
 
 import asyncio
@@ -30,22 +30,22 @@ ItemId = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class RequestBody(BaseModel):
-    """JSON types as they are, no unknown keys."""
+    """Base of request bodies: strict JSON types, unknown keys are errors."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class RecommendationRequest(RequestBody):
-    """What to recommend for; ids that the catalog does not have are skipped."""
+    """A history to recommend for; ids that the catalog does not have are skipped."""
 
     history: list[ItemId] = Field(min_length=1, max_length=MAX_IDS, description="oldest first")
     k: int = Field(default=20, ge=1)
-    exclude: list[ItemId] = Field(default=[], description="must not be answered; of any length")
-    mask_seen: bool = Field(default=True, description="items of the history are not answered")
+    exclude: list[ItemId] = Field(default=[], description="ids not to recommend; of any length")
+    mask_seen: bool = Field(default=True, description="whether items of the history are excluded")
 
 
 class EmbeddingRequest(RequestBody):
-    """Titles to embed."""
+    """Titles to embed, at most `MAX_TITLES`."""
 
     titles: list[Annotated[str, Field(min_length=1, max_length=2_000)]] = Field(
         min_length=1, max_length=MAX_TITLES
@@ -53,18 +53,18 @@ class EmbeddingRequest(RequestBody):
 
 
 class RecommendationAnswer(BaseModel):
-    """Items nearest first; a teacher that writes its answer returns what it wrote too."""
+    """Recommended items, nearest first; a generative teacher adds the title it wrote."""
 
     teacher_version: str
     item_ids: Sequence[str]
     distances: Sequence[float] = Field(description="lower = nearer")
     generated_text: str | None = None
-    tokens: int = Field(description="read for this answer")
-    seconds: float = Field(description="the answer itself; waiting for others not counted")
+    tokens: int = Field(description="read and written for this answer")
+    seconds: float = Field(description="time to compute the answer, without waiting in the queue")
 
 
 class EmbeddingAnswer(BaseModel):
-    """`embeddings[i]` is that of `titles[i]`, in the space of the teacher's item embeddings."""
+    """Embeddings in the order of the titles, in the space of the teacher's item embeddings."""
 
     teacher_version: str
     embeddings: Sequence[Sequence[float]]
@@ -72,7 +72,7 @@ class EmbeddingAnswer(BaseModel):
 
 
 class ReadinessAnswer(BaseModel):
-    """What answers here; the model is loaded before the server listens."""
+    """The loaded teacher; the server listens only after loading it."""
 
     status: Literal["ready"] = "ready"
     model: str
@@ -81,7 +81,7 @@ class ReadinessAnswer(BaseModel):
 
 
 class OneAtATime:
-    """A short queue in front of one thread: an LLM gains nothing from being asked in parallel."""
+    """A short queue in front of one thread: parallel requests would not make an LLM faster."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -89,10 +89,10 @@ class OneAtATime:
         self._waiting = 0
 
     async def run(self, request: Request, work: Callable[[], T]) -> tuple[T, float]:
-        """What `work` returns and the seconds it took.
+        """Runs `work` in turn; returns its result and the seconds it took.
 
         Raises:
-            HTTPException: too many wait already, or nobody waits for this answer any more.
+            HTTPException: 503, the queue is full or the client has disconnected.
         """
         if self._waiting >= MAX_WAITING:
             raise HTTPException(
@@ -127,7 +127,7 @@ QueueDep = Annotated[OneAtATime, Depends(_queue)]
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """An error as RFC 9457 has it."""
+    """Builds a problem response, RFC 9457."""
     content = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return JSONResponse(content, status, headers, PROBLEM_TYPE)
 
@@ -142,36 +142,34 @@ router = APIRouter()
 
 @router.post("/recommendations", responses=PROBLEMS)
 async def recommend(
-    wanted: RecommendationRequest, request: Request, teacher: TeacherDep, queue: QueueDep
+    body: RecommendationRequest, request: Request, teacher: TeacherDep, queue: QueueDep
 ) -> RecommendationAnswer:
-    """What the teacher expects next, as it was taught: read, written, or near by title."""
+    """Recommends the items nearest to the history, by the kind of teacher that is loaded."""
     answer, seconds = await queue.run(
         request,
-        lambda: teacher.recommend(
-            wanted.history, wanted.k, wanted.exclude, mask_seen=wanted.mask_seen
-        ),
+        lambda: teacher.recommend(body.history, body.k, body.exclude, mask_seen=body.mask_seen),
     )
     return RecommendationAnswer(teacher_version=teacher.version, seconds=seconds, **vars(answer))
 
 
 @router.post("/embeddings", responses=PROBLEMS)
 async def embed(
-    wanted: EmbeddingRequest, request: Request, teacher: TeacherDep, queue: QueueDep
+    body: EmbeddingRequest, request: Request, teacher: TeacherDep, queue: QueueDep
 ) -> EmbeddingAnswer:
-    """Embeds titles as those of the catalog are embedded."""
-    embeddings, seconds = await queue.run(request, lambda: teacher.embed(wanted.titles).tolist())
+    """Embeds titles in the space of the teacher's item embeddings."""
+    embeddings, seconds = await queue.run(request, lambda: teacher.embed(body.titles).tolist())
     return EmbeddingAnswer(teacher_version=teacher.version, embeddings=embeddings, seconds=seconds)
 
 
 @router.get("/healthz")
 async def is_alive() -> dict[str, str]:
-    """Says that the process runs."""
+    """Liveness: the process runs."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 async def is_ready(teacher: TeacherDep) -> ReadinessAnswer:
-    """Says what answers here."""
+    """Readiness: names the loaded teacher."""
     return ReadinessAnswer(
         model=teacher.name,
         teacher_version=teacher.version,
@@ -180,11 +178,11 @@ async def is_ready(teacher: TeacherDep) -> ReadinessAnswer:
 
 
 def create_app(teacher: LiveTeacher, threads: int) -> FastAPI:
-    """The server of `teacher`, which computes with `threads` threads."""
+    """Creates the server of `teacher`, whose LLM computes with `threads` threads."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Told in the thread that computes: the setting belongs to a thread.
+        # Set in the thread that computes, since torch keeps this setting per thread.
         with ThreadPoolExecutor(1, "teacher", torch.set_num_threads, (threads,)) as executor:
             app.state.teacher = teacher
             app.state.queue = OneAtATime(executor)

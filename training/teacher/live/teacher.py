@@ -1,4 +1,4 @@
-"""The teacher asked live: one history, and the answer that `teach` would have stored."""
+"""The live teacher: answers one history as `teach` would have stored it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,14 +14,18 @@ from training.teacher.top_k import nearest_items
 
 
 class UnknownHistoryError(Exception):
-    """There is nothing to read; the fault of who asks, not of who set the teacher up."""
+    """No id of a history is in the catalog: an error of the client, not of the setup."""
 
 
 @dataclass(frozen=True)
 class LiveAnswer:
-    """Items nearest first and their distances.
+    """Recommended items.
 
-    `tokens` were read and written for it; `generated_text` is None where none is written.
+    Attributes:
+        item_ids: nearest first.
+        distances: of each item, lower = nearer.
+        tokens: read and written for this answer.
+        generated_text: written title, None if the teacher writes none.
     """
 
     item_ids: Sequence[str]
@@ -32,7 +36,13 @@ class LiveAnswer:
 
 @dataclass(frozen=True)
 class CatalogDistances:
-    """What a history made a teacher expect: `distances` of the catalog, `[1, catalog rows]`."""
+    """Distances of the catalog from one history.
+
+    Attributes:
+        distances: `[1, catalog rows]`.
+        tokens: read and written to compute them.
+        generated_text: written title, None if the teacher writes none.
+    """
 
     distances: Tensor
     tokens: int
@@ -40,69 +50,75 @@ class CatalogDistances:
 
 
 class TeacherBackend(Protocol):
-    """What differs from kind to kind of teacher."""
+    """The part of a live teacher that depends on its kind."""
 
     @property
     def name(self) -> str:
-        """Of its LLM."""
+        """Name of the LLM."""
         ...
 
-    def impression(self, history: Sequence[int]) -> CatalogDistances:
-        """What comes after the items of a history, oldest first, at least one."""
+    def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
+        """Returns the distances of all items from a non-empty history, oldest item first."""
         ...
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """How the LLM sees titles, `[titles, size]`."""
+        """Embeds titles with the LLM, `[titles, size]`."""
         ...
 
 
 @dataclass(frozen=True)
 class LiveTeacher:
-    """A teacher ready to answer; not to be asked by two threads at once.
+    """A loaded teacher; not thread-safe.
 
     Attributes:
-        version: changes with everything an answer depends on.
+        backend: computes distances and embeddings.
+        catalog: items that may be recommended.
+        version: changes with everything that an answer depends on.
     """
 
-    mind: TeacherBackend
+    backend: TeacherBackend
     catalog: Catalog
     version: str
 
     @property
     def name(self) -> str:
-        """Of its LLM."""
-        return self.mind.name
+        """Name of the LLM."""
+        return self.backend.name
 
     @torch.inference_mode()
     def recommend(
         self, history: Sequence[str], k: int, exclude: Collection[str], *, mask_seen: bool = True
     ) -> LiveAnswer:
-        """The `k` items nearest to what comes next, fewer if fewer are left.
+        """Returns the `k` nearest items, fewer if fewer are left.
 
-        Ids that the catalog does not have are skipped.
+        Args:
+            history: item ids, oldest first; unknown ids are skipped.
+            k: number of items.
+            exclude: ids that must not be recommended; unknown ids are skipped.
+            mask_seen: whether items of `history` are excluded too.
 
         Raises:
-            UnknownHistoryError: none of `history` is in the catalog.
+            UnknownHistoryError: no id of `history` is in the catalog.
         """
-        seen = self._known(history)
+        seen = self._item_indices(history)
         if not seen:
             raise UnknownHistoryError(f"none of {len(history)} ids is in the teacher's catalog")
-        impression = self.mind.impression(seen)
-        forbidden = torch.zeros(impression.distances.shape, dtype=torch.bool)
-        forbidden[0, self._known(exclude) + (seen if mask_seen else [])] = True
-        nearest = nearest_items(impression.distances, forbidden, k)
-        found = [index for index in nearest.rankings[0].tolist() if index]
+        answer = self.backend.catalog_distances(seen)
+        forbidden = torch.zeros(answer.distances.shape, dtype=torch.bool)
+        forbidden[0, self._item_indices(exclude) + (seen if mask_seen else [])] = True
+        nearest = nearest_items(answer.distances, forbidden, k)
+        item_indices = [index for index in nearest.rankings[0].tolist() if index]
         return LiveAnswer(
-            item_ids=[self.catalog.item_ids[index - 1] for index in found],
-            distances=nearest.distances[0, : len(found)].tolist(),
-            tokens=impression.tokens,
-            generated_text=impression.generated_text,
+            item_ids=[self.catalog.item_ids[index - 1] for index in item_indices],
+            distances=nearest.distances[0, : len(item_indices)].tolist(),
+            tokens=answer.tokens,
+            generated_text=answer.generated_text,
         )
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """How the LLM sees titles, `[titles, size]`, as `Knowledge.item_embeddings` has them."""
-        return self.mind.embed(titles).astype(np.float16).astype(np.float32)
+        """Embeds titles, `[titles, size]`, comparable with `Knowledge.item_embeddings`."""
+        return self.backend.embed(titles).astype(np.float16).astype(np.float32)
 
-    def _known(self, item_ids: Collection[str]) -> list[int]:
+    def _item_indices(self, item_ids: Collection[str]) -> list[int]:
         index_by_id = self.catalog.index_by_id
         return [index_by_id[item_id] for item_id in item_ids if item_id in index_by_id]

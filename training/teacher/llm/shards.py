@@ -1,7 +1,6 @@
-"""Shards: a long piece of work cut so that it survives a kill.
+"""Shards: long LLM work in parts on disk, so that a killed run resumes.
 
-A shard on disk is never computed again, and work that was resumed ends in the same bytes as work
-that was not interrupted.
+A finished shard is never computed again. Resumed work ends in the same bytes as uninterrupted work.
 """
 
 import json
@@ -13,8 +12,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
+from training.progress import Advance, ProgressBar
 from training.stage import write_text
 from training.teacher.llm.windows import token_bounded
 
@@ -25,48 +24,63 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cost:
-    """What asking an LLM took; finished shards of killed runs are counted."""
+    """Tokens and seconds that work with an LLM took, shards of interrupted runs included."""
 
     tokens: int
     seconds: float
 
     def __add__(self, other: "Cost") -> "Cost":
-        """What both took."""
+        """Sums tokens and seconds."""
         return Cost(self.tokens + other.tokens, self.seconds + other.seconds)
 
 
 @dataclass(frozen=True)
 class Shard(Generic[T]):
-    """Some batches of prompts: their answers in `path`, what they cost in `ledger` beside it."""
+    """Batches of prompts whose results share a file.
+
+    Attributes:
+        path: file of the results.
+        batches: prompts, batch by batch.
+        batch_tokens: tokens of each batch, as planned.
+    """
 
     path: Path
     batches: Sequence[Sequence[T]]
-    tokens: int
+    batch_tokens: Sequence[int]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of all batches, as planned."""
+        return sum(self.batch_tokens)
 
     @property
     def ledger(self) -> Path:
-        """Written last: a shard with a ledger is whole."""
+        """File of the shard's cost. It is written last: a shard that has one is complete."""
         return self.path.with_suffix(".json")
 
     @property
     def cost(self) -> Cost:
-        """What its answers took."""
+        """Cost of the finished shard, read from its ledger."""
         return Cost(**json.loads(self.ledger.read_text(encoding="utf-8")))
 
 
 def plan_shards(
     prompts: Sequence[T], lengths: NDArray[np.int64], tokens_per_batch: int, first: Path
 ) -> list[Shard[T]]:
-    """Batches prompts of like `lengths` (in tokens) into shards, the same on every run.
+    """Groups prompts of similar length into batches, and batches into shards; deterministic.
 
-    `first` names the file of a shard: `folder/states.npy` leads to `folder/states-00000.npy`.
+    Args:
+        prompts: work items.
+        lengths: `[prompts]`, tokens of each.
+        tokens_per_batch: bounds a padded batch.
+        first: pattern of the files: `folder/states.npy` gives `folder/states-00000.npy`.
     """
     batches = list(token_bounded(lengths, tokens_per_batch))
     return [
         Shard(
             path=first.with_stem(f"{first.stem}-{start:05d}"),
             batches=[[prompts[index] for index in batch] for batch in chunk],
-            tokens=sum(int(lengths[batch].sum()) for batch in chunk),
+            batch_tokens=[int(lengths[batch].sum()) for batch in chunk],
         )
         for start, chunk in _chunks(batches)
     ]
@@ -79,17 +93,26 @@ def _chunks(
         yield start, batches[start : start + BATCHES_PER_SHARD]
 
 
-def complete(shards: Sequence[Shard[T]], work: Callable[[Shard[T]], int], description: str) -> Cost:
-    """Has `work` write each shard that is missing and return the tokens it took."""
+def compute_missing(
+    shards: Sequence[Shard[T]], compute: Callable[[Shard[T], Advance], int], label: str
+) -> Cost:
+    """Computes every shard that is not on disk yet and returns the cost of all.
+
+    Args:
+        shards: all of the work.
+        compute: writes the file of a shard and returns the tokens it took. It reports progress
+            to its second argument, in planned tokens, as often as it can.
+        label: names the progress bar.
+    """
     missing = [shard for shard in shards if not shard.ledger.exists()]
-    total, to_do = (sum(each.tokens for each in some) for some in (shards, missing))
-    with tqdm(
-        total=total, initial=total - to_do, desc=description, unit="token", unit_scale=True
-    ) as bar:
+    total = sum(shard.tokens for shard in shards)
+    done = total - sum(shard.tokens for shard in missing)
+    with ProgressBar(label, total, "token", done=done) as bar:
         for shard in missing:
             began = time.perf_counter()
-            tokens = work(shard)
+            tokens = compute(shard, bar.advance)
             cost = {"tokens": tokens, "seconds": round(time.perf_counter() - began, 1)}
             write_text(shard.ledger, json.dumps(cost))
-            bar.update(shard.tokens)
+            done += shard.tokens
+            bar.move_to(done)
     return sum((shard.cost for shard in shards), Cost(0, 0.0))

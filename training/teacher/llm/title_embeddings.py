@@ -1,4 +1,4 @@
-"""Embeddings of titles: the mean of the LLM's states over each line."""
+"""Title embeddings: the mean of the LLM's hidden states over each title's line."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,49 +6,48 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from tqdm import tqdm
 
+from training.progress import Advance, ProgressBar, ignore_progress
 from training.stage import write_array
 from training.teacher.llm.language_model import LanguageModel
-from training.teacher.llm.prompts import Phrasebook, TokenIds
-from training.teacher.llm.shards import Cost, Shard, complete, plan_shards
-from training.teacher.llm.windows import (
-    token_bounded,
-)
+from training.teacher.llm.prompts import PromptBuilder, TokenIds
+from training.teacher.llm.shards import Cost, Shard, compute_missing, plan_shards
+from training.teacher.llm.windows import token_bounded
 
 
-def read_titles(
-    model: LanguageModel, book: Phrasebook, tokens_per_batch: int, folder: Path
+def embed_titles_resumably(
+    model: LanguageModel, builder: PromptBuilder, tokens_per_batch: int, folder: Path
 ) -> tuple[NDArray[np.float32], Cost]:
-    """`embed_titles`, sharded in `folder`, which has to be there; and what it took."""
-    items = np.arange(1, len(book.titles))
-    lengths = np.array([len(book.titles[item]) for item in items])
+    """Returns what `embed_titles` does, and its cost; shards in `folder` survive a kill.
+
+    `folder` has to exist and to belong to this model and catalog.
+    """
+    items = np.arange(1, len(builder.titles))
+    lengths = np.array([len(builder.titles[item]) for item in items])
     shards = plan_shards(items.tolist(), lengths, tokens_per_batch, folder / "titles.npy")
 
-    def read(shard: Shard[int]) -> int:
-        batches = [[book.titles[item] for item in batch] for batch in shard.batches]
-        states = [mean_states(model, batch) for batch in batches]
+    def embed(shard: Shard[int], advance: Advance) -> int:
+        states = []
+        for batch, tokens in zip(shard.batches, shard.batch_tokens, strict=True):
+            with model.reporting_layers(advance, tokens):
+                states.append(mean_states(model, [builder.titles[item] for item in batch]))
         write_array(shard.path, np.concatenate(states))
         return shard.tokens
 
-    cost = complete(shards, read, "reading titles")
-    embeddings = np.zeros((len(book.titles), model.hidden_size), dtype=np.float32)
+    cost = compute_missing(shards, embed, "reading titles")
+    embeddings = np.zeros((len(builder.titles), model.hidden_size), dtype=np.float32)
     for shard in shards:
         embeddings[np.concatenate(shard.batches)] = np.load(shard.path)
     return embeddings, cost
 
 
-def kept(states: Tensor) -> NDArray[np.float16]:
-    """States as they are stored and matched."""
-    return states.to("cpu", torch.float16).numpy()
-
-
 def embed_titles(
-    model: LanguageModel, book: Phrasebook, tokens_per_batch: int, description: str | None = None
+    model: LanguageModel, builder: PromptBuilder, tokens_per_batch: int
 ) -> NDArray[np.float32]:
-    """How the LLM sees each title of the catalog alone, `[catalog rows, hidden]`; row 0 zeros."""
-    titles = embed_lines(model, book.titles[1:], tokens_per_batch, description)
+    """Embeds each title of the catalog without context, `[catalog rows, hidden]`; row 0 zeros."""
+    lengths = sum(map(len, builder.titles))
+    with ProgressBar("embedding titles", lengths, "token") as bar:
+        titles = embed_lines(model, builder.titles[1:], tokens_per_batch, bar.advance)
     return np.concatenate([np.zeros_like(titles[:1]), titles])
 
 
@@ -56,26 +55,29 @@ def embed_lines(
     model: LanguageModel,
     lines: Sequence[TokenIds],
     tokens_per_batch: int,
-    description: str | None = None,
+    advance: Advance = ignore_progress,
 ) -> NDArray[np.float32]:
-    """The mean of the LLM's states over each line, `[lines, hidden]`; a description is shown."""
+    """Returns the mean of the LLM's states over each line, `[lines, hidden]`.
+
+    `advance` is called with the tokens done since its last call.
+    """
     embeddings = np.zeros((len(lines), model.hidden_size), dtype=np.float32)
     lengths = np.array([len(line) for line in lines])
-    batches = list(token_bounded(lengths, tokens_per_batch))
-    for batch in tqdm(batches, desc=description, unit="batch", disable=description is None):
-        embeddings[batch] = mean_states(model, [lines[index] for index in batch])
+    for batch in token_bounded(lengths, tokens_per_batch):
+        with model.reporting_layers(advance, int(lengths[batch].sum())):
+            embeddings[batch] = mean_states(model, [lines[index] for index in batch])
     return embeddings
 
 
 @torch.inference_mode()
 def mean_states(model: LanguageModel, lines: Sequence[TokenIds]) -> NDArray[np.float32]:
-    """The mean of the LLM's states over each line, read in one batch, `[lines, hidden]`."""
+    """Returns the mean of the LLM's states over each line, in one batch, `[lines, hidden]`."""
     tokens = torch.nn.utils.rnn.pad_sequence(
         [torch.from_numpy(line) for line in lines], batch_first=True
     )
     lengths = torch.tensor([len(line) for line in lines])[:, None]
-    real = torch.arange(tokens.shape[1]) < lengths  # [lines, tokens]
+    is_token = torch.arange(tokens.shape[1]) < lengths  # [lines, tokens]; the rest is padding
     states = model.hidden_states(tokens).float()
-    sums = (states * real[:, :, None].to(states.device)).sum(dim=1).cpu()
+    sums = (states * is_token[:, :, None].to(states.device)).sum(dim=1).cpu()
     means: NDArray[np.float32] = (sums / lengths).numpy()
     return means

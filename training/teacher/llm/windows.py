@@ -1,4 +1,4 @@
-"""Cutting long histories into prompts that fit, so that every wanted row is answered once."""
+"""Windows: long histories cut into prompts of bounded length, each example answered once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
 from training.teacher.llm.pooling import Spans
-from training.teacher.llm.prompts import Phrasebook, TokenIds
+from training.teacher.llm.prompts import PromptBuilder, TokenIds
 
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of one user's rows that the LLM reads at once.
+    """Consecutive rows of one user that share a prompt.
 
-    Rows `start..stop - 1` are read; `targets` are the rows predicted from it, ascending, each the
-    successor of a row that was read.
+    Attributes:
+        start: first row in the prompt.
+        stop: row behind the last one in the prompt.
+        targets: rows predicted from it, ascending; each follows a row of the prompt.
     """
 
     start: int
@@ -29,7 +31,7 @@ def plan_windows(
 ) -> list[Window]:
     """Covers `rows` (ascending) with windows of at most `max_titles` titles.
 
-    A window repeats the last `overlap` titles of the one before, so a row is predicted from more
+    A window repeats the last `overlap` titles of the one before. So a row is predicted from more
     than `overlap` titles wherever the user has that many before it.
     """
     users = dataset.user_of_row[rows]
@@ -51,33 +53,33 @@ def plan_windows(
 def first_title(
     history_lengths: NDArray[np.int64], max_titles: int, overlap: int
 ) -> NDArray[np.int64]:
-    """Where reading starts in histories of these lengths: at most `max_titles` are read."""
-    # Hop 0 answers histories of up to max_titles, each later hop a stride more.
+    """Returns the position of the first title in the prompt, for histories of these lengths."""
+    # Window 0 answers histories of up to max_titles, each later window a stride more.
     stride = max_titles - overlap
-    hops = np.maximum(0, -((max_titles - history_lengths) // stride))
-    return hops * stride
+    window_numbers = np.maximum(0, -((max_titles - history_lengths) // stride))
+    return window_numbers * stride
 
 
 def prompt_lengths(
-    dataset: Dataset, book: Phrasebook, windows: Sequence[Window]
+    dataset: Dataset, builder: PromptBuilder, windows: Sequence[Window]
 ) -> NDArray[np.int64]:
-    """`[windows]`, tokens in each window's prompt."""
-    title_lengths = np.array([len(title) for title in book.titles])
+    """Counts the tokens in the prompt of each window, `[windows]`."""
+    title_lengths = np.array([len(title) for title in builder.titles])
     running = np.concatenate([[0], np.cumsum(title_lengths[dataset.item_indices])])
     starts = np.array([window.start for window in windows], dtype=np.int64)
     stops = np.array([window.stop for window in windows], dtype=np.int64)
-    lengths: NDArray[np.int64] = running[stops] - running[starts] + len(book.instruction)
+    lengths: NDArray[np.int64] = running[stops] - running[starts] + len(builder.instruction)
     return lengths
 
 
 def token_bounded(lengths: NDArray[np.int64], tokens_per_batch: int) -> Iterator[NDArray[np.int64]]:
-    """Groups indices of prompts of like length into rectangles of at most `tokens_per_batch`.
+    """Groups indices of prompts of similar length into batches of at most `tokens_per_batch`.
 
-    A prompt longer than that stands alone.
+    Padding counts. A prompt that is longer than the bound is a batch of its own.
     """
     batch: list[int] = []
     for index in np.argsort(lengths, kind="stable"):
-        # Sorted ascending: the newcomer is the widest line of its batch.
+        # Lengths ascend, so this prompt is the longest of its batch.
         if batch and (len(batch) + 1) * lengths[index] > tokens_per_batch:
             yield np.array(batch)
             batch = []
@@ -88,12 +90,12 @@ def token_bounded(lengths: NDArray[np.int64], tokens_per_batch: int) -> Iterator
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Windows as right-padded tokens.
+    """Prompts of some windows as one right-padded batch.
 
     Attributes:
-        tokens: `[windows, tokens]`; under causal attention padding on the right changes nothing.
-        newest: the last title before each target.
-        rows: `[targets]`, the dataset rows predicted.
+        tokens: `[windows, tokens]`; under causal attention, padding on the right changes nothing.
+        newest: position of the last title before each target.
+        rows: `[targets]`, dataset rows that are predicted.
     """
 
     tokens: TokenIds
@@ -101,9 +103,11 @@ class PromptBatch:
     rows: NDArray[np.int64]
 
 
-def prompt_batch(dataset: Dataset, book: Phrasebook, windows: Sequence[Window]) -> PromptBatch:
-    """Writes the prompts of `windows` into one rectangle."""
-    prompts = [book.prompt(dataset.item_indices[each.start : each.stop]) for each in windows]
+def prompt_batch(
+    dataset: Dataset, builder: PromptBuilder, windows: Sequence[Window]
+) -> PromptBatch:
+    """Builds the prompts of `windows`, padded on the right to the longest."""
+    prompts = [builder.prompt(dataset.item_indices[each.start : each.stop]) for each in windows]
     tokens = np.zeros((len(prompts), max(len(text) for text, _ in prompts)), dtype=np.int64)
     for line, (text, _) in zip(tokens, prompts, strict=True):
         line[: len(text)] = text
@@ -114,7 +118,7 @@ def prompt_batch(dataset: Dataset, book: Phrasebook, windows: Sequence[Window]) 
     counts = [len(window.targets) for window in windows]
     rows = np.concatenate([window.targets for window in windows])
     last = np.concatenate(ends_of_newest)
-    title_lengths = np.array([len(title) for title in book.titles])
+    title_lengths = np.array([len(title) for title in builder.titles])
     return PromptBatch(
         tokens=tokens,
         newest=Spans(

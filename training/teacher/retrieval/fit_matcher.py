@@ -1,4 +1,4 @@
-"""Fitting the matcher: AdamW, validation NDCG@20 picks the epoch; a killed fit goes on."""
+"""Fits the matcher with AdamW; validation NDCG@20 picks the epoch; a killed fit resumes."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -8,22 +8,23 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from training.compute.allocator import keep_freed_memory
 from training.compute.catalog_softmax import matmul_precision
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
+from training.progress import Advance, ProgressBar, ignore_progress
 from training.provenance import commit
 from training.settings.teacher import TeacherConfig
 from training.stage import fingerprint, whole_file
 from training.teacher.budget import held_out_rows
-from training.teacher.matcher import Matcher
-from training.teacher.retrieval.states import Reading
-from training.teacher.top_k import figures_of, matched
+from training.teacher.matcher import Matcher, matcher_distances
+from training.teacher.retrieval.states import EncodedDataset
+from training.teacher.top_k import teacher_metrics
 
 FIT_VERSION = 1  # raise it when the same examples would make another matcher
-# What a fit depends on, beside what was read; one of more epochs goes on from one of fewer.
+# Settings that a fit depends on, beside the encoded dataset. `epochs` is not one of them: a fit of
+# more epochs resumes one of fewer.
 SETTINGS_OF_FIT = frozenset(
     {
         *("projection_size", "dropout", "batch_size", "matching_rate", "weight_decay"),
@@ -34,10 +35,14 @@ SETTINGS_OF_FIT = frozenset(
 
 @dataclass(frozen=True)
 class Fit:
-    """The matcher of the best epoch and its validation figures; epoch 0 is the one it began as.
+    """A fitted matcher.
 
-    `seconds` are those of all epochs, whoever was killed between them, `commits` of the code that
-    fitted them.
+    Attributes:
+        matcher: that of the best epoch.
+        best_epoch: its number; 0 is the matcher that the fit began with.
+        validation: its metrics.
+        seconds: of all epochs, interrupted runs included.
+        commits: of the code that ran them.
     """
 
     matcher: Matcher
@@ -48,41 +53,47 @@ class Fit:
 
 
 def fit_matcher(
-    dataset: Dataset, reading: Reading, config: TeacherConfig, initial: Matcher | None = None
+    dataset: Dataset,
+    encoded: EncodedDataset,
+    config: TeacherConfig,
+    initial: Matcher | None = None,
 ) -> Fit:
-    """Trains on the TRAIN rows that were read until validation stops getting better.
+    """Trains on the encoded TRAIN rows until validation stops improving.
 
-    Each epoch is kept beside the shards of the reading. `initial` is where it begins, such as the
-    matcher that the LLM was tuned with.
+    Each epoch is saved beside the shards of `encoded`. `initial` is the matcher to begin with, e.g.
+    the one that the LLM was tuned with.
     """
     keep_freed_memory()
-    fitter = Fitter(dataset, reading, config, initial)
+    fitter = Fitter(dataset, encoded, config, initial)
     settings = config.model_dump(include=set(SETTINGS_OF_FIT))
-    path = reading.folder / f"fit-{fingerprint(FIT_VERSION, settings)}.pt"
-    fitter.go_on_from(path)
-    with tqdm(
-        desc="fitting the matcher", total=config.epochs, initial=fitter.epoch, unit="epoch"
-    ) as bar:
+    path = encoded.folder / f"fit-{fingerprint(FIT_VERSION, settings)}.pt"
+    fitter.resume_from(path)
+    with ProgressBar("fitting the matcher", config.epochs, "epoch", done=fitter.epoch) as bar:
         while not fitter.is_done():
-            fitter.fit_epoch()
-            fitter.keep(path)
-            bar.set_postfix({SELECTION_METRIC: f"{fitter.figures[SELECTION_METRIC]:.4f}"})
-            bar.update()
+            fitter.fit_epoch(bar.advance)
+            fitter.save(path)
+            bar.show(**{SELECTION_METRIC: f"{fitter.metrics[SELECTION_METRIC]:.4f}"})
+            bar.move_to(fitter.epoch)  # parts of an epoch may not add up to 1
     return fitter.best()
 
 
 class Fitter:
-    """A fit under way."""
+    """The state of a fit: matcher, optimiser, and the best epoch so far."""
 
     def __init__(
-        self, dataset: Dataset, reading: Reading, config: TeacherConfig, initial: Matcher | None
+        self,
+        dataset: Dataset,
+        encoded: EncodedDataset,
+        config: TeacherConfig,
+        initial: Matcher | None,
     ) -> None:
         torch.manual_seed(config.seed)
-        self.dataset, self.read, self.config = dataset, reading.states, config
-        train = self.read.read_of(dataset, Split.TRAIN)
+        self.dataset, self.encoded_states, self.config = dataset, encoded.states, config
+        self.validation_rows = held_out_rows(dataset, config, Split.VALIDATION)
+        train = encoded.states.of_split(dataset, Split.TRAIN)
         self.states = torch.from_numpy(train.states)
         self.next_items = torch.from_numpy(dataset.item_indices[train.rows].astype(np.int64))
-        titles = torch.from_numpy(reading.title_embeddings)
+        titles = torch.from_numpy(encoded.title_embeddings)
         self.matcher = initial or Matcher(
             self.states.float(), titles, config.projection_size, config.dropout
         )
@@ -91,36 +102,41 @@ class Fitter:
         )
         self.epoch, self.best_epoch, self.seconds = 0, 0, 0.0
         self.commits: list[str] = []
-        self.figures = self._judge() if initial else {SELECTION_METRIC: -1.0}
-        self.best_figures, self.best_weights = self.figures, self._weights()
+        self.metrics = self._validate(ignore_progress) if initial else {SELECTION_METRIC: -1.0}
+        self.best_metrics, self.best_weights = self.metrics, self._weights()
 
     def is_done(self) -> bool:
-        """Whether no epoch is left, or validation has not got better for too long."""
+        """Whether no epoch is left, or validation has not improved for `config.patience` epochs."""
         is_over = self.epoch >= self.config.epochs
         return is_over or self.epoch - self.best_epoch >= self.config.patience
 
-    def fit_epoch(self) -> None:
-        """Goes once through the training examples, and through those of validation."""
+    def fit_epoch(self, advance: Advance = ignore_progress) -> None:
+        """Trains on all training examples once, then validates.
+
+        `advance` is called with fractions of the epoch.
+        """
         began = time.monotonic()
         self.commits = list(dict.fromkeys([*self.commits, commit()]))
         self.matcher.train()
+        num_examples = len(self.states) + len(self.validation_rows)
         for batch in torch.split(torch.randperm(len(self.states)), self.config.batch_size):
             self._step(self.states[batch].float(), self.next_items[batch])
+            advance(len(batch) / num_examples)
         self.epoch += 1
-        self.figures = self._judge()
-        if self.figures[SELECTION_METRIC] > self.best_figures[SELECTION_METRIC]:
-            self.best_epoch, self.best_figures = self.epoch, self.figures
+        self.metrics = self._validate(lambda examples: advance(examples / num_examples))
+        if self.metrics[SELECTION_METRIC] > self.best_metrics[SELECTION_METRIC]:
+            self.best_epoch, self.best_metrics = self.epoch, self.metrics
             self.best_weights = self._weights()
         self.seconds += time.monotonic() - began
 
     def best(self) -> Fit:
-        """What came of it; the fit is over."""
+        """Loads the weights of the best epoch and returns the result; the fit is over."""
         self.matcher.load_state_dict(self.best_weights)
         matcher = self.matcher.eval()
-        return Fit(matcher, self.best_epoch, self.best_figures, self.seconds, self.commits)
+        return Fit(matcher, self.best_epoch, self.best_metrics, self.seconds, self.commits)
 
-    def keep(self, path: Path) -> None:
-        """Writes all that another process needs to go on."""
+    def save(self, path: Path) -> None:
+        """Writes all that another process needs to resume."""
         state = {
             "matcher": self.matcher.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -128,13 +144,13 @@ class Fitter:
             "epoch": self.epoch,
             "seconds": self.seconds,
             "commits": self.commits,
-            "best": (self.best_epoch, self.best_figures, self.best_weights),
+            "best": (self.best_epoch, self.best_metrics, self.best_weights),
         }
         with whole_file(path) as file:
             torch.save(state, file)
 
-    def go_on_from(self, path: Path) -> None:
-        """Takes up what `keep` wrote, unless there is none or it went further than it may now."""
+    def resume_from(self, path: Path) -> None:
+        """Loads what `save` wrote, unless it is missing or has more epochs than are allowed now."""
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)
@@ -145,7 +161,7 @@ class Fitter:
         torch.set_rng_state(state["random"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         self.commits = state["commits"]
-        self.best_epoch, self.best_figures, self.best_weights = state["best"]
+        self.best_epoch, self.best_metrics, self.best_weights = state["best"]
 
     def _step(self, states: Tensor, next_items: Tensor) -> None:
         self.optimiser.zero_grad()
@@ -153,9 +169,9 @@ class Fitter:
             self.matcher.loss(states, next_items).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
 
-    def _judge(self) -> dict[str, float]:
-        rows = held_out_rows(self.dataset, self.config, Split.VALIDATION)
-        return figures_of(matched(self.matcher, self.read), self.dataset, rows)
+    def _validate(self, advance: Advance) -> dict[str, float]:
+        distances = matcher_distances(self.matcher, self.encoded_states)
+        return teacher_metrics(distances, self.dataset, self.validation_rows, advance)
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: tensor.clone() for name, tensor in self.matcher.state_dict().items()}

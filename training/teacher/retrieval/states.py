@@ -1,6 +1,6 @@
-"""Reading: the LLM passes over every history once, and each answer's hidden state is kept.
+"""Encoding for a retrieval teacher: one LLM pass over every history, the state of each kept.
 
-This is the expensive part of a retrieval teacher, so it is cut into shards that survive a kill.
+This is the expensive part of that teacher, so it is cut into shards that survive a kill.
 """
 
 from collections.abc import Sequence
@@ -11,59 +11,29 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.data.dataset import Dataset, Split, places_among
+from training.data.dataset import Dataset
+from training.progress import Advance
 from training.settings.teacher import Pooling, TeacherConfig
 from training.stage import fingerprint, write_array
 from training.teacher.budget import answered_rows
 from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.pooling import pooled
-from training.teacher.llm.prompts import PROMPT_VERSION, Phrasebook, phrasebook
-from training.teacher.llm.shards import Cost, Shard, complete, plan_shards
-from training.teacher.llm.title_embeddings import (
-    kept,
-    read_titles,
-)
-from training.teacher.llm.windows import (
-    Window,
-    plan_windows,
-    prompt_batch,
-    prompt_lengths,
-)
-
-# What states and their shards depend on, beside the dataset.
-SETTINGS_OF_STATES = frozenset(
-    {
-        *("model", "layers", "pooling", "max_titles", "overlap", "precision", "tokens_per_batch"),
-        *("budget_sequences", "budget_tokens", "budget_held_out"),
-    }
-)
+from training.teacher.llm.prompts import PROMPT_VERSION, PromptBuilder, prompt_builder
+from training.teacher.llm.shards import Cost, Shard, compute_missing, plan_shards
+from training.teacher.llm.states import SETTINGS_OF_STATES, States, as_stored
+from training.teacher.llm.title_embeddings import embed_titles_resumably
+from training.teacher.llm.windows import Window, plan_windows, prompt_batch, prompt_lengths
 
 
 @dataclass(frozen=True)
-class States:
-    """`rows` `[examples]`, ascending, and the LLM's state `[examples, hidden]` before each."""
-
-    rows: NDArray[np.int64]
-    states: NDArray[np.float16]
-
-    def of(self, rows: NDArray[np.int64]) -> "States":
-        """The states of some of the rows, in their order."""
-        return States(rows, self.states[places_among(self.rows, rows)])
-
-    def read_of(self, dataset: Dataset, split: Split) -> "States":
-        """The states before the examples of `split` that were read."""
-        return self.of(np.intersect1d(self.rows, dataset.example_rows(split)))
-
-
-@dataclass(frozen=True)
-class Reading:
-    """All that the LLM is needed for.
+class EncodedDataset:
+    """Everything that a retrieval teacher needs its LLM for.
 
     Attributes:
-        states: before every example that was read, all splits.
+        states: before every answered example, all splits.
         title_embeddings: `[catalog rows, hidden]`, row 0 zeros.
-        cost: of reading both.
-        folder: where it is kept, of no other reading.
+        cost: of encoding both.
+        folder: of the shards; it belongs to this dataset, model and settings only.
     """
 
     states: States
@@ -72,55 +42,60 @@ class Reading:
     folder: Path
 
 
-def read_everything(
+def encode_dataset(
     dataset: Dataset,
     config: TeacherConfig,
     folder: Path,
     model: LanguageModel,
     weights: str | None = None,
-) -> Reading:
-    """Lets `model` read each title and each history once; goes on where a killed run stopped.
+) -> EncodedDataset:
+    """Encodes each title and each history once; resumes where a killed run stopped.
 
     Args:
-        dataset: what is read.
-        config: how.
-        folder: of the shards of all readings.
-        model: who reads.
-        weights: hash of the tuned weights of `model`, None if it is not tuned.
+        dataset: histories and titles.
+        config: settings of prompts, pooling and budget.
+        folder: parent of the shards of all encodings.
+        model: the LLM.
+        weights: hash of the model's tuned weights, None if it is not tuned.
     """
-    book = phrasebook(model.tokenizer, dataset.catalog)
+    builder = prompt_builder(model.tokenizer, dataset.catalog)
     settings = config.told_apart(set(SETTINGS_OF_STATES), exclude_none=True)
     tuned = [weights] if weights else []
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings, *tuned)
     folder.mkdir(parents=True, exist_ok=True)
-    titles, of_titles = read_titles(model, book, config.tokens_per_batch, folder)
-    windows = plan_reading(dataset, book, config)
-    lengths = prompt_lengths(dataset, book, windows)
-    model.refuse_longer_than_it_reads(int(lengths.max()))
+    titles, title_cost = embed_titles_resumably(model, builder, config.tokens_per_batch, folder)
+    windows = plan_history_windows(dataset, builder, config)
+    lengths = prompt_lengths(dataset, builder, windows)
+    model.refuse_too_long(int(lengths.max()))
     shards = plan_shards(windows, lengths, config.tokens_per_batch, folder / "states.npy")
 
-    def read(shard: Shard[Window]) -> int:
-        states = [_read(model, book, dataset, batch, config.pooling) for batch in shard.batches]
+    def encode(shard: Shard[Window], advance: Advance) -> int:
+        states = []
+        for batch, tokens in zip(shard.batches, shard.batch_tokens, strict=True):
+            with model.reporting_layers(advance, tokens):
+                states.append(_encode_batch(model, builder, dataset, batch, config.pooling))
         write_array(shard.path, np.concatenate(states))
         return shard.tokens
 
-    of_histories = complete(shards, read, "reading histories")
-    return Reading(_gathered(shards), titles, of_titles + of_histories, folder)
+    history_cost = compute_missing(shards, encode, "reading histories")
+    return EncodedDataset(_load_states(shards), titles, title_cost + history_cost, folder)
 
 
-def plan_reading(dataset: Dataset, book: Phrasebook, config: TeacherConfig) -> list[Window]:
-    """Windows that answer every example the budget allows, the same on every run."""
+def plan_history_windows(
+    dataset: Dataset, builder: PromptBuilder, config: TeacherConfig
+) -> list[Window]:
+    """Plans windows that answer every example within the budget; deterministic."""
 
     def windows_of(rows: NDArray[np.int64]) -> list[Window]:
         return plan_windows(dataset, rows, config.max_titles, config.overlap)
 
     def count_tokens(rows: NDArray[np.int64]) -> int:
-        return int(prompt_lengths(dataset, book, windows_of(rows)).sum())
+        return int(prompt_lengths(dataset, builder, windows_of(rows)).sum())
 
     return windows_of(answered_rows(dataset, config, count_tokens))
 
 
-def _gathered(shards: Sequence[Shard[Window]]) -> States:
+def _load_states(shards: Sequence[Shard[Window]]) -> States:
     windows = [window for shard in shards for batch in shard.batches for window in batch]
     rows = np.concatenate([window.targets for window in windows])
     states = np.concatenate([np.load(shard.path) for shard in shards])
@@ -129,12 +104,13 @@ def _gathered(shards: Sequence[Shard[Window]]) -> States:
 
 
 @torch.inference_mode()
-def _read(
+def _encode_batch(
     model: LanguageModel,
-    book: Phrasebook,
+    builder: PromptBuilder,
     dataset: Dataset,
     windows: Sequence[Window],
     pooling: Pooling,
 ) -> NDArray[np.float16]:
-    batch = prompt_batch(dataset, book, windows)
-    return kept(pooled(model.hidden_states(torch.from_numpy(batch.tokens)), batch.newest, pooling))
+    batch = prompt_batch(dataset, builder, windows)
+    states = model.hidden_states(torch.from_numpy(batch.tokens))
+    return as_stored(pooled(states, batch.newest, pooling))

@@ -1,4 +1,4 @@
-"""The retrieval teacher: it reads a history once, and a matcher finds the titles that fit."""
+"""The retrieval teacher: its LLM encodes a history, a matcher ranks titles by that state."""
 
 import time
 from dataclasses import asdict
@@ -14,32 +14,42 @@ from training.evaluation.yardstick import LIST_LENGTH
 from training.knowledge import Answers, Knowledge
 from training.settings.teacher import TeacherConfig
 from training.teacher.llm.shards import Cost
-from training.teacher.matcher import Matcher, load_matcher, save_matcher
+from training.teacher.matcher import Matcher, load_matcher, matcher_distances, save_matcher
 from training.teacher.retrieval.fit_matcher import fit_matcher
-from training.teacher.retrieval.states import Reading, read_everything
+from training.teacher.retrieval.states import EncodedDataset, encode_dataset
 from training.teacher.retrieval.title_blend import best_share, with_titles
 from training.teacher.titles.teach import best_decay
-from training.teacher.top_k import answer, matched
+from training.teacher.top_k import answer
 from training.teacher.tuning.tuned_model import TunedModel
 
 
 def teach_retrieval(
     dataset: Dataset, config: TeacherConfig, folder: Path, tuned: TunedModel, building: Path
 ) -> Knowledge:
-    """Reads, fits and matches; states are kept in `folder`, the matcher in `building`."""
-    reading = read_everything(dataset, config, folder, tuned.model, tuned.weights)
-    fit = fit_matcher(dataset, reading, config, _initial(reading, config, tuned))
+    """Encodes, fits a matcher and answers.
+
+    Args:
+        dataset: histories and titles.
+        config: settings of the teacher.
+        folder: parent of cached encodings.
+        tuned: the LLM.
+        building: the knowledge folder in the making; the matcher is saved there.
+    """
+    encoded = encode_dataset(dataset, config, folder, tuned.model, tuned.weights)
+    fit = fit_matcher(dataset, encoded, config, _initial_matcher(encoded, config, tuned))
     began = time.monotonic()
-    embeddings = reading.title_embeddings.astype(np.float16).astype(np.float32)  # as they are kept
-    alone = matched(_as_saved(fit.matcher, embeddings, building), reading.states)
-    takes_titles = any(config.title_shares)
-    decay = best_decay(dataset, embeddings, config.title_decays) if takes_titles else 0.0
+    # Half precision, as knowledge stores them.
+    embeddings = encoded.title_embeddings.astype(np.float16).astype(np.float32)
+    matcher = _saved_and_loaded(fit.matcher, embeddings, building)
+    unblended = matcher_distances(matcher, encoded.states)
+    blends_titles = any(config.title_shares)
+    decay = best_decay(dataset, embeddings, config.title_decays) if blends_titles else 0.0
     neighbours = TitleNeighbours(dataset, embeddings, decay)
-    share = best_share(alone, neighbours, dataset, config)
-    distances = with_titles(alone, neighbours, share)
+    share = best_share(unblended, neighbours, dataset, config)
+    distances = with_titles(unblended, neighbours, share)
 
     def answers(split: Split, list_length: int) -> Answers:
-        rows = reading.states.read_of(dataset, split).rows
+        rows = encoded.states.of_split(dataset, split).rows
         return answer(distances, dataset, rows, list_length)
 
     train = answers(Split.TRAIN, config.list_length)
@@ -50,11 +60,11 @@ def teach_retrieval(
         train=train,
         validation=validation,
         test=test,
-        item_embeddings=np.ascontiguousarray(reading.title_embeddings),
+        item_embeddings=np.ascontiguousarray(encoded.title_embeddings),
         provenance={
             "costs": {
                 **tuned.costs,
-                "asking": asdict(reading.cost),
+                "asking": asdict(encoded.cost),
                 "fitting": asdict(Cost(0, fit.seconds)),
                 "answering": asdict(answering),
             },
@@ -67,14 +77,16 @@ def teach_retrieval(
     )
 
 
-def _initial(reading: Reading, config: TeacherConfig, tuned: TunedModel) -> Matcher | None:
-    """The matcher that the LLM was tuned with."""
+def _initial_matcher(
+    encoded: EncodedDataset, config: TeacherConfig, tuned: TunedModel
+) -> Matcher | None:
+    """Loads the matcher that the LLM was tuned with, None if it was not tuned."""
     if tuned.folder is None:
         return None
-    return load_matcher(tuned.folder, torch.from_numpy(reading.title_embeddings), config.dropout)
+    return load_matcher(tuned.folder, torch.from_numpy(encoded.title_embeddings), config.dropout)
 
 
-def _as_saved(matcher: Matcher, embeddings: NDArray[np.float32], folder: Path) -> Matcher:
-    """Saves `matcher` and reads it back: what is stored is what the teacher's server answers."""
+def _saved_and_loaded(matcher: Matcher, embeddings: NDArray[np.float32], folder: Path) -> Matcher:
+    """Saves `matcher` and loads it, so that stored answers equal those of the teacher's server."""
     save_matcher(matcher, folder)
     return load_matcher(folder, torch.from_numpy(embeddings))

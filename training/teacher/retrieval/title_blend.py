@@ -1,8 +1,8 @@
-"""Blending: what a matcher learned of histories, beside what titles say by themselves.
+"""Title blend: a matcher's distances mixed with distances between titles.
 
-A matcher is fitted to items that people took, titles alone are as good for new ones. Both tell
-distances between unit vectors, and so does their blend: between vectors laid end to end, those of
-titles shortened to √share and the matcher's to √(1 - share).
+A matcher is fitted to items that people chose; distances between titles are as good for new items.
+Both are distances between unit vectors, and so is their blend: concatenate the vectors, those of
+titles scaled by √share and the matcher's by √(1 - share).
 """
 
 import numpy as np
@@ -13,34 +13,40 @@ from torch import Tensor
 from training.data.dataset import Dataset, Split
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import SELECTION_METRIC
+from training.progress import ProgressBar
 from training.settings.teacher import TeacherConfig
 from training.teacher.budget import held_out_rows
-from training.teacher.top_k import Distances, figures_of
+from training.teacher.top_k import Distances, teacher_metrics
 
 
-def blended(matched: Tensor, of_titles: Tensor, share: float) -> Tensor:
-    """`√(share · titles² + (1 - share) · matched²)`, in [0, 2], the shape of both."""
-    return (share * of_titles.square() + (1 - share) * matched.square()).sqrt()
+def blended(matcher_distances: Tensor, title_distances: Tensor, share: float) -> Tensor:
+    """Returns `√(share · titles² + (1 - share) · matcher²)`, in [0, 2], the shape of both."""
+    return (share * title_distances.square() + (1 - share) * matcher_distances.square()).sqrt()
 
 
-def with_titles(matched: Distances, neighbours: TitleNeighbours, share: float) -> Distances:
-    """`matched` with a share of the distances of titles; the same as it is without one."""
+def with_titles(distances: Distances, neighbours: TitleNeighbours, share: float) -> Distances:
+    """Blends `distances` with a share of title distances; share 0 returns `distances` itself."""
     if not share:
-        return matched
+        return distances
 
-    def of(rows: NDArray[np.int64]) -> Tensor:
-        return blended(matched(rows), torch.from_numpy(neighbours.distances_before(rows)), share)
+    def blended_distances(rows: NDArray[np.int64]) -> Tensor:
+        title_distances = torch.from_numpy(neighbours.distances_before(rows))
+        return blended(distances(rows), title_distances, share)
 
-    return of
+    return blended_distances
 
 
 def best_share(
-    matched: Distances, neighbours: TitleNeighbours, dataset: Dataset, config: TeacherConfig
+    distances: Distances, neighbours: TitleNeighbours, dataset: Dataset, config: TeacherConfig
 ) -> float:
-    """The one that ranks the validation examples best, the first of equals."""
+    """Chooses the share of `config.title_shares` with the best validation metric; ties: first."""
     rows, shares = held_out_rows(dataset, config, Split.VALIDATION), config.title_shares
+    if len(shares) == 1:
+        return shares[0]
+    with ProgressBar("choosing the share of titles", len(shares) * len(rows), "example") as bar:
 
-    def figure(share: float) -> float:
-        return figures_of(with_titles(matched, neighbours, share), dataset, rows)[SELECTION_METRIC]
+        def metric(share: float) -> float:
+            blend = with_titles(distances, neighbours, share)
+            return teacher_metrics(blend, dataset, rows, bar.advance)[SELECTION_METRIC]
 
-    return max(shares, key=figure) if len(shares) > 1 else shares[0]
+        return max(shares, key=metric)

@@ -1,7 +1,7 @@
-"""The teacher that reads titles alone, in minutes on a CPU.
+"""The titles teacher: its LLM embeds titles only, in minutes on a CPU.
 
-Students see items as the LLM does, and its lists are the titles nearest to where those of a history
-point. It knows nothing of who likes what.
+Students get the title embeddings. Lists hold the titles nearest to those of a history. No
+interaction is learned from, beyond the choice of a decay on validation.
 """
 
 import time
@@ -18,13 +18,14 @@ from training.data.dataset import Dataset, Split
 from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import LIST_LENGTH, SELECTION_METRIC, evaluate, ranker_of
 from training.knowledge import Answers, Knowledge
+from training.progress import ProgressBar, counting
 from training.settings.teacher import TeacherConfig
 from training.stage import fingerprint
 from training.teacher.budget import answered_rows
 from training.teacher.llm.language_model import LanguageModel
-from training.teacher.llm.prompts import PROMPT_VERSION, phrasebook
+from training.teacher.llm.prompts import PROMPT_VERSION, prompt_builder
 from training.teacher.llm.shards import Cost
-from training.teacher.llm.title_embeddings import read_titles
+from training.teacher.llm.title_embeddings import embed_titles_resumably
 from training.teacher.top_k import answer
 
 SETTINGS_OF_TITLES = frozenset({"model", "layers", "precision", "tokens_per_batch"})
@@ -33,8 +34,8 @@ SETTINGS_OF_TITLES = frozenset({"model", "layers", "precision", "tokens_per_batc
 def teach_titles(
     dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
 ) -> Knowledge:
-    """Reads and answers; shards are kept in `folder`."""
-    embeddings, cost = see_titles(dataset, config, folder, model)
+    """Embeds all titles and answers with the nearest; shards are cached under `folder`."""
+    embeddings, cost = embed_catalog(dataset, config, folder, model)
     began = time.monotonic()
     decay = best_decay(dataset, embeddings, config.title_decays)
     neighbours = TitleNeighbours(dataset, embeddings, decay)
@@ -64,24 +65,33 @@ def teach_titles(
     )
 
 
-def see_titles(
+def embed_catalog(
     dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
 ) -> tuple[NDArray[np.float32], Cost]:
-    """Reads the titles alone, `[catalog rows, hidden]`, as knowledge keeps them, row 0 zeros."""
-    book = phrasebook(model.tokenizer, dataset.catalog)
+    """Embeds the titles of the catalog, `[catalog rows, hidden]`, row 0 zeros; and its cost.
+
+    Values are rounded to half precision, as knowledge stores them. Shards in `folder` survive a
+    kill.
+    """
+    builder = prompt_builder(model.tokenizer, dataset.catalog)
     settings = config.told_apart(set(SETTINGS_OF_TITLES))
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, "titles", settings)
     folder.mkdir(parents=True, exist_ok=True)
-    embeddings, cost = read_titles(model, book, config.tokens_per_batch, folder)
+    embeddings, cost = embed_titles_resumably(model, builder, config.tokens_per_batch, folder)
     return embeddings.astype(np.float16).astype(np.float32), cost
 
 
 def best_decay(dataset: Dataset, embeddings: NDArray[np.float32], decays: Sequence[float]) -> float:
-    """The one that ranks the validation examples best, the first of equals."""
+    """Chooses the decay that ranks the validation examples best; ties: the first.
+
+    A title weighs `decay` times what the title after it in the history weighs.
+    """
     rows = dataset.example_rows(Split.VALIDATION)
+    with ProgressBar("choosing a decay", len(decays) * len(rows), "example") as bar:
 
-    def figure(decay: float) -> float:
-        ranker = ranker_of(TitleNeighbours(dataset, embeddings, decay), dataset)
-        return evaluate(ranker, dataset, rows).metrics[SELECTION_METRIC]
+        def metric(decay: float) -> float:
+            ranker = ranker_of(TitleNeighbours(dataset, embeddings, decay), dataset)
+            metrics = evaluate(counting(ranker, bar), dataset, rows).metrics
+            return metrics[SELECTION_METRIC]
 
-    return max(decays, key=figure)
+        return max(decays, key=metric)

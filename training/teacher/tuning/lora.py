@@ -1,4 +1,4 @@
-"""What is trained of an LLM: all of it, or a low-rank adapter beside it (LoRA)."""
+"""The trained weights of an LLM: all of them, or a low-rank adapter (LoRA)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +13,10 @@ from training.teacher.llm.language_model import LanguageModel
 
 
 class TrainedWeights:
-    """The weights of a model that learn; an adapter is put into the model in place."""
+    """The weights of a model that are trained; an adapter is added to the model in place."""
 
     def __init__(self, model: LanguageModel, config: TeacherConfig) -> None:
-        """Takes `config.tuning`, lora or full."""
+        """Selects all weights if `config.tuning` is full, adds an adapter if it is lora."""
         self._model = model
         self._saved = model.causal
         if config.tuning == "lora":
@@ -29,36 +29,36 @@ class TrainedWeights:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """Those that learn."""
+        """Trained parameters, for the optimiser."""
         return list(self._by_name.values())
 
     def state(self) -> dict[str, Tensor]:
-        """Them by name."""
+        """Returns the trained weights by name, detached."""
         return {name: parameter.detach() for name, parameter in self._by_name.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Sets them to what `state` returned."""
+        """Sets the trained weights to a `state`."""
         with torch.no_grad():
             for name, parameter in self._by_name.items():
                 parameter.copy_(state[name])
 
     def save(self, folder: Path) -> None:
-        """Writes what `load_language_model` takes as `tuned`."""
+        """Writes a folder that `load_language_model` takes as `tuned`."""
         if self._saved is self._model.causal:
             self._saved.save_pretrained(folder)
         else:
-            # Left to itself, peft would look on the net whether the vocabulary has grown.
+            # By default peft asks the network whether the vocabulary has grown.
             self._saved.save_pretrained(folder, save_embedding_layers=False)
 
 
 def lora_config(model: LanguageModel, tuner: TunerConfig) -> LoraConfig:
-    """Adapters beside every linear layer but the vocabulary head."""
+    """Configures adapters for every linear layer except the vocabulary head."""
     return LoraConfig(
         task_type="CAUSAL_LM",
         target_modules="all-linear",
         r=tuner.rank,
         lora_alpha=tuner.alpha,
         lora_dropout=tuner.dropout,
-        # GPT-2 keeps the weights of its layers transposed.
+        # GPT-2 stores the weights of its layers transposed.
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.causal.modules()),
     )

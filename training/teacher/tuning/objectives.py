@@ -1,6 +1,6 @@
-"""What an LLM is tuned for: to be matched with the next title, or to write it."""
+"""Objectives of tuning: match the next title (retrieval), or write it (generative)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +13,14 @@ from torch.nn import functional
 from training.compute.device import multiplies_halves
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
+from training.progress import ProgressBar
 from training.settings.teacher import TeacherConfig
-from training.teacher.budget import judging_rows, newest_first
+from training.teacher.budget import newest_first, tuning_validation_rows
 from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.pooling import pooled
-from training.teacher.llm.prompts import Phrasebook, TokenIds, phrasebook
-from training.teacher.llm.title_embeddings import embed_titles, kept
+from training.teacher.llm.prompts import PromptBuilder, TokenIds, prompt_builder
+from training.teacher.llm.states import States, as_stored
+from training.teacher.llm.title_embeddings import embed_titles
 from training.teacher.llm.windows import (
     Window,
     plan_windows,
@@ -26,28 +28,27 @@ from training.teacher.llm.windows import (
     prompt_lengths,
     token_bounded,
 )
-from training.teacher.matcher import Matcher, save_matcher
-from training.teacher.retrieval.states import States
-from training.teacher.top_k import figures_of, matched
+from training.teacher.matcher import Matcher, matcher_distances, save_matcher
+from training.teacher.top_k import teacher_metrics
 
 SAMPLE_BATCHES = 4
 
 
-class Material:
-    """The histories that an LLM is tuned on and those that it is judged by."""
+class TuningExamples:
+    """Training and validation histories of a tuning, as windows, with the LLM that reads them."""
 
     def __init__(self, model: LanguageModel, dataset: Dataset, config: TeacherConfig) -> None:
         self.model = model
         self.dataset = dataset
         self.config = config
-        self.book: Phrasebook = phrasebook(model.tokenizer, dataset.catalog)
+        self.builder: PromptBuilder = prompt_builder(model.tokenizer, dataset.catalog)
         train = newest_first(dataset, dataset.example_rows(Split.TRAIN))
         self.windows = self._windows(np.sort(train[: config.tuner.budget_sequences]))
         self.lengths = self.lengths_of(self.windows)
-        self.judging_rows = judging_rows(dataset, config)
-        self.judging_windows = self._windows(self.judging_rows)
-        longest = max(self.lengths.max(), self.lengths_of(self.judging_windows).max())
-        model.refuse_longer_than_it_reads(int(longest))
+        self.validation_rows = tuning_validation_rows(dataset, config)
+        self.validation_windows = self._windows(self.validation_rows)
+        longest = max(self.lengths.max(), self.lengths_of(self.validation_windows).max())
+        model.refuse_too_long(int(longest))
         self.autocast = partial(
             torch.autocast,
             model.device.type,
@@ -56,16 +57,16 @@ class Material:
         )
 
     def batches(self, windows: Sequence[Window]) -> list[list[Window]]:
-        """`windows` in batches to be read, longer ones later."""
+        """Groups `windows` into batches of bounded tokens, by ascending length."""
         bounded = token_bounded(self.lengths_of(windows), self.config.tuner.tokens_per_batch)
         return [[windows[index] for index in batch] for batch in bounded]
 
     def lengths_of(self, windows: Sequence[Window]) -> NDArray[np.int64]:
-        """Tokens of each prompt; to be written, the last title is read as well."""
-        lengths = prompt_lengths(self.dataset, self.book, windows)
+        """Counts the tokens of each prompt, `[windows]`; generative ones include the last title."""
+        lengths = prompt_lengths(self.dataset, self.builder, windows)
         if self.config.kind == "generative":
             last = self.dataset.item_indices[[window.stop for window in windows]]
-            lengths += np.array([len(self.book.titles[item]) for item in last])
+            lengths += np.array([len(self.builder.titles[item]) for item in last])
         return lengths
 
     def _windows(self, rows: NDArray[np.int64]) -> list[Window]:
@@ -73,48 +74,50 @@ class Material:
 
 
 class MatchingObjective:
-    """Full softmax of the state before each next item over the projected titles of the catalog.
+    """Matches the state before each next item with all titles, under full softmax.
 
-    Titles are seen by the LLM as it was when the leg began; their projection learns all along.
+    Title embeddings come from the LLM as it was when the leg began; their projection is trained
+    at every step.
     """
 
-    def __init__(self, material: Material) -> None:
-        """Takes the scale of states and titles from the LLM as it is."""
-        self._material = material
-        self.windows, self.lengths = material.windows, material.lengths
-        batches = material.batches(self.windows)  # by length: every so many is a fair sample
+    def __init__(self, examples: TuningExamples) -> None:
+        """Makes a matcher that standardises by the states and titles of the untuned LLM."""
+        self._examples = examples
+        self.windows, self.lengths = examples.windows, examples.lengths
+        batches = examples.batches(self.windows)  # by length, so every n-th is a fair sample
         sample = batches[:: -(-len(batches) // SAMPLE_BATCHES)]
         states = torch.cat([self._states(windows)[0].cpu() for windows in sample])
-        config = material.config
+        config = examples.config
         matcher = Matcher(states, self._titles(), config.projection_size, config.dropout)
-        self.head = matcher.to(material.model.device)
+        self.head = matcher.to(examples.model.device)
 
     def refresh(self) -> None:
-        """Sees the titles anew."""
-        self.head.title_embeddings = self._titles().to(self._material.model.device)
+        """Embeds the titles again, with the weights of now."""
+        self.head.title_embeddings = self._titles().to(self._examples.model.device)
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Cross-entropy of the next items."""
+        """Returns the cross-entropy of the next items."""
         states, next_items = self._states_with_gradient(windows)
         return self.head.loss(states, next_items)
 
     @torch.inference_mode()
-    def figure(self) -> float:
-        """NDCG@20."""
-        material = self._material
+    def validate(self) -> float:
+        """Returns NDCG@20 on the validation examples."""
+        examples = self._examples
         rows, states = [], []
-        for windows in material.batches(material.judging_windows):
+        for windows in _shown(examples, "validating"):
             rows.append(np.concatenate([window.targets for window in windows]))
-            states.append(kept(self._states(windows)[0]))
+            states.append(as_stored(self._states(windows)[0]))
         order = np.argsort(np.concatenate(rows))
-        read = States(np.concatenate(rows)[order], np.concatenate(states)[order])
+        encoded = States(np.concatenate(rows)[order], np.concatenate(states)[order])
         matcher = self.head.cpu()
-        figures = figures_of(matched(matcher, read), material.dataset, material.judging_rows)
-        self.head = matcher.to(material.model.device)
-        return figures[SELECTION_METRIC]
+        distances = matcher_distances(matcher, encoded)
+        metrics = teacher_metrics(distances, examples.dataset, examples.validation_rows)
+        self.head = matcher.to(examples.model.device)
+        return metrics[SELECTION_METRIC]
 
     def save(self, folder: Path) -> None:
-        """Writes the matcher."""
+        """Writes the matcher into `folder`."""
         save_matcher(self.head, folder)
 
     @torch.inference_mode()
@@ -122,67 +125,80 @@ class MatchingObjective:
         return self._states_with_gradient(windows)
 
     def _states_with_gradient(self, windows: Sequence[Window]) -> tuple[Tensor, Tensor]:
-        material = self._material
-        batch = prompt_batch(material.dataset, material.book, windows)
-        with material.autocast():
-            states = material.model.hidden_states(torch.from_numpy(batch.tokens))
-        chosen = pooled(states, batch.newest, material.config.pooling).float()
-        next_items = torch.from_numpy(material.dataset.item_indices[batch.rows].astype(np.int64))
+        examples = self._examples
+        batch = prompt_batch(examples.dataset, examples.builder, windows)
+        with examples.autocast():
+            states = examples.model.hidden_states(torch.from_numpy(batch.tokens))
+        chosen = pooled(states, batch.newest, examples.config.pooling).float()
+        next_items = torch.from_numpy(examples.dataset.item_indices[batch.rows].astype(np.int64))
         return chosen, next_items.to(chosen.device)
 
     def _titles(self) -> Tensor:
-        material = self._material
-        with material.autocast():
-            titles = embed_titles(material.model, material.book, material.config.tokens_per_batch)
+        examples = self._examples
+        with examples.autocast():
+            titles = embed_titles(
+                examples.model, examples.builder, examples.config.tokens_per_batch
+            )
         return torch.from_numpy(titles)
 
 
 class ResponseObjective:
-    """Cross-entropy of the tokens of each next title; the instruction and context cost nothing."""
+    """Writes each next title: cross-entropy of its tokens; other tokens have no loss."""
 
-    def __init__(self, material: Material) -> None:
-        self._material = material
-        self.windows, self.lengths = material.windows, material.lengths
+    def __init__(self, examples: TuningExamples) -> None:
+        self._examples = examples
+        self.windows, self.lengths = examples.windows, examples.lengths
         self.head = nn.Identity()
 
     def refresh(self) -> None:
-        """Nothing is derived from the LLM."""
+        """Does nothing: this objective derives nothing from the LLM's weights."""
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Mean over the tokens of the responses."""
-        material = self._material
-        tokens, is_response = response_batch(material.dataset, material.book, windows)
-        wanted = torch.from_numpy(is_response[:, 1:]).to(material.model.device)
-        inputs = torch.from_numpy(tokens).to(material.model.device)
-        with material.autocast():
-            scores = material.model.causal(input_ids=inputs, use_cache=False).logits
-        return functional.cross_entropy(scores[:, :-1][wanted].float(), inputs[:, 1:][wanted])
+        """Returns the mean cross-entropy over the tokens of the responses."""
+        examples = self._examples
+        tokens, is_response = response_batch(examples.dataset, examples.builder, windows)
+        is_target = torch.from_numpy(is_response[:, 1:]).to(examples.model.device)
+        inputs = torch.from_numpy(tokens).to(examples.model.device)
+        with examples.autocast():
+            scores = examples.model.causal(input_ids=inputs, use_cache=False).logits
+        return functional.cross_entropy(scores[:, :-1][is_target].float(), inputs[:, 1:][is_target])
 
     @torch.inference_mode()
-    def figure(self) -> float:
-        """Minus the mean loss of the batches."""
-        material = self._material
-        batches = material.batches(material.judging_windows)
+    def validate(self) -> float:
+        """Returns minus the mean loss of the validation batches."""
+        batches = _shown(self._examples, "validating")
         return -float(np.mean([self.loss(windows).item() for windows in batches]))
 
     def save(self, folder: Path) -> None:
-        """There is nothing beside the LLM."""
+        """Does nothing: this objective has no weights beside the LLM's."""
+
+
+def _shown(examples: TuningExamples, label: str) -> Iterator[list[Window]]:
+    """Yields the validation batches and shows how many tokens of them are done."""
+    batches = examples.batches(examples.validation_windows)
+    batch_tokens = [int(examples.lengths_of(batch).sum()) for batch in batches]
+    with ProgressBar(label, sum(batch_tokens), "token") as bar:
+        for batch, tokens in zip(batches, batch_tokens, strict=True):
+            with examples.model.reporting_layers(bar.advance, tokens):
+                yield batch
 
 
 def response_batch(
-    dataset: Dataset, book: Phrasebook, windows: Sequence[Window]
+    dataset: Dataset, builder: PromptBuilder, windows: Sequence[Window]
 ) -> tuple[TokenIds, NDArray[np.bool_]]:
-    """Right-padded prompts with the title of their last target, `[windows, tokens]`.
+    """Builds prompts that include the title of their last target, padded on the right.
 
-    The second array marks the tokens of the titles to be written, their line ends included.
+    Returns:
+        Tokens, and a mask of the tokens of the titles to write, newlines included. Both are
+        `[windows, tokens]`.
     """
-    prompts = [book.prompt(dataset.item_indices[each.start : each.stop + 1]) for each in windows]
+    prompts = [builder.prompt(dataset.item_indices[each.start : each.stop + 1]) for each in windows]
     tokens = np.zeros((len(prompts), max(len(text) for text, _ in prompts)), dtype=np.int64)
     is_response = np.zeros(tokens.shape, dtype=np.bool_)
     for line, marks, (text, ends), window in zip(
         tokens, is_response, prompts, windows, strict=True
     ):
         line[: len(text)] = text
-        for place in window.targets - window.start:
-            marks[ends[place - 1] + 1 : ends[place] + 1] = True
+        for position in window.targets - window.start:
+            marks[ends[position - 1] + 1 : ends[position] + 1] = True
     return tokens, is_response

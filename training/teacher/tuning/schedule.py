@@ -1,4 +1,4 @@
-"""Which histories each step of a tuning sees."""
+"""The schedule of a tuning: batches and learning rate of each step."""
 
 import math
 from collections.abc import Sequence
@@ -12,15 +12,16 @@ from training.teacher.llm.windows import Window, token_bounded
 
 
 class StepPlan:
-    """Every window once an epoch, in batches of like length, the batches in a new order each time.
+    """Batches of every step: each window once an epoch, in an order that differs between epochs.
 
-    A step depends on its number and the seed alone, so a resumed tuning sees what it would have.
+    A batch holds windows of similar length. A step depends only on its number and the seed, so a
+    resumed tuning takes the steps that an uninterrupted one takes.
     """
 
     def __init__(
         self, windows: Sequence[Window], lengths: NDArray[np.int64], config: TeacherConfig
     ) -> None:
-        """Plans for `windows` with prompts of `lengths` tokens."""
+        """Plans `windows`, whose prompts have `lengths` tokens, `[windows]`."""
         self._windows = windows
         self._lengths = lengths
         self._config = config
@@ -30,34 +31,37 @@ class StepPlan:
 
     @property
     def total_tokens(self) -> int:
-        """Of all steps, or nearly: the last epoch may be cut."""
+        """Tokens of all steps; an estimate where the last epoch is incomplete."""
         return round(self.total_steps / self._steps_per_epoch * int(self._lengths.sum()))
 
     def batches(self, step: int) -> list[list[Window]]:
-        """What is read before the optimiser takes step `step`, from 0."""
+        """Returns the batches whose gradients make optimiser step `step`, from 0."""
         return [[self._windows[index] for index in batch] for batch in self._step(step)]
 
     def tokens(self, step: int) -> int:
-        """How many that is."""
+        """Counts the tokens of the batches of `step`."""
         return sum(int(self._lengths[batch].sum()) for batch in self._step(step))
 
     def learning_rate_factor(self, step: int) -> float:
-        """Linearly up over the warm-up, then linearly down to 0 after the last step."""
+        """Returns the factor of the peak learning rate at `step`.
+
+        It rises linearly during warm-up, then falls linearly to 0 after the last step.
+        """
         warmup = min(self._config.tuner.warmup_steps, self.total_steps)
         if step < warmup:
             return (step + 1) / (warmup + 1)
         return (self.total_steps - step) / (self.total_steps - warmup)
 
     def _step(self, step: int) -> list[NDArray[np.int64]]:
-        epoch, place = divmod(step, self._steps_per_epoch)
+        epoch, position = divmod(step, self._steps_per_epoch)
         size = self._config.tuner.batches_per_step
-        return self._batches_of(epoch)[place * size : (place + 1) * size]
+        return self._batches_of(epoch)[position * size : (position + 1) * size]
 
     def _epoch(self, epoch: int) -> list[NDArray[np.int64]]:
-        chance = np.random.default_rng((self._config.seed, epoch))
-        order = chance.permutation(len(self._windows))
+        random = np.random.default_rng((self._config.seed, epoch))
+        order = random.permutation(len(self._windows))
         batches = [
             order[batch]
             for batch in token_bounded(self._lengths[order], self._config.tuner.tokens_per_batch)
         ]
-        return [batches[index] for index in chance.permutation(len(batches))]
+        return [batches[index] for index in random.permutation(len(batches))]

@@ -1,4 +1,4 @@
-"""The LLM of a teacher as its settings want it: as it came, or tuned."""
+"""Loads the LLM of a teacher, tuned or not, and tunes it where its settings ask for it."""
 
 import hashlib
 import json
@@ -15,10 +15,14 @@ from training.settings.teacher import TeacherConfig
 from training.stage import fingerprint
 from training.teacher.llm.language_model import LanguageModel, load_language_model
 from training.teacher.llm.prompts import PROMPT_VERSION
-from training.teacher.tuning.objectives import MatchingObjective, Material, ResponseObjective
+from training.teacher.tuning.objectives import (
+    MatchingObjective,
+    ResponseObjective,
+    TuningExamples,
+)
 from training.teacher.tuning.tuner import BEST_NAME, DONE_NAME, tune
 
-# What tuned weights depend on, beside the dataset.
+# Settings that tuned weights depend on, beside the dataset.
 SETTINGS_OF_WEIGHTS = frozenset(
     {
         *("kind", "model", "layers", "pooling", "tuning", "precision", "max_titles", "overlap"),
@@ -29,12 +33,12 @@ SETTINGS_OF_WEIGHTS = frozenset(
 
 @dataclass(frozen=True)
 class TunedModel:
-    """An LLM ready for use.
+    """An LLM, tuned or not.
 
     Attributes:
-        weights: hash of its tuned weights, None if it is as it came.
-        folder: of those weights.
-        costs: of tuning them.
+        weights: hash of the tuned weights, None if it is not tuned.
+        folder: of the tuned weights, None if it is not tuned.
+        costs: tokens and seconds of tuning, under "tuning"; empty if it is not tuned.
     """
 
     model: LanguageModel
@@ -46,7 +50,7 @@ class TunedModel:
 def language_model(
     config: TeacherConfig, precision: str | None = None, tuned: Path | None = None
 ) -> LanguageModel:
-    """The LLM of `config`, in its precision unless another is named; see `load_language_model`."""
+    """Loads the LLM of `config`; `precision` overrides its own. See `load_language_model`."""
     return load_language_model(
         config.model,
         precision or config.precision,
@@ -56,44 +60,44 @@ def language_model(
     )
 
 
-def tune_if_wanted(dataset: Dataset, config: TeacherConfig, folder: Path) -> None:
-    """Tunes the LLM unless it was tuned so, or is to stay as it came; goes on after a kill."""
-    target = _folder(dataset, config, folder)
+def tune_if_configured(dataset: Dataset, config: TeacherConfig, folder: Path) -> None:
+    """Tunes the LLM if `config.tuning` says so and it is not done yet; resumes a killed tuning."""
+    target = _weights_folder(dataset, config, folder)
     if config.tuning == "none" or (target / DONE_NAME).exists():
         return
-    torch.manual_seed(config.seed)  # of all that begins at random
+    torch.manual_seed(config.seed)  # of adapter, matcher and sampling
     model = language_model(config, precision="float32")
-    material = Material(model, dataset, config)
+    examples = TuningExamples(model, dataset, config)
     is_retrieval = config.kind == "retrieval"
-    objective = MatchingObjective(material) if is_retrieval else ResponseObjective(material)
+    objective = MatchingObjective(examples) if is_retrieval else ResponseObjective(examples)
     tune(model, objective, config, target)
 
 
 def load_tuned(dataset: Dataset, config: TeacherConfig, folder: Path) -> TunedModel:
-    """The LLM that `config` wants; `folder` holds those that were tuned.
+    """Loads the LLM of `config`; `folder` holds all tuned weights.
 
     Raises:
         ConfigError: the LLM cannot be loaded.
-        KnowledgeError: it was not tuned yet.
+        KnowledgeError: `config` asks for tuned weights and there are none yet.
     """
     if config.tuning == "none":
         return TunedModel(language_model(config))
-    target = _folder(dataset, config, folder)
+    target = _weights_folder(dataset, config, folder)
     if not (target / DONE_NAME).exists():
         raise KnowledgeError(f"{target}: no tuned LLM; make it with `python -m training.teach`")
     best = target / BEST_NAME
     model = language_model(config, tuned=best)
     progress = json.loads((target / DONE_NAME).read_text(encoding="utf-8"))
-    return TunedModel(model, _hash(best), best, {"tuning": progress})
+    return TunedModel(model, _weights_hash(best), best, {"tuning": progress})
 
 
-def _folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Path:
+def _weights_folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Path:
     settings = config.told_apart(set(SETTINGS_OF_WEIGHTS))
     return folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings)
 
 
-def _hash(folder: Path) -> str:
-    """Of all weights in `folder`, adapter or model and matcher."""
+def _weights_hash(folder: Path) -> str:
+    """Hashes all weights in `folder`: adapter or model, and matcher."""
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.pt")]):
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""Tuning the LLM, whole or by a low-rank adapter; validation picks the leg.
+"""Tunes the LLM, all weights or a low-rank adapter; validation picks the leg.
 
-A leg is some optimiser steps and then a validation. What the next leg needs is on disk when one
-ends, and every step seeds its own randomness, so a killed tuning goes on from its last leg to the
-weights that it would have had.
+A leg is a number of optimiser steps followed by a validation. Its end is saved, and every step
+seeds its own randomness. So a killed tuning resumes after its last leg and ends with the weights of
+an uninterrupted one.
 """
 
 import json
@@ -10,14 +10,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Never, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from training.progress import ProgressBar
 from training.settings.teacher import TeacherConfig
 from training.stage import whole_file, write_stage, write_text
 from training.teacher.llm.language_model import LanguageModel
@@ -32,7 +32,7 @@ MAX_GRADIENT_NORM = 1.0
 
 
 class TuningObjective(Protocol):
-    """What a step makes smaller, and what a leg is judged by.
+    """The loss of tuning steps and the metric of legs.
 
     Attributes:
         lengths: `[windows]`, tokens of each.
@@ -42,34 +42,41 @@ class TuningObjective(Protocol):
 
     @property
     def windows(self) -> Sequence[Window]:
-        """What is trained on."""
+        """Training windows."""
         ...
 
     @property
     def head(self) -> nn.Module:
-        """What learns beside the LLM; it may have no parameters."""
+        """Module that is trained beside the LLM; it may have no parameters."""
         ...
 
     def refresh(self) -> None:
-        """Looks at the LLM anew, after a leg has changed its weights."""
+        """Recomputes what is derived from the LLM's weights; called after each leg."""
         ...
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Mean over the examples that the windows answer."""
+        """Returns the mean loss over the examples that the windows answer."""
         ...
 
-    def figure(self) -> float:
-        """On validation; higher is better."""
+    def validate(self) -> float:
+        """Returns the metric on validation examples; higher is better."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Writes what belongs beside the LLM's weights."""
+        """Writes the weights of `head`, if it has any, into `folder`."""
         ...
 
 
 @dataclass(frozen=True)
 class TuningProgress:
-    """How far a tuning is; `figures` has one a leg, `tokens` and `seconds` are what it took."""
+    """The progress of a tuning, interrupted runs included.
+
+    Attributes:
+        steps: optimiser steps taken.
+        figures: validation metric of each leg.
+        tokens: read for training.
+        seconds: of training and validation.
+    """
 
     steps: int = 0
     figures: tuple[float, ...] = ()
@@ -78,28 +85,22 @@ class TuningProgress:
 
     @property
     def best_leg(self) -> int:
-        """From 1; 0 before the first."""
+        """Number of the leg with the best metric, from 1; 0 before the first leg."""
         return 1 + int(np.argmax(self.figures)) if self.figures else 0
 
     def is_over(self, total_steps: int, patience: int) -> bool:
-        """Whether all steps are done or validation has not got better for `patience` legs."""
+        """Whether all steps are done, or validation has not improved for `patience` legs."""
         return self.steps >= total_steps or len(self.figures) - self.best_leg >= patience
 
 
 def tune(
     model: LanguageModel, objective: TuningObjective, config: TeacherConfig, folder: Path
 ) -> None:
-    """Leaves the weights of the best leg and `done.json` in `folder`; goes on after a kill."""
+    """Writes the weights of the best leg and `done.json` into `folder`; resumes a killed tuning."""
     folder.mkdir(parents=True, exist_ok=True)
     tuning = _Tuning(model, objective, config)
     progress = tuning.load(folder / LEG_NAME)
-    with tqdm(
-        total=tuning.plan.total_tokens,
-        initial=progress.tokens,
-        desc="tuning",
-        unit="token",
-        unit_scale=True,
-    ) as bar:
+    with ProgressBar("tuning", tuning.plan.total_tokens, "token", done=progress.tokens) as bar:
         while not progress.is_over(tuning.plan.total_steps, config.tuner.patience):
             progress = tuning.leg(progress, bar)
             if progress.best_leg == len(progress.figures):
@@ -112,7 +113,7 @@ def tune(
 
 
 class _Tuning:
-    """An LLM, a head and their optimiser between two steps."""
+    """The state of a tuning: an LLM, a head and their optimiser."""
 
     def __init__(
         self, model: LanguageModel, objective: TuningObjective, config: TeacherConfig
@@ -131,7 +132,7 @@ class _Tuning:
         )
 
     def load(self, path: Path) -> TuningProgress:
-        """What the last whole leg left, or a new beginning."""
+        """Restores the last finished leg from `path`; without it, begins at step 0."""
         progress = TuningProgress()
         if path.exists():
             state = torch.load(path, map_location=self._model.device, weights_only=True)
@@ -144,7 +145,7 @@ class _Tuning:
         return progress
 
     def save(self, progress: TuningProgress, path: Path) -> None:
-        """Writes all that the next leg needs."""
+        """Writes everything that the next leg needs."""
         state: dict[str, Any] = {
             "weights": self.weights.state(),
             "head": self._objective.head.state_dict(),
@@ -154,33 +155,32 @@ class _Tuning:
         with whole_file(path) as file:
             torch.save(state, file)
 
-    def leg(self, progress: TuningProgress, bar: "tqdm[Never]") -> TuningProgress:
-        """Some steps and a validation."""
+    def leg(self, progress: TuningProgress, bar: ProgressBar) -> TuningProgress:
+        """Runs the steps and the validation of the next leg."""
         began = time.perf_counter()
         end = min(progress.steps + self._config.tuner.steps_per_leg, self.plan.total_steps)
         tokens = sum(self._step(step, bar) for step in range(progress.steps, end))
         self._model.causal.eval()
         self._objective.head.eval()
         self._objective.refresh()
-        figures = (*progress.figures, self._objective.figure())
-        bar.set_postfix(best=f"{max(figures):.4f}", last=f"{figures[-1]:.4f}")
+        figures = (*progress.figures, self._objective.validate())
+        bar.show(best=f"{max(figures):.4f}", last=f"{figures[-1]:.4f}")
         seconds = progress.seconds + time.perf_counter() - began
         return TuningProgress(end, figures, progress.tokens + tokens, round(seconds, 1))
 
-    def _step(self, step: int, bar: "tqdm[Never]") -> int:
+    def _step(self, step: int, bar: ProgressBar) -> int:
         torch.manual_seed(self._config.seed * 1_000_003 + step)
         self._model.causal.train()
         self._objective.head.train()
-        batches = self.plan.batches(step)
+        batches, tokens = self.plan.batches(step), self.plan.tokens(step)
         self._optimiser.zero_grad()
         for windows in batches:
             loss = self._objective.loss(windows) / len(batches)
             loss.backward()  # type: ignore[no-untyped-call]
+            bar.advance(tokens / len(batches))
         factor = self.plan.learning_rate_factor(step)
         for group in self._optimiser.param_groups:
             group["lr"] = group["rate"] * factor
             nn.utils.clip_grad_norm_(group["params"], MAX_GRADIENT_NORM)
         self._optimiser.step()
-        tokens = self.plan.tokens(step)
-        bar.update(tokens)
         return tokens

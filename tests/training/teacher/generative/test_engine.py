@@ -10,7 +10,7 @@ from training.errors import ConfigError
 from training.settings.teacher import TeacherConfig, WritingConfig
 from training.teacher.generative.engine import LocalEngine, left_padded
 from training.teacher.llm.language_model import LanguageModel, load_language_model
-from training.teacher.llm.prompts import phrasebook
+from training.teacher.llm.prompts import prompt_builder
 from training.teacher.llm.title_embeddings import mean_states
 
 TITLES = ("Alien", "Brazil, the long version", "Clue", "Dune: part two of the saga")
@@ -20,12 +20,12 @@ HISTORIES = [(1,), (1, 2, 3, 4), (3, 1), (2, 4, 2)]
 def engine_of(model: LanguageModel, **writing: object) -> LocalEngine:
     catalog = Catalog(("a", "b", "c", "d"), TITLES, ({},) * 4)
     config = TeacherConfig(kind="generative", writing=WritingConfig.model_validate(writing))
-    return LocalEngine(model, phrasebook(model.tokenizer, catalog), config)
+    return LocalEngine(model, prompt_builder(model.tokenizer, catalog), config)
 
 
 def greedy(engine: LocalEngine, history: Sequence[int], max_new_tokens: int) -> str:
     """One token after the other, each from a pass over all before it."""
-    tokens = engine.book.prompt(history)[0].tolist()
+    tokens = engine.builder.prompt(history)[0].tolist()
     start = len(tokens)
     for _ in range(max_new_tokens):
         with torch.no_grad():
@@ -68,7 +68,7 @@ def test_tokens_are_those_of_the_prompt_and_of_the_line_with_its_end(
     engine = engine_of(tiny_language_model, max_new_tokens=3)
     (length,) = engine.prompt_lengths([(1, 2)])
     (written,) = engine.write([(1, 2)])
-    assert length == len(engine.book.prompt((1, 2))[0])
+    assert length == len(engine.builder.prompt((1, 2))[0])
     assert length < written.tokens <= length + 3
 
 
@@ -80,7 +80,7 @@ def test_more_beams_never_write_a_less_likely_line(tiny_language_model: Language
 
 def likelihood(engine: LocalEngine, text: str) -> float:
     """Mean log-probability of the bytes of `text` after the history."""
-    prompt = engine.book.prompt((1, 2))[0].tolist()
+    prompt = engine.builder.prompt((1, 2))[0].tolist()
     answer = engine.model.tokenizer(text + "\n", add_special_tokens=False)["input_ids"]
     with torch.inference_mode():
         scores = engine.model.causal(torch.tensor([prompt + answer])).logits[0].log_softmax(-1)
@@ -96,7 +96,7 @@ def test_padding_stands_on_the_left_and_is_masked() -> None:
 
 def test_a_title_is_seen_as_the_mean_of_its_states(tiny_language_model: LanguageModel) -> None:
     engine = engine_of(tiny_language_model)
-    lines = list(engine.book.titles[1:])
+    lines = list(engine.builder.titles[1:])
     np.testing.assert_allclose(engine.embed(TITLES), mean_states(engine.model, lines), atol=1e-5)
 
 

@@ -28,7 +28,7 @@ from training.teacher.generative.engine import LocalEngine
 from training.teacher.generative.remote_engine import KEY_VARIABLE, RemoteEngine, remote_engine
 from training.teacher.live.backends import load_live_teacher
 from training.teacher.llm.language_model import LanguageModel
-from training.teacher.llm.prompts import phrasebook
+from training.teacher.llm.prompts import prompt_builder
 from training.workplace import Workplace
 
 CATALOG = Catalog(("a", "b", "c"), ("Alien", "Brazil", "Clue"), ({},) * 3)
@@ -78,8 +78,8 @@ def wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
 @pytest.fixture
 def local(tiny_language_model: LanguageModel) -> LocalEngine:
     """The same LLM asked without a server."""
-    book = phrasebook(tiny_language_model.tokenizer, CATALOG)
-    return LocalEngine(tiny_language_model, book, config_of("http://nowhere"))
+    builder = prompt_builder(tiny_language_model.tokenizer, CATALOG)
+    return LocalEngine(tiny_language_model, builder, config_of("http://nowhere"))
 
 
 def test_a_server_writes_and_sees_what_its_llm_does(url: str, local: LocalEngine) -> None:

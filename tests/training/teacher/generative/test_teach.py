@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.slow_log import LONGEST_SILENCE_SECONDS, assert_counts_rise, slow_log
+from tests.training.teacher.conftest import layers_that_take
 from training.data.dataset import Dataset, Split
 from training.knowledge import Knowledge
+from training.progress import Advance, ignore_progress
 from training.settings.teacher import TeacherConfig
 from training.teacher.generative import teach
-from training.teacher.generative.engine import History, LocalEngine, Written
+from training.teacher.generative.engine import History, LocalEngine, WrittenTitle
 from training.teacher.generative.grounding import Grounding
 from training.teacher.generative.load_engine import LoadedEngine
-from training.teacher.generative.teach import histories_of, teach_generative, write_everything
+from training.teacher.generative.teach import histories_of, teach_generative, write_texts
 from training.teacher.llm import shards
 from training.teacher.llm.language_model import LanguageModel
-from training.teacher.llm.prompts import phrasebook
+from training.teacher.llm.prompts import prompt_builder
 
 
 @pytest.fixture
@@ -39,8 +42,8 @@ def config(tiny_language_model_path: Path) -> TeacherConfig:
 def engine(
     config: TeacherConfig, tiny_language_model: LanguageModel, chain_dataset: Dataset
 ) -> LocalEngine:
-    book = phrasebook(tiny_language_model.tokenizer, chain_dataset.catalog)
-    return LocalEngine(tiny_language_model, book, config)
+    builder = prompt_builder(tiny_language_model.tokenizer, chain_dataset.catalog)
+    return LocalEngine(tiny_language_model, builder, config)
 
 
 class Oracle:
@@ -55,11 +58,15 @@ class Oracle:
     def prompt_lengths(self, histories: Sequence[History]) -> Any:
         return np.array([10 * len(history) for history in histories])
 
-    def write(self, histories: Sequence[History]) -> list[Written]:
+    def write(
+        self, histories: Sequence[History], advance: Advance = ignore_progress
+    ) -> list[WrittenTitle]:
         self.asked += histories
-        return [Written(self.titles[history[-1] % 12], 10) for history in histories]
+        advance(1)
+        return [WrittenTitle(self.titles[history[-1] % 12], 10) for history in histories]
 
-    def embed(self, titles: Sequence[str]) -> Any:
+    def embed(self, titles: Sequence[str], advance: Advance = ignore_progress) -> Any:
+        advance(1)
         chances = [np.random.default_rng([*title.encode()]) for title in titles]
         return np.array([chance.standard_normal(8) for chance in chances], dtype=np.float32)
 
@@ -84,7 +91,7 @@ def test_a_history_that_several_share_is_written_for_once(
     config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
     oracle = Oracle(chain_dataset)
-    texts = write_everything(chain_dataset, config, tmp_path, oracle)
+    texts = write_texts(chain_dataset, config, tmp_path, oracle)
     asked = histories_of(chain_dataset, texts.rows, config)
     assert len(oracle.asked) == len(set(oracle.asked)) < len(asked)
     assert set(oracle.asked) == set(asked)
@@ -138,8 +145,8 @@ def test_a_killed_teacher_resumes_to_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shards, "BATCHES_PER_SHARD", 1)
-    whole = write_everything(chain_dataset, config, made(tmp_path / "whole"), engine)
-    real, calls = teach._write, 0
+    whole = write_texts(chain_dataset, config, made(tmp_path / "whole"), engine)
+    real, calls = teach._write_shard, 0
 
     def killed_at_the_third(*arguments: Any) -> int:
         nonlocal calls
@@ -148,11 +155,11 @@ def test_a_killed_teacher_resumes_to_the_same_bytes(
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(teach, "_write", killed_at_the_third)
+    monkeypatch.setattr(teach, "_write_shard", killed_at_the_third)
     killed = made(tmp_path / "killed")
     with pytest.raises(KeyboardInterrupt):
-        write_everything(chain_dataset, config, killed, engine)
-    resumed = write_everything(chain_dataset, config, killed, engine)
+        write_texts(chain_dataset, config, killed, engine)
+    resumed = write_texts(chain_dataset, config, killed, engine)
 
     assert calls == 1 + len(list(killed.glob("*.npz")))  # the killed shard alone was begun twice
     for path in (tmp_path / "whole").glob("*.npz"):
@@ -168,7 +175,7 @@ def made(folder: Path) -> Path:
 def test_a_text_is_grounded_where_its_embedding_is(
     config: TeacherConfig, chain_dataset: Dataset, engine: LocalEngine, tmp_path: Path
 ) -> None:
-    texts = write_everything(chain_dataset, config, tmp_path, engine)
+    texts = write_texts(chain_dataset, config, tmp_path, engine)
     titles = torch.randn(13, engine.model.hidden_size)
     rows = texts.rows[[0, -1]]
     written = engine.write(histories_of(chain_dataset, rows, config))
@@ -176,6 +183,24 @@ def test_a_text_is_grounded_where_its_embedding_is(
     expected = Grounding(titles).distances(embeddings)
     actual = texts.grounded(Grounding(titles))(rows)
     torch.testing.assert_close(actual, expected, atol=5e-3, rtol=0)
+
+
+def test_a_log_of_slow_writing_is_never_silent_for_longer_than_five_seconds(
+    config: TeacherConfig,
+    chain_dataset: Dataset,
+    engine: LocalEngine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = slow_log(monkeypatch)
+    (tmp_path / "texts").mkdir()
+
+    with layers_that_take(engine.model, 0.5, log):
+        write_texts(chain_dataset, config, tmp_path / "texts", engine)
+
+    assert log.seconds > 2 * LONGEST_SILENCE_SECONDS
+    assert log.longest_silence() <= LONGEST_SILENCE_SECONDS
+    assert_counts_rise(log.lines_about("writing titles"))
 
 
 def test_a_prompt_shows_the_newest_titles(config: TeacherConfig, chain_dataset: Dataset) -> None:

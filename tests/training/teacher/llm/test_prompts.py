@@ -2,7 +2,7 @@ import numpy as np
 
 from training.data.catalog import Catalog
 from training.teacher.llm.language_model import LanguageModel
-from training.teacher.llm.prompts import INSTRUCTION, MAX_TITLE_TOKENS, phrasebook
+from training.teacher.llm.prompts import INSTRUCTION, MAX_TITLE_TOKENS, prompt_builder
 
 
 def catalog_of(*titles: str) -> Catalog:
@@ -14,15 +14,15 @@ def test_a_prompt_is_the_instruction_and_one_title_a_line(
     tiny_language_model: LanguageModel,
 ) -> None:
     tokenizer = tiny_language_model.tokenizer
-    book = phrasebook(tokenizer, catalog_of("Alien", "Brazil"))
-    tokens, _ = book.prompt([2, 1])
+    builder = prompt_builder(tokenizer, catalog_of("Alien", "Brazil"))
+    tokens, _ = builder.prompt([2, 1])
     assert tokenizer.decode(tokens, skip_special_tokens=True) == f"{INSTRUCTION}Brazil\nAlien\n"
 
 
 def test_every_title_ends_at_its_newline(tiny_language_model: LanguageModel) -> None:
     tokenizer = tiny_language_model.tokenizer
-    book = phrasebook(tokenizer, catalog_of("Alien", "Brazil"))
-    tokens, ends = book.prompt([2, 1])
+    builder = prompt_builder(tokenizer, catalog_of("Alien", "Brazil"))
+    tokens, ends = builder.prompt([2, 1])
     for end, text in zip(ends, ("Brazil\n", "Brazil\nAlien\n"), strict=True):
         read = tokenizer.decode(tokens[: end + 1], skip_special_tokens=True)
         assert read == INSTRUCTION + text
@@ -31,21 +31,21 @@ def test_every_title_ends_at_its_newline(tiny_language_model: LanguageModel) -> 
 def test_a_longer_history_starts_with_the_prompt_of_a_shorter_one(
     tiny_language_model: LanguageModel,
 ) -> None:
-    book = phrasebook(tiny_language_model.tokenizer, catalog_of("Alien", "Brazil", "Clue"))
-    short, _ = book.prompt([3, 1])
-    long, _ = book.prompt([3, 1, 2])
+    builder = prompt_builder(tiny_language_model.tokenizer, catalog_of("Alien", "Brazil", "Clue"))
+    short, _ = builder.prompt([3, 1])
+    long, _ = builder.prompt([3, 1, 2])
     np.testing.assert_array_equal(long[: len(short)], short)
 
 
 def test_a_title_with_a_line_break_stays_one_line(tiny_language_model: LanguageModel) -> None:
     tokenizer = tiny_language_model.tokenizer
-    book = phrasebook(tokenizer, catalog_of("Alien\n\t Resurrection"))
-    assert tokenizer.decode(book.titles[1]) == "Alien Resurrection\n"
+    builder = prompt_builder(tokenizer, catalog_of("Alien\n\t Resurrection"))
+    assert tokenizer.decode(builder.titles[1]) == "Alien Resurrection\n"
 
 
 def test_an_endless_title_is_cut_and_still_ends_in_a_newline(
     tiny_language_model: LanguageModel,
 ) -> None:
-    book = phrasebook(tiny_language_model.tokenizer, catalog_of("word " * 500, "Alien"))
-    assert len(book.titles[1]) == MAX_TITLE_TOKENS + 1
-    assert book.titles[1][-1] == book.titles[2][-1]
+    builder = prompt_builder(tiny_language_model.tokenizer, catalog_of("word " * 500, "Alien"))
+    assert len(builder.titles[1]) == MAX_TITLE_TOKENS + 1
+    assert builder.titles[1][-1] == builder.titles[2][-1]

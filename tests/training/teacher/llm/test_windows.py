@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, make_dataset
-from training.teacher.llm.prompts import Phrasebook
+from training.teacher.llm.prompts import PromptBuilder
 from training.teacher.llm.windows import plan_windows, prompt_batch, prompt_lengths, token_bounded
 
 
@@ -26,7 +26,7 @@ def rows_with_history(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.in
 
 
 # "A" is [11, 9], "B" is [12, 13, 9], "C" is [9]; 9 is the newline.
-BOOK = Phrasebook(
+BUILDER = PromptBuilder(
     instruction=np.array([1, 2]),
     titles=tuple(np.array(tokens, dtype=np.int64) for tokens in ([], [11, 9], [12, 13, 9], [9])),
 )
@@ -80,7 +80,7 @@ def test_every_row_is_predicted_once_from_more_titles_than_the_overlap(
 def test_a_prompt_batch_points_at_the_title_before_each_next_item() -> None:
     dataset = dataset_of(4)  # A B C | A
     windows = plan_windows(dataset, np.array([2, 3]), max_titles=10, overlap=0)
-    batch = prompt_batch(dataset, BOOK, windows)
+    batch = prompt_batch(dataset, BUILDER, windows)
     np.testing.assert_array_equal(batch.tokens, [[1, 2, 11, 9, 12, 13, 9, 9]])
     np.testing.assert_array_equal(batch.newest.line, [0, 0])
     np.testing.assert_array_equal(batch.newest.first, [4, 7])  # the first token of B, of C
@@ -92,7 +92,7 @@ def test_prompt_lengths_count_the_instruction_and_each_title_read() -> None:
     dataset = dataset_of(4, 2)
     windows = plan_windows(dataset, rows_with_history(dataset), max_titles=10, overlap=0)
     # A B C read: 2 + 2 + 3 + 1; the second user reads B: 2 + 3
-    np.testing.assert_array_equal(prompt_lengths(dataset, BOOK, windows), [8, 5])
+    np.testing.assert_array_equal(prompt_lengths(dataset, BUILDER, windows), [8, 5])
 
 
 @given(lengths=st.lists(st.integers(1, 50), max_size=40), limit=st.integers(10, 120))

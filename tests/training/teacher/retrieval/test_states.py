@@ -10,10 +10,11 @@ from training.data.dataset import Dataset, Split
 from training.settings.teacher import Pooling, TeacherConfig
 from training.teacher.llm import shards
 from training.teacher.llm.language_model import LanguageModel
-from training.teacher.llm.prompts import phrasebook
+from training.teacher.llm.prompts import prompt_builder
+from training.teacher.llm.states import States
 from training.teacher.llm.title_embeddings import embed_titles
 from training.teacher.retrieval import states
-from training.teacher.retrieval.states import States, read_everything
+from training.teacher.retrieval.states import encode_dataset
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_every_example_is_read_once_in_row_order(
     chain_dataset: Dataset,
     tmp_path: Path,
 ) -> None:
-    read = read_everything(chain_dataset, config, tmp_path, tiny_language_model).states
+    read = encode_dataset(chain_dataset, config, tmp_path, tiny_language_model).states
     np.testing.assert_array_equal(read.rows, examples(chain_dataset))
 
 
@@ -52,13 +53,13 @@ def test_a_state_is_the_one_of_its_history_asked_alone(
     pooling: Pooling,
 ) -> None:
     config = config.model_copy(update={"pooling": pooling})
-    read = read_everything(tiny_dataset, config, tmp_path, tiny_language_model).states
-    book = phrasebook(tiny_language_model.tokenizer, tiny_dataset.catalog)
+    read = encode_dataset(tiny_dataset, config, tmp_path, tiny_language_model).states
+    builder = prompt_builder(tiny_language_model.tokenizer, tiny_dataset.catalog)
     for row in read.rows:
-        tokens, _ = book.prompt(tiny_dataset.history(int(row)))  # at most 4: one window
+        tokens, _ = builder.prompt(tiny_dataset.history(int(row)))  # at most 4: one window
         with torch.inference_mode():
             states = tiny_language_model.hidden_states(torch.from_numpy(tokens)[None])[0]
-        newest = len(book.titles[tiny_dataset.item_indices[row - 1]])
+        newest = len(builder.titles[tiny_dataset.item_indices[row - 1]])
         alone = states[-newest:].mean(dim=0) if pooling == "mean" else states[-1]
         state = read.of(np.array([row])).states[0]
         np.testing.assert_allclose(state, alone.numpy(), atol=2e-3)
@@ -72,9 +73,9 @@ def test_what_was_read_otherwise_is_not_taken_for_it(
     tmp_path: Path,
     other: dict[str, object],
 ) -> None:
-    read_everything(tiny_dataset, config, tmp_path, tiny_language_model)
+    encode_dataset(tiny_dataset, config, tmp_path, tiny_language_model)
     folders = set(tmp_path.iterdir())
-    read_everything(tiny_dataset, config.model_copy(update=other), tmp_path, tiny_language_model)
+    encode_dataset(tiny_dataset, config.model_copy(update=other), tmp_path, tiny_language_model)
     assert len(set(tmp_path.iterdir()) - folders) == 1
 
 
@@ -86,8 +87,8 @@ def test_a_killed_reading_resumes_to_the_same_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shards, "BATCHES_PER_SHARD", 1)
-    whole = read_everything(chain_dataset, config, tmp_path / "whole", tiny_language_model)
-    real, calls = states._read, 0
+    whole = encode_dataset(chain_dataset, config, tmp_path / "whole", tiny_language_model)
+    real, calls = states._encode_batch, 0
 
     def killed_at_the_third(*arguments: Any) -> NDArray[np.float16]:
         nonlocal calls
@@ -96,10 +97,10 @@ def test_a_killed_reading_resumes_to_the_same_bytes(
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(states, "_read", killed_at_the_third)
+    monkeypatch.setattr(states, "_encode_batch", killed_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        read_everything(chain_dataset, config, tmp_path / "killed", tiny_language_model)
-    resumed = read_everything(chain_dataset, config, tmp_path / "killed", tiny_language_model)
+        encode_dataset(chain_dataset, config, tmp_path / "killed", tiny_language_model)
+    resumed = encode_dataset(chain_dataset, config, tmp_path / "killed", tiny_language_model)
 
     assert calls > 3  # the rest was read after the kill, the first shards were not read again
     assert resumed.states.states.tobytes() == whole.states.states.tobytes()
@@ -109,11 +110,11 @@ def test_a_killed_reading_resumes_to_the_same_bytes(
 def test_a_title_embedding_is_the_mean_of_its_states(
     tiny_language_model: LanguageModel, tiny_dataset: Dataset
 ) -> None:
-    book = phrasebook(tiny_language_model.tokenizer, tiny_dataset.catalog)
-    embeddings = embed_titles(tiny_language_model, book, tokens_per_batch=512)
+    builder = prompt_builder(tiny_language_model.tokenizer, tiny_dataset.catalog)
+    embeddings = embed_titles(tiny_language_model, builder, tokens_per_batch=512)
     assert not embeddings[0].any()
     for index in range(1, tiny_dataset.catalog.num_rows):
-        title = torch.from_numpy(book.titles[index])[None]
+        title = torch.from_numpy(builder.titles[index])[None]
         with torch.inference_mode():
             mean = tiny_language_model.hidden_states(title)[0].mean(dim=0)
         np.testing.assert_allclose(embeddings[index], mean.numpy(), atol=1e-5)

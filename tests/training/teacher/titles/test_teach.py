@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
+from tests.training.teacher.conftest import layers_that_take
 from training import teach
 from training.data.dataset import Dataset, Split
 from training.errors import KnowledgeError
@@ -22,12 +25,14 @@ from training.knowledge import (
     load_knowledge,
 )
 from training.settings.experiment import load_experiment
+from training.settings.teacher import TeacherConfig
 from training.teacher.live.backends import load_live_teacher
 from training.teacher.llm import shards, title_embeddings
 from training.teacher.llm.language_model import LanguageModel
-from training.teacher.llm.prompts import phrasebook
+from training.teacher.llm.prompts import prompt_builder
 from training.teacher.llm.title_embeddings import embed_titles
 from training.teacher.titles.teach import best_decay
+from training.teacher.tuning.tuned_model import language_model
 from training.workplace import Workplace
 
 Prepared = Callable[[str], Path]
@@ -46,8 +51,8 @@ def test_it_tells_how_the_llm_sees_each_title(
     prepared: Prepared, chain_dataset: Dataset, tiny_language_model: LanguageModel
 ) -> None:
     knowledge = taught(prepared('kind = "titles"'), chain_dataset)
-    book = phrasebook(tiny_language_model.tokenizer, chain_dataset.catalog)
-    seen = embed_titles(tiny_language_model, book, tokens_per_batch=4_096)
+    builder = prompt_builder(tiny_language_model.tokenizer, chain_dataset.catalog)
+    seen = embed_titles(tiny_language_model, builder, tokens_per_batch=4_096)
     np.testing.assert_array_equal(knowledge.item_embeddings, seen.astype(np.float16))
 
 
@@ -117,6 +122,37 @@ def test_killed_it_goes_on_to_the_same_bytes(
     assert teach.main([str(path), "--work", work, "--again"]) == 0
     assert calls == 9
     assert (knowledge_folder(path) / EMBEDDINGS_NAME).read_bytes() == resumed
+
+
+@pytest.mark.parametrize("titles_per_batch", [1, 12])
+def test_a_log_of_slow_reading_is_never_silent_for_longer_than_five_seconds(
+    prepared: Prepared,
+    chain_dataset: Dataset,
+    monkeypatch: pytest.MonkeyPatch,
+    titles_per_batch: int,
+) -> None:
+    """Also where the whole catalog is one batch, and one shard."""
+    log = slow_log(monkeypatch)
+    monkeypatch.setattr(
+        shards,
+        "token_bounded",
+        lambda lengths, _: np.split(lengths.argsort(), len(lengths) // titles_per_batch),
+    )
+    seconds_per_layer = 2.5 if titles_per_batch == 1 else 4.5
+
+    with ExitStack() as slow:
+
+        def slow_model(config: TeacherConfig) -> LanguageModel:
+            model = language_model(config)
+            slow.enter_context(layers_that_take(model, seconds_per_layer, log))
+            return model
+
+        monkeypatch.setattr(teach, "language_model", slow_model)
+        taught(prepared('kind = "titles"'), chain_dataset)
+
+    assert log.seconds > LONGEST_SILENCE_SECONDS
+    assert log.longest_silence() <= LONGEST_SILENCE_SECONDS
+    assert log.lines_about("reading titles")
 
 
 def test_beside_a_tuned_teacher_it_is_not_tuned(prepared: Prepared, chain_dataset: Dataset) -> None:

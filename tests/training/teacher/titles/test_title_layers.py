@@ -13,7 +13,7 @@ from training.evaluation.yardstick import evaluate, ranker_of
 from training.ladder import __main__ as ladder
 from training.ladder.plan.rows import TITLES_ROW
 from training.teacher.llm.language_model import load_language_model
-from training.teacher.llm.prompts import phrasebook
+from training.teacher.llm.prompts import prompt_builder
 from training.teacher.llm.title_embeddings import embed_titles
 
 
@@ -33,8 +33,8 @@ def test_titles_are_controls_as_the_first_layers_of_the_llm_see_them(
     assert ladder.main([str(path), *fixed, *narrow]) == 0
 
     one_layer = load_language_model(str(tiny_language_model_path), layers=1)
-    book = phrasebook(one_layer.tokenizer, chain_dataset.catalog)
-    seen = embed_titles(one_layer, book, tokens_per_batch=4_096)
+    builder = prompt_builder(one_layer.tokenizer, chain_dataset.catalog)
+    seen = embed_titles(one_layer, builder, tokens_per_batch=4_096)
     ranker = ranker_of(TitleNeighbours(chain_dataset, seen), chain_dataset)
     found = evaluate(ranker, chain_dataset, chain_dataset.example_rows(Split.TEST)).metrics
     with (out / "chain.csv").open() as lines:

@@ -11,11 +11,11 @@ from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.settings.teacher import TeacherConfig
 from training.teacher.llm.language_model import LanguageModel, load_language_model
-from training.teacher.llm.prompts import Phrasebook
+from training.teacher.llm.prompts import PromptBuilder
 from training.teacher.llm.windows import Window
 from training.teacher.tuning import tuner
-from training.teacher.tuning.objectives import Material, response_batch
-from training.teacher.tuning.tuned_model import load_tuned, tune_if_wanted
+from training.teacher.tuning.objectives import TuningExamples, response_batch
+from training.teacher.tuning.tuned_model import load_tuned, tune_if_configured
 from training.teacher.tuning.tuner import DONE_NAME, TuningProgress
 
 Settings = Callable[..., TeacherConfig]
@@ -54,7 +54,7 @@ METHODS = pytest.mark.parametrize("method", ["lora", "full"])
 
 
 def figures(config: TeacherConfig, dataset: Dataset, folder: Path) -> list[float]:
-    tune_if_wanted(dataset, config, folder)
+    tune_if_configured(dataset, config, folder)
     costs = load_tuned(dataset, config, folder).costs["tuning"]
     found: list[float] = costs["figures"]
     return found
@@ -81,7 +81,7 @@ def test_any_architecture_is_tuned_saved_and_loaded(
     method: str,
 ) -> None:
     config = settings(kind, method, any_language_model_path, epochs=0.2)
-    tune_if_wanted(chain_dataset, config, tmp_path)
+    tune_if_configured(chain_dataset, config, tmp_path)
     tuned = load_tuned(chain_dataset, config, tmp_path)
     tokens = torch.arange(2, 12)[None]
     with torch.inference_mode():
@@ -94,7 +94,9 @@ def test_lengths_count_the_last_title_where_it_is_to_be_written(
     settings: Settings, chain_dataset: Dataset, tiny_language_model: LanguageModel
 ) -> None:
     lengths = {
-        kind: Material(tiny_language_model, chain_dataset, settings(kind, "full")).lengths.min()
+        kind: TuningExamples(
+            tiny_language_model, chain_dataset, settings(kind, "full")
+        ).lengths.min()
         for kind in ("retrieval", "generative")
     }
     assert lengths["generative"] == lengths["retrieval"] + len("Item 1\n")
@@ -116,7 +118,7 @@ def test_a_killed_tuning_resumes_to_the_same_weights(
     method: str,
 ) -> None:
     config = settings(kind, method)
-    tune_if_wanted(chain_dataset, config, tmp_path / "whole")
+    tune_if_configured(chain_dataset, config, tmp_path / "whole")
     real, calls = tuner._Tuning._step, 0
 
     def killed_in_the_second_leg(self: Any, *arguments: Any) -> int:
@@ -128,8 +130,8 @@ def test_a_killed_tuning_resumes_to_the_same_weights(
 
     monkeypatch.setattr(tuner._Tuning, "_step", killed_in_the_second_leg)
     with pytest.raises(KeyboardInterrupt):
-        tune_if_wanted(chain_dataset, config, tmp_path / "killed")
-    tune_if_wanted(chain_dataset, config, tmp_path / "killed")
+        tune_if_configured(chain_dataset, config, tmp_path / "killed")
+    tune_if_configured(chain_dataset, config, tmp_path / "killed")
 
     whole, resumed = (load_tuned(chain_dataset, config, tmp_path / name) for name in NAMES)
     assert resumed.weights == whole.weights
@@ -144,7 +146,7 @@ def test_an_adapter_leaves_the_model_it_was_made_for_alone(
     settings: Settings, chain_dataset: Dataset, tmp_path: Path, tiny_language_model: LanguageModel
 ) -> None:
     before = weights_of(load_language_model(tiny_language_model.name))
-    tune_if_wanted(chain_dataset, settings("generative", "lora", epochs=0.2), tmp_path)
+    tune_if_configured(chain_dataset, settings("generative", "lora", epochs=0.2), tmp_path)
     after = weights_of(load_language_model(tiny_language_model.name))
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -153,10 +155,10 @@ def test_a_tuned_llm_is_not_tuned_again(
     settings: Settings, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
     config = settings("generative", "lora", epochs=0.2)
-    tune_if_wanted(chain_dataset, config, tmp_path)
+    tune_if_configured(chain_dataset, config, tmp_path)
     (done,) = tmp_path.glob(f"*/{DONE_NAME}")
     before = done.stat().st_mtime_ns
-    tune_if_wanted(chain_dataset, config, tmp_path)
+    tune_if_configured(chain_dataset, config, tmp_path)
     assert done.stat().st_mtime_ns == before
 
 
@@ -176,7 +178,7 @@ def test_tuning_is_over_when_validation_stops_getting_better() -> None:
 
 
 # "A" is [11, 9], "B" is [12, 13, 9], "C" is [14, 9]; 9 is the newline.
-BOOK = Phrasebook(
+BUILDER = PromptBuilder(
     instruction=np.array([1, 2]),
     titles=tuple(np.array(each, dtype=np.int64) for each in ([], [11, 9], [12, 13, 9], [14, 9])),
 )
@@ -185,6 +187,6 @@ BOOK = Phrasebook(
 def test_only_the_titles_to_be_written_are_learnt(tiny_dataset: Dataset) -> None:
     # ann: A B C, of which C (row 2) is to be written; bob: B C, C (row 6)
     windows = [Window(0, 2, np.array([2])), Window(5, 6, np.array([6]))]
-    tokens, is_response = response_batch(tiny_dataset, BOOK, windows)
+    tokens, is_response = response_batch(tiny_dataset, BUILDER, windows)
     assert tokens.tolist() == [[1, 2, 11, 9, 12, 13, 9, 14, 9], [1, 2, 12, 13, 9, 14, 9, 0, 0]]
     assert [np.flatnonzero(line).tolist() for line in is_response] == [[7, 8], [5, 6]]
