@@ -57,14 +57,15 @@ def parse(command: Command, arguments: Sequence[str]) -> Mapping[str, Any]:
     return bound.arguments
 
 
-def new_app(name: str, version_flags: Sequence[str] = ()) -> App:
-    """A command-line parser with what all programs have in common.
+def new_app(name: str, **settings: Any) -> App:
+    """A command-line parser with what all programs have in common; `settings` are App's.
 
     A flag has no `--no-` twin, and a default is shown only where an option asks for it: most are
     "not given".
     """
     defaults = Parameter(negative=(), show_default=False)
-    return App(name=name, default_parameter=defaults, version_flags=version_flags)
+    version_flags = ("--version",) if "version" in settings else ()
+    return App(name=name, default_parameter=defaults, version_flags=version_flags, **settings)
 
 
 def execute(
