@@ -1,19 +1,20 @@
-"""Prints what pip has to install for some extras: pyproject.toml's dependencies, nothing of ours.
+"""Prints what pip has to install for some extras: pyproject.toml's dependencies, not this project.
 
 So the layer of an image that holds them changes only when they do.
 
-python docker/requirements.py [EXTRA ...] < pyproject.toml
+python docker/requirements.py [EXTRA ...] [--without PACKAGE] < pyproject.toml
 """
 
 import re
 import sys
 import tomllib
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 
 def requirements(project: dict[str, Any], extras: Sequence[str]) -> Iterator[str]:
-    """The dependencies of `project` and of its `extras`, which may name others of its own."""
+    """Yields the dependencies of `project` and of its `extras`, which may name each other."""
     own = re.compile(rf"{re.escape(project['name'])}\[(.+)\]")
     yield from project["dependencies"]
     waiting = [*extras]
@@ -25,6 +26,16 @@ def requirements(project: dict[str, Any], extras: Sequence[str]) -> Iterator[str
                 yield requirement
 
 
+def package(requirement: str) -> str:
+    """The name of the package that a requirement is about."""
+    return re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+
+
 if __name__ == "__main__":
-    found = requirements(tomllib.load(sys.stdin.buffer)["project"], sys.argv[1:])
-    sys.stdout.write("\n".join(sorted(set(found))) + "\n")
+    parser = ArgumentParser()
+    parser.add_argument("extras", nargs="*")
+    parser.add_argument("--without", default="", help="a package to leave out")
+    options = parser.parse_args()
+    found = requirements(tomllib.load(sys.stdin.buffer)["project"], options.extras)
+    kept = {each for each in found if package(each) != options.without}
+    sys.stdout.write("\n".join(sorted(kept)) + "\n")

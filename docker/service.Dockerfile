@@ -16,13 +16,14 @@ COPY assets/movielens/bundle /
 FROM python:${PYTHON_VERSION}-slim AS requirements
 ARG EXTRAS=""
 COPY pyproject.toml docker/requirements.py /
-RUN python requirements.py ${EXTRAS} < pyproject.toml > requirements.txt
+# The service does not import the library of the command line.
+RUN python requirements.py ${EXTRAS} --without cyclopts < pyproject.toml > requirements.txt
 
 FROM python:${PYTHON_VERSION}-slim AS environment
-# What is installed exactly; `docker/lock` makes the file anew, without it.
+# The exact versions; `make lock` refreshes the file.
 ARG CONSTRAINT="--constraint versions.txt"
 COPY --from=requirements /requirements.txt /
-COPY docker/service-versions.txt /versions.txt
+COPY locks/service.txt /versions.txt
 RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /environment \
     && python -m pip --python /environment/bin/python install \

@@ -6,15 +6,16 @@ python -m export configs/movielens.toml --publish bundles   # and services that 
 
 import hashlib
 import sys
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from export.contract.bundle import BundleError, BundleLayout, Manifest, load_bundle
 from export.contract.publish import publish
 from export.freeze import freeze, measure
-from training.cli import program_parser, run, say
+from training.cli import run, say
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import (
@@ -27,36 +28,44 @@ from training.distillation.variants import DISTILLED
 from training.errors import ConfigError
 from training.evaluation.yardstick import ranker_of
 from training.knowledge import load_knowledge
+from training.options import WORK, Config, Work
 from training.provenance import commit, without_addresses
 from training.settings.experiment import Experiment
 from training.stage import fingerprint
 from training.students.scorer import StudentScorer
-from training.workplace import Workplace, knowledge_folder
+from training.workplace import Workplace, knowledge_folder, open_experiment
 
 RULES_VERSION = 7  # raise it when the same checkpoint would become another bundle
 SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    parser = program_parser("export", "Freeze the best distilled student into a bundle.")
-    parser.add_argument(
-        "--publish",
-        type=Path,
-        metavar="FOLDER",
-        help="copy it into this folder of bundles too, and have it served from there",
-    )
-    return run(_export_and_publish, parser, arguments)
+Bundles = Annotated[
+    Path | None,
+    Parameter(
+        name="--publish",
+        help="Folder of bundles that gets a copy, from which services serve it.",
+    ),
+]
 
 
-def _export_and_publish(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
+def command(config: Config, /, *, work: Work = WORK, bundles: Bundles = None) -> None:
+    """Freeze the best distilled student into a bundle."""
+    experiment, workplace = open_experiment(config, work)
     export(experiment, workplace)
-    if options.publish is None:
-        return
+    if bundles is not None:
+        _publish(workplace.bundle, bundles)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run(command, "export", arguments)
+
+
+def _publish(bundle: Path, folder: Path) -> None:
     try:
-        link = publish(workplace.bundle, options.publish)
+        link = publish(bundle, folder)
     except (BundleError, OSError) as error:
-        raise ConfigError(f"--publish {options.publish}: {error}") from error
+        raise ConfigError(f"--publish {folder}: {error}") from error
     say(f"{link.path} is {link.bundle} now")
 
 

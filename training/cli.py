@@ -1,77 +1,101 @@
-"""What every offline program shares: its options, its folders, and how it reports an error.
+"""The command line of the offline programs: runs a command and reports its errors.
 
-A program is `main(arguments) -> int`, which hands its stage to `run`:
+A program is a module with a `command`, whose signature defines the options (`training.options`),
+and a `main`, which `python -m` and the tests call. `distilled-recommender` runs the same `command`:
+
+    def command(config: Config, /, *, work: Work = WORK) -> None:
+        '''Turn interactions and titles into a dataset.'''
+        prepare(*open_experiment(config, work))
 
     def main(arguments: Sequence[str] | None = None) -> int:
-        return run(teach, program_parser("training.teach", "Ask the teacher."), arguments)
+        return run(command, "training.prepare", arguments)
 """
 
 import os
 import sys
-from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cyclopts import App, CycloptsError, Parameter
 
 from training.errors import ConfigError, TrainingError
-from training.settings.experiment import Experiment, load_experiment
-from training.settings.section import each_once
-from training.settings.teacher import TeacherKind
-from training.workplace import Workplace
+
+Command = Callable[..., int | None]
+"""A function whose signature defines options; an integer that it returns is the exit code."""
 
 USER_ERROR = 2
+"""Exit code of wrong options, a wrong setting, or missing input."""
 
 
-def distinct_seeds(asked: Sequence[int] | None) -> tuple[int, ...]:
-    """The seeds of an option; none where it was not given.
+def run(command: Command, module: str, arguments: Sequence[str] | None = None) -> int:
+    """Runs `command` as `python -m module`, by default with the arguments of this process.
+
+    Returns:
+        The exit code, as `execute` does.
+    """
+    app = new_app(f"python -m {module}")
+    app.default(command)
+    return execute(app, arguments)
+
+
+def parse(command: Command, arguments: Sequence[str]) -> Mapping[str, Any]:
+    """Reads `arguments` as `run` does, but does not run the command.
+
+    Returns:
+        The values of the command's parameters by name, defaults included.
 
     Raises:
-        ConfigError: one is there twice, and would be trained and counted twice.
+        ConfigError: an option is unknown, is missing or has an unusable value.
     """
+    app = new_app("program")
+    app.default(command)
     try:
-        return each_once(tuple(asked or ()))
-    except ValueError as error:
-        raise ConfigError(f"seeds {error}") from None
+        _, bound, _ = app.parse_args(list(arguments), exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise ConfigError(str(error)) from error
+    bound.apply_defaults()
+    return bound.arguments
 
 
-Stage = Callable[[Experiment, Workplace, Namespace], None]
+def new_app(name: str, **settings: Any) -> App:
+    """A command-line parser with what all programs have in common; `settings` are App's.
 
-
-def program_parser(module: str, description: str) -> ArgumentParser:
-    """The options of every program; a program adds its own before it calls `run`."""
-    parser = ArgumentParser(prog=f"python -m {module}", description=description)
-    parser.add_argument("config", type=Path, help="the experiment, e.g. configs/movielens.toml")
-    parser.add_argument(
-        "--work", type=Path, default=Path("work"), help="folder of all results (default: work)"
-    )
-    return parser
-
-
-def teacher_parser(module: str, description: str) -> ArgumentParser:
-    """The options of a program that runs a teacher; `with_teacher` heeds `--kind`."""
-    parser = program_parser(module, description)
-    kinds = get_args(TeacherKind)
-    parser.add_argument("--kind", choices=kinds, help="of teacher (default: teacher.kind)")
-    return parser
-
-
-def run(stage: Stage, parser: ArgumentParser, arguments: Sequence[str] | None = None) -> int:
-    """Runs `stage` on the experiment that the options name; returns the exit code.
-
-    A TrainingError becomes one line on stderr and exit code 2.
+    A flag has no `--no-` twin, and a default is shown only where an option asks for it: most are
+    "not given".
     """
-    options = parser.parse_args(arguments)
+    defaults = Parameter(negative=(), show_default=False)
+    version_flags = ("--version",) if "version" in settings else ()
+    return App(name=name, default_parameter=defaults, version_flags=version_flags, **settings)
+
+
+def execute(
+    app: App,
+    arguments: Sequence[str] | None = None,
+    errors: tuple[type[Exception], ...] = (),
+) -> int:
+    """Runs the command that `arguments` name.
+
+    Args:
+        app: the commands and their options.
+        arguments: by default those of this process.
+        errors: further exceptions that a user can mend, beside TrainingError.
+
+    Returns:
+        The exit code: the command's own, 0 by default; or 2 after one line on stderr about an
+        error that the user can mend.
+    """
+    expected: tuple[type[Exception], ...] = (CycloptsError, TrainingError, *errors)
+    words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        experiment = load_experiment(options.config)
-        stage(experiment, Workplace(options.work / experiment.name), options)
-    except TrainingError as error:
+        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except expected as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return USER_ERROR
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def say(line: str) -> None:
-    """Tells the person at the terminal; of several processes of torchrun, the first speaks."""
+    """Prints a line for the user; of several processes of torchrun, only the first prints."""
     if os.environ.get("RANK", "0") != "0":
         return
     sys.stdout.write(f"{line}\n")

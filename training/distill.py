@@ -5,38 +5,59 @@ torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # one st
 """
 
 import sys
-from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
-from training.cli import distinct_seeds, program_parser, run, say
+from cyclopts import Parameter
+
+from training.cli import run, say
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint
 from training.distillation.distributed import is_shared, leave
 from training.distillation.job import Job, run_job
-from training.distillation.process_pool import add_workers_option, side_by_side
+from training.distillation.process_pool import side_by_side
 from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.knowledge import load_knowledge
+from training.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
 from training.settings.experiment import Experiment
 from training.stage import is_current, restore_folder
-from training.workplace import Workplace, knowledge_folder
+from training.workplace import Workplace, knowledge_folder, open_experiment
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DistillOptions:
+    """Options of `distill`, beside the experiment and the folder of results."""
+
+    seed: Seeds = ()
+    """Seeds to train with, instead of the experiment's."""
+    variant: Annotated[
+        str | None,
+        Parameter(
+            choices=tuple(VARIANTS),
+            help=f"Train only this variant; by default {' and '.join(DEFAULT_VARIANTS)}.",
+        ),
+    ] = None
+    workers: Workers = None
+
+
+DEFAULTS = DistillOptions()
+
+
+def command(config: Config, /, *, work: Work = WORK, options: DistillOptions = DEFAULTS) -> None:
+    """Train students, with and without the teacher."""
+    distill(*open_experiment(config, work), options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    parser = program_parser("training.distill", "Train students, with and without the teacher.")
-    parser.add_argument("--seed", type=int, nargs="+", help="instead of the experiment's seeds")
-    parser.add_argument(
-        "--variant",
-        choices=VARIANTS,
-        help=f"only this one (default: {' and '.join(DEFAULT_VARIANTS)})",
-    )
-    add_workers_option(parser)
-    return run(distill, parser, arguments)
+    """Runs the command; returns its exit code."""
+    return run(command, "training.distill", arguments)
 
 
-def distill(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
+def distill(experiment: Experiment, workplace: Workplace, options: DistillOptions) -> None:
     """Trains every variant with every seed, but for checkpoints that are there and current."""
     due = []
     for job in _jobs(experiment, workplace, options):
@@ -52,7 +73,7 @@ def distill(experiment: Experiment, workplace: Workplace, options: Namespace) ->
     leave()
 
 
-def _jobs(experiment: Experiment, workplace: Workplace, options: Namespace) -> Iterator[Job]:
+def _jobs(experiment: Experiment, workplace: Workplace, options: DistillOptions) -> Iterator[Job]:
     dataset = load_dataset(workplace.dataset)
     for variant in [options.variant] if options.variant else DEFAULT_VARIANTS:
         knowledge = None

@@ -7,13 +7,12 @@ python -m training.evaluate configs/movielens.toml
 """
 
 import sys
-from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
 
-from training.cli import program_parser, run, say
+from training.cli import run, say
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint, best_on_validation
@@ -27,20 +26,25 @@ from training.evaluation.table import ResultRow, as_text, save_results
 from training.evaluation.verdict import METRIC, differences_to, verdict
 from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.knowledge import Knowledge, load_knowledge
+from training.options import WORK, Config, Work
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
 from training.students.registry import STUDENT_NAMES
 from training.students.scorer import StudentScorer
-from training.workplace import Workplace, knowledge_folder
+from training.workplace import Workplace, knowledge_folder, open_experiment
+
+
+def command(config: Config, /, *, work: Work = WORK) -> None:
+    """Measure students, teacher and baselines on the test examples."""
+    evaluate_all(*open_experiment(config, work))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    parser = program_parser("training.evaluate", "Measure students, teacher and baselines.")
-    return run(evaluate_all, parser, arguments)
+    """Runs the command; returns its exit code."""
+    return run(command, "training.evaluate", arguments)
 
 
-def evaluate_all(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
+def evaluate_all(experiment: Experiment, workplace: Workplace) -> None:
     """Writes and prints the table and the verdict, and names the checkpoint to export."""
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)

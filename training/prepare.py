@@ -4,31 +4,33 @@ python -m training.prepare configs/movielens.toml
 """
 
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 
 import numpy as np
 
-from training.cli import program_parser, run, say
+from training.cli import run, say
 from training.data.build import build_dataset, source_stamps
 from training.data.dataset import Dataset, Split
 from training.data.storage import save_dataset
+from training.options import WORK, Config, Work
 from training.settings.experiment import Experiment
 from training.stage import fingerprint, is_current, restore_folder, write_stage
-from training.workplace import Workplace
+from training.workplace import Workplace, open_experiment
 
 RULES_VERSION = 1  # raise it when the same input would become another dataset
 
 
+def command(config: Config, /, *, work: Work = WORK) -> None:
+    """Turn interactions and titles into a dataset: filter, split, check."""
+    prepare(*open_experiment(config, work))
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    parser = program_parser(
-        "training.prepare", "Turn interactions and titles into a dataset: filter, split, check."
-    )
-    return run(prepare, parser, arguments)
+    """Runs the command; returns its exit code."""
+    return run(command, "training.prepare", arguments)
 
 
-def prepare(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
+def prepare(experiment: Experiment, workplace: Workplace) -> None:
     """Writes the dataset of `experiment`, unless it is there and made from the same input."""
     settings = experiment.data.model_dump(exclude={"interactions", "items"})
     stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(experiment.data))

@@ -4,33 +4,52 @@ python -m training.serve_teacher configs/movielens.toml
 """
 
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
 
 import uvicorn
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
-from training.cli import run, say, teacher_parser
+from training.cli import run, say
+from training.options import WORK, Config, Kind, Work
 from training.settings.experiment import Experiment
 from training.teacher.live.backends import load_live_teacher
 from training.teacher.live.server import create_app
-from training.workplace import Workplace, with_teacher
+from training.workplace import Workplace, open_experiment, with_teacher
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ServeTeacherOptions:
+    """Options of `serve-teacher`, beside the experiment and the folder of results."""
+
+    kind: Kind = None
+    host: Annotated[str, Parameter(show_default=True)] = "127.0.0.1"
+    """Address to listen on."""
+    port: Annotated[int, Parameter(show_default=True, validator=Number(gte=0, lte=65_535))] = 8100
+    """Port to listen on."""
+    threads: Annotated[int, Parameter(show_default=True, validator=Number(gte=1))] = 1
+    """Threads of the LLM; more than there are free cores make it many times slower."""
+
+
+DEFAULTS = ServeTeacherOptions()
+
+
+def command(
+    config: Config, /, *, work: Work = WORK, options: ServeTeacherOptions = DEFAULTS
+) -> None:
+    """Answer histories with the LLM teacher, over HTTP."""
+    serve(*open_experiment(config, work), options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program; returns its exit code."""
-    parser = teacher_parser("training.serve_teacher", "Answer histories with the LLM teacher.")
-    parser.add_argument("--host", default="127.0.0.1", help="address (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8100, help="port (default: %(default)s)")
-    parser.add_argument(
-        "--threads",
-        type=int,
-        default=1,
-        help="of the LLM (default: %(default)s); more than free cores make it many times slower",
-    )
-    return run(serve, parser, arguments)
+    """Runs the command; returns its exit code."""
+    return run(command, "training.serve_teacher", arguments)
 
 
-def serve(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
+def serve(experiment: Experiment, workplace: Workplace, options: ServeTeacherOptions) -> None:
     """Serves until a signal stops it; listens once the LLM is loaded."""
     experiment = with_teacher(experiment, options.kind)
     teacher = load_live_teacher(experiment, workplace)

@@ -5,17 +5,19 @@ python -m training.teach configs/movielens.toml
 
 import shlex
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from training.cli import run, say, teacher_parser
+from cyclopts import Parameter
+
+from training.cli import run, say
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate
 from training.knowledge import Knowledge, load_knowledge, save_knowledge
+from training.options import WORK, Config, Kind, Work
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
 from training.stage import fingerprint, is_current, restore_folder, write_stage
@@ -26,17 +28,33 @@ from training.teacher.llm.prompts import PROMPT_VERSION
 from training.teacher.retrieval.teach import teach_retrieval
 from training.teacher.titles.teach import teach_titles
 from training.teacher.tuning.tuned_model import language_model, load_tuned, tune_if_configured
-from training.workplace import Workplace, knowledge_folder, with_teacher
+from training.workplace import Workplace, knowledge_folder, open_experiment, with_teacher
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class TeachOptions:
+    """Options of `teach`, beside the experiment and the folder of results."""
+
+    kind: Kind = None
+    again: bool = False
+    """Ask the teacher again, even if the knowledge is current."""
+
+
+DEFAULTS = TeachOptions()
+
+
+def command(config: Config, /, *, work: Work = WORK, options: TeachOptions = DEFAULTS) -> None:
+    """Let the LLM teacher answer every history."""
+    teach(*open_experiment(config, work), options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program; returns its exit code."""
-    parser = teacher_parser("training.teach", "Let the LLM teacher answer every history.")
-    parser.add_argument("--again", action="store_true", help="even if the knowledge is current")
-    return run(teach, parser, arguments)
+    """Runs the command; returns its exit code."""
+    return run(command, "training.teach", arguments)
 
 
-def teach(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
+def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -> None:
     """Writes the teacher's knowledge, unless it is ready-made or current for these settings."""
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)

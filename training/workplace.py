@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.settings.experiment import Experiment
+from training.settings.experiment import Experiment, load_experiment
 from training.settings.teacher import FIXED_SETTINGS, TeacherKind
 
 
@@ -68,6 +68,16 @@ class Workplace:
     def bundle(self) -> Path:
         """Written by the export."""
         return self.folder / "bundle"
+
+
+def open_experiment(config: Path, work: Path) -> tuple[Experiment, Workplace]:
+    """Reads an experiment file; its folders are those of its name in `work`.
+
+    Raises:
+        ConfigError: the file is missing, is no TOML, or has an unknown or unusable setting.
+    """
+    experiment = load_experiment(config)
+    return experiment, Workplace(work / experiment.name)
 
 
 def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:

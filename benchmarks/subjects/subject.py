@@ -6,7 +6,6 @@ of `export.graphs.search` has to be followed by the full one; each report says w
 holds.
 """
 
-from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -117,7 +116,7 @@ def synthetic_items(num_items: int) -> list[Item]:
 
 def _trained(workplace: Workplace) -> tuple[Student, list[Item]]:
     experiment = load_experiment(CONFIG)
-    prepare(experiment, workplace, Namespace())
+    prepare(experiment, workplace)
     dataset = load_dataset(workplace.dataset)
     short = experiment.training.model_copy(update={"batch_size": 256, "max_epochs": 1})
     changed = experiment.model_copy(update={"training": short, "student": SHAPE})

@@ -26,6 +26,12 @@ from export.contract.bundle import BundleError, load_bundle
 from export.contract.folders import restore_folder, whole_folder
 
 LINK_NAME = "active"
+ARGUMENTS = {
+    "bundle": "Folder of a bundle, as `export` writes it.",
+    "folder": "Folder of bundles that services follow.",
+    "first": "Only if no bundle is active there.",
+}
+"""Help of the arguments, here and in `distilled-recommender bundle publish`."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +122,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m export.contract.publish",
         description="Copy a bundle into a folder of bundles and make it the active one.",
     )
-    parser.add_argument("bundle", type=Path, help="the folder that `export` wrote")
-    parser.add_argument("folder", type=Path, help="the folder of bundles that services follow")
-    parser.add_argument("--first", action="store_true", help="only if no bundle is active there")
+    parser.add_argument("bundle", type=Path, help=ARGUMENTS["bundle"])
+    parser.add_argument("folder", type=Path, help=ARGUMENTS["folder"])
+    parser.add_argument("--first", action="store_true", help=ARGUMENTS["first"])
     options = parser.parse_args(arguments)
     try:
         link = (publish_first if options.first else publish)(options.bundle, options.folder)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tests.compose.conftest import Stack
 
 FOLDERS = ("assets", "configs", "docker", "export", "service", "training")
+FILES = (".dockerignore", "locks/service.txt", "pyproject.toml")
 STRAY = (".env", "leak.key", "leak.pem", ".git/config", "secrets/redis_url", "deeper/.env")
 OF_ANOTHER_KIND = ("dump.sql", "notes.txt")
 
@@ -19,7 +20,7 @@ def test_what_lies_about_is_in_no_image_and_what_is_needed_is(
     stack: "Stack", tmp_path: Path
 ) -> None:
     context, out = tmp_path / "context", tmp_path / "out.tar"
-    known = stack.run("git", "ls-files", *FOLDERS, ".dockerignore", "pyproject.toml").split()
+    known = stack.run("git", "ls-files", *FOLDERS, *FILES).split()
     for name in known:
         (context / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, context / name)

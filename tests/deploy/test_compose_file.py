@@ -82,7 +82,7 @@ def test_the_layers_that_training_and_teacher_share_are_told_in_the_same_words()
 
 
 def test_the_service_is_made_of_exact_versions() -> None:
-    pinned = re.findall(r"^([\w.-]+)==[\w.]+$", text(ROOT / "docker/service-versions.txt"), re.M)
+    pinned = re.findall(r"^([\w.-]+)==[\w.]+(?: ;.*)?$", text(ROOT / "locks/service.txt"), re.M)
     names = {name.lower().replace("_", "-") for name in pinned}
     dependencies = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]["dependencies"]
     wanted = {re.split(r"[^\w-]", each)[0] for each in dependencies}

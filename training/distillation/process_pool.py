@@ -6,7 +6,6 @@ quicker than two runs, one after the other, on both; the more so where a core is
 
 import os
 import signal
-from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -37,22 +36,6 @@ def usable_cores() -> int:
     except (OSError, ValueError):  # no cgroup, or "max": no quota
         return cores or 1
     return max(1, min(cores or 1, quota // period))
-
-
-def add_workers_option(parser: ArgumentParser) -> None:
-    """`--workers`, for a program that trains several students."""
-    parser.add_argument(
-        "--workers",
-        type=_at_least_one,
-        metavar="N",
-        help="students trained side by side (default: one a core; 1 = in this process)",
-    )
-
-
-def _at_least_one(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise ArgumentTypeError(f"{number} is less than 1")
-    return number
 
 
 def side_by_side(

@@ -9,18 +9,21 @@ python -m training.ladder configs/movielens.toml
 
 import shlex
 import sys
-from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any
 
-from training.cli import distinct_seeds, program_parser, run, say
+from cyclopts import Group, Parameter
+from cyclopts.validators import mutually_exclusive
+
+from training.cli import run, say
 from training.data.dataset import Split
 from training.data.storage import load_dataset
 from training.distillation.job import Job
-from training.distillation.process_pool import add_workers_option, side_by_side, usable_cores
+from training.distillation.process_pool import side_by_side, usable_cores
 from training.errors import ConfigError
 from training.evaluation.baseline_runs import BaselineRun
 from training.evaluation.baselines import BASELINES
@@ -34,49 +37,54 @@ from training.ladder.report.result_csv import save_figures
 from training.ladder.results.from_runs import baseline_line, student_line
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.runs.store import Run, RunStore, goes_on, perform
+from training.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment, StudentKind
 from training.settings.teacher import TeacherKind
 from training.stage import write_text
-from training.workplace import Workplace
+from training.workplace import Workplace, open_experiment
 
-TEACHERS_HELP = "only these; the first of them stands in for the experiment's own in every row"
+_INSTEAD_OF_TRAINING = Group("Instead of training", validator=mutually_exclusive)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class LadderOptions:
+    """Options of `ladder`, beside the experiment and the folder of results."""
+
+    students: Annotated[tuple[StudentKind, ...], Parameter(consume_multiple=1)] = ()
+    """Only these kinds of student, instead of the experiment's ladder.students."""
+    rows: Annotated[tuple[str, ...], Parameter(consume_multiple=1, choices=tuple(ROWS))] = ()
+    """Only these rows."""
+    seeds: Seeds = ()
+    """Seeds of every row, instead of the experiment's; trials have their own."""
+    teachers: Annotated[tuple[TeacherKind, ...], Parameter(consume_multiple=1)] = ()
+    """Only these; the first of them stands in for the experiment's own in every row."""
+    out: Annotated[Path, Parameter(show_default=True)] = Path("docs/results")
+    """Folder of the report and its runs."""
+    keep_states: bool = False
+    """Keep states of training (large), so that cold items at another price cost no training."""
+    workers: Workers = None
+    kept: Annotated[bool, Parameter(group=_INSTEAD_OF_TRAINING)] = False
+    """Report only what is kept of students and teachers: trains none, needs no knowledge."""
+    dry_run: Annotated[bool, Parameter(group=_INSTEAD_OF_TRAINING)] = False
+    """Say what is due, and train nothing."""
+
+
+DEFAULTS = LadderOptions()
+
+
+def command(config: Config, /, *, work: Work = WORK, options: LadderOptions = DEFAULTS) -> None:
+    """Measure what each part of the method earns."""
+    run_ladder(*open_experiment(config, work), options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    return run(run_ladder, ladder_parser(), arguments)
+    """Runs the command; returns its exit code."""
+    return run(command, "training.ladder", arguments)
 
 
-def ladder_parser() -> ArgumentParser:
-    """The options of the program."""
-    parser = program_parser("training.ladder", "Measure what each part of the method earns.")
-    kinds = get_args(StudentKind)
-    parser.add_argument("--students", nargs="+", choices=kinds, help="only these")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", help="only these")
-    parser.add_argument("--seeds", nargs="+", type=int, help="of every row; trials have theirs")
-    teachers = get_args(TeacherKind)
-    parser.add_argument("--teachers", nargs="+", choices=teachers, help=TEACHERS_HELP)
-    parser.add_argument(
-        "--out", type=Path, default=Path("docs/results"), help="of the report and its runs"
-    )
-    instead = parser.add_mutually_exclusive_group()
-    instead.add_argument(
-        "--kept",
-        action="store_true",
-        help="only what is kept of students and teachers: trains none, and needs no knowledge",
-    )
-    parser.add_argument(
-        "--keep-states",
-        action="store_true",
-        help="of training (large), so that cold items at another price cost no training",
-    )
-    instead.add_argument("--dry-run", action="store_true", help="say what is due, train nothing")
-    add_workers_option(parser)
-    return parser
-
-
-def run_ladder(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
+def run_ladder(experiment: Experiment, workplace: Workplace, options: LadderOptions) -> None:
     """Trains what is due, student by student, and writes the report after each."""
     if options.students:
         ladder = experiment.ladder.model_copy(update={"students": tuple(options.students)})
@@ -106,7 +114,7 @@ def run_ladder(experiment: Experiment, workplace: Workplace, options: Namespace)
         _report(lines, figures, plan, options)
 
 
-def _train(cells: Sequence[Cell], plan: Plan, options: Namespace) -> None:
+def _train(cells: Sequence[Cell], plan: Plan, options: LadderOptions) -> None:
     """The trials of all cells, then what is chosen with every seed; at once what is no choice."""
     for cell in cells:
         plan.trial_jobs(cell)[0].refuse_no_teaching()
@@ -130,7 +138,7 @@ def _every_seed(cells: Sequence[Cell], plan: Plan) -> list[Job]:
     return [job for cell in cells for job in plan.jobs(cell)]
 
 
-def _plan(experiment: Experiment, workplace: Workplace, options: Namespace) -> Plan:
+def _plan(experiment: Experiment, workplace: Workplace, options: LadderOptions) -> Plan:
     dataset = load_dataset(workplace.dataset)
     shelf = RunStore(
         options.out / "runs" / experiment.name,
@@ -163,11 +171,11 @@ def _reference_lines(plan: Plan, workplace: Workplace, *, kept: bool) -> list[Me
     return sorted([*of_teachers, *of_layers], key=lambda line: not line.is_teacher)
 
 
-def _num_workers(options: Namespace) -> int:
+def _num_workers(options: LadderOptions) -> int:
     return int(options.workers or usable_cores())
 
 
-def _perform(runs: Sequence[Run], plan: Plan, options: Namespace) -> None:
+def _perform(runs: Sequence[Run], plan: Plan, options: LadderOptions) -> None:
     """Does what is not there yet; a run that several cells share is done once."""
     due = {each.stamp: each for each in runs if not plan.shelf.has(each)}
     for number, stamp in enumerate(_performed(list(due.values()), plan, options), 1):
@@ -176,7 +184,7 @@ def _perform(runs: Sequence[Run], plan: Plan, options: Namespace) -> None:
         say(f"{number} of {len(due)}: {student}{done.name}")
 
 
-def _performed(due: Sequence[Run], plan: Plan, options: Namespace) -> Iterator[str]:
+def _performed(due: Sequence[Run], plan: Plan, options: LadderOptions) -> Iterator[str]:
     """The stamps, as they are done; runs that go on from others come after all others."""
     work = partial(perform, shelf=plan.shelf)
     for later in (False, True):
@@ -184,7 +192,9 @@ def _performed(due: Sequence[Run], plan: Plan, options: Namespace) -> Iterator[s
         yield from side_by_side(work, runs, options.workers)
 
 
-def _report(lines: Sequence[Measured], figures: Figures, plan: Plan, options: Namespace) -> None:
+def _report(
+    lines: Sequence[Measured], figures: Figures, plan: Plan, options: LadderOptions
+) -> None:
     name = plan.experiment.name
     save_figures(lines, figures, options.out / f"{name}.csv")
     save_cost_plot(lines, figures, options.out / f"{name}-cost.png")
@@ -197,7 +207,7 @@ def _report(lines: Sequence[Measured], figures: Figures, plan: Plan, options: Na
 
 def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object]]:
     ladder = plan.experiment.ladder
-    yield "command", f"`python -m training.ladder {shlex.join(sys.argv[1:])}`"
+    yield "command", f"`python -m training.ladder {shlex.join(_arguments())}`"
     yield "commit", commit()
     yield "date", f"{datetime.now(UTC):%Y-%m-%d}"
     runs = [run for line in lines for run in line.runs]
@@ -218,6 +228,12 @@ def _origin(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object
         asked = answered.get(teacher.kind, 0)
         part = "" if asked == there else f", asked {asked:,} of {there:,} test examples"
         yield f"teacher {teacher.kind}", f"{model}, {cost}{part}"
+
+
+def _arguments() -> list[str]:
+    """The words after the program's name; `distilled-recommender ladder` names it in two."""
+    words = sys.argv[1:]
+    return words[1:] if words[:1] == ["ladder"] else words
 
 
 def _described(facts: Mapping[str, Any]) -> str:

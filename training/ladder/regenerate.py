@@ -7,20 +7,23 @@ import re
 import shlex
 import shutil
 import sys
-from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from difflib import unified_diff
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
-from training.cli import say
+from cyclopts import Parameter
+
+from training.cli import parse, run, say
 from training.errors import ResultError, TrainingError
-from training.ladder.__main__ import ladder_parser
-from training.ladder.__main__ import main as climb
+from training.ladder import __main__ as ladder
+from training.options import WORK, Work
 from training.prepare import prepare
-from training.settings.experiment import Experiment, load_experiment
-from training.workplace import Workplace
+from training.settings.experiment import Experiment
+from training.workplace import open_experiment
 
 COMMAND = re.compile(r"^- command: `python -m training\.ladder (.+)`$", re.MULTILINE)
 OF_ITS_MAKING = ("- command: ", "- commit: ", "- date: ")  # as they were when it was made first
@@ -36,19 +39,21 @@ class ReportComparison(Enum):
     LEFT_OUT = "left out, its data are not here"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns 0 where reports were made again, and each says what it said."""
-    parser = ArgumentParser(prog="python -m training.ladder.regenerate")
-    parser.add_argument("results", type=Path, help="folder of the reports and their runs")
-    parser.add_argument(
-        "--work", type=Path, default=Path("work"), help="folder of datasets (default: work)"
-    )
-    options = parser.parse_args(arguments)
-    outcomes = {each: _again(each, options.work) for each in sorted(options.results.glob("*.md"))}
+Results = Annotated[Path, Parameter(help="Folder of the reports and their runs.")]
+
+
+def command(results: Results, /, *, work: Work = WORK) -> int:
+    """Make every report of a folder again and compare: 0 if some were made and all are the same."""
+    outcomes = {each: _again(each, work) for each in sorted(results.glob("*.md"))}
     for report, outcome in outcomes.items():
         say(f"{report}: {outcome.value}")
     made = {each for each in outcomes.values() if each is not ReportComparison.LEFT_OUT}
     return 0 if made == {ReportComparison.SAME} else 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run(command, "training.ladder.regenerate", arguments)
 
 
 def _again(report: Path, work: Path) -> ReportComparison:
@@ -56,25 +61,22 @@ def _again(report: Path, work: Path) -> ReportComparison:
         return _compared(report, work)
     except (TrainingError, OSError) as error:
         say(f"{report}: {error}")
-    except SystemExit:  # of a command that is none, told by its parser
-        pass
     return ReportComparison.IMPOSSIBLE
 
 
 def _compared(report: Path, work: Path) -> ReportComparison:
-    command = COMMAND.search(report.read_text(encoding="utf-8"))
-    if command is None:
+    found = COMMAND.search(report.read_text(encoding="utf-8"))
+    if found is None:
         raise ResultError("names no command")
-    named = shlex.split(command[1])
-    experiment = load_experiment(ladder_parser().parse_args(named).config)
+    given = parse(ladder.command, shlex.split(found[1]))
+    experiment, workplace = open_experiment(given["config"], work)
     source = experiment.data.interactions
     if source is not None and not source.exists():
         return ReportComparison.LEFT_OUT
-    prepare(experiment, Workplace(work / experiment.name), Namespace())
+    prepare(experiment, workplace)
     with TemporaryDirectory() as folder:
         out = _beside(report, experiment, Path(folder))
-        if climb([*named, "--kept", "--work", str(work), "--out", str(out)]):
-            return ReportComparison.IMPOSSIBLE
+        ladder.run_ladder(experiment, workplace, replace(given["options"], kept=True, out=out))
         changes = list(_changes(report, out))
     say("\n".join(changes[:MOST_TOLD]))
     return ReportComparison.OTHER if changes else ReportComparison.SAME

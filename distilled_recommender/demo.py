@@ -1,30 +1,36 @@
-"""The whole road on one data set, then a service that answers three real histories.
+"""`distilled-recommender demo`: the whole road on one data set, and a service that answers.
 
-python demo.py configs/movielens.toml
+Every stage runs in this process, so that whatever ends it leaves nothing running behind.
 """
 
-import argparse
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import httpx
 import uvicorn
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
-import export.__main__ as export_program
+from distilled_recommender.files import KNOWLEDGE, MOVIELENS, TERMS, carried, lay_out
+from export.__main__ import export
 from service.api.schemas import MAX_IDS
 from service.app import create_app
 from service.settings import Settings
-from training import distill, evaluate, prepare
-from training.cli import USER_ERROR, say
+from training.cli import say
 from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
-from training.errors import TrainingError
-from training.settings.experiment import load_experiment
-from training.workplace import Workplace
+from training.distill import DistillOptions, distill
+from training.errors import ConfigError
+from training.evaluate import evaluate_all
+from training.options import WORK, Config, Work
+from training.prepare import prepare
+from training.settings.experiment import Experiment
+from training.workplace import Workplace, open_experiment
 
 START_SECONDS = 60.0
 NUM_HISTORIES = 3
@@ -33,53 +39,74 @@ TITLES_SHOWN = 5
 History = list[tuple[str, str]]
 """Item ids and titles, oldest first."""
 
-Program = Callable[[Sequence[str]], int]
-# Everything runs in this one process, so that whatever ends it leaves nothing running behind.
-STAGES: dict[str, Program] = {
-    "prepare": prepare.main,
-    "distill": distill.main,
-    "evaluate": evaluate.main,
-    "export": export_program.main,
-}
+Stage = Callable[[Experiment, Workplace], None]
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        workplace = Workplace(options.work / load_experiment(options.config).name)
-    except TrainingError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return USER_ERROR
-    for name, program in STAGES.items():
-        code = _run_stage(name, program, [str(options.config), "--work", str(options.work)])
-        if code:
-            return code
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DemoOptions:
+    """Options of `demo`, beside the experiment and the folder of results."""
+
+    host: Annotated[str, Parameter(env_var="HOST", show_default=True)] = "127.0.0.1"
+    """Address that the service listens on."""
+    port: Annotated[
+        int, Parameter(env_var="PORT", show_default=True, validator=Number(gte=1, lte=65_535))
+    ] = 8000
+    """Port that the service listens on."""
+    once: bool = False
+    """End after the answers, instead of serving on."""
+
+
+DEFAULTS = DemoOptions()
+
+
+def command(
+    config: Annotated[Config, Parameter(show_default=True)] = MOVIELENS,
+    /,
+    *,
+    work: Work = WORK,
+    options: DemoOptions = DEFAULTS,
+) -> None:
+    """Make a bundle of MovieLens, then serve it and ask it: the whole road in minutes."""
+    if config == MOVIELENS:
+        _lay_out_movielens()
+    experiment, workplace = open_experiment(config, work)
+    if experiment.data.source == "movielens":
+        say(carried(TERMS).read_text(encoding="utf-8").rstrip())
+    for name, stage in _stages().items():
+        _run_stage(name, stage, experiment, workplace)
     with _service(workplace.bundle, options.host, options.port) as client:
         for history in _real_histories(load_dataset(workplace.dataset)):
             _ask(client, history)
         if not options.once:
             say(f"\nserving on {client.base_url} (try {client.base_url}/docs); Ctrl-C ends it")
             _wait_for_interrupt()
-    return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python demo.py", description=__doc__)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("--work", type=Path, default=Path("work"))
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--once", action="store_true", help="end after the three answers")
-    return parser
+def _lay_out_movielens() -> None:
+    """Brings the experiment and its teacher's knowledge into the working folder.
+
+    So the other commands can go on from there, and the experiment can be changed.
+    """
+    for path in (MOVIELENS, KNOWLEDGE):
+        if lay_out(path):
+            say(f"written: {path}, as the package carries it")
 
 
-def _run_stage(name: str, program: Program, arguments: Sequence[str]) -> int:
+def _stages() -> dict[str, Stage]:
+    return {
+        "prepare": prepare,
+        "distill": lambda experiment, workplace: distill(experiment, workplace, DistillOptions()),
+        "evaluate": evaluate_all,
+        "export": export,
+    }
+
+
+def _run_stage(name: str, stage: Stage, experiment: Experiment, workplace: Workplace) -> None:
     started = time.monotonic()
     say(f"\n── {name}")
-    code = program(arguments)
+    stage(experiment, workplace)
     say(f"   {time.monotonic() - started:.1f} s")
-    return code
 
 
 @contextmanager
@@ -105,7 +132,7 @@ def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> Non
     while not server.started:
         if time.monotonic() > deadline or not thread.is_alive():
             where = f"{server.config.host}:{server.config.port}"
-            raise SystemExit(f"error: no service on {where}; is the port taken? (make PORT=...)")
+            raise ConfigError(f"no service on {where}: is the port taken? Choose another with PORT")
         time.sleep(0.05)
 
 
@@ -140,7 +167,3 @@ def _wait_for_interrupt() -> None:
             time.sleep(3600)
     except KeyboardInterrupt:
         say("\ngoodbye")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The command line: lists the sub-commands, runs one, and reports errors on one line.
+
+Importing this module imports no sub-command, so that help, version and shell completion are quick
+and work where an extra is missing.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+from cyclopts import App
+
+from distilled_recommender.commands import BUNDLE_COMMANDS, COMMANDS, OTHER, SERVING, LazyCommand
+from distilled_recommender.files import checkout
+from export.contract.records import BundleError
+from training.cli import USER_ERROR, execute, new_app
+
+PACKAGE = "distilled-recommender"
+COMPLETION = "--install-completion"
+INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
+OWN_PACKAGES = frozenset({"distilled_recommender", "export", "service", "training"})
+HELP = "Distill an LLM recommender into a small sequential model and serve it in milliseconds."
+EXIT_CODES = """\
+Exit codes: 0 done · 1 the answer is no (a bundle is damaged, the service cannot start, a benchmark
+misses its bar) · 2 an option, a setting or an input cannot be used, or an extra is not installed ·
+130 interrupted by Ctrl-C.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the sub-command that `arguments` name; returns its exit code, see `EXIT_CODES`."""
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        if problem := _unknown_command(words) or _lacks_checkout(words):
+            return _refuse(problem)
+        app = build_app(load_now=words[:1] == [COMPLETION])
+        return execute(app, words, errors=(BundleError,))
+    except ModuleNotFoundError as error:
+        if (missing := _missing_extra(words, error)) is None:
+            raise
+        return _refuse(missing)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        return INTERRUPTED
+
+
+def build_app(*, load_now: bool = False) -> App:
+    """The parser of the command line.
+
+    Args:
+        load_now: whether to import the sub-commands already here, as shell completion needs it to
+            know their options; those whose extra is missing then have none.
+    """
+    app = new_app(PACKAGE, help=HELP, version=_version, help_epilogue=EXIT_CODES)
+    app["--help"].group = app["--version"].group = OTHER
+    _add(app, COMMANDS, load_now=load_now)
+    bundle = new_app("bundle", help="Verify, show or publish a bundle.", group=SERVING)
+    _add(bundle, BUNDLE_COMMANDS, load_now=load_now)
+    app.command(bundle)
+    app.register_install_completion_command(
+        COMPLETION, help="Install completion of commands and options for this shell.", group=OTHER
+    )
+    return app
+
+
+def _add(app: App, commands: Sequence[LazyCommand], *, load_now: bool) -> None:
+    """Adds `commands`, which are listed in their order."""
+    for order, each in enumerate(commands):
+        function = _load(each) if load_now else each.path
+        app.command(function, name=each.name, help=each.help, group=each.group, sort_key=order)
+
+
+def _load(command: LazyCommand) -> Callable[..., object]:
+    module, _, attribute = command.path.partition(":")
+    try:
+        function: Callable[..., object] = getattr(import_module(module), attribute)
+    except ModuleNotFoundError:
+        return lambda: None
+    return function
+
+
+def _unknown_command(words: Sequence[str]) -> str | None:
+    # Not left to cyclopts, which would import every command to suggest a similar one.
+    names = [*(each.name for each in COMMANDS), "bundle"]
+    if not words or words[0].startswith("-") or words[0] in names:
+        return None
+    return f"{words[0]!r} is no command: choose one of {', '.join(names)}"
+
+
+def _version() -> str:
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError:
+        return "unknown: this package runs from its source and is not installed"
+
+
+def _lacks_checkout(words: Sequence[str]) -> str | None:
+    command = _named(words)
+    if command is None or not command.needs_checkout or checkout() is not None:
+        return None
+    return (
+        f"`{command.name}` wants a checkout of the repository: it measures what the reports there "
+        f"tell, with files that no package carries; clone it and run `make {command.name}`"
+    )
+
+
+def _missing_extra(words: Sequence[str], error: ModuleNotFoundError) -> str | None:
+    command = _named(words)
+    package = (error.name or "").partition(".")[0]
+    if command is None or not command.extra or package in OWN_PACKAGES:
+        return None
+    return (
+        f"`{command.name}` needs {package}, which is not installed: "
+        f"pip install '{PACKAGE}[{command.extra}]'"
+    )
+
+
+def _named(words: Sequence[str]) -> LazyCommand | None:
+    return next((each for each in COMMANDS if [each.name] == list(words[:1])), None)
+
+
+def _refuse(problem: str) -> int:
+    sys.stderr.write(f"error: {problem}\n")
+    return USER_ERROR

@@ -1,0 +1,41 @@
+"""Options that several programs share; each is defined here once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from training.errors import ConfigError
+from training.settings.section import each_once
+from training.settings.teacher import TeacherKind
+
+WORK = Path("work")
+
+Config = Annotated[Path, Parameter(help="Experiment file, e.g. configs/movielens.toml.")]
+Work = Annotated[Path, Parameter(help="Folder of all results.", show_default=True)]
+Kind = Annotated[
+    TeacherKind | None, Parameter(help="Kind of teacher, instead of the experiment's teacher.kind.")
+]
+Workers = Annotated[
+    int | None,
+    Parameter(
+        help="Students trained side by side, by default one a core; 1 = in this process.",
+        validator=Number(gte=1),
+    ),
+]
+Seeds = Annotated[tuple[int, ...], Parameter(consume_multiple=1)]
+"""One or more, as in `--seeds 0 1 2`; a program adds the help."""
+
+
+def distinct_seeds(given: Sequence[int]) -> tuple[int, ...]:
+    """The seeds of an option; empty where it was not given.
+
+    Raises:
+        ConfigError: a seed is there twice, and would be trained and counted twice.
+    """
+    try:
+        return each_once(tuple(given))
+    except ValueError as error:
+        raise ConfigError(f"seeds {error}") from None
