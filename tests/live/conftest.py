@@ -23,7 +23,8 @@ from export.contract.bundle import Item, save_bundle
 from export.freeze import export_graphs
 from training.data.movielens import read_movielens
 from training.data.raw import RawData
-from training.students.student import ItemTable, Student
+from training.students.item_table import ItemTable
+from training.students.student import Student
 from training.teacher.live.server import create_app
 from training.teacher.live.teacher import LiveAnswer, LiveTeacher
 

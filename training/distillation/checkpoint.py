@@ -73,10 +73,6 @@ class Checkpoint:
             self.description.embedding_weight,
             max_columns=0 if columns is None else columns.shape[1],
         )
-        for name in ("lenders", "cold_projection"):
-            placed = self.state.get(f"item_table.{name}")
-            if placed is not None:
-                setattr(student.item_table, name, torch.zeros_like(placed))
         student.load_state_dict(self.state)
         return student.eval()
 

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from training.compute.catalog_softmax import matmul_precision
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch, TrainingWindows
-from training.distillation.cold_start import place_cold_items, untouched_items
 from training.distillation.distributed import Processes, SingleProcess
 from training.distillation.losses.candidates import Candidates, next_item_candidates
 from training.distillation.losses.objective import DistillationObjective
@@ -50,7 +49,6 @@ class TrainingState:
     best_metrics: Mapping[str, float] = field(default_factory=lambda: {SELECTION_METRIC: -1.0})
     best_state: Mapping[str, Tensor] = field(default_factory=dict)
     seconds: float = 0.0
-    cold_bonus: float | None = None
     commits: tuple[str, ...] = ()  # of the code that did it
 
     def is_over(self, config: TrainingConfig) -> bool:
@@ -80,11 +78,7 @@ class TrainingState:
 
 
 class Trainer:
-    """Trains one student.
-
-    `lists` makes the teacher's rankings part of the loss; with `cold_price`, items that it has not
-    touched get their place in the end, see `place_cold_items`.
-    """
+    """Trains one student; with `lists`, the teacher's rankings are part of the loss."""
 
     def __init__(
         self,
@@ -94,14 +88,11 @@ class Trainer:
         seed: int,
         lists: RankingLists | None = None,
         engine: Processes | None = None,
-        *,
-        cold_price: float | None = None,
     ) -> None:
         self.student = student
         self.dataset = dataset
         self.config = config
         self.seed = seed
-        self.cold_price = cold_price
         self.engine = engine or SingleProcess(torch.device("cpu"))
         next_item_candidates = candidates_of(student, dataset)
         self.objective = DistillationObjective(
@@ -131,19 +122,7 @@ class Trainer:
                 self._epoch(bar)
                 self._save(state_path)
             self.student.load_state_dict(self.progress.best_state)
-            if self.cold_price is not None:
-                self._place_cold_items(self.cold_price)
         return self.progress
-
-    def _place_cold_items(self, price: float) -> None:
-        untouched = untouched_items(self.dataset, self.windows)
-        if not untouched.any():
-            return
-        began = time.perf_counter()
-        bonus = place_cold_items(self.student, self.dataset, untouched, price)
-        self.progress.keep(self.student, self.validate())
-        self.progress.cold_bonus = bonus
-        self.progress.seconds += time.perf_counter() - began
 
     def _epoch(self, bar: ProgressBar) -> None:
         began = time.perf_counter()
@@ -219,7 +198,12 @@ class Trainer:
         state = torch.load(path, weights_only=True, map_location="cpu")
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.progress = TrainingState(**state["progress"])
+        self.progress = _state_of(state["progress"])
+
+
+def _state_of(saved: Mapping[str, Any]) -> TrainingState:
+    """The saved state; files of older commits have a cold bonus in it, never set before the end."""
+    return TrainingState(**{name: value for name, value in saved.items() if name != "cold_bonus"})
 
 
 def candidates_of(student: Student, dataset: Dataset) -> Candidates:

@@ -109,7 +109,7 @@ def run_ladder(experiment: Experiment, workplace: Workplace, options: Namespace)
 def _train(cells: Sequence[Cell], plan: Plan, options: Namespace) -> None:
     """The trials of all cells, then what is chosen with every seed; at once what is no choice."""
     for cell in cells:
-        plan.trial_jobs(cell)[0].refuse_no_teaching()
+        plan.trial_jobs(cell)[0].refuse_missing_answers()
     certain = [cell for cell in cells if plan.can_choose(cell)]
     open_yet = [cell for cell in cells if not plan.can_choose(cell)]
     due = [job for cell in open_yet for job in plan.trial_jobs(cell)]

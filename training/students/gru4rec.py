@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.settings.experiment import StudentConfig
-from training.students.student import ItemTable, Student
+from training.students.item_table import ItemTable
+from training.students.student import Student
 
 NUM_GATES = 3  # reset, update, candidate
 

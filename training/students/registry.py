@@ -7,8 +7,9 @@ from torch import Tensor
 from training.settings.experiment import MAX_COLUMNS, StudentConfig, StudentKind
 from training.students.caser import Caser
 from training.students.gru4rec import GRU4Rec
+from training.students.item_table import ItemTable
 from training.students.sasrec import SASRec
-from training.students.student import ItemTable, Student
+from training.students.student import Student
 
 STUDENTS: Mapping[str, Callable[[StudentConfig, ItemTable], Student]] = {
     "sasrec": SASRec,

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.settings.experiment import StudentConfig
-from training.students.student import INITIAL_SPREAD, ItemTable, Student
+from training.students.item_table import INITIAL_SPREAD, ItemTable
+from training.students.student import Student
 
 PENALTY = -1e9
 
@@ -39,8 +40,8 @@ class SASRec(Student):
         """See `Student.encode_newest`; the last block reads for one position only."""
         return self._newest(histories, table, padding_penalty(histories))
 
-    def encode_plain(self, histories: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode_plain`; no item is kept from being read."""
+    def encode_unpadded(self, histories: Tensor, table: Tensor) -> Tensor:
+        """See `Student.encode_unpadded`; no item is kept from being read."""
         return self._newest(histories, table, None)
 
     def _newest(self, histories: Tensor, table: Tensor, unread: Tensor | None) -> Tensor:

@@ -3,7 +3,7 @@ from torch import Tensor
 
 from training.settings.experiment import StudentConfig
 from training.students.caser import Caser
-from training.students.student import ItemTable
+from training.students.item_table import ItemTable
 
 CONFIG = StudentConfig(
     kind="caser",

@@ -5,7 +5,7 @@ import torch
 
 from training.settings.experiment import StudentConfig
 from training.students.gru4rec import GRU4Rec
-from training.students.student import ItemTable
+from training.students.item_table import ItemTable
 
 
 def sigmoid(value: float) -> float:

@@ -88,7 +88,7 @@ def test_the_query_of_histories_without_padding_is_the_same_without_its_guard(
 ) -> None:
     histories, table = torch.tensor([[2, 6, 1], [3, 1, 4]]), student.item_table()
 
-    plain = student.encode_plain(histories, table)
+    plain = student.encode_unpadded(histories, table)
 
     torch.testing.assert_close(plain, student.encode_newest(histories, table))
 

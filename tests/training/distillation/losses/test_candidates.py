@@ -7,8 +7,8 @@ from training.distillation.losses.candidates import answers_about, next_item_can
 from training.distillation.trainer import candidates_of
 from training.knowledge import Answers
 from training.settings.experiment import StudentConfig
+from training.students.item_table import ItemTable
 from training.students.registry import build_student
-from training.students.student import ItemTable
 
 COUNTS = np.array([0, 3, 0, 1, 0])  # items 2 and 4 were never trained on
 
