@@ -23,6 +23,7 @@ from export.contract.bundle import Item, save_bundle
 from export.freeze import export_graphs
 from training.data.movielens import read_movielens
 from training.data.raw import RawData
+from training.settings.student import StudentConfig
 from training.students.item_table import ItemTable
 from training.students.student import Student
 from training.teacher.live.server import create_app
@@ -35,13 +36,10 @@ Serve = Callable[..., AbstractContextManager[str]]
 
 
 class MeanOfHistory(Student):
-    """The least a student can be: its query is the mean of what it has read."""
-
-    max_history_length = 50
+    """A minimal student: its query is the mean vector of the history's items."""
 
     def __init__(self, vectors: torch.Tensor) -> None:
-        super().__init__()
-        self.item_table = ItemTable(len(vectors) + 1, vectors.shape[1])
+        super().__init__(StudentConfig(), ItemTable(len(vectors) + 1, vectors.shape[1]))
         self.item_table.offsets.data = vectors
 
     def encode_newest(self, histories: torch.Tensor, table: torch.Tensor) -> torch.Tensor:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from training.errors import CheckpointError
 from training.evaluation.yardstick import SELECTION_METRIC
-from training.settings.experiment import StudentConfig
 from training.settings.section import Section
+from training.settings.student import StudentConfig
 from training.stage import readable_folder, write_stage
 from training.students.registry import build_student
 from training.students.student import Student

@@ -35,7 +35,8 @@ from training.ladder.results.from_runs import baseline_line, student_line
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.runs.store import Run, RunStore, goes_on, perform
 from training.provenance import commit, hardware
-from training.settings.experiment import Experiment, StudentKind
+from training.settings.experiment import Experiment
+from training.settings.student import StudentKind
 from training.settings.teacher import TeacherKind
 from training.stage import write_text
 from training.workplace import Workplace

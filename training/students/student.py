@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from training.settings.student import StudentConfig
 from training.students.item_table import ItemTable
 
 
@@ -18,6 +19,11 @@ class Student(nn.Module):
 
     item_table: ItemTable
     max_history_length: int
+
+    def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
+        super().__init__()
+        self.item_table = item_table
+        self.max_history_length = config.max_history_length
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
         """Maps `[batch, length]` left-padded item indices to queries `[batch, length, hidden]`.

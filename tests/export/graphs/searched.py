@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
 from training.students.item_table import ItemTable
 from training.students.registry import build_student
 from training.students.sasrec import SASRec

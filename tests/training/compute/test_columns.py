@@ -10,8 +10,8 @@ def test_a_column_that_never_varies_standardises_to_zeros() -> None:
     assert standardised(embeddings).tolist() == [[0, -1], [0, 1]]
 
 
-def test_of_many_columns_those_are_read_that_vary_most_and_are_apart() -> None:
-    """Two columns say the same, a third something else, a fourth nothing."""
+def test_principal_columns_are_the_uncorrelated_combinations_with_most_variance() -> None:
+    """Two columns are the same up to scale, a third differs, a fourth is constant."""
     same, other = torch.tensor([3.0, -3.0, 1.0, -1.0]), torch.tensor([1.0, 1.0, -1.0, -1.0])
     embeddings = torch.stack([same, 2 * same + 5, other, torch.full((4,), 7.0)], dim=1)
 

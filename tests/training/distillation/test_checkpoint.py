@@ -11,7 +11,7 @@ from training.distillation.checkpoint import (
     save_checkpoint,
 )
 from training.errors import CheckpointError
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
 from training.students.registry import build_student
 
 CONFIG = StudentConfig(max_history_length=4, hidden_size=8)

@@ -10,7 +10,7 @@ from training.data.histories import pad_histories
 from training.distillation import cold_fit
 from training.distillation.cold_fit import ColdFit, centred_fit, common_direction, fit_from
 from training.distillation.cold_start import two_halves
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
 from training.students.registry import build_student
 from training.students.student import Student
 
@@ -82,9 +82,8 @@ def test_histories_are_read_with_the_fit_so_far_and_the_start_is_not_changed(
     fitted = fit_from(start, student, tiny_dataset, rows, UNTOUCHED)
     first, last = moved[0], moved[-1]
     columns = student.item_table.columns_of(UNTOUCHED)
-    expected = 2 + columns.sum(dim=1, keepdim=True).expand(
-        2, 8
-    )  # `embedding_weight` scales `g` only
+    # `embedding_weight` scales `g` only.
+    expected = 2 + columns.sum(dim=1, keepdim=True).expand(2, 8)
     torch.testing.assert_close(first[4:], expected)
     assert not first[:4].any()
     assert not last[:4].any()

@@ -36,7 +36,7 @@ def test_the_folded_table_has_the_same_vectors_and_no_projector() -> None:
     assert {name for name, _ in folded.named_parameters()} == {"offsets"}
 
 
-def test_the_folded_table_is_the_formula_by_a_plain_loop() -> None:
+def test_the_folded_table_is_the_formula_written_as_a_loop() -> None:
     torch.manual_seed(1)
     embeddings = torch.randn(5, 3)
     table = ItemTable(5, 2, embeddings, weight=0.7)
@@ -48,13 +48,13 @@ def test_the_folded_table_is_the_formula_by_a_plain_loop() -> None:
     deviations = [pstdev(column) for column in columns]
     expected = [[0.0, 0.0]]
     for embedding, offset in zip(embeddings[1:].tolist(), offsets, strict=True):
-        seen = [
+        inputs = [
             (value - mean) / deviation / math.sqrt(3)
             for value, mean, deviation in zip(embedding, means, deviations, strict=True)
         ]
         expected.append(
             [
-                0.7 * sum(weight * value for weight, value in zip(row, seen, strict=True)) + own
+                0.7 * sum(weight * value for weight, value in zip(row, inputs, strict=True)) + own
                 for row, own in zip(projector, offset, strict=True)
             ]
         )
@@ -63,7 +63,7 @@ def test_the_folded_table_is_the_formula_by_a_plain_loop() -> None:
         assert row == pytest.approx(by_hand, abs=1e-6)
 
 
-def test_without_an_offset_an_item_is_the_projection_alone_and_stays_so() -> None:
+def test_without_an_offset_an_item_is_its_projection_and_the_offset_gets_no_gradient() -> None:
     table = ItemTable(4, 2, embeddings=torch.eye(4), offset=False)
     torch.autograd.backward(table().sum())
 
@@ -72,7 +72,7 @@ def test_without_an_offset_an_item_is_the_projection_alone_and_stays_so() -> Non
     assert table().any(dim=1).tolist() == [False, True, True, True]
 
 
-def test_the_padding_row_learns_nothing() -> None:
+def test_the_padding_row_is_zeros_and_no_parameter() -> None:
     table = ItemTable(4, 2, embeddings=torch.ones(4, 3))
     vectors = table()
     torch.autograd.backward(vectors.sum())

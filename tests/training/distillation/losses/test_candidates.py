@@ -6,7 +6,7 @@ from training.data.dataset import Dataset
 from training.distillation.losses.candidates import answers_about, next_item_candidates
 from training.distillation.trainer import candidates_of
 from training.knowledge import Answers
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
 from training.students.item_table import ItemTable
 from training.students.registry import build_student
 
