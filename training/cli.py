@@ -1,4 +1,4 @@
-"""What every offline program shares: its options, its folders, and how it reports an error.
+"""Common parts of the offline programs: options, folders, error reports.
 
 A program is `main(arguments) -> int`, which hands its stage to `run`:
 
@@ -22,14 +22,14 @@ from training.workplace import Workplace
 USER_ERROR = 2
 
 
-def distinct_seeds(asked: Sequence[int] | None) -> tuple[int, ...]:
-    """The seeds of an option; none where it was not given.
+def distinct_seeds(seeds: Sequence[int] | None) -> tuple[int, ...]:
+    """The seeds of an option, as a tuple; empty if the option was not given.
 
     Raises:
-        ConfigError: one is there twice, and would be trained and counted twice.
+        ConfigError: a seed is given twice; it would be trained and counted twice.
     """
     try:
-        return each_once(tuple(asked or ()))
+        return each_once(tuple(seeds or ()))
     except ValueError as error:
         raise ConfigError(f"seeds {error}") from None
 
@@ -38,7 +38,7 @@ Stage = Callable[[Experiment, Workplace, Namespace], None]
 
 
 def program_parser(module: str, description: str) -> ArgumentParser:
-    """The options of every program; a program adds its own before it calls `run`."""
+    """A parser with the options of every program; a program adds its own."""
     parser = ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("config", type=Path, help="the experiment, e.g. configs/movielens.toml")
     parser.add_argument(
@@ -48,7 +48,7 @@ def program_parser(module: str, description: str) -> ArgumentParser:
 
 
 def teacher_parser(module: str, description: str) -> ArgumentParser:
-    """The options of a program that runs a teacher; `with_teacher` heeds `--kind`."""
+    """`program_parser` with `--kind`, for `with_teacher`."""
     parser = program_parser(module, description)
     kinds = get_args(TeacherKind)
     parser.add_argument("--kind", choices=kinds, help="of teacher (default: teacher.kind)")
@@ -71,7 +71,7 @@ def run(stage: Stage, parser: ArgumentParser, arguments: Sequence[str] | None = 
 
 
 def say(line: str) -> None:
-    """Tells the person at the terminal; of several processes of torchrun, the first speaks."""
+    """Prints a line; of several processes started by torchrun, only the first prints."""
     if os.environ.get("RANK", "0") != "0":
         return
     sys.stdout.write(f"{line}\n")

@@ -1,7 +1,7 @@
-"""Distill: dataset and teacher knowledge become trained students, `work/<name>/checkpoints`.
+"""`distill`: trains students from dataset and teacher knowledge, `work/<name>/checkpoints`.
 
 python -m training.distill configs/movielens.toml
-torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # one student on several
+torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # two processes, one student
 """
 
 import sys
@@ -12,7 +12,7 @@ from functools import partial
 from training.cli import distinct_seeds, program_parser, run, say
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint
-from training.distillation.distributed import is_shared, leave
+from training.distillation.distributed import is_distributed, leave_process_group
 from training.distillation.job import Job, run_job
 from training.distillation.process_pool import add_workers_option, side_by_side
 from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
@@ -24,7 +24,7 @@ from training.workplace import Workplace, knowledge_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
+    """Runs the program; returns its exit code."""
     parser = program_parser("training.distill", "Train students, with and without the teacher.")
     parser.add_argument("--seed", type=int, nargs="+", help="instead of the experiment's seeds")
     parser.add_argument(
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def distill(experiment: Experiment, workplace: Workplace, options: Namespace) -> None:
-    """Trains every variant with every seed, but for checkpoints that are there and current."""
+    """Trains every variant with every seed, except where the checkpoint is current."""
     due = []
     for job in _jobs(experiment, workplace, options):
         folder = workplace.checkpoints / job.name
@@ -47,9 +47,9 @@ def distill(experiment: Experiment, workplace: Workplace, options: Namespace) ->
         else:
             due.append(job)
     train = partial(run_job, folder=workplace.checkpoints)
-    for checkpoint in side_by_side(train, due, 1 if is_shared() else options.workers):
+    for checkpoint in side_by_side(train, due, 1 if is_distributed() else options.workers):
         say(f"{workplace.checkpoints / checkpoint.name}: {_describe(checkpoint)}")
-    leave()
+    leave_process_group()
 
 
 def _jobs(experiment: Experiment, workplace: Workplace, options: Namespace) -> Iterator[Job]:
@@ -65,10 +65,10 @@ def _jobs(experiment: Experiment, workplace: Workplace, options: Namespace) -> I
 
 
 def _describe(checkpoint: Checkpoint) -> str:
-    what = checkpoint.description
+    description = checkpoint.description
     return (
-        f"validation {SELECTION_METRIC} {what.validation[SELECTION_METRIC]:.4f}, "
-        f"best epoch {what.best_epoch}, {what.seconds:.0f} s"
+        f"validation {SELECTION_METRIC} {description.validation[SELECTION_METRIC]:.4f}, "
+        f"best epoch {description.best_epoch}, {description.seconds:.0f} s"
     )
 
 

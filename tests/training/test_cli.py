@@ -17,18 +17,18 @@ def config(tmp_path: Path) -> Path:
 
 
 def test_a_stage_gets_its_experiment_and_its_folders(config: Path) -> None:
-    seen: list[tuple[str, Path]] = []
+    calls: list[tuple[str, Path]] = []
 
     def stage(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
-        seen.append((experiment.name, workplace.dataset))
+        calls.append((experiment.name, workplace.dataset))
 
     code = run(stage, program_parser("training.x", "x"), [str(config), "--work", "here"])
 
     assert code == 0
-    assert seen == [("tiny", Path("here/tiny/dataset"))]
+    assert calls == [("tiny", Path("here/tiny/dataset"))]
 
 
-def test_an_error_of_the_user_is_one_line_and_exit_code_2(
+def test_a_training_error_is_one_line_and_exit_code_2(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stage(_: Experiment, __: Workplace, ___: Namespace) -> None:
@@ -40,7 +40,7 @@ def test_an_error_of_the_user_is_one_line_and_exit_code_2(
     assert capsys.readouterr().err == "error: items.csv: two lines\n"
 
 
-def test_a_missing_experiment_is_an_error_of_the_user(
+def test_a_missing_experiment_file_is_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def stage(_: Experiment, __: Workplace, ___: Namespace) -> None:

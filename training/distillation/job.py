@@ -18,7 +18,7 @@ from training.distillation.checkpoint import (
 )
 from training.distillation.controls import LISTS, shuffled_embeddings
 from training.distillation.distributed import Processes, available_processes
-from training.distillation.losses.candidates import answers_about, next_item_candidates
+from training.distillation.losses.candidates import answers_among, next_item_candidates
 from training.distillation.losses.teacher_lists import RankingLists, ranking_lists
 from training.distillation.trainer import Trainer, TrainingState
 from training.distillation.variants import VARIANTS
@@ -197,7 +197,7 @@ class Job:
         answers = make_lists(knowledge, self.dataset, self.seed)
         if self.settings.embeddings:
             candidates = next_item_candidates(self.dataset.train_counts(), only_trained=True)
-            answers = answers_about(answers, candidates)
+            answers = answers_among(answers, candidates)
         return ranking_lists(answers, len(self.dataset.item_indices), self.settings)
 
     def _described(self, trained: TrainedStudent) -> Description:
