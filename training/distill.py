@@ -1,7 +1,7 @@
-"""Distill: dataset and teacher knowledge become trained students, `work/<name>/checkpoints`.
+"""`distill`: trains students from dataset and teacher knowledge, `work/<name>/checkpoints`.
 
 python -m training.distill configs/movielens.toml
-torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # one student on several
+torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # two processes, one student
 """
 
 import sys
@@ -15,7 +15,7 @@ from cyclopts import Parameter
 from training.cli import run, say
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint
-from training.distillation.distributed import is_shared, leave
+from training.distillation.distributed import is_distributed, leave_process_group
 from training.distillation.job import Job, run_job
 from training.distillation.process_pool import side_by_side
 from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def distill(experiment: Experiment, workplace: Workplace, options: DistillOptions) -> None:
-    """Trains every variant with every seed, but for checkpoints that are there and current."""
+    """Trains every variant with every seed, except where the checkpoint is current."""
     due = []
     for job in _jobs(experiment, workplace, options):
         folder = workplace.checkpoints / job.name
@@ -68,9 +68,9 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
         else:
             due.append(job)
     train = partial(run_job, folder=workplace.checkpoints)
-    for checkpoint in side_by_side(train, due, 1 if is_shared() else options.workers):
+    for checkpoint in side_by_side(train, due, 1 if is_distributed() else options.workers):
         say(f"{workplace.checkpoints / checkpoint.name}: {_describe(checkpoint)}")
-    leave()
+    leave_process_group()
 
 
 def _jobs(experiment: Experiment, workplace: Workplace, options: DistillOptions) -> Iterator[Job]:
@@ -86,10 +86,10 @@ def _jobs(experiment: Experiment, workplace: Workplace, options: DistillOptions)
 
 
 def _describe(checkpoint: Checkpoint) -> str:
-    what = checkpoint.description
+    description = checkpoint.description
     return (
-        f"validation {SELECTION_METRIC} {what.validation[SELECTION_METRIC]:.4f}, "
-        f"best epoch {what.best_epoch}, {what.seconds:.0f} s"
+        f"validation {SELECTION_METRIC} {description.validation[SELECTION_METRIC]:.4f}, "
+        f"best epoch {description.best_epoch}, {description.seconds:.0f} s"
     )
 
 

@@ -1,23 +1,23 @@
-"""What can go wrong offline, as a tree.
+"""Errors of the offline programs.
 
 TrainingError
-├── ConfigError      a setting that cannot be used
+├── ConfigError      an unusable setting
 ├── DataError        input that cannot become a dataset
 │   └── LeakageError a validation or test target that training would see
 ├── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
 ├── CheckpointError  a trained student that is missing, damaged or of another dataset
-├── ResultError      a measured run that is damaged
-├── WorkerError      a process of ours that was killed
-└── EndpointError    an LLM's server that is not there, refuses or answers something else
+├── ResultError      a damaged result of a run
+├── WorkerError      a killed worker process
+└── EndpointError    an LLM server that is unreachable, refuses or answers something unexpected
 """
 
 
 class TrainingError(Exception):
-    """Base of every error that a user of the offline programs can cause and mend."""
+    """Base class of errors that a user of the offline programs can cause and fix."""
 
 
 class ConfigError(TrainingError):
-    """A setting that cannot be used; the message names the key and its value."""
+    """An unusable setting; the message names the key and its value."""
 
 
 class DataError(TrainingError):
@@ -37,12 +37,12 @@ class CheckpointError(TrainingError):
 
 
 class ResultError(TrainingError):
-    """A measured run that is damaged; the message names its file."""
+    """A damaged result of a run; the message names its file."""
 
 
 class WorkerError(TrainingError):
-    """A process of ours that was killed by something else."""
+    """A worker process that was killed from outside."""
 
 
 class EndpointError(TrainingError):
-    """An LLM's server that is not there, refuses or answers something else; names its URL."""
+    """An LLM server that is unreachable, refuses or answers something unexpected; names its URL."""

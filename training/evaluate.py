@@ -29,7 +29,7 @@ from training.knowledge import Knowledge, load_knowledge
 from training.options import WORK, Config, Work
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
-from training.students.registry import STUDENT_NAMES
+from training.settings.student import STUDENT_NAMES
 from training.students.scorer import StudentScorer
 from training.workplace import Workplace, knowledge_folder, open_experiment
 

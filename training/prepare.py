@@ -1,4 +1,4 @@
-"""Prepare: interactions and titles become a dataset, `work/<name>/dataset`.
+"""`prepare`: turns interactions and titles into a dataset, `work/<name>/dataset`.
 
 python -m training.prepare configs/movielens.toml
 """
@@ -17,7 +17,7 @@ from training.settings.experiment import Experiment
 from training.stage import fingerprint, is_current, restore_folder, write_stage
 from training.workplace import Workplace, open_experiment
 
-RULES_VERSION = 1  # raise it when the same input would become another dataset
+RULES_VERSION = 1  # raise it when the same input gives another dataset
 
 
 def command(config: Config, /, *, work: Work = WORK) -> None:
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def prepare(experiment: Experiment, workplace: Workplace) -> None:
-    """Writes the dataset of `experiment`, unless it is there and made from the same input."""
+    """Writes the dataset of `experiment`, unless it is current."""
     settings = experiment.data.model_dump(exclude={"interactions", "items"})
     stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(experiment.data))
     restore_folder(workplace.dataset)
@@ -45,7 +45,7 @@ def prepare(experiment: Experiment, workplace: Workplace) -> None:
 
 
 def describe(dataset: Dataset) -> str:
-    """A summary for people: size, rows per split, and what is cold."""
+    """Summary of a dataset: its size, rows of each split, and cold items."""
     lines = [
         f"{len(dataset.user_ids):,} users, {dataset.catalog.num_items:,} items, "
         f"{len(dataset.item_indices):,} interactions, fingerprint {dataset.fingerprint}"
@@ -58,13 +58,13 @@ def describe(dataset: Dataset) -> str:
             note = f", {targets:,} with a history, {cold_share(dataset, split):.1%} of them cold"
         lines.append(f"  {split.name.lower():<10} {count:>9,}{note}")
     is_cold = dataset.train_counts()[1:] == 0
-    is_met = np.bincount(dataset.item_indices, minlength=dataset.catalog.num_rows)[1:] > 0
-    lines.append(f"  {is_cold.sum():,} items are cold, {(~is_met).sum():,} of them met by nobody")
+    occurs = np.bincount(dataset.item_indices, minlength=dataset.catalog.num_rows)[1:] > 0
+    lines.append(f"  {is_cold.sum():,} items are cold, {(~occurs).sum():,} of them met by nobody")
     return "\n".join(lines)
 
 
 def cold_share(dataset: Dataset, split: Split) -> float:
-    """The share of examples of `split` whose next item never occurs in train; 0 of none."""
+    """Share of the examples of `split` whose next item never occurs in train; 0 without any."""
     next_items = dataset.item_indices[dataset.example_rows(split)]
     if not len(next_items):
         return 0.0

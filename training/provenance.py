@@ -1,4 +1,4 @@
-"""Where a result comes from: the commit and the machine."""
+"""Provenance of a result: the commit and the machine."""
 
 import os
 import platform
@@ -8,16 +8,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# What programs write of results makes no result: one that writes several goes on as it began.
-# The runs in a folder below are read again, so theirs count.
+# Changes in these files do not mark a commit as changed: programs only write them, so one that
+# writes several keeps its mark. Runs, in a folder below docs/results, are read again and count.
 REPORTS = ("benchmarks/out/*", "docs/results/*")
 
 
 @cache
 def commit() -> str:
-    """The commit of this working copy, `+` if any but `REPORTS` differ; `unknown` outside git.
+    """The commit of this working copy, with `+` if files other than `REPORTS` have changed.
 
-    Asked of git once: a program runs the code that it began with, whatever is committed meanwhile.
+    `unknown` outside git. Read from git once, since a program keeps running the code that it
+    started with, even if something is committed meanwhile.
     """
     others = [f":(top,exclude,glob){each}" for each in REPORTS]
     try:
@@ -29,29 +30,29 @@ def commit() -> str:
 
 
 def hardware() -> str:
-    """Processor and number of cores, for people."""
+    """Processor and number of cores, as text."""
     return f"{_processor()}, {os.cpu_count()} cores"
 
 
-def without_addresses(told: Mapping[str, Any]) -> dict[str, Any]:
-    """`told` without where an LLM's server is, at any depth: it is shown and handed on."""
+def without_addresses(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Removes the addresses of LLM servers, at any depth, since provenance is published."""
     return {
         key: without_addresses(value) if isinstance(value, Mapping) else value
-        for key, value in told.items()
+        for key, value in provenance.items()
         if key != "endpoint"
     }
 
 
 def _git(*arguments: str) -> str:
     folder = Path(__file__).parent
-    answer = subprocess.run(  # noqa: S603, fixed arguments
-        ["git", *arguments],  # noqa: S607, the git of the PATH is the one meant
+    finished = subprocess.run(  # noqa: S603, fixed arguments
+        ["git", *arguments],  # noqa: S607, git is found on the PATH
         cwd=folder,
         capture_output=True,
         check=True,
         text=True,
     )
-    return answer.stdout.strip()
+    return finished.stdout.strip()
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""The folders of one experiment, and where its teacher's knowledge is."""
+"""The folders of an experiment, and the choice of its teacher."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from training.settings.teacher import FIXED_SETTINGS, TeacherKind
 
 @dataclass(frozen=True)
 class Workplace:
-    """The folders of one experiment, `work/<name>`; each is the output of one stage."""
+    """The folders of an experiment, below `work/<name>`; each is written by one stage."""
 
     folder: Path
 
@@ -21,12 +21,12 @@ class Workplace:
 
     @property
     def reading(self) -> Path:
-        """Shards of an LLM's reading, kept by `training.teach` so that it can be resumed."""
+        """Shards of LLM states, written by `training.teach` so that it can be resumed."""
         return self.folder / "reading"
 
     @property
     def tuned(self) -> Path:
-        """LLMs that `training.teach` tuned, and where a killed tuning goes on."""
+        """LLMs tuned by `training.teach`, and the states that a killed tuning resumes from."""
         return self.folder / "tuned"
 
     @property
@@ -41,7 +41,7 @@ class Workplace:
 
     @property
     def titles_knowledge(self) -> Path:
-        """Written by `training.teach` with a teacher that reads titles alone."""
+        """Written by `training.teach` with a titles teacher."""
         return self.folder / "knowledge-titles"
 
     @property
@@ -51,7 +51,7 @@ class Workplace:
 
     @property
     def ladder(self) -> Path:
-        """States of what `training.ladder` trains."""
+        """Training states of `training.ladder`."""
         return self.folder / "ladder"
 
     @property
@@ -66,7 +66,7 @@ class Workplace:
 
     @property
     def bundle(self) -> Path:
-        """Written by the export."""
+        """Written by `export`."""
         return self.folder / "bundle"
 
 
@@ -81,7 +81,7 @@ def open_experiment(config: Path, work: Path) -> tuple[Experiment, Workplace]:
 
 
 def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
-    """Where the experiment's teacher knowledge is: the one it names, else the workplace's own."""
+    """Folder of the teacher's knowledge: the experiment's setting, else one of the workplace."""
     if experiment.knowledge:
         return experiment.knowledge
     folders: Mapping[TeacherKind, Path] = {
@@ -93,9 +93,10 @@ def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
 
 
 def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment:
-    """The experiment with a teacher of that kind: the one it describes, else its own as that kind.
+    """The experiment with a teacher of the given kind; None changes nothing.
 
-    The knowledge it names is its own teacher's.
+    The settings are those of `[other_teachers.KIND]`, or else those of `[teacher]`. The setting
+    `knowledge` is cleared, since it belongs to the teacher in `[teacher]`.
     """
     if kind is None or kind == experiment.teacher.kind:
         return experiment

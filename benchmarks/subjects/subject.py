@@ -23,7 +23,8 @@ from training.distillation.checkpoint import load_checkpoint
 from training.distillation.job import Job
 from training.distillation.variants import PLAIN
 from training.prepare import prepare
-from training.settings.experiment import StudentConfig, load_experiment
+from training.settings.experiment import load_experiment
+from training.settings.student import StudentConfig
 from training.stage import fingerprint, is_current
 from training.students.registry import build_student
 from training.students.student import Student

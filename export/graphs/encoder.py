@@ -23,7 +23,7 @@ class _Encoder(nn.Module):
     def __init__(self, student: Student, *, padded: bool) -> None:
         super().__init__()
         self.student = student
-        self.encode = student.encode_newest if padded else student.encode_plain
+        self.encode = student.encode_newest if padded else student.encode_unpadded
 
     def forward(self, window: Tensor, table: Tensor) -> Tensor:
         """Maps `[batch, width]` and `[items + 1, hidden]` to `[batch, hidden]`."""
@@ -36,7 +36,7 @@ def unpadded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
     It reads its items' `vectors`. Names that are its own start with the kind of window, so that
     it fits into one graph with `padded_encoder`.
     """
-    takes_guard_less = type(student).encode_plain is not Student.encode_plain
+    takes_guard_less = type(student).encode_unpadded is not Student.encode_unpadded
     return _lean(_exported(student, table, padded=not takes_guard_less), "plain.")
 
 

@@ -3,7 +3,7 @@
 An item that no student was trained on has an embedding and what cold items have in place of an
 offset, if any. Standardising, projecting, weighting, shrinking and adding what cold items alone
 have is one affine map, written as one node; what it has of the titles next to its own is a search
-among the lenders.
+among the donors.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import checker, numpy_helper, parser
 from torch import Tensor
-from torch.nn import functional
 
 from export.contract.tensors import ENCODER_TENSORS
 from export.graphs.encoder import OPSET
 from training.errors import TrainingError
-from training.students.student import NUM_NEIGHBOURS, ItemTable
+from training.students.cold_items import NUM_NEIGHBOURS
+from training.students.item_table import ItemTable
 
 MAX_VECTOR_ERROR = 1e-4
 MOST_CHECKED = 4_096
@@ -91,26 +91,28 @@ def export_item_encoder(
 def _affine_constants(table: ItemTable) -> Constants | None:
     if table.projector is None or table.embedding_columns is None or table.embedding_mean is None:
         return None
-    weight = table.shrinkage * table.weight * table.projector.weight.detach().double().numpy()
-    if table.cold_projection is not None:
-        weight += table.cold_projection.double().numpy()
+    cold = table.cold_items
+    weight = cold.shrinkage * table.weight * table.projector.weight.detach().double().numpy()
+    if cold.projection is not None:
+        weight += cold.projection.double().numpy()
     projection = weight @ table.embedding_columns.double().numpy().T
-    shift = table.cold_offset.double().numpy() - projection @ table.embedding_mean.double().numpy()
+    shift = cold.offset.double().numpy() - projection @ table.embedding_mean.double().numpy()
     return {"projection": projection.astype(np.float32), "shift": shift.astype(np.float32)}
 
 
 def _neighbour_constants(table: ItemTable) -> Constants:
     """What `NEIGHBOURS` reads; nothing where no cold items were placed."""
-    if table.lenders is None or table.embeddings is None:
+    cold = table.cold_items
+    if cold.donors is None:
         return {}
-    known = functional.normalize(table.embeddings[table.lenders])
+    trained = table.trained_items()
     buffers = {"mean": table.embedding_mean, "embedding_columns": table.embedding_columns}
     return {
         **{name: each.numpy() for name, each in buffers.items() if each is not None},
-        "directions": known.numpy().T.copy(),
-        "offsets": table.shrinkage * table.offsets.detach()[table.lenders].numpy(),
+        "directions": cold.donor_directions(trained).numpy().T.copy(),
+        "offsets": cold.shrinkage * trained.offsets.detach()[cold.donors].numpy(),
         "of_neighbours": np.array([1]),
-        "num_neighbours": np.array([min(NUM_NEIGHBOURS, len(known))]),
+        "num_neighbours": np.array([cold.num_neighbours]),
     }
 
 
@@ -136,7 +138,8 @@ def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> Non
 
 def _ties(table: ItemTable, columns: Tensor) -> NDArray[np.bool_]:
     """`[items]`, whether the last neighbour and the first that is none are equally near."""
-    if table.lenders is None or int(table.lenders.sum()) <= NUM_NEIGHBOURS:
+    cold = table.cold_items
+    if cold.donors is None or int(cold.donors.sum()) <= NUM_NEIGHBOURS:
         return np.zeros(len(columns), dtype=np.bool_)
-    nearest = table.likeness(columns).topk(NUM_NEIGHBOURS + 1).values
+    nearest = cold.likeness(columns, table.trained_items()).topk(NUM_NEIGHBOURS + 1).values
     return (nearest[:, -2] - nearest[:, -1] < TIE).numpy()

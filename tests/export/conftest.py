@@ -14,7 +14,7 @@ from export.sessions import CommonCaseGraph, RankingGraph
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
 from training.distillation.checkpoint import Checkpoint, Description
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
 from training.students.registry import build_student
 from training.students.student import Student
 

@@ -23,7 +23,9 @@ from export.contract.bundle import Item, save_bundle
 from export.freeze import export_graphs
 from training.data.movielens import read_movielens
 from training.data.raw import RawData
-from training.students.student import ItemTable, Student
+from training.settings.student import StudentConfig
+from training.students.item_table import ItemTable
+from training.students.student import Student
 from training.teacher.live.server import create_app
 from training.teacher.live.teacher import LiveAnswer, LiveTeacher
 
@@ -34,13 +36,10 @@ Serve = Callable[..., AbstractContextManager[str]]
 
 
 class MeanOfHistory(Student):
-    """A minimal student: its query vector is the mean of the history's vectors."""
-
-    max_history_length = 50
+    """A minimal student: its query is the mean vector of the history's items."""
 
     def __init__(self, vectors: torch.Tensor) -> None:
-        super().__init__()
-        self.item_table = ItemTable(len(vectors) + 1, vectors.shape[1])
+        super().__init__(StudentConfig(), ItemTable(len(vectors) + 1, vectors.shape[1]))
         self.item_table.offsets.data = vectors
 
     def encode_newest(self, histories: torch.Tensor, table: torch.Tensor) -> torch.Tensor:

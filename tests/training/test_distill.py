@@ -32,14 +32,14 @@ def test_options_narrow_what_is_trained(chain_config: Path) -> None:
     assert checkpoints(chain_config) == ["plain-7"]
 
 
-def test_a_plain_student_needs_no_teacher(chain_config: Path) -> None:
+def test_a_teacher_free_student_needs_no_knowledge(chain_config: Path) -> None:
     (chain_config.parent / "work/chain/knowledge").rename(chain_config.parent / "away")
 
     assert run_distill(chain_config, "--variant", "plain", "--seed", "0") == 0
     assert run_distill(chain_config, "--variant", "distilled", "--seed", "0") == 2
 
 
-def test_a_current_checkpoint_is_left_alone(
+def test_a_current_checkpoint_is_not_trained_again(
     chain_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_distill(chain_config, "--variant", "plain", "--seed", "0")
@@ -80,7 +80,9 @@ def test_a_student_of_other_settings_is_not_measured(
     chain_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_distill(chain_config)
-    run_distill(chain_config, "--seed", "7")  # of no seed of the experiment: passed over
+    run_distill(
+        chain_config, "--seed", "7"
+    )  # a seed that the experiment does not have: not measured
     assert run_evaluate(chain_config) == 0
     chain_config.write_text(
         chain_config.read_text().replace("[training]", "[training]\nweight_decay = 0.5")

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """Two users who take a, b, c in turn, ten moments, the newest two held out."""
+    """Two users, items a, b, c in turn, ten moments, the newest two held out."""
     (tmp_path / "items.csv").write_text("item_id,title\na,Alien\nb,Brazil\nc,Clue\n")
     rows = [
         f"{'ann' if moment % 2 else 'bob'},{'abc'[moment % 3]},{moment}" for moment in range(10)
@@ -51,15 +51,15 @@ def test_prepare_writes_a_dataset_that_loads(config: Path) -> None:
     assert np.flatnonzero(dataset.splits == Split.TEST).tolist() == [9]
 
 
-def test_prepare_tells_what_it_made(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_prepare_prints_a_summary(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(config)
 
-    told = capsys.readouterr().out
-    assert "2 users, 3 items, 10 interactions" in told
-    assert "validation         1, 1 with a history, 0.0% of them cold" in told
+    output = capsys.readouterr().out
+    assert "2 users, 3 items, 10 interactions" in output
+    assert "validation         1, 1 with a history, 0.0% of them cold" in output
 
 
-def test_what_is_too_rare_to_be_learnt_from_is_counted(
+def test_prepare_counts_what_the_core_filter_leaves_out(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, row in (("items.csv", "d,Dune\n"), ("interactions.csv", "\neve,d,3")):
@@ -67,12 +67,12 @@ def test_what_is_too_rare_to_be_learnt_from_is_counted(
             file.write(row)
 
     assert run(config) == 0
-    told = capsys.readouterr().out
-    assert "data.min_interactions = 2 leaves out 1 of 3 users and 1 of 4 items" in told
+    output = capsys.readouterr().out
+    assert "data.min_interactions = 2 leaves out 1 of 3 users and 1 of 4 items" in output
 
 
-def test_cold_items_are_told_from_those_that_nobody_met(tiny_dataset: Dataset) -> None:
-    # d and e of five are in no training row; both are met.
+def test_cold_items_without_any_interaction_are_counted_apart(tiny_dataset: Dataset) -> None:
+    # d and e of five are in no training row; both have an interaction.
     assert "2 items are cold, 0 of them met by nobody" in prepare.describe(tiny_dataset)
     titles = (*tiny_dataset.catalog.titles, "Fargo (1996)")
     larger = Catalog((*"abcdef",), titles, ({},) * 6)
@@ -109,7 +109,7 @@ def test_prepare_runs_again_when_its_input_changed(
     assert prepared(config).fingerprint != before
 
 
-def test_a_fault_leaves_the_last_dataset_whole(
+def test_an_error_leaves_the_last_dataset_as_it_was(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(config)
@@ -134,7 +134,7 @@ NO_HISTORY = "ann,a,0,train\nann,b,1,train\nbob,b,0,validation\nann,c,2,test\n"
     ],
     ids=["a leak", "nothing to predict from"],
 )
-def test_a_split_of_the_data_that_cannot_be_used_is_refused(
+def test_an_unusable_split_column_is_refused(
     config: Path, capsys: pytest.CaptureFixture[str], rows: str, problem: str
 ) -> None:
     config.with_name("interactions.csv").write_text(f"user_id,item_id,position,split\n{rows}")
@@ -157,8 +157,10 @@ def test_paths_that_do_not_fit_the_source_are_refused(
     assert message in capsys.readouterr().err
 
 
-def test_the_share_of_cold_targets_is_counted_by_hand(tiny_dataset: Dataset) -> None:
-    """Held out for test: a (twice in train) and e (never); for validation: d, history only."""
+def test_the_cold_share_is_that_of_examples_with_an_untrained_next_item(
+    tiny_dataset: Dataset,
+) -> None:
+    """Test targets are a (twice in train) and e (never); the validation target d is history."""
     assert prepare.cold_share(tiny_dataset, Split.TEST) == 0.5
     assert prepare.cold_share(tiny_dataset, Split.VALIDATION) == 1.0
 

@@ -35,7 +35,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def commit_asked_in(project: Path) -> Callable[[], str]:
+def commit_function_of(project: Path) -> Callable[[], str]:
     spec = spec_from_file_location("copied_provenance", project / "training" / "provenance.py")
     assert spec is not None
     assert spec.loader is not None
@@ -46,7 +46,7 @@ def commit_asked_in(project: Path) -> Callable[[], str]:
 
 
 def commit_in(project: Path) -> str:
-    return commit_asked_in(project)()
+    return commit_function_of(project)()
 
 
 def test_a_clean_working_copy_is_its_commit(project: Path) -> None:
@@ -62,15 +62,15 @@ def test_a_clean_working_copy_is_its_commit(project: Path) -> None:
         ("docs/results/runs/movielens/abc.npz", "+"),
     ],
 )
-def test_changed_files_are_told_unless_they_are_reports(
+def test_a_changed_file_marks_the_commit_unless_it_is_a_report(
     project: Path, changed: str, mark: str
 ) -> None:
     (project / changed).write_text("other", encoding="utf-8")
     assert commit_in(project) == git(project, "rev-parse", "--short=12", "HEAD") + mark
 
 
-def test_what_is_committed_meanwhile_is_not_the_code_that_runs(project: Path) -> None:
-    commit = commit_asked_in(project)
+def test_a_later_commit_does_not_change_the_commit_of_a_running_program(project: Path) -> None:
+    commit = commit_function_of(project)
     before = commit()
 
     git(project, "commit", "--allow-empty", "--message", "Another")

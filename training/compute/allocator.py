@@ -1,24 +1,28 @@
-"""Memory that training frees is kept for what it asks for next.
+"""Makes the allocator keep freed memory for the next allocation.
 
-A step of a student makes and frees tens of megabytes. glibc hands them back to the kernel, which
-fills them with zeros for the next step: 9,000 page faults in each step of amazon-games' SASRec, an
+A training step allocates and frees tens of megabytes. By default glibc returns them to the kernel,
+which zeroes them for the next step: 9,000 page faults in each step of amazon-games' SASRec, an
 eighth of its time.
 """
 
 import ctypes
 
-# Of mallopt(3).
+# Options of mallopt(3).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-NEVER = 2**31 - 1  # bytes, the most that mallopt can be told
-MOST_OF_OLD = 2**25  # that a threshold of blocks may be in older releases
+NEVER = 2**31 - 1  # bytes, the largest value that mallopt accepts
+MAX_OF_OLD_GLIBC = 2**25  # largest M_MMAP_THRESHOLD that older releases accept
 
 
 def keep_freed_memory() -> None:
-    """Has this process keep what it frees; where glibc is not the allocator, nothing changes."""
+    """Makes this process keep freed memory; does nothing if glibc is not the allocator."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):  # macOS and musl know no mallopt, Windows no None
+    except (
+        AttributeError,
+        OSError,
+        TypeError,
+    ):  # macOS and musl have no mallopt, Windows no CDLL(None)
         return
-    # A refusal first: told to trim never, glibc would map and unmap every block above 128 KiB.
-    if mallopt(M_MMAP_THRESHOLD, NEVER) or mallopt(M_MMAP_THRESHOLD, MOST_OF_OLD):
+    # In this order: with only M_TRIM_THRESHOLD set, glibc maps and unmaps each block over 128 KiB.
+    if mallopt(M_MMAP_THRESHOLD, NEVER) or mallopt(M_MMAP_THRESHOLD, MAX_OF_OLD_GLIBC):
         mallopt(M_TRIM_THRESHOLD, NEVER)

@@ -1,4 +1,4 @@
-"""Which device tensors are made on, and what it multiplies."""
+"""The device that tensors are created on, and whether it multiplies in bfloat16."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -7,14 +7,14 @@ import torch
 
 
 def making_on(device: torch.device) -> AbstractContextManager[Any]:
-    """Within, `torch.arange` and its like make tensors on `device`; on a CPU they do anyway."""
+    """A context in which `torch.arange` and the like create tensors on `device`."""
     return nullcontext() if device.type == "cpu" else device
 
 
 def multiplies_halves(device: torch.device) -> bool:
-    """Whether `device` has products in bfloat16, and torch knows how to use them.
+    """Whether `device` multiplies in bfloat16 and torch supports it.
 
-    Where a processor has none, torch works them out many times slower than those in float32.
+    Without hardware support torch emulates it, many times slower than float32.
     """
     if device.type != "cpu":
         return True

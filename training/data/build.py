@@ -1,4 +1,4 @@
-"""From the source that a config names to a dataset that has been checked for leakage."""
+"""Builds a dataset: reads the source that a config names, filters, splits, checks for leakage."""
 
 import hashlib
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from training.settings.experiment import DataConfig
 
 
 def build_dataset(
-    name: str, config: DataConfig, tell: Callable[[str], object] | None = None
+    name: str, config: DataConfig, say: Callable[[str], object] | None = None
 ) -> Dataset:
-    """Reads, filters, splits and checks; `tell` hears what the filter leaves out.
+    """Reads, filters, splits and checks; `say` gets a line on what the filter leaves out.
 
     Raises:
         ConfigError: the settings do not fit each other.
@@ -28,9 +28,9 @@ def build_dataset(
     """
     raw = _read(config)
     if raw.splits is None and config.min_interactions > 1:
-        whole, raw = raw, keep_core(raw, config.min_interactions)
-        if tell:
-            tell(_left_out(whole, raw, config.min_interactions))
+        unfiltered, raw = raw, keep_core(raw, config.min_interactions)
+        if say:
+            say(_left_out(unfiltered, raw, config.min_interactions))
     dataset = make_dataset(
         name=name,
         catalog=raw.catalog,
@@ -50,16 +50,16 @@ def build_dataset(
 
 
 def source_stamps(config: DataConfig) -> list[str]:
-    """Names the content that `build_dataset` would read, wherever it lies."""
+    """Content hashes of the files that `build_dataset` would read; paths do not enter."""
     paths = _table_paths(config)
     if paths is None:
         return [movielens_stamp()]
     return [hashlib.sha256(read_bytes(path)).hexdigest() for path in paths]
 
 
-def _left_out(whole: RawData, kept: RawData, k: int) -> str:
-    users, all_users = len(whole.user_ids) - len(kept.user_ids), len(whole.user_ids)
-    items, all_items = whole.catalog.num_items - kept.catalog.num_items, whole.catalog.num_items
+def _left_out(unfiltered: RawData, kept: RawData, k: int) -> str:
+    all_users, all_items = len(unfiltered.user_ids), unfiltered.catalog.num_items
+    users, items = all_users - len(kept.user_ids), all_items - kept.catalog.num_items
     return (
         f"data.min_interactions = {k} leaves out {users:,} of {all_users:,} users and "
         f"{items:,} of {all_items:,} items"
@@ -72,7 +72,7 @@ def _read(config: DataConfig) -> RawData:
 
 
 def _table_paths(config: DataConfig) -> tuple[Path, Path] | None:
-    """Interactions and items, or None where the source brings its own."""
+    """Paths of interactions and items; None for a source without files."""
     if config.source == "movielens":
         if config.interactions or config.items:
             raise ConfigError('data.source = "movielens" takes no data.interactions or data.items')

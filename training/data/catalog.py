@@ -1,4 +1,4 @@
-"""The ordered set of items the student knows: `item_id` (the shop's) to `item_index` (ours)."""
+"""The catalog: an ordered set of items; maps the shop's `item_id` to our `item_index`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,19 +22,19 @@ class Catalog:
 
     @property
     def num_items(self) -> int:
-        """Real items, padding not counted."""
+        """Number of items, padding not counted."""
         return len(self.item_ids)
 
     @property
     def num_rows(self) -> int:
-        """Rows of any per-item table: the items and the padding row 0."""
+        """Number of rows of any per-item table: the items and the padding row 0."""
         return len(self.item_ids) + 1
 
     @cached_property
     def index_by_id(self) -> Mapping[str, int]:
-        """`item_id` to `item_index`."""
+        """Maps `item_id` to `item_index`."""
         return {item_id: index for index, item_id in enumerate(self.item_ids, start=1)}
 
     def title(self, item_index: int) -> str:
-        """The title of a real item."""
+        """Title of an item; `item_index` must not be padding."""
         return self.titles[item_index - 1]

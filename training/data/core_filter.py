@@ -1,4 +1,4 @@
-"""The k-core filter: users and items too rare to learn from are left out."""
+"""The k-core filter: leaves out users and items with too few interactions to learn from."""
 
 import numpy as np
 
@@ -7,14 +7,14 @@ from training.errors import DataError
 
 
 def keep_core(raw: RawData, k: int) -> RawData:
-    """The largest part in which every user and every item has at least `k` interactions.
+    """The largest subset in which every user and every item has at least `k` interactions.
 
     Raises:
         DataError: nothing is left.
     """
     kept = np.ones(len(raw.users), dtype=np.bool_)
     num_kept = -1
-    while num_kept != kept.sum():  # a user may fall with an item, and then another item
+    while num_kept != kept.sum():  # removing an item may remove a user, and that another item
         num_kept = kept.sum()
         per_user = np.bincount(raw.users[kept], minlength=len(raw.user_ids))
         per_item = np.bincount(raw.item_indices[kept], minlength=raw.catalog.num_rows)

@@ -1,7 +1,7 @@
-"""A prepared dataset: every interaction once, users contiguous, oldest first.
+"""The dataset: every interaction once, rows of a user together, oldest first.
 
-An *example* is named by the row of its next item: the history is what the same user did before
-that row. Rows are stable, so teacher knowledge refers to them.
+An *example* is a row, its next item, and a history, the earlier rows of the same user. Row numbers
+never change for a dataset, so teacher knowledge refers to examples by row.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ IntArray = NDArray[np.integer]
 
 
 class Split(IntEnum):
-    """What an interaction may be used for; HISTORY rows are read, never predicted."""
+    """Use of an interaction; HISTORY rows are read as history and never predicted."""
 
     TRAIN = 0
     HISTORY = 1
@@ -57,7 +57,7 @@ class Dataset:
 
     @cached_property
     def position_of_row(self) -> NDArray[np.int64]:
-        """`[interactions]`, how many interactions of the same user precede each row."""
+        """`[interactions]`, number of earlier interactions of the same user."""
         return np.arange(len(self.item_indices)) - self.user_offsets[:-1][self.user_of_row]
 
     def example_rows(self, split: Split) -> NDArray[np.int64]:
@@ -65,16 +65,16 @@ class Dataset:
         return np.flatnonzero((self.splits == split) & (self.position_of_row > 0))
 
     def history(self, row: int) -> NDArray[np.int32]:
-        """Everything the user of `row` did before it, oldest first."""
+        """Items of the same user before `row`, oldest first."""
         return self.item_indices[self.user_offsets[self.user_of_row[row]] : row]
 
     def train_counts(self) -> NDArray[np.int64]:
-        """`[catalog rows]`, training interactions per item: popularity, and 0 for a cold item."""
+        """`[catalog rows]`, training interactions of each item; 0 for a cold item."""
         trained = self.item_indices[self.splits == Split.TRAIN]
         return np.bincount(trained, minlength=self.catalog.num_rows)
 
     def content_fingerprint(self) -> str:
-        """Hash of items, users, order and splits, the name left out; the same on every machine."""
+        """Hash of items, users, order and splits, without the name; equal on every machine."""
         digest = hashlib.sha256()
         catalog = [self.catalog.item_ids, self.catalog.titles, self.catalog.attributes]
         digest.update(json.dumps([catalog, self.user_ids], sort_keys=True).encode())
@@ -85,10 +85,10 @@ class Dataset:
 
 
 def places_among(answered: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each of `rows` stands among those that were answered, which ascend.
+    """Index of each of `rows` in `answered`, which is ascending.
 
     Raises:
-        KnowledgeError: one of them was not.
+        KnowledgeError: a row is not in `answered`.
     """
     places: NDArray[np.int64] = np.searchsorted(answered, rows)
     missing = ~np.isin(rows, answered)
@@ -105,7 +105,7 @@ def make_dataset(
     user_offsets: IntArray,
     splits: IntArray,
 ) -> Dataset:
-    """A dataset with the fingerprint of its content; arrays may be of any integer type."""
+    """Builds a dataset and its content fingerprint; arrays may have any integer type."""
     dataset = Dataset(
         name=name,
         fingerprint="",

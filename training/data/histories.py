@@ -1,4 +1,4 @@
-"""Histories as a rectangle: the one place that knows the window rule."""
+"""Pads histories into one array; the only place that implements the window rule."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,11 @@ from training.data.dataset import IntArray
 
 
 def pad_histories(histories: Sequence[IntArray], length: int) -> NDArray[np.int64]:
-    """The newest `length` items of each history, `[histories, length]`, padded on the left."""
+    """The newest `length` items of each history, `[histories, length]`, padded on the left.
+
+    Raises:
+        ValueError: `length` is less than 1.
+    """
     if length < 1:
         raise ValueError(f"length = {length}: a window holds at least one item")
     padded = np.full((len(histories), length), PADDING_INDEX, dtype=np.int64)

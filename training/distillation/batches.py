@@ -1,4 +1,4 @@
-"""Training windows: each user's road cut into pieces that predict every next item once."""
+"""Training windows: each user's interactions cut into pieces that predict every item once."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from torch import Tensor
 
 from training.data.dataset import Dataset, Split
 
-NOTHING = -1
+NO_ROW = -1
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Some windows, left-padded.
+    """Left-padded windows.
 
     Attributes:
-        histories: `[batch, length]`, the items read.
-        next_items: `[batch, length]`, the item after each; padding where nothing is predicted.
-        next_rows: `[batch, length]`, its dataset row; `NOTHING` where nothing is predicted.
+        histories: `[batch, length]`, the items that are read.
+        next_items: `[batch, length]`, the item to predict after each; padding if there is none.
+        next_rows: `[batch, length]`, the dataset row of that item; `NO_ROW` if there is none.
     """
 
     histories: Tensor
@@ -29,18 +29,19 @@ class Batch:
 
     @property
     def is_predicted(self) -> Tensor:
-        """`[batch, length]`, where an item is predicted."""
+        """`[batch, length]`, whether an item is predicted."""
         return self.next_items != 0
 
     @property
     def num_predicted(self) -> int:
-        """How many items are predicted."""
+        """Number of predicted items."""
         return int(self.is_predicted.sum())
 
     def by_length(self, num_parts: int) -> Iterator["Batch"]:
-        """The windows in at most `num_parts` parts of like lengths, each with padding of its own.
+        """Splits the windows into at most `num_parts` parts of similar lengths.
 
-        Most windows are far shorter than the longest: in one part, most of the batch is padding.
+        Each part is padded to its own longest window. Most windows are far shorter than the
+        longest one, so most of an unsplit batch is padding.
         """
         lengths = (self.histories != 0).sum(dim=1)
         for part in lengths.argsort(stable=True).tensor_split(min(num_parts, len(lengths))):
@@ -52,7 +53,7 @@ class Batch:
             )
 
     def part(self, rank: int, num_ranks: int) -> "Batch":
-        """Every `num_ranks`-th window from the `rank`-th on."""
+        """Every `num_ranks`-th window, starting at window `rank`."""
         return Batch(
             self.histories[rank::num_ranks],
             self.next_items[rank::num_ranks],
@@ -60,17 +61,21 @@ class Batch:
         )
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on `device`."""
+        """Copies the batch to `device`."""
         return Batch(
             self.histories.to(device), self.next_items.to(device), self.next_rows.to(device)
         )
 
 
 class TrainingWindows:
-    """All windows of a dataset; every epoch cuts and shuffles them anew, the same for a seed.
+    """All windows of a dataset; each epoch cuts and shuffles them again, by seed and epoch.
 
-    A user's rows up to the last TRAIN row are read; every TRAIN row with an earlier row is
-    predicted exactly once per epoch. HISTORY rows are read, never predicted.
+    A user's rows up to the last TRAIN row are read. Every TRAIN row with an earlier row is
+    predicted exactly once in an epoch. HISTORY rows are read, never predicted.
+
+    Attributes:
+        readable: rows that are read.
+        predicted: `[interactions]`, whether a row is predicted.
     """
 
     def __init__(self, dataset: Dataset, max_history_length: int, batch_size: int) -> None:
@@ -81,7 +86,7 @@ class TrainingWindows:
         self.predicted = (dataset.splits == Split.TRAIN) & (dataset.position_of_row > 0)
 
     def epoch(self, seed: int, epoch: int) -> list[Batch]:
-        """The batches of one epoch, a function of `seed` and `epoch` alone."""
+        """The batches of one epoch; they depend on `seed` and `epoch` only."""
         random = np.random.default_rng([seed, epoch])
         first, lengths = self.cut(random.integers(self.length, size=len(self.dataset.user_ids)))
         order = random.permutation(len(first))
@@ -89,7 +94,7 @@ class TrainingWindows:
         return [self.batch(first[chunk], lengths[chunk]) for chunk in chunks]
 
     def cut(self, shifts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First row and length of every window; `shifts` `[users]` moves each user's cuts."""
+        """First row and length of every window; `shifts` `[users]` moves the cuts of each user."""
         users = self.dataset.user_of_row[self.readable]
         piece = (self.dataset.position_of_row[self.readable] + shifts[users]) // self.length
         starts = np.flatnonzero(
@@ -101,19 +106,19 @@ class TrainingWindows:
         """The windows that start at rows `first`, padded to the longest."""
         longest = int(lengths.max())
         places = np.arange(longest) - (longest - lengths)[:, None]
-        rows = np.where(places >= 0, first[:, None] + places, NOTHING)  # [batch, length]
+        rows = np.where(places >= 0, first[:, None] + places, NO_ROW)  # [batch, length]
         items, predicted = self.dataset.item_indices, self.predicted[rows + 1] & (rows >= 0)
         return Batch(
             histories=_tensor(np.where(rows >= 0, items[rows], 0)),
             next_items=_tensor(np.where(predicted, items[rows + 1], 0)),
-            next_rows=_tensor(np.where(predicted, rows + 1, NOTHING)),
+            next_rows=_tensor(np.where(predicted, rows + 1, NO_ROW)),
         )
 
 
 def _readable_rows(dataset: Dataset) -> NDArray[np.int64]:
     """Rows with a later TRAIN row of the same user."""
     rows = np.arange(len(dataset.splits))
-    last_train = np.full(len(dataset.user_ids), NOTHING)
+    last_train = np.full(len(dataset.user_ids), NO_ROW)
     trained = rows[dataset.splits == Split.TRAIN]
     np.maximum.at(last_train, dataset.user_of_row[trained], trained)
     return np.flatnonzero(rows < last_train[dataset.user_of_row])

@@ -1,6 +1,6 @@
 """A trained student on disk: `save_checkpoint` beside `load_checkpoint`.
 
-A checkpoint is a folder: `checkpoint.json` says what the student is and how it did on validation,
+A checkpoint is a folder: `checkpoint.json` describes the student and has its validation metrics,
 `student.pt` holds its weights.
 """
 
@@ -16,8 +16,8 @@ from torch import Tensor
 
 from training.errors import CheckpointError
 from training.evaluation.yardstick import SELECTION_METRIC
-from training.settings.experiment import StudentConfig
 from training.settings.section import Section
+from training.settings.student import StudentConfig
 from training.stage import readable_folder, write_stage
 from training.students.registry import build_student
 from training.students.student import Student
@@ -27,15 +27,14 @@ WEIGHTS_NAME = "student.pt"
 
 
 class Description(Section):
-    """What a checkpoint is.
+    """Content of `checkpoint.json`.
 
     Attributes:
-        variant: the parts of the method it was trained with, by name.
-        embedding_weight: share of the LLM embeddings in the item table; unused without them.
-        best_epoch: the epoch that is kept, from 1.
-        cold_bonus: what their place adds to the scores of untouched items, on average; None where
-            they were left as they are.
-        validation: metrics of the student on the validation examples.
+        variant: a name in `VARIANTS`, the parts of the method that it was trained with.
+        embedding_weight: see `ItemTable`; unused without LLM embeddings.
+        best_epoch: the epoch whose weights these are, from 1.
+        cold_bonus: mean that is added to scores of cold items; None if they were not placed.
+        validation: metrics on the validation examples.
         seconds: training time, validation included.
     """
 
@@ -52,18 +51,18 @@ class Description(Section):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained student and what it is."""
+    """A trained student: description and weights."""
 
     description: Description
     state: Mapping[str, Tensor]
 
     @property
     def name(self) -> str:
-        """The name of its folder."""
+        """Folder name."""
         return checkpoint_name(self.description.variant, self.description.seed)
 
     def student(self) -> Student:
-        """The student itself, in `eval()`."""
+        """Builds the student with these weights, in `eval()`."""
         columns = self.state.get("item_table.embedding_columns")
         num_rows = len(self.state["item_table.offsets"]) + 1
         student = build_student(
@@ -73,21 +72,17 @@ class Checkpoint:
             self.description.embedding_weight,
             max_columns=0 if columns is None else columns.shape[1],
         )
-        for name in ("lenders", "cold_projection"):
-            placed = self.state.get(f"item_table.{name}")
-            if placed is not None:
-                setattr(student.item_table, name, torch.zeros_like(placed))
         student.load_state_dict(self.state)
         return student.eval()
 
 
 def checkpoint_name(variant: str, seed: int) -> str:
-    """The folder name of a variant's student."""
+    """Folder name of a variant's student."""
     return f"{variant}-{seed}"
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:
-    """Writes a checkpoint as `folder`, stamped with what it was made from."""
+    """Writes a checkpoint as `folder`, with `stamp`, the fingerprint of its inputs."""
     with write_stage(folder, stamp) as building:
         torch.save(dict(checkpoint.state), building / WEIGHTS_NAME)
         text = checkpoint.description.model_dump_json(indent=2)
@@ -116,7 +111,7 @@ def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Check
     """The checkpoint of `variant` with the best validation figure: the one to export.
 
     Raises:
-        CheckpointError: there is none of that variant.
+        CheckpointError: no checkpoint is of that variant.
     """
     of_variant = [each for each in checkpoints if each.description.variant == variant]
     if not of_variant:
@@ -125,7 +120,7 @@ def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Check
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    with ZipFile(path) as weights:  # torch takes any other file for one of its old formats
+    with ZipFile(path) as weights:  # torch would read any other file as one of its old formats
         if damaged := weights.testzip():
             raise BadZipFile(f"{path.name} holds a damaged {damaged}")
     state: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")

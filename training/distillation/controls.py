@@ -1,4 +1,7 @@
-"""What only looks like a teacher's: what a student gains over it is the teacher's doing."""
+"""Controls: lists and embeddings that look like a teacher's and hold none of its knowledge.
+
+The gain of a student over its control comes from the teacher.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,16 +16,16 @@ from training.evaluation.yardstick import BATCH_SIZE, LIST_LENGTH, ranker_of
 from training.knowledge import Answers, Knowledge
 
 ListMaker = Callable[[Knowledge, Dataset, int], Answers]
-"""Knowledge, dataset and seed in, answers for the training examples out."""
+"""Makes answers for the training examples from knowledge, dataset and seed."""
 
 
 def teachers_lists(knowledge: Knowledge, _: Dataset, __: int) -> Answers:
-    """The real thing."""
+    """The teacher's own answers, unchanged."""
     return knowledge.train
 
 
 def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
-    """Every example gets the answer to another one, distances and all."""
+    """Gives every example the answer to another example, distances included."""
     answers = knowledge.train
     order = np.random.default_rng(seed).permutation(len(answers.rows))
     return Answers(
@@ -34,26 +37,26 @@ def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
 
 
 def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Answers:
-    """The unseen items whose titles are nearest to that of the last item; no history is read."""
+    """Lists the unseen items whose titles are nearest to that of the last item."""
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings)
     rows, length = knowledge.train.rows, knowledge.train.rankings.shape[1]
-    # No fewer than of old: of equal titles, how many are asked for decides the order.
+    # At least LIST_LENGTH, as when kept runs were made: k decides the order of equal titles.
     ranker = ranker_of(neighbours, dataset, max(length, LIST_LENGTH))
     batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))
     rankings = [ranker(batch)[:, :length].astype(np.int32) for batch in batches]
     next_items = [dataset.item_indices[batch][:, None] for batch in batches]
     listed = np.concatenate(list(map(neighbours.distances, batches, rankings)))
-    nexts = np.concatenate(list(map(neighbours.distances, batches, next_items)))
+    next_item_distances = np.concatenate(list(map(neighbours.distances, batches, next_items)))
     return replace(
         knowledge.train,
         rankings=np.concatenate(rankings),
         distances=np.where(np.concatenate(rankings) == 0, 2, listed),
-        next_item_distances=nexts[:, 0],
+        next_item_distances=next_item_distances[:, 0],
     )
 
 
 def shuffled_embeddings(knowledge: Knowledge, seed: int) -> NDArray[np.float32]:
-    """Every item is seen as another one is, `[catalog rows, size]`; row 0 stays."""
+    """The embeddings with their rows permuted, `[catalog rows, size]`; row 0 stays."""
     order = np.random.default_rng(seed).permutation(len(knowledge.item_embeddings) - 1) + 1
     return np.concatenate([knowledge.item_embeddings[:1], knowledge.item_embeddings[order]])
 

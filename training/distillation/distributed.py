@@ -1,8 +1,8 @@
-"""Where a student is trained: in this process alone, or in several at once that share its batches.
+"""Data-parallel training: one process, or several that share the batches of one student.
 
-`torchrun --nproc-per-node 2 -m training.distill CONFIG` starts several. Each takes its lines of
-every batch, and accelerate averages their gradients: the steps are those of one process that had
-the whole batch. A GPU is used where there is one.
+`torchrun --nproc-per-node 2 -m training.distill CONFIG` starts two. Each takes its lines of every
+batch, and accelerate averages the gradients, so the steps are those of one process with the whole
+batch. A GPU is used if there is one.
 """
 
 import os
@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 
 class Processes(Protocol):
-    """Runs the steps of a training.
+    """The processes that train one student.
 
     Attributes:
-        device: where tensors live.
-        rank: which of the processes this is, from 0.
-        num_ranks: how many there are.
+        device: device of this process' tensors.
+        rank: number of this process, from 0.
+        num_ranks: number of processes.
     """
 
     device: torch.device
@@ -29,24 +29,24 @@ class Processes(Protocol):
     num_ranks: int
 
     def prepare(self, objective: nn.Module) -> Callable[..., Tensor]:
-        """`objective`, wrapped so that `backward` brings every process the same gradients."""
+        """Wraps `objective` so that `backward` gives every process the same gradients."""
         ...
 
     def backward(self, loss: Tensor) -> None:
-        """Fills the gradients in."""
+        """Computes the gradients of `loss`."""
         ...
 
     def collect(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The values of all processes in a row, on each of them."""
+        """Concatenates the `values` of all processes, in order of rank; each gets the result."""
         ...
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Blocks until every process has called it."""
         ...
 
 
 class SingleProcess:
-    """One process."""
+    """This process only; implements `Processes`."""
 
     rank = 0
     num_ranks = 1
@@ -71,16 +71,16 @@ class SingleProcess:
 
 
 class SynchronizedProcesses:
-    """One of several processes that torchrun started; accelerate joins them."""
+    """Processes started by torchrun, joined by accelerate; implements `Processes`."""
 
     def __init__(self) -> None:
-        # The demo trains alone and is installed without accelerate.
+        # The demo trains in one process and is installed without accelerate.
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
-        # The LLM's embeddings are a buffer, the same everywhere: no need to send it each step.
-        kept = DistributedDataParallelKwargs(broadcast_buffers=False)
+        # The LLM's embeddings are a buffer and the same in every process: not sent in each step.
+        options = DistributedDataParallelKwargs(broadcast_buffers=False)
         self.accelerator = Accelerator(
-            cpu=not torch.cuda.is_available(), kwargs_handlers=[kept], mixed_precision="no"
+            cpu=not torch.cuda.is_available(), kwargs_handlers=[options], mixed_precision="no"
         )
         self.device = self.accelerator.device
         self.rank = self.accelerator.process_index
@@ -106,19 +106,19 @@ class SynchronizedProcesses:
         self.accelerator.wait_for_everyone()
 
 
-def is_shared() -> bool:
+def is_distributed() -> bool:
     """Whether torchrun started this process as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def available_processes() -> Processes:
-    """The engine that this process was started for."""
-    if is_shared():
+    """The processes that this one belongs to; a GPU if there is one."""
+    if is_distributed():
         return SynchronizedProcesses()
     return SingleProcess(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def leave() -> None:
-    """Ends what joins the processes, at the end of a program."""
+def leave_process_group() -> None:
+    """Closes torch's process group, if there is one, at the end of a program."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""One student to be trained: what it is made from, and its way to a checkpoint."""
+"""One student to train: what it is made from, its stamp, and its way to a checkpoint."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from training.data.dataset import Dataset
+from training.distillation import cold_start
 from training.distillation.checkpoint import (
     Checkpoint,
     Description,
@@ -17,7 +18,7 @@ from training.distillation.checkpoint import (
 )
 from training.distillation.controls import LISTS, shuffled_embeddings
 from training.distillation.distributed import Processes, available_processes
-from training.distillation.losses.candidates import answers_about, next_item_candidates
+from training.distillation.losses.candidates import answers_among, next_item_candidates
 from training.distillation.losses.teacher_lists import RankingLists, ranking_lists
 from training.distillation.trainer import Trainer, TrainingState
 from training.distillation.variants import VARIANTS
@@ -29,14 +30,29 @@ from training.students.registry import build_student
 from training.students.student import Student
 
 RECIPE_VERSION = 5  # raise it when the same settings would train another student, or rank otherwise
-COLD_VERSION = 5  # or when they would place cold items otherwise
+
+
+@dataclass(frozen=True)
+class TrainedStudent:
+    """A student after its last step, with its best weights.
+
+    Attributes:
+        cold_bonus: mean that is added to scores of cold items, see `place_cold_items`.
+    """
+
+    student: Student
+    progress: TrainingState
+    cold_bonus: float | None
 
 
 @dataclass(frozen=True)
 class Job:
-    """A variant, a seed, and what the variant needs; a plain student has no `knowledge`.
+    """A variant, a seed, and the knowledge that the variant learns from.
 
-    Of knowledge that is not here, its summary names the job, which then cannot be trained.
+    Attributes:
+        variant: a name in `VARIANTS`.
+        knowledge: None for a variant without a teacher. A `Summary` is enough for the stamp, so
+            that kept results are found without the knowledge; such a job cannot be trained.
     """
 
     experiment: Experiment
@@ -47,22 +63,22 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of its checkpoint."""
+        """Folder name of its checkpoint."""
         return checkpoint_name(self.variant, self.seed)
 
     @property
     def settings(self) -> DistillationConfig:
-        """What of the method is on."""
+        """The experiment's distillation settings, with the variant's parts switched."""
         return VARIANTS[self.variant].settings(self.experiment.distillation)
 
     @property
     def stamp(self) -> str:
-        """The fingerprint of everything that decides the trained student."""
+        """Fingerprint of everything that decides the trained student."""
         return self._stamp(self.settings)
 
     @property
     def training_stamp(self) -> str:
-        """The stamp of the job whose epochs are the same; a cold bonus comes after them."""
+        """Fingerprint of everything that decides the epochs; placing cold items comes after."""
         return self._stamp(self.settings.model_copy(update={"cold_bonus": False}))
 
     def _stamp(self, settings: DistillationConfig) -> str:
@@ -75,57 +91,84 @@ class Job:
         ]
         if self.knowledge is not None:
             variant = VARIANTS[self.variant]
-            unread = set() if settings.cold_bonus else {"cold_price"}
-            parts += [settings.model_dump(exclude=unread), variant.lists]
+            read_settings = settings.model_dump(exclude=cold_start.unread_settings(settings))
+            parts += [read_settings, variant.lists]
             parts += [self.knowledge.taught_hash]
-            parts += ["cold items", COLD_VERSION] if settings.cold_bonus else []
+            parts += cold_start.stamp_parts(settings)
             parts += ["shuffled embeddings"] if variant.shuffled_embeddings else []
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
-        """Trains, or goes on with a run that was killed, and publishes the checkpoint."""
-        engine = available_processes()
-        trainer = self.trainer(engine)
-        progress = trainer.train(checkpoints / f".{self.name}.{self.stamp}.state", self.name)
-        checkpoint = Checkpoint(self._described(progress), progress.best_state)
-        if engine.rank == 0:
+        """Trains, or resumes a killed run, and publishes the checkpoint in `checkpoints`."""
+        processes = available_processes()
+        state_path = checkpoints / f".{self.name}.{self.stamp}.state"
+        trained = self.train(state_path, self.name, processes)
+        checkpoint = Checkpoint(self._described(trained), trained.progress.best_state)
+        if processes.rank == 0:
             save_checkpoint(checkpoint, checkpoints / self.name, self.stamp)
             for leftover in checkpoints.glob(f".{self.name}.*.state*"):
                 leftover.unlink()
-        engine.wait()
+        processes.wait()
         return checkpoint
 
-    def _described(self, progress: TrainingState) -> Description:
-        return Description(
-            student=self.experiment.student,
-            variant=self.variant,
-            seed=self.seed,
-            dataset_fingerprint=self.dataset.fingerprint,
-            embedding_weight=self.settings.embedding_weight,
-            best_epoch=progress.best_epoch,
-            cold_bonus=progress.cold_bonus,
-            validation=progress.best_metrics,
-            seconds=progress.seconds,
-        )
+    def train(self, state_path: Path, label: str, processes: Processes) -> TrainedStudent:
+        """Trains all epochs, then places cold items if `distillation.cold_bonus` is on.
 
-    def trainer(self, engine: Processes | None = None) -> Trainer:
-        """A trainer at epoch 0, by default on the CPU and alone."""
+        Args:
+            state_path: state of a killed run to resume; written after every epoch.
+            label: of the progress bar.
+            processes: that share the batches.
+        """
+        trainer = self.trainer(processes)
+        progress = trainer.train(state_path, label)
+        bonus = None
+        if (price := self._cold_price) is not None:
+            bonus = cold_start.place_after_training(trainer, price)
+        return TrainedStudent(trainer.student, progress, bonus)
+
+    def trainer(self, processes: Processes | None = None) -> Trainer:
+        """A trainer at epoch 0; by default in this process, on the CPU."""
         return Trainer(
-            self._fresh_student(),
+            self._initial_student(),
             self.dataset,
             self.experiment.training,
             self.seed,
             self._lists(),
-            engine,
-            cold_price=self._cold_price,
+            processes,
         )
+
+    def refuse_missing_answers(self) -> None:
+        """Checks before any epoch that the knowledge has what the variant learns from.
+
+        Raises:
+            KnowledgeError: only a summary is present, or lists are to be learned from and the
+                teacher answered no training example.
+        """
+        if self._present_knowledge is None or self.settings.ranking_weight == 0:
+            return
+        if not self._present_knowledge.num_lists:
+            kind = self._present_knowledge.provenance.get("teacher", "")
+            raise KnowledgeError(
+                f"the {kind} teacher has answered no training example: with "
+                "teacher.budget_sequences = 0 it is compared and teaches no student"
+            )
+
+    @property
+    def _present_knowledge(self) -> Knowledge | None:
+        if isinstance(self.knowledge, Summary):
+            kind = self.knowledge.provenance.get("teacher", "")
+            raise KnowledgeError(
+                f"of the {kind} teacher's knowledge only a summary is here; make it again with "
+                "`python -m training.teach`"
+            )
+        return self.knowledge
 
     @property
     def _cold_price(self) -> float | None:
-        sees_titles = self.knowledge is not None and self.settings.embeddings
-        return self.settings.cold_price if sees_titles and self.settings.cold_bonus else None
+        reads_titles = self.knowledge is not None and self.settings.embeddings
+        return self.settings.cold_price if reads_titles and self.settings.cold_bonus else None
 
-    def _fresh_student(self) -> Student:
+    def _initial_student(self) -> Student:
         torch.manual_seed(self.seed)
         return build_student(
             self.experiment.student,
@@ -137,33 +180,8 @@ class Job:
             max_columns=self.settings.embedding_columns,
         )
 
-    def refuse_no_teaching(self) -> None:
-        """Tells before any epoch that what it would learn from is not here.
-
-        Raises:
-            KnowledgeError: there is but a summary, or no list where lists are to be learned from.
-        """
-        if self._content is None or self.settings.ranking_weight == 0:
-            return
-        if not self._content.num_lists:
-            kind = self._content.provenance.get("teacher", "")
-            raise KnowledgeError(
-                f"the {kind} teacher has answered no training example: with "
-                "teacher.budget_sequences = 0 it is compared and teaches no student"
-            )
-
-    @property
-    def _content(self) -> Knowledge | None:
-        if isinstance(self.knowledge, Summary):
-            kind = self.knowledge.provenance.get("teacher", "")
-            raise KnowledgeError(
-                f"of the {kind} teacher's knowledge only a summary is here; make it again with "
-                "`python -m training.teach`"
-            )
-        return self.knowledge
-
     def _embeddings(self) -> Tensor | None:
-        knowledge = self._content
+        knowledge = self._present_knowledge
         if knowledge is None or not self.settings.embeddings:
             return None
         if VARIANTS[self.variant].shuffled_embeddings:
@@ -171,35 +189,49 @@ class Job:
         return torch.from_numpy(knowledge.item_embeddings)
 
     def _lists(self) -> RankingLists | None:
-        knowledge = self._content
+        knowledge = self._present_knowledge
         if knowledge is None or self.settings.ranking_weight == 0:
             return None
-        self.refuse_no_teaching()
+        self.refuse_missing_answers()
         make_lists = LISTS[VARIANTS[self.variant].lists]
         answers = make_lists(knowledge, self.dataset, self.seed)
         if self.settings.embeddings:
-            among = next_item_candidates(self.dataset.train_counts(), only_trained=True)
-            answers = answers_about(answers, among)
+            candidates = next_item_candidates(self.dataset.train_counts(), only_trained=True)
+            answers = answers_among(answers, candidates)
         return ranking_lists(answers, len(self.dataset.item_indices), self.settings)
+
+    def _described(self, trained: TrainedStudent) -> Description:
+        progress = trained.progress
+        return Description(
+            student=self.experiment.student,
+            variant=self.variant,
+            seed=self.seed,
+            dataset_fingerprint=self.dataset.fingerprint,
+            embedding_weight=self.settings.embedding_weight,
+            best_epoch=progress.best_epoch,
+            cold_bonus=trained.cold_bonus,
+            validation=progress.best_metrics,
+            seconds=progress.seconds,
+        )
 
 
 def run_job(job: Job, folder: Path) -> Checkpoint:
-    """`job.run(folder)`, as a function that another process can be told to call."""
+    """`job.run(folder)` as a function of this module, which another process can import."""
     return job.run(folder)
 
 
 def jobs_of(
     experiment: Experiment, dataset: Dataset, knowledge: Knowledge, variants: Iterable[str]
 ) -> Iterator[Job]:
-    """The jobs of some variants, one for each seed of the experiment."""
+    """Yields a job for every variant and every seed of the experiment."""
     for variant in variants:
-        learnt = knowledge if VARIANTS[variant].needs_teacher else None
+        needed = knowledge if VARIANTS[variant].needs_teacher else None
         for seed in experiment.training.seeds:
-            yield Job(experiment, dataset, variant, seed, learnt)
+            yield Job(experiment, dataset, variant, seed, needed)
 
 
 def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
-    """What `jobs` left in `folder`; checkpoints of other seeds or settings are passed over.
+    """Loads the checkpoints of `jobs` from `folder`; others in it are left out.
 
     Raises:
         CheckpointError: one is missing or was trained with other settings.

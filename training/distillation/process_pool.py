@@ -1,7 +1,7 @@
-"""Work side by side, in processes of their own: one core each serves small students best.
+"""A pool of worker processes, one core each, for training several small students at once.
 
-torch's threads wait for each other many times a step, so two runs on one core each are far
-quicker than two runs, one after the other, on both; the more so where a core is shared.
+torch's threads wait for each other many times a step. Two runs at once on a core each are much
+faster than two runs one after the other on both cores, even more so on shared cores.
 """
 
 import os
@@ -29,7 +29,7 @@ Result = TypeVar("Result")
 
 
 def usable_cores() -> int:
-    """How many cores this process may keep busy; a container's quota counts."""
+    """Number of cores that this process may use; respects the CPU quota of a container."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = map(int, CPU_QUOTA.read_text(encoding="ascii").split())
@@ -41,16 +41,16 @@ def usable_cores() -> int:
 def side_by_side(
     work: Callable[[Task], Result], tasks: Sequence[Task], num_workers: int | None = None
 ) -> Iterator[Result]:
-    """Yields what `work` makes of each task, as it is done.
+    """Yields the result of `work` on each task, in order of completion.
 
     Args:
-        work: a function of a module, since other processes have to find it.
-        tasks: they and the results have to be picklable.
-        num_workers: how many at a time, by default one a core; 1 works in this process.
+        work: a function of a module, so that worker processes can import it.
+        tasks: picklable, as the results must be.
+        num_workers: tasks at a time, by default one a core; 1 works in this process.
 
     Raises:
-        WorkerError: a worker was killed. What `work` raises is raised here too; either ends
-            the other workers at once.
+        WorkerError: a worker was killed. An exception of `work` is raised here, too. Both end the
+            other workers at once.
     """
     num_workers = min(len(tasks), num_workers or usable_cores())
     if num_workers <= 1:
@@ -64,42 +64,43 @@ def side_by_side(
                 yield result.result()
             except BrokenProcessPool:
                 raise WorkerError(
-                    "a worker was killed (is memory short?); the same command goes on from where "
-                    "it was, with --workers 1 if it happens again"
+                    "a worker was killed (is memory short?); the same command resumes where "
+                    "it stopped, with --workers 1 if it happens again"
                 ) from None
 
 
 @contextmanager
 def _workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that end with the block, and with this process however it ends."""
+    """Worker processes that end with the block, and with this process even if it is killed."""
     context = get_context("spawn")
-    places = context.SimpleQueue()
-    for place in range(num_workers):
-        places.put(place)
-    leash, our_end = context.Pipe(duplex=False)
-    start = (places, context.RLock(), leash, max(1, usable_cores() // num_workers))
-    pool = ProcessPoolExecutor(num_workers, context, _start, start)
+    positions = context.SimpleQueue()
+    for position in range(num_workers):
+        positions.put(position)
+    # Nothing is ever sent: a worker sees the end of the pipe when this process ends.
+    workers_end, our_end = context.Pipe(duplex=False)
+    arguments = (positions, context.RLock(), workers_end, max(1, usable_cores() // num_workers))
+    pool = ProcessPoolExecutor(num_workers, context, _start_worker, arguments)
     try:
         yield pool
     finally:
         our_end.close()
-        leash.close()
+        workers_end.close()
         pool.shutdown(cancel_futures=True)
 
 
-def _start(
-    places: Any, lock: AbstractContextManager[Any], leash: Connection, num_threads: int
+def _start_worker(
+    positions: Any, lock: AbstractContextManager[Any], pipe: Connection, num_threads: int
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends us through the leash
-    Thread(target=_end_with, args=(leash,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which closes the pipe
+    Thread(target=_exit_with_parent, args=(pipe,), daemon=True).start()
     torch.set_num_threads(num_threads)
     keep_freed_memory()
-    share_terminal(places.get(), lock)
+    share_terminal(positions.get(), lock)
 
 
-def _end_with(leash: Connection) -> None:
-    """Ends this process when the other end of `leash` is closed or its process is gone."""
+def _exit_with_parent(pipe: Connection) -> None:
+    """Ends this process when the parent closes the other end of `pipe`, or is gone."""
     try:
-        leash.recv()
+        pipe.recv()
     except (EOFError, OSError):
         os._exit(1)

@@ -1,4 +1,4 @@
-"""Which parts of the method a student is trained with: the rows of the ladder."""
+"""Variants of the method: named combinations of the parts that a student is trained with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ ListSource = Literal["teacher", "shuffled", "title-neighbours"]
 
 @dataclass(frozen=True)
 class MethodVariant:
-    """A combination of parts; a part that is on takes its settings from the experiment.
+    """A combination of parts; a part that is on has the experiment's settings.
 
     Attributes:
-        ranking: learn from ranking lists.
-        embeddings: see items as the LLM sees them.
-        without: parts that are off whatever the experiment says.
-        plus: parts that are on whatever the experiment says.
-        lists: whose lists; all but the teacher's are controls.
-        shuffled_embeddings: see each item as the LLM sees another, a control.
+        ranking: whether the student learns from ranking lists.
+        embeddings: whether item vectors read the LLM's embeddings.
+        without: parts that are off even if the experiment has them on.
+        plus: parts that are on even if the experiment has them off.
+        lists: source of the lists; every source but the teacher is a control.
+        shuffled_embeddings: whether each item gets the embedding of another one, a control.
     """
 
     ranking: bool
@@ -36,7 +36,7 @@ class MethodVariant:
         return self.ranking or self.embeddings
 
     def settings(self, config: DistillationConfig) -> DistillationConfig:
-        """`config` with the parts that are off switched off, and those that are on switched on."""
+        """`config` with the parts of this variant switched on and off."""
         embeddings = config.embeddings and self.embeddings
         update: dict[str, object] = {}
         update |= dict.fromkeys(self.without, False)
@@ -44,7 +44,7 @@ class MethodVariant:
         update["ranking_weight"] = config.ranking_weight if self.ranking else 0.0
         update["embeddings"] = embeddings
         if not embeddings:
-            update["offset"] = True  # it is then all that an item has
+            update["offset"] = True  # without embeddings an item has only its offset
         return config.model_copy(update=update)
 
 

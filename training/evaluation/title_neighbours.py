@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from training.compute.columns import standardised
 from training.data.dataset import Dataset, IntArray
 from training.data.histories import pad_histories
-from training.students.student import standardised
 
 DEPTH = 10  # the newest items that count
 TINY = 1e-6  # no vector is divided by less

@@ -39,7 +39,8 @@ from training.ladder.results.measured import Figures, Measured
 from training.ladder.runs.store import Run, RunStore, goes_on, perform
 from training.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
 from training.provenance import commit, hardware
-from training.settings.experiment import Experiment, StudentKind
+from training.settings.experiment import Experiment
+from training.settings.student import StudentKind
 from training.settings.teacher import TeacherKind
 from training.stage import write_text
 from training.workplace import Workplace, open_experiment
@@ -117,7 +118,7 @@ def run_ladder(experiment: Experiment, workplace: Workplace, options: LadderOpti
 def _train(cells: Sequence[Cell], plan: Plan, options: LadderOptions) -> None:
     """The trials of all cells, then what is chosen with every seed; at once what is no choice."""
     for cell in cells:
-        plan.trial_jobs(cell)[0].refuse_no_teaching()
+        plan.trial_jobs(cell)[0].refuse_missing_answers()
     certain = [cell for cell in cells if plan.can_choose(cell)]
     open_yet = [cell for cell in cells if not plan.can_choose(cell)]
     due = [job for cell in open_yet for job in plan.trial_jobs(cell)]

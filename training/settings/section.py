@@ -1,8 +1,9 @@
-"""What every group of settings is."""
+"""Base class of all settings, and checks that several sections share."""
 
 import re
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Section(BaseModel):
@@ -12,16 +13,19 @@ class Section(BaseModel):
 
 
 def each_once(values: tuple[int, ...]) -> tuple[int, ...]:
-    """`values`, for a setting that names each of them once.
+    """Returns `values` if they are distinct.
 
     Raises:
-        ValueError: one is there twice.
+        ValueError: a value occurs twice.
     """
     if len(set(values)) < len(values):
         raise ValueError(f"{values} names one of them twice")
     return values
 
 
+Seeds = Annotated[tuple[int, ...], AfterValidator(each_once)]
+
+
 def without_passwords(text: str) -> str:
-    """`text` with nobody named before the `@` of an address: errors end in logs."""
+    """`text` with user and password of every URL replaced by `…`, since errors end up in logs."""
     return re.sub(r"//[^/\s'\"]*@", "//…@", text)

@@ -1,25 +1,24 @@
 """Caser: convolutions over the newest items as over an image (Tang and Wang, WSDM 2018).
 
-Each position looks at the `L` items up to itself as an `[L, hidden]` picture. Horizontal filters
-of every height slide down it and keep their strongest answer; vertical filters are weighted sums
-of its rows. The paper's user vector is left out: the students here know users by their history.
+At each position, the `L` items up to it form an `[L, hidden]` image. Horizontal filters of every
+height slide down the image and are max-pooled; vertical filters are weighted sums of its rows. The
+paper's user vector is left out, since a student represents a user by the history only.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.settings.experiment import StudentConfig
-from training.students.student import ItemTable, Student
+from training.settings.student import StudentConfig
+from training.students.item_table import ItemTable
+from training.students.student import Student
 
 
 class Caser(Student):
     """Horizontal and vertical convolutions over the last `config.convolution_window` items."""
 
     def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
-        super().__init__()
-        self.item_table = item_table
-        self.max_history_length = config.max_history_length
+        super().__init__(config, item_table)
         self.window = config.convolution_window
         self.dropout = nn.Dropout(config.dropout)
         size, heights = config.hidden_size, range(1, self.window + 1)
@@ -33,22 +32,21 @@ class Caser(Student):
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
         """See `Student.encode`."""
-        return self._look(self._pictures(histories, table))
+        return self._queries(self._windows(histories, table))
 
     def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
-        """See `Student.encode_newest`; only the last picture is looked at."""
-        return self._look(self._pictures(histories, table)[:, -self.window :])[:, 0]
+        """See `Student.encode_newest`; only the last image is computed."""
+        return self._queries(self._windows(histories, table)[:, -self.window :])[:, 0]
 
-    def _pictures(self, histories: Tensor, table: Tensor) -> Tensor:
-        """Item vectors with the zeros that the first pictures lack in front of them.
+    def _windows(self, histories: Tensor, table: Tensor) -> Tensor:
+        """Item vectors after `window - 1` rows of zeros, `[batch, window - 1 + length, hidden]`.
 
-        `[batch, window - 1 + length, hidden]`: the picture of position `p` is rows `p` to
-        `p + window - 1`.
+        The image at position `p` is rows `p` to `p + window - 1`.
         """
         items = functional.embedding(histories, table)
         return functional.pad(items, (0, 0, self.window - 1, 0))
 
-    def _look(self, items: Tensor) -> Tensor:
+    def _queries(self, items: Tensor) -> Tensor:
         """Maps `[batch, window - 1 + length, hidden]` to queries `[batch, length, hidden]`."""
         features = torch.cat([*self._horizontal(items), self._vertical(items)], dim=-1)
         mixed = self.mix(self.dropout(features))
@@ -56,14 +54,14 @@ class Caser(Student):
         return queries
 
     def _horizontal(self, items: Tensor) -> list[Tensor]:
-        """The strongest answer within each picture, `[batch, length, filters]` per height."""
-        answers = [torch.relu(filters(items.mT)) for filters in self.horizontal]
+        """Max-pooled filter outputs at each position, `[batch, length, filters]` per height."""
+        outputs = [torch.relu(filters(items.mT)) for filters in self.horizontal]
         return [
-            functional.max_pool1d(answer, self.window - height + 1, stride=1).mT
-            for height, answer in enumerate(answers, start=1)
+            functional.max_pool1d(output, self.window - height + 1, stride=1).mT
+            for height, output in enumerate(outputs, start=1)
         ]
 
     def _vertical(self, items: Tensor) -> Tensor:
-        """Weighted sums over each picture's rows, `[batch, length, filters * hidden]`."""
+        """Weighted sums over the rows of each image, `[batch, length, filters * hidden]`."""
         sums: Tensor = self.vertical(items[:, None])  # [batch, filters, length, hidden]
         return sums.transpose(1, 2).flatten(2)

@@ -1,16 +1,17 @@
-"""GRU4Rec: a recurrent reader of the history (Hidasi et al., ICLR 2016), scored by the item table.
+"""GRU4Rec: gated recurrent layers over the history (Hidasi et al., ICLR 2016).
 
-The recurrent cells have no bias of their own. Their first layer reads one more number than the
-item vector, 1 for an item and 0 for padding, whose weights are its bias: so a state of zeros stays
-zero through padding, and what lies in front of a history changes nothing.
+The cells have no bias. Instead, the first layer reads one more number beside the item vector, 1 for
+an item and 0 for padding; the weights of that number are its bias. So a state of zeros stays zero
+through padding, and padding in front of a history changes no query.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.settings.experiment import StudentConfig
-from training.students.student import ItemTable, Student
+from training.settings.student import StudentConfig
+from training.students.item_table import ItemTable
+from training.students.student import Student
 
 NUM_GATES = 3  # reset, update, candidate
 
@@ -19,16 +20,14 @@ class GRU4Rec(Student):
     """Gated recurrent layers over the history, most recent item last."""
 
     def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
-        super().__init__()
-        self.item_table = item_table
-        self.max_history_length = config.max_history_length
+        super().__init__(config, item_table)
         self.num_layers = config.num_layers
         self.dropout = nn.Dropout(config.dropout)
         size = config.hidden_size
         self.cells = nn.ParameterList(
-            _initial(NUM_GATES * size, width)
+            _initial_weights(NUM_GATES * size, width)
             for layer in range(config.num_layers)
-            for width in (size + 1 if layer == 0 else size, size)  # of the input, of the state
+            for width in (size + 1 if layer == 0 else size, size)  # input weights, state weights
         )
         self.norm = nn.LayerNorm(size)
 
@@ -36,13 +35,13 @@ class GRU4Rec(Student):
         """See `Student.encode`."""
         items = self.dropout(functional.embedding(histories, table))
         is_item = (histories != 0).to(items.dtype)[..., None]
-        queries: Tensor = self.norm(self.dropout(self._read(torch.cat([items, is_item], dim=-1))))
+        queries: Tensor = self.norm(self.dropout(self._states(torch.cat([items, is_item], dim=-1))))
         return queries
 
-    def _read(self, inputs: Tensor) -> Tensor:
+    def _states(self, inputs: Tensor) -> Tensor:
         """States of the last layer, `[batch, length, hidden]`.
 
-        The function behind `nn.GRU`: the module itself cannot be exported without a warning.
+        Calls the function behind `nn.GRU`, since exporting that module gives a warning.
         """
         state = inputs.new_zeros(self.num_layers, inputs.shape[0], inputs.shape[2] - 1)
         states, _ = torch.gru(
@@ -59,7 +58,7 @@ class GRU4Rec(Student):
         return states
 
 
-def _initial(num_rows: int, num_columns: int) -> nn.Parameter:
-    """Uniform within the inverse root of the state's size, as is usual for recurrent cells."""
+def _initial_weights(num_rows: int, num_columns: int) -> nn.Parameter:
+    """Uniform within the inverse square root of the state size, as in `nn.GRU`."""
     bound = (num_rows // NUM_GATES) ** -0.5
     return nn.Parameter(torch.empty(num_rows, num_columns).uniform_(-bound, bound))

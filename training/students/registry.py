@@ -1,26 +1,23 @@
-"""Which class is which `student.kind`."""
+"""Builds the student of a kind. `training/settings/student.py` is the registry of kinds."""
 
-from collections.abc import Callable, Mapping
+from importlib import import_module
 
 from torch import Tensor
 
-from training.settings.experiment import MAX_COLUMNS, StudentConfig, StudentKind
-from training.students.caser import Caser
-from training.students.gru4rec import GRU4Rec
-from training.students.sasrec import SASRec
-from training.students.student import ItemTable, Student
+from training.settings.experiment import MAX_COLUMNS
+from training.settings.student import STUDENT_NAMES, StudentConfig, StudentKind
+from training.students.item_table import ItemTable
+from training.students.student import Student
 
-STUDENTS: Mapping[str, Callable[[StudentConfig, ItemTable], Student]] = {
-    "sasrec": SASRec,
-    "gru4rec": GRU4Rec,
-    "caser": Caser,
-}
-STUDENT_NAMES: Mapping[StudentKind, str] = {
-    "sasrec": "SASRec",
-    "gru4rec": "GRU4Rec",
-    "caser": "Caser",
-}
-"""For people."""
+
+def student_class(kind: StudentKind) -> type[Student]:
+    """The class named `STUDENT_NAMES[kind]` in the module `training.students.<kind>`.
+
+    Found by name, so that a new student touches no file but its own and the registry of kinds.
+    """
+    module = import_module(f"training.students.{kind}")
+    found: type[Student] = getattr(module, STUDENT_NAMES[kind])
+    return found
 
 
 def build_student(
@@ -33,7 +30,17 @@ def build_student(
     offset_dropout: float = 0.0,
     max_columns: int = MAX_COLUMNS,
 ) -> Student:
-    """A fresh student; `item_embeddings` `[num_rows, size]` make it a student of the LLM's view."""
+    """Builds an untrained student.
+
+    Args:
+        config: kind and shape.
+        num_rows: catalog rows, padding row 0 counted.
+        item_embeddings: `[num_rows, size]`, the LLM's; None for an id table.
+        embedding_weight: see `ItemTable`, as the settings below.
+        offset: see `ItemTable`.
+        offset_dropout: see `ItemTable`.
+        max_columns: see `ItemTable`.
+    """
     table = ItemTable(
         num_rows,
         config.hidden_size,
@@ -43,4 +50,4 @@ def build_student(
         offset_dropout=offset_dropout,
         max_columns=max_columns,
     )
-    return STUDENTS[config.kind](config, table)
+    return student_class(config.kind)(config, table)

@@ -1,4 +1,4 @@
-"""A trained student as a scorer of dataset rows."""
+"""`StudentScorer`: scores the catalog with a trained student after any dataset row's history."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from training.students.student import Student
 
 
 class StudentScorer:
-    """Scores the catalog after each row's history, in `eval()` and without gradients."""
+    """A scorer for `evaluation.yardstick`; puts the student into `eval()`, makes no gradients."""
 
     def __init__(self, student: Student, dataset: Dataset) -> None:
         self.student = student.eval()
@@ -19,7 +19,7 @@ class StudentScorer:
 
     @torch.no_grad()
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores, `[rows, catalog rows]`."""
+        """Scores of all items after the history of each row, `[rows, catalog rows]`."""
         histories = [self.dataset.history(int(row)) for row in rows]
         length = min(self.student.max_history_length, max(map(len, histories)))
         device = self.student.item_table.padding.device

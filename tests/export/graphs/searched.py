@@ -4,10 +4,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
+from training.students.item_table import ItemTable
 from training.students.registry import build_student
 from training.students.sasrec import SASRec
-from training.students.student import ItemTable, Student
+from training.students.student import Student
 
 NUM_ITEMS = 400
 HIDDEN_SIZE = 16

@@ -7,7 +7,7 @@ import torch
 
 from export.contract.tensors import ENCODER_TENSORS
 from export.graphs.item_encoder import ItemEncoderError, export_item_encoder
-from training.students.student import ItemTable
+from training.students.item_table import ItemTable
 
 
 def test_a_plain_table_has_no_encoder(tmp_path: Path) -> None:

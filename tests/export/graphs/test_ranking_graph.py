@@ -17,7 +17,7 @@ from export.graphs.ranking_graph import export_student
 from export.parity import check_parity
 from export.sessions import RankingGraph
 from tests.export.graphs.initializers import every_initializer
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
 from training.students.registry import build_student
 from training.students.student import Student
 

@@ -13,7 +13,7 @@ from export.graphs.common_case_graph import export_common_case
 from export.graphs.ranking_graph import export_student
 from service.bundles.loading import load_recommender
 from service.ranking.recommender import Query, Recommendations, Recommender
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
 from training.students.registry import build_student
 from training.students.student import Student
 

@@ -16,56 +16,56 @@ from training.compute.device import multiplies_halves
 TABLE = torch.tensor([[9.0, 9.0], [1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]])
 QUERIES = torch.tensor([[1.0, 1.0], [0.5, -2.0]])
 SCORES = [[1.0, 2.0, 0.0], [0.5, -4.0, -2.5]]  # by hand, of items 1, 2, 3
-WANTED = torch.tensor([[2, 1], [3, 2]])
+SELECTED = torch.tensor([[2, 1], [3, 2]])
 
 
 def test_the_normaliser_sums_over_real_items_only() -> None:
     expected = [math.log(sum(math.exp(score) for score in row)) for row in SCORES]
 
-    normaliser, _, _ = softmax_of_catalog(QUERIES, TABLE, WANTED)
+    normaliser, _, _ = softmax_of_catalog(QUERIES, TABLE, SELECTED)
 
     assert normaliser.tolist() == pytest.approx(expected)
 
 
-def test_the_wanted_scores_and_the_kth_best_come_with_the_normaliser() -> None:
-    _, wanted, kth_best = softmax_of_catalog(QUERIES, TABLE, WANTED, k=2)
+def test_selected_scores_and_the_kth_best_score_are_returned_too() -> None:
+    _, selected, kth_best = softmax_of_catalog(QUERIES, TABLE, SELECTED, k=2)
 
-    assert wanted.tolist() == [[2, 1], [-2.5, -4]]
+    assert selected.tolist() == [[2, 1], [-2.5, -4]]
     assert kth_best.tolist() == [1, -2.5]
 
 
-@pytest.mark.parametrize("kept_scores", [0, 10_000])
-def test_normaliser_and_scores_have_the_gradients_of_plain_ones(
-    monkeypatch: pytest.MonkeyPatch, kept_scores: int
+@pytest.mark.parametrize("stored_scores", [0, 10_000])
+def test_gradients_are_those_of_logsumexp_and_gather(
+    monkeypatch: pytest.MonkeyPatch, stored_scores: int
 ) -> None:
     monkeypatch.setattr(catalog_softmax, "CACHED_SCORES", 0)  # many chunks, the last one short
-    leaves, weights, wanted = random_problem()
+    leaves, weights, selected = random_problem()
 
-    normaliser, scores, _ = softmax_of_catalog(*leaves, wanted, most_kept=kept_scores)
-    assert (normaliser.grad_fn.kept is not None) == bool(kept_scores)  # type: ignore[union-attr]  # of its context
-    fast = torch.autograd.grad(weighed(normaliser, scores, weights), leaves)
-    plain = torch.autograd.grad(weighed(*plainly(*leaves, wanted), weights), leaves)
+    normaliser, scores, _ = softmax_of_catalog(*leaves, selected, most_kept=stored_scores)
+    assert (normaliser.grad_fn.stored is not None) == bool(stored_scores)  # type: ignore[union-attr]  # the context
+    fast = torch.autograd.grad(weighted_sum(normaliser, scores, weights), leaves)
+    expected = torch.autograd.grad(weighted_sum(*by_logsumexp(*leaves, selected), weights), leaves)
 
-    torch.testing.assert_close(fast, plain)
+    torch.testing.assert_close(fast, expected)
 
 
-@pytest.mark.skipif(not multiplies_halves(torch.device("cpu")), reason="multiplies no halves")
+@pytest.mark.skipif(not multiplies_halves(torch.device("cpu")), reason="no bfloat16 products")
 @pytest.mark.parametrize("scale", [1.0, 2.5])  # scores up to 5 and up to 30
-def test_in_medium_precision_gradients_are_right_to_the_precision_of_a_half(scale: float) -> None:
-    leaves, weights, wanted = random_problem(scale)
+def test_in_medium_precision_gradients_have_the_precision_of_bfloat16(scale: float) -> None:
+    leaves, weights, selected = random_problem(scale)
 
     with matmul_precision("medium"):
         assert dtype_of_products(leaves[0]) == torch.bfloat16
-        normaliser, scores, _ = softmax_of_catalog(*leaves, wanted, k=2)
-        fast = torch.autograd.grad(weighed(normaliser, scores, weights), leaves)
-    plain = torch.autograd.grad(weighed(*plainly(*leaves, wanted), weights), leaves)
+        normaliser, scores, _ = softmax_of_catalog(*leaves, selected, k=2)
+        fast = torch.autograd.grad(weighted_sum(normaliser, scores, weights), leaves)
+    expected = torch.autograd.grad(weighted_sum(*by_logsumexp(*leaves, selected), weights), leaves)
 
-    for actual, expected in zip(fast, plain, strict=True):
-        assert (actual - expected).abs().max() < 0.01 * expected.abs().max()
+    for actual, due in zip(fast, expected, strict=True):
+        assert (actual - due).abs().max() < 0.01 * due.abs().max()
 
 
 def random_problem(scale: float = 1.0) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
-    """Queries and a table, what their results weigh, and the items wanted; one of them twice."""
+    """Queries and a table, weights of their results, and selected items, one of them twice."""
     torch.manual_seed(0)
     queries, table = ((torch.randn(n, 4) * scale).requires_grad_() for n in (37, 9))
     return (
@@ -75,25 +75,25 @@ def random_problem(scale: float = 1.0) -> tuple[tuple[Tensor, Tensor], Tensor, T
     )
 
 
-def plainly(queries: Tensor, table: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+def by_logsumexp(queries: Tensor, table: Tensor, selected: Tensor) -> tuple[Tensor, Tensor]:
     scores = queries @ table.T
-    return torch.logsumexp(scores[:, 1:], dim=1), scores.gather(1, wanted)
+    return torch.logsumexp(scores[:, 1:], dim=1), scores.gather(1, selected)
 
 
-def weighed(normaliser: Tensor, scores: Tensor, weights: Tensor) -> Tensor:
+def weighted_sum(normaliser: Tensor, scores: Tensor, weights: Tensor) -> Tensor:
     return (weights[:, 0] * normaliser).sum() - (weights[:, 1:] * scores).sum()
 
 
-def test_an_item_that_is_wanted_in_place_of_padding_learns_nothing_if_it_weighs_nothing() -> None:
-    (queries, table), weights, wanted = random_problem()
-    padded = wanted.clone()
+def test_selected_padding_with_weight_zero_adds_no_gradient() -> None:
+    (queries, table), weights, selected = random_problem()
+    padded = selected.clone()
     padded[:, -1] = 0
     weights[:, -1] = 0
 
     normaliser, scores, _ = softmax_of_catalog(queries, table, padded, k=2)
-    fast = torch.autograd.grad(weighed(normaliser, scores, weights), (queries, table))
-    plain = torch.autograd.grad(
-        weighed(*plainly(queries, table, wanted), weights), (queries, table)
+    fast = torch.autograd.grad(weighted_sum(normaliser, scores, weights), (queries, table))
+    expected = torch.autograd.grad(
+        weighted_sum(*by_logsumexp(queries, table, selected), weights), (queries, table)
     )
 
-    torch.testing.assert_close(fast, plain)
+    torch.testing.assert_close(fast, expected)

@@ -32,8 +32,8 @@ def pairs_of(raw: RawData) -> list[Pair]:
     ]
 
 
-def core_by_hand(pairs: list[Pair], k: int) -> list[Pair]:
-    """Takes away one rare user or item at a time."""
+def core_one_by_one(pairs: list[Pair], k: int) -> list[Pair]:
+    """Removes the pairs of one rare user and item at a time."""
     while True:
         users, items = Counter(user for user, _ in pairs), Counter(item for _, item in pairs)
         rare = next((p for p in pairs if users[p[0]] < k or items[p[1]] < k), None)
@@ -42,8 +42,8 @@ def core_by_hand(pairs: list[Pair], k: int) -> list[Pair]:
         pairs = [pair for pair in pairs if pair != rare]
 
 
-def test_a_user_falls_with_an_item_that_falls_with_another_user() -> None:
-    """Cay has one row, so c is left with bob's, so bob keeps one row, so he falls too."""
+def test_removing_a_user_can_remove_an_item_and_then_another_user() -> None:
+    """Cay has one row. Without it c has one row, and without that bob has one row."""
     kept = [("ann", "a"), ("ann", "b"), ("dan", "a"), ("dan", "b")]
     chain = [("bob", "a"), ("bob", "c"), ("cay", "c")]
 
@@ -56,7 +56,7 @@ def test_a_repeated_interaction_counts_each_time() -> None:
     assert pairs_of(keep_core(raw_of(pairs), 2)) == pairs
 
 
-def test_nothing_left_is_refused_with_the_setting() -> None:
+def test_an_empty_core_is_refused_by_the_name_of_the_setting() -> None:
     with pytest.raises(DataError, match=r"here: no user .*data\.min_interactions = 3"):
         keep_core(raw_of([("ann", "a"), ("bob", "a")]), 3)
 
@@ -66,8 +66,8 @@ def test_nothing_left_is_refused_with_the_setting() -> None:
     st.lists(st.tuples(st.sampled_from("tuvwx"), st.sampled_from("abcde")), min_size=1),
     st.integers(1, 4),
 )
-def test_the_core_is_the_one_found_by_hand(pairs: list[Pair], k: int) -> None:
-    expected = core_by_hand(pairs, k)
+def test_the_core_is_the_one_found_by_removing_pairs_one_by_one(pairs: list[Pair], k: int) -> None:
+    expected = core_one_by_one(pairs, k)
     if not expected:
         with pytest.raises(DataError):
             keep_core(raw_of(pairs), k)

@@ -7,7 +7,7 @@ from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
 
 
-def test_a_history_is_what_the_user_did_before_the_row(tiny_dataset: Dataset) -> None:
+def test_a_history_is_the_items_of_the_same_user_before_the_row(tiny_dataset: Dataset) -> None:
     assert tiny_dataset.history(4).tolist() == [1, 2, 3, 4]
     assert tiny_dataset.history(7).tolist() == [2, 3]
     assert tiny_dataset.history(5).tolist() == []
@@ -18,7 +18,7 @@ def test_the_first_row_of_a_user_is_no_example(tiny_dataset: Dataset) -> None:
     assert tiny_dataset.example_rows(Split.TEST).tolist() == [4, 7]
 
 
-def test_only_training_interactions_count_as_popularity(tiny_dataset: Dataset) -> None:
+def test_train_counts_count_training_interactions_only(tiny_dataset: Dataset) -> None:
     assert tiny_dataset.train_counts().tolist() == [0, 2, 2, 3, 0, 0]
 
 
@@ -27,7 +27,7 @@ def test_the_fingerprint_ignores_the_name(tiny_dataset: Dataset) -> None:
 
 
 def test_the_fingerprint_is_the_same_on_every_machine(tiny_dataset: Dataset) -> None:
-    """The literal pins the recipe: a change would orphan all knowledge made so far."""
+    """A literal, since another fingerprint would orphan all existing knowledge."""
     assert tiny_dataset.fingerprint == "02c5edcbf81cbdcd"
 
 

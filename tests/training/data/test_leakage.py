@@ -14,7 +14,7 @@ TRAIN, HISTORY, VALIDATION, TEST = Split
 
 @pytest.fixture
 def raw() -> RawData:
-    """ann: a (1) b (2) c (5) d (7); bob: b (3) a (6) e (8); the source names bob first."""
+    """ann: a (1) b (2) c (5) d (7); bob: b (3) a (6) e (8); bob comes first in the source."""
     return order_by_user(
         "i.csv",
         Catalog(item_ids=tuple("abcde"), titles=tuple("ABCDE"), attributes=({},) * 5),
@@ -37,11 +37,11 @@ def dataset(raw: RawData) -> Dataset:
     )
 
 
-def resplit(dataset: Dataset, *splits: Split) -> Dataset:
+def with_splits(dataset: Dataset, *splits: Split) -> Dataset:
     return replace(dataset, splits=np.array(splits, dtype=np.uint8))
 
 
-def test_a_sound_dataset_passes(dataset: Dataset, raw: RawData) -> None:
+def test_a_dataset_without_leakage_passes(dataset: Dataset, raw: RawData) -> None:
     check_leakage(dataset, raw, by_time=True)
 
 
@@ -49,7 +49,7 @@ def test_training_on_an_interaction_newer_than_validation_is_refused(
     dataset: Dataset, raw: RawData
 ) -> None:
     """Bob's a (6) becomes train while ann's c (5) is validation."""
-    leaky = resplit(dataset, TRAIN, TRAIN, TEST, TRAIN, TRAIN, VALIDATION, TEST)
+    leaky = with_splits(dataset, TRAIN, TRAIN, TEST, TRAIN, TRAIN, VALIDATION, TEST)
 
     with pytest.raises(LeakageError, match=r"user 'bob', item 'a', data row 7: .*validation .*5"):
         check_leakage(leaky, raw, by_time=True)
@@ -59,7 +59,7 @@ def test_a_validation_interaction_newer_than_test_is_refused(
     dataset: Dataset, raw: RawData
 ) -> None:
     """Bob's e (8) becomes validation while ann's d (7) is test."""
-    leaky = resplit(dataset, TRAIN, VALIDATION, VALIDATION, TRAIN, TRAIN, VALIDATION, TEST)
+    leaky = with_splits(dataset, TRAIN, VALIDATION, VALIDATION, TRAIN, TRAIN, VALIDATION, TEST)
 
     with pytest.raises(LeakageError, match=r"user 'bob', item 'e', data row 1: .*test .*7"):
         check_leakage(leaky, raw, by_time=True)
@@ -69,7 +69,7 @@ def test_training_on_an_interaction_newer_than_test_is_refused_without_validatio
     dataset: Dataset, raw: RawData
 ) -> None:
     """Bob's e (8) becomes train while ann's d (7) is test."""
-    leaky = resplit(dataset, TRAIN, TRAIN, TRAIN, TRAIN, TRAIN, TRAIN, TEST)
+    leaky = with_splits(dataset, TRAIN, TRAIN, TRAIN, TRAIN, TRAIN, TRAIN, TEST)
 
     with pytest.raises(LeakageError, match=r"user 'bob', item 'e', data row 1: .*test .*7"):
         check_leakage(leaky, raw, by_time=True)
@@ -85,10 +85,10 @@ def test_a_timestamp_on_both_sides_of_the_boundary_is_refused(
         check_leakage(dataset, tied, by_time=True)
 
 
-def test_users_may_differ_in_time_where_the_split_is_not_by_time(
+def test_users_may_overlap_in_time_if_the_split_is_not_by_time(
     dataset: Dataset, raw: RawData
 ) -> None:
-    own = resplit(dataset, TRAIN, TRAIN, TEST, TRAIN, TRAIN, VALIDATION, TEST)
+    own = with_splits(dataset, TRAIN, TRAIN, TEST, TRAIN, TRAIN, VALIDATION, TEST)
 
     check_leakage(own, raw, by_time=False)
 
@@ -108,11 +108,11 @@ def test_a_row_for_training_after_a_held_out_one_of_the_same_user_is_refused(
     positions_only = replace(raw, timestamps=None)
 
     with pytest.raises(LeakageError, match=f"user 'ann'.*data row {row}: .*after a held-out one"):
-        check_leakage(resplit(dataset, *splits), positions_only, by_time=False)
+        check_leakage(with_splits(dataset, *splits), positions_only, by_time=False)
 
 
-def test_history_may_stand_between_training_rows(dataset: Dataset, raw: RawData) -> None:
-    own = resplit(dataset, TRAIN, VALIDATION, TEST, TRAIN, HISTORY, TRAIN, TEST)
+def test_history_rows_may_lie_between_training_rows(dataset: Dataset, raw: RawData) -> None:
+    own = with_splits(dataset, TRAIN, VALIDATION, TEST, TRAIN, HISTORY, TRAIN, TEST)
 
     check_leakage(own, raw, by_time=False)
 
@@ -133,7 +133,7 @@ def test_a_source_row_in_two_splits_is_refused(dataset: Dataset, raw: RawData) -
         check_leakage(dataset, twice, by_time=True)
 
 
-def test_a_user_in_two_places_is_refused(dataset: Dataset, raw: RawData) -> None:
-    """The test rows of one of them could be the training rows of the other."""
+def test_a_user_that_is_listed_twice_is_refused(dataset: Dataset, raw: RawData) -> None:
+    """The test rows of one entry could be the training rows of the other."""
     with pytest.raises(LeakageError, match=r"user 'bob', item 'a', data row 2: .*listed twice"):
         check_leakage(replace(dataset, user_ids=("bob", "bob")), raw, by_time=True)

@@ -20,7 +20,7 @@ from training.data.movielens import ratings_to_raw, read_movielens, readable_tit
         ("Un  condamné à mort", None, "Un condamné à mort"),
     ],
 )
-def test_a_title_reads_as_a_person_writes_it(title: str, year: int | None, expected: str) -> None:
+def test_a_title_is_put_into_reading_order(title: str, year: int | None, expected: str) -> None:
     assert readable_title(title, year) == expected
 
 
@@ -36,7 +36,7 @@ def ratings() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def test_films_of_the_same_title_stay_distinct(ratings: pd.DataFrame) -> None:
+def test_films_with_the_same_title_stay_distinct(ratings: pd.DataFrame) -> None:
     catalog = ratings_to_raw(ratings).catalog
 
     assert catalog.item_ids == ("7", "20")
@@ -58,7 +58,7 @@ def test_every_rating_of_a_titled_film_is_an_interaction(ratings: pd.DataFrame) 
     assert raw.source_rows.tolist() == [2, 1, 4]
 
 
-def test_the_real_table_has_the_published_size_less_its_untitled_films() -> None:
+def test_the_real_table_has_its_published_size_without_untitled_films() -> None:
     """100,004 ratings of 9,066 films, seven ratings of five films without a title."""
     raw = read_movielens()
 

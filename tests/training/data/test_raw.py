@@ -21,7 +21,7 @@ def raw() -> RawData:
     )
 
 
-def test_rows_go_by_user_and_then_from_old_to_new(raw: RawData) -> None:
+def test_rows_are_ordered_by_user_and_then_by_time(raw: RawData) -> None:
     assert raw.users.tolist() == [0, 1, 1, 1]
     assert raw.item_indices.tolist() == [3, 1, 2, 3]
     assert raw.user_offsets.tolist() == [0, 1, 4]
@@ -31,11 +31,11 @@ def test_users_keep_the_order_of_their_first_row(raw: RawData) -> None:
     assert raw.user_ids == ("bob", "ann")
 
 
-def test_each_row_remembers_the_row_of_its_source(raw: RawData) -> None:
+def test_each_row_knows_its_row_in_the_source(raw: RawData) -> None:
     assert raw.source_rows.tolist() == [1, 3, 4, 2]
 
 
-def test_equal_timestamps_go_by_position_and_then_by_the_source() -> None:
+def test_equal_timestamps_are_ordered_by_position_and_then_as_in_the_source() -> None:
     raw = order_by_user(
         "here",
         CATALOG,

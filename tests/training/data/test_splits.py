@@ -22,7 +22,7 @@ def config() -> DataConfig:
 
 
 def raw_of(timestamps: Times | None, splits: list[int] | None = None) -> RawData:
-    """One user who took item `a` four times."""
+    """One user with four interactions with item `a`."""
     return order_by_user(
         "i.csv",
         Catalog(item_ids=("a",), titles=("A",), attributes=({},)),
@@ -34,7 +34,7 @@ def raw_of(timestamps: Times | None, splits: list[int] | None = None) -> RawData
     )
 
 
-def test_the_newest_share_is_test_and_the_one_before_validation() -> None:
+def test_the_newest_share_is_test_and_the_one_before_it_validation() -> None:
     timestamps = np.array([50, 10, 100, 20, 30, 40, 60, 70, 80, 90])
 
     splits = split_by_time(timestamps, validation_share=0.2, test_share=0.1)
@@ -45,7 +45,7 @@ def test_the_newest_share_is_test_and_the_one_before_validation() -> None:
 
 
 def test_a_tie_at_a_boundary_goes_to_the_newer_side() -> None:
-    """One test row is asked for, three share its timestamp; likewise two for validation."""
+    """The share is one row; three have its timestamp in test, two in validation."""
     timestamps = np.array([1, 2, 3, 4, 5, 6, 6, 9, 9, 9])
 
     splits = split_by_time(timestamps, validation_share=0.1, test_share=0.1)
@@ -60,7 +60,7 @@ def test_a_share_that_rounds_to_nothing_is_one_row() -> None:
 
 
 @settings(deadline=None)
-@example([0, 1, 1, 1], 0.375, 0.25)  # ties leave fewer rows than validation asks for
+@example([0, 1, 1, 1], 0.375, 0.25)  # ties leave fewer rows than the share of validation
 @given(
     st.lists(st.integers(0, 30), min_size=1, max_size=60),
     st.floats(0.01, 0.49),
@@ -87,11 +87,11 @@ def test_leave_one_out_holds_back_the_last_two_rows_of_each_user() -> None:
     ]
 
 
-def test_leave_one_out_keeps_a_user_of_two_rows_whole() -> None:
+def test_leave_one_out_keeps_users_with_fewer_than_three_rows_in_train() -> None:
     assert leave_one_out(np.array([0, 0, 1])).tolist() == [TRAIN, TRAIN, TRAIN]
 
 
-def test_a_split_of_the_data_wins_over_the_config(config: DataConfig) -> None:
+def test_a_split_column_overrides_the_config(config: DataConfig) -> None:
     raw = raw_of(np.arange(4), [TRAIN, HISTORY, VALIDATION, TEST])
 
     assert split_rows(raw, config).tolist() == [TRAIN, HISTORY, VALIDATION, TEST]
@@ -104,18 +104,18 @@ def test_leave_one_out_needs_no_timestamps(config: DataConfig) -> None:
     assert split_rows(raw_of(None), config).tolist() == [TRAIN, TRAIN, VALIDATION, TEST]
 
 
-def test_positions_alone_cannot_be_split_by_time(config: DataConfig) -> None:
+def test_data_without_timestamps_cannot_be_split_by_time(config: DataConfig) -> None:
     with pytest.raises(DataError, match=r"i\.csv: .*timestamp or a split.*leave-one-out"):
         split_rows(raw_of(None), config)
 
 
-def test_one_moment_cannot_be_split(config: DataConfig) -> None:
+def test_a_single_timestamp_cannot_be_split(config: DataConfig) -> None:
     with pytest.raises(DataError, match=r"i\.csv: no train interaction among 4"):
         split_rows(raw_of(np.full(4, 7)), config)
 
 
 @pytest.mark.parametrize("absent", [TRAIN, VALIDATION, TEST])
-def test_a_split_of_the_data_without_one_of_its_parts_is_refused(
+def test_a_split_column_without_train_validation_or_test_is_refused(
     config: DataConfig, absent: Split
 ) -> None:
     raw = raw_of(None, [TRAIN, TRAIN, VALIDATION, TEST])

@@ -54,7 +54,7 @@ def test_a_manifest_with_another_fingerprint_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"name": "tiny"}'])
-def test_a_manifest_that_is_none_is_refused(folder: Path, content: str) -> None:
+def test_a_file_that_is_no_manifest_is_refused(folder: Path, content: str) -> None:
     (folder / "dataset.json").write_text(content)
 
     with pytest.raises(DataError, match=r"dataset\.json: not "):

@@ -1,4 +1,4 @@
-"""Ids stay text, titles become readable, and every fault is told by file, row and value."""
+"""Ids stay text, titles become readable, and every error names file, row and value."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_rows_are_ordered_by_number_and_not_by_text(interactions: Path, items: P
     assert read_tables(interactions, items).source_rows.tolist() == [2, 1]
 
 
-def test_a_value_that_spells_nothing_is_a_value(interactions: Path, items: Path) -> None:
+def test_values_such_as_null_and_na_are_text(interactions: Path, items: Path) -> None:
     items.write_text("item_id,title\nnull,NA\n")
     interactions.write_text("user_id,item_id,timestamp\nNone,null,1\n")
 
@@ -53,7 +53,7 @@ def test_a_value_that_spells_nothing_is_a_value(interactions: Path, items: Path)
     )
 
 
-def test_further_columns_of_items_are_attributes(interactions: Path, items: Path) -> None:
+def test_other_columns_of_items_are_attributes(interactions: Path, items: Path) -> None:
     assert read_tables(interactions, items).catalog.attributes == ({"genre": ("Action", "Spy")}, {})
 
 
@@ -75,7 +75,7 @@ def test_parquet_integers_become_text(tmp_path: Path, items: Path) -> None:
     assert raw.timestamps is None
 
 
-def test_parquet_and_csv_of_one_table_are_read_alike(
+def test_parquet_and_csv_of_the_same_table_give_the_same_catalog(
     tmp_path: Path, interactions: Path, items: Path
 ) -> None:
     path = tmp_path / "items.parquet"
@@ -101,7 +101,7 @@ def test_dates_are_read_as_utc_to_the_microsecond(interactions: Path, items: Pat
     assert timestamps.tolist() == [0, 1_000_000, 2_000_000]
 
 
-def test_nanoseconds_are_told_apart(interactions: Path, items: Path) -> None:
+def test_timestamps_one_nanosecond_apart_are_ordered(interactions: Path, items: Path) -> None:
     interactions.write_text(
         "user_id,item_id,timestamp\nann,8,1600000000000000001\nann,007,1600000000000000000\n"
     )
@@ -144,7 +144,7 @@ def test_a_missing_title_can_be_given_a_placeholder(interactions: Path, items: P
         ('item_id,title\n8,"A\n', "not CSV: .*inside string"),
     ],
 )
-def test_a_fault_in_items_is_told(
+def test_an_error_in_items_names_row_and_value(
     interactions: Path, items: Path, content: str, message: str
 ) -> None:
     items.write_text(content)
@@ -172,7 +172,7 @@ def test_a_fault_in_items_is_told(
         ("user_id,item_id,position,split\nann,8,1,dev\n", r"split is none of train, .*'dev'"),
     ],
 )
-def test_a_fault_in_interactions_is_told(
+def test_an_error_in_interactions_names_row_and_value(
     interactions: Path, items: Path, content: str, message: str
 ) -> None:
     interactions.write_text(content)
@@ -181,37 +181,37 @@ def test_a_fault_in_interactions_is_told(
         read_tables(interactions, items)
 
 
-def test_many_faults_are_told_at_once(interactions: Path, items: Path) -> None:
+def test_many_wrong_rows_are_reported_in_one_error(interactions: Path, items: Path) -> None:
     interactions.write_text("user_id,item_id,timestamp\n" + "ann,9,1\n" * 15)
 
     with pytest.raises(DataError, match=r"data row 1 .*data row 2 .*data row 3 .* and 12 more$"):
         read_tables(interactions, items)
 
 
-def test_a_file_that_is_not_utf_8_is_told_by_byte_and_line(interactions: Path, items: Path) -> None:
+def test_a_file_that_is_not_utf_8_is_refused_by_line(interactions: Path, items: Path) -> None:
     items.write_bytes("item_id,title\n8,Amélie\n".encode("latin-1"))
 
     with pytest.raises(DataError, match=r"items\.csv: not UTF-8: byte 0xe9 at offset 18, line 2"):
         read_tables(interactions, items)
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_name(interactions: Path, items: Path) -> None:
+def test_a_byte_order_mark_is_not_part_of_a_column_name(interactions: Path, items: Path) -> None:
     items.write_text("\ufeff" + ITEMS, encoding="utf-8")
 
     assert read_tables(interactions, items).catalog.item_ids == ("007", "8")
 
 
-def test_a_file_that_is_not_there_is_told(interactions: Path, tmp_path: Path) -> None:
+def test_a_missing_file_is_refused_by_name(interactions: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nowhere\.csv: no such file"):
         read_tables(interactions, tmp_path / "nowhere.csv")
 
 
-def test_another_kind_of_file_is_told(interactions: Path) -> None:
+def test_a_file_with_another_suffix_is_refused(interactions: Path) -> None:
     with pytest.raises(DataError, match=r"items\.xlsx: suffix '\.xlsx' is neither"):
         read_tables(interactions, interactions.with_name("items.xlsx"))
 
 
-def test_a_damaged_parquet_file_is_told(interactions: Path, tmp_path: Path) -> None:
+def test_a_damaged_parquet_file_is_refused_by_name(interactions: Path, tmp_path: Path) -> None:
     path = tmp_path / "items.parquet"
     path.write_bytes(b"PAR1 nothing more")
 
@@ -227,7 +227,7 @@ def test_parquet_ids_that_are_fractions_are_refused(interactions: Path, tmp_path
         read_tables(interactions, path)
 
 
-def test_a_parquet_column_that_is_no_text_is_told_by_name(
+def test_a_parquet_column_that_cannot_become_text_is_refused_by_name(
     interactions: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "items.parquet"

@@ -6,13 +6,8 @@ import torch
 
 from training.data.dataset import Dataset, Split
 from training.knowledge import Answers, Knowledge
-from training.settings.experiment import (
-    DataConfig,
-    DistillationConfig,
-    Experiment,
-    StudentConfig,
-    TrainingConfig,
-)
+from training.settings.experiment import DataConfig, DistillationConfig, Experiment, TrainingConfig
+from training.settings.student import StudentConfig
 from training.students.registry import build_student
 from training.students.student import Student
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.data.dataset import Dataset, Split
-from training.distillation.batches import NOTHING, Batch, TrainingWindows
+from training.distillation.batches import NO_ROW, Batch, TrainingWindows
 
 
 def predictions(batches: list[Batch]) -> dict[int, list[int]]:
@@ -13,7 +13,7 @@ def predictions(batches: list[Batch]) -> dict[int, list[int]]:
     for batch in batches:
         for items, rows in zip(batch.histories.tolist(), batch.next_rows.tolist(), strict=True):
             for place, row in enumerate(rows):
-                if row != NOTHING:
+                if row != NO_ROW:
                     assert row not in read
                     read[row] = [item for item in items[: place + 1] if item]
     return read
@@ -53,7 +53,7 @@ def test_held_out_items_are_neither_read_nor_predicted(tiny_dataset: Dataset) ->
 
 def test_next_items_are_the_items_of_the_next_rows(tiny_dataset: Dataset) -> None:
     for batch in TrainingWindows(tiny_dataset, 2, 2).epoch(seed=0, epoch=0):
-        predicted = batch.next_rows != NOTHING
+        predicted = batch.next_rows != NO_ROW
         rows = batch.next_rows[predicted].numpy()
 
         assert batch.next_items[predicted].tolist() == tiny_dataset.item_indices[rows].tolist()

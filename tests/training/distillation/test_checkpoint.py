@@ -11,7 +11,7 @@ from training.distillation.checkpoint import (
     save_checkpoint,
 )
 from training.errors import CheckpointError
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
 from training.students.registry import build_student
 
 CONFIG = StudentConfig(max_history_length=4, hidden_size=8)
@@ -45,25 +45,26 @@ def test_a_saved_student_comes_back_with_the_same_scores(tmp_path: Path, variant
     assert torch.equal(loaded.student().score(history), saved.student().score(history))
 
 
-def test_where_cold_items_were_placed_it_comes_back_with_all_that_they_have(
+def test_a_saved_student_comes_back_with_its_placed_cold_items(
     tmp_path: Path,
 ) -> None:
     described = checkpoint("distilled").description
     student = build_student(CONFIG, 7, torch.randn(7, 5), 0.5)
     untouched = torch.arange(6) > 4
-    lenders = torch.arange(6) < 3
-    student.item_table.place_cold_items(untouched, lenders, torch.ones(8), torch.randn(8, 5))
+    donors = torch.arange(6) < 3
+    student.item_table.place_cold_items(untouched, donors, torch.ones(8), torch.randn(8, 5))
     save_checkpoint(Checkpoint(described, student.state_dict()), tmp_path / "it", "stamp")
     loaded = load_checkpoint(tmp_path / "it").student().item_table
-    assert loaded.lenders is not None
-    assert torch.equal(loaded.lenders, lenders)
-    assert torch.equal(loaded.neighbour_offsets(torch.eye(5)), torch.zeros(5, 8))
+    assert loaded.cold_items.donors is not None
+    assert torch.equal(loaded.cold_items.donors, donors)
+    neighbour_offsets = loaded.cold_items.neighbour_offsets(torch.eye(5), loaded.trained_items())
+    assert torch.equal(neighbour_offsets, torch.zeros(5, 8))
     assert torch.equal(loaded(), student.item_table())
     new = torch.eye(5)
     assert torch.equal(loaded.cold_vectors(new), student.item_table.cold_vectors(new))
 
 
-def test_a_checkpoint_of_before_cold_items_had_a_projection_comes_back_without_one() -> None:
+def test_a_checkpoint_from_before_cold_items_had_a_projection_loads_without_one() -> None:
     described = checkpoint("distilled").description
     student = build_student(CONFIG, 7, torch.randn(7, 5), 0.5)
     untouched = torch.arange(6) > 4
@@ -71,7 +72,7 @@ def test_a_checkpoint_of_before_cold_items_had_a_projection_comes_back_without_o
     state = student.state_dict()
     del state["item_table.cold_projection"]
     table = Checkpoint(described, state).student().item_table
-    assert table.cold_projection is None
+    assert table.cold_items.projection is None
     new = torch.eye(5)
     assert torch.equal(table.cold_vectors(new), student.item_table.cold_vectors(new))
 

@@ -1,4 +1,4 @@
-"""A student trained by two processes is the one that a single process trains."""
+"""Two processes train the same student as one."""
 
 import subprocess
 import sys
@@ -11,38 +11,38 @@ import torch
 from training import distill
 from training.distillation.batches import Batch
 from training.distillation.checkpoint import Checkpoint, load_checkpoint
-from training.distillation.distributed import SingleProcess, is_shared
+from training.distillation.distributed import SingleProcess, is_distributed
 
 
 def trained(work: Path) -> Checkpoint:
     return load_checkpoint(work / "chain" / "checkpoints" / "distilled-0")
 
 
-def test_two_processes_train_the_student_of_one(chain_config: Path) -> None:
-    """The same batches, nothing dropped at random: only the rounding of sums may differ."""
+def test_two_processes_train_the_same_student_as_one(chain_config: Path) -> None:
+    """Same batches, no dropout: only the rounding of sums may differ."""
     text = chain_config.read_text().replace("num_layers = 1", "num_layers = 1\ndropout = 0")
     chain_config.write_text(text + "offset_dropout = 0\nconfidence = true\nconsistency = true\n")
     work = chain_config.parent / "work"
     options = [str(chain_config), "--work", str(work), "--variant", "distilled", "--seed", "0"]
     assert distill.main([*options, "--workers", "1"]) == 0
-    alone = trained(work)
-    (work / "chain" / "checkpoints").rename(work / "chain" / "alone")
+    one_process = trained(work)
+    (work / "chain" / "checkpoints").rename(work / "chain" / "one-process")
 
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     program = [sys.executable, *torchrun, "-m", "training.distill", *options]
-    ended = subprocess.run(program, capture_output=True, text=True, check=False)
+    finished = subprocess.run(program, capture_output=True, text=True, check=False)
 
-    assert ended.returncode == 0, ended.stderr
-    together = trained(work)
-    assert together.description.best_epoch == alone.description.best_epoch
-    assert together.description.validation == pytest.approx(alone.description.validation)
-    histories = torch.arange(1, 13).view(4, 3)  # weights that change no score may go astray
-    scores = [each.student().score(histories)[:, 1:] for each in (together, alone)]
+    assert finished.returncode == 0, finished.stderr
+    two = trained(work)
+    assert two.description.best_epoch == one_process.description.best_epoch
+    assert two.description.validation == pytest.approx(one_process.description.validation)
+    histories = torch.arange(1, 13).view(4, 3)  # weights that change no score may differ
+    scores = [each.student().score(histories)[:, 1:] for each in (two, one_process)]
     torch.testing.assert_close(*scores, atol=1e-3, rtol=1e-3)
-    assert ended.stdout.count("distilled-0: validation") == 1
+    assert finished.stdout.count("distilled-0: validation") == 1
 
 
-def test_the_parts_of_a_batch_are_all_of_it() -> None:
+def test_the_parts_of_a_batch_hold_each_window_once() -> None:
     lines = torch.arange(1, 16).view(5, 3)
     batch = Batch(lines, torch.where(lines > 9, lines, 0), lines)
 
@@ -54,6 +54,6 @@ def test_the_parts_of_a_batch_are_all_of_it() -> None:
     assert sum(each.num_predicted for each in parts) == batch.num_predicted == 6
 
 
-def test_alone_there_is_nothing_to_collect() -> None:
-    assert not is_shared()
+def test_a_single_process_collects_its_own_values() -> None:
+    assert not is_distributed()
     assert SingleProcess(torch.device("cpu")).collect(np.array([3, 1])).tolist() == [3, 1]

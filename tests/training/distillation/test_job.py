@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from training.data.dataset import Dataset
+from training.distillation import cold_start
 from training.distillation.checkpoint import load_checkpoint
+from training.distillation.distributed import SingleProcess
 from training.distillation.job import Job
+from training.distillation.trainer import Trainer
 from training.errors import KnowledgeError
 from training.knowledge import Answers, Knowledge
 from training.settings.experiment import Experiment
@@ -115,23 +118,40 @@ def test_of_knowledge_that_is_not_here_the_summary_names_a_job_and_trains_none(j
 
 
 @pytest.mark.parametrize(
-    ("variant", "wanted", "due"),
+    ("variant", "cold_bonus", "places"),
     [
         ("distilled", False, False),
         ("distilled", True, True),
         ("with-cold-bonus", False, True),
         ("embeddings-only", True, True),
-        ("ranking-only", True, False),  # whose items have no titles to be placed by
+        ("ranking-only", True, False),  # its items have no titles to be placed by
         ("plain", True, False),
     ],
 )
-def test_cold_items_are_placed_where_it_is_wanted_and_titles_are_seen(
-    job: Job, variant: str, wanted: bool, due: bool
+def test_cold_items_are_placed_once_after_training_if_that_is_on_and_titles_are_read(
+    job: Job,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variant: str,
+    cold_bonus: bool,
+    places: bool,
 ) -> None:
-    distillation = job.experiment.distillation.model_copy(update={"cold_bonus": wanted})
+    placed: list[tuple[int, float]] = []
+
+    def place(trainer: Trainer, price: float) -> float:
+        placed.append((trainer.progress.epoch, price))
+        return 0.25
+
+    monkeypatch.setattr(cold_start, "place_after_training", place)
+    update = {"cold_bonus": cold_bonus, "cold_price": 0.125}
+    distillation = job.experiment.distillation.model_copy(update=update)
     experiment = job.experiment.model_copy(update={"distillation": distillation})
-    trainer = replace(job, experiment=experiment, variant=variant).trainer()
-    assert (trainer.cold_price is not None) is due
+    job = replace(job, experiment=experiment, variant=variant)
+
+    trained = job.train(tmp_path / "state", job.name, SingleProcess(torch.device("cpu")))
+
+    assert placed == ([(2, 0.125)] if places else [])
+    assert trained.cold_bonus == (0.25 if places else None)
 
 
 def test_the_price_of_cold_items_makes_another_student_only_where_it_is_paid(job: Job) -> None:

@@ -27,38 +27,40 @@ if __name__ == "__main__":
 """
 
 
-# Workers find `eval` anywhere, and functions of a test module nowhere.
-WHO = "(__import__('os').getpid(), __import__('torch').get_num_threads())"
+# Workers can import `eval`, but no function of a test module.
+PROCESS_AND_THREADS = "(__import__('os').getpid(), __import__('torch').get_num_threads())"
 KILL_ITSELF = "__import__('os').kill(__import__('os').getpid(), 9)"
 
 
-def test_tasks_are_worked_on_in_other_processes_that_share_the_cores() -> None:
-    results = list(side_by_side(eval, [WHO] * 3, 2))
+def test_tasks_run_in_worker_processes_that_share_the_cores() -> None:
+    results = list(side_by_side(eval, [PROCESS_AND_THREADS] * 3, 2))
 
     assert len(results) == 3
     assert os.getpid() not in {process for process, _ in results}
     assert {threads for _, threads in results} == {max(1, usable_cores() // 2)}
 
 
-def test_one_worker_works_in_this_process() -> None:
-    assert {process for process, _ in side_by_side(eval, [WHO] * 2, 1)} == {os.getpid()}
+def test_with_one_worker_tasks_run_in_this_process() -> None:
+    assert {process for process, _ in side_by_side(eval, [PROCESS_AND_THREADS] * 2, 1)} == {
+        os.getpid()
+    }
 
 
-def test_an_error_in_a_worker_is_raised_here() -> None:
+def test_an_exception_in_a_worker_is_raised_in_the_parent() -> None:
     with pytest.raises(ConfigError, match=r"[ab]\.toml: no such experiment file"):
         list(side_by_side(load_experiment, [Path("a.toml"), Path("b.toml")], 2))
 
 
-def test_a_killed_worker_is_told_of_with_a_way_on() -> None:
+def test_a_killed_worker_raises_an_error_that_says_what_to_do() -> None:
     with pytest.raises(WorkerError, match=r"a worker was killed.*--workers 1"):
         list(side_by_side(eval, [KILL_ITSELF] * 2, 2))
 
 
-def test_nothing_to_do_starts_nothing() -> None:
+def test_without_tasks_no_worker_starts() -> None:
     assert list(side_by_side(eval, [])) == []
 
 
-def test_a_killed_parent_leaves_no_worker_behind(tmp_path: Path) -> None:
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     paths = [str(tmp_path / name) for name in "ab"]
     program = tmp_path / "parent.py"
     program.write_text(PARENT.format(paths=paths))
@@ -93,7 +95,7 @@ def is_running(pid: int) -> bool:
 @pytest.mark.parametrize(
     ("quota", "cores"), [("100000 100000", 1), ("max 100000", 8), ("300000 100000", 3), ("", 8)]
 )
-def test_a_containers_quota_counts(
+def test_usable_cores_respect_the_cpu_quota_of_a_container(
     quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpu.max").write_text(quota)

@@ -346,3 +346,20 @@ def test_a_batch_that_predicts_nothing_teaches_nothing(
 
     assert loss.item() == 0
     assert not any(each.grad.any() for each in plain.student.parameters() if each.grad is not None)
+
+
+def test_a_state_of_an_earlier_commit_with_a_cold_bonus_in_it_is_resumed(
+    experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        die_in_validation(patch, after_epochs=3)
+        with pytest.raises(Killed):
+            trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
+    state = torch.load(tmp_path / "state", weights_only=True)
+    state["progress"]["cold_bonus"] = None
+    torch.save(state, tmp_path / "state")
+
+    resumed = trainer(experiment, chain_dataset, None)
+    resumed._resume(tmp_path / "state")
+
+    assert resumed.progress.epoch == 3

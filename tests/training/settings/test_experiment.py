@@ -49,7 +49,7 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[training]\nseeds = [0, 1, 0]", "names one of them twice"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_refused_by_name(
+def test_an_unusable_setting_is_refused_by_name(
     tmp_path: Path, settings: str, problem: str
 ) -> None:
     path = tmp_path / "tiny.toml"
@@ -59,7 +59,7 @@ def test_a_setting_that_cannot_be_used_is_refused_by_name(
         load_experiment(path)
 
 
-def test_a_password_in_an_address_is_not_told_by_the_error_that_refuses_it(tmp_path: Path) -> None:
+def test_an_error_does_not_repeat_a_password_in_an_address(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(f"{START}[teacher.endpoint]\nbase_url = 'https://me:secret@llm.example/v1'\n")
 
@@ -70,7 +70,7 @@ def test_a_password_in_an_address_is_not_told_by_the_error_that_refuses_it(tmp_p
 
 
 @pytest.mark.parametrize("path", sorted(Path(__file__).parents[3].glob("configs/*.toml")), ids=str)
-def test_each_experiment_of_the_repository_can_be_used(path: Path) -> None:
+def test_every_config_of_the_repository_loads(path: Path) -> None:
     assert load_experiment(path).name in path.stem
 
 
@@ -79,14 +79,14 @@ def test_the_example_needs_no_gpu() -> None:
     assert (teacher.kind, teacher.tuning) == ("titles", "none")
 
 
-def test_an_experiment_is_named_by_its_file_unless_it_names_itself(tmp_path: Path) -> None:
+def test_an_experiment_is_named_by_its_file_unless_it_has_a_name(tmp_path: Path) -> None:
     path = tmp_path / "shop.toml"
     for start, name in ((START, "tiny"), (START.partition("\n")[2], "shop")):
         path.write_text(start)
         assert load_experiment(path).name == name
 
 
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=f"{tmp_path}: Is a directory"):
         load_experiment(tmp_path)
     (tmp_path / "latin.toml").write_bytes('name = "é"'.encode("latin-1"))
@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_experiment(tmp_path / "latin.toml")
 
 
-def test_what_is_on_by_default_is_cross_entropy_position_weights_and_embeddings(
+def test_by_default_cross_entropy_position_weights_and_embeddings_are_on(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "tiny.toml"
@@ -111,7 +111,7 @@ def test_what_is_on_by_default_is_cross_entropy_position_weights_and_embeddings(
 @pytest.mark.parametrize(
     ("settings", "told_apart"),
     [
-        ({}, {"precision"}),  # what was made before there was a choice is found again
+        ({}, {"precision"}),  # stamps from before there was a choice stay the same
         ({"pooling": "mean", "layers": 6}, {"precision", "pooling", "layers"}),
         ({"kind": "titles", "pooling": "mean", "layers": 6}, {"precision", "layers"}),
     ],
@@ -123,7 +123,7 @@ def test_a_fingerprint_tells_apart_what_decides_anything(
     assert set(teacher.told_apart({"precision", "pooling", "layers"})) == told_apart
 
 
-def test_another_kind_of_teacher_comes_without_the_settings_that_it_refuses(tmp_path: Path) -> None:
+def test_a_teacher_of_another_kind_drops_the_settings_that_it_refuses(tmp_path: Path) -> None:
     path = tmp_path / "tiny.toml"
     path.write_text(f"{START}[teacher]\ntuning = 'lora'\nlayers = 6\nbudget_tokens = 9\n")
     experiment = load_experiment(path)
@@ -133,7 +133,7 @@ def test_another_kind_of_teacher_comes_without_the_settings_that_it_refuses(tmp_
     assert (of_titles.layers, of_titles.tuning, of_titles.budget_tokens) == (6, "none", None)
 
 
-def test_a_teacher_of_another_kind_has_what_it_is_given_and_else_what_the_first_has(
+def test_a_teacher_of_another_kind_has_its_own_settings_and_else_those_of_teacher(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "tiny.toml"

@@ -1,9 +1,9 @@
 import torch
 from torch import Tensor
 
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
 from training.students.caser import Caser
-from training.students.student import ItemTable
+from training.students.item_table import ItemTable
 
 CONFIG = StudentConfig(
     kind="caser",
@@ -29,20 +29,20 @@ def set_filter(layer: torch.nn.Module, weights: list[list[float]], bias: float) 
         layer.bias.fill_(bias)
 
 
-def test_a_horizontal_filter_keeps_its_strongest_answer_within_each_picture() -> None:
+def test_a_horizontal_filter_is_max_pooled_within_each_image() -> None:
     student = caser()
     of_one, of_two = student.horizontal
     set_filter(of_one, [[1.0, 1.0]], bias=0.5)
     set_filter(of_two, [[1.0, 0.0], [0.0, 1.0]], bias=-0.5)
 
-    answers = [answer.flatten().tolist() for answer in student._horizontal(ITEMS)]
+    outputs = [output.flatten().tolist() for output in student._horizontal(ITEMS)]
 
-    # Of height 1, per item: .5, 3.5, 2.5, -1 -> 0; pictures are (padding, a), (a, b), (b, c).
+    # Of height 1, per item: .5, 3.5, 2.5, -1 -> 0; images are (padding, a), (a, b), (b, c).
     # Of height 2, first of the older plus second of the newer: 2 - .5, 0 - .5 -> 0, 3.5 - .5.
-    assert answers == [[3.5, 3.5, 2.5], [1.5, 0.0, 3.0]]
+    assert outputs == [[3.5, 3.5, 2.5], [1.5, 0.0, 3.0]]
 
 
-def test_a_vertical_filter_is_a_weighted_sum_of_each_pictures_rows() -> None:
+def test_a_vertical_filter_is_a_weighted_sum_of_the_rows_of_each_image() -> None:
     student = caser()
     with torch.no_grad():
         student.vertical.weight.copy_(torch.tensor([2.0, 1.0]).view(1, 1, 2, 1))
@@ -54,7 +54,7 @@ def test_a_vertical_filter_is_a_weighted_sum_of_each_pictures_rows() -> None:
     assert sums.tolist() == [[[1.0, 2.0], [5.0, 3.0], [4.0, -1.5]]]
 
 
-def test_items_before_the_window_change_nothing() -> None:
+def test_items_before_the_window_change_no_query() -> None:
     student = caser()
     table = student.item_table()
 

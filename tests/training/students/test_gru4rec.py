@@ -3,20 +3,20 @@ import math
 import pytest
 import torch
 
-from training.settings.experiment import StudentConfig
+from training.settings.student import StudentConfig
 from training.students.gru4rec import GRU4Rec
-from training.students.student import ItemTable
+from training.students.item_table import ItemTable
 
 
 def sigmoid(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
 
-def test_a_state_is_what_the_gates_make_of_the_item_and_the_state_before() -> None:
+def test_a_state_follows_the_gru_equations() -> None:
     config = StudentConfig(kind="gru4rec", hidden_size=2, num_layers=1, num_heads=1)
     student = GRU4Rec(config, ItemTable(3, 2)).eval()
     of_inputs, of_states = list(student.cells)
-    # Only the second number of the state is alive; its gates are rows 1, 3 and 5.
+    # Only the second number of the state is not zero; its gates are rows 1, 3 and 5.
     with torch.no_grad():
         of_inputs.zero_()
         of_states.zero_()
@@ -26,7 +26,7 @@ def test_a_state_is_what_the_gates_make_of_the_item_and_the_state_before() -> No
         of_states[[1, 3, 5], 1] = torch.tensor([0.7, -0.6, 0.9])
     inputs = torch.tensor([[[2.0, 1.0, 1.0], [-1.0, 3.0, 1.0]]])
 
-    states = student._read(inputs)[0, :, 1].tolist()
+    states = student._states(inputs)[0, :, 1].tolist()
 
     state = 0.0
     for first, second, expected in [(2.0, 1.0, states[0]), (-1.0, 3.0, states[1])]:

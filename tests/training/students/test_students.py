@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -7,17 +8,24 @@ from torch import Tensor
 
 from export.graphs.ranking_graph import export_student
 from export.sessions import RankingGraph
-from training.settings.experiment import StudentConfig
-from training.students.registry import STUDENTS, build_student
+from training.settings.student import STUDENT_NAMES, StudentConfig, StudentKind
+from training.students.registry import build_student, student_class
 from training.students.student import Student
 
 CONFIG = StudentConfig(max_history_length=6, hidden_size=8, num_layers=2, num_heads=2, dropout=0.5)
 HISTORY = torch.tensor([[3, 1, 4, 1, 5]])
 
 
-@pytest.fixture(params=STUDENTS)
+def test_every_registered_kind_has_a_class_of_its_name() -> None:
+    assert set(STUDENT_NAMES) == set(get_args(StudentKind))
+    for kind, name in STUDENT_NAMES.items():
+        assert issubclass(student_class(kind), Student)
+        assert student_class(kind).__name__ == name
+
+
+@pytest.fixture(params=STUDENT_NAMES)
 def config(request: pytest.FixtureRequest) -> StudentConfig:
-    """Every kind of student."""
+    """Settings of each kind of student in turn."""
     return CONFIG.model_copy(update={"kind": request.param})
 
 
@@ -71,11 +79,11 @@ def test_a_query_inside_a_window_is_the_query_of_the_history_that_ends_there(
     window = encode(student, HISTORY)
 
     for length in range(1, HISTORY.shape[1] + 1):
-        alone = encode(student, HISTORY[:, :length])
-        torch.testing.assert_close(window[:, length - 1], alone[:, -1])
+        prefix = encode(student, HISTORY[:, :length])
+        torch.testing.assert_close(window[:, length - 1], prefix[:, -1])
 
 
-def test_the_newest_query_alone_is_the_last_of_all_queries(student: Student) -> None:
+def test_encode_newest_is_the_last_query_of_encode(student: Student) -> None:
     histories = torch.tensor([[0, 0, 2, 6, 1], [3, 1, 4, 1, 5]])
 
     newest = student.encode_newest(histories, student.item_table())
@@ -83,23 +91,25 @@ def test_the_newest_query_alone_is_the_last_of_all_queries(student: Student) -> 
     torch.testing.assert_close(newest, encode(student, histories)[:, -1])
 
 
-def test_the_query_of_histories_without_padding_is_the_same_without_its_guard(
+def test_encode_unpadded_is_encode_newest_for_histories_without_padding(
     student: Student,
 ) -> None:
     histories, table = torch.tensor([[2, 6, 1], [3, 1, 4]]), student.item_table()
 
-    plain = student.encode_plain(histories, table)
+    unpadded = student.encode_unpadded(histories, table)
 
-    torch.testing.assert_close(plain, student.encode_newest(histories, table))
+    torch.testing.assert_close(unpadded, student.encode_newest(histories, table))
 
 
-def test_a_history_of_nothing_but_padding_has_finite_scores(student: Student) -> None:
+def test_an_all_padding_history_has_finite_scores(student: Student) -> None:
     scores = student.score(torch.zeros(1, 3, dtype=torch.int64))
 
     assert torch.isfinite(scores[:, 1:]).all()
 
 
-def test_scores_are_dot_products_with_the_table_and_padding_is_out(student: Student) -> None:
+def test_scores_are_dot_products_with_the_table_and_minus_infinity_for_padding(
+    student: Student,
+) -> None:
     scores = student.score(HISTORY).tolist()[0]
     query, table = encode(student, HISTORY)[0, -1].tolist(), student.item_table().tolist()
 
@@ -118,7 +128,7 @@ def test_folding_the_item_table_changes_no_score(config: StudentConfig) -> None:
     assert torch.equal(student.score(HISTORY), before)
 
 
-def test_all_weights_learn_from_the_queries(config: StudentConfig) -> None:
+def test_every_weight_gets_a_gradient_from_the_queries(config: StudentConfig) -> None:
     torch.manual_seed(0)
     student = build_student(config, 8, torch.randn(8, 12)).eval()
 
@@ -129,7 +139,7 @@ def test_all_weights_learn_from_the_queries(config: StudentConfig) -> None:
         assert parameter.grad.any(), name
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # of torch's exporter, about its own inside
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's exporter warns about itself
 def test_the_exported_student_ranks_as_the_student(student: Student, tmp_path: Path) -> None:
     export_student(student, tmp_path / "model.onnx")
     graph = RankingGraph(tmp_path / "model.onnx")

@@ -1,4 +1,4 @@
-"""What all losses share: scores, the sum over a teacher's list, and the total."""
+"""Formulas that all losses share: scores, the sum over a teacher's list, and the total."""
 
 import torch
 from torch import Tensor
@@ -10,10 +10,10 @@ def distillation_loss(list_losses: Tensor, weights: Tensor) -> Tensor:
 
 
 def total_loss(next_item: Tensor, distillation: Tensor, weight: Tensor) -> Tensor:
-    """Mean over positions of both losses, `weight` `[positions]` being the teacher's share."""
+    """Mean over positions of `(1 - weight) next_item + weight distillation`; all `[positions]`."""
     return ((1 - weight) * next_item + weight * distillation).mean()
 
 
 def scores_of(queries: Tensor, table: Tensor, items: Tensor) -> Tensor:
-    """Scores of some items per query, `[positions, M]` as `items` is."""
+    """Scores of each query's own `items` `[positions, M]`, in the same shape."""
     return torch.einsum("nh,nmh->nm", queries, torch.nn.functional.embedding(items, table))

@@ -1,4 +1,4 @@
-"""DROS: the next-item loss under the worst mix of items nearby (Yang et al., SIGIR 2023)."""
+"""DROS: distributionally robust optimisation of the next-item loss (Yang et al., SIGIR 2023)."""
 
 import numpy as np
 import torch
@@ -8,11 +8,11 @@ from torch.utils.checkpoint import checkpoint
 
 from training.compute.catalog_softmax import chunk_size
 
-FLATTENING = 0.05  # the reference code's exponent of an item's share
+FLATTENING = 0.05  # exponent of an item's share, from the reference code
 
 
 def nominal_shares(train_counts: NDArray[np.int64]) -> Tensor:
-    """`p_i`: flattened shares of the training interactions, `[items]`, no item without."""
+    """`p_i`: flattened shares of the training interactions, `[items]`; never 0."""
     counts = torch.from_numpy(train_counts[1:]).double() + 1
     shares: Tensor = (counts / counts.sum()) ** FLATTENING
     return shares.float()

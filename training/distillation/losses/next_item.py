@@ -1,7 +1,7 @@
-"""What a score is held against: the whole catalog, a sample of it, or one negative.
+"""Losses of the next item: full softmax, sampled softmax, or binary with one negative.
 
-A contrast belongs to the positions of one batch and turns scores into losses, of the next item
-and of the teacher's lists alike; `next_item_losses` picks the kind that a config names.
+A `NextItemLoss` belongs to the positions of one batch. It turns scores into losses, both of next
+items and of the teacher's lists. `score_and_loss` picks the kind that a config names.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from training.settings.experiment import TrainingConfig
 
 
 class NextItemLoss(Protocol):
-    """Losses of the scores at some positions."""
+    """Turns scores at the positions of a batch into losses."""
 
     @property
     def kth_best(self) -> Tensor | None:
-        """The student's K-th best scores, `[positions]`, where they came at no cost."""
+        """The student's K-th best scores, `[positions]`; None if computing them costs extra."""
         ...
 
     def of_next_items(self, scores: Tensor) -> Tensor:
@@ -32,14 +32,14 @@ class NextItemLoss(Protocol):
         ...
 
     def of_lists(self, scores: Tensor) -> Tensor:
-        """Losses of listed items, `[positions, K]`, not yet weighed."""
+        """Unweighted losses of listed items, `[positions, K]`."""
         ...
 
 
-Contrasts = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, NextItemLoss]]
-"""Queries `[positions, hidden]`, item table and items `[positions, M]` in, the next one first.
+ScoreAndLoss = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, NextItemLoss]]
+"""Maps queries `[positions, hidden]`, an item table and items `[positions, M]` to scores and loss.
 
-Out come the items' scores, `[positions, M]`, and what turns them into losses.
+The next item is the first of each position's items; scores have the shape of the items.
 """
 
 
@@ -61,13 +61,13 @@ class FullSoftmax:
 
 @dataclass(frozen=True)
 class SampledSoftmax:
-    """Cross-entropy with the other items' part of the normaliser estimated from a sample.
+    """Cross-entropy whose normaliser is estimated from a sample.
 
-    `log(exp(y_i) + others) - y_i`, which is `softplus(log_others - y_i)`: never below 0, also
-    for a listed item that the sample missed.
+    `log(exp(y_i) + others) - y_i`, which is `softplus(log_others - y_i)`: never below 0, even for
+    a listed item that the sample missed.
 
     Attributes:
-        log_others: `[positions]`, of every item but the next.
+        log_others: `[positions]`, estimate of `log sum exp` over all items except the next.
     """
 
     log_others: Tensor
@@ -84,12 +84,12 @@ class SampledSoftmax:
 
 @dataclass(frozen=True)
 class BinaryLoss:
-    """Binary cross-entropy (paper eq. 3); a list is all positives (eq. 5).
+    """Binary cross-entropy (paper eq. 3); listed items are positives (eq. 5).
 
     Attributes:
-        negatives: `[positions]`, their scores.
-        with_lists: whether the negative stands against listed items too, as in the reference
-            code: `-log sigmoid(1 - y)`, where eq. 3 would have `-log sigmoid(-y)`.
+        negatives: `[positions]`, scores of the negatives.
+        with_lists: whether listed items have the negative term, too, as in the reference code:
+            `-log sigmoid(1 - y)`, where eq. 3 would have `-log sigmoid(-y)`.
     """
 
     negatives: Tensor
@@ -106,60 +106,60 @@ class BinaryLoss:
         return positive + softplus(self.negatives - 1)[:, None] if self.with_lists else positive
 
 
-def next_item_losses(
+def score_and_loss(
     config: TrainingConfig,
     train_counts: NDArray[np.int64],
     *,
     list_negative: bool = False,
     k: int = 0,
     device: torch.device | None = None,
-) -> Contrasts:
-    """The contrasts that `config.loss` names.
+) -> ScoreAndLoss:
+    """The function that scores items and makes the loss that `config.loss` names.
 
     Args:
-        config: the loss and how it draws negatives.
+        config: the loss, and how it draws negatives.
         train_counts: `[catalog rows]`, training interactions per item.
         list_negative: see `BinaryLoss.with_lists`.
-        k: of the student's own K-th best score; 0 where nobody asks for it.
+        k: the full softmax gives the K-th best score, too; 0 = it does not.
         device: of the queries, by default the CPU.
     """
     if config.loss == "sampled-cross-entropy":
-        return _sampled_softmaxes(config, train_counts, device)
+        return _sampled_softmax(config, train_counts, device)
     if config.loss == "binary":
-        return _binary_losses(list_negative)
-    return _full_softmaxes(k)
+        return _binary_loss(list_negative)
+    return _full_softmax(k)
 
 
-def _full_softmaxes(k: int) -> Contrasts:
-    def contrast(queries: Tensor, table: Tensor, items: Tensor) -> tuple[Tensor, NextItemLoss]:
+def _full_softmax(k: int) -> ScoreAndLoss:
+    def compute(queries: Tensor, table: Tensor, items: Tensor) -> tuple[Tensor, NextItemLoss]:
         normaliser, scores, kth_best = softmax_of_catalog(queries, table, items, k)
         return scores, FullSoftmax(normaliser, kth_best if k else None)
 
-    return contrast
+    return compute
 
 
-def _sampled_softmaxes(
+def _sampled_softmax(
     config: TrainingConfig, train_counts: NDArray[np.int64], device: torch.device | None
-) -> Contrasts:
-    counts = torch.from_numpy(train_counts[1:]).double() + 1  # an unseen item is drawn too
+) -> ScoreAndLoss:
+    counts = torch.from_numpy(train_counts[1:]).double() + 1  # an untrained item is drawn, too
     odds = counts**config.negative_popularity
     chances = (odds / odds.sum()).float().to(device)
 
-    def contrast(queries: Tensor, table: Tensor, items: Tensor) -> tuple[Tensor, NextItemLoss]:
+    def compute(queries: Tensor, table: Tensor, items: Tensor) -> tuple[Tensor, NextItemLoss]:
         drawn = torch.multinomial(chances, config.num_negatives, replacement=True)
         others = log_others(queries, table, items[:, 0], drawn + 1, chances[drawn])
         return scores_of(queries, table, items), SampledSoftmax(others)
 
-    return contrast
+    return compute
 
 
-def _binary_losses(with_lists: bool) -> Contrasts:
-    def contrast(queries: Tensor, table: Tensor, items: Tensor) -> tuple[Tensor, NextItemLoss]:
+def _binary_loss(with_lists: bool) -> ScoreAndLoss:
+    def compute(queries: Tensor, table: Tensor, items: Tensor) -> tuple[Tensor, NextItemLoss]:
         negatives = other_items(items[:, :1], len(table))
         scores = scores_of(queries, table, torch.cat([items, negatives], dim=1))
         return scores[:, :-1], BinaryLoss(scores[:, -1], with_lists)
 
-    return contrast
+    return compute
 
 
 def log_others(
@@ -167,22 +167,22 @@ def log_others(
 ) -> Tensor:
     """Estimates `log sum_{i != next} exp(y_i)` from a sample, `[positions]`.
 
-    Each drawn item stands for `1 / (draws * chance)` items (the logQ correction), which makes the
-    estimate of the sum unbiased; the next item is passed over where it is drawn.
+    Each drawn item is weighted by `1 / (draws * chance)` (the logQ correction), which makes the
+    estimate of the sum unbiased. Draws of the next item do not count.
 
     Args:
         queries: `[positions, hidden]`.
         table: `[catalog rows, hidden]`.
         next_items: `[positions]`.
-        drawn: `[draws]`, item indices shared by the positions.
-        chances: `[draws]`, the chance of each to be drawn.
+        drawn: `[draws]`, item indices, shared by all positions.
+        chances: `[draws]`, probability of each to be drawn.
     """
     scores = queries @ table[drawn].T - torch.log(len(drawn) * chances)
-    missed = scores.masked_fill(drawn == next_items[:, None], torch.finfo(scores.dtype).min)
-    return torch.logsumexp(missed, dim=1)
+    others = scores.masked_fill(drawn == next_items[:, None], torch.finfo(scores.dtype).min)
+    return torch.logsumexp(others, dim=1)
 
 
 def other_items(items: Tensor, num_rows: int) -> Tensor:
-    """An item other than each of `items`, all equally likely; a catalog of one has no other."""
+    """Draws an item other than each of `items`, uniformly; the catalog needs two items."""
     drawn = torch.randint(1, num_rows - 1, items.shape, device=items.device)
     return drawn + (drawn >= items)

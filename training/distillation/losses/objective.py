@@ -1,4 +1,4 @@
-"""What a step makes smaller: the loss of a batch, as one module of the student and its lists."""
+"""The objective of training: the loss of a batch, as one module with the student in it."""
 
 from collections.abc import Sequence
 
@@ -11,42 +11,42 @@ from training.distillation.batches import Batch
 from training.distillation.losses.candidates import Candidates
 from training.distillation.losses.combine import distillation_loss, total_loss
 from training.distillation.losses.dros import nominal_shares, robust_losses
-from training.distillation.losses.next_item import NextItemLoss, next_item_losses
+from training.distillation.losses.next_item import NextItemLoss, score_and_loss
 from training.distillation.losses.teacher_lists import RankingLists
 from training.settings.experiment import TrainingConfig
 from training.students.student import Student
 
-NUM_PANELS = 3  # of a batch
+NUM_PANELS = 3  # parts of a batch, each with padding of its own
 
 
 class DistillationObjective(nn.Module):
-    """The next-item loss, and beside it that of the teacher's `lists`, on one device."""
+    """Loss of the next item, and with `lists` the loss of the teacher's lists, on one device."""
 
     def __init__(
         self,
         student: Student,
         config: TrainingConfig,
-        rivals: Candidates,
+        candidates: Candidates,
         lists: RankingLists | None,
         device: torch.device,
     ) -> None:
         super().__init__()
         self.student = student.to(device)
         self.config = config
-        self.rivals = rivals.to(device)
+        self.candidates = candidates.to(device)
         self.lists = None if lists is None else lists.to(device)
         self.device = device
-        self.nominal_shares = nominal_shares(rivals.train_counts).to(device)
-        self.contrasts = next_item_losses(
+        self.nominal_shares = nominal_shares(candidates.train_counts).to(device)
+        self.score_and_loss = score_and_loss(
             config,
-            rivals.train_counts,
+            candidates.train_counts,
             list_negative=lists is not None and lists.config.list_negative,
             k=0 if lists is None else lists.own_list_length,
             device=device,
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        """Mean loss over the batch's predicted positions; 0 of a batch without any."""
+        """Mean loss over the predicted positions of `batch`; 0 if there are none."""
         if not batch.is_predicted.any():
             return sum((each.sum() * 0 for each in self.parameters()), torch.zeros(()))
         with making_on(self.device):
@@ -61,30 +61,30 @@ class DistillationObjective(nn.Module):
             rows = torch.cat([each.next_rows[each.is_predicted] for each in panels])
             rankings, weights, share = self.lists.of(rows)
             items = torch.cat([items, rankings], dim=1)  # [positions, 1 + K]
-        rivals, wanted = self.rivals.table(table), self.rivals.indices(items)
-        scores, contrast = self.contrasts(queries, rivals, wanted)
-        next_item = contrast.of_next_items(scores[:, 0]) + self._robust(queries, rivals, wanted)
+        table, items = self.candidates.table(table), self.candidates.indices(items)
+        scores, loss = self.score_and_loss(queries, table, items)
+        next_item = loss.of_next_items(scores[:, 0]) + self._robust(queries, table, items[:, 0])
         if self.lists is None:
             return next_item.mean()
-        of_lists = scores[:, 1:]
+        list_scores = scores[:, 1:]
         if k := self.lists.own_list_length:
-            kth_best = _kth_best(contrast, queries, rivals, k)
-            weights = self.lists.agreed(rankings, weights, of_lists, kth_best)
-        distilled = distillation_loss(contrast.of_lists(of_lists), weights)
+            kth_best = _kth_best(loss, queries, table, k)
+            weights = self.lists.with_consistency(rankings, weights, list_scores, kth_best)
+        distilled = distillation_loss(loss.of_lists(list_scores), weights)
         return total_loss(next_item, distilled, share)
 
-    def _robust(self, queries: Tensor, rivals: Tensor, wanted: Tensor) -> Tensor | float:
-        """What DROS adds to the loss of each next item, the first of those `wanted`."""
+    def _robust(self, queries: Tensor, table: Tensor, next_items: Tensor) -> Tensor | float:
+        """DROS loss of each next item, weighted, `[positions]`; 0 if it is off."""
         if not self.config.robust_weight:
             return 0.0
         return self.config.robust_weight * robust_losses(
-            queries, rivals, wanted[:, 0], self.nominal_shares, self.config.robust_temperature
+            queries, table, next_items, self.nominal_shares, self.config.robust_temperature
         )
 
     def _queries(self, panels: Sequence[Batch], table: Tensor) -> Tensor:
-        """One for each position where an item is predicted, panel by panel, `[positions, hidden]`.
+        """Queries at the predicted positions, panel by panel, `[positions, hidden]`.
 
-        The items that the panels read are looked up once: what comes back to the table is as large
+        The items of all panels are looked up once, since the gradient of each look-up is as large
         as the table.
         """
         read = [torch.zeros(1, dtype=torch.int64), *(each.histories.flatten() for each in panels)]
@@ -100,6 +100,6 @@ class DistillationObjective(nn.Module):
         )
 
 
-def _kth_best(contrast: NextItemLoss, queries: Tensor, table: Tensor, k: int) -> Tensor:
-    known = contrast.kth_best
+def _kth_best(loss: NextItemLoss, queries: Tensor, table: Tensor, k: int) -> Tensor:
+    known = loss.kth_best
     return kth_best_scores(queries, table, k) if known is None else known

@@ -1,4 +1,4 @@
-"""The teacher's lists, laid out for a quick look-up while training."""
+"""`RankingLists`: the teacher's lists and their weights, looked up by dataset row in training."""
 
 from dataclasses import dataclass, replace
 
@@ -13,13 +13,13 @@ from training.settings.experiment import DistillationConfig
 
 @dataclass(frozen=True)
 class RankingLists:
-    """Lists and weights by dataset row.
+    """The teacher's lists by dataset row.
 
     Attributes:
         line_of_row: `[interactions]`, the line of each row's list; line 0 is the empty list.
         rankings: `[lists + 1, K]`, item indices.
-        weights: `[lists + 1, K]`, without what the student's agreement adds.
-        weighting: how that is added.
+        weights: `[lists + 1, K]`, without consistency, which the student decides in each step.
+        weighting: adds consistency.
     """
 
     line_of_row: Tensor
@@ -29,11 +29,11 @@ class RankingLists:
 
     @property
     def config(self) -> DistillationConfig:
-        """The settings that the lists were laid out by."""
+        """The settings that the lists were weighed by."""
         return self.weighting.config
 
     def to(self, device: torch.device) -> "RankingLists":
-        """The same on `device`."""
+        """Copies the tensors to `device`."""
         return replace(
             self,
             line_of_row=self.line_of_row.to(device),
@@ -42,24 +42,26 @@ class RankingLists:
         )
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rankings and weights `[rows, K]` and the teacher's share `[rows]`, 0 without a list."""
+        """Rankings and weights `[rows, K]`; share of the list loss `[rows]`, 0 without a list."""
         lines = self.line_of_row[rows]
         share = self.config.ranking_weight * (lines > 0)
         return self.rankings[lines], self.weights[lines], share
 
     @property
     def own_list_length(self) -> int:
-        """How many of the student's own best items agreement looks at; 0 = it is off."""
+        """K of the student's own top K that consistency compares with; 0 = consistency is off."""
         return self.rankings.shape[1] if self.weighting.consistency else 0
 
-    def agreed(self, rankings: Tensor, weights: Tensor, scores: Tensor, kth_best: Tensor) -> Tensor:
-        """`weights` of `rankings` once the student has been asked too, `[positions, K]`.
+    def with_consistency(
+        self, rankings: Tensor, weights: Tensor, scores: Tensor, kth_best: Tensor
+    ) -> Tensor:
+        """Adds consistency with the student to `weights`, `[positions, K]`.
 
         Args:
             rankings: `[positions, K]`.
             weights: `[positions, K]`, from `of`.
-            scores: `[positions, K]`, the student's, of the listed items.
-            kth_best: `[positions]`, the score of the student's own K-th item in this step.
+            scores: `[positions, K]`, the student's scores of the listed items.
+            kth_best: `[positions]`, the student's K-th best score in this step.
         """
         consistent = consistencies(scores.detach(), kth_best)
         return self.weighting.while_training(weights, rankings, consistent)
@@ -68,12 +70,12 @@ class RankingLists:
 def ranking_lists(
     answers: Answers, num_interactions: int, config: DistillationConfig
 ) -> RankingLists:
-    """Weighs the top `config.list_length` of every answer."""
+    """Weighs the top `config.list_length` of each answer; `num_interactions` are the dataset's."""
     line_of_row = np.zeros(num_interactions, dtype=np.int64)
     line_of_row[answers.rows] = np.arange(1, len(answers.rows) + 1)
     rankings = torch.from_numpy(answers.rankings[:, : config.list_length].astype(np.int64))
-    how = list_weighting(config)
-    weights = how.before_training(
+    weighting = list_weighting(config)
+    weights = weighting.before_training(
         rankings,
         torch.from_numpy(answers.distances[:, : config.list_length]),
         torch.from_numpy(answers.next_item_distances),
@@ -82,7 +84,7 @@ def ranking_lists(
         line_of_row=torch.from_numpy(line_of_row),
         rankings=_after_an_empty_line(rankings),
         weights=_after_an_empty_line(weights),
-        weighting=how,
+        weighting=weighting,
     )
 
 

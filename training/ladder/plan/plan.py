@@ -15,8 +15,9 @@ from training.evaluation.yardstick import SELECTION_METRIC
 from training.ladder.plan.rows import HEADLINES, ROWS, settings_of, with_settings
 from training.ladder.runs.store import RunStore
 from training.ladder.runs.teacher_ranks import Teacher
-from training.settings.experiment import Experiment, Setting, StudentKind
-from training.students.registry import STUDENT_NAMES
+from training.settings.experiment import Experiment
+from training.settings.ladder import Setting
+from training.settings.student import STUDENT_NAMES, StudentKind
 
 Trial = Mapping[str, Setting]
 

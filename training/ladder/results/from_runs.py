@@ -9,7 +9,7 @@ from training.evaluation.yardstick import Evaluation
 from training.ladder.plan.plan import Cell, Plan
 from training.ladder.results.measured import Measured
 from training.ladder.runs.store import Run, RunStore
-from training.students.registry import STUDENT_NAMES
+from training.settings.student import STUDENT_NAMES
 
 
 def baseline_line(run: BaselineRun, plan: Plan) -> Measured:

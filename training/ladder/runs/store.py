@@ -134,14 +134,14 @@ def perform(run: Run, shelf: RunStore) -> str:
 
 def _train(job: Job, shelf: RunStore) -> None:
     name = f"{job.experiment.student.kind} {job.name}"
-    trainer = job.trainer(available_processes())
-    progress = trainer.train(shelf.state_path(job), f"{name} {job.stamp[:6]}")
+    trained = job.train(shelf.state_path(job), f"{name} {job.stamp[:6]}", available_processes())
+    progress = trained.progress
     facts = RunFacts(
         name,
         progress.seconds,
         shelf.machine,
         progress.commits,
         progress.best_epoch,
-        progress.cold_bonus,
+        trained.cold_bonus,
     )
-    shelf.save(job, StudentScorer(trainer.student, job.dataset), facts)
+    shelf.save(job, StudentScorer(trained.student, job.dataset), facts)

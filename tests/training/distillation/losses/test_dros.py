@@ -21,7 +21,7 @@ def test_nominal_shares_are_flattened_shares_of_the_training_interactions() -> N
 
 
 @pytest.mark.parametrize("cached_scores", [2**19, 0])
-def test_the_robust_loss_is_its_formula_by_a_plain_loop(
+def test_the_robust_loss_is_its_formula_written_as_a_loop(
     monkeypatch: pytest.MonkeyPatch, cached_scores: int
 ) -> None:
     monkeypatch.setattr(catalog_softmax, "CACHED_SCORES", cached_scores)

@@ -22,22 +22,22 @@ CONSISTENT = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
 
 
 def by_hand(line: int) -> tuple[list[float], list[float]]:
-    """Positions, normalised, and distances of the real places of a list."""
+    """Normalised position weights and distances of the places of a list that are not empty."""
     real = [place for place, item in enumerate(RANKINGS[line].tolist()) if item]
     positions = [math.exp(-(place + 1)) for place in real]
     return [each / sum(positions) for each in positions], DISTANCES[line, : len(real)].tolist()
 
 
-def weights_of(how: ListWeighting) -> list[list[float]]:
-    before = how.before_training(RANKINGS, DISTANCES, NEXT_ITEM_DISTANCES)
-    weights: list[list[float]] = how.while_training(before, RANKINGS, CONSISTENT).tolist()
+def weights_of(weighting: ListWeighting) -> list[list[float]]:
+    before = weighting.before_training(RANKINGS, DISTANCES, NEXT_ITEM_DISTANCES)
+    weights: list[list[float]] = weighting.while_training(before, RANKINGS, CONSISTENT).tolist()
     return weights
 
 
-def test_the_papers_form_adds_the_parts_and_leaves_the_sum_as_it_is() -> None:
-    how = list_weighting(DistillationConfig(**ALL, confidence_temperature=0.5))
+def test_the_papers_form_is_the_weighted_mean_of_the_parts_without_normalising() -> None:
+    weighting = list_weighting(DistillationConfig(**ALL, confidence_temperature=0.5))
 
-    for line, weights in enumerate(weights_of(how)):
+    for line, weights in enumerate(weights_of(weighting)):
         positions, distances = by_hand(line)
         confidence = math.exp(-NEXT_ITEM_DISTANCES[line].item() / 0.5)
         expected = [
@@ -49,24 +49,24 @@ def test_the_papers_form_adds_the_parts_and_leaves_the_sum_as_it_is() -> None:
         assert not any(weights[len(expected) :])
 
 
-def test_the_reference_codes_form_looks_at_listed_items_and_sums_to_one() -> None:
-    how = list_weighting(DistillationConfig(**ALL, weight_form="reference-code"))
+def test_the_reference_codes_form_uses_distances_of_listed_items_and_sums_to_one() -> None:
+    weighting = list_weighting(DistillationConfig(**ALL, weight_form="reference-code"))
 
-    for line, weights in enumerate(weights_of(how)):
+    for line, weights in enumerate(weights_of(weighting)):
         positions, distances = by_hand(line)
-        sure = [math.exp(-distance) + 1e-8 for distance in distances]
+        confident = [math.exp(-distance) + 1e-8 for distance in distances]
         agrees = [each + 1e-8 for each in CONSISTENT[line].tolist()]
         raw = [
-            0.3 * position + 0.5 * each / sum(sure) + 0.1 * agree
-            for position, each, agree in zip(positions, sure, agrees, strict=False)
+            0.3 * position + 0.5 * each / sum(confident) + 0.1 * agree
+            for position, each, agree in zip(positions, confident, agrees, strict=False)
         ]
         assert weights[: len(raw)] == pytest.approx([each / sum(raw) for each in raw])
         assert sum(weights) == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("form", "silenced"), [("paper", True), ("reference-code", False)])
-def test_only_the_papers_form_silences_a_teacher_that_was_far_off(
-    form: str, silenced: bool
+@pytest.mark.parametrize(("form", "vanishes"), [("paper", True), ("reference-code", False)])
+def test_only_in_the_papers_form_does_a_list_far_from_the_next_item_lose_its_weight(
+    form: str, vanishes: bool
 ) -> None:
     config = DistillationConfig.model_validate(
         {"weight_form": form, "position": False, "confidence": True, "confidence_temperature": 1}
@@ -74,17 +74,19 @@ def test_only_the_papers_form_silences_a_teacher_that_was_far_off(
     near_and_far = torch.tensor([0.0, 20.0])
 
     weights = list_weighting(config).before_training(RANKINGS[:1], DISTANCES[:1], near_and_far[:1])
-    of_far = list_weighting(config).before_training(RANKINGS[:1], DISTANCES[:1], near_and_far[1:])
+    far_weights = list_weighting(config).before_training(
+        RANKINGS[:1], DISTANCES[:1], near_and_far[1:]
+    )
 
     assert weights.sum().item() == pytest.approx(1)
-    assert of_far.sum().item() == pytest.approx(math.exp(-20) if silenced else 1)
+    assert far_weights.sum().item() == pytest.approx(math.exp(-20) if vanishes else 1)
 
 
-def test_distances_have_no_hidden_scale_in_the_papers_form() -> None:
-    how = list_weighting(DistillationConfig(position=False, confidence=True))
+def test_the_papers_form_does_not_depend_on_the_scale_of_distances() -> None:
+    weighting = list_weighting(DistillationConfig(position=False, confidence=True))
 
     weights = [
-        how.before_training(RANKINGS, scale * DISTANCES, scale * NEXT_ITEM_DISTANCES)
+        weighting.before_training(RANKINGS, scale * DISTANCES, scale * NEXT_ITEM_DISTANCES)
         for scale in (1, 1_000)
     ]
 
@@ -93,20 +95,20 @@ def test_distances_have_no_hidden_scale_in_the_papers_form() -> None:
     assert weights[0].sum(dim=1).tolist() == pytest.approx([math.exp(-1), math.exp(-1.1 / 0.3)])
 
 
-def test_with_every_part_off_the_listed_items_weigh_alike() -> None:
-    how = list_weighting(DistillationConfig(position=False))
+def test_with_every_part_off_all_listed_items_have_the_same_weight() -> None:
+    weighting = list_weighting(DistillationConfig(position=False))
 
-    weights = how.before_training(RANKINGS, DISTANCES, NEXT_ITEM_DISTANCES)
+    weights = weighting.before_training(RANKINGS, DISTANCES, NEXT_ITEM_DISTANCES)
 
     assert weights.tolist() == [pytest.approx([1 / 3] * 3), [0.5, 0.5, 0]]
 
 
-def test_with_position_alone_both_forms_are_the_normalised_position_weights() -> None:
+def test_with_only_position_on_both_forms_are_the_normalised_position_weights() -> None:
     expected = normalised(position_weights(RANKINGS, 1.0), RANKINGS)
 
     for form in ("paper", "reference-code"):
-        how = list_weighting(DistillationConfig.model_validate({"weight_form": form}))
-        weights = how.before_training(RANKINGS, DISTANCES, NEXT_ITEM_DISTANCES)
+        weighting = list_weighting(DistillationConfig.model_validate({"weight_form": form}))
+        weights = weighting.before_training(RANKINGS, DISTANCES, NEXT_ITEM_DISTANCES)
         torch.testing.assert_close(weights, expected)
 
 
@@ -116,18 +118,18 @@ def test_a_position_weight_falls_exponentially_with_the_rank() -> None:
     assert weights.tolist()[0] == pytest.approx([math.exp(-0.5), math.exp(-1), math.exp(-1.5)])
 
 
-def test_confidence_is_one_at_no_distance_and_falls_with_it() -> None:
-    sure = confidences(torch.tensor([0.0, 2.0]), temperature=4.0)
+def test_confidence_is_one_at_distance_zero_and_falls_with_distance() -> None:
+    values = confidences(torch.tensor([0.0, 2.0]), temperature=4.0)
 
-    assert sure.tolist() == pytest.approx([1, math.exp(-0.5)])
+    assert values.tolist() == pytest.approx([1, math.exp(-0.5)])
 
 
-def test_an_item_is_consistent_where_the_students_own_top_holds_it() -> None:
+def test_an_item_is_consistent_if_the_students_own_top_k_holds_it() -> None:
     table = torch.tensor([[50.0], [1.0], [4.0], [2.0], [3.0]])  # padding scores highest
     queries = torch.tensor([[1.0], [-1.0]])
     kth_best = kth_best_scores(queries, table, k=2)
 
-    # The first position likes items 2 and 4 best, the second items 1 and 3.
+    # Items 2 and 4 are the first position's top two, items 1 and 3 the second's.
     scores = torch.tensor([[4.0, 1.0, 3.0], [-4.0, -1.0, -3.0]])
     assert kth_best.tolist() == [3, -2]
     assert consistencies(scores, kth_best).tolist() == [[1, 0, 1], [0, 1, 0]]
@@ -139,21 +141,21 @@ def test_the_kth_best_score_is_the_one_that_sorting_finds(num_items: int, k: int
     torch.manual_seed(0)
     queries, table = torch.randn(40, 3), torch.randn(num_items + 1, 3)
 
-    in_order = (queries @ table[1:].T).sort(descending=True).values
+    sorted_scores = (queries @ table[1:].T).sort(descending=True).values
 
     kth_best = kth_best_scores(queries, table, k)
-    torch.testing.assert_close(kth_best, in_order[:, min(k, num_items) - 1])
+    torch.testing.assert_close(kth_best, sorted_scores[:, min(k, num_items) - 1])
 
 
-def test_a_score_that_was_rounded_otherwise_is_still_consistent() -> None:
+def test_a_rounding_error_does_not_make_an_item_inconsistent() -> None:
     assert consistencies(torch.tensor([[9.99999, 9.9]]), torch.tensor([10.0])).tolist() == [[1, 0]]
 
 
-def test_a_catalog_smaller_than_the_list_is_wholly_the_students_own() -> None:
+def test_in_a_catalog_smaller_than_k_the_kth_best_score_is_the_worst() -> None:
     assert kth_best_scores(torch.ones(1, 1), torch.tensor([[0.0], [2.0], [1.0]]), 5).item() == 1
 
 
-def test_ten_places_at_temperature_one_weigh_as_in_the_paper() -> None:
+def test_ten_places_at_temperature_one_have_the_papers_weights() -> None:
     rankings = torch.arange(1, 11)[None]
 
     weights = normalised(position_weights(rankings, 1.0), rankings).tolist()[0]
@@ -162,11 +164,11 @@ def test_ten_places_at_temperature_one_weigh_as_in_the_paper() -> None:
     assert sum(weights) == pytest.approx(1)
 
 
-def test_empty_places_of_a_short_list_weigh_nothing() -> None:
+def test_empty_places_of_a_short_list_have_weight_zero() -> None:
     weights = normalised(torch.tensor([[1.0, 3.0, 6.0]]), torch.tensor([[4, 5, 0]]))
 
     assert weights.tolist() == [[0.25, 0.75, 0]]
 
 
-def test_an_empty_list_weighs_nothing_at_all() -> None:
+def test_all_places_of_an_empty_list_have_weight_zero() -> None:
     assert normalised(torch.ones(1, 2), torch.zeros(1, 2, dtype=torch.int64)).tolist() == [[0, 0]]

@@ -9,8 +9,8 @@ from training.distillation.losses.next_item import (
     FullSoftmax,
     SampledSoftmax,
     log_others,
-    next_item_losses,
     other_items,
+    score_and_loss,
 )
 from training.settings.experiment import TrainingConfig
 
@@ -36,12 +36,12 @@ def log_sigmoid(value: float) -> float:
 def test_by_default_losses_are_cross_entropy_over_the_whole_catalog() -> None:
     items = torch.cat([NEXT_ITEMS[:, None], RANKINGS], dim=1)
 
-    scores, contrast = next_item_losses(TrainingConfig(), COUNTS)(QUERIES, TABLE, items)
+    scores, loss_of_batch = score_and_loss(TrainingConfig(), COUNTS)(QUERIES, TABLE, items)
 
-    of_next = contrast.of_next_items(scores[:, 0]).tolist()
-    of_lists = contrast.of_lists(scores[:, 1:]).tolist()
+    of_next = loss_of_batch.of_next_items(scores[:, 0]).tolist()
+    of_lists = loss_of_batch.of_lists(scores[:, 1:]).tolist()
 
-    assert isinstance(contrast, FullSoftmax)
+    assert isinstance(loss_of_batch, FullSoftmax)
     assert of_next == pytest.approx([-log_softmax(0, 2), -log_softmax(1, 3)])
     for position, items in enumerate(RANKINGS.tolist()):
         expected = [-log_softmax(position, item) for item in items]
@@ -49,27 +49,27 @@ def test_by_default_losses_are_cross_entropy_over_the_whole_catalog() -> None:
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "sampled-cross-entropy", "binary"])
-def test_whatever_the_loss_scores_are_those_of_the_items_asked_for(loss: str) -> None:
+def test_every_loss_scores_the_given_items(loss: str) -> None:
     items = torch.tensor([[2, 1], [3, 2]])
 
-    scores, _ = next_item_losses(TrainingConfig.model_validate({"loss": loss}), COUNTS)(
+    scores, _ = score_and_loss(TrainingConfig.model_validate({"loss": loss}), COUNTS)(
         QUERIES, TABLE, items
     )
 
     assert scores.tolist() == [[2, 1], [-2.5, -4]]
 
 
-def test_a_sampled_item_stands_for_as_many_as_its_chance_says() -> None:
+def test_a_sampled_item_is_weighted_by_its_inverse_probability() -> None:
     drawn, chances = torch.tensor([1, 3, 3]), torch.tensor([0.25, 0.5, 0.5])
 
     others = log_others(QUERIES, TABLE, NEXT_ITEMS, drawn, chances)
 
     first = math.exp(1) / 0.75 + 2 * math.exp(0) / 1.5
-    second = math.exp(0.5) / 0.75  # item 3 is the next one here, and is passed over
+    second = math.exp(0.5) / 0.75  # item 3 is the next item here and does not count
     assert others.tolist() == pytest.approx([math.log(first), math.log(second)])
 
 
-def test_the_sampled_sum_is_right_on_average() -> None:
+def test_the_sampled_sum_is_unbiased() -> None:
     torch.manual_seed(0)
     chances = torch.tensor([0.2, 0.3, 0.5])
     drawn = torch.multinomial(chances, 200_000, replacement=True)
@@ -80,17 +80,17 @@ def test_the_sampled_sum_is_right_on_average() -> None:
     assert others.tolist() == pytest.approx(exact, abs=0.01)
 
 
-def test_where_every_draw_is_the_next_item_the_loss_is_zero_and_finite() -> None:
+def test_if_every_draw_is_the_next_item_the_loss_is_zero() -> None:
     others = log_others(QUERIES[:1], TABLE, NEXT_ITEMS[:1], torch.tensor([2]), torch.ones(1))
 
     assert SampledSoftmax(others).of_next_items(torch.tensor([2.0])).tolist() == [0]
 
 
 def test_sampled_losses_are_cross_entropy_against_the_others() -> None:
-    contrast = SampledSoftmax(log_others=torch.tensor([0.3, -1.0]))
+    loss_of_batch = SampledSoftmax(log_others=torch.tensor([0.3, -1.0]))
 
-    of_next = contrast.of_next_items(torch.tensor([2.0, -2.5])).tolist()
-    of_lists = contrast.of_lists(torch.tensor([[2.0, 1.0], [-2.5, -4.0]])).tolist()
+    of_next = loss_of_batch.of_next_items(torch.tensor([2.0, -2.5])).tolist()
+    of_lists = loss_of_batch.of_lists(torch.tensor([[2.0, 1.0], [-2.5, -4.0]])).tolist()
 
     def by_hand(score: float, log_others: float) -> float:
         return -math.log(math.exp(score) / (math.exp(score) + math.exp(log_others)))
@@ -100,43 +100,45 @@ def test_sampled_losses_are_cross_entropy_against_the_others() -> None:
     assert of_lists[1] == pytest.approx([by_hand(-2.5, -1), by_hand(-4, -1)])
 
 
-def test_popular_items_are_drawn_more_often_and_an_unseen_one_too() -> None:
+def test_items_are_drawn_by_popularity_untrained_ones_included() -> None:
     torch.manual_seed(0)
     config = TrainingConfig(
         loss="sampled-cross-entropy", num_negatives=100_000, negative_popularity=0.5
     )
-    one_hot = torch.eye(4)[:, 1:] * 50  # items score 50 against the query of their own, else 0
+    one_hot = torch.eye(4)[:, 1:] * 50  # an item scores 50 with its own query, else 0
 
-    _, contrast = next_item_losses(config, COUNTS)(torch.zeros(1, 3), one_hot, torch.tensor([[2]]))
+    _, loss_of_batch = score_and_loss(config, COUNTS)(
+        torch.zeros(1, 3), one_hot, torch.tensor([[2]])
+    )
 
     # Counts 3, 0, 8 and one each: chances 2/6, 1/6, 3/6; corrected, two others of score 0.
-    assert isinstance(contrast, SampledSoftmax)
-    assert contrast.log_others.item() == pytest.approx(math.log(2), abs=0.02)
+    assert isinstance(loss_of_batch, SampledSoftmax)
+    assert loss_of_batch.log_others.item() == pytest.approx(math.log(2), abs=0.02)
 
 
 def test_the_binary_loss_has_one_negative_and_a_list_of_positives() -> None:
-    contrast = BinaryLoss(negatives=torch.tensor([0.7]), with_lists=False)
+    loss_of_batch = BinaryLoss(negatives=torch.tensor([0.7]), with_lists=False)
 
-    of_next = contrast.of_next_items(torch.tensor([2.0])).item()
-    of_list = contrast.of_lists(torch.tensor([[2.0, -1.0]])).tolist()[0]
+    of_next = loss_of_batch.of_next_items(torch.tensor([2.0])).item()
+    of_list = loss_of_batch.of_lists(torch.tensor([[2.0, -1.0]])).tolist()[0]
 
     assert of_next == pytest.approx(-log_sigmoid(2) - math.log(1 - 1 / (1 + math.exp(-0.7))))
     assert of_list == pytest.approx([-log_sigmoid(2), -log_sigmoid(-1)])
 
 
-def test_the_reference_code_holds_one_minus_the_negative_against_each_listed_item() -> None:
-    contrast = BinaryLoss(negatives=torch.tensor([0.7]), with_lists=True)
+def test_with_lists_each_listed_item_has_the_reference_codes_negative_term() -> None:
+    loss_of_batch = BinaryLoss(negatives=torch.tensor([0.7]), with_lists=True)
 
-    of_list = contrast.of_lists(torch.tensor([[2.0, -1.0]])).tolist()[0]
+    of_list = loss_of_batch.of_lists(torch.tensor([[2.0, -1.0]])).tolist()[0]
 
     negative = -log_sigmoid(1 - 0.7)
     assert of_list == pytest.approx([-log_sigmoid(2) + negative, -log_sigmoid(-1) + negative])
 
 
-def test_the_binary_loss_survives_scores_of_any_size() -> None:
-    contrast = BinaryLoss(negatives=torch.tensor([1e4]), with_lists=True)
+def test_the_binary_loss_is_finite_for_scores_of_any_size() -> None:
+    loss_of_batch = BinaryLoss(negatives=torch.tensor([1e4]), with_lists=True)
 
-    assert contrast.of_next_items(torch.tensor([-1e4])).item() == pytest.approx(2e4)
+    assert loss_of_batch.of_next_items(torch.tensor([-1e4])).item() == pytest.approx(2e4)
 
 
 def test_a_negative_is_any_item_but_the_next_one() -> None:

@@ -24,27 +24,29 @@ def test_a_row_finds_the_top_of_its_list_with_weights_that_sum_to_one() -> None:
     assert share.tolist() == pytest.approx([0.3, 0.3])
 
 
-def test_the_students_agreement_is_added_where_it_has_the_item_in_its_own_top() -> None:
-    """Two of four items are the student's own; eq. 10 with gammas 0.3 and 0.1."""
+def test_consistency_is_added_to_items_in_the_students_own_top_k() -> None:
+    """Two of four items are in the student's top K; eq. 10 with gammas 0.3 and 0.1."""
     lists = ranking_lists(ANSWERS, 6, CONFIG.model_copy(update={"consistency": True}))
     table = torch.tensor([[0.0], [1.0], [2.0], [7.0], [1.5], [0], [0], [8.0], [3.0], [4.0]])
     rankings, weights, _ = lists.of(torch.tensor([5, 2]))
     assert lists.own_list_length == 2
 
-    agreed = lists.agreed(rankings, weights, table[rankings, 0], torch.tensor([7.0, 7.0]))
+    weights = lists.with_consistency(
+        rankings, weights, table[rankings, 0], torch.tensor([7.0, 7.0])
+    )
 
     first, second = (0.75 * np.e / (1 + np.e), 0.75 / (1 + np.e))
-    assert agreed[0].tolist() == pytest.approx([first, second])  # items 8 and 1: neither
-    assert agreed[1].tolist() == pytest.approx([first + 0.125, second + 0.125])  # 7 and 3: both
+    assert weights[0].tolist() == pytest.approx([first, second])  # items 8 and 1: neither
+    assert weights[1].tolist() == pytest.approx([first + 0.125, second + 0.125])  # 7 and 3: both
 
 
-def test_a_row_without_an_answer_leaves_the_teacher_no_share() -> None:
+def test_a_row_without_an_answer_has_share_zero() -> None:
     _, weights, share = ranking_lists(ANSWERS, 6, CONFIG).of(torch.tensor([3]))
 
     assert weights.tolist() == [[0, 0]]
     assert share.tolist() == [0]
 
 
-def test_agreement_looks_no_further_than_the_lists_reach() -> None:
+def test_consistency_compares_with_no_more_items_than_the_lists_have() -> None:
     longer = CONFIG.model_copy(update={"consistency": True, "list_length": 10})
     assert ranking_lists(ANSWERS, 6, longer).own_list_length == 3

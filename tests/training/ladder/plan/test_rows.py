@@ -3,7 +3,8 @@
 import pytest
 
 from training.ladder.plan.rows import ROWS, settings_of
-from training.settings.experiment import DataConfig, Experiment, LadderConfig, TrainingConfig
+from training.settings.experiment import DataConfig, Experiment, TrainingConfig
+from training.settings.ladder import LadderConfig
 
 
 @pytest.mark.parametrize(

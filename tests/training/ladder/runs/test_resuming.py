@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.training.ladder.conftest import climb, records
+from training.distillation.job import Job, TrainedStudent
 from training.distillation.trainer import Trainer
 from training.evaluation.row_names import COLD_ROW
 from training.ladder import __main__ as ladder
-from training.progress import ProgressBar
 
 
 def test_what_was_measured_is_not_measured_again(config: Path) -> None:
@@ -122,13 +122,19 @@ def test_with_another_folder_for_its_results_a_ladder_trains_all_anew(
 
 
 def epochs_trained(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """From now on, for each epoch of any student: whether that one gets a bonus in the end."""
+    """For each epoch that is trained from now on: whether its job places cold items in the end."""
     epochs: list[bool] = []
-    an_epoch = Trainer._epoch
+    in_training: list[Job] = []
+    train, train_epoch = Job.train, Trainer._epoch
 
-    def counted(self: Trainer, bar: ProgressBar) -> None:
-        epochs.append(self.cold_price is not None)
-        an_epoch(self, bar)
+    def noted(self: Job, *arguments: Any) -> TrainedStudent:
+        in_training[:] = [self]
+        return train(self, *arguments)
 
+    def counted(self: Trainer, *arguments: Any) -> None:
+        epochs.append(in_training[0].settings.cold_bonus)
+        train_epoch(self, *arguments)
+
+    monkeypatch.setattr(Job, "train", noted)
     monkeypatch.setattr(Trainer, "_epoch", counted)
     return epochs

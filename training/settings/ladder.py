@@ -1,0 +1,78 @@
+"""The settings `[ladder]` of an experiment: which students are compared, tuned and resampled."""
+
+from collections.abc import Mapping
+from math import prod
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, model_validator
+
+from training.settings.section import Section, Seeds, each_once
+from training.settings.student import StudentKind
+
+LayerCounts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AfterValidator(each_once)]
+Setting = float | int | str | bool
+Grid = Mapping[str, tuple[Setting, ...]]
+"""Values to try for settings named `section.key`; every combination of values is a trial."""
+
+LISTS_GRID: Grid = {
+    "distillation.ranking_weight": (0.1, 0.3),
+    "distillation.position_temperature": (1.0, 3.0),
+}
+
+
+class Grids(Section):
+    """The grid of each tuned row of the ladder; all grids have the same number of trials."""
+
+    plain: Grid = Field(
+        default={"training.learning_rate": (1e-3, 2e-3), "student.dropout": (0.2, 0.4)},
+        description="rows without a teacher",
+    )
+    ranking: Grid = Field(default=LISTS_GRID, description="rows with the teacher's lists only")
+    embeddings: Grid = Field(
+        default={
+            "distillation.embedding_weight": (1.0, 2.0),
+            "distillation.offset_dropout": (0.1, 0.3),
+        },
+        description="the row with LLM embeddings only",
+    )
+    method: Grid = Field(default=LISTS_GRID, description="rows with lists and embeddings")
+
+    @model_validator(mode="after")
+    def _every_row_has_the_same_budget(self) -> "Grids":
+        sizes = {name: prod(map(len, getattr(self, name).values())) for name in Grids.model_fields}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"every grid needs as many trials as the others, not {sizes}")
+        return self
+
+
+class LadderConfig(Section):
+    """How `training.ladder` compares the method with its parts, with controls and baselines."""
+
+    students: tuple[StudentKind, ...] = Field(
+        default=("sasrec", "gru4rec", "caser"), min_length=1, description="kinds to train"
+    )
+    seeds: Seeds = Field(default=(0, 1, 2), min_length=1, description="seeds of every row")
+    headline_seeds: Seeds = Field(
+        default=(0, 1, 2, 3, 4),
+        min_length=1,
+        description="seeds of the rows BCE, CE and DLLM2Rec; must include `seeds`",
+    )
+    max_epochs: int | None = Field(
+        default=None, ge=1, description="replaces training.max_epochs; a comparison can wait longer"
+    )
+    patience: int | None = Field(default=None, ge=1, description="replaces training.patience")
+    title_layers: LayerCounts = Field(
+        default=(),
+        description="additional controls: nearest titles by embeddings of only the first so many "
+        "layers of the titles teacher's LLM",
+    )
+    num_resamples: int = Field(
+        default=2_000, ge=100, description="bootstrap draws behind every interval"
+    )
+    grids: Grids = Grids()
+
+    @model_validator(mode="after")
+    def _rows_share_seeds(self) -> "LadderConfig":
+        if lonely := set(self.seeds) - set(self.headline_seeds):
+            raise ValueError(f"seeds {sorted(lonely)} are not among headline_seeds")
+        return self

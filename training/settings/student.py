@@ -1,0 +1,52 @@
+"""The registry of student kinds, and the settings `[student]` of an experiment."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from training.settings.section import Section
+
+StudentKind = Literal["sasrec", "gru4rec", "caser"]
+
+# Each kind has a module of its name in training/students/, which defines a class of this name.
+STUDENT_NAMES: Mapping[StudentKind, str] = {
+    "sasrec": "SASRec",
+    "gru4rec": "GRU4Rec",
+    "caser": "Caser",
+}
+
+
+class StudentConfig(Section):
+    """Shape of the student. One section serves all kinds; each kind reads the settings it has."""
+
+    kind: StudentKind = Field(default="sasrec", description="architecture of the student")
+    max_history_length: int = Field(
+        default=50, ge=1, description="number of newest items that the student reads"
+    )
+    hidden_size: int = Field(default=64, ge=2, description="length of item and query vectors")
+    num_layers: int = Field(
+        default=2, ge=1, description="attention blocks of SASRec, recurrent layers of GRU4Rec"
+    )
+    num_heads: int = Field(
+        default=2, ge=1, description="attention heads of SASRec; must divide hidden_size"
+    )
+    feed_forward_factor: int = Field(
+        default=1, ge=1, description="inner size of SASRec's feed-forward layers / hidden_size"
+    )
+    convolution_window: int = Field(
+        default=5, ge=1, description="number of newest items that Caser's filters see"
+    )
+    horizontal_filters: int = Field(
+        default=16, ge=1, description="Caser's horizontal filters of each height"
+    )
+    vertical_filters: int = Field(default=4, ge=1, description="Caser's vertical filters")
+    dropout: float = Field(default=0.2, ge=0, lt=1, description="dropout rate in training")
+
+    @field_validator("num_heads")
+    @classmethod
+    def _heads_share_the_hidden_size(cls, num_heads: int, others: ValidationInfo) -> int:
+        hidden_size = others.data.get("hidden_size", num_heads)
+        if hidden_size % num_heads:
+            raise ValueError(f"does not divide hidden_size = {hidden_size}")
+        return num_heads
