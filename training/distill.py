@@ -19,7 +19,7 @@ from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.knowledge import load_knowledge
 from training.settings.experiment import Experiment
-from training.stage import is_current, restore_folder
+from training.stage import finish_replacement, is_current
 from training.workplace import Workplace, knowledge_folder
 
 
@@ -41,7 +41,7 @@ def distill(experiment: Experiment, workplace: Workplace, options: Namespace) ->
     due = []
     for job in _jobs(experiment, workplace, options):
         folder = workplace.checkpoints / job.name
-        restore_folder(folder)
+        finish_replacement(folder)
         if is_current(folder, job.stamp):
             say(f"{folder} is current, nothing to do")
         else:

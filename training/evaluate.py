@@ -29,6 +29,7 @@ from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.knowledge import Knowledge, load_knowledge
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
+from training.stage import whole_folder
 from training.students.registry import STUDENT_NAMES
 from training.students.scorer import StudentScorer
 from training.workplace import Workplace, knowledge_folder
@@ -64,7 +65,8 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, _: Namespace) -> 
         len(students[chosen.name].rows),
     )
     facts = _facts(dataset, checkpoints, chosen) | {"differences": _as_json(differences)}
-    save_results(rows, facts, workplace.results, sentence)
+    with whole_folder(workplace.results) as folder:
+        save_results(rows, facts, folder, sentence)
     say(as_text(rows))
     say(f"\n{sentence}")
     say(f"to export, by validation: {chosen.name}")

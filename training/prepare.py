@@ -14,7 +14,7 @@ from training.data.build import build_dataset, source_stamps
 from training.data.dataset import Dataset, Split
 from training.data.storage import save_dataset
 from training.settings.experiment import Experiment
-from training.stage import fingerprint, is_current, restore_folder, write_stage
+from training.stage import fingerprint, finish_replacement, is_current, write_stage
 from training.workplace import Workplace
 
 RULES_VERSION = 1  # raise it when the same input would become another dataset
@@ -32,7 +32,7 @@ def prepare(experiment: Experiment, workplace: Workplace, _: Namespace) -> None:
     """Writes the dataset of `experiment`, unless it is there and made from the same input."""
     settings = experiment.data.model_dump(exclude={"interactions", "items"})
     stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(experiment.data))
-    restore_folder(workplace.dataset)
+    finish_replacement(workplace.dataset)
     if is_current(workplace.dataset, stamp):
         say(f"{workplace.dataset} is current, nothing to do")
         return
