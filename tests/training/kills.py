@@ -65,9 +65,14 @@ _kill: Kill | None = None
 _is_installed = False
 
 
+def _observe(event: str, arguments: tuple[object, ...]) -> None:
+    if _kill is not None:
+        _kill.observe(event, arguments)
+
+
 def _install() -> None:
     """Adds the one audit hook of this process; hooks cannot be removed."""
     global _is_installed
     if not _is_installed:
-        sys.addaudithook(lambda event, arguments: _kill and _kill.observe(event, arguments))
+        sys.addaudithook(_observe)
         _is_installed = True

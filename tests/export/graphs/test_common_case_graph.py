@@ -59,8 +59,8 @@ def num_known(graphs: Graphs, num_questions: int = 200) -> int:
     return known
 
 
-def test_it_has_the_inputs_and_outputs_that_the_bundle_documents(plain_path: Path) -> None:
-    graph = onnx.load(plain_path).graph
+def test_it_has_the_inputs_and_outputs_that_the_bundle_documents(common_case_path: Path) -> None:
+    graph = onnx.load(common_case_path).graph
     assert tuple(each.name for each in (*graph.input, *graph.output)) == COMMON_CASE_TENSORS
 
 
@@ -139,17 +139,17 @@ def test_a_catalog_too_large_for_more_tables_has_none(
     assert not (tmp_path / "plain.onnx").exists()
 
 
-def test_it_holds_no_choice_and_no_constant_that_it_does_not_read(plain_path: Path) -> None:
-    graph = onnx.load(plain_path).graph
+def test_it_holds_no_choice_and_no_constant_that_it_does_not_read(common_case_path: Path) -> None:
+    graph = onnx.load(common_case_path).graph
     assert "If" not in {node.op_type for node in graph.node}
     read = {name for node in graph.node for name in node.input}
     assert {each.name for each in graph.initializer} <= read
 
 
 def test_an_export_says_nothing_of_the_machine_and_is_the_same_again(
-    student: Student, plain_path: Path, tmp_path: Path
+    student: Student, common_case_path: Path, tmp_path: Path
 ) -> None:
     assert export_common_case(student, tmp_path / "again.onnx")
-    content = plain_path.read_bytes()
+    content = common_case_path.read_bytes()
     assert content == (tmp_path / "again.onnx").read_bytes()
     assert b".py" not in content
