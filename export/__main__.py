@@ -1,7 +1,7 @@
 """Export: the best distilled student becomes a bundle, `work/<name>/bundle`.
 
 python -m export configs/movielens.toml
-python -m export configs/movielens.toml --publish bundles   # and services that follow it swap
+python -m export configs/movielens.toml --publish bundles   # services that follow it swap
 """
 
 import hashlib
@@ -13,29 +13,31 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from export.contract.bundle import BundleError, BundleLayout, Manifest, load_bundle
+from export.contract.folders import finish_replacement, readable_folder
 from export.contract.publish import publish
-from export.freeze import freeze, measure
+from export.figures import Comparison, RowName, measure, metrics_of, teacher_evaluations
+from export.freeze import freeze
 from training.cli import run, say
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
-from training.distillation.checkpoint import (
-    WEIGHTS_NAME,
-    Checkpoint,
-    best_on_validation,
-)
+from training.distillation.checkpoint import WEIGHTS_NAME, Checkpoint, best_on_validation
 from training.distillation.job import current_checkpoints, jobs_of
-from training.distillation.variants import DISTILLED
+from training.distillation.variants import DISTILLED, VARIANTS
 from training.errors import ConfigError
+from training.evaluation.baseline_runs import baseline_evaluations
+from training.evaluation.baselines import BASELINES_VERSION
+from training.evaluation.row_names import row_name
 from training.evaluation.yardstick import ranker_of
-from training.knowledge import load_knowledge
+from training.knowledge import Knowledge, load_knowledge
 from training.options import WORK, Config, Work
 from training.provenance import commit, without_addresses
 from training.settings.experiment import Experiment
+from training.settings.student import STUDENT_NAMES
 from training.stage import fingerprint
 from training.students.scorer import StudentScorer
 from training.workplace import Workplace, knowledge_folder, open_experiment
 
-RULES_VERSION = 7  # raise it when the same checkpoint would become another bundle
+RULES_VERSION = 8  # raise it when the same checkpoint would become another bundle
 SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 
@@ -70,16 +72,18 @@ def _publish(bundle: Path, folder: Path) -> None:
 
 
 def export(experiment: Experiment, workplace: Workplace) -> None:
-    """Writes the bundle of `experiment`, unless it is there, whole, and of the same checkpoint."""
+    """Writes the bundle of `experiment`, unless it is there and of the same checkpoint."""
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
     jobs = jobs_of(experiment, dataset, knowledge, [DISTILLED])
     checkpoints = current_checkpoints(jobs, workplace.checkpoints)
     checkpoint = best_on_validation(checkpoints, DISTILLED)
-    weights = (workplace.checkpoints / checkpoint.name / WEIGHTS_NAME).read_bytes()
-    weights_sha256 = hashlib.sha256(weights).hexdigest()
-    made_from = fingerprint(RULES_VERSION, dataset.fingerprint, checkpoint.name, weights_sha256)
-    if is_current(workplace.bundle, made_from):
+    weights_sha256 = _weights_hash(workplace.checkpoints / checkpoint.name)
+    made_from = fingerprint(
+        RULES_VERSION, BASELINES_VERSION, dataset.fingerprint, checkpoint.name, weights_sha256
+    )
+    finish_replacement(workplace.bundle)
+    if is_bundle_of(made_from, workplace.bundle):
         say(f"{workplace.bundle} is current, nothing to do")
         return
     provenance = {
@@ -95,12 +99,20 @@ def export(experiment: Experiment, workplace: Workplace) -> None:
         "experiment": without_addresses(experiment.model_dump(mode="json")),
     }
     say(f"exporting {checkpoint.name}, the best on validation")
-    manifest = freeze(checkpoint, dataset, workplace.bundle, provenance, knowledge.item_embeddings)
+    comparison = compare(checkpoint, dataset, knowledge, experiment, workplace)
+    manifest = freeze(
+        checkpoint, dataset, workplace.bundle, provenance, knowledge.item_embeddings, comparison
+    )
     say(describe(workplace.bundle, manifest, torch_metrics(checkpoint, dataset)))
 
 
-def is_current(folder: Path, made_from: str) -> bool:
-    """Whether `folder` is a whole bundle made from what `made_from` stands for."""
+def _weights_hash(checkpoint: Path) -> str:
+    weights = (readable_folder(checkpoint) / WEIGHTS_NAME).read_bytes()
+    return hashlib.sha256(weights).hexdigest()
+
+
+def is_bundle_of(made_from: str, folder: Path) -> bool:
+    """Whether `folder` is a complete bundle with this fingerprint of what it is made from."""
     try:
         provenance = load_bundle(folder).manifest.provenance
     except BundleError:
@@ -108,14 +120,38 @@ def is_current(folder: Path, made_from: str) -> bool:
     return bool(provenance.get("made_from") == made_from)
 
 
+def compare(
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    knowledge: Knowledge,
+    experiment: Experiment,
+    workplace: Workplace,
+) -> Comparison:
+    """Ranks of the baselines and the teacher; baselines that `evaluate` has tuned are read."""
+    description = checkpoint.description
+    teacher = teacher_evaluations(knowledge, dataset)
+    teacher_name = RowName(f"teacher {experiment.teacher.kind}", teacher_free=False)
+    return Comparison(
+        student=RowName(
+            row_name(description.variant, experiment.training.loss),
+            STUDENT_NAMES[description.student.kind],
+            teacher_free=not VARIANTS[description.variant].needs_teacher,
+        ),
+        seed=description.seed,
+        baselines=baseline_evaluations(dataset, workplace.baselines),
+        teacher=(teacher_name, teacher) if teacher else None,
+        num_draws=experiment.ladder.num_resamples,
+    )
+
+
 def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]:
-    """The figures of the same student before its export, to show beside the bundle's."""
+    """Metrics of the same student in torch, to show beside those of the bundle."""
     scorer = StudentScorer(checkpoint.student(), dataset)
-    return measure(ranker_of(scorer, dataset), dataset, "torch")
+    return metrics_of(measure(ranker_of(scorer, dataset), dataset, "torch"))
 
 
 def describe(folder: Path, manifest: Manifest, before: Mapping[str, Any]) -> str:
-    """A summary for people: sizes, parity, and each figure as served and as in torch."""
+    """A summary for people: sizes, parity, metrics as served and as in torch, the verdict."""
     sizes = [f"{path.name} {path.stat().st_size:,} bytes" for path in BundleLayout(folder).hashed]
     lines = [
         f"{folder}: version {manifest.model_version}, {manifest.num_items:,} items, "
@@ -128,7 +164,7 @@ def describe(folder: Path, manifest: Manifest, before: Mapping[str, Any]) -> str
             f"torch {figures[metric]:.4f}"
             for metric in SHOWN_METRICS
         ]
-    return "\n".join(lines)
+    return "\n".join([*lines, f"  {manifest.verdict}"])
 
 
 if __name__ == "__main__":

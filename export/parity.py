@@ -1,9 +1,9 @@
-"""Proof that the exported graph answers what the torch student answers.
+"""Proves that the exported graphs answer what the torch student answers.
 
-The reference is the student's own `score` on each history alone, its padding dropped and its
-newest items kept by plain Python, masked and sorted by NumPy: nothing of it is shared with the
-graph under test. The graph reads histories of unequal length together, and each by itself: it has a
-way of its own for either.
+The reference is the student's own `score` on each history by itself: padding dropped and newest
+items kept in Python, masked and sorted by NumPy. None of it is shared with the graphs under test.
+The ranking graph is run on batches of unequal length and on each history by itself, since it reads
+the two in different ways. The common-case graph is run on each history by itself and in a batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,30 +12,30 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from export.sessions import CommonCaseGraph, RankingGraph
 from training.data.catalog import PADDING_INDEX
 from training.data.histories import pad_histories
 from training.errors import TrainingError
+from training.progress import ProgressBar
 from training.students.student import Student
 
 NUM_RANDOM_HISTORIES = 1_000
 LIST_LENGTH = 20
 MAX_SCORE_ERROR = 1e-4
 BATCH_SIZE = 64
-ASKED_TOGETHER = 8
+QUERIES_PER_RUN = 8
 
 History = NDArray[np.int64]
 
 
 class ParityError(TrainingError):
-    """The graph does not answer what the student answers; the message names the worst history."""
+    """A graph does not answer what the student answers; the message names the worst history."""
 
 
 @dataclass(frozen=True)
 class SingleRanking:
-    """What a graph answers to one history by itself, without seen items; `[LIST_LENGTH]` each."""
+    """A graph's answer to one history by itself, without seen items; `[LIST_LENGTH]` each."""
 
     items: NDArray[np.int64]
     scores: NDArray[np.float32]
@@ -43,11 +43,13 @@ class SingleRanking:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Graph against student on one history.
+    """A graph against the student on one history.
 
     Attributes:
+        name: of the history and of the way it was asked.
+        history: item indices.
         score_error: largest difference of any item's score.
-        list_error: largest difference of torch's scores where the top lists name different items:
+        list_error: largest difference of torch's scores where the top lists name different items;
             0 for equal lists, infinite for an item that may not be answered.
         is_same_list: whether the top lists are equal, order included.
     """
@@ -60,15 +62,16 @@ class Comparison:
 
     @property
     def is_parity(self) -> bool:
-        """Whether scores agree, and lists but for the order of scores nearer than their error."""
+        """Whether scores agree, and lists do except where scores differ by no more than that."""
         return self.score_error <= MAX_SCORE_ERROR and self.list_error <= 2 * self.score_error
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """What `check_parity` found.
+    """The result of `check_parity`.
 
     Attributes:
+        num_histories: how many were compared.
         max_score_error: largest difference of any score of any history.
         num_tie_swaps: answers whose top items differ in the order of near-equal scores.
     """
@@ -80,23 +83,24 @@ class ParityReport:
 
 def check_parity(
     student: Student,
-    graph: RankingGraph,
-    plain: CommonCaseGraph | None = None,
+    ranking_graph: RankingGraph,
+    common_case_graph: CommonCaseGraph | None = None,
     *,
     num_random: int = NUM_RANDOM_HISTORIES,
     seed: int = 0,
 ) -> ParityReport:
-    """Compares scores and top lists on random and on edge histories.
+    """Compares scores and top lists on edge histories and on random ones.
 
     Raises:
         ParityError: a score differs by more than 1e-4, or a list by more than swapped ties.
     """
     generator = np.random.default_rng(seed)
+    sizes = student.max_history_length, ranking_graph.num_items
     histories = [
-        *edge_histories(student.max_history_length, graph.num_items, generator),
-        *random_histories(student.max_history_length, graph.num_items, num_random, generator),
+        *edge_histories(*sizes, generator),
+        *random_histories(*sizes, num_random, generator),
     ]
-    comparisons = list(_compare(student.eval(), graph, plain, histories))
+    comparisons = list(_compare(student.eval(), ranking_graph, common_case_graph, histories))
     worst = max(comparisons, key=lambda each: (not each.is_parity, each.score_error))
     if not worst.is_parity:
         raise ParityError(
@@ -110,23 +114,26 @@ def check_parity(
     )
 
 
-def share_of_known(
-    plain: CommonCaseGraph, longest: int, num_items: int, *, count: int = 100, seed: int = 0
+def proven_share(
+    graph: CommonCaseGraph, longest: int, num_items: int, *, count: int = 100, seed: int = 0
 ) -> float:
-    """Of random plain questions for a part of the catalog, those that the graph knows all about."""
+    """The share of random common-case queries that the graph answers with proof.
+
+    The queries ask for at most a quarter of the catalog, after at most half of it.
+    """
     k = min(LIST_LENGTH, -(-num_items // 4))
     generator = np.random.default_rng(seed)
-    questions = generator.integers(1, num_items + 1, (count, min(longest, -(-num_items // 2))))
-    # Several share the steps of their codes: what is asked together is known least.
-    lots = np.array_split(questions, -(-count // ASKED_TOGETHER))
-    known = [~np.isneginf(plain.rank(each, k)[1]).any(axis=1) for each in lots]
-    return float(np.concatenate(known).mean())
+    queries = generator.integers(1, num_items + 1, (count, min(longest, -(-num_items // 2))))
+    # Queries of one run share the steps of their codes, so a full run proves least.
+    runs = np.array_split(queries, -(-count // QUERIES_PER_RUN))
+    proven = [~np.isneginf(graph.rank(each, k)[1]).any(axis=1) for each in runs]
+    return float(np.concatenate(proven).mean())
 
 
 def edge_histories(
     longest: int, num_items: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
-    """Named histories at the borders of what a graph may be asked."""
+    """Yields named histories at the limits of what a graph may be asked."""
     lengths = {1, longest - 1, longest, longest + 1, 3 * longest} - {0}
     for length in sorted(lengths):
         history = generator.integers(1, num_items + 1, length)
@@ -140,7 +147,10 @@ def edge_histories(
 def random_histories(
     longest: int, num_items: int, count: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
-    """Histories of up to twice the window; in every other, one place in ten or so is unknown."""
+    """Yields histories of up to twice the window; every other one has a tenth of its items unknown.
+
+    An unknown item is padding.
+    """
     for number in range(count):
         history = generator.integers(1, num_items + 1, generator.integers(1, 2 * longest + 1))
         if number % 2:
@@ -150,47 +160,57 @@ def random_histories(
 
 def _compare(
     student: Student,
-    graph: RankingGraph,
-    plain: CommonCaseGraph | None,
+    ranking_graph: RankingGraph,
+    common_case_graph: CommonCaseGraph | None,
     histories: Sequence[tuple[str, History]],
 ) -> Iterator[Comparison]:
-    with tqdm(desc="parity", total=len(histories), unit="history") as bar:
+    with ProgressBar("parity", len(histories), "history") as bar:
         for begin in range(0, len(histories), BATCH_SIZE):
             batch = histories[begin : begin + BATCH_SIZE]
-            scores = _scores_together(graph, [history for _, history in batch])
-            for (name, history), of_items in zip(batch, scores, strict=True):
+            scores = _batched_scores(ranking_graph, [history for _, history in batch])
+            for (name, history), item_scores in zip(batch, scores, strict=True):
                 expected = _torch_scores(student, history)
-                for way, alone in _alone(graph, plain, history, student.max_history_length):
-                    yield _comparison(name + way, history, expected, of_items, alone)
-            bar.update(len(batch))
+                longest = student.max_history_length
+                for way, ranking in _rankings(ranking_graph, common_case_graph, history, longest):
+                    yield _comparison(name + way, history, expected, item_scores, ranking)
+                bar.advance()
 
 
-def _alone(
-    graph: RankingGraph, plain: CommonCaseGraph | None, history: History, longest: int
+def _rankings(
+    ranking_graph: RankingGraph,
+    common_case_graph: CommonCaseGraph | None,
+    history: History,
+    longest: int,
 ) -> Iterator[tuple[str, SingleRanking]]:
-    """What the ranking graph answers, and as much as the other knows."""
-    lines = graph.rank(history[None], LIST_LENGTH, mask_seen=True)
+    """The answer of the ranking graph, and the proven part of the common-case graph's answers.
+
+    Each comes with the way it was asked, for messages.
+    """
+    lines = ranking_graph.rank(history[None], LIST_LENGTH, mask_seen=True)
     yield "", SingleRanking(*(line[0] for line in lines))
-    if plain is None or PADDING_INDEX in history:
+    if common_case_graph is None or PADDING_INDEX in history:
         return
-    for way, asked in (
-        (", a plain question", history[None]),
-        (", plain, beside others", _beside_others(history, longest)),
+    for way, batch in (
+        (", common case", history[None]),
+        (", common case in a batch", _behind_others(history, longest)),
     ):
-        lines = plain.rank(asked, min(LIST_LENGTH, graph.num_items))
+        lines = common_case_graph.rank(batch, min(LIST_LENGTH, ranking_graph.num_items))
         items, scores = (line[-1] for line in lines)
-        is_known = ~np.isneginf(scores)
-        yield way, SingleRanking(items[is_known], scores[is_known])
+        is_proven = ~np.isneginf(scores)
+        yield way, SingleRanking(items[is_proven], scores[is_proven])
 
 
-def _beside_others(history: History, longest: int) -> NDArray[np.int64]:
-    """It behind two others of the same items; with padding before it, where a window has none."""
+def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
+    """A batch of two other histories of the same items, and last the history itself.
+
+    Padding stands before it where it fills a window, so that the window has none.
+    """
     width = len(history) + 2 * (len(history) >= longest)
     others = np.resize(history[::-1], width), np.resize(np.sort(history), width)
     return pad_histories([*others, history], width)
 
 
-def _scores_together(graph: RankingGraph, histories: Sequence[History]) -> NDArray[np.float32]:
+def _batched_scores(graph: RankingGraph, histories: Sequence[History]) -> NDArray[np.float32]:
     """Scores of all items, `[batch, items + 1]`, of histories padded to one length."""
     padded = pad_histories(histories, max(map(len, histories)))
     ranking, sorted_scores = graph.rank(padded, graph.num_items, mask_seen=False)
@@ -212,26 +232,29 @@ def _comparison(
     history: History,
     expected: NDArray[np.float32],
     scores: NDArray[np.float32],
-    alone: SingleRanking,
+    ranking: SingleRanking,
 ) -> Comparison:
+    """Compares all scores of a batched run, and the list of a run on the history by itself."""
     unseen = expected.copy()
     unseen[[PADDING_INDEX, *history]] = -np.inf
-    best = np.argsort(-unseen, kind="stable")[: len(alone.items)]
-    due = np.where(np.isfinite(unseen[best]), best, PADDING_INDEX)
-    differs = due != alone.items
+    best = np.argsort(-unseen, kind="stable")[: len(ranking.items)]
+    expected_items = np.where(np.isfinite(unseen[best]), best, PADDING_INDEX)
+    differs = expected_items != ranking.items
     with np.errstate(invalid="ignore"):  # NaN: neither of the two items may be answered
-        gaps = np.abs(unseen[due[differs]] - unseen[alone.items[differs]])
-    answered = alone.items != PADDING_INDEX
-    of_list = alone.scores[answered] - expected[alone.items[answered]]
+        gaps = np.abs(unseen[expected_items[differs]] - unseen[ranking.items[differs]])
+    is_item = ranking.items != PADDING_INDEX
+    list_score_errors = ranking.scores[is_item] - expected[ranking.items[is_item]]
     return Comparison(
         name=name,
         history=history,
-        score_error=max(_largest(np.abs(scores[1:] - expected[1:])), _largest(np.abs(of_list))),
+        score_error=max(
+            _largest(np.abs(scores[1:] - expected[1:])), _largest(np.abs(list_score_errors))
+        ),
         list_error=_largest(gaps),
         is_same_list=not differs.any(),
     )
 
 
 def _largest(errors: NDArray[np.float32]) -> float:
-    """The maximum; 0 of none, and NaN is infinitely wrong."""
+    """The largest error; 0 where there is none, and infinite where one is not a number."""
     return float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).max(initial=0.0))

@@ -1,17 +1,20 @@
-"""Ranks a dataset's examples exactly as the service would, so that what is measured is served.
+"""Ranks as the service would, so that what is measured or compared is what is served.
 
 The one module of `export` that imports the service: requests and a manifest's figures share the
 routing between the common-case graph and the full graph (`service.ranking.student`).
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.contract.bundle import Bundle
 from service.ranking.onnx_session import GraphFile
 from service.ranking.student import Student
 from service.ranking.types import IndexQuery
+from service.ranking.types import Ranking as Ranking
 from training.data.catalog import PADDING_INDEX
 from training.data.dataset import Dataset
 from training.evaluation.yardstick import LIST_LENGTH, Ranker
@@ -44,5 +47,22 @@ def served_ranker(
             best = student.rank(IndexQuery(dataset.history(int(row)).tolist(), LIST_LENGTH))
             line[: len(best)] = [item_index for item_index, _ in best]
         return rankings
+
+    return rank
+
+
+def all_rankings(bundle: Bundle) -> Callable[[list[int], int], list[Ranking]]:
+    """Opens a bundle's student; returns its rankings after a history, of `k` items at most.
+
+    The first is the one that a request gets, the second that of the full graph.
+
+    Raises:
+        BundleError: a graph changed on disk, or onnxruntime cannot open it.
+    """
+    student = Student.of_bundle(bundle)
+
+    def rank(history: list[int], k: int) -> list[Ranking]:
+        query = IndexQuery(history, k)
+        return [student.rank(query), *student.rank_fully([query])]
 
     return rank

@@ -1,4 +1,7 @@
-"""A ranking graph at work in onnxruntime: what is served is what is measured."""
+"""The exported graphs, open in onnxruntime, for the proofs of the export and for tests.
+
+Requests are answered by `service.ranking.graphs`, which reads the same files.
+"""
 
 from pathlib import Path
 
@@ -12,7 +15,7 @@ IntArray = NDArray[np.integer]
 
 
 class RankingGraph:
-    """An exported graph, open; it knows its catalog's size."""
+    """The ranking graph, open."""
 
     def __init__(self, path: Path) -> None:
         self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -30,10 +33,10 @@ class RankingGraph:
         allowed: NDArray[np.bool_] | None = None,
         added: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Item indices and scores, `[batch, min(k, items + added)]` each.
+        """Ranks; returns item indices and scores, `[batch, min(k, items + added)]` each.
 
-        The arguments are the inputs that `Tensors` documents; nothing is excluded or added and
-        all is allowed unless given.
+        The arguments are the graph's inputs, see `Tensors`. By default nothing is excluded or
+        added, and every item is allowed.
         """
         added = self._nothing_added if added is None else added
         nothing = np.zeros((len(histories), 0), dtype=np.int64)
@@ -51,13 +54,13 @@ class RankingGraph:
 
 
 class CommonCaseGraph:
-    """An exported graph of plain questions, open."""
+    """The common-case graph, open."""
 
     def __init__(self, path: Path) -> None:
         self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def rank(self, histories: IntArray, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Item indices and scores, `[batch, k]` each; see `COMMON_CASE_TENSORS`."""
+        """Ranks; returns item indices and scores, `[batch, k]` each, see `COMMON_CASE_TENSORS`."""
         feeds = {TENSORS.history: histories.astype(np.int64), TENSORS.k: np.array([k])}
         item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)
         return item_indices, scores

@@ -23,7 +23,7 @@ from training.evaluation.yardstick import SELECTION_METRIC
 from training.knowledge import load_knowledge
 from training.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
 from training.settings.experiment import Experiment
-from training.stage import is_current, restore_folder
+from training.stage import finish_replacement, is_current
 from training.workplace import Workplace, knowledge_folder, open_experiment
 
 
@@ -62,7 +62,7 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
     due = []
     for job in _jobs(experiment, workplace, options):
         folder = workplace.checkpoints / job.name
-        restore_folder(folder)
+        finish_replacement(folder)
         if is_current(folder, job.stamp):
             say(f"{folder} is current, nothing to do")
         else:

@@ -30,6 +30,7 @@ from training.options import WORK, Config, Work
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
 from training.settings.student import STUDENT_NAMES
+from training.stage import whole_folder
 from training.students.scorer import StudentScorer
 from training.workplace import Workplace, knowledge_folder, open_experiment
 
@@ -68,7 +69,8 @@ def evaluate_all(experiment: Experiment, workplace: Workplace) -> None:
         len(students[chosen.name].rows),
     )
     facts = _facts(dataset, checkpoints, chosen) | {"differences": _as_json(differences)}
-    save_results(rows, facts, workplace.results, sentence)
+    with whole_folder(workplace.results) as folder:
+        save_results(rows, facts, folder, sentence)
     say(as_text(rows))
     say(f"\n{sentence}")
     say(f"to export, by validation: {chosen.name}")

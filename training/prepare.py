@@ -14,7 +14,7 @@ from training.data.dataset import Dataset, Split
 from training.data.storage import save_dataset
 from training.options import WORK, Config, Work
 from training.settings.experiment import Experiment
-from training.stage import fingerprint, is_current, restore_folder, write_stage
+from training.stage import fingerprint, finish_replacement, is_current, write_stage
 from training.workplace import Workplace, open_experiment
 
 RULES_VERSION = 1  # raise it when the same input gives another dataset
@@ -34,7 +34,7 @@ def prepare(experiment: Experiment, workplace: Workplace) -> None:
     """Writes the dataset of `experiment`, unless it is current."""
     settings = experiment.data.model_dump(exclude={"interactions", "items"})
     stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(experiment.data))
-    restore_folder(workplace.dataset)
+    finish_replacement(workplace.dataset)
     if is_current(workplace.dataset, stamp):
         say(f"{workplace.dataset} is current, nothing to do")
         return

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from export.contract.folders import finish_replacement as finish_replacement
 from export.contract.folders import readable_folder as readable_folder
-from export.contract.folders import restore_folder as restore_folder
 from export.contract.folders import whole_file as whole_file
 from export.contract.folders import whole_folder as whole_folder
 

@@ -20,7 +20,7 @@ from training.knowledge import Knowledge, load_knowledge, save_knowledge
 from training.options import WORK, Config, Kind, Work
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
-from training.stage import fingerprint, is_current, restore_folder, write_stage
+from training.stage import fingerprint, finish_replacement, is_current, write_stage
 from training.teacher.budget import refuse_no_examples
 from training.teacher.generative.load_engine import load_engine
 from training.teacher.generative.teach import teach_generative
@@ -60,7 +60,7 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
     dataset = load_dataset(workplace.dataset)
     folder = knowledge_folder(experiment, workplace)
     stamp = fingerprint(PROMPT_VERSION, experiment.teacher.identity, dataset.fingerprint)
-    restore_folder(folder)
+    finish_replacement(folder)
     exists = folder.exists() if experiment.knowledge else is_current(folder, stamp)
     if exists and not options.again:
         kind = "ready-made" if experiment.knowledge else "current"

@@ -62,7 +62,7 @@ class Workplace:
     @property
     def baselines(self) -> Path:
         """Ranks of the tuned baselines, kept by `training.evaluate` for the export."""
-        return self.results / "baselines"
+        return self.folder / "baselines"
 
     @property
     def bundle(self) -> Path:

@@ -14,7 +14,7 @@ from benchmarks.results.figures import Figure, Findings
 from benchmarks.rivals.click_handler import Run, plain_run, ranking_run
 from benchmarks.subjects.processes import BenchmarkError
 from benchmarks.subjects.subject import random_student
-from export.graphs.common_case_graph import MOST_ROWS, export_common_case
+from export.graphs.common_case_graph import MAX_ROWS, export_common_case
 from export.graphs.ranking_graph import export_student
 from training.students.student import Student
 
@@ -38,7 +38,7 @@ def measure(setting: Setting) -> Findings:
             "k": K,
             "threads": 1,
             "weights": "random",
-            "graph": f"of plain questions up to {MOST_ROWS:,} rows, then the ranking graph",
+            "graph": f"the common-case graph up to {MAX_ROWS:,} rows, then the ranking graph",
         },
         series={"sizes": sizes, "ms": list(runs.values())},
     )

@@ -142,7 +142,7 @@ def _save(student: Student, items: list[Item], folder: Path, provenance: dict[st
             folder,
             graphs.model,
             items,
-            common_case=graphs.plain,
+            common_case=graphs.common_case,
             student="sasrec",
             max_history_length=student.max_history_length,
             metrics={},

@@ -9,8 +9,8 @@ A file takes one rename. A folder cannot be renamed onto another one, so it take
 2. `.NAME.building`, complete, becomes `NAME`,
 3. `.NAME.replaced` becomes `.NAME.removed`, which is deleted.
 
-Between 1 and 2 only `.NAME.replaced` exists. Readers find it through `readable_folder`; a program
-that is about to write `NAME` puts it back with `restore_folder`. Step 3 renames before it deletes,
+Between 1 and 2 only `.NAME.replaced` exists. Readers find it through `readable_folder`; the program
+that writes `NAME` puts it back first, with `finish_replacement`. Step 3 renames before it deletes,
 so `.NAME.replaced` is complete wherever it exists.
 """
 
@@ -51,7 +51,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def readable_folder(folder: Path) -> Path:
     """The folder to read: `folder`, or its predecessor while a replacement is between renames.
 
-    A killed replacement stays between renames until `restore_folder` or the next replacement.
+    A killed replacement stays between renames until `finish_replacement` or the next one.
     """
     if folder.exists():
         return folder
@@ -59,15 +59,18 @@ def readable_folder(folder: Path) -> Path:
     return replaced if replaced.exists() else folder
 
 
-def restore_folder(folder: Path) -> None:
-    """Puts the predecessor of `folder` back where a killed replacement left no folder.
+def finish_replacement(folder: Path) -> None:
+    """Ends a replacement of `folder` that was killed: puts the predecessor back, or removes it.
 
-    Only for the program that writes `folder`: another one might still be replacing it.
+    It goes back where its successor is not in place. Only for the program that writes `folder`:
+    for another one, the replacement might still go on.
     """
     folder = folder.resolve()
     predecessor = readable_folder(folder)
     if predecessor != folder:
         predecessor.rename(folder)
+    _remove_predecessor(folder)
+    shutil.rmtree(_beside(folder, "building"), ignore_errors=True)
 
 
 def folder_identity(folder: Path) -> tuple[int, int] | None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from export.contract.bundle import BundleError, load_bundle
-from export.contract.folders import restore_folder, whole_folder
+from export.contract.folders import finish_replacement, whole_folder
 
 LINK_NAME = "active"
 ARGUMENTS = {
@@ -91,7 +91,7 @@ def publish(bundle: Path, folder: Path) -> BundleLink:
     version = load_bundle(bundle).manifest.model_version
     link = BundleLink(folder / LINK_NAME)
     target = link.folder(version)
-    restore_folder(target)
+    finish_replacement(target)
     if not _can_be_loaded(target):
         with whole_folder(target) as building:
             shutil.copytree(bundle.resolve(), building, dirs_exist_ok=True)

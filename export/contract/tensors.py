@@ -1,25 +1,29 @@
-"""What goes into a bundle's graphs and what comes out, by name. Standard library only."""
+"""Names of the inputs and outputs of a bundle's graphs. Standard library only."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """The names of the ranking graph's inputs and outputs.
+    """Names of the ranking graph's inputs and outputs.
 
-    Inputs: `history` int64 `[batch, length]`, oldest first, 0 = padding, any length >= 1 and any
-    place for the padding; `excluded` int64 `[batch, any]`, never answered, 0 = nothing;
-    `allowed` bool `[batch or 1, items + added + 1]`, what may be answered; `mask_seen` bool scalar,
-    whether items of `history` (all of it, not only the newest) may not be answered; `k` int64
-    `[1]`; `added` float32 `[added, hidden]`, vectors of items that the table does not have, of
-    index items + 1, items + 2 …; no rows = none.
+    Inputs:
+        history: int64 `[batch, length]`, oldest first, any length >= 1; 0 is padding, in any place.
+        excluded: int64 `[batch, any]`, items that are not answered; 0 excludes nothing.
+        allowed: bool `[batch or 1, items + added + 1]`, items that may be answered.
+        mask_seen: bool scalar, whether no item of `history` is answered, old ones included.
+        k: int64 `[1]`, the number of items to answer.
+        added: float32 `[added, hidden]`, vectors of items that the table does not have; their
+            indices are items + 1, items + 2 and so on. It may have no rows.
 
-    Outputs: `item_indices` int64 `[batch, min(k, items + added)]` and `scores` float32 of that
-    shape, best first, equal scores in index order; a place that no allowed item is left to fill
-    holds index 0 and score -inf. `table` float32 `[items + 1, hidden]`, the item vectors, row 0
-    padding; a constant, which costs nothing unless it is asked for.
+    Outputs:
+        item_indices: int64 `[batch, min(k, items + added)]`, best first; equal scores in index
+            order; 0 in places that no allowed item is left to fill.
+        scores: float32 of that shape; -inf in such places.
+        table: float32 `[items + 1, hidden]`, the item vectors, row 0 for padding. It is a constant:
+            it costs nothing unless a run asks for it.
 
-    The graph of plain questions has but four of them, see `COMMON_CASE_TENSORS`.
+    The common-case graph has four of them, see `COMMON_CASE_TENSORS`.
     """
 
     history: str = "history"
@@ -35,10 +39,11 @@ class Tensors:
 
 @dataclass(frozen=True)
 class EncoderTensors:
-    """The names of the item encoder's input and output.
+    """Names of the item encoder's input and output.
 
-    `embeddings` float32 `[batch, size]`, as the teacher's knowledge holds them; `vectors` float32
-    `[batch, hidden]`, what the ranking graph takes as `added`.
+    Attributes:
+        embeddings: float32 `[batch, size]`, as the teacher's knowledge holds them.
+        vectors: float32 `[batch, hidden]`, which the ranking graph takes as `added`.
     """
 
     embeddings: str = "embeddings"
@@ -48,16 +53,18 @@ class EncoderTensors:
 TENSORS = Tensors()
 ENCODER_TENSORS = EncoderTensors()
 
-MAX_COMMON_CASE_K = (
-    50  # items that a plain question asks for; of more, too few are proven to save time
-)
+# The most items that a common-case query asks for. Beyond, the graph proves too few answers to
+# save time.
+MAX_COMMON_CASE_K = 50
 COMMON_CASE_TENSORS = (TENSORS.history, TENSORS.k, TENSORS.item_indices, TENSORS.scores)
-"""What the graph of plain questions reads and writes.
+"""Names of the common-case graph's inputs and outputs.
 
-A question is plain where a history of items in the table asks for the best of the others: no
-padding, nothing excluded or added, all allowed, what is seen masked. `history` is `[batch,
-length]`; padding may stand before the newest items that a student reads, but not among them, so
-several are asked together where their windows are of one length. `k` is at most
-`MAX_COMMON_CASE_K` and the number of items. A score of -inf says that the graph does not know what
-stands there; the ranking graph does.
+A query is the common case where its history holds items of the table only, without padding, and
+the best of all unseen items are asked for: nothing excluded, filtered or added. `k` is at most
+`MAX_COMMON_CASE_K` and at most the number of items.
+
+`history` is `[batch, length]`. Histories may share a batch where the newest items that the student
+reads are equally many: padding may stand before those, not among them.
+
+A score of -inf says that the graph proves nothing about its place; the ranking graph answers then.
 """

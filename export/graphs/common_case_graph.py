@@ -1,8 +1,9 @@
-"""Freezes a student into the graph of plain questions, see `export.contract.tensors`.
+"""Freezes a student into the common-case graph, see `export.contract.tensors`.
 
-Most requests ask no more, and what they do not ask costs time too. So here nobody looks for
-padding, filters or added items; what the encoder makes of each item alone is looked up; and where
-the rough search proves nothing, the graph says so and the ranking graph is asked.
+Most requests use no filters, exclusions or added items, and handling those costs time even where
+there are none. This graph leaves them out, and padding too. It looks up what the encoder computes
+from one item only. Where the rough search proves nothing it returns -inf, and the ranking graph is
+asked.
 """
 
 from pathlib import Path
@@ -18,11 +19,12 @@ from export.graphs.ranking_graph import save_graph, usual_query
 from export.graphs.search import common_case_search_text, search_constants
 from training.students.student import Student
 
-# Of more, the table a second time and three tables more (70 MiB at hidden size 64) are not worth
-# some microseconds.
-MOST_ROWS = 65_536
+# A larger catalog has no common-case graph: a second copy of the item table and three tables made
+# from it (70 MiB at hidden size 64) are not worth some microseconds.
+MAX_ROWS = 65_536
 
-PLAIN_GRAPH = Template("""
+# The graph and its values keep their names: they are stored in the bundle's file.
+COMMON_CASE_GRAPH = Template("""
 <ir_version: 10, opset_import: ["": $opset, "student": 1]>
 plain (int64[batch, length] history, int64[1] k) => (
     int64[batch, num_answered] item_indices, float[batch, num_answered] scores
@@ -47,12 +49,12 @@ plain (int64[batch, length] history, int64[1] k) => (
 
 
 def export_common_case(student: Student, path: Path) -> bool:
-    """Writes the graph to `path`; False, and nothing is written, if the catalog is too large."""
+    """Writes the graph to `path`; returns False and writes nothing for too large a catalog."""
     table = student.eval().item_table().detach()
-    if len(table) > MOST_ROWS:
+    if len(table) > MAX_ROWS:
         return False
     model = parser.parse_model(
-        PLAIN_GRAPH.substitute(
+        COMMON_CASE_GRAPH.substitute(
             opset=OPSET,
             num_rows=len(table),
             max_history_length=student.max_history_length,

@@ -1,4 +1,4 @@
-"""The encoder as ONNX: what torch's exporter makes of a student's last query, made lean."""
+"""The encoder as ONNX: a student's last query, exported by torch and made faster."""
 
 import logging
 import warnings
@@ -14,11 +14,11 @@ from export.graphs.fusion import fuse_attention, soften_masks
 from training.students.student import Student
 
 OPSET = 23
-STUDENT = "student"  # the domain of the node that stands for an encoder
+STUDENT = "student"  # the domain of the node that an encoder replaces
 
 
 class _Encoder(nn.Module):
-    """A student's last query as the module that torch's exporter asks for."""
+    """A student's last query, as the module that torch's exporter wants."""
 
     def __init__(self, student: Student, *, padded: bool) -> None:
         super().__init__()
@@ -31,28 +31,28 @@ class _Encoder(nn.Module):
 
 
 def unpadded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
-    """What makes `query` `[batch, hidden]` of `window` `[batch, width]` without padding.
+    """The graph from `window` `[batch, width]` without padding to `query` `[batch, hidden]`.
 
-    It reads its items' `vectors`. Names that are its own start with the kind of window, so that
-    it fits into one graph with `padded_encoder`.
+    It reads its items' `vectors`. Its inner names start with "plain.", so that it can be inlined
+    into one graph with `padded_encoder`.
     """
     takes_guard_less = type(student).encode_unpadded is not Student.encode_unpadded
     return _lean(_exported(student, table, padded=not takes_guard_less), "plain.")
 
 
 def padded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
-    """The same for any window."""
+    """The graph from any `window` to `query`; its inner names start with "any."."""
     return _lean(_exported(student, table, padded=True), "any.")
 
 
 def inline(encoder: onnx.GraphProto, graph: onnx.GraphProto) -> None:
-    """Puts `encoder` in the place of the student's node in `graph`.
+    """Replaces the student's node in `graph` by `encoder`.
 
-    Its constants become those of `graph`: a branch is handed each outer value anew in every run.
+    Its constants become constants of `graph`, where a branch of an `If` costs nothing more to run.
     """
     nodes = list(graph.node)
     (student,) = [node for node in nodes if node.domain == STUDENT]
-    # One of plain windows has looked its vectors up already.
+    # The encoder of unpadded windows has looked its vectors up already, and takes none.
     names = dict(zip(("window", "vectors"), student.input, strict=False))
     names["query"] = student.output[0]
     for node in encoder.node:
@@ -66,8 +66,8 @@ def inline(encoder: onnx.GraphProto, graph: onnx.GraphProto) -> None:
 
 def _lean(exported: onnx.GraphProto, prefix: str) -> onnx.GraphProto:
     graph = compose.add_prefix_graph(exported, prefix, rename_inputs=False, rename_outputs=False)
-    _forget_this_machine(graph)
-    _read_vectors(graph)
+    _remove_stack_traces(graph)
+    _take_vectors(graph)
     fuse_attention(graph)
     soften_masks(graph)
     return graph
@@ -75,7 +75,7 @@ def _lean(exported: onnx.GraphProto, prefix: str) -> onnx.GraphProto:
 
 def _exported(student: Student, table: Tensor, *, padded: bool) -> onnx.GraphProto:
     longest = student.max_history_length
-    # torch.export takes a size of 1 for a constant, so the example must not have one.
+    # torch.export treats a size of 1 as a constant, so the example must not have one.
     example = torch.ones(2, min(2, longest), dtype=torch.int64)
     sizes = {0: torch.export.Dim("batch")}
     if longest > 1:
@@ -91,23 +91,27 @@ def _exported(student: Student, table: Tensor, *, padded: bool) -> onnx.GraphPro
             dynamic_shapes=(sizes, None),
             verbose=False,
         )
-    assert program is not None  # noqa: S101 - the older exporter alone returns None
+    assert program is not None  # noqa: S101 - only the older exporter returns None
     graph: onnx.GraphProto = program.model_proto.graph
     return graph
 
 
-def _forget_this_machine(encoder: onnx.GraphProto) -> None:
-    """The exporter notes stack traces with its paths."""
+def _remove_stack_traces(encoder: onnx.GraphProto) -> None:
+    """Removes what the exporter notes of itself: stack traces, with paths of this machine."""
     for node in encoder.node:
         del node.metadata_props[:]
         node.doc_string = ""
 
 
-def _read_vectors(encoder: onnx.GraphProto) -> None:
-    """Gives the encoder its items' vectors in place of its own, only lookup in the table."""
+def _take_vectors(encoder: onnx.GraphProto) -> None:
+    """Makes the encoder take its items' vectors as an input, in place of its lookup in the table.
+
+    Raises:
+        ValueError: the student reads the table in another way.
+    """
     (lookup,) = [node for node in encoder.node if "table" in node.input]
     if lookup.op_type != "Gather" or lookup.input[0] != "table":
-        raise ValueError(f"{lookup.op_type} of the item table, where a student looks items up")
+        raise ValueError(f"{lookup.op_type} of the item table: a student may only look up items")
     for node in encoder.node:
         node.input[:] = ["vectors" if each == lookup.output[0] else each for each in node.input]
     encoder.node.remove(lookup)
@@ -115,7 +119,7 @@ def _read_vectors(encoder: onnx.GraphProto) -> None:
 
 @contextmanager
 def _without_exporter_chatter() -> Iterator[None]:
-    """Hides what torch's exporter says of its own inside: deprecated calls, absent torchvision."""
+    """Hides messages of torch's exporter about itself: deprecated calls, absent torchvision."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,8 +1,9 @@
-"""Looks up what would be made of each item alone: made of the whole table, once.
+"""Replaces layers that read one item at a time by lookups in tables made from the item table.
 
-The first layers of an encoder read every item by itself. What they make of an item is the same in
-every history, so it is made of all items when the graph is opened (onnxruntime folds what depends
-on constants alone), and a history picks its rows. The file does not grow; the memory does.
+The first layers of an encoder read each item by itself, so their output for an item is the same in
+every history. The graph computes it from the whole item table, which onnxruntime does once, when
+the graph is opened, since it depends on constants only. A history then picks its rows. The file
+does not grow; the memory does.
 """
 
 from collections.abc import Collection, Mapping
@@ -12,52 +13,53 @@ from onnx import helper
 
 from export.graphs.fusion import drop_unread
 
-# Operators that make of each vector another one, where all but their first input is constant.
+# Operators that map each vector to another one, where all inputs but the first are constant.
 ROW_WISE = ("LayerNormalization", "MatMul", "Add", "Mul", "Relu", "Gelu")
 OF_TABLE = ".of_table"
 
 
 def precompute_per_item(encoder: onnx.GraphProto) -> None:
-    """Lets `encoder` look its items up, by `window` in `table`, and whatever is row-wise of them.
+    """Makes `encoder` look up its items' vectors, and all values that follow from one item only.
 
-    What stands first makes further tables of `table`.
+    It reads `window` and `table`. Its first nodes compute the further tables from `table`.
     """
-    alone, constants = {"vectors"}, {each.name: len(each.dims) for each in encoder.initializer}
-    of_table = []
+    per_item, constants = {"vectors"}, {each.name: len(each.dims) for each in encoder.initializer}
+    row_wise = []
     for node in encoder.node:
-        if _is_row_wise(node, alone, constants):
-            alone.update(node.output)
-            of_table.append(node)
-    for node in of_table:
+        if _is_row_wise(node, per_item, constants):
+            per_item.update(node.output)
+            row_wise.append(node)
+    for node in row_wise:
         encoder.node.remove(node)
-    insert_lookups(encoder, alone)
-    for place, node in enumerate(of_table):
-        encoder.node.insert(place, _of_whole_table(node, alone))
+    insert_lookups(encoder, per_item)
+    for place, node in enumerate(row_wise):
+        encoder.node.insert(place, _on_whole_table(node, per_item))
     drop_unread(encoder)
 
 
 def insert_lookups(encoder: onnx.GraphProto, names: Collection[str] = ("vectors",)) -> None:
-    """Lets `encoder` look up those of `names` that it reads, by `window`, each in its table."""
-    read = {name for node in encoder.node for name in node.input}
-    for place, name in enumerate(sorted(read.intersection(names))):
+    """Makes `encoder` look up the values of `names` that it reads, by `window`, in their tables."""
+    inputs = {name for node in encoder.node for name in node.input}
+    for place, name in enumerate(sorted(inputs.intersection(names))):
         lookup = helper.make_node("Gather", [_table_of(name), "window"], [name])
         encoder.node.insert(place, lookup)
 
 
 def _is_row_wise(
-    node: onnx.NodeProto, alone: Collection[str], constants: Mapping[str, int]
+    node: onnx.NodeProto, per_item: Collection[str], constants: Mapping[str, int]
 ) -> bool:
     first, *others = node.input
-    allowed = (2,) if node.op_type == "MatMul" else (0, 1)  # what differs by column, not by row
-    are_constant = all(constants.get(name) in allowed for name in others)
+    ranks = (2,) if node.op_type == "MatMul" else (0, 1)  # constants that are the same in each row
+    are_constant = all(constants.get(name) in ranks for name in others)
     is_of_last_axis = all(each.i == -1 for each in node.attribute if each.name == "axis")
-    return node.op_type in ROW_WISE and first in alone and are_constant and is_of_last_axis
+    return node.op_type in ROW_WISE and first in per_item and are_constant and is_of_last_axis
 
 
-def _of_whole_table(node: onnx.NodeProto, alone: Collection[str]) -> onnx.NodeProto:
+def _on_whole_table(node: onnx.NodeProto, per_item: Collection[str]) -> onnx.NodeProto:
+    """The node that computes from the whole table what `node` computes from looked-up rows."""
     whole = onnx.NodeProto()
     whole.CopyFrom(node)
-    whole.input[:] = [_table_of(name) if name in alone else name for name in node.input]
+    whole.input[:] = [_table_of(name) if name in per_item else name for name in node.input]
     whole.output[:] = map(_table_of, node.output)
     return whole
 

@@ -1,10 +1,11 @@
-"""Freezes a student into the ranking graph: one ONNX file that holds all of serving's semantics.
+"""Freezes a student into the ranking graph: one ONNX file that holds all semantics of serving.
 
-What serving means is written once, below, in ONNX's own text form, with the student as one node for
-plain histories and one for any; they give way to what `export.graphs.encoder` makes of it. So the
-model's mathematics has one definition, in torch; the window, the masks and top-k have one, here.
-They are written, not traced: their sizes depend on data (the longest history of a batch, `k`),
-which is plain in ONNX and a fight in `torch.export`; the tracing exporter before it is deprecated.
+The window, the masks and top-k are written below, in ONNX's own text form. The student is one node
+for unpadded histories and one for any; `export.graphs.encoder` replaces both by its graph. So the
+model has one definition, in torch, and the rest of serving has one, here.
+
+It is written, not traced, since its sizes depend on data (the longest history of a batch, `k`).
+That is simple in ONNX and hard in `torch.export`; the tracing exporter before it is deprecated.
 """
 
 from pathlib import Path
@@ -20,9 +21,10 @@ from export.graphs.item_lookup import insert_lookups
 from export.graphs.search import search_constants, search_text
 from training.students.student import Student
 
-ITEMS_ASKED_FOR = 4_096  # enough to see what is usual
+NUM_USUAL_QUERIES = 4_096  # enough for a stable mean
 
-# The inputs and outputs are those of `export.contract.tensors.Tensors`.
+# The inputs and outputs are those of `export.contract.tensors.Tensors`. The inner values keep their
+# names: they are stored in the bundle's file.
 RANKING_GRAPH = Template("""
 <ir_version: 10, opset_import: ["": $opset, "student": 1]>
 ranking (
@@ -42,7 +44,7 @@ ranking (
 >
 {
     # The student reads the newest known items of each history, oldest first, no wider than this
-    # batch needs. A plain batch, of items of the table and no padding, is quickly read.
+    # batch needs. A batch of items of the table without padding, the common case, is read faster.
     of_table = Clip(history, one, last_row)
     is_of_table = Equal(history, of_table)
     lines_are_plain = ReduceMin(is_of_table, items_axis)
@@ -92,8 +94,8 @@ ranking (
 def export_student(student: Student, path: Path) -> None:
     """Writes the ranking graph of `student` to `path`.
 
-    The item table is folded and stored once: the lookup, the scores and the output `table` read
-    the same constant.
+    The item table is computed and stored once: the lookup, the scores and the output `table` share
+    the constant.
     """
     table = student.eval().item_table().detach()
     model = parser.parse_model(
@@ -109,28 +111,28 @@ def export_student(student: Student, path: Path) -> None:
     constants = search_constants(table.numpy(), usual_query(student, table).numpy())
     for name, constant in {"table": table.numpy(), **constants}.items():
         model.graph.initializer.append(numpy_helper.from_array(constant, name))
-    plain = unpadded_encoder(student, table)
-    insert_lookups(plain)
-    inline(plain, _branch(model.graph, "then_branch"))
+    unpadded = unpadded_encoder(student, table)
+    insert_lookups(unpadded)
+    inline(unpadded, _branch(model.graph, "then_branch"))
     inline(padded_encoder(student, table), _branch(model.graph, "else_branch"))
     save_graph(model, path)
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Writes a graph whose students have given way to encoders."""
-    del model.opset_import[1]
+    """Checks and writes a graph in which encoders have replaced the student's nodes."""
+    del model.opset_import[1]  # of the student's nodes, of which none is left
     checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
 
 @torch.no_grad()
 def usual_query(student: Student, table: Tensor) -> Tensor:
-    """The mean query `[hidden]` after one item, over items from all of the catalog."""
-    step = max(1, len(table) // ITEMS_ASKED_FOR)
+    """The mean query `[hidden]` after one item, over items from the whole catalog."""
+    step = max(1, len(table) // NUM_USUAL_QUERIES)
     return student.encode_newest(torch.arange(1, len(table), step)[:, None], table).mean(dim=0)
 
 
 def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:
-    """That branch of the first choice in `graph`, which is between the ways to read."""
+    """A branch of the first `If` in `graph`, which chooses how the histories are read."""
     choice = next(node for node in graph.node if node.op_type == "If")
     return next(each.g for each in choice.attribute if each.name == which)

@@ -1,13 +1,13 @@
-"""The search for the best items: exact, but in a large catalog without scoring all of it exactly.
+"""The search for the best items: exact, without exact scores of all items of a large catalog.
 
-To read 64 numbers for each of 17,000 items takes longer than all else that a student does. So the
-table is kept a second time with a byte a number. Those rough scores say which items may be among
-the best, and only these are scored with the table itself. What rounding lost bounds the error of a
-rough score: where the last item found is better than all that were not chosen can be, the answer
-is proven to be that of a search through all items; where it is not, all items are searched.
+Reading 64 numbers for each of 17,000 items takes longer than the rest of a student. So the item
+table is stored a second time as codes, one byte per number. Rough scores of the codes choose
+candidates, and only these are scored with the table itself. The rounding of the codes bounds the
+error of a rough score. Where the last item found scores higher than any item that was not chosen
+can, the answer is proven to be that of a search through all items. Where not, all are searched.
 
-The codes stand in the order of what most people are recommended: whoever looks for the best then
-meets most of them first, and puts fewer aside for better ones.
+The codes are ordered by their scores for a usual query. A top-k search then meets most of the best
+items first and replaces fewer of its candidates.
 """
 
 from collections.abc import Mapping
@@ -20,21 +20,23 @@ from training.data.catalog import PADDING_INDEX
 
 Constants = Mapping[str, NDArray[np.generic]]
 
-# Catalogs from which a rough score first is faster.
+# The number of rows from which a rough search first is faster.
 ROUGH_FROM = 8_192
-# Items chosen beyond k, at least, and one for so many rows: room for those of the best that may not
-# be answered, and for certainty, as scores lie closer together in a larger catalog.
-NUM_SPARE, ROWS_OF_A_SPARE = 60, 1_024
-# Who asks for more has all items searched: the vectors of the chosen are copied.
-MOST_CHOSEN = 4_096
-# Half of what a byte holds: processors without VNNI add pairs of products in 16 bits.
+# Candidates beyond k: at least NUM_SPARE, and one for each ROWS_PER_SPARE rows. They make up for
+# candidates that may not be answered, and help the proof: in a larger catalog scores lie closer.
+NUM_SPARE, ROWS_PER_SPARE = 60, 1_024
+# A query that would need more candidates has all items searched: candidates' vectors are copied.
+MAX_CHOSEN = 4_096
+# Half of a signed byte's range: processors without VNNI add pairs of products in 16 bits.
 LARGEST_CODE = 63
 
-# What rounding to whole steps loses at most, in steps; half, but for float32's own rounding.
+# The most that rounding to whole steps loses, in steps: half, and some for float32's own rounding.
 LOST = 0.501
 
-# Both read `query`, `scores_of_added`, `open` and `k`, and make scores and item indices. Padding,
-# item 0 of the table, may be open: it has no code, and among all items its score is never enough.
+# Both searches read `query`, `scores_of_added`, `open` (whether an item may be answered) and `k`.
+# They compute scores and item indices. Padding, row 0 of the table, may be open: it has no code,
+# and `never_padding` keeps it out of a search of all items. Inner values keep their names: they
+# are stored in the bundle's file.
 SEARCH_OF_ALL = Template("""
     num_added = Shape<start = 0, end = 1>(added)
     num_items = Add(num_added, last_row)
@@ -46,7 +48,7 @@ SEARCH_OF_ALL = Template("""
     is_answer = Greater($scores, never)
     $item_indices = Where(is_answer, ranking, zero)
 """)
-# Reads `query` and `num_chosen`.
+# Reads `query` and `num_chosen`; scores the candidates.
 ROUGH = """
     code, code_step, code_zero = DynamicQuantizeLinear(query)
     rough = MatMulInteger(code, item_codes, code_zero)
@@ -58,7 +60,7 @@ ROUGH = """
     column_of_scores = MatMul(vectors_of_chosen, query_column)
     scores_of_chosen = Squeeze(column_of_scores, last)
 """
-# Reads what `ROUGH` has found.
+# Reads the values of `ROUGH`; bounds the score of any item that is no candidate.
 BOUND = """
     # |q t - q' t'| <= |q - q'| |t'| + |q| |t - t'|, where q' and t' are what the codes stand for,
     # and q' differs from q by half a step in each place.
@@ -105,13 +107,14 @@ ROUGH_SEARCH_FIRST = Template("""
     >
 """)
 
-# Both read `query`, `open` and `k` of a plain question; a score that proves nothing is -inf.
-PLAIN_SEARCH_OF_ALL = """
+# The searches of the common-case graph read `query`, `open` and `k`. A place for which nothing is
+# proven has the score -inf.
+COMMON_CASE_SEARCH_OF_ALL = """
     scores_of_table = Gemm<transB = 1>(query, table, never_padding)
     open_scores = Where(open, scores_of_table, never)
     scores, item_indices = TopK(open_scores, k)
 """
-PLAIN_ROUGH_SEARCH = Template("""
+COMMON_CASE_ROUGH_SEARCH = Template("""
     num_chosen = Add(k, num_spare)
     $rough
     is_open = GatherElements<axis = 1>(open, chosen)
@@ -125,7 +128,7 @@ PLAIN_ROUGH_SEARCH = Template("""
 
 
 def search_text(num_rows: int) -> str:
-    """The search in a table of `num_rows`, in ONNX's text form."""
+    """The ranking graph's search in a table of `num_rows`, in ONNX's text form."""
     if num_rows < ROUGH_FROM:
         return SEARCH_OF_ALL.substitute(scores="scores", item_indices="item_indices")
     of_all = SEARCH_OF_ALL.substitute(scores="scores_in_all", item_indices="items_in_all")
@@ -133,18 +136,18 @@ def search_text(num_rows: int) -> str:
 
 
 def common_case_search_text(num_rows: int) -> str:
-    """The search for a plain question, without the way out where nothing is proven."""
+    """The common-case graph's search, in ONNX's text form: never of all items of a large table."""
     if num_rows < ROUGH_FROM:
-        return PLAIN_SEARCH_OF_ALL
-    return PLAIN_ROUGH_SEARCH.substitute(rough=ROUGH, bound=BOUND)
+        return COMMON_CASE_SEARCH_OF_ALL
+    return COMMON_CASE_ROUGH_SEARCH.substitute(rough=ROUGH, bound=BOUND)
 
 
 def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32]) -> Constants:
-    """What the search reads beside the table `[rows, hidden]`, by name.
+    """The constants that the search reads beside the item table, by name.
 
     Args:
-        table: what is searched.
-        usual_query: `[hidden]`; how well the others go with it decides no answer, but time.
+        table: `[rows, hidden]`, the item vectors.
+        usual_query: `[hidden]`; queries like it are searched faster. It changes no answer.
     """
     num_rows, hidden_size = table.shape
     never_padding = np.zeros(num_rows, dtype=np.float32)
@@ -153,10 +156,11 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
         return {"never_padding": never_padding}
     step = np.float32(np.abs(table).max() / LARGEST_CODE)
     codes = np.rint(table / step).astype(np.int8)
-    # Both searches add up in float32: how far that may be off, for a query of length 1.
+    # Both searches add up in float32, which is off by this much at most for a query of length 1.
     off = 4 * hidden_size * np.finfo(np.float32).eps * _longest(table)
     lost = table - codes * np.float64(step)
-    order = np.argsort(-(table @ usual_query), kind="stable")  # equal items stay in order
+    # A stable sort: items with equal vectors stay in index order.
+    order = np.argsort(-(table @ usual_query), kind="stable")
     row_of_place = order[order != PADDING_INDEX]
     return {
         "never_padding": never_padding,
@@ -165,8 +169,8 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
         "item_step": np.array(step),
         "steps_lost": np.array(LOST * hidden_size**0.5 * _longest(codes), dtype=np.float32),
         "longest_lost": np.array(_longest(lost) + off, dtype=np.float32),
-        "most_chosen": np.array([min(MOST_CHOSEN, num_rows - 1)]),
-        "num_spare": np.array([max(NUM_SPARE, num_rows // ROWS_OF_A_SPARE)]),
+        "most_chosen": np.array([min(MAX_CHOSEN, num_rows - 1)]),
+        "num_spare": np.array([max(NUM_SPARE, num_rows // ROWS_PER_SPARE)]),
     }
 
 

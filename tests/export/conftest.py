@@ -24,7 +24,7 @@ CONFIG = StudentConfig(max_history_length=6, hidden_size=16)
 
 @pytest.fixture(scope="session")
 def item_embeddings() -> NDArray[np.float32]:
-    """What an LLM thinks of the items, in the half precision that knowledge is kept in."""
+    """LLM embeddings of the items, rounded to the half precision of stored knowledge."""
     generator = np.random.default_rng(0)
     embeddings = generator.normal(loc=3, scale=2, size=(NUM_ITEMS + 1, 5))
     return embeddings.astype(np.float16).astype(np.float32)
@@ -32,7 +32,7 @@ def item_embeddings() -> NDArray[np.float32]:
 
 @pytest.fixture(scope="session")
 def student(item_embeddings: NDArray[np.float32]) -> Student:
-    """A real student of LLM embeddings, untrained, with scores of the size that training gives."""
+    """An untrained student with LLM embeddings and scores of the size that training gives."""
     torch.manual_seed(0)
     student = build_student(CONFIG, NUM_ITEMS + 1, torch.from_numpy(item_embeddings))
     for parameter in student.parameters():
@@ -42,7 +42,7 @@ def student(item_embeddings: NDArray[np.float32]) -> Student:
 
 @pytest.fixture(scope="session")
 def graph_path(student: Student, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The exported student."""
+    """The student's ranking graph."""
     path = tmp_path_factory.mktemp("graph") / "model.onnx"
     export_student(student, path)
     return path
@@ -50,27 +50,27 @@ def graph_path(student: Student, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="session")
 def graph(graph_path: Path) -> RankingGraph:
-    """The exported student, open in onnxruntime."""
+    """The student's ranking graph, open in onnxruntime."""
     return RankingGraph(graph_path)
 
 
 @pytest.fixture(scope="session")
-def plain_path(student: Student, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The student exported for plain questions."""
-    path = tmp_path_factory.mktemp("plain") / "plain.onnx"
+def common_case_path(student: Student, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The student's common-case graph."""
+    path = tmp_path_factory.mktemp("common_case") / "plain.onnx"
     assert export_common_case(student, path)
     return path
 
 
 @pytest.fixture(scope="session")
-def plain(plain_path: Path) -> CommonCaseGraph:
-    """That one, open in onnxruntime."""
-    return CommonCaseGraph(plain_path)
+def common_case(common_case_path: Path) -> CommonCaseGraph:
+    """The student's common-case graph, open in onnxruntime."""
+    return CommonCaseGraph(common_case_path)
 
 
 @pytest.fixture
 def retabled(graph_path: Path, tmp_path: Path) -> Callable[[NDArray[np.float32]], RankingGraph]:
-    """The exported graph with another item table, as a fault or a tie would make it."""
+    """Makes the ranking graph with another item table, as a fault or a tie would."""
 
     def retable(table: NDArray[np.float32]) -> RankingGraph:
         model = onnx.load(graph_path)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from export.contract.bundle import Bundle, BundleLayout, Item, load_bundle
 from export.contract.tensors import ENCODER_TENSORS
-from export.freeze import export_graphs, freeze, measure
+from export.figures import measure, metrics_of
+from export.freeze import export_graphs, freeze
 from export.graphs.item_encoder import ItemEncoderError
 from export.parity import ParityError
 from export.sessions import CommonCaseGraph, RankingGraph
@@ -49,18 +50,17 @@ def test_a_manifest_says_what_was_frozen(bundle: Bundle) -> None:
     assert manifest.provenance == {"made_from": "a test"}
 
 
-def test_the_figures_of_a_bundle_are_those_of_its_own_graph_and_of_torch(
+def test_the_metrics_of_a_bundle_are_those_of_torch(
     bundle: Bundle, student: Student, dataset: Dataset
 ) -> None:
-    torch = measure(ranker_of(StudentScorer(student, dataset), dataset), dataset, "torch")
+    ranker = ranker_of(StudentScorer(student, dataset), dataset)
+    torch = metrics_of(measure(ranker, dataset, "torch"))
     assert torch["test"]["examples"] == 12
     assert torch["test"]["HR@20"] > 0
     assert bundle.manifest.metrics == {"seed": 3, **torch}
 
 
-def test_a_bundle_brings_the_newest_part_of_real_histories(
-    bundle: Bundle, dataset: Dataset
-) -> None:
+def test_a_bundle_holds_the_newest_part_of_real_histories(bundle: Bundle, dataset: Dataset) -> None:
     assert len(bundle.histories) == 16
     last_user = dataset.item_indices[dataset.user_offsets[-2] :]
     assert bundle.histories[-1] == tuple(f"id-{item}" for item in last_user[-7:-1])
@@ -76,11 +76,11 @@ def test_a_bundle_makes_vectors_of_embeddings_as_the_item_table_does(
     np.testing.assert_allclose(vectors, (table - offsets).numpy(), atol=1e-5)
 
 
-def test_a_bundle_answers_plain_questions_as_its_ranking_graph_does(bundle: Bundle) -> None:
+def test_the_common_case_graph_of_a_bundle_ranks_as_its_ranking_graph(bundle: Bundle) -> None:
     layout = BundleLayout(bundle.folder)
     items, _ = CommonCaseGraph(layout.common_case).rank(np.array([[1, 2, 3]]), 20)
-    due, _ = RankingGraph(layout.model).rank(np.array([[1, 2, 3]]), 20, mask_seen=True)
-    assert items.tolist() == due.tolist()
+    expected, _ = RankingGraph(layout.model).rank(np.array([[1, 2, 3]]), 20, mask_seen=True)
+    assert items.tolist() == expected.tolist()
 
 
 def test_other_embeddings_than_those_of_the_training_are_refused(
@@ -107,9 +107,9 @@ def test_a_graph_without_parity_becomes_no_bundle(
     assert not (tmp_path / "bundle").exists()
 
 
-def test_a_graph_of_plain_questions_that_knows_little_is_left_out(
+def test_a_common_case_graph_that_proves_little_is_left_out(
     student: Student, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert export_graphs(student, tmp_path, num_random=4).plain == tmp_path / "plain.onnx"
-    monkeypatch.setattr("export.freeze.share_of_known", lambda *_: 0.5)
-    assert export_graphs(student, tmp_path, num_random=4).plain is None
+    assert export_graphs(student, tmp_path, num_random=4).common_case == tmp_path / "plain.onnx"
+    monkeypatch.setattr("export.freeze.proven_share", lambda *_: 0.5)
+    assert export_graphs(student, tmp_path, num_random=4).common_case is None

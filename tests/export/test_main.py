@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from export.__main__ import is_current, main
+from export.__main__ import is_bundle_of, main
 from export.contract.bundle import BundleLayout, load_bundle
 from export.contract.publish import BundleLink
 from training.data.dataset import Dataset
@@ -28,7 +28,7 @@ NO_ANSWERS = Answers(
 
 @pytest.fixture
 def workplace(dataset: Dataset, item_embeddings: NDArray[np.float32], tmp_path: Path) -> Workplace:
-    """What `prepare` and `teach` leave, and the experiment file beside it."""
+    """A dataset and knowledge, as `prepare` and `teach` write them, and the experiment file."""
     (tmp_path / "films.toml").write_text(
         'name = "films"\n[data]\nsource = "movielens"\n[training]\nseeds = [0, 1]\n'
     )
@@ -89,10 +89,10 @@ def test_the_best_distilled_student_is_exported_once(
     assert capsys.readouterr().out == f"{workplace.bundle} is current, nothing to do\n"
 
     made_from = provenance["made_from"]
-    assert is_current(workplace.bundle, made_from)
-    assert not is_current(workplace.bundle, "another checkpoint")
+    assert is_bundle_of(made_from, workplace.bundle)
+    assert not is_bundle_of("another checkpoint", workplace.bundle)
     BundleLayout(workplace.bundle).items.write_text("")
-    assert not is_current(workplace.bundle, made_from)
+    assert not is_bundle_of(made_from, workplace.bundle)
 
 
 def test_without_a_distilled_student_nothing_is_exported(

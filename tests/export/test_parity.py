@@ -9,7 +9,7 @@ from export.parity import (
     ParityError,
     check_parity,
     edge_histories,
-    share_of_known,
+    proven_share,
 )
 from export.sessions import CommonCaseGraph, RankingGraph
 from training.students.student import Student
@@ -18,9 +18,9 @@ Retable = Callable[[NDArray[np.float32]], RankingGraph]
 
 
 def test_the_exported_student_answers_as_torch_does(
-    student: Student, graph: RankingGraph, plain: CommonCaseGraph
+    student: Student, graph: RankingGraph, common_case: CommonCaseGraph
 ) -> None:
-    report = check_parity(student, graph, plain)
+    report = check_parity(student, graph, common_case)
     assert report.num_histories > NUM_RANDOM_HISTORIES
     assert 0 < report.max_score_error < 1e-5
 
@@ -54,45 +54,54 @@ def test_a_graph_that_answers_seen_items_is_refused(
         check_parity(student, graph, num_random=10)
 
 
-def test_a_graph_of_plain_questions_that_answers_seen_items_is_refused(
-    student: Student, graph: RankingGraph, plain: CommonCaseGraph, monkeypatch: pytest.MonkeyPatch
+def test_a_common_case_graph_that_answers_seen_items_is_refused(
+    student: Student,
+    graph: RankingGraph,
+    common_case: CommonCaseGraph,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
-        plain, "rank", lambda histories, k: graph.rank(histories, k, mask_seen=False)
+        common_case, "rank", lambda histories, k: graph.rank(histories, k, mask_seen=False)
     )
-    with pytest.raises(ParityError, match=r"a plain question .* the top 20 by inf"):
-        check_parity(student, graph, plain, num_random=10)
+    with pytest.raises(ParityError, match=r", common case .* the top 20 by inf"):
+        check_parity(student, graph, common_case, num_random=10)
 
 
-def test_a_graph_of_plain_questions_that_confuses_those_asked_together_is_refused(
-    student: Student, graph: RankingGraph, plain: CommonCaseGraph, monkeypatch: pytest.MonkeyPatch
+def test_a_common_case_graph_that_confuses_the_lines_of_a_batch_is_refused(
+    student: Student,
+    graph: RankingGraph,
+    common_case: CommonCaseGraph,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    honest = plain.rank
+    honest = common_case.rank
 
     def rank(histories: NDArray[np.int64], k: int) -> Sequence[NDArray[np.generic]]:
         return [lines[::-1] for lines in honest(histories, k)]
 
-    monkeypatch.setattr(plain, "rank", rank)
-    with pytest.raises(ParityError, match="plain, beside others"):
-        check_parity(student, graph, plain, num_random=10)
+    monkeypatch.setattr(common_case, "rank", rank)
+    with pytest.raises(ParityError, match="common case in a batch"):
+        check_parity(student, graph, common_case, num_random=10)
 
 
-def test_what_a_graph_of_plain_questions_does_not_know_is_held_against_nobody(
-    student: Student, graph: RankingGraph, plain: CommonCaseGraph, monkeypatch: pytest.MonkeyPatch
+def test_what_a_common_case_graph_does_not_prove_counts_neither_way(
+    student: Student,
+    graph: RankingGraph,
+    common_case: CommonCaseGraph,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nothing = np.zeros((1, 20), dtype=np.int64), np.full((1, 20), -np.inf, dtype=np.float32)
-    monkeypatch.setattr(plain, "rank", lambda *_: nothing)
-    assert check_parity(student, graph, plain, num_random=10).max_score_error < 1e-5
+    monkeypatch.setattr(common_case, "rank", lambda *_: nothing)
+    assert check_parity(student, graph, common_case, num_random=10).max_score_error < 1e-5
 
 
-def test_what_a_graph_of_plain_questions_does_not_know_all_about_is_counted(
-    plain: CommonCaseGraph, monkeypatch: pytest.MonkeyPatch
+def test_a_query_counts_as_proven_only_if_every_place_is(
+    common_case: CommonCaseGraph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert share_of_known(plain, 6, 30) == 1
-    one_is_unknown = np.zeros((8, 8), dtype=np.float32)
-    one_is_unknown[5, 7] = -np.inf
-    monkeypatch.setattr(plain, "rank", lambda *_: (np.zeros((8, 8)), one_is_unknown))
-    assert share_of_known(plain, 6, 30, count=16) == 14 / 16
+    assert proven_share(common_case, 6, 30) == 1
+    one_unproven = np.zeros((8, 8), dtype=np.float32)
+    one_unproven[5, 7] = -np.inf
+    monkeypatch.setattr(common_case, "rank", lambda *_: (np.zeros((8, 8)), one_unproven))
+    assert proven_share(common_case, 6, 30, count=16) == 14 / 16
 
 
 def test_edge_histories_span_the_window_and_hold_padding_in_the_middle() -> None:

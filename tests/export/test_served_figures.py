@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from export.contract.tensors import TENSORS
-from export.freeze import freeze, measure
+from export.figures import measure, metrics_of
+from export.freeze import freeze
 from export.served_figures import served_ranker
 from training.data.dataset import Dataset, Split
 from training.distillation.checkpoint import Checkpoint
@@ -20,15 +21,15 @@ WINDOW = 6
 
 
 @pytest.fixture
-def reversed_path(plain_path: Path, tmp_path: Path) -> Path:
+def reversed_path(common_case_path: Path, tmp_path: Path) -> Path:
     """The common-case graph, but it returns the best items worst first."""
-    return changed(plain_path, tmp_path / "reversed.onnx", reverse)
+    return changed(common_case_path, tmp_path / "reversed.onnx", reverse)
 
 
 @pytest.fixture
-def unsure_path(plain_path: Path, tmp_path: Path) -> Path:
+def unsure_path(common_case_path: Path, tmp_path: Path) -> Path:
     """The common-case graph, but every score says that nothing is proven."""
-    return changed(plain_path, tmp_path / "unsure.onnx", prove_nothing)
+    return changed(common_case_path, tmp_path / "unsure.onnx", prove_nothing)
 
 
 def changed(path: Path, changed_path: Path, change: Callable[[onnx.GraphProto], None]) -> Path:
@@ -76,12 +77,12 @@ def expected(student: Student, dataset: Dataset, rows: NDArray[np.int64]) -> NDA
 def test_the_served_ranking_of_every_row_is_that_of_torch(
     has_common_case: bool,
     graph_path: Path,
-    plain_path: Path,
+    common_case_path: Path,
     dataset: Dataset,
     rows: NDArray[np.int64],
     expected: NDArray[np.integer],
 ) -> None:
-    common_case = plain_path if has_common_case else None
+    common_case = common_case_path if has_common_case else None
     served = served_ranker(graph_path, common_case, dataset, WINDOW)(rows)
     assert served.shape == (12, 20)
     np.testing.assert_array_equal(served, expected)
@@ -129,4 +130,4 @@ def test_a_common_case_graph_that_ranks_otherwise_changes_the_figures_of_the_man
     monkeypatch.setattr("export.freeze.export_common_case", export_reversed)
     monkeypatch.setattr("export.parity.Comparison.is_parity", True)
     manifest = freeze(checkpoint, dataset, tmp_path / "bundle", {})
-    assert manifest.metrics["test"] != torch["test"]
+    assert manifest.metrics["test"] != metrics_of(torch)["test"]

@@ -3,7 +3,7 @@ import numpy as np
 from export.sessions import RankingGraph
 
 
-def test_the_graph_tells_the_size_of_its_catalog(graph: RankingGraph) -> None:
+def test_a_graph_has_the_size_of_its_catalog(graph: RankingGraph) -> None:
     assert graph.num_items == 30
 
 

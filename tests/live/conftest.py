@@ -68,7 +68,7 @@ def films_bundle(films: RawData, tmp_path_factory: pytest.TempPathFactory) -> Pa
         graphs.model,
         map(Item, catalog.item_ids, catalog.titles, counts, catalog.attributes),
         histories=newest_of_some_users(films),
-        common_case=graphs.plain,
+        common_case=graphs.common_case,
         student="mean of history",
         max_history_length=MeanOfHistory.max_history_length,
         metrics={},

@@ -1,6 +1,6 @@
 """The baselines, tuned and measured once per dataset: their ranks are kept as files.
 
-`evaluate` writes them to `work/<name>/results/baselines`; the export reads them there. Tuning
+`evaluate` writes them to `work/<name>/baselines`; the export reads them there. Tuning
 VMIS-kNN on a large dataset takes minutes.
 """
 

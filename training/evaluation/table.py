@@ -8,7 +8,6 @@ from statistics import fmean, stdev
 from typing import Any
 
 from training.evaluation.yardstick import CUTOFFS, Evaluation
-from training.stage import write_text
 
 METRICS = tuple(f"{name}@{k}" for name in ("HR", "NDCG") for k in CUTOFFS)
 
@@ -74,15 +73,16 @@ def as_markdown(rows: Sequence[ResultRow]) -> str:
 def save_results(
     rows: Sequence[ResultRow], facts: Mapping[str, Any], folder: Path, verdict: str = ""
 ) -> None:
-    """Writes `results.json` (rows, `facts` about their making, verdict) and `results.md`.
+    """Writes the results into an existing folder, as `results.json` and as `results.md`.
 
     Args:
         rows: of the table.
-        facts: JSON-able, by name.
-        folder: of both files.
+        facts: about their making; JSON-able, by name.
+        folder: for both files.
         verdict: a sentence below the table; none where it is empty.
     """
     closing = f"\n{verdict}\n" if verdict else ""
     content = {**facts, "verdict": verdict, "rows": [row.as_json() for row in rows]}
-    write_text(folder / "results.json", json.dumps(content, indent=2) + "\n")
-    write_text(folder / "results.md", f"{as_markdown(rows)}\n{closing}")
+    text = f"{as_markdown(rows)}\n{closing}"
+    (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (folder / "results.md").write_text(text, encoding="utf-8")

@@ -91,7 +91,7 @@ def forge(folder: Path, changes: dict[str, object], items: str | None = None) ->
     layout.manifest.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def test_what_is_saved_is_what_is_loaded(folder: Path) -> None:
+def test_a_saved_bundle_is_loaded_as_it_was(folder: Path) -> None:
     manifest = save(folder)
     assert load_bundle(folder) == Bundle(manifest, ITEMS, HISTORIES, folder)
 
@@ -177,7 +177,7 @@ def test_the_manifest_is_for_people_to_read(tmp_path: Path) -> None:
         ({"colour": "red"}, "keys missing or unknown: colour"),
     ],
 )
-def test_a_manifest_that_cannot_be_meant_is_refused_with_the_reason(
+def test_a_manifest_that_cannot_be_right_is_refused_with_the_reason(
     folder: Path, changes: dict[str, object], complaint: str
 ) -> None:
     forge(folder, changes)
@@ -236,7 +236,7 @@ def test_a_manifest_that_no_parser_takes_is_refused(
 
 
 def test_a_forged_bundle_whose_hashes_fit_is_read(folder: Path) -> None:
-    """The refusals above are due to what was forged, not to the forging."""
+    """So the refusals above are due to the changes, not to the forging."""
     forge(folder, {"student": "gru4rec"})
     assert load_bundle(folder).manifest.student == "gru4rec"
 
@@ -258,7 +258,7 @@ def test_a_history_that_is_no_list_of_ids_is_refused_with_its_line(folder: Path)
         load_bundle(folder)
 
 
-def test_a_bundle_of_a_plain_student_has_no_item_encoder(folder: Path) -> None:
+def test_a_bundle_of_a_student_without_embeddings_has_no_item_encoder(folder: Path) -> None:
     assert load_bundle(folder).read_item_encoder() == b"encoder"
     model = folder.parent / "exported.onnx"
     facts: dict[str, Any] = {"metrics": {}, "parity_error": 0.0, "provenance": {}}
@@ -267,15 +267,15 @@ def test_a_bundle_of_a_plain_student_has_no_item_encoder(folder: Path) -> None:
     assert load_bundle(folder).histories == ()
 
 
-def test_a_graph_of_plain_questions_is_read_where_there_is_one(folder: Path) -> None:
+def test_a_common_case_graph_is_read_where_there_is_one(folder: Path) -> None:
     assert load_bundle(folder).read_common_case() is None
-    plain = folder.parent / "exported.plain.onnx"
-    plain.write_bytes(b"plain graph")
+    common_case = folder.parent / "exported.common_case.onnx"
+    common_case.write_bytes(b"common-case graph")
     facts: dict[str, Any] = {"metrics": {}, "parity_error": 0.0, "provenance": {}}
     facts |= {"student": "sasrec", "max_history_length": 50}
-    save_bundle(folder, folder.parent / "exported.onnx", ITEMS, common_case=plain, **facts)
+    save_bundle(folder, folder.parent / "exported.onnx", ITEMS, common_case=common_case, **facts)
     bundle = load_bundle(folder)
-    assert bundle.read_common_case() == b"plain graph"
+    assert bundle.read_common_case() == b"common-case graph"
     BundleLayout(folder).common_case.write_bytes(b"another")
     with pytest.raises(BundleError, match=r"plain\.onnx: sha256"):
         bundle.read_common_case()

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from export.contract.folders import readable_folder, restore_folder, whole_file, whole_folder
+from export.contract.folders import finish_replacement, readable_folder, whole_file, whole_folder
 
 
 def write(folder: Path, content: str) -> None:
@@ -63,21 +63,22 @@ def test_the_predecessor_is_read_between_two_renames_and_can_be_put_back(tmp_pat
     write(tmp_path / "folder", "old")
     (tmp_path / "folder").rename(tmp_path / ".folder.replaced")
     assert read(tmp_path / "folder") == "old"
-    restore_folder(tmp_path / "folder")
+    finish_replacement(tmp_path / "folder")
     assert (tmp_path / "folder" / "result").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_folder_that_was_replaced_is_not_put_back_over_its_successor(tmp_path: Path) -> None:
-    write(tmp_path / ".folder.replaced", "old")
+def test_a_predecessor_whose_successor_is_in_place_is_removed(tmp_path: Path) -> None:
     write(tmp_path / "folder", "new")
     write(tmp_path / ".folder.replaced", "old")
-    restore_folder(tmp_path / "folder")
+    write(tmp_path / ".folder.building", "newer")
+    finish_replacement(tmp_path / "folder")
     assert (tmp_path / "folder" / "result").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_nothing_is_put_back_where_nothing_was_replaced(tmp_path: Path) -> None:
-    restore_folder(tmp_path / "folder")
+    finish_replacement(tmp_path / "folder")
     assert not (tmp_path / "folder").exists()
     assert readable_folder(tmp_path / "folder") == tmp_path / "folder"
 

@@ -30,7 +30,7 @@ publish(Path(bundle), Path(folder))
 
 
 def save(folder: Path, title: str) -> str:
-    """Saves a bundle and tells its version."""
+    """Saves a bundle; returns its version."""
     (folder.parent / "exported.onnx").write_bytes(b"graph")
     return save_bundle(
         folder,
@@ -57,7 +57,7 @@ def test_a_published_bundle_is_a_whole_copy_behind_the_link(tmp_path: Path, bund
     assert load_bundle(link.path).folder == bundles / version
 
 
-def test_many_who_bring_a_first_bundle_at_once_leave_one_and_nothing_else(
+def test_processes_that_publish_a_first_bundle_at_once_leave_one_and_nothing_else(
     tmp_path: Path, bundles: Path
 ) -> None:
     version = save(tmp_path / "bundle", "Up")
@@ -66,8 +66,8 @@ def test_many_who_bring_a_first_bundle_at_once_leave_one_and_nothing_else(
         subprocess.Popen([*program, tmp_path / "bundle", bundles], stdout=subprocess.PIPE)
         for _ in range(4)
     ]
-    told = {each.communicate()[0].decode() for each in started}
-    assert told == {f"{bundles}/active is {version}\n"}
+    printed = {each.communicate()[0].decode() for each in started}
+    assert printed == {f"{bundles}/active is {version}\n"}
     assert {each.name for each in bundles.iterdir()} == {version, "active"}
 
 
@@ -111,7 +111,7 @@ def test_a_damaged_bundle_is_not_published(tmp_path: Path, bundles: Path) -> Non
     assert link.bundle == version
 
 
-def test_a_damaged_copy_is_made_anew(tmp_path: Path, bundles: Path) -> None:
+def test_a_damaged_copy_is_replaced(tmp_path: Path, bundles: Path) -> None:
     save(tmp_path / "bundle", "Up")
     link = publish(tmp_path / "bundle", bundles)
     BundleLayout(link.path).items.write_text("")
@@ -138,7 +138,7 @@ def test_a_kill_at_any_step_leaves_the_old_bundle_or_the_new_one_behind_the_link
     assert (link.bundle, link.previous) == (two, one)
 
 
-def test_the_program_publishes_and_tells(
+def test_the_program_publishes_and_prints_the_active_bundle(
     tmp_path: Path, bundles: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     version = save(tmp_path / "bundle", "Up")

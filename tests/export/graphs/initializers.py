@@ -1,4 +1,4 @@
-"""All constants of a model, those in the branches of its choices too."""
+"""All constants of a model, those in branches included."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import onnx
 
 
 def every_initializer(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    """Those of `graph`, then those of the graphs inside it."""
+    """Yields the constants of `graph`, then those of the graphs inside it."""
     yield from graph.initializer
     for node in graph.node:
         for attribute in node.attribute:

@@ -22,7 +22,7 @@ def some_vectors(num_items: int = NUM_ITEMS) -> Vectors:
 
 
 def student_of(vectors: Vectors, query: Vectors | None = None) -> Student:
-    """A student of these items that asks `query`, if there is one, whatever was read."""
+    """A student with these item vectors; with `query`, it has that query after any history."""
     torch.manual_seed(0)
     config = StudentConfig(max_history_length=WINDOW, hidden_size=HIDDEN_SIZE)
     student = build_student(config, 2)  # so that its weights depend on no number of items

@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from export.graphs.fusion import FORBIDDEN, UNREAD, soften_masks
+from export.graphs.fusion import MASKED, UNREAD, soften_masks
 from tests.export.graphs.initializers import every_initializer
 
 
 def test_masks_become_a_weight_of_nothing_and_weights_stay_as_they_are() -> None:
-    values = np.array([-np.inf, FORBIDDEN, -80, -0.5, 3], dtype=np.float32)
+    values = np.array([-np.inf, MASKED, -80, -0.5, 3], dtype=np.float32)
     graph = helper.make_graph([], "g", [], [], [numpy_helper.from_array(values, "bias")])
     soften_masks(graph)
     softened = numpy_helper.to_array(graph.initializer[0])
@@ -20,10 +20,10 @@ def test_masks_become_a_weight_of_nothing_and_weights_stay_as_they_are() -> None
     assert np.exp(UNREAD) > np.finfo(np.float32).tiny  # no denormal
 
 
-def test_nothing_in_a_shipped_graph_is_forbidden_but_what_may_not_be_answered(
+def test_no_mask_of_an_exported_graph_is_below_the_soft_one_but_that_of_the_answers(
     graph_path: Path,
 ) -> None:
     for constant in every_initializer(onnx.load(graph_path).graph):
         values = numpy_helper.to_array(constant)
         if values.dtype == np.float32 and "never" not in constant.name and values.size:
-            assert values.min() > FORBIDDEN
+            assert values.min() > MASKED

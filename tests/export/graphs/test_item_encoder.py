@@ -10,13 +10,13 @@ from export.graphs.item_encoder import ItemEncoderError, export_item_encoder
 from training.students.item_table import ItemTable
 
 
-def test_a_plain_table_has_no_encoder(tmp_path: Path) -> None:
+def test_a_table_without_embeddings_has_no_encoder(tmp_path: Path) -> None:
     embeddings = np.zeros((4, 3), dtype=np.float32)
     assert not export_item_encoder(ItemTable(4, 2), embeddings, tmp_path / "encoder.onnx")
     assert not (tmp_path / "encoder.onnx").exists()
 
 
-def test_a_dimension_that_never_varied_says_nothing_of_new_items(tmp_path: Path) -> None:
+def test_a_dimension_that_never_varied_has_no_effect_on_new_items(tmp_path: Path) -> None:
     """Scaled by a spread of nearly 0 it would drown all the others."""
     generator = np.random.default_rng(0)
     embeddings = generator.normal(size=(9, 3)).astype(np.float32)
@@ -51,8 +51,8 @@ def test_a_new_item_gets_what_cold_items_have_in_place_of_an_offset(
     np.testing.assert_allclose(vectors, table()[[3, 7]].detach().numpy(), atol=1e-5)
 
 
-def test_titles_that_are_the_same_do_not_stand_in_the_way(tmp_path: Path) -> None:
-    """Which of eight equal ones are the five nearest is open."""
+def test_equal_titles_may_be_neighbours_in_any_order(tmp_path: Path) -> None:
+    """Eight titles are equally near, and any five of them are right."""
     torch.manual_seed(0)
     embeddings = torch.randn(12, 3).repeat_interleave(8, dim=0)
     embeddings[0] = 0

@@ -16,7 +16,7 @@ CONSTANTS = {
     "shift": np.array([10, 20], dtype=np.float32),
     "by_row": np.array([[[1, 1], [2, 2]]], dtype=np.float32),
 }
-# Turned, shifted and rectified item by item, then told apart by where they stand.
+# Each item is rotated, shifted and rectified by itself; then positions are added.
 ENCODER = """
 encoder (int64[1, 2] window, float[1, 2, 2] vectors) => (float[1, 2, 2] query) {
     turned = MatMul(vectors, turn)
@@ -58,7 +58,7 @@ def run(encoder: onnx.GraphProto) -> NDArray[np.float32]:
     return answer
 
 
-def test_what_is_made_of_each_item_alone_is_made_of_the_table_and_looked_up(
+def test_values_of_one_item_are_computed_from_the_table_and_looked_up(
     encoder: onnx.GraphProto,
 ) -> None:
     precompute_per_item(encoder)
@@ -87,7 +87,7 @@ def test_a_constant_may_be_read_by_items_and_by_histories(encoder: onnx.GraphPro
         "read = MatMul(turn, vectors)",
     ],
 )
-def test_what_reads_more_of_a_history_than_one_item_is_made_in_the_history(layer: str) -> None:
+def test_values_of_several_items_are_computed_from_the_history(layer: str) -> None:
     encoder = parser.parse_graph(
         "encoder (int64[1, 2] window, float[1, 2, 2] vectors) => (float[1, 2, 2] query) {"
         f"{layer} query = Relu(read) }}"
@@ -98,16 +98,16 @@ def test_what_reads_more_of_a_history_than_one_item_is_made_in_the_history(layer
     assert operators(encoder) == ["Gather", layer.split()[2].split("<")[0].split("(")[0], "Relu"]
 
 
-def test_who_makes_no_tables_looks_up_vectors_alone(encoder: onnx.GraphProto) -> None:
+def test_an_encoder_without_further_tables_looks_up_vectors_only(encoder: onnx.GraphProto) -> None:
     insert_lookups(encoder)
     assert operators(encoder) == ["Gather", "MatMul", "Add", "Relu", "Mul", "Add"]
     assert run(encoder).tolist() == [[[9, 31], [31, 42]]]
 
 
-def test_the_tables_of_a_shipped_graph_are_made_when_it_is_opened_and_not_in_a_run(
-    plain_path: Path, optimised: Callable[[Path], onnx.GraphProto]
+def test_the_tables_of_an_exported_graph_are_computed_when_it_is_opened(
+    common_case_path: Path, optimised: Callable[[Path], onnx.GraphProto]
 ) -> None:
-    stored, opened = onnx.load(plain_path).graph, optimised(plain_path)
+    stored, opened = onnx.load(common_case_path).graph, optimised(common_case_path)
     made = {name for node in stored.node for name in node.output if name.endswith(".of_table")}
     assert len(made) > 2  # queries, keys, values, and what they are made from
     assert made.isdisjoint(name for node in opened.node for name in node.output)

@@ -126,7 +126,7 @@ def test_answers_are_those_of_a_search_through_all_items(
 
 
 @given(batch=requests(), mask_seen=st.booleans())
-def test_a_batch_answers_as_its_lines_alone(
+def test_a_batch_is_answered_as_its_lines_one_by_one(
     graph: RankingGraph, batch: list[Request], mask_seen: bool
 ) -> None:
     together = by_item(*rank_all(graph, batch, 30, mask_seen=mask_seen))
@@ -152,7 +152,7 @@ def test_padding_anywhere_equals_its_absence(graph: RankingGraph, padded: list[i
         ([[1, 31]], 2, False),
     ],
 )
-def test_a_batch_of_items_of_the_table_without_padding_is_read_at_a_glance(
+def test_only_a_batch_of_table_items_without_padding_takes_the_common_case_branch(
     graph_path: Path, histories: list[list[int]], num_added: int, is_plain: bool
 ) -> None:
     model = onnx.load(graph_path)
@@ -215,7 +215,7 @@ def test_equal_scores_rank_in_index_order(
 
 
 def without_last_items(student: Student, num_cut: int) -> Student:
-    """A plain student of the same vectors that lacks the last items."""
+    """A student without LLM embeddings that has the same vectors but for the last items."""
     shorter = build_student(CONFIG, 31 - num_cut)
     vectors = {"item_table.offsets": student.item_table().detach()[1 : 31 - num_cut]}
     state = {**shorter.state_dict(), **student.state_dict()}
@@ -261,12 +261,12 @@ def test_the_item_table_is_stored_once_and_folded(student: Student, graph_path: 
 
 
 def branches(model: onnx.ModelProto) -> dict[str, onnx.GraphProto]:
-    """The two ways to read."""
+    """The two branches that read a history."""
     choice = next(node for node in model.graph.node if node.op_type == "If")
     return {each.g.name: each.g for each in choice.attribute}
 
 
-def test_keys_and_values_are_made_apart_and_never_copied_out_of_one(graph_path: Path) -> None:
+def test_keys_and_values_are_computed_by_layers_of_their_own(graph_path: Path) -> None:
     nodes = branches(onnx.load(graph_path))["any"].node
     made_by = {output: node.op_type for node in nodes for output in node.output}
     (attention,) = [node for node in nodes if node.op_type == "Attention"]
@@ -274,7 +274,7 @@ def test_keys_and_values_are_made_apart_and_never_copied_out_of_one(graph_path: 
     assert "Split" not in made_by.values()
 
 
-def test_an_export_says_nothing_of_the_machine_and_is_the_same_again(
+def test_a_second_export_is_the_same_file_and_names_nothing_of_the_machine(
     student: Student, graph_path: Path, tmp_path: Path
 ) -> None:
     export_student(student, tmp_path / "again.onnx")

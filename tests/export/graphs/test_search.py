@@ -1,4 +1,4 @@
-"""The rough search first, held to a search through all items."""
+"""The rough search, compared with a search through all items."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +21,10 @@ Export = Callable[..., Path]
 
 @pytest.fixture
 def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
-    """Exports a student of some item vectors that looks at few items beyond k."""
+    """Exports a student of chosen item vectors whose search has few candidates beyond k."""
     monkeypatch.setattr(search, "ROUGH_FROM", 1)
     monkeypatch.setattr(search, "NUM_SPARE", 10)
-    monkeypatch.setattr(search, "MOST_CHOSEN", 50)
+    monkeypatch.setattr(search, "MAX_CHOSEN", 50)
 
     def write(vectors: Vectors, query: Vectors | None = None) -> Path:
         export_student(student_of(vectors, query), tmp_path / "model.onnx")
@@ -34,7 +34,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
 
 
 def is_proven(path: Path, history: list[int], **more: NDArray[np.generic]) -> bool:
-    """Whether the rough search sufficed."""
+    """Whether the rough search proved the answer."""
     model = onnx.load(path)
     model.graph.output.append(helper.make_empty_tensor_value_info("is_proven"))
     session = ort.InferenceSession(model.SerializeToString())
@@ -50,7 +50,7 @@ def is_proven(path: Path, history: list[int], **more: NDArray[np.generic]) -> bo
 
 
 def check_against_all_scores(path: Path, num_requests: int = 200) -> None:
-    """Random requests are answered with the best open items of the whole ranking."""
+    """Asserts that random requests get the best open items of the whole ranking."""
     graph, generator = RankingGraph(path), np.random.default_rng(1)
     for _ in range(num_requests):
         history = generator.integers(0, NUM_ITEMS + 1, (2, generator.integers(1, 12)))
@@ -61,8 +61,8 @@ def check_against_all_scores(path: Path, num_requests: int = 200) -> None:
         answers, _ = graph.rank(history, k, mask_seen=True, excluded=excluded, allowed=allowed)
         for line, answer in enumerate(answers):
             closed = {*history[line], *excluded[line], *np.flatnonzero(~allowed[line])}
-            due = [item for item in every[line] if item not in closed][:k]
-            assert answer.tolist() == due + [0] * (k - len(due))
+            expected = [item for item in every[line] if item not in closed][:k]
+            assert answer.tolist() == expected + [0] * (k - len(expected))
 
 
 def test_answers_are_those_of_a_search_through_all_items(export: Export) -> None:

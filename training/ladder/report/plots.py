@@ -10,6 +10,7 @@ from training.data.dataset import Split
 from training.ladder.plan.rows import STEPS
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import METRIC, PartGain, part_gains
+from training.stage import whole_file
 
 DOTS_PER_INCH = 120
 LABELLED = ("BCE", "CE", "embeddings only", "DLLM2Rec")
@@ -106,7 +107,5 @@ def _draw_steps(
 
 
 def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    figure.savefig(partial, format="png", dpi=DOTS_PER_INCH)
-    partial.replace(path)
+    with whole_file(path) as file:
+        figure.savefig(file, format="png", dpi=DOTS_PER_INCH)

@@ -1,0 +1,138 @@
+"""The figures and the verdict of a manifest: the exported student, the baselines, the teacher.
+
+All figures of a split are means over the same examples, with 95 % intervals of one bootstrap. The
+teacher's are means over the examples that it has answered.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from export.contract.manifest import Figure
+from training.data.dataset import HELD_OUT, Dataset, Split
+from training.evaluation.baseline_runs import BySplit
+from training.evaluation.intervals import Bootstrap, Interval
+from training.evaluation.metrics import metric_values
+from training.evaluation.stored import answers_ranker
+from training.evaluation.verdict import differences_to, verdict
+from training.evaluation.yardstick import Ranker, evaluate
+from training.knowledge import Knowledge
+from training.progress import ProgressBar, counting
+
+METRICS = ("NDCG@20", "HR@20")
+TARGETS = "all"
+PROTOCOL = "validation"
+
+
+class RowName(NamedTuple):
+    """Names of a row, as in the result tables; `student` is empty for what is no student."""
+
+    row: str
+    student: str = ""
+    teacher_free: bool = True
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The student to export and the rankers that it is compared with.
+
+    Attributes:
+        student: names the student's row.
+        seed: of the student's training.
+        baselines: ranks on all examples of each held-out split, by the baseline's name.
+        teacher: the teacher's row and its ranks; None where no answer of it is stored.
+        num_draws: draws of the bootstrap.
+    """
+
+    student: RowName
+    seed: int
+    baselines: Mapping[str, BySplit]
+    teacher: tuple[RowName, BySplit] | None
+    num_draws: int
+
+    def figures(self, student: BySplit, dataset: Dataset) -> tuple[Figure, ...]:
+        """Figures of the student, whose ranks are given, of the baselines and of the teacher."""
+        rows = [
+            (self.student, student),
+            *((RowName(name), each) for name, each in self.baselines.items()),
+            *([self.teacher] if self.teacher else []),
+        ]
+        return tuple(_figures(rows, dataset, self.num_draws))
+
+    def verdict(self, student: BySplit, dataset: Dataset) -> str:
+        """The sentence on which baselines the student, whose ranks are given, beats on test."""
+        evaluation = student[Split.TEST]
+        differences = differences_to(
+            evaluation.ranks,
+            {name: each[Split.TEST].ranks for name, each in self.baselines.items()},
+            dataset.user_of_row[evaluation.rows],
+            num_draws=self.num_draws,
+        )
+        label = f"{self.student.student} {self.student.row} (seed {self.seed})"
+        return verdict(label, differences, len(evaluation.rows))
+
+
+def measure(ranker: Ranker, dataset: Dataset, label: str) -> BySplit:
+    """Ranks the examples of each held-out split that has any; `label` names the progress bar."""
+    examples = {split: dataset.example_rows(split) for split in HELD_OUT}
+    evaluations = {}
+    for split, rows in examples.items():
+        if len(rows):
+            with ProgressBar(f"{label} {split.name.lower()}", len(rows), "example") as bar:
+                evaluations[split] = evaluate(counting(ranker, bar), dataset, rows)
+    return evaluations
+
+
+def metrics_of(evaluations: BySplit) -> dict[str, dict[str, float]]:
+    """Metrics and the number of examples by the split's name, as in `Manifest.metrics`."""
+    return {
+        split.name.lower(): {"examples": len(each.rows), **each.metrics}
+        for split, each in evaluations.items()
+    }
+
+
+def teacher_evaluations(knowledge: Knowledge, dataset: Dataset) -> BySplit:
+    """The teacher's ranks on the held-out examples that it has answered; maybe of no split."""
+    answers = {Split.VALIDATION: knowledge.validation, Split.TEST: knowledge.test}
+    answered = {
+        split: np.intersect1d(dataset.example_rows(split), each.rows)
+        for split, each in answers.items()
+    }
+    return {
+        split: evaluate(answers_ranker(answers[split]), dataset, rows)
+        for split, rows in answered.items()
+        if len(rows)
+    }
+
+
+def _figures(
+    rows: Sequence[tuple[RowName, BySplit]], dataset: Dataset, num_draws: int
+) -> Iterator[Figure]:
+    examples = {split: dataset.example_rows(split) for split in HELD_OUT}
+    bootstraps = {
+        split: Bootstrap(dataset.user_of_row[each], num_draws) for split, each in examples.items()
+    }
+    for name, evaluations in rows:
+        for split, evaluation in evaluations.items():
+            is_measured = np.isin(examples[split], evaluation.rows)
+            for metric in METRICS:
+                values = np.zeros((1, len(is_measured)))
+                values[0, is_measured] = metric_values(evaluation.ranks, metric)
+                interval = bootstraps[split].draws(values, is_measured).interval()
+                yield _figure(name, split, metric, interval)
+
+
+def _figure(name: RowName, split: Split, metric: str, interval: Interval) -> Figure:
+    return Figure(
+        **name._asdict(),
+        protocol=PROTOCOL,
+        split=split.name.lower(),
+        targets=TARGETS,
+        metric=metric,
+        mean=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        seeds=1,
+    )
