@@ -1,6 +1,6 @@
-"""A circuit breaker: what fails several times in a row is left alone for a while.
+"""A circuit breaker: after several failures in a row, a backend is not asked for a while.
 
-So a lost Redis or teacher costs a timeout now and then and not in every request.
+So a lost Redis or teacher costs one timeout in a while, not one in every request.
 """
 
 import logging
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class CircuitBreaker:
-    """Stands between the service and one thing that may be lost."""
+    """Guards the calls to one backend that may fail."""
 
     def __init__(
         self,
@@ -25,18 +25,24 @@ class CircuitBreaker:
         failure: type[ServiceError],
         *,
         refusal: type[ServiceError] | None = None,
-        patience: int,
+        max_failures: int,
         pause_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`name` is for people; `patience` errors of the kind `failure` in a row are enough.
+        """Makes a closed breaker.
 
-        An error of the kind `refusal` comes from a thing that is there.
+        Args:
+            name: name of the backend in messages.
+            failure: the error type that counts as a failure, and that an open breaker raises.
+            refusal: an error type that proves that the backend answers.
+            max_failures: number of failures in a row that open the breaker.
+            pause_seconds: time between two tries while the breaker is open.
+            clock: seconds; tests pass their own.
         """
         self._name = name
         self._failure = failure
         self._refusal = refusal or ()
-        self._patience = patience
+        self._max_failures = max_failures
         self._pause_seconds = pause_seconds
         self._clock = clock
         self._failures = 0
@@ -45,22 +51,22 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the thing counts as lost."""
-        return self._failures >= self._patience
+        """Whether the backend counts as lost."""
+        return self._failures >= self._max_failures
 
-    async def ask(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Runs `operation`, unless the thing is left alone; raises `failure` then."""
+    async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Runs `operation`; raises `failure` at once while the breaker is open."""
         if self.is_open:
             if self._clock() < self._paused_until:
-                raise self._failure(f"{self._name} is left alone for a while")
+                raise self._failure(f"{self._name} is not asked after repeated failures")
             return await self._probe(operation)
-        return await self.attempt(operation)
+        return await self.call_even_if_open(operation)
 
-    async def attempt(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Runs `operation`, pause or no pause, so that a probe notices the return.
+    async def call_even_if_open(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Runs `operation` whatever the breaker's state, so that a health check sees a recovery.
 
-        What was under way when another attempt failed counts no more: a connection that many share
-        is lost once.
+        A failure does not count if another call failed after this one began: a connection that
+        many calls share is lost only once.
         """
         began = self._clock()
         try:
@@ -76,10 +82,10 @@ class CircuitBreaker:
         return answer
 
     async def _probe(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Tries, for one request; those that come while it waits do not."""
+        """Tries the backend for one call; calls that come meanwhile fail at once."""
         self._paused_until = math.inf
         try:
-            return await self.attempt(operation)
+            return await self.call_even_if_open(operation)
         finally:
             self._paused_until = self._clock() + self._pause_seconds
 
@@ -91,6 +97,6 @@ class CircuitBreaker:
     def _count_failure(self, error: ServiceError) -> None:
         self._failures += 1
         self._failed_at = self._clock()
-        if self._failures == self._patience:
+        if self._failures == self._max_failures:
             self._paused_until = self._failed_at + self._pause_seconds
             logger.warning("%s is lost, answering without it: %s", self._name, error.in_full)

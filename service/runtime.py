@@ -1,4 +1,4 @@
-"""What the routes work with: opened when the service starts, closed when it ends."""
+"""The parts that routes use, opened when the service starts and closed when it ends."""
 
 import logging
 from collections.abc import AsyncIterator, Iterator
@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from prometheus_client.core import GaugeMetricFamily
 
-from service.background import beside
+from service.background import in_background
 from service.bundles.added_items import AddedItems
 from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
 from service.bundles.variants import ServedVariant, ServedVariants
@@ -19,7 +19,7 @@ from service.ranking.micro_batcher import MicroBatcher
 from service.ranking.recommender import Query, Recommendations
 from service.settings import Settings
 from service.stores.history.guarded import GuardedHistory
-from service.stores.opening import history_store, item_store
+from service.stores.opening import open_history_store, open_item_store
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
 from service.telemetry.metrics import Metrics
@@ -32,14 +32,14 @@ class Runtime:
     """The parts of a running service."""
 
     settings: Settings
-    models: ServedVariants
-    activation: HotSwap
+    variants: ServedVariants
+    hot_swap: HotSwap
     history: GuardedHistory
-    added: AddedItems
+    added_items: AddedItems
     metrics: Metrics
     teacher: Teacher | None
     drain: Drain
-    together: MicroBatcher = field(default_factory=MicroBatcher)
+    micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
         """Raises InvalidRequestError if `k` is more than the settings allow."""
@@ -48,40 +48,42 @@ class Runtime:
 
     @property
     def slow_path(self) -> SlowPath:
-        """The way to the teacher; raises NoTeacherError if none is connected."""
+        """The connected teacher's slow path; raises NoTeacherError if there is no teacher."""
         if self.teacher is None:
             raise NoTeacherError
         return self.teacher.slow_path
 
-    def shadow(self, served: ServedVariant, wanted: Query, answer: Recommendations) -> None:
-        """Maybe has the teacher answer the same, later; nothing waits for it."""
+    def offer_to_shadow(
+        self, served: ServedVariant, query: Query, recommendations: Recommendations
+    ) -> None:
+        """Lets shadow mode sample an answer; the teacher is asked later, no request waits."""
         if self.teacher:
-            self.teacher.shadow.offer(served.recommender, wanted, answer)
+            self.teacher.shadow.offer(served.recommender, query, recommendations)
 
     @property
     def is_teacher_lost(self) -> bool:
-        """Whether there is a teacher that is left alone."""
+        """Whether a teacher is connected and counts as lost."""
         return self.teacher is not None and self.teacher.slow_path.is_lost
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
-        """What there is at this moment, for the metrics."""
+        """Current values for the metrics: served bundles, lost backends, added items."""
         labels = ["variant", "model_version", "student"]
-        info = GaugeMetricFamily("recommender_variant_info", "Bundles that answer.", labels=labels)
+        info = GaugeMetricFamily("recommender_variant_info", "Served bundles.", labels=labels)
         refused = GaugeMetricFamily(
             "recommender_bundle_refused",
-            "1 while what stands at the variant's path cannot be served, so that an older one is.",
+            "1 while the bundle at the variant's path is refused and an older one is served.",
             labels=["variant"],
         )
-        for slot in self.models.slots:
+        for slot in self.variants.slots:
             student = slot.current.recommender.manifest.student
             info.add_metric([slot.variant, slot.current.model_version, student], 1)
             refused.add_metric([slot.variant], slot.refused is not None)
         yield info
         yield refused
         for name, text, value in (
-            ("history_lost", "1 while the history store is left alone.", self.history.is_lost),
-            ("teacher_lost", "1 while the teacher is left alone.", self.is_teacher_lost),
-            ("added_items", "Items that were added at run time.", len(self.added)),
+            ("history_lost", "1 while the history store is lost.", self.history.is_lost),
+            ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
+            ("added_items", "Items added at run time.", len(self.added_items)),
         ):
             yield GaugeMetricFamily(f"recommender_{name}", text, value=float(value))
 
@@ -90,32 +92,36 @@ class Runtime:
 async def running(
     settings: Settings, metrics: Metrics, drain: Drain, while_loading: WhileLoading
 ) -> AsyncIterator[Runtime]:
-    """Loads the bundles, opens the stores, and follows new bundles and added items meanwhile.
+    """Loads the bundles, opens the stores and connects the teacher.
+
+    Follows new bundles and added items in the background while the context is open.
 
     Raises:
         BundleError: a bundle cannot be served.
     """
     with while_loading():
-        models = open_variants(settings.served_variants, settings.max_k)
-    activation = HotSwap(models, settings.max_k, settings.bundles_poll_seconds, while_loading)
-    added = AddedItems(item_store(settings), models, settings.items_poll_seconds)
-    history = GuardedHistory(history_store(settings), settings.redis_pause_seconds)
+        variants = open_variants(settings.served_variants, settings.max_k)
+    hot_swap = HotSwap(variants, settings.max_k, settings.bundles_poll_seconds, while_loading)
+    added_items = AddedItems(open_item_store(settings), variants, settings.items_poll_seconds)
+    history = GuardedHistory(open_history_store(settings), settings.redis_pause_seconds)
     try:
-        await added.refresh()
+        await added_items.refresh()
     except ItemStoreUnavailableError as error:
         logger.warning("starting without the added items: %s", error.in_full)
     try:
         async with (
-            beside(added.follow()),
-            beside(activation.follow()),
+            in_background(added_items.follow()),
+            in_background(hot_swap.follow()),
             connected_teacher(settings, metrics) as teacher,
         ):
-            runtime = Runtime(settings, models, activation, history, added, metrics, teacher, drain)
+            runtime = Runtime(
+                settings, variants, hot_swap, history, added_items, metrics, teacher, drain
+            )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():
                     yield runtime
     finally:
-        await added.close()
+        await added_items.close()
         await history.close()
 
 

@@ -1,4 +1,4 @@
-"""The setting VARIANTS: which bundles are served side by side, and with what weights."""
+"""Parses the setting VARIANTS: the bundles that are served side by side, and their weights."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _ENTRY = re.compile(r"(?P<name>[\w.-]+)=(?P<path>[^,]+?)(:(?P<weight>\d+(\.\d+)?
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A bundle under a name; the weights are shares of the sessions once they are summed up."""
+    """A named bundle; its share of the sessions is its weight over the sum of all weights."""
 
     name: str
     path: Path
@@ -23,18 +23,18 @@ def parse_variants(text: str) -> Sequence[Variant]:
     """Reads `name=path:weight, name=path`, or a folder whose bundles become variants.
 
     Raises:
-        ValueError: it is neither; names the part.
+        ValueError: `text` is neither, or has an invalid part; names the part.
     """
-    variants = _of_list(text) if "=" in text else _of_folder(Path(text))
+    variants = _parse_list(text) if "=" in text else _in_folder(Path(text))
     names = [each.name for each in variants]
     if repeated := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"{', '.join(sorted(repeated))} stands twice")
+        raise ValueError(f"{', '.join(sorted(repeated))} occurs twice")
     if not all(each.weight > 0 for each in variants):
         raise ValueError("a weight must be more than 0")
     return variants
 
 
-def _of_list(text: str) -> list[Variant]:
+def _parse_list(text: str) -> list[Variant]:
     variants = []
     for part in text.split(","):
         entry = _ENTRY.fullmatch(part.strip())
@@ -44,9 +44,10 @@ def _of_list(text: str) -> list[Variant]:
     return variants
 
 
-def _of_folder(folder: Path) -> list[Variant]:
+def _in_folder(folder: Path) -> list[Variant]:
     found = (path.parent for path in folder.glob("[!.]*/manifest.json"))
-    paths = sorted(path for path in found if not path.is_symlink())  # a link has it twice
+    # A link beside its target would serve a bundle twice.
+    paths = sorted(path for path in found if not path.is_symlink())
     if not paths:
         raise ValueError(f"{folder} holds no bundle")
     return [Variant(path.name, path) for path in paths]

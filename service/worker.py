@@ -1,4 +1,4 @@
-"""The application in a process of its own, which does nothing else."""
+"""The application factory of a worker process, which does nothing but serve."""
 
 import ctypes
 import gc
@@ -12,18 +12,18 @@ from service.app import create_app
 
 
 def create_worker() -> FastAPI:
-    """Makes the service from the environment; what it loads is never looked through for garbage.
+    """Makes the service from the environment, and exempts what it loads from garbage collection.
 
-    A collection that walks a catalog holds all requests up for tens of milliseconds.
+    A collection that walks a whole catalog delays all requests by tens of milliseconds.
     """
     return create_app(while_loading=without_garbage_collection)
 
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Keeps from the collector what is made within, and all that there is by then.
+    """Exempts all objects that exist when the context ends from later garbage collections.
 
-    Memory that it took in between goes back to the system; opening a graph takes much.
+    Then returns freed memory to the operating system: opening a graph takes much for a moment.
     """
     gc.collect()
     gc.disable()
@@ -32,9 +32,9 @@ def without_garbage_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
-        _give_back_memory()
+        _return_freed_memory()
 
 
-def _give_back_memory() -> None:
+def _return_freed_memory() -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-        libc.malloc_trim(0)  # glibc keeps what is freed for itself
+        libc.malloc_trim(0)  # glibc keeps freed memory for reuse

@@ -1,9 +1,8 @@
-"""What is served follows what stands at the paths of the settings.
+"""Replaces served bundles at run time, by following the paths of the settings.
 
-A path is a bundle's folder or a link to one (`export.contract.publish`). A new bundle behind it
-takes the place of the old one in every process that serves the path, once it is loaded, verified
-and warm. One that is refused leaves the old bundle where it is, and says why until something else
-stands there.
+A path is a bundle's folder or a link to one (`export.contract.publish`). Every process that serves
+a path polls it. A new bundle there replaces the old one once it is loaded, verified and warm. If it
+is refused, the old bundle stays, and the variant reports the reason until the path changes again.
 """
 
 import asyncio
@@ -27,54 +26,54 @@ from service.variant_setting import Variant
 logger = logging.getLogger(__name__)
 
 WhileLoading = Callable[[], AbstractContextManager[None]]
-"""What stands around each loading of a bundle."""
+"""Makes a context that is entered around each loading of a bundle."""
 
 
 def open_variants(variants: Sequence[Variant], max_k: int) -> ServedVariants:
-    """Serves the bundles of `variants`, the control first.
+    """Loads the bundles of `variants`, the control first.
 
     Raises:
-        BundleError: one of them cannot be served.
+        BundleError: a bundle cannot be served.
     """
     return ServedVariants([_open_slot(each, max_k) for each in variants])
 
 
 class HotSwap:
-    """Moves links, and makes the models what stands at their paths."""
+    """Moves links, and serves the bundles at the variants' paths."""
 
     def __init__(
-        self, models: ServedVariants, max_k: int, poll_seconds: float, while_loading: WhileLoading
+        self, variants: ServedVariants, max_k: int, poll_seconds: float, while_loading: WhileLoading
     ) -> None:
-        self._models = models
+        self._variants = variants
         self._max_k = max_k
         self._poll_seconds = poll_seconds
         self._while_loading = while_loading
         self._changing = asyncio.Lock()
 
     async def activate(self, variant: str, bundle: str) -> None:
-        """Moves the variant's link to `bundle`, which is served here from now on.
+        """Moves the variant's link to `bundle` and serves it in this process from now on.
 
-        Running requests end with the old one. Other processes follow within the time of a poll.
+        Running requests end with the old bundle. Other processes follow within their poll interval.
 
         Raises:
             NotFoundError: there is no such variant.
-            ConflictError: the variant has no link, or it cannot be moved from here.
-            InvalidRequestError: the bundle is refused; link and answers stay as they were.
+            ConflictError: the variant has no link, or this process cannot move it.
+            InvalidRequestError: the bundle is refused; link and served bundle stay.
         """
-        slot = self._models.slot(variant)
+        slot = self._variants.slot(variant)
         async with self._changing:
             await self._follow(slot)
             await self._move(slot, bundle)
 
     async def rollback(self, variant: str) -> None:
-        """Moves the variant's link back; a second call undoes the first.
+        """Moves the variant's link to the previous bundle; a second call undoes the first.
 
         Raises:
             NotFoundError: there is no such variant.
-            ConflictError: there is no link, or nothing was served before.
-            InvalidRequestError: the bundle before is refused now.
+            ConflictError: the variant has no link, or no previous bundle.
+            InvalidRequestError: the previous bundle is refused now.
         """
-        slot = self._models.slot(variant)
+        slot = self._variants.slot(variant)
         async with self._changing:
             await self._follow(slot)
             previous = await to_thread.run_sync(lambda: link_of(slot).previous)
@@ -83,37 +82,37 @@ class HotSwap:
             await self._move(slot, previous)
 
     async def refresh(self) -> None:
-        """Serves what stands at the paths now."""
+        """Serves the bundles that are at the paths now; refused ones are logged."""
         async with self._changing:
-            for slot in self._models.slots:
+            for slot in self._variants.slots:
                 await self._follow(slot)
 
     async def follow(self) -> None:
-        """Refreshes until cancelled."""
+        """Refreshes at each poll interval until cancelled."""
         while True:
             await asyncio.sleep(self._poll_seconds)
             try:
                 await self.refresh()
             except Exception:
-                logger.exception("another bundle cannot be served, the old one stays")
+                logger.exception("a new bundle cannot be served, the old one stays")
 
     async def _move(self, slot: VariantSlot, bundle: str) -> None:
         link = await to_thread.run_sync(link_of, slot)
-        # A link that was moved by hand to what is refused does not tell what is served.
-        leaving = slot.current.recommender.bundle.folder.name if slot.refused else None
+        # A link that somebody moved to a refused bundle does not name the bundle that is served.
+        served = slot.current.recommender.bundle.folder.name if slot.refused else None
         folder = link.folder(bundle)
         seen = await to_thread.run_sync(state_of, folder)
         try:
             candidate = await self._load(folder)
-            await to_thread.run_sync(link.move, bundle, leaving)
+            await to_thread.run_sync(link.move, bundle, served)
         except BundleError as error:
             raise InvalidRequestError("bundle", str(error)) from None
         except OSError as error:
             raise ConflictError(
                 f"{link.path} cannot be moved from here ({error.strerror}): move it where its "
-                "folder can be written, this service follows"
+                "folder is writable, and this service follows"
             ) from error
-        await self._models.serve(slot, candidate)
+        await self._variants.serve(slot, candidate)
         slot.seen, slot.refused = seen, None
 
     async def _follow(self, slot: VariantSlot) -> None:
@@ -122,19 +121,19 @@ class HotSwap:
             return
         slot.seen = seen
         try:
-            await self._serve_what_stands(slot)
+            await self._serve_bundle_at_path(slot)
             slot.refused = None
         except (BundleError, StudentError) as error:
             slot.refused = str(error)
             logger.warning("variant %r keeps its bundle: %s", slot.variant, error)
-        except Exception as error:  # a defect, of which whoever moved the link must hear too
+        except Exception as error:  # a defect: whoever moved the link must see it too
             slot.refused = f"{type(error).__name__}: {error}"
             raise
 
-    async def _serve_what_stands(self, slot: VariantSlot) -> None:
+    async def _serve_bundle_at_path(self, slot: VariantSlot) -> None:
         candidate = await self._load(slot.path)
         if candidate.manifest.model_version != slot.current.model_version:
-            await self._models.serve(slot, candidate)
+            await self._variants.serve(slot, candidate)
             logger.info("variant %r serves %s", slot.variant, slot.current.model_version)
 
     async def _load(self, folder: Path) -> Recommender:
@@ -143,21 +142,21 @@ class HotSwap:
 
 
 def link_of(slot: VariantSlot) -> BundleLink:
-    """The link that says what the variant serves.
+    """The link that selects the variant's bundle.
 
     Raises:
-        ConflictError: its path is no link.
+        ConflictError: the variant's path is not a link.
     """
     if not slot.path.is_symlink():
         raise ConflictError(
-            f"variant {slot.variant!r} serves {slot.path}, which is no link: publish bundles with "
-            "`python -m export CONFIG --publish bundles` and serve BUNDLE_PATH=bundles/active"
+            f"variant {slot.variant!r} serves {slot.path}, which is not a link: publish bundles "
+            "with `python -m export CONFIG --publish bundles` and serve BUNDLE_PATH=bundles/active"
         )
     return BundleLink(slot.path)
 
 
 def state_of(path: Path) -> tuple[object, ...]:
-    """What differs as soon as another bundle stands at `path`, or a file of it has changed."""
+    """Identity of the bundle at `path`; changes with the folder and with each of its files."""
     folder = readable_folder(path.resolve())
     try:
         files = [(each.name, each.stat()) for each in folder.iterdir()]

@@ -1,4 +1,4 @@
-"""The bundles that are served, and which of them answers whom."""
+"""The served variants, and the rule that assigns sessions to them."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -16,23 +16,27 @@ from service.stores.items.protocol import AddedItem
 
 @dataclass(frozen=True, slots=True)
 class ServedVariant:
-    """What answers a request, from its first step to its last."""
+    """A variant's recommender at one moment; a request uses one from its start to its end."""
 
     variant: str
     recommender: Recommender
 
     @property
     def model_version(self) -> str:
-        """Of the bundle."""
+        """Version of the served bundle, a hash of its content."""
         return self.recommender.manifest.model_version
 
 
 @dataclass
 class VariantSlot:
-    """A variant: what it serves, its weight among the variants, and where its bundle comes from.
+    """A variant of the settings, and what it serves now.
 
-    `seen` is the state of `path` when it was last looked at; `refused` says why what stands there
-    is not what is served.
+    Attributes:
+        current: what answers requests.
+        weight: share of the sessions, relative to the other variants.
+        path: the folder or link that the bundle comes from.
+        seen: state of `path` when it was last looked at.
+        refused: why the bundle at `path` is not served; None: it is served.
     """
 
     current: ServedVariant
@@ -43,7 +47,7 @@ class VariantSlot:
 
     @property
     def variant(self) -> str:
-        """Its name."""
+        """Name of the variant."""
         return self.current.variant
 
 
@@ -52,61 +56,67 @@ class ServedVariants:
 
     def __init__(self, slots: Sequence[VariantSlot]) -> None:
         """The first of `slots` is the control."""
-        self._slots: Mapping[str, VariantSlot] = {slot.variant: slot for slot in slots}
-        self._ordered = tuple(slots)
-        self._shares = list(accumulate(slot.weight for slot in slots))
+        self._slot_by_name: Mapping[str, VariantSlot] = {slot.variant: slot for slot in slots}
+        self._slots = tuple(slots)
+        self._cumulative_weights = list(accumulate(slot.weight for slot in slots))
         self._added: Sequence[AddedItem] = ()
         self._changing = asyncio.Lock()
 
     @property
     def control(self) -> ServedVariant:
-        """What answers requests that belong to no session."""
-        return self._ordered[0].current
+        """The variant that answers requests without a session."""
+        return self._slots[0].current
 
     @property
     def served(self) -> list[ServedVariant]:
-        """What every variant serves."""
-        return [slot.current for slot in self._ordered]
+        """What each variant serves, the control first."""
+        return [slot.current for slot in self._slots]
 
     @property
     def slots(self) -> Sequence[VariantSlot]:
-        """The variants."""
-        return self._ordered
+        """All variants, the control first."""
+        return self._slots
 
-    def of(self, session_id: str | None) -> ServedVariant:
-        """What answers a session: always the same variant, by a hash of its id.
-
-        A request without a session has nothing to stick to: the control answers.
-        """
-        if session_id is None or len(self._ordered) == 1:
-            return self._ordered[0].current
+    def for_session(self, session_id: str | None) -> ServedVariant:
+        """The variant of a session, always the same one, by a hash of its id; None = control."""
+        if session_id is None or len(self._slots) == 1:
+            return self._slots[0].current
         digest = blake2b(session_id.encode(), digest_size=8).digest()
-        point = int.from_bytes(digest) / 2**64 * self._shares[-1]
-        place = next(place for place, share in enumerate(self._shares) if point < share)
-        return self._ordered[place].current
+        point = int.from_bytes(digest) / 2**64 * self._cumulative_weights[-1]
+        number = next(n for n, weight in enumerate(self._cumulative_weights) if point < weight)
+        return self._slots[number].current
 
     async def serve(self, slot: VariantSlot, recommender: Recommender) -> None:
-        """Has the variant answer by `recommender` from now on; running requests end as begun."""
+        """Serves `recommender` from now on; running requests keep the one they began with.
+
+        Raises:
+            StudentError: the added items cannot be encoded.
+        """
         async with self._changing:
             slot.current = await self._with_added(slot, recommender)
 
     async def set_added(self, added: Sequence[AddedItem]) -> None:
-        """Makes every variant know these added items and no others."""
+        """Makes these the added items of every variant.
+
+        Raises:
+            StudentError: they cannot be encoded.
+        """
         async with self._changing:
             self._added = added
-            for slot in self._ordered:
+            for slot in self._slots:
                 slot.current = await self._with_added(slot, slot.current.recommender)
 
     async def _with_added(self, slot: VariantSlot, recommender: Recommender) -> ServedVariant:
-        knowing = await to_thread.run_sync(recommender.with_added, self._added)
-        return ServedVariant(slot.variant, knowing)
+        extended = await to_thread.run_sync(recommender.with_added, self._added)
+        return ServedVariant(slot.variant, extended)
 
     def slot(self, variant: str) -> VariantSlot:
-        """A variant by its name.
+        """The slot of a variant.
 
         Raises:
             NotFoundError: there is no such variant.
         """
-        if variant not in self._slots:
-            raise NotFoundError(f"no variant {variant!r}; there are: {', '.join(self._slots)}")
-        return self._slots[variant]
+        if variant not in self._slot_by_name:
+            names = ", ".join(self._slot_by_name)
+            raise NotFoundError(f"no variant {variant!r}; there are: {names}")
+        return self._slot_by_name[variant]

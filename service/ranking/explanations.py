@@ -1,4 +1,4 @@
-"""Why an item was recommended: how far its score falls when an item of the history is left out."""
+"""Explains recommendations: how far an item's score falls without an item of the history."""
 
 from collections.abc import Sequence
 
@@ -12,16 +12,17 @@ from service.ranking.types import IndexQuery
 MAX_REASONS = 5
 
 Reasons = Sequence[tuple[Item, float]]
-"""Items of the history and the fall of the score without them, largest first."""
+"""Items of the history and the score drop without them, largest first."""
 
 
 def explain(
-    recommender: Recommender, wanted: Query, recommendations: Recommendations
+    recommender: Recommender, query: Query, recommendations: Recommendations
 ) -> list[Reasons]:
-    """The reasons of each recommended item, from one run of the student.
+    """The reasons of each recommended item.
 
-    The newest `max_history_length` items are tried. An item that stands in the history twice is
-    left out twice at once. Only falls are reasons; what the student did not recommend has none.
+    Tries each of the newest `max_history_length` items. An item that occurs twice in the history is
+    left out at both places. Only positive drops are reasons. Items that the student did not rank
+    have no reasons.
 
     Raises:
         StudentError: the student failed.
@@ -29,35 +30,38 @@ def explain(
     if recommendations.source != "student" or not recommendations.ranking:
         return [[] for _ in recommendations.ranking]
     catalog = recommender.catalog
-    history = catalog.known_indices(wanted.history)
-    answered = catalog.known_indices(item.item_id for item, _ in recommendations.ranking)
-    tried = list(dict.fromkeys(history[-recommender.manifest.max_history_length :]))
-    falls = _falls(recommender, history, tried, answered)
+    history = catalog.known_indices(query.history)
+    recommended = catalog.known_indices(item.item_id for item, _ in recommendations.ranking)
+    left_out = list(dict.fromkeys(history[-recommender.manifest.max_history_length :]))
+    drops = _score_drops(recommender, history, left_out, recommended)
     return [
-        [(catalog.item(tried[place]), float(column[place])) for place in _largest(column)]
-        for column in falls.T
+        [(catalog.item(left_out[row]), float(column[row])) for row in _largest(column)]
+        for column in drops.T
     ]
 
 
-def _falls(
-    recommender: Recommender, history: Sequence[int], tried: Sequence[int], answered: Sequence[int]
+def _score_drops(
+    recommender: Recommender,
+    history: Sequence[int],
+    left_out: Sequence[int],
+    recommended: Sequence[int],
 ) -> NDArray[np.float64]:
-    """`[tried, answered]`, the score with the whole history less that without one item."""
+    """`[left_out, recommended]`, the score with the whole history minus that without one item."""
     allowed = np.zeros_like(recommender.student.all_allowed)
-    allowed[list(answered)] = True
-    shortened = [[each for each in history if each != left_out] for left_out in tried]
-    questions = [
-        IndexQuery(each or [0], len(answered), allowed=allowed, mask_seen=False)
+    allowed[list(recommended)] = True
+    shortened = [[each for each in history if each != item] for item in left_out]
+    queries = [
+        IndexQuery(each or [0], len(recommended), allowed=allowed, mask_seen=False)
         for each in (history, *shortened)
     ]
-    rankings = map(dict, recommender.student.rank_many(questions))
+    rankings = map(dict, recommender.student.rank_many(queries))
     scores: NDArray[np.float64] = np.array(
-        [[by_item[index] for index in answered] for by_item in rankings]
+        [[by_item[index] for index in recommended] for by_item in rankings]
     )
-    falls: NDArray[np.float64] = scores[0] - scores[1:]
-    return falls
+    drops: NDArray[np.float64] = scores[0] - scores[1:]
+    return drops
 
 
-def _largest(falls: NDArray[np.float64]) -> list[int]:
-    places = np.argsort(-falls, kind="stable")[:MAX_REASONS]
-    return [int(place) for place in places if falls[place] > 0]
+def _largest(drops: NDArray[np.float64]) -> list[int]:
+    rows = np.argsort(-drops, kind="stable")[:MAX_REASONS]
+    return [int(row) for row in rows if drops[row] > 0]

@@ -1,4 +1,4 @@
-"""Filters on item attributes: which items have which value, found once, combined per request."""
+"""Filters on item attributes: an index of items by value, combined to a mask for each request."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,16 +11,16 @@ from service.errors import InvalidRequestError
 from service.ranking.types import Mask
 
 AttributeFilter = Mapping[str, Sequence[str]]
-"""Values by attribute name."""
+"""Attribute values by attribute name."""
 
-_NOBODY = np.zeros(0, dtype=np.int64)
+_NO_ITEMS = np.zeros(0, dtype=np.int64)
 
 
 class AttributeIndex:
-    """The indices of the items that have a value of an attribute."""
+    """Item indices by attribute name and value."""
 
     def __init__(self, items: Sequence[Item], first_index: int) -> None:
-        """`first_index` is the item_index of the first of `items`."""
+        """`first_index` is the item index of the first of `items`."""
         indices: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, item in enumerate(items, start=first_index):
             for name, values in item.attributes.items():
@@ -33,24 +33,25 @@ class AttributeIndex:
 
     @property
     def names(self) -> set[str]:
-        """The attributes that any item has."""
+        """The names of all attributes that occur."""
         return set(self._indices)
 
-    def having(self, name: str, value: str) -> NDArray[np.int64]:
-        """The items that have `value`; none if nothing has."""
-        return self._indices.get(name, {}).get(value, _NOBODY)
+    def items_with(self, name: str, value: str) -> NDArray[np.int64]:
+        """The indices of the items that have `value`, maybe none."""
+        return self._indices.get(name, {}).get(value, _NO_ITEMS)
 
 
 class Filters:
-    """Turns wishes into masks over a catalog and what was added to it."""
+    """Turns attribute filters into masks over the bundle's and the added items."""
 
-    def __init__(self, indexes: Sequence[AttributeIndex], num_places: int) -> None:
+    def __init__(self, indexes: Sequence[AttributeIndex], mask_length: int) -> None:
+        """`mask_length` is the number of all items + 1."""
         self._indexes = indexes
         self._names = set().union(*(each.names for each in indexes))
-        self._num_places = num_places
+        self._mask_length = mask_length
 
     def mask(self, allow: AttributeFilter, deny: AttributeFilter) -> Mask | None:
-        """Items with any of the values of each allowed attribute and none that is denied.
+        """Items with any value of each allowed attribute and with no denied value.
 
         None stands for all items.
 
@@ -60,26 +61,26 @@ class Filters:
         if not allow and not deny:
             return None
         self.check(allow, deny)
-        mask = np.ones(self._num_places, dtype=np.bool_)
+        mask = np.ones(self._mask_length, dtype=np.bool_)
         for name, values in allow.items():
-            mask &= self._having_any(name, values)
+            mask &= self._with_any(name, values)
         for name, values in deny.items():
-            mask &= ~self._having_any(name, values)
+            mask &= ~self._with_any(name, values)
         return mask
 
     def check(self, allow: AttributeFilter, deny: AttributeFilter) -> None:
         """Raises InvalidRequestError for an attribute that no item has; names it."""
-        for field, wish in (("allow", allow), ("deny", deny)):
-            for name in wish:
+        for field, attribute_filter in (("allow", allow), ("deny", deny)):
+            for name in attribute_filter:
                 if name not in self._names:
                     known = ", ".join(sorted(self._names)) or "none"
                     raise InvalidRequestError(
                         f"{field}.{name}", f"no item has this attribute; there are: {known}"
                     )
 
-    def _having_any(self, name: str, values: Sequence[str]) -> Mask:
-        mask = np.zeros(self._num_places, dtype=np.bool_)
+    def _with_any(self, name: str, values: Sequence[str]) -> Mask:
+        mask = np.zeros(self._mask_length, dtype=np.bool_)
         for index in self._indexes:
             for value in set(values):
-                mask[index.having(name, value)] = True
+                mask[index.items_with(name, value)] = True
         return mask

@@ -1,70 +1,77 @@
-"""Requests that are ready at the same moment are ranked in one run of the graph.
+"""Ranks all requests that are ready in one turn of the event loop in one inference.
 
-A batch is whatever came in the same turn of the event loop: nobody waits for company, a single
-request is ranked alone, and the busier a worker is, the larger its batches and the less each costs.
+No request waits for others to join it: a single request is ranked by itself, and the busier a
+worker is, the larger its batches and the less each request costs. `service.ranking` says why this
+runs on the event loop.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+from service.ranking.batching import answer_by_group, answer_together_or_singly
 from service.ranking.recommender import Query, Recommendations, Recommender
 
-MAX_BATCH_SIZE = 8  # no cheaper beyond, and the first of a batch waits for the last
+MAX_BATCH_SIZE = 8  # larger batches are no cheaper a request, and their first request waits longer
 
-PendingQuery = tuple[Recommender, Query, "asyncio.Future[Recommendations]"]
+Outcome = Recommendations | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A request and the future of its answer."""
+
+    recommender: Recommender
+    query: Query
+    future: "asyncio.Future[Recommendations]"
+
+    def settle(self, outcome: Outcome) -> None:
+        """Gives the outcome to the caller, unless it was cancelled meanwhile."""
+        if self.future.done():
+            return
+        if isinstance(outcome, Exception):
+            self.future.set_exception(outcome)
+        else:
+            self.future.set_result(outcome)
 
 
 class MicroBatcher:
-    """Asks recommenders for several requests at once."""
+    """Collects the requests of one event-loop turn and ranks those of one recommender at once."""
 
     def __init__(self) -> None:
-        self._asked: list[PendingQuery] = []
+        self._pending: list[_Pending] = []
 
-    async def recommend(self, recommender: Recommender, wanted: Query) -> Recommendations:
+    async def recommend(self, recommender: Recommender, query: Query) -> Recommendations:
         """See Recommender.recommend."""
         loop = asyncio.get_running_loop()
-        if not self._asked:
-            # Requests that are ready now run before this does.
-            loop.call_soon(self._answer_all)
-        answer: asyncio.Future[Recommendations] = loop.create_future()
-        self._asked.append((recommender, wanted, answer))
-        return await answer
+        if not self._pending:
+            loop.call_soon(self._rank_pending)  # runs after all requests that are ready now
+        future: asyncio.Future[Recommendations] = loop.create_future()
+        self._pending.append(_Pending(recommender, query, future))
+        return await future
 
-    def _answer_all(self) -> None:
-        asked, self._asked = self._asked, []
-        of_recommender: dict[Recommender, list[PendingQuery]] = {}
-        for each in asked:
-            of_recommender.setdefault(each[0], []).append(each)
-        for of_one in of_recommender.values():
-            for start in range(0, len(of_one), MAX_BATCH_SIZE):
-                _answer(of_one[start : start + MAX_BATCH_SIZE])
+    def _rank_pending(self) -> None:
+        pending, self._pending = self._pending, []
+        recommenders = [each.recommender for each in pending]
+        for each, outcome in zip(
+            pending, answer_by_group(pending, recommenders, _outcomes), strict=True
+        ):
+            each.settle(outcome)
 
 
-def _answer(asked: list[PendingQuery]) -> None:
-    answers = _answers_of(asked) if len(asked) > 1 else None
-    if answers is None:
-        for each in asked:
-            _answer_alone(*each)
-        return
-    for (_, _, due), answer in zip(asked, answers, strict=True):
-        if not due.done():
-            due.set_result(answer)
+def _outcomes(recommender: Recommender, pending: Sequence[_Pending]) -> Iterator[Outcome]:
+    queries = [each.query for each in pending]
+    for start in range(0, len(queries), MAX_BATCH_SIZE):
+        yield from answer_together_or_singly(
+            queries[start : start + MAX_BATCH_SIZE],
+            recommender.recommend_many,
+            lambda query: _outcome(recommender, query),
+            failure=Exception,  # an error must reach the callers; nothing else awaits this batch
+        )
 
 
-def _answers_of(asked: list[PendingQuery]) -> Sequence[Recommendations] | None:
-    """One run's answers; None where it fails, so that each is asked alone and told its own."""
+def _outcome(recommender: Recommender, query: Query) -> Outcome:
     try:
-        return asked[0][0].recommend_all([wanted for _, wanted, _ in asked])
-    except Exception:  # nobody else would ever tell those who wait
-        return None
-
-
-def _answer_alone(
-    recommender: Recommender, wanted: Query, due: "asyncio.Future[Recommendations]"
-) -> None:
-    if due.done():  # whoever asked has gone
-        return
-    try:
-        due.set_result(recommender.recommend(wanted))
-    except Exception as error:  # whatever it is belongs to whoever asked
-        due.set_exception(error)
+        return recommender.recommend(query)
+    except Exception as error:  # raised again where the caller awaits its future
+        return error

@@ -1,4 +1,4 @@
-"""The vocabulary of ranking: item indices, scores, masks and queries, as the student reads them."""
+"""Types of the ranking: queries, rankings, masks and vectors, all by item index."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,17 +9,24 @@ from numpy.typing import NDArray
 Ranking = Sequence[tuple[int, float]]
 """Item indices and scores, best first."""
 
-
 Mask = NDArray[np.bool_]
-"""What may be answered, by item index; place 0 is padding."""
-
+"""Which items may be recommended, `[items + 1]` by item index; place 0 is padding."""
 
 Vectors = NDArray[np.float32]
+"""Item vectors, `[items, hidden]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class IndexQuery:
-    """What the student is asked, in item indices; `allowed` None = everything."""
+    """A query to the student in item indices.
+
+    Attributes:
+        history: items of the session, oldest first.
+        k: number of items to rank.
+        excluded: items that must not be recommended.
+        allowed: mask of the items that may be recommended; None = all.
+        mask_seen: whether the items of `history` must not be recommended.
+    """
 
     history: Sequence[int]
     k: int

@@ -1,23 +1,23 @@
-"""The stores that the settings name: in Redis if there is one, else in this process and a file."""
+"""Opens the stores that the settings name: in Redis, or else in memory and in a file."""
 
 from pydantic import SecretStr
 
 from service.settings import Settings
-from service.stores.history.memory import EmbeddedHistoryStore
+from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import HistoryStore, Retention
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.items.file_store import FileAddedItemStore
 from service.stores.items.protocol import AddedItemStore
 from service.stores.items.redis_store import RedisAddedItemStore
-from service.stores.redis_client import RedisCommands, connect_redis, share_redis
-from service.telemetry.tracing import TracedRedis
+from service.stores.redis_client import RedisCommands, connect_redis, connect_shared
+from service.stores.traced_redis import TracedRedis
 
-# Reading all added items takes longer than reading a history, and nobody waits for it.
+# Reading all added items takes longer than reading a history, and no request waits for it.
 _ITEMS_TIMEOUT_SECONDS = 5.0
 
 
-def item_store(settings: Settings) -> AddedItemStore:
-    """Where added items are kept."""
+def open_item_store(settings: Settings) -> AddedItemStore:
+    """Opens the store of added items; connects at the first command."""
     if settings.redis_url is None:
         return FileAddedItemStore(settings.items_path, settings.max_added_items)
     client = connect_redis(
@@ -29,18 +29,18 @@ def item_store(settings: Settings) -> AddedItemStore:
     return RedisAddedItemStore(client, settings.max_added_items)
 
 
-def history_store(settings: Settings) -> HistoryStore:
-    """Where sessions are kept."""
+def open_history_store(settings: Settings) -> HistoryStore:
+    """Opens the store of session histories; connects at the first command."""
     retention = Retention(settings.max_session_length, settings.session_ttl_seconds)
     if settings.redis_url is None:
-        return EmbeddedHistoryStore(retention, settings.max_sessions)
-    return RedisHistoryStore(_redis_of_histories(settings, settings.redis_url), retention)
+        return InMemoryHistoryStore(retention, settings.max_sessions)
+    return RedisHistoryStore(_connect_for_histories(settings, settings.redis_url), retention)
 
 
-def _redis_of_histories(settings: Settings, url: SecretStr) -> RedisCommands:
+def _connect_for_histories(settings: Settings, url: SecretStr) -> RedisCommands:
     timeout_seconds = settings.redis_timeout_seconds
     if not settings.redis_cluster:
-        shared = share_redis(url.get_secret_value(), timeout_seconds=timeout_seconds)
+        shared = connect_shared(url.get_secret_value(), timeout_seconds=timeout_seconds)
         return TracedRedis(shared) if settings.tracing else shared
     return connect_redis(
         url.get_secret_value(),

@@ -1,4 +1,4 @@
-"""How this service talks to Redis: few connections, one try, a short wait."""
+"""Redis clients with the policy of this service: few connections, one try, a short timeout."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,10 +19,10 @@ RedisClient = Redis | RedisCluster
 def connect_redis(
     url: str, *, timeout_seconds: float, max_connections: int, is_cluster: bool = False
 ) -> RedisClient:
-    """A client whose commands are tried once, each within `timeout_seconds`.
+    """Makes a client that tries each command once, within `timeout_seconds`.
 
-    A second try could do a thing twice, and every caller has an answer without Redis. Of a cluster
-    `url` names any node; the commands of this service touch one slot each.
+    A retry could run a command twice, and every caller can answer without Redis. For a cluster,
+    `url` names any node; each command of this service touches one slot only.
     """
     options = {"max_connections": max_connections, **_options(timeout_seconds)}
     if is_cluster:
@@ -30,8 +30,8 @@ def connect_redis(
     return Redis.from_pool(BlockingConnectionPool.from_url(url, timeout=timeout_seconds, **options))
 
 
-def share_redis(url: str, *, timeout_seconds: float) -> SharedConnection:
-    """The same on one connection for all requests; not of a cluster."""
+def connect_shared(url: str, *, timeout_seconds: float) -> SharedConnection:
+    """Makes a client with one connection for all requests of a worker; not for a cluster."""
     return SharedConnection(url, timeout_seconds, **_options(timeout_seconds))
 
 
@@ -46,17 +46,17 @@ def _options(timeout_seconds: float) -> dict[str, Any]:
 
 
 class _Cluster(RedisCluster):
-    """A cluster whose commands wait for a free connection, as those of a blocking pool do."""
+    """A cluster client whose commands wait for a free connection, as in a blocking pool."""
 
     def __init__(self, *, wait_seconds: float, max_connections: int, **options: Any) -> None:
-        # A lost node takes its own sessions with it, not those of the others.
+        # If a node is lost, sessions on the other nodes must still be served.
         super().__init__(max_connections=max_connections, require_full_coverage=False, **options)
         self._wait_seconds = wait_seconds
         self._free = asyncio.Semaphore(max_connections)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """See RedisCluster."""
-        if args == ("PING",):  # where one primary is lost, so are its sessions
+        """See RedisCluster; a PING asks all primaries."""
+        if args == ("PING",):  # sessions are lost with any primary
             options["target_nodes"] = self.PRIMARIES
         async with asyncio.timeout(self._wait_seconds):
             await self._free.acquire()
@@ -66,7 +66,7 @@ class _Cluster(RedisCluster):
             self._free.release()
 
     async def aclose(self) -> None:
-        """Closes all connections, those that RedisCluster leaves open after a failure too."""
+        """Closes all connections, also those that RedisCluster leaves open after a failure."""
         await super().aclose()
         for nodes in ("nodes_cache", "startup_nodes"):
             await self.nodes_manager.aclose(nodes)
@@ -74,9 +74,10 @@ class _Cluster(RedisCluster):
 
 @contextmanager
 def redis_errors_as(kind: type[ServiceError]) -> Iterator[None]:
-    """Raises whatever Redis or the network says as an error of `kind`.
+    """Raises errors of Redis and the network as `kind`.
 
-    Its own words are the cause's: they name hosts, which an answer does not.
+    The message names the error's type only: the original text, which is the cause's, may name
+    hosts, and this message is sent to clients.
     """
     try:
         yield
@@ -85,12 +86,12 @@ def redis_errors_as(kind: type[ServiceError]) -> Iterator[None]:
 
 
 class RedisCommands(Protocol):
-    """What can be asked of Redis, one node or a cluster; whatever fails is a RedisError."""
+    """Sends commands to Redis, one node or a cluster."""
 
     async def execute_command(self, *parts: str | int) -> Any:
-        """What it answers to a command."""
+        """Sends one command and returns Redis' decoded reply; raises RedisError."""
         ...
 
     async def aclose(self) -> None:
-        """Lets go of connections."""
+        """Closes all connections."""
         ...

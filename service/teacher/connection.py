@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from service.background import beside
+from service.background import in_background
 from service.settings import Settings
 from service.teacher.cache import RecentAnswers
 from service.teacher.client import TeacherClient
@@ -39,7 +39,7 @@ async def connected_teacher(settings: Settings, metrics: Metrics) -> AsyncIterat
     )
     shadow = Shadow(slow_path, settings.shadow_share, metrics.observe_shadow)
     try:
-        async with beside(shadow.run()):
+        async with in_background(shadow.run()):
             yield Teacher(slow_path, shadow)
     finally:
         await slow_path.close()

@@ -38,7 +38,7 @@ class SlowPath:
             "the teacher",
             TeacherLostError,
             refusal=TeacherRefusalError,
-            patience=_FAILURES_TO_PAUSE,
+            max_failures=_FAILURES_TO_PAUSE,
             pause_seconds=pause_seconds,
             clock=clock,
         )
@@ -77,7 +77,7 @@ class SlowPath:
         Raises:
             TeacherUnavailableError: it does not answer this request.
         """
-        answer = await self._breaker.ask(lambda: self._client.embed(titles))
+        answer = await self._breaker.call(lambda: self._client.embed(titles))
         self._version = answer.teacher_version
         return answer.embeddings
 
@@ -99,7 +99,7 @@ class SlowPath:
         return task
 
     async def _ask(self, query: TeacherQuery) -> TeacherAnswer:
-        answer = await self._breaker.ask(lambda: self._client.recommend(query))
+        answer = await self._breaker.call(lambda: self._client.recommend(query))
         self._version = answer.teacher_version
         self._answers.store((self._version, query.key), answer)
         return answer

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from service.background import beside
+from service.background import in_background
 from service.telemetry.stopwatch import Stopwatch
 from service.telemetry.worker_metrics import ReadGauges, SharedGauges, all_workers, shared_folder
 
@@ -106,7 +106,7 @@ class Metrics:
             )
 
         if self._folder:
-            async with beside(SharedGauges(read_all).follow()):
+            async with in_background(SharedGauges(read_all).follow()):
                 yield
             return
         ProcessCollector(registry=self._registry)

@@ -3,13 +3,9 @@
 Where they are sent is OpenTelemetry's own business: OTEL_EXPORTER_OTLP_ENDPOINT and its kind.
 """
 
-from typing import Any
-
 from fastapi import FastAPI
 
-from service.stores.redis_client import RedisCommands
-
-_NAME = "distilled-recommender"
+TRACER_NAME = "distilled-recommender"
 # What machines ask every few seconds.
 _UNTRACED = "healthz,readyz,metrics"
 
@@ -26,7 +22,7 @@ def install_tracing(app: FastAPI) -> None:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: _NAME}))
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: TRACER_NAME}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
     RedisInstrumentor().instrument()
@@ -34,30 +30,6 @@ def install_tracing(app: FastAPI) -> None:
     FastAPIInstrumentor.instrument_app(
         app, excluded_urls=_UNTRACED, exclude_spans=["receive", "send"]
     )
-
-
-class TracedRedis:
-    """A connection of our own, whose commands are spans; the instrumentation knows redis-py's."""
-
-    def __init__(self, redis: RedisCommands) -> None:
-        from opentelemetry import trace
-
-        self._redis = redis
-        self._tracer = trace.get_tracer(_NAME)
-        self._facts = {"db.system.name": "redis"}
-
-    async def execute_command(self, *parts: str | int) -> Any:
-        """See Redis; what is stored of people stays out of the span."""
-        from opentelemetry.trace import SpanKind
-
-        with self._tracer.start_as_current_span(
-            str(parts[0]), kind=SpanKind.CLIENT, attributes=self._facts
-        ):
-            return await self._redis.execute_command(*parts)
-
-    async def aclose(self) -> None:
-        """See Redis."""
-        await self._redis.aclose()
 
 
 def end_tracing() -> None:

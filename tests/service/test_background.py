@@ -3,7 +3,7 @@ import asyncio
 import anyio
 import pytest
 
-from service.background import beside
+from service.background import in_background
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ async def test_work_goes_on_beside_and_ends_with_the_context() -> None:
         finally:
             ended.set()
 
-    async with beside(work()):
+    async with in_background(work()):
         await started.wait()
         assert not ended.is_set()
     assert ended.is_set()
@@ -37,6 +37,6 @@ async def test_work_that_misses_a_cancellation_ends_too() -> None:
                 cancellations += 1
 
     with anyio.fail_after(10):
-        async with beside(work()):
+        async with in_background(work()):
             await started.wait()
     assert cancellations == 2

@@ -27,7 +27,7 @@ def test_a_folder_stands_for_its_bundles(save_bundle_with: Callable[..., Path]) 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("a=x, a=y", "a stands twice"),
+        ("a=x, a=y", "a occurs twice"),
         ("a=x:0", "more than 0"),
         ("a=x, y", "'y' is not `name=path:weight`"),
         ("a b=x", "'a b=x' is not"),

@@ -31,9 +31,9 @@ async def test_a_worker_looks_for_no_garbage_in_any_bundle_that_it_has_loaded(
     app = create_worker()
     async with app.router.lifespan_context(app):
         runtime = app.state.runtime
-        first = runtime.models.control.recommender.catalog
-        await runtime.activation.activate(runtime.models.control.variant, "b")
-        second = runtime.models.control.recommender.catalog
+        first = runtime.variants.control.recommender.catalog
+        await runtime.hot_swap.activate(runtime.variants.control.variant, "b")
+        second = runtime.variants.control.recommender.catalog
         assert isinstance(first, Catalog)
         assert second is not first
         assert not any(each is first or each is second for each in gc.get_objects())

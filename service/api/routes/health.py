@@ -34,7 +34,7 @@ async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
         degraded=not reachable,
         history_store="reachable" if reachable else "lost",
         teacher=runtime.teacher.slow_path.state if runtime.teacher else "none",
-        model_version=runtime.models.control.model_version,
+        model_version=runtime.variants.control.model_version,
     )
 
 

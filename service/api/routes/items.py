@@ -41,7 +41,7 @@ async def search_items(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> ItemsAnswer:
     """Finds items whose title has every word of `query`, most popular first."""
-    catalog = runtime.models.control.recommender.catalog
+    catalog = runtime.variants.control.recommender.catalog
     found = await to_thread.run_sync(catalog.search, query, limit)
     return ItemsAnswer(items=[ItemAnswer(**vars(item)) for item in found])
 
@@ -72,7 +72,7 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
         Item(item.item_id, item.title, attributes=item.attributes), embedding.tobytes()
     )
     try:
-        variants = await runtime.added.add(added)
+        variants = await runtime.added_items.add(added)
     except InvalidRequestError as error:
         if item.embedding:
             raise
@@ -87,7 +87,7 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
 )
 async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
     """Gives one item; a `/` in its id is sent as `%2F`."""
-    return ItemAnswer(**vars(_find_item(runtime.models.control, item_id)))
+    return ItemAnswer(**vars(_find_item(runtime.variants.control, item_id)))
 
 
 @router.delete(
@@ -108,7 +108,7 @@ async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
 
     If the service has an ADMIN_KEY, the request must send it.
     """
-    await runtime.added.remove(item_id)
+    await runtime.added_items.remove(item_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -122,7 +122,7 @@ async def read_similar_items(
 ) -> Response:
     """Gives the items with the most similar vectors, by cosine."""
     runtime.check_k(k)
-    served = runtime.models.control
+    served = runtime.variants.control
     _find_item(served, item_id)
     similar = await to_thread.run_sync(served.recommender.similar, item_id, k)
     items = ranking_content(similar)

@@ -32,8 +32,8 @@ _ADMIN: dict[str, Any] = {
 @router.get("")
 async def read_model(runtime: RuntimeDep) -> ModelAnswer:
     """Gives the served bundle with its metrics and provenance, and all variants."""
-    manifest = runtime.models.control.recommender.manifest
-    variants = [await _variant(slot) for slot in runtime.models.slots]
+    manifest = runtime.variants.control.recommender.manifest
+    variants = [await _variant(slot) for slot in runtime.variants.slots]
     return ModelAnswer.model_validate({**asdict(manifest), "variants": variants})
 
 
@@ -45,15 +45,15 @@ async def activate_model(activation: Activation, runtime: RuntimeDep) -> Variant
     BUNDLES_POLL_SECONDS. Running requests end with the bundle that they began with. A bundle that
     fails the checks changes nothing, in this worker or others.
     """
-    await runtime.activation.activate(activation.variant, activation.bundle)
-    return await _variant(runtime.models.slot(activation.variant))
+    await runtime.hot_swap.activate(activation.variant, activation.bundle)
+    return await _variant(runtime.variants.slot(activation.variant))
 
 
 @router.post("/rollback", **_ADMIN)
 async def rollback_model(rollback: Rollback, runtime: RuntimeDep) -> VariantAnswer:
     """Serves the previous bundle again; a second call undoes the first."""
-    await runtime.activation.rollback(rollback.variant)
-    return await _variant(runtime.models.slot(rollback.variant))
+    await runtime.hot_swap.rollback(rollback.variant)
+    return await _variant(runtime.variants.slot(rollback.variant))
 
 
 async def _variant(slot: VariantSlot) -> VariantAnswer:

@@ -33,7 +33,7 @@ class ExamplesAnswer(BaseModel):
 @router.get("/v1/examples")
 async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
     """Gives some real histories, those that the bundle has to warm up with."""
-    recommender = runtime.models.control.recommender
+    recommender = runtime.variants.control.recommender
     histories = [
         [ItemAnswer(**vars(item)) for item in map(recommender.catalog.find, history) if item]
         for history in recommender.bundle.histories[:MAX_EXAMPLES]

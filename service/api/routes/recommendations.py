@@ -1,7 +1,6 @@
 """Recommendations for a history in the request, for a session, or for both."""
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -24,6 +23,7 @@ from service.api.schemas import (
     RecommendationRequest,
 )
 from service.bundles.variants import ServedVariant
+from service.ranking.batching import answer_by_group
 from service.ranking.recommender import Query, Recommendations
 from service.runtime import RuntimeDep
 from service.telemetry.stopwatch import StopwatchDep
@@ -40,14 +40,14 @@ async def recommend(
     query: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
     """Recommends the next `k` items. Nothing is stored; without `session_id` nothing is read."""
-    served = runtime.models.of(query.session_id)
+    served = runtime.variants.for_session(query.session_id)
     check_query(runtime, served, query)
     with stopwatch.time("history"):
         stored = await stored_history_of(runtime, query)
     wanted = query_of(query, stored)
     with stopwatch.time("infer"):
-        answer = await runtime.together.recommend(served.recommender, wanted)
-    runtime.shadow(served, wanted, answer)
+        answer = await runtime.micro_batcher.recommend(served.recommender, wanted)
+    runtime.offer_to_shadow(served, wanted, answer)
     if query.explain:
         return await explained_response(served, wanted, answer, stopwatch, degraded=stored.degraded)
     return recommendation_response(served, answer, stopwatch, degraded=stored.degraded)
@@ -58,7 +58,7 @@ async def recommend_batch(
     batch: BatchRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
     """Answers many queries at once, in their order; one that is invalid refuses them all."""
-    served = [runtime.models.of(query.session_id) for query in batch.requests]
+    served = [runtime.variants.for_session(query.session_id) for query in batch.requests]
     for place, query in enumerate(batch.requests):
         check_query(runtime, served[place], query, f"requests[{place}].")
     with stopwatch.time("history"):
@@ -67,9 +67,9 @@ async def recommend_batch(
         )
     wanted = list(map(query_of, batch.requests, stored))
     with stopwatch.time("infer"):
-        answers = await to_thread.run_sync(_recommend_all, served, wanted)
+        answers = await to_thread.run_sync(_recommend_many, served, wanted)
     for question in zip(served, wanted, answers, strict=True):
-        runtime.shadow(*question)
+        runtime.offer_to_shadow(*question)
     contents = [
         recommendation_content(by, answer, stopwatch, degraded=recall.degraded)
         for by, answer, recall in zip(served, answers, stored, strict=True)
@@ -77,15 +77,10 @@ async def recommend_batch(
     return json_response({"answers": contents}, {"Server-Timing": stopwatch.header()})
 
 
-def _recommend_all(
-    served: Sequence[ServedVariant], wanted: Sequence[Query]
+def _recommend_many(
+    served: Sequence[ServedVariant], queries: Sequence[Query]
 ) -> list[Recommendations]:
-    """Asks each variant once for all that it is to answer."""
-    places_of: dict[ServedVariant, list[int]] = defaultdict(list)
-    for place, each in enumerate(served):
-        places_of[each].append(place)
-    answers: dict[int, Recommendations] = {}
-    for each, places in places_of.items():
-        of_variant = each.recommender.recommend_all([wanted[place] for place in places])
-        answers.update(zip(places, of_variant, strict=True))
-    return [answers[place] for place in range(len(wanted))]
+    """Recommends by each variant once, for all of its queries."""
+    return answer_by_group(
+        queries, served, lambda variant, group: variant.recommender.recommend_many(group)
+    )

@@ -48,7 +48,7 @@ async def append_event(
     """Stores an event of a session; with `k`, also recommends the next `k` items."""
     if k is not None:
         runtime.check_k(k)
-    served = runtime.models.of(session_id)
+    served = runtime.variants.for_session(session_id)
     recall = StoredHistory([event.item_id])
     if event.consent:
         with stopwatch.time("history"):
@@ -58,9 +58,9 @@ async def append_event(
         return event_response(served, recall, stopwatch, is_stored=is_stored)
     wanted = Query(recall.history, k)
     with stopwatch.time("infer"):
-        recommendations = await runtime.together.recommend(served.recommender, wanted)
+        recommendations = await runtime.micro_batcher.recommend(served.recommender, wanted)
     if event.consent:
-        runtime.shadow(served, wanted, recommendations)
+        runtime.offer_to_shadow(served, wanted, recommendations)
     return recommendation_response(
         served,
         recommendations,
@@ -89,13 +89,13 @@ async def recommend_for_session(
     `POST /v1/recommendations` takes a session too, with excluded items and filters.
     """
     runtime.check_k(k)
-    served = runtime.models.of(session_id)
+    served = runtime.variants.for_session(session_id)
     with stopwatch.time("history"):
         recall = await runtime.history.read(session_id)
     wanted = Query(recall.history, k, mask_seen=mask_seen)
     with stopwatch.time("infer"):
-        answer = await runtime.together.recommend(served.recommender, wanted)
-    runtime.shadow(served, wanted, answer)
+        answer = await runtime.micro_batcher.recommend(served.recommender, wanted)
+    runtime.offer_to_shadow(served, wanted, answer)
     if explain:
         return await explained_response(served, wanted, answer, stopwatch, degraded=recall.degraded)
     return recommendation_response(served, answer, stopwatch, degraded=recall.degraded)

@@ -66,7 +66,7 @@ class StudentAnswer:
 async def _ask_student(
     body: RecommendationQuery, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> StudentAnswer:
-    served = runtime.models.of(body.session_id)
+    served = runtime.variants.for_session(body.session_id)
     check_query(runtime, served, body)
     with stopwatch.time("history"):
         stored = await stored_history_of(runtime, body)

@@ -1,4 +1,4 @@
-"""A store that may be lost, made into one that always answers."""
+"""A history store that still answers, degraded, when the store behind it fails."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,17 +11,17 @@ from service.stores.history.protocol import Event, HistoryStore
 
 @dataclass(frozen=True, slots=True)
 class StoredHistory:
-    """A history as far as it is known; `degraded` if the store did not answer."""
+    """A session's item ids, oldest first; `degraded` if the store did not answer."""
 
     history: Sequence[str]
     degraded: bool = False
 
 
-_FAILURES_TO_PAUSE = 5
+_FAILURES_TO_OPEN = 5
 
 
 class GuardedHistory:
-    """The history store as the routes see it."""
+    """Puts a circuit breaker before a history store; routes use the store through it."""
 
     def __init__(
         self,
@@ -33,48 +33,48 @@ class GuardedHistory:
         self._breaker = CircuitBreaker(
             "the history store",
             HistoryUnavailableError,
-            patience=_FAILURES_TO_PAUSE,
+            max_failures=_FAILURES_TO_OPEN,
             pause_seconds=pause_seconds,
             clock=clock,
         )
 
     @property
     def is_lost(self) -> bool:
-        """Whether the store is left alone."""
+        """Whether the store counts as lost, so that most requests do without it."""
         return self._breaker.is_open
 
     async def append(self, session_id: str, event: Event) -> StoredHistory:
-        """Stores `event`; without the store, the event alone is the history."""
+        """Stores `event`; if the store fails, the history is this event only."""
         try:
             return StoredHistory(
-                await self._breaker.ask(lambda: self._store.append(session_id, event))
+                await self._breaker.call(lambda: self._store.append(session_id, event))
             )
         except HistoryUnavailableError:
             return StoredHistory([event.item_id], degraded=True)
 
     async def read(self, session_id: str) -> StoredHistory:
-        """Reads a history; without the store, it is empty."""
+        """Reads a history; if the store fails, it is empty."""
         try:
-            return StoredHistory(await self._breaker.ask(lambda: self._store.read(session_id)))
+            return StoredHistory(await self._breaker.call(lambda: self._store.read(session_id)))
         except HistoryUnavailableError:
             return StoredHistory([], degraded=True)
 
     async def forget(self, session_id: str) -> None:
-        """Removes a session.
+        """Deletes a session.
 
         Raises:
-            HistoryUnavailableError: it may still be there; nothing else would be the truth.
+            HistoryUnavailableError: the session may still be stored.
         """
-        await self._breaker.ask(lambda: self._store.forget(session_id))
+        await self._breaker.call(lambda: self._store.forget(session_id))
 
     async def is_reachable(self) -> bool:
-        """Asks the store itself, pause or no pause, so that a probe notices its return."""
+        """Whether the store answers now; asks it even while the breaker is open."""
         try:
-            await self._breaker.attempt(self._store.ping)
+            await self._breaker.call_even_if_open(self._store.ping)
         except HistoryUnavailableError:
             return False
         return True
 
     async def close(self) -> None:
-        """Lets go of connections."""
+        """Closes the store's connections."""
         await self._store.close()

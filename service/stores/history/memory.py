@@ -1,4 +1,4 @@
-"""Histories in this process: for one worker, for tests, for a laptop."""
+"""Session histories in memory: for a single worker and for tests."""
 
 import time
 from collections import OrderedDict, deque
@@ -14,10 +14,10 @@ class _Session:
     expires_at: float
 
 
-class EmbeddedHistoryStore:
-    """A bounded store; the sessions that were silent longest go first.
+class InMemoryHistoryStore:
+    """Stores at most `max_sessions`; the least recently updated sessions are dropped first.
 
-    No method awaits anything, so none can be interrupted halfway.
+    No method awaits anything, so each is atomic on the event loop.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class EmbeddedHistoryStore:
         self._retention = retention
         self._max_sessions = max_sessions
         self._clock = clock
-        # Ordered by last event, hence by expiry too.
+        # In the order of the last event, which is the order of expiry too.
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
 
     async def append(self, session_id: str, event: Event) -> Sequence[str]:
@@ -74,7 +74,7 @@ class EmbeddedHistoryStore:
 
 
 def _history_until(events: Sequence[Event], event_id: str | None) -> Sequence[str] | None:
-    """The history that ended with `event_id`; None if that event is not there."""
+    """The item ids up to the event `event_id`; None if there is no such event."""
     if event_id is None:
         return None
     history: list[str] = []

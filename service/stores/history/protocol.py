@@ -1,4 +1,7 @@
-"""What a history store promises, whichever it is; one test suite holds all of them to it."""
+"""The HistoryStore protocol.
+
+tests/service/stores/history/test_stores.py runs one suite against every implementation.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +10,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An interaction as it is stored; events with the same `event_id` are one event."""
+    """A stored interaction; events with the same `event_id` are one event."""
 
     item_id: str
     event_id: str | None = None
@@ -15,38 +18,38 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much of a session is kept: its newest events, until a silence of `ttl_seconds`."""
+    """How much of a session is stored: its newest events, until `ttl_seconds` pass without one."""
 
     max_length: int
     ttl_seconds: float
 
 
 class HistoryStore(Protocol):
-    """Sessions and their item ids, oldest first.
+    """Stores the item ids of sessions, oldest first.
 
-    Every method raises HistoryUnavailableError when the store does not answer.
+    Every method but `close` raises HistoryUnavailableError when the store does not answer.
     """
 
     async def append(self, session_id: str, event: Event) -> Sequence[str]:
         """Stores `event` and returns the history that ends with it.
 
-        An `event_id` that is still kept changes nothing, and the history returned is again the
-        one that ended with the first of them. Concurrent appends lose nothing.
+        If the `event_id` is stored already, nothing changes, and the returned history ends with
+        the first event of that id. Concurrent appends lose no event.
         """
         ...
 
     async def read(self, session_id: str) -> Sequence[str]:
-        """The history; empty for a session that is unknown or forgotten."""
+        """Returns the history; empty for a session that is unknown or expired."""
         ...
 
     async def forget(self, session_id: str) -> None:
-        """Removes the session, if there is one."""
+        """Deletes the session, if there is one."""
         ...
 
     async def ping(self) -> None:
-        """Returns if the store answers."""
+        """Checks that the store answers."""
         ...
 
     async def close(self) -> None:
-        """Lets go of connections."""
+        """Closes all connections."""
         ...

@@ -1,7 +1,7 @@
-"""Histories in Redis: shared by all workers, one round trip an operation.
+"""Session histories in Redis, shared by all workers; each operation takes one round trip.
 
-A session is one list. An entry is `event_id`, a line feed, `item_id`; an event id holds no line
-feed, so an item id may hold anything.
+A session is one list. An entry is `event_id`, a line feed, `item_id`. An event id never contains a
+line feed, so an item id may contain anything.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from service.stores.redis_client import RedisCommands, redis_errors_as
 
 _SEPARATOR = "\n"
 
-# Redis runs a script alone, so two writers cannot come between append, trim, expire and read.
+# Redis runs a script atomically: no other writer comes between append, trim, expire and read.
 _APPEND = """
 local session, event_id, item_id = KEYS[1], ARGV[1], ARGV[2]
 if event_id ~= '' then
@@ -33,11 +33,11 @@ return redis.call('LRANGE', session, 0, -1)
 """
 
 
-_APPEND_SHA = sha1(_APPEND.encode()).hexdigest()  # noqa: S324 - Redis names scripts so
+_APPEND_SHA = sha1(_APPEND.encode()).hexdigest()  # noqa: S324 - how Redis names scripts
 
 
 class RedisHistoryStore:
-    """Histories in Redis, shared by all workers."""
+    """Stores each session as a Redis list."""
 
     def __init__(self, redis: RedisCommands, retention: Retention) -> None:
         self._redis = redis

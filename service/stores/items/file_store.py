@@ -1,8 +1,8 @@
-"""Added items in a file that grows: a line adds an item, or removes one.
+"""Added items in an append-only file: each line adds an item or removes one.
 
-The version is the file's identity and how much of it was read. Processes on one machine may share
-the file; whoever writes holds a lock. The first write of a process leaves out what was replaced or
-removed before, in another file that takes the place of the old one.
+The version is the file's inode and the number of bytes read. Processes on one machine may share the
+file; a writer locks it. The first write of a process compacts the file: a new file without replaced
+and removed items replaces the old one.
 """
 
 import fcntl
@@ -17,19 +17,25 @@ from typing import BinaryIO
 import orjson
 from anyio import to_thread
 
-from service.errors import ConflictError, ItemStoreUnavailableError
-from service.stores.items.protocol import AddedItem, Changes, from_json, to_json
+from service.errors import ItemStoreUnavailableError
+from service.stores.items.protocol import (
+    AddedItem,
+    Changes,
+    from_json,
+    store_is_full,
+    to_json,
+)
 
 logger = logging.getLogger(__name__)
 
 
 class FileAddedItemStore:
-    """Added items in a file; the folder is made when the first item comes."""
+    """Stores added items in a file; creates its folder with the first item."""
 
     def __init__(self, path: Path, max_items: int) -> None:
         self._path = path
         self._max_items = max_items
-        # What the file held when this process last wrote; changed under the file's lock only.
+        # The file's content when this process last wrote; changed under the file's lock only.
         self._version = ""
         self._items: dict[str, AddedItem] = {}
 
@@ -53,14 +59,14 @@ class FileAddedItemStore:
         if self._items.get(item_id) == added:
             return None
         if item_id not in self._items and len(self._items) >= self._max_items:
-            raise ConflictError(f"{self._max_items} items were added, which is the limit")
+            raise store_is_full(self._max_items)
         return to_json(added)
 
     def _removal(self, item_id: str) -> bytes | None:
         return orjson.dumps({"removed": item_id}) if item_id in self._items else None
 
     def _write(self, line: Callable[[], bytes | None]) -> None:
-        """Appends a line, made when the lock is held and all earlier lines are known."""
+        """Appends a line, which is made under the lock, after all earlier lines were read."""
         with _unavailable(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if not self._version:
@@ -86,7 +92,7 @@ class FileAddedItemStore:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
-    """The file, to read and append to; nobody else does, or replaces it, meanwhile."""
+    """Opens the file to read and append; no other process writes or replaces it meanwhile."""
     while True:
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -111,7 +117,7 @@ def _compact(path: Path) -> None:
 
 
 def _end_of_torn_line(file: BinaryIO) -> bytes:
-    """What ends a line that a crash cut short; every reader skips it then."""
+    """A line feed if a crash cut the last line short, so that readers skip that line."""
     if file.seek(0, os.SEEK_END) == 0:
         return b""
     file.seek(-1, os.SEEK_END)
@@ -122,7 +128,7 @@ def _changes(file: BinaryIO, since: str) -> Changes:
     identity, _, read = since.partition(":")
     state = os.fstat(file.fileno())
     inode = str(state.st_ino)
-    # A file that was deleted may leave its number to its successor.
+    # A new file may have the inode of a deleted one.
     is_complete = identity != inode or int(read) > state.st_size
     offset = 0 if is_complete else int(read)
     file.seek(offset)
@@ -135,7 +141,7 @@ def _changes(file: BinaryIO, since: str) -> Changes:
 
 
 def _replay(content: bytes) -> dict[str, AddedItem | None]:
-    """The last word on each item, in the order of the first."""
+    """The last change of each item, in the order of the first; None = removed."""
     items: dict[str, AddedItem | None] = {}
     for line in content.split(b"\n")[:-1]:
         try:

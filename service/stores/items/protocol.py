@@ -1,4 +1,7 @@
-"""What a store of added items promises, whichever it is; one test suite holds all to it."""
+"""The AddedItemStore protocol.
+
+tests/service/stores/items/test_stores.py runs one suite against every implementation.
+"""
 
 import base64
 from collections.abc import Mapping
@@ -7,36 +10,40 @@ from typing import Protocol
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 from pydantic import Base64Bytes, BaseModel, ValidationError, field_validator
 
 from export.contract.bundle import Item
-from service.ranking.types import Vectors
+from service.errors import ConflictError
 
-_BYTES_OF_A_NUMBER = 4
+_FLOAT32_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class AddedItem:
-    """An item that came after the export; `embedding` is float32 bytes, the LLM's view of it."""
+    """An item added after the export; `embedding` is the LLM's, as float32 bytes."""
 
     item: Item
     embedding: bytes
 
     def __hash__(self) -> int:
-        """Of the id alone: attributes are a mapping, which has no hash."""
+        """Hashes the id only: attributes are a mapping, which has no hash."""
         return hash(self.item.item_id)
 
     @property
-    def vector(self) -> Vectors:
+    def vector(self) -> NDArray[np.float32]:
         """The embedding, `[embedding_size]`."""
         return np.frombuffer(self.embedding, dtype="<f4")
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What happened since a version: items by id, None for one that was removed.
+    """What changed in a store since a version.
 
-    `is_complete` says that these are all items there are.
+    Attributes:
+        version: the version after the changes.
+        items: added and replaced items by id; None for a removed one.
+        is_complete: whether `items` holds all items of the store, not only the changed ones.
     """
 
     version: str
@@ -44,40 +51,45 @@ class Changes:
     is_complete: bool
 
     def applied_to(self, known: Mapping[str, AddedItem]) -> dict[str, AddedItem]:
-        """The items there are, after those that were known before."""
+        """The items of the store, given those of the version before."""
         items = {**({} if self.is_complete else known), **self.items}
         return {item_id: added for item_id, added in items.items() if added}
 
 
 class AddedItemStore(Protocol):
-    """Items added at run time, seen by every process that uses the same store.
+    """Stores items added at run time for all processes that use the same store.
 
-    Every method raises ItemStoreUnavailableError when the store does not answer.
+    Every method but `close` raises ItemStoreUnavailableError when the store does not answer.
     """
 
     async def put(self, added: AddedItem) -> None:
-        """Stores an item, in the place of one with the same id; equal ones change nothing.
+        """Stores an item or replaces the one with its id; an equal item changes nothing.
 
         Raises:
-            ConflictError: the store holds as many items as it may.
+            ConflictError: the store is full.
         """
         ...
 
     async def remove(self, item_id: str) -> None:
-        """Removes an item, if it is there."""
+        """Removes an item, if it is stored."""
         ...
 
     async def changes(self, since: str) -> Changes:
-        """What happened since a version; everything for the version "" and for one too old."""
+        """Returns what changed since a version; all items for version "" and for one too old."""
         ...
 
     async def close(self) -> None:
-        """Lets go of connections."""
+        """Closes all connections."""
         ...
 
 
+def store_is_full(max_items: int) -> ConflictError:
+    """The error of a store that holds `max_items` already."""
+    return ConflictError(f"{max_items} items were added, which is the limit")
+
+
 def to_json(added: AddedItem) -> bytes:
-    """One line of JSON."""
+    """Encodes an item as one line of JSON, the embedding in base64."""
     content = {
         "item_id": added.item.item_id,
         "title": added.item.title,
@@ -88,22 +100,22 @@ def to_json(added: AddedItem) -> bytes:
 
 
 def from_json(text: bytes | str) -> AddedItem:
-    """The item that `to_json` wrote.
+    """Decodes what `to_json` wrote.
 
     Raises:
-        ValueError: it did not write this.
+        ValueError: `text` is anything else; names the wrong fields.
     """
     try:
         stored = _Stored.model_validate_json(text)
     except ValidationError as error:
         reasons = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ValueError(f"no added item: {'; '.join(reasons)}") from None
+        raise ValueError(f"not an added item: {'; '.join(reasons)}") from None
     item = Item(stored.item_id, stored.title, attributes=stored.attributes)
     return AddedItem(item, stored.embedding)
 
 
 class _Stored(BaseModel):
-    """What a line holds; the embedding in base64."""
+    """An added item as JSON; the embedding in base64."""
 
     item_id: str
     title: str
@@ -112,7 +124,7 @@ class _Stored(BaseModel):
 
     @field_validator("embedding")
     @classmethod
-    def _holds_whole_numbers_of_bytes(cls, embedding: bytes) -> bytes:
-        if len(embedding) % _BYTES_OF_A_NUMBER:
-            raise ValueError(f"{len(embedding)} bytes are no float32 numbers")
+    def _holds_whole_numbers(cls, embedding: bytes) -> bytes:
+        if len(embedding) % _FLOAT32_BYTES:
+            raise ValueError(f"{len(embedding)} bytes are not a whole number of float32 values")
         return embedding

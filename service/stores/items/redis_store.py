@@ -1,14 +1,20 @@
-"""Added items in Redis: the items, a counter of changes, and which change last touched which item.
+"""Added items in Redis: the items, a change counter, and each item's last change.
 
-All keys share a hash tag, so that a cluster keeps them in one place.
+All keys share a hash tag, so that a cluster stores them in one slot.
 """
 
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import cast
 
-from service.errors import ConflictError, ItemStoreUnavailableError
-from service.stores.items.protocol import AddedItem, Changes, from_json, to_json
+from service.errors import ItemStoreUnavailableError
+from service.stores.items.protocol import (
+    AddedItem,
+    Changes,
+    from_json,
+    store_is_full,
+    to_json,
+)
 from service.stores.redis_client import RedisClient, redis_errors_as
 
 logger = logging.getLogger(__name__)
@@ -20,8 +26,8 @@ _KEYS = [
     "{added-items}:forgotten",  # changes up to this number are no longer all in that set
 ]
 
-# A version starts at the clock's microseconds, so that an emptied Redis does not repeat one, and
-# forgets what was before it.
+# The first version is the clock's microseconds: a Redis that was emptied never repeats a version,
+# and older versions count as forgotten.
 _TOUCH = """
 local function touch(item_id)
   if redis.call('EXISTS', KEYS[2]) == 0 then
@@ -46,7 +52,7 @@ return 1
 """
 )
 
-# Removed items are remembered for as many ids as twice the items that may be kept.
+# The set of changes holds at most twice as many ids as items may be stored, removed ones included.
 _REMOVE = (
     _TOUCH
     + """
@@ -80,7 +86,7 @@ _UNCHANGED, _COMPLETE = 0, 1
 
 
 class RedisAddedItemStore:
-    """Added items in Redis, shared by all workers."""
+    """Stores added items in a Redis hash, shared by all workers."""
 
     def __init__(self, client: RedisClient, max_items: int) -> None:
         self._redis = client
@@ -93,7 +99,7 @@ class RedisAddedItemStore:
         """See AddedItemStore."""
         arguments: list[str | int] = [added.item.item_id, to_json(added).decode(), self._max_items]
         if not await self._run(self._put(_KEYS, arguments)):
-            raise ConflictError(f"{self._max_items} items were added, which is the limit")
+            raise store_is_full(self._max_items)
 
     async def remove(self, item_id: str) -> None:
         """See AddedItemStore."""
@@ -125,7 +131,7 @@ class RedisAddedItemStore:
 
 
 def _readable(text: str) -> AddedItem | None:
-    """The item; one that something else wrote there counts as removed."""
+    """Decodes an item; text that is not an added item counts as removed."""
     try:
         return from_json(text)
     except ValueError as error:

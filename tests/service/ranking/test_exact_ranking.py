@@ -155,7 +155,7 @@ def test_ten_thousand_random_answers_are_those_of_a_plain_search(
 
 def test_a_batch_of_random_requests_is_answered_as_each_alone(recommender: Recommender) -> None:
     batch = list(random_requests())[:500]
-    for together, wanted in zip(recommender.recommend_all(batch), batch, strict=True):
+    for together, wanted in zip(recommender.recommend_many(batch), batch, strict=True):
         alone = recommender.recommend(wanted)
         assert (together.source, together.unknown_items) == (alone.source, alone.unknown_items)
         scores = [score for _, score in together.ranking]

@@ -94,7 +94,7 @@ async def test_a_run_that_breaks_leaves_nobody_without_an_answer(
     def breaks(_: object) -> list[Recommendations]:
         raise MemoryError
 
-    monkeypatch.setattr(recommender, "recommend_all", breaks)
+    monkeypatch.setattr(recommender, "recommend_many", breaks)
     together = MicroBatcher()
     asked = [together.recommend(recommender, Query([each], 1)) for each in "ab"]
     async with asyncio.timeout(PATIENCE_SECONDS):

@@ -138,7 +138,7 @@ def test_a_batch_answers_as_its_requests_alone(recommender: Recommender) -> None
         Query(["c"], 2, mask_seen=False),
         Query(list("abcdefgh"), 2),
     ]
-    assert recommender.recommend_all(batch) == list(map(recommender.recommend, batch))
+    assert recommender.recommend_many(batch) == list(map(recommender.recommend, batch))
 
 
 @given(st.lists(ITEM_IDS), st.integers(1, 12), st.sets(ITEM_IDS))

@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as LateError
 
-from service.stores.redis_client import share_redis
+from service.stores.redis_client import connect_shared
 from service.stores.redis_connection import SharedConnection
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ Serve = Callable[[bytes], bytes | None]
 
 @pytest.fixture
 async def shared(mortal_redis: "RedisServer") -> AsyncIterator[SharedConnection]:
-    shared = share_redis(mortal_redis.url, timeout_seconds=5)
+    shared = connect_shared(mortal_redis.url, timeout_seconds=5)
     yield shared
     await shared.aclose()
 
@@ -45,7 +45,7 @@ async def connected_to(answer: Serve, timeout_seconds: float) -> AsyncIterator[S
 
     server = await asyncio.start_server(serve, "127.0.0.1")
     port = server.sockets[0].getsockname()[1]
-    shared = share_redis(f"redis://127.0.0.1:{port}", timeout_seconds=timeout_seconds)
+    shared = connect_shared(f"redis://127.0.0.1:{port}", timeout_seconds=timeout_seconds)
     async with server:
         yield shared
         await shared.aclose()
@@ -96,7 +96,7 @@ async def test_silence_fails_all_who_wait_and_the_next_one_connects_anew() -> No
 async def test_an_answer_that_came_while_the_loop_was_busy_is_not_late(
     mortal_redis: "RedisServer",
 ) -> None:
-    patient = share_redis(mortal_redis.url, timeout_seconds=1)
+    patient = connect_shared(mortal_redis.url, timeout_seconds=1)
     await patient.execute_command("PING")
     asked = asyncio.ensure_future(patient.execute_command("PING"))
     for _ in range(2):  # it is asked, and sent
@@ -108,12 +108,12 @@ async def test_an_answer_that_came_while_the_loop_was_busy_is_not_late(
 
 async def test_what_is_no_answer_ends_the_connection() -> None:
     async with connected_to(lambda _: b"?!\r\n", timeout_seconds=5) as shared:
-        with pytest.raises(LostError, match="not an answer"):
+        with pytest.raises(LostError, match="not a reply of Redis"):
             await shared.execute_command("PING")
 
 
 async def test_a_redis_that_cannot_be_reached_fails_all_at_once() -> None:
-    shared = share_redis("redis://127.0.0.1:1", timeout_seconds=5)
+    shared = connect_shared("redis://127.0.0.1:1", timeout_seconds=5)
     asked = [shared.execute_command("PING") for _ in range(3)]
     failures = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(each, LostError) for each in failures)
@@ -123,9 +123,9 @@ async def test_who_comes_to_a_connection_that_was_just_lost_is_told(
     shared: SharedConnection,
 ) -> None:
     """Redis may hang up between its greeting and the turn of who waited for it."""
-    wire = await shared._connect()
-    wire.hang_up(LostError("gone"))
-    with pytest.raises(LostError, match="Redis hung up"):
+    pipeline = await shared._connect()
+    pipeline.close(LostError("gone"))
+    with pytest.raises(LostError, match="Redis closed the connection"):
         async with asyncio.timeout(5):
-            await wire.ask(b"PING\r\n")
+            await pipeline.send(b"PING\r\n")
     assert await shared.execute_command("ECHO", "a") == "a"

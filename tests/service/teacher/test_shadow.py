@@ -7,7 +7,7 @@ import anyio
 import pytest
 from fastapi import Response
 
-from service.background import beside
+from service.background import in_background
 from service.bundles.loading import load_recommender
 from service.ranking.recommender import Query, Recommender
 from service.teacher.shadow import Shadow
@@ -46,7 +46,7 @@ async def test_the_agreement_with_a_sampled_answer_is_logged(
     caplog.set_level(logging.INFO, "service.teacher.shadow")
     overlaps: list[float] = []
     shadow = Shadow(slow_path, 1, overlaps.append)
-    async with beside(shadow.run()):
+    async with in_background(shadow.run()):
         offer(shadow, recommender, WANTED)
         await until(lambda: bool(caplog.records))
     assert overlaps == [0]
@@ -60,7 +60,7 @@ async def test_only_the_share_is_sampled(
 ) -> None:
     draws = iter([0.24, 0.25, 0.1])
     shadow = Shadow(slow_path, 0.25, NOBODY.append, lambda: next(draws))
-    async with beside(shadow.run()):
+    async with in_background(shadow.run()):
         for item_id in "bcd":
             offer(shadow, recommender, Query([item_id], 1))
         await until(lambda: len(ring_teacher.asked) == 2)
@@ -72,7 +72,7 @@ async def test_samples_that_the_teacher_is_too_slow_for_are_dropped(
 ) -> None:
     ring_teacher.free = anyio.Event()
     shadow = Shadow(slow_path, 1, NOBODY.append)
-    async with beside(shadow.run()):
+    async with in_background(shadow.run()):
         for _ in range(1000):
             offer(shadow, recommender, WANTED)
         assert len(ring_teacher.asked) <= 1
@@ -87,7 +87,7 @@ async def test_a_failing_teacher_does_not_stop_the_shadow(
     caplog.set_level(logging.INFO, "service.teacher.shadow")
     ring_teacher.failure = Response(status_code=500)
     shadow = Shadow(slow_path, 1, NOBODY.append)
-    async with beside(shadow.run()):
+    async with in_background(shadow.run()):
         offer(shadow, recommender, WANTED)
         await until(lambda: bool(caplog.records))
         ring_teacher.failure = None

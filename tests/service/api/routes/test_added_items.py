@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from export.contract.bundle import Item
 from service.settings import Settings
 from service.stores.items.protocol import AddedItem
-from service.stores.opening import item_store
+from service.stores.opening import open_item_store
 from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ async def test_an_item_of_the_bundle_cannot_be_removed(client: httpx.AsyncClient
 async def test_an_added_item_that_a_later_bundle_holds_can_be_removed(
     settings: Settings, connect: "Connect"
 ) -> None:
-    store = item_store(settings)
+    store = open_item_store(settings)
     await store.put(AddedItem(Item("a", "Once added"), np.ones(8, "<f4").tobytes()))
     await store.close()
     async with connect(settings) as client:

@@ -5,7 +5,7 @@ import pytest
 
 from service.errors import HistoryUnavailableError
 from service.stores.history.guarded import GuardedHistory, StoredHistory
-from service.stores.history.memory import EmbeddedHistoryStore
+from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import Event, Retention
 
 pytestmark = pytest.mark.anyio
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 PAUSE_SECONDS = 1
 
 
-class LosableStore(EmbeddedHistoryStore):
+class LosableStore(InMemoryHistoryStore):
     """An embedded store that can be lost, and counts who asks it."""
 
     lost = False

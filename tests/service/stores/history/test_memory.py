@@ -1,6 +1,6 @@
 import pytest
 
-from service.stores.history.memory import EmbeddedHistoryStore
+from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import Event, Retention
 
 pytestmark = pytest.mark.anyio
@@ -22,12 +22,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(clock: Clock) -> EmbeddedHistoryStore:
-    return EmbeddedHistoryStore(Retention(max_length=10, ttl_seconds=60), 2, clock.tell)
+def store(clock: Clock) -> InMemoryHistoryStore:
+    return InMemoryHistoryStore(Retention(max_length=10, ttl_seconds=60), 2, clock.tell)
 
 
 async def test_each_event_starts_the_time_to_live_anew(
-    store: EmbeddedHistoryStore, clock: Clock
+    store: InMemoryHistoryStore, clock: Clock
 ) -> None:
     await store.append("s", Event("a"))
     clock.now = 59
@@ -39,7 +39,7 @@ async def test_each_event_starts_the_time_to_live_anew(
 
 
 async def test_reading_does_not_prolong_a_session(
-    store: EmbeddedHistoryStore, clock: Clock
+    store: InMemoryHistoryStore, clock: Clock
 ) -> None:
     await store.append("s", Event("a"))
     clock.now = 59
@@ -48,14 +48,14 @@ async def test_reading_does_not_prolong_a_session(
     assert await store.read("s") == []
 
 
-async def test_the_session_that_was_silent_longest_makes_room(store: EmbeddedHistoryStore) -> None:
+async def test_the_session_that_was_silent_longest_makes_room(store: InMemoryHistoryStore) -> None:
     for session_id in "stsu":
         await store.append(session_id, Event("a"))
     assert await store.read("t") == []
     assert await store.read("s") == ["a", "a"]
 
 
-async def test_a_forgotten_session_frees_its_place(store: EmbeddedHistoryStore) -> None:
+async def test_a_forgotten_session_frees_its_place(store: InMemoryHistoryStore) -> None:
     await store.append("s", Event("a"))
     await store.append("t", Event("a"))
     await store.forget("t")

@@ -8,7 +8,7 @@ from redis import Redis
 from service.errors import HistoryUnavailableError
 from service.stores.history.protocol import Event, Retention
 from service.stores.history.redis_store import RedisHistoryStore
-from service.stores.redis_client import share_redis
+from service.stores.redis_client import connect_shared
 from service.stores.redis_connection import SharedConnection
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 
 def client_of(url: str) -> SharedConnection:
-    return share_redis(url, timeout_seconds=5)
+    return connect_shared(url, timeout_seconds=5)
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from service.stores.history.memory import EmbeddedHistoryStore
+from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import Event, HistoryStore, Retention
 from service.stores.history.redis_store import RedisHistoryStore
-from service.stores.redis_client import connect_redis, share_redis
+from service.stores.redis_client import connect_redis, connect_shared
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster, RedisServer
@@ -25,7 +25,7 @@ OpenWriters = Callable[[Retention], Writers]
 def open_writers(request: pytest.FixtureRequest) -> OpenWriters:
     """Opens two writers on the same sessions: of Redis two clients, of a process the one store."""
     if request.param == "embedded":
-        return lambda retention: (EmbeddedHistoryStore(retention, max_sessions=100),) * 2
+        return lambda retention: (InMemoryHistoryStore(retention, max_sessions=100),) * 2
     server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
     return lambda retention: (redis_store(server, retention), redis_store(server, retention))
 
@@ -34,7 +34,7 @@ def redis_store(server: "RedisServer | RedisCluster", retention: Retention) -> R
     if server.is_cluster:
         cluster = connect_redis(server.url, timeout_seconds=5, max_connections=4, is_cluster=True)
         return RedisHistoryStore(cluster, retention)
-    return RedisHistoryStore(share_redis(server.url, timeout_seconds=5), retention)
+    return RedisHistoryStore(connect_shared(server.url, timeout_seconds=5), retention)
 
 
 @pytest.fixture
