@@ -24,6 +24,10 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 DEFAULT_K = 20
 """Number of items in an answer if the request does not say."""
 
+MAX_ITEM_ID_LENGTH = 256
+MAX_SESSION_ID_LENGTH = 128
+"""Characters of an id, wherever it arrives: in a path, a query or a body."""
+
 _HTTP_SCHEMES = ("http://", "https://")
 _NETWORK_SCHEMES = ("redis://", "rediss://")
 _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://")

@@ -7,15 +7,15 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.ranking.recommender import Source
-from service.settings import DEFAULT_K
+from service.settings import DEFAULT_K, MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
 from service.teacher.client import EmbeddingNumber
 from service.variant_setting import DEFAULT_VARIANT
 
 MAX_IDS = 1000
 MAX_BATCH = 64
 
-ItemId = Annotated[str, Field(min_length=1, max_length=256)]
-SessionId = Annotated[str, Field(min_length=1, max_length=128)]
+ItemId = Annotated[str, Field(min_length=1, max_length=MAX_ITEM_ID_LENGTH)]
+SessionId = Annotated[str, Field(min_length=1, max_length=MAX_SESSION_ID_LENGTH)]
 K = Annotated[int, Field(ge=1, description="how many items")]
 KInQuery = Annotated[int, Query(ge=1, description="how many items")]
 

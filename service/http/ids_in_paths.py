@@ -11,6 +11,8 @@ from fastapi import Path
 from pydantic import BeforeValidator
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.settings import MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
+
 
 class EncodedPath:
     """ASGI middleware: routes see the encoded path; ids are decoded by their own types below."""
@@ -31,5 +33,9 @@ def decoded(encoded: str) -> str:
     return unquote(encoded, errors="strict")
 
 
-ItemIdInPath = Annotated[str, Path(min_length=1, max_length=256), BeforeValidator(decoded)]
-SessionIdInPath = Annotated[str, Path(min_length=1, max_length=128), BeforeValidator(decoded)]
+ItemIdInPath = Annotated[
+    str, Path(min_length=1, max_length=MAX_ITEM_ID_LENGTH), BeforeValidator(decoded)
+]
+SessionIdInPath = Annotated[
+    str, Path(min_length=1, max_length=MAX_SESSION_ID_LENGTH), BeforeValidator(decoded)
+]
