@@ -19,7 +19,7 @@ from service.http.ids_in_paths import EncodedPath
 from service.http.lane_rules import check_skipped
 from service.http.request_log import RequestLog
 from service.http.timing import RequestTiming
-from service.runtime import running
+from service.runtime import open_runtime
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import end_tracing, install_tracing
@@ -59,7 +59,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings, metrics, drain, while_loading) as app.state.runtime:
+        async with open_runtime(settings, metrics, drain, while_loading) as app.state.runtime:
             yield
         if settings.tracing:
             end_tracing()

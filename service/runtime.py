@@ -89,7 +89,7 @@ class Runtime:
 
 
 @asynccontextmanager
-async def running(
+async def open_runtime(
     settings: Settings, metrics: Metrics, drain: Drain, while_loading: WhileLoading
 ) -> AsyncIterator[Runtime]:
     """Loads the bundles, opens the stores and connects the teacher.

@@ -16,7 +16,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from service.variant_setting import DEFAULT_VARIANT, Variant, parse_variants
+from service.variant_setting import DEFAULT_VARIANT, VariantSetting, parse_variants
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -207,10 +207,10 @@ class Settings(BaseSettings):
         return init_settings, *secrets, env_settings
 
     @property
-    def served_variants(self) -> Sequence[Variant]:
+    def served_variants(self) -> Sequence[VariantSetting]:
         """The variants to serve side by side, the control first."""
         if self.variants is None:
-            return [Variant(DEFAULT_VARIANT, self.bundle_path)]
+            return [VariantSetting(DEFAULT_VARIANT, self.bundle_path)]
         return parse_variants(self.variants)
 
     @field_validator("variants")

@@ -11,7 +11,7 @@ _ENTRY = re.compile(r"(?P<name>[\w.-]+)=(?P<path>[^,]+?)(:(?P<weight>\d+(\.\d+)?
 
 
 @dataclass(frozen=True, slots=True)
-class Variant:
+class VariantSetting:
     """A named bundle; its share of the sessions is its weight over the sum of all weights."""
 
     name: str
@@ -19,7 +19,7 @@ class Variant:
     weight: float = 1.0
 
 
-def parse_variants(text: str) -> Sequence[Variant]:
+def parse_variants(text: str) -> Sequence[VariantSetting]:
     """Reads `name=path:weight, name=path`, or a folder whose bundles become variants.
 
     Raises:
@@ -34,20 +34,22 @@ def parse_variants(text: str) -> Sequence[Variant]:
     return variants
 
 
-def _parse_list(text: str) -> list[Variant]:
+def _parse_list(text: str) -> list[VariantSetting]:
     variants = []
     for part in text.split(","):
         entry = _ENTRY.fullmatch(part.strip())
         if entry is None:
             raise ValueError(f"{part.strip()!r} is not `name=path:weight`")
-        variants.append(Variant(entry["name"], Path(entry["path"]), float(entry["weight"] or 1)))
+        variants.append(
+            VariantSetting(entry["name"], Path(entry["path"]), float(entry["weight"] or 1))
+        )
     return variants
 
 
-def _in_folder(folder: Path) -> list[Variant]:
+def _in_folder(folder: Path) -> list[VariantSetting]:
     found = (path.parent for path in folder.glob("[!.]*/manifest.json"))
     # A link beside its target would serve a bundle twice.
     paths = sorted(path for path in found if not path.is_symlink())
     if not paths:
         raise ValueError(f"{folder} holds no bundle")
-    return [Variant(path.name, path) for path in paths]
+    return [VariantSetting(path.name, path) for path in paths]

@@ -21,7 +21,7 @@ from service.bundles.loading import load_recommender
 from service.bundles.variants import ServedVariant, ServedVariants, VariantSlot
 from service.errors import ConflictError, InvalidRequestError, StudentError
 from service.ranking.recommender import Recommender
-from service.variant_setting import Variant
+from service.variant_setting import VariantSetting
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ WhileLoading = Callable[[], AbstractContextManager[None]]
 """Makes a context that is entered around each loading of a bundle."""
 
 
-def open_variants(variants: Sequence[Variant], max_k: int) -> ServedVariants:
+def open_variants(variants: Sequence[VariantSetting], max_k: int) -> ServedVariants:
     """Loads the bundles of `variants`, the control first.
 
     Raises:
@@ -166,7 +166,7 @@ def state_of(path: Path) -> tuple[object, ...]:
     return folder, *sorted(states)
 
 
-def _open_slot(variant: Variant, max_k: int) -> VariantSlot:
+def _open_slot(variant: VariantSetting, max_k: int) -> VariantSlot:
     seen = state_of(variant.path)
     served = ServedVariant(variant.name, load_recommender(variant.path, max_k))
     return VariantSlot(served, variant.weight, variant.path, seen)

@@ -8,7 +8,7 @@ from service.background import in_background
 pytestmark = pytest.mark.anyio
 
 
-async def test_work_goes_on_beside_and_ends_with_the_context() -> None:
+async def test_background_work_runs_until_the_context_ends() -> None:
     started, ended = asyncio.Event(), asyncio.Event()
 
     async def work() -> None:
@@ -24,7 +24,7 @@ async def test_work_goes_on_beside_and_ends_with_the_context() -> None:
     assert ended.is_set()
 
 
-async def test_work_that_misses_a_cancellation_ends_too() -> None:
+async def test_background_work_that_misses_a_cancellation_is_cancelled_again() -> None:
     started, cancellations = asyncio.Event(), 0
 
     async def work() -> None:

@@ -5,23 +5,26 @@ import pytest
 from pydantic import ValidationError
 
 from service.settings import Settings
-from service.variant_setting import Variant, parse_variants
+from service.variant_setting import VariantSetting, parse_variants
 
 
 def test_a_list_names_bundles_and_weights() -> None:
     assert parse_variants("old=work/a:9, new=/b:0.5,third=C:/c") == [
-        Variant("old", Path("work/a"), 9),
-        Variant("new", Path("/b"), 0.5),
-        Variant("third", Path("C:/c"), 1),
+        VariantSetting("old", Path("work/a"), 9),
+        VariantSetting("new", Path("/b"), 0.5),
+        VariantSetting("third", Path("C:/c"), 1),
     ]
 
 
-def test_a_folder_stands_for_its_bundles(save_bundle_with: Callable[..., Path]) -> None:
+def test_a_folder_means_all_bundles_in_it(save_bundle_with: Callable[..., Path]) -> None:
     folder = save_bundle_with(name="b").parent
     save_bundle_with(name="a")
     (folder / "empty").mkdir()
     (folder / "active").symlink_to("a")
-    assert parse_variants(str(folder)) == [Variant("a", folder / "a"), Variant("b", folder / "b")]
+    assert parse_variants(str(folder)) == [
+        VariantSetting("a", folder / "a"),
+        VariantSetting("b", folder / "b"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,7 @@ def test_a_folder_stands_for_its_bundles(save_bundle_with: Callable[..., Path]) 
         ("nowhere", "nowhere holds no bundle"),
     ],
 )
-def test_what_is_neither_is_refused(text: str, complaint: str) -> None:
+def test_a_value_that_is_neither_list_nor_folder_is_refused(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse_variants(text)
     with pytest.raises(ValidationError, match=complaint):
@@ -42,4 +45,4 @@ def test_what_is_neither_is_refused(text: str, complaint: str) -> None:
 
 
 def test_without_the_setting_there_is_one_variant() -> None:
-    assert Settings(bundle_path=Path("x")).served_variants == [Variant("default", Path("x"))]
+    assert Settings(bundle_path=Path("x")).served_variants == [VariantSetting("default", Path("x"))]

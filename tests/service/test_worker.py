@@ -19,7 +19,7 @@ def thawed() -> Iterator[None]:
 
 @pytest.mark.anyio
 @pytest.mark.usefixtures("thawed")
-async def test_a_worker_looks_for_no_garbage_in_any_bundle_that_it_has_loaded(
+async def test_loaded_bundles_are_exempt_from_garbage_collection(
     save_bundle_with: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     link = BundleLink(tmp_path / "bundles" / "active")
@@ -44,7 +44,7 @@ async def test_a_worker_looks_for_no_garbage_in_any_bundle_that_it_has_loaded(
 @pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this libc has no malloc_trim"
 )
-def test_what_loading_took_in_between_goes_back_to_the_system() -> None:
+def test_memory_freed_while_loading_is_returned_to_the_system() -> None:
     with without_garbage_collection():
         blocks = [bytes(2_000) for _ in range(50_000)]
         most = resident_bytes()

@@ -1,4 +1,4 @@
-"""One bundle in the place of another while both are asked."""
+"""Replacing a served bundle, by a request or by moving its link."""
 
 import shutil
 from collections import Counter
@@ -27,7 +27,7 @@ KEY = {"Authorization": f"Bearer {ADMIN_KEY}"}
 
 @pytest.fixture
 def link(tmp_path: Path, save_bundle_with: Callable[..., Path]) -> BundleLink:
-    """Stands for `a`; the scores of `b` are the negatives of those, so it ranks backwards."""
+    """A link to bundle `a`; `b` has the negative scores, so it ranks backwards."""
     link = BundleLink(tmp_path / "bundles" / "active")
     link.path.parent.mkdir()
     for name, scale in {"a": 1, "b": -1, "broken": float("nan")}.items():
@@ -66,14 +66,14 @@ async def variant(client: httpx.AsyncClient) -> dict[str, Any]:
 
 
 async def wait_for(client: httpx.AsyncClient, **expected: object) -> None:
-    """Waits until the variant is as expected."""
+    """Waits until the variant has these values."""
     with anyio.fail_after(PATIENCE_SECONDS):
         while not expected.items() <= (await variant(client)).items():
             await anyio.sleep(0.01)
 
 
 async def wait_for_refusal(client: httpx.AsyncClient, reason: str) -> None:
-    """Waits until the variant tells of a bundle that was refused for it."""
+    """Waits until the variant reports a refused bundle with this reason."""
     with anyio.fail_after(PATIENCE_SECONDS):
         while reason not in str((await variant(client))["refused"]):
             await anyio.sleep(0.01)
@@ -83,7 +83,7 @@ def version(folder: Path) -> str:
     return load_bundle(folder).manifest.model_version
 
 
-async def test_another_bundle_takes_over_and_gives_back(
+async def test_activation_serves_another_bundle_and_rollback_the_previous_one(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:
     async with connect(settings) as client:
@@ -98,12 +98,12 @@ async def test_another_bundle_takes_over_and_gives_back(
         }
         assert await ids(client) == "bah"
         assert (await client.get("/v1/model")).json()["model_version"] == version(link.path)
-        for due in ("def", "bah"):
+        for expected in ("def", "bah"):
             assert (await rollback(client)).status_code == 200
-            assert await ids(client) == due
+            assert await ids(client) == expected
 
 
-async def test_all_who_serve_the_link_follow_and_any_of_them_rolls_back(
+async def test_every_process_follows_the_link_and_any_of_them_can_roll_back(
     settings: Settings, connect: "Connect"
 ) -> None:
     async with connect(settings) as one, connect(settings) as other:
@@ -115,7 +115,7 @@ async def test_all_who_serve_the_link_follow_and_any_of_them_rolls_back(
         assert await ids(one) == "def"
 
 
-async def test_who_starts_later_serves_what_was_activated(
+async def test_a_process_that_starts_later_serves_the_activated_bundle(
     settings: Settings, connect: "Connect"
 ) -> None:
     async with connect(settings) as client:
@@ -125,7 +125,7 @@ async def test_who_starts_later_serves_what_was_activated(
         assert (await rollback(client)).json()["bundle"] == "a"
 
 
-async def test_a_bundle_that_fails_is_refused_and_the_old_one_stays(
+async def test_a_faulty_bundle_is_refused_and_the_old_one_stays(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:
     BundleLayout(link.folder("b")).items.write_text("changed")
@@ -144,7 +144,7 @@ async def test_a_bundle_that_fails_is_refused_and_the_old_one_stays(
         assert (await rollback(client)).status_code == 409
 
 
-async def test_a_link_that_others_move_to_a_bad_bundle_is_not_followed_and_said_so(
+async def test_a_link_moved_to_a_faulty_bundle_is_not_followed_and_reported(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:
     async with connect(settings) as client:
@@ -157,7 +157,7 @@ async def test_a_link_that_others_move_to_a_bad_bundle_is_not_followed_and_said_
         assert 'bundle_refused{variant="default"} 0.0' in (await client.get("/metrics")).text
 
 
-async def test_a_defect_met_on_the_way_to_another_bundle_is_told_where_refusals_are(
+async def test_an_unexpected_error_while_loading_is_reported_as_a_refusal(
     link: BundleLink, settings: Settings, connect: "Connect", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with connect(settings) as client:
@@ -167,20 +167,20 @@ async def test_a_defect_met_on_the_way_to_another_bundle_is_told_where_refusals_
         assert 'bundle_refused{variant="default"} 1.0' in (await client.get("/metrics")).text
 
 
-async def test_a_rollback_from_a_link_moved_by_hand_keeps_what_was_served_in_reach(
+async def test_a_rollback_after_the_link_was_moved_by_hand_remembers_the_served_bundle(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:
     async with connect(settings.model_copy(update={"bundles_poll_seconds": 600})) as client:
         await activate(client, "b")
         link.path.unlink()
-        link.path.symlink_to("broken")  # as `ln -sfn` does: nothing is noted of `b`
+        link.path.symlink_to("broken")  # as `ln -sfn` does: the previous bundle is not recorded
         first = (await rollback(client)).json()
         assert (first["bundle"], first["previous_bundle"], first["refused"]) == ("a", "b", None)
         assert (await rollback(client)).json()["bundle"] == "b"
         assert await ids(client) == "bah"
 
 
-async def test_what_is_served_can_be_activated_again_from_a_link_moved_by_hand(
+async def test_the_served_bundle_can_be_activated_again_after_the_link_was_moved_by_hand(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:
     async with connect(settings) as client:
@@ -191,7 +191,7 @@ async def test_what_is_served_can_be_activated_again_from_a_link_moved_by_hand(
         assert (healed["previous_bundle"], healed["refused"], link.bundle) == ("a", None, "b")
 
 
-async def test_a_bundle_that_was_refused_half_copied_is_served_when_it_is_whole(
+async def test_a_bundle_refused_while_half_copied_is_served_once_it_is_complete(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:
     model = BundleLayout(link.folder("b")).model
@@ -205,7 +205,7 @@ async def test_a_bundle_that_was_refused_half_copied_is_served_when_it_is_whole(
         assert await ids(client) == "bah"
 
 
-async def test_a_folder_that_is_exported_anew_is_served_anew_but_cannot_be_activated(
+async def test_a_folder_exported_again_is_served_again_but_cannot_be_activated(
     link: BundleLink, tmp_path: Path, connect: "Connect"
 ) -> None:
     folder = tmp_path / "bundle"
@@ -220,7 +220,7 @@ async def test_a_folder_that_is_exported_anew_is_served_anew_but_cannot_be_activ
             assert "BUNDLE_PATH=bundles/active" in response.json()["detail"]
 
 
-async def test_each_variant_has_a_link_of_its_own(
+async def test_each_variant_has_its_own_link(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:
     other = BundleLink(link.path.with_name("candidate"))
@@ -235,7 +235,7 @@ async def test_each_variant_has_a_link_of_its_own(
 async def test_a_link_that_cannot_be_moved_is_a_conflict_and_nothing_changes(
     link: BundleLink, settings: Settings, connect: "Connect"
 ) -> None:
-    (link.path.parent / ".active.previous").mkdir()  # no link can be put in its place
+    (link.path.parent / ".active.previous").mkdir()  # a folder, which no link can replace
     async with connect(settings) as client:
         response = await activate(client, "b")
         assert response.status_code == 409
@@ -253,9 +253,7 @@ async def test_no_folder_outside_the_bundles_can_be_named(
     assert response.json()["errors"][0]["field"] == "bundle"
 
 
-async def test_a_variant_that_is_not_there_is_not_found(
-    settings: Settings, connect: "Connect"
-) -> None:
+async def test_an_unknown_variant_is_not_found(settings: Settings, connect: "Connect") -> None:
     async with connect(settings) as client:
         assert (await activate(client, "b", variant="blue")).status_code == 404
 
@@ -295,7 +293,7 @@ async def test_without_an_admin_key_nobody_changes_the_model(
     assert (response.status_code, "no ADMIN_KEY" in response.json()["detail"]) == (403, True)
 
 
-async def test_added_items_go_over_to_the_next_bundle(
+async def test_added_items_are_added_to_the_next_bundle_too(
     settings: Settings, connect: "Connect"
 ) -> None:
     new = {"item_id": "n", "title": "N", "embedding": [0, 0, 0, 2, 0, 0, 0, 0]}
@@ -314,7 +312,7 @@ async def test_two_hundred_swaps_under_load_fail_no_request_and_mix_no_versions(
 ) -> None:
     """`a` ranks d, e, f after `c` with positive scores, `b` ranks b, a, h with negative ones."""
     versions = {name: version(link.folder(name)) for name in "ab"}
-    due = {
+    expected = {
         versions["a"]: [("d", 8), ("e", 7), ("f", 6)],
         versions["b"]: [("b", -2), ("a", -3), ("h", -4)],
     }
@@ -331,9 +329,9 @@ async def test_two_hundred_swaps_under_load_fail_no_request_and_mix_no_versions(
                 assert response.status_code == 200
                 answer = response.json()
                 pairs = [(item["item_id"], item["score"]) for item in answer["items"]]
-                assert pairs == due[answer["model_version"]]
+                assert pairs == expected[answer["model_version"]]
                 answers[answer["model_version"]] += 1
-                await anyio.sleep(0)  # nothing else in this process would make it wait
+                await anyio.sleep(0)  # in-process requests may not yield to the event loop
 
     async def swap(client: httpx.AsyncClient, number: int) -> None:
         assert (await activate(client, "ba"[number % 2])).status_code == 200

@@ -1,4 +1,4 @@
-"""Several bundles at once."""
+"""Several variants side by side."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -40,7 +40,7 @@ def test_an_unknown_id_finds_nothing(catalog: Catalog) -> None:
 
 
 def test_added_items_follow_those_of_the_bundle(catalog: Catalog) -> None:
-    """They have no popularity yet, so that all that was counted comes before them."""
+    """Added items have no popularity yet, so all others come before them."""
     extended = catalog.with_added([Item("e", "Toy Soldiers")])
     assert extended.index("e") == 5
     assert extended.find("e") == Item("e", "Toy Soldiers")

@@ -1,4 +1,4 @@
-"""Thousands of random requests against a plain search through all items, with a real student."""
+"""Thousands of random requests against an exhaustive search, with a real student."""
 
 import math
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ def student() -> Student:
 
 @pytest.fixture(scope="module")
 def items() -> list[Item]:
-    """Each of none to three genres and, two times in three, a decade."""
+    """Items with zero to three genres and, two times in three, a decade."""
     generator = np.random.default_rng(0)
     items = []
     for number in range(1, NUM_ITEMS + 1):
@@ -69,18 +69,18 @@ def recommender(
 
 
 def some_ids(generator: np.random.Generator, most: int) -> list[str]:
-    """Ids of which about one in twenty is unknown."""
+    """Random ids, of which about one in twenty is unknown."""
     numbers = generator.integers(1, NUM_ITEMS * 20 // 19, generator.integers(most + 1))
     return [f"id-{number}" for number in numbers]
 
 
 def some_filter(generator: np.random.Generator) -> dict[str, list[str]]:
-    wish = {}
+    chosen = {}
     if generator.random() < 0.4:
-        wish["genre"] = generator.choice(GENRES, generator.integers(1, 3)).tolist()
+        chosen["genre"] = generator.choice(GENRES, generator.integers(1, 3)).tolist()
     if generator.random() < 0.2:
-        wish["decade"] = generator.choice([*DECADES, "none"], 1).tolist()
-    return wish
+        chosen["decade"] = generator.choice([*DECADES, "none"], 1).tolist()
+    return chosen
 
 
 def random_requests() -> Iterator[Query]:
@@ -97,10 +97,10 @@ def random_requests() -> Iterator[Query]:
 
 
 def scores_of(student: Student, requests: list[Query]) -> NDArray[np.float32]:
-    """What torch scores, `[requests, items + 1]`; histories without known items are not read."""
+    """Scores by torch, `[requests, items + 1]`; a history without known items is all padding."""
     windows = np.zeros((len(requests), student.max_history_length), dtype=np.int64)
-    for window, wanted in zip(windows, requests, strict=True):
-        known = [int(each[3:]) for each in wanted.history if int(each[3:]) <= NUM_ITEMS]
+    for window, query in zip(windows, requests, strict=True):
+        known = [int(each[3:]) for each in query.history if int(each[3:]) <= NUM_ITEMS]
         newest = known[-len(window) :]
         window[len(window) - len(newest) :] = newest
     with torch.no_grad():
@@ -108,55 +108,57 @@ def scores_of(student: Student, requests: list[Query]) -> NDArray[np.float32]:
     return scores
 
 
-def may_be_answered(item: Item, wanted: Query) -> bool:
+def is_allowed(item: Item, query: Query) -> bool:
     has = {name: set(values) for name, values in item.attributes.items()}
     return (
-        item.item_id not in set(wanted.exclude)
-        and all(has.get(name, set()) & set(values) for name, values in wanted.allow.items())
-        and not any(has.get(name, set()) & set(values) for name, values in wanted.deny.items())
+        item.item_id not in set(query.exclude)
+        and all(has.get(name, set()) & set(values) for name, values in query.allow.items())
+        and not any(has.get(name, set()) & set(values) for name, values in query.deny.items())
     )
 
 
 def check(
-    answer: Recommendations, wanted: Query, scores: NDArray[np.float32], items: list[Item]
+    answer: Recommendations, query: Query, scores: NDArray[np.float32], items: list[Item]
 ) -> None:
-    """The answer holds exactly the best of the items that it may hold."""
-    open_items = [item for item in items if may_be_answered(item, wanted)]
-    unseen = [item for item in open_items if item.item_id not in wanted.history]
-    candidates = (unseen or open_items) if wanted.mask_seen else open_items
-    knows_history = any(int(each[3:]) <= NUM_ITEMS for each in wanted.history)
+    """Asserts that the answer holds exactly the best items that may be recommended."""
+    allowed_items = [item for item in items if is_allowed(item, query)]
+    unseen = [item for item in allowed_items if item.item_id not in query.history]
+    candidates = (unseen or allowed_items) if query.mask_seen else allowed_items
+    knows_history = any(int(each[3:]) <= NUM_ITEMS for each in query.history)
     answered = [item for item, _ in answer.ranking]
-    assert len({item.item_id for item in answered}) == min(wanted.k, len(candidates))
+    assert len({item.item_id for item in answered}) == min(query.k, len(candidates))
     assert {item.item_id for item in answered} <= {item.item_id for item in candidates}
     if knows_history:
         score_of = {item.item_id: float(scores[int(item.item_id[3:])]) for item in candidates}
     else:
         score_of = {item.item_id: float(item.popularity) for item in candidates}
-    due = sorted(score_of.values(), reverse=True)[: wanted.k]
+    expected = sorted(score_of.values(), reverse=True)[: query.k]
     found = [(score_of[item.item_id], score) for item, score in answer.ranking]
-    assert all(math.dist(pair, (best, best)) < 1e-4 for pair, best in zip(found, due, strict=True))
+    assert all(
+        math.dist(pair, (best, best)) < 1e-4 for pair, best in zip(found, expected, strict=True)
+    )
     assert not answer.degraded
     assert (answer.source == "student") == knows_history
 
 
-def test_ten_thousand_random_answers_are_those_of_a_plain_search(
+def test_ten_thousand_random_answers_are_those_of_an_exhaustive_search(
     recommender: Recommender, student: Student, items: list[Item]
 ) -> None:
     requests = list(random_requests())
     sources = set()
     for begin in range(0, NUM_REQUESTS, BATCH):
         batch = requests[begin : begin + BATCH]
-        for wanted, scores in zip(batch, scores_of(student, batch), strict=True):
-            answer = recommender.recommend(wanted)
-            check(answer, wanted, scores, items)
+        for query, scores in zip(batch, scores_of(student, batch), strict=True):
+            answer = recommender.recommend(query)
+            check(answer, query, scores, items)
             sources.add(answer.source)
     assert sources == {"student", "popular", "catalog"}
 
 
-def test_a_batch_of_random_requests_is_answered_as_each_alone(recommender: Recommender) -> None:
+def test_a_batch_of_random_queries_is_answered_as_each_singly(recommender: Recommender) -> None:
     batch = list(random_requests())[:500]
-    for together, wanted in zip(recommender.recommend_many(batch), batch, strict=True):
-        alone = recommender.recommend(wanted)
-        assert (together.source, together.unknown_items) == (alone.source, alone.unknown_items)
-        scores = [score for _, score in together.ranking]
-        np.testing.assert_allclose(scores, [score for _, score in alone.ranking], atol=1e-5)
+    for in_batch, query in zip(recommender.recommend_many(batch), batch, strict=True):
+        single = recommender.recommend(query)
+        assert (in_batch.source, in_batch.unknown_items) == (single.source, single.unknown_items)
+        scores = [score for _, score in in_batch.ranking]
+        np.testing.assert_allclose(scores, [score for _, score in single.ranking], atol=1e-5)

@@ -15,7 +15,7 @@ def test_the_nearest_item_has_the_smallest_angle_whatever_its_length() -> None:
     assert (one, other, none) == pytest.approx((1, 0.6, 0))
 
 
-def test_several_items_are_neared_by_the_mean_of_their_cosines() -> None:
+def test_neighbours_of_several_items_are_ranked_by_the_mean_cosine() -> None:
     vectors = ItemVectors(TABLE, np.zeros((0, 2), dtype=np.float32))
     allowed = np.array([False, False, False, True])
     ranking = vectors.nearest([1, 2], 5, allowed)
@@ -29,6 +29,6 @@ def test_added_items_are_compared_as_those_of_the_bundle() -> None:
     assert vectors.nearest([2], 1, np.array([False, True, False, True, True]))[0][0] == 4
 
 
-def test_an_item_without_a_direction_is_near_to_nothing() -> None:
+def test_a_zero_vector_has_cosine_zero() -> None:
     vectors = ItemVectors(TABLE, np.zeros((1, 2), dtype=np.float32))
     assert vectors.nearest([1], 4, np.ones(5, dtype=np.bool_))[-1][1] == 0

@@ -1,4 +1,4 @@
-"""On the ring a … h, d comes after c and a after h."""
+"""The bundle's ring a … h: after `c` comes `d`, after `h` comes `a`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,91 +22,100 @@ def recommender(bundle_path: Path) -> Recommender:
 
 
 @pytest.fixture
-def runs(recommender: Recommender, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many histories each run of the student ranked."""
-    runs: list[int] = []
+def batches(recommender: Recommender, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of histories in each inference of the student."""
+    batches: list[int] = []
     rank, rank_many = recommender.student.rank, recommender.student.rank_many
 
-    def counted(question: IndexQuery) -> Ranking:
-        runs.append(1)
-        return rank(question)
+    def counted(query: IndexQuery) -> Ranking:
+        batches.append(1)
+        return rank(query)
 
-    def counted_all(questions: Sequence[IndexQuery]) -> list[Ranking]:
-        runs.append(len(questions))
-        return rank_many(questions)
+    def counted_all(queries: Sequence[IndexQuery]) -> list[Ranking]:
+        batches.append(len(queries))
+        return rank_many(queries)
 
     monkeypatch.setattr(recommender.student, "rank", counted)
     monkeypatch.setattr(recommender.student, "rank_many", counted_all)
-    return runs
+    return batches
 
 
 def ids(answer: Recommendations) -> str:
     return "".join(answer.item_ids)
 
 
-async def test_a_request_that_comes_alone_is_ranked_alone(
-    recommender: Recommender, runs: list[int]
+async def test_a_single_request_is_ranked_by_itself(
+    recommender: Recommender, batches: list[int]
 ) -> None:
-    together = MicroBatcher()
-    answers = [ids(await together.recommend(recommender, Query([each], 2))) for each in "ac"]
-    assert (answers, runs) == (["bc", "de"], [1, 1])
+    micro_batcher = MicroBatcher()
+    answers = [ids(await micro_batcher.recommend(recommender, Query([each], 2))) for each in "ac"]
+    assert (answers, batches) == (["bc", "de"], [1, 1])
 
 
-async def test_requests_of_one_moment_share_a_run(
-    recommender: Recommender, runs: list[int]
+async def test_requests_of_one_event_loop_turn_share_an_inference(
+    recommender: Recommender, batches: list[int]
 ) -> None:
-    together = MicroBatcher()
-    asked = [together.recommend(recommender, Query([each], 2)) for each in "abc"]
-    assert list(map(ids, await asyncio.gather(*asked))) == ["bc", "cd", "de"]
-    assert runs == [3]
+    micro_batcher = MicroBatcher()
+    requests = [micro_batcher.recommend(recommender, Query([each], 2)) for each in "abc"]
+    assert list(map(ids, await asyncio.gather(*requests))) == ["bc", "cd", "de"]
+    assert batches == [3]
 
 
-async def test_a_run_has_a_limit(recommender: Recommender, runs: list[int]) -> None:
-    together = MicroBatcher()
-    asked = [together.recommend(recommender, Query(["a"], 2)) for _ in range(MAX_BATCH_SIZE + 3)]
-    await asyncio.gather(*asked)
-    assert runs == [MAX_BATCH_SIZE, 3]
+async def test_a_batch_has_a_maximum_size(recommender: Recommender, batches: list[int]) -> None:
+    micro_batcher = MicroBatcher()
+    requests = [
+        micro_batcher.recommend(recommender, Query(["a"], 2)) for _ in range(MAX_BATCH_SIZE + 3)
+    ]
+    await asyncio.gather(*requests)
+    assert batches == [MAX_BATCH_SIZE, 3]
 
 
 async def test_each_bundle_answers_its_own_requests(
     recommender: Recommender, bundle_path: Path
 ) -> None:
-    other, together = load_recommender(bundle_path, max_k=100), MicroBatcher()
-    asked = [together.recommend(each, Query(["a"], 1)) for each in (recommender, other) * 2]
-    assert list(map(ids, await asyncio.gather(*asked))) == ["b"] * 4
+    other, micro_batcher = load_recommender(bundle_path, max_k=100), MicroBatcher()
+    requests = [micro_batcher.recommend(each, Query(["a"], 1)) for each in (recommender, other) * 2]
+    assert list(map(ids, await asyncio.gather(*requests))) == ["b"] * 4
 
 
-async def test_a_request_that_cannot_be_used_fails_alone(recommender: Recommender) -> None:
-    together = MicroBatcher()
-    asked = [
-        together.recommend(recommender, Query(["a"], 1, allow={"colour": ["red"]})),
-        together.recommend(recommender, Query(["a"], 1)),
+async def test_an_invalid_request_fails_and_the_others_of_its_batch_do_not(
+    recommender: Recommender,
+) -> None:
+    micro_batcher = MicroBatcher()
+    requests = [
+        micro_batcher.recommend(recommender, Query(["a"], 1, allow={"colour": ["red"]})),
+        micro_batcher.recommend(recommender, Query(["a"], 1)),
     ]
-    refused, answer = await asyncio.gather(*asked, return_exceptions=True)
+    refused, answer = await asyncio.gather(*requests, return_exceptions=True)
     assert isinstance(refused, InvalidRequestError)
     assert isinstance(answer, Recommendations)
     assert ids(answer) == "b"
 
 
-async def test_a_run_that_breaks_leaves_nobody_without_an_answer(
-    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+async def test_after_a_failed_batch_each_request_is_ranked_singly(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def breaks(_: object) -> list[Recommendations]:
         raise MemoryError
 
     monkeypatch.setattr(recommender, "recommend_many", breaks)
-    together = MicroBatcher()
-    asked = [together.recommend(recommender, Query([each], 1)) for each in "ab"]
+    micro_batcher = MicroBatcher()
+    requests = [micro_batcher.recommend(recommender, Query([each], 1)) for each in "ab"]
     async with asyncio.timeout(PATIENCE_SECONDS):
-        assert list(map(ids, await asyncio.gather(*asked))) == ["b", "c"]
+        assert list(map(ids, await asyncio.gather(*requests))) == ["b", "c"]
+    assert "a batch of 2 requests failed" in caplog.text
+    assert "MemoryError" in caplog.text
 
 
-async def test_who_has_gone_takes_nobodys_answer(recommender: Recommender) -> None:
-    together = MicroBatcher()
-    asked = [
-        asyncio.create_task(together.recommend(recommender, Query([each], 1))) for each in "abc"
+async def test_a_cancelled_request_does_not_shift_the_answers_of_the_others(
+    recommender: Recommender,
+) -> None:
+    micro_batcher = MicroBatcher()
+    requests = [
+        asyncio.create_task(micro_batcher.recommend(recommender, Query([each], 1)))
+        for each in "abc"
     ]
     await asyncio.sleep(0)
-    asked[1].cancel()
-    answers = await asyncio.gather(*asked, return_exceptions=True)
+    requests[1].cancel()
+    answers = await asyncio.gather(*requests, return_exceptions=True)
     assert [ids(each) for each in answers if isinstance(each, Recommendations)] == ["b", "d"]

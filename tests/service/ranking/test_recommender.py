@@ -1,4 +1,4 @@
-"""On the ring a … h: after `c` come d, e, f, g, h, a, b; popular are h, g, f … a."""
+"""The bundle's ring a … h: after `c` come d, e, f, g, h, a, b; h is the most popular item."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def recommender(bundle_path: Path) -> Recommender:
 
 @pytest.fixture
 def failing(recommender: Recommender, monkeypatch: pytest.MonkeyPatch) -> Recommender:
-    """A recommender whose student has stopped working."""
+    """A recommender whose student fails."""
 
     def fail(*_: object, **__: object) -> None:
         raise StudentError("no")
@@ -40,11 +40,11 @@ def test_the_student_answers_a_known_history(recommender: Recommender) -> None:
     assert [score for _, score in answer.ranking] == [8, 7, 6]
 
 
-def test_what_was_seen_is_not_recommended(recommender: Recommender) -> None:
+def test_seen_items_are_not_recommended(recommender: Recommender) -> None:
     assert ids(recommender.recommend(Query(["d", "f", "c"], k=3))) == "egh"
 
 
-def test_what_was_seen_long_ago_is_not_recommended(recommender: Recommender) -> None:
+def test_items_seen_before_the_window_are_not_recommended(recommender: Recommender) -> None:
     """The student reads four items; the fifth last still counts as seen."""
     assert ids(recommender.recommend(Query(["h", "a", "b", "c", "d", "e"], k=8))) == "fg"
 
@@ -59,7 +59,7 @@ def test_unknown_items_are_skipped_and_counted(recommender: Recommender) -> None
 
 
 @pytest.mark.parametrize(("history", "unknown_items"), [([], 0), (["x"], 1)])
-def test_without_a_known_item_popular_ones_answer(
+def test_without_a_known_item_popular_items_are_recommended(
     recommender: Recommender, history: list[str], unknown_items: int
 ) -> None:
     answer = recommender.recommend(Query(history, k=3, exclude=["g"]))
@@ -67,12 +67,12 @@ def test_without_a_known_item_popular_ones_answer(
     assert (answer.degraded, answer.unknown_items) == (False, unknown_items)
 
 
-def test_a_k_beyond_the_catalog_answers_all_that_is_left(recommender: Recommender) -> None:
+def test_a_k_beyond_the_catalog_recommends_all_unseen_items(recommender: Recommender) -> None:
     assert ids(recommender.recommend(Query(["h"], k=100))) == "abcdefg"
     assert ids(recommender.recommend(Query([], k=100))) == "hgfedcba"
 
 
-def test_who_has_seen_everything_sees_it_again(recommender: Recommender) -> None:
+def test_seen_items_come_back_when_no_other_item_is_left(recommender: Recommender) -> None:
     answer = recommender.recommend(Query(list("abcdefgh"), k=3, exclude=["b"]))
     assert (ids(answer), answer.source) == ("acd", "student")
 
@@ -96,7 +96,7 @@ def test_excluding_the_whole_catalog_leaves_nothing(
         ({"letter": []}, {}, ""),
     ],
 )
-def test_filters_are_kept_by_whoever_answers(
+def test_filters_hold_for_every_source(
     recommender: Recommender, allow: AttributeFilter, deny: AttributeFilter, answered: str
 ) -> None:
     for history in (["c"], []):
@@ -109,18 +109,18 @@ def test_an_attribute_that_no_item_has_is_refused_by_name(recommender: Recommend
         recommender.recommend(Query(["c"], k=3, deny={"colour": ["red"]}))
 
 
-def test_seen_items_come_back_if_they_are_asked_for(recommender: Recommender) -> None:
+def test_seen_items_are_recommended_without_mask_seen(recommender: Recommender) -> None:
     assert ids(recommender.recommend(Query(["d", "c"], k=2, mask_seen=False))) == "de"
     assert ids(recommender.recommend(Query([], k=2, mask_seen=False))) == "hg"
 
 
-def test_similar_items_stand_in_for_a_failing_student(failing: Recommender) -> None:
-    """One-hot vectors are all equally far: the catalog's order is left."""
+def test_similar_items_are_recommended_when_the_student_fails(failing: Recommender) -> None:
+    """All one-hot vectors are equally far, so the catalog's order decides."""
     answer = failing.recommend(Query(["h", "b"], k=3, exclude=["c"]))
     assert (ids(answer), answer.source, answer.degraded) == ("ade", "similar", True)
 
 
-def test_similar_items_stand_in_even_if_all_were_seen(failing: Recommender) -> None:
+def test_similar_items_are_recommended_even_if_all_were_seen(failing: Recommender) -> None:
     assert ids(failing.recommend(Query(list("abcdefgh"), k=3))) == "abc"
 
 
@@ -129,7 +129,7 @@ def test_items_that_were_never_counted_come_in_catalog_order(recommender: Recomm
     assert (ids(answer), answer.source, answer.degraded) == ("a", "catalog", False)
 
 
-def test_a_batch_answers_as_its_requests_alone(recommender: Recommender) -> None:
+def test_a_batch_is_answered_as_its_queries_singly(recommender: Recommender) -> None:
     batch = [
         Query(["c"], 3),
         Query(["x"], 3),

@@ -26,60 +26,60 @@ def test_a_history_that_no_graph_can_read_is_a_student_error(bundle_path: Path) 
         student.rank(IndexQuery([99], 3))
 
 
-def test_a_student_answers_up_to_its_catalog_and_what_was_added_to_it(bundle_path: Path) -> None:
+def test_a_student_ranks_at_most_its_catalog_and_the_added_items(bundle_path: Path) -> None:
     student = Student.of_bundle(load_bundle(bundle_path))
-    question = IndexQuery([1], 20, mask_seen=False)
-    assert len(student.rank(question)) == 8
+    query = IndexQuery([1], 20, mask_seen=False)
+    assert len(student.rank(query)) == 8
     taller = student.with_added(np.ones((2, student.added.shape[1]), dtype=np.float32))
-    assert len(taller.rank(question)) == 10
-    assert len(student.rank(question)) == 8
+    assert len(taller.rank(query)) == 10
+    assert len(student.rank(query)) == 8
 
 
-def test_a_question_leaves_nothing_to_the_next_one(bundle_path: Path) -> None:
-    """What stays bound from run to run is what both have."""
-    student, plain = Student.of_bundle(load_bundle(bundle_path)), IndexQuery([3], 4)
-    answer = student.rank(plain)
+def test_a_query_does_not_change_the_ranking_of_the_next_one(bundle_path: Path) -> None:
+    """Only arrays that both queries share stay bound."""
+    student, query = Student.of_bundle(load_bundle(bundle_path)), IndexQuery([3], 4)
+    ranking = student.rank(query)
     only_a = np.arange(9) == 1
     assert [index for index, _ in student.rank(IndexQuery([3], 4, allowed=only_a))] == [1]
-    assert student.rank(plain) == answer
-    assert student.rank(IndexQuery([3], 4, excluded=[answer[0][0]]))[0] != answer[0]
+    assert student.rank(query) == ranking
+    assert student.rank(IndexQuery([3], 4, excluded=[ranking[0][0]]))[0] != ranking[0]
     with pytest.raises(StudentError):
         student.rank(IndexQuery([99], 4))
-    assert student.rank(plain) == answer
+    assert student.rank(query) == ranking
 
 
-def test_a_mask_is_let_go_of_with_its_answer(bundle_path: Path) -> None:
-    """It is as long as the catalog, and filters make many."""
+def test_a_mask_is_freed_after_its_query(bundle_path: Path) -> None:
+    """A mask is as long as the catalog, and every filtered request makes one."""
     student, mask = Student.of_bundle(load_bundle(bundle_path)), np.arange(9) < 4
     only = IndexQuery([3], 2, allowed=mask)
     assert {index for index, _ in student.rank(only)} <= {1, 2, 3}
     del only
-    assert sys.getrefcount(mask) == 2  # its name here, and the argument
+    assert sys.getrefcount(mask) == 2  # the variable here, and the argument
 
 
-def test_histories_do_not_mix_with_those_of_their_length_before_them(bundle_path: Path) -> None:
+def test_histories_of_one_length_do_not_mix(bundle_path: Path) -> None:
     bundle = load_bundle(bundle_path)
-    questions = [IndexQuery(history, 5) for history in ([1, 2], [3], [2, 1], [7], [1, 2])]
-    alone = [Student.of_bundle(bundle).rank(each) for each in questions]
+    queries = [IndexQuery(history, 5) for history in ([1, 2], [3], [2, 1], [7], [1, 2])]
+    separate = [Student.of_bundle(bundle).rank(each) for each in queries]
 
     student = Student.of_bundle(bundle)
-    assert [student.rank(each) for each in questions] == alone
-    assert alone[0] != alone[2]
-    assert alone[1] != alone[3]
+    assert [student.rank(each) for each in queries] == separate
+    assert separate[0] != separate[2]
+    assert separate[1] != separate[3]
 
 
-def test_threads_do_not_answer_for_each_other(bundle_path: Path) -> None:
+def test_threads_do_not_mix_their_rankings(bundle_path: Path) -> None:
     student = Student.of_bundle(load_bundle(bundle_path))
-    questions = [IndexQuery([item], 5) for item in range(1, 9)]
-    expected = [student.rank(each) for each in questions]
+    queries = [IndexQuery([item], 5) for item in range(1, 9)]
+    expected = [student.rank(each) for each in queries]
 
-    def ask(question: IndexQuery) -> list[Ranking]:
-        return [student.rank(question) for _ in range(300)]
+    def rank_often(query: IndexQuery) -> list[Ranking]:
+        return [student.rank(query) for _ in range(300)]
 
-    with ThreadPoolExecutor(len(questions)) as threads:
-        answers = list(threads.map(ask, questions))
-    for mine, due in zip(answers, expected, strict=True):
-        assert all(each == due for each in mine)
+    with ThreadPoolExecutor(len(queries)) as threads:
+        answers = list(threads.map(rank_often, queries))
+    for rankings, ranking in zip(answers, expected, strict=True):
+        assert all(each == ranking for each in rankings)
 
 
 # Ranks 8, 7, 6 … with these scores, whatever the history: the ring's graph gives no such order.
@@ -112,7 +112,7 @@ plain (int64[batch, length] history, int64[1] k) => (
 
 @pytest.fixture
 def backwards(save_bundle_with: Callable[..., Path], tmp_path: Path) -> Student:
-    """A student whose graph of plain questions gives itself away."""
+    """A student whose common-case graph is recognised by its rankings."""
     onnx.save(parser.parse_model(BACKWARDS), tmp_path / "plain.onnx")
     return Student.of_bundle(load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx")))
 
@@ -121,14 +121,14 @@ def items_of(ranking: Ranking) -> list[int]:
     return [index for index, _ in ranking]
 
 
-def test_a_plain_question_is_asked_of_the_graph_of_plain_questions(backwards: Student) -> None:
+def test_the_common_case_graph_ranks_common_case_queries(backwards: Student) -> None:
     assert items_of(backwards.rank(IndexQuery([3], 2))) == [8, 7]
     assert items_of(backwards.rank(IndexQuery([1, 2, 3, 4, 5, 6], 3))) == [8, 7, 6]
     assert items_of(backwards.rank(IndexQuery([3], 20))) == [8, 7, 6, 5, 4, 3, 2, 1]
 
 
 @pytest.mark.parametrize(
-    "question",
+    "query",
     [
         IndexQuery([3], 2, excluded=[6]),
         IndexQuery([3], 2, allowed=np.arange(9) > 0),
@@ -137,21 +137,21 @@ def test_a_plain_question_is_asked_of_the_graph_of_plain_questions(backwards: St
         IndexQuery([3], MAX_COMMON_CASE_K + 1),
     ],
 )
-def test_any_other_question_is_asked_of_the_ranking_graph(
-    backwards: Student, bundle_path: Path, question: IndexQuery
+def test_the_full_graph_ranks_any_other_query(
+    backwards: Student, bundle_path: Path, query: IndexQuery
 ) -> None:
-    due = Student.of_bundle(load_bundle(bundle_path)).rank(question)
-    assert backwards.rank(question) == due
-    assert items_of(due)[0] in (4, 5)  # the ring's, from item 3 on
+    expected = Student.of_bundle(load_bundle(bundle_path)).rank(query)
+    assert backwards.rank(query) == expected
+    assert items_of(expected)[0] in (4, 5)  # the ring's order, from item 3 on
 
 
-def test_where_items_were_added_no_question_is_plain(backwards: Student) -> None:
+def test_the_full_graph_ranks_where_there_are_added_items(backwards: Student) -> None:
     taller = backwards.with_added(np.zeros((1, backwards.added.shape[1]), dtype=np.float32))
     assert items_of(taller.rank(IndexQuery([3], 2))) == [4, 5]
     assert items_of(backwards.rank(IndexQuery([3], 2))) == [8, 7]
 
 
-def test_what_the_graph_of_plain_questions_does_not_know_the_ranking_graph_does(
+def test_the_full_graph_ranks_where_the_common_case_graph_proves_too_little(
     backwards: Student,
 ) -> None:
     assert items_of(backwards.rank(IndexQuery([8], 2))) == [1, 2]
@@ -160,11 +160,11 @@ def test_what_the_graph_of_plain_questions_does_not_know_the_ranking_graph_does(
 def watched(
     save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[Student, list[tuple[int, ...]]]:
-    """A student with this graph of plain questions, and what it asks in runs of several."""
-    asked: list[tuple[int, ...]] = []
+    """A student with the graph above, and the shapes of the histories it ranks in batches."""
+    shapes: list[tuple[int, ...]] = []
 
     def watch(session: InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
-        asked.append(feeds[TENSORS.history].shape)
+        shapes.append(feeds[TENSORS.history].shape)
         return run_session(session, outputs, feeds)
 
     with TemporaryDirectory() as folder:
@@ -172,64 +172,64 @@ def watched(
         onnx.save(parser.parse_model(BACKWARDS), path)
         student = Student.of_bundle(load_bundle(save_bundle_with(plain=path)))
     monkeypatch.setattr("service.ranking.graphs.run_session", watch)
-    return student, asked
+    return student, shapes
 
 
-def test_plain_questions_whose_windows_are_of_one_length_share_a_run(
+def test_common_case_queries_with_windows_of_one_length_share_an_inference(
     save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student, asked = watched(save_bundle_with, monkeypatch)
+    student, shapes = watched(save_bundle_with, monkeypatch)
     histories = [[3], [1, 2], [4], [5, 6], [2]]
     answers = student.rank_many([IndexQuery(each, 3) for each in histories])
     assert [items_of(each) for each in answers] == [[8, 7, 6]] * 5
     longer = student.rank_many([IndexQuery(each, 3) for each in ([3] * 60, [1, 2] * 40, [5])])
     assert [items_of(each) for each in longer] == [[8, 7, 6]] * 3
-    assert asked == [(3, 1), (2, 2), (2, 80)]
+    assert shapes == [(3, 1), (2, 2), (2, 80)]
 
 
-def test_two_that_have_nothing_in_common_are_asked_one_by_one(
+def test_two_queries_of_different_window_lengths_are_ranked_one_by_one(
     save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student, asked = watched(save_bundle_with, monkeypatch)
+    student, shapes = watched(save_bundle_with, monkeypatch)
     answers = student.rank_many([IndexQuery([3], 2), IndexQuery([3, 4], 2)])
     assert [items_of(each) for each in answers] == [[8, 7], [8, 7]]
-    assert asked == []  # each by a run that stands ready
+    assert shapes == []  # each by a bound session
 
 
 @pytest.mark.parametrize(
     "histories",
     [
         pytest.param([[3], [3, 4], [3, 4, 5]], id="three lengths"),
-        pytest.param([[1], [2], [3], [1, 2], [1, 2, 3]], id="three lengths, one of them shared"),
+        pytest.param([[1], [2], [3], [1, 2], [1, 2, 3]], id="three lengths, one of them twice"),
     ],
 )
-def test_what_no_two_plain_runs_can_answer_shares_one_of_the_ranking_graph(
+def test_queries_of_three_window_lengths_share_one_inference_of_the_full_graph(
     histories: list[list[int]],
     save_bundle_with: Callable[..., Path],
     bundle_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    student, asked = watched(save_bundle_with, monkeypatch)
-    questions = [IndexQuery(each, 2) for each in histories]
-    assert student.rank_many(questions) == Student.of_bundle(load_bundle(bundle_path)).rank_fully(
-        questions
+    student, shapes = watched(save_bundle_with, monkeypatch)
+    queries = [IndexQuery(each, 2) for each in histories]
+    assert student.rank_many(queries) == Student.of_bundle(load_bundle(bundle_path)).rank_fully(
+        queries
     )
-    assert asked[0] == (len(histories), max(map(len, histories)))
+    assert shapes[0] == (len(histories), max(map(len, histories)))
 
 
-def test_what_is_not_plain_shares_a_run_of_the_ranking_graph(
+def test_queries_that_are_no_common_case_share_an_inference_of_the_full_graph(
     save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    student, asked = watched(save_bundle_with, monkeypatch)
+    student, shapes = watched(save_bundle_with, monkeypatch)
     filtered = [IndexQuery([item], 2, excluded=[6]) for item in (3, 4)]
-    plain = [IndexQuery([item], 2) for item in (1, 2)]
-    answers = student.rank_many([*filtered, *plain])
-    assert asked == [(2, 1), (2, 1)]
+    common = [IndexQuery([item], 2) for item in (1, 2)]
+    answers = student.rank_many([*filtered, *common])
+    assert shapes == [(2, 1), (2, 1)]
     assert answers[:2] == Student.of_bundle(load_bundle(bundle_path)).rank_fully(filtered)
     assert [items_of(each) for each in answers[2:]] == [[8, 7], [8, 7]]
 
 
-def test_what_is_not_known_of_those_asked_together_the_ranking_graph_answers(
+def test_the_full_graph_ranks_the_query_of_a_batch_for_which_too_little_is_proven(
     save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, _ = watched(save_bundle_with, monkeypatch)
@@ -237,21 +237,21 @@ def test_what_is_not_known_of_those_asked_together_the_ranking_graph_answers(
     assert [items_of(each) for each in answers] == [[8, 7], [1, 2], [8, 7]]
 
 
-def test_an_empty_history_is_the_ranking_graphs_alone_and_beside_others(
+def test_the_full_graph_ranks_an_empty_history_singly_and_in_a_batch(
     save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, _ = watched(save_bundle_with, monkeypatch)
     nothing = IndexQuery([], 3)
-    due = Student.of_bundle(load_bundle(bundle_path)).rank_fully([nothing])[0]
-    assert student.rank(nothing) == due
-    assert student.rank_many([nothing, nothing]) == [due, due]
-    assert student.rank_many([nothing, IndexQuery([3], 3)])[0] == due
+    expected = Student.of_bundle(load_bundle(bundle_path)).rank_fully([nothing])[0]
+    assert student.rank(nothing) == expected
+    assert student.rank_many([nothing, nothing]) == [expected, expected]
+    assert student.rank_many([nothing, IndexQuery([3], 3)])[0] == expected
 
 
-def test_a_graph_of_plain_questions_without_what_the_contract_names_is_refused(
+def test_a_common_case_graph_that_lacks_an_output_is_refused(
     save_bundle_with: Callable[..., Path], tmp_path: Path
 ) -> None:
-    onnx.save(parser.parse_model(BACKWARDS.replace("item_indices", "items_told")), tmp_path / "no")
+    onnx.save(parser.parse_model(BACKWARDS.replace("item_indices", "other_name")), tmp_path / "no")
     bundle = load_bundle(save_bundle_with(plain=tmp_path / "no"))
     with pytest.raises(BundleError, match=r"plain\.onnx: no input or output item_indices"):
         Student.of_bundle(bundle)
@@ -259,7 +259,7 @@ def test_a_graph_of_plain_questions_without_what_the_contract_names_is_refused(
 
 @pytest.fixture
 def bundle_of(bundle_path: Path, tmp_path: Path) -> Callable[[bytes], Bundle]:
-    """A bundle with that graph, whatever it is."""
+    """Saves a bundle with any bytes as its full graph."""
 
     def save(graph: bytes) -> Bundle:
         (tmp_path / "model.onnx").write_bytes(graph)
@@ -277,12 +277,12 @@ def bundle_of(bundle_path: Path, tmp_path: Path) -> Callable[[bytes], Bundle]:
     return save
 
 
-def test_a_file_that_is_no_graph_is_refused(bundle_of: Callable[[bytes], Bundle]) -> None:
+def test_a_file_that_is_not_a_graph_is_refused(bundle_of: Callable[[bytes], Bundle]) -> None:
     with pytest.raises(BundleError, match=r"model\.onnx"):
         Student.of_bundle(bundle_of(b"no graph"))
 
 
-def test_a_graph_without_what_the_contract_names_is_refused(
+def test_a_full_graph_that_lacks_inputs_and_outputs_is_refused(
     bundle_path: Path, bundle_of: Callable[[bytes], Bundle]
 ) -> None:
     encoder = load_bundle(bundle_path).read_item_encoder()
@@ -292,7 +292,7 @@ def test_a_graph_without_what_the_contract_names_is_refused(
 
 
 @pytest.mark.parametrize("graph_items", [7, 9])
-def test_a_graph_of_another_catalog_fails_the_warm_up(
+def test_a_graph_of_another_catalog_fails_the_smoke_check(
     save_bundle_with: Callable[..., Path], graph_items: int
 ) -> None:
     bundle = load_bundle(save_bundle_with(graph_items=graph_items))
@@ -300,17 +300,19 @@ def test_a_graph_of_another_catalog_fails_the_warm_up(
         make_recommender(bundle, max_k=3)
 
 
-def test_a_graph_without_scores_fails_the_warm_up(save_bundle_with: Callable[..., Path]) -> None:
+def test_a_graph_without_finite_scores_fails_the_smoke_check(
+    save_bundle_with: Callable[..., Path],
+) -> None:
     bundle = load_bundle(save_bundle_with(scale=float("nan")))
     with pytest.raises(BundleError, match="0 items with a finite score, 3 were asked for"):
         make_recommender(bundle, max_k=3)
 
 
-def test_a_good_bundle_warms_up_for_more_than_its_catalog(bundle_path: Path) -> None:
+def test_a_max_k_beyond_the_catalog_passes_the_smoke_check(bundle_path: Path) -> None:
     assert len(load_recommender(bundle_path, max_k=100).catalog) == 8
 
 
-def test_a_graph_of_plain_questions_that_scores_otherwise_fails_the_warm_up(
+def test_a_common_case_graph_with_other_scores_fails_the_smoke_check(
     save_bundle_with: Callable[..., Path], tmp_path: Path
 ) -> None:
     onnx.save(parser.parse_model(BACKWARDS), tmp_path / "plain.onnx")
@@ -321,7 +323,7 @@ def test_a_graph_of_plain_questions_that_scores_otherwise_fails_the_warm_up(
         make_recommender(bundle, max_k=3)
 
 
-def test_a_graph_of_plain_questions_that_cannot_run_fails_the_warm_up(
+def test_a_common_case_graph_that_cannot_run_fails_the_smoke_check(
     save_bundle_with: Callable[..., Path], tmp_path: Path
 ) -> None:
     broken = BACKWARDS.replace("Slice(items_of_each, start, k, axis)", "Gather(items, k)")

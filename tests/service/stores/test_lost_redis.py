@@ -1,4 +1,4 @@
-"""A service whose Redis dies goes on answering, and says so."""
+"""A service whose Redis is lost answers, and marks its answers as degraded."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def client(
     settings = Settings(
         bundle_path=bundle_path,
         redis_url=SecretStr(mortal_redis.url),
-        redis_timeout_seconds=PATIENCE_SECONDS,  # one that is killed refuses at once
+        redis_timeout_seconds=PATIENCE_SECONDS,  # a killed Redis refuses connections at once
         redis_pause_seconds=0.05,
     )
     async with connect(settings) as client:
@@ -66,7 +66,7 @@ async def test_a_session_is_answered_with_popular_items(
     assert summary(answer) == ("hg", "popular", True)
 
 
-async def test_a_session_is_not_said_to_be_unknown_or_forgotten(
+async def test_a_session_is_not_reported_as_unknown_or_deleted(
     client: httpx.AsyncClient, mortal_redis: "RedisServer"
 ) -> None:
     mortal_redis.kill()
@@ -75,7 +75,7 @@ async def test_a_session_is_not_said_to_be_unknown_or_forgotten(
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")
 
 
-async def test_the_service_stays_ready_and_tells_of_the_loss(
+async def test_the_service_stays_ready_and_reports_the_loss(
     client: httpx.AsyncClient, mortal_redis: "RedisServer"
 ) -> None:
     mortal_redis.kill()
@@ -84,7 +84,7 @@ async def test_the_service_stays_ready_and_tells_of_the_loss(
     assert (response.json()["degraded"], response.json()["history_store"]) == (True, "lost")
 
 
-async def test_histories_are_kept_again_once_redis_is_back(
+async def test_histories_are_stored_again_once_redis_is_back(
     client: httpx.AsyncClient, mortal_redis: "RedisServer"
 ) -> None:
     mortal_redis.kill()

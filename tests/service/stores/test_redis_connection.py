@@ -1,4 +1,4 @@
-"""One connection for all requests, against a real Redis, and a server that says what it likes."""
+"""The shared connection, against a real Redis and a server with scripted replies."""
 
 import asyncio
 import time
@@ -32,7 +32,7 @@ async def shared(mortal_redis: "RedisServer") -> AsyncIterator[SharedConnection]
 
 @asynccontextmanager
 async def connected_to(answer: Serve, timeout_seconds: float) -> AsyncIterator[SharedConnection]:
-    """A connection to a server that greets as Redis does and `answer`s what is asked after."""
+    """Connects to a server that greets like Redis and gives commands the replies of `answer`."""
     serving: list[asyncio.Task[object] | None] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -40,8 +40,8 @@ async def connected_to(answer: Serve, timeout_seconds: float) -> AsyncIterator[S
         with suppress(ConnectionError), closing(writer):
             while command := await reader.read(1 << 16):
                 greetings = command.count(b"SETINFO")
-                said = b"+OK\r\n" * greetings if greetings else answer(command)
-                writer.write(said or b"")
+                reply = b"+OK\r\n" * greetings if greetings else answer(command)
+                writer.write(reply or b"")
 
     server = await asyncio.start_server(serve, "127.0.0.1")
     port = server.sockets[0].getsockname()[1]
@@ -56,9 +56,9 @@ def answer_pings_only(command: bytes) -> bytes | None:
     return b"+PONG\r\n" if b"PING" in command else None
 
 
-async def test_everyone_gets_the_answer_to_their_own_command(shared: SharedConnection) -> None:
-    asked = [shared.execute_command("ECHO", f"{number} ä\n") for number in range(500)]
-    assert await asyncio.gather(*asked) == [f"{number} ä\n" for number in range(500)]
+async def test_each_command_gets_its_own_reply(shared: SharedConnection) -> None:
+    commands = [shared.execute_command("ECHO", f"{number} ä\n") for number in range(500)]
+    assert await asyncio.gather(*commands) == [f"{number} ä\n" for number in range(500)]
 
 
 async def test_all_requests_share_one_connection(
@@ -69,14 +69,16 @@ async def test_all_requests_share_one_connection(
         assert client.info("clients")["connected_clients"] == 2  # this client, and the shared one
 
 
-async def test_a_refused_command_fails_alone(shared: SharedConnection) -> None:
-    asked = [shared.execute_command(*parts) for parts in (("NONSENSE",), ("ECHO", "a"))]
-    refused, answer = await asyncio.gather(*asked, return_exceptions=True)
+async def test_a_refused_command_fails_and_the_others_do_not(shared: SharedConnection) -> None:
+    commands = [shared.execute_command(*parts) for parts in (("NONSENSE",), ("ECHO", "a"))]
+    refused, answer = await asyncio.gather(*commands, return_exceptions=True)
     assert isinstance(refused, ResponseError)
     assert answer == "a"
 
 
-async def test_who_leaves_before_the_answer_takes_nobody_elses(shared: SharedConnection) -> None:
+async def test_a_cancelled_command_does_not_shift_the_replies_of_the_others(
+    shared: SharedConnection,
+) -> None:
     await shared.execute_command("PING")
     leaving = asyncio.create_task(shared.execute_command("ECHO", "unheard"))
     await asyncio.sleep(0)
@@ -84,45 +86,45 @@ async def test_who_leaves_before_the_answer_takes_nobody_elses(shared: SharedCon
     assert await shared.execute_command("ECHO", "heard") == "heard"
 
 
-async def test_silence_fails_all_who_wait_and_the_next_one_connects_anew() -> None:
-    # Short enough to wait for, long enough for a PING on a busy machine.
+async def test_after_a_timeout_all_waiting_commands_fail_and_the_next_one_reconnects() -> None:
+    # Short enough for a test, long enough for a PING on a busy machine.
     async with connected_to(answer_pings_only, timeout_seconds=1) as shared:
-        asked = [shared.execute_command("ECHO", each) for each in "ab"]
-        late = await asyncio.gather(*asked, return_exceptions=True)
+        commands = [shared.execute_command("ECHO", each) for each in "ab"]
+        late = await asyncio.gather(*commands, return_exceptions=True)
         assert [type(each) for each in late] == [LateError, LateError]
         assert await shared.execute_command("PING") == "PONG"
 
 
-async def test_an_answer_that_came_while_the_loop_was_busy_is_not_late(
+async def test_a_reply_that_arrived_while_the_loop_was_busy_is_not_late(
     mortal_redis: "RedisServer",
 ) -> None:
     patient = connect_shared(mortal_redis.url, timeout_seconds=1)
     await patient.execute_command("PING")
-    asked = asyncio.ensure_future(patient.execute_command("PING"))
-    for _ in range(2):  # it is asked, and sent
+    command = asyncio.ensure_future(patient.execute_command("PING"))
+    for _ in range(2):  # the command is queued, then sent
         await asyncio.sleep(0)
     time.sleep(1.5)
-    assert await asked == "PONG"
+    assert await command == "PONG"
     await patient.aclose()
 
 
-async def test_what_is_no_answer_ends_the_connection() -> None:
+async def test_an_invalid_reply_closes_the_connection() -> None:
     async with connected_to(lambda _: b"?!\r\n", timeout_seconds=5) as shared:
         with pytest.raises(LostError, match="not a reply of Redis"):
             await shared.execute_command("PING")
 
 
-async def test_a_redis_that_cannot_be_reached_fails_all_at_once() -> None:
+async def test_a_redis_that_cannot_be_reached_fails_all_commands_at_once() -> None:
     shared = connect_shared("redis://127.0.0.1:1", timeout_seconds=5)
-    asked = [shared.execute_command("PING") for _ in range(3)]
-    failures = await asyncio.gather(*asked, return_exceptions=True)
+    commands = [shared.execute_command("PING") for _ in range(3)]
+    failures = await asyncio.gather(*commands, return_exceptions=True)
     assert all(isinstance(each, LostError) for each in failures)
 
 
-async def test_who_comes_to_a_connection_that_was_just_lost_is_told(
+async def test_a_command_sent_on_a_connection_that_was_just_lost_fails(
     shared: SharedConnection,
 ) -> None:
-    """Redis may hang up between its greeting and the turn of who waited for it."""
+    """Redis may close the connection before the task that waited for it runs again."""
     pipeline = await shared._connect()
     pipeline.close(LostError("gone"))
     with pytest.raises(LostError, match="Redis closed the connection"):

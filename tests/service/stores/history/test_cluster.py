@@ -1,4 +1,4 @@
-"""Histories in a Redis Cluster: a session lives on one node, and dies with no other."""
+"""Histories in a Redis Cluster: each session is stored on one node."""
 
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ async def test_sessions_spread_over_the_nodes_and_wait_for_free_connections(
     assert sorted(each for keys in kept for each in keys) == sorted(SESSIONS)
 
 
-async def test_with_a_node_its_sessions_are_lost_and_no_others(
+async def test_a_lost_node_takes_only_its_own_sessions_with_it(
     store: RedisHistoryStore, mortal_cluster: "RedisCluster"
 ) -> None:
     for session_id in SESSIONS:

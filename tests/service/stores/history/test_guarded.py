@@ -14,28 +14,28 @@ PAUSE_SECONDS = 1
 
 
 class LosableStore(InMemoryHistoryStore):
-    """An embedded store that can be lost, and counts who asks it."""
+    """An in-memory store that can be lost, and counts its calls."""
 
     lost = False
-    asked = 0
+    calls = 0
 
     async def append(self, session_id: str, event: Event) -> Sequence[str]:
-        self._answer()
+        self._count_call()
         return await super().append(session_id, event)
 
     async def read(self, session_id: str) -> Sequence[str]:
-        self._answer()
+        self._count_call()
         return await super().read(session_id)
 
     async def forget(self, session_id: str) -> None:
-        self._answer()
+        self._count_call()
         await super().forget(session_id)
 
     async def ping(self) -> None:
-        self._answer()
+        self._count_call()
 
-    def _answer(self) -> None:
-        self.asked += 1
+    def _count_call(self) -> None:
+        self.calls += 1
         if self.lost:
             raise HistoryUnavailableError("lost")
 
@@ -47,7 +47,7 @@ def store() -> LosableStore:
 
 @pytest.fixture
 def time() -> list[float]:
-    """What the guard takes for the time; a test moves it."""
+    """The guard's clock in seconds, which a test sets."""
     return [0.0]
 
 
@@ -56,20 +56,20 @@ def guard(store: LosableStore, time: list[float]) -> GuardedHistory:
     return GuardedHistory(store, PAUSE_SECONDS, lambda: time[0])
 
 
-async def fail_until_paused(guard: GuardedHistory, store: LosableStore) -> None:
+async def fail_until_open(guard: GuardedHistory, store: LosableStore) -> None:
     store.lost = True
     for _ in range(5):
         await guard.read("s")
 
 
-async def test_a_store_that_answers_is_passed_on(guard: GuardedHistory) -> None:
+async def test_a_store_that_works_is_passed_through(guard: GuardedHistory) -> None:
     assert await guard.append("s", Event("a")) == StoredHistory(["a"], degraded=False)
     assert await guard.read("s") == StoredHistory(["a"], degraded=False)
     await guard.forget("s")
     assert await guard.read("s") == StoredHistory([], degraded=False)
 
 
-async def test_without_the_store_the_event_alone_is_the_history(
+async def test_without_the_store_the_history_is_the_event_only(
     guard: GuardedHistory, store: LosableStore
 ) -> None:
     await guard.append("s", Event("a"))
@@ -78,22 +78,22 @@ async def test_without_the_store_the_event_alone_is_the_history(
     assert await guard.read("s") == StoredHistory([], degraded=True)
 
 
-async def test_forgetting_is_never_pretended(guard: GuardedHistory, store: LosableStore) -> None:
+async def test_a_failed_deletion_is_an_error(guard: GuardedHistory, store: LosableStore) -> None:
     store.lost = True
     with pytest.raises(HistoryUnavailableError):
         await guard.forget("s")
 
 
-async def test_a_store_that_keeps_failing_is_left_alone(
+async def test_a_store_that_keeps_failing_is_not_asked_for_a_while(
     guard: GuardedHistory, store: LosableStore
 ) -> None:
-    await fail_until_paused(guard, store)
-    asked = store.asked
+    await fail_until_open(guard, store)
+    calls = store.calls
     assert await guard.append("s", Event("a")) == StoredHistory(["a"], degraded=True)
-    assert store.asked == asked
+    assert store.calls == calls
 
 
-async def test_failures_with_an_answer_between_cause_no_pause(
+async def test_failures_with_a_success_between_cause_no_pause(
     guard: GuardedHistory, store: LosableStore
 ) -> None:
     for lost in [True, True, True, True, False, True]:
@@ -106,18 +106,18 @@ async def test_failures_with_an_answer_between_cause_no_pause(
 async def test_after_the_pause_one_failure_starts_another(
     guard: GuardedHistory, store: LosableStore, time: list[float]
 ) -> None:
-    await fail_until_paused(guard, store)
+    await fail_until_open(guard, store)
     time[0] = PAUSE_SECONDS
-    asked = store.asked
+    calls = store.calls
     for _ in range(3):
         await guard.read("s")
-    assert store.asked == asked + 1
+    assert store.calls == calls + 1
 
 
 async def test_a_store_that_is_back_after_the_pause_is_used_again(
     guard: GuardedHistory, store: LosableStore, time: list[float]
 ) -> None:
-    await fail_until_paused(guard, store)
+    await fail_until_open(guard, store)
     store.lost = False
     assert (await guard.read("s")).degraded
     time[0] = PAUSE_SECONDS
@@ -128,7 +128,7 @@ async def test_a_store_that_is_back_after_the_pause_is_used_again(
 async def test_a_probe_that_finds_the_store_back_ends_the_pause(
     guard: GuardedHistory, store: LosableStore
 ) -> None:
-    await fail_until_paused(guard, store)
+    await fail_until_open(guard, store)
     assert not await guard.is_reachable()
     store.lost = False
     assert await guard.is_reachable()
@@ -138,7 +138,7 @@ async def test_a_probe_that_finds_the_store_back_ends_the_pause(
 async def test_losing_the_store_is_logged_once(
     guard: GuardedHistory, store: LosableStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    await fail_until_paused(guard, store)
+    await fail_until_open(guard, store)
     await guard.is_reachable()
     store.lost = False
     await guard.is_reachable()
@@ -149,7 +149,7 @@ async def test_losing_the_store_is_logged_once(
 
 
 class GatedStore(LosableStore):
-    """One whose readers wait at a gate."""
+    """A store whose reads wait for a gate to open."""
 
     def __init__(self) -> None:
         super().__init__(Retention(max_length=10, ttl_seconds=60), max_sessions=10)
@@ -160,8 +160,8 @@ class GatedStore(LosableStore):
         return await super().read(session_id)
 
 
-async def test_what_is_lost_together_counts_once(time: list[float]) -> None:
-    """As all that wait on one connection are."""
+async def test_concurrent_failures_count_once(time: list[float]) -> None:
+    """All commands that wait on one connection fail with it."""
     store = GatedStore()
     guard = GuardedHistory(store, PAUSE_SECONDS, lambda: time[0])
     store.lost = True

@@ -7,12 +7,12 @@ pytestmark = pytest.mark.anyio
 
 
 class Clock:
-    """Time that stands still until told."""
+    """A clock that a test sets."""
 
     now = 0.0
 
-    def tell(self) -> float:
-        """Seconds."""
+    def seconds(self) -> float:
+        """The time in seconds."""
         return self.now
 
 
@@ -23,10 +23,10 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(clock: Clock) -> InMemoryHistoryStore:
-    return InMemoryHistoryStore(Retention(max_length=10, ttl_seconds=60), 2, clock.tell)
+    return InMemoryHistoryStore(Retention(max_length=10, ttl_seconds=60), 2, clock.seconds)
 
 
-async def test_each_event_starts_the_time_to_live_anew(
+async def test_each_event_restarts_the_time_to_live(
     store: InMemoryHistoryStore, clock: Clock
 ) -> None:
     await store.append("s", Event("a"))
@@ -48,14 +48,16 @@ async def test_reading_does_not_prolong_a_session(
     assert await store.read("s") == []
 
 
-async def test_the_session_that_was_silent_longest_makes_room(store: InMemoryHistoryStore) -> None:
+async def test_a_full_store_drops_the_least_recently_updated_session(
+    store: InMemoryHistoryStore,
+) -> None:
     for session_id in "stsu":
         await store.append(session_id, Event("a"))
     assert await store.read("t") == []
     assert await store.read("s") == ["a", "a"]
 
 
-async def test_a_forgotten_session_frees_its_place(store: InMemoryHistoryStore) -> None:
+async def test_a_deleted_session_frees_its_place(store: InMemoryHistoryStore) -> None:
     await store.append("s", Event("a"))
     await store.append("t", Event("a"))
     await store.forget("t")

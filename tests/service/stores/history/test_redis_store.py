@@ -52,11 +52,11 @@ async def test_a_redis_that_died_is_unavailable(
 async def test_a_redis_that_was_restarted_is_used_again(
     store: RedisHistoryStore, mortal_redis: "RedisServer"
 ) -> None:
-    """The new one knows neither the connection nor the script."""
+    """The new Redis has neither the connection nor the script."""
     await store.append("s", Event("a"))
     mortal_redis.kill()
     mortal_redis.start()
-    await anyio.sleep(0.01)  # the event loop, held up until now, hears of the closed connection
+    await anyio.sleep(0.01)  # lets the event loop notice the closed connection
     assert await store.append("s", Event("b")) == ["b"]
 
 
@@ -70,5 +70,6 @@ async def test_a_redis_behind_tls_is_used_and_its_certificate_is_checked(
     with pytest.raises(HistoryUnavailableError) as raised:
         await wary.read("s")
     assert "CERTIFICATE_VERIFY_FAILED" in str(raised.value.__cause__)
-    assert str(raised.value) == "Redis: ConnectionError"  # an answer names no host
+    # Sent to clients, so it must not name hosts.
+    assert str(raised.value) == "Redis: ConnectionError"
     await wary.close()

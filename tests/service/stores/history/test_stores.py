@@ -1,4 +1,4 @@
-"""One suite for all stores: what HistoryStore promises."""
+"""The HistoryStore protocol: one suite for every implementation."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,10 +21,10 @@ Writers = tuple[HistoryStore, HistoryStore]
 OpenWriters = Callable[[Retention], Writers]
 
 
-@pytest.fixture(params=["embedded", "redis_server", "redis_cluster"])
+@pytest.fixture(params=["memory", "redis_server", "redis_cluster"])
 def open_writers(request: pytest.FixtureRequest) -> OpenWriters:
-    """Opens two writers on the same sessions: of Redis two clients, of a process the one store."""
-    if request.param == "embedded":
+    """Opens two writers of the same sessions: two Redis clients, or one in-memory store twice."""
+    if request.param == "memory":
         return lambda retention: (InMemoryHistoryStore(retention, max_sessions=100),) * 2
     server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
     return lambda retention: (redis_store(server, retention), redis_store(server, retention))
@@ -50,14 +50,14 @@ def store(writers: Writers) -> HistoryStore:
 
 @pytest.fixture
 async def small_store(open_writers: OpenWriters) -> AsyncIterator[HistoryStore]:
-    """Keeps three events of a session."""
+    """A store that keeps three events of a session."""
     async with closing(open_writers(Retention(max_length=3, ttl_seconds=60))) as writers:
         yield writers[0]
 
 
 @pytest.fixture
-async def hasty_store(open_writers: OpenWriters) -> AsyncIterator[HistoryStore]:
-    """Forgets a session after a twentieth of a second."""
+async def expiring_store(open_writers: OpenWriters) -> AsyncIterator[HistoryStore]:
+    """A store whose sessions expire after 0.05 s."""
     async with closing(open_writers(Retention(max_length=500, ttl_seconds=0.05))) as writers:
         yield writers[0]
 
@@ -69,7 +69,7 @@ async def closing(writers: Writers) -> AsyncIterator[Writers]:
         await writer.close()
 
 
-async def test_a_history_is_told_oldest_first(store: HistoryStore) -> None:
+async def test_a_history_is_returned_oldest_first(store: HistoryStore) -> None:
     await store.append("s", Event("a"))
     await store.append("s", Event("b"))
     assert await store.append("s", Event("a")) == ["a", "b", "a"]
@@ -104,11 +104,11 @@ async def test_an_event_that_was_trimmed_away_counts_as_new(small_store: History
     assert history == ["c", "d", "a"]
 
 
-async def test_a_session_is_forgotten_after_its_last_event(hasty_store: HistoryStore) -> None:
-    await hasty_store.append("s", Event("a"))
+async def test_a_session_expires_after_its_last_event(expiring_store: HistoryStore) -> None:
+    await expiring_store.append("s", Event("a"))
     await anyio.sleep(0.1)
-    assert await hasty_store.read("s") == []
-    assert await hasty_store.append("s", Event("b")) == ["b"]
+    assert await expiring_store.read("s") == []
+    assert await expiring_store.append("s", Event("b")) == ["b"]
 
 
 async def test_an_event_sent_again_is_stored_once(store: HistoryStore) -> None:
@@ -117,14 +117,14 @@ async def test_an_event_sent_again_is_stored_once(store: HistoryStore) -> None:
     assert await store.read("s") == ["a"]
 
 
-async def test_an_event_sent_again_is_answered_as_the_first_was(store: HistoryStore) -> None:
+async def test_an_event_sent_again_gets_the_first_answer(store: HistoryStore) -> None:
     await store.append("s", Event("a", event_id="e1"))
     first = await store.append("s", Event("b", event_id="e2"))
     await store.append("s", Event("c", event_id="e3"))
     assert await store.append("s", Event("b", event_id="e2")) == first == ["a", "b"]
 
 
-async def test_an_event_id_is_not_mistaken_for_one_that_it_begins(store: HistoryStore) -> None:
+async def test_an_event_id_does_not_match_its_prefixes(store: HistoryStore) -> None:
     await store.append("s", Event("a", event_id="e12"))
     assert await store.append("s", Event("b", event_id="e1")) == ["a", "b"]
 
@@ -139,14 +139,14 @@ async def test_events_without_an_id_are_all_stored(store: HistoryStore) -> None:
     assert await store.append("s", Event("a")) == ["a", "a"]
 
 
-async def test_a_forgotten_session_leaves_nothing(store: HistoryStore) -> None:
+async def test_a_deleted_session_leaves_nothing(store: HistoryStore) -> None:
     await store.append("s", Event("a", event_id="e1"))
     await store.forget("s")
     assert await store.read("s") == []
     assert await store.append("s", Event("b", event_id="e1")) == ["b"]
 
 
-async def test_forgetting_an_unknown_session_is_no_error(store: HistoryStore) -> None:
+async def test_deleting_an_unknown_session_is_no_error(store: HistoryStore) -> None:
     await store.forget("nobody")
     assert await store.read("nobody") == []
 

@@ -1,4 +1,4 @@
-"""What every store of added items promises; each store runs the whole suite."""
+"""The AddedItemStore protocol: one suite for every implementation."""
 
 import os
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ from service.stores.redis_client import connect_redis
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster, RedisServer
 
-    Place = Path | RedisServer | RedisCluster
+    Location = Path | RedisServer | RedisCluster
 
 pytestmark = pytest.mark.anyio
 
@@ -29,8 +29,8 @@ Open = Callable[[], AddedItemStore]
 
 
 @pytest.fixture(params=["file", "redis_server", "redis_cluster"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> "Place":
-    """Where a store keeps its items."""
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> "Location":
+    """The file or Redis that holds the items."""
     if request.param == "file":
         return tmp_path / "items" / "added.jsonl"
     server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
@@ -38,11 +38,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> "Place":
 
 
 @pytest.fixture
-def open_store(place: "Place") -> Open:
-    """Opens the same store again and again, as processes do."""
-    if isinstance(place, Path):
-        return lambda: FileAddedItemStore(place, MAX_ITEMS)
-    return lambda: redis_store(place)
+def open_store(location: "Location") -> Open:
+    """Opens the same store several times, as several processes do."""
+    if isinstance(location, Path):
+        return lambda: FileAddedItemStore(location, MAX_ITEMS)
+    return lambda: redis_store(location)
 
 
 def redis_store(server: "RedisServer | RedisCluster") -> RedisAddedItemStore:
@@ -54,7 +54,7 @@ def redis_store(server: "RedisServer | RedisCluster") -> RedisAddedItemStore:
 
 @pytest.fixture
 async def stores(open_store: Open) -> AsyncIterator[tuple[AddedItemStore, AddedItemStore]]:
-    """Two that share what they store."""
+    """Two stores on the same file or Redis."""
     stores = open_store(), open_store()
     yield stores
     for store in stores:
@@ -79,12 +79,12 @@ async def test_an_empty_store_has_no_items(store: AddedItemStore) -> None:
     assert await everything(store) == {}
 
 
-async def test_what_is_put_is_read_as_it_was(store: AddedItemStore) -> None:
+async def test_an_item_is_read_as_it_was_put(store: AddedItemStore) -> None:
     await store.put(item("a/b"))
     assert await everything(store) == {"a/b": item("a/b")}
 
 
-async def test_an_item_is_replaced_by_one_of_its_id(store: AddedItemStore) -> None:
+async def test_an_item_replaces_the_one_with_its_id(store: AddedItemStore) -> None:
     await store.put(item("a"))
     await store.put(item("a", value=3))
     assert await everything(store) == {"a": item("a", value=3)}
@@ -99,7 +99,7 @@ async def test_a_removed_item_is_gone_and_may_come_back(store: AddedItemStore) -
     assert set(await everything(store)) == {"a"}
 
 
-async def test_another_process_learns_what_changed_and_no_more(
+async def test_another_process_reads_only_what_changed(
     stores: tuple[AddedItemStore, AddedItemStore],
 ) -> None:
     writer, reader = stores
@@ -127,7 +127,9 @@ async def test_an_equal_item_put_again_changes_nothing(store: AddedItemStore) ->
     assert (await store.changes(before.version)).version == before.version
 
 
-async def test_a_full_store_takes_no_more_but_replaces(store: AddedItemStore) -> None:
+async def test_a_full_store_refuses_new_items_but_replaces_known_ones(
+    store: AddedItemStore,
+) -> None:
     for item_id in "abc":
         await store.put(item(item_id))
     with pytest.raises(ConflictError, match="3 items"):
@@ -138,37 +140,37 @@ async def test_a_full_store_takes_no_more_but_replaces(store: AddedItemStore) ->
     assert set(await everything(store)) == set("bcd")
 
 
-async def test_a_store_that_was_emptied_by_others_is_read_anew(
-    store: AddedItemStore, place: "Place"
+async def test_a_store_that_another_process_emptied_is_read_again(
+    store: AddedItemStore, location: "Location"
 ) -> None:
     await store.put(item("a"))
     await store.put(item("b"))
     known = await store.changes("")
-    empty(place)
+    empty(location)
     changes = await store.changes(known.version)
     assert changes.applied_to(known.applied_to({})) == {}
 
 
-async def test_a_store_that_was_emptied_and_filled_again_keeps_nothing_of_before(
-    store: AddedItemStore, place: "Place"
+async def test_a_store_that_was_emptied_and_filled_again_has_no_old_items(
+    store: AddedItemStore, location: "Location"
 ) -> None:
     await store.put(item("a"))
     known = await store.changes("")
-    empty(place)
+    empty(location)
     await store.put(item("b"))
     changes = await store.changes(known.version)
     assert set(changes.applied_to(known.applied_to({}))) == {"b"}
 
 
-def empty(place: "Place") -> None:
-    if isinstance(place, Path):
-        place.rename(place.with_suffix(".old"))
-        place.write_bytes(b"")
+def empty(location: "Location") -> None:
+    if isinstance(location, Path):
+        location.rename(location.with_suffix(".old"))
+        location.write_bytes(b"")
     else:
-        place.flush()
+        location.flush()
 
 
-async def test_writers_at_the_same_time_lose_nothing_and_keep_the_limit(
+async def test_concurrent_writers_lose_nothing_and_keep_the_limit(
     stores: tuple[AddedItemStore, AddedItemStore],
 ) -> None:
     refused = []
@@ -182,12 +184,14 @@ async def test_writers_at_the_same_time_lose_nothing_and_keep_the_limit(
     async with anyio.create_task_group() as tasks:
         for number in range(10):
             tasks.start_soon(put, stores[number % 2], str(number))
-    kept = await everything(stores[0])
-    assert len(kept) == MAX_ITEMS
-    assert set(kept) | set(refused) == set("0123456789")
+    stored = await everything(stores[0])
+    assert len(stored) == MAX_ITEMS
+    assert set(stored) | set(refused) == set("0123456789")
 
 
-async def test_a_file_that_took_the_number_of_a_deleted_one_is_read_anew(tmp_path: Path) -> None:
+async def test_a_file_with_the_inode_of_a_deleted_one_is_read_from_its_start(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "added.jsonl"
     store = FileAddedItemStore(path, MAX_ITEMS)
     await store.put(item("a"))
@@ -223,7 +227,7 @@ async def test_a_removal_that_names_no_item_is_skipped_and_logged(
     assert "a line of the added items is skipped: " in caplog.text
 
 
-async def test_the_first_write_of_a_process_leaves_out_what_is_gone(tmp_path: Path) -> None:
+async def test_the_first_write_of_a_process_compacts_the_file(tmp_path: Path) -> None:
     path = tmp_path / "added.jsonl"
     older, newer = (FileAddedItemStore(path, MAX_ITEMS) for _ in range(2))
     for value in range(10):
@@ -266,10 +270,10 @@ async def test_an_item_that_cannot_be_read_is_skipped_and_logged(
     await store.close()
 
 
-async def test_a_version_from_before_many_removals_gets_everything(
+async def test_a_version_older_than_the_remembered_removals_gets_all_items(
     redis_server: "RedisServer",
 ) -> None:
-    """Removals are remembered for as many items as may be kept, twice over."""
+    """The store remembers changes of at most twice as many ids as items may be stored."""
     store = redis_store(redis_server)
     await store.put(item("first"))
     known = await store.changes("")
