@@ -23,13 +23,18 @@ def answer_by_group(
         requests: what is to be answered.
         groups: `[requests]`, the group of each request.
         answer: takes a group and its requests; returns an answer for each.
+
+    Raises:
+        ValueError: `answer` returned too few or too many answers.
     """
+    if len(set(groups)) == 1:  # the common case, which needs no sorting
+        return _checked_answers(answer, groups[0], requests)
     positions: dict[Group, list[int]] = defaultdict(list)
     for position, group in enumerate(groups):
         positions[group].append(position)
     answers: dict[int, Answer] = {}
     for group, members in positions.items():
-        of_group = answer(group, [requests[position] for position in members])
+        of_group = _checked_answers(answer, group, [requests[position] for position in members])
         answers.update(zip(members, of_group, strict=True))
     return [answers[position] for position in range(len(requests))]
 
@@ -58,3 +63,14 @@ def answer_together_or_singly(
                 "a batch of %d requests failed, each is answered singly", len(requests)
             )
     return [answer_one(each) for each in requests]
+
+
+def _checked_answers(
+    answer: Callable[[Group, Sequence[Request]], Iterable[Answer]],
+    group: Group,
+    requests: Sequence[Request],
+) -> list[Answer]:
+    answers = list(answer(group, requests))
+    if len(answers) != len(requests):
+        raise ValueError(f"group {group!r}: {len(answers)} answers to {len(requests)} requests")
+    return answers

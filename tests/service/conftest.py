@@ -193,8 +193,8 @@ def save_ring_bundle(
     folder: Path,
     graph: onnx.ModelProto,
     *,
-    is_plain: bool = False,
-    plain: Path | None = None,
+    has_encoder: bool = True,
+    common_case: Path | None = None,
     note: str = "tests",
 ) -> Path:
     model_path, encoder_path = folder.with_suffix(".onnx"), folder.with_suffix(".encoder.onnx")
@@ -214,8 +214,8 @@ def save_ring_bundle(
         model_path,
         items,
         histories=[["a", "c"], ["h"]],
-        common_case=plain,
-        item_encoder=None if is_plain else encoder_path,
+        common_case=common_case,
+        item_encoder=encoder_path if has_encoder else None,
         student="ring",
         max_history_length=4,
         metrics={"NDCG@20": 0.5},

@@ -28,9 +28,10 @@ def test_each_group_is_answered_once_and_answers_keep_the_order_of_the_requests(
     assert calls == [("odd", [3, 1]), ("even", [2])]
 
 
-def test_a_group_that_answers_too_few_requests_is_an_error() -> None:
-    with pytest.raises(ValueError, match="shorter"):
-        answer_by_group([1, 2], ["a", "a"], lambda _, requests: requests[:1])
+@pytest.mark.parametrize("groups", ["aa", "ab"])
+def test_a_group_with_too_few_answers_is_an_error(groups: str) -> None:
+    with pytest.raises(ValueError, match=r"group 'a': 0 answers to \d requests"):
+        answer_by_group([1, 2], groups, lambda _, __: [])
 
 
 def test_several_requests_are_answered_in_one_call() -> None:

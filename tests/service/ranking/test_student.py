@@ -114,7 +114,7 @@ plain (int64[batch, length] history, int64[1] k) => (
 def backwards(save_bundle_with: Callable[..., Path], tmp_path: Path) -> Student:
     """A student whose common-case graph is recognised by its rankings."""
     onnx.save(parser.parse_model(BACKWARDS), tmp_path / "plain.onnx")
-    return Student.of_bundle(load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx")))
+    return Student.of_bundle(load_bundle(save_bundle_with(common_case=tmp_path / "plain.onnx")))
 
 
 def items_of(ranking: Ranking) -> list[int]:
@@ -170,7 +170,7 @@ def watched(
     with TemporaryDirectory() as folder:
         path = Path(folder) / "plain.onnx"
         onnx.save(parser.parse_model(BACKWARDS), path)
-        student = Student.of_bundle(load_bundle(save_bundle_with(plain=path)))
+        student = Student.of_bundle(load_bundle(save_bundle_with(common_case=path)))
     monkeypatch.setattr("service.ranking.graphs.run_session", watch)
     return student, shapes
 
@@ -252,7 +252,7 @@ def test_a_common_case_graph_that_lacks_an_output_is_refused(
     save_bundle_with: Callable[..., Path], tmp_path: Path
 ) -> None:
     onnx.save(parser.parse_model(BACKWARDS.replace("item_indices", "other_name")), tmp_path / "no")
-    bundle = load_bundle(save_bundle_with(plain=tmp_path / "no"))
+    bundle = load_bundle(save_bundle_with(common_case=tmp_path / "no"))
     with pytest.raises(BundleError, match=r"plain\.onnx: no input or output item_indices"):
         Student.of_bundle(bundle)
 
@@ -316,7 +316,7 @@ def test_a_common_case_graph_with_other_scores_fails_the_smoke_check(
     save_bundle_with: Callable[..., Path], tmp_path: Path
 ) -> None:
     onnx.save(parser.parse_model(BACKWARDS), tmp_path / "plain.onnx")
-    bundle = load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx"))
+    bundle = load_bundle(save_bundle_with(common_case=tmp_path / "plain.onnx"))
     with pytest.raises(
         BundleError, match=r"common-case graph scores item 8 8\.0, the full graph 6\.0"
     ):
@@ -328,6 +328,6 @@ def test_a_common_case_graph_that_cannot_run_fails_the_smoke_check(
 ) -> None:
     broken = BACKWARDS.replace("Slice(items_of_each, start, k, axis)", "Gather(items, k)")
     onnx.save(parser.parse_model(broken), tmp_path / "plain.onnx")
-    bundle = load_bundle(save_bundle_with(plain=tmp_path / "plain.onnx"))
+    bundle = load_bundle(save_bundle_with(common_case=tmp_path / "plain.onnx"))
     with pytest.raises(BundleError):
         make_recommender(bundle, max_k=3)

@@ -204,7 +204,7 @@ async def test_with_an_admin_key_items_are_changed_only_by_requests_that_send_it
 async def test_a_student_without_embeddings_takes_no_items(
     save_bundle_with: Callable[..., Path], connect: "Connect", tmp_path: Path
 ) -> None:
-    folder = save_bundle_with(is_plain=True)
+    folder = save_bundle_with(has_encoder=False)
     async with connect(Settings(bundle_path=folder, items_path=tmp_path / "items")) as client:
         response = await client.post("/v1/items", json=NEW)
     assert response.status_code == 409
