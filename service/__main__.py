@@ -17,7 +17,7 @@ from service.bundles.loading import load_recommender
 from service.settings import Settings, described
 from service.telemetry.logs import log_config
 from service.telemetry.worker_metrics import FOLDER_VARIABLE
-from service.variant_setting import Variant
+from service.variant_setting import VariantSetting
 
 _HOW_TO_GET_A_BUNDLE = (
     "make one with `distilled-recommender demo` (MovieLens) "
@@ -76,7 +76,7 @@ def _parse(arguments: Sequence[str]) -> None:
     ).parse_args(arguments)
 
 
-def _no_bundle(settings: Settings, variant: Variant) -> str:
+def _no_bundle(settings: Settings, variant: VariantSetting) -> str:
     setting = "BUNDLE_PATH" if settings.variants is None else f"VARIANTS: {variant.name}"
     return f"cannot serve: {setting} = {variant.path} holds no bundle; {_HOW_TO_GET_A_BUNDLE}"
 

@@ -58,21 +58,21 @@ async def recommend_batch(
     batch: BatchRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
     """Answers many queries at once, in their order; one that is invalid refuses them all."""
-    served = [runtime.variants.for_session(query.session_id) for query in batch.requests]
-    for place, query in enumerate(batch.requests):
-        check_query(runtime, served[place], query, f"requests[{place}].")
+    served = [runtime.variants.for_session(request.session_id) for request in batch.requests]
+    for place, request in enumerate(batch.requests):
+        check_query(runtime, served[place], request, f"requests[{place}].")
     with stopwatch.time("history"):
         stored = await asyncio.gather(
-            *(stored_history_of(runtime, query) for query in batch.requests)
+            *(stored_history_of(runtime, request) for request in batch.requests)
         )
-    wanted = list(map(query_of, batch.requests, stored))
+    queries = list(map(query_of, batch.requests, stored))
     with stopwatch.time("infer"):
-        answers = await to_thread.run_sync(_recommend_many, served, wanted)
-    for question in zip(served, wanted, answers, strict=True):
-        runtime.offer_to_shadow(*question)
+        answers = await to_thread.run_sync(_recommend_many, served, queries)
+    for variant, query, answer in zip(served, queries, answers, strict=True):
+        runtime.offer_to_shadow(variant, query, answer)
     contents = [
-        recommendation_content(by, answer, stopwatch, degraded=recall.degraded)
-        for by, answer, recall in zip(served, answers, stored, strict=True)
+        recommendation_content(variant, answer, stopwatch, degraded=history.degraded)
+        for variant, answer, history in zip(served, answers, stored, strict=True)
     ]
     return json_response({"answers": contents}, {"Server-Timing": stopwatch.header()})
 
