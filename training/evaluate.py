@@ -27,6 +27,7 @@ from training.evaluation.verdict import METRIC, differences_to, verdict
 from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.knowledge import Knowledge, load_knowledge
 from training.options import WORK, Config, Work
+from training.progress import ProgressBar, counting
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
 from training.settings.student import STUDENT_NAMES
@@ -53,7 +54,7 @@ def evaluate_all(experiment: Experiment, workplace: Workplace) -> None:
     checkpoints = current_checkpoints(jobs, workplace.checkpoints)
     chosen = best_on_validation(checkpoints, DISTILLED)
     baselines = baseline_rows(dataset, workplace)
-    students = {each.name: evaluate_student(each, dataset) for each in checkpoints}
+    students = evaluate_students(checkpoints, dataset)
     loss = experiment.training.loss
     rows = [
         *baselines,
@@ -90,10 +91,15 @@ def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[
         yield ResultRow(name, (evaluate(answers_ranker(knowledge.test), dataset, rows),))
 
 
-def evaluate_student(checkpoint: Checkpoint, dataset: Dataset) -> Evaluation:
-    """Ranks of one student on all test examples."""
-    ranker = ranker_of(StudentScorer(checkpoint.student(), dataset), dataset)
-    return evaluate(ranker, dataset, dataset.example_rows(Split.TEST))
+def evaluate_students(checkpoints: Sequence[Checkpoint], dataset: Dataset) -> dict[str, Evaluation]:
+    """Ranks of each student on all test examples, by the name of its checkpoint."""
+    rows = dataset.example_rows(Split.TEST)
+    with ProgressBar("measuring students", len(checkpoints) * len(rows), "example") as bar:
+        scorers = {each.name: StudentScorer(each.student(), dataset) for each in checkpoints}
+        return {
+            name: evaluate(counting(ranker_of(scorer, dataset), bar), dataset, rows)
+            for name, scorer in scorers.items()
+        }
 
 
 def student_rows(

@@ -69,7 +69,7 @@ def _evaluations(run: BaselineRun, folder: Path) -> BySplit:
         return saved
     tuned = run.tune()
     facts = {"stamp": run.stamp, "name": run.name, "seconds": tuned.seconds}
-    ranks = held_out_ranks(tuned.scorer, run.dataset)
+    ranks = held_out_ranks(tuned.scorer, run.dataset, run.name)
     file.save(facts | {"machine": hardware(), "commits": [commit()]}, ranks)
     return {split: file.evaluation(split) for split in HELD_OUT}
 

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.evaluation.session_neighbours import tuned_session_neighbours
-from training.evaluation.yardstick import SELECTION_METRIC, Scorer, evaluate, ranker_of
+from training.evaluation.tuning import best_on_validation
+from training.evaluation.yardstick import Scorer
 
 POPULARITY_SHARES = (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7)
 
 
 def popularity(dataset: Dataset) -> Scorer:
-    """Scores an item by its share of the training interactions."""
+    """A scorer that gives every item its share of the training interactions."""
     shares = _popularity_shares(dataset)
 
     def score(rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -29,7 +30,8 @@ def popularity(dataset: Dataset) -> Scorer:
 class Transitions:
     """Scores `(1 - s) * P(item | last item) + s * P(item)`, counted on training pairs.
 
-    A pair is a TRAIN row and the row before it. `s` settles ties and unseen last items.
+    A pair is a TRAIN row and the row before it. `s`, the popularity share, decides between items
+    that never followed the last one.
     """
 
     def __init__(self, dataset: Dataset, popularity_share: float) -> None:
@@ -56,14 +58,13 @@ class Transitions:
 
 
 def tuned_transitions(dataset: Dataset) -> Transitions:
-    """The popularity share with the best validation NDCG@20."""
-    rows = dataset.example_rows(Split.VALIDATION)
+    """Transitions with the popularity share that is best on the validation examples."""
 
-    def figure(share: float) -> float:
-        ranker = ranker_of(Transitions(dataset, share), dataset)
-        return evaluate(ranker, dataset, rows).metrics[SELECTION_METRIC]
+    def transitions(share: float) -> Transitions:
+        return Transitions(dataset, share)
 
-    return Transitions(dataset, max(POPULARITY_SHARES, key=figure))
+    label = "tuning last-item"
+    return transitions(best_on_validation(POPULARITY_SHARES, transitions, dataset, label))
 
 
 def _popularity_shares(dataset: Dataset) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""HR@k and NDCG@k for one relevant item, always over the full catalog, one value per example."""
+"""HR@k and NDCG@k for one relevant item, over the full catalog, one value per example."""
 
 from collections.abc import Callable, Mapping
 
@@ -9,7 +9,7 @@ NOT_RANKED = 0
 
 
 def ranks_of(next_items: NDArray[np.integer], rankings: NDArray[np.integer]) -> NDArray[np.int64]:
-    """`[examples]`, place from 1 of each next item in its ranking; `NOT_RANKED` if absent.
+    """Places from 1 of the next items in their rankings, `[examples]`; `NOT_RANKED` if absent.
 
     Args:
         next_items: `[examples]`.

@@ -1,4 +1,4 @@
-"""Files of ranks: what one ranker did on the held-out examples, `.npz`, with facts of its making.
+"""Files of ranks, `.npz`: the ranks of one ranker on the held-out examples, and facts about it.
 
 The array `facts` is a JSON object. Each other array holds the ranks of one split as `uint8`:
 places from 1, and 0 where the next item is not among the first `LIST_LENGTH`.
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from training.data.dataset import HELD_OUT, Dataset, Split
 from training.errors import ResultError
 from training.evaluation.yardstick import Evaluation, Scorer, evaluate, ranker_of
+from training.progress import ProgressBar, counting
 from training.stage import write_arrays
 
 # Raised by numpy and zipfile when a file is damaged.
@@ -64,8 +65,8 @@ class RankFile:
     def damaged(self) -> ResultError:
         """The error that names this file as damaged."""
         return ResultError(
-            f"{self.path}: not a whole run of {self.dataset.name!r}; without that file "
-            "the same command makes it again"
+            f"{self.path}: not a whole run of {self.dataset.name!r}; delete the file, and the same "
+            "command makes it again"
         )
 
     def _read(self, name: str) -> NDArray[np.generic]:
@@ -77,13 +78,17 @@ class RankFile:
             raise self.damaged() from error
 
 
-def held_out_ranks(scorer: Scorer, dataset: Dataset) -> dict[str, NDArray[np.int64]]:
-    """Ranks that `scorer` gives to the next items of each held-out split, by array name."""
-    ranker = ranker_of(scorer, dataset)
-    return {
-        split_key(split): evaluate(ranker, dataset, dataset.example_rows(split)).ranks
-        for split in HELD_OUT
-    }
+def held_out_ranks(scorer: Scorer, dataset: Dataset, name: str) -> dict[str, NDArray[np.int64]]:
+    """Ranks that `scorer` gives to the next items of each held-out split, by array name.
+
+    `name` is that of the ranker, on the progress bar.
+    """
+    rows = {split: dataset.example_rows(split) for split in HELD_OUT}
+    with ProgressBar(f"measuring {name}", sum(map(len, rows.values())), "example") as bar:
+        ranker = counting(ranker_of(scorer, dataset), bar)
+        return {
+            split_key(split): evaluate(ranker, dataset, rows[split]).ranks for split in HELD_OUT
+        }
 
 
 def split_key(split: Split) -> str:

@@ -1,8 +1,8 @@
-"""VMIS-kNN: what people with a similar recent past met (Kersbergen et al., SIGMOD 2022).
+"""VMIS-kNN: recommends the items of users with a similar recent history.
 
-The session-based nearest-neighbour method that Serenade serves. A neighbour is a user, and its
-session is what it did in training. Datasets keep no clock across users, so there is no sample of
-the most recent sessions: all that share an item are compared.
+The session-based nearest-neighbour method of Serenade (Kersbergen et al., SIGMOD 2022). A session
+here is all training interactions of one user. Datasets have no clock that users share, so no
+sample of the most recent sessions is drawn: every session that shares an item is compared.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
-from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
+from training.evaluation.tuning import best_on_validation
 
 NUM_NEIGHBOURS = (50, 200, 1_000)
 HISTORY_LENGTHS = (2, 5, 10, 30)
@@ -21,11 +21,11 @@ TIE_BREAK = 1e-6  # of popularity, so that no two unknown items tie
 
 @dataclass(frozen=True)
 class NeighbourSettings:
-    """How a neighbourhood is found.
+    """The two settings of VMIS-kNN.
 
     Attributes:
-        num_neighbours: k, the most similar sessions that are listened to.
-        history_length: how many of the latest items a session is compared by.
+        num_neighbours: k, the number of most similar sessions that vote.
+        history_length: the number of latest items that sessions are compared by.
     """
 
     num_neighbours: int
@@ -33,7 +33,7 @@ class NeighbourSettings:
 
 
 class SessionNeighbours:
-    """Scores an item by the similarity of the neighbours that met it, rarer items higher.
+    """Scores an item by the similarity of the neighbours that have it, rarer items higher.
 
     `score(i) = log(sessions / sessions with i) * sum_n [i in n] * similarity(n) * match(n)`, where
     `similarity(n)` sums the weights of the items that the history and `n` share, and `match(n)`
@@ -65,7 +65,7 @@ class SessionNeighbours:
         return scores
 
     def _neighbours(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The most similar users but the row's own, and what the vote of each counts."""
+        """The most similar users, without the row's own, and the weight of each vote."""
         latest = self._latest_items(row)
         weights = 1 - np.arange(len(latest)) / len(latest)
         users, places = self.users_of_item.members_of(latest)
@@ -74,23 +74,23 @@ class SessionNeighbours:
         found, first, places = np.unique(users, return_index=True, return_inverse=True)
         similarities = np.bincount(places, weights=weights, minlength=len(found))
         best = np.argsort(-similarities, kind="stable")[: self.settings.num_neighbours]
-        # Shared items stand latest first, so a user's first weight is that of the latest match.
+        # Shared items come latest first, so a user's first weight is that of the latest match.
         return found[best], (similarities * weights[first])[best]
 
     def _latest_items(self, row: int) -> NDArray[np.int64]:
-        """Distinct, latest first."""
+        """Distinct items of the history within `history_length`, latest first."""
         latest = self.dataset.history(row)[: -self.settings.history_length - 1 : -1]
         _, first = np.unique(latest, return_index=True)
         return latest[np.sort(first)].astype(np.int64)
 
 
 class Groups:
-    """Members by group, for groups that are given as pairs.
+    """An index of members by group, built from pairs.
 
     Args:
-        groups: `[pairs]`, from 0.
+        groups: `[pairs]`, numbered from 0.
         members: `[pairs]`.
-        num_groups: how many groups there are, empty ones counted.
+        num_groups: the number of groups, empty ones included.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Groups:
     def members_of(
         self, groups: NDArray[np.int64]
     ) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
-        """All members of some `groups`, group by group, and the place of the group of each."""
+        """All members of `groups`, group by group, and for each the place of its group there."""
         sizes = self.sizes[groups]
         places = np.repeat(np.arange(len(groups)), sizes)
         within = np.arange(len(places)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -111,12 +111,10 @@ class Groups:
 
 
 def tuned_session_neighbours(dataset: Dataset) -> SessionNeighbours:
-    """The settings with the best validation NDCG@20."""
-    rows = dataset.example_rows(Split.VALIDATION)
+    """VMIS-kNN with the settings that are best on the validation examples."""
     grid = [NeighbourSettings(*each) for each in product(NUM_NEIGHBOURS, HISTORY_LENGTHS)]
 
-    def figure(settings: NeighbourSettings) -> float:
-        ranker = ranker_of(SessionNeighbours(dataset, settings), dataset)
-        return evaluate(ranker, dataset, rows).metrics[SELECTION_METRIC]
+    def neighbours(settings: NeighbourSettings) -> SessionNeighbours:
+        return SessionNeighbours(dataset, settings)
 
-    return SessionNeighbours(dataset, max(grid, key=figure))
+    return neighbours(best_on_validation(grid, neighbours, dataset, "tuning VMIS-kNN"))

@@ -1,4 +1,4 @@
-"""Stored teacher answers as a ranker."""
+"""A ranker that looks up stored teacher answers."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,9 @@ from training.knowledge import Answers
 
 
 def answers_ranker(answers: Answers) -> Ranker:
-    """Looks the rankings of `answers` up.
+    """A ranker that returns the ranking of `answers` for each row.
 
-    The ranker raises a KnowledgeError for a row that was never answered.
+    It raises a KnowledgeError for a row without an answer.
     """
 
     def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:

@@ -1,4 +1,4 @@
-"""The results: one row per ranker, mean and spread over its runs."""
+"""The table of results: a row per ranker, with mean and spread over its runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,32 +14,32 @@ METRICS = tuple(f"{name}@{k}" for name in ("HR", "NDCG") for k in CUTOFFS)
 
 @dataclass(frozen=True)
 class ResultRow:
-    """One ranker; a student has an evaluation per seed, anything else one."""
+    """The row of one ranker; a student has an evaluation per seed, any other ranker has one."""
 
     name: str
     evaluations: tuple[Evaluation, ...]
 
     @property
     def num_examples(self) -> int:
-        """How many examples it was measured on."""
+        """The number of examples that it was measured on."""
         return len(self.evaluations[0].rows)
 
     def mean(self, metric: str) -> float:
-        """Mean over the runs."""
+        """Mean of a metric over the runs."""
         return fmean(each.metrics[metric] for each in self.evaluations)
 
     def spread(self, metric: str) -> float | None:
-        """Sample standard deviation over the runs; None of a single run."""
+        """Sample standard deviation of a metric over the runs; None for a single run."""
         if len(self.evaluations) < 2:
             return None
         return stdev(each.metrics[metric] for each in self.evaluations)
 
     def cells(self) -> list[str]:
-        """The row as a table shows it."""
+        """Cells of the row, under `HEADINGS`."""
         return [self.name, f"{self.num_examples:,}", *(self._figure(each) for each in METRICS)]
 
     def as_json(self) -> Mapping[str, Any]:
-        """The row as a program reads it."""
+        """The row as a JSON object: means, deviations and the metrics of each run."""
         metrics = {each: {"mean": self.mean(each), "sd": self.spread(each)} for each in METRICS}
         runs = [each.metrics for each in self.evaluations]
         return {"name": self.name, "examples": self.num_examples, "metrics": metrics, "runs": runs}
@@ -54,7 +54,7 @@ HEADINGS = ["", "examples", *METRICS]
 
 
 def as_text(rows: Sequence[ResultRow]) -> str:
-    """Aligned columns for a terminal."""
+    """The table with aligned columns, for a terminal."""
     lines = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -64,7 +64,7 @@ def as_text(rows: Sequence[ResultRow]) -> str:
 
 
 def as_markdown(rows: Sequence[ResultRow]) -> str:
-    """A Markdown table."""
+    """The table in Markdown."""
     rule = ["---", *("---:" for _ in HEADINGS[1:])]
     lines = [HEADINGS, rule, *(row.cells() for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

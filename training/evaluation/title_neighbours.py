@@ -1,4 +1,4 @@
-"""Nearest titles: what title embeddings know of a history that no LLM has read."""
+"""Recommendation by nearest titles: a history is embedded by its titles, without any training."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,19 @@ from training.compute.columns import standardised
 from training.data.dataset import Dataset, IntArray
 from training.data.histories import pad_histories
 
-DEPTH = 10  # the newest items that count
-TINY = 1e-6  # no vector is divided by less
+DEPTH = 10  # number of newest items that are read
+TINY = 1e-6  # least norm that a vector is divided by
 
 
 class TitleNeighbours:
-    """Scores an item by minus the distance of its title from those of the last items.
+    """Scores an item by minus the distance of its title from the titles of the history.
 
-    A history points where its titles point together, each weighing `decay` times what the one
-    after it weighs; without decay, where the title of the last item points.
+    The direction of a history is the weighted sum of its titles' directions. Each title has
+    `decay` times the weight of the one after it; with a decay of 0 only the last title counts.
 
     Args:
-        item_embeddings: `[catalog rows, size]`, row 0 is not read.
+        dataset: of the histories.
+        item_embeddings: `[catalog rows, size]`; row 0, padding, is not read.
         decay: in [0, 1].
     """
 
@@ -39,15 +40,15 @@ class TitleNeighbours:
         return -self.distances_before(rows)
 
     def distances_before(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Distances of the catalog from the history before each row, `[rows, catalog rows]`."""
+        """Distances of all items from the history before each row, `[rows, catalog rows]`."""
         return self.distances_after(self._histories(rows))
 
     def distances_after(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
-        """Distances of the catalog from each history, in [0, 2], `[histories, catalog rows]`."""
+        """Distances of all items from each history, in [0, 2], `[histories, catalog rows]`."""
         return distances_of_cosines(self._queries(histories) @ self.directions.T)
 
     def distances(self, rows: NDArray[np.int64], items: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Distances, in [0, 2], of `items` `[rows, any number]` from the history of each row."""
+        """Distances of `items` from the history of each row, in [0, 2], `[rows, items]`."""
         queries = self._queries(self._histories(rows))
         return distances_of_cosines(np.einsum("nh,nkh->nk", queries, self.directions[items]))
 
@@ -55,7 +56,7 @@ class TitleNeighbours:
         return [self.dataset.history(int(row)) for row in rows]
 
     def _queries(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
-        """Unit vectors, `[histories, size]`."""
+        """Directions of histories as unit vectors, `[histories, size]`."""
         titles = self.directions[pad_histories(histories, len(self.weights))]
         queries: NDArray[np.float32] = np.einsum("nlh,l->nh", titles, self.weights)
         lengths = np.linalg.norm(queries, axis=1, keepdims=True)
@@ -64,6 +65,6 @@ class TitleNeighbours:
 
 
 def distances_of_cosines(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Euclidean distances between unit vectors."""
+    """Euclidean distances between unit vectors, from their cosines."""
     distances: NDArray[np.float32] = np.sqrt(np.maximum(2 - 2 * cosines, 0))
     return distances

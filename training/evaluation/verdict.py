@@ -102,7 +102,7 @@ def _above(differences: Mapping[str, Interval]) -> list[str]:
 
 
 def _below(differences: Mapping[str, Interval]) -> list[str]:
-    """Lost ground as a positive number: the words say the sign."""
+    """Losses as positive numbers, since the sentence says `below`."""
     return [
         f"{name} by {-each.mean:.4f} [{-each.high:.4f}, {-each.low:.4f}]"
         for name, each in differences.items()

@@ -1,7 +1,7 @@
-"""The yardstick: ranks the full catalog for every example and averages the metrics.
+"""The one measurement of all rankers: full-catalog ranks of the next items, and their metrics.
 
-It takes any callable, so the torch student, a baseline, stored teacher answers and the exported
-bundle are measured by the same lines.
+A ranker is any callable, so the same code measures a torch student, a baseline, stored teacher
+answers and the exported bundle.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +22,11 @@ SELECTION_METRIC = "NDCG@20"  # on validation: picks epochs, settings and the ex
 BATCH_SIZE = 512
 
 Scorer = Callable[[NDArray[np.int64]], NDArray[np.float32]]
-"""Example rows in, scores of the whole catalog out, `[rows, catalog rows]`."""
+"""Takes example rows and returns scores of the whole catalog, `[rows, catalog rows]`."""
 
 
 class Ranker(Protocol):
-    """Anything that ranks: example rows in, best items out, seen items left out."""
+    """Takes example rows and returns the best items of each, without the seen ones."""
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.integer]:
         """Returns `[rows, LIST_LENGTH]` item indices, best first; padding fills a short list."""
@@ -35,12 +35,12 @@ class Ranker(Protocol):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one ranker did on some examples.
+    """The ranks of one ranker on some examples.
 
     Attributes:
         rows: `[examples]`, dataset rows of the next items.
-        ranks: `[examples]`, place of the next item, kept so that two rankers can be compared
-            example by example.
+        ranks: `[examples]`, places of the next items from 1, or 0. Ranks are stored rather than
+            means, so that two rankers can be compared example by example.
     """
 
     rows: NDArray[np.int64]
@@ -48,21 +48,21 @@ class Evaluation:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Means over the examples, `HR@k` and `NDCG@k`."""
+        """Means of `HR@k` and `NDCG@k` over the examples, by name."""
         hits = {f"HR@{k}": float(hit_rates(self.ranks, k).mean()) for k in CUTOFFS}
         gains = {f"NDCG@{k}": float(ndcgs(self.ranks, k).mean()) for k in CUTOFFS}
         return hits | gains
 
     def of(self, rows: NDArray[np.int64]) -> "Evaluation":
-        """Its part on `rows`, ascending, all of them its own."""
+        """The evaluation of some of its examples: `rows`, ascending, a subset of its own."""
         return Evaluation(rows, self.ranks[places_among(self.rows, rows)])
 
 
 def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evaluation:
-    """Ranks for every example of `rows`, in batches.
+    """Ranks of the next item for every example of `rows`, computed in batches.
 
     Raises:
-        ValueError: there are no rows, or the ranker answers a seen item.
+        ValueError: there are no rows, or the ranker returns a seen item.
     """
     if len(rows) == 0:
         raise ValueError(f"dataset {dataset.name!r}: no examples to evaluate")
@@ -75,7 +75,7 @@ def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evalu
 
 
 def ranker_of(scorer: Scorer, dataset: Dataset, length: int = LIST_LENGTH) -> Ranker:
-    """Ranks by `scorer`, padding and seen items left out: the one place of this rule."""
+    """A ranker by `scorer` that leaves out padding and seen items: the one place of this rule."""
 
     def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
         scores = torch.from_numpy(scorer(rows))
@@ -89,7 +89,7 @@ def ranker_of(scorer: Scorer, dataset: Dataset, length: int = LIST_LENGTH) -> Ra
 
 
 def seen_items(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """`[rows, catalog rows]`, whether the user of each row met the item before it."""
+    """`[rows, catalog rows]`, whether each item is in the history before each row."""
     seen = np.zeros((len(rows), dataset.catalog.num_rows), dtype=np.bool_)
     for line, row in enumerate(rows):
         seen[line, dataset.history(int(row))] = True

@@ -1,4 +1,7 @@
-"""Reports again: every one by the command that it names, of what is kept, beside the first.
+"""Regenerate: makes every report again from stored ranks, and compares it with the one there.
+
+Each report names its command. The command is run with `--kept` into a temporary folder, and the
+Markdown and CSV files are compared line by line.
 
 python -m training.ladder.regenerate docs/results
 """
@@ -26,12 +29,12 @@ from training.settings.experiment import Experiment
 from training.workplace import open_experiment
 
 COMMAND = re.compile(r"^- command: `python -m training\.ladder (.+)`$", re.MULTILINE)
-OF_ITS_MAKING = ("- command: ", "- commit: ", "- date: ")  # as they were when it was made first
-MOST_TOLD = 12
+NOT_COMPARED = ("- command: ", "- commit: ", "- date: ")  # these differ each time
+MAX_SHOWN_CHANGES = 12
 
 
 class ReportComparison(Enum):
-    """What became of a report."""
+    """The outcome for one report."""
 
     SAME = "the same"
     OTHER = "says something else"
@@ -44,7 +47,7 @@ Results = Annotated[Path, Parameter(help="Folder of the reports and their runs."
 
 def command(results: Results, /, *, work: Work = WORK) -> int:
     """Make every report of a folder again and compare: 0 if some were made and all are the same."""
-    outcomes = {each: _again(each, work) for each in sorted(results.glob("*.md"))}
+    outcomes = {each: _regenerate(each, work) for each in sorted(results.glob("*.md"))}
     for report, outcome in outcomes.items():
         say(f"{report}: {outcome.value}")
     made = {each for each in outcomes.values() if each is not ReportComparison.LEFT_OUT}
@@ -56,47 +59,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(command, "training.ladder.regenerate", arguments)
 
 
-def _again(report: Path, work: Path) -> ReportComparison:
+def _regenerate(report: Path, work: Path) -> ReportComparison:
+    """Makes `report` again and compares; an error is printed and the report cannot be made."""
     try:
-        return _compared(report, work)
+        return _compare(report, work)
     except (TrainingError, OSError) as error:
         say(f"{report}: {error}")
     return ReportComparison.IMPOSSIBLE
 
 
-def _compared(report: Path, work: Path) -> ReportComparison:
+def _compare(report: Path, work: Path) -> ReportComparison:
     found = COMMAND.search(report.read_text(encoding="utf-8"))
     if found is None:
         raise ResultError("names no command")
-    given = parse(ladder.command, shlex.split(found[1]))
-    experiment, workplace = open_experiment(given["config"], work)
+    arguments = parse(ladder.command, shlex.split(found[1]))
+    experiment, workplace = open_experiment(arguments["config"], work)
     source = experiment.data.interactions
     if source is not None and not source.exists():
         return ReportComparison.LEFT_OUT
     prepare(experiment, workplace)
     with TemporaryDirectory() as folder:
-        out = _beside(report, experiment, Path(folder))
-        ladder.run_ladder(experiment, workplace, replace(given["options"], kept=True, out=out))
+        out = Path(folder)
+        _copy_runs(report, experiment, out)
+        ladder.run_ladder(experiment, workplace, replace(arguments["options"], kept=True, out=out))
         changes = list(_changes(report, out))
-    say("\n".join(changes[:MOST_TOLD]))
+    say("\n".join(changes[:MAX_SHOWN_CHANGES]))
     return ReportComparison.OTHER if changes else ReportComparison.SAME
 
 
-def _beside(report: Path, experiment: Experiment, folder: Path) -> Path:
-    """Another folder for the report, with all that is kept for it."""
-    shutil.copytree(report.parent / "runs" / experiment.name, folder / "runs" / experiment.name)
-    return folder
+def _copy_runs(report: Path, experiment: Experiment, folder: Path) -> None:
+    runs = report.parent / "runs" / experiment.name
+    shutil.copytree(runs, folder / "runs" / experiment.name)
 
 
-def _changes(report: Path, again: Path) -> Iterator[str]:
+def _changes(report: Path, folder: Path) -> Iterator[str]:
+    """A diff of the report and its CSV with those of the same names in `folder`."""
     for name in (report.name, report.with_suffix(".csv").name):
-        before, after = (_figures(folder / name) for folder in (report.parent, again))
+        before, after = (_compared_lines(each / name) for each in (report.parent, folder))
         yield from unified_diff(before, after, str(report.parent / name), "again", lineterm="", n=0)
 
 
-def _figures(path: Path) -> list[str]:
+def _compared_lines(path: Path) -> list[str]:
     lines = path.read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if not line.startswith(OF_ITS_MAKING)]
+    return [line for line in lines if not line.startswith(NOT_COMPARED)]
 
 
 if __name__ == "__main__":

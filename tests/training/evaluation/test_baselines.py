@@ -34,11 +34,11 @@ def test_an_item_that_nothing_followed_falls_back_to_popularity(tiny_dataset: Da
     assert scores[0].tolist() == pytest.approx([0, 1 / 7, 1 / 7, 3 / 14, 0, 0])
 
 
-def test_popularity_weighs_what_validation_prefers_whatever_test_would() -> None:
+def test_the_popularity_share_is_tuned_on_validation_whatever_test_would_prefer() -> None:
     """Item a is popular, and c follows b: validation asks for a after b, test for c."""
     train, history, validation, test = Split
     dataset = make_dataset(
-        name="told apart",
+        name="contrary splits",
         catalog=Catalog(item_ids=("a", "b", "c"), titles=("A", "B", "C"), attributes=({},) * 3),
         user_ids=tuple("0123456789x"),
         item_indices=np.array([1] * 8 + [2, 3, 2, 1, 2, 3]),

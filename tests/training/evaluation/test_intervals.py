@@ -7,7 +7,7 @@ EVERY = np.array([True, True, True])
 
 
 def test_with_two_users_a_mean_is_either_users_or_both() -> None:
-    """Ann has one example of value 1, bob two of 0: drawn alone, together, or bob alone."""
+    """Ann has one example of value 1, bob two of 0. A draw holds ann, both, or bob."""
     bootstrap = Bootstrap(np.array([4, 7, 7]), num_draws=4_000)
 
     draws = bootstrap.draws(np.array([[1.0, 0.0, 0.0]]), EVERY)
@@ -36,7 +36,7 @@ def test_only_the_chosen_examples_count() -> None:
     assert np.nanmax(draws.drawn) == 2
 
 
-def test_a_steady_difference_is_sure_however_much_users_differ() -> None:
+def test_a_constant_difference_has_a_narrow_interval_however_much_users_differ() -> None:
     bootstrap = Bootstrap(np.arange(3), num_draws=200)
     easy_and_hard = np.array([[0.1, 0.5, 0.9]])
 
@@ -49,8 +49,8 @@ def test_a_steady_difference_is_sure_however_much_users_differ() -> None:
     assert worse.interval().high - worse.interval().low > 0.3
 
 
-def test_a_steady_difference_is_sure_however_much_seeds_differ() -> None:
-    """Two rows that are compared see the same draws of seeds."""
+def test_a_constant_difference_has_a_narrow_interval_however_much_seeds_differ() -> None:
+    """Two compared rows have the same draws of seeds."""
     bootstrap = Bootstrap(np.arange(3), num_draws=200)
     easy_and_hard_seeds = np.array([[0.1] * 3, [0.5] * 3, [0.9] * 3])
 

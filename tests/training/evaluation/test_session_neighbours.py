@@ -15,9 +15,9 @@ from training.evaluation.session_neighbours import (
 
 @pytest.fixture
 def visits() -> Dataset:
-    """Four neighbours, then eve, who met a b c and a again before her held-out row 14.
+    """Four neighbours, then eve, whose history is a b c a before her held-out row 14.
 
-    ann: a b d, bob: c e, cay: d f, dan: b c d. Nobody else met a with c.
+    ann: a b d, bob: c e, cay: d f, dan: b c d. Nobody else has both a and c.
     """
     sessions = [[1, 2, 4], [3, 5], [4, 6], [2, 3, 4], [1, 2, 3, 1, 6]]
     lengths = [len(session) for session in sessions]
@@ -37,7 +37,7 @@ def scores(dataset: Dataset, num_neighbours: int, history_length: int) -> list[f
     return result
 
 
-def test_an_item_scores_by_the_neighbours_that_met_it_and_by_its_rarity(visits: Dataset) -> None:
+def test_an_item_scores_by_the_neighbours_that_have_it_and_by_its_rarity(visits: Dataset) -> None:
     # Latest first a c b weigh 1, 2/3, 1/3. Similarity times latest match: ann (1 + 1/3) * 1,
     # bob 2/3 * 2/3, dan (2/3 + 1/3) * 2/3; cay shares nothing, eve herself is left out.
     ann, bob, dan = 4 / 3, 4 / 9, 2 / 3
@@ -54,7 +54,7 @@ def test_an_item_scores_by_the_neighbours_that_met_it_and_by_its_rarity(visits: 
     assert scores(visits, 10, 4) == pytest.approx(expected, abs=1e-5)
 
 
-def test_only_the_most_similar_neighbours_are_listened_to(visits: Dataset) -> None:
+def test_only_the_most_similar_neighbours_vote(visits: Dataset) -> None:
     everyone, nearest = scores(visits, 10, 4), scores(visits, 1, 4)
 
     assert everyone[5] > 0.1  # bob's e
@@ -64,14 +64,14 @@ def test_only_the_most_similar_neighbours_are_listened_to(visits: Dataset) -> No
     )
 
 
-def test_a_shorter_history_forgets_older_items(visits: Dataset) -> None:
+def test_a_shorter_history_length_ignores_older_items(visits: Dataset) -> None:
     # Of the last two, a and c: ann shares a, bob and dan share c at half the weight.
     expected = 0.25 * math.log(5 / 1)
 
     assert scores(visits, 10, 2)[5] == pytest.approx(expected, abs=1e-5)
 
 
-def test_where_no_neighbour_helps_popularity_settles_the_order(tiny_dataset: Dataset) -> None:
+def test_without_a_neighbour_popularity_decides_the_order(tiny_dataset: Dataset) -> None:
     settings = NeighbourSettings(num_neighbours=5, history_length=1)
 
     line = SessionNeighbours(tiny_dataset, settings)(np.array([4]))[0]  # after d, met by no one
@@ -86,10 +86,10 @@ def test_the_settings_are_tuned_on_validation(
     module = "training.evaluation.session_neighbours"
     monkeypatch.setattr(f"{module}.NUM_NEIGHBOURS", (1, 3))
     monkeypatch.setattr(f"{module}.HISTORY_LENGTHS", (1, 4))
-    wanted = visits.item_indices.copy()
-    wanted[14] = 5  # eve turns to bob's e, which only a longer and wider look finds
+    items = visits.item_indices.copy()
+    items[14] = 5  # eve's next item is bob's e, which needs more neighbours and a longer history
     dataset = make_dataset(
-        "e", visits.catalog, visits.user_ids, wanted, visits.user_offsets, visits.splits
+        "e", visits.catalog, visits.user_ids, items, visits.user_offsets, visits.splits
     )
 
     assert tuned_session_neighbours(dataset).settings == NeighbourSettings(3, 4)

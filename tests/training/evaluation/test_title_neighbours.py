@@ -21,7 +21,7 @@ def test_an_item_scores_by_the_angle_of_its_title_to_that_of_the_last_item(
     assert scores[1:].tolist() == pytest.approx([near, 0, near, far, far], abs=1e-3)
 
 
-def test_an_item_that_no_one_has_met_is_found_by_its_title(tiny_dataset: Dataset) -> None:
+def test_an_item_without_interactions_is_found_by_its_title(tiny_dataset: Dataset) -> None:
     embeddings = EMBEDDINGS.copy()
     embeddings[[3, 5]] = EMBEDDINGS[[5, 3]]  # e, which is in no training row, lies next to b
 
@@ -31,12 +31,12 @@ def test_an_item_that_no_one_has_met_is_found_by_its_title(tiny_dataset: Dataset
 
 
 def test_titles_before_the_last_weigh_by_the_decay(tiny_dataset: Dataset) -> None:
-    # ann met a, at -72 degrees, then b, at 0: together they point to -36.
+    # ann has a, at -72 degrees, then b, at 0: the direction of both is -36.
     scores = TitleNeighbours(tiny_dataset, EMBEDDINGS, decay=1.0)(np.array([2]))[0]
 
     angles = [36, 36, 108, 180, 108]
-    due = [-2 * math.sin(math.radians(angle / 2)) for angle in angles]
-    assert scores[1:].tolist() == pytest.approx(due, abs=1e-3)
+    expected = [-2 * math.sin(math.radians(angle / 2)) for angle in angles]
+    assert scores[1:].tolist() == pytest.approx(expected, abs=1e-3)
 
 
 def test_of_a_long_history_the_newest_ten_titles_count(tiny_dataset: Dataset) -> None:

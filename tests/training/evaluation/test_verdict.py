@@ -27,8 +27,8 @@ def test_a_difference_is_the_students_ndcg_minus_the_baselines() -> None:
     assert differences == {"a": Interval(0.5, 0.5, 0.5), "b": Interval(-0.5, -0.5, -0.5)}
 
 
-def test_examples_are_paired_so_that_a_steady_difference_is_sure() -> None:
-    """The ranks differ much between users, but for each user the student is one place ahead."""
+def test_examples_are_paired_in_each_draw() -> None:
+    """Users differ much, but the student is one place ahead for each user that has a rank."""
     student, baseline = np.array([1, 0, 1, 0]), np.array([2, 0, 2, 0])
     difference = differences_to(student, {"a": baseline}, USERS, num_draws=2_000)["a"]
 
@@ -62,9 +62,9 @@ def test_a_figure_has_its_interval() -> None:
 
 
 def test_a_verdict_names_the_baselines_above_and_those_not_shown() -> None:
-    told = sentence(popularity=ABOVE, **{"VMIS-kNN": UNDECIDED})
+    text = sentence(popularity=ABOVE, **{"VMIS-kNN": UNDECIDED})
 
-    assert told == (
+    assert text == (
         "On 1,234 test examples, the NDCG@20 of SASRec DLLM2Rec (seed 1) is "
         "above popularity by 0.0120 [0.0080, 0.0160], and "
         "not shown to differ from VMIS-kNN (+0.0010 [-0.0030, +0.0050]); "
@@ -73,23 +73,23 @@ def test_a_verdict_names_the_baselines_above_and_those_not_shown() -> None:
 
 
 def test_three_baselines_on_one_side_are_listed() -> None:
-    told = sentence(a=ABOVE, b=ABOVE, c=ABOVE)
+    text = sentence(a=ABOVE, b=ABOVE, c=ABOVE)
 
     each = "by 0.0120 [0.0080, 0.0160]"
-    assert f" is above a {each}, b {each} and c {each}; brackets" in told
+    assert f" is above a {each}, b {each} and c {each}; brackets" in text
 
 
-def test_lost_ground_is_a_positive_amount_below() -> None:
+def test_a_loss_is_a_positive_amount_below() -> None:
     assert " is below a by 0.0200 [0.0100, 0.0300]; brackets" in sentence(a=BELOW)
 
 
 def test_all_three_outcomes_fit_into_one_sentence() -> None:
-    told = sentence(a=ABOVE, b=BELOW, c=UNDECIDED)
+    text = sentence(a=ABOVE, b=BELOW, c=UNDECIDED)
 
     assert (
         "is above a by 0.0120 [0.0080, 0.0160], below b by 0.0200 [0.0100, 0.0300], and "
         "not shown to differ from c (+0.0010 [-0.0030, +0.0050]);"
-    ) in told
+    ) in text
 
 
 def test_without_baselines_the_verdict_says_so() -> None:

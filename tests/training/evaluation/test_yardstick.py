@@ -44,17 +44,17 @@ def test_metrics_are_means_over_the_examples(tiny_dataset: Dataset) -> None:
     assert evaluation.metrics["NDCG@5"] == pytest.approx((1 + 1 / math.log2(3)) / 3)
 
 
-def test_a_ranker_that_answers_a_seen_item_is_refused(tiny_dataset: Dataset) -> None:
+def test_a_ranker_that_returns_a_seen_item_is_refused(tiny_dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="row 3: the ranker answers item 2, seen"):
         evaluate(lambda rows: np.array([[5, 2]] * len(rows)), tiny_dataset, np.array([3]))
 
 
-def test_evaluating_on_nothing_is_refused(tiny_dataset: Dataset) -> None:
+def test_evaluating_no_example_is_refused(tiny_dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="'tiny': no examples"):
         evaluate(lambda rows: rows[:, None], tiny_dataset, np.array([], dtype=np.int64))
 
 
-def test_batches_do_not_show_in_the_result(
+def test_the_result_does_not_depend_on_the_batch_size(
     tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rank = ranker_of(lambda rows: np.tile(favouring(4, 5), (len(rows), 1)), tiny_dataset)

@@ -1,4 +1,4 @@
-"""A ladder small enough to climb in seconds."""
+"""A ladder that runs in seconds."""
 
 import csv
 import hashlib
@@ -36,7 +36,7 @@ def config(chain_config: Path) -> Path:
     return chain_config
 
 
-def climb(config: Path, *options: str, out: str = "results") -> int:
+def run_ladder(config: Path, *options: str, out: str = "results") -> int:
     folder = config.parent
     fixed = ["--work", str(folder / "work"), "--out", str(folder / out), "--workers", "1"]
     return ladder.main([str(config), *fixed, *options])
@@ -45,28 +45,36 @@ def climb(config: Path, *options: str, out: str = "results") -> int:
 def knowledge_of_titles(
     config: Path, num_lists: int | None = None, num_held_out: int | None = None, **facts: object
 ) -> None:
-    """That of the first teacher as another's, with `facts` and so many answers a split."""
+    """Copies the first teacher's knowledge as that of a titles teacher.
+
+    Args:
+        config: of the experiment.
+        num_lists: answers to training examples; all where None.
+        num_held_out: answers to examples of each held-out split; all where None.
+        facts: replace facts of the knowledge's provenance.
+    """
     first = config.parent / "work" / "chain" / "knowledge"
     other = shutil.copytree(first, first.with_name("knowledge-titles"))
-    description = other / DESCRIPTION_NAME
-    told = json.loads(description.read_text())
-    told["provenance"] |= facts
+    path = other / DESCRIPTION_NAME
+    description = json.loads(path.read_text())
+    description["provenance"] |= facts
     for split, count in (
         ("train", num_lists),
         ("validation", num_held_out),
         ("test", num_held_out),
     ):
         answers = other / f"answers-{split}.npz"
-        rewrite(answers, told, {name: each[:count] for name, each in np.load(answers).items()})
-    description.write_text(json.dumps(told))
+        arrays = {name: each[:count] for name, each in np.load(answers).items()}
+        rewrite(answers, description, arrays)
+    path.write_text(json.dumps(description))
 
 
 def rewrite(
-    answers: Path, told: dict[str, dict[str, str]], arrays: Mapping[str, NDArray[np.generic]]
+    answers: Path, description: dict[str, dict[str, str]], arrays: Mapping[str, NDArray[np.generic]]
 ) -> None:
-    """Other arrays, and their hash where the description tells it."""
+    """Writes other arrays to a file of answers, and their hash into `description`."""
     write_arrays(answers, **arrays)
-    told["sha256"][answers.name] = hashlib.sha256(answers.read_bytes()).hexdigest()
+    description["sha256"][answers.name] = hashlib.sha256(answers.read_bytes()).hexdigest()
 
 
 def records(config: Path) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.ladder.conftest import climb, knowledge_of_titles, records
+from tests.training.ladder.conftest import knowledge_of_titles, records, run_ladder
 from training.evaluation.row_names import COLD_ROW
 from training.knowledge import DESCRIPTION_NAME
 from training.ladder.plan.rows import ROWS, TITLES_ROW, settings_of
@@ -16,13 +16,13 @@ from training.settings.experiment import load_experiment
 
 
 def measured_of_caser(config: Path, *rows: str) -> set[tuple[str, str]]:
-    """Climbs those rows of one student with one seed; what was measured, by row and teacher."""
-    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
+    """Rows and teachers of a ladder of one student with one seed and `rows`."""
+    assert run_ladder(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
     return {(line["row"], line["teacher"]) for line in records(config)}
 
 
 def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
-    assert climb(config) == 0
+    assert run_ladder(config) == 0
 
     lines = records(config)
     header = (config.parent / "results" / "chain.csv").read_text().splitlines()[0]
@@ -51,20 +51,20 @@ def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5])
-def test_the_control_of_near_titles_is_left_out_where_a_teacher_of_titles_asks_the_last_alone(
+def test_the_control_of_near_titles_is_left_out_if_a_titles_teacher_ranks_by_the_last_title_only(
     config: Path, *, decay: float
 ) -> None:
     work = config.parent / "work" / "chain"
     (work / "knowledge").rename(work / "knowledge-titles")
     description = work / "knowledge-titles" / DESCRIPTION_NAME
-    told = json.loads(description.read_text())
-    told["provenance"]["decay"] = decay
-    description.write_text(json.dumps(told))
+    content = json.loads(description.read_text())
+    content["provenance"]["decay"] = decay
+    description.write_text(json.dumps(content))
     with config.open("a") as file:
         file.write('[teacher]\nkind = "titles"\n')
     rows = ("CE", "DLLM2Rec", "DLLM2Rec with cold bonus", "control title-neighbour lists")
 
-    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
+    assert run_ladder(config, "--students", "caser", "--seeds", "0", "--rows", *rows) == 0
 
     measured = {(line["row"], line["teacher"]) for line in records(config) if line["student"]}
     assert measured == {
@@ -80,7 +80,7 @@ def test_a_teacher_of_other_settings_is_named_and_left_out(
 ) -> None:
     knowledge_of_titles(config, settings={"kind": "titles", "layers": 6})
 
-    assert climb(config, "--students", "caser", "--seeds", "0", "--rows", "CE") == 0
+    assert run_ladder(config, "--students", "caser", "--seeds", "0", "--rows", "CE") == 0
 
     assert "without the titles teacher: " in capsys.readouterr().out
     assert {"teacher retrieval"} == {
@@ -88,7 +88,7 @@ def test_a_teacher_of_other_settings_is_named_and_left_out(
     }
 
 
-def test_a_teacher_of_other_settings_that_is_described_stands_beside_the_first(
+def test_a_teacher_whose_other_settings_are_configured_is_reported_beside_the_first(
     config: Path,
 ) -> None:
     knowledge_of_titles(config, settings={"kind": "titles", "layers": 6}, share=0.25)
@@ -106,7 +106,7 @@ def test_a_teacher_of_other_settings_that_is_described_stands_beside_the_first(
         assert f"| the whole method | DLLM2Rec over CE | {kind} |" in report
 
 
-def test_a_described_teacher_that_has_not_answered_is_named_and_left_out(
+def test_a_configured_teacher_without_answers_is_named_and_left_out(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with config.open("a") as file:
@@ -117,29 +117,29 @@ def test_a_described_teacher_that_has_not_answered_is_named_and_left_out(
     assert "without the titles teacher: neither kept nor at " in capsys.readouterr().out
 
 
-def test_a_named_teacher_teaches_where_nobody_has_what_the_first_one_knows(
+def test_a_named_teacher_teaches_where_the_first_ones_knowledge_is_missing(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     knowledge_of_titles(config, settings={"kind": "titles"})
     shutil.rmtree(config.parent / "work" / "chain" / "knowledge")
     narrow = ("--students", "caser", "--seeds", "0", "--rows", "DLLM2Rec")
 
-    assert climb(config, *narrow, "--teachers", "titles") == 0
+    assert run_ladder(config, *narrow, "--teachers", "titles") == 0
     assert {line["teacher"] for line in records(config) if line["student"]} == {"titles"}
 
-    assert climb(config, *narrow, "--teachers", "generative") == 2
+    assert run_ladder(config, *narrow, "--teachers", "generative") == 2
     assert "knowledge-generative" in capsys.readouterr().err
-    assert climb(config, *narrow, "--teachers", "generative", "titles") == 2
+    assert run_ladder(config, *narrow, "--teachers", "generative", "titles") == 2
     shutil.rmtree(config.parent / "work" / "chain" / "knowledge-titles")
-    assert climb(config, *narrow, "--teachers", "titles", "--kept") == 0
+    assert run_ladder(config, *narrow, "--teachers", "titles", "--kept") == 0
     assert {line["teacher"] for line in records(config) if line["student"]} == {"titles"}
 
 
-def test_the_first_of_the_named_teachers_stands_in_for_the_experiments_own(config: Path) -> None:
+def test_the_first_of_the_named_teachers_replaces_the_experiments_own(config: Path) -> None:
     knowledge_of_titles(config, settings={"kind": "titles"})
     narrow = ("--students", "caser", "--seeds", "0", "--rows", "CE", "RD")
 
-    assert climb(config, *narrow, "--teachers", "titles", "retrieval", "titles") == 0
+    assert run_ladder(config, *narrow, "--teachers", "titles", "retrieval", "titles") == 0
 
     lines = records(config)
     assert {line["teacher"] for line in lines if line["row"] == "RD"} == {"titles"}
@@ -152,7 +152,7 @@ def test_the_first_of_the_named_teachers_stands_in_for_the_experiments_own(confi
     assert teachers == ["teacher titles", "teacher retrieval"]
 
 
-def test_a_teacher_that_answered_held_out_examples_alone_is_compared_and_teaches_nobody(
+def test_a_teacher_that_answered_only_held_out_examples_is_compared_and_teaches_no_student(
     config: Path,
 ) -> None:
     knowledge_of_titles(config, num_lists=0, settings={"kind": "titles"})
@@ -164,7 +164,7 @@ def test_a_teacher_that_answered_held_out_examples_alone_is_compared_and_teaches
     assert ("DLLM2Rec", "titles") not in measured
 
 
-def test_a_teacher_without_held_out_answers_teaches_and_is_compared_by_titles_alone(
+def test_a_teacher_without_held_out_answers_teaches_and_is_compared_only_by_titles(
     config: Path,
 ) -> None:
     knowledge_of_titles(config, num_held_out=0, settings={"kind": "titles"})
@@ -176,7 +176,7 @@ def test_a_teacher_without_held_out_answers_teaches_and_is_compared_by_titles_al
     assert "asked 0 of" in (config.parent / "results" / "chain.md").read_text()
 
 
-def test_a_first_teacher_that_teaches_nobody_is_refused_before_anything_is_trained(
+def test_a_first_teacher_without_lists_is_refused_before_anything_is_trained(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work = config.parent / "work" / "chain"
@@ -185,18 +185,18 @@ def test_a_first_teacher_that_teaches_nobody_is_refused_before_anything_is_train
     with config.open("a") as file:
         file.write('[teacher]\nkind = "titles"\n')
 
-    assert climb(config, "--students", "caser", "--rows", "CE", "DLLM2Rec") == 2
+    assert run_ladder(config, "--students", "caser", "--rows", "CE", "DLLM2Rec") == 2
 
     assert "has answered no training example" in capsys.readouterr().err
     assert not (work / "ladder").exists()
 
 
-def test_a_report_of_one_row_has_no_section_that_would_be_empty(config: Path) -> None:
-    climb(config, "--students", "caser", "--rows", "CE", "--seeds", "0")
+def test_a_report_of_one_row_has_no_empty_section(config: Path) -> None:
+    run_ladder(config, "--students", "caser", "--rows", "CE", "--seeds", "0")
 
     results = config.parent / "results"
-    told = (results / "chain.md").read_text()
-    assert [line for line in told.splitlines() if line.startswith("## ")] == [
+    report = (results / "chain.md").read_text()
+    assert [line for line in report.splitlines() if line.startswith("## ")] == [
         "## How well each ranks",
         "## Against teachers and neighbours",
         "## What was chosen",
@@ -204,29 +204,29 @@ def test_a_report_of_one_row_has_no_section_that_would_be_empty(config: Path) ->
     assert not (results / "chain-parts.png").exists()
 
 
-def test_a_dry_run_tells_the_plan_and_trains_nothing(
+def test_a_dry_run_prints_the_plan_and_trains_nothing(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert climb(config, "--dry-run", "--students", "sasrec", "--rows", "CE", "DLLM2Rec") == 0
+    assert run_ladder(config, "--dry-run", "--students", "sasrec", "--rows", "CE", "DLLM2Rec") == 0
 
-    told = capsys.readouterr().out
-    assert "SASRec CE: 1 trials, seeds (0, 1); 2 to train, at most" in told
-    assert "SASRec DLLM2Rec, retrieval teacher: 1 trials, seeds (0, 1); 2 to train" in told
+    output = capsys.readouterr().out
+    assert "SASRec CE: 1 trials, seeds (0, 1); 2 to train, at most" in output
+    assert "SASRec DLLM2Rec, retrieval teacher: 1 trials, seeds (0, 1); 2 to train" in output
     assert not (config.parent / "work" / "chain" / "ladder").exists()
 
 
-def test_a_dry_run_counts_what_two_rows_share_once_and_what_was_measured_not_at_all(
+def test_a_dry_run_counts_a_shared_run_once_and_no_measured_run(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     narrow = ("--students", "sasrec", "--rows", "CE", "DLLM2Rec", COLD_ROW)
-    climb(config, "--students", "sasrec", "--rows", "CE", "--seeds", "0")
+    run_ladder(config, "--students", "sasrec", "--rows", "CE", "--seeds", "0")
 
-    climb(config, "--dry-run", *narrow)
+    run_ladder(config, "--dry-run", *narrow)
 
-    told = capsys.readouterr().out
-    assert "SASRec CE: 1 trials, seeds (0, 1); 1 to train" in told
-    assert "SASRec DLLM2Rec, retrieval teacher: 1 trials, seeds (0, 1); 2 to train" in told
-    assert f"SASRec {COLD_ROW}, retrieval teacher: 1 trials, seeds (0,); 0 to train" in told
+    output = capsys.readouterr().out
+    assert "SASRec CE: 1 trials, seeds (0, 1); 1 to train" in output
+    assert "SASRec DLLM2Rec, retrieval teacher: 1 trials, seeds (0, 1); 2 to train" in output
+    assert f"SASRec {COLD_ROW}, retrieval teacher: 1 trials, seeds (0,); 0 to train" in output
 
 
 def test_the_trial_that_is_best_on_validation_is_reported(config: Path) -> None:
@@ -237,23 +237,23 @@ def test_the_trial_that_is_best_on_validation_is_reported(config: Path) -> None:
         text = text.replace(f'{name}" = [0.1]', f'{name}" = [0.1, 0.2]')
     config.write_text(text.replace("max_epochs = 1", "max_epochs = 3"))
 
-    assert climb(config, "--students", "sasrec", "--rows", "CE") == 0
+    assert run_ladder(config, "--students", "sasrec", "--rows", "CE") == 0
 
     assert "training.learning_rate = 0.02" in (config.parent / "results" / "chain.md").read_text()
 
 
-def test_seeds_that_are_asked_for_choose_no_trial(config: Path) -> None:
-    """The choice is that of the report with all seeds."""
+def test_requested_seeds_do_not_choose_the_trial(config: Path) -> None:
+    """The choice is the same as in the report with all seeds."""
     text = config.read_text().replace("headline_seeds = [0, 1]", "headline_seeds = [0, 1, 2]")
     for old, new in (("[1e-2]", "[1e-9, 2e-2]"), ("[0.3]", "[0.3, 0.4]"), ("[0.1]", "[0.1, 0.2]")):
         text = text.replace(old, new)
     config.write_text(text)
 
-    climb(config, "--students", "caser", "--rows", "CE", "--seeds", "1", "2")
+    run_ladder(config, "--students", "caser", "--rows", "CE", "--seeds", "1", "2")
 
     runs = (config.parent / "results" / "runs" / "chain").glob("*.npz")
-    told = [str(np.load(path)["facts"]) for path in runs]
-    trained = Counter(json.loads(each).get("name") for each in told)
+    facts = [json.loads(str(np.load(path)["facts"])) for path in runs]
+    trained = Counter(each.get("name") for each in facts)
     assert {name: trained[f"caser plain-{name}"] for name in (0, 1, 2)} == {0: 2, 1: 1, 2: 1}
     assert next(line["seeds"] for line in records(config) if line["row"] == "CE") == "2"
 
@@ -263,7 +263,7 @@ def test_a_grid_with_more_trials_than_the_others_is_refused(
 ) -> None:
     config.write_text(config.read_text().replace("[1e-2]", "[1e-2, 1e-3]"))
 
-    assert climb(config, "--dry-run") == 2
+    assert run_ladder(config, "--dry-run") == 2
     assert "every grid needs as many trials as the others" in capsys.readouterr().err
 
 
@@ -272,7 +272,7 @@ def test_a_setting_that_does_not_exist_is_refused_before_any_training(
 ) -> None:
     config.write_text(config.read_text().replace("training.learning_rate", "training.rate"))
 
-    assert climb(config, "--students", "sasrec") == 2
+    assert run_ladder(config, "--students", "sasrec") == 2
     assert "training.rate" in capsys.readouterr().err
 
 
@@ -284,17 +284,19 @@ def test_the_shipped_experiments_have_ladders() -> None:
         assert load_experiment(path).ladder.seeds == tuple(range(7 if close else 3))
 
 
-def test_a_loss_that_rows_would_not_share_is_refused(
+def test_a_loss_other_than_that_of_the_rows_is_refused(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = config.read_text()
     config.write_text(text.replace("[training]", "[training]\nloss = 'binary'"))
 
-    assert climb(config, "--dry-run") == 2
+    assert run_ladder(config, "--dry-run") == 2
     assert "training.loss = 'binary'" in capsys.readouterr().err
 
 
-def test_the_whole_method_is_whole_whatever_the_experiment_switches_off(config: Path) -> None:
+def test_the_row_of_the_whole_method_has_every_part_whatever_the_experiment_switches_off(
+    config: Path,
+) -> None:
     text = config.read_text()
     config.write_text(text.replace("[distillation]", "[distillation]\noffset = false"))
 

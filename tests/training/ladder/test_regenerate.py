@@ -1,4 +1,4 @@
-"""The program `training.ladder.regenerate`: what a report says is said again of what is kept."""
+"""The program `training.ladder.regenerate`: makes reports from stored ranks and compares them."""
 
 import shutil
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.ladder.conftest import climb
+from tests.training.ladder.conftest import run_ladder
 from training.ladder import regenerate
 
 NARROW = ("--students", "caser", "--seeds", "0", "--rows", "CE", "DLLM2Rec")
@@ -14,41 +14,41 @@ NARROW = ("--students", "caser", "--seeds", "0", "--rows", "CE", "DLLM2Rec")
 
 @pytest.fixture
 def results(config: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a report; of the knowledge behind it nothing is left."""
+    """A folder with a report, whose knowledge has been deleted."""
     monkeypatch.setattr(sys, "argv", ["training.ladder", str(config), *NARROW])
     monkeypatch.setattr(regenerate, "prepare", lambda *_: None)
-    climb(config, *NARROW)
+    run_ladder(config, *NARROW)
     shutil.rmtree(config.parent / "work" / "chain" / "knowledge")
     return config.parent / "results"
 
 
-def again(results: Path) -> int:
+def regenerate_all(results: Path) -> int:
     return regenerate.main([str(results), "--work", str(results.parent / "work")])
 
 
-def test_a_report_of_what_is_kept_is_the_same_again_and_stays_as_it_was(
+def test_an_unchanged_report_is_the_same_and_no_file_is_written(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.read_bytes() for path in results.rglob("*.*")}
 
-    assert again(results) == 0
+    assert regenerate_all(results) == 0
 
     assert "chain.md: the same" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
 
 
 @pytest.mark.parametrize("name", ["chain.md", "chain.csv"])
-def test_a_figure_that_is_not_of_what_is_kept_is_told(
+def test_a_figure_that_does_not_follow_from_the_stored_ranks_is_shown(
     results: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     report = results / name
     report.write_text(report.read_text().replace("1.0000", "0.9999", 1))
 
-    assert again(results) == 1
+    assert regenerate_all(results) == 1
 
-    told = capsys.readouterr().out
-    assert "0.9999" in told
-    assert name in told
+    output = capsys.readouterr().out
+    assert "0.9999" in output
+    assert name in output
 
 
 @pytest.mark.parametrize("rest", ["an empty folder", "nothing"])
@@ -60,7 +60,7 @@ def test_a_report_whose_runs_are_gone_cannot_be_made(
     if rest != "nothing":
         runs.mkdir()
 
-    assert again(results) == 1
+    assert regenerate_all(results) == 1
 
     assert "chain.md: cannot be made" in capsys.readouterr().out
 
@@ -73,17 +73,17 @@ def test_a_report_whose_runs_are_gone_cannot_be_made(
         ("- command: `python -m training.ladder {config} --rows X`", "cannot be made"),
     ],
 )
-def test_a_report_of_no_command_that_can_be_given_is_named_and_the_others_are_made(
+def test_a_report_without_a_working_command_is_named_and_the_others_are_made(
     results: Path, config: Path, capsys: pytest.CaptureFixture[str], command: str, problem: str
 ) -> None:
     (results / "a.md").write_text(command.format(config=config))
 
-    assert again(results) == 1
+    assert regenerate_all(results) == 1
 
-    told = capsys.readouterr().out
-    assert problem in told
-    assert "a.md: cannot be made" in told
-    assert "chain.md: the same" in told
+    output = capsys.readouterr().out
+    assert problem in output
+    assert "a.md: cannot be made" in output
+    assert "chain.md: the same" in output
 
 
 def test_options_of_a_command_may_come_before_its_experiment(
@@ -94,21 +94,21 @@ def test_options_of_a_command_may_come_before_its_experiment(
     named = f"training.ladder {config}"
     report.write_text(text.replace(named, f"training.ladder --kept {config}"))
 
-    assert again(results) == 0
+    assert regenerate_all(results) == 0
 
     assert "chain.md: the same" in capsys.readouterr().out
 
 
-def test_reports_of_data_that_are_not_here_are_left_out_which_alone_is_no_success(
+def test_a_report_whose_data_are_missing_is_left_out_and_is_no_success_by_itself(
     results: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = 'source = "tables"\ninteractions = "elsewhere.csv"\nitems = "items.csv"'
     config.write_text(config.read_text().replace('source = "movielens"', source))
 
-    assert again(results) == 1
+    assert regenerate_all(results) == 1
 
     assert "chain.md: left out" in capsys.readouterr().out
 
 
 def test_a_folder_without_reports_is_no_success(tmp_path: Path) -> None:
-    assert again(tmp_path) == 1
+    assert regenerate_all(tmp_path) == 1

@@ -1,30 +1,29 @@
-"""What the ladder trains: the trials of every tuned row, then every row with every seed.
+"""The plan of a ladder: its cells, and the runs that each cell would need.
 
-Validation NDCG@20 of one seed chooses a row's trial. Test ranks lie beside it in a run's file, and
-`choose` does not read them.
+A cell is a row of one student with one teacher. Its trials are run with one seed; the chosen
+trial is then run with every seed. The plan does not look at any result: `runs.choices` chooses.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from training.data.dataset import Dataset, Split
+from training.data.dataset import Dataset
 from training.distillation.job import Job
 from training.evaluation.row_names import DISTILLED_ROW, TITLE_LISTS_ROW
-from training.evaluation.yardstick import SELECTION_METRIC
+from training.ladder.plan.references import Teacher
 from training.ladder.plan.rows import HEADLINES, ROWS, settings_of, with_settings
-from training.ladder.runs.store import RunStore
-from training.ladder.runs.teacher_ranks import Teacher
 from training.settings.experiment import Experiment
 from training.settings.ladder import Setting
 from training.settings.student import STUDENT_NAMES, StudentKind
 
 Trial = Mapping[str, Setting]
+"""One combination of a grid: values by `section.key`."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A row of a student, with a teacher where the row needs one."""
+    """A row of one student, with a teacher where the row needs one."""
 
     row: str
     student: StudentKind
@@ -32,28 +31,26 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Student, row and teacher, for messages."""
         teacher = f", {self.teacher.kind} teacher" if self.teacher else ""
         return f"{STUDENT_NAMES[self.student]} {self.row}{teacher}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of one ladder and the runs behind them.
+    """The cells of one ladder, and the jobs of each.
 
     Attributes:
-        teachers: the experiment's own first, or who stands in for it.
+        teachers: the experiment's own teacher first, or the one that replaces it in every row.
         rows: names of `ROWS`.
-        shelf: of all runs.
-        asked_seeds: of every row, in place of the experiment's; they choose no trial.
+        requested_seeds: replace the experiment's seeds of every row; trials keep their own seed.
     """
 
     experiment: Experiment
     dataset: Dataset
     teachers: Sequence[Teacher]
     rows: Sequence[str]
-    shelf: RunStore
-    asked_seeds: Sequence[int] = ()
+    requested_seeds: Sequence[int] = ()
 
     def cells(self, student: StudentKind) -> Iterator[Cell]:
         """All cells of one student."""
@@ -61,59 +58,36 @@ class Plan:
             row = ROWS[name]
             if not row.needs_teacher:
                 yield Cell(name, student, None)
-            else:
-                for teacher in self._teaching() if row.every_teacher else self.teachers[:1]:
-                    if name != TITLE_LISTS_ROW or not teacher.asks_the_last_title:
-                        yield Cell(name, student, teacher)
+                continue
+            for teacher in self._teachers_with_lists() if row.every_teacher else self.teachers[:1]:
+                if name != TITLE_LISTS_ROW or not teacher.ranks_by_last_title:
+                    yield Cell(name, student, teacher)
 
-    def _teaching(self) -> Iterator[Teacher]:
-        """The first, and of the others those that have lists to learn from."""
+    def _teachers_with_lists(self) -> Iterator[Teacher]:
+        """The first teacher, and the others that have lists to learn from."""
         yield self.teachers[0]
         yield from (each for each in self.teachers[1:] if each.knowledge.num_lists)
 
     def trials(self, cell: Cell) -> list[Trial]:
-        """What may be chosen for a cell: every combination of its grid."""
+        """The candidates for a cell's settings: every combination of its grid."""
         grid = getattr(self.experiment.ladder.grids, ROWS[_tuned_row(cell)].grid or "method")
         return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
     def trial_jobs(self, cell: Cell) -> list[Job]:
-        """A cell's trials in the order of `trials`, or those of `DLLM2Rec` that it takes over."""
+        """A job for each of `trials`; a row without a grid uses the trials of `DLLM2Rec`."""
         tuned = Cell(_tuned_row(cell), cell.student, cell.teacher)
-        return [self._job(tuned, trial, self._own_seeds(tuned)[0]) for trial in self.trials(cell)]
-
-    def can_choose(self, cell: Cell) -> bool:
-        """Whether a cell's settings are known: all trials are there, or there is but one."""
-        return len(self.trials(cell)) == 1 or all(map(self.shelf.has, self.trial_jobs(cell)))
-
-    def choose(self, cell: Cell) -> Trial:
-        """The trial with the best validation figure, the first of equals; see `can_choose`."""
-
-        def figure(job: Job) -> float:
-            return self.shelf.evaluation(job, Split.VALIDATION).metrics[SELECTION_METRIC]
-
-        first, *others = self.trials(cell)
-        if not others:
-            return first
-        figures = [figure(job) for job in self.trial_jobs(cell)]
-        return self.trials(cell)[figures.index(max(figures))]
-
-    def measured_jobs(self, cell: Cell) -> list[Job]:
-        """Those of a cell's runs that are on the shelf; none as long as none can be chosen."""
-        return list(filter(self.shelf.has, self.jobs(cell))) if self.can_choose(cell) else []
-
-    def jobs(self, cell: Cell) -> list[Job]:
-        """A cell's runs as they are reported: what was chosen, with every seed."""
-        return self.jobs_with(cell, self.choose(cell))
+        seed = self._configured_seeds(tuned)[0]
+        return [self._job(tuned, trial, seed) for trial in self.trials(cell)]
 
     def jobs_with(self, cell: Cell, trial: Trial) -> list[Job]:
-        """The runs of a cell if `trial` is chosen."""
+        """The jobs of a cell, one a seed, if `trial` is chosen."""
         return [self._job(cell, trial, seed) for seed in self.seeds(cell)]
 
     def seeds(self, cell: Cell) -> Sequence[int]:
         """The seeds of a cell."""
-        return self.asked_seeds or self._own_seeds(cell)
+        return self.requested_seeds or self._configured_seeds(cell)
 
-    def _own_seeds(self, cell: Cell) -> Sequence[int]:
+    def _configured_seeds(self, cell: Cell) -> Sequence[int]:
         ladder = self.experiment.ladder
         return ladder.headline_seeds if cell.row in HEADLINES else ladder.seeds
 

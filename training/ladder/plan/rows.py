@@ -1,4 +1,4 @@
-"""The rows of the ladder that train a student, and the steps between rows that show a part's worth.
+"""The rows of the ladder that train a student, and the pairs of rows that show a part's gain.
 
 A row is named as in `docs/results/<data>.csv`.
 """
@@ -25,23 +25,23 @@ from training.evaluation.row_names import (
 from training.settings.experiment import Experiment
 
 GridName = Literal["plain", "ranking", "embeddings", "method"]
-NEIGHBOURS_ROW = "VMIS-kNN"  # ranks without a student
-TITLES_ROW = "control title neighbours"  # of the last item; ranks without a student
-HISTORY_TITLES_ROW = "control title neighbours of the history"  # likewise
+NEIGHBOURS_ROW = "VMIS-kNN"  # a ranker without a student
+TITLES_ROW = "control title neighbours"  # of the last item, without a student
+HISTORY_TITLES_ROW = "control title neighbours of the history"  # of all items, without a student
 HEADLINES = (BCE_ROW, CE_ROW, DISTILLED_ROW)
 
 
 @dataclass(frozen=True)
 class LadderRow:
-    """What is trained.
+    """The training of a row.
 
     Attributes:
         variant: the parts of the method, by their name in `VARIANTS`.
-        loss: of the next item, `training.loss`; the experiment's where None.
-        grid: what is tuned; a row without takes over what `DLLM2Rec` chose.
-        times_the_epochs: multiplies epochs and patience; one negative a position teaches little,
-            and a row that is stopped too early is no baseline.
-        every_teacher: trained with each teacher there is, not only with the first.
+        loss: of the next item, `training.loss`; None is the experiment's loss.
+        grid: the settings to tune; a row without a grid takes the settings that `DLLM2Rec` chose.
+        times_the_epochs: multiplies epochs and patience. With one negative a position a student
+            learns slowly, and a row that is stopped too early is no baseline.
+        every_teacher: whether each teacher trains it, not only the first.
     """
 
     variant: str
@@ -89,13 +89,14 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the whole method": (DISTILLED_ROW, CE_ROW),
     "the whole method, over the binary loss": (DISTILLED_ROW, BCE_ROW),
 }
-"""Each a part's name, with the row that has it and the row that has not."""
+"""By the name of a part: the row that has the part, and the row that lacks it."""
 
 
 def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experiment:
-    """`experiment` with the student, the loss, all parts of the method, no bonus for cold items.
+    """`experiment` with a row's student, loss and epochs, and every part of the method on.
 
-    Whatever `experiment` says: what a variant switches is as it has to be in all others.
+    Parts are set whatever `experiment` says, so that two rows differ only in the parts that their
+    variants switch. The bonus for cold items is off.
     """
     parts = ("position", "confidence", "consistency", "embeddings", "offset")
     ladder, training = experiment.ladder, experiment.training
@@ -115,10 +116,10 @@ def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experim
 
 
 def with_settings(experiment: Experiment, settings: Mapping[str, object]) -> Experiment:
-    """`experiment` with some of its settings, `section.key`, replaced and checked.
+    """`experiment` with some settings, named `section.key`, replaced and validated.
 
     Raises:
-        ConfigError: there is no such setting, or it cannot have that value.
+        ConfigError: there is no such setting, or its value is not allowed.
     """
     content = experiment.model_dump()
     for name, value in settings.items():

@@ -1,4 +1,4 @@
-"""Cold targets in a report: what students find of items that no one has touched, and the price."""
+"""The section of a report on cold targets: the students' hits, and their price on warm targets."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,47 +11,52 @@ from training.ladder.results.measured import NEW, Figures, Measured
 
 CUTOFFS = ("HR@1", "HR@5", "HR@10", "HR@20", "NDCG@20")
 BY_TITLES = (TITLES_ROW, HISTORY_TITLES_ROW, "teacher titles")
+HEADINGS = (
+    *("student", "row", "teacher", f"{CE_ROW} cold HR@20"),
+    *("cold HR@20", f"over {TITLES_ROW}", f"{NEW} HR@20", f"over {TITLES_ROW}"),
+    *(f"warm {METRIC} over {row}" for row in (CE_ROW, DISTILLED_ROW)),
+)
 
 
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
-    """Items that no one has touched: a student against its title's neighbours, and the price."""
+    """The section; empty where there is no cold target, or no row of the method to show."""
     if not figures.count(Split.TEST, "cold"):
         return ""
-    by_key = {line.key: line for line in lines}
-    cells = []
-    for line in lines:
-        plain = by_key.get((CE_ROW, line.student, ""))
-        titles = by_key.get((TITLES_ROW, "", line.teacher))
-        if plain is None or titles is None or line.row not in (DISTILLED_ROW, COLD_ROW):
-            continue
-        is_bonus = line.row == COLD_ROW
-        without = by_key.get((DISTILLED_ROW, line.student, line.teacher)) if is_bonus else None
-        cells.append(
-            [
-                line.student,
-                line.row,
-                line.teacher,
-                figure_of(plain, figures, "cold", "HR@20"),
-                *_over_titles(line, titles, figures, "cold"),
-                *_over_titles(line, titles, figures, NEW),
-                _warm_gain(line, plain, figures),
-                _warm_gain(line, without, figures),
-            ]
-        )
-    headings = ("student", "row", "teacher", f"{CE_ROW} cold HR@20")
-    found = [each for are in ("cold", NEW) for each in (f"{are} HR@20", f"over {TITLES_ROW}")]
-    gains = [f"warm {METRIC} over {row}" for row in (CE_ROW, DISTILLED_ROW)]
-    table = as_table((*headings, *found, *gains), cells)
-    told = (
+    cells = list(_students_cells(lines, figures))
+    if not cells:
+        return ""
+    note = (
         f"{figures.count(Split.TEST, NEW):,} of the cold ones are new: no validation example, from "
         f"which `{COLD_ROW}` learns, asks for them or has them in its history."
     )
     against = _against_titles(lines, figures)
-    return "\n\n".join(["## Cold targets", told, table, *against]) if cells else ""
+    return "\n\n".join(["## Cold targets", note, as_table(HEADINGS, cells), *against])
+
+
+def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
+    """Each row of the whole method, beside CE and the titles that its teacher's LLM embeds."""
+    by_key = {line.key: line for line in lines}
+    for line in lines:
+        baseline = by_key.get((CE_ROW, line.student, ""))
+        titles = by_key.get((TITLES_ROW, "", line.teacher))
+        if baseline is None or titles is None or line.row not in (DISTILLED_ROW, COLD_ROW):
+            continue
+        has_bonus = line.row == COLD_ROW
+        without = by_key.get((DISTILLED_ROW, line.student, line.teacher)) if has_bonus else None
+        yield [
+            line.student,
+            line.row,
+            line.teacher,
+            figure_of(baseline, figures, "cold", "HR@20"),
+            *_over_titles(line, titles, figures, "cold"),
+            *_over_titles(line, titles, figures, NEW),
+            _warm_gain(line, baseline, figures),
+            _warm_gain(line, without, figures),
+        ]
 
 
 def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str]:
-    """The method, with and without the bonus, against all who rank by titles alone."""
+    """A note and a table: the method, with and without the bonus, against rankings by titles."""
     cells = [
         [
             line.student,
@@ -74,6 +79,7 @@ def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str
 
 
 def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
+    """Differences on cold targets, at each of `CUTOFFS`."""
     for metric in CUTOFFS:
         more, less = figures.pair(line, other, "cold", metric)
         yield signed(more.minus(less).interval())
@@ -82,7 +88,7 @@ def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
 def _over_titles(
     line: Measured, titles: Measured, figures: Figures, targets: str
 ) -> tuple[str, str]:
-    """HR@20 on such targets, and how far it is above that of the title's neighbours."""
+    """HR@20 on `targets`, and its difference from that of the ranking by titles."""
     if not figures.count(Split.TEST, targets):
         return "", ""
     more, less = figures.pair(line, titles, targets, "HR@20")
@@ -90,6 +96,7 @@ def _over_titles(
 
 
 def _warm_gain(line: Measured, other: Measured | None, figures: Figures) -> str:
+    """Relative gain on warm targets; empty where the two cannot be compared."""
     if other is None or not line.can_be_compared(other):
         return ""
     more, less = figures.pair(line, other, "warm", METRIC)

@@ -1,4 +1,4 @@
-"""The ladder as a program reads it: one figure a line."""
+"""The report of a ladder as CSV, for programs: one figure a line."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ def save_figures(lines: Sequence[Measured], figures: Figures, path: Path) -> Non
 def _records(line: Measured, figures: Figures) -> Iterator[list[object]]:
     for split in (Split.VALIDATION, Split.TEST):
         for targets in TARGETS:
-            if figures.are(targets, line.answered(split)).any():
+            if figures.is_among(targets, line.answered(split)).any():
                 for metric in METRICS:
                     yield _record(line, figures, split, targets, metric)
 

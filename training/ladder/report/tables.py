@@ -1,4 +1,4 @@
-"""How figures and tables are written in Markdown."""
+"""Cells and tables of a report in Markdown."""
 
 from collections.abc import Sequence
 
@@ -8,27 +8,31 @@ from training.ladder.results.measured import Figures, Measured
 
 
 def figure_of(line: Measured, figures: Figures, targets: str, metric: str) -> str:
-    """A test figure with its interval; nothing where it answered for no such target."""
-    if not figures.are(targets, line.answered(Split.TEST)).any():
+    """A test figure with its interval; empty where the ranker answered no such target."""
+    if not figures.is_among(targets, line.answered(Split.TEST)).any():
         return ""
-    return _with_edges(figures.draws(line, Split.TEST, targets, metric).interval())
+    interval = figures.draws(line, Split.TEST, targets, metric).interval()
+    return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
 def signed(interval: Interval) -> str:
-    """A difference."""
+    """A difference with its interval, each number with its sign."""
     return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
 
 
 def percent(interval: Interval) -> str:
-    """A relative difference."""
+    """A relative difference with its interval, in percent."""
     return f"{interval.mean:+.1%} [{interval.low:+.1%}, {interval.high:+.1%}]"
+
+
+def outcome(difference: Interval) -> str:
+    """A word for a difference: `helps`, `**hurts**`, or `not shown` if 0 is in the interval."""
+    if not difference.excludes_zero:
+        return "not shown"
+    return "helps" if difference.low > 0 else "**hurts**"
 
 
 def as_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     rule = ["---"] * len(headings)
     return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rule, *cells))
-
-
-def _with_edges(interval: Interval) -> str:
-    return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"

@@ -1,4 +1,4 @@
-"""A line of the ladder, measured: its runs, and any figure of them with its interval."""
+"""Measured rankers, the lines of the ladder, and figures of them with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from training.evaluation.yardstick import Evaluation
 from training.ladder.runs.store import RunFacts
 
 TARGETS = ("all", "warm", "cold")
-NEW = "new"  # cold ones that no validation example, which may teach, too, asks for or reads
+NEW = "new"  # cold items that no validation example, which cold items learn from, holds
 
 
 @dataclass(frozen=True)
@@ -21,17 +21,18 @@ class Measured:
     """One ranker, with an evaluation per run and split.
 
     Attributes:
-        row: named as in the CSV.
-        student: SASRec, GRU4Rec, Caser, or nothing.
-        teacher: its kind, or which layers of an LLM see the titles; of what has none, nothing.
-        loss: of the next item, or nothing.
+        row: its name in the CSV.
+        student: SASRec, GRU4Rec or Caser; empty for a ranker without a student.
+        teacher: the kind of the teacher, or which layers of an LLM embed the titles; empty for
+            a ranker without an LLM.
+        loss: of the next item; empty for a ranker without a student.
         evaluations: by split, one a run.
-        train_seconds: of a run on average; of a teacher, all that it took.
-        teacher_tokens: read and written by the LLM behind it.
-        seeds: of its runs; none of what has none.
-        num_trials: of what its settings were chosen.
-        settings: what was chosen for it.
-        runs: what is told of each.
+        train_seconds: average time of a run; for a teacher, the time of its LLM.
+        teacher_tokens: tokens that the LLM read and wrote.
+        seeds: one a run; empty for a ranker without seeds.
+        num_trials: how many trials its settings were chosen from.
+        settings: the chosen settings.
+        runs: facts of each run.
     """
 
     row: str
@@ -48,16 +49,16 @@ class Measured:
 
     @property
     def num_runs(self) -> int:
-        """How many seeds it was trained with; 1 for what has none."""
+        """The number of seeds it was trained with; 1 for a ranker without seeds."""
         return len(self.evaluations[Split.TEST])
 
     @property
     def is_teacher(self) -> bool:
-        """Whether an LLM's answers are measured."""
+        """Whether the answers of an LLM are measured."""
         return self.row.startswith("teacher ")
 
     def answered(self, split: Split) -> NDArray[np.int64]:
-        """The examples of a split that its runs ranked for, ascending."""
+        """Rows of the examples of a split that were ranked, ascending."""
         return self.evaluations[split][0].rows
 
     def can_be_compared(self, other: "Measured") -> bool:
@@ -66,20 +67,25 @@ class Measured:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What no two lines share."""
+        """Row, student and teacher, which no two lines share."""
         return self.row, self.student, self.teacher
 
 
+def students_of(lines: Sequence[Measured]) -> list[str]:
+    """The students of `lines`, each once, in order of appearance."""
+    return [each for each in dict.fromkeys(line.student for line in lines) if each]
+
+
 class Figures:
-    """Figures of one dataset, all from the same draws of users."""
+    """Computes figures of measured rankers on one dataset, all from the same draws of users."""
 
     def __init__(self, dataset: Dataset, num_draws: int) -> None:
         self.dataset = dataset
         self.num_draws = num_draws
         self.is_warm = dataset.train_counts() > 0
-        self.is_met = self.is_warm | met_in_validation(dataset)
+        self.is_known = self.is_warm | in_validation(dataset)
         self._bootstraps: dict[int, Bootstrap] = {}
-        self._known: dict[tuple[object, ...], Draws] = {}
+        self._draws: dict[tuple[object, ...], Draws] = {}
 
     def draws(
         self,
@@ -90,20 +96,25 @@ class Figures:
         seeds: Sequence[int] = (),
         rows: NDArray[np.int64] | None = None,
     ) -> Draws:
-        """`metric` (as `NDCG@20`) of `line` on the targets of a split, with all its draws.
+        """A figure of `line`, with all its bootstrap draws.
 
-        Of its runs with `seeds` alone, where it has seeds and some are named; on all examples that
-        it answered but where `rows` names some of them.
+        Args:
+            line: the ranker.
+            split: of the examples.
+            targets: which next items count; a name of `TARGETS`, or `NEW`.
+            metric: as `NDCG@20`.
+            seeds: only runs with these seeds count; all runs where it is empty.
+            rows: only these examples count; by default all that `line` answered.
         """
         runs = line.evaluations[split]
         if seeds and line.seeds:
             runs = [runs[line.seeds.index(seed)] for seed in seeds]
         rows = runs[0].rows if rows is None else rows
         key = (*line.key, split, targets, metric, *(seeds or line.seeds), hash(rows.tobytes()))
-        if key not in self._known:
+        if key not in self._draws:
             values = np.stack([metric_values(each.of(rows).ranks, metric) for each in runs])
-            self._known[key] = self._bootstrap(rows).draws(values, self.are(targets, rows))
-        return self._known[key]
+            self._draws[key] = self._bootstrap(rows).draws(values, self.is_among(targets, rows))
+        return self._draws[key]
 
     def pair(
         self,
@@ -127,33 +138,35 @@ class Figures:
         )
         return more, less
 
-    def are(self, targets: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """`[rows]`, which next items are among `targets`, of `TARGETS` or `NEW`.
+    def is_among(self, targets: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """`[rows]`, which next items are among `targets`, a name of `TARGETS` or `NEW`.
 
-        Cold ones were never trained on.
+        Cold items have no training interaction.
         """
         if targets == "all":
             return np.ones(len(rows), dtype=np.bool_)
-        known = (self.is_met if targets == NEW else self.is_warm)[self.dataset.item_indices[rows]]
+        is_known = self.is_known if targets == NEW else self.is_warm
+        known = is_known[self.dataset.item_indices[rows]]
         return known if targets == "warm" else ~known
 
     def count(self, split: Split, targets: str) -> int:
-        """How many examples of a split have such a target."""
-        return int(self.are(targets, self.dataset.example_rows(split)).sum())
+        """The number of examples of a split whose next item is among `targets`."""
+        return int(self.is_among(targets, self.dataset.example_rows(split)).sum())
 
     def _bootstrap(self, rows: NDArray[np.int64]) -> Bootstrap:
-        """A teacher that answered a part of the examples has draws of its own."""
+        """The bootstrap of these examples; a teacher that answered a part has its own draws."""
         key = hash(rows.tobytes())
         if key not in self._bootstraps:
             self._bootstraps[key] = Bootstrap(self.dataset.user_of_row[rows], self.num_draws)
         return self._bootstraps[key]
 
 
-def met_in_validation(dataset: Dataset) -> NDArray[np.bool_]:
-    """`[catalog rows]`, which items a validation example asks for or has in its history."""
+def in_validation(dataset: Dataset) -> NDArray[np.bool_]:
+    """`[catalog rows]`, which items are the next item or in the history of a validation example."""
     rows = dataset.example_rows(Split.VALIDATION)
     newest = np.full(len(dataset.user_ids), -1)
-    newest[dataset.user_of_row[rows]] = rows  # ascending: the last one of a user stays
-    met = np.zeros(dataset.catalog.num_rows, dtype=np.bool_)
-    met[dataset.item_indices[np.arange(len(dataset.splits)) <= newest[dataset.user_of_row]]] = True
-    return met
+    newest[dataset.user_of_row[rows]] = rows  # ascending, so the last row of a user is stored
+    is_used = np.zeros(dataset.catalog.num_rows, dtype=np.bool_)
+    is_read = np.arange(len(dataset.splits)) <= newest[dataset.user_of_row]
+    is_used[dataset.item_indices[is_read]] = True
+    return is_used

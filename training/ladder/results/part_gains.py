@@ -1,4 +1,4 @@
-"""Steps: what each part of the method is worth, between two rows of one student."""
+"""Gains of the method's parts: differences between two rows of one student."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from training.evaluation.intervals import Interval
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.ladder.plan.rows import STEPS
-from training.ladder.results.measured import Figures, Measured
+from training.ladder.results.measured import Figures, Measured, students_of
 
 METRIC = SELECTION_METRIC
 
 
 @dataclass(frozen=True)
 class PartGain:
-    """The difference that a part makes in test NDCG@20, and what it is to the row without it.
+    """The difference that a part makes in test NDCG@20, absolute and relative to the row without.
 
-    `teacher` is that of the rows that have one.
+    Attributes:
+        part: a name of `STEPS`.
+        teacher: of the rows that have one.
     """
 
     part: str
@@ -25,7 +27,7 @@ class PartGain:
 
 
 def part_gains(student: str, lines: Sequence[Measured], figures: Figures) -> Iterator[PartGain]:
-    """Each part of `STEPS` that was measured, of one teacher after the other."""
+    """The gain of each part of `STEPS` whose two rows are measured, teacher by teacher."""
     own = [line for line in lines if line.student == student]
     for teacher in dict.fromkeys(line.teacher for line in own):
         by_row = {line.row: line for line in own if line.teacher in ("", teacher)}
@@ -37,3 +39,8 @@ def part_gains(student: str, lines: Sequence[Measured], figures: Figures) -> Ite
                 more, less = figures.pair(pair[0], pair[1], "all", METRIC)
                 difference, relative = more.minus(less), more.relative_to(less)
                 yield PartGain(part, teacher, difference.interval(), relative.interval())
+
+
+def has_part_gains(lines: Sequence[Measured], figures: Figures) -> bool:
+    """Whether any part has a gain; a few rows may have no two that can be compared."""
+    return any(True for student in students_of(lines) for _ in part_gains(student, lines, figures))

@@ -1,9 +1,9 @@
-"""What was measured once and is kept beside the report: a file per run, `runs/<data>/<stamp>.npz`.
+"""The store of measured runs beside the report: a file of ranks each, `runs/<data>/<stamp>.npz`.
 
-A run is a trained student or a tuned baseline with the ranks it gave to the held-out items: all
-that the figures of a report and their intervals are computed from. Its stamp is the fingerprint of
-everything that decides it, so a run that several rows share, or a second ladder with other rows,
-finds it there.
+A run is a trained student or a tuned baseline, with the ranks it gave to the held-out items. All
+figures of a report and their intervals are computed from these ranks. A run's stamp is the
+fingerprint of everything that decides it, so a run that several rows share, or a second ladder
+with other rows, finds it in the store.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,43 +12,40 @@ from pathlib import Path
 from typing import Protocol
 
 from training.data.dataset import Dataset, Split
-from training.distillation.distributed import available_processes
 from training.distillation.job import Job
 from training.evaluation.baseline_runs import BaselineRun
 from training.evaluation.rank_files import RankFile, held_out_ranks
 from training.evaluation.yardstick import Evaluation, Scorer
-from training.provenance import commit
-from training.students.scorer import StudentScorer
 
 Run = BaselineRun | Job
 
 
 class HasStamp(Protocol):
-    """What has a file on the shelf."""
+    """Anything with a file in the store: a run, or a reference."""
 
     @property
     def stamp(self) -> str:
-        """Its name there."""
+        """The name of the file."""
         ...
 
     @property
     def dataset(self) -> Dataset:
-        """Whose held-out examples are ranked."""
+        """The dataset whose held-out examples are ranked."""
         ...
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is told of a run beside its ranks.
+    """Facts of a run, saved beside its ranks.
 
     Attributes:
-        name: of the student or the baseline, for people.
-        seconds: training and tuning of this run alone.
-        machine: where that was, and beside how many others.
-        commits: of the code that ran.
-        best_epoch: whose student was measured; 0 of a baseline.
-        cold_bonus: what their place adds to the scores of cold items, on average; None where they
-            were left as they are.
+        name: student and job, or baseline, for people.
+        seconds: training and tuning time of this run.
+        machine: the hardware, and how many runs were side by side.
+        commits: of the code that ran; several where training was resumed.
+        best_epoch: the epoch whose student was measured; 0 for a baseline.
+        cold_bonus: the average addition to the scores of cold items; None where cold items were
+            left as trained.
     """
 
     name: str
@@ -64,7 +61,7 @@ class RunStore:
     """The folders of measured runs and of unfinished training.
 
     Attributes:
-        results: holds a file of ranks for every measured run, or teacher.
+        results: holds a file of ranks for every measured run or reference.
         states: holds the epochs of jobs in training, and of jobs that others continue.
         machine: the hardware that runs are measured on, and how many run side by side.
     """
@@ -74,7 +71,7 @@ class RunStore:
     machine: str
 
     def file(self, run: HasStamp) -> RankFile:
-        """The file of a run's ranks."""
+        """The file of ranks of a run."""
         return RankFile(self.results / f"{run.stamp}.npz", run.dataset)
 
     def has(self, run: HasStamp) -> bool:
@@ -103,7 +100,8 @@ class RunStore:
 
     def save(self, run: Run, scorer: Scorer, facts: RunFacts) -> None:
         """Ranks the held-out examples by `scorer`, the result of the run, and saves the ranks."""
-        self.file(run).save(asdict(facts), held_out_ranks(scorer, run.dataset))
+        ranks = held_out_ranks(scorer, run.dataset, facts.name)
+        self.file(run).save(asdict(facts), ranks)
 
     def state_path(self, job: Job) -> Path:
         """The file of a job's epochs; jobs that differ only in cold items share it."""
@@ -114,34 +112,3 @@ class RunStore:
         for each in runs:
             if isinstance(each, Job):
                 self.state_path(each).unlink(missing_ok=True)
-
-
-def goes_on(run: Run) -> bool:
-    """Whether `run` continues the epochs of another run, and so should come after it."""
-    return isinstance(run, Job) and run.training_stamp != run.stamp
-
-
-def perform(run: Run, shelf: RunStore) -> str:
-    """Trains and measures one run, from a saved state if there is one; returns the stamp."""
-    if isinstance(run, Job):
-        _train(run, shelf)
-    else:
-        tuned = run.tune()
-        facts = RunFacts(run.name, tuned.seconds, shelf.machine, [commit()])
-        shelf.save(run, tuned.scorer, facts)
-    return run.stamp
-
-
-def _train(job: Job, shelf: RunStore) -> None:
-    name = f"{job.experiment.student.kind} {job.name}"
-    trained = job.train(shelf.state_path(job), f"{name} {job.stamp[:6]}", available_processes())
-    progress = trained.progress
-    facts = RunFacts(
-        name,
-        progress.seconds,
-        shelf.machine,
-        progress.commits,
-        progress.best_epoch,
-        trained.cold_bonus,
-    )
-    shelf.save(job, StudentScorer(trained.student, job.dataset), facts)

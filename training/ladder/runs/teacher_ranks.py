@@ -1,6 +1,6 @@
-"""How LLMs ranked without a student, kept beside the runs: `runs/<data>/<stamp>.npz`, one an LLM.
+"""Ranks of references in the store, one file an LLM: the summary of a teacher and its rankings.
 
-A report is made again from these, to the last digit, where nobody has what the LLMs answered.
+A report is made again from these files, to the last digit, on a machine without the LLMs' answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,137 +13,92 @@ from numpy.typing import NDArray
 from training.data.dataset import HELD_OUT, Dataset, Split
 from training.evaluation.rank_files import RankFile, split_key
 from training.evaluation.yardstick import Evaluation
-from training.knowledge import Knowledge, Summary, settings_of_answers
-from training.ladder.results.measured import Measured
+from training.knowledge import Summary
+from training.ladder.plan.references import Reference
 from training.ladder.runs.store import RunStore
-from training.settings.teacher import TeacherConfig
-from training.stage import fingerprint
 
-REFERENCES_VERSION = 1  # raise it when the same LLM would be measured otherwise
-NOT_ASKED = 255  # in place of a rank
+NOT_ASKED = 255  # in place of a rank, where the LLM was not asked about an example
 
 
 @dataclass(frozen=True)
-class Reference:
-    """An LLM that ranks without a student: by its answers, and by titles alone as it sees them.
+class ReferenceRanking:
+    """One way in which a reference ranked: a row of the ladder without a student.
 
     Attributes:
-        name: the kind of the teacher, or which layers see the titles.
-        config: its settings.
-        decays: of titles of a history, to choose from.
+        row: its name in the ladder.
+        evaluations: ranks by split, on the examples that it answered.
+        train_seconds: time of the LLM.
+        teacher_tokens: tokens that the LLM read and wrote.
     """
 
-    name: str
-    config: TeacherConfig
-    decays: Sequence[float]
-    dataset: Dataset
-
-    @property
-    def stamp(self) -> str:
-        """The fingerprint of the settings that decide its ranks."""
-        return fingerprint(
-            REFERENCES_VERSION,
-            self.name,
-            settings_of_answers(self.config),
-            list(self.decays),
-            self.dataset.fingerprint,
-        )
+    row: str
+    evaluations: Mapping[Split, Evaluation]
+    train_seconds: float = 0.0
+    teacher_tokens: int = 0
 
 
 @dataclass(frozen=True)
-class Teacher:
-    """What a teacher knows, or what is told of it where it is not here.
-
-    `reference` is how it ranked, on the shelf or to be.
-    """
-
-    knowledge: Knowledge | Summary
-    reference: Reference
-
-    @property
-    def kind(self) -> str:
-        """Of the teacher."""
-        return self.reference.name
-
-    @property
-    def asks_the_last_title(self) -> bool:
-        """Whether its lists are those that the control of title neighbours would have."""
-        return self.kind == "titles" and not self.knowledge.provenance.get("decay")
-
-    @property
-    def tokens(self) -> int:
-        """How many tokens its LLM read and wrote."""
-        return int(self.knowledge.provenance.get("tokens", 0))
-
-    @property
-    def seconds(self) -> float:
-        """How long that took."""
-        return float(self.knowledge.provenance.get("seconds", 0))
-
-
-@dataclass(frozen=True)
-class KeptReference:
-    """What is kept of a reference.
+class StoredReference:
+    """The content of a reference's file.
 
     Attributes:
-        summary: of a teacher's knowledge; None of titles alone.
-        lines: how it ranked.
+        summary: of a teacher's knowledge; None where only titles were embedded.
+        rankings: of the reference.
     """
 
     summary: Summary | None
-    lines: Sequence[Measured]
+    rankings: Sequence[ReferenceRanking]
 
 
-def keep_reference(reference: Reference, kept: KeptReference, shelf: RunStore) -> None:
-    """Writes it, in place of what was kept of an LLM with these settings."""
-    told = [
-        {name: getattr(line, name) for name in ("row", "train_seconds", "teacher_tokens")}
-        for line in kept.lines
+def save_reference(reference: Reference, content: StoredReference, store: RunStore) -> None:
+    """Writes the file of a reference, in place of an earlier one with the same settings."""
+    lines = [
+        {name: getattr(each, name) for name in ("row", "train_seconds", "teacher_tokens")}
+        for each in content.rankings
     ]
-    summary = asdict(kept.summary) if kept.summary else None
+    summary = asdict(content.summary) if content.summary else None
     ranks = {
-        _name(place, split): _padded(line.evaluations[split][0], reference.dataset, split)
-        for place, line in enumerate(kept.lines)
+        _array_name(place, split): _padded(each.evaluations[split], reference.dataset, split)
+        for place, each in enumerate(content.rankings)
         for split in HELD_OUT
     }
-    shelf.file(reference).save({"summary": summary, "lines": told}, ranks)
+    store.file(reference).save({"summary": summary, "lines": lines}, ranks)
 
 
-def kept_reference(reference: Reference, shelf: RunStore) -> KeptReference:
-    """Reads it.
+def load_reference(reference: Reference, store: RunStore) -> StoredReference:
+    """Reads the file of a reference.
 
     Raises:
         ResultError: its file is damaged.
     """
-    file = shelf.file(reference)
+    file = store.file(reference)
     facts: Mapping[str, Any] = file.facts()
     try:
         summary = Summary(**facts["summary"]) if facts["summary"] else None
-        lines = [
-            Measured(
-                evaluations={split: [_asked(file, place, split)] for split in HELD_OUT},
-                teacher=reference.name,
-                **told,
+        rankings = [
+            ReferenceRanking(
+                evaluations={split: _answered(file, place, split) for split in HELD_OUT}, **line
             )
-            for place, told in enumerate(facts["lines"])
+            for place, line in enumerate(facts["lines"])
         ]
     except (KeyError, TypeError) as error:
         raise file.damaged() from error
-    return KeptReference(summary, lines)
+    return StoredReference(summary, rankings)
 
 
-def _name(place: int, split: Split) -> str:
+def _array_name(place: int, split: Split) -> str:
     return f"{split_key(split)}-{place}"
 
 
 def _padded(evaluation: Evaluation, dataset: Dataset, split: Split) -> NDArray[np.uint8]:
+    """Ranks of all examples of `split`, `NOT_ASKED` where `evaluation` has none."""
     rows = dataset.example_rows(split)
     ranks = np.full(len(rows), NOT_ASKED, dtype=np.uint8)
     ranks[np.searchsorted(rows, evaluation.rows)] = evaluation.ranks
     return ranks
 
 
-def _asked(file: RankFile, place: int, split: Split) -> Evaluation:
-    ranks = file.ranks(_name(place, split), split)
-    is_asked = ranks != NOT_ASKED
-    return Evaluation(file.dataset.example_rows(split)[is_asked], ranks[is_asked])
+def _answered(file: RankFile, place: int, split: Split) -> Evaluation:
+    ranks = file.ranks(_array_name(place, split), split)
+    is_answered = ranks != NOT_ASKED
+    return Evaluation(file.dataset.example_rows(split)[is_answered], ranks[is_answered])

@@ -1,4 +1,4 @@
-"""What a row is trained with."""
+"""The settings that a row is trained with."""
 
 import pytest
 
@@ -17,7 +17,7 @@ from training.settings.ladder import LadderConfig
         ({"max_epochs": 20, "patience": 5}, "BCE", (60, 15)),
     ],
 )
-def test_a_ladder_waits_as_it_says_itself_and_three_times_as_long_for_the_binary_loss(
+def test_epochs_and_patience_are_the_ladders_own_and_three_times_as_many_for_the_binary_loss(
     ladder: dict[str, int], row: str, expected: tuple[int, int]
 ) -> None:
     experiment = Experiment(

@@ -1,4 +1,4 @@
-"""The report's tables, from lines written by hand."""
+"""Tables of the report, computed from handwritten ranks."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from training.ladder.runs.store import RunFacts
 
 
 def line(row: str, dataset: Dataset, warm: int, cold: int, student: str = "SASRec") -> Measured:
-    """A line of one run: ranks of the one warm and the one cold target; validation's is `warm`."""
+    """A line of one run: the ranks of the warm and the cold test target; validation has `warm`."""
     evaluation = Evaluation(dataset.example_rows(Split.TEST), np.array([warm, cold]))
     rows = dataset.example_rows(Split.VALIDATION)
     validation = Evaluation(rows, np.full(len(rows), warm))
@@ -32,7 +32,7 @@ def line(row: str, dataset: Dataset, warm: int, cold: int, student: str = "SASRe
 
 
 def report(dataset: Dataset) -> list[str]:
-    """Warm rank 1 is an NDCG of 1, warm rank 3 one of 1 / log2(4) = 0.5."""
+    """The report of four lines; rank 1 is an NDCG of 1, rank 3 an NDCG of 1 / log2(4) = 0.5."""
     lines = [
         line(TITLES_ROW, dataset, warm=0, cold=0, student=""),
         line(CE_ROW, dataset, warm=3, cold=0),
@@ -43,22 +43,22 @@ def report(dataset: Dataset) -> list[str]:
 
 
 def cold_cells(dataset: Dataset) -> list[list[str]]:
-    """What stands of DLLM2Rec without and with the bonus in the table of cold targets."""
-    told = report(dataset)
-    table = told[told.index("## Cold targets") + 6 :][:2]
+    """Rows of DLLM2Rec without and with the bonus in the table of cold targets."""
+    text = report(dataset)
+    table = text[text.index("## Cold targets") + 6 :][:2]
     return [
         [cell.split()[0] if cell.strip() else "" for cell in row.split("|")[1:-1]] for row in table
     ]
 
 
-def test_what_cold_items_gain_stands_beside_what_warm_ones_lose(tiny_dataset: Dataset) -> None:
+def test_gains_on_cold_targets_are_shown_beside_losses_on_warm_ones(tiny_dataset: Dataset) -> None:
     without, with_bonus = cold_cells(tiny_dataset)
-    # Of item e validation says nothing: what is true of cold targets is true of new ones.
-    assert without[4:] == [*["0.0000", "+0.0000"] * 2, "+100.0%", ""]  # with itself not compared
+    # Validation does not hold item e, so figures of cold targets and of new ones are equal.
+    assert without[4:] == [*["0.0000", "+0.0000"] * 2, "+100.0%", ""]  # not compared with itself
     assert with_bonus[4:] == [*["1.0000", "+1.0000"] * 2, "+0.0%", "-50.0%"]
 
 
-def test_a_cold_item_of_which_validation_says_something_is_not_told_of_as_new(
+def test_a_cold_item_that_validation_holds_is_not_counted_as_new(
     tiny_dataset: Dataset,
 ) -> None:
     items = tiny_dataset.item_indices.copy()
@@ -69,7 +69,7 @@ def test_a_cold_item_of_which_validation_says_something_is_not_told_of_as_new(
     assert cold_cells(met)[1][4:] == ["1.0000", "+1.0000", "", "", "+0.0%", "-50.0%"]
 
 
-def test_of_new_targets_only_new_ones_tell_and_of_a_teacher_its_own_titles(
+def test_figures_of_new_targets_exclude_other_cold_ones_and_use_the_teachers_own_titles(
     tiny_dataset: Dataset,
 ) -> None:
     items, splits = tiny_dataset.item_indices.copy(), tiny_dataset.splits.copy()
@@ -89,37 +89,37 @@ def test_of_new_targets_only_new_ones_tell_and_of_a_teacher_its_own_titles(
         ranked(CE_ROW, 1, 0, 3, teacher=""),
         ranked(COLD_ROW, 1, 1, 1),
     ]
-    told = as_report(lines, Figures(dataset, num_draws=100), {}, "tiny").splitlines()
-    start = told.index("## Cold targets")
-    assert told[start + 2].startswith("1 of the cold ones are new")
-    headings = [each.strip() for each in told[start + 4].split("|")[1:-1]]
+    text = as_report(lines, Figures(dataset, num_draws=100), {}, "tiny").splitlines()
+    start = text.index("## Cold targets")
+    assert text[start + 2].startswith("1 of the cold ones are new")
+    headings = [each.strip() for each in text[start + 4].split("|")[1:-1]]
     over = f"over {TITLES_ROW}"
     assert headings[3:8] == [f"{CE_ROW} cold HR@20", "cold HR@20", over, "new HR@20", over]
     assert headings[8:] == [f"warm NDCG@20 over {each}" for each in (CE_ROW, DISTILLED_ROW)]
-    cells = [each.split()[0] for each in told[start + 6].split("|")[4:-2]]
+    cells = [each.split()[0] for each in text[start + 6].split("|")[4:-2]]
     assert cells == ["0.5000", "1.0000", "+0.5000", "1.0000", "+0.0000", "+0.0%"]
-    against = told[start + 12 :][:2]  # HR@1, 5, 10, 20: of e and d it finds both, titles one, none
+    against = text[start + 12 :][:2]  # HR@1, 5, 10, 20: of e and d it finds both, titles one, none
     ahead = [[each.split()[0] for each in row.split("|")[5:-2]] for row in against]
     assert ahead[0] == ["retrieval", "+1.0000", "+1.0000", "+1.0000", "+0.5000"]
     assert ahead[1] == ["titles", *["+1.0000"] * 4]
 
 
-def test_what_validation_says_stands_before_what_test_does(tiny_dataset: Dataset) -> None:
-    told = [each for each in report(tiny_dataset) if each.startswith(f"| {CE_ROW} |")]
-    assert told[0].startswith(f"| {CE_ROW} |  | 0.5000 | 0.2500 [")
+def test_the_validation_figure_comes_before_the_test_figures(tiny_dataset: Dataset) -> None:
+    text = [each for each in report(tiny_dataset) if each.startswith(f"| {CE_ROW} |")]
+    assert text[0].startswith(f"| {CE_ROW} |  | 0.5000 | 0.2500 [")
 
 
-def test_what_was_chosen_is_told_with_its_trials_epochs_and_bonuses(tiny_dataset: Dataset) -> None:
+def test_chosen_settings_are_shown_with_trials_epochs_and_bonuses(tiny_dataset: Dataset) -> None:
     chosen = [each for each in report(tiny_dataset) if "rate = 0.5" in each]
 
     assert chosen[0] == f"| SASRec | {CE_ROW} |  | 2 | rate = 0.5 | 4 |  |"
     assert chosen[-1] == f"| SASRec | {COLD_ROW} |  | 2 | rate = 0.5 | 4 | 1.5 |"
 
 
-def test_a_part_is_told_of_every_teacher_and_no_row_is_held_against_another_teachers(
+def test_a_part_has_a_gain_for_every_teacher_and_no_row_is_compared_with_another_teachers(
     tiny_dataset: Dataset,
 ) -> None:
-    plain = line(CE_ROW, tiny_dataset, warm=3, cold=0)
+    baseline = line(CE_ROW, tiny_dataset, warm=3, cold=0)
     first, second, bonus = (
         replace(line(row, tiny_dataset, warm=rank, cold=0), teacher=teacher)
         for row, rank, teacher in (
@@ -129,10 +129,10 @@ def test_a_part_is_told_of_every_teacher_and_no_row_is_held_against_another_teac
         )
     )
     found = part_gains(
-        "SASRec", [plain, first, second, bonus], Figures(tiny_dataset, num_draws=100)
+        "SASRec", [baseline, first, second, bonus], Figures(tiny_dataset, num_draws=100)
     )
 
-    # of one warm and one cold target, the mean: plain 0.25, retrieval 0.5, titles 0 and 0.5
+    # of one warm and one cold target, the mean: CE 0.25, retrieval 0.5, titles 0 and 0.5
     assert [(step.part, step.teacher, step.difference.mean) for step in found] == [
         ("the whole method", "retrieval", 0.25),
         ("the bonus of cold items", "titles", 0.5),
@@ -140,7 +140,7 @@ def test_a_part_is_told_of_every_teacher_and_no_row_is_held_against_another_teac
     ]
 
 
-def test_teachers_are_held_against_each_other_once_and_students_against_all(
+def test_teachers_are_compared_with_each_other_once_and_students_with_all(
     tiny_dataset: Dataset,
 ) -> None:
     lines = [
@@ -149,11 +149,11 @@ def test_teachers_are_held_against_each_other_once_and_students_against_all(
         line(CE_ROW, tiny_dataset, warm=1, cold=0),
         line(COLD_ROW, tiny_dataset, warm=1, cold=1),
     ]
-    told = as_report(lines, Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
-    table = told[told.index("## Against teachers and neighbours") + 6 :][:5]
+    text = as_report(lines, Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
+    table = text[text.index("## Against teachers and neighbours") + 6 :][:5]
     found = [[cell.split(" [")[0].strip() for cell in row.split("|")[1:-1]] for row in table]
     # validation, all of it of the warm rank: titles 0.5, generative 0, the students 1
-    # test, the mean of one warm and one cold: titles 0.25, generative 0, plain 0.5, placed 1
+    # test, the mean of one warm and one cold: titles 0.25, generative 0, CE 0.5, with bonus 1
     assert found == [
         ["teacher generative", "", "teacher titles", "-0.5000", "-0.2500"],
         ["SASRec CE", "", "teacher titles", "+0.5000", "+0.2500"],
@@ -163,8 +163,8 @@ def test_teachers_are_held_against_each_other_once_and_students_against_all(
     ]
 
 
-def lessons(dataset: Dataset) -> list[str]:
-    """The report of students by three teachers, of which two have no seed in common."""
+def report_of_three_teachers(dataset: Dataset) -> list[str]:
+    """The report of students of three teachers, of which two have no seed in common."""
     taught = (
         (CE_ROW, 1, 1, "SASRec", "", (0,)),
         (DISTILLED_ROW, 3, 0, "SASRec", "titles", (0,)),
@@ -183,11 +183,11 @@ def lessons(dataset: Dataset) -> list[str]:
     return as_report(lines, Figures(dataset, num_draws=1), {}, "tiny").splitlines()
 
 
-def test_the_whole_method_is_held_against_itself_as_an_earlier_teacher_has_taught_it(
+def test_a_student_of_one_teacher_is_compared_with_the_same_student_of_an_earlier_teacher(
     tiny_dataset: Dataset,
 ) -> None:
-    told = lessons(tiny_dataset)
-    table = told[told.index("## What another teacher is worth") + 6 :]
+    text = report_of_three_teachers(tiny_dataset)
+    table = text[text.index("## What another teacher is worth") + 6 :]
     rows = table[: table.index("")]
     # of one warm and one cold target, the mean: 0.75 and 0.25, then 0.25 and 1; of the warm one
     # 1 and 0.5, then 0.5 and 1
@@ -203,40 +203,40 @@ def test_the_whole_method_is_held_against_itself_as_an_earlier_teacher_has_taugh
     ]
 
 
-def test_a_teacher_that_taught_no_better_is_told_among_what_was_not_shown(
+def test_a_teacher_that_taught_no_better_is_listed_under_what_was_not_shown(
     tiny_dataset: Dataset,
 ) -> None:
-    told = lessons(tiny_dataset)
-    not_shown = told[told.index("## What was not shown") :]
+    text = report_of_three_teachers(tiny_dataset)
+    not_shown = text[text.index("## What was not shown") :]
     assert [row.split(" (")[0] for row in not_shown if "taught by" in row and "over" in row] == [
         f"- SASRec: {COLD_ROW} taught by retrieval, over titles, hurts"
     ]
 
 
-def test_who_answered_a_part_is_told_with_its_examples_and_without_what_it_was_not_asked(
+def test_a_teacher_that_answered_a_part_has_its_number_of_examples_and_no_figure_for_the_rest(
     tiny_dataset: Dataset,
 ) -> None:
     whole = line("teacher titles", tiny_dataset, warm=1, cold=0, student="")
     rows = tiny_dataset.example_rows(Split.TEST)[:1]  # the warm one
     part = {**whole.evaluations, Split.TEST: [Evaluation(rows, np.array([1]))]}
-    asked_less = replace(whole, row="teacher generative", evaluations=part)
-    told = as_report([whole, asked_less], Figures(tiny_dataset, num_draws=1), {}, "tiny")
+    partial = replace(whole, row="teacher generative", evaluations=part)
+    text = as_report([whole, partial], Figures(tiny_dataset, num_draws=1), {}, "tiny")
     cells = [
         [cell.split(" [")[0].strip() for cell in row.split("|")[4:-3]]
-        for row in told.splitlines()
+        for row in text.splitlines()
         if row.startswith(("| teacher titles", "| teacher generative"))
     ]
     assert cells[0] == ["0.5000", "0.5000", "1.0000", "0.0000", "2", "1"]
     assert cells[1] == ["1.0000", "1.0000", "1.0000", "", "1", "1"]
 
 
-def test_a_student_whose_cold_items_were_left_as_they_are_has_no_bonus(
+def test_a_student_whose_cold_items_were_left_as_trained_has_no_bonus(
     tiny_dataset: Dataset,
 ) -> None:
     placed = line(COLD_ROW, tiny_dataset, warm=3, cold=1)
     (facts,) = placed.runs
     runs = [replace(facts, cold_bonus=None), replace(facts, cold_bonus=0)]
     both = replace(placed, runs=runs)
-    told = as_report([both], Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
-    chosen = [each for each in told if "rate = 0.5" in each]
+    text = as_report([both], Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
+    chosen = [each for each in text if "rate = 0.5" in each]
     assert chosen == [f"| SASRec | {COLD_ROW} |  | 2 | rate = 0.5 | 4, 4 | none, 0 |"]

@@ -18,8 +18,8 @@ def line(row: str, dataset: Dataset, *ranks: list[int], seeds: Sequence[int] = (
     return Measured(row, {Split.TEST: runs}, train_seconds=1.0, seeds=seeds)
 
 
-def test_warm_and_cold_targets_are_told_apart(tiny_dataset: Dataset) -> None:
-    """Of the two test rows one has item a, trained on, and one item e, which never was."""
+def test_warm_and_cold_targets_have_their_own_figures(tiny_dataset: Dataset) -> None:
+    """One test row has item a, which has training interactions; the other has e, which has none."""
     figures = Figures(tiny_dataset, num_draws=100)
     ranker = line("any", tiny_dataset, [1, 3])
 
@@ -40,26 +40,26 @@ def test_a_cold_target_is_new_if_no_validation_example_asks_for_it_or_reads_it(
     tiny_dataset: Dataset, held: int, new: bool
 ) -> None:
     rows = tiny_dataset.example_rows(Split.TEST)  # a and e
-    assert Figures(tiny_dataset, num_draws=1).are(NEW, rows).tolist() == [False, True]
+    assert Figures(tiny_dataset, num_draws=1).is_among(NEW, rows).tolist() == [False, True]
     items, splits = tiny_dataset.item_indices.copy(), tiny_dataset.splits.copy()
     items[held] = 5  # e
     splits[2] = Split.HISTORY  # ann's, before the example of validation; not trained on
     met = Figures(replace(tiny_dataset, item_indices=items, splits=splits), num_draws=1)
-    assert met.are(NEW, rows).tolist() == [False, new]
-    assert met.are("cold", rows).tolist() == [False, True]
+    assert met.is_among(NEW, rows).tolist() == [False, new]
+    assert met.is_among("cold", rows).tolist() == [False, True]
 
 
-def test_who_answered_a_part_of_the_examples_is_compared_on_that_part(
+def test_a_ranker_that_answered_a_part_of_the_examples_is_compared_on_that_part(
     tiny_dataset: Dataset,
 ) -> None:
     figures = Figures(tiny_dataset, num_draws=100)
-    all_of_them = line("all of them", tiny_dataset, [0, 1])
+    whole = line("whole", tiny_dataset, [0, 1])
     second = Evaluation(tiny_dataset.example_rows(Split.TEST)[1:], np.array([2]))
     part = Measured("part", {Split.TEST: [second]}, train_seconds=1.0)
-    pair = figures.pair(all_of_them, part, "all", "HR@1")
+    pair = figures.pair(whole, part, "all", "HR@1")
     assert [each.figure for each in pair] == [1, 0]
     assert pair[0].minus(pair[1]).interval() == Interval(1, 1, 1)
-    assert figures.draws(all_of_them, Split.TEST, "all", "HR@1").figure == 0.5
+    assert figures.draws(whole, Split.TEST, "all", "HR@1").figure == 0.5
 
 
 def test_parts_of_one_size_have_draws_of_their_own(chain_dataset: Dataset) -> None:
@@ -98,7 +98,7 @@ def test_two_lines_are_compared_over_the_seeds_that_both_have(tiny_dataset: Data
     def figures_of(first: Measured, second: Measured) -> list[float]:
         return [each.figure for each in figures.pair(first, second, "all", "HR@1")]
 
-    assert figures_of(three, two) == [0.5, 1]  # seed 1 alone
+    assert figures_of(three, two) == [0.5, 1]  # seed 1 only
     assert figures_of(three, seedless) == [0.5, 0.5]
     with pytest.raises(ValueError, match="none in common"):
         figures_of(three, another)

@@ -1,0 +1,74 @@
+"""Tuning on the validation examples, with a progress bar."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.data.dataset import Dataset, Split
+from training.evaluation import tuning
+from training.evaluation.session_neighbours import tuned_session_neighbours
+from training.evaluation.tuning import best_on_validation
+from training.evaluation.yardstick import Scorer
+from training.progress import ProgressBar
+
+
+class RecordedBar(ProgressBar):
+    """A bar that records its total, and its advances."""
+
+    bars: list["RecordedBar"] = []  # noqa: RUF012, reset by the fixture
+
+    def __init__(self, label: str, total: float, unit: str) -> None:
+        super().__init__(label, total, unit, shown=False)
+        self.total = total
+        self.advances: list[float] = []
+        self.bars.append(self)
+
+    def advance(self, units: float = 1) -> None:
+        self.advances.append(units)
+
+
+@pytest.fixture
+def bars(monkeypatch: pytest.MonkeyPatch) -> list[RecordedBar]:
+    monkeypatch.setattr(RecordedBar, "bars", [])
+    monkeypatch.setattr(tuning, "ProgressBar", RecordedBar)
+    return RecordedBar.bars
+
+
+def steps_ahead(dataset: Dataset, steps: int) -> Scorer:
+    """A scorer for the ring of twelve items that prefers the item `steps` after the last one."""
+
+    def score(rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        scores = np.zeros((len(rows), dataset.catalog.num_rows), dtype=np.float32)
+        ahead = (dataset.item_indices[rows - 1] + steps - 1) % 12 + 1
+        scores[np.arange(len(rows)), ahead] = 1
+        return scores
+
+    return score
+
+
+def test_the_candidate_with_the_best_validation_ndcg_is_chosen(chain_dataset: Dataset) -> None:
+    def scorer_of(steps: int) -> Scorer:
+        return steps_ahead(chain_dataset, steps)
+
+    assert best_on_validation((2, 1, 3), scorer_of, chain_dataset, "steps") == 1
+
+
+def test_of_equal_candidates_the_first_is_chosen(chain_dataset: Dataset) -> None:
+    candidates = ("a", "b")
+    chosen = best_on_validation(
+        candidates, lambda _: steps_ahead(chain_dataset, 1), chain_dataset, "equals"
+    )
+
+    assert chosen == "a"
+
+
+def test_tuning_of_vmis_knn_advances_with_every_batch_of_every_candidate(
+    chain_dataset: Dataset, bars: list[RecordedBar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.evaluation.yardstick.BATCH_SIZE", 10)
+
+    tuned_session_neighbours(chain_dataset)
+
+    num_candidates, num_examples = 3 * 4, len(chain_dataset.example_rows(Split.VALIDATION))
+    assert [bar.total for bar in bars] == [num_candidates * num_examples]
+    assert bars[0].advances == [10] * (num_candidates * num_examples // 10)

@@ -1,0 +1,34 @@
+"""Tuning of a baseline: the candidate with the best NDCG@20 on the validation examples."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from training.data.dataset import Dataset, Split
+from training.evaluation.yardstick import SELECTION_METRIC, Scorer, evaluate, ranker_of
+from training.progress import ProgressBar, counting
+
+Candidate = TypeVar("Candidate")
+
+
+def best_on_validation(
+    candidates: Sequence[Candidate],
+    scorer_of: Callable[[Candidate], Scorer],
+    dataset: Dataset,
+    label: str,
+) -> Candidate:
+    """The best of `candidates`, the first of equals; a progress bar counts examples.
+
+    Args:
+        candidates: settings to choose from.
+        scorer_of: makes the scorer of a candidate.
+        dataset: its validation examples choose.
+        label: names the work on the progress bar.
+    """
+    rows = dataset.example_rows(Split.VALIDATION)
+    with ProgressBar(label, len(candidates) * len(rows), "example") as bar:
+
+        def figure(candidate: Candidate) -> float:
+            ranker = counting(ranker_of(scorer_of(candidate), dataset), bar)
+            return evaluate(ranker, dataset, rows).metrics[SELECTION_METRIC]
+
+        return max(candidates, key=figure)

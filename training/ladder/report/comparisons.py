@@ -1,0 +1,83 @@
+"""Sections of a report that compare students with teachers, and teachers with each other."""
+
+from collections.abc import Iterator, Sequence
+
+from training.data.dataset import Split
+from training.evaluation.intervals import Interval
+from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW
+from training.ladder.plan.rows import NEIGHBOURS_ROW
+from training.ladder.report.tables import as_table, outcome, percent, signed
+from training.ladder.results.measured import Figures, Measured
+from training.ladder.results.part_gains import METRIC
+
+WHOLE_ROWS = (DISTILLED_ROW, COLD_ROW)
+
+
+def against_others(lines: Sequence[Measured], figures: Figures) -> str:
+    """The section that compares students and teachers with teachers and VMIS-kNN."""
+    cells = [
+        [
+            f"{line.student} {line.row}".strip(),
+            line.teacher if line.student else "",
+            other.row,
+            signed(difference_of(line, other, figures, Split.VALIDATION)),
+            signed(difference_of(line, other, figures, Split.TEST)),
+        ]
+        for place, line in enumerate(lines)
+        for other in (lines[:place] if line.is_teacher else lines)
+        if _is_compared(line) and _is_alternative(other)
+    ]
+    table = as_table(("who", "taught by", "against", f"validation {METRIC}", METRIC), cells)
+    note = "On the examples that both have answered."
+    return f"## Against teachers and neighbours\n\n{note}\n\n{table}" if cells else ""
+
+
+def _is_compared(line: Measured) -> bool:
+    return line.row in (CE_ROW, *WHOLE_ROWS) or line.is_teacher
+
+
+def _is_alternative(line: Measured) -> bool:
+    """Whether it could be served in place of a student."""
+    return line.is_teacher or line.row == NEIGHBOURS_ROW
+
+
+def difference_of(line: Measured, other: Measured, figures: Figures, split: Split) -> Interval:
+    """NDCG@20 of `line` minus that of `other`, over the seeds and examples that both have."""
+    more, less = figures.pair(line, other, "all", METRIC, split)
+    return more.minus(less).interval()
+
+
+def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
+    """The section that compares one student taught by two teachers."""
+    cells = [_teachers_cells(line, other, figures) for line, other in pairs_of_teachers(lines)]
+    if not cells:
+        return ""
+    headings = ("student", "row", "taught by", "over", "seeds", METRIC, "relative", "warm", "")
+    note = f"The same student, over the seeds that both have; of warm targets relative {METRIC}."
+    return f"## What another teacher is worth\n\n{note}\n\n{as_table(headings, cells)}"
+
+
+def pairs_of_teachers(lines: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
+    """Pairs of lines of one student and whole-method row: a teacher, and one listed before it."""
+    for place, line in enumerate(lines):
+        for other in lines[:place] if line.row in WHOLE_ROWS else ():
+            is_same_row = (line.student, line.row) == (other.student, other.row)
+            if is_same_row and line.can_be_compared(other):
+                yield line, other
+
+
+def _teachers_cells(line: Measured, other: Measured, figures: Figures) -> list[str]:
+    more, less = figures.pair(line, other, "all", METRIC)
+    warm_more, warm_less = figures.pair(line, other, "warm", METRIC)
+    difference = more.minus(less).interval()
+    return [
+        line.student,
+        line.row,
+        line.teacher,
+        other.teacher,
+        str(len(set(line.seeds) & set(other.seeds))),
+        signed(difference),
+        percent(more.relative_to(less).interval()),
+        percent(warm_more.relative_to(warm_less).interval()),
+        outcome(difference),
+    ]

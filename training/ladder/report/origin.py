@@ -1,0 +1,69 @@
+"""The origin of a report: command, commits, hardware, seeds, trials and teachers."""
+
+import shlex
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from training.data.dataset import Split
+from training.ladder.plan.plan import Plan
+from training.ladder.plan.references import Teacher
+from training.ladder.results.measured import Measured
+from training.provenance import commit
+
+
+def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object]]:
+    """The list at the top of a report, as names and values; the command comes first."""
+    ladder = plan.experiment.ladder
+    yield "command", f"`python -m training.ladder {shlex.join(_arguments())}`"
+    yield "commit", commit()
+    yield "date", f"{datetime.now(UTC):%Y-%m-%d}"
+    runs = [run for line in lines for run in line.runs]
+    yield "commits of the runs", _distinct(each for run in runs for each in run.commits)
+    yield "hardware", _distinct(run.machine for run in runs)
+    kept = f"ranks of students and teachers in `runs/{plan.experiment.name}`"
+    yield "kept", f"{kept}; trained anew with another `--out` and no `--kept`"
+    configured = f"{ladder.seeds}, of BCE, CE and DLLM2Rec {ladder.headline_seeds}"
+    yield "seeds", f"{plan.requested_seeds or configured}, as far as a row has them"
+    for name, grid in ladder.grids:
+        yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())
+    answered = {line.teacher: len(line.answered(Split.TEST)) for line in lines if line.is_teacher}
+    num_examples = len(plan.dataset.example_rows(Split.TEST))
+    for teacher in plan.teachers:
+        described = _described(teacher, answered.get(teacher.kind, 0), num_examples)
+        yield f"teacher {teacher.kind}", described
+
+
+def _arguments() -> list[str]:
+    """The words after the program's name; `distilled-recommender ladder` is two words."""
+    words = sys.argv[1:]
+    return words[1:] if words[:1] == ["ladder"] else words
+
+
+def _described(teacher: Teacher, num_answered: int, num_examples: int) -> str:
+    """A teacher's LLM, cost, and the share of test examples that it answered if not all."""
+    facts = teacher.knowledge.provenance
+    cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
+    is_whole = num_answered == num_examples
+    part = "" if is_whole else f", asked {num_answered:,} of {num_examples:,} test examples"
+    return f"{_llm(facts)}, {cost}{part}"
+
+
+def _llm(facts: Mapping[str, Any]) -> str:
+    """The LLM of a teacher, with the settings that are not the usual ones."""
+    settings = facts.get("settings", {})
+    model = f"{settings.get('model', 'unknown')} at {settings.get('precision', 'unknown')}"
+    layers, pooling, tuning = (settings.get(each) for each in ("layers", "pooling", "tuning"))
+    has_mean = pooling == "mean" and settings["kind"] == "retrieval"
+    parts = [
+        f"the first {layers} layers" if layers else "",
+        "the mean over the last title" if has_mean else "",
+        f"tuned ({tuning})" if tuning not in (None, "none") else "",
+        f"{share:.0%} of titles alone" if (share := facts.get("share")) else "",
+    ]
+    return ", ".join([model, *filter(None, parts)])
+
+
+def _distinct(names: Iterable[str]) -> str:
+    return "; ".join(sorted(set(names)))

@@ -1,0 +1,36 @@
+"""The files of a report: Markdown, CSV and plots."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from training.cli import say
+from training.ladder.report.markdown import as_report
+from training.ladder.report.plots import save_cost_plot, save_parts_plot
+from training.ladder.report.result_csv import save_figures
+from training.ladder.results.measured import Figures, Measured
+from training.ladder.results.part_gains import has_part_gains
+from training.stage import write_text
+
+
+def save_report(
+    lines: Sequence[Measured],
+    figures: Figures,
+    origin: Mapping[str, object],
+    folder: Path,
+    name: str,
+) -> None:
+    """Writes `<name>.md`, `<name>.csv` and `<name>-*.png` into `folder`, and prints where.
+
+    Args:
+        lines: the measured rankers.
+        figures: computes the figures of `lines`.
+        origin: names and values of the list at the top of the report.
+        folder: of all files.
+        name: of the experiment.
+    """
+    save_figures(lines, figures, folder / f"{name}.csv")
+    save_cost_plot(lines, figures, folder / f"{name}-cost.png")
+    if has_part_gains(lines, figures):
+        save_parts_plot(lines, figures, folder / f"{name}-parts.png")
+    write_text(folder / f"{name}.md", as_report(lines, figures, origin, name))
+    say(f"written: {folder / name}.md")

@@ -1,0 +1,124 @@
+"""References, measured: LLMs that rank by their answers or by titles, each measured once."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.cli import say
+from training.data.dataset import HELD_OUT, Dataset
+from training.errors import ResultError
+from training.evaluation.rank_files import split_key
+from training.evaluation.stored import answers_ranker
+from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.yardstick import Ranker, evaluate, ranker_of
+from training.knowledge import Knowledge, Summary
+from training.ladder.plan.references import Reference, Teacher
+from training.ladder.plan.rows import HISTORY_TITLES_ROW, TITLES_ROW
+from training.ladder.runs.find_teachers import title_decays
+from training.ladder.runs.store import RunStore
+from training.ladder.runs.teacher_ranks import (
+    ReferenceRanking,
+    StoredReference,
+    load_reference,
+    save_reference,
+)
+from training.settings.experiment import Experiment
+from training.teacher.titles.teach import best_decay, embed_catalog
+from training.teacher.tuning.tuned_model import language_model
+from training.workplace import Workplace, with_teacher
+
+
+def teacher_rankings(teacher: Teacher, store: RunStore) -> Sequence[ReferenceRanking]:
+    """Rankings of a teacher, and of titles as its LLM embeds them; measured if not stored.
+
+    Raises:
+        ResultError: the stored file is damaged, or of other answers than the knowledge has.
+    """
+    knowledge, reference = teacher.knowledge, teacher.reference
+    if isinstance(knowledge, Summary) or store.has(reference):
+        return _stored_rankings(teacher, store)
+    rankings = [
+        *_answers_ranking(teacher, knowledge),
+        *_title_rankings(reference, knowledge.item_embeddings),
+    ]
+    save_reference(reference, StoredReference(knowledge.summary, rankings), store)
+    return rankings
+
+
+def _stored_rankings(teacher: Teacher, store: RunStore) -> Sequence[ReferenceRanking]:
+    stored = load_reference(teacher.reference, store)
+    if stored.summary and stored.summary.content_hash == teacher.knowledge.content_hash:
+        return stored.rankings
+    raise ResultError(
+        f"{store.file(teacher.reference).path}: ranks of a {teacher.kind} teacher that answered "
+        "otherwise; runs beside it learned from that one. Report it with `--kept`, begin anew "
+        "with another `--out`, or delete the file to measure this teacher in its place"
+    )
+
+
+def title_layer_rankings(
+    experiment: Experiment,
+    dataset: Dataset,
+    workplace: Workplace,
+    store: RunStore,
+    *,
+    stored_only: bool,
+) -> Iterator[tuple[Reference, Sequence[ReferenceRanking]]]:
+    """Rankings by titles as the first layers of the title LLM embed them.
+
+    There is one reference for each number of layers in `ladder.title_layers`. With `stored_only`,
+    a reference that is not stored is named in a message and left out.
+
+    Raises:
+        ResultError: a stored file is damaged.
+    """
+    for layers in experiment.ladder.title_layers:
+        of_titles = with_teacher(experiment, "titles").teacher
+        config = of_titles.model_copy(update={"layers": layers})
+        reference = Reference(f"first {layers} layers", config, title_decays(experiment), dataset)
+        if stored_only and not store.has(reference):
+            say(f"without titles as the {reference.name} see them: not kept")
+            continue
+        if not store.has(reference):
+            embeddings, _ = embed_catalog(
+                dataset, config, workplace.reading, language_model(config)
+            )
+            rankings = list(_title_rankings(reference, embeddings))
+            save_reference(reference, StoredReference(None, rankings), store)
+        yield reference, load_reference(reference, store).rankings
+
+
+def _answers_ranking(teacher: Teacher, knowledge: Knowledge) -> Iterator[ReferenceRanking]:
+    """A teacher's stored answers on the examples that have one; nothing if a split has none."""
+    dataset = teacher.reference.dataset
+    evaluations = {}
+    for split in HELD_OUT:
+        answers = getattr(knowledge, split_key(split))
+        rows = np.intersect1d(dataset.example_rows(split), answers.rows)
+        if not len(rows):
+            return
+        evaluations[split] = evaluate(answers_ranker(answers), dataset, rows)
+    yield ReferenceRanking(f"teacher {teacher.kind}", evaluations, teacher.seconds, teacher.tokens)
+
+
+def _title_rankings(
+    reference: Reference, embeddings: NDArray[np.float32]
+) -> Iterator[ReferenceRanking]:
+    """Rankings by the titles nearest to the last one, and by those nearest to the whole history.
+
+    The second is left out where validation prefers a decay of 0, which makes it equal to the first.
+    """
+    dataset = reference.dataset
+    yield _title_ranking(TITLES_ROW, TitleNeighbours(dataset, embeddings))
+    if decay := best_decay(dataset, embeddings, reference.decays):
+        yield _title_ranking(HISTORY_TITLES_ROW, TitleNeighbours(dataset, embeddings, decay))
+
+
+def _title_ranking(row: str, neighbours: TitleNeighbours) -> ReferenceRanking:
+    dataset = neighbours.dataset
+    ranker: Ranker = ranker_of(neighbours, dataset)
+    evaluations = {
+        split: evaluate(ranker, dataset, dataset.example_rows(split)) for split in HELD_OUT
+    }
+    return ReferenceRanking(row, evaluations)

@@ -1,0 +1,57 @@
+"""The order in which runs of the ladder are performed, several side by side."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from training.cli import say
+from training.distillation.job import Job
+from training.distillation.process_pool import side_by_side
+from training.ladder.plan.plan import Cell
+from training.ladder.runs.choices import Choices
+from training.ladder.runs.perform import continues_another, perform
+from training.ladder.runs.store import Run, RunStore
+
+
+def train_cells(
+    cells: Sequence[Cell], choices: Choices, num_workers: int | None, *, keep_states: bool
+) -> None:
+    """Trains the due trials of all cells, then each cell's chosen trial with every seed.
+
+    Seeds of a cell whose settings are known are trained beside the trials of the others.
+
+    Raises:
+        KnowledgeError: a cell's teacher has nothing to learn from; nothing is trained then.
+    """
+    plan, store = choices.plan, choices.store
+    for cell in cells:
+        plan.trial_jobs(cell)[0].refuse_missing_answers()
+    chosen = [cell for cell in cells if choices.can_choose(cell)]
+    undecided = [cell for cell in cells if not choices.can_choose(cell)]
+    trials = [job for cell in undecided for job in plan.trial_jobs(cell)]
+    perform_all([*trials, *_every_seed(chosen, choices)], store, num_workers)
+    reported = _every_seed(cells, choices)
+    perform_all(reported, store, num_workers)
+    if not keep_states:
+        every_trial = [job for cell in cells for job in plan.trial_jobs(cell)]
+        store.forget_training([*every_trial, *reported])
+
+
+def perform_all(runs: Sequence[Run], store: RunStore, num_workers: int | None) -> None:
+    """Performs the runs that are not measured; a run that several cells share is performed once."""
+    due = {each.stamp: each for each in runs if not store.has(each)}
+    for number, stamp in enumerate(_performed(list(due.values()), store, num_workers), 1):
+        run = due[stamp]
+        student = f"{run.experiment.student.kind} " if isinstance(run, Job) else ""
+        say(f"{number} of {len(due)}: {student}{run.name}")
+
+
+def _performed(due: Sequence[Run], store: RunStore, num_workers: int | None) -> Iterator[str]:
+    """The stamps of performed runs; a run that continues another comes after all that do not."""
+    work = partial(perform, store=store)
+    for is_second_round in (False, True):
+        runs = [each for each in due if continues_another(each) is is_second_round]
+        yield from side_by_side(work, runs, num_workers)
+
+
+def _every_seed(cells: Sequence[Cell], choices: Choices) -> list[Job]:
+    return [job for cell in cells for job in choices.jobs(cell)]
