@@ -5,27 +5,64 @@ python -m benchmarks [NAME …] [--quick]
 
 import sys
 import time
-from argparse import ArgumentParser
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from benchmarks.options import ROOT, Options
 from benchmarks.registry import benchmark_names, load_benchmark
 from benchmarks.results.figures import Report, make_report, save_report, summary_table
 from benchmarks.results.plots import save_plot
-from training.cli import USER_ERROR, say
+from training.cli import USER_ERROR, run, say
 from training.errors import TrainingError
+from training.options import WORK, Work
+
+Names = Annotated[str, Parameter(choices=tuple(benchmark_names()), help="Default: all.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BenchOptions:
+    """Options of `bench`, beside the benchmarks and the folder of results."""
+
+    quick: bool = False
+    """Short runs, without benchmarks that have no bar or need an LLM."""
+    peers_python: Path = ROOT / ".venv/peers/bin/python"
+    """Interpreter that has the other servers; by default the one that `make bench` installs."""
+    core_hour: Annotated[float, Parameter(show_default=True)] = 0.04
+    """Price of a CPU core for an hour, in dollars."""
+    out: Path | None = None
+    """Folder of the reports; by default benchmarks/out, with --quick WORK/bench/quick."""
+
+
+DEFAULTS = BenchOptions()
+
+
+def command(*names: Names, work: Work = WORK, options: BenchOptions = DEFAULTS) -> int:
+    """Measure the service and the programs."""
+    run_options = Options(work, options.quick, options.peers_python, options.core_hour)
+    out = options.out or run_options.pick(
+        ROOT / "benchmarks" / "out", quick=run_options.bundles / "quick"
+    )
+    return run_benchmarks(names or _default_names(run_options), run_options, out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program; returns its exit code, which is 0 if every benchmark could run."""
-    parsed = _parser().parse_args(arguments)
-    options = Options(parsed.work, parsed.quick, parsed.peers_python, parsed.core_hour)
-    folder = parsed.out or options.pick(
-        ROOT / "benchmarks" / "out", quick=options.bundles / "quick"
-    )
+    """Runs the command; returns its exit code."""
+    return run(command, "benchmarks", arguments)
+
+
+def run_benchmarks(names: Sequence[str], options: Options, folder: Path) -> int:
+    """Runs the benchmarks, saves reports and plots to `folder`, prints one table.
+
+    Returns:
+        The exit code: 0, or 2 if a benchmark could not run. A missed bar is shown in the table.
+    """
     reports, errors = [], []
-    for name in parsed.names or _default_names(options):
+    for name in names:
         say(f"\n── {name}")
         try:
             reports.append(_run(name, options, folder))
@@ -51,39 +88,6 @@ def _run(name: str, options: Options, folder: Path) -> Report:
     plot = save_plot(report, benchmark.draw, folder)
     say(f"{plot}, {time.monotonic() - started:.0f} s")
     return report
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="python -m benchmarks",
-        description="Runs benchmarks, saves their reports and plots, prints one table.",
-    )
-    parser.add_argument("names", nargs="*", choices=[[], *benchmark_names()], help="default: all")
-    parser.add_argument("--quick", action="store_true", help="short runs, and no LLM")
-    parser.add_argument(
-        "--work",
-        type=Path,
-        default=Path("work"),
-        help="folder with the results of all pipeline stages (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--peers-python",
-        type=Path,
-        default=ROOT / ".venv/peers/bin/python",
-        help="interpreter that has the other servers installed (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--core-hour",
-        type=float,
-        default=0.04,
-        help="price of a CPU core for an hour, in dollars (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        help="folder of the reports (default: benchmarks/out; with --quick WORK/bench/quick)",
-    )
-    return parser
 
 
 if __name__ == "__main__":

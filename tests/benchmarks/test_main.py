@@ -11,7 +11,9 @@ from benchmarks.options import Options
 from benchmarks.registry import Benchmark, benchmark_names, load_benchmark
 from benchmarks.results.figures import Figure, Findings, load_report
 from benchmarks.subjects.subject import export_subject, random_student, synthetic_items
+from distilled_recommender.commands import COMMANDS
 from tests.service.conftest import RING, ring_graph, save_ring_bundle
+from training.cli import USER_ERROR
 
 
 def test_a_benchmark_that_cannot_run_is_reported_and_the_others_go_on(
@@ -60,6 +62,21 @@ def test_a_quick_run_leaves_out_benchmarks_that_have_no_bar_or_need_an_llm(
         "student_vs_teacher",
     }
     assert names_of("--quick", "scale") == ["scale"]
+
+
+def test_the_console_command_runs_the_same_program() -> None:
+    (bench,) = (each for each in COMMANDS if each.name == "bench")
+    assert bench.path == f"{program.__name__}:{program.command.__name__}"
+    assert bench.help == program.command.__doc__
+
+
+def test_an_unknown_benchmark_is_refused_with_the_names_of_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert program.main(["no_such_benchmark"]) == USER_ERROR
+    error = capsys.readouterr().err
+    assert "no_such_benchmark" in error
+    assert all(name in error for name in benchmark_names())
 
 
 @pytest.mark.slow

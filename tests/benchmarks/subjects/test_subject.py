@@ -6,6 +6,7 @@ import export
 from benchmarks.subjects.subject import export_subject, random_student, synthetic_items
 
 
+@pytest.mark.slow
 def test_a_bundle_is_exported_again_only_where_the_exporter_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
