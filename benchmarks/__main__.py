@@ -1,92 +1,93 @@
-"""The program: runs benchmarks, keeps their reports and pictures, prints one table.
+"""Runs benchmarks, saves their reports and plots, prints one table of all figures.
 
 python -m benchmarks [NAME …] [--quick]
 """
 
 import sys
 import time
-from argparse import ArgumentParser
 from collections.abc import Sequence
-from importlib import import_module
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from benchmarks.options import Benchmark, Setting
-from benchmarks.results.figures import Report, save_report, stamped, table
-from benchmarks.results.plots import draw
-from benchmarks.subjects.processes import ROOT
-from training.cli import USER_ERROR, say
+from cyclopts import Parameter
+
+from benchmarks.options import ROOT, Options
+from benchmarks.registry import benchmark_names, load_benchmark
+from benchmarks.results.figures import Report, make_report, save_report, summary_table
+from benchmarks.results.plots import save_plot
+from training.cli import USER_ERROR, run, say
 from training.errors import TrainingError
+from training.options import WORK, Work
 
-NAMES = (
-    "constant_rate",
-    "peers",
-    "student_vs_teacher",
-    "request_cost",
-    "breakdown",
-    "graph",
-    "cold_start",
-    "added_item",
-    "epoch_cost",
-    "memory",
-    "scale",
-)
-# Of these the first two have no bar, and an LLM is read for half a minute before it answers.
-NOT_AT_FIRST = frozenset({"breakdown", "scale", "student_vs_teacher"})
+Names = Annotated[str, Parameter(choices=tuple(benchmark_names()), help="Default: all.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BenchOptions:
+    """Options of `bench`, beside the benchmarks and the folder of results."""
+
+    quick: bool = False
+    """Short runs, without benchmarks that have no bar or need an LLM."""
+    peers_python: Path = ROOT / ".venv/peers/bin/python"
+    """Interpreter that has the other servers; by default the one that `make bench` installs."""
+    core_hour: Annotated[float, Parameter(show_default=True)] = 0.04
+    """Price of a CPU core for an hour, in dollars."""
+    out: Path | None = None
+    """Folder of the reports; by default benchmarks/out, with --quick WORK/bench/quick."""
+
+
+DEFAULTS = BenchOptions()
+
+
+def command(*names: Names, work: Work = WORK, options: BenchOptions = DEFAULTS) -> int:
+    """Measure the service and the programs."""
+    run_options = Options(work, options.quick, options.peers_python, options.core_hour)
+    out = options.out or run_options.pick(
+        ROOT / "benchmarks" / "out", quick=run_options.bundles / "quick"
+    )
+    return run_benchmarks(names or _default_names(run_options), run_options, out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; returns its exit code."""
-    options = _parser().parse_args(arguments)
-    setting = Setting(options.work, options.quick, options.peers_python, options.core_hour)
-    folder = options.out or (
-        options.work / "bench" / "quick" if options.quick else ROOT / "benchmarks" / "out"
-    )
-    reports, lacking = [], []
-    for name in options.names or _all(setting):
+    """Runs the command; returns its exit code."""
+    return run(command, "benchmarks", arguments)
+
+
+def run_benchmarks(names: Sequence[str], options: Options, folder: Path) -> int:
+    """Runs the benchmarks, saves reports and plots to `folder`, prints one table.
+
+    Returns:
+        The exit code: 0, or 2 if a benchmark could not run. A missed bar is shown in the table.
+    """
+    reports, errors = [], []
+    for name in names:
         say(f"\n── {name}")
         try:
-            reports.append(_run(name, setting, folder))
+            reports.append(_run(name, options, folder))
         except (TrainingError, OSError) as error:
-            lacking.append(f"{name}: {error}")
+            errors.append(f"{name}: {error}")
             say(f"error: {error}")
-    say(f"\n{table(reports)}")
-    for line in lacking:
+    say(f"\n{summary_table(reports)}")
+    for line in errors:
         sys.stderr.write(f"error: {line}\n")
-    return USER_ERROR if lacking else 0
+    return USER_ERROR if errors else 0
 
 
-def _all(setting: Setting) -> Sequence[str]:
-    return [name for name in NAMES if not (setting.is_quick and name in NOT_AT_FIRST)]
+def _default_names(options: Options) -> list[str]:
+    names = benchmark_names()
+    return [name for name in names if not options.is_quick or load_benchmark(name).in_quick_run]
 
 
-def _run(name: str, setting: Setting, folder: Path) -> Report:
-    benchmark: Benchmark = import_module(f"benchmarks.measures.{name}").measure
+def _run(name: str, options: Options, folder: Path) -> Report:
+    benchmark = load_benchmark(name)
     started = time.monotonic()
-    report = stamped(name, benchmark(setting), is_quick=setting.is_quick)
+    report = make_report(name, benchmark.measure(options), is_quick=options.is_quick)
     save_report(report, folder)
-    say(f"{draw(report, folder)}, {time.monotonic() - started:.0f} s")
+    plot = save_plot(report, benchmark.draw, folder)
+    say(f"{plot}, {time.monotonic() - started:.0f} s")
     return report
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="python -m benchmarks", description="Measure; see README.")
-    parser.add_argument("names", nargs="*", choices=[[], *NAMES], help="default: all")
-    parser.add_argument("--quick", action="store_true", help="short runs, and no LLM")
-    parser.add_argument("--work", type=Path, default=Path("work"), help="default: %(default)s")
-    parser.add_argument(
-        "--peers-python",
-        type=Path,
-        default=ROOT / ".venv/peers/bin/python",
-        help="an interpreter that has the other servers (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--core-hour",
-        type=float,
-        default=0.04,
-        help="dollars that a core costs for an hour (default: %(default)s)",
-    )
-    parser.add_argument("--out", type=Path, help="folder of the reports (default: benchmarks/out)")
-    return parser
 
 
 if __name__ == "__main__":

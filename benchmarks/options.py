@@ -1,20 +1,24 @@
-"""What every benchmark is told."""
+"""Options of a benchmark run, and the checkout that it runs in."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from benchmarks.results.figures import Findings
+T = TypeVar("T")
+
+ROOT = Path(__file__).parents[1]
+"""Root folder of the checkout."""
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Where things lie, and whether a short look is enough.
+class Options:
+    """The command line of `python -m benchmarks`, as benchmarks need it.
 
     Attributes:
-        work: the folder of all stages, `work`.
-        peers_python: an interpreter that has the other servers.
-        core_hour: what a core costs for an hour, in dollars.
+        work: folder with the results of all pipeline stages.
+        is_quick: short runs, fewer repetitions, no training.
+        peers_python: interpreter of the environment that has the other servers installed.
+        core_hour: price of one CPU core for one hour, in dollars.
     """
 
     work: Path
@@ -23,13 +27,10 @@ class Setting:
     core_hour: float
 
     @property
-    def subjects(self) -> Path:
-        """Where the measured bundles are kept."""
+    def bundles(self) -> Path:
+        """Folder that keeps the measured bundles from one run to the next."""
         return self.work / "bench"
 
-    def either(self, thorough: float, quick: float) -> float:
-        """One of the two."""
-        return quick if self.is_quick else thorough
-
-
-Benchmark = Callable[[Setting], Findings]
+    def pick(self, full: T, *, quick: T) -> T:
+        """Returns `quick` in a quick run, else `full`."""
+        return quick if self.is_quick else full

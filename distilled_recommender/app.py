@@ -22,8 +22,8 @@ INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 OWN_PACKAGES = frozenset({"distilled_recommender", "export", "service", "training"})
 HELP = "Distill an LLM recommender into a small sequential model and serve it in milliseconds."
 EXIT_CODES = """\
-Exit codes: 0 done · 1 the answer is no (a bundle is damaged, the service cannot start, a benchmark
-misses its bar) · 2 an option, a setting or an input cannot be used, or an extra is not installed ·
+Exit codes: 0 done · 1 the answer is no (a bundle is damaged, the service cannot start) ·
+2 an option, a setting or an input cannot be used, or an extra is not installed ·
 130 interrupted by Ctrl-C.
 """
 

@@ -1,4 +1,4 @@
-"""Ends with 0 if this container's server answers PATH with success: `healthcheck.py PORT PATH`."""
+"""Exits with 0 if this container answers `GET PATH` with 200: `healthcheck.py PORT PATH`."""
 
 import http.client
 import sys

@@ -1,4 +1,4 @@
-# Redis with this project's persistence, memory policy and, where there is one, password.
+# Redis with this project's persistence and memory policy, and with a password if one is set.
 
 FROM redis:8
 COPY docker/redis/redis.conf /etc/recommender/

@@ -1,15 +1,15 @@
-# The online half: no torch, no compiler; a user without rights on a root that can
-# be read-only.
+# Image of the service. It has no torch and no compiler, runs as a user without privileges, and works
+# on a read-only root file system.
 #
 #   docker build -f docker/service.Dockerfile -t distilled-recommender/service .
-#   docker build -f docker/service.Dockerfile --build-context bundle=work/mine/bundle ...   # yours
+#   docker build -f docker/service.Dockerfile --build-context bundle=work/NAME/bundle ...   # your bundle
 
 ARG PYTHON_VERSION=3.13
 
-# Another context of this name (--build-context) brings wheels that pip shall prefer.
+# Replace this stage with `--build-context wheels=FOLDER` to let pip use wheels of your own.
 FROM scratch AS wheels
 
-# The bundle that a fresh volume at /bundles starts with; another context of this name brings yours.
+# The first bundle of an empty volume at /bundles; `--build-context bundle=FOLDER` brings yours.
 FROM scratch AS bundle
 COPY assets/movielens/bundle /
 
@@ -55,8 +55,8 @@ EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --start-interval=200ms --retries=3 \
     CMD ["python", "-I", "healthcheck.py", "8000", "/readyz"]
-# Here and not by the engine, which fills a fresh volume for two replicas at once, and fails. Where
-# the volume cannot be filled, the service says what it lacks.
+# The container publishes the first bundle itself: Docker would copy it into an empty volume, which
+# fails where two replicas start at once. If publishing fails, the service reports the missing bundle.
 CMD ["sh", "-c", "python -m export.contract.publish --first /bundle /bundles >/dev/null; exec python -m service"]
 ARG VERSION=dev
 ARG REVISION=unknown

@@ -1,11 +1,11 @@
-# The teacher's own server: the LLM behind /v1/compare and /v1/teacher/recommendations.
+# Image of the teacher's server: the LLM behind /v1/compare and /v1/teacher/recommendations.
 #
-# All but its end is what docker/training.Dockerfile says too, word for word, so that the two share
-# their layers; there is told where torch comes from.
+# All but its end is the same text as in docker/training.Dockerfile, so that both share their layers.
+# That file explains where torch comes from.
 
 ARG PYTHON_VERSION=3.13
 
-# Another context of this name (--build-context) brings wheels that pip shall prefer.
+# Replace this stage with `--build-context wheels=FOLDER` to let pip use wheels of your own.
 FROM scratch AS wheels
 
 FROM python:${PYTHON_VERSION}-slim AS requirements
@@ -47,7 +47,7 @@ RUN python -m compileall -q training export service
 USER 10001
 VOLUME ["/work"]
 EXPOSE 8100
-# The LLM is read from the disk first.
+# Loading the LLM takes a while.
 HEALTHCHECK --interval=5s --timeout=4s --start-period=300s --start-interval=1s --retries=3 \
     CMD ["python", "-I", "healthcheck.py", "8100", "/readyz"]
 CMD ["./serve-teacher"]

@@ -1,14 +1,14 @@
-# The offline half: prepare, teach, distill, evaluate, export.
+# Image of the training pipeline: prepare, teach, distill, evaluate, export.
 #
 #   docker build -f docker/training.Dockerfile -t distilled-recommender/training .
 #
-# torch comes from where pip finds it, with CUDA on a PC. For processors alone, say where its
-# CPU builds are: an index of them, --build-arg TORCH_INDEX=URL (PyTorch's install page has it),
-# or a folder of wheels, --build-context wheels=FOLDER with --build-arg TORCH=torch==VERSION+cpu.
+# pip installs torch from its usual index: a build with CUDA on a PC. For a CPU-only build, name an
+# index that has it (--build-arg TORCH_INDEX=URL, see PyTorch's install page), or a folder of wheels
+# (--build-context wheels=FOLDER with --build-arg TORCH=torch==VERSION+cpu).
 
 ARG PYTHON_VERSION=3.13
 
-# Another context of this name (--build-context) brings wheels that pip shall prefer.
+# Replace this stage with `--build-context wheels=FOLDER` to let pip use wheels of your own.
 FROM scratch AS wheels
 
 FROM python:${PYTHON_VERSION}-slim AS requirements

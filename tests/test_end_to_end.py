@@ -1,4 +1,4 @@
-"""The whole road on a shop's two files: a real LLM, a real student, a real service."""
+"""Runs the whole pipeline on two CSV files, with a real LLM, student and service."""
 
 import csv
 from pathlib import Path
@@ -38,7 +38,7 @@ patience = 30
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle made by the programs, in their order, from customers who buy in the same order."""
+    """A bundle made by all programs in turn, from customers who buy fruits in a fixed order."""
     folder = tmp_path_factory.mktemp("shop")
     write_shop(folder)
     config, work = folder / "fruits.toml", folder / "work"
@@ -49,7 +49,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_shop(folder: Path) -> None:
-    """Forty customers; each starts somewhere and buys five fruits in alphabetical order."""
+    """Writes the purchases of 40 customers: each buys five fruits in alphabetical order."""
     with (folder / "items.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("item_id", "title"), *((name[0], name) for name in FRUITS)])
     with (folder / "interactions.csv").open("w", newline="") as file:
@@ -62,7 +62,7 @@ def write_shop(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_files_become_a_service_that_knows_what_comes_next(bundle: Path) -> None:
+def test_two_files_become_a_service_that_recommends_the_next_item(bundle: Path) -> None:
     with TestClient(create_app(Settings(bundle_path=bundle))) as client:
         answer = client.post("/v1/recommendations", json={"history": ["B", "C"], "k": 3})
     assert answer.status_code == 200
@@ -71,7 +71,7 @@ def test_two_files_become_a_service_that_knows_what_comes_next(bundle: Path) -> 
 
 
 @pytest.mark.slow
-def test_the_served_model_says_how_good_it_is_and_where_it_comes_from(bundle: Path) -> None:
+def test_the_served_model_reports_its_parity_error_and_its_teacher(bundle: Path) -> None:
     with TestClient(create_app(Settings(bundle_path=bundle))) as client:
         model = client.get("/v1/model").json()
     assert model["parity_error"] <= 1e-4

@@ -1,7 +1,7 @@
-"""Who clicks what, in which order: many sessions at once, each an ordered list of items.
+"""Synthetic sessions: many at once, each an ordered list of clicked items.
 
-Synthetic sessions follow ETUDE (Kersbergen et al., ICDE 2024): lengths and item popularity are
-power laws. The exponents are of the size that it reports for a large shop.
+They follow ETUDE (Kersbergen et al., ICDE 2024): session lengths and item popularity are power
+laws, with exponents close to those that it reports for a large shop.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ OPEN_SESSIONS = 1_000
 
 @dataclass(frozen=True)
 class Click:
-    """An interaction before it is sent."""
+    """One interaction of a session."""
 
     session_id: str
     item_id: str
@@ -30,7 +30,7 @@ class Click:
 def power_law(
     exponent: float, largest: int, size: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """`size` numbers from 1 to `largest`; `n` is drawn in proportion to `n ** -exponent`."""
+    """Draws `size` numbers from 1 to `largest`, each `n` in proportion to `n ** -exponent`."""
     weights = np.arange(1, largest + 1, dtype=np.float64) ** -exponent
     drawn = generator.choice(largest, size=size, p=weights / weights.sum())
     numbers: NDArray[np.int64] = drawn + 1
@@ -40,7 +40,7 @@ def power_law(
 def power_law_sessions(
     item_ids: Sequence[str], generator: np.random.Generator
 ) -> Iterator[Sequence[str]]:
-    """Endless sessions over `item_ids`, the most popular first."""
+    """Yields sessions without end; `item_ids` has the most popular item first."""
     while True:
         lengths = power_law(LENGTH_EXPONENT, LONGEST_SESSION, 256, generator)
         places = power_law(POPULARITY_EXPONENT, len(item_ids), int(lengths.sum()), generator) - 1
@@ -53,9 +53,9 @@ def interleaved(
     generator: np.random.Generator,
     open_sessions: int = OPEN_SESSIONS,
 ) -> Iterator[Click]:
-    """The clicks of `open_sessions` sessions at once; where one ends, the next begins.
+    """Yields the clicks of `open_sessions` sessions at once; where one ends, the next begins.
 
-    Ends when a session is wanted and none is left.
+    Stops when a session ends and no further one is left.
     """
     numbered = ((f"visit-{number}", iter(items)) for number, items in enumerate(sessions))
     places = list(islice(numbered, open_sessions))
@@ -71,7 +71,7 @@ def interleaved(
 
 
 def predecessors_of(clicks: Sequence[Click]) -> list[int]:
-    """For each click the one before it of the same session, -1 for a first one."""
+    """Returns for each click the place of the click before it in its session, or -1."""
     newest: dict[str, int] = {}
     predecessors = []
     for number, click in enumerate(clicks):
@@ -83,7 +83,7 @@ def predecessors_of(clicks: Sequence[Click]) -> list[int]:
 def clicks_of(
     session_ids: Sequence[str], item_ids: Sequence[str], count: int, generator: np.random.Generator
 ) -> list[Click]:
-    """Clicks of sessions that are there already, each as likely as any other."""
+    """Returns `count` clicks of existing sessions, each session equally likely."""
     sessions = generator.integers(len(session_ids), size=count).tolist()
     places = power_law(POPULARITY_EXPONENT, len(item_ids), count, generator).tolist()
     pairs = zip(sessions, places, strict=True)

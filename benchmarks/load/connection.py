@@ -1,7 +1,7 @@
-"""A keep-alive HTTP/1.1 connection that knows no more than a measurement needs.
+"""A minimal keep-alive HTTP/1.1 connection for load tests.
 
-General clients cost several times what the service does; this one sends bytes that were made
-before the run, and reads a status line and a `content-length`.
+General HTTP clients use several times the CPU of the service. This one sends requests that were
+encoded before the run, and reads only the status line and `content-length` of a response.
 """
 
 import socket
@@ -12,16 +12,22 @@ _RECEIVE_BYTES = 1 << 18
 
 
 class ProtocolError(ConnectionError):
-    """The server closed the connection, or answered in a form that this client does not read."""
+    """The server closed the connection, or its response has no `content-length`."""
 
 
 class Connection:
-    """One request at a time."""
+    """A connection that has at most one request under way.
+
+    Attributes:
+        fd: file descriptor of the socket, for `select`.
+        request: number of the newest request.
+        used_at: time of the newest response, set by the caller.
+    """
 
     __slots__ = ("_buffer", "_socket", "fd", "request", "used_at")
 
     def __init__(self, port: int) -> None:
-        """Connects to a server on this machine."""
+        """Connects to `port` on this machine."""
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._buffer = b""
@@ -30,19 +36,21 @@ class Connection:
         self.used_at = 0.0
 
     def send(self, request: int, content: bytes) -> None:
-        """Sends `content`, which belongs to the request of that number."""
+        """Sends `content`, the bytes of request number `request`."""
         self.request = request
         self._socket.sendall(content)
 
     def receive(self) -> tuple[int, bytes] | None:
-        """Status and body, None while they are not whole; call it when there is something to read.
+        """Reads what has arrived; returns status and body once the response is complete, else None.
+
+        Call it when the socket is readable.
 
         Raises:
-            ProtocolError: there will be no answer.
+            ProtocolError: the server closed the connection or sent no `content-length`.
         """
         received = self._socket.recv(_RECEIVE_BYTES)
         if not received:
-            raise ProtocolError("closed by the server")
+            raise ProtocolError("the server closed the connection")
         self._buffer += received
         head, end, body = self._buffer.partition(_HEAD_END)
         if not end or len(body) < _content_length(head):
@@ -51,7 +59,7 @@ class Connection:
         return int(head[9:12]), body
 
     def close(self) -> None:
-        """Closes it."""
+        """Closes the socket."""
         self._socket.close()
 
 
@@ -59,12 +67,12 @@ def _content_length(head: bytes) -> int:
     lowered = head.lower()
     place = lowered.find(_LENGTH)
     if place < 0:
-        raise ProtocolError(f"an answer without content-length: {head[:200]!r}")
+        raise ProtocolError(f"response without content-length: {head[:200]!r}")
     return int(lowered[place + len(_LENGTH) :].split(b"\r\n", 1)[0])
 
 
 def post(path: str, body: bytes) -> bytes:
-    """A POST of JSON as it goes over the wire."""
+    """Returns the bytes of an HTTP request that posts the JSON `body` to `path`."""
     head = (
         f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\n"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"

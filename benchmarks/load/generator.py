@@ -1,12 +1,12 @@
-"""The load generator: one thread, blocking sockets, `select`, and a clock.
+"""The load generator: one thread with blocking sockets and `select`.
 
-Latency runs from the moment at which a request was *intended*, so a server that stalls cannot
-hide the requests that piled up meanwhile. When all connections are busy further requests wait
-here instead of drowning the server (ETUDE's backpressure, ICDE 2024), but with a running clock.
-A click is sent only after the click before it of the same session was answered.
+Latency counts from the *intended* time of a request, so a server that stalls cannot hide the
+requests that pile up meanwhile (no coordinated omission). When all connections are busy, further
+requests wait in the generator instead of flooding the server (backpressure as in ETUDE, ICDE 2024);
+their latency counts on. A click is sent only after its session's previous click was answered.
 
-`select` and not an event loop: its timeout is exact to microseconds, those of epoll and of libuv
-to a millisecond, which is as long as the answers that are to be measured.
+It uses `select` and no event loop: the timeout of `select` is exact to microseconds. Those of epoll
+and libuv are exact to a millisecond, which is as long as the latencies to be measured.
 """
 
 import gc
@@ -24,18 +24,24 @@ OK = 200
 IDLE_SECONDS = 1.0
 
 
-def run_apart(plan: Plan) -> Outcome:
-    """Runs `plan` in a process of its own, so that it shares no interpreter with anything."""
+def run_in_process(plan: Plan) -> Outcome:
+    """Runs `plan` in a process of its own, where no other Python code delays the generator."""
     processes = get_context("forkserver")
-    processes.set_forkserver_preload([__name__])  # else each run imports it anew: half a second
+    processes.set_forkserver_preload([__name__])  # saves half a second of imports per run
     with processes.Pool(1) as pool:
         return pool.apply(run, (plan,))
 
 
 def run(plan: Plan) -> Outcome:
-    """Sends the requests of `plan` and tells what became of them."""
+    """Sends the requests of `plan` and returns the outcome.
+
+    Raises:
+        OSError: no connection can be opened.
+        TimeoutError: the server answers nothing for `plan.silence_seconds`.
+        ValueError: all requests are due within the warm-up.
+    """
     generator = _Generator(plan)
-    gc.disable()  # a pause of the instrument would be taken for one of the server
+    gc.disable()  # else the generator's own pauses would count as the server's
     try:
         return generator.run()
     finally:
@@ -51,19 +57,19 @@ class _Generator:
         self._sent = [np.nan] * count
         self._answered = [np.nan] * count
         self._verdicts = [""] * count
-        self._followers: dict[int, int] = {}  # an unanswered request -> the one that awaits it
+        self._followers: dict[int, int] = {}  # unanswered request -> the next one of its session
         self._ready: deque[int] = deque()
         self._idle: list[Connection] = []
         self._busy: dict[int, Connection] = {}
         self._next = 0
-        self._heard_at = 0.0
-        self._punctual: list[int] = []
+        self._last_answer_at = 0.0
+        self._unblocked: list[int] = []
 
     def run(self) -> Outcome:
         cpu_started = time.process_time()
         self._started = time.perf_counter()
-        while self._is_going_on():
-            self._offer()
+        while self._is_running():
+            self._enqueue_due()
             self._send()
             self._collect()
         ended = self._now()
@@ -76,59 +82,59 @@ class _Generator:
     def _now(self) -> float:
         return time.perf_counter() - self._started
 
-    def _is_going_on(self) -> bool:
-        if self._more_to_offer:
+    def _is_running(self) -> bool:
+        if self._has_more:
             return True
         is_waiting = bool(self._ready or self._busy)
         end = self._plan.seconds if self._plan.due is None else self._due[-1]
         return is_waiting and self._now() < end + self._plan.grace_seconds
 
     @property
-    def _more_to_offer(self) -> bool:
+    def _has_more(self) -> bool:
         if self._next == len(self._due):
             return False
         return self._plan.due is not None or self._now() < self._plan.seconds
 
     @property
-    def _room(self) -> int:
-        """Further requests that may be on their way."""
+    def _num_free(self) -> int:
+        """Number of further requests that may be sent now."""
         return self._plan.connections - len(self._busy)
 
-    def _offer(self) -> None:
-        """Moves due requests into the queue, or to the request that they have to await."""
+    def _enqueue_due(self) -> None:
+        """Moves due requests into the queue, or to the followers of their predecessor."""
         now, due, count = self._now(), self._due, len(self._due)
-        if self._plan.due is None and self._more_to_offer:
-            end = min(count, self._next + max(0, self._room - len(self._ready)))
+        if self._plan.due is None and self._has_more:
+            end = min(count, self._next + max(0, self._num_free - len(self._ready)))
             due[self._next : end] = [now] * (end - self._next)
         while self._next < count and due[self._next] <= now:
-            self._offer_one(self._next)
+            self._enqueue(self._next)
             self._next += 1
 
-    def _offer_one(self, request: int) -> None:
+    def _enqueue(self, request: int) -> None:
         predecessor = self._plan.predecessors[request]
         if predecessor != NO_PREDECESSOR and not self._verdicts[predecessor]:
             self._followers[predecessor] = request
             return
         self._ready.append(request)
-        if len(self._ready) <= self._room:
-            self._punctual.append(request)
+        if len(self._ready) <= self._num_free:
+            self._unblocked.append(request)
 
     def _send(self) -> None:
-        while self._ready and self._room:
+        while self._ready and self._num_free:
             request, now = self._ready.popleft(), self._now()
             if not self._busy:
-                self._heard_at = now
+                self._last_answer_at = now
             connection = self._connection(now)
             self._sent[request] = now
             try:
                 connection.send(request, self._plan.requests[request])
             except OSError:
-                self._give_up(connection)
+                self._fail(connection)
             else:
                 self._busy[connection.fd] = connection
 
     def _connection(self, now: float) -> Connection:
-        """One that the server cannot have closed for being idle."""
+        """Returns a connection that was used so recently that the server still has it open."""
         if self._idle:
             connection = self._idle.pop()
             if now - connection.used_at < IDLE_SECONDS:
@@ -138,14 +144,14 @@ class _Generator:
 
     def _collect(self) -> None:
         timeout = 1.0
-        if self._more_to_offer:
-            due = 0.0 if self._plan.due is None and self._room else self._due[self._next]
+        if self._has_more:
+            due = 0.0 if self._plan.due is None and self._num_free else self._due[self._next]
             timeout = min(timeout, max(0.0, due - self._now()))
         readable, _, _ = select.select(list(self._busy), [], [], timeout)
         if readable:
-            self._heard_at = self._now()
-        elif self._busy and self._now() - self._heard_at > self._plan.silence_seconds:
-            raise TimeoutError(f"no answer for {self._plan.silence_seconds:.0f} s")
+            self._last_answer_at = self._now()
+        elif self._busy and self._now() - self._last_answer_at > self._plan.silence_seconds:
+            raise TimeoutError(f"the server gave no answer for {self._plan.silence_seconds:.0f} s")
         for fd in readable:
             self._receive(self._busy[fd])
 
@@ -154,11 +160,11 @@ class _Generator:
             answer = connection.receive()
         except OSError:
             del self._busy[connection.fd]
-            self._give_up(connection)
+            self._fail(connection)
             return
         if answer is not None:
             del self._busy[connection.fd]
-            self._settle(connection.request, self._verdict(*answer))
+            self._finish(connection.request, self._verdict(*answer))
             connection.used_at = self._now()
             self._idle.append(connection)
 
@@ -167,22 +173,24 @@ class _Generator:
             return str(status)
         return "good" if all(each in body for each in self._plan.proofs) else "wrong answer"
 
-    def _settle(self, request: int, verdict: str) -> None:
+    def _finish(self, request: int, verdict: str) -> None:
         self._answered[request] = self._now()
         self._verdicts[request] = verdict
         if (follower := self._followers.pop(request, None)) is not None:
             self._ready.append(follower)
 
-    def _give_up(self, connection: Connection) -> None:
+    def _fail(self, connection: Connection) -> None:
         connection.close()
-        self._settle(connection.request, "lost connection")
+        self._finish(connection.request, "lost connection")
 
     def _outcome(self, ended: float, cpu_seconds: float) -> Outcome:
         due, sent = np.array(self._due[: self._next]), np.array(self._sent[: self._next])
         answered = np.nan_to_num(np.array(self._answered[: self._next]), nan=ended)
         counted = due >= self._plan.warm_up_seconds
         if not counted.any():
-            raise ValueError(f"no request after {self._plan.warm_up_seconds} s of warm-up")
+            raise ValueError(
+                f"no request is due after the warm-up of {self._plan.warm_up_seconds} s; run longer"
+            )
         verdicts = [verdict or "no answer" for verdict in self._verdicts[: self._next]]
         failures = Counter(
             verdict
@@ -192,7 +200,7 @@ class _Generator:
         return Outcome(
             latencies=(answered - due)[counted],
             failures=dict(failures),
-            sent_late=_late((sent - due)[self._punctual]),
+            sent_late=_percentile_99((sent - due)[self._unblocked]),
             seconds=float(answered[counted].max() - due[counted].min()),
             cpu_seconds=cpu_seconds,
             num_sent=int(np.isfinite(sent).sum()),
@@ -200,5 +208,5 @@ class _Generator:
         )
 
 
-def _late(delays: Times) -> float:
+def _percentile_99(delays: Times) -> float:
     return float(np.percentile(delays, 99)) if len(delays) else 0.0

@@ -1,4 +1,4 @@
-"""What a load generator is told to do, and what it saw: the two ends of `generator.run`."""
+"""Input and output of the load generator: the plan of a run, and its outcome."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,22 +14,22 @@ NO_PREDECESSOR = -1
 
 @dataclass(frozen=True)
 class Plan:
-    """Requests in the order of their intended times.
+    """The requests of a run, in the order of their intended times.
 
     Attributes:
-        port: of a server on this machine.
-        requests: whole HTTP/1.1 requests, as they go over the wire.
-        predecessors: for each request the one of the same session before it, whose answer it
-            awaits; -1 = none.
-        due: ascending intended times: an *open* loop, whose users do not wait for the server.
-            None: a *closed* loop, which sends as soon as a connection is free.
-        connections: most requests that are on their way at once; further ones wait here, and
-            their clock runs.
-        seconds: a closed loop begins no request after it.
-        warm_up_seconds: requests due before it are sent and not counted.
-        grace_seconds: how long the last answers of an open loop are awaited.
-        silence_seconds: a server that says nothing for so long is given up.
-        proofs: what the body of every good answer holds.
+        port: port of a server on this machine.
+        requests: bytes of whole HTTP/1.1 requests.
+        predecessors: for each request the number of the one before it in its session, or -1. A
+            request is sent only after its predecessor was answered.
+        due: ascending intended times of an *open* loop, whose users do not wait for the server.
+            None makes a *closed* loop, which sends as soon as a connection is free.
+        connections: maximum number of requests under way. Further ones wait in the generator,
+            and the wait counts as latency.
+        seconds: duration after which a closed loop starts no request.
+        warm_up_seconds: requests due before this time are sent and not counted.
+        grace_seconds: how long to wait for the last answers of an open loop.
+        silence_seconds: how long the server may answer nothing before the run is aborted.
+        proofs: parts of the body that every good answer contains.
     """
 
     port: int
@@ -46,17 +46,19 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened to the counted requests of a plan.
+    """The result of a run, without its warm-up.
 
     Attributes:
-        latencies: seconds from the *intended* time to the last byte, in order of intention. A
-            request without an answer has waited until the run ended: a lower bound, and a failure.
-        failures: how many of them by what went wrong: a status, `wrong answer`, `lost connection`,
-            `no answer`.
-        sent_late: seconds by which the generator itself was late, at the 99th percentile, of
-            requests that had neither a predecessor nor a connection to wait for.
-        seconds: from the first intended time to the last answer.
-        cpu_seconds: of the generator, the warm-up included, for `num_sent` requests.
+        latencies: seconds from the *intended* time to the last byte, in the order of `due`. A
+            request without an answer counts until the end of the run, and as a failure.
+        failures: number of failed requests by kind: an HTTP status, `wrong answer`,
+            `lost connection`, `no answer`.
+        sent_late: seconds by which the generator itself was late, as 99th percentile over the
+            requests that waited for neither a predecessor nor a connection.
+        seconds: time from the first intended time to the last answer.
+        cpu_seconds: CPU time of the generator for `num_sent` requests, warm-up included.
+        num_sent: number of requests sent, warm-up included.
+        due: intended times of the counted requests.
     """
 
     latencies: Times
@@ -69,29 +71,29 @@ class Outcome:
 
     @property
     def num_failed(self) -> int:
-        """Requests without a good answer."""
+        """Number of requests without a good answer."""
         return sum(self.failures.values())
 
     @property
     def rate(self) -> float:
-        """Good answers a second."""
+        """Good answers per second."""
         return (len(self.latencies) - self.num_failed) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """The latency in milliseconds that `share` per cent of the requests kept."""
+        """Latency in milliseconds, at the percentile `share` (0 to 100)."""
         return float(np.percentile(self.latencies, share)) * 1000
 
     @property
     def client_cpu_us(self) -> float:
-        """What a request costs the generator, in microseconds of CPU."""
+        """Microseconds of CPU that the generator takes for one request."""
         return self.cpu_seconds / self.num_sent * 1e6
 
 
 def even(rate: float, seconds: float) -> Times:
-    """Intended times at a constant `rate` a second."""
+    """Returns evenly spaced times, `rate` per second."""
     return np.arange(round(rate * seconds)) / rate
 
 
 def poisson(rate: float, seconds: float, generator: np.random.Generator) -> Times:
-    """Intended times of independent users: as many as `even` has, at random."""
+    """Returns random times of independent users, as many as `even` returns."""
     return np.sort(generator.uniform(0, seconds, round(rate * seconds)))

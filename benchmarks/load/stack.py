@@ -1,4 +1,4 @@
-"""Clicks at a constant rate on a stack that runs: the profile `bench` of docker-compose.yml.
+"""Sends clicks at a constant rate to a running stack: the profile `bench` of docker-compose.yml.
 
 python -m benchmarks.load.stack PORT --rate 200 --seconds 20
 """
@@ -17,26 +17,29 @@ from benchmarks.load.connection import post
 from benchmarks.load.generator import run
 from benchmarks.load.plan import Outcome, Plan, even
 
-# Nothing but `benchmarks.load` and NumPy: this runs in the service's image.
+# This runs in the image of the service, which has no psutil, torch or matplotlib: import only NumPy
+# and modules of `benchmarks.load` that need no more.
 WARM_UP_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The program; its exit code is 1 if a request failed."""
-    parser = ArgumentParser(prog="python -m benchmarks.load.stack", description=__doc__)
-    parser.add_argument("port", type=int, help="of the balancer, on this machine")
-    parser.add_argument("--rate", type=float, default=200, help="requests a second")
-    parser.add_argument("--seconds", type=float, default=20)
+    """Runs the program; returns its exit code, which is 1 if a request failed."""
+    parser = ArgumentParser(
+        prog="python -m benchmarks.load.stack", description="Sends clicks to a running stack."
+    )
+    parser.add_argument("port", type=int, help="port of the balancer on this machine")
+    parser.add_argument("--rate", type=float, default=200, help="requests per second")
+    parser.add_argument("--seconds", type=float, default=20, help="duration of the run")
     options = parser.parse_args(arguments)
     outcome = run(_plan(options.port, options.rate, WARM_UP_SECONDS + options.seconds))
-    sys.stdout.write(json.dumps(_described(outcome)) + "\n")
+    sys.stdout.write(json.dumps(_summary(outcome)) + "\n")
     return bool(outcome.num_failed)
 
 
 def _plan(port: int, rate: float, seconds: float) -> Plan:
-    """Clicks of visitors who come and go, at even intervals."""
+    """Plans evenly spaced clicks of visitors who come and go."""
     generator = np.random.default_rng()
-    name = f"bench-{generator.integers(1 << 31)}"  # no session of a run before
+    name = f"bench-{generator.integers(1 << 31)}"  # session ids that no earlier run has used
     due = even(rate, seconds)
     visits = interleaved(power_law_sessions(_popular_items(port), generator), generator)
     clicks = list(islice(visits, len(due)))
@@ -63,7 +66,7 @@ def _popular_items(port: int) -> list[str]:
     return [item["item_id"] for item in items]
 
 
-def _described(outcome: Outcome) -> dict[str, object]:
+def _summary(outcome: Outcome) -> dict[str, object]:
     percentiles = {f"p{each}_ms": round(outcome.percentile(each), 3) for each in (50, 90, 99)}
     return {
         "requests": len(outcome.latencies),

@@ -1,7 +1,9 @@
-"""Workloads: clicks of sessions, each answered with the next items.
+"""Workloads of the session API: clicks, each answered with the next items.
 
-Two of them. *Visitors* come and go: sessions with power-law lengths, most of them short. *Regulars*
-are the hardest case: each has all the history that a student reads before the clock starts.
+Two of them:
+
+- *visitors* come and go: sessions with power-law lengths, most of them short;
+- *regulars* are the hardest case: each has a full history before the clock starts.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +15,7 @@ import numpy as np
 import orjson
 from redis import Redis
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.clicks import (
     Click,
     clicks_of,
@@ -21,9 +24,11 @@ from benchmarks.load.clicks import (
     predecessors_of,
 )
 from benchmarks.load.connection import post
-from benchmarks.load.generator import run_apart
+from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import Plan, Times
-from benchmarks.subjects.processes import BenchmarkError
+
+RATE = 1_000
+"""Requests a second of the benchmarks at a constant rate."""
 
 K = 20
 NUM_REGULARS = 2_000
@@ -34,7 +39,12 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """How a server is told of a click, and what its good answers hold."""
+    """The route of a server that takes a click.
+
+    Attributes:
+        request_of: makes the HTTP request of a click.
+        proofs: parts of the body that every good answer contains.
+    """
 
     request_of: Callable[[Click], bytes]
     proofs: tuple[bytes, ...]
@@ -45,12 +55,12 @@ def _event(click: Click) -> bytes:
     return post(path, orjson.dumps({"item_id": click.item_id}))
 
 
-# Answered by the student, from the stored history: anything less counts as a failure.
+# The student must answer, from the stored history; any fallback counts as a failure.
 SERVICE = Endpoint(_event, (b'"source":"student"', b'"degraded":false', b'"unknown_items":0'))
 
 
 def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Click]:
-    """`count` clicks of visitors who come and go; those of another seed are others."""
+    """Returns `count` clicks of visitors who come and go; each seed has its own sessions."""
     generator = np.random.default_rng(seed)
     clicks = interleaved(power_law_sessions(item_ids, generator), generator)
     return [
@@ -59,27 +69,28 @@ def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Clic
 
 
 def regulars(item_ids: Sequence[str], count: int) -> list[Click]:
-    """`count` clicks of sessions that `settle_regulars` has prepared."""
+    """Returns `count` clicks of the sessions that `fill_regulars` prepares."""
     names = [f"regular-{number}" for number in range(NUM_REGULARS)]
     return clicks_of(names, item_ids, count, np.random.default_rng(SEED))
 
 
-def settle_regulars(
-    redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequence[str]
-) -> None:
-    """Empties Redis and gives each regular a history of HISTORY_LENGTH items.
+def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequence[str]) -> None:
+    """Empties Redis, then gives each regular a history of HISTORY_LENGTH items.
 
-    A few sessions are clicked together through the server itself, then copied inside Redis: so
-    this holds for any server that keeps a session under a key with the session's id in it.
+    A few template sessions are filled through the server, then copied inside Redis. This works
+    with any server that keeps a session under one key which contains the session's id.
+
+    Raises:
+        BenchmarkError: the server fails on the clicks, or spreads a session over several keys.
     """
     templates = [f"template-{number:03}" for number in range(NUM_TEMPLATES)]
     items = np.random.default_rng(SEED).choice(item_ids, NUM_TEMPLATES * HISTORY_LENGTH)
-    rounds = list(map(Click, templates * HISTORY_LENGTH, items.tolist()))
+    clicks = list(map(Click, templates * HISTORY_LENGTH, items.tolist()))
     with Redis(port=redis_port) as redis:
         redis.flushdb()
-        outcome = run_apart(closed(rounds, endpoint, port, seconds=60.0, connections=8))
-        if outcome.num_failed > len(rounds) / 10:  # a click lost shortens one history, no more
-            raise BenchmarkError(f"the server failed on its first clicks: {outcome.failures}")
+        outcome = run_in_process(closed_loop(clicks, endpoint, port, seconds=60.0, connections=8))
+        if outcome.num_failed > len(clicks) / 10:  # a lost click only shortens one history
+            raise BenchmarkError(f"the server fails on its first clicks: {outcome.failures}")
         keys = {session_id: _key_of(redis, session_id) for session_id in templates}
         pipeline = redis.pipeline(transaction=False)
         for number in range(NUM_REGULARS):
@@ -92,11 +103,11 @@ def settle_regulars(
 def open_loop(
     clicks: Sequence[Click], endpoint: Endpoint, port: int, due: Times, warm_up_seconds: float
 ) -> Plan:
-    """`clicks` at their intended times."""
-    return replace(closed(clicks, endpoint, port), due=due, warm_up_seconds=warm_up_seconds)
+    """Returns the plan that sends each click at its time in `due`."""
+    return replace(closed_loop(clicks, endpoint, port), due=due, warm_up_seconds=warm_up_seconds)
 
 
-def closed(
+def closed_loop(
     clicks: Sequence[Click],
     endpoint: Endpoint,
     port: int,
@@ -105,7 +116,7 @@ def closed(
     connections: int = 64,
     warm_up_seconds: float = 0.0,
 ) -> Plan:
-    """`clicks` as fast as `connections` get answers."""
+    """Returns the plan that sends a click as soon as one of `connections` is free."""
     return Plan(
         port=port,
         requests=[endpoint.request_of(click) for click in clicks],
@@ -121,5 +132,5 @@ def closed(
 def _key_of(redis: Redis, session_id: str) -> bytes:
     keys: list[bytes] = redis.keys(f"*{session_id}*")  # type: ignore[assignment]
     if len(keys) != 1:
-        raise BenchmarkError(f"{len(keys)} Redis keys hold {session_id}, one was awaited")
+        raise BenchmarkError(f"{len(keys)} Redis keys contain {session_id}; it must be one")
     return keys[0]

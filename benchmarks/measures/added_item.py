@@ -1,4 +1,4 @@
-"""How soon a posted item is recommended, by the process that heard of it and by another."""
+"""Time until an added item is recommended, by the process that received it and by another."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -6,21 +6,22 @@ from collections.abc import Iterator, Mapping
 import httpx
 import numpy as np
 
-from benchmarks.options import Setting
+from benchmarks.errors import BenchmarkError
+from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings
-from benchmarks.subjects.processes import BenchmarkError, Running, running_redis, running_service
+from benchmarks.subjects.processes import RunningProgram, running_redis, running_service
 from benchmarks.subjects.subject import demo_workplace
 from export.contract.bundle import Bundle, load_bundle
 from service.ranking.student import Student
 
 SEED = 0
 HERE, ELSEWHERE = "recommended by whom it was posted to", "recommended by another process"
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
-def measure(setting: Setting) -> Findings:
-    """Posts one item after another to one of two processes on one Redis."""
-    bundle = load_bundle(demo_workplace(setting).bundle)
+def measure(options: Options) -> Findings:
+    """Posts items, one after another, to one of two processes that share a Redis."""
+    bundle = load_bundle(demo_workplace(options).bundle)
     waits: dict[str, list[float]] = {HERE: [], ELSEWHERE: []}
     with (
         running_redis() as redis,
@@ -28,7 +29,7 @@ def measure(setting: Setting) -> Findings:
         running_service(bundle.folder, redis) as elsewhere,
         httpx.Client() as client,
     ):
-        for item in _new_items(bundle, round(setting.either(20, 5))):
+        for item in _new_items(bundle, options.pick(20, quick=5)):
             started = time.perf_counter()
             client.post(f"{_url(here)}/v1/items", json=item).raise_for_status()
             for name, process in ((HERE, here), (ELSEWHERE, elsewhere)):
@@ -44,7 +45,7 @@ def measure(setting: Setting) -> Findings:
 
 
 def _new_items(bundle: Bundle, count: int) -> Iterator[Mapping[str, object]]:
-    """Each the only one with its value of the catalog's first attribute."""
+    """Yields items that each have a value of their own of the catalog's first attribute."""
     generator, size = np.random.default_rng(SEED), _embedding_size(bundle)
     attribute = next(iter(bundle.items[0].attributes))
     for number in range(count):
@@ -60,22 +61,24 @@ def _new_items(bundle: Bundle, count: int) -> Iterator[Mapping[str, object]]:
 def _embedding_size(bundle: Bundle) -> int:
     size = Student.of_bundle(bundle).embedding_size
     if size is None:
-        raise BenchmarkError(f"{bundle.folder}: has no item encoder")
+        raise BenchmarkError(f"{bundle.folder} has no item encoder; export a student that has one")
     return size
 
 
-def _url(process: Running) -> str:
+def _url(process: RunningProgram) -> str:
     return f"http://127.0.0.1:{process.port}"
 
 
 def _wait_until_recommended(
-    client: httpx.Client, url: str, item: Mapping[str, object], watched: str
+    client: httpx.Client, url: str, item: Mapping[str, object], history_item: str
 ) -> None:
-    # Nothing else is allowed: it is the answer as soon as it is known.
-    body = {"history": [watched], "k": 1, "allow": item["attributes"]}
-    deadline = time.perf_counter() + PATIENCE_SECONDS
+    # The filter allows only this item: it is the answer as soon as the process knows it.
+    body = {"history": [history_item], "k": 1, "allow": item["attributes"]}
+    deadline = time.perf_counter() + TIMEOUT_SECONDS
     while time.perf_counter() < deadline:
         answer = client.post(f"{url}/v1/recommendations", json=body).raise_for_status().json()
         if [each["item_id"] for each in answer["items"]] == [item["item_id"]]:
             return
-    raise BenchmarkError(f"{url} does not recommend {item['item_id']}")
+    raise BenchmarkError(
+        f"{url} does not recommend {item['item_id']} after {TIMEOUT_SECONDS:.0f} s"
+    )

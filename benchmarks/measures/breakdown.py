@@ -1,35 +1,38 @@
-"""Where each microsecond of a request goes.
+"""CPU time of a request by its parts: HTTP, parsing, history, inference, selection, serialisation.
 
-The service is asked for more and more: nothing but an answer (a bare uvicorn), an event that is
-only checked, one that is stored too, one that is answered with the next items. What a step adds to
-the CPU time per request is the cost of its part; ranking is also timed alone, in this process.
+The servers are asked for more from step to step: for a constant response (a bare uvicorn), to check
+an event, to store it, to answer it with the next items. The difference between two steps is the
+cost of a part. Ranking is also timed in this process, without HTTP.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median_high
 
 import numpy as np
 import orjson
+from matplotlib.axes import Axes
 
 from benchmarks.load.clicks import Click
 from benchmarks.load.connection import post
 from benchmarks.load.cpu_time import cpu_us
-from benchmarks.load.generator import run_apart
+from benchmarks.load.generator import run_in_process
 from benchmarks.load.workloads import (
     HISTORY_LENGTH,
     SERVICE,
     Endpoint,
     K,
-    closed,
+    closed_loop,
+    fill_regulars,
     regulars,
-    settle_regulars,
 )
-from benchmarks.options import Setting
-from benchmarks.results.figures import Figure, Findings
-from benchmarks.rivals.click_handler import plain_run
+from benchmarks.options import Options
+from benchmarks.results.figures import Figure, Findings, Report
+from benchmarks.results.plots import BLUE, GRAY, GREEN, ORANGE
+from benchmarks.subjects.bare_graph import common_case_run
 from benchmarks.subjects.processes import (
-    Running,
+    RunningProgram,
     free_port,
     running,
     running_redis,
@@ -42,78 +45,85 @@ from service.ranking.recommender import Query
 from service.ranking.types import IndexQuery
 
 CONNECTIONS = 8
-MOST_RATE = 10_000
+MAX_RATE = 10_000  # requests a second; above what a closed loop reaches
+
+IN_QUICK_RUN = False  # none of its figures has a bar
 
 
-def _checked(click: Click) -> bytes:
+def _event_without_consent(click: Click) -> bytes:
     body = {"item_id": click.item_id, "consent": False}
     return post(f"/v1/sessions/{click.session_id}/events", orjson.dumps(body))
 
 
-def _stored(click: Click) -> bytes:
+def _event(click: Click) -> bytes:
     return post(f"/v1/sessions/{click.session_id}/events", orjson.dumps({"item_id": click.item_id}))
 
 
-ANSWERED = Endpoint(_checked, ())
-CHECKED = Endpoint(_checked, (b'"stored":false',))
-STORED = Endpoint(_stored, (b'"stored":true',))
+CONSTANT = Endpoint(_event_without_consent, ())
+CHECKED = Endpoint(_event_without_consent, (b'"stored":false',))
+STORED = Endpoint(_event, (b'"stored":true',))
 PARTS = ("HTTP", "parse, route, count", "history", "infer", "select", "serialise")
-Parts = Mapping[str, float]
-"""Microseconds by part."""
+Costs = Mapping[str, float]
+"""Microseconds of CPU by part."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The servers, and the load on them."""
+class Servers:
+    """The running servers, and how many seconds each step lasts."""
 
     subject: Subject
-    service: Running
-    bare: Running
-    redis: Running
+    service: RunningProgram
+    bare: RunningProgram
+    redis: RunningProgram
     seconds: float
 
-    def cost(self, server: Running, endpoint: Endpoint) -> float:
-        """Microseconds of the server's CPU per request."""
-        clicks = regulars(self.subject.item_ids, round(self.seconds * MOST_RATE))
-        plan = closed(clicks, endpoint, server.port, seconds=self.seconds, connections=CONNECTIONS)
+    def cost(self, server: RunningProgram, endpoint: Endpoint) -> float:
+        """Returns the microseconds of CPU that `server` takes for a request to `endpoint`."""
+        clicks = regulars(self.subject.item_ids, round(self.seconds * MAX_RATE))
+        plan = closed_loop(
+            clicks, endpoint, server.port, seconds=self.seconds, connections=CONNECTIONS
+        )
         before = server.cpu_seconds()
-        outcome = run_apart(plan)
+        outcome = run_in_process(plan)
         return (server.cpu_seconds() - before) / outcome.num_sent * 1e6
 
-    def parts(self, ranking: Parts) -> Iterator[tuple[str, float]]:
-        """The parts of a request, in its order; `ranking` was timed in this process."""
-        settle_regulars(self.redis.port, self.service.port, SERVICE, self.subject.item_ids)
-        answered = self.cost(self.bare, ANSWERED)
+    def costs(self, ranking: Costs) -> Costs:
+        """Returns the cost of each part, in the order of PARTS.
+
+        `ranking` is the result of `_time_ranking`.
+        """
+        fill_regulars(self.redis.port, self.service.port, SERVICE, self.subject.item_ids)
+        constant = self.cost(self.bare, CONSTANT)
         checked = self.cost(self.service, CHECKED)
         stored = self.cost(self.service, STORED)
         recommended = self.cost(self.service, SERVICE)
         infer, select = ranking["infer"], ranking["recommend"] - ranking["infer"]
         costs = (
-            answered,
-            checked - answered,
+            constant,
+            checked - constant,
             stored - checked,
             infer,
             select,
             recommended - stored - infer - select,
         )
-        yield from zip(PARTS, costs, strict=True)
+        return dict(zip(PARTS, costs, strict=True))
 
 
-def measure(setting: Setting) -> Findings:
-    """Asks for more and more, several times round; see the module."""
-    subject, port = make_subject(setting), free_port()
+def measure(options: Options) -> Findings:
+    """Runs all steps, several rounds of them."""
+    subject, port = make_subject(options), free_port()
     bare = [sys.executable, "-m", "uvicorn", "benchmarks.subjects.bare_http:app"]
-    options = ["--port", str(port), "--no-access-log", "--lifespan", "off"]
+    arguments = ["--port", str(port), "--no-access-log", "--lifespan", "off"]
     rounds, rankings = [], []
     with (
         running_redis() as redis,
         running_service(subject.bundle, redis) as service,
-        running([*bare, *options], port, "/") as server,
+        running([*bare, *arguments], port, "/") as server,
     ):
-        asked = Asked(subject, service, server, redis, setting.either(3, 1))
-        for _ in range(round(setting.either(3, 1))):
-            rankings.append(_ranking(subject))
-            rounds.append(dict(asked.parts(rankings[-1])))
+        servers = Servers(subject, service, server, redis, options.pick(3, quick=1))
+        for _ in range(options.pick(3, quick=1)):
+            rankings.append(_time_ranking(subject))
+            rounds.append(servers.costs(rankings[-1]))
     return Findings(
         figures=(
             *(_figure(part, [each[part] for each in rounds]) for part in PARTS),
@@ -124,25 +134,39 @@ def measure(setting: Setting) -> Findings:
             "history": f"{HISTORY_LENGTH} items and more",
             "connections": CONNECTIONS,
             "bundle": subject.origin,
-            "HTTP": "uvicorn answering ready bytes; the part that no Python behind it can mend",
-            "serialise": "what is left: the answer as JSON, its headers, its bytes on the wire",
+            "HTTP": "uvicorn with a constant response; no Python code behind it can reduce this",
+            "serialise": "the rest: encoding the answer as JSON, headers, writing to the socket",
         },
         series={part: [each[part] for each in rounds] for part in PARTS},
     )
 
 
-def _ranking(subject: Subject) -> Parts:
+def draw(axes: Axes, report: Report) -> None:
+    """Draws one bar that is stacked from the parts of a request."""
+    left = 0.0
+    colours = (GRAY, BLUE, "#457b9d", GREEN, "#e9c46a", ORANGE)
+    for (part, runs), colour in zip(report.series.items(), colours, strict=True):
+        width = median_high(runs)
+        axes.barh(0, width, left=left, color=colour, label=f"{part}: {width:.0f} µs")
+        left += width
+    axes.set(yticks=[], xlabel="µs of CPU per request", ylim=(-0.6, 1.6))
+    axes.set_title("where a request spends its time")
+    axes.legend(frameon=False, ncols=3, fontsize=8, loc="upper center")
+
+
+def _time_ranking(subject: Subject) -> Costs:
+    """Times the graph, the student around it, and the recommender around both."""
     recommender = load_recommender(subject.bundle, max_k=100)
-    graph = plain_run(BundleLayout(subject.bundle).common_case)
-    rng = np.random.default_rng(0)
-    history = rng.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
-    wanted = Query([subject.item_ids[index - 1] for index in history], K)
-    question = IndexQuery(history, K)
+    run_graph = common_case_run(BundleLayout(subject.bundle).common_case)
+    generator = np.random.default_rng(0)
+    history = generator.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
+    query = Query([subject.item_ids[index - 1] for index in history], K)
+    index_query = IndexQuery(history, K)
     return cpu_us(
         {
-            "graph": lambda: graph(history, K),
-            "infer": lambda: recommender.student.rank(question),
-            "recommend": lambda: recommender.recommend(wanted),
+            "graph": lambda: run_graph(history, K),
+            "infer": lambda: recommender.student.rank(index_query),
+            "recommend": lambda: recommender.recommend(query),
         }
     )
 

@@ -1,8 +1,8 @@
-"""How soon a worker answers, and what it weighs then."""
+"""Time from the start of the service to its first answer, and its memory."""
 
-from benchmarks.load.generator import run_apart
-from benchmarks.load.workloads import SERVICE, closed, visitors
-from benchmarks.options import Setting
+from benchmarks.load.generator import run_in_process
+from benchmarks.load.workloads import SERVICE, closed_loop, visitors
+from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings
 from benchmarks.subjects.processes import running_redis, running_service
 from benchmarks.subjects.subject import make_subject
@@ -10,17 +10,17 @@ from benchmarks.subjects.subject import make_subject
 NUM_REQUESTS = 2_000
 
 
-def measure(setting: Setting) -> Findings:
-    """Starts the service again and again; the first start leaves its bytecode and is not told."""
-    subject = make_subject(setting)
+def measure(options: Options) -> Findings:
+    """Starts the service several times; the first start only compiles bytecode and is dropped."""
+    subject = make_subject(options)
     starts, fresh, used = [], [], []
     with running_redis() as redis:
-        for _ in range(1 + round(setting.either(7, 1))):
+        for _ in range(1 + options.pick(7, quick=1)):
             with running_service(subject.bundle, redis) as service:
                 starts.append(service.seconds_to_ready)
                 fresh.append(service.resident_mib())
                 clicks = visitors(subject.item_ids, NUM_REQUESTS)
-                run_apart(closed(clicks, SERVICE, service.port, connections=8))
+                run_in_process(closed_loop(clicks, SERVICE, service.port, connections=8))
                 used.append(service.resident_mib())
     return Findings(
         figures=(

@@ -1,100 +1,50 @@
-"""A constant rate, and the highest one that the service keeps up with.
+"""Latency at a constant rate, and the highest rate that the service keeps up with.
 
-Serenade's bar (SIGMOD 2022): 1,000 requests/s on two cores, p90 < 7 ms. Here service, Redis and
-load generator share the cores, and each request appends, reads, infers, masks and answers.
+The bar is Serenade's (SIGMOD 2022): 1,000 requests/s on two cores, p90 < 7 ms. Here service, Redis
+and load generator share the cores. Each request appends, reads, infers, masks and answers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.axes import Axes
 
-from benchmarks.load.generator import run_apart
-from benchmarks.load.plan import Outcome, Plan, Times, even, poisson
-from benchmarks.load.workloads import (
-    SERVICE,
-    closed,
-    open_loop,
-    regulars,
-    settle_regulars,
-    visitors,
-)
-from benchmarks.options import Setting
-from benchmarks.results.figures import Figure, Findings, kinds_of_failure
-from benchmarks.subjects.processes import Running, running_redis, running_service
-from benchmarks.subjects.subject import Subject, make_subject
+from benchmarks.load.plan import Outcome, even, poisson
+from benchmarks.load.workloads import RATE
+from benchmarks.options import Options
+from benchmarks.results.figures import Figure, Findings, Report, sum_failures
+from benchmarks.results.plots import BLUE, GRAY, ORANGE
+from benchmarks.subjects.loaded_service import WARM_UP_SECONDS, LoadedService, LoadRun
+from benchmarks.subjects.processes import running_redis, running_service
+from benchmarks.subjects.subject import make_subject
 
-RATE = 1_000
-MOST_RATE = 8_000  # no closed loop here is faster
 P99_MS = 20.0
-WARM_UP_SECONDS = 1.0
 PERCENTILES = (50, 90, 99)
-# Of the rate that a closed loop reaches; a server that answers all of it has no time left to wait.
+# Shares of the rate that a closed loop reaches. At that rate itself the server is never idle.
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SHARES_QUICK = (0.6, 1.0)
 
 
-@dataclass(frozen=True)
-class Run:
-    """A load, and what the processes beside it spent meanwhile."""
-
-    outcome: Outcome
-    service_us: float
-    redis_us: float
-
-
-@dataclass(frozen=True)
-class Stage:
-    """The running parts."""
-
-    subject: Subject
-    service: Running
-    redis: Running
-
-    def settle(self) -> None:
-        """Starts from the same histories again."""
-        settle_regulars(self.redis.port, self.service.port, SERVICE, self.subject.item_ids)
-
-    def at(self, due: Times, *, new_visitors: bool = False) -> Run:
-        """Clicks at those moments."""
-        make = visitors if new_visitors else regulars
-        clicks = make(self.subject.item_ids, len(due))
-        return self._run(open_loop(clicks, SERVICE, self.service.port, due, WARM_UP_SECONDS))
-
-    def saturated(self, seconds: float) -> Run:
-        """Clicks as fast as they are answered."""
-        clicks = regulars(self.subject.item_ids, round(seconds * MOST_RATE))
-        return self._run(
-            closed(clicks, SERVICE, self.service.port, seconds=seconds, connections=16)
-        )
-
-    def _run(self, plan: Plan) -> Run:
-        service, redis = self.service.cpu_seconds(), self.redis.cpu_seconds()
-        outcome = run_apart(plan)
-        per_request = 1e6 / outcome.num_sent
-        return Run(
-            outcome,
-            service_us=(self.service.cpu_seconds() - service) * per_request,
-            redis_us=(self.redis.cpu_seconds() - redis) * per_request,
-        )
-
-
-def measure(setting: Setting) -> Findings:
-    """Runs the loads; see the module."""
-    subject = make_subject(setting)
+def measure(options: Options) -> Findings:
+    """Runs each load at the constant rate, then raises the rate until p99 breaks its bar."""
+    subject = make_subject(options)
     with running_redis() as redis, running_service(subject.bundle, redis) as service:
-        stage = Stage(subject, service, redis)
-        seconds, count = setting.either(60, 4), round(setting.either(3, 1))
-        constant = [run for _ in range(count) for run in _after_settling(stage, seconds)]
-        bursts = stage.at(poisson(RATE, WARM_UP_SECONDS + seconds / 4, np.random.default_rng(0)))
-        coming = stage.at(even(RATE, WARM_UP_SECONDS + seconds / 4), new_visitors=True)
-        sweep = _sweeps(stage, setting)
+        loaded_service = LoadedService(subject, service, redis)
+        seconds = options.pick(60, quick=4)
+        constant = [
+            _run_regulars(loaded_service, WARM_UP_SECONDS + seconds)
+            for _ in range(options.pick(3, quick=1))
+        ]
+        short = WARM_UP_SECONDS + seconds / 4
+        random = loaded_service.run_at(poisson(RATE, short, np.random.default_rng(0)))
+        new_visitors = loaded_service.run_at(even(RATE, short), new_visitors=True)
+        sweeps = _sweeps(loaded_service, options)
     return Findings(
         figures=(
             *_latencies(constant, "regulars"),
-            *_latencies([coming], "visitors"),
-            *_latencies([bursts], "regulars at random moments"),
-            highest(sweep),
+            *_latencies([new_visitors], "visitors"),
+            *_latencies([random], "regulars at random moments"),
+            highest_rate(sweeps),
             _figure("service CPU", "µs/request", [run.service_us for run in constant]),
             _figure("Redis CPU", "µs/request", [run.redis_us for run in constant]),
             _figure(
@@ -112,65 +62,80 @@ def measure(setting: Setting) -> Findings:
             "bundle": subject.origin,
             "regulars": "2,000 sessions of 50 items and more, filled before the run",
             "visitors": "power-law sessions, 1,000 open at once",
-            "failures": kinds_of_failure(
-                run.outcome.failures for run in (*constant, bursts, coming)
+            "failures": sum_failures(
+                run.outcome.failures for run in (*constant, random, new_visitors)
             ),
             "where": "service (one worker), Redis over TCP and load generator on the same cores",
         },
         series={
             "percentiles": _distribution(constant[-1].outcome),
-            "sweep": sweep[-1],
+            "sweep": sweeps[-1],
         },
     )
 
 
-def _after_settling(stage: Stage, seconds: float) -> Iterator[Run]:
-    stage.settle()
-    yield stage.at(even(RATE, WARM_UP_SECONDS + seconds))
+def draw(axes: Axes, report: Report) -> None:
+    """Plots the percentiles of the last sweep by rate."""
+    steps = report.series["sweep"]
+    rates = [each["rate"] for each in steps]
+    for name, colour in (("p50", GRAY), ("p90", BLUE), ("p99", ORANGE)):
+        axes.plot(rates, [each[name] for each in steps], "o-", color=colour, label=name)
+    axes.axhline(P99_MS, color=ORANGE, linewidth=0.8, linestyle=":")
+    axes.set(yscale="log", xlabel="requests a second", ylabel="ms from the intended time")
+    axes.set_title("append, read, infer, mask, answer: latency by constant rate")
+    axes.legend(frameon=False)
 
 
-def _sweeps(stage: Stage, setting: Setting) -> list[list[dict[str, float]]]:
-    if setting.is_quick:
-        return [_sweep(stage, 1, SHARES_QUICK)]
-    return [_sweep(stage, 3, SHARES) for _ in range(2)]
+def _run_regulars(loaded_service: LoadedService, seconds: float) -> LoadRun:
+    loaded_service.reset_histories()
+    return loaded_service.run_at(even(RATE, seconds))
 
 
-def _sweep(stage: Stage, seconds: float, shares: Sequence[float]) -> list[dict[str, float]]:
-    """Latencies at rising rates, up to the first that is not kept up with."""
-    stage.settle()
-    most, steps = stage.saturated(seconds).outcome.rate, list[dict[str, float]]()
+def _sweeps(loaded_service: LoadedService, options: Options) -> list[list[dict[str, float]]]:
+    if options.is_quick:
+        return [_sweep(loaded_service, 1, SHARES_QUICK)]
+    return [_sweep(loaded_service, 3, SHARES) for _ in range(2)]
+
+
+def _sweep(
+    loaded_service: LoadedService, seconds: float, shares: Sequence[float]
+) -> list[dict[str, float]]:
+    """Measures percentiles at rising rates, up to the first rate that `keeps_up` denies."""
+    loaded_service.reset_histories()
+    saturated = loaded_service.run_saturated(seconds).outcome.rate
+    steps = list[dict[str, float]]()
     for share in shares:
-        rate = share * most
-        outcome = stage.at(even(rate, WARM_UP_SECONDS + seconds)).outcome
+        rate = share * saturated
+        outcome = loaded_service.run_at(even(rate, WARM_UP_SECONDS + seconds)).outcome
         percentiles = {f"p{each}": outcome.percentile(each) for each in PERCENTILES}
         steps.append({"rate": rate, "failures": outcome.num_failed, **percentiles})
-        if not kept_up(steps[-1]):
+        if not keeps_up(steps[-1]):
             break
     return steps
 
 
-def kept_up(step: Mapping[str, float]) -> bool:
-    """Whether a step of a sweep keeps its p99, without a failure."""
+def keeps_up(step: Mapping[str, float]) -> bool:
+    """Tells whether a step of a sweep has no failure and keeps the bar of p99."""
     return step["p99"] < P99_MS and not step["failures"]
 
 
-def highest(sweeps: Sequence[Sequence[Mapping[str, float]]]) -> Figure:
-    """The highest rate of each sweep that was kept up with; 0 of none."""
-    runs = [max((each["rate"] for each in sweep if kept_up(each)), default=0) for sweep in sweeps]
+def highest_rate(sweeps: Sequence[Sequence[Mapping[str, float]]]) -> Figure:
+    """Returns the highest rate of each sweep at which the service keeps up, or 0."""
+    runs = [max((each["rate"] for each in sweep if keeps_up(each)), default=0) for sweep in sweeps]
     return _figure(f"highest rate with p99 < {P99_MS:.0f} ms", "requests/s", runs)
 
 
-def _latencies(runs: list[Run], who: str) -> Iterator[Figure]:
+def _latencies(runs: list[LoadRun], workload: str) -> Iterator[Figure]:
     bars = {90: 7.0, 99: P99_MS}
     for percentile in PERCENTILES:
         yield Figure(
-            name=f"p{percentile} at {RATE:,} requests/s, {who}",
+            name=f"p{percentile} at {RATE:,} requests/s, {workload}",
             unit="ms",
             runs=tuple(run.outcome.percentile(percentile) for run in runs),
             at_most=bars.get(percentile),
         )
     failed = tuple(float(run.outcome.num_failed) for run in runs)
-    yield Figure(name=f"failed requests, {who}", unit="", runs=failed, at_most=0)
+    yield Figure(name=f"failed requests, {workload}", unit="", runs=failed, at_most=0)
 
 
 def _distribution(outcome: Outcome) -> Mapping[str, list[float]]:

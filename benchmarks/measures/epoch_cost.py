@@ -1,8 +1,8 @@
-"""What distillation adds to an epoch: steps of three students in turn, medians of CPU time.
+"""Cost that distillation adds to a training epoch: steps of three students in turn.
 
-Of MovieLens, and of amazon-games where `training.teach` has left its knowledge in the workplace.
-CPU time, since other programs on the machine change it least; one thread, as each student has that
-`training.distill` trains beside another.
+The data is MovieLens, and amazon-games where `training.teach` has left its knowledge in the work
+folder. The measure is CPU time, since other programs on the machine change it least. Each student
+has one thread, as in `training.distill`, which trains several at once.
 """
 
 import time
@@ -12,9 +12,8 @@ from statistics import median
 
 import torch
 
-from benchmarks.options import Setting
+from benchmarks.options import ROOT, Options
 from benchmarks.results.figures import Figure, Findings
-from benchmarks.subjects.processes import ROOT
 from benchmarks.subjects.subject import DEMO_CONFIG
 from training.data.storage import load_dataset
 from training.distillation.job import Job
@@ -26,41 +25,42 @@ from training.settings.experiment import Experiment, load_experiment
 from training.workplace import Workplace, knowledge_folder
 
 AMAZON_CONFIG = ROOT / "configs" / "amazon-games-cpu.toml"
-STEPS_AT_A_TIME = 5
-PLAIN = "plain"
+STEPS_PER_TURN = 5
+TEACHER_FREE = "plain"
 ALL_WEIGHTS = dict.fromkeys(
     ("distillation.position", "distillation.confidence", "distillation.consistency"), True
 )
+# Name in the report: variant of the student, and settings that differ from the experiment's.
 STUDENTS: Mapping[str, tuple[str, Mapping[str, bool]]] = {
-    PLAIN: ("plain", {}),
+    TEACHER_FREE: ("plain", {}),
     "as configured": ("distilled", {}),
     "all three weights": ("distilled", ALL_WEIGHTS),
 }
 
 
-def measure(setting: Setting) -> Findings:
-    """CPU-seconds of an epoch, and how many times the plain student's they are."""
-    num_runs, num_turns = round(setting.either(5, 1)), round(setting.either(4, 2))
-    at_hand = {each.name: _trainers(each, workplace) for each, workplace in _at_hand(setting)}
+def measure(options: Options) -> Findings:
+    """Measures CPU seconds of an epoch, and their ratio to those of the teacher-free student."""
+    num_runs, num_turns = options.pick(5, quick=1), options.pick(4, quick=2)
+    trainers_of = {each.name: _trainers(each, workplace) for each, workplace in _available(options)}
     figures: list[Figure] = []
     with _one_thread():
-        for dataset, trainers in at_hand.items():
-            _turns(trainers, [0])  # warms up
+        for dataset, trainers in trainers_of.items():
+            _take_turns(trainers, [0])  # warms up
             runs = [
-                _turns(trainers, range(begin, begin + num_turns))
+                _take_turns(trainers, range(begin, begin + num_turns))
                 for begin in range(1, 1 + num_runs * num_turns, num_turns)
             ]
             figures += _figures(dataset, runs)
-    conditions = {"threads": 1, "turns": num_turns, "steps a turn": STEPS_AT_A_TIME}
+    conditions = {"threads": 1, "turns": num_turns, "steps a turn": STEPS_PER_TURN}
     return Findings(figures=tuple(figures), conditions=conditions)
 
 
-def _at_hand(setting: Setting) -> Iterator[tuple[Experiment, Workplace]]:
-    """MovieLens, and amazon-games where there is a teacher's knowledge of it."""
+def _available(options: Options) -> Iterator[tuple[Experiment, Workplace]]:
+    """Yields MovieLens, and amazon-games if its teacher's knowledge is in the work folder."""
     demo, amazon = load_experiment(DEMO_CONFIG), load_experiment(AMAZON_CONFIG)
-    yield demo, Workplace(setting.work / demo.name)
-    workplace = Workplace(setting.work / amazon.name)
-    if knowledge_folder(amazon, workplace).exists() and not setting.is_quick:
+    yield demo, Workplace(options.work / demo.name)
+    workplace = Workplace(options.work / amazon.name)
+    if knowledge_folder(amazon, workplace).exists() and not options.is_quick:
         yield amazon, workplace
 
 
@@ -77,25 +77,28 @@ def _trainers(experiment: Experiment, workplace: Workplace) -> Mapping[str, Trai
         )
         for name, (variant, settings) in STUDENTS.items()
     }
-    # Where all weights are on anyway, they are one student.
+    # Two names are one student where the experiment has all weights on anyway: the first stays.
     first_of = {job.stamp: name for name, job in reversed(jobs.items())}
     return {name: jobs[name].trainer() for name in STUDENTS if name in first_of.values()}
 
 
-def _turns(trainers: Mapping[str, Trainer], turns: Sequence[int]) -> Mapping[str, float]:
-    """Of each student the median of CPU-seconds an epoch, all having the same turns."""
+def _take_turns(trainers: Mapping[str, Trainer], turns: Sequence[int]) -> Mapping[str, float]:
+    """Returns the median CPU seconds of an epoch for each student, over the same turns."""
     seconds: dict[str, list[float]] = {name: [] for name in trainers}
     for turn in turns:
         for name, trainer in trainers.items():
-            seconds[name].append(_seconds_of_an_epoch(trainer, turn))
+            seconds[name].append(_epoch_seconds(trainer, turn))
     return {name: median(of_turns) for name, of_turns in seconds.items()}
 
 
-def _seconds_of_an_epoch(trainer: Trainer, turn: int) -> float:
-    """From a few steps of one epoch; validation costs all students the same and is left out."""
+def _epoch_seconds(trainer: Trainer, turn: int) -> float:
+    """Extrapolates the CPU seconds of an epoch from a few of its steps, without validation.
+
+    Validation costs all students the same.
+    """
     batches = trainer.windows.epoch(0, 0)
-    begin = turn * STEPS_AT_A_TIME % max(len(batches) - STEPS_AT_A_TIME, 1)
-    chosen = batches[begin : begin + STEPS_AT_A_TIME]
+    begin = turn * STEPS_PER_TURN % max(len(batches) - STEPS_PER_TURN, 1)
+    chosen = batches[begin : begin + STEPS_PER_TURN]
     trainer.student.train()
     began = time.process_time()
     for batch in chosen:
@@ -107,8 +110,8 @@ def _figures(dataset: str, runs: Sequence[Mapping[str, float]]) -> Iterator[Figu
     for student in runs[0]:
         seconds = tuple(run[student] for run in runs)
         yield Figure(name=f"an epoch of {dataset}, {student}", unit="s CPU", runs=seconds)
-    for student in (each for each in runs[0] if each != PLAIN):
-        times = tuple(run[student] / run[PLAIN] for run in runs)
+    for student in (each for each in runs[0] if each != TEACHER_FREE):
+        times = tuple(run[student] / run[TEACHER_FREE] for run in runs)
         name = f"distilled epoch over plain, {dataset}, {student}"
         yield Figure(name=name, unit="times", runs=times, at_most=1.5)
 

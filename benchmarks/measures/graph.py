@@ -1,7 +1,7 @@
-"""The shipped graph against the naive export of the same student.
+"""The shipped graph against the naive export of the same student, on one history and one thread.
 
-Both answer single histories on one thread. What is timed of the shipped graph is all that the
-service does around it: inputs, run, the ranking as Python numbers.
+The time of the shipped graph includes what the service does around it: making the inputs and
+turning the ranking into Python numbers.
 """
 
 import statistics
@@ -11,11 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from benchmarks.load.cpu_time import cpu_us
 from benchmarks.load.workloads import K
-from benchmarks.options import Setting
-from benchmarks.results.figures import Figure, Findings
+from benchmarks.options import Options
+from benchmarks.results.figures import Figure, Findings, Report
+from benchmarks.results.plots import GRAY, GREEN
 from benchmarks.subjects.naive_export import export_naively, naive_run
 from benchmarks.subjects.subject import make_subject
 from export.contract.bundle import load_bundle
@@ -26,16 +28,17 @@ LENGTHS = (1, 5, 10, 20, 50)
 SHIPPED, NAIVE = "shipped", "naive"
 SEED = 0
 
-ROUNDING = 1e-6  # two orders of adding up the same products differ by so much
+# Relative difference of scores that a different order of additions causes.
+ROUNDING = 1e-6
 
 Rank = Callable[[list[int]], Ranking]
 Costs = Mapping[tuple[int, str], float]
-"""Microseconds by length of the history and graph."""
+"""Microseconds of CPU, by length of the history and name of the graph."""
 
 
-def measure(setting: Setting) -> Findings:
-    """Times both in turns; see the module."""
-    subject = make_subject(setting)
+def measure(options: Options) -> Findings:
+    """Times both graphs in turns, and compares their rankings of random histories."""
+    subject = make_subject(options)
     num_items, longest = len(subject.item_ids), subject.student.max_history_length
     with TemporaryDirectory() as folder:
         path = Path(folder) / "naive.onnx"
@@ -47,11 +50,11 @@ def measure(setting: Setting) -> Findings:
         return student.rank(IndexQuery(history, K))
 
     generator = np.random.default_rng(SEED)
-    costs = [_round(shipped, naive, num_items) for _ in range(round(setting.either(5, 2)))]
-    count = round(setting.either(1_000, 200))
+    costs = [_time_all(shipped, naive, num_items) for _ in range(options.pick(5, quick=2))]
+    count = options.pick(1_000, quick=200)
     lengths = generator.integers(1, longest + 1, count)
     histories = [generator.integers(1, num_items + 1, length).tolist() for length in lengths]
-    same = sum(are_same(shipped(history), naive(history)) for history in histories)
+    same = sum(is_same_ranking(shipped(history), naive(history)) for history in histories)
     return Findings(
         figures=(
             *_figures(costs),
@@ -73,15 +76,25 @@ def measure(setting: Setting) -> Findings:
     )
 
 
-def are_same(ranking: Ranking, other: Ranking) -> bool:
-    """Whether both hold the same items in the same order, but for items of equal scores."""
+def draw(axes: Axes, report: Report) -> None:
+    """Plots the cost of both graphs by the length of the history."""
+    lengths = report.conditions["lengths"]
+    for name, colour in ((NAIVE, GRAY), (SHIPPED, GREEN)):
+        axes.plot(lengths, report.series[name], "o-", color=colour, label=name)
+    axes.set(xlabel="items of history", ylabel="µs of CPU per answer", ylim=(0, None))
+    axes.set_title("the shipped graph and a naive export of the same student")
+    axes.legend(frameon=False)
+
+
+def is_same_ranking(ranking: Ranking, other: Ranking) -> bool:
+    """Tells whether both have the same items in the same order; equal scores may change places."""
     return all(
         mine == its or abs(my_score - its_score) <= ROUNDING * (1 + abs(its_score))
         for (mine, my_score), (its, its_score) in zip(ranking, other, strict=True)
     )
 
 
-def _round(shipped: Rank, naive: Rank, num_items: int) -> Costs:
+def _time_all(shipped: Rank, naive: Rank, num_items: int) -> Costs:
     generator = np.random.default_rng(SEED)
     histories = {
         length: generator.integers(1, num_items + 1, length).tolist() for length in LENGTHS

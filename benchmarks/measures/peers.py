@@ -1,7 +1,7 @@
-"""The same graph behind other servers: same machine, same clicks, same Redis, interleaved runs.
+"""The service against other servers of the same graph: same machine, clicks and Redis.
 
-Each server has one worker. A closed loop keeps it saturated; what it answers then a second, and
-how long an answer takes, is compared.
+Each server has one worker, which a closed loop saturates. Compared are answers per second and
+latency, in runs that take turns.
 """
 
 import statistics
@@ -12,17 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+from matplotlib.axes import Axes
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.clicks import Click
 from benchmarks.load.connection import post
-from benchmarks.load.generator import run_apart
+from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import Outcome
-from benchmarks.load.workloads import SERVICE, Endpoint, K, closed, regulars, settle_regulars
-from benchmarks.options import Setting
-from benchmarks.results.figures import Figure, Findings, kinds_of_failure
+from benchmarks.load.workloads import SERVICE, Endpoint, K, closed_loop, fill_regulars, regulars
+from benchmarks.options import Options
+from benchmarks.results.figures import Figure, Findings, Report, sum_failures
+from benchmarks.results.plots import BLUE, GRAY, GREEN
 from benchmarks.subjects.processes import (
-    BenchmarkError,
-    Running,
+    RunningProgram,
     free_port,
     redis_url,
     running,
@@ -32,40 +34,46 @@ from benchmarks.subjects.processes import (
 from benchmarks.subjects.subject import Subject, make_subject
 
 CONNECTIONS = 16
+MAX_RATE = 8_000  # requests a second; above what any of the servers reaches
 WARM_UP_SECONDS = 1.0
 OURS = "this service"
 
 
-def _visit(click: Click) -> bytes:
+def _click_request(click: Click) -> bytes:
     return post("/recommend", orjson.dumps({**vars(click), "k": K}))
 
 
-RIVAL = Endpoint(_visit, (b'"item_id"', b'"score"'))
+RIVAL = Endpoint(_click_request, (b'"item_id"', b'"score"'))
 
 
 @dataclass(frozen=True)
 class Rival:
-    """Another server.
+    """Another server that is compared with the service.
 
     Attributes:
-        module: what `python -m` runs; `{port}` stands for its port.
-        needs_peers: whether it lives in the environment of the peers.
-        what: what it does, for the report.
+        module: arguments of `python -m`; `{port}` is replaced by the port.
+        ready_path: path that returns 200 once the server can answer.
+        needs_peers: whether its libraries are only in the environment of `peers_python`.
+        description: what the server runs, for the report.
     """
 
     module: tuple[str, ...]
     ready_path: str
     needs_peers: bool
-    what: str
+    description: str
 
     def start(
-        self, subject: Subject, redis: Running, setting: Setting
-    ) -> AbstractContextManager[Running]:
-        """Runs it until the block ends."""
+        self, subject: Subject, redis: RunningProgram, options: Options
+    ) -> AbstractContextManager[RunningProgram]:
+        """Runs the server on the bundle of `subject`, for the length of a `with` block.
+
+        Raises:
+            BenchmarkError: the interpreter of the peers is missing, or the server does not start.
+        """
         port = free_port()
-        python = setting.peers_python if self.needs_peers else Path(sys.executable)
+        python = options.peers_python if self.needs_peers else Path(sys.executable)
         if not python.exists():
-            raise BenchmarkError(f"{python} is missing; `make bench` makes it")
+            raise BenchmarkError(f"{python} is missing; `make bench` installs it")
         environment = {
             "BUNDLE_PATH": str(subject.bundle.resolve()),
             "STUDENT_PATH": str(subject.student_path.resolve()),
@@ -87,38 +95,38 @@ RIVALS: Mapping[str, Rival] = {
         ("benchmarks.rivals.litserve_onnx",),
         "/health",
         needs_peers=True,
-        what="same graph, synchronous redis-py in its worker process",
+        description="same graph, synchronous redis-py in its worker process",
     ),
     "BentoML": Rival(
         (*_BENTO, "--host", "127.0.0.1"),
         "/readyz",
         needs_peers=True,
-        what="same graph, asynchronous redis-py",
+        description="same graph, asynchronous redis-py",
     ),
     "FastAPI + onnxruntime": Rival(
         _uvicorn("fastapi_onnx"),
         "/ready",
         needs_peers=False,
-        what="same graph, asynchronous redis-py",
+        description="same graph, asynchronous redis-py",
     ),
     "FastAPI + torch": Rival(
         _uvicorn("fastapi_torch"),
         "/ready",
         needs_peers=False,
-        what="the student in eager torch on one thread, asynchronous redis-py",
+        description="the student in eager torch on one thread, asynchronous redis-py",
     ),
 }
 
 
-def measure(setting: Setting) -> Findings:
-    """Saturates each server in turn, several times round; see the module."""
-    subject = make_subject(setting)
-    rounds, seconds = round(setting.either(3, 1)), setting.either(4, 1)
+def measure(options: Options) -> Findings:
+    """Saturates each server in turn, several rounds of it."""
+    subject = make_subject(options)
+    rounds, seconds = options.pick(3, quick=1), options.pick(4, quick=1)
     outcomes: dict[str, list[Outcome]] = {name: [] for name in (OURS, *RIVALS)}
     with running_redis() as redis:
         for _ in range(rounds):
             for name, of_name in outcomes.items():
-                of_name.append(_saturate(name, subject, redis, setting, seconds))
+                of_name.append(_saturate(name, subject, redis, options, seconds))
     return Findings(
         figures=tuple(_figures(outcomes)),
         conditions={
@@ -127,10 +135,10 @@ def measure(setting: Setting) -> Findings:
             "workload": "regulars: sessions of 50 items and more",
             "bundle": subject.origin,
             "failures": {
-                name: kinds_of_failure(each.failures for each in of_name)
+                name: sum_failures(each.failures for each in of_name)
                 for name, of_name in outcomes.items()
             },
-            "servers": {name: rival.what for name, rival in RIVALS.items()},
+            "servers": {name: rival.description for name, rival in RIVALS.items()},
         },
         series={
             name: {
@@ -143,20 +151,36 @@ def measure(setting: Setting) -> Findings:
     )
 
 
+def draw(axes: Axes, report: Report) -> None:
+    """Draws one bar of answers per second for each server, with its p99."""
+    names = [*report.series][::-1]
+    for place, name in enumerate(names):
+        rates = report.series[name]["rate"]
+        colour = GREEN if name == OURS else GRAY
+        axes.barh(place, statistics.median_high(rates), color=colour)
+        axes.plot(rates, [place] * len(rates), "|", color=BLUE)
+        p99 = statistics.median_high(report.series[name]["p99"])
+        axes.annotate(f"  p99 {p99:.0f} ms", (max(rates), place), va="center", fontsize=8)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="answers a second, one worker, saturated")
+    axes.margins(x=0.2)
+    axes.set_title("the same graph behind other servers")
+
+
 def _saturate(
-    name: str, subject: Subject, redis: Running, setting: Setting, seconds: float
+    name: str, subject: Subject, redis: RunningProgram, options: Options, seconds: float
 ) -> Outcome:
     endpoint = SERVICE if name == OURS else RIVAL
     start = (
         running_service(subject.bundle, redis)
         if name == OURS
-        else RIVALS[name].start(subject, redis, setting)
+        else RIVALS[name].start(subject, redis, options)
     )
     with start as server:
-        settle_regulars(redis.port, server.port, endpoint, subject.item_ids)
-        clicks = regulars(subject.item_ids, round((WARM_UP_SECONDS + seconds) * 8_000))
-        return run_apart(
-            closed(
+        fill_regulars(redis.port, server.port, endpoint, subject.item_ids)
+        clicks = regulars(subject.item_ids, round((WARM_UP_SECONDS + seconds) * MAX_RATE))
+        return run_in_process(
+            closed_loop(
                 clicks,
                 endpoint,
                 server.port,

@@ -1,85 +1,104 @@
-"""What a request costs the service, beside the two things that it cannot do without.
+"""CPU time of a request to the service against its two necessary parts: inference and Redis.
 
-The service's CPU time per request of a session with 50 items, against that of running its graph on
-such a history plus one Redis round trip (append, trim, expire, read), all in one run. Like is held
-against like: a saturated service against the bare parts in a tight loop, one that is asked a
-thousand times a second against the bare parts a thousand times a second.
+The sessions have 50 items. The bare parts are the run of the graph on such a history, and one Redis
+round trip (append, trim, expire, read). Each comparison is like with like: a saturated service
+against bare parts in a tight loop; a service with a thousand requests a second against bare parts a
+thousand times a second.
 """
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from redis import Redis
 
 from benchmarks.load.cpu_time import cpu_us, paced_cpu_us
 from benchmarks.load.plan import even
-from benchmarks.load.workloads import HISTORY_LENGTH, K
-from benchmarks.measures.constant_rate import RATE, WARM_UP_SECONDS, Stage
-from benchmarks.options import Setting
+from benchmarks.load.workloads import HISTORY_LENGTH, RATE, K
+from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings
-from benchmarks.rivals.click_handler import plain_run
-from benchmarks.subjects.processes import running_redis, running_service
-from benchmarks.subjects.redis_round_trip import library_round_trip, wire_round_trip
-from benchmarks.subjects.subject import make_subject
+from benchmarks.subjects.bare_graph import common_case_run
+from benchmarks.subjects.loaded_service import WARM_UP_SECONDS, LoadedService
+from benchmarks.subjects.processes import RunningProgram, running_redis, running_service
+from benchmarks.subjects.redis_round_trip import redis_py_round_trip, socket_round_trip
+from benchmarks.subjects.subject import Subject, make_subject
 from export.contract.bundle import BundleLayout
 
-BARE_GRAPH, BARE_REDIS, BARE_WIRE = "bare graph", "bare Redis, redis-py", "bare Redis, socket"
+GRAPH, REDIS_PY, SOCKET = "bare graph", "bare Redis, redis-py", "bare Redis, socket"
 TIGHT, PACED = "bare graph + bare Redis", f"bare graph + bare Redis, {RATE:,} a second"
+KEYS = {REDIS_PY: "bare:redis-py", SOCKET: "bare:socket"}
+
+Costs = Mapping[str, float]
+"""Microseconds of CPU by name of the measured function."""
 
 
-def measure(setting: Setting) -> Findings:
-    """Takes turns between the bare parts and the service; see the module."""
-    subject = make_subject(setting)
-    rng = np.random.default_rng(0)
-    history = rng.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
-    graph = plain_run(BundleLayout(subject.bundle).common_case)
-    bare, served, saturated = [], [], []
+def measure(options: Options) -> Findings:
+    """Takes turns between the bare parts and the service."""
+    subject, seconds = make_subject(options), WARM_UP_SECONDS + options.pick(4, quick=1)
+    bare, paced, saturated = list[Costs](), list[float](), list[float]()
     with (
         running_redis() as redis,
         running_service(subject.bundle, redis) as service,
         Redis(port=redis.port, decode_responses=True) as client,
     ):
-        stage = Stage(subject, service, redis)
-        works = {
-            BARE_GRAPH: lambda: graph(history, K),
-            BARE_REDIS: library_round_trip(client, "bare:library"),
-            BARE_WIRE: wire_round_trip(client, redis.port, "bare:wire"),
-        }
-
-        def both() -> None:
-            works[BARE_GRAPH]()
-            works[BARE_REDIS]()
-
-        for _ in range(round(setting.either(3, 1))):
-            stage.settle()
-            for key in ("bare:library", "bare:wire"):
+        loaded_service = LoadedService(subject, service, redis)
+        parts = _bare_parts(subject, redis, client)
+        for _ in range(options.pick(3, quick=1)):
+            loaded_service.reset_histories()
+            for key in KEYS.values():
                 client.rpush(key, *["an-item"] * HISTORY_LENGTH)
-            seconds = WARM_UP_SECONDS + setting.either(4, 1)
-            bare.append(cpu_us(works))
-            bare[-1][TIGHT] = bare[-1][BARE_GRAPH] + bare[-1][BARE_REDIS]
-            bare[-1][PACED] = paced_cpu_us(both, RATE, seconds)
-            served.append(stage.at(even(RATE, seconds)).service_us)
-            saturated.append(stage.saturated(seconds).service_us)
+            bare.append(_time_parts(parts, seconds))
+            paced.append(loaded_service.run_at(even(RATE, seconds)).service_us)
+            saturated.append(loaded_service.run_saturated(seconds).service_us)
     return Findings(
         figures=(
-            *(_figure(name, [each[name] for each in bare]) for name in (*works, TIGHT, PACED)),
-            _figure(f"service at {RATE:,} requests/s", served),
+            *(_figure(name, [each[name] for each in bare]) for name in (*parts, TIGHT, PACED)),
+            _figure(f"service at {RATE:,} requests/s", paced),
             _figure("service, saturated", saturated),
-            _over(f"service at {RATE:,} requests/s", served, PACED, bare, at_most=2),
-            _over("service, saturated,", saturated, TIGHT, bare, at_most=2),
-            _over(f"service at {RATE:,} requests/s", served, TIGHT, bare),
+            _ratio(f"service at {RATE:,} requests/s", paced, PACED, bare, at_most=2),
+            _ratio("service, saturated,", saturated, TIGHT, bare, at_most=2),
+            _ratio(f"service at {RATE:,} requests/s", paced, TIGHT, bare),
         ),
         conditions={"history": HISTORY_LENGTH, "k": K, "bundle": subject.origin},
     )
 
 
-def _figure(name: str, runs: list[float]) -> Figure:
+def _bare_parts(
+    subject: Subject, redis: RunningProgram, client: Redis
+) -> Mapping[str, Callable[[], object]]:
+    run_graph = common_case_run(BundleLayout(subject.bundle).common_case)
+    generator = np.random.default_rng(0)
+    history = generator.integers(1, len(subject.item_ids) + 1, HISTORY_LENGTH).tolist()
+    return {
+        GRAPH: lambda: run_graph(history, K),
+        REDIS_PY: redis_py_round_trip(client, KEYS[REDIS_PY]),
+        SOCKET: socket_round_trip(client, redis.port, KEYS[SOCKET]),
+    }
+
+
+def _time_parts(parts: Mapping[str, Callable[[], object]], seconds: float) -> Costs:
+    """Times each part, then graph and Redis together: in a tight loop, and at a constant rate."""
+
+    def both() -> None:
+        parts[GRAPH]()
+        parts[REDIS_PY]()
+
+    costs = cpu_us(parts)
+    return {
+        **costs,
+        TIGHT: costs[GRAPH] + costs[REDIS_PY],
+        PACED: paced_cpu_us(both, RATE, seconds),
+    }
+
+
+def _figure(name: str, runs: Iterable[float]) -> Figure:
     return Figure(name=name, unit="µs CPU", runs=tuple(runs))
 
 
-def _over(
+def _ratio(
     name: str,
-    costs: list[float],
+    costs: Sequence[float],
     parts: str,
-    bare: list[dict[str, float]],
+    bare: Sequence[Costs],
     at_most: float | None = None,
 ) -> Figure:
     return Figure(

@@ -1,18 +1,21 @@
-"""What the size of the catalog does to an answer: the shipped graph on one history, one thread."""
+"""Cost of an answer by the size of the catalog: the shipped graph on one history and one thread."""
 
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median_high
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from matplotlib.axes import Axes
 from tqdm import tqdm
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.cpu_time import cpu_us
 from benchmarks.load.workloads import HISTORY_LENGTH, K
-from benchmarks.options import Setting
-from benchmarks.results.figures import Figure, Findings
-from benchmarks.rivals.click_handler import Run, plain_run, ranking_run
-from benchmarks.subjects.processes import BenchmarkError
+from benchmarks.options import Options
+from benchmarks.results.figures import Figure, Findings, Report
+from benchmarks.results.plots import BLUE
+from benchmarks.subjects.bare_graph import GraphRun, common_case_run, ranking_run
 from benchmarks.subjects.subject import random_student
 from export.graphs.common_case_graph import MAX_ROWS, export_common_case
 from export.graphs.ranking_graph import export_student
@@ -21,13 +24,13 @@ from training.students.student import Student
 SIZES = (10_000, 100_000, 300_000, 1_000_000)
 SIZES_QUICK = (10_000,)
 
+IN_QUICK_RUN = False  # none of its figures has a bar
 
-def measure(setting: Setting) -> Findings:
-    """Exports a student of random weights for each size; see the module."""
-    sizes = SIZES_QUICK if setting.is_quick else SIZES
-    runs = {
-        size: tuple(_costs(size, round(setting.either(3, 1)))) for size in tqdm(sizes, "catalogs")
-    }
+
+def measure(options: Options) -> Findings:
+    """Exports a student with random weights for each size, and times its answers."""
+    sizes, rounds = options.pick(SIZES, quick=SIZES_QUICK), options.pick(3, quick=1)
+    runs = {size: tuple(_costs(size, rounds)) for size in tqdm(sizes, "catalogs")}
     return Findings(
         figures=tuple(
             Figure(name=f"an answer from {size:,} items", unit="ms CPU", runs=costs)
@@ -38,29 +41,35 @@ def measure(setting: Setting) -> Findings:
             "k": K,
             "threads": 1,
             "weights": "random",
-            "graph": f"the common-case graph up to {MAX_ROWS:,} rows, then the ranking graph",
+            "graph": f"common-case graph up to {MAX_ROWS:,} rows, then the ranking graph",
         },
         series={"sizes": sizes, "ms": list(runs.values())},
     )
 
 
+def draw(axes: Axes, report: Report) -> None:
+    """Plots the cost by the size of the catalog, on logarithmic axes."""
+    sizes, medians = report.series["sizes"], [median_high(each) for each in report.series["ms"]]
+    axes.plot(sizes, medians, "o-", color=BLUE)
+    axes.set(xscale="log", yscale="log", xlabel="items in the catalog", ylabel="ms of CPU")
+    axes.set_title("an answer from the shipped graph, by the size of the catalog")
+
+
 def _costs(num_items: int, rounds: int) -> Iterator[float]:
-    """Milliseconds of CPU an answer."""
+    """Yields the milliseconds of CPU that an answer takes, once per round."""
     history = np.random.default_rng(0).integers(1, num_items + 1, HISTORY_LENGTH).tolist()
     with TemporaryDirectory() as folder:
-        run = _run(random_student(num_items), Path(folder) / "graph.onnx")
+        run = _shipped_run(random_student(num_items), Path(folder) / "graph.onnx")
     if not np.isfinite(run(history, K)[1]).all():
-        raise BenchmarkError(
-            f"of {num_items:,} items the graph of plain questions knows too little"
-        )
+        raise BenchmarkError(f"the graph finds fewer than {K} of {num_items:,} items")
     for _ in range(rounds):
-        (cost,) = cpu_us({"answer": lambda: run(history, K)}, turns=5).values()
+        (cost,) = cpu_us({"answer": lambda: run(history, K)}, num_blocks=5).values()
         yield cost / 1_000
 
 
-def _run(student: Student, path: Path) -> Run:
-    """What answers most requests of a catalog of that size."""
+def _shipped_run(student: Student, path: Path) -> GraphRun:
+    """Exports and opens the graph that answers most requests for a student of this size."""
     if export_common_case(student, path):
-        return plain_run(path)
+        return common_case_run(path)
     export_student(student, path)
     return ranking_run(path)

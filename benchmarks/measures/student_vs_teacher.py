@@ -1,6 +1,6 @@
-"""The student beside the teachers that it learnt from: the same histories, the same cores, REST.
+"""The student against its teachers over REST: same histories, same machine.
 
-Teachers are asked at their own server, without the service in between, and may use both cores; the
+Teachers answer from their own server, without the service in between, and may use all cores. The
 student answers in one worker of the service, which shares the cores with the load generator.
 """
 
@@ -10,19 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
+from statistics import median_high
 
 import orjson
 import psutil
+from matplotlib.axes import Axes
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.connection import post
-from benchmarks.load.generator import run_apart
+from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import NO_PREDECESSOR, Outcome, Plan
 from benchmarks.load.workloads import HISTORY_LENGTH, K
-from benchmarks.options import Setting
-from benchmarks.results.figures import Figure, Findings
+from benchmarks.options import Options
+from benchmarks.results.figures import Figure, Findings, Report
+from benchmarks.results.plots import BLUE, GREEN, ORANGE
 from benchmarks.subjects.processes import (
-    BenchmarkError,
-    Running,
+    RunningProgram,
     free_port,
     running,
     running_service,
@@ -39,66 +42,77 @@ METRIC = "NDCG@20"
 SECONDS_PER_HOUR = 3600
 MILLION = 1e6
 
+IN_QUICK_RUN = False  # loading an LLM takes half a minute
+
 Histories = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Answering:
-    """One of those who answer.
+class Recommender:
+    """A server of the student or of a teacher.
 
     Attributes:
-        count: histories that it is asked, the first of all.
-        at_once: requests on their way when throughput is measured.
+        path: path of the route that recommends.
+        num_requests: number of requests in each run.
+        concurrency: requests under way at once when throughput is measured.
+        proof: part of the body that every good answer contains.
+        server: context manager that runs the server.
     """
 
     name: str
     path: str
-    count: int
-    at_once: int
+    num_requests: int
+    concurrency: int
     proof: bytes
-    start: AbstractContextManager[Running]
+    server: AbstractContextManager[RunningProgram]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One request at a time, then as many as the server can take; its CPU time meanwhile."""
+class Measurement:
+    """Results of one round.
 
-    alone: Outcome
-    crowded: Outcome
+    Attributes:
+        sequential: one request at a time.
+        concurrent: several requests at once.
+        cpu_seconds: CPU time of the server per request of `concurrent`.
+    """
+
+    sequential: Outcome
+    concurrent: Outcome
     cpu_seconds: float
 
-    def price_of_a_million(self, core_hour: float) -> float:
-        """What a million answers cost, in the currency of the price of a core for an hour."""
+    def cost_of_a_million(self, core_hour: float) -> float:
+        """Returns the price of a million answers where a core costs `core_hour` for one hour."""
         return self.cpu_seconds * MILLION / SECONDS_PER_HOUR * core_hour
 
 
-def measure(setting: Setting) -> Findings:
-    """Asks all of them, several times round; see the module."""
-    workplace = demo_workplace(setting)
+def measure(options: Options) -> Findings:
+    """Runs all servers at once, and asks them in turn, several rounds of it."""
+    workplace = demo_workplace(options)
     histories = _histories(workplace)
-    answering = list(_all(workplace, setting))
-    measured: dict[str, list[Measured]] = {each.name: [] for each in answering}
+    recommenders = list(_recommenders(workplace, options))
+    measured: dict[str, list[Measurement]] = {each.name: [] for each in recommenders}
     with ExitStack() as stack, ThreadPoolExecutor() as threads:
-        # At once: an LLM is read on one core, for half a minute.
-        servers = list(threads.map(stack.enter_context, [each.start for each in answering]))
-        for _ in range(round(setting.either(3, 1))):
-            for each, server in zip(answering, servers, strict=True):
-                measured[each.name].append(_ask(each, server, histories))
+        # Started in parallel: loading an LLM takes half a minute of one core.
+        servers = list(threads.map(stack.enter_context, [each.server for each in recommenders]))
+        for _ in range(options.pick(3, quick=1)):
+            for each, server in zip(recommenders, servers, strict=True):
+                measured[each.name].append(_measure_one(each, server, histories))
     quality = _quality(workplace)
     return Findings(
-        figures=tuple(_figures(measured, quality, setting.core_hour)),
+        figures=tuple(_figures(measured, quality, options.core_hour)),
         conditions={
             "histories": f"MovieLens test examples, newest {HISTORY_LENGTH} items each",
-            "asked": {each.name: each.count for each in answering},
+            "asked": {each.name: each.num_requests for each in recommenders},
             "k": K,
-            "price of a core for an hour": setting.core_hour,
+            "price of a core for an hour": options.core_hour,
             "generative teacher": "SmolLM2-135M, not tuned",
-            "quality": "full catalog, all test examples, seen items left out",
+            "quality": "full catalog, all test examples, seen items masked",
         },
         series={
             name: {
-                "latencies_ms": [ms for each in of_name for ms in _milliseconds(each.alone)],
-                "rate": [each.crowded.rate for each in of_name],
+                "latencies_ms": [ms for each in of_name for ms in _milliseconds(each.sequential)],
+                "rate": [each.concurrent.rate for each in of_name],
                 "quality": quality.get(name),
             }
             for name, of_name in measured.items()
@@ -106,37 +120,50 @@ def measure(setting: Setting) -> Findings:
     )
 
 
-def _all(workplace: Workplace, setting: Setting) -> Iterator[Answering]:
-    yield Answering(
+def draw(axes: Axes, report: Report) -> None:
+    """Plots the distribution of each server's latency."""
+    for (name, one), colour in zip(report.series.items(), (GREEN, BLUE, ORANGE), strict=False):
+        ordered = sorted(one["latencies_ms"])
+        shares = [100 * (place + 1) / len(ordered) for place in range(len(ordered))]
+        quality = f", NDCG@20 {one['quality']:.4f}" if one["quality"] else ""
+        label = f"{name}: {median_high(one['rate']):,.1f} answers/s{quality}"
+        axes.step(ordered, shares, color=colour, where="post", label=label)
+    axes.set(xscale="log", xlabel="ms, one request at a time", ylabel="% of requests")
+    axes.set_title("the same histories to student and teacher, on the same cores")
+    axes.legend(frameon=False, fontsize=8, loc="center")
+
+
+def _recommenders(workplace: Workplace, options: Options) -> Iterator[Recommender]:
+    yield Recommender(
         name=STUDENT,
         path="/v1/recommendations",
-        count=round(setting.either(6_000, 1_000)),
-        at_once=16,
+        num_requests=options.pick(6_000, quick=1_000),
+        concurrency=16,
         proof=b'"source":"student"',
-        start=running_service(workplace.bundle),
+        server=running_service(workplace.bundle),
     )
-    yield _teacher(RETRIEVAL, "retrieval", round(setting.either(4, 1)), workplace)
-    if not setting.is_quick:  # it embeds the whole catalog when it starts
+    yield _teacher(RETRIEVAL, "retrieval", options.pick(4, quick=1), workplace)
+    if not options.is_quick:  # its start embeds the whole catalog
         yield _teacher(GENERATIVE, "generative", 3, workplace)
 
 
-def _teacher(name: str, kind: str, count: int, workplace: Workplace) -> Answering:
+def _teacher(name: str, kind: str, num_requests: int, workplace: Workplace) -> Recommender:
     port, threads = free_port(), str(psutil.cpu_count(logical=False) or 1)
     program = [sys.executable, "-m", "training.serve_teacher", str(DEMO_CONFIG), "--kind", kind]
     work = str(workplace.folder.parent.resolve())
-    options = ["--work", work, "--port", str(port), "--threads", threads]
-    return Answering(
+    arguments = ["--work", work, "--port", str(port), "--threads", threads]
+    return Recommender(
         name=name,
         path="/recommendations",
-        count=count,
-        at_once=2,
+        num_requests=num_requests,
+        concurrency=2,
         proof=b'"item_ids"',
-        start=running([*program, *options], port, "/readyz"),
+        server=running([*program, *arguments], port, "/readyz"),
     )
 
 
 def _histories(workplace: Workplace) -> Histories:
-    """Of the newest test examples, in item ids; the newest first."""
+    """Returns the histories of the test examples as item ids, the newest example first."""
     dataset = load_dataset(workplace.dataset)
     ids = dataset.catalog.item_ids
     rows = dataset.example_rows(Split.TEST)[::-1]
@@ -145,42 +172,46 @@ def _histories(workplace: Workplace) -> Histories:
     ]
 
 
-def _ask(answering: Answering, server: Running, histories: Histories) -> Measured:
+def _measure_one(
+    recommender: Recommender, server: RunningProgram, histories: Histories
+) -> Measurement:
     bodies = [orjson.dumps({"history": each, "k": K}) for each in histories]
-    requests = [post(answering.path, body) for body in bodies]
-    wanted = [requests[place % len(requests)] for place in range(answering.count)]
-    _run(answering, server, wanted[:1], 1)
-    alone = _run(answering, server, wanted, 1)
+    requests = [post(recommender.path, body) for body in bodies]
+    sent = [requests[place % len(requests)] for place in range(recommender.num_requests)]
+    _run(recommender, server, sent[:1], 1)
+    sequential = _run(recommender, server, sent, 1)
     before = server.cpu_seconds()
-    crowded = _run(answering, server, wanted, answering.at_once)
-    cpu_seconds = (server.cpu_seconds() - before) / crowded.num_sent
-    return Measured(alone, crowded, cpu_seconds)
+    concurrent = _run(recommender, server, sent, recommender.concurrency)
+    cpu_seconds = (server.cpu_seconds() - before) / concurrent.num_sent
+    return Measurement(sequential, concurrent, cpu_seconds)
 
 
-def _run(answering: Answering, server: Running, requests: Sequence[bytes], at_once: int) -> Outcome:
-    outcome = run_apart(
+def _run(
+    recommender: Recommender, server: RunningProgram, requests: Sequence[bytes], concurrency: int
+) -> Outcome:
+    outcome = run_in_process(
         Plan(
             port=server.port,
             requests=requests,
             predecessors=[NO_PREDECESSOR] * len(requests),
             due=None,
-            connections=at_once,
-            proofs=(answering.proof,),
+            connections=concurrency,
+            proofs=(recommender.proof,),
         )
     )
     if outcome.num_failed:
-        raise BenchmarkError(f"the {answering.name} failed: {dict(outcome.failures)}")
+        raise BenchmarkError(f"requests to the {recommender.name} failed: {dict(outcome.failures)}")
     return outcome
 
 
 def _milliseconds(outcome: Outcome) -> list[float]:
-    """At most a thousand latencies, for the picture."""
+    """Returns about a thousand of the latencies, evenly spaced, for the plot."""
     milliseconds: list[float] = (outcome.latencies * 1e3).tolist()
     return milliseconds[:: max(1, len(milliseconds) // 1_000)]
 
 
 def _quality(workplace: Workplace) -> Mapping[str, float]:
-    """On the test split: of the bundle as it is served, and of the teacher's stored answers."""
+    """Returns NDCG@20 on the test split: the bundle's, and that of the teacher's stored answers."""
     served = load_bundle(workplace.bundle).manifest.metrics.get("test", {})
     quality = {STUDENT: served[METRIC]} if METRIC in served else {}
     results = workplace.results / "results.json"
@@ -194,25 +225,25 @@ def _quality(workplace: Workplace) -> Mapping[str, float]:
 
 
 def _figures(
-    measured: Mapping[str, Sequence[Measured]], quality: Mapping[str, float], core_hour: float
+    measured: Mapping[str, Sequence[Measurement]], quality: Mapping[str, float], core_hour: float
 ) -> Iterator[Figure]:
     for name in measured.keys() & AT_LEAST:
         pairs = zip(measured[STUDENT], measured[name], strict=True)
         yield Figure(
             name=f"throughput over the {name}'s",
             unit="times",
-            runs=tuple(mine.crowded.rate / its.crowded.rate for mine, its in pairs),
+            runs=tuple(mine.concurrent.rate / its.concurrent.rate for mine, its in pairs),
             at_least=AT_LEAST[name],
         )
     for name, of_name in measured.items():
         for share in (50, 90, 99):
-            runs = tuple(each.alone.percentile(share) for each in of_name)
+            runs = tuple(each.sequential.percentile(share) for each in of_name)
             yield Figure(name=f"p{share}, {name}", unit="ms", runs=runs)
-        rates = tuple(each.crowded.rate for each in of_name)
+        rates = tuple(each.concurrent.rate for each in of_name)
         yield Figure(name=f"throughput, {name}", unit="answers/s", runs=rates)
         cpu = tuple(each.cpu_seconds * MILLION for each in of_name)
         yield Figure(name=f"CPU for a million answers, {name}", unit="s", runs=cpu)
-        prices = tuple(each.price_of_a_million(core_hour) for each in of_name)
-        yield Figure(name=f"a million answers, {name}", unit="$", runs=prices)
+        costs = tuple(each.cost_of_a_million(core_hour) for each in of_name)
+        yield Figure(name=f"a million answers, {name}", unit="$", runs=costs)
         if name in quality:
             yield Figure(name=f"{METRIC}, {name}", unit="", runs=(quality[name],))

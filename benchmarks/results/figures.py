@@ -1,8 +1,8 @@
-"""What a benchmark leaves: figures with units and runs, in one JSON file; one table of all."""
+"""The report of a benchmark: figures with units and runs, saved as one JSON file."""
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, computed_field
 
+from benchmarks.results.markdown import format_number, markdown_table
 from training.provenance import commit, hardware
 from training.stage import write_text
 
@@ -18,7 +19,13 @@ PACKAGES = ("fastapi", "hiredis", "onnxruntime", "redis", "uvicorn", "uvloop")
 
 
 class Figure(BaseModel):
-    """A measured number: the median of its runs, beside the bar that it is held to, if any."""
+    """A measured number: the median of its runs, and the bar that it must keep, if there is one.
+
+    Attributes:
+        runs: one value for each repetition, in their order.
+        at_most: the bar of a figure that should be small.
+        at_least: the bar of a figure that should be large.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,42 +38,42 @@ class Figure(BaseModel):
     @computed_field  # type: ignore[prop-decorator] # as pydantic documents it
     @property
     def value(self) -> float:
-        """The median."""
+        """Median of the runs."""
         return statistics.median(self.runs)
 
     @property
     def holds(self) -> bool | None:
-        """Whether the median keeps to its bar; None without one."""
+        """True if the median keeps the bar, None if there is no bar."""
         if self.at_most is not None:
             return self.value <= self.at_most
         return None if self.at_least is None else self.value >= self.at_least
 
     @property
     def bar(self) -> str:
-        """The bar, for people."""
+        """The bar as text, empty if there is none."""
         if self.at_most is not None:
-            return f"≤ {shown(self.at_most)}"
-        return "" if self.at_least is None else f"≥ {shown(self.at_least)}"
+            return f"≤ {format_number(self.at_most)}"
+        return "" if self.at_least is None else f"≥ {format_number(self.at_least)}"
 
     @property
     def spread(self) -> str:
-        """Smallest and largest run, for people."""
+        """Smallest and largest run as text, empty for a single run."""
         if len(self.runs) == 1:
             return ""
-        return f"{shown(min(self.runs))}…{shown(max(self.runs))}"
+        return f"{format_number(min(self.runs))}…{format_number(max(self.runs))}"
 
 
-def kinds_of_failure(failures: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
-    """All failures of some runs, by what went wrong."""
+def sum_failures(failures: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
+    """Adds up the failures of several runs, by kind."""
     return dict(sum(map(Counter, failures), Counter[str]()))
 
 
 class Findings(BaseModel):
-    """What a benchmark returns.
+    """The result of a benchmark's `measure`.
 
     Attributes:
-        conditions: what the figures depend on: sizes, rates, workload, origin of the bundle.
-        series: curves for the plot, by name.
+        conditions: settings that the figures depend on: sizes, rates, workload, bundle.
+        series: data of the plot, by name.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -77,7 +84,7 @@ class Findings(BaseModel):
 
 
 class Report(Findings):
-    """Findings and where they come from."""
+    """Findings with the command, commit, machine, date and versions that they come from."""
 
     name: str
     command: str
@@ -88,8 +95,8 @@ class Report(Findings):
     versions: Mapping[str, str]
 
 
-def stamped(name: str, findings: Findings, *, is_quick: bool) -> Report:
-    """`findings` with commit, machine, moment and versions."""
+def make_report(name: str, findings: Findings, *, is_quick: bool) -> Report:
+    """Adds the current commit, machine, time and versions to `findings`."""
     return Report(
         **dict(findings),
         name=name,
@@ -103,23 +110,27 @@ def stamped(name: str, findings: Findings, *, is_quick: bool) -> Report:
 
 
 def save_report(report: Report, folder: Path) -> None:
-    """Writes `<name>.json`."""
+    """Writes `<name>.json` into `folder`."""
     text = report.model_dump_json(indent=2)
     write_text(folder / f"{report.name}.json", f"{text}\n")
 
 
 def load_report(path: Path) -> Report:
-    """Reads what `save_report` wrote."""
+    """Reads a file of `save_report`.
+
+    Raises:
+        pydantic.ValidationError: the file is not a report.
+    """
     return Report.model_validate_json(path.read_text(encoding="utf-8"))
 
 
-def table(reports: Iterable[Report]) -> str:
-    """All figures as a Markdown table."""
+def summary_table(reports: Iterable[Report]) -> str:
+    """Returns a Markdown table with one row for each figure."""
     rows = [
         (
             report.name,
             each.name,
-            f"{shown(each.value)} {each.unit}",
+            f"{format_number(each.value)} {each.unit}",
             each.spread,
             each.bar,
             _verdict(each),
@@ -127,20 +138,7 @@ def table(reports: Iterable[Report]) -> str:
         for report in reports
         for each in report.figures
     ]
-    return markdown(("benchmark", "figure", "median", "runs", "bar", "holds"), rows)
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table; numbers stand right where they follow a text."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def shown(value: float) -> str:
-    """Three digits that count, thousands apart."""
-    if value == 0 or abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.{2 if abs(value) < 10 else 1}f}" if abs(value) >= 0.1 else f"{value:.2g}"
+    return markdown_table(("benchmark", "figure", "median", "runs", "bar", "holds"), rows)
 
 
 def _verdict(figure: Figure) -> str:

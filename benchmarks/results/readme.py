@@ -1,4 +1,4 @@
-"""Writes the figures of `benchmarks/out` into README, between two marks.
+"""Writes the figures of `benchmarks/out` into README.md, between two comments.
 
 python -m benchmarks.results.readme
 """
@@ -6,12 +6,14 @@ python -m benchmarks.results.readme
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from benchmarks.results.figures import Figure, Report, load_report, markdown, shown
-from benchmarks.subjects.processes import ROOT
+from benchmarks.options import ROOT
+from benchmarks.results.figures import Figure, Report, load_report
+from benchmarks.results.markdown import format_number, markdown_table
 from training.stage import write_text
 
 OUT = ROOT / "benchmarks" / "out"
 BEGIN, END = "<!-- figures: python -m benchmarks.results.readme -->", "<!-- end of figures -->"
+# Prefix of a figure's name in `student_vs_teacher`, and the head of its column.
 COLUMNS = (
     ("p50", "p50"),
     ("p90", "p90"),
@@ -24,42 +26,42 @@ COLUMNS = (
 
 
 def main() -> int:
-    """The program; returns its exit code."""
+    """Runs the program; returns its exit code."""
     readme = ROOT / "README.md"
     reports = [load_report(path) for path in sorted(OUT.glob("*.json"))]
     text = readme.read_text(encoding="utf-8")
-    write_text(readme, with_figures(text, section(reports)))
+    write_text(readme, insert_figures(text, figures_section(reports)))
     return 0
 
 
-def with_figures(text: str, figures: str) -> str:
-    """`text` with `figures` between its marks.
+def insert_figures(text: str, figures: str) -> str:
+    """Returns `text` with `figures` in place of all that is between BEGIN and END.
 
     Raises:
-        ValueError: the marks are not there, once each and in order.
+        ValueError: BEGIN or END is missing, or END comes first.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"no {BEGIN} … {END}")
+        raise ValueError(f"no {BEGIN} … {END} in the text; both comments are needed, in this order")
     return f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}"
 
 
-def section(reports: Sequence[Report]) -> str:
-    """Student and teachers, then everything that is held to a bar."""
+def figures_section(reports: Sequence[Report]) -> str:
+    """Returns the tables: student beside teachers, all figures with a bar, and their origin."""
     by_name = {report.name: report for report in reports}
     parts = []
-    if (compared := by_name.get("student_vs_teacher")) is not None:
+    if (comparison := by_name.get("student_vs_teacher")) is not None:
         parts += [
-            _picture(compared),
-            markdown(["", *(head for _, head in COLUMNS)], _rows(compared)),
+            _picture(comparison),
+            markdown_table(["", *(head for _, head in COLUMNS)], _comparison_rows(comparison)),
         ]
-    parts.append(markdown(("", "median", "runs", "bar", "command"), _held(reports)))
+    parts.append(markdown_table(("", "median", "runs", "bar", "command"), _bar_rows(reports)))
     parts.append(f"<sub>{'; '.join(_origins(reports))}</sub>")
     return "\n\n".join(parts)
 
 
-def _rows(report: Report) -> Iterator[list[str]]:
+def _comparison_rows(report: Report) -> Iterator[list[str]]:
     figures = {each.name: each for each in report.figures}
     for name in report.series:
         cells = [figures.get(f"{figure}, {name}") for figure, _ in COLUMNS]
@@ -71,16 +73,16 @@ def _cell(figure: Figure | None) -> str:
         return ""
     if figure.name.startswith("NDCG"):
         return f"{figure.value:.4f}"
-    return f"{shown(figure.value)} {figure.unit}"
+    return f"{format_number(figure.value)} {figure.unit}"
 
 
-def _held(reports: Iterable[Report]) -> Iterator[list[str]]:
+def _bar_rows(reports: Iterable[Report]) -> Iterator[list[str]]:
     for report in reports:
         for each in report.figures:
             if each.bar:
-                value = f"{shown(each.value)} {each.unit}".strip()
-                kept = value if each.holds else f"**{value}**"
-                yield [each.name, kept, each.spread, each.bar, f"`{report.command}`"]
+                value = f"{format_number(each.value)} {each.unit}".strip()
+                marked = value if each.holds else f"**{value}**"
+                yield [each.name, marked, each.spread, each.bar, f"`{report.command}`"]
 
 
 def _picture(report: Report) -> str:
@@ -88,7 +90,7 @@ def _picture(report: Report) -> str:
 
 
 def _origins(reports: Iterable[Report]) -> Iterator[str]:
-    """Commits, machines and days, each said once."""
+    """Yields commit, machine and day once for all reports that share them."""
     names: dict[tuple[str, str, str], list[str]] = {}
     for report in reports:
         origin = (report.commit, report.hardware, f"{report.date:%Y-%m-%d}")

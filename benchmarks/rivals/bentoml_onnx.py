@@ -1,4 +1,4 @@
-"""BentoML in front of the same graph, in one worker."""
+"""BentoML as the server of the same graph, with one worker."""
 
 import os
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 import bentoml
 from redis.asyncio import Redis
 
-from benchmarks.rivals.click_handler import Visit, onnx_ranker, store
+from benchmarks.rivals.click_handler import ClickRequest, onnx_ranker, store_click
 
 
 @bentoml.service(workers=1)
 class Recommend:
-    """Opens Redis and the graph when it starts."""
+    """The BentoML service; it opens Redis and the graph when it starts."""
 
     def __init__(self) -> None:
         self.ranker = onnx_ranker()
@@ -19,7 +19,7 @@ class Recommend:
 
     @bentoml.api(route="/recommend")
     async def recommend(self, session_id: str, item_id: str, k: int) -> dict[str, Any]:
-        """Stores the click, answers the next items."""
-        visit = Visit(session_id=session_id, item_id=item_id, k=k)
-        *_, history = await store(self.redis.pipeline(transaction=False), visit).execute()
+        """Stores a click and returns the next items."""
+        click = ClickRequest(session_id=session_id, item_id=item_id, k=k)
+        *_, history = await store_click(self.redis.pipeline(transaction=False), click).execute()
         return self.ranker.recommend(history, k)

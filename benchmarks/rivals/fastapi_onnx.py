@@ -1,4 +1,4 @@
-"""Plain FastAPI in front of the same graph."""
+"""FastAPI, as its documentation shows it, as the server of the same graph."""
 
 import os
 from typing import Any
@@ -6,12 +6,13 @@ from typing import Any
 from fastapi import FastAPI
 from redis.asyncio import Redis
 
-from benchmarks.rivals.click_handler import Ranker, Visit, onnx_ranker, store
+from benchmarks.rivals.click_handler import ClickRequest, Ranker, onnx_ranker, store_click
 
 
 def create_app(ranker: Ranker | None = None) -> FastAPI:
-    """The application; uvicorn calls it."""
-    app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})  # as the service
+    """Returns the application for uvicorn's `--factory`; the default ranker runs the graph."""
+    # FastAPI's own telemetry is off in the service, too.
+    app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
     redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
     ranker = ranker or onnx_ranker()
 
@@ -20,8 +21,8 @@ def create_app(ranker: Ranker | None = None) -> FastAPI:
         return "yes"
 
     @app.post("/recommend")
-    async def recommend(visit: Visit) -> dict[str, Any]:
-        *_, history = await store(redis.pipeline(transaction=False), visit).execute()
-        return ranker.recommend(history, visit.k)
+    async def recommend(click: ClickRequest) -> dict[str, Any]:
+        *_, history = await store_click(redis.pipeline(transaction=False), click).execute()
+        return ranker.recommend(history, click.k)
 
     return app

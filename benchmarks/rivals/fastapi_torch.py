@@ -1,4 +1,4 @@
-"""Plain FastAPI in front of the student itself, in eager torch."""
+"""FastAPI as the server of the student in eager torch, without an export."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ import torch
 from fastapi import FastAPI
 
 from benchmarks.rivals import fastapi_onnx
-from benchmarks.rivals.click_handler import Ranker, opened_bundle
+from benchmarks.rivals.click_handler import Ranker, open_bundle
 from benchmarks.subjects.subject import load_student
 
 
 def create_app() -> FastAPI:
-    """The application; uvicorn calls it."""
-    torch.set_num_threads(1)  # two are slower where a core is shared
+    """Returns the application for uvicorn's `--factory`."""
+    torch.set_num_threads(1)  # two are slower here: other processes need the cores
     student = load_student(Path(os.environ["STUDENT_PATH"]))
 
     @torch.inference_mode()
@@ -24,4 +24,4 @@ def create_app() -> FastAPI:
         best = torch.topk(scores, k)
         return best.indices.tolist(), best.values.tolist()
 
-    return fastapi_onnx.create_app(Ranker(opened_bundle(), rank))
+    return fastapi_onnx.create_app(Ranker(open_bundle(), rank))

@@ -1,4 +1,4 @@
-"""LitServe in front of the same graph: its HTTP process hands requests to a worker process."""
+"""LitServe as the server of the same graph: its HTTP process hands requests to a worker process."""
 
 import os
 from typing import Any
@@ -6,33 +6,33 @@ from typing import Any
 import litserve
 from redis import Redis
 
-from benchmarks.rivals.click_handler import Visit, onnx_ranker, store
+from benchmarks.rivals.click_handler import ClickRequest, onnx_ranker, store_click
 
 
 class Recommend(litserve.LitAPI):
-    """Opens Redis and the graph in the worker, once."""
+    """The LitServe API; its worker opens Redis and the graph once."""
 
-    def setup(self, device: str) -> None:  # noqa: ARG002 - its name
-        """See LitAPI."""
+    def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe passes it by name
+        """Opens Redis and the graph; LitServe calls it in the worker."""
         self.ranker = onnx_ranker()
         self.redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
 
-    def decode_request(self, request: dict[str, Any]) -> Visit:
-        """See LitAPI."""
-        return Visit.model_validate(request)
+    def decode_request(self, request: dict[str, Any]) -> ClickRequest:
+        """Validates the body of a request."""
+        return ClickRequest.model_validate(request)
 
-    def predict(self, visit: Visit) -> dict[str, Any]:
-        """See LitAPI."""
-        *_, history = store(self.redis.pipeline(transaction=False), visit).execute()
-        return self.ranker.recommend(history, visit.k)
+    def predict(self, click: ClickRequest) -> dict[str, Any]:
+        """Stores a click and returns the next items."""
+        *_, history = store_click(self.redis.pipeline(transaction=False), click).execute()
+        return self.ranker.recommend(history, click.k)
 
     def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-        """See LitAPI."""
+        """Returns `output`, which LitServe encodes as JSON."""
         return output
 
 
 def main() -> None:
-    """Serves until told to stop."""
+    """Serves on the port of the environment variable PORT until a signal ends the process."""
     api = Recommend(api_path="/recommend")
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1)
     server.run(port=int(os.environ["PORT"]), host="127.0.0.1", generate_client_file=False)

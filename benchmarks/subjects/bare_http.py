@@ -1,4 +1,4 @@
-"""The least that uvicorn can do: read a body, answer bytes that are ready."""
+"""The cheapest HTTP application on uvicorn: it reads the request and sends a constant response."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(B
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """The application."""
+    """Serves one request; an ASGI application."""
     if scope["type"] != "http":
         return
     while (await receive()).get("more_body"):

@@ -1,7 +1,7 @@
-"""The export that a first try gives: the whole forward pass, traced as it stands.
+"""The naive ONNX export of a student: its whole forward pass, traced without any optimisation.
 
-Every position of a window that is always full is encoded, all items are scored, what was seen is
-masked, and the best are taken.
+It encodes every position of a window that is padded to full length, scores all items, masks those
+of the history and takes the best.
 """
 
 import logging
@@ -19,7 +19,7 @@ from training.data.histories import pad_histories
 from training.students.student import Student
 
 
-class Naive(nn.Module):
+class NaiveRanker(nn.Module):
     """Windows `[batch, max_history_length]` in, scores and item indices `[batch, K]` out."""
 
     def __init__(self, student: Student) -> None:
@@ -37,14 +37,14 @@ class Naive(nn.Module):
 
 
 def export_naively(student: Student, path: Path) -> None:
-    """Writes the graph."""
+    """Writes the naive graph of `student` to the file `path`."""
     example = torch.ones(2, student.max_history_length, dtype=torch.int64)
     logger = logging.getLogger("torch.onnx")
     logger.setLevel(logging.ERROR)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            Naive(student).eval(),
+            NaiveRanker(student).eval(),
             (example,),
             path,
             dynamo=True,
@@ -57,7 +57,10 @@ def export_naively(student: Student, path: Path) -> None:
 
 
 def naive_run(path: Path, length: int) -> Callable[[list[int]], list[tuple[int, float]]]:
-    """A function that ranks one history with that graph, on one thread as the service has it."""
+    """Returns a function that ranks one history with the naive graph, on one thread.
+
+    `length` is the length of the padded window. The service uses one thread per run, too.
+    """
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""What is measured runs in processes of its own: started, awaited, weighed, ended."""
+"""Starts the measured programs as processes, reads their CPU time and memory, ends them."""
 
 import os
 import shutil
@@ -14,36 +14,42 @@ from tempfile import TemporaryDirectory, TemporaryFile
 
 import psutil
 
-from training.errors import TrainingError
+from benchmarks.errors import BenchmarkError
+from benchmarks.options import ROOT
 
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 600.0  # a generative teacher embeds its whole catalog first
-_FAREWELL_SECONDS = 2.0  # LitServe would not end in fifteen
-# What people set for their own comfort would change what is measured.
-_UNWANTED = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-
-
-class BenchmarkError(TrainingError):
-    """A benchmark cannot run; the message says what it lacks."""
+START_SECONDS = 600.0  # a generative teacher first embeds its whole catalog
+_TERMINATE_SECONDS = 2.0  # then kill: LitServe has not ended 15 s after a SIGTERM
+# Variables of a developer's shell that would change the measurement.
+_REMOVED_VARIABLES = (
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONUNBUFFERED",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+)
 
 
 @dataclass(frozen=True)
-class Running:
-    """A started program and what it started."""
+class RunningProgram:
+    """A program that has started, with all its child processes.
+
+    Attributes:
+        port: port that it listens on, on this machine.
+        seconds_to_ready: time from its start to its first answer.
+    """
 
     port: int
     seconds_to_ready: float
     _process: psutil.Process
 
     def cpu_seconds(self) -> float:
-        """User and system time of the whole tree so far."""
-        return sum(cpu for cpu, _ in self._weights())
+        """Returns user and system time of all its processes since the start."""
+        return sum(cpu for cpu, _ in self._usage())
 
     def resident_mib(self) -> float:
-        """Resident memory of the whole tree."""
-        return sum(resident for _, resident in self._weights()) / 2**20
+        """Returns resident memory of all its processes, in MiB."""
+        return sum(resident for _, resident in self._usage()) / 2**20
 
-    def _weights(self) -> Iterator[tuple[float, int]]:
+    def _usage(self) -> Iterator[tuple[float, int]]:
         for each in [self._process, *self._process.children(recursive=True)]:
             times = each.cpu_times()
             yield times.user + times.system, each.memory_info().rss
@@ -52,59 +58,70 @@ class Running:
 @contextmanager
 def running(
     command: Sequence[str], port: int, path: str, environment: Mapping[str, str] | None = None
-) -> Iterator[Running]:
-    """Runs `command` until the block ends; enters it when a GET of `path` is answered with 200.
+) -> Iterator[RunningProgram]:
+    """Runs `command` for the length of a `with` block, which it enters when `GET path` returns 200.
+
+    `environment` is added to the variables of this process.
 
     Raises:
-        BenchmarkError: it ended, or was not ready in time; its last lines are told.
+        BenchmarkError: the program ended or was not ready in time; the message has its last lines.
     """
-    kept = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
+    inherited = {
+        name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES
+    }
     with TemporaryFile() as log:
         started = time.perf_counter()
         process = psutil.Popen(
             [*command],
             cwd=ROOT,
-            env={**kept, "PYTHONPATH": str(ROOT), **(environment or {})},
+            env={**inherited, "PYTHONPATH": str(ROOT), **(environment or {})},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
         try:
-            while not _answers(port, path):
+            while not _is_ready(port, path):
                 if process.poll() is not None or time.perf_counter() - started > START_SECONDS:
                     log.seek(0)
                     end = " / ".join(log.read().decode(errors="replace").splitlines()[-5:])
-                    raise BenchmarkError(f"{' '.join(command)} is not ready: {end}")
+                    raise BenchmarkError(f"{' '.join(command)} is not ready; its last lines: {end}")
                 time.sleep(0.002)
             seconds = time.perf_counter() - started
-            yield Running(port, seconds, psutil.Process(process.pid))
+            yield RunningProgram(port, seconds, psutil.Process(process.pid))
         finally:
             _end(process)
 
 
 @contextmanager
-def running_redis() -> Iterator[Running]:
-    """A Redis of its own, on TCP as in production, with nothing on disk."""
+def running_redis() -> Iterator[RunningProgram]:
+    """Runs a Redis of its own for the length of a `with` block: over TCP, without persistence.
+
+    Raises:
+        BenchmarkError: there is no `redis-server`.
+    """
     beside_python = str(Path(sys.executable).parent)
     program = shutil.which("redis-server") or shutil.which("redis-server", path=beside_python)
     if program is None:
-        raise BenchmarkError("no redis-server on the PATH, and none beside this Python")
+        raise BenchmarkError("no redis-server on the PATH or beside this Python; install Redis")
     port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     with TemporaryDirectory() as folder, TemporaryFile() as log:
         started = time.perf_counter()
         process = psutil.Popen([program, *options, "--dir", folder], stdout=log)
         try:
-            while not _connects(port):
+            while not _accepts_connections(port):
                 time.sleep(0.002)
-            yield Running(port, time.perf_counter() - started, psutil.Process(process.pid))
+            yield RunningProgram(port, time.perf_counter() - started, psutil.Process(process.pid))
         finally:
             _end(process)
 
 
 def running_service(
-    bundle: Path, redis: Running | None = None, **settings: str
-) -> AbstractContextManager[Running]:
-    """`python -m service` on `bundle`, as a user starts it, in one worker."""
+    bundle: Path, redis: RunningProgram | None = None, **settings: str
+) -> AbstractContextManager[RunningProgram]:
+    """Runs `python -m service` on `bundle` with one worker, for the length of a `with` block.
+
+    `settings` are environment variables of the service. Raises as `running` does.
+    """
     port = free_port()
     environment = {"BUNDLE_PATH": str(bundle.resolve()), "PORT": str(port), "WORKERS": "1"}
     environment |= settings
@@ -113,25 +130,25 @@ def running_service(
     return running([sys.executable, "-m", "service"], port, "/readyz", environment)
 
 
-def redis_url(redis: Running) -> str:
-    """Where a Redis of `running_redis` listens."""
+def redis_url(redis: RunningProgram) -> str:
+    """Returns the URL of a Redis of `running_redis`."""
     return f"redis://127.0.0.1:{redis.port}/0"
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Returns a free TCP port of this machine."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
 
 
-def _connects(port: int) -> bool:
+def _accepts_connections(port: int) -> bool:
     with socket.socket() as attempt:
         return attempt.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _answers(port: int, path: str) -> bool:
+def _is_ready(port: int, path: str) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
             connection.sendall(f"GET {path} HTTP/1.0\r\nhost: 127.0.0.1\r\n\r\n".encode())
@@ -144,6 +161,6 @@ def _end(process: psutil.Popen) -> None:
     with suppress(psutil.NoSuchProcess):
         tree = [*process.children(recursive=True), process]
         process.terminate()
-        _, alive = psutil.wait_procs(tree, timeout=_FAREWELL_SECONDS)
+        _, alive = psutil.wait_procs(tree, timeout=_TERMINATE_SECONDS)
         for each in alive:
             each.kill()

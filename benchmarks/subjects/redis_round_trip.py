@@ -1,4 +1,4 @@
-"""The least that a request could cost: the graph alone, Redis alone, HTTP alone."""
+"""Redis round trips without a service: append, trim, expire and read a history in one script."""
 
 import socket
 from collections.abc import Callable
@@ -12,17 +12,18 @@ redis.call('LTRIM', KEYS[1], -tonumber(ARGV[2]), -1)
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return redis.call('LRANGE', KEYS[1], 0, -1)
 """
+# Maximum length of a history, and its lifetime in milliseconds (7 days).
 LIMITS = ("50", "604800000")
 
 
-def library_round_trip(redis: Redis, key: str) -> Callable[[], object]:
-    """Append, trim, expire and read through redis-py, synchronously, in one script."""
+def redis_py_round_trip(redis: Redis, key: str) -> Callable[[], object]:
+    """Returns a function that appends an item to `key` through redis-py and reads the history."""
     script = redis.register_script(APPEND)
     return lambda: script(keys=[key], args=["an-item", *LIMITS])
 
 
-def wire_round_trip(redis: Redis, port: int, key: str) -> Callable[[], object]:
-    """The same with a socket and hiredis' parser: bytes that are ready, nothing around them."""
+def socket_round_trip(redis: Redis, port: int, key: str) -> Callable[[], object]:
+    """Returns a function that does the same with a socket, an encoded command and hiredis."""
     sha = str(redis.script_load(APPEND))
     parts = ("EVALSHA", sha, 1, key, "an-item", *LIMITS)
     command = hiredis.pack_command(parts)  # type: ignore[arg-type] # its stub wants one part
@@ -30,10 +31,10 @@ def wire_round_trip(redis: Redis, port: int, key: str) -> Callable[[], object]:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     reader = hiredis.Reader(encoding="utf-8")
 
-    def ask() -> object:
+    def send_and_receive() -> object:
         connection.sendall(command)
         while (answer := reader.gets()) is False:
             reader.feed(connection.recv(1 << 16))
         return answer
 
-    return ask
+    return send_and_receive

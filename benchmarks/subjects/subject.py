@@ -1,9 +1,8 @@
-"""What is measured: a student of the size of Amazon's video games, as a bundle.
+"""The subject of most benchmarks: a bundle with a catalog as large as Amazon's video games.
 
-Where that data lies beside the project the student is trained on it for an epoch. In a clean clone
-it has random weights and a catalog of the same size. Weights decide only how often the quick search
-of `export.graphs.search` has to be followed by the full one; each report says whose figures it
-holds.
+Where a checkout has that data, the student is trained on it for one epoch. Without the data it has
+random weights and a catalog of the same size. The weights only decide how often the quick search of
+`export.graphs.search` has to be followed by the full one. Each report names the bundle it measured.
 """
 
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from tempfile import TemporaryDirectory
 import torch
 
 import export
-from benchmarks.options import Setting
-from benchmarks.subjects.processes import ROOT, BenchmarkError
+from benchmarks.errors import BenchmarkError
+from benchmarks.options import ROOT, Options
 from export.contract.bundle import BundleError, Item, load_bundle, save_bundle
 from export.freeze import export_graphs, items_of
 from training.cli import say
@@ -42,7 +41,10 @@ class Subject:
     """A bundle, the student inside it, and its catalog.
 
     Attributes:
-        item_ids: the most popular first.
+        bundle: folder of the bundle.
+        student_path: file with the student's weights (a torch state dictionary).
+        item_ids: ids of the catalog, the most popular first.
+        origin: where the weights come from, for the report.
     """
 
     bundle: Path
@@ -52,28 +54,28 @@ class Subject:
     origin: str
 
 
-def make_subject(setting: Setting) -> Subject:
-    """The subject of the benchmarks, kept; made again where the exporter has changed.
+def make_subject(options: Options) -> Subject:
+    """Returns the subject, exported again if the exporter has changed since it was saved.
 
-    A quick look does not wait for training.
+    A quick run does not train it: the weights are random then.
     """
-    experiment, folder = load_experiment(CONFIG), setting.subjects
+    experiment, folder = load_experiment(CONFIG), options.bundles
     source = experiment.data.interactions
-    if source is not None and (ROOT / source).exists() and not setting.is_quick:
+    if source is not None and (ROOT / source).exists() and not options.is_quick:
         student, items = _trained(Workplace(folder / experiment.name))
-        return subject_of(student, items, folder / "trained", f"{experiment.name}, one epoch")
+        return export_subject(student, items, folder / "trained", f"{experiment.name}, one epoch")
     student, items = random_student(NUM_ITEMS), synthetic_items(NUM_ITEMS)
-    return subject_of(student, items, folder / "random", f"random weights, {NUM_ITEMS:,} items")
+    return export_subject(student, items, folder / "random", f"random weights, {NUM_ITEMS:,} items")
 
 
-def subject_of(student: Student, items: list[Item], folder: Path, origin: str) -> Subject:
-    """The subject that is `student`; its bundle is written to `folder` unless it is there."""
-    exporter = [path.read_bytes() for path in sorted(Path(export.__path__[0]).glob("*.py"))]
+def export_subject(student: Student, items: list[Item], folder: Path, origin: str) -> Subject:
+    """Returns `student` as a subject; exports its bundle to `folder` unless it is up to date."""
+    exporter = [path.read_bytes() for path in sorted(Path(export.__path__[0]).rglob("*.py"))]
     weights = [float(each.double().sum()) for each in student.state_dict().values()]
     made_from = fingerprint(origin, len(items), weights, exporter)
-    if not _is_made_from(folder, made_from):
+    if not _was_made_from(folder, made_from):
         say(f"exporting {origin} to {folder}")
-        _save(student, items, folder, {"made_from": made_from, "origin": origin})
+        _save_bundle(student, items, folder, {"made_from": made_from, "origin": origin})
     student_path = folder.with_suffix(".pt")
     torch.save(student.state_dict(), student_path)
     by_popularity = sorted(items, key=lambda each: -each.popularity)
@@ -81,26 +83,26 @@ def subject_of(student: Student, items: list[Item], folder: Path, origin: str) -
     return Subject(folder, student_path, student, item_ids, origin)
 
 
-def demo_workplace(setting: Setting) -> Workplace:
-    """What `make smoke` has left, where a student is wanted that an LLM has taught.
+def demo_workplace(options: Options) -> Workplace:
+    """Returns the folder of `make smoke`, for benchmarks of a student that an LLM has taught.
 
     Raises:
-        BenchmarkError: there is no bundle.
+        BenchmarkError: the folder has no bundle.
     """
-    workplace = Workplace(setting.work / load_experiment(DEMO_CONFIG).name)
+    workplace = Workplace(options.work / load_experiment(DEMO_CONFIG).name)
     if not workplace.bundle.exists():
         raise BenchmarkError(f"{workplace.bundle}: missing; run `make smoke` first")
     return workplace
 
 
 def random_student(num_items: int) -> Student:
-    """A student as it is before training."""
+    """Returns an untrained student for a catalog of `num_items`, always with the same weights."""
     torch.manual_seed(SEED)
     return build_student(SHAPE, num_items + 1).eval()
 
 
 def load_student(path: Path) -> Student:
-    """The student of a subject, for those who serve it in torch."""
+    """Loads the student that `export_subject` saved to the file `path`."""
     state = torch.load(path, weights_only=True)
     student = build_student(SHAPE, len(state["item_table.offsets"]) + 1)
     student.load_state_dict(state)
@@ -108,7 +110,7 @@ def load_student(path: Path) -> Student:
 
 
 def synthetic_items(num_items: int) -> list[Item]:
-    """A catalog whose popularity falls with the index; titles are as long as real ones."""
+    """Returns a catalog whose popularity falls with the index, with titles of realistic length."""
     return [
         Item(f"B{number:09d}", f"The synthetic game number {number}, standard edition", count)
         for number, count in enumerate(range(num_items, 0, -1))
@@ -128,14 +130,16 @@ def _trained(workplace: Workplace) -> tuple[Student, list[Item]]:
     return load_checkpoint(folder).student(), list(items_of(dataset))
 
 
-def _is_made_from(folder: Path, made_from: str) -> bool:
+def _was_made_from(folder: Path, made_from: str) -> bool:
     try:
         return bool(load_bundle(folder).manifest.provenance.get("made_from") == made_from)
     except BundleError:
         return False
 
 
-def _save(student: Student, items: list[Item], folder: Path, provenance: dict[str, str]) -> None:
+def _save_bundle(
+    student: Student, items: list[Item], folder: Path, provenance: dict[str, str]
+) -> None:
     with TemporaryDirectory() as scratch:
         graphs = export_graphs(student, Path(scratch), num_random=100)
         save_bundle(

@@ -1,4 +1,4 @@
-"""A server whose delays are known, for the instrument to measure."""
+"""A server with known delays, for tests of the load generator."""
 
 import json
 import threading
@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 Delay = Callable[[int], float]
-"""Seconds to wait before the answer, by the number that the request names; else of its arrival."""
+"""Seconds to wait before the answer, by the `number` in the request, else by its place."""
 
 
 class KnownServer(ThreadingHTTPServer):
-    """Answers what it was sent; keeps the order of arrival; waits as told."""
+    """Echoes each request after a delay, and records the order of arrival and of answers."""
 
     daemon_threads = True
     block_on_close = False
@@ -33,7 +33,7 @@ class KnownServer(ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Says nothing: clients that leave early are part of the tests."""
+        """Prints nothing: some tests close the connection before the answer."""
 
     @property
     def port(self) -> int:
@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        # The turn first: which of two threads comes to it first is for the machine to say.
+        # The turn comes before the count, since threads may reach it in any order.
         with self.server.turn or nullcontext():
             self._answer(body)
 
@@ -66,8 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name
-        """Says nothing."""
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the name in http.server
+        """Prints nothing."""
 
 
 @pytest.fixture

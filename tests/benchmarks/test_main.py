@@ -1,68 +1,62 @@
-from importlib import import_module
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from benchmarks import __main__ as program
+from benchmarks.errors import BenchmarkError
 from benchmarks.measures import added_item, cold_start
-from benchmarks.options import Setting
+from benchmarks.options import Options
+from benchmarks.registry import Benchmark, benchmark_names, load_benchmark
 from benchmarks.results.figures import Figure, Findings, load_report
-from benchmarks.results.plots import DRAWINGS
-from benchmarks.subjects.processes import BenchmarkError
-from benchmarks.subjects.subject import random_student, subject_of, synthetic_items
+from benchmarks.subjects.subject import export_subject, random_student, synthetic_items
+from distilled_recommender.commands import COMMANDS
 from tests.service.conftest import RING, ring_graph, save_ring_bundle
+from training.cli import USER_ERROR
 
 
-def test_every_benchmark_can_be_run_and_drawn() -> None:
-    assert set(program.NAMES) == set(DRAWINGS)
-    for name in program.NAMES:
-        assert callable(import_module(f"benchmarks.measures.{name}").measure)
-
-
-def test_what_cannot_run_is_told_and_the_others_go_on(
+def test_a_benchmark_that_cannot_run_is_reported_and_the_others_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def measure(_: Setting) -> Findings:
+    def measure(_: Options) -> Findings:
         return Findings(
             figures=(Figure(name="p99", unit="ms", runs=(1.5,), at_most=2),), conditions={}
         )
 
-    def refuse(_: Setting) -> Findings:
+    def fail(_: Options) -> Findings:
         raise BenchmarkError("no teacher")
 
-    benchmarks = {"benchmarks.measures.peers": refuse, "benchmarks.measures.cold_start": measure}
-    monkeypatch.setattr(
-        program, "import_module", lambda name: SimpleNamespace(measure=benchmarks[name])
-    )
+    benchmarks = {"peers": Benchmark(fail), "cold_start": Benchmark(measure)}
+    monkeypatch.setattr(program, "load_benchmark", benchmarks.__getitem__)
     code = program.main(["peers", "cold_start", "--quick", "--out", str(tmp_path)])
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     assert code != 0
-    assert "error: peers: no teacher" in told.err
-    assert "| cold_start | p99 | 1.50 ms |  | ≤ 2.00 | yes |" in told.out
+    assert "error: peers: no teacher" in printed.err
+    assert "| cold_start | p99 | 1.50 ms |  | ≤ 2.00 | yes |" in printed.out
     assert load_report(tmp_path / "cold_start.json").is_quick
     assert (tmp_path / "cold_start.png").stat().st_size > 0
 
 
-def test_a_quick_look_leaves_out_what_has_no_bar_or_needs_an_llm(
+def test_a_quick_run_leaves_out_benchmarks_that_have_no_bar_or_need_an_llm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def names_of(*options: str) -> list[str]:
+    def names_of(*arguments: str) -> list[str]:
         run: list[str] = []
 
-        def refuse(_: Setting) -> Findings:
-            raise BenchmarkError("not now")
+        def load(name: str) -> Benchmark:
+            def fail(_: Options) -> Findings:
+                run.append(name)
+                raise BenchmarkError("not now")
 
-        def benchmark(module: str) -> SimpleNamespace:
-            run.append(module.removeprefix("benchmarks.measures."))
-            return SimpleNamespace(measure=refuse)
+            return replace(load_benchmark(name), measure=fail)
 
-        monkeypatch.setattr(program, "import_module", benchmark)
-        program.main([*options, "--out", str(tmp_path)])
+        monkeypatch.setattr(program, "load_benchmark", load)
+        program.main([*arguments, "--out", str(tmp_path)])
         return run
 
-    assert names_of() == list(program.NAMES)
-    assert set(program.NAMES) - set(names_of("--quick")) == {
+    assert names_of() == benchmark_names()
+    assert set(benchmark_names()) - set(names_of("--quick")) == {
         "breakdown",
         "scale",
         "student_vs_teacher",
@@ -70,12 +64,27 @@ def test_a_quick_look_leaves_out_what_has_no_bar_or_needs_an_llm(
     assert names_of("--quick", "scale") == ["scale"]
 
 
+def test_the_console_command_runs_the_same_program() -> None:
+    (bench,) = (each for each in COMMANDS if each.name == "bench")
+    assert bench.path == f"{program.__name__}:{program.command.__name__}"
+    assert bench.help == program.command.__doc__
+
+
+def test_an_unknown_benchmark_is_refused_with_the_names_of_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert program.main(["no_such_benchmark"]) == USER_ERROR
+    error = capsys.readouterr().err
+    assert "no_such_benchmark" in error
+    assert all(name in error for name in benchmark_names())
+
+
 @pytest.mark.slow
-def test_a_cold_start_is_measured_in_earnest(
+def test_the_cold_start_of_a_real_service_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, items = random_student(300), synthetic_items(300)
-    small = subject_of(student, items, tmp_path / "bundle", "a test")
+    small = export_subject(student, items, tmp_path / "bundle", "a test")
     monkeypatch.setattr(cold_start, "make_subject", lambda _: small)
     code = program.main(["cold_start", "--quick", "--out", str(tmp_path)])
     assert code == 0
@@ -85,7 +94,7 @@ def test_a_cold_start_is_measured_in_earnest(
 
 
 @pytest.mark.slow
-def test_how_soon_a_posted_item_is_recommended_is_measured_in_earnest(
+def test_the_wait_for_an_added_item_is_measured_on_two_real_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = save_ring_bundle(tmp_path / "bundle", ring_graph(len(RING)))

@@ -1,4 +1,4 @@
-"""The stack of docker-compose.yml on a real Docker engine; run by `make compose-test`."""
+"""Fixtures: the stack of docker-compose.yml on a real Docker engine (`make compose-test`)."""
 
 import fcntl
 import json
@@ -25,7 +25,7 @@ GRAFANA_PORT = 13000
 
 
 class Stack:
-    """The stack under a name and on ports of its own."""
+    """The stack, with a project name and ports that no other stack of the machine uses."""
 
     url = f"http://127.0.0.1:{PORT}"
     prometheus_url = f"http://127.0.0.1:{PROMETHEUS_PORT}"
@@ -39,7 +39,7 @@ class Stack:
             "COMPOSE_PROJECT_NAME": PROJECT,
             "COMPOSE_FILE": "docker-compose.yml" + (":tests/compose/wheels.yml" if wheels else ""),
             "TAG": "test",
-            "MAX_SESSION_LENGTH": "10000",  # a load is never cut short
+            "MAX_SESSION_LENGTH": "10000",  # no load is longer
             "LISTEN": f"127.0.0.1:{PORT}",
             "PROMETHEUS_LISTEN": f"127.0.0.1:{PROMETHEUS_PORT}",
             "GRAFANA_LISTEN": f"127.0.0.1:{GRAFANA_PORT}",
@@ -48,7 +48,7 @@ class Stack:
         self.run(HERE / "base-images")
 
     def run(self, *command: str | Path) -> str:
-        """What a command of the repository prints, which must not fail."""
+        """Runs a command that must succeed in the checkout; returns its output."""
         done = subprocess.run(
             command, cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False
         )
@@ -60,34 +60,34 @@ class Stack:
         return self.run("docker", "compose", *arguments)
 
     def up(self, *services: str, scale: int = 1, profile: str = "") -> None:
-        """Starts what is not running, and waits until it is healthy."""
+        """Starts the containers that are not running, and waits until they are healthy."""
         self.compose(
             *(["--profile", profile] if profile else []),
             *("up", "--build", "--wait", *services),
             *([] if services else ["--scale", f"service={scale}"]),
         )
 
-    def forget(self) -> None:
-        """Takes the stack down, its volumes with it."""
+    def remove(self) -> None:
+        """Removes all containers and volumes of the stack."""
         self.compose("--profile", "*", "down", "--volumes", "--remove-orphans")
 
     def containers(self, *services: str) -> list[str]:
-        """The containers of some services, by default of all."""
+        """Returns the container ids of some services, by default of all."""
         return self.compose("ps", "--quiet", *services).split()
 
-    def inspect(self, thing: str) -> dict[str, Any]:
-        """What the engine knows of an image or a container."""
-        (known,) = json.loads(self.run("docker", "inspect", thing))
+    def inspect(self, name: str) -> dict[str, Any]:
+        """Returns the description of an image or a container by `docker inspect`."""
+        (known,) = json.loads(self.run("docker", "inspect", name))
         found: dict[str, Any] = known
         return found
 
     def inside(self, *command: str) -> str:
-        """What a command prints in a replica of the service."""
+        """Runs a command in a replica of the service; returns its output."""
         return self.compose("exec", "--no-TTY", "service", *command)
 
 
 def torch_wheels() -> Mapping[str, str]:
-    """Settings for the training images, where pip is told of a folder with a CPU build of torch."""
+    """Returns variables for the training images, if PIP_FIND_LINKS has a CPU build of torch."""
     folder = Path(os.environ.get("PIP_FIND_LINKS", "/nowhere"))
     for wheel in folder.glob(f"torch-*_{platform.machine()}.whl"):
         version, python = re.findall(r"torch-([^-]+)-cp3(\d+)-", wheel.name)[0]
@@ -102,26 +102,26 @@ def torch_wheels() -> Mapping[str, str]:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The running stack with one replica; its volumes are forgotten at the end."""
+    """The running stack with one replica; its volumes are removed at the end."""
     if os.environ.get("COMPOSE_TESTS") != "true":
         pytest.skip("builds and starts containers: make compose-test")
     if subprocess.run(["docker", "info"], capture_output=True, check=False).returncode:
         pytest.skip("no Docker engine answers")
-    with alone_on_this_machine():
+    with exclusive_use():
         stack = Stack()
-        # A run that was killed leaves its volumes, in which another bundle may be active.
-        stack.forget()
+        # A killed run leaves its volumes, in which another bundle may be active.
+        stack.remove()
         try:
             stack.up()
             yield stack
         finally:
             if not os.environ.get("COMPOSE_KEEP"):
-                stack.forget()
+                stack.remove()
 
 
 @contextmanager
-def alone_on_this_machine() -> Iterator[None]:
-    """Waits until no other run has the stack's name and ports; one that is killed frees them."""
+def exclusive_use() -> Iterator[None]:
+    """Waits until no other run has the project name and ports; a killed run frees them."""
     with (Path(tempfile.gettempdir()) / f"{PROJECT}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -129,6 +129,6 @@ def alone_on_this_machine() -> Iterator[None]:
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[httpx.Client]:
-    """Talks to the balancer."""
+    """An HTTP client of the balancer."""
     with httpx.Client(base_url=stack.url, trust_env=False, timeout=30) as client:
         yield client

@@ -1,4 +1,4 @@
-"""A teacher's server that recommends the same films to everybody, at once."""
+"""A teacher's server that always recommends the same films, without delay."""
 
 import json
 import sys
@@ -8,12 +8,12 @@ ITEM_IDS = ["1196", "2571", "260", "1210", "2028"]
 
 
 class Teacher(BaseHTTPRequestHandler):
-    """Answers `/recommendations`."""
+    """Answers `POST /recommendations`."""
 
     def do_POST(self) -> None:
-        """The first `k` films."""
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        item_ids = ITEM_IDS[: asked["k"]]
+        """Sends the first `k` films."""
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        item_ids = ITEM_IDS[: request["k"]]
         distances = [0.1 * place for place in range(len(item_ids))]
         answer = {"teacher_version": "quick", "item_ids": item_ids, "distances": distances}
         body = json.dumps(answer).encode()

@@ -1,4 +1,4 @@
-"""What of the folder reaches an image."""
+"""Test of .dockerignore: which files of the checkout reach an image."""
 
 import shutil
 import tarfile
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 FOLDERS = ("assets", "configs", "docker", "export", "service", "training")
 FILES = (".dockerignore", "locks/service.txt", "pyproject.toml")
 STRAY = (".env", "leak.key", "leak.pem", ".git/config", "secrets/redis_url", "deeper/.env")
-OF_ANOTHER_KIND = ("dump.sql", "notes.txt")
+OTHER_FILES = ("dump.sql", "notes.txt")
 
 
-def test_what_lies_about_is_in_no_image_and_what_is_needed_is(
+def test_stray_files_are_in_no_build_context_and_needed_files_are(
     stack: "Stack", tmp_path: Path
 ) -> None:
     context, out = tmp_path / "context", tmp_path / "out.tar"
@@ -28,7 +28,7 @@ def test_what_lies_about_is_in_no_image_and_what_is_needed_is(
         for name in STRAY:
             add(context / folder / name)
     for folder in ("configs", "export", "service", "service/static", "training"):
-        for name in OF_ANOTHER_KIND:
+        for name in OTHER_FILES:
             add(context / folder / name)
     add(tmp_path / "Dockerfile", "FROM scratch\nCOPY . /\n")
     options = ("--file", tmp_path / "Dockerfile", "--output", f"type=tar,dest={out}")

@@ -1,4 +1,4 @@
-"""The profile `observe`: what is drawn, and what Prometheus has of it."""
+"""Tests of the profile `observe`: the dashboard, and its data in Prometheus."""
 
 import json
 import math
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 GRAFANA = "grafana/grafana:11.6.0"
-PATIENCE_SECONDS = 150
-# Until there are two numbers of everything, from which Prometheus makes a rate.
+TIMEOUT_SECONDS = 150
+# Until Prometheus has two samples of each metric, which a rate needs.
 WARM_UP_SECONDS = 30
-DRAWN_SECONDS = 30
+OBSERVED_SECONDS = 30
 STEP_SECONDS = 5
 
 
 def panels() -> Iterator[dict[str, Any]]:
-    """Everything that is drawn, also in rows that are folded."""
+    """Yields all panels, also those of folded rows."""
     text = (ROOT / "docker/grafana/dashboards/recommender.json").read_text(encoding="utf-8")
-    waiting = json.loads(text)["panels"]
-    while waiting:
-        panel = waiting.pop()
-        waiting += panel.get("panels", [])
+    queue = json.loads(text)["panels"]
+    while queue:
+        panel = queue.pop()
+        queue += panel.get("panels", [])
         if panel["type"] != "row":
             yield panel
 
 
 def expressions() -> list[tuple[str, str]]:
-    """Each question of the dashboard, with its panel, as Grafana would ask it."""
+    """Returns the title of the panel and the expression, for each query of the dashboard."""
     return [(panel["title"], target["expr"]) for panel in panels() for target in panel["targets"]]
 
 
@@ -50,13 +50,13 @@ def prometheus(stack: "Stack") -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def teacher(stack: "Stack") -> Iterator[None]:
-    """A teacher that answers at once, in the place and by the name of the slow one."""
+    """Replaces the slow teacher by one that answers without delay, under the same name."""
     stack.compose("--profile", "teacher", "rm", "--stop", "--force", "teacher")
     name = f"{stack.environment['COMPOSE_PROJECT_NAME']}-quick-teacher"
     network = f"{stack.environment['COMPOSE_PROJECT_NAME']}_front"
-    place = ("--network", network, "--network-alias", "teacher", "--name", name)
+    network_options = ("--network", network, "--network-alias", "teacher", "--name", name)
     program = f"{ROOT / 'tests/compose/quick_teacher.py'}:/quick_teacher.py:ro"
-    options = ("--rm", "--detach", *place, "--volume", program)
+    options = ("--rm", "--detach", *network_options, "--volume", program)
     stack.run("docker", "run", *options, "python:3.13-slim", "python", "/quick_teacher.py")
     try:
         wait_until(lambda: "listening" in stack.run("docker", "logs", name))
@@ -65,29 +65,29 @@ def teacher(stack: "Stack") -> Iterator[None]:
         stack.run("docker", "rm", "--force", name)
 
 
-def wait_until(is_so: Callable[[], bool]) -> None:
-    for _ in range(PATIENCE_SECONDS):
-        if is_so():
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(TIMEOUT_SECONDS):
+        if condition():
             return
         time.sleep(1)
     raise TimeoutError
 
 
-def gaps(prometheus: httpx.Client, expression: str, start: float, end: float) -> bool:
-    """Whether a graph of that time lacks a number at any of its points."""
-    span = {"start": start, "end": end, "step": STEP_SECONDS}
-    answer = prometheus.get("/api/v1/query_range", params={"query": expression, **span}).json()
+def has_gaps(prometheus: httpx.Client, expression: str, start: float, end: float) -> bool:
+    """Tells whether the graph of an expression has no value at some step of the interval."""
+    interval = {"start": start, "end": end, "step": STEP_SECONDS}
+    answer = prometheus.get("/api/v1/query_range", params={"query": expression, **interval}).json()
     assert answer["status"] == "success", (expression, answer)
-    drawn = {
+    moments = {
         moment
         for series in answer["data"]["result"]
         for moment, value in series["values"]
         if math.isfinite(float(value))
     }
-    return len(drawn) < (end - start) // STEP_SECONDS + 1
+    return len(moments) < (end - start) // STEP_SECONDS + 1
 
 
-def test_every_panel_asks_something() -> None:
+def test_every_panel_has_a_query() -> None:
     assert len(list(panels())) >= 15
     for panel in panels():
         assert panel["targets"], panel["title"]
@@ -95,21 +95,21 @@ def test_every_panel_asks_something() -> None:
 
 
 @pytest.mark.usefixtures("teacher")
-def test_every_panel_has_data_all_the_time_that_there_is_load(
+def test_every_panel_has_data_at_all_times_under_load(
     stack: "Stack", client: httpx.Client, prometheus: httpx.Client
 ) -> None:
     assert len(expressions()) > 20
     with load(stack.url, "observed"):
         began = time.time()
-        while time.time() < began + WARM_UP_SECONDS + DRAWN_SECONDS:
-            # Another history each time: what was told is kept, and would not be asked again.
+        while time.time() < began + WARM_UP_SECONDS + OBSERVED_SECONDS:
+            # Another history each time: the service caches the teacher's answers.
             history = ["1", str(int(time.time()))]
             answer = client.post("/v1/compare", json={"history": history, "k": 5}).json()
             assert answer["teacher"]["model_version"] == "quick", answer
             time.sleep(1)
         start, end = began + WARM_UP_SECONDS, time.time()
-        lacking = [each for each in expressions() if gaps(prometheus, each[1], start, end)]
-    assert lacking == []
+        incomplete = [each for each in expressions() if has_gaps(prometheus, each[1], start, end)]
+    assert incomplete == []
     lost = prometheus.get("/api/v1/query", params={"query": "max(recommender_teacher_lost)"})
     assert [each["value"][1] for each in lost.json()["data"]["result"]] == ["0"]
 
@@ -128,12 +128,12 @@ def test_every_target_is_scraped_and_no_alert_is_broken(prometheus: httpx.Client
     assert {rule["health"] for rule in rules} == {"ok"}
 
 
-def test_an_alert_fires_while_redis_is_away(
+def test_an_alert_fires_while_redis_is_down(
     stack: "Stack", client: httpx.Client, prometheus: httpx.Client
 ) -> None:
     stack.compose("kill", "redis")
     try:
-        for _ in range(PATIENCE_SECONDS):
+        for _ in range(TIMEOUT_SECONDS):
             client.post("/v1/sessions/a/events?k=1", json={"item_id": "1"})
             alerts = prometheus.get("/api/v1/alerts").json()["data"]["alerts"]
             if any(each["labels"]["alertname"] == "HistoryLost" for each in alerts):
@@ -144,10 +144,12 @@ def test_an_alert_fires_while_redis_is_away(
         stack.up()
 
 
-def test_grafana_draws_the_dashboard(stack: "Stack") -> None:
-    have = subprocess.run(["docker", "image", "inspect", GRAFANA], capture_output=True, check=False)
-    if have.returncode:
-        pytest.skip(f"{GRAFANA} is not here and no registry is reached")
+def test_grafana_serves_the_dashboard(stack: "Stack") -> None:
+    inspected = subprocess.run(
+        ["docker", "image", "inspect", GRAFANA], capture_output=True, check=False
+    )
+    if inspected.returncode:
+        pytest.skip(f"no image {GRAFANA} on this machine, and it cannot be pulled")
     stack.up("grafana", profile="observe")
     answer = httpx.get(f"{stack.grafana_url}/api/dashboards/uid/recommender", trust_env=False)
     assert len(answer.json()["dashboard"]["panels"]) > 15

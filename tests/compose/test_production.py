@@ -1,4 +1,4 @@
-"""The production file: secrets are files, and what is missing is said."""
+"""Tests of docker-compose.production.yml: secrets are files, and missing values are named."""
 
 import json
 import re
@@ -29,13 +29,13 @@ GIVEN = {*NEEDED, "COMPOSE_FILE", "REPLICAS"}
 
 @dataclass
 class Production:
-    """A stack that was deployed by the words of docs/operations.md."""
+    """A stack that was deployed by the commands in docs/operations.md."""
 
     folder: Path
     environment: dict[str, str]
 
-    def ended(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """How a command ends there."""
+    def attempt(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Runs a command in the folder of the stack; it may fail."""
         return subprocess.run(
             command,
             cwd=self.folder,
@@ -46,8 +46,8 @@ class Production:
         )
 
     def run(self, *command: str) -> str:
-        """What a command prints there, which must not fail."""
-        done = self.ended(*command)
+        """Runs a command that must succeed in the folder of the stack; returns its output."""
+        done = self.attempt(*command)
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
@@ -56,13 +56,13 @@ class Production:
         return self.run("docker", "compose", *arguments)
 
     def secret(self, name: str) -> str:
-        """A secret's text."""
+        """Returns the text of a secret."""
         return (self.folder / "secrets" / name).read_text(encoding="utf-8").strip()
 
 
 @pytest.fixture(scope="module")
 def production(stack: "Stack", tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
-    """Beside the first stack, in a copy of what git knows."""
+    """A production stack beside the first one, in a copy of the files that git lists."""
     folder = tmp_path_factory.mktemp("production")
     known = stack.run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, known.split("\0")):
@@ -80,7 +80,7 @@ def production(stack: "Stack", tmp_path_factory: pytest.TempPathFactory) -> Iter
         production.compose(*FILES, "down", "--volumes")
 
 
-def test_the_documented_commands_deploy_what_others_reach(production: Production) -> None:
+def test_the_documented_commands_deploy_a_public_service(production: Production) -> None:
     replicas = production.compose("ps", "--quiet", "service").split()
     assert len(replicas) == 2
     ready = httpx.get(f"http://127.0.0.1:{PORT}/readyz", trust_env=False).json()
@@ -94,36 +94,38 @@ def test_the_documented_commands_deploy_what_others_reach(production: Production
     assert (port["host_ip"], port["published"]) == ("0.0.0.0", "8000")  # noqa: S104
 
 
-def test_nobody_else_reads_the_secrets(production: Production) -> None:
+def test_only_the_owner_can_open_the_folder_of_secrets(production: Production) -> None:
     assert stat.S_IMODE((production.folder / "secrets").stat().st_mode) == 0o700
 
 
-def test_redis_wants_its_password_and_the_service_knows_it(production: Production) -> None:
+def test_redis_requires_its_password_and_the_service_has_it(production: Production) -> None:
     ping = ("exec", "--no-TTY", "redis", "redis-cli", "ping")
     assert "NOAUTH" in production.compose(*ping)
     assert "PONG" in production.compose("exec", "--no-TTY", "redis", "ask", "ping")
     headers = {"Authorization": f"Bearer {production.secret('admin_key')}"}
     rollback = f"http://127.0.0.1:{PORT}/v1/model/rollback"
     answer = httpx.post(rollback, json={}, headers=headers, trust_env=False)
-    assert answer.status_code == 409  # the key is right, there is nothing to roll back to
+    assert answer.status_code == 409  # the key is accepted; there is no earlier bundle
 
 
-def test_no_secret_is_told_by_the_engine_or_a_list_of_processes(production: Production) -> None:
+def test_no_secret_is_in_docker_inspect_process_lists_or_the_environment(
+    production: Production,
+) -> None:
     containers = production.compose("ps", "--quiet").split()
-    told = production.run("docker", "inspect", *containers) + production.compose("top")
-    told += production.compose("exec", "--no-TTY", "service", "env")
-    assert "redis-server" in told
-    assert production.secret("redis_url").partition("@")[0].rpartition(":")[2] not in told
-    assert production.secret("admin_key") not in told
+    output = production.run("docker", "inspect", *containers) + production.compose("top")
+    output += production.compose("exec", "--no-TTY", "service", "env")
+    assert "redis-server" in output
+    assert production.secret("redis_url").partition("@")[0].rpartition(":")[2] not in output
+    assert production.secret("admin_key") not in output
 
 
-def test_what_was_backed_up_comes_back_though_redis_rewrites_its_file(
+def test_a_backup_made_while_redis_rewrites_its_file_is_restored_completely(
     production: Production,
 ) -> None:
     production.compose("exec", "--no-TTY", "redis", "ask", "FLUSHALL")
-    with load(f"http://127.0.0.1:{PORT}", "kept") as heard:
+    with load(f"http://127.0.0.1:{PORT}", "kept") as record:
         time.sleep(2)
-        acknowledged = {name: [*item_ids] for name, item_ids in heard.stored.items()}
+        acknowledged = {name: [*item_ids] for name, item_ids in record.stored.items()}
         production.compose("exec", "--no-TTY", "redis", "ask", "BGREWRITEAOF")
         production.run("docker/backup", "sessions.tar")
     assert stat.S_IMODE((production.folder / "sessions.tar").stat().st_mode) == 0o600
@@ -139,21 +141,21 @@ def test_what_was_backed_up_comes_back_though_redis_rewrites_its_file(
             assert stored[: len(item_ids)] == item_ids
 
 
-def test_a_backup_that_was_cut_is_refused_and_what_redis_holds_stays(
+def test_a_truncated_backup_is_refused_and_the_data_of_redis_stays(
     production: Production,
 ) -> None:
     ask = ("exec", "--no-TTY", "redis", "ask")
     production.compose(*ask, "SET", "held", "before")
-    production.compose(*ask, "BGREWRITEAOF")  # a base, and what came later
+    production.compose(*ask, "BGREWRITEAOF")  # a base file, and one with later commands
     production.compose(*ask, "SET", "held", "now")
     production.run("docker/backup", "whole.tar")
     whole = (production.folder / "whole.tar").read_bytes()
     with tarfile.open(production.folder / "whole.tar") as archive:
         _, *offsets = [member.offset for member in archive]
     assert len(offsets) == 3
-    for size in (*offsets, *(offset + 440 for offset in offsets)):  # what tar takes for whole
+    for size in (*offsets, *(offset + 440 for offset in offsets)):  # cuts that tar does not notice
         (production.folder / "cut.tar").write_bytes(whole[:size])
-        done = production.ended("docker/restore", "cut.tar")
+        done = production.attempt("docker/restore", "cut.tar")
         assert done.returncode == 1, size
         assert "this is no backup of Redis" in done.stderr, size
         assert production.compose(*ask, "GET", "held").strip() == "now", size
@@ -167,16 +169,16 @@ def wait_for_the_store(client: httpx.Client) -> None:
     raise TimeoutError
 
 
-def test_a_redis_that_is_told_to_stop_ends_by_itself(production: Production) -> None:
+def test_redis_ends_by_itself_after_the_signal_to_stop(production: Production) -> None:
     production.compose("stop", "redis")
     (container,) = production.compose("ps", "--all", "--quiet", "redis").split()
-    (known,) = json.loads(production.run("docker", "inspect", container))
-    assert known["State"]["ExitCode"] == 0
+    (description,) = json.loads(production.run("docker", "inspect", container))
+    assert description["State"]["ExitCode"] == 0
     production.compose("up", "--detach", "--wait", "redis")
 
 
 @pytest.mark.parametrize("missing", NEEDED)
-def test_what_is_not_set_is_said_in_a_sentence(stack: "Stack", missing: str) -> None:
+def test_a_value_that_is_not_set_is_named_with_what_to_do(stack: "Stack", missing: str) -> None:
     environment = stack.environment | dict.fromkeys(NEEDED, "given")
     environment |= {"LISTEN": "127.0.0.1:1", "COMPOSE_FILE": "", missing: ""}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What the profiles add: a teacher, a new student, eyes."""
+"""Tests of the profiles `train`, `teacher` and `bench`."""
 
 import json
 import re
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def small_config(tmp_path: Path) -> Path:
-    """MovieLens with one short training."""
+    """A configuration of MovieLens with one short training."""
     text = (ROOT / "configs/movielens.toml").read_text(encoding="utf-8")
     text = re.sub(r"batch_size = .*", "batch_size = 512", text)
     text = re.sub(r"max_epochs = .*", "max_epochs = 1\nseeds = [0]", text)
@@ -29,20 +29,20 @@ def small_config(tmp_path: Path) -> Path:
     return config
 
 
-def test_a_student_that_was_trained_beside_takes_over_without_a_failed_request(
+def test_a_newly_trained_student_takes_over_without_a_failed_request(
     stack: "Stack", client: httpx.Client, small_config: Path
 ) -> None:
     before = client.get("/v1/model").json()["model_version"]
     stack.compose("--profile", "train", "build", "train")
     options = ["--rm", "--volume", f"{small_config}:/app/configs/small.toml:ro"]
     options += ["--env", "CONFIG=configs/small.toml"]
-    with load(stack.url, "train") as heard:
+    with load(stack.url, "train") as record:
         stack.compose("--profile", "train", "run", *options, "train")
         wait_for_another_version(client, before)
         time.sleep(1)
     after = client.get("/v1/model").json()["model_version"]
-    assert heard.is_flawless, heard.failures[:5]
-    assert set(heard.versions) == {before, after}
+    assert record.is_flawless, record.failures[:5]
+    assert set(record.versions) == {before, after}
 
 
 def wait_for_another_version(client: httpx.Client, version: str) -> None:
@@ -63,9 +63,9 @@ def test_the_llm_is_compared_with_the_student(stack: "Stack", client: httpx.Clie
     assert 0 <= answer["overlap"] <= 1
 
 
-def test_the_bench_tells_its_rate_and_fails_nothing(stack: "Stack") -> None:
+def test_the_benchmark_reports_its_rate_and_no_failure(stack: "Stack") -> None:
     stack.environment |= {"BENCH_RATE": "20", "BENCH_SECONDS": "5"}
-    told = json.loads(stack.compose("--profile", "bench", "run", "--rm", "--no-deps", "bench"))
-    assert told["requests"] == 100
-    assert told["failures"] == {}
-    assert 0 < told["p50_ms"] <= told["p99_ms"]
+    report = json.loads(stack.compose("--profile", "bench", "run", "--rm", "--no-deps", "bench"))
+    assert report["requests"] == 100
+    assert report["failures"] == {}
+    assert 0 < report["p50_ms"] <= report["p99_ms"]

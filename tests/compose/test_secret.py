@@ -24,23 +24,23 @@ def test_some_files_are_secret_by_name(name: str) -> None:
         f"-----BEGIN RSA PRIVATE KEY-----\n{'MIIE' * 16}\n",
     ],
 )
-def test_a_key_is_found_wherever_it_stands(text: str) -> None:
+def test_a_key_is_found_anywhere_in_a_text(text: str) -> None:
     assert is_secret("app/config.py", text.encode())
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        f"AAwAaAKI{KEY}\nAABgAPA",  # base64 of a font, as Pillow carries it
+        f"AAwAaAKI{KEY}\nAABgAPA",  # base64 of a font, as in Pillow
         f"A{KEY}AAAAwAaAKI",
         f"wAaA{KEY}AA==",
-        "-----BEGIN PRIVATE KEY-----",  # what a parser of keys looks for
+        "-----BEGIN PRIVATE KEY-----",  # the marker in the source of a key parser
         "AKIA is how a key begins",
     ],
 )
-def test_what_only_reads_like_a_key_is_none(text: str) -> None:
+def test_a_text_that_only_resembles_a_key_is_not_a_secret(text: str) -> None:
     assert not is_secret("PIL/ImageFont.py", text.encode())
 
 
-def test_certificates_of_authorities_are_public() -> None:
+def test_certificates_of_public_authorities_are_not_secret() -> None:
     assert not is_secret("certifi/cacert.pem", b"")

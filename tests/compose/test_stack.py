@@ -1,4 +1,4 @@
-"""What `docker compose up --build --wait` brings."""
+"""Tests of the stack that `docker compose up --build --wait` starts."""
 
 import json
 import re
@@ -35,7 +35,7 @@ def test_films_are_recommended_by_the_student(client: httpx.Client) -> None:
     assert len({item["title"] for item in answer["items"]}) == 5
 
 
-def test_the_service_holds_no_torch_and_adds_little_to_its_base(stack: "Stack") -> None:
+def test_the_service_image_has_no_torch_and_adds_little_to_its_base(stack: "Stack") -> None:
     packages = stack.inside("ls", "/environment/lib/python3.13/site-packages").split()
     assert "onnxruntime" in packages
     assert {"torch", "transformers", "pandas", "onnx", "pip"}.isdisjoint(packages)
@@ -43,7 +43,7 @@ def test_the_service_holds_no_torch_and_adds_little_to_its_base(stack: "Stack") 
     assert added <= 350 * MEBIBYTE
 
 
-def test_the_service_has_no_rights_and_nothing_to_write_on_but_its_volumes(stack: "Stack") -> None:
+def test_the_service_is_unprivileged_and_can_write_only_to_its_volumes(stack: "Stack") -> None:
     assert stack.inside("id", "-u").strip() == "10001"
     (container,) = stack.containers("service")
     host = stack.inspect(container)["HostConfig"]
@@ -53,7 +53,7 @@ def test_the_service_has_no_rights_and_nothing_to_write_on_but_its_volumes(stack
 
 
 def test_the_service_is_ready_within_five_seconds_of_its_start(stack: "Stack") -> None:
-    """The one test that looks at a clock: the time is promised."""
+    """Uses a clock, as no other test does: the documentation promises this time."""
     (container,) = stack.containers("service")
     stack.compose("stop", "service")
     started = time.monotonic()
@@ -64,7 +64,7 @@ def test_the_service_is_ready_within_five_seconds_of_its_start(stack: "Stack") -
     stack.up()
 
 
-def test_every_line_of_a_replicas_log_is_an_object(stack: "Stack") -> None:
+def test_every_log_line_of_a_replica_is_a_json_object(stack: "Stack") -> None:
     (container,) = stack.containers("service")
     lines = stack.run("sh", "-c", f"docker logs {container} 2>&1").splitlines()
     assert lines
@@ -76,29 +76,29 @@ def test_no_secret_is_in_any_layer_of_any_image(stack: "Stack", tmp_path: Path) 
     images = [f"distilled-recommender/{name}:test" for name in BASES]
     stack.run("docker", "save", "--output", tmp_path / "images.tar", *images)
     with tarfile.open(tmp_path / "images.tar") as saved:
-        layers = {layer for image in contents(saved) for layer in ours(stack, image)}
+        layers = {layer for image in contents(saved) for layer in own_layers(stack, image)}
         found = {
             name: is_secret(name, file) for each in layers for name, file in files(saved, each)
         }
     (tmp_path / "images.tar").unlink()
-    made = {"app/service/app.py", "app/serve-teacher", "app/train", "usr/local/bin/start"}
-    assert made <= found.keys()
+    expected = {"app/service/app.py", "app/serve-teacher", "app/train", "usr/local/bin/start"}
+    assert expected <= found.keys()
     assert [name for name, secret in found.items() if secret] == []
-    told = ("docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}")
-    history = "".join(stack.run(*told, image) for image in images)
+    command = ("docker", "history", "--no-trunc", "--format", "{{.CreatedBy}}")
+    history = "".join(stack.run(*command, image) for image in images)
     assert not re.search(r"(?i)password=|token|admin_key", history)
 
 
 def contents(saved: tarfile.TarFile) -> list[dict[str, Any]]:
-    """What a saved file says of each of its images."""
+    """Returns the manifest entry of each image in a file of `docker save`."""
     manifest = saved.extractfile("manifest.json")
     assert manifest
     images: list[dict[str, Any]] = json.load(manifest)
     return images
 
 
-def ours(stack: "Stack", image: dict[str, Any]) -> list[str]:
-    """The layers that are not the base image's."""
+def own_layers(stack: "Stack", image: dict[str, Any]) -> list[str]:
+    """Returns the layers that the base image does not have."""
     name = image["RepoTags"][0].partition("/")[2].partition(":")[0]
     base = BASES[name].format(python=stack.environment.get("TRAINING_PYTHON", "3.13"))
     layers: list[str] = image["Layers"]
@@ -106,7 +106,7 @@ def ours(stack: "Stack", image: dict[str, Any]) -> list[str]:
 
 
 def files(saved: tarfile.TarFile, layer: str) -> Iterator[tuple[str, bytes]]:
-    """The files of a layer; of large ones, which are libraries, the beginning."""
+    """Yields name and content of the files of a layer; the first MiB of large files."""
     with tarfile.open(fileobj=saved.extractfile(layer)) as members:
         for member in members:
             file = members.extractfile(member) if member.isfile() else None
@@ -114,59 +114,61 @@ def files(saved: tarfile.TarFile, layer: str) -> Iterator[tuple[str, bytes]]:
                 yield member.name, file.read(MEBIBYTE)
 
 
-def test_metrics_are_not_told_outside(client: httpx.Client) -> None:
+def test_metrics_are_not_public(client: httpx.Client) -> None:
     assert client.get("/metrics").status_code == 404
     assert client.get("/readyz").json()["history_store"] == "reachable"
 
 
-def test_a_killed_redis_degrades_answers_and_forgets_no_session_that_was_acknowledged(
+def test_a_killed_redis_degrades_answers_and_loses_no_acknowledged_event(
     stack: "Stack", client: httpx.Client
 ) -> None:
-    with load(stack.url, "outage") as heard:
+    with load(stack.url, "outage") as record:
         time.sleep(2)
         stack.compose("kill", "redis")
         time.sleep(3)
-        assert heard.answers[200, True] > 0
+        assert record.answers[200, True] > 0
         stack.compose("up", "--detach", "--wait", "redis")
-        whole_before = heard.answers[200, False]
+        before = record.answers[200, False]
         time.sleep(3)
-        assert heard.answers[200, False] > whole_before
-    assert heard.is_flawless, heard.failures[:5]
+        assert record.answers[200, False] > before
+    assert record.is_flawless, record.failures[:5]
     assert not client.get("/readyz").json()["degraded"]
-    for session_id, item_ids in heard.stored.items():
+    for session_id, item_ids in record.stored.items():
         stored = client.get(f"/v1/sessions/{session_id}").json()["history"]
         assert is_within(item_ids, stored), session_id
 
 
 def is_within(acknowledged: list[str], stored: list[str]) -> bool:
-    """Whether `stored` holds what was acknowledged in that order; more may have been stored."""
-    left = iter(stored)
-    return all(item_id in left for item_id in acknowledged)
+    """Tells whether `acknowledged` is a subsequence of `stored`."""
+    remaining = iter(stored)
+    return all(item_id in remaining for item_id in acknowledged)
 
 
-def test_replicas_are_replaced_under_load_without_a_failed_request_and_then_left_alone(
+def test_replicas_are_replaced_under_load_without_a_failed_request_and_then_kept(
     stack: "Stack",
 ) -> None:
     stack.up(scale=2)
     before = stack.containers("service")
-    with load(stack.url, "roll") as heard:
+    with load(stack.url, "roll") as record:
         time.sleep(1)
         stack.run("docker/roll")
         after = stack.containers("service")
-        everything = stack.containers()
+        all_containers = stack.containers()
         stack.compose("up", "--wait", "--scale", "service=2")
         time.sleep(1)
-    assert heard.is_flawless, heard.failures[:5]
+    assert record.is_flawless, record.failures[:5]
     assert len(before) == len(after) == 2
     assert set(before).isdisjoint(after)
-    assert set(stack.containers()) == set(everything)
+    assert set(stack.containers()) == set(all_containers)
 
 
-def test_replicas_that_do_not_become_ready_leave_and_the_old_ones_go_on(stack: "Stack") -> None:
+def test_new_replicas_that_do_not_become_ready_are_removed_and_the_old_ones_stay(
+    stack: "Stack",
+) -> None:
     stack.up(scale=2)
     before = stack.containers("service")
     environment = stack.environment | {"MAX_K": "0"}
-    with load(stack.url, "broken") as heard:
+    with load(stack.url, "broken") as record:
         done = subprocess.run(
             ["docker/roll"],
             cwd=ROOT,
@@ -178,23 +180,23 @@ def test_replicas_that_do_not_become_ready_leave_and_the_old_ones_go_on(stack: "
         time.sleep(1)
     assert done.returncode != 0
     assert "MAX_K" in done.stderr
-    assert heard.is_flawless, heard.failures[:5]
+    assert record.is_flawless, record.failures[:5]
     assert set(stack.compose("ps", "--all", "--quiet", "service").split()) == set(before)
 
 
 def test_replicas_restarted_one_after_the_other_fail_no_request(stack: "Stack") -> None:
     stack.up(scale=2)
-    with load(stack.url, "restart") as heard:
+    with load(stack.url, "restart") as record:
         for container in stack.containers("service"):
             stack.run("docker", "restart", "--time", "30", container)
             wait_until_healthy(stack, container)
-    assert heard.is_flawless, heard.failures[:5]
+    assert record.is_flawless, record.failures[:5]
 
 
 def wait_until_healthy(stack: "Stack", container: str) -> None:
     for _ in range(200):
         if stack.inspect(container)["State"]["Health"]["Status"] == "healthy":
-            time.sleep(1)  # the balancer looks twice a second
+            time.sleep(1)  # the balancer checks twice a second
             return
         time.sleep(0.1)
     raise TimeoutError(container)

@@ -1,4 +1,4 @@
-"""The service of tests/service, for its metrics."""
+"""Fixtures of tests/service, for tests that read the metrics of the service."""
 
 from tests.service.conftest import anyio_backend, bundle_path, connect
 

@@ -1,4 +1,4 @@
-"""Every value of the stack is documented, and what must be set says so."""
+"""Tests of docker-compose.yml, docker-compose.production.yml, .env.example and the Dockerfiles."""
 
 import re
 import subprocess
@@ -26,27 +26,28 @@ def services() -> dict[str, dict[str, Any]]:
 
 
 def passed_on() -> set[str]:
-    """Settings of the service that come from whoever starts the stack."""
+    """Returns the settings of the service that Compose passes on from its own environment."""
     return {name for name, value in services()["service"]["environment"].items() if value is None}
 
 
 def documented() -> dict[str, str]:
+    """Returns the values of .env.example by name, also those that are commented out."""
     lines = re.findall(r"^#?([A-Z_]+)=(.*)$", text(ROOT / ".env.example"), re.M)
     return dict(lines)
 
 
-def test_every_value_is_in_the_example_and_no_other() -> None:
+def test_env_example_has_every_value_of_the_stack_and_no_other() -> None:
     used = set(re.findall(r"\$\{([A-Z_]+)", text(COMPOSE) + text(PRODUCTION)))
     assert used | passed_on() == documented().keys() - {"COMPOSE_FILE"}
 
 
-def test_the_example_holds_the_defaults() -> None:
+def test_env_example_has_the_defaults_of_the_stack() -> None:
     defaults = dict(re.findall(r"\$\{([A-Z_]+):-([^}]+)\}", text(COMPOSE)))
     assert len(defaults) >= 8
     assert {name: documented()[name] for name in defaults} == defaults
 
 
-def test_what_is_passed_on_is_a_setting_of_the_service_with_its_default_shown() -> None:
+def test_every_variable_passed_on_is_a_setting_with_its_default_in_env_example() -> None:
     others = {"OTEL_EXPORTER_OTLP_ENDPOINT"}
     for name in passed_on() - others:
         default = Settings.model_fields[name.lower()].default
@@ -55,25 +56,25 @@ def test_what_is_passed_on_is_a_setting_of_the_service_with_its_default_shown() 
 
 
 @pytest.mark.parametrize("name", ["LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE"])
-def test_what_production_needs_fails_with_a_sentence(name: str) -> None:
+def test_a_missing_value_of_production_is_named_with_what_to_do(name: str) -> None:
     (sentence,) = re.findall(rf"\${{{name}:\?([^}}]+)}}", text(PRODUCTION))
     assert sentence.startswith((f"set {name} to ", f"set {name}, "))
 
 
-def test_everything_runs_without_rights_and_is_hardened() -> None:
+def test_every_container_is_read_only_without_capabilities_and_with_bounded_logs() -> None:
     for name, each in services().items():
         assert each["read_only"], name
         assert each["cap_drop"] == ["ALL"], name
         assert each["logging"]["options"], name
 
 
-def test_images_of_others_have_a_version() -> None:
+def test_third_party_images_have_a_version() -> None:
     images = {each["image"] for each in services().values() if "}" not in each["image"]}
     assert len(images) == 4
     assert all(re.search(r":v?\d+\.\d+", image) for image in images)
 
 
-def test_the_layers_that_training_and_teacher_share_are_told_in_the_same_words() -> None:
+def test_training_and_teacher_share_the_text_of_their_common_layers() -> None:
     training, teacher = (
         text(ROOT / f"docker/{name}.Dockerfile").partition("ARG PYTHON_VERSION")[2]
         for name in ("training", "teacher")
@@ -81,7 +82,7 @@ def test_the_layers_that_training_and_teacher_share_are_told_in_the_same_words()
     assert training.partition("USER 10001")[0] == teacher.partition("USER 10001")[0]
 
 
-def test_the_service_is_made_of_exact_versions() -> None:
+def test_every_dependency_of_the_service_has_an_exact_version() -> None:
     pinned = re.findall(r"^([\w.-]+)==[\w.]+(?: ;.*)?$", text(ROOT / "locks/service.txt"), re.M)
     names = {name.lower().replace("_", "-") for name in pinned}
     dependencies = tomllib.loads(text(ROOT / "pyproject.toml"))["project"]["dependencies"]
@@ -90,8 +91,8 @@ def test_the_service_is_made_of_exact_versions() -> None:
     assert wanted <= names
 
 
-@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs git's checkout")
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="needs a checkout with .git")
 @pytest.mark.parametrize("name", [".env", "secrets/redis_url", "sessions.tar"])
-def test_git_takes_no_secret_and_no_backup(name: str) -> None:
+def test_git_ignores_secrets_and_backups(name: str) -> None:
     done = subprocess.run(["git", "check-ignore", "--quiet", name], cwd=ROOT, check=False)
     assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""The bundle that the service's image starts with."""
+"""Test of the bundle in the image of the service, which an empty volume starts with."""
 
 from pathlib import Path
 
@@ -8,12 +8,12 @@ from service.ranking.recommender import Query
 FOLDER = Path(__file__).parents[2] / "assets/movielens/bundle"
 
 
-def test_it_is_whole_and_answers_and_says_where_it_comes_from() -> None:
+def test_the_first_bundle_is_complete_answers_and_names_its_origin() -> None:
     recommender = load_recommender(FOLDER, max_k=100)
     answer = recommender.recommend(Query(["1", "1196", "2571"], 10))
     assert len(answer.ranking) == 10
     assert answer.source == "student"
     provenance = recommender.manifest.provenance
     assert provenance["dataset"]["name"] == "movielens"
-    assert not provenance["commit"].endswith("+")  # made of a clean tree
+    assert not provenance["commit"].endswith("+")  # a clean tree
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 3_000_000

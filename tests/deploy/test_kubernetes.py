@@ -1,4 +1,4 @@
-"""Kubernetes gets what Compose has."""
+"""Tests of deploy/kubernetes: valid, hardened, and the same programs as in docker-compose.yml."""
 
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def named(kind: str, name: str) -> dict[str, Any]:
 
 
 def pods() -> dict[str, dict[str, Any]]:
-    """What runs, by name."""
+    """Returns the pod specifications by name."""
     templates = {
         name: named(kind, name)["spec"]["template"]
         for kind, name in (
@@ -42,7 +42,7 @@ def pods() -> dict[str, dict[str, Any]]:
     return {name: template["spec"] for name, template in templates.items()}
 
 
-def test_every_file_is_listed_and_every_manifest_keeps_its_schema() -> None:
+def test_every_file_is_listed_and_every_manifest_is_valid() -> None:
     listed = kustomization()["resources"]
     assert len(listed) == len(set(listed))
     assert {*listed, "kustomization.yaml"} == {file.name for file in FOLDER.iterdir()}
@@ -50,27 +50,27 @@ def test_every_file_is_listed_and_every_manifest_keeps_its_schema() -> None:
         kubernetes_validate.validate(manifest, "1.32", strict=True)
 
 
-def test_the_kustomization_says_no_more_than_kustomize_knows_and_names_each_image() -> None:
-    said = kustomization()
-    assert said["apiVersion"] == "kustomize.config.k8s.io/v1beta1"
-    assert said["kind"] == "Kustomization"
-    assert said.keys() == {"apiVersion", "kind", "resources", "labels", "images"}
+def test_the_kustomization_has_only_known_keys_and_names_each_image() -> None:
+    found = kustomization()
+    assert found["apiVersion"] == "kustomize.config.k8s.io/v1beta1"
+    assert found["kind"] == "Kustomization"
+    assert found.keys() == {"apiVersion", "kind", "resources", "labels", "images"}
     run = {
         container["image"]
         for pod in pods().values()
         for container in [*pod["containers"], *pod.get("initContainers", ())]
     }
-    assert {image["name"] for image in said["images"]} == run
+    assert {image["name"] for image in found["images"]} == run
 
 
-def test_the_same_things_run_as_in_the_compose_stack() -> None:
+def test_the_same_programs_run_as_in_the_compose_stack() -> None:
     stack = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     ours = {name for name, each in stack.items() if "build" in each and name != "bench"}
     assert ours == pods().keys()
 
 
 @pytest.mark.parametrize("name", ["service", "redis", "teacher", "train"])
-def test_nothing_runs_with_rights_or_on_a_root_that_can_be_written(name: str) -> None:
+def test_every_pod_is_unprivileged_with_a_read_only_root_and_a_memory_limit(name: str) -> None:
     pod = pods()[name]
     assert pod["securityContext"]["runAsNonRoot"]
     assert not pod["automountServiceAccountToken"]
@@ -81,14 +81,14 @@ def test_nothing_runs_with_rights_or_on_a_root_that_can_be_written(name: str) ->
 
 
 @pytest.mark.parametrize("name", ["service", "redis", "teacher"])
-def test_what_serves_is_probed_and_reached_by_whom_it_shall(name: str) -> None:
+def test_every_server_has_probes_and_a_network_policy(name: str) -> None:
     (container,) = pods()[name]["containers"]
     assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
     assert named("NetworkPolicy", name)["spec"]["podSelector"]["matchLabels"] == {"app": name}
 
 
-def test_replicas_are_replaced_and_scaled_without_a_gap() -> None:
-    assert "replicas" not in named("Deployment", "service")["spec"]  # the autoscaler's
+def test_replicas_are_replaced_and_scaled_without_downtime() -> None:
+    assert "replicas" not in named("Deployment", "service")["spec"]  # set by the autoscaler
     rolling = named("Deployment", "service")["spec"]["strategy"]["rollingUpdate"]
     assert rolling["maxUnavailable"] == 0
     assert named("PodDisruptionBudget", "service")["spec"]["minAvailable"] == 1

@@ -1,4 +1,4 @@
-"""The dashboard and the alerts tell of what there is, and people know what to do."""
+"""Tests of the dashboard and the alerts: their metrics exist, and each alert has instructions."""
 
 import json
 import re
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "docker/grafana/dashboards/recommender.json"
 ALERTS = ROOT / "docker/prometheus/alerts.yml"
 OPERATIONS = ROOT / "docs/operations.md"
-# Of others: tests/compose asks a Prometheus for them.
+# Metrics of other exporters, which tests/compose looks for in a real Prometheus.
 FOREIGN = re.compile(r"haproxy_|redis_|up$")
 
 
@@ -39,18 +39,18 @@ def alerts() -> list[dict[str, Any]]:
 def metrics_in(expressions: Iterable[str]) -> set[str]:
     found: set[str] = set()
 
-    def look(node: promql_parser.Expr) -> None:
+    def collect(node: promql_parser.Expr) -> None:
         if isinstance(node, promql_parser.VectorSelector) and node.name:
             found.add(node.name)
 
     for expression in expressions:
-        promql_parser.walk(promql_parser.parse(expression), look)
+        promql_parser.walk(promql_parser.parse(expression), collect)
     return found
 
 
 @pytest.fixture
-async def told(bundle_path: Path, connect: "Connect") -> set[str]:
-    """The names of everything that the service tells after a request."""
+async def exported(bundle_path: Path, connect: "Connect") -> set[str]:
+    """The names of all metrics that the service exports after a request."""
     async with connect(Settings(bundle_path=bundle_path)) as client:
         await client.post("/v1/sessions/s/events?k=1", json={"item_id": "c"})
         text = (await client.get("/metrics")).text
@@ -59,26 +59,28 @@ async def told(bundle_path: Path, connect: "Connect") -> set[str]:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("source", ["dashboard", "alerts"])
-async def test_only_metrics_that_exist_are_asked_for(source: str, told: set[str]) -> None:
+async def test_dashboard_and_alerts_use_only_metrics_that_exist(
+    source: str, exported: set[str]
+) -> None:
     expressions = {
         "dashboard": dashboard_expressions(),
         "alerts": [alert["expr"] for alert in alerts()],
     }[source]
-    asked = {name for name in metrics_in(expressions) if not FOREIGN.match(name)}
-    assert len(asked) >= 5
-    assert asked <= told
+    used = {name for name in metrics_in(expressions) if not FOREIGN.match(name)}
+    assert len(used) >= 5
+    assert used <= exported
 
 
 @pytest.mark.anyio
-async def test_every_metric_of_ours_is_on_the_dashboard(told: set[str]) -> None:
-    ours = {name for name in told if name.startswith("recommender_")}
+async def test_every_metric_of_the_service_is_on_the_dashboard(exported: set[str]) -> None:
+    ours = {name for name in exported if name.startswith("recommender_")}
     shown = metrics_in(dashboard_expressions())
     families = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in ours}
     missing = {family for family in families if not any(each.startswith(family) for each in shown)}
     assert missing <= {"recommender_shadow_overlap", "recommender_answers"}
 
 
-def test_every_panel_says_what_it_shows() -> None:
+def test_every_panel_has_a_description() -> None:
     panels = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
     graphs = [panel for panel in panels if panel["type"] != "row"]
     assert len(graphs) >= 15
@@ -86,7 +88,7 @@ def test_every_panel_says_what_it_shows() -> None:
     assert len({panel["id"] for panel in panels}) == len(panels)
 
 
-def test_every_alert_has_its_first_three_steps() -> None:
+def test_every_alert_has_three_steps_in_the_operations_guide() -> None:
     sections = dict(
         re.findall(
             r"^### (\w+)\n(.*?)(?=^##|\Z)", OPERATIONS.read_text(encoding="utf-8"), re.M | re.S
@@ -99,7 +101,7 @@ def test_every_alert_has_its_first_three_steps() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="needs promtool (Debian: prometheus)")
-def test_every_alert_fires_on_what_it_is_for_and_on_nothing_else() -> None:
+def test_every_alert_fires_on_its_condition_and_on_no_other() -> None:
     rules = yaml.safe_load((Path(__file__).parent / "alerts_fire.yml").read_text(encoding="utf-8"))
     firing = rules["tests"][0]["promql_expr_test"][0]["exp_samples"]
     assert len(firing) == len(alerts())

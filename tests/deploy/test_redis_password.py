@@ -1,4 +1,4 @@
-"""The script that tells Redis its password."""
+"""Tests of docker/redis/password, which reads the password from the secret `redis_url`."""
 
 import subprocess
 from pathlib import Path
@@ -9,12 +9,12 @@ from redis import Redis
 SCRIPT = Path(__file__).parents[2] / "docker/redis/password"
 
 
-def told(folder: Path, secret: str) -> subprocess.CompletedProcess[str]:
+def run_with(folder: Path, secret: str) -> subprocess.CompletedProcess[str]:
     (folder / "redis_url").write_text(f"{secret}\n", encoding="utf-8")
-    return asked(folder)
+    return run_script(folder)
 
 
-def asked(folder: Path) -> subprocess.CompletedProcess[str]:
+def run_script(folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": "/usr/bin:/bin", "SECRETS_PATH": str(folder)}
     return subprocess.run(
         ["sh", SCRIPT], env=environment, capture_output=True, text=True, check=False
@@ -22,14 +22,14 @@ def asked(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_without_a_secret_there_is_no_password(tmp_path: Path) -> None:
-    done = asked(tmp_path)
+    done = run_script(tmp_path)
     assert (done.returncode, done.stdout) == (0, "")
 
 
 @pytest.mark.parametrize("password", ["c0ffee", "A-z_0.9~", "-"])
-def test_redis_is_told_the_password_that_its_clients_read(tmp_path: Path, password: str) -> None:
+def test_redis_gets_the_password_that_its_clients_read(tmp_path: Path, password: str) -> None:
     url = f"redis://:{password}@redis:6379/0"
-    assert told(tmp_path, url).stdout == f"{password}\n"
+    assert run_with(tmp_path, url).stdout == f"{password}\n"
     with Redis.from_url(url) as client:
         assert client.get_connection_kwargs()["password"] == password
 
@@ -53,10 +53,10 @@ def test_redis_is_told_the_password_that_its_clients_read(tmp_path: Path, passwo
         "",
     ],
 )
-def test_a_url_that_redis_and_its_clients_could_read_differently_is_refused_in_a_sentence(
+def test_a_url_that_redis_and_its_clients_could_read_differently_is_refused_with_the_reason(
     tmp_path: Path, url: str
 ) -> None:
-    done = told(tmp_path, url)
+    done = run_with(tmp_path, url)
     assert (done.returncode, done.stdout) == (1, "")
     assert "must be redis://:PASSWORD@HOST:PORT/0 without a user" in done.stderr
     assert done.stderr.endswith("PASSWORD of A-Z a-z 0-9 _ . ~ - alone\n")

@@ -1,4 +1,4 @@
-"""A small bundle of real films, the service running on it, and a teacher."""
+"""Fixtures: a small bundle of real films, the service on it, and a teacher's server."""
 
 import os
 import socket
@@ -44,13 +44,13 @@ class MeanOfHistory(Student):
 
     def encode_newest(self, histories: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
         is_item = (histories > 0).unsqueeze(-1)
-        read = torch.nn.functional.embedding(histories, table)
-        return (read * is_item).sum(1) / is_item.sum(1).clamp(min=1)
+        vectors = torch.nn.functional.embedding(histories, table)
+        return (vectors * is_item).sum(1) / is_item.sum(1).clamp(min=1)
 
 
 @pytest.fixture(scope="session")
 def films() -> RawData:
-    """MovieLens with its ids, only the films with most ratings."""
+    """MovieLens, reduced to the films with the most ratings; ids are MovieLens' own."""
     raw = read_movielens()
     most_rated = np.argsort(-np.bincount(raw.item_indices), kind="stable")[:NUM_FILMS]
     return raw.select(np.isin(raw.item_indices, most_rated))
@@ -58,7 +58,7 @@ def films() -> RawData:
 
 @pytest.fixture(scope="session")
 def films_bundle(films: RawData, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of these films with an untrained student: films of the same raters are near."""
+    """A bundle of these films. The student is not trained: films of the same raters are near."""
     folder = tmp_path_factory.mktemp("films")
     graphs = export_graphs(MeanOfHistory(film_vectors(films)).eval(), folder, num_random=20)
     counts = np.bincount(films.item_indices)[1:].tolist()
@@ -67,7 +67,7 @@ def films_bundle(films: RawData, tmp_path_factory: pytest.TempPathFactory) -> Pa
         folder / "bundle",
         graphs.model,
         map(Item, catalog.item_ids, catalog.titles, counts, catalog.attributes),
-        histories=newest_of_some_users(films),
+        histories=newest_films_of_some_users(films),
         common_case=graphs.common_case,
         student="mean of history",
         max_history_length=MeanOfHistory.max_history_length,
@@ -79,7 +79,7 @@ def films_bundle(films: RawData, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def film_vectors(films: RawData) -> torch.Tensor:
-    """`[films, 24]` unit vectors: the principal axes of the matrix of ratings."""
+    """Returns unit vectors `[films, 24]`: the principal axes of the matrix of films and raters."""
     shape = films.catalog.num_items, len(films.user_ids)
     ratings: NDArray[np.float32] = np.zeros(shape, dtype=np.float32)
     ratings[films.item_indices - 1, films.users] = 1
@@ -88,7 +88,7 @@ def film_vectors(films: RawData) -> torch.Tensor:
     return torch.nn.functional.normalize(torch.from_numpy(axes[:, :24] * strengths[:24]))
 
 
-def newest_of_some_users(films: RawData) -> Iterator[list[str]]:
+def newest_films_of_some_users(films: RawData) -> Iterator[list[str]]:
     for start, end in pairwise(films.user_offsets[: NUM_EXAMPLES + 1]):
         newest = films.item_indices[start:end][-6:].tolist()
         yield [films.catalog.item_ids[index - 1] for index in newest]
@@ -96,20 +96,20 @@ def newest_of_some_users(films: RawData) -> Iterator[list[str]]:
 
 @pytest.fixture(scope="session")
 def serve() -> Serve:
-    """Runs `python -m service` on a bundle, with further settings by name; gives its address."""
+    """Runs `python -m service` on a bundle, with settings by name; the block gets its address."""
     return serving
 
 
 @contextmanager
 def serving(bundle: Path, **settings: str) -> Iterator[str]:
     url = f"http://127.0.0.1:{(port := free_port())}"
-    own = {
+    variables = {
         "BUNDLE_PATH": str(bundle),
         "ITEMS_PATH": str(bundle.with_name("added-items.jsonl")),
         "PORT": str(port),
         **settings,
     }
-    process = subprocess.Popen([sys.executable, "-m", "service"], env={**os.environ, **own})
+    process = subprocess.Popen([sys.executable, "-m", "service"], env={**os.environ, **variables})
     try:
         wait_until_ready(url, process)
         yield url
@@ -138,7 +138,7 @@ def free_port() -> int:
 
 
 class GenreTeacher:
-    """Replaces only the LLM: writes the newest film's genres; films that share genres are near."""
+    """Replaces the LLM: it writes the newest film's genres, and films that share them are near."""
 
     version = "genres"
 
@@ -165,7 +165,7 @@ class GenreTeacher:
 
 @pytest.fixture(scope="session")
 def teacher_url(films: RawData) -> Iterator[str]:
-    """The teacher's server, in a thread of the tests."""
+    """Runs the teacher's server in a thread; returns its address."""
     app = create_app(cast("LiveTeacher", GenreTeacher(films)), threads=1)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
     thread = threading.Thread(target=server.run)

@@ -1,4 +1,4 @@
-"""The Python client agrees with the OpenAPI schema of a running service."""
+"""Tests of the Python client against a running service and its OpenAPI schema."""
 
 import inspect
 import socket
@@ -27,11 +27,11 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from tests.live.conftest import Serve
 
-Ask = Callable[..., Question[Any]]
+MakeQuestion = Callable[..., Question[Any]]
 Operation = tuple[str, str]
 ANSWERS = {name: kind for name, kind in vars(answers).items() if is_typeddict(kind)}
 JSON_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
-TOLD = ("type", "items", "anyOf", "enum", "$ref", "additionalProperties")
+TYPE_KEYS = ("type", "items", "anyOf", "enum", "$ref", "additionalProperties")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def schema(url: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def operations(schema: dict[str, Any]) -> dict[Operation, dict[str, Any]]:
-    """The operations in OpenAPI by method and path."""
+    """The OpenAPI operations by method and path."""
     return {
         (method.upper(), path): operation
         for path, methods in schema["paths"].items()
@@ -63,18 +63,18 @@ def operations(schema: dict[str, Any]) -> dict[Operation, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def asks() -> dict[Operation, list[Ask]]:
-    """The client's functions by the method and path that they call."""
-    found: dict[Operation, list[Ask]] = defaultdict(list)
-    for name, ask in inspect.getmembers(questions, inspect.isfunction):
-        if ask.__module__ == questions.__name__ and not name.startswith("_"):
-            question = ask(**dict.fromkeys(required_arguments(ask), "1"))
-            found[question.method, question.path].append(ask)
+def functions() -> dict[Operation, list[MakeQuestion]]:
+    """The functions of `questions` by the method and path of their request."""
+    found: dict[Operation, list[MakeQuestion]] = defaultdict(list)
+    for name, make in inspect.getmembers(questions, inspect.isfunction):
+        if make.__module__ == questions.__name__ and not name.startswith("_"):
+            question = make(**dict.fromkeys(required_arguments(make), "1"))
+            found[question.method, question.path].append(make)
     return found
 
 
-def required_arguments(ask: Ask) -> list[str]:
-    parameters = inspect.signature(ask).parameters.values()
+def required_arguments(make: MakeQuestion) -> list[str]:
+    parameters = inspect.signature(make).parameters.values()
     return [
         each.name
         for each in parameters
@@ -82,18 +82,18 @@ def required_arguments(ask: Ask) -> list[str]:
     ]
 
 
-def arguments(ask: Ask) -> set[str]:
-    """The names of all arguments, including those of `**name: Unpack[Fields]`."""
+def arguments(make: MakeQuestion) -> set[str]:
+    """Returns the names of all arguments, with those of `**name: Unpack[Fields]`."""
     names: set[str] = set()
-    hints = get_type_hints(ask)
-    for each in inspect.signature(ask).parameters.values():
+    hints = get_type_hints(make)
+    for each in inspect.signature(make).parameters.values():
         is_fields = each.kind is each.VAR_KEYWORD
         names |= set(get_type_hints(get_args(hints[each.name])[0])) if is_fields else {each.name}
     return names
 
 
-def answered(ask: Ask) -> type:
-    kind: type = get_args(get_type_hints(ask)["return"])[0]
+def answer_type(make: MakeQuestion) -> type:
+    kind: type = get_args(get_type_hints(make)["return"])[0]
     return kind
 
 
@@ -105,27 +105,29 @@ def body_fields(schema: dict[str, Any], operation: dict[str, Any]) -> set[str]:
 
 
 def test_every_route_has_a_function(
-    operations: dict[Operation, dict[str, Any]], asks: dict[Operation, list[Ask]]
+    operations: dict[Operation, dict[str, Any]], functions: dict[Operation, list[MakeQuestion]]
 ) -> None:
-    assert set(asks) == set(operations)
+    assert set(functions) == set(operations)
 
 
 def test_every_field_of_every_request_is_an_argument(
     schema: dict[str, Any],
     operations: dict[Operation, dict[str, Any]],
-    asks: dict[Operation, list[Ask]],
+    functions: dict[Operation, list[MakeQuestion]],
 ) -> None:
     for name, operation in operations.items():
         fields = {each["name"] for each in operation.get("parameters", [])}
         fields |= body_fields(schema, operation) | set(["admin_key"] * ("security" in operation))
-        assert set().union(*map(arguments, asks[name])) == fields, name
+        assert set().union(*map(arguments, functions[name])) == fields, name
 
 
 def test_every_answer_has_its_type(
-    operations: dict[Operation, dict[str, Any]], asks: dict[Operation, list[Ask]]
+    operations: dict[Operation, dict[str, Any]], functions: dict[Operation, list[MakeQuestion]]
 ) -> None:
     for name, operation in operations.items():
-        assert {answered(ask) for ask in asks[name]} == set(documented_answers(operation)), name
+        assert {answer_type(make) for make in functions[name]} == set(
+            documented_answers(operation)
+        ), name
 
 
 def documented_answers(operation: dict[str, Any]) -> Iterator[type | None]:
@@ -140,20 +142,20 @@ def documented_answers(operation: dict[str, Any]) -> Iterator[type | None]:
 @pytest.mark.parametrize("name", sorted(ANSWERS))
 def test_every_field_of_every_answer_is_in_its_type(schema: dict[str, Any], name: str) -> None:
     documented = schema["components"]["schemas"][name]
-    fields = {field: told(each) for field, each in documented["properties"].items()}
+    fields = {field: type_schema(each) for field, each in documented["properties"].items()}
     assert {field: shape(hint) for field, hint in get_type_hints(ANSWERS[name]).items()} == fields
     assert ANSWERS[name].__required_keys__ == set(documented["required"])
 
 
-def told(schema: Any) -> Any:
-    """A JSON schema without descriptions and limits, which types do not have."""
+def type_schema(schema: Any) -> Any:
+    """Drops from a JSON schema what a type cannot express, such as descriptions and limits."""
     if isinstance(schema, dict):
-        return {key: told(value) for key, value in schema.items() if key in TOLD}
-    return [told(each) for each in schema] if isinstance(schema, list) else schema
+        return {key: type_schema(value) for key, value in schema.items() if key in TYPE_KEYS}
+    return [type_schema(each) for each in schema] if isinstance(schema, list) else schema
 
 
 def shape(hint: Any) -> Any:
-    """The JSON schema of a type."""
+    """Returns the JSON schema of a type."""
     origin, inner = get_origin(hint), get_args(hint)
     if is_typeddict(hint):
         return {"$ref": f"#/components/schemas/{hint.__name__}"}
@@ -171,7 +173,7 @@ def shape(hint: Any) -> Any:
     return {"type": JSON_TYPES[hint]}
 
 
-def test_a_session_is_answered_stored_and_erased(client: Client) -> None:
+def test_a_session_is_answered_stored_and_deleted(client: Client) -> None:
     first = client.ask(questions.append_event_and_recommend("a/b ü", 3, item_id="1", event_id="e"))
     again = client.ask(questions.append_event("a/b ü", item_id="1", event_id="e"))
     assert (len(first["items"]), again["stored"]) == (3, True)
@@ -192,10 +194,10 @@ def test_an_id_of_dots_does_not_lead_to_another_route(client: Client, dots: str)
     assert caught.value.problem["detail"] == f"no item {dots!r}"
 
 
-def test_an_argument_that_is_left_out_has_the_default_of_the_service(client: Client) -> None:
+def test_arguments_that_are_left_out_have_the_defaults_of_the_service(client: Client) -> None:
     assert len(client.ask(questions.recommend(history=["1"]))["items"]) == 20
-    plain = client.ask(questions.recommend_for_session("nobody", k=1, explain=False))
-    assert "reasons" not in plain["items"][0]
+    unexplained = client.ask(questions.recommend_for_session("nobody", k=1, explain=False))
+    assert "reasons" not in unexplained["items"][0]
 
 
 def test_a_problem_names_the_field(client: Client) -> None:
@@ -220,11 +222,11 @@ def test_items_are_changed_with_the_key_too(client: Client) -> None:
         client.ask(questions.add_item(admin_key="an admin key of the tests", **new))
 
 
-def test_an_answer_that_is_not_json_is_text(client: Client) -> None:
+def test_an_answer_that_is_not_json_is_returned_as_text(client: Client) -> None:
     assert "recommender_" in client.ask(questions.read_metrics())
 
 
-def test_an_error_that_is_no_problem_of_the_service_is_an_http_error(url: str) -> None:
+def test_an_error_status_without_a_problem_document_is_an_http_error(url: str) -> None:
     gateway = httpx.MockTransport(lambda _: httpx.Response(502, text="<html>"))
     with (
         Client(httpx.Client(base_url=url, transport=gateway)) as client,
@@ -233,7 +235,7 @@ def test_an_error_that_is_no_problem_of_the_service_is_an_http_error(url: str) -
         client.ask(questions.is_alive())
 
 
-def test_a_problem_is_recognised_if_a_proxy_adds_a_charset(url: str) -> None:
+def test_a_refusal_is_recognised_where_a_proxy_adds_the_charset(url: str) -> None:
     headers = {"Content-Type": "application/problem+json; charset=utf-8"}
     refusal = {"title": "Not Found", "status": 404, "detail": "no such session"}
     proxy = httpx.MockTransport(lambda _: httpx.Response(404, headers=headers, json=refusal))
@@ -253,22 +255,24 @@ async def test_a_client_waits_for_its_timeout() -> None:
             pytest.raises(httpx.TimeoutException),
         ):
             client.ask(questions.is_alive())
-        async with AsyncClient(address, timeout_seconds=0.01) as patient:
+        async with AsyncClient(address, timeout_seconds=0.01) as async_client:
             with pytest.raises(httpx.TimeoutException):
-                await patient.ask(questions.is_alive())
+                await async_client.ask(questions.is_alive())
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
-def test_a_client_waits_longer_than_the_slow_path(kind: type[Client | AsyncClient]) -> None:
+def test_a_client_waits_longer_than_the_service_waits_for_its_teacher(
+    kind: type[Client | AsyncClient],
+) -> None:
     default = inspect.signature(kind).parameters["timeout_seconds"].default
     assert default > Settings().teacher_deadline_seconds
 
 
 @pytest.mark.anyio
-async def test_the_async_client_gives_the_same_answer(url: str, client: Client) -> None:
+async def test_the_async_client_returns_the_same_answer(url: str, client: Client) -> None:
     question = questions.recommend(history=["1", "260"], k=3, allow={"genres": ["Drama"]})
-    async with AsyncClient(httpx.AsyncClient(base_url=url, trust_env=False)) as patient:
-        assert await patient.ask(question) == client.ask(question)
+    async with AsyncClient(httpx.AsyncClient(base_url=url, trust_env=False)) as async_client:
+        assert await async_client.ask(question) == client.ask(question)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The commands of the README are run as they are, except for the port."""
+"""Runs the commands of README.md and the example of the client, with only the address changed."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def url(serve: "Serve", films_bundle: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def answers(url: str) -> list[Any]:
-    """The answers to the commands of "Ask it", in their order; None for an empty answer."""
+    """The answers to the commands of the section "Ask it", in order; None for an empty answer."""
     block = code_block(ROOT / "README.md", "sh", after="## Ask it")
     lines = [line for line in block.splitlines() if not line.startswith("#")]
     assert all(line.startswith("curl ") for line in lines)
@@ -52,12 +52,12 @@ def test_six_lines_show_the_api(answers: list[Any]) -> None:
     assert len(answers) == 6
 
 
-def test_a_history_is_answered_with_what_comes_next(answers: list[Any]) -> None:
+def test_a_history_is_answered_with_items_that_it_does_not_contain(answers: list[Any]) -> None:
     assert (answers[0]["source"], answers[0]["unknown_items"]) == ("student", 0)
     assert len(set(item_ids(answers[0])) - {"1", "1196", "2571"}) == 5
 
 
-def test_filters_leave_k_items_each_with_its_reasons(
+def test_filtered_answers_have_k_items_each_with_its_reasons(
     answers: list[Any], films_bundle: Path
 ) -> None:
     lines = (films_bundle / "items.jsonl").read_text().splitlines()
@@ -69,24 +69,24 @@ def test_filters_leave_k_items_each_with_its_reasons(
         assert {reason["item_id"] for reason in item["reasons"]} <= {"1", "1196"}
 
 
-def test_a_click_is_stored_and_answered(answers: list[Any]) -> None:
+def test_an_event_is_stored_and_answered(answers: list[Any]) -> None:
     assert answers[2]["stored"]
     assert len(answers[2]["items"]) == 5
     assert answers[3]["history"] == ["260"]
 
 
-def test_titles_are_found(answers: list[Any]) -> None:
+def test_items_are_found_by_title(answers: list[Any]) -> None:
     titles = [item["title"] for item in answers[4]["items"]]
     assert len(titles) == 3
     assert all("Star Wars" in title for title in titles)
 
 
-def test_the_session_is_erased_at_the_end(answers: list[Any], url: str) -> None:
+def test_the_session_is_deleted_at_the_end(answers: list[Any], url: str) -> None:
     assert answers[5] is None
     assert json.loads(run_line(f"curl {url}/v1/sessions/ada"))["status"] == 404
 
 
-def test_the_clients_own_example_runs(url: str) -> None:
+def test_the_example_of_the_client_runs(url: str) -> None:
     folder = ROOT / "clients" / "python"
     code = code_block(folder / "README.md", "python").replace("http://127.0.0.1:8000", url)
     path = f"import sys; sys.path.insert(0, {str(folder)!r})\n"

@@ -1,4 +1,15 @@
-"""Asks a distilled recommender; see `questions` for what can be asked."""
+"""Typed client of a distilled recommender.
+
+`questions` has a function for each route of the service: it makes a request, a `Question`, without
+sending it. `Client` and `AsyncClient` send a question and return its answer, a typed dictionary of
+`answers`. A refused request raises `RefusedError`.
+
+Example:
+    >>> from recommender_client import Client, questions
+    >>> with Client("http://127.0.0.1:8000") as client:
+    ...     answer = client.ask(questions.recommend(history=["1", "260"], k=5))
+    ...     [item["item_id"] for item in answer["items"]]
+"""
 
 from recommender_client import answers, questions
 from recommender_client.client import AsyncClient, Client, RefusedError

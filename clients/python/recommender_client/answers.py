@@ -1,4 +1,13 @@
-"""What the service answers; the names and fields are those of its OpenAPI, which a test holds."""
+"""Answers of the service, as typed dictionaries with the names and fields of its OpenAPI schema.
+
+Fields that many answers share:
+
+- `model_version`: version of the bundle that answers.
+- `variant`: variant of the experiment; a session always has the same one.
+- `source`: what made the ranking: the student, a fallback, or the teacher.
+- `degraded`: the history store or the model that should answer failed, and a fallback answered.
+- `unknown_items`: how many ids of the history the catalog does not have.
+"""
 
 from typing import Any, Literal, NotRequired, TypedDict
 
@@ -6,14 +15,20 @@ Source = Literal["student", "similar", "popular", "catalog", "teacher"]
 
 
 class FieldProblem(TypedDict):
-    """One field that cannot be used, and why."""
+    """An invalid field of a request, such as `history[3]`, and the reason."""
 
     field: str
     message: str
 
 
 class Problem(TypedDict):
-    """Why there is no answer (RFC 9457)."""
+    """The body of a refusal (RFC 9457).
+
+    Attributes:
+        title: name of the HTTP status.
+        detail: the reason.
+        errors: the invalid fields, if the status is 422.
+    """
 
     type: NotRequired[str]
     title: str
@@ -23,7 +38,7 @@ class Problem(TypedDict):
 
 
 class Reason(TypedDict):
-    """An item of the history, and how far the score falls if it is left out."""
+    """An item of the history, and how much the score drops without it."""
 
     item_id: str
     title: str
@@ -31,7 +46,12 @@ class Reason(TypedDict):
 
 
 class RecommendedItem(TypedDict):
-    """An item of an answer; of scores only the order matters. `reasons` come with `explain`."""
+    """A recommended item.
+
+    Attributes:
+        score: any real number; only the order of scores has a meaning.
+        reasons: the items of the history that led to it, strongest first; only with `explain`.
+    """
 
     item_id: str
     title: str
@@ -40,7 +60,7 @@ class RecommendedItem(TypedDict):
 
 
 class RecommendationAnswer(TypedDict):
-    """The next items, best first."""
+    """The recommended items, best first."""
 
     model_version: str
     variant: str
@@ -51,15 +71,17 @@ class RecommendationAnswer(TypedDict):
 
 
 class BatchAnswer(TypedDict):
-    """An answer for each request, in their order."""
+    """One answer for each query of the batch, in the same order."""
 
     answers: list[RecommendationAnswer]
 
 
 class TeacherRecommendationAnswer(RecommendationAnswer):
-    """The next items as the teacher sees them, maybe fewer than `k`.
+    """The teacher's items, possibly fewer than `k`; the student's if the teacher cannot answer.
 
-    If it cannot answer, the student's.
+    Attributes:
+        cached: the teacher's answer comes from the service's cache.
+        generated_text: text that a generative teacher wrote; None for other teachers.
     """
 
     cached: bool
@@ -67,7 +89,7 @@ class TeacherRecommendationAnswer(RecommendationAnswer):
 
 
 class ComparedAnswer(TypedDict):
-    """One side of a comparison."""
+    """The student's side of a comparison; `latency_ms` is the time inside the service."""
 
     model_version: str
     source: Source
@@ -76,14 +98,20 @@ class ComparedAnswer(TypedDict):
 
 
 class ComparedTeacherAnswer(ComparedAnswer):
-    """The teacher's side."""
+    """The teacher's side of a comparison; fields as in `TeacherRecommendationAnswer`."""
 
     cached: bool
     generated_text: str | None
 
 
 class ComparisonAnswer(TypedDict):
-    """Student and teacher on one history; without a `teacher`, nothing to compare."""
+    """Student and teacher on one history.
+
+    Attributes:
+        teacher: None if the teacher could not answer; so are `overlap` and `rank_correlation`.
+        overlap: number of items that both recommend, divided by the length of the longer list.
+        rank_correlation: Kendall's tau over the union of both lists, from -1 to 1.
+    """
 
     variant: str
     degraded: bool
@@ -95,7 +123,12 @@ class ComparisonAnswer(TypedDict):
 
 
 class EventAnswer(TypedDict):
-    """What became of an event; one that is not `stored` is sent again with its `event_id`."""
+    """The result of appending an event.
+
+    Attributes:
+        stored: False without consent. Else the store is lost: send the event again, with the same
+            `event_id`.
+    """
 
     model_version: str
     variant: str
@@ -104,13 +137,13 @@ class EventAnswer(TypedDict):
 
 
 class EventRecommendationAnswer(RecommendationAnswer):
-    """What became of an event, and the next items after it."""
+    """The result of appending an event, and the next items; `stored` as in `EventAnswer`."""
 
     stored: bool
 
 
 class SessionAnswer(TypedDict):
-    """What is stored of a session: item ids, oldest first."""
+    """The stored history of a session: item ids, oldest first."""
 
     session_id: str
     history: list[str]
@@ -118,7 +151,7 @@ class SessionAnswer(TypedDict):
 
 
 class ItemAnswer(TypedDict):
-    """An item; `popularity` counts training interactions."""
+    """An item of the catalog; `popularity` is its number of training interactions."""
 
     item_id: str
     title: str
@@ -127,32 +160,39 @@ class ItemAnswer(TypedDict):
 
 
 class ItemsAnswer(TypedDict):
-    """Items found, most popular first."""
+    """The items that match a search, the most popular first."""
 
     items: list[ItemAnswer]
 
 
 class AddedItemAnswer(ItemAnswer):
-    """An added item, and which variants recommend it."""
+    """An added item, and the names of the variants that can recommend it."""
 
     variants: list[str]
 
 
 class SimilarItemsAnswer(TypedDict):
-    """The nearest items, nearest first; the score is a cosine."""
+    """The nearest items, nearest first; `score` is the cosine similarity."""
 
     model_version: str
     items: list[RecommendedItem]
 
 
 class ExamplesAnswer(TypedDict):
-    """Histories to try the service with, items oldest first."""
+    """Real histories to try the service with; the items of each are oldest first."""
 
     histories: list[list[ItemAnswer]]
 
 
 class VariantAnswer(TypedDict):
-    """A variant and the bundle that answers for it; a rollback brings back `previous_bundle`."""
+    """A variant of the experiment, and its bundle.
+
+    Attributes:
+        weight: relative share of the sessions that have this variant.
+        bundle: folder name of the served bundle.
+        previous_bundle: the bundle that a rollback would serve, if there is one.
+        refused: why the newest bundle is not served, if it was refused.
+    """
 
     variant: str
     weight: float
@@ -179,7 +219,7 @@ class FigureAnswer(TypedDict):
 
 
 class ModelAnswer(TypedDict):
-    """The bundle that is served, and the variants."""
+    """The manifest of the served bundle (the control's, in an experiment), and all variants."""
 
     schema_version: int
     model_version: str
@@ -199,13 +239,19 @@ class ModelAnswer(TypedDict):
 
 
 class HealthAnswer(TypedDict):
-    """The process runs."""
+    """The process runs; `status` is always the same."""
 
     status: str
 
 
 class ReadinessAnswer(TypedDict):
-    """The service answers; `degraded` if it does so without the history store."""
+    """The service accepts requests; `degraded` is True if it has lost its history store.
+
+    Attributes:
+        history_store: `reachable` or `lost`.
+        teacher: `configured` until the teacher has answered this worker, then `connected`; `lost`
+            while it fails.
+    """
 
     status: str
     degraded: bool

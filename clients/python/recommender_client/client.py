@@ -1,4 +1,4 @@
-"""The two ways to ask: now, or with `await`."""
+"""The two clients: `Client` blocks, `AsyncClient` is awaited."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -14,29 +14,52 @@ from recommender_client.questions import Question
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
-"""More than the service waits for its teacher (TEACHER_DEADLINE_SECONDS, 10 by default)."""
+"""Longer than the service waits for its teacher (TEACHER_DEADLINE_SECONDS, 10 by default)."""
 
 
 class RefusedError(Exception):
-    """The service answered with a problem; transport failures stay httpx's own errors."""
+    """The service refused a request and said why.
+
+    If the service cannot be reached, httpx's own exceptions are raised instead.
+
+    Attributes:
+        problem: body of the response (RFC 9457); `problem["errors"]` lists the invalid fields of
+            a request that was refused with 422.
+    """
 
     def __init__(self, problem: Problem) -> None:
+        """Takes the body of the response."""
         super().__init__(f"{problem['status']} {problem['title']}: {problem['detail']}")
         self.problem = problem
 
     @property
     def status(self) -> int:
-        """The HTTP status."""
+        """HTTP status of the response."""
         return self.problem["status"]
 
 
 class Client:
-    """Asks and waits; closed with its `with` block."""
+    """A blocking client. Use it in a `with` block, which closes its connections.
+
+    Example:
+        >>> from recommender_client import Client, RefusedError, questions
+        >>> with Client("http://127.0.0.1:8000") as client:
+        ...     try:
+        ...         client.ask(questions.read_session("visit-1"))
+        ...     except RefusedError as error:
+        ...         print(error.status, error.problem["detail"])
+    """
 
     def __init__(
         self, service: str | httpx.Client, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ) -> None:
-        """Takes an address, or an httpx client that has one as its base URL and its timeout."""
+        """Connects on the first request, not before.
+
+        Args:
+            service: address of the service, such as `http://127.0.0.1:8000`, or an httpx client of
+                your own that has the address as its `base_url`. The client closes it, too.
+            timeout_seconds: how long to wait for each answer; not used with a client of your own.
+        """
         self._http = (
             httpx.Client(base_url=service, timeout=timeout_seconds)
             if isinstance(service, str)
@@ -44,16 +67,23 @@ class Client:
         )
 
     def ask(self, question: Question[T]) -> T:
-        """The answer.
+        """Sends a request and returns the answer.
+
+        Args:
+            question: a request made by a function of `recommender_client.questions`.
+
+        Returns:
+            A typed dictionary; None for requests that delete; text for `read_metrics`.
 
         Raises:
-            RefusedError: the service answered with a problem.
-            httpx.HTTPError: it did not answer.
+            RefusedError: the service refused the request.
+            httpx.TransportError: the service cannot be reached or does not answer in time.
+            httpx.HTTPStatusError: an error status without a problem document, such as a proxy's.
         """
         return cast("T", _content(self._http.request(**_request(question))))
 
     def __enter__(self) -> Self:
-        """Nothing is opened before the first question."""
+        """Returns this client."""
         return self
 
     def __exit__(
@@ -62,17 +92,28 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Closes connections."""
+        """Closes the connections."""
         self._http.close()
 
 
 class AsyncClient:
-    """Asks under asyncio or trio; closed with its `async with` block."""
+    """A client for asyncio and trio. Use it in an `async with` block, which closes its connections.
+
+    Example:
+        >>> async with AsyncClient("http://127.0.0.1:8000") as client:
+        ...     answer = await client.ask(questions.recommend(history=["1", "260"], k=5))
+    """
 
     def __init__(
         self, service: str | httpx.AsyncClient, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ) -> None:
-        """Takes an address, or an httpx client that has one as its base URL and its timeout."""
+        """Connects on the first request, not before.
+
+        Args:
+            service: address of the service, such as `http://127.0.0.1:8000`, or an httpx client of
+                your own that has the address as its `base_url`. The client closes it, too.
+            timeout_seconds: how long to wait for each answer; not used with a client of your own.
+        """
         self._http = (
             httpx.AsyncClient(base_url=service, timeout=timeout_seconds)
             if isinstance(service, str)
@@ -80,11 +121,11 @@ class AsyncClient:
         )
 
     async def ask(self, question: Question[T]) -> T:
-        """The answer; raises as `Client.ask` does."""
+        """Sends a request and returns the answer; arguments and exceptions as in `Client.ask`."""
         return cast("T", _content(await self._http.request(**_request(question))))
 
     async def __aenter__(self) -> Self:
-        """Nothing is opened before the first question."""
+        """Returns this client."""
         return self
 
     async def __aexit__(
@@ -93,12 +134,12 @@ class AsyncClient:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Closes connections."""
+        """Closes the connections."""
         await self._http.aclose()
 
 
-class _Sent(TypedDict):
-    """What both httpx clients take."""
+class _RequestArguments(TypedDict):
+    """Arguments of `request` that httpx.Client and httpx.AsyncClient share."""
 
     method: str
     url: str
@@ -107,8 +148,8 @@ class _Sent(TypedDict):
     headers: Mapping[str, str]
 
 
-def _request(question: Question[T]) -> _Sent:
-    ids = {name: _segment(each) for name, each in question.ids.items()}
+def _request(question: Question[T]) -> _RequestArguments:
+    ids = {name: _path_segment(each) for name, each in question.ids.items()}
     return {
         "method": question.method,
         "url": question.path.format(**ids),
@@ -118,8 +159,8 @@ def _request(question: Question[T]) -> _Sent:
     }
 
 
-def _segment(each: str) -> str:
-    """An id in a path; as a bare `.` or `..`, httpx would take it for a step to another route."""
+def _path_segment(each: str) -> str:
+    """Encodes an id for a path; httpx would resolve an unescaped `.` or `..` to another route."""
     return each.replace(".", "%2E") if each in {".", ".."} else quote(each, safe="")
 
 

@@ -1,6 +1,10 @@
-"""What can be asked: a function a route; a `Question[T]` is asked for a `T`.
+"""Requests to the service: one function for each route, which returns a `Question`.
 
-Arguments that are left out are not sent: the defaults are the service's own.
+`Client.ask` sends a `Question[T]` and returns a `T`. A question can be sent more than once.
+Arguments that are left out are not sent, so the service's own defaults apply.
+
+Every request may be refused with 422 (an invalid argument); the functions name further statuses.
+`RefusedError` has the status and the reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +15,21 @@ from recommender_client import answers
 
 T = TypeVar("T")
 Attributes = Mapping[str, Sequence[str]]
+"""Values by name of the attribute, such as `{"genres": ["Comedy", "Drama"]}`."""
 
 
 @dataclass(frozen=True)
 class Question(Generic[T]):
-    """A request; `path` is the route's as OpenAPI writes it, filled in with `ids`."""
+    """A request whose answer is a `T`.
+
+    Attributes:
+        method: HTTP method.
+        path: path of the route as OpenAPI writes it, with names in braces.
+        ids: values for the names in braces, not yet encoded.
+        parameters: query parameters.
+        body: body, to be sent as JSON.
+        admin_key: the service's ADMIN_KEY, to be sent as a bearer token.
+    """
 
     method: str
     path: str
@@ -26,7 +40,15 @@ class Question(Generic[T]):
 
 
 class Filters(TypedDict, total=False):
-    """What may be answered."""
+    """Arguments that decide how many and which items may be recommended.
+
+    Attributes:
+        k: how many items; 20 by default, at most the service's MAX_K.
+        exclude: ids of items that must not be recommended.
+        allow: for each attribute named, only items with at least one of these values.
+        deny: no items with any of these values.
+        mask_seen: leave out items of the history; True by default.
+    """
 
     k: int
     exclude: Sequence[str]
@@ -36,35 +58,69 @@ class Filters(TypedDict, total=False):
 
 
 class Query(Filters, total=False):
-    """What to recommend for: `history`, oldest first, `session_id`, or both."""
+    """Arguments of a recommendation; `history`, `session_id` or both are required.
+
+    Attributes:
+        history: item ids, oldest first.
+        session_id: a session whose stored history is read, and comes before `history`.
+    """
 
     history: Sequence[str]
     session_id: str
 
 
 class ExplainedQuery(Query, total=False):
-    """The same, with the reasons of each item."""
+    """Arguments of a recommendation that may give its reasons.
+
+    Attributes:
+        explain: add the `reasons` of each item: the items of the history that led to it.
+    """
 
     explain: bool
 
 
 def recommend(**query: Unpack[ExplainedQuery]) -> Question[answers.RecommendationAnswer]:
-    """The next items."""
+    """Recommends the next items for a history.
+
+    Args:
+        **query: the fields of `ExplainedQuery`; `history`, `session_id` or both are required.
+
+    Example:
+        >>> recommend(history=["1", "260"], k=5, allow={"genres": ["Drama"]}, explain=True)
+    """
     return Question("POST", "/v1/recommendations", body=query)
 
 
 def recommend_batch(requests: Sequence[Query]) -> Question[answers.BatchAnswer]:
-    """The next items for many at once."""
+    """Recommends the next items for many histories in one request.
+
+    Args:
+        requests: up to 64 queries. One invalid query refuses the whole batch.
+
+    Example:
+        >>> recommend_batch([{"history": ["1"], "k": 5}, {"session_id": "visit-1"}])
+    """
     return Question("POST", "/v1/recommendations/batch", body={"requests": requests})
 
 
 def recommend_by_teacher(**query: Unpack[Query]) -> Question[answers.TeacherRecommendationAnswer]:
-    """The next items as the LLM sees them; slow."""
+    """Recommends the next items with the LLM, which takes seconds.
+
+    If the LLM fails or is late, the student answers; `degraded` is True then. Refused with 503 if
+    the service has no teacher.
+
+    Args:
+        **query: the fields of `Query`; `history`, `session_id` or both are required.
+    """
     return Question("POST", "/v1/teacher/recommendations", body=query)
 
 
 def compare(**query: Unpack[Query]) -> Question[answers.ComparisonAnswer]:
-    """What student and teacher recommend, and how far they agree."""
+    """Recommends with student and teacher, and measures how far they agree.
+
+    Args:
+        **query: the fields of `Query`; `history`, `session_id` or both are required.
+    """
     return Question("POST", "/v1/compare", body=query)
 
 
@@ -73,21 +129,46 @@ class _Event(TypedDict):
 
 
 class Event(_Event, total=False):
-    """An interaction; with an `event_id` it may be sent again. `consent=False` stores nothing."""
+    """Arguments of an event; `item_id` is required.
+
+    Attributes:
+        item_id: the item; it may be one that the catalog does not have yet.
+        event_id: an id of your own. An event that is sent again with it is stored once.
+        consent: False stores and reads nothing; `item_id` is the whole history then.
+    """
 
     event_id: str
     consent: bool
 
 
 def append_event(session_id: str, **event: Unpack[Event]) -> Question[answers.EventAnswer]:
-    """Stores an event."""
+    """Appends an event to a session.
+
+    Where the history store is lost, the answer has `stored` False: send the event again.
+
+    Args:
+        session_id: the session; it begins with its first event.
+        **event: the fields of `Event`; `item_id` is required.
+
+    Example:
+        >>> append_event("visit-1", item_id="260", event_id="click-1")
+    """
     return _session("POST", "/events", session_id, body=event)
 
 
 def append_event_and_recommend(
     session_id: str, k: int, **event: Unpack[Event]
 ) -> Question[answers.EventRecommendationAnswer]:
-    """Stores an event, and the next `k` items after it."""
+    """Appends an event to a session and recommends the next items.
+
+    Args:
+        session_id: the session; it begins with its first event.
+        k: how many items.
+        **event: the fields of `Event`; `item_id` is required.
+
+    Example:
+        >>> append_event_and_recommend("visit-1", 5, item_id="260", event_id="click-1")
+    """
     return _session("POST", "/events", session_id, {"k": k}, event)
 
 
@@ -98,25 +179,43 @@ def recommend_for_session(
     mask_seen: bool | None = None,
     explain: bool | None = None,
 ) -> Question[answers.RecommendationAnswer]:
-    """The next items for a stored history."""
+    """Recommends the next items for a session; popular items if the session is unknown.
+
+    Args:
+        session_id: the session.
+        k: how many items.
+        mask_seen: leave out items of the session.
+        explain: add the `reasons` of each item.
+    """
     parameters = _given(k=k, mask_seen=mask_seen, explain=explain)
     return _session("GET", "/recommendations", session_id, parameters)
 
 
 def read_session(session_id: str) -> Question[answers.SessionAnswer]:
-    """What is stored of a session; refused with 404 if nothing is."""
+    """Reads the stored history of a session; refused with 404 if nothing is stored."""
     return _session("GET", "", session_id)
 
 
 def forget_session(session_id: str) -> Question[None]:
-    """Forgets a session."""
+    """Deletes all that is stored of a session.
+
+    It succeeds for an unknown session, too. Refused with 503 if the history store is lost.
+    """
     return _session("DELETE", "", session_id)
 
 
 def search_items(
     query: str | None = None, *, limit: int | None = None
 ) -> Question[answers.ItemsAnswer]:
-    """Items whose title holds every word, most popular first."""
+    """Finds items by words of their title, the most popular first.
+
+    Args:
+        query: words that the title must all contain; without it, all items match.
+        limit: how many items, 1 to 100; 20 by default.
+
+    Example:
+        >>> search_items("star wars", limit=3)
+    """
     return Question("GET", "/v1/items", parameters=_given(query=query, limit=limit))
 
 
@@ -126,7 +225,14 @@ class _NewItem(TypedDict):
 
 
 class NewItem(_NewItem, total=False):
-    """An item that came after the export."""
+    """Arguments of an added item; `item_id` and `title` are required.
+
+    Attributes:
+        item_id: id of the item.
+        title: its title.
+        embedding: the LLM's embedding of the title. Without it the connected teacher makes it.
+        attributes: its values for filters.
+    """
 
     embedding: Sequence[float]
     attributes: Attributes
@@ -135,41 +241,78 @@ class NewItem(_NewItem, total=False):
 def add_item(
     *, admin_key: str | None = None, **item: Unpack[NewItem]
 ) -> Question[answers.AddedItemAnswer]:
-    """Makes an item recommendable that no student was trained on."""
+    """Adds an item to the catalog without training; replaces an item that was added before.
+
+    Refused with 401 or 403 if the admin key is missing or wrong, with 409 if the item is in the
+    bundle or the model cannot read embeddings. Refused with 503 if the item store is lost, or if
+    there is neither an embedding nor a teacher that makes one.
+
+    Args:
+        admin_key: the service's ADMIN_KEY, if it has one.
+        **item: the fields of `NewItem`; `item_id` and `title` are required.
+
+    Example:
+        >>> add_item(item_id="new-1", title="Brand new", attributes={"genres": ["Drama"]})
+    """
     return Question("POST", "/v1/items", body=item, admin_key=admin_key)
 
 
 def read_item(item_id: str) -> Question[answers.ItemAnswer]:
-    """One item; refused with 404 if there is none."""
+    """Reads an item; refused with 404 if the catalog does not have it."""
     return Question("GET", "/v1/items/{item_id}", {"item_id": item_id})
 
 
 def remove_item(item_id: str, *, admin_key: str | None = None) -> Question[None]:
-    """Forgets an added item."""
+    """Removes an added item; succeeds if there is none, too.
+
+    Refused with 401 or 403 if the admin key is missing or wrong, with 409 for an item of the
+    bundle, with 503 if the item store is lost.
+
+    Args:
+        item_id: id of the item.
+        admin_key: the service's ADMIN_KEY, if it has one.
+    """
     return Question("DELETE", "/v1/items/{item_id}", {"item_id": item_id}, admin_key=admin_key)
 
 
 def read_similar_items(
     item_id: str, *, k: int | None = None
 ) -> Question[answers.SimilarItemsAnswer]:
-    """The nearest other items."""
+    """Finds the items that the student holds nearest to an item, by cosine.
+
+    Refused with 404 if the catalog does not have the item.
+
+    Args:
+        item_id: id of the item.
+        k: how many items.
+    """
     return Question("GET", "/v1/items/{item_id}/similar", {"item_id": item_id}, _given(k=k))
 
 
 def read_examples() -> Question[answers.ExamplesAnswer]:
-    """Some real histories."""
+    """Reads some real histories that the bundle has, for trying the service."""
     return Question("GET", "/v1/examples")
 
 
 def read_model() -> Question[answers.ModelAnswer]:
-    """What is served."""
+    """Reads the manifest of the served bundle, and its variants."""
     return Question("GET", "/v1/model")
 
 
 def activate_model(
     admin_key: str, *, bundle: str, variant: str | None = None
 ) -> Question[answers.VariantAnswer]:
-    """Serves another bundle from now on."""
+    """Serves another bundle, in all workers.
+
+    Refused with 401 or 403 for a wrong admin key, with 404 if there is no such variant, with 409
+    if the service cannot move its link, with 422 if the bundle cannot be served. A refusal changes
+    nothing.
+
+    Args:
+        admin_key: the service's ADMIN_KEY.
+        bundle: name of the bundle's folder, beside the link BUNDLE_PATH.
+        variant: the variant that changes its bundle; by default the control.
+    """
     body = _given(bundle=bundle, variant=variant)
     return Question("POST", "/v1/model/activate", body=body, admin_key=admin_key)
 
@@ -177,23 +320,31 @@ def activate_model(
 def rollback_model(
     admin_key: str, *, variant: str | None = None
 ) -> Question[answers.VariantAnswer]:
-    """Serves what was served before."""
+    """Serves the bundle before the current one; a second call undoes the first.
+
+    Refused with 401 or 403 for a wrong admin key, with 404 if there is no such variant, with 409
+    if it has served no other bundle, with 422 if that bundle cannot be served any more.
+
+    Args:
+        admin_key: the service's ADMIN_KEY.
+        variant: the variant that changes its bundle; by default the control.
+    """
     body = _given(variant=variant)
     return Question("POST", "/v1/model/rollback", body=body, admin_key=admin_key)
 
 
 def is_alive() -> Question[answers.HealthAnswer]:
-    """Whether the process runs."""
+    """Asks whether the process runs."""
     return Question("GET", "/healthz")
 
 
 def is_ready() -> Question[answers.ReadinessAnswer]:
-    """Whether the service answers."""
+    """Asks whether the service accepts requests; refused with 503 while it shuts down."""
     return Question("GET", "/readyz")
 
 
 def read_metrics() -> Question[str]:
-    """Figures as Prometheus reads them."""
+    """Reads the metrics of all workers, as text in the format of Prometheus."""
     return Question("GET", "/metrics")
 
 

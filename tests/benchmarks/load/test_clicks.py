@@ -12,7 +12,7 @@ from benchmarks.load.clicks import (
 )
 
 
-def test_a_power_law_halves_as_its_exponent_says() -> None:
+def test_a_power_law_falls_as_its_exponent_says() -> None:
     numbers = power_law(2.0, 50, 200_000, np.random.default_rng(0))
     ones, twos = (numbers == 1).sum(), (numbers == 2).sum()
     assert abs(ones / twos - 4) < 0.15
@@ -43,7 +43,7 @@ def test_a_click_follows_the_one_before_it_of_the_same_session() -> None:
     assert predecessors_of(clicks) == [-1, -1, 0, -1, 1, 2]
 
 
-def test_regulars_click_in_sessions_that_are_there() -> None:
+def test_clicks_of_existing_sessions_are_in_no_other_session() -> None:
     clicks = clicks_of(["r0", "r1"], ["x", "y"], 50, np.random.default_rng(0))
     assert len(clicks) == 50
     assert {click.session_id for click in clicks} == {"r0", "r1"}

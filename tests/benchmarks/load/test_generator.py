@@ -1,4 +1,4 @@
-"""The instrument: what it says of a server whose behaviour is known."""
+"""Tests of the load generator, against a server whose delays and failures are known."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,23 +8,23 @@ import orjson
 import pytest
 
 from benchmarks.load.connection import post
-from benchmarks.load.generator import run, run_apart
+from benchmarks.load.generator import run, run_in_process
 from benchmarks.load.plan import NO_PREDECESSOR, Plan, Times, even, poisson
 
 Serve = Callable[..., Any]
 
 
-def plan_for(port: int, due: Times | None, bodies: Sequence[object] = (), **more: Any) -> Plan:
+def plan_for(port: int, due: Times | None, bodies: Sequence[object] = (), **options: Any) -> Plan:
     bodies = bodies or [{"number": number} for number in range(0 if due is None else len(due))]
     return Plan(
         port=port,
         requests=[post("/", orjson.dumps(body)) for body in bodies],
         due=due,
-        **{"predecessors": [NO_PREDECESSOR] * len(bodies), **more},
+        **{"predecessors": [NO_PREDECESSOR] * len(bodies), **options},
     )
 
 
-def test_a_known_delay_is_a_known_latency(serve: Serve) -> None:
+def test_the_latency_contains_the_delay_of_the_server(serve: Serve) -> None:
     server = serve(lambda number: 0.5 if number % 2 else 0.03)
     outcome = run(plan_for(server.port, even(50, 0.2)))
     assert (outcome.latencies[0::2] >= 0.03).all()
@@ -33,11 +33,11 @@ def test_a_known_delay_is_a_known_latency(serve: Serve) -> None:
     assert outcome.num_failed == 0
 
 
-def test_a_stall_is_charged_to_every_request_that_was_due_meanwhile(serve: Serve) -> None:
+def test_a_stall_counts_for_every_request_that_was_due_meanwhile(serve: Serve) -> None:
     server = serve(lambda number: 0.5 if number == 0 else 0.0, one_at_a_time=True)
     due = even(100, 0.4)
-    outcome = run(plan_for(server.port, due, [{}] * len(due)))  # whichever comes first
-    # A generator that waits for answers would see one slow request and forty quick ones.
+    outcome = run(plan_for(server.port, due, [{}] * len(due)))  # the first to arrive stalls
+    # A generator that waits for answers would see one slow request and 39 quick ones.
     assert (outcome.latencies >= 0.5 - due).all()
 
 
@@ -45,7 +45,7 @@ def test_waiting_for_a_connection_counts(serve: Serve) -> None:
     server = serve(lambda _: 0.05)
     outcome = run(plan_for(server.port, np.zeros(6), connections=2))
     assert server.most_at_once <= 2
-    # Three rounds of two.
+    # Three rounds of two requests.
     assert (np.sort(outcome.latencies) >= np.repeat([0.05, 0.1, 0.15], 2)).all()
 
 
@@ -64,14 +64,14 @@ def test_failures_are_counted_by_what_went_wrong(serve: Serve) -> None:
     assert run(expecting).failures == {"wrong answer": 1}
 
 
-def test_a_request_without_an_answer_has_waited_to_the_end(serve: Serve) -> None:
+def test_a_request_without_an_answer_counts_until_the_end_of_the_run(serve: Serve) -> None:
     server = serve(lambda number: 30.0 if number == 1 else 0.0)
     outcome = run(plan_for(server.port, np.zeros(3), grace_seconds=2))
     assert outcome.failures == {"no answer": 1}
     assert outcome.latencies.max() >= 2
 
 
-def test_a_server_that_falls_silent_is_given_up(serve: Serve) -> None:
+def test_a_run_is_aborted_where_the_server_stops_answering(serve: Serve) -> None:
     server = serve(lambda _: 30.0)
     with pytest.raises(TimeoutError, match="no answer for"):
         run(plan_for(server.port, None, [{}], silence_seconds=0.2))
@@ -99,18 +99,18 @@ def test_a_connection_that_the_server_closes_costs_one_request(serve: Serve) -> 
     assert outcome.failures == {"lost connection": 1}
 
 
-def test_nobody_listening_is_an_error() -> None:
+def test_a_port_without_a_server_is_an_error() -> None:
     with pytest.raises(ConnectionError):
         run(plan_for(1, np.zeros(1)))
 
 
-def test_a_process_of_its_own_sees_the_same(serve: Serve) -> None:
-    outcome = run_apart(plan_for(serve(lambda _: 0.05).port, np.zeros(2)))
+def test_a_run_in_a_process_of_its_own_measures_the_same(serve: Serve) -> None:
+    outcome = run_in_process(plan_for(serve(lambda _: 0.05).port, np.zeros(2)))
     assert (outcome.latencies >= 0.05).all()
     assert outcome.cpu_seconds > 0
 
 
-def test_random_arrivals_are_as_many_as_even_ones() -> None:
+def test_random_arrivals_are_as_many_as_evenly_spaced_ones() -> None:
     due = poisson(100, 2.0, np.random.default_rng(0))
     assert len(due) == len(even(100, 2.0)) == 200
     assert (np.diff(due) >= 0).all()

@@ -5,6 +5,7 @@ import orjson
 import pytest
 from redis import Redis
 
+from benchmarks.errors import BenchmarkError
 from benchmarks.load.clicks import Click
 from benchmarks.load.connection import post
 from benchmarks.load.workloads import (
@@ -12,42 +13,42 @@ from benchmarks.load.workloads import (
     NUM_REGULARS,
     SERVICE,
     Endpoint,
-    closed,
+    closed_loop,
+    fill_regulars,
     regulars,
-    settle_regulars,
     visitors,
 )
-from benchmarks.subjects.processes import BenchmarkError, running_redis
+from benchmarks.subjects.processes import running_redis
 
 ITEMS = [f"item-{number}" for number in range(40)]
-PLAIN = Endpoint(lambda click: post("/", orjson.dumps(vars(click))), (b"item",))
+ECHO = Endpoint(lambda click: post("/", orjson.dumps(vars(click))), (b"item",))
 
 
-def test_visitors_of_another_seed_are_others() -> None:
-    ones, others = ({each.session_id for each in visitors(ITEMS, 500, seed)} for seed in (0, 1))
+def test_visitors_of_another_seed_have_other_sessions() -> None:
+    first, second = ({each.session_id for each in visitors(ITEMS, 500, seed)} for seed in (0, 1))
     assert len(visitors(ITEMS, 500)) == 500
-    assert not ones & others
+    assert not first & second
 
 
 def test_a_click_becomes_a_request_of_the_service() -> None:
-    (request,) = closed([Click("a b", "7")], SERVICE, port=1).requests
+    (request,) = closed_loop([Click("a b", "7")], SERVICE, port=1).requests
     head, body = request.split(b"\r\n\r\n")
     assert head.startswith(b"POST /v1/sessions/a%20b/events?k=20 HTTP/1.1\r\n")
     assert orjson.loads(body) == {"item_id": "7"}
 
 
-def test_settled_regulars_have_histories_that_the_server_itself_has_stored(
+def test_regulars_are_filled_with_histories_that_the_server_itself_has_stored(
     serve: Callable[..., Any],
 ) -> None:
     with running_redis() as redis, Redis(port=redis.port, decode_responses=True) as client:
         server = serve()
         server.on_body = lambda body: client.rpush(f"s:{body['session_id']}", body["item_id"])
-        settle_regulars(redis.port, server.port, PLAIN, ITEMS)
+        fill_regulars(redis.port, server.port, ECHO, ITEMS)
         named = {click.session_id for click in regulars(ITEMS, 20_000)}
         assert len(named) == NUM_REGULARS
         assert {client.llen(f"s:{each}") for each in named} == {HISTORY_LENGTH}
 
 
-def test_a_server_that_refuses_is_not_measured(serve: Callable[..., Any]) -> None:
+def test_a_server_that_fails_on_the_first_clicks_is_not_measured(serve: Callable[..., Any]) -> None:
     with running_redis() as redis, pytest.raises(BenchmarkError, match="503"):
-        settle_regulars(redis.port, serve(status=503).port, PLAIN, ITEMS)
+        fill_regulars(redis.port, serve(status=503).port, ECHO, ITEMS)

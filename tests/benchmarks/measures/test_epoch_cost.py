@@ -1,4 +1,4 @@
-"""What distillation adds to an epoch, by a clock that only steps move."""
+"""Tests of the cost of an epoch, with a clock that only training steps advance."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from benchmarks.measures import epoch_cost
-from benchmarks.measures.epoch_cost import PLAIN
+from benchmarks.measures.epoch_cost import TEACHER_FREE
 
 NUM_BATCHES = 20
 
 
 class Clock:
-    """CPU-seconds."""
+    """A replacement for `time` that returns `now`, in CPU seconds."""
 
     now = 0.0
 
@@ -20,8 +20,8 @@ class Clock:
         return self.now
 
 
-class Stepping:
-    """A trainer whose every step takes as long as it is told."""
+class FakeTrainer:
+    """A trainer whose steps each advance the clock by `seconds`."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         self.clock, self.seconds = clock, seconds
@@ -32,15 +32,18 @@ class Stepping:
         self.clock.now += self.seconds
 
 
-def test_an_epoch_costs_its_steps_and_is_held_against_the_plain_students(
+def test_an_epoch_costs_its_steps_and_is_compared_with_the_teacher_free_students(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
     monkeypatch.setattr(epoch_cost, "time", clock)
-    trainers: Any = {PLAIN: Stepping(clock, 0.5), "as configured": Stepping(clock, 0.625)}
-    runs = [epoch_cost._turns(trainers, range(begin, begin + 3)) for begin in (1, 4)]
-    assert runs == [{PLAIN: 10.0, "as configured": 12.5}] * 2
-    plain, distilled, times = epoch_cost._figures("chain", runs)
-    assert (plain.value, distilled.value) == (10, 12.5)
+    trainers: Any = {
+        TEACHER_FREE: FakeTrainer(clock, 0.5),
+        "as configured": FakeTrainer(clock, 0.625),
+    }
+    runs = [epoch_cost._take_turns(trainers, range(begin, begin + 3)) for begin in (1, 4)]
+    assert runs == [{TEACHER_FREE: 10.0, "as configured": 12.5}] * 2
+    teacher_free, distilled, times = epoch_cost._figures("chain", runs)
+    assert (teacher_free.value, distilled.value) == (10, 12.5)
     assert (times.value, times.bar) == (1.25, "≤ 1.50")
     assert times.name == "distilled epoch over plain, chain, as configured"

@@ -1,6 +1,6 @@
 import pytest
 
-from benchmarks.measures.graph import are_same
+from benchmarks.measures.graph import is_same_ranking
 
 RANKING = [(7, 2.0), (3, 1.0), (5, 0.5)]
 
@@ -9,7 +9,7 @@ RANKING = [(7, 2.0), (3, 1.0), (5, 0.5)]
     ("other", "same"),
     [
         ([(7, 2.0), (3, 1.0), (5, 0.5)], True),
-        ([(7, 2.0), (3, 1.0), (9, 0.5 + 5e-7)], True),  # the last place was a tie
+        ([(7, 2.0), (3, 1.0), (9, 0.5 + 5e-7)], True),  # a tie at the last place
         ([(7, 2.0), (5, 1.1), (3, 1.0)], False),
         ([(7, 2.0), (3, 1.0), (9, 0.6)], False),
     ],
@@ -17,4 +17,4 @@ RANKING = [(7, 2.0), (3, 1.0), (5, 0.5)]
 def test_rankings_are_the_same_but_for_items_of_equal_scores(
     other: list[tuple[int, float]], *, same: bool
 ) -> None:
-    assert are_same(RANKING, other) is same
+    assert is_same_ranking(RANKING, other) is same

@@ -6,11 +6,11 @@ from benchmarks.results.figures import (
     Figure,
     Findings,
     load_report,
+    make_report,
     save_report,
-    shown,
-    stamped,
-    table,
+    summary_table,
 )
+from benchmarks.results.markdown import format_number
 
 
 def test_the_median_run_is_the_figure() -> None:
@@ -37,14 +37,14 @@ def test_a_bar_is_kept_or_not(bars: dict[str, float], verdict: bool | None) -> N
     ("value", "text"),
     [(0, "0"), (1234.5, "1,234"), (99.94, "99.9"), (2.345, "2.35"), (0.0123, "0.012")],
 )
-def test_three_digits_are_shown(value: float, text: str) -> None:
-    assert shown(value) == text
+def test_a_number_has_three_significant_digits(value: float, text: str) -> None:
+    assert format_number(value) == text
 
 
 def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
     figure = Figure(name="p99", unit="ms", runs=(4.0,), at_most=5)
     findings = Findings(figures=(figure,), conditions={"rate": 5}, series={"x": [1]})
-    report = stamped("some_benchmark", findings, is_quick=True)
+    report = make_report("some_benchmark", findings, is_quick=True)
     save_report(report, tmp_path)
     assert load_report(tmp_path / "some_benchmark.json") == report
     assert report.command == "python -m benchmarks some_benchmark --quick"
@@ -53,13 +53,13 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert report.versions["python"].startswith("3.")
 
 
-def test_the_table_says_what_does_not_hold() -> None:
+def test_the_table_marks_figures_that_miss_their_bar() -> None:
     figures = (
         Figure(name="p99", unit="ms", runs=(4.0,), at_most=3),
         Figure(name="rate", unit="/s", runs=(1500.0, 1600.0, 1700.0)),
     )
-    report = stamped("load", Findings(figures=figures, conditions={}), is_quick=False)
-    assert table([report]).splitlines()[2:] == [
+    report = make_report("load", Findings(figures=figures, conditions={}), is_quick=False)
+    assert summary_table([report]).splitlines()[2:] == [
         "| load | p99 | 4.00 ms |  | ≤ 3.00 | **no** |",
         "| load | rate | 1,600 /s | 1,500…1,700 |  |  |",
     ]

@@ -21,7 +21,7 @@ def test_the_naive_graph_ranks_as_the_student_does(tmp_path: Path) -> None:
     assert [score for _, score in rank(history)] == pytest.approx(best.values.tolist(), abs=1e-5)
 
 
-def test_a_saved_student_is_loaded_as_it_was(tmp_path: Path) -> None:
+def test_a_saved_student_is_loaded_with_the_same_scores(tmp_path: Path) -> None:
     student, histories = random_student(30), torch.tensor([[4, 9]])
     torch.save(student.state_dict(), tmp_path / "student.pt")
     with torch.no_grad():

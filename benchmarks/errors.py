@@ -1,0 +1,7 @@
+"""The error that stops one benchmark and lets the others run."""
+
+from training.errors import TrainingError
+
+
+class BenchmarkError(TrainingError):
+    """A benchmark cannot run; the message names what is missing or what failed."""

@@ -1,0 +1,57 @@
+"""Runs of a bundle's graphs without the service around them, on one history and one thread."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from export.contract.tensors import TENSORS
+
+GraphRun = Callable[[list[int], int], Sequence[NDArray[Any]]]
+"""Takes a history and `k`; returns item indices and scores, each of shape `[1, k]`."""
+
+OUTPUTS = (TENSORS.item_indices, TENSORS.scores)
+
+
+def common_case_run(path: Path) -> GraphRun:
+    """Returns a function that runs the common-case graph in the file `path`."""
+    session = _open_session(path)
+
+    def run(history: list[int], k: int) -> Sequence[NDArray[Any]]:
+        feeds = {TENSORS.history: np.array([history]), TENSORS.k: np.array([k])}
+        answers: Sequence[NDArray[Any]] = session.run(OUTPUTS, feeds)
+        return answers
+
+    return run
+
+
+def ranking_run(path: Path) -> GraphRun:
+    """Returns a function that runs the ranking graph in `path`, unfiltered and with no added item.
+
+    Items of the history are masked, as in the common case.
+    """
+    session = _open_session(path)
+    rows, hidden = {each.name: each.shape for each in session.get_outputs()}[TENSORS.table]
+    constant = {
+        TENSORS.excluded: np.zeros((1, 1), dtype=np.int64),
+        TENSORS.allowed: np.ones((1, rows), dtype=np.bool_),
+        TENSORS.mask_seen: np.array(True),
+        TENSORS.added: np.zeros((0, hidden), dtype=np.float32),
+    }
+
+    def run(history: list[int], k: int) -> Sequence[NDArray[Any]]:
+        feeds = {TENSORS.history: np.array([history]), TENSORS.k: np.array([k])}
+        answers: Sequence[NDArray[Any]] = session.run(OUTPUTS, feeds | constant)
+        return answers
+
+    return run
+
+
+def _open_session(path: Path) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
