@@ -89,7 +89,7 @@ def _unknown_features(route: RouteContext) -> Iterator[str]:
 
 
 def _unknown_answers(route: RouteContext) -> Iterator[str]:
-    """Yields what FastAPI would do with the handler's answer.
+    """Yields features of the route by which FastAPI would change the handler's answer.
 
     FastAPI sends a Response as it is: a response model then only documents the answer.
     """
