@@ -10,7 +10,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOTS = ("service", "export", "training", "benchmarks")
+ROOTS = ("distilled_recommender", "service", "export", "training", "benchmarks")
 MAX_MODULES = 12
 
 

@@ -198,11 +198,14 @@ def _query_parameters(query: bytes) -> dict[str, str]:
 
 
 def _exception_handler(app: FastAPI, error: Exception) -> Callable[..., Any] | None:
-    """Returns the handler of the nearest class of `error`; the outermost one is not a lane's."""
-    kinds = [each for each in type(error).__mro__ if each is not Exception]
-    return next(
-        (app.exception_handlers[each] for each in kinds if each in app.exception_handlers), None
-    )
+    """Returns the handler that Starlette would call: by status code, else by the nearest class.
+
+    The handler of Exception is left to ServerErrorMiddleware, which also raises the error again.
+    """
+    classes = (each for each in type(error).__mro__ if each is not Exception)
+    handlers = app.exception_handlers
+    keys = (getattr(error, "status_code", None), *classes)
+    return next((handlers[each] for each in keys if each in handlers), None)
 
 
 async def _whole_body(receive: Receive) -> Message:

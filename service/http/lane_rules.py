@@ -42,7 +42,7 @@ def check_route(route: RouteContext, provided: Collection[Callable[..., Any]]) -
         route: the route as the application includes it, with the dependencies of its routers.
         provided: dependencies whose values a lane can provide.
     """
-    if unknown := [*_unknown_dependencies(route, provided), *_unknown_features(route)]:
+    if unknown := [*_unknown_dependencies(route.dependant, provided), *_unknown_features(route)]:
         raise FastLaneError(
             f"{_METHOD} {route.path} has {', '.join(unknown)}, which a fast lane would skip: "
             "let the lane provide it, or remove the lane (service/api/lanes.py)"
@@ -69,12 +69,18 @@ def check_skipped(
         )
 
 
+# FastAPI's `Dependant` is not a public name, hence `Any`.
 def _unknown_dependencies(
-    route: RouteContext, provided: Collection[Callable[..., Any]]
+    dependant: Any, provided: Collection[Callable[..., Any]]
 ) -> Iterator[str]:
-    for each in route.dependant.dependencies:
+    """Yields dependencies that lanes cannot provide, also those of dependencies that they can."""
+    for each in dependant.dependencies:
         if each.call not in provided:
             yield f"the dependency {_name(each.call)}"
+        for kind in ("path", "query", "header", "cookie", "body"):
+            for parameter in getattr(each, f"{kind}_params"):
+                yield f"the {kind} parameter {parameter.name} of {_name(each.call)}"
+        yield from _unknown_dependencies(each, provided)
 
 
 def _unknown_features(route: RouteContext) -> Iterator[str]:
@@ -89,7 +95,7 @@ def _unknown_features(route: RouteContext) -> Iterator[str]:
 
 
 def _unknown_answers(route: RouteContext) -> Iterator[str]:
-    """Yields what FastAPI would do with the handler's answer.
+    """Yields features of the route by which FastAPI would change the handler's answer.
 
     FastAPI sends a Response as it is: a response model then only documents the answer.
     """

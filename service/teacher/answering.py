@@ -20,7 +20,7 @@ class TeacherRecommendations:
 async def ask_teacher(
     slow_path: SlowPath, recommender: Recommender, query: Query
 ) -> TeacherRecommendations:
-    """Returns what the teacher recommends: up to `k` items that the catalog has and `query` allows.
+    """Returns the teacher's recommendations: up to `k` items that are known and allowed.
 
     Raises:
         TeacherUnavailableError: it does not answer this request.

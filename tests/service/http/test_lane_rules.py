@@ -16,7 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from service.api.routes import sessions
 from service.app import create_app
 from service.http.body_limit import MAX_BODY_BYTES, BodyLimit
-from service.http.fast_lane import HONOURED, FastLane, FastLanes, open_lane
+from service.http.fast_lane import HONOURED, FastLane, FastLanes, Provided, open_lane
 from service.http.lane_rules import FastLaneError, check_skipped
 from service.settings import Settings
 
@@ -39,10 +39,15 @@ async def click(click: Click, value: Annotated[int, Depends(known)]) -> Response
     return Response()
 
 
-def lane_of(handler: Callable[..., Any] = click, **options: Any) -> FastLane:
+PROVIDED: Provided = {known: lambda _: 1}
+
+
+def lane_of(
+    handler: Callable[..., Any] = click, provided: Provided = PROVIDED, **options: Any
+) -> FastLane:
     app = FastAPI()
     app.post("/clicks", **options)(handler)
-    return open_lane(app, handler, {known: lambda _: 1})
+    return open_lane(app, handler, provided)
 
 
 def test_a_route_whose_dependencies_are_all_known_has_a_lane() -> None:
@@ -67,7 +72,33 @@ def test_a_dependency_of_the_whole_application_is_one_of_the_route() -> None:
     app = FastAPI(dependencies=[Depends(check_quota)])
     app.post("/clicks")(click)
     with pytest.raises(FastLaneError, match="the dependency check_quota"):
-        open_lane(app, click, {known: lambda _: 1})
+        open_lane(app, click, PROVIDED)
+
+
+async def get_tenant(x_tenant: Annotated[str, Header()]) -> str:
+    return x_tenant
+
+
+async def checked(quota: Annotated[None, Depends(check_quota)]) -> None:
+    """A dependency that depends on another."""
+
+
+async def click_checked(click: Click, check: Annotated[None, Depends(checked)]) -> Response:
+    return Response()
+
+
+async def click_of_tenant(click: Click, tenant: Annotated[str, Depends(get_tenant)]) -> Response:
+    return Response()
+
+
+def test_a_known_dependency_with_an_unknown_one_of_its_own_is_refused() -> None:
+    with pytest.raises(FastLaneError, match="has the dependency check_quota"):
+        lane_of(click_checked, provided={checked: lambda _: None})
+
+
+def test_a_known_dependency_with_a_parameter_of_its_own_is_refused() -> None:
+    with pytest.raises(FastLaneError, match="the header parameter x_tenant of get_tenant"):
+        lane_of(click_of_tenant, provided={get_tenant: lambda _: "t"})
 
 
 class LoggingRoute(APIRoute):
@@ -79,7 +110,7 @@ def test_a_route_class_of_its_own_is_refused() -> None:
     app.router.route_class = LoggingRoute
     app.post("/clicks")(click)
     with pytest.raises(FastLaneError, match="the route class LoggingRoute"):
-        open_lane(app, click, {known: lambda _: 1})
+        open_lane(app, click, PROVIDED)
 
 
 @pytest.mark.parametrize(
