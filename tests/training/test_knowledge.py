@@ -84,7 +84,7 @@ def test_knowledge_of_another_teacher_is_refused_by_the_setting_that_differs(
         ("generative", {"writing": {"num_beams": 4}}),
     ],
 )
-def test_knowledge_depends_on_what_its_kind_of_teacher_answers_by(
+def test_knowledge_of_another_setting_that_its_kind_depends_on_is_refused(
     tmp_path: Path, tiny_dataset: Dataset, kind: str, other: dict[str, object]
 ) -> None:
     provenance = {"settings": {"kind": kind}}
@@ -96,10 +96,10 @@ def test_knowledge_depends_on_what_its_kind_of_teacher_answers_by(
 
 
 @pytest.mark.parametrize("other", [{"embedding_model": "another"}, {"api": "chat"}])
-def test_knowledge_of_an_llm_behind_an_endpoint_depends_on_what_it_is_asked_for(
+def test_knowledge_depends_on_the_api_and_model_of_an_endpoint_and_not_on_its_address(
     tmp_path: Path, tiny_dataset: Dataset, other: dict[str, object]
 ) -> None:
-    """Not on where it is: the same model may move."""
+    """A model keeps its knowledge when its server moves."""
     settings = {"kind": "generative", "model": "openai:a", "endpoint": {"base_url": "http://a/v1"}}
     save_knowledge(
         replace(knowledge_about(tiny_dataset), provenance={"settings": settings}), tmp_path
@@ -111,13 +111,13 @@ def test_knowledge_of_an_llm_behind_an_endpoint_depends_on_what_it_is_asked_for(
         load_knowledge(tmp_path, tiny_dataset, changed)
 
 
-def test_a_summary_tells_no_address(tiny_dataset: Dataset) -> None:
+def test_a_summary_contains_no_address(tiny_dataset: Dataset) -> None:
     settings = {"kind": "generative", "endpoint": {"base_url": "http://llm.internal/v1"}}
     knowledge = replace(knowledge_about(tiny_dataset), provenance={"settings": settings})
     assert knowledge.summary.provenance == {"settings": {"kind": "generative"}}
 
 
-def test_knowledge_that_is_older_than_the_blend_is_of_a_matcher_alone(
+def test_knowledge_of_before_the_blend_counts_as_one_without_titles(
     tmp_path: Path, tiny_dataset: Dataset
 ) -> None:
     provenance = {"settings": {"kind": "retrieval"}}
@@ -128,19 +128,19 @@ def test_knowledge_that_is_older_than_the_blend_is_of_a_matcher_alone(
 
 
 @pytest.mark.parametrize(("share", "is_refused"), [(0.0, False), (0.2, True)])
-def test_how_titles_decay_counts_for_a_matcher_that_takes_a_share_of_them(
+def test_title_decays_matter_only_where_titles_have_a_share(
     tmp_path: Path, tiny_dataset: Dataset, share: float, is_refused: bool
 ) -> None:
-    made_by, asked = (
+    made_by, expected = (
         TeacherConfig(title_shares=(share,), title_decays=(decay,)) for decay in (0.3, 0.5)
     )
     provenance = {"settings": made_by.model_dump()}
     save_knowledge(replace(knowledge_about(tiny_dataset), provenance=provenance), tmp_path)
     with pytest.raises(KnowledgeError, match="title_decays") if is_refused else nullcontext():
-        load_knowledge(tmp_path, tiny_dataset, asked)
+        load_knowledge(tmp_path, tiny_dataset, expected)
 
 
-def test_a_teacher_of_titles_is_no_other_for_how_long_prompts_would_be(
+def test_knowledge_of_a_titles_teacher_does_not_depend_on_max_titles(
     tmp_path: Path, tiny_dataset: Dataset
 ) -> None:
     provenance = {"settings": {"kind": "titles"}}
@@ -149,7 +149,7 @@ def test_a_teacher_of_titles_is_no_other_for_how_long_prompts_would_be(
     assert load_knowledge(tmp_path, tiny_dataset, other).provenance == provenance
 
 
-def test_knowledge_made_with_settings_that_are_refused_now_is_named(
+def test_knowledge_made_with_invalid_settings_is_refused_by_the_setting(
     tmp_path: Path, tiny_dataset: Dataset
 ) -> None:
     settings = {"max_titles": 10, "overlap": 10}

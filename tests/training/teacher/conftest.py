@@ -1,4 +1,4 @@
-"""Language models that are real in all but size: random ones that read bytes."""
+"""Tiny random language models of real architectures, with a tokenizer of bytes."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,7 +50,7 @@ def any_language_model_path(
 
 @pytest.fixture(scope="session")
 def tiny_language_model(tiny_language_model_path: Path) -> LanguageModel:
-    """It in float32; tests only read with it."""
+    """The tiny Llama in float32; shared by tests, so none may change it."""
     return load_language_model(str(tiny_language_model_path))
 
 
@@ -58,19 +58,19 @@ def tiny_language_model(tiny_language_model_path: Path) -> LanguageModel:
 def prepared(
     tmp_path: Path, chain_dataset: Dataset, tiny_language_model_path: Path
 ) -> Callable[[str], Path]:
-    """Settings of a tiny teacher in, its experiment file out, beside its `work`."""
+    """Makes an experiment file of a tiny teacher from its settings; `work` is beside it."""
     return partial(prepare_chain, tmp_path, chain_dataset, str(tiny_language_model_path))
 
 
 @pytest.fixture
 def taught(prepared: Callable[[str], Path]) -> Path:
-    """The experiment file of a tiny teacher that has read the chain."""
+    """The experiment file of a tiny retrieval teacher that has taught."""
     return run_teach(prepared('kind = "retrieval"'))
 
 
 @pytest.fixture(scope="session")
 def smollm2_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real SmolLM2 in a folder: out of its package, it loads in fifteen seconds."""
+    """A folder of the real SmolLM2, since loading it from its package takes fifteen seconds."""
     folder = tmp_path_factory.mktemp("llm") / "smollm2"
     model = load_language_model(PACKAGED_MODEL)
     model.causal.save_pretrained(folder)  # a quantised model would refuse
@@ -82,14 +82,14 @@ def smollm2_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def smollm2_taught(
     request: pytest.FixtureRequest, tmp_path: Path, chain_dataset: Dataset, smollm2_path: Path
 ) -> Path:
-    """The same with the real SmolLM2, of each kind."""
+    """The experiment file of a SmolLM2 teacher of each kind that has taught."""
     settings = f'kind = "{request.param}"'
     return run_teach(prepare_chain(tmp_path, chain_dataset, str(smollm2_path), settings))
 
 
 @pytest.fixture
 def live_teacher(taught: Path) -> LiveTeacher:
-    """The tiny teacher, ready to be asked."""
+    """The tiny retrieval teacher, loaded."""
     return load_live_teacher(load_experiment(taught), Workplace(taught.parent / "work" / "chain"))
 
 
@@ -106,7 +106,7 @@ def layers_that_take(model: LanguageModel, seconds: float, log: SlowLog) -> Iter
 
 
 def prepare_chain(folder: Path, dataset: Dataset, model: str, settings: str) -> Path:
-    """The experiment file of a teacher that was not asked yet; `settings` are of [teacher]."""
+    """Writes the experiment file of a teacher; `settings` are lines of its [teacher]."""
     prepared = folder / "work" / "chain" / "dataset"
     prepared.mkdir(parents=True)
     save_dataset(dataset, prepared)
@@ -136,7 +136,7 @@ def run_teach(experiment: Path) -> Path:
 
 
 def byte_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a byte."""
+    """A tokenizer with one token for each byte."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: index for index, token in enumerate([START, END, *alphabet])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))

@@ -16,7 +16,7 @@ KEY = "let me in"
 
 
 def app_of(model: LanguageModel) -> FastAPI:
-    """Completions, chat completions and embeddings; every first request of a kind is too early."""
+    """Serves completions, chat completions and embeddings; each route fails once at first."""
     app = FastAPI()
     early: set[str] = set()
 
@@ -39,7 +39,7 @@ def app_of(model: LanguageModel) -> FastAPI:
 
 
 def written(model: LanguageModel, prompt: str, limit: int, stop: list[str]) -> tuple[str, int]:
-    """Greedily, one token after the other."""
+    """Writes greedily, one token after the other."""
     tokens = [model.tokenizer.bos_token_id, *model.tokenizer(prompt)["input_ids"]]
     start = len(tokens)
     while len(tokens) < start + limit:
@@ -53,7 +53,7 @@ def written(model: LanguageModel, prompt: str, limit: int, stop: list[str]) -> t
 
 
 def embeddings(model: LanguageModel, titles: list[str]) -> dict[str, Any]:
-    """Of each title, the last one first: servers need not keep the order."""
+    """Embeds each title, the last one first: servers need not keep the order."""
     vectors = mean_states(model, title_lines(model.tokenizer, titles)).tolist()
     data = [{"index": index, "embedding": vector} for index, vector in enumerate(vectors)]
     return {"data": data[::-1]}

@@ -45,12 +45,12 @@ def test_a_budget_in_tokens_buys_what_it_can(
     assert train_rows(tiny_dataset, budget_tokens=tokens) == rows
 
 
-def test_held_out_examples_are_answered_whatever_the_budget(tiny_dataset: Dataset) -> None:
+def test_the_training_budget_does_not_limit_held_out_examples(tiny_dataset: Dataset) -> None:
     config = TeacherConfig(budget_sequences=1)
     assert {3, 4, 7} <= set(answered_rows(tiny_dataset, config, ten_tokens_each).tolist())
 
 
-def test_a_teacher_that_is_fitted_has_to_read_training_examples(tiny_dataset: Dataset) -> None:
+def test_a_retrieval_teacher_needs_training_examples(tiny_dataset: Dataset) -> None:
     with pytest.raises(ConfigError, match=r"teacher\.budget_sequences = 0: a retrieval teacher"):
         refuse_no_examples(TeacherConfig(kind="retrieval", budget_sequences=0))
     config = TeacherConfig(kind="generative", budget_sequences=0, budget_tokens=5)
@@ -58,7 +58,7 @@ def test_a_teacher_that_is_fitted_has_to_read_training_examples(tiny_dataset: Da
     assert answered_rows(tiny_dataset, config, ten_tokens_each).tolist() == [3, 4, 7]
 
 
-def test_of_held_out_examples_as_many_are_answered_as_wanted(chain_dataset: Dataset) -> None:
+def test_the_held_out_budget_limits_held_out_examples_only(chain_dataset: Dataset) -> None:
     config = TeacherConfig(budget_held_out=7)
     answered = answered_rows(chain_dataset, config, ten_tokens_each)
     for split, count in (Split.TRAIN, None), (Split.VALIDATION, 7), (Split.TEST, 7):
@@ -66,8 +66,10 @@ def test_of_held_out_examples_as_many_are_answered_as_wanted(chain_dataset: Data
         assert len(np.intersect1d(answered, rows)) == (count or len(rows))
 
 
-def test_a_larger_part_of_held_out_examples_holds_the_smaller(chain_dataset: Dataset) -> None:
-    """Whoever answers: those of another seed could have none in common."""
+def test_a_larger_sample_of_held_out_examples_contains_a_smaller_one(
+    chain_dataset: Dataset,
+) -> None:
+    """For teachers of different seeds too, so that they can be compared on common examples."""
     small, large = (
         held_out_rows(chain_dataset, TeacherConfig(budget_held_out=count, seed=count), Split.TEST)
         for count in (7, 20)
@@ -81,7 +83,7 @@ def test_a_budget_that_buys_nothing_is_refused(tiny_dataset: Dataset) -> None:
         train_rows(tiny_dataset, budget_tokens=9)
 
 
-def test_a_few_examples_of_validation_judge_the_same_each_time(chain_dataset: Dataset) -> None:
+def test_tuning_is_validated_on_the_same_sample_each_time(chain_dataset: Dataset) -> None:
     config = TeacherConfig.model_validate({"tuner": {"validation_examples": 7}})
     rows = tuning_validation_rows(chain_dataset, config)
     assert len(rows) == 7

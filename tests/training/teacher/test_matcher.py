@@ -10,7 +10,7 @@ from training.teacher.matcher import Matcher, Standardise, load_matcher, save_ma
 
 
 def matcher_of_fixed_vectors(query: list[float], items: list[list[float]]) -> Matcher:
-    """A matcher whose projections answer given vectors whatever they are given."""
+    """Makes a matcher whose projections return given vectors for any input."""
 
     class Fixed(torch.nn.Module):
         def __init__(self, vectors: list[list[float]]) -> None:

@@ -50,7 +50,7 @@ def test_teach_answers_every_example_of_every_split(
 
 
 @pytest.mark.parametrize("kind", ["retrieval", "generative", "titles"])
-def test_a_teacher_of_any_kind_answers_as_many_held_out_examples_as_wanted(
+def test_a_teacher_of_any_kind_answers_the_budgeted_number_of_held_out_examples(
     kind: str, experiment_path: Path, chain_dataset: Dataset
 ) -> None:
     text = experiment_path.read_text()
@@ -62,7 +62,7 @@ def test_a_teacher_of_any_kind_answers_as_many_held_out_examples_as_wanted(
     assert counts == [30 * 4, 5, 5]
 
 
-def test_current_knowledge_is_left_alone(
+def test_current_knowledge_is_not_made_again(
     experiment_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(experiment_path)
@@ -71,10 +71,10 @@ def test_current_knowledge_is_left_alone(
     assert "is current" in capsys.readouterr().out
 
 
-def test_knowledge_that_an_experiment_names_as_ready_made_is_left_alone(
+def test_ready_made_knowledge_is_not_made_again(
     experiment_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever else has changed: to ask again may take hours, and would overwrite it."""
+    """Also where settings have changed: teaching may take hours and would overwrite it."""
     run(experiment_path)
     ready = (experiment_path.parent / "work" / "chain" / "knowledge").rename(tmp_path / "ready")
     before = {path.name: path.stat().st_mtime_ns for path in ready.iterdir()}
@@ -100,7 +100,7 @@ def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
         assert path.read_bytes() == (knowledge / path.name).read_bytes()
 
 
-def test_the_other_kind_of_teacher_leaves_knowledge_of_its_own(
+def test_another_kind_of_teacher_writes_a_knowledge_folder_of_its_own(
     experiment_path: Path, chain_dataset: Dataset
 ) -> None:
     experiment_path.write_text(experiment_path.read_text() + "writing.max_new_tokens = 2\n")
@@ -111,7 +111,7 @@ def test_the_other_kind_of_teacher_leaves_knowledge_of_its_own(
     assert not (workplace / "knowledge").exists()
 
 
-def test_what_a_teacher_took_is_summed_over_its_parts(
+def test_the_cost_of_a_teacher_is_the_sum_of_its_parts(
     experiment_path: Path, chain_dataset: Dataset
 ) -> None:
     tuned = 'tuning = "lora"\ntuner.epochs = 0.1\n'

@@ -24,7 +24,7 @@ def engine_of(model: LanguageModel, **writing: object) -> LocalEngine:
 
 
 def greedy(engine: LocalEngine, history: Sequence[int], max_new_tokens: int) -> str:
-    """One token after the other, each from a pass over all before it."""
+    """Writes greedily without a cache: each token from a pass over all tokens before it."""
     tokens = engine.builder.prompt(history)[0].tolist()
     start = len(tokens)
     for _ in range(max_new_tokens):
@@ -44,7 +44,7 @@ def newline(engine: LocalEngine) -> int:
     return int(token)
 
 
-def test_histories_of_any_length_in_one_batch_are_written_as_if_alone(
+def test_histories_of_any_length_are_answered_in_a_batch_as_each_by_itself(
     any_language_model_path: Path,
 ) -> None:
     engine = engine_of(load_language_model(str(any_language_model_path)), max_new_tokens=12)
@@ -53,7 +53,7 @@ def test_histories_of_any_length_in_one_batch_are_written_as_if_alone(
     assert len({line.text for line in written}) > 1
 
 
-def test_what_is_written_is_one_line_however_long_it_may_be(
+def test_a_written_title_is_one_line_at_any_length_limit(
     tiny_language_model: LanguageModel,
 ) -> None:
     engine = engine_of(tiny_language_model, max_new_tokens=60)
@@ -62,7 +62,7 @@ def test_what_is_written_is_one_line_however_long_it_may_be(
     assert written.text == greedy(engine, (1, 2), 60)
 
 
-def test_tokens_are_those_of_the_prompt_and_of_the_line_with_its_end(
+def test_tokens_count_the_prompt_and_the_written_line_with_its_newline(
     tiny_language_model: LanguageModel,
 ) -> None:
     engine = engine_of(tiny_language_model, max_new_tokens=3)
@@ -88,13 +88,13 @@ def likelihood(engine: LocalEngine, text: str) -> float:
     return float(np.mean([scores[at, token] for at, token in zip(places, answer, strict=True)]))
 
 
-def test_padding_stands_on_the_left_and_is_masked() -> None:
+def test_padding_is_on_the_left_and_masked() -> None:
     tokens, mask = left_padded([np.array([5]), np.array([6, 7, 8])])
     assert tokens.tolist() == [[0, 0, 5], [6, 7, 8]]
     assert mask.tolist() == [[0, 0, 1], [1, 1, 1]]
 
 
-def test_a_title_is_seen_as_the_mean_of_its_states(tiny_language_model: LanguageModel) -> None:
+def test_a_title_is_embedded_as_the_mean_of_its_states(tiny_language_model: LanguageModel) -> None:
     engine = engine_of(tiny_language_model)
     lines = list(engine.builder.titles[1:])
     np.testing.assert_allclose(engine.embed(TITLES), mean_states(engine.model, lines), atol=1e-5)

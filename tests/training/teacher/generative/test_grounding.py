@@ -5,7 +5,7 @@ import torch
 from training.teacher.generative.grounding import Grounding
 
 
-def test_a_text_is_as_far_from_a_title_as_their_standardised_embeddings() -> None:
+def test_a_text_is_as_far_from_a_title_as_their_standardised_embeddings_are() -> None:
     titles = torch.tensor([[9.0, 9.0], [0.0, 10.0], [2.0, 30.0], [4.0, 50.0]])  # row 0 is padding
     # columns: mean 2 and 30, sample deviation 2 and 20, so titles are (-1, -1), (0, 0), (1, 1)
     text = torch.tensor([[2.0, 50.0]])  # (0, 1)

@@ -49,7 +49,7 @@ def config_of(url: str, **settings: Any) -> TeacherConfig:
 
 @pytest.fixture(scope="module")
 def url(tiny_language_model_path: Path) -> Iterator[str]:
-    """Where the LLM's server listens."""
+    """Base URL of a running LLM server."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = [sys.executable, str(PROGRAM), str(tiny_language_model_path), str(port)]
@@ -77,12 +77,12 @@ def wait_for(port: int, server: "subprocess.Popen[bytes]") -> None:
 
 @pytest.fixture
 def local(tiny_language_model: LanguageModel) -> LocalEngine:
-    """The same LLM asked without a server."""
+    """An engine of the same LLM without a server."""
     builder = prompt_builder(tiny_language_model.tokenizer, CATALOG)
     return LocalEngine(tiny_language_model, builder, config_of("http://nowhere"))
 
 
-def test_a_server_writes_and_sees_what_its_llm_does(url: str, local: LocalEngine) -> None:
+def test_a_server_writes_and_embeds_as_its_llm_does_locally(url: str, local: LocalEngine) -> None:
     remote = RemoteEngine(config_of(url), CATALOG, KEY)
     histories = [(1,), (1, 2, 3), (3, 2)]
     written, expected = remote.write(histories), local.write(histories)
@@ -91,7 +91,7 @@ def test_a_server_writes_and_sees_what_its_llm_does(url: str, local: LocalEngine
     np.testing.assert_allclose(remote.embed(titles), local.embed(titles), atol=1e-5)
 
 
-def test_a_chat_is_asked_for_a_title_too(url: str) -> None:
+def test_a_chat_endpoint_answers_with_a_title(url: str) -> None:
     remote = RemoteEngine(config_of(url, api="chat"), CATALOG, KEY)
     (written,) = remote.write([(1, 2)])
     assert written.text
@@ -99,7 +99,7 @@ def test_a_chat_is_asked_for_a_title_too(url: str) -> None:
     assert written.tokens > 6
 
 
-def test_a_teacher_behind_a_server_is_taught_and_asked_live(
+def test_a_teacher_behind_a_server_can_teach_and_be_served_live(
     url: str, prepared: Callable[[str], Path], chain_dataset: Dataset, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv(KEY_VARIABLE, KEY)
@@ -117,7 +117,7 @@ def test_a_teacher_behind_a_server_is_taught_and_asked_live(
     assert answer.item_ids == [f"i{stored}"]
 
 
-def test_a_key_that_is_refused_is_told_at_once(url: str) -> None:
+def test_a_rejected_key_is_reported_without_retries(url: str) -> None:
     remote = RemoteEngine(config_of(url), CATALOG, "wrong")
     with pytest.raises(EndpointError, match=rf"{url}/completions: 401 .*who are you"):
         remote.write([(1,)])
@@ -128,7 +128,7 @@ Script = list[tuple[int, Any]]
 
 @contextmanager
 def scripted(script: Script) -> Iterator[str]:
-    """A server that gives one answer of `script` after the other and is empty-handed then."""
+    """Runs a server that gives the responses of `script`, one after the other."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -139,7 +139,7 @@ def scripted(script: Script) -> Iterator[str]:
             self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever)
@@ -161,7 +161,7 @@ COMPLETION = (200, {"choices": [{"text": "  Brazil\nClue"}]})
 
 
 @pytest.mark.usefixtures("no_pause")
-def test_what_may_succeed_later_is_tried_again() -> None:
+def test_transient_errors_are_retried() -> None:
     with scripted([(500, {}), (429, {}), COMPLETION]) as url:
         (written,) = RemoteEngine(config_of(url), CATALOG).write([(1,)])
     assert written.text == "Brazil"
@@ -169,7 +169,7 @@ def test_what_may_succeed_later_is_tried_again() -> None:
 
 @pytest.mark.usefixtures("no_pause")
 @pytest.mark.parametrize(
-    ("script", "told"),
+    ("script", "message"),
     [
         ([(503, {"error": "loading"})] * 3, "503 .*loading"),
         ([(404, {"error": "no such model"})], "404 .*no such model"),
@@ -178,10 +178,10 @@ def test_what_may_succeed_later_is_tried_again() -> None:
         ([(200, ["Brazil"])], "answers no completion"),
     ],
 )
-def test_a_server_that_fails_is_named_with_what_it_said(script: Script, told: str) -> None:
+def test_a_failing_server_is_named_with_its_response(script: Script, message: str) -> None:
     with (
         scripted(list(script)) as url,
-        pytest.raises(EndpointError, match=rf"{url}/completions.*{told}"),
+        pytest.raises(EndpointError, match=rf"{url}/completions.*{message}"),
     ):
         RemoteEngine(config_of(url), CATALOG).write([(1,)])
 
@@ -189,7 +189,7 @@ def test_a_server_that_fails_is_named_with_what_it_said(script: Script, told: st
 @pytest.mark.parametrize(
     "data", [None, [{"index": 0}], [{"index": 0, "embedding": [1.0]}], [{"index": "x"}]]
 )
-def test_embeddings_that_are_none_are_refused(data: object) -> None:
+def test_malformed_embeddings_are_refused(data: object) -> None:
     with (
         scripted([(200, {"data": data})]) as url,
         pytest.raises(EndpointError, match=rf"{url}/embeddings: .*embeddings"),
@@ -198,14 +198,14 @@ def test_embeddings_that_are_none_are_refused(data: object) -> None:
 
 
 @pytest.mark.usefixtures("no_pause")
-def test_a_server_that_is_not_there_is_named() -> None:
+def test_an_unreachable_server_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
     with pytest.raises(EndpointError, match=f"{url}/completions: ConnectError"):
         RemoteEngine(config_of(url), CATALOG).write([(1,)])
 
 
-def test_a_server_is_not_asked_for_beams() -> None:
+def test_beam_search_is_refused_for_a_server() -> None:
     config = config_of("http://nowhere").model_copy(
         update={"writing": TeacherConfig().writing.model_copy(update={"num_beams": 4})}
     )
@@ -213,7 +213,7 @@ def test_a_server_is_not_asked_for_beams() -> None:
         remote_engine(config, CATALOG)
 
 
-def test_no_more_requests_are_under_way_than_may_be() -> None:
+def test_concurrent_requests_stay_within_the_limit() -> None:
     under_way, most, lock = 0, 0, threading.Lock()
 
     def answer(_: httpx.Request) -> httpx.Response:

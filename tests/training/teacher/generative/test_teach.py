@@ -47,13 +47,13 @@ def engine(
 
 
 class Oracle:
-    """Writes the title that follows the last one on the ring; sees titles at random."""
+    """An engine that writes the next title of the ring; its embeddings are random."""
 
     name = "oracle"
 
     def __init__(self, dataset: Dataset) -> None:
         self.titles = dataset.catalog.titles
-        self.asked: list[History] = []
+        self.histories: list[History] = []
 
     def prompt_lengths(self, histories: Sequence[History]) -> Any:
         return np.array([10 * len(history) for history in histories])
@@ -61,7 +61,7 @@ class Oracle:
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        self.asked += histories
+        self.histories += histories
         advance(1)
         return [WrittenTitle(self.titles[history[-1] % 12], 10) for history in histories]
 
@@ -87,39 +87,39 @@ def test_the_item_whose_title_was_written_is_answered_first(
         np.testing.assert_allclose(answers.next_item_distances, 0, atol=1e-3)
 
 
-def test_a_history_that_several_share_is_written_for_once(
+def test_a_history_shared_by_several_examples_is_answered_once(
     config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
     oracle = Oracle(chain_dataset)
     texts = write_texts(chain_dataset, config, tmp_path, oracle)
-    asked = histories_of(chain_dataset, texts.rows, config)
-    assert len(oracle.asked) == len(set(oracle.asked)) < len(asked)
-    assert set(oracle.asked) == set(asked)
-    assert texts.cost.tokens == 10 * len(oracle.asked)
+    histories = histories_of(chain_dataset, texts.rows, config)
+    assert len(oracle.histories) == len(set(oracle.histories)) < len(histories)
+    assert set(oracle.histories) == set(histories)
+    assert texts.cost.tokens == 10 * len(oracle.histories)
 
 
 def test_beyond_its_budget_a_teacher_has_no_list_for_a_training_example(
     config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
     for budget in 0, 5:
-        asked = config.model_copy(update={"budget_sequences": budget})
-        knowledge = taught(chain_dataset, asked, tmp_path)
+        budgeted = config.model_copy(update={"budget_sequences": budget})
+        knowledge = taught(chain_dataset, budgeted, tmp_path)
         assert len(knowledge.train.rows) == budget
         assert len(knowledge.test.rows) == 30
 
 
-def test_what_is_injected_is_judged_by_the_examples_that_are_answered(
+def test_injection_is_validated_on_the_answered_examples_only(
     config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
-    told = config.writing.model_copy(update={"inject_popularity": True})
-    part = config.model_copy(update={"budget_held_out": 4, "writing": told})
+    writing = config.writing.model_copy(update={"inject_popularity": True})
+    part = config.model_copy(update={"budget_held_out": 4, "writing": writing})
     knowledge = taught(chain_dataset, part, tmp_path)
     assert (len(knowledge.validation.rows), len(knowledge.test.rows)) == (4, 4)
     next_items = chain_dataset.item_indices[knowledge.test.rows]
     np.testing.assert_array_equal(knowledge.test.rankings[:, 0], next_items)
 
 
-def test_a_larger_budget_never_takes_the_texts_of_a_smaller_one(
+def test_a_larger_budget_does_not_reuse_the_texts_of_a_smaller_one(
     config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
     taught(chain_dataset, config.model_copy(update={"budget_sequences": 5}), tmp_path)
@@ -128,12 +128,12 @@ def test_a_larger_budget_never_takes_the_texts_of_a_smaller_one(
     np.testing.assert_array_equal(answers.rankings[:, 0], next_items)
 
 
-def test_what_is_injected_leaves_what_was_written(
+def test_changed_injection_reuses_the_written_texts(
     config: TeacherConfig, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
     taught(chain_dataset, config, tmp_path)
-    told = config.writing.model_copy(update={"inject_popularity": True})
-    taught(chain_dataset, config.model_copy(update={"writing": told}), tmp_path)
+    writing = config.writing.model_copy(update={"inject_popularity": True})
+    taught(chain_dataset, config.model_copy(update={"writing": writing}), tmp_path)
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
 
 
@@ -161,7 +161,7 @@ def test_a_killed_teacher_resumes_to_the_same_bytes(
         write_texts(chain_dataset, config, killed, engine)
     resumed = write_texts(chain_dataset, config, killed, engine)
 
-    assert calls == 1 + len(list(killed.glob("*.npz")))  # the killed shard alone was begun twice
+    assert calls == 1 + len(list(killed.glob("*.npz")))  # only the killed shard was begun twice
     for path in (tmp_path / "whole").glob("*.npz"):
         assert path.read_bytes() == (killed / path.name).read_bytes()
     assert resumed.texts.tolist() == whole.texts.tolist()
@@ -172,7 +172,7 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def test_a_text_is_grounded_where_its_embedding_is(
+def test_a_text_is_grounded_by_its_embedding(
     config: TeacherConfig, chain_dataset: Dataset, engine: LocalEngine, tmp_path: Path
 ) -> None:
     texts = write_texts(chain_dataset, config, tmp_path, engine)

@@ -49,7 +49,7 @@ async def test_a_history_is_answered_by_the_teacher(
     }
 
 
-async def test_what_the_teacher_wrote_is_answered(prepared: Callable[[str], Path]) -> None:
+async def test_the_response_contains_the_generated_text(prepared: Callable[[str], Path]) -> None:
     experiment = prepared('kind = "generative"')
     workplace = Workplace(experiment.parent / "work" / "chain")
     teacher = load_live_teacher(load_experiment(experiment), workplace)
@@ -72,7 +72,7 @@ async def test_titles_are_embedded(client: httpx.AsyncClient, live_teacher: Live
     assert answer["teacher_version"] == live_teacher.version
 
 
-async def test_readiness_names_what_answers(
+async def test_readiness_names_the_loaded_teacher(
     client: httpx.AsyncClient, live_teacher: LiveTeacher
 ) -> None:
     assert (await client.get("/healthz")).json() == {"status": "ok"}
@@ -95,7 +95,7 @@ async def test_readiness_names_what_answers(
         ("/embeddings", {"titles": ["x"] * 65}, "titles: List should have at most 64"),
     ],
 )
-async def test_what_cannot_be_used_is_named(
+async def test_an_invalid_field_is_named(
     client: httpx.AsyncClient, path: str, body: dict[str, Any], detail: str
 ) -> None:
     response = await client.post(path, json=body)
@@ -125,7 +125,7 @@ async def test_a_request_beyond_the_queue_is_turned_away(
     assert {response.status_code for response in await asyncio.gather(*waiting)} == {200}
 
 
-async def test_a_failure_inside_shows_nothing(
+async def test_an_internal_error_reveals_no_details(
     client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> Sequence[str]:

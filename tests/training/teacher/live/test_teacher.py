@@ -37,7 +37,7 @@ def knowledge_of(experiment: Path, dataset: Dataset) -> Knowledge:
 
 @pytest.fixture(params=["retrieval", "generative", "titles"])
 def taught(request: pytest.FixtureRequest, prepared: Callable[[str], Path]) -> Path:
-    """A tiny teacher of each kind."""
+    """The experiment file of a tiny teacher of each kind that has taught."""
     experiment = prepared(f'kind = "{request.param}"')
     assert teach.main(work_of(experiment)) == 0
     return experiment
@@ -109,14 +109,14 @@ def test_excluded_items_make_room_for_the_next_ones(live_teacher: LiveTeacher) -
     assert len(everything.item_ids) == 11  # the seen one is left out
 
 
-def test_seen_items_are_answered_when_they_may_be(live_teacher: LiveTeacher) -> None:
+def test_seen_items_are_recommended_without_mask_seen(live_teacher: LiveTeacher) -> None:
     everything = live_teacher.recommend(["i1"], 12, exclude=["i2"], mask_seen=False)
     assert sorted(everything.item_ids) == sorted({f"i{index}" for index in range(1, 13)} - {"i2"})
 
 
 def test_ids_that_the_catalog_does_not_have_are_skipped(live_teacher: LiveTeacher) -> None:
-    plain = live_teacher.recommend(["i1", "i2"], 3, exclude=[])
-    assert live_teacher.recommend(["i1", "x", "i2"], 3, exclude=["y"]) == plain
+    expected = live_teacher.recommend(["i1", "i2"], 3, exclude=[])
+    assert live_teacher.recommend(["i1", "x", "i2"], 3, exclude=["y"]) == expected
 
 
 def test_a_history_without_a_known_item_is_refused(live_teacher: LiveTeacher) -> None:
@@ -141,7 +141,7 @@ def test_knowledge_of_other_settings_is_refused(taught: Path, setting: str, valu
         load_live_teacher(other, workplace_of(taught))
 
 
-def test_what_was_written_is_told(taught: Path) -> None:
+def test_only_a_generative_teacher_returns_generated_text(taught: Path) -> None:
     answer = live(taught).recommend(["i1", "i2"], 3, exclude=[])
     if load_experiment(taught).teacher.kind == "generative":
         assert isinstance(answer.generated_text, str)
@@ -150,7 +150,7 @@ def test_what_was_written_is_told(taught: Path) -> None:
         assert answer.generated_text is None
 
 
-def test_a_generative_teacher_answers_before_it_was_taught(
+def test_a_generative_teacher_without_injection_needs_no_knowledge(
     prepared: Callable[[str], Path],
 ) -> None:
     experiment = prepared('kind = "generative"')
@@ -159,7 +159,7 @@ def test_a_generative_teacher_answers_before_it_was_taught(
     assert live(experiment).recommend(["i1", "i2"], 3, exclude=[]) == untaught
 
 
-def test_what_has_to_be_chosen_on_validation_has_to_be_taught(
+def test_a_generative_teacher_with_injection_needs_knowledge(
     prepared: Callable[[str], Path],
 ) -> None:
     with pytest.raises(KnowledgeError, match=r"missing; make it with `python -m training\.teach`"):
@@ -176,5 +176,5 @@ def test_knowledge_of_other_weights_is_refused(prepared: Callable[[str], Path]) 
 
 
 def other_bytes(tensors: bytes) -> bytes:
-    """The last weight of a safetensors file changed."""
+    """Changes the last weight of a safetensors file."""
     return tensors[:-4] + bytes(4)

@@ -12,7 +12,7 @@ def test_a_folder_without_a_model_is_refused_by_its_setting(tmp_path: Path) -> N
         load_language_model(str(tmp_path))
 
 
-def test_of_a_model_cut_short_the_states_of_its_first_layers_are_read(
+def test_a_truncated_model_returns_the_states_of_its_first_layers(
     any_language_model_path: Path,
 ) -> None:
     name, tokens = str(any_language_model_path), torch.arange(2, 12)[None]
@@ -25,7 +25,7 @@ def test_of_a_model_cut_short_the_states_of_its_first_layers_are_read(
         torch.testing.assert_close(cut.hidden_states(tokens), norm(between))
 
 
-def test_a_model_cut_short_is_saved_and_read_again(
+def test_a_truncated_model_can_be_saved_and_loaded(
     any_language_model_path: Path, tmp_path: Path
 ) -> None:
     cut, tokens = (
@@ -65,7 +65,7 @@ def test_weights_in_bfloat16_compute_in_float32_where_the_processor_has_no_such_
 
 
 @pytest.mark.slow
-def test_the_packaged_smollm2_reads_and_can_be_saved(tmp_path: Path) -> None:
+def test_the_packaged_smollm2_runs_and_can_be_saved(tmp_path: Path) -> None:
     model = load_language_model(PACKAGED_MODEL)
     tokens = torch.tensor([model.tokenizer("The capital of France is")["input_ids"]])
     with torch.inference_mode():

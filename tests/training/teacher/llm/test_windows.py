@@ -52,7 +52,7 @@ def test_a_window_never_reads_across_users() -> None:
     assert [(each.start, each.stop) for each in windows] == [(0, 2), (3, 4)]
 
 
-def test_only_wanted_rows_are_predicted_and_nothing_newer_is_read() -> None:
+def test_only_the_given_rows_are_predicted_and_nothing_newer_is_read() -> None:
     dataset = dataset_of(9)
     (window,) = plan_windows(dataset, np.array([6]), max_titles=4, overlap=1)
     assert (window.start, window.stop, window.targets.tolist()) == (3, 6, [6])

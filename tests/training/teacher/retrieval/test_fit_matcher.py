@@ -20,7 +20,7 @@ CONFIG = TeacherConfig(epochs=4, batch_size=32, projection_size=8, patience=40)
 
 @pytest.fixture
 def encoded(chain_dataset: Dataset, tmp_path: Path) -> EncodedDataset:
-    """States that know the last item only: enough on a ring."""
+    """States that encode the last item only, which suffices on a ring."""
     splits = (Split.TRAIN, Split.VALIDATION)
     rows = np.sort(np.concatenate([chain_dataset.example_rows(split) for split in splits]))
     vectors = np.random.default_rng(0).standard_normal((13, 16)).astype(np.float32)
@@ -29,14 +29,14 @@ def encoded(chain_dataset: Dataset, tmp_path: Path) -> EncodedDataset:
 
 
 def weights_of(fit: Fit) -> Mapping[str, Tensor]:
-    """Of the best epoch."""
+    """Weights of the best epoch."""
     return fit.matcher.state_dict()
 
 
 def last_weights(folder: Path) -> Mapping[str, Tensor]:
-    """Of the last epoch that was fitted, best or not."""
-    (kept,) = folder.glob("fit-*.pt")
-    weights: Mapping[str, Tensor] = torch.load(kept)["matcher"]
+    """Weights of the last epoch, best or not."""
+    (path,) = folder.glob("fit-*.pt")
+    weights: Mapping[str, Tensor] = torch.load(path)["matcher"]
     return weights
 
 
@@ -53,7 +53,7 @@ def test_a_matcher_learns_which_title_follows_a_state(
     assert fit.best_epoch >= 1
 
 
-def test_killed_it_goes_on_to_the_same_weights(
+def test_a_killed_fit_resumes_to_the_same_weights(
     chain_dataset: Dataset, encoded: EncodedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, epochs = Fitter.fit_epoch, 0
@@ -71,13 +71,13 @@ def test_killed_it_goes_on_to_the_same_weights(
     resumed = fit_matcher(chain_dataset, encoded, CONFIG)
     assert epochs == 5  # two before the kill, the killed one, and that one again with the last
     last_of_resumed = last_weights(tmp_path)
-    for kept in tmp_path.iterdir():
-        kept.unlink()
+    for path in tmp_path.iterdir():
+        path.unlink()
     assert are_equal(weights_of(resumed), weights_of(fit_matcher(chain_dataset, encoded, CONFIG)))
     assert are_equal(last_of_resumed, last_weights(tmp_path))
 
 
-def test_more_epochs_go_on_from_fewer_and_fewer_begin_anew(
+def test_a_fit_of_more_epochs_resumes_one_of_fewer_and_not_the_reverse(
     chain_dataset: Dataset, encoded: EncodedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, fitted = Fitter.fit_epoch, []
@@ -93,7 +93,9 @@ def test_more_epochs_go_on_from_fewer_and_fewer_begin_anew(
     assert fitted == [1, 2, 3, 4, 1, 2]
 
 
-def test_other_settings_go_on_from_nothing(chain_dataset: Dataset, encoded: EncodedDataset) -> None:
+def test_other_settings_do_not_resume_a_fit(
+    chain_dataset: Dataset, encoded: EncodedDataset
+) -> None:
     fit = fit_matcher(chain_dataset, encoded, CONFIG)
     other = fit_matcher(chain_dataset, encoded, CONFIG.model_copy(update={"seed": 1}))
     assert not are_equal(weights_of(fit), weights_of(other))

@@ -19,7 +19,7 @@ from training.teacher.retrieval.states import encode_dataset
 
 @pytest.fixture
 def config(tiny_language_model_path: Path) -> TeacherConfig:
-    """Windows shorter than the histories, and a shard for every few batches."""
+    """Settings with windows shorter than the histories, and small batches."""
     return TeacherConfig(
         model=str(tiny_language_model_path),
         precision="float32",
@@ -34,7 +34,7 @@ def examples(dataset: Dataset) -> NDArray[np.int64]:
     return np.sort(np.concatenate([dataset.example_rows(split) for split in splits]))
 
 
-def test_every_example_is_read_once_in_row_order(
+def test_every_example_is_encoded_once_in_row_order(
     config: TeacherConfig,
     tiny_language_model: LanguageModel,
     chain_dataset: Dataset,
@@ -45,7 +45,7 @@ def test_every_example_is_read_once_in_row_order(
 
 
 @pytest.mark.parametrize("pooling", ["last", "mean"])
-def test_a_state_is_the_one_of_its_history_asked_alone(
+def test_a_state_equals_that_of_a_prompt_with_its_history_only(
     config: TeacherConfig,
     tiny_language_model: LanguageModel,
     tiny_dataset: Dataset,
@@ -60,13 +60,13 @@ def test_a_state_is_the_one_of_its_history_asked_alone(
         with torch.inference_mode():
             states = tiny_language_model.hidden_states(torch.from_numpy(tokens)[None])[0]
         newest = len(builder.titles[tiny_dataset.item_indices[row - 1]])
-        alone = states[-newest:].mean(dim=0) if pooling == "mean" else states[-1]
+        expected = states[-newest:].mean(dim=0) if pooling == "mean" else states[-1]
         state = read.of(np.array([row])).states[0]
-        np.testing.assert_allclose(state, alone.numpy(), atol=2e-3)
+        np.testing.assert_allclose(state, expected.numpy(), atol=2e-3)
 
 
 @pytest.mark.parametrize("other", [{"pooling": "mean"}, {"layers": 1}])
-def test_what_was_read_otherwise_is_not_taken_for_it(
+def test_shards_of_other_settings_are_not_reused(
     config: TeacherConfig,
     tiny_language_model: LanguageModel,
     tiny_dataset: Dataset,
@@ -79,7 +79,7 @@ def test_what_was_read_otherwise_is_not_taken_for_it(
     assert len(set(tmp_path.iterdir()) - folders) == 1
 
 
-def test_a_killed_reading_resumes_to_the_same_bytes(
+def test_a_killed_encoding_resumes_to_the_same_bytes(
     config: TeacherConfig,
     tiny_language_model: LanguageModel,
     chain_dataset: Dataset,

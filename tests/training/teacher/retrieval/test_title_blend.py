@@ -1,4 +1,4 @@
-"""A matcher's distances with a share of those of titles alone."""
+"""A matcher's distances blended with distances between titles."""
 
 import numpy as np
 import pytest
@@ -16,12 +16,12 @@ from training.teacher.top_k import Distances
 EMBEDDINGS = np.array([[0, 0], [-4, -2], [0, 2], [1, 1], [1, 1], [2, -2]], dtype=np.float32)
 
 
-def test_a_quarter_of_titles_weighs_their_squares_by_a_quarter() -> None:
+def test_a_share_of_a_quarter_weighs_squared_title_distances_by_a_quarter() -> None:
     matched, of_titles = torch.tensor([[1.0, 0.0]]), torch.tensor([[2.0, 1.0]])
     torch.testing.assert_close(blended(matched, of_titles, 0.25), torch.tensor([[1.75**0.5, 0.5]]))
 
 
-def test_it_is_the_distance_of_unit_vectors_laid_end_to_end() -> None:
+def test_the_blend_is_the_distance_of_concatenated_unit_vectors() -> None:
     vectors = torch.nn.functional.normalize(torch.randn(4, 3), dim=-1)
     query, item, query_title, item_title = vectors
     long_query, long_item = (
@@ -36,7 +36,7 @@ SHARES = TeacherConfig(title_shares=(0.0, 0.5))
 
 
 def wrong_about_d(rows: NDArray[np.int64]) -> Tensor:
-    """What is nearest to every history is e, 1 away; all else is 1.5 away."""
+    """Distance 1 of item e, the nearest, and 1.5 of all others, for every history."""
     return torch.tensor([1.5, 1.5, 1.5, 1.5, 1.5, 1.0]).expand(len(rows), -1)
 
 
@@ -45,7 +45,7 @@ def right_about_d(rows: NDArray[np.int64]) -> Tensor:
 
 
 @pytest.mark.parametrize(("matched", "best"), [(wrong_about_d, 0.5), (right_about_d, 0.0)])
-def test_validation_picks_how_much_titles_weigh(
+def test_validation_picks_the_share_of_titles(
     tiny_dataset: Dataset, matched: Distances, best: float
 ) -> None:
     neighbours = TitleNeighbours(tiny_dataset, EMBEDDINGS)
@@ -55,7 +55,7 @@ def test_validation_picks_how_much_titles_weigh(
 def test_every_example_is_blended_with_the_titles_before_it(tiny_dataset: Dataset) -> None:
     neighbours = TitleNeighbours(tiny_dataset, EMBEDDINGS)
     rows = np.array([3, 7])  # after c of ann, after c of bob
-    seen = with_titles(wrong_about_d, neighbours, 0.5)(rows)
+    blend = with_titles(wrong_about_d, neighbours, 0.5)(rows)
     of_titles = torch.from_numpy(neighbours.distances_before(rows))
-    torch.testing.assert_close(seen, (0.5 * wrong_about_d(rows) ** 2 + 0.5 * of_titles**2).sqrt())
+    torch.testing.assert_close(blend, (0.5 * wrong_about_d(rows) ** 2 + 0.5 * of_titles**2).sqrt())
     assert with_titles(wrong_about_d, neighbours, 0.0) is wrong_about_d

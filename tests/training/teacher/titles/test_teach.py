@@ -1,4 +1,4 @@
-"""The teacher that reads titles alone."""
+"""The titles teacher."""
 
 import json
 from collections.abc import Callable
@@ -47,13 +47,13 @@ def knowledge_folder(path: Path) -> Path:
     return path.parent / "work" / "chain" / "knowledge-titles"
 
 
-def test_it_tells_how_the_llm_sees_each_title(
+def test_item_embeddings_are_the_title_embeddings_of_the_llm(
     prepared: Prepared, chain_dataset: Dataset, tiny_language_model: LanguageModel
 ) -> None:
     knowledge = taught(prepared('kind = "titles"'), chain_dataset)
     builder = prompt_builder(tiny_language_model.tokenizer, chain_dataset.catalog)
-    seen = embed_titles(tiny_language_model, builder, tokens_per_batch=4_096)
-    np.testing.assert_array_equal(knowledge.item_embeddings, seen.astype(np.float16))
+    embeddings = embed_titles(tiny_language_model, builder, tokens_per_batch=4_096)
+    np.testing.assert_array_equal(knowledge.item_embeddings, embeddings.astype(np.float16))
 
 
 def test_it_answers_every_example_with_the_titles_nearest_to_its_history(
@@ -72,9 +72,9 @@ def test_it_answers_every_example_with_the_titles_nearest_to_its_history(
         np.testing.assert_allclose(answers.next_item_distances, due, atol=1e-3)
 
 
-def test_validation_picks_how_much_older_titles_weigh(tiny_dataset: Dataset) -> None:
+def test_validation_picks_the_decay_of_older_titles(tiny_dataset: Dataset) -> None:
     # Of unit spread, c points to 0 degrees, b to 90, a to 217; ann wants d, at 56, not e, at -37.
-    # c alone is nearer to e; with half of b and a quarter of a it leans to 24, nearer to d.
+    # c by itself is nearer to e; with half of b and a quarter of a it leans to 24, nearer to d.
     embeddings = np.array([[0, 0], [-4, -2], [0, 2], [1, 0], [1, 1], [2, -1]], dtype=np.float32)
     assert best_decay(tiny_dataset, embeddings, (0.0, 0.5)) == 0.5
     assert best_decay(tiny_dataset, embeddings, (0.0,)) == 0.0
@@ -87,7 +87,7 @@ def test_it_answers_as_many_training_examples_as_its_budget_allows(
     assert len(taught(prepared(settings), chain_dataset).train.rows) == 7
 
 
-def test_it_reads_each_title_once(prepared: Prepared, chain_dataset: Dataset) -> None:
+def test_each_title_is_read_once(prepared: Prepared, chain_dataset: Dataset) -> None:
     # "film 0" to "film 11" and a newline, a byte a token.
     num_bytes = sum(len(title.encode()) + 1 for title in chain_dataset.catalog.titles)
     provenance = taught(prepared('kind = "titles"'), chain_dataset).provenance
@@ -95,7 +95,7 @@ def test_it_reads_each_title_once(prepared: Prepared, chain_dataset: Dataset) ->
     assert provenance["teacher"] == "titles"
 
 
-def test_killed_it_goes_on_to_the_same_bytes(
+def test_a_killed_titles_teacher_resumes_to_the_same_bytes(
     prepared: Prepared, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "BATCHES_PER_SHARD", 1)
@@ -131,7 +131,7 @@ def test_a_log_of_slow_reading_is_never_silent_for_longer_than_five_seconds(
     monkeypatch: pytest.MonkeyPatch,
     titles_per_batch: int,
 ) -> None:
-    """Also where the whole catalog is one batch, and one shard."""
+    """Also where the whole catalog is one batch of one shard."""
     log = slow_log(monkeypatch)
     monkeypatch.setattr(
         shards,
@@ -155,21 +155,21 @@ def test_a_log_of_slow_reading_is_never_silent_for_longer_than_five_seconds(
     assert log.lines_about("reading titles")
 
 
-def test_beside_a_tuned_teacher_it_is_not_tuned(prepared: Prepared, chain_dataset: Dataset) -> None:
+def test_a_titles_teacher_is_never_tuned(prepared: Prepared, chain_dataset: Dataset) -> None:
     path = prepared('kind = "retrieval"\n        tuning = "lora"')
     work = str(path.parent / "work")
     assert teach.main([str(path), "--work", work, "--kind", "titles"]) == 0
     assert load_knowledge(knowledge_folder(path), chain_dataset).provenance["weights"] is None
 
 
-def test_knowledge_of_when_titles_gave_no_lists_is_refused_by_name(
+def test_titles_knowledge_of_before_it_had_lists_is_refused_by_name(
     prepared: Prepared, chain_dataset: Dataset
 ) -> None:
     path = prepared('kind = "titles"')
     taught(path, chain_dataset)
     description = knowledge_folder(path) / DESCRIPTION_NAME
-    told = json.loads(description.read_text())
-    del told["provenance"]["decay"]
-    description.write_text(json.dumps(told))
+    changed = json.loads(description.read_text())
+    del changed["provenance"]["decay"]
+    description.write_text(json.dumps(changed))
     with pytest.raises(KnowledgeError, match="knowledge-titles: made when titles gave no lists"):
         load_live_teacher(load_experiment(path), Workplace(path.parent / "work" / "chain"))

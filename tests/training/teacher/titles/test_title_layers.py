@@ -1,4 +1,4 @@
-"""Controls of `training.ladder` that read the titles themselves."""
+"""Controls of `training.ladder` that use title embeddings."""
 
 import csv
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from training.teacher.llm.prompts import prompt_builder
 from training.teacher.llm.title_embeddings import embed_titles
 
 
-def test_titles_are_controls_as_the_first_layers_of_the_llm_see_them(
+def test_title_embeddings_of_the_first_layers_are_controls_of_the_ladder(
     prepared: Callable[[str], Path],
     chain_dataset: Dataset,
     tiny_language_model_path: Path,
@@ -34,18 +34,18 @@ def test_titles_are_controls_as_the_first_layers_of_the_llm_see_them(
 
     one_layer = load_language_model(str(tiny_language_model_path), layers=1)
     builder = prompt_builder(one_layer.tokenizer, chain_dataset.catalog)
-    seen = embed_titles(one_layer, builder, tokens_per_batch=4_096)
-    ranker = ranker_of(TitleNeighbours(chain_dataset, seen), chain_dataset)
+    embeddings = embed_titles(one_layer, builder, tokens_per_batch=4_096)
+    ranker = ranker_of(TitleNeighbours(chain_dataset, embeddings), chain_dataset)
     found = evaluate(ranker, chain_dataset, chain_dataset.example_rows(Split.TEST)).metrics
     with (out / "chain.csv").open() as lines:
-        told = {
+        means = {
             line["teacher"]: float(line["mean"])
             for line in csv.DictReader(lines)
             if (line["row"], line["split"], line["targets"]) == (TITLES_ROW, "test", "all")
             and line["metric"] == "NDCG@20"
         }
-    assert told["first 1 layers"] == pytest.approx(found["NDCG@20"], abs=1e-6)
-    assert told["first 1 layers"] != told["titles"]
+    assert means["first 1 layers"] == pytest.approx(found["NDCG@20"], abs=1e-6)
+    assert means["first 1 layers"] != means["titles"]
 
     capsys.readouterr()
     path.write_text(path.read_text().replace("title_layers = [1]", "title_layers = [1, 2]"))

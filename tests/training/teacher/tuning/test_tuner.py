@@ -23,7 +23,7 @@ Settings = Callable[..., TeacherConfig]
 
 @pytest.fixture
 def settings(tiny_language_model_path: Path) -> Settings:
-    """Some ten steps in legs of three."""
+    """Settings of about ten steps in legs of three."""
 
     def of(kind: str, method: str, model: Path = tiny_language_model_path, **tuner: Any) -> Any:
         shape = {"max_titles": 4, "overlap": 1, "projection_size": 8}
@@ -62,7 +62,7 @@ def figures(config: TeacherConfig, dataset: Dataset, folder: Path) -> list[float
 
 @KINDS
 @METHODS
-def test_an_llm_learns_the_ring(
+def test_tuning_learns_an_obvious_pattern(
     settings: Settings, chain_dataset: Dataset, tmp_path: Path, kind: str, method: str
 ) -> None:
     config = settings(kind, method, epochs=8, steps_per_leg=8, patience=9)
@@ -90,7 +90,7 @@ def test_any_architecture_is_tuned_saved_and_loaded(
     assert tuned.weights
 
 
-def test_lengths_count_the_last_title_where_it_is_to_be_written(
+def test_lengths_count_the_last_title_for_a_generative_teacher_only(
     settings: Settings, chain_dataset: Dataset, tiny_language_model: LanguageModel
 ) -> None:
     lengths = {
@@ -142,7 +142,7 @@ def test_a_killed_tuning_resumes_to_the_same_weights(
 NAMES = ("whole", "killed")
 
 
-def test_an_adapter_leaves_the_model_it_was_made_for_alone(
+def test_an_adapter_does_not_change_the_model_on_disk(
     settings: Settings, chain_dataset: Dataset, tmp_path: Path, tiny_language_model: LanguageModel
 ) -> None:
     before = weights_of(load_language_model(tiny_language_model.name))
@@ -162,14 +162,14 @@ def test_a_tuned_llm_is_not_tuned_again(
     assert done.stat().st_mtime_ns == before
 
 
-def test_an_llm_that_was_not_tuned_yet_is_not_loaded(
+def test_missing_tuned_weights_are_refused(
     settings: Settings, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
     with pytest.raises(KnowledgeError, match=r"no tuned LLM; make it with"):
         load_tuned(chain_dataset, settings("generative", "lora"), tmp_path)
 
 
-def test_tuning_is_over_when_validation_stops_getting_better() -> None:
+def test_tuning_is_over_when_validation_stops_improving() -> None:
     progress = TuningProgress(steps=50, figures=(0.1, 0.3, 0.2, 0.25))
     assert progress.best_leg == 2
     assert progress.is_over(total_steps=100, patience=2)
@@ -184,7 +184,7 @@ BUILDER = PromptBuilder(
 )
 
 
-def test_only_the_titles_to_be_written_are_learnt(tiny_dataset: Dataset) -> None:
+def test_only_the_titles_to_write_have_a_loss(tiny_dataset: Dataset) -> None:
     # ann: A B C, of which C (row 2) is to be written; bob: B C, C (row 6)
     windows = [Window(0, 2, np.array([2])), Window(5, 6, np.array([6]))]
     tokens, is_response = response_batch(tiny_dataset, BUILDER, windows)
