@@ -1,4 +1,4 @@
-"""A dataset small enough to check by hand, for every test of the offline road."""
+"""Datasets small enough to check by hand, for all tests of training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -43,9 +43,9 @@ def tiny_dataset() -> Dataset:
 
 @pytest.fixture
 def chain_dataset() -> Dataset:
-    """Thirty users who walk twelve items in a ring, five steps to train and one each to hold out.
+    """Thirty users on a ring of twelve items: the next item always follows the last one.
 
-    The next item is always the item after the last one.
+    Each has five training interactions, one for validation and one for test.
     """
     num_items, walk = 12, 7
     starts = np.arange(30) % num_items
@@ -66,7 +66,7 @@ def chain_dataset() -> Dataset:
 
 @pytest.fixture
 def contrary_dataset(chain_dataset: Dataset) -> Dataset:
-    """The same ring, but for test, where the next item is the fifth after the last one."""
+    """`chain_dataset`, except that in test the next item is the fifth after the last one."""
     items = chain_dataset.item_indices.copy()
     rows = chain_dataset.example_rows(Split.TEST)
     items[rows] = (items[rows] + 3) % 12 + 1
@@ -103,7 +103,7 @@ def perfect_answers(dataset: Dataset, split: Split) -> Answers:
 
 @pytest.fixture
 def chain_config(chain_dataset: Dataset, tmp_path: Path) -> Path:
-    """An experiment whose dataset and (all-knowing) teacher are there."""
+    """An experiment with its dataset, and knowledge of a teacher that is always right."""
     path = tmp_path / "chain.toml"
     path.write_text(CONFIG)
     folder = tmp_path / "work" / "chain"

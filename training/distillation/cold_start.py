@@ -22,7 +22,6 @@ benchmark data, every cold item looks promising.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ from training.distillation.batches import TrainingWindows
 from training.distillation.cold_fit import ColdFit, Rows, centred_fit
 from training.distillation.trainer import Trainer
 from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate, ranker_of
+from training.progress import ProgressBar
 from training.settings.experiment import DistillationConfig
 from training.students.cold_items import NUM_NEIGHBOURS
 from training.students.scorer import StudentScorer
@@ -85,14 +85,15 @@ def place_after_training(trainer: Trainer, price: float) -> float | None:
     if not untouched.any():
         return None
     began = time.perf_counter()
-    bonus = place_cold_items(trainer.student, trainer.dataset, untouched, price)
+    shown = trainer.processes.rank == 0
+    bonus = place_cold_items(trainer.student, trainer.dataset, untouched, price, shown=shown)
     trainer.progress.keep(trainer.student, trainer.validate())
     trainer.progress.seconds += time.perf_counter() - began
     return bonus
 
 
 def place_cold_items(
-    student: Student, dataset: Dataset, untouched: Tensor, price: float
+    student: Student, dataset: Dataset, untouched: Tensor, price: float, *, shown: bool = True
 ) -> float | None:
     """Places `untouched` items with the best bonus that costs no more than `price`.
 
@@ -104,6 +105,7 @@ def place_cold_items(
         dataset: its validation examples are fitted on and choose the bonus.
         untouched: `[items]`, see `untouched_items`.
         price: share of warm NDCG@20 that may be lost.
+        shown: whether a progress bar shows the bonuses tried.
 
     Returns:
         The chosen bonus. None if no bonus beats leaving cold items as they are, or if validation
@@ -117,8 +119,15 @@ def place_cold_items(
     unplaced = [_evaluated(student, dataset, half) for half in halves]
     before = pooled_outcome(None, unplaced, dataset, untouched)
     fits = [centred_fit(student, dataset, half, untouched, donors) for half in halves]
-    try_bonus = partial(_outcome_with, student, dataset, untouched, fits)
-    bonus = chosen_bonus(before, try_bonus, price)
+    num_bonuses = len(COARSE_BONUSES) + len(FINE_STEPS)
+    with ProgressBar("placing cold items", num_bonuses, "bonus", shown=shown) as bar:
+
+        def try_bonus(bonus: float) -> BonusOutcome:
+            tried = _outcome_with(student, dataset, untouched, fits, bonus)
+            bar.advance()
+            return tried
+
+        bonus = chosen_bonus(before, try_bonus, price)
     if bonus is None:
         table.remove_cold_items(offsets_before)
         return None

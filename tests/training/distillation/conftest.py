@@ -1,4 +1,4 @@
-"""What it takes to train a student in a second."""
+"""Fixtures: experiment, knowledge and students that train within a second."""
 
 import numpy as np
 import pytest
@@ -11,9 +11,9 @@ from training.settings.student import StudentConfig
 from training.students.registry import build_student
 from training.students.student import Student
 
-# As if d and e of tiny_dataset, ann's validation item and bob's test item, were new.
+# d and e of tiny_dataset, ann's validation item and bob's test item, as if untouched.
 UNTOUCHED = torch.tensor([False, False, False, True, True])
-COLD = torch.arange(12) > 9  # of the chain's items, as if nobody had touched the last two
+COLD = torch.arange(12) > 9  # the last two items of chain_dataset, as if untouched
 
 
 @pytest.fixture
@@ -30,9 +30,9 @@ def experiment() -> Experiment:
 
 @pytest.fixture
 def knowledge(chain_dataset: Dataset) -> Knowledge:
-    """A teacher that ranks the true next item second, after the one that follows it.
+    """Answers that rank the true next item second, after the item that follows it in the ring.
 
-    It is 0.1 to 0.5 from the true one, as its row will have it.
+    The distance of the true next item is 0.1 to 0.5, depending on the row.
     """
 
     def answers(split: Split) -> Answers:
@@ -60,7 +60,7 @@ def knowledge(chain_dataset: Dataset) -> Knowledge:
 
 @pytest.fixture
 def student() -> Student:
-    """Of the tiny dataset, with embeddings, untrained."""
+    """An untrained student of the tiny dataset, with embeddings."""
     torch.manual_seed(0)
     config = StudentConfig(hidden_size=8, num_layers=1, max_history_length=4)
     return build_student(config, 6, torch.randn(6, 5)).eval()
@@ -68,6 +68,6 @@ def student() -> Student:
 
 @pytest.fixture
 def walker() -> Student:
-    """The same of the chain."""
+    """An untrained student of the chain dataset, with embeddings."""
     torch.manual_seed(0)
     return build_student(StudentConfig(hidden_size=8), 13, torch.randn(13, 5)).eval()

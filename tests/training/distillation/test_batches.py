@@ -8,7 +8,7 @@ from training.distillation.batches import NO_ROW, Batch, TrainingWindows
 
 
 def predictions(batches: list[Batch]) -> dict[int, list[int]]:
-    """What is read before each predicted row; a row that is predicted twice is an error."""
+    """Items that are read before each predicted row; fails if a row is predicted twice."""
     read: dict[int, list[int]] = {}
     for batch in batches:
         for items, rows in zip(batch.histories.tolist(), batch.next_rows.tolist(), strict=True):
@@ -20,7 +20,7 @@ def predictions(batches: list[Batch]) -> dict[int, list[int]]:
 
 
 @pytest.mark.parametrize("epoch", range(5))
-def test_an_epoch_predicts_every_train_row_with_a_past_exactly_once(
+def test_an_epoch_predicts_every_train_row_with_a_history_exactly_once(
     tiny_dataset: Dataset, epoch: int
 ) -> None:
     windows = TrainingWindows(tiny_dataset, max_history_length=2, batch_size=2)
@@ -30,7 +30,7 @@ def test_an_epoch_predicts_every_train_row_with_a_past_exactly_once(
     assert sorted(predicted) == tiny_dataset.example_rows(Split.TRAIN).tolist()
 
 
-def test_a_window_that_is_long_enough_reads_the_whole_past_and_history_rows_too(
+def test_a_long_enough_window_reads_the_whole_history_with_history_rows(
     tiny_dataset: Dataset,
 ) -> None:
     windows = TrainingWindows(tiny_dataset, max_history_length=9, batch_size=9)
@@ -78,7 +78,7 @@ def test_epochs_differ_and_the_same_epoch_of_a_seed_is_the_same(tiny_dataset: Da
     assert len(Counter(str(shape(seed=seed, epoch=1)) for seed in range(8))) > 1
 
 
-def test_panels_hold_the_batchs_windows_by_length_with_padding_of_their_own(
+def test_a_batch_is_split_by_length_and_each_part_has_its_own_padding(
     tiny_dataset: Dataset,
 ) -> None:
     windows = TrainingWindows(tiny_dataset, max_history_length=9, batch_size=9)

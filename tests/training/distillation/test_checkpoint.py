@@ -48,12 +48,12 @@ def test_a_saved_student_comes_back_with_the_same_scores(tmp_path: Path, variant
 def test_a_saved_student_comes_back_with_its_placed_cold_items(
     tmp_path: Path,
 ) -> None:
-    described = checkpoint("distilled").description
+    description = checkpoint("distilled").description
     student = build_student(CONFIG, 7, torch.randn(7, 5), 0.5)
     untouched = torch.arange(6) > 4
     donors = torch.arange(6) < 3
     student.item_table.place_cold_items(untouched, donors, torch.ones(8), torch.randn(8, 5))
-    save_checkpoint(Checkpoint(described, student.state_dict()), tmp_path / "it", "stamp")
+    save_checkpoint(Checkpoint(description, student.state_dict()), tmp_path / "it", "stamp")
     loaded = load_checkpoint(tmp_path / "it").student().item_table
     assert loaded.cold_items.donors is not None
     assert torch.equal(loaded.cold_items.donors, donors)
@@ -65,19 +65,19 @@ def test_a_saved_student_comes_back_with_its_placed_cold_items(
 
 
 def test_a_checkpoint_from_before_cold_items_had_a_projection_loads_without_one() -> None:
-    described = checkpoint("distilled").description
+    description = checkpoint("distilled").description
     student = build_student(CONFIG, 7, torch.randn(7, 5), 0.5)
     untouched = torch.arange(6) > 4
     student.item_table.place_cold_items(untouched, ~untouched, torch.ones(8), torch.zeros(8, 5))
     state = student.state_dict()
     del state["item_table.cold_projection"]
-    table = Checkpoint(described, state).student().item_table
+    table = Checkpoint(description, state).student().item_table
     assert table.cold_items.projection is None
     new = torch.eye(5)
     assert torch.equal(table.cold_vectors(new), student.item_table.cold_vectors(new))
 
 
-def test_a_missing_checkpoint_says_which_program_makes_it(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_refused_with_the_program_to_run(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"training\.distill"):
         load_checkpoint(tmp_path / "none")
 
@@ -100,6 +100,6 @@ def test_the_best_of_a_variant_is_picked_by_validation() -> None:
     assert best_on_validation([plain, *distilled], "distilled").name == "distilled-1"
 
 
-def test_a_variant_that_was_never_trained_cannot_be_picked() -> None:
+def test_a_variant_without_a_checkpoint_is_refused() -> None:
     with pytest.raises(CheckpointError, match="no distilled checkpoint"):
         best_on_validation([checkpoint("plain")], "distilled")

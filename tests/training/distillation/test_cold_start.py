@@ -227,7 +227,10 @@ def test_an_item_that_training_only_reads_counts_as_touched(
 def test_after_training_the_student_to_keep_has_its_cold_items_placed(
     walker: Student, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def place(student: Student, _: Dataset, untouched: torch.Tensor, price: float) -> float:
+    def place(
+        student: Student, _: Dataset, untouched: torch.Tensor, price: float, *, shown: bool
+    ) -> float:
+        assert shown
         nothing = torch.zeros(8, 5)
         student.item_table.place_cold_items(untouched, ~untouched, torch.full((8,), price), nothing)
         return 0.25
@@ -250,7 +253,7 @@ def test_after_training_the_student_to_keep_has_its_cold_items_placed(
 def test_if_training_touches_every_item_nothing_is_placed(
     walker: Student, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> float:
+    def refuse(*_: object, **__: object) -> float:
         raise AssertionError("there is no cold item")
 
     monkeypatch.setattr(cold_start, "place_cold_items", refuse)

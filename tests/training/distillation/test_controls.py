@@ -26,10 +26,10 @@ def test_shuffled_lists_are_the_teachers_lists_of_other_examples(
     assert same < 0.3
 
 
-def test_title_neighbours_are_the_unseen_items_nearest_to_the_last_one(
+def test_title_neighbours_are_the_unseen_items_nearest_to_the_last_item(
     knowledge: Knowledge, tiny_dataset: Dataset
 ) -> None:
-    # A regular pentagon of titles: c is 72 degrees from b, d and e are 144, a is 72 and seen.
+    # Titles form a regular pentagon. From b, c is at 72 degrees, d and e at 144, a at 72 and seen.
     degrees = np.radians([0, 288, 0, 72, 144, 216])
     answers = Answers(
         rows=np.array([1, 2]),
@@ -49,10 +49,10 @@ def test_title_neighbours_are_the_unseen_items_nearest_to_the_last_one(
     assert lists.next_item_distances.tolist() == pytest.approx([near, near])
 
 
-def test_title_neighbours_are_as_many_as_the_teachers_items(
+def test_title_neighbours_make_lists_as_long_as_the_teachers(
     knowledge: Knowledge, tiny_dataset: Dataset
 ) -> None:
-    """Thirty, where reports show twenty."""
+    """Thirty items, more than the twenty that reports show."""
     catalog = tiny_dataset.catalog
     more = tuple(f"more {number}" for number in range(30))
     taller = replace(
@@ -86,20 +86,20 @@ def test_shuffled_embeddings_are_those_of_other_items(knowledge: Knowledge) -> N
     assert (shuffled_embeddings(knowledge, seed=1) != shuffled).any()
 
 
-def test_a_student_of_shuffled_embeddings_sees_no_item_as_the_llm_does(
+def test_a_student_of_shuffled_embeddings_has_the_embeddings_of_other_items(
     experiment: Experiment, knowledge: Knowledge, chain_dataset: Dataset
 ) -> None:
-    def seen(variant: str) -> Tensor:
+    def embeddings_of(variant: str) -> Tensor:
         table = Job(experiment, chain_dataset, variant, 0, knowledge).trainer().student.item_table
         assert table.embeddings is not None
         return table.embeddings
 
-    real, shuffled = seen("distilled"), seen("control-shuffled-embeddings")
+    real, shuffled = embeddings_of("distilled"), embeddings_of("control-shuffled-embeddings")
     order = np.random.default_rng(0).permutation(len(real))
     assert torch.allclose(shuffled, real[order], atol=1e-5)
 
 
-def test_each_control_makes_another_student(
+def test_each_control_has_a_stamp_of_its_own(
     experiment: Experiment, knowledge: Knowledge, chain_dataset: Dataset
 ) -> None:
     names = [name for name in VARIANTS if name.startswith("control")]

@@ -66,23 +66,23 @@ def test_a_job_leaves_a_current_checkpoint_of_its_best_epoch_and_nothing_else(
         with_other_list,
     ],
 )
-def test_whatever_decides_the_student_changes_the_stamp(job: Job, change: Change) -> None:
+def test_everything_that_decides_the_student_changes_the_stamp(job: Job, change: Change) -> None:
     assert change(job).stamp != job.stamp
 
 
-def test_a_bonus_for_cold_items_changes_the_student_and_leaves_its_training(job: Job) -> None:
+def test_a_cold_bonus_changes_the_stamp_and_not_the_training_stamp(job: Job) -> None:
     with_bonus = replace(job, variant="with-cold-bonus")
 
     assert with_bonus.stamp != job.stamp
     assert with_bonus.training_stamp == job.training_stamp == job.stamp
 
 
-def test_what_does_not_touch_the_student_leaves_the_stamp(job: Job) -> None:
+def test_settings_that_do_not_decide_the_student_leave_the_stamp(job: Job) -> None:
     more_seeds = replace(job, experiment=with_training(job.experiment, seeds=(0, 1, 2, 3)))
-    plain = replace(job, variant="plain", knowledge=None)
+    teacher_free = replace(job, variant="plain", knowledge=None)
 
     assert more_seeds.stamp == job.stamp
-    assert with_ranking_weight(plain, 0.125).stamp == plain.stamp
+    assert with_ranking_weight(teacher_free, 0.125).stamp == teacher_free.stamp
 
 
 def test_a_state_left_by_other_settings_is_not_resumed(job: Job, tmp_path: Path) -> None:
@@ -98,23 +98,23 @@ def test_without_a_ranking_weight_the_lists_stay_out_of_the_loss(job: Job) -> No
     assert with_ranking_weight(job, 0).trainer().objective.lists is None
 
 
-def test_a_teacher_without_a_list_for_training_teaches_nobody(job: Job) -> None:
+def test_a_teacher_without_training_answers_is_refused_where_lists_are_learned(job: Job) -> None:
     assert isinstance(job.knowledge, Knowledge)
     nothing = Answers(*(each[:0] for each in vars(job.knowledge.train).values()))
-    silent = replace(job, knowledge=replace(job.knowledge, train=nothing))
+    unanswered = replace(job, knowledge=replace(job.knowledge, train=nothing))
     with pytest.raises(KnowledgeError, match="answered no training example"):
-        silent.trainer()
-    assert replace(silent, variant="embeddings-only").trainer().objective.lists is None
+        unanswered.trainer()
+    assert replace(unanswered, variant="embeddings-only").trainer().objective.lists is None
 
 
-def test_of_knowledge_that_is_not_here_the_summary_names_a_job_and_trains_none(job: Job) -> None:
+def test_a_summary_of_knowledge_gives_the_stamp_and_cannot_train(job: Job) -> None:
     assert isinstance(job.knowledge, Knowledge)
-    elsewhere = replace(job, knowledge=job.knowledge.summary)
+    with_summary = replace(job, knowledge=job.knowledge.summary)
 
-    assert elsewhere.stamp == job.stamp
-    assert elsewhere.training_stamp == job.training_stamp
+    assert with_summary.stamp == job.stamp
+    assert with_summary.training_stamp == job.training_stamp
     with pytest.raises(KnowledgeError, match="only a summary is here"):
-        elsewhere.trainer()
+        with_summary.trainer()
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_cold_items_are_placed_once_after_training_if_that_is_on_and_titles_are_
     assert trained.cold_bonus == (0.25 if places else None)
 
 
-def test_the_price_of_cold_items_makes_another_student_only_where_it_is_paid(job: Job) -> None:
-    dearer = job.experiment.distillation.model_copy(update={"cold_price": 0.1})
-    other = replace(job, experiment=job.experiment.model_copy(update={"distillation": dearer}))
-    for variant, pays in (("distilled", False), ("with-cold-bonus", True)):
+def test_the_cold_price_enters_the_stamp_only_if_cold_items_are_placed(job: Job) -> None:
+    other_price = job.experiment.distillation.model_copy(update={"cold_price": 0.1})
+    other = replace(job, experiment=job.experiment.model_copy(update={"distillation": other_price}))
+    for variant, places in (("distilled", False), ("with-cold-bonus", True)):
         stamps = {replace(each, variant=variant).stamp for each in (job, other)}
-        assert (len(stamps) == 2) is pays
+        assert (len(stamps) == 2) is places
         assert (
             replace(job, variant=variant).training_stamp == replace(job, variant="distilled").stamp
         )

@@ -29,7 +29,7 @@ def log_sigmoid(value: float) -> float:
 
 
 class Killed(BaseException):
-    """Ends a run at once, as a signal would."""
+    """Ends a run at once, like a signal."""
 
 
 def trainer(experiment: Experiment, dataset: Dataset, knowledge: Knowledge | None) -> Trainer:
@@ -48,45 +48,45 @@ def die_in_validation(monkeypatch: pytest.MonkeyPatch, after_epochs: int) -> Non
     monkeypatch.setattr(Trainer, "validate", dying)
 
 
-def test_a_plain_student_learns_an_obvious_pattern(
+def test_a_teacher_free_student_learns_an_obvious_pattern(
     experiment: Experiment, chain_dataset: Dataset, tmp_path: Path
 ) -> None:
-    plain = trainer(experiment, chain_dataset, None)
+    untaught = trainer(experiment, chain_dataset, None)
 
-    plain.train(tmp_path / "state", "plain")
+    untaught.train(tmp_path / "state", "plain")
 
-    ranker = ranker_of(StudentScorer(plain.student, chain_dataset), chain_dataset)
+    ranker = ranker_of(StudentScorer(untaught.student, chain_dataset), chain_dataset)
     evaluation = evaluate(ranker, chain_dataset, chain_dataset.example_rows(Split.TEST))
     assert evaluation.metrics["HR@1"] == 1
 
 
-def test_validation_judges_every_epoch_and_test_none(
+def test_epochs_are_chosen_on_validation_and_not_on_test(
     experiment: Experiment, contrary_dataset: Dataset, tmp_path: Path
 ) -> None:
-    """What is learnt is right in validation, and wrong wherever test asks."""
-    plain = trainer(experiment, contrary_dataset, None)
+    """The pattern of training holds in validation and is wrong in all of test."""
+    untaught = trainer(experiment, contrary_dataset, None)
 
-    assert plain.train(tmp_path / "state", "plain").best_metrics["HR@1"] == 1
+    assert untaught.train(tmp_path / "state", "plain").best_metrics["HR@1"] == 1
 
-    ranker = ranker_of(StudentScorer(plain.student, contrary_dataset), contrary_dataset)
+    ranker = ranker_of(StudentScorer(untaught.student, contrary_dataset), contrary_dataset)
     rows = contrary_dataset.example_rows(Split.TEST)
     assert evaluate(ranker, contrary_dataset, rows).metrics["HR@1"] == 0
 
 
-def test_a_distilled_student_moves_towards_the_teachers_list(
+def test_a_distilled_student_learns_from_the_teachers_list(
     experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge, tmp_path: Path
 ) -> None:
-    def first_choice_share(knowledge: Knowledge | None) -> float:
-        """How much likelier the teacher's (wrong) first choice is than any other wrong item."""
+    def first_item_share(knowledge: Knowledge | None) -> float:
+        """Probability of the teacher's (wrong) first item / mean of the other wrong items."""
         student = trainer(experiment, chain_dataset, knowledge)
         student.train(tmp_path / f"{knowledge is None}", "")
         probabilities = torch.softmax(student.student.score(torch.tensor([[1, 2, 3]])), dim=1)[0]
         return (probabilities[5] / probabilities[6:].mean()).item()
 
-    assert first_choice_share(knowledge) > 3 * first_choice_share(None)
+    assert first_item_share(knowledge) > 3 * first_item_share(None)
 
 
-def test_the_loss_of_a_batch_is_the_mix_of_both_losses_by_a_plain_loop(
+def test_the_loss_of_a_batch_is_the_mix_of_both_losses_written_as_a_loop(
     experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge
 ) -> None:
     distilled = trainer(experiment, chain_dataset, knowledge)
@@ -111,10 +111,10 @@ def test_the_loss_of_a_batch_is_the_mix_of_both_losses_by_a_plain_loop(
 
 
 @pytest.mark.parametrize("loss", ["cross-entropy", "binary"])
-def test_the_whole_method_is_the_papers_total_by_a_plain_loop(
+def test_the_whole_method_is_the_papers_total_written_as_a_loop(
     experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge, loss: str
 ) -> None:
-    """Eq. 3 and 5-11: a list weighed by position, confidence and consistency."""
+    """Eq. 3 and 5-11: lists weighed by position, confidence and consistency."""
     method = {"confidence": True, "consistency": True, "confidence_temperature": 0.5}
     everything = experiment.model_copy(
         update={
@@ -126,7 +126,7 @@ def test_the_whole_method_is_the_papers_total_by_a_plain_loop(
     distilled.student.eval()
     batch = distilled.windows.epoch(0, 0)[0]
     table = distilled.student.item_table()
-    positions: list[tuple[Tensor, int, int]] = []  # query, next item and its row, as losses are
+    positions: list[tuple[Tensor, int, int]] = []  # query, next item, row
     for panel in batch.by_length(NUM_PANELS):
         predicted = panel.is_predicted
         queries = distilled.student.encode(panel.histories, table)[predicted]
@@ -141,7 +141,7 @@ def test_the_whole_method_is_the_papers_total_by_a_plain_loop(
         own_top = sorted(range(1, 13), key=lambda item: -scores[item])[:2]
         normaliser = math.log(sum(math.exp(score) for score in scores[1:]))
         by_rank = [math.exp(-1), math.exp(-2)]
-        confidence = math.exp(-(0.1 + 0.1 * (row % 5)) / 0.5)  # how far off this very row was
+        confidence = math.exp(-(0.1 + 0.1 * (row % 5)) / 0.5)  # distance of this row's next item
         listed = 0.0
         for rank, item in enumerate([next_item % 12 + 1, next_item]):
             position = by_rank[rank] / sum(by_rank)
@@ -165,14 +165,14 @@ def test_every_loss_learns_an_obvious_pattern(
 ) -> None:
     update = {"loss": loss, "robust_weight": robust_weight, "num_negatives": 6, "max_epochs": 12}
     training = experiment.training.model_copy(update=update)
-    plain = trainer(experiment.model_copy(update={"training": training}), chain_dataset, None)
+    untaught = trainer(experiment.model_copy(update={"training": training}), chain_dataset, None)
 
-    assert plain.train(tmp_path / "state", loss).best_metrics["HR@1"] > 0.9
+    assert untaught.train(tmp_path / "state", loss).best_metrics["HR@1"] > 0.9
 
 
 @pytest.mark.parametrize("epochs_before", [0, 1, 3])
 @pytest.mark.parametrize("with_teacher", [False, True])
-def test_a_run_that_was_killed_ends_with_the_same_bits(
+def test_a_killed_and_resumed_run_ends_with_the_same_bits(
     experiment: Experiment,
     chain_dataset: Dataset,
     knowledge: Knowledge,
@@ -247,19 +247,19 @@ def test_a_log_of_a_slow_training_is_never_silent_for_longer_than_five_seconds(
     assert f"{SELECTION_METRIC}=" in log.lines_about("SASRec")[-1]
 
 
-def test_a_run_is_signed_by_every_commit_that_worked_on_it_once(
+def test_a_run_names_each_commit_that_trained_it_once(
     experiment: Experiment, chain_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    signed = []
-    for author in ("abc", "abc", "def"):
-        monkeypatch.setattr("training.distillation.trainer.commit", lambda author=author: author)
-        progress = trainer(experiment, chain_dataset, None).train(tmp_path / "state", "signed")
-        signed.append(progress.commits)
+    commits = []
+    for current in ("abc", "abc", "def"):
+        monkeypatch.setattr("training.distillation.trainer.commit", lambda current=current: current)
+        progress = trainer(experiment, chain_dataset, None).train(tmp_path / "state", "run")
+        commits.append(progress.commits)
 
-    assert signed == [("abc",), ("abc",), ("abc", "def")]
+    assert commits == [("abc",), ("abc",), ("abc", "def")]
 
 
-def test_a_state_file_is_whole_or_not_there(
+def test_a_kill_while_a_state_is_written_leaves_no_state(
     experiment: Experiment,
     chain_dataset: Dataset,
     tmp_path: Path,
@@ -276,7 +276,7 @@ def test_a_state_file_is_whole_or_not_there(
     assert not (tmp_path / "state").exists()
 
 
-def test_products_are_of_the_asked_precision_while_it_learns_and_whole_while_it_is_judged(
+def test_matmul_precision_applies_to_training_steps_and_not_to_validation(
     experiment: Experiment, chain_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     quick = experiment.training.model_copy(update={"matmul_precision": "medium", "max_epochs": 1})
@@ -318,7 +318,7 @@ def progress_after(*figures: float) -> TrainingState:
     return progress
 
 
-def test_the_best_epoch_keeps_its_weights_and_a_later_equal_does_not_replace_it() -> None:
+def test_the_first_best_epoch_is_kept_with_its_weights() -> None:
     progress = progress_after(0.1, 0.3, 0.3, 0.2)
 
     assert progress.best_epoch == 2
@@ -326,7 +326,7 @@ def test_the_best_epoch_keeps_its_weights_and_a_later_equal_does_not_replace_it(
     assert progress.seconds == 4
 
 
-def test_training_is_over_when_patience_or_the_epochs_are_used_up(experiment: Experiment) -> None:
+def test_training_ends_after_max_epochs_or_patience(experiment: Experiment) -> None:
     training = experiment.training.model_copy(update={"max_epochs": 4, "patience": 2})
 
     assert not progress_after(0.3, 0.2).is_over(training)
@@ -334,18 +334,20 @@ def test_training_is_over_when_patience_or_the_epochs_are_used_up(experiment: Ex
     assert progress_after(0.1, 0.2, 0.3, 0.4).is_over(training)
 
 
-def test_a_batch_that_predicts_nothing_teaches_nothing(
+def test_a_batch_without_predictions_has_loss_and_gradients_of_zero(
     experiment: Experiment, chain_dataset: Dataset
 ) -> None:
-    plain = trainer(experiment, chain_dataset, None)
+    untaught = trainer(experiment, chain_dataset, None)
     histories = torch.tensor([[1, 2]])
     nothing = Batch(histories, torch.zeros_like(histories), torch.full_like(histories, -1))
 
-    loss = plain.loss(nothing)
+    loss = untaught.loss(nothing)
     torch.autograd.backward(loss)
 
     assert loss.item() == 0
-    assert not any(each.grad.any() for each in plain.student.parameters() if each.grad is not None)
+    assert not any(
+        each.grad.any() for each in untaught.student.parameters() if each.grad is not None
+    )
 
 
 def test_a_state_of_an_earlier_commit_with_a_cold_bonus_in_it_is_resumed(

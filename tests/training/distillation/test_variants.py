@@ -6,18 +6,18 @@ from training.settings.experiment import DistillationConfig
 CONFIG = DistillationConfig(ranking_weight=0.4, embeddings=True)
 
 
-def test_the_plain_variant_switches_the_teacher_off() -> None:
+def test_the_teacher_free_variant_has_neither_lists_nor_embeddings() -> None:
     settings = VARIANTS[PLAIN].settings(CONFIG)
 
     assert (settings.ranking_weight, settings.embeddings) == (0, False)
     assert not VARIANTS[PLAIN].needs_teacher
 
 
-def test_the_distilled_variant_is_the_experiment_as_it_stands() -> None:
+def test_the_distilled_variant_has_the_experiments_settings() -> None:
     assert VARIANTS[DISTILLED].settings(CONFIG) == CONFIG
 
 
-def test_a_part_that_a_variant_is_without_is_off_and_the_others_stay() -> None:
+def test_a_variant_without_a_part_switches_only_that_part_off() -> None:
     everything = CONFIG.model_copy(update={"confidence": True, "consistency": True})
 
     for part in ("position", "confidence", "consistency", "offset"):
@@ -25,9 +25,7 @@ def test_a_part_that_a_variant_is_without_is_off_and_the_others_stay() -> None:
         assert settings == everything.model_copy(update={part: False})
 
 
-def test_plain_ranking_distillation_has_no_embeddings_and_weighs_by_position_or_not_at_all() -> (
-    None
-):
+def test_ranking_distillation_without_embeddings_weighs_by_position_or_uniformly() -> None:
     everything = CONFIG.model_copy(update={"confidence": True, "consistency": True})
     parts = ("embeddings", "position", "confidence", "consistency")
 
@@ -37,19 +35,19 @@ def test_plain_ranking_distillation_has_no_embeddings_and_weighs_by_position_or_
     assert [getattr(uniform, part) for part in parts] == [False, False, False, False]
 
 
-def test_an_item_keeps_its_offset_where_it_has_no_embedding() -> None:
+def test_without_embeddings_offsets_are_on() -> None:
     settings = VARIANTS[PLAIN].settings(CONFIG.model_copy(update={"offset": False}))
 
     assert settings.offset
 
 
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_variants_settings_are_settings_that_a_file_could_hold(name: str) -> None:
+def test_every_variants_settings_pass_validation(name: str) -> None:
     settings = VARIANTS[name].settings(CONFIG)
 
     assert DistillationConfig.model_validate(settings.model_dump()) == settings
 
 
-def test_each_part_can_be_on_alone() -> None:
+def test_lists_and_embeddings_can_be_on_separately() -> None:
     assert MethodVariant(ranking=True, embeddings=False).settings(CONFIG).ranking_weight == 0.4
     assert MethodVariant(ranking=False, embeddings=True).settings(CONFIG).embeddings
