@@ -30,10 +30,10 @@ Seeds = Annotated[tuple[int, ...], Parameter(consume_multiple=1)]
 
 
 def distinct_seeds(given: Sequence[int]) -> tuple[int, ...]:
-    """The seeds of an option; empty where it was not given.
+    """The seeds of an option; empty if it was not given.
 
     Raises:
-        ConfigError: a seed is there twice, and would be trained and counted twice.
+        ConfigError: a seed is given twice; it would be trained and counted twice.
     """
     try:
         return each_once(tuple(given))

@@ -21,7 +21,7 @@ NUM_GROUPS = 128  # groups of scores in which the best K are searched
 
 
 def softmax_of_catalog(
-    queries: Tensor, table: Tensor, selected: Tensor, k: int = 0, most_kept: int = STORED_SCORES
+    queries: Tensor, table: Tensor, selected: Tensor, k: int = 0, max_stored: int = STORED_SCORES
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Normaliser, scores of selected items and K-th best score, from one pass over the catalog.
 
@@ -30,14 +30,14 @@ def softmax_of_catalog(
         table: `[catalog rows, hidden]`; row 0 is padding and left out.
         selected: `[positions, M]`, item indices; the score of padding is undefined.
         k: rank of the K-th best score; 0 = it is not computed.
-        most_kept: scores that may be stored for the backward pass; more are computed again.
+        max_stored: scores that may be stored for the backward pass; more are computed again.
 
     Returns:
         `log sum_i exp(query . e_i)` over all items, `[positions]`; scores of the selected items,
         `[positions, M]`; and the K-th best score, `[positions]`, without a gradient.
     """
     places = (selected - 1).clamp(min=0)
-    return _CatalogSoftmax.apply(queries, table[1:], places, k, most_kept)  # type: ignore[no-untyped-call, no-any-return]  # torch's
+    return _CatalogSoftmax.apply(queries, table[1:], places, k, max_stored)  # type: ignore[no-untyped-call, no-any-return]  # torch's
 
 
 class _CatalogSoftmax(torch.autograd.Function):
@@ -45,10 +45,10 @@ class _CatalogSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, queries: Tensor, items: Tensor, places: Tensor, k: int, most_kept: int
+        context: Any, queries: Tensor, items: Tensor, places: Tensor, k: int, max_stored: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         stored, dtype = None, dtype_of_products(queries)
-        if len(queries) * len(items) <= most_kept:
+        if len(queries) * len(items) <= max_stored:
             stored = queries.new_empty(len(queries), len(items), dtype=dtype)
         normaliser, kth_best = queries.new_empty(2, len(queries))
         selected = queries.new_empty(places.shape)

@@ -12,7 +12,7 @@ from training.settings.section import Section
 REMOTE_PREFIX = "openai:"
 
 TeacherKind = Literal["retrieval", "generative", "titles"]
-# What a kind cannot have any other way.
+# Settings that a kind of teacher can have with one value only.
 FIXED_SETTINGS: Mapping[TeacherKind, Mapping[str, object]] = {
     "retrieval": {},
     "generative": {"layers": None},
@@ -22,37 +22,55 @@ Pooling = Literal["last", "mean"]
 
 
 class TunerConfig(Section):
-    """How the LLM itself is tuned before it is asked; a leg ends in a validation, which picks."""
+    """How the LLM is tuned. Validation after each leg, a number of steps, picks the weights."""
 
-    learning_rate: float = Field(default=1e-4, gt=0)
-    warmup_steps: int = Field(default=20, ge=0, description="then linearly down to 0")
-    weight_decay: float = Field(default=0.01, ge=0)
-    epochs: float = Field(default=3.0, gt=0, description="at most, over the training histories")
-    tokens_per_batch: int = Field(default=4_096, ge=512, description="bounds memory")
-    batches_per_step: int = Field(default=1, ge=1)
-    steps_per_leg: int = Field(default=100, ge=1, description="between two validations")
-    patience: int = Field(default=3, ge=1, description="legs without a better validation figure")
-    budget_sequences: int | None = Field(default=None, ge=1, description="examples tuned on")
-    validation_examples: int = Field(default=2_000, ge=1, description="that a leg is judged by")
-    rank: int = Field(default=8, ge=1, description="of LoRA")
-    alpha: float = Field(default=16, gt=0, description="of LoRA")
-    dropout: float = Field(default=0.05, ge=0, lt=1, description="of LoRA")
+    learning_rate: float = Field(default=1e-4, gt=0, description="of AdamW, after the warm-up")
+    warmup_steps: int = Field(
+        default=20, ge=0, description="steps up to learning_rate; then it falls linearly to 0"
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW")
+    epochs: float = Field(
+        default=3.0, gt=0, description="largest number of passes over the training histories"
+    )
+    tokens_per_batch: int = Field(
+        default=4_096, ge=512, description="tokens computed at once; bounds memory"
+    )
+    batches_per_step: int = Field(default=1, ge=1, description="batches of a gradient step")
+    steps_per_leg: int = Field(default=100, ge=1, description="steps between two validations")
+    patience: int = Field(
+        default=3, ge=1, description="tuning stops after so many legs without a better figure"
+    )
+    budget_sequences: int | None = Field(
+        default=None, ge=1, description="number of examples to tune on; by default all"
+    )
+    validation_examples: int = Field(
+        default=2_000, ge=1, description="number of validation examples after each leg"
+    )
+    rank: int = Field(default=8, ge=1, description="rank of LoRA")
+    alpha: float = Field(default=16, gt=0, description="scale alpha of LoRA")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="dropout rate of LoRA")
 
 
 class WritingConfig(Section):
-    """How the generative teacher writes a title and grounds it in the catalog."""
+    """How a generative teacher writes a title and grounds it in the catalog."""
 
-    num_beams: int = Field(default=1, ge=1, description="1 = greedy; the best beam is grounded")
-    max_new_tokens: int = Field(default=32, ge=1)
-    inject_popularity: bool = Field(default=False, description="its exponent by validation")
+    num_beams: int = Field(
+        default=1, ge=1, description="beams of the search, 1 = greedy; the best beam is grounded"
+    )
+    max_new_tokens: int = Field(default=32, ge=1, description="length of a written title at most")
+    inject_popularity: bool = Field(
+        default=False, description="popular items get nearer; validation picks the exponent"
+    )
     inject_transitions: bool = Field(
-        default=False, description="what followed the last item in training; likewise"
+        default=False,
+        description="items that followed the last item in training get nearer; validation picks "
+        "the exponent",
     )
 
 
 def _without_credentials(url: str) -> str:
     if "@" in urlsplit(url).netloc:
-        raise ValueError("an address is told in provenance; a key belongs in OPENAI_API_KEY")
+        raise ValueError("an address is published in provenance; a key belongs in OPENAI_API_KEY")
     return url
 
 
@@ -60,99 +78,130 @@ Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_c
 
 
 class EndpointConfig(Section):
-    """The OpenAI-compatible server behind `model = "openai:NAME"`; a key is in OPENAI_API_KEY."""
+    """The OpenAI-compatible server of `model = "openai:NAME"`; its key is in OPENAI_API_KEY."""
 
-    base_url: Address = "http://127.0.0.1:8080/v1"
-    api: Literal["completions", "chat"] = "completions"
-    embedding_model: str | None = Field(default=None, description="by default the same model")
-    embedding_url: Address | None = Field(default=None, description="by default base_url")
-    concurrency: int = Field(default=8, ge=1, description="requests under way at once")
-    timeout_seconds: float = Field(default=60.0, gt=0)
-    retries: int = Field(default=4, ge=0, description="of a request that may succeed later")
+    base_url: Address = Field(
+        default="http://127.0.0.1:8080/v1", description="address of the API, without a key"
+    )
+    api: Literal["completions", "chat"] = Field(
+        default="completions", description="API that titles are requested from"
+    )
+    embedding_model: str | None = Field(
+        default=None, description="model for embeddings; by default the same model"
+    )
+    embedding_url: Address | None = Field(
+        default=None, description="address for embeddings; by default base_url"
+    )
+    concurrency: int = Field(default=8, ge=1, description="number of requests at a time")
+    timeout_seconds: float = Field(default=60.0, gt=0, description="time limit of a request")
+    retries: int = Field(
+        default=4, ge=0, description="attempts after a failure that may be temporary"
+    )
 
 
 class TeacherConfig(Section):
-    """The LLM teacher: which model, how it is tuned, what it is asked."""
+    """The LLM teacher: kind, model, tuning, and the examples that it answers."""
 
     kind: TeacherKind = Field(
         default="retrieval",
-        description="reads a history and matches, or writes the next title; or reads titles alone, "
-        "in minutes, and answers with those nearest to a history's",
+        description="`retrieval` reads histories and matches titles; `generative` writes the next "
+        "title; `titles` reads only titles, in minutes, and answers with those nearest to the "
+        "history's",
     )
     model: str = Field(
         default="smollm2",
-        description="`smollm2`, a Hugging Face model path, or `openai:NAME` behind an endpoint",
+        description="`smollm2`, a Hugging Face model path, or `openai:NAME` of [teacher.endpoint]",
     )
     layers: int | None = Field(
         default=None,
         ge=1,
         validate_default=True,
-        description="of the LLM that are read, from the first; by default all",
+        description="number of the LLM's layers to use, from the first; by default all",
     )
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="device of the LLM; `auto` takes a GPU if there is one"
+    )
     tuning: Literal["none", "lora", "full"] = Field(
-        default="none", validate_default=True, description="of the LLM itself"
+        default="none", validate_default=True, description="whether and how the LLM is tuned"
     )
-    max_titles: int = Field(default=50, ge=1, description="titles a prompt may hold")
+    max_titles: int = Field(default=50, ge=1, description="largest number of titles in a prompt")
     pooling: Pooling = Field(
         default="last",
-        description="what stands for a history that was read: the state of its last token, or the "
-        "mean over its last title",
+        description="representation of a history: the state of its last token, or the mean over "
+        "its last title",
     )
     overlap: int = Field(
         default=10,
         ge=0,
         validate_default=True,
-        description="titles a prompt repeats of the one before; fewer than max_titles",
+        description="number of titles that a prompt repeats from the one before; less than "
+        "max_titles",
     )
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    tokens_per_batch: int = Field(default=4_096, ge=512)
-    projection_size: int = Field(default=256, ge=8)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    batch_size: int = Field(default=1_024, ge=1)
+    precision: Literal["bfloat16", "float32"] = Field(
+        default="bfloat16", description="of the LLM; float32 on a CPU without bfloat16"
+    )
+    tokens_per_batch: int = Field(
+        default=4_096, ge=512, description="tokens that the LLM reads at once; bounds memory"
+    )
+    projection_size: int = Field(
+        default=256, ge=8, description="size of the matcher's space of histories and titles"
+    )
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout rate of the matcher")
+    batch_size: int = Field(default=1_024, ge=1, description="examples of a step of the matcher")
     matching_rate: float = Field(default=1e-3, gt=0, description="learning rate of the matcher")
-    weight_decay: float = Field(default=0.01, ge=0)
-    epochs: int = Field(default=40, ge=1, description="at most; validation picks")
-    patience: int = Field(default=4, ge=1)
+    weight_decay: float = Field(default=0.01, ge=0, description="of the matcher's AdamW")
+    epochs: int = Field(
+        default=40, ge=1, description="epochs of the matcher at most; validation picks one"
+    )
+    patience: int = Field(
+        default=4, ge=1, description="fitting stops after so many epochs without a better figure"
+    )
     list_length: int = Field(default=10, ge=1, description="K of the ranking lists for training")
     budget_sequences: int | None = Field(
         default=None,
         ge=0,
-        description="training examples answered, the newest of each user first; 0 of a teacher "
-        "that is compared and teaches no student",
+        description="number of training examples to answer, the newest of each user first; by "
+        "default all; 0 for a teacher that is only compared",
     )
-    budget_tokens: int | None = Field(default=None, ge=1, description="read for those examples")
+    budget_tokens: int | None = Field(
+        default=None, ge=1, description="number of tokens to read for those examples"
+    )
     budget_held_out: int | None = Field(
-        default=None, ge=1, description="examples answered of validation and of test, at random"
+        default=None,
+        ge=1,
+        description="number of validation and of test examples to answer, drawn at random",
     )
     title_decays: tuple[float, ...] = Field(
         default=(0.0, 0.3, 0.5),
         min_length=1,
-        description="of titles alone: what a title weighs by the one after it; validation picks",
+        description="weights to try of a title relative to the one after it, where titles only "
+        "are compared; validation picks",
     )
     title_shares: tuple[float, ...] = Field(
         default=(0.0, 0.1, 0.2, 0.3, 0.5),
         min_length=1,
-        description="of a retrieval teacher: what the distance of titles alone weighs in its own; "
-        "validation picks",
+        description="weights to try of titles-only distances beside the matcher's; validation "
+        "picks; for kind = 'retrieval'",
     )
-    seed: int = 0
+    seed: int = Field(default=0, description="of everything random in the teacher")
     tuner: TunerConfig = TunerConfig()
     writing: WritingConfig = WritingConfig()
     endpoint: EndpointConfig = EndpointConfig()
 
     @property
     def identity(self) -> dict[str, object]:
-        """All settings for a fingerprint; a newer one only where it is not at its default."""
+        """All settings, for a fingerprint; a later addition only if it is not at its default."""
         settings = self.model_dump()
         if self.budget_held_out is None:
             del settings["budget_held_out"]
         return settings
 
-    def told_apart(self, names: IncEx, *, exclude_none: bool = False) -> dict[str, object]:
-        """The settings of `names` for a fingerprint, each where it decides anything.
+    def fingerprint_settings(
+        self, names: IncEx, *, exclude_none: bool = False
+    ) -> dict[str, object]:
+        """The settings `names`, for a fingerprint, without those that have no effect.
 
-        What was made before there was a choice of layers or pooling is still found.
+        So fingerprints from before there were `layers` and `pooling` stay the same.
         """
         settings = self.model_dump(include=names, exclude_none=exclude_none)
         if self.layers is None:
@@ -163,14 +212,16 @@ class TeacherConfig(Section):
 
     @field_validator("layers")
     @classmethod
-    def _who_writes_needs_them_all(cls, layers: int | None, others: ValidationInfo) -> int | None:
+    def _a_generative_teacher_needs_all_layers(
+        cls, layers: int | None, others: ValidationInfo
+    ) -> int | None:
         if layers is not None and others.data.get("kind") == "generative":
             raise ValueError(f"{layers}: a generative teacher writes with all of its layers")
         return layers
 
     @field_validator("overlap")
     @classmethod
-    def _a_prompt_goes_on(cls, overlap: int, others: ValidationInfo) -> int:
+    def _overlap_is_less_than_a_prompt(cls, overlap: int, others: ValidationInfo) -> int:
         max_titles = others.data.get("max_titles", overlap + 1)
         if overlap >= max_titles:
             raise ValueError(f"{overlap} is not less than max_titles = {max_titles}")
@@ -178,7 +229,7 @@ class TeacherConfig(Section):
 
     @field_validator("budget_tokens")
     @classmethod
-    def _titles_cost_the_same_for_any_examples(
+    def _a_titles_teacher_has_no_token_budget(
         cls, budget: int | None, others: ValidationInfo
     ) -> int | None:
         if budget is not None and others.data.get("kind") == "titles":
@@ -187,7 +238,7 @@ class TeacherConfig(Section):
 
     @field_validator("title_decays", "title_shares")
     @classmethod
-    def _each_is_a_fraction(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
+    def _weights_are_fractions(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
         for fraction in fractions:
             if not 0 <= fraction <= 1:
                 raise ValueError(f"{fraction} is not between 0 and 1")
@@ -195,7 +246,7 @@ class TeacherConfig(Section):
 
     @field_validator("tuning")
     @classmethod
-    def _only_what_can_be_tuned_is_tuned(cls, tuning: str, others: ValidationInfo) -> str:
+    def _model_and_kind_can_be_tuned(cls, tuning: str, others: ValidationInfo) -> str:
         model, kind = others.data.get("model", ""), others.data.get("kind")
         if model.startswith(REMOTE_PREFIX) and (kind, tuning) != ("generative", "none"):
             raise ValueError(f"{model!r} is asked with kind = 'generative', tuning = 'none' alone")

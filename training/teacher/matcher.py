@@ -49,7 +49,7 @@ class Matcher(nn.Module):
         """Returns the full-softmax cross-entropy over the catalog without padding."""
         queries = self.log_scale.exp() * self.queries(states)
         normaliser, target_scores, _ = softmax_of_catalog(
-            queries, self.items(), next_items[:, None], most_kept=MAX_KEPT_SCORES
+            queries, self.items(), next_items[:, None], max_stored=MAX_KEPT_SCORES
         )
         return (normaliser - target_scores[:, 0]).mean()
 

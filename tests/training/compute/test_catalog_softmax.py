@@ -41,7 +41,7 @@ def test_gradients_are_those_of_logsumexp_and_gather(
     monkeypatch.setattr(catalog_softmax, "CACHED_SCORES", 0)  # many chunks, the last one short
     leaves, weights, selected = random_problem()
 
-    normaliser, scores, _ = softmax_of_catalog(*leaves, selected, most_kept=stored_scores)
+    normaliser, scores, _ = softmax_of_catalog(*leaves, selected, max_stored=stored_scores)
     assert (normaliser.grad_fn.stored is not None) == bool(stored_scores)  # type: ignore[union-attr]  # the context
     fast = torch.autograd.grad(weighted_sum(normaliser, scores, weights), leaves)
     expected = torch.autograd.grad(weighted_sum(*by_logsumexp(*leaves, selected), weights), leaves)

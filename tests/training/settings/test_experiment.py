@@ -109,18 +109,18 @@ def test_by_default_cross_entropy_position_weights_and_embeddings_are_on(
 
 
 @pytest.mark.parametrize(
-    ("settings", "told_apart"),
+    ("settings", "names"),
     [
         ({}, {"precision"}),  # stamps from before there was a choice stay the same
         ({"pooling": "mean", "layers": 6}, {"precision", "pooling", "layers"}),
         ({"kind": "titles", "pooling": "mean", "layers": 6}, {"precision", "layers"}),
     ],
 )
-def test_a_fingerprint_tells_apart_what_decides_anything(
-    settings: dict[str, object], told_apart: set[str]
+def test_a_fingerprint_has_only_settings_that_have_an_effect(
+    settings: dict[str, object], names: set[str]
 ) -> None:
     teacher = TeacherConfig.model_validate(settings)
-    assert set(teacher.told_apart({"precision", "pooling", "layers"})) == told_apart
+    assert set(teacher.fingerprint_settings({"precision", "pooling", "layers"})) == names
 
 
 def test_a_teacher_of_another_kind_drops_the_settings_that_it_refuses(tmp_path: Path) -> None:

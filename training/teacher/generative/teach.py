@@ -81,7 +81,7 @@ def folder_of_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
 ) -> Path:
     """Makes the folder of an LLM's texts; `weights` is the hash of its tuned weights."""
-    settings = config.told_apart(SETTINGS_OF_TEXTS, exclude_none=True)
+    settings = config.fingerprint_settings(SETTINGS_OF_TEXTS, exclude_none=True)
     stamp = fingerprint("texts", PROMPT_VERSION, dataset.fingerprint, settings, weights)
     (folder / stamp).mkdir(parents=True, exist_ok=True)
     return folder / stamp

@@ -59,7 +59,7 @@ def encode_dataset(
         weights: hash of the model's tuned weights, None if it is not tuned.
     """
     builder = prompt_builder(model.tokenizer, dataset.catalog)
-    settings = config.told_apart(set(SETTINGS_OF_STATES), exclude_none=True)
+    settings = config.fingerprint_settings(set(SETTINGS_OF_STATES), exclude_none=True)
     tuned = [weights] if weights else []
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings, *tuned)
     folder.mkdir(parents=True, exist_ok=True)

@@ -74,7 +74,7 @@ def embed_catalog(
     kill.
     """
     builder = prompt_builder(model.tokenizer, dataset.catalog)
-    settings = config.told_apart(set(SETTINGS_OF_TITLES))
+    settings = config.fingerprint_settings(set(SETTINGS_OF_TITLES))
     folder = folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, "titles", settings)
     folder.mkdir(parents=True, exist_ok=True)
     embeddings, cost = embed_titles_resumably(model, builder, config.tokens_per_batch, folder)

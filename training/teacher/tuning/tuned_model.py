@@ -92,7 +92,7 @@ def load_tuned(dataset: Dataset, config: TeacherConfig, folder: Path) -> TunedMo
 
 
 def _weights_folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Path:
-    settings = config.told_apart(set(SETTINGS_OF_WEIGHTS))
+    settings = config.fingerprint_settings(set(SETTINGS_OF_WEIGHTS))
     return folder / fingerprint(PROMPT_VERSION, dataset.fingerprint, settings)
 
 
