@@ -59,7 +59,9 @@ def describe(dataset: Dataset) -> str:
         lines.append(f"  {split.name.lower():<10} {count:>9,}{note}")
     is_cold = dataset.train_counts()[1:] == 0
     occurs = np.bincount(dataset.item_indices, minlength=dataset.catalog.num_rows)[1:] > 0
-    lines.append(f"  {is_cold.sum():,} items are cold, {(~occurs).sum():,} of them met by nobody")
+    lines.append(
+        f"  {is_cold.sum():,} items are cold, {(~occurs).sum():,} of them without any interaction"
+    )
     return "\n".join(lines)
 
 

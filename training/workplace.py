@@ -61,7 +61,7 @@ class Workplace:
 
     @property
     def baselines(self) -> Path:
-        """Ranks of the tuned baselines, kept by `training.evaluate` for the export."""
+        """Ranks of the tuned baselines, written by `training.evaluate` for the export."""
         return self.folder / "baselines"
 
     @property

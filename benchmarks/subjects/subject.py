@@ -20,7 +20,7 @@ from training.cli import say
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.job import Job
-from training.distillation.variants import PLAIN
+from training.distillation.variants import TEACHER_FREE
 from training.prepare import prepare
 from training.settings.experiment import load_experiment
 from training.settings.student import StudentConfig
@@ -123,7 +123,7 @@ def _trained(workplace: Workplace) -> tuple[Student, list[Item]]:
     dataset = load_dataset(workplace.dataset)
     short = experiment.training.model_copy(update={"batch_size": 256, "max_epochs": 1})
     changed = experiment.model_copy(update={"training": short, "student": SHAPE})
-    job = Job(changed, dataset, PLAIN, SEED, None)
+    job = Job(changed, dataset, TEACHER_FREE, SEED, None)
     folder = workplace.checkpoints / job.name
     if not is_current(folder, job.stamp):
         job.run(workplace.checkpoints)

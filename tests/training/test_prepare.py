@@ -73,11 +73,11 @@ def test_prepare_counts_what_the_core_filter_leaves_out(
 
 def test_cold_items_without_any_interaction_are_counted_apart(tiny_dataset: Dataset) -> None:
     # d and e of five are in no training row; both have an interaction.
-    assert "2 items are cold, 0 of them met by nobody" in prepare.describe(tiny_dataset)
+    assert "2 items are cold, 0 of them without any interaction" in prepare.describe(tiny_dataset)
     titles = (*tiny_dataset.catalog.titles, "Fargo (1996)")
     larger = Catalog((*"abcdef",), titles, ({},) * 6)
     with_f = replace(tiny_dataset, catalog=larger)
-    assert "3 items are cold, 1 of them met by nobody" in prepare.describe(with_f)
+    assert "3 items are cold, 1 of them without any interaction" in prepare.describe(with_f)
 
 
 def test_prepare_does_nothing_when_nothing_changed(

@@ -48,7 +48,7 @@ class _Check:
         user_is_repeated = pd.Series(self.dataset.user_ids).duplicated().to_numpy(np.bool_)
         row_is_repeated = pd.Series(self.raw.source_rows).duplicated().to_numpy(np.bool_)
         self._refuse(user_is_repeated[self.dataset.user_of_row], "its user is listed twice")
-        self._refuse(row_is_repeated, "it stands in the dataset twice")
+        self._refuse(row_is_repeated, "it is in the dataset twice")
 
     def splits_are_in_order(self) -> None:
         """Refuses a training row after a held-out row of the same user."""

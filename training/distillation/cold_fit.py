@@ -29,7 +29,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class ColdFit:
-    """What is fitted for cold items on some validation examples.
+    """Parameters of all cold items, fitted on some validation examples.
 
     Attributes:
         projection: `[hidden, columns]`, see `ColdItems`.

@@ -63,7 +63,7 @@ class BonusOutcome:
 
 
 def stamp_parts(settings: DistillationConfig) -> list[object]:
-    """What enters a run's stamp because this step follows its epochs."""
+    """Parts of a run's stamp that this step adds if it is on."""
     return ["cold items", COLD_VERSION] if settings.cold_bonus else []
 
 

@@ -48,11 +48,11 @@ class MethodVariant:
         return config.model_copy(update=update)
 
 
-PLAIN = "plain"
+TEACHER_FREE = "plain"
 DISTILLED = "distilled"
-DEFAULT_VARIANTS = (PLAIN, DISTILLED)
+DEFAULT_VARIANTS = (TEACHER_FREE, DISTILLED)
 VARIANTS: Mapping[str, MethodVariant] = {
-    PLAIN: MethodVariant(ranking=False, embeddings=False),
+    TEACHER_FREE: MethodVariant(ranking=False, embeddings=False),
     "rd": MethodVariant(ranking=True, embeddings=False, without=("confidence", "consistency")),
     "rd-uniform": MethodVariant(
         ranking=True, embeddings=False, without=("position", "confidence", "consistency")

@@ -52,7 +52,7 @@ class DataConfig(Section):
 
 
 class TrainingConfig(Section):
-    """How a student is trained; validation NDCG@20 picks the epoch."""
+    """Settings of training a student; validation NDCG@20 picks the epoch."""
 
     seeds: Seeds = Field(default=(0, 1, 2), description="one student is trained for each")
     batch_size: int = Field(default=64, ge=1, description="histories in a step")
@@ -87,7 +87,7 @@ class TrainingConfig(Section):
 
 
 class DistillationConfig(Section):
-    """What the teacher adds (DLLM2Rec): ranking lists and item embeddings."""
+    """Settings of distillation (DLLM2Rec): ranking lists and item embeddings of the teacher."""
 
     ranking_weight: float = Field(
         default=0.5, ge=0, le=1, description="share of the list loss in the total; 0 = no lists"
@@ -156,7 +156,9 @@ class DistillationConfig(Section):
     @classmethod
     def _an_item_has_a_vector(cls, offset: bool, others: ValidationInfo) -> bool:
         if not offset and not others.data.get("embeddings", True):
-            raise ValueError("without embeddings an item is its offset alone")
+            raise ValueError(
+                "false needs embeddings = true: without embeddings an item vector is only its offset"
+            )
         return offset
 
 

@@ -46,7 +46,7 @@ class Grids(Section):
 
 
 class LadderConfig(Section):
-    """How `training.ladder` compares the method with its parts, with controls and baselines."""
+    """Settings of `training.ladder`, which compares the method with its parts and controls."""
 
     students: tuple[StudentKind, ...] = Field(
         default=("sasrec", "gru4rec", "caser"), min_length=1, description="kinds to train"

@@ -19,7 +19,7 @@ def each_once(values: tuple[int, ...]) -> tuple[int, ...]:
         ValueError: a value occurs twice.
     """
     if len(set(values)) < len(values):
-        raise ValueError(f"{values} names one of them twice")
+        raise ValueError(f"{values} has a value twice; name each once")
     return values
 
 

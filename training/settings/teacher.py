@@ -22,7 +22,7 @@ Pooling = Literal["last", "mean"]
 
 
 class TunerConfig(Section):
-    """How the LLM is tuned. Validation after each leg, a number of steps, picks the weights."""
+    """Settings of tuning the LLM; validation after each leg of steps picks the weights."""
 
     learning_rate: float = Field(default=1e-4, gt=0, description="of AdamW, after the warm-up")
     warmup_steps: int = Field(
@@ -52,7 +52,7 @@ class TunerConfig(Section):
 
 
 class WritingConfig(Section):
-    """How a generative teacher writes a title and grounds it in the catalog."""
+    """Settings of a generative teacher: writing a title and grounding it in the catalog."""
 
     num_beams: int = Field(
         default=1, ge=1, description="beams of the search, 1 = greedy; the best beam is grounded"
@@ -233,7 +233,7 @@ class TeacherConfig(Section):
         cls, budget: int | None, others: ValidationInfo
     ) -> int | None:
         if budget is not None and others.data.get("kind") == "titles":
-            raise ValueError("kind = 'titles' reads no histories: budget_sequences alone bounds it")
+            raise ValueError("kind = 'titles' reads no histories: bound it by budget_sequences")
         return budget
 
     @field_validator("title_decays", "title_shares")
@@ -249,7 +249,7 @@ class TeacherConfig(Section):
     def _model_and_kind_can_be_tuned(cls, tuning: str, others: ValidationInfo) -> str:
         model, kind = others.data.get("model", ""), others.data.get("kind")
         if model.startswith(REMOTE_PREFIX) and (kind, tuning) != ("generative", "none"):
-            raise ValueError(f"{model!r} is asked with kind = 'generative', tuning = 'none' alone")
+            raise ValueError(f"{model!r} needs kind = 'generative' and tuning = 'none'")
         if kind == "titles" and tuning != "none":
-            raise ValueError("kind = 'titles' learns from no history: tuning = 'none' alone")
+            raise ValueError("kind = 'titles' learns from no history and needs tuning = 'none'")
         return tuning

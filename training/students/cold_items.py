@@ -6,7 +6,7 @@ title says. Once they are (`training/distillation/cold_start.py` fits what is pl
     shrinkage * (title + mean offset of its nearest donors) + projection @ columns + offset
 
 where donors are trained items, near means a large cosine between columns, and `projection` and
-`offset` belong to cold items alone. docs/method.md, "cold items", has the reasons.
+`offset` apply to cold items only. docs/method.md, "cold items", has the reasons.
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-NUM_NEIGHBOURS = 5  # donors whose mean offset stands in for a missing one
+NUM_NEIGHBOURS = 5  # donors whose mean offset replaces the missing one
 SHRINKAGE = 0.8  # of that estimate: it is less certain than a trained vector, so it claims less
 ROWS_AT_ONCE = 1_024  # cold items that are compared with all donors at a time
 

@@ -13,7 +13,7 @@ INITIAL_SPREAD = 0.02
 class ItemTable(nn.Module):
     """Item vectors `e_i = weight * g(z_i) + b_i` (paper eq. 12-13), tied for input and scoring.
 
-    Without LLM embeddings `z` it is an id table (`b_i` alone).
+    Without LLM embeddings `z` it is an id table (`b_i` only).
 
     Args:
         num_rows: catalog rows, padding row 0 counted.

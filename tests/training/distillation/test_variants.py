@@ -1,16 +1,16 @@
 import pytest
 
-from training.distillation.variants import DISTILLED, PLAIN, VARIANTS, MethodVariant
+from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS, MethodVariant
 from training.settings.experiment import DistillationConfig
 
 CONFIG = DistillationConfig(ranking_weight=0.4, embeddings=True)
 
 
 def test_the_teacher_free_variant_has_neither_lists_nor_embeddings() -> None:
-    settings = VARIANTS[PLAIN].settings(CONFIG)
+    settings = VARIANTS[TEACHER_FREE].settings(CONFIG)
 
     assert (settings.ranking_weight, settings.embeddings) == (0, False)
-    assert not VARIANTS[PLAIN].needs_teacher
+    assert not VARIANTS[TEACHER_FREE].needs_teacher
 
 
 def test_the_distilled_variant_has_the_experiments_settings() -> None:
@@ -36,7 +36,7 @@ def test_ranking_distillation_without_embeddings_weighs_by_position_or_uniformly
 
 
 def test_without_embeddings_offsets_are_on() -> None:
-    settings = VARIANTS[PLAIN].settings(CONFIG.model_copy(update={"offset": False}))
+    settings = VARIANTS[TEACHER_FREE].settings(CONFIG.model_copy(update={"offset": False}))
 
     assert settings.offset
 
