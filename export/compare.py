@@ -7,23 +7,30 @@ the full graph. Exit code 0 where they agree, 1 where they differ, 2 where they 
 """
 
 import sys
-from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from cyclopts import Parameter
 
 from export.contract.bundle import Bundle, BundleError, load_bundle
 from export.served_figures import Ranking, all_rankings
+from training.cli import execute, new_app, say
 from training.progress import ProgressBar
 
 NUM_RANDOM = 1_000
 LIST_LENGTH = 20
 MAX_DIFFERENCE = 1e-6
-AGREES, DIFFERS, USER_ERROR = 0, 1, 2
+AGREES, DIFFERS = 0, 1
 
 History = list[int]
+
+BundlePath = Annotated[Path, Parameter(help="Folder of a bundle.")]
+Tolerance = Annotated[
+    float, Parameter(help="Difference of scores that still agrees.", show_default=True)
+]
 
 
 @dataclass(frozen=True)
@@ -79,28 +86,18 @@ def compare_bundles(
     return Agreement(len(histories), num_other_items, max_difference)
 
 
+def command(one: BundlePath, other: BundlePath, /, *, tolerance: Tolerance = MAX_DIFFERENCE) -> int:
+    """Compare the items and scores that two bundles recommend."""
+    agreement = compare_bundles(load_bundle(one), load_bundle(other))
+    say(str(agreement))
+    return AGREES if agreement.holds(tolerance) else DIFFERS
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program; returns its exit code."""
-    parser = ArgumentParser(
-        prog="python -m export.compare",
-        description="Compare the items and scores that two bundles recommend.",
-    )
-    parser.add_argument("one", type=Path, help="a bundle")
-    parser.add_argument("other", type=Path, help="a bundle with the same items")
-    parser.add_argument(
-        "--tolerance",
-        type=float,
-        default=MAX_DIFFERENCE,
-        help="difference of scores that is still agreement (default: %(default)s)",
-    )
-    options = parser.parse_args(arguments)
-    try:
-        agreement = compare_bundles(load_bundle(options.one), load_bundle(options.other))
-    except BundleError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return USER_ERROR
-    sys.stdout.write(f"{agreement}\n")
-    return AGREES if agreement.holds(options.tolerance) else DIFFERS
+    """Runs the command; returns its exit code."""
+    app = new_app("python -m export.compare")
+    app.default(command)
+    return execute(app, arguments, errors=(BundleError,))
 
 
 def _real_histories(bundle: Bundle) -> Iterator[History]:

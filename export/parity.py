@@ -46,7 +46,7 @@ class Comparison:
     """A graph against the student on one history.
 
     Attributes:
-        name: of the history and of the way it was asked.
+        name: of the history and of the way it was ranked.
         history: item indices.
         score_error: largest difference of any item's score.
         list_error: largest difference of torch's scores where the top lists name different items;
@@ -133,7 +133,7 @@ def proven_share(
 def edge_histories(
     longest: int, num_items: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
-    """Yields named histories at the limits of what a graph may be asked."""
+    """Yields named histories at the limits of what a graph may get."""
     lengths = {1, longest - 1, longest, longest + 1, 3 * longest} - {0}
     for length in sorted(lengths):
         history = generator.integers(1, num_items + 1, length)
@@ -184,7 +184,7 @@ def _rankings(
 ) -> Iterator[tuple[str, SingleRanking]]:
     """The answer of the ranking graph, and the proven part of the common-case graph's answers.
 
-    Each comes with the way it was asked, for messages.
+    Each comes with the way it was ranked, for messages.
     """
     lines = ranking_graph.rank(history[None], LIST_LENGTH, mask_seen=True)
     yield "", SingleRanking(*(line[0] for line in lines))
@@ -203,7 +203,7 @@ def _rankings(
 def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
     """A batch of two other histories of the same items, and last the history itself.
 
-    Padding stands before it where it fills a window, so that the window has none.
+    A history that fills a window has padding before it, outside of the window.
     """
     width = len(history) + 2 * (len(history) >= longest)
     others = np.resize(history[::-1], width), np.resize(np.sort(history), width)

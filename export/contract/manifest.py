@@ -69,7 +69,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a bundle is; written as JSON in the order of these fields.
+    """The description of a bundle; written as JSON in the order of these fields.
 
     Attributes:
         model_version: a hash of all other fields, the hashes of the files included.

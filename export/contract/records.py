@@ -17,7 +17,7 @@ class BundleError(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """What a field of a record may hold.
+    """A rule for the value of a field.
 
     Attributes:
         expected: the allowed values, for error messages.
@@ -104,7 +104,7 @@ def one_of(*values: str) -> Check:
 
 
 def optional(check: Check) -> Check:
-    """What `check` allows, or null."""
+    """A check that allows null too."""
     return Check(f"{check.expected}, or null", lambda value: value is None or check.passes(value))
 
 

@@ -64,7 +64,7 @@ the best of all unseen items are asked for: nothing excluded, filtered or added.
 `MAX_COMMON_CASE_K` and at most the number of items.
 
 `history` is `[batch, length]`. Histories may share a batch where the newest items that the student
-reads are equally many: padding may stand before those, not among them.
+reads are equally many: padding may precede those, but not lie among them.
 
 A score of -inf says that the graph proves nothing about its place; the ranking graph answers then.
 """

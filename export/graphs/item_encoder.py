@@ -1,9 +1,9 @@
-"""Freezes how an LLM embedding becomes an item vector: `weight * g(z)` (paper eq. 12-13) and more.
+"""Exports the item encoder: the graph from an LLM embedding to an item vector.
 
-An item that no student was trained on has an embedding and what cold items have in place of an
-offset, if any. Standardising, projecting, weighting, shrinking and adding what cold items alone
-have is one affine map, written as one node; what it has of the titles next to its own is a search
-among the donors.
+The vector is `weight * g(z)` (paper eq. 12-13), and what cold items get in place of a trained
+offset (`training.students.cold_items`). Standardising, projecting, weighting, shrinking and adding
+the offset of cold items is one affine map, written as one node. The mean offset of the nearest
+titles needs a search among the donors.
 """
 
 from collections.abc import Mapping
@@ -24,8 +24,8 @@ from training.students.cold_items import NUM_NEIGHBOURS
 from training.students.item_table import ItemTable
 
 MAX_VECTOR_ERROR = 1e-4
-MOST_CHECKED = 4_096
-TIE = 1e-5  # a difference of cosines that rounding may turn around
+MAX_CHECKED = 4_096  # items of a large catalog
+TIE = 1e-5  # a difference of cosines whose sign rounding may change
 
 Constants = Mapping[str, NDArray[np.generic]]
 
@@ -38,7 +38,8 @@ item_encoder (float[batch, $size] embeddings) => (float[batch, $hidden_size] vec
     vectors = Gemm<transB = 1>(embeddings, projection, $shift)
 }
 """)
-# As `ItemTable.cold_vectors`; a title's length makes none of its neighbours nearer.
+# The search of `ItemTable.cold_vectors`. `columns` is not normalised: its length scales all
+# likenesses alike.
 NEIGHBOURS = """
     centred = Sub(embeddings, mean)
     columns = MatMul(centred, embedding_columns)
@@ -51,18 +52,18 @@ NEIGHBOURS = """
 
 
 class ItemEncoderError(TrainingError):
-    """The encoder does not make the vectors of the items that the student was trained on."""
+    """The encoder's vectors are not those of the items that the student was trained on."""
 
 
 def export_item_encoder(
     item_table: ItemTable, item_embeddings: NDArray[np.float32], path: Path
 ) -> bool:
-    """Writes the encoder of `item_table`, unless it is a plain table, and tells whether it did.
+    """Writes the encoder of `item_table`; returns False, and writes nothing, without embeddings.
 
     Args:
         item_table: the trained table.
-        item_embeddings: `[items + 1, size]`, the embeddings it was built from, row 0 not read.
-        path: where to write.
+        item_embeddings: `[items + 1, size]`, the embeddings it was built from; row 0 is not read.
+        path: of the file to write.
 
     Raises:
         ItemEncoderError: the table was built from other embeddings.
@@ -101,7 +102,7 @@ def _affine_constants(table: ItemTable) -> Constants | None:
 
 
 def _neighbour_constants(table: ItemTable) -> Constants:
-    """What `NEIGHBOURS` reads; nothing where no cold items were placed."""
+    """The constants that `NEIGHBOURS` reads; none where no cold items were placed."""
     cold = table.cold_items
     if cold.donors is None:
         return {}
@@ -117,27 +118,30 @@ def _neighbour_constants(table: ItemTable) -> Constants:
 
 
 def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> None:
-    """Each item must get the vector that it would have as a cold one.
+    """Checks that each item gets the vector that it would have as a cold item.
 
-    Of a large catalog, some thousands. Where titles tie for the last neighbour, either is right.
+    Items whose last neighbour is a tie are passed over: either neighbour is right.
+
+    Raises:
+        ItemEncoderError: a vector differs by more than `MAX_VECTOR_ERROR`.
     """
-    some = np.arange(0, len(embeddings), len(embeddings) // MOST_CHECKED + 1)
+    checked = np.arange(0, len(embeddings), len(embeddings) // MAX_CHECKED + 1)
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
-    given = {ENCODER_TENSORS.embeddings: embeddings[some]}
-    (vectors,) = session.run([ENCODER_TENSORS.vectors], given)
+    feeds = {ENCODER_TENSORS.embeddings: embeddings[checked]}
+    (vectors,) = session.run([ENCODER_TENSORS.vectors], feeds)
     assert table.embeddings is not None  # noqa: S101 - the table has an encoder
-    columns = table.embeddings[some]
-    due = table.cold_vectors(columns).detach().numpy()
-    error = np.abs(vectors - due).max(axis=1)[~_ties(table, columns)].max(initial=0)
+    columns = table.embeddings[checked]
+    expected = table.cold_vectors(columns).detach().numpy()
+    error = np.abs(vectors - expected).max(axis=1)[~_ties(table, columns)].max(initial=0)
     if not error <= MAX_VECTOR_ERROR:
         raise ItemEncoderError(
             f"item vectors differ by {error:.2g} (at most {MAX_VECTOR_ERROR:g}): the student "
-            f"learnt from other LLM embeddings than those given"
+            "learnt from other LLM embeddings than those given; distill again"
         )
 
 
 def _ties(table: ItemTable, columns: Tensor) -> NDArray[np.bool_]:
-    """`[items]`, whether the last neighbour and the first that is none are equally near."""
+    """`[items]`, whether the last neighbour and the next title are equally near."""
     cold = table.cold_items
     if cold.donors is None or int(cold.donors.sum()) <= NUM_NEIGHBOURS:
         return np.zeros(len(columns), dtype=np.bool_)

@@ -62,7 +62,7 @@ ROUGH = """
 """
 # Reads the values of `ROUGH`; bounds the score of any item that is no candidate.
 BOUND = """
-    # |q t - q' t'| <= |q - q'| |t'| + |q| |t - t'|, where q' and t' are what the codes stand for,
+    # |q t - q' t'| <= |q - q'| |t'| + |q| |t - t'|, where q' and t' are the values of the codes,
     # and q' differs from q by half a step in each place.
     least_chosen = ReduceMin(rough_of_chosen, last)
     least_steps = Cast<to = 1>(least_chosen)

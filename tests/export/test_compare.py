@@ -27,7 +27,7 @@ def bundle(
 
 
 def with_table(bundle: Bundle, change: Change, folder: Path, graph: str = "model.onnx") -> Bundle:
-    """The same bundle, but for the item table of one graph."""
+    """Copies a bundle and changes the item table of one graph."""
     source = shutil.copytree(bundle.folder, folder / "source")
     model = onnx.load(source / graph)
     (stored,) = [each for each in model.graph.initializer if each.name == "table"]

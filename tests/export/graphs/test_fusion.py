@@ -1,4 +1,4 @@
-"""What is done to the encoder after torch has exported it."""
+"""Changes to the encoder after torch has exported it."""
 
 from pathlib import Path
 

@@ -118,7 +118,7 @@ def optimised(tmp_path: Path) -> Callable[[Path], onnx.GraphProto]:
     def optimise(path: Path) -> onnx.GraphProto:
         options = ort.SessionOptions()
         options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-        options.log_severity_level = 3  # it warns that such a file is this machine's alone
+        options.log_severity_level = 3  # it warns that such a file is for this machine only
         ort.InferenceSession(path, options)
         graph: onnx.GraphProto = onnx.load(options.optimized_model_filepath).graph
         return graph

@@ -115,14 +115,14 @@ def test_answers_are_those_of_a_search_through_all_items(
         seen = request.history if mask_seen else []
         open_items = {index for index in range(1, 31) if request.allowed[index]}
         open_items -= {*seen, *request.excluded}
-        due = sorted((of_items[index] for index in open_items), reverse=True)[:k]
-        answered = item_indices[: len(due)]
+        expected = sorted((of_items[index] for index in open_items), reverse=True)[:k]
+        answered = item_indices[: len(expected)]
         assert set(answered) <= open_items
-        assert len(set(answered)) == len(due)
-        np.testing.assert_allclose(of_items[answered], due, atol=1e-5)
-        np.testing.assert_allclose(scores[: len(due)], due, atol=1e-5)
-        assert item_indices[len(due) :].tolist() == [0] * (min(k, 30) - len(due))
-        assert np.isneginf(scores[len(due) :]).all()
+        assert len(set(answered)) == len(expected)
+        np.testing.assert_allclose(of_items[answered], expected, atol=1e-5)
+        np.testing.assert_allclose(scores[: len(expected)], expected, atol=1e-5)
+        assert item_indices[len(expected) :].tolist() == [0] * (min(k, 30) - len(expected))
+        assert np.isneginf(scores[len(expected) :]).all()
 
 
 @given(batch=requests(), mask_seen=st.booleans())
@@ -130,8 +130,8 @@ def test_a_batch_is_answered_as_its_lines_one_by_one(
     graph: RankingGraph, batch: list[Request], mask_seen: bool
 ) -> None:
     together = by_item(*rank_all(graph, batch, 30, mask_seen=mask_seen))
-    alone = [by_item(*rank_all(graph, [each], 30, mask_seen=mask_seen)) for each in batch]
-    np.testing.assert_allclose(together, np.concatenate(alone), atol=1e-5)
+    one_by_one = [by_item(*rank_all(graph, [each], 30, mask_seen=mask_seen)) for each in batch]
+    np.testing.assert_allclose(together, np.concatenate(one_by_one), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_only_a_batch_of_table_items_without_padding_takes_the_common_case_branc
 
 
 def test_unknown_items_take_no_place_in_the_window(graph: RankingGraph) -> None:
-    """Six known items fill the window, however many unknown ones stand between."""
+    """Six known items fill the window, however many unknown ones lie between."""
     history = [1, 2, 3, 0, 0, 0, 0, 4, 5, 0, 6]
     assert best(graph, history) == best(graph, [1, 2, 3, 4, 5, 6])
 
@@ -219,8 +219,8 @@ def without_last_items(student: Student, num_cut: int) -> Student:
     shorter = build_student(CONFIG, 31 - num_cut)
     vectors = {"item_table.offsets": student.item_table().detach()[1 : 31 - num_cut]}
     state = {**shorter.state_dict(), **student.state_dict()}
-    kept = {name: each for name, each in state.items() if name in shorter.state_dict()}
-    shorter.load_state_dict({**kept, **vectors})
+    shared = {name: each for name, each in state.items() if name in shorter.state_dict()}
+    shorter.load_state_dict({**shared, **vectors})
     return shorter.eval()
 
 
