@@ -58,7 +58,7 @@ class CircuitBreaker:
         """Runs `operation`; raises `failure` at once while the breaker is open."""
         if self.is_open:
             if self._clock() < self._paused_until:
-                raise self._failure(f"{self._name} is not asked after repeated failures")
+                raise self._failure(f"{self._name} failed repeatedly and is not asked for a while")
             return await self._probe(operation)
         return await self.call_even_if_open(operation)
 

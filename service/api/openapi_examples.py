@@ -213,7 +213,10 @@ DETAILS: Mapping[tuple[HTTPStatus, str], str] = {
     (HTTPStatus.CONFLICT, "items"): "item '1' is one of the bundle's own",
     (HTTPStatus.CONFLICT, "model"): f"variant {DEFAULT_VARIANT!r} has served no other bundle",
     (HTTPStatus.SERVICE_UNAVAILABLE, "items"): "Redis: ConnectionError",
-    (HTTPStatus.SERVICE_UNAVAILABLE, "sessions"): "the history store is left alone for a while",
+    (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "sessions",
+    ): "the history store failed repeatedly and is not asked for a while",
     (HTTPStatus.SERVICE_UNAVAILABLE, "teacher"): str(NoTeacherError()),
     (HTTPStatus.SERVICE_UNAVAILABLE, "health"): str(LeavingError()),
 }
