@@ -4,7 +4,8 @@ A log line names the work, units done and in all, elapsed and remaining time, an
 
     reading titles  34% 61.4k/180k [03:45<07:15, 273 token/s]
 
-A thread redraws the bar every second, so elapsed time moves even while one unit takes long.
+A thread redraws the bar every second, so elapsed time moves even while one unit takes long. A bar
+that advances redraws the bars around it, too.
 """
 
 import sys
@@ -76,13 +77,14 @@ class ProgressBar:
 
     def advance(self, units: float = 1) -> None:
         """Counts `units` more."""
-        with self._lock:
-            self._bar.update(units)
+        self._update(units)
+        for bar in tuple(_open_bars):
+            if bar is not self:
+                bar._update(0)
 
     def move_to(self, done: float) -> None:
         """Sets the count, for work that is measured in fractions of a unit."""
-        with self._lock:
-            self._bar.update(done - self._bar.n)
+        self._update(done - self._bar.n)
 
     def show(self, **figures: str) -> None:
         """Shows `figures` behind the rate, e.g. the last validation metric, until set anew."""
@@ -92,6 +94,7 @@ class ProgressBar:
 
     def __enter__(self) -> Self:
         if not self._bar.disable:
+            _open_bars.append(self)
             self._redrawing.start()
         return self
 
@@ -101,14 +104,22 @@ class ProgressBar:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._closed.set()
-        if self._redrawing.is_alive():
+        if self in _open_bars:
+            _open_bars.remove(self)
+            self._closed.set()
             self._redrawing.join()
         self._bar.close()
 
     def _redraw(self) -> None:
         while not self._closed.wait(REDRAW_SECONDS):
-            self.advance(0)
+            self._update(0)
+
+    def _update(self, units: float) -> None:
+        with self._lock:
+            self._bar.update(units)
+
+
+_open_bars: list[ProgressBar] = []  # of this process, outermost first
 
 
 def counting(work: Callable[[NDArray[np.int64]], T], bar: ProgressBar) -> Callable[..., T]:

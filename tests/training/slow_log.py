@@ -35,9 +35,10 @@ class SlowLog:
         """The lines that begin with `label`."""
         return [line for _, line in self.lines if line.startswith(label)]
 
-    def longest_silence(self) -> float:
-        """Most seconds without a line, from the start to now."""
-        times = [0.0, *(seconds for seconds, _ in self.lines), self.seconds]
+    def longest_silence(self, since: float = 0.0) -> float:
+        """Most seconds without a line, from `since` to now."""
+        later_lines = [seconds for seconds, _ in self.lines if seconds > since]
+        times = [since, *later_lines, self.seconds]
         return max(later - earlier for earlier, later in pairwise(times))
 
 

@@ -120,6 +120,21 @@ def test_elapsed_time_moves_while_one_unit_takes_long(monkeypatch: pytest.Monkey
     assert log.getvalue().count("writing   0%") >= 3
 
 
+def test_short_bars_inside_a_long_one_do_not_silence_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = slow_log(monkeypatch)
+
+    with ProgressBar("tuning", 10, "leg") as tuning:
+        for _ in range(10):
+            with ProgressBar("validating", 3, "batch") as validating:
+                for _ in range(3):
+                    log.tick(1)
+                    validating.advance()
+            tuning.advance()
+
+    assert log.longest_silence() <= LONGEST_SILENCE_SECONDS
+    assert log.lines_about("tuning  10%")
+
+
 def test_a_terminal_gets_one_bar_that_is_drawn_over(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)

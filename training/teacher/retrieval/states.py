@@ -1,4 +1,4 @@
-"""Encoding for a retrieval teacher: one LLM pass over every history, the state of each kept.
+"""Encoding for a retrieval teacher: one LLM pass over every history stores its state.
 
 This is the expensive part of that teacher, so it is cut into shards that survive a kill.
 """

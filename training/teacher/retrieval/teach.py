@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
-from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import LIST_LENGTH
 from training.knowledge import Answers, Knowledge
 from training.settings.teacher import TeacherConfig
@@ -17,8 +16,7 @@ from training.teacher.llm.shards import Cost
 from training.teacher.matcher import Matcher, load_matcher, matcher_distances, save_matcher
 from training.teacher.retrieval.fit_matcher import fit_matcher
 from training.teacher.retrieval.states import EncodedDataset, encode_dataset
-from training.teacher.retrieval.title_blend import best_share, with_titles
-from training.teacher.titles.teach import best_decay
+from training.teacher.retrieval.title_blend import choose_title_blend
 from training.teacher.top_k import answer
 from training.teacher.tuning.tuned_model import TunedModel
 
@@ -41,20 +39,15 @@ def teach_retrieval(
     # Half precision, as knowledge stores them.
     embeddings = encoded.title_embeddings.astype(np.float16).astype(np.float32)
     matcher = _saved_and_loaded(fit.matcher, embeddings, building)
-    unblended = matcher_distances(matcher, encoded.states)
-    blends_titles = any(config.title_shares)
-    decay = best_decay(dataset, embeddings, config.title_decays) if blends_titles else 0.0
-    neighbours = TitleNeighbours(dataset, embeddings, decay)
-    share = best_share(unblended, neighbours, dataset, config)
-    distances = with_titles(unblended, neighbours, share)
+    distances = matcher_distances(matcher, encoded.states)
+    blend = choose_title_blend(distances, embeddings, dataset, config)
 
     def answers(split: Split, list_length: int) -> Answers:
         rows = encoded.states.of_split(dataset, split).rows
-        return answer(distances, dataset, rows, list_length)
+        return answer(blend.distances, dataset, rows, list_length)
 
     train = answers(Split.TRAIN, config.list_length)
     validation, test = (answers(split, LIST_LENGTH) for split in (Split.VALIDATION, Split.TEST))
-    answering = Cost(0, time.monotonic() - began)
     return Knowledge(
         dataset_fingerprint=dataset.fingerprint,
         train=train,
@@ -66,12 +59,12 @@ def teach_retrieval(
                 **tuned.costs,
                 "asking": asdict(encoded.cost),
                 "fitting": asdict(Cost(0, fit.seconds)),
-                "answering": asdict(answering),
+                "answering": asdict(Cost(0, time.monotonic() - began)),
             },
             "best_epoch": fit.best_epoch,
             "commits_of_fit": list(fit.commits),
-            "decay": decay,
-            "share": share,
+            "decay": blend.decay,
+            "share": blend.share,
             "weights": tuned.weights,
         },
     )

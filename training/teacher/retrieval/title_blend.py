@@ -5,6 +5,8 @@ Both are distances between unit vectors, and so is their blend: concatenate the 
 titles scaled by √share and the matcher's by √(1 - share).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -16,7 +18,41 @@ from training.evaluation.yardstick import SELECTION_METRIC
 from training.progress import ProgressBar
 from training.settings.teacher import TeacherConfig
 from training.teacher.budget import held_out_rows
+from training.teacher.titles.teach import best_decay
 from training.teacher.top_k import Distances, teacher_metrics
+
+
+@dataclass(frozen=True)
+class TitleBlend:
+    """A matcher's distances blended with those between titles.
+
+    Attributes:
+        decay: of `TitleNeighbours`; 0 where titles have no share.
+        share: weight of titles, in [0, 1].
+        distances: the blend.
+    """
+
+    decay: float
+    share: float
+    distances: Distances
+
+
+def choose_title_blend(
+    distances: Distances,
+    title_embeddings: NDArray[np.float32],
+    dataset: Dataset,
+    config: TeacherConfig,
+) -> TitleBlend:
+    """Chooses decay and share of titles on validation and blends them into `distances`.
+
+    `title_embeddings` is `[catalog rows, size]`; row 0 is not used.
+    """
+    decay = 0.0
+    if any(config.title_shares):
+        decay = best_decay(dataset, title_embeddings, config.title_decays)
+    neighbours = TitleNeighbours(dataset, title_embeddings, decay)
+    share = best_share(distances, neighbours, dataset, config)
+    return TitleBlend(decay, share, with_titles(distances, neighbours, share))
 
 
 def blended(matcher_distances: Tensor, title_distances: Tensor, share: float) -> Tensor:

@@ -39,6 +39,20 @@ def test_a_truncated_model_can_be_saved_and_loaded(
         torch.testing.assert_close(again, cut.hidden_states(tokens))
 
 
+def test_a_forward_pass_reports_each_layer_and_leaves_its_states_unchanged(
+    any_language_model_path: Path,
+) -> None:
+    model, tokens = load_language_model(str(any_language_model_path)), torch.arange(2, 12)[None]
+    reported: list[float] = []
+    with torch.inference_mode():
+        expected = model.hidden_states(tokens)
+        with model.reporting_layers(reported.append, 10):
+            states = model.hidden_states(tokens)
+        model.hidden_states(tokens)  # reported to nobody
+    assert reported == [5, 5]
+    assert torch.equal(states, expected)
+
+
 def test_more_layers_than_a_model_has_are_refused(tiny_language_model_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"teacher\.layers = 3: .*tiny-llama' has 2 of them"):
         load_language_model(str(tiny_language_model_path), layers=3)

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
+from tests.training.teacher.conftest import layers_that_take
 from training.data.dataset import Dataset
 from training.errors import KnowledgeError
 from training.settings.teacher import TeacherConfig
 from training.teacher.llm.language_model import LanguageModel, load_language_model
 from training.teacher.llm.prompts import PromptBuilder
 from training.teacher.llm.windows import Window
-from training.teacher.tuning import tuner
+from training.teacher.tuning import tuned_model, tuner
 from training.teacher.tuning.objectives import TuningExamples, response_batch
-from training.teacher.tuning.tuned_model import load_tuned, tune_if_configured
+from training.teacher.tuning.tuned_model import language_model, load_tuned, tune_if_configured
 from training.teacher.tuning.tuner import DONE_NAME, TuningProgress
 
 Settings = Callable[..., TeacherConfig]
@@ -140,6 +143,33 @@ def test_a_killed_tuning_resumes_to_the_same_weights(
 
 
 NAMES = ("whole", "killed")
+
+
+@KINDS
+def test_a_log_of_slow_tuning_is_never_silent_for_longer_than_five_seconds(
+    settings: Settings,
+    chain_dataset: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+) -> None:
+    log = slow_log(monkeypatch)
+
+    with ExitStack() as slow:
+
+        def slow_model(config: TeacherConfig, precision: str) -> LanguageModel:
+            model = language_model(config, precision)
+            slow.enter_context(layers_that_take(model, 0.2, log))
+            return model
+
+        monkeypatch.setattr(tuned_model, "language_model", slow_model)
+        tune_if_configured(
+            chain_dataset, settings(kind, "lora", epochs=6, steps_per_leg=12), tmp_path
+        )
+
+    [first_line, *_] = [seconds for seconds, line in log.lines if line.startswith("tuning")]
+    assert log.seconds > 2 * LONGEST_SILENCE_SECONDS
+    assert log.longest_silence(since=first_line) <= LONGEST_SILENCE_SECONDS
 
 
 def test_an_adapter_does_not_change_the_model_on_disk(
