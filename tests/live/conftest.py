@@ -60,7 +60,8 @@ def films() -> RawData:
 def films_bundle(films: RawData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of these films. The student is not trained: films of the same raters are near."""
     folder = tmp_path_factory.mktemp("films")
-    graphs = export_graphs(MeanOfHistory(film_vectors(films)).eval(), folder, num_random=20)
+    student = MeanOfHistory(film_vectors(films)).eval()
+    graphs = export_graphs(student, folder, num_random=20)
     counts = np.bincount(films.item_indices)[1:].tolist()
     catalog = films.catalog
     save_bundle(
@@ -70,7 +71,7 @@ def films_bundle(films: RawData, tmp_path_factory: pytest.TempPathFactory) -> Pa
         histories=newest_films_of_some_users(films),
         common_case=graphs.common_case,
         student="mean of history",
-        max_history_length=MeanOfHistory.max_history_length,
+        max_history_length=student.max_history_length,
         metrics={},
         parity_error=0.0,
         provenance={"made_by": "tests"},
