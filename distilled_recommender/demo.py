@@ -137,7 +137,7 @@ def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> Non
 
 
 def _real_histories(dataset: Dataset) -> list[History]:
-    """What some test users did before their newest test interaction."""
+    """Histories of some test users before their newest test interaction."""
     rows = dataset.example_rows(Split.TEST)
     newest_of_user = dict(zip(dataset.user_of_row[rows], rows, strict=True))
     chosen = list(newest_of_user.values())[-NUM_HISTORIES:]

@@ -69,7 +69,7 @@ class ServedVariants:
 
     @property
     def served(self) -> list[ServedVariant]:
-        """What each variant serves, the control first."""
+        """The served bundle of each variant, the control first."""
         return [slot.current for slot in self._slots]
 
     @property

@@ -85,7 +85,7 @@ class FullGraph:
         self._bound_sessions = BoundSessions(session)
 
     def with_added(self, added: Vectors) -> "FullGraph":
-        """The same graph with these `[added, hidden]` items beside its own."""
+        """Copies the graph, with these `[added, hidden]` items beside its own."""
         return FullGraph(self._session, self._num_items, added)
 
     @property

@@ -90,7 +90,7 @@ class Recommender:
         return fits and not self.catalog.is_in_bundle(added.item.item_id)
 
     def with_added(self, added: Sequence[AddedItem]) -> "Recommender":
-        """The same bundle with those of `added` that it can add, and no others.
+        """Copies the recommender, with those of `added` that it can add, and no others.
 
         Raises:
             StudentError: onnxruntime failed.

@@ -82,7 +82,7 @@ class Student:
         return self._full.all_allowed
 
     def with_added(self, vectors: Vectors) -> "Student":
-        """The same student with these `[added, hidden]` items beside its own."""
+        """Copies the student, with these `[added, hidden]` items beside its own."""
         student = copy.copy(self)
         student._full = self._full.with_added(vectors)
         student._common_case = None if len(vectors) else self._common_case_of_bundle

@@ -157,7 +157,7 @@ class DistillationConfig(Section):
     def _an_item_has_a_vector(cls, offset: bool, others: ValidationInfo) -> bool:
         if not offset and not others.data.get("embeddings", True):
             raise ValueError(
-                "false needs embeddings = true: without embeddings an item vector is only its offset"
+                "false needs embeddings = true: without them an item vector is only its offset"
             )
         return offset
 

@@ -38,7 +38,7 @@ class AddedItem:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What changed in a store since a version.
+    """The changes of a store since a version.
 
     Attributes:
         version: the version after the changes.
