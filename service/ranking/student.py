@@ -1,4 +1,4 @@
-"""The student as the service runs it: two graphs, and the rule that says which of them ranks."""
+"""Runs a student: opens its graphs, and chooses for each query the graph that ranks."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from service.ranking.onnx_session import GraphFile, open_session, run_session
 from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
 
 _MAX_INFERENCES = 2  # three inferences of small batches cost more than one of the full graph
-_FULL = 0  # stands for the full graph where others have a window length
+_FULL = 0  # in place of a window length: the full graph ranks
 
 
 class Student:
