@@ -76,8 +76,8 @@ class Runtime:
         )
         for slot in self.variants.slots:
             student = slot.current.recommender.manifest.student
-            info.add_metric([slot.variant, slot.current.model_version, student], 1)
-            refused.add_metric([slot.variant], slot.refused is not None)
+            info.add_metric([slot.name, slot.current.model_version, student], 1)
+            refused.add_metric([slot.name], slot.refused is not None)
         yield info
         yield refused
         for name, text, value in (

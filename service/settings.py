@@ -52,7 +52,7 @@ class Settings(BaseSettings):
     variants: str | None = Field(
         default=None,
         description="VARIANTS: bundles served side by side, `name=path:weight, …`, or a folder of "
-        "bundles of equal weight; the first is the control; unset = BUNDLE_PATH alone",
+        "bundles of equal weight; the first is the control; unset = only BUNDLE_PATH",
     )
     bundles_poll_seconds: float = Field(
         default=1.0,

@@ -9,7 +9,7 @@ from service.stores.history.guarded import StoredHistory
 
 
 def check_query(
-    runtime: Runtime, served: ServedVariant, query: RecommendationQuery, place: str = ""
+    runtime: Runtime, variant: ServedVariant, query: RecommendationQuery, place: str = ""
 ) -> None:
     """Raises InvalidRequestError for a query that cannot be answered, though its types are right.
 
@@ -19,7 +19,7 @@ def check_query(
     if query.history is None and query.session_id is None:
         raise InvalidRequestError(f"{place}history", "give a history, a session_id or both")
     try:
-        served.recommender.catalog.filters.check(query.allow, query.deny)
+        variant.recommender.catalog.filters.check(query.allow, query.deny)
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{place}{error.field}", error.message) from None
 

@@ -29,17 +29,21 @@ def ranking_content(ranking: Sequence[tuple[Item, float]]) -> list[dict[str, Any
 
 
 def recommendation_content(
-    served: ServedVariant, recommendations: Recommendations, stopwatch: Stopwatch, *, degraded: bool
+    variant: ServedVariant,
+    recommendations: Recommendations,
+    stopwatch: Stopwatch,
+    *,
+    degraded: bool,
 ) -> dict[str, Any]:
     """Writes a RecommendationAnswer and adds it to the answers of the stopwatch, which are counted.
 
     `degraded` says that the history store did not answer.
     """
     degraded = degraded or recommendations.degraded
-    stopwatch.answers.append((served.variant, recommendations.source, degraded))
+    stopwatch.answers.append((variant.name, recommendations.source, degraded))
     return {
-        "model_version": served.model_version,
-        "variant": served.variant,
+        "model_version": variant.model_version,
+        "variant": variant.name,
         "source": recommendations.source,
         "degraded": degraded,
         "unknown_items": recommendations.unknown_items,
@@ -48,7 +52,7 @@ def recommendation_content(
 
 
 def recommendation_response(
-    served: ServedVariant,
+    variant: ServedVariant,
     recommendations: Recommendations,
     stopwatch: Stopwatch,
     *,
@@ -56,14 +60,14 @@ def recommendation_response(
     more: Mapping[str, Any] | None = None,
 ) -> Response:
     """Makes a RecommendationAnswer; `more` adds fields to it."""
-    content = recommendation_content(served, recommendations, stopwatch, degraded=degraded)
+    content = recommendation_content(variant, recommendations, stopwatch, degraded=degraded)
     if more:
         content.update(more)
     return json_response(content, {"Server-Timing": stopwatch.header()})
 
 
 async def explained_response(
-    served: ServedVariant,
+    variant: ServedVariant,
     query: Query,
     recommendations: Recommendations,
     stopwatch: Stopwatch,
@@ -73,22 +77,22 @@ async def explained_response(
     """Makes a RecommendationAnswer with reasons; there are none where the student fails."""
     with stopwatch.time("explain"):
         try:
-            reasons = await to_thread.run_sync(explain, served.recommender, query, recommendations)
+            reasons = await to_thread.run_sync(explain, variant.recommender, query, recommendations)
         except StudentError:
             degraded, reasons = True, [[] for _ in recommendations.ranking]
-    content = recommendation_content(served, recommendations, stopwatch, degraded=degraded)
+    content = recommendation_content(variant, recommendations, stopwatch, degraded=degraded)
     for item, item_reasons in zip(content["items"], reasons, strict=True):
         item["reasons"] = _reasons(item_reasons)
     return json_response(content, {"Server-Timing": stopwatch.header()})
 
 
 def event_response(
-    served: ServedVariant, stored: StoredHistory, stopwatch: Stopwatch, *, is_stored: bool
+    variant: ServedVariant, stored: StoredHistory, stopwatch: Stopwatch, *, is_stored: bool
 ) -> Response:
     """Makes an EventAnswer."""
     content = {
-        "model_version": served.model_version,
-        "variant": served.variant,
+        "model_version": variant.model_version,
+        "variant": variant.name,
         "stored": is_stored,
         "degraded": stored.degraded,
     }

@@ -42,7 +42,7 @@ class AddedItems:
         extendable = self._extendable_by(added)
         await self._store.put(added)
         await self.refresh()
-        return [each.variant for each in extendable]
+        return [each.name for each in extendable]
 
     async def remove(self, item_id: str) -> None:
         """Removes an added item, if there is one.

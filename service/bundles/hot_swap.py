@@ -125,7 +125,7 @@ class HotSwap:
             slot.refused = None
         except (BundleError, StudentError) as error:
             slot.refused = str(error)
-            logger.warning("variant %r keeps its bundle: %s", slot.variant, error)
+            logger.warning("variant %r keeps its bundle: %s", slot.name, error)
         except Exception as error:  # a defect: whoever moved the link must see it too
             slot.refused = f"{type(error).__name__}: {error}"
             raise
@@ -134,7 +134,7 @@ class HotSwap:
         candidate = await self._load(slot.path)
         if candidate.manifest.model_version != slot.current.model_version:
             await self._variants.serve(slot, candidate)
-            logger.info("variant %r serves %s", slot.variant, slot.current.model_version)
+            logger.info("variant %r serves %s", slot.name, slot.current.model_version)
 
     async def _load(self, folder: Path) -> Recommender:
         with self._while_loading():
@@ -149,7 +149,7 @@ def link_of(slot: VariantSlot) -> BundleLink:
     """
     if not slot.path.is_symlink():
         raise ConflictError(
-            f"variant {slot.variant!r} serves {slot.path}, which is not a link: publish bundles "
+            f"variant {slot.name!r} serves {slot.path}, which is not a link: publish bundles "
             "with `python -m export CONFIG --publish bundles` and serve BUNDLE_PATH=bundles/active"
         )
     return BundleLink(slot.path)

@@ -18,7 +18,7 @@ from service.stores.items.protocol import AddedItem
 class ServedVariant:
     """A variant's recommender at one moment; a request uses one from its start to its end."""
 
-    variant: str
+    name: str
     recommender: Recommender
 
     @property
@@ -46,9 +46,9 @@ class VariantSlot:
     refused: str | None = None
 
     @property
-    def variant(self) -> str:
+    def name(self) -> str:
         """Name of the variant."""
-        return self.current.variant
+        return self.current.name
 
 
 class ServedVariants:
@@ -56,7 +56,7 @@ class ServedVariants:
 
     def __init__(self, slots: Sequence[VariantSlot]) -> None:
         """The first of `slots` is the control."""
-        self._slot_by_name: Mapping[str, VariantSlot] = {slot.variant: slot for slot in slots}
+        self._slot_by_name: Mapping[str, VariantSlot] = {slot.name: slot for slot in slots}
         self._slots = tuple(slots)
         self._cumulative_weights = list(accumulate(slot.weight for slot in slots))
         self._added: Sequence[AddedItem] = ()
@@ -108,7 +108,7 @@ class ServedVariants:
 
     async def _with_added(self, slot: VariantSlot, recommender: Recommender) -> ServedVariant:
         extended = await to_thread.run_sync(recommender.with_added, self._added)
-        return ServedVariant(slot.variant, extended)
+        return ServedVariant(slot.name, extended)
 
     def slot(self, variant: str) -> VariantSlot:
         """The slot of a variant.

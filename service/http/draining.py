@@ -31,7 +31,7 @@ class Drain:
     def on_sigterm(self) -> Iterator[None]:
         """Handles SIGTERM before the server's own handler; a second SIGTERM ends at once.
 
-        Outside of the main thread, which alone receives signals, this does nothing.
+        Only the main thread receives signals; in any other this does nothing.
         """
         stop = signal.getsignal(signal.SIGTERM)
         is_main = threading.current_thread() is threading.main_thread()

@@ -27,7 +27,7 @@ Provided = Mapping[Callable[..., Any], Callable[[Scope], Any]]
 """By dependency: a function that gets the dependency's value from the scope of a request."""
 
 HONOURED = frozenset({BodyLimit, EncodedPath})
-"""Middlewares whose rules lanes keep: bodies have the same limit, encoded paths are left alone."""
+"""Middlewares whose rules lanes keep: bodies have the same limit, encoded paths are passed on."""
 
 # Only values that are the same before and after URL decoding.
 _QUERY_PARAMETER = re.compile(rb"(\w+)=([\w.-]+)")

@@ -1,18 +1,18 @@
-"""Traces, where TRACING asks for them: a span for each request, for Redis and for the teacher.
+"""OpenTelemetry traces, if TRACING is set: spans of requests, Redis commands and teacher calls.
 
-Where they are sent is OpenTelemetry's own business: OTEL_EXPORTER_OTLP_ENDPOINT and its kind.
+OpenTelemetry's own variables, as OTEL_EXPORTER_OTLP_ENDPOINT, say where they are sent.
 """
 
 from fastapi import FastAPI
 
 TRACER_NAME = "distilled-recommender"
-# What machines ask every few seconds.
-_UNTRACED = "healthz,readyz,metrics"
+# Load balancers and Prometheus call these every few seconds.
+_EXCLUDED_PATHS = "healthz,readyz,metrics"
 
 
 def install_tracing(app: FastAPI) -> None:
-    """Traces the requests of `app`, and what this process asks of others meanwhile."""
-    # Of the extra `trace`, and too long to load for a service that is not traced.
+    """Installs tracing of the requests of `app` and of the calls to Redis and the teacher."""
+    # Imported here: they come with the extra `trace`, and loading them takes long.
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -28,12 +28,12 @@ def install_tracing(app: FastAPI) -> None:
     RedisInstrumentor().instrument()
     HTTPXClientInstrumentor().instrument()
     FastAPIInstrumentor.instrument_app(
-        app, excluded_urls=_UNTRACED, exclude_spans=["receive", "send"]
+        app, excluded_urls=_EXCLUDED_PATHS, exclude_spans=["receive", "send"]
     )
 
 
 def end_tracing() -> None:
-    """Sends what waits: a server that ends by a signal runs nothing at its exit."""
+    """Sends spans that are still buffered; a server that a signal ends runs no exit handlers."""
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
 

@@ -32,7 +32,7 @@ async def test_loaded_bundles_are_exempt_from_garbage_collection(
     async with app.router.lifespan_context(app):
         runtime = app.state.runtime
         first = runtime.variants.control.recommender.catalog
-        await runtime.hot_swap.activate(runtime.variants.control.variant, "b")
+        await runtime.hot_swap.activate(runtime.variants.control.name, "b")
         second = runtime.variants.control.recommender.catalog
         assert isinstance(first, Catalog)
         assert second is not first

@@ -122,15 +122,15 @@ async def read_similar_items(
 ) -> Response:
     """Gives the items with the most similar vectors, by cosine."""
     runtime.check_k(k)
-    served = runtime.variants.control
-    _find_item(served, item_id)
-    similar = await to_thread.run_sync(served.recommender.similar, item_id, k)
+    variant = runtime.variants.control
+    _find_item(variant, item_id)
+    similar = await to_thread.run_sync(variant.recommender.similar, item_id, k)
     items = ranking_content(similar)
-    return json_response({"model_version": served.model_version, "items": items})
+    return json_response({"model_version": variant.model_version, "items": items})
 
 
-def _find_item(served: ServedVariant, item_id: str) -> Item:
-    item = served.recommender.catalog.find(item_id)
+def _find_item(variant: ServedVariant, item_id: str) -> Item:
+    item = variant.recommender.catalog.find(item_id)
     if item is None:
         raise NotFoundError(f"no item {item_id!r}")
     return item

@@ -59,7 +59,7 @@ async def rollback_model(rollback: Rollback, runtime: RuntimeDep) -> VariantAnsw
 async def _variant(slot: VariantSlot) -> VariantAnswer:
     link = BundleLink(slot.path)
     return VariantAnswer(
-        variant=slot.variant,
+        variant=slot.name,
         weight=slot.weight,
         model_version=slot.current.model_version,
         bundle=slot.current.recommender.bundle.folder.name,

@@ -37,20 +37,20 @@ router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
 
 @router.post("", response_model=RecommendationAnswer, responses=_RESPONSES)
 async def recommend(
-    query: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
+    request: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
     """Recommends the next `k` items. Nothing is stored; without `session_id` nothing is read."""
-    served = runtime.variants.for_session(query.session_id)
-    check_query(runtime, served, query)
+    variant = runtime.variants.for_session(request.session_id)
+    check_query(runtime, variant, request)
     with stopwatch.time("history"):
-        stored = await stored_history_of(runtime, query)
-    wanted = query_of(query, stored)
+        stored = await stored_history_of(runtime, request)
+    query = query_of(request, stored)
     with stopwatch.time("infer"):
-        answer = await runtime.micro_batcher.recommend(served.recommender, wanted)
-    runtime.offer_to_shadow(served, wanted, answer)
-    if query.explain:
-        return await explained_response(served, wanted, answer, stopwatch, degraded=stored.degraded)
-    return recommendation_response(served, answer, stopwatch, degraded=stored.degraded)
+        answer = await runtime.micro_batcher.recommend(variant.recommender, query)
+    runtime.offer_to_shadow(variant, query, answer)
+    if request.explain:
+        return await explained_response(variant, query, answer, stopwatch, degraded=stored.degraded)
+    return recommendation_response(variant, answer, stopwatch, degraded=stored.degraded)
 
 
 @router.post("/batch", response_model=BatchAnswer, responses=_RESPONSES)

@@ -48,24 +48,24 @@ async def append_event(
     """Stores an event of a session; with `k`, also recommends the next `k` items."""
     if k is not None:
         runtime.check_k(k)
-    served = runtime.variants.for_session(session_id)
-    recall = StoredHistory([event.item_id])
+    variant = runtime.variants.for_session(session_id)
+    stored = StoredHistory([event.item_id])
     if event.consent:
         with stopwatch.time("history"):
-            recall = await runtime.history.append(session_id, Event(event.item_id, event.event_id))
-    is_stored = event.consent and not recall.degraded
+            stored = await runtime.history.append(session_id, Event(event.item_id, event.event_id))
+    is_stored = event.consent and not stored.degraded
     if k is None:
-        return event_response(served, recall, stopwatch, is_stored=is_stored)
-    wanted = Query(recall.history, k)
+        return event_response(variant, stored, stopwatch, is_stored=is_stored)
+    query = Query(stored.history, k)
     with stopwatch.time("infer"):
-        recommendations = await runtime.micro_batcher.recommend(served.recommender, wanted)
+        recommendations = await runtime.micro_batcher.recommend(variant.recommender, query)
     if event.consent:
-        runtime.offer_to_shadow(served, wanted, recommendations)
+        runtime.offer_to_shadow(variant, query, recommendations)
     return recommendation_response(
-        served,
+        variant,
         recommendations,
         stopwatch,
-        degraded=recall.degraded,
+        degraded=stored.degraded,
         more={"stored": is_stored},
     )
 
@@ -89,16 +89,16 @@ async def recommend_for_session(
     `POST /v1/recommendations` takes a session too, with excluded items and filters.
     """
     runtime.check_k(k)
-    served = runtime.variants.for_session(session_id)
+    variant = runtime.variants.for_session(session_id)
     with stopwatch.time("history"):
-        recall = await runtime.history.read(session_id)
-    wanted = Query(recall.history, k, mask_seen=mask_seen)
+        stored = await runtime.history.read(session_id)
+    query = Query(stored.history, k, mask_seen=mask_seen)
     with stopwatch.time("infer"):
-        answer = await runtime.micro_batcher.recommend(served.recommender, wanted)
-    runtime.offer_to_shadow(served, wanted, answer)
+        answer = await runtime.micro_batcher.recommend(variant.recommender, query)
+    runtime.offer_to_shadow(variant, query, answer)
     if explain:
-        return await explained_response(served, wanted, answer, stopwatch, degraded=recall.degraded)
-    return recommendation_response(served, answer, stopwatch, degraded=recall.degraded)
+        return await explained_response(variant, query, answer, stopwatch, degraded=stored.degraded)
+    return recommendation_response(variant, answer, stopwatch, degraded=stored.degraded)
 
 
 @router.get(
@@ -108,11 +108,11 @@ async def recommend_for_session(
 )
 async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
     """Gives the stored history of a session."""
-    recall = await runtime.history.read(session_id)
-    if not recall.history and not recall.degraded:
+    stored = await runtime.history.read(session_id)
+    if not stored.history and not stored.degraded:
         raise NotFoundError(f"no session {session_id!r}")
     return json_response(
-        {"session_id": session_id, "history": recall.history, "degraded": recall.degraded}
+        {"session_id": session_id, "history": stored.history, "degraded": stored.degraded}
     )
 
 

@@ -50,7 +50,7 @@ class StudentAnswer:
         degraded: whether the history store did not answer.
     """
 
-    served: ServedVariant
+    variant: ServedVariant
     query: Query
     recommendations: Recommendations
     seconds: float
@@ -66,16 +66,16 @@ class StudentAnswer:
 async def _ask_student(
     body: RecommendationQuery, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> StudentAnswer:
-    served = runtime.variants.for_session(body.session_id)
-    check_query(runtime, served, body)
+    variant = runtime.variants.for_session(body.session_id)
+    check_query(runtime, variant, body)
     with stopwatch.time("history"):
         stored = await stored_history_of(runtime, body)
     query = query_of(body, stored)
     started = perf_counter()
     with stopwatch.time("infer"):
-        recommendations = served.recommender.recommend(query)
+        recommendations = variant.recommender.recommend(query)
     seconds = perf_counter() - started
-    return StudentAnswer(served, query, recommendations, seconds, stored.degraded)
+    return StudentAnswer(variant, query, recommendations, seconds, stored.degraded)
 
 
 StudentAnswerDep = Annotated[StudentAnswer, Depends(_ask_student)]
@@ -95,7 +95,7 @@ async def recommend_by_teacher(
     with stopwatch.time("teacher"):
         teacher = await _ask_teacher(slow_path, student)
     content = recommendation_content(
-        student.served,
+        student.variant,
         teacher.recommendations if teacher else student.recommendations,
         stopwatch,
         degraded=_is_degraded(student, teacher),
@@ -117,11 +117,11 @@ async def compare(
         student.recommendations.item_ids, teacher.recommendations.item_ids
     )
     content = {
-        "variant": student.served.variant,
+        "variant": student.variant.name,
         "degraded": _is_degraded(student, teacher),
         "unknown_items": student.recommendations.unknown_items,
         "student": _side(student.recommendations, student.seconds)
-        | {"model_version": student.served.model_version},
+        | {"model_version": student.variant.model_version},
         "teacher": teacher and _side(teacher.recommendations, seconds) | _teacher_fields(teacher),
         "overlap": result and result.overlap,
         "rank_correlation": result and result.rank_correlation,
@@ -135,7 +135,7 @@ async def _ask_teacher(
     if not student.is_for_teacher:
         return None
     try:
-        return await ask_teacher(slow_path, student.served.recommender, student.query)
+        return await ask_teacher(slow_path, student.variant.recommender, student.query)
     except TeacherUnavailableError as error:
         logger.info("the student answers instead of the teacher: %s", error)
         return None
