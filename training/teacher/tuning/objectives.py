@@ -92,7 +92,7 @@ class MatchingObjective:
         self.head = matcher.to(examples.model.device)
 
     def refresh(self) -> None:
-        """Embeds the titles again, with the weights of now."""
+        """Embeds the titles again, with the current weights."""
         self.head.title_embeddings = self._titles().to(self._examples.model.device)
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
