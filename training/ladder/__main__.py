@@ -57,16 +57,16 @@ class LadderOptions:
     seeds: Seeds = ()
     """Seeds of every row, instead of the experiment's; trials have their own."""
     teachers: Annotated[tuple[TeacherKind, ...], Parameter(consume_multiple=1)] = ()
-    """Only these; the first of them stands in for the experiment's own in every row."""
+    """Only these teachers; the first replaces the experiment's own in every row."""
     out: Annotated[Path, Parameter(show_default=True)] = Path("docs/results")
     """Folder of the report and its runs."""
     keep_states: bool = False
-    """Keep states of training (large), so that cold items at another price cost no training."""
+    """Keep states of training (large): another cold_price then needs no training."""
     workers: Workers = None
     kept: Annotated[bool, Parameter(group=_INSTEAD_OF_TRAINING)] = False
-    """Report only what is kept of students and teachers: trains none, needs no knowledge."""
+    """Report only the runs and teachers that are stored: trains nothing, needs no knowledge."""
     dry_run: Annotated[bool, Parameter(group=_INSTEAD_OF_TRAINING)] = False
-    """Say what is due, and train nothing."""
+    """Print which trainings are due, and train nothing."""
 
 
 DEFAULTS = LadderOptions()
@@ -127,8 +127,8 @@ def _narrowed(experiment: Experiment, options: LadderOptions) -> Experiment:
 def _refuse_other_losses(experiment: Experiment) -> None:
     if experiment.training.loss != "cross-entropy":
         raise ConfigError(
-            f"training.loss = {experiment.training.loss!r}: the ladder's rows bring their own, and "
-            "compare with CE under cross-entropy"
+            f"training.loss = {experiment.training.loss!r}: a ladder needs 'cross-entropy', since "
+            "its rows set their own losses and are compared with CE"
         )
 
 
