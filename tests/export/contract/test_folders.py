@@ -35,6 +35,18 @@ def test_a_failure_leaves_the_older_folder_and_nothing_beside_it(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+def test_a_failure_after_a_killed_replacement_leaves_the_predecessor(tmp_path: Path) -> None:
+    write(tmp_path / ".folder.replaced", "old")
+
+    def fail() -> None:
+        with whole_folder(tmp_path / "folder"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert read(tmp_path / "folder") == "old"
+
+
 @pytest.mark.parametrize("role", ["building", "replaced", "removed"])
 def test_the_remains_of_a_killed_replacement_are_removed_by_the_next_one(
     role: str, tmp_path: Path
