@@ -40,8 +40,8 @@ def test_a_new_item_gets_what_cold_items_have_in_place_of_an_offset(
     table.offsets.data = torch.randn(8, 2)
     untouched = torch.tensor([False, False, True, False, False, False, True, False])
     # Two of them, so that not all of five neighbours are there, or six.
-    lenders = torch.tensor([True, True, False, *[many] * 3, False, many])
-    table.place_cold_items(untouched, lenders, torch.tensor([3.0, -1.0]), torch.randn(2, 3))
+    donors = torch.tensor([True, True, False, *[many] * 3, False, many])
+    table.place_cold_items(untouched, donors, torch.tensor([3.0, -1.0]), torch.randn(2, 3))
 
     assert export_item_encoder(table, embeddings.numpy(), tmp_path / "encoder.onnx")
 
