@@ -24,8 +24,8 @@ from training.distillation.checkpoint import WEIGHTS_NAME, Checkpoint, best_on_v
 from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DISTILLED, VARIANTS
 from training.errors import ConfigError
-from training.evaluation.baseline_runs import baseline_evaluations
-from training.evaluation.baselines import BASELINES_VERSION
+from training.evaluation.baselines.registry import BASELINES_VERSION
+from training.evaluation.baselines.runs import baseline_evaluations
 from training.evaluation.row_names import row_name
 from training.evaluation.yardstick import ranker_of
 from training.knowledge import Knowledge, load_knowledge

@@ -12,7 +12,7 @@ import numpy as np
 
 from export.contract.manifest import Figure
 from training.data.dataset import HELD_OUT, Dataset, Split
-from training.evaluation.baseline_runs import BySplit
+from training.evaluation.baselines.runs import BySplit
 from training.evaluation.intervals import Bootstrap, Interval
 from training.evaluation.metrics import metric_values
 from training.evaluation.stored import answers_ranker

@@ -18,7 +18,7 @@ from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint, best_on_validation
 from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
-from training.evaluation.baseline_runs import baseline_evaluations
+from training.evaluation.baselines.runs import baseline_evaluations
 from training.evaluation.intervals import Interval
 from training.evaluation.row_names import row_name
 from training.evaluation.stored import answers_ranker

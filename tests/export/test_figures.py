@@ -4,7 +4,7 @@ import pytest
 from export.contract.manifest import Figure
 from export.figures import Comparison, RowName, teacher_evaluations
 from training.data.dataset import Dataset, Split
-from training.evaluation.baseline_runs import BySplit
+from training.evaluation.baselines.runs import BySplit
 from training.evaluation.yardstick import Evaluation
 from training.knowledge import Answers, Knowledge
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from training import distill, evaluate
-from training.evaluation.baseline_runs import BaselineRun
+from training.evaluation.baselines.runs import BaselineRun
 
 
 @pytest.fixture

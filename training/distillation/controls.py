@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset
 from training.distillation.variants import ListSource
-from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import BATCH_SIZE, LIST_LENGTH, ranker_of
 from training.knowledge import Answers, Knowledge
 

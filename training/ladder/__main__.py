@@ -21,8 +21,8 @@ from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.distillation.process_pool import usable_cores
 from training.errors import ConfigError
-from training.evaluation.baseline_runs import BaselineRun
-from training.evaluation.baselines import BASELINES
+from training.evaluation.baselines.registry import BASELINES
+from training.evaluation.baselines.runs import BaselineRun
 from training.ladder.plan.plan import Plan
 from training.ladder.plan.rows import ROWS
 from training.ladder.report.origin import origin_of

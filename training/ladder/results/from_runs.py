@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from training.data.dataset import HELD_OUT, Split
-from training.evaluation.baseline_runs import BaselineRun
+from training.evaluation.baselines.runs import BaselineRun
 from training.evaluation.yardstick import Evaluation
 from training.ladder.plan.plan import Cell
 from training.ladder.plan.references import Reference

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from training.cli import say
 from training.data.dataset import HELD_OUT, Dataset
 from training.errors import ResultError
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.rank_files import split_key
 from training.evaluation.stored import answers_ranker
-from training.evaluation.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import Ranker, evaluate, ranker_of
 from training.knowledge import Knowledge, Summary
 from training.ladder.plan.references import Reference, Teacher

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from training.data.dataset import Dataset, Split
 from training.distillation.job import Job
-from training.evaluation.baseline_runs import BaselineRun
+from training.evaluation.baselines.runs import BaselineRun
 from training.evaluation.rank_files import RankFile, held_out_ranks
 from training.evaluation.yardstick import Evaluation, Scorer
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
 from training.errors import KnowledgeError
-from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
 from training.settings.experiment import Experiment
 from training.settings.teacher import TeacherConfig, TeacherKind

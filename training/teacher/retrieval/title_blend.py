@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.data.dataset import Dataset, Split
-from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.progress import ProgressBar
 from training.settings.teacher import TeacherConfig

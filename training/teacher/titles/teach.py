@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.data.dataset import Dataset, Split
-from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import LIST_LENGTH, SELECTION_METRIC, evaluate, ranker_of
 from training.knowledge import Answers, Knowledge
 from training.progress import ProgressBar, counting

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.errors import ResultError
-from training.evaluation.baseline_runs import BaselineRun
+from training.evaluation.baselines.runs import BaselineRun
 from training.ladder.runs.store import RunFacts, RunStore
 
 FACTS = RunFacts("popularity", 1.5, "a machine, 2 cores", ["abc", "def"], best_epoch=3)

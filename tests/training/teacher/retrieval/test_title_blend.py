@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.data.dataset import Dataset
-from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.settings.teacher import TeacherConfig
 from training.teacher.retrieval.title_blend import best_share, blended, with_titles
 from training.teacher.top_k import Distances

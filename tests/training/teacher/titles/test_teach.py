@@ -15,7 +15,7 @@ from tests.training.teacher.conftest import layers_that_take
 from training import teach
 from training.data.dataset import Dataset, Split
 from training.errors import KnowledgeError
-from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import ranker_of
 from training.knowledge import (
     DESCRIPTION_NAME,

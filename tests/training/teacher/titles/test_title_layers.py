@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.teacher.conftest import run_teach
 from training.data.dataset import Dataset, Split
-from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import evaluate, ranker_of
 from training.ladder import __main__ as ladder
 from training.ladder.plan.rows import TITLES_ROW

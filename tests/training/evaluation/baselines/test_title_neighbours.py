@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.data.dataset import Dataset
-from training.evaluation.title_neighbours import TitleNeighbours
+from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import ranker_of
 
 # A regular pentagon of titles, b at 0 degrees; row 0 is padding.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
-from training.evaluation.tuning import best_on_validation
+from training.evaluation.baselines.tuning import best_on_validation
 
 NUM_NEIGHBOURS = (50, 200, 1_000)
 HISTORY_LENGTHS = (2, 5, 10, 30)

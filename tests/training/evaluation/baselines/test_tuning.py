@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
-from training.evaluation import tuning
-from training.evaluation.session_neighbours import tuned_session_neighbours
-from training.evaluation.tuning import best_on_validation
+from training.evaluation.baselines import tuning
+from training.evaluation.baselines.session_neighbours import tuned_session_neighbours
+from training.evaluation.baselines.tuning import best_on_validation
 from training.evaluation.yardstick import Scorer
 from training.progress import ProgressBar
 

@@ -3,7 +3,7 @@ import pytest
 
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
-from training.evaluation.baselines import (
+from training.evaluation.baselines.counts import (
     POPULARITY_SHARES,
     Transitions,
     popularity,

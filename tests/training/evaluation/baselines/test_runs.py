@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from training.data.dataset import Dataset, Split
-from training.evaluation import baseline_runs
-from training.evaluation.baseline_runs import BaselineRun, baseline_evaluations
-from training.evaluation.baselines import BASELINES
+from training.evaluation.baselines import runs
+from training.evaluation.baselines.registry import BASELINES
+from training.evaluation.baselines.runs import BaselineRun, baseline_evaluations
 from training.stage import fingerprint
 
 
@@ -19,7 +19,7 @@ def tuned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     tune = BaselineRun.tune
 
-    def recorded(self: BaselineRun) -> baseline_runs.TunedBaseline:
+    def recorded(self: BaselineRun) -> runs.TunedBaseline:
         names.append(self.name)
         return tune(self)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from training.data.dataset import HELD_OUT, Dataset, Split
 from training.errors import ResultError
-from training.evaluation.baselines import BASELINES, BASELINES_VERSION
+from training.evaluation.baselines.registry import BASELINES, BASELINES_VERSION
 from training.evaluation.rank_files import RankFile, held_out_ranks
 from training.evaluation.yardstick import Evaluation, Scorer
 from training.provenance import commit, hardware

@@ -1,17 +1,10 @@
-"""The registry of baselines that any student has to beat, and the two simplest of them.
-
-`BASELINES` is the one registry: the table of `evaluate`, the ladder and a bundle's manifest show
-all of it. A baseline that is added here appears in each of them.
-"""
-
-from collections.abc import Callable, Mapping
+"""The two simplest baselines, by counts: popularity and last-item transitions."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
-from training.evaluation.session_neighbours import tuned_session_neighbours
-from training.evaluation.tuning import best_on_validation
+from training.evaluation.baselines.tuning import best_on_validation
 from training.evaluation.yardstick import Scorer
 
 POPULARITY_SHARES = (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7)
@@ -71,13 +64,3 @@ def _popularity_shares(dataset: Dataset) -> NDArray[np.float32]:
     counts = dataset.train_counts()
     shares: NDArray[np.float32] = (counts / counts.sum()).astype(np.float32)
     return shares
-
-
-BASELINES: Mapping[str, Callable[[Dataset], Scorer]] = {
-    "popularity": popularity,
-    "last-item": tuned_transitions,
-    "VMIS-kNN": tuned_session_neighbours,
-}
-"""By the name of its row: tunes a baseline on the validation examples and returns its scorer."""
-
-BASELINES_VERSION = 1  # raise it when a baseline would rank otherwise

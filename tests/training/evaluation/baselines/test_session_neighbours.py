@@ -5,7 +5,7 @@ import pytest
 
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
-from training.evaluation.session_neighbours import (
+from training.evaluation.baselines.session_neighbours import (
     Groups,
     NeighbourSettings,
     SessionNeighbours,
@@ -83,7 +83,7 @@ def test_without_a_neighbour_popularity_decides_the_order(tiny_dataset: Dataset)
 def test_the_settings_are_tuned_on_validation(
     visits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = "training.evaluation.session_neighbours"
+    module = "training.evaluation.baselines.session_neighbours"
     monkeypatch.setattr(f"{module}.NUM_NEIGHBOURS", (1, 3))
     monkeypatch.setattr(f"{module}.HISTORY_LENGTHS", (1, 4))
     items = visits.item_indices.copy()
