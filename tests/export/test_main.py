@@ -13,6 +13,7 @@ from training.data.dataset import Dataset
 from training.data.storage import load_dataset, save_dataset
 from training.distillation.checkpoint import Checkpoint, save_checkpoint
 from training.distillation.job import jobs_of
+from training.evaluation.baselines import BASELINES
 from training.knowledge import Answers, Knowledge, load_knowledge, save_knowledge
 from training.settings.experiment import load_experiment
 from training.stage import write_stage
@@ -93,6 +94,23 @@ def test_the_best_distilled_student_is_exported_once(
     assert not is_bundle_of("another checkpoint", workplace.bundle)
     BundleLayout(workplace.bundle).items.write_text("")
     assert not is_bundle_of(made_from, workplace.bundle)
+
+
+def test_a_manifest_shows_the_student_beside_every_baseline_and_says_which_it_beats(
+    workplace: Workplace, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """This teacher has answered nothing, so it has no row."""
+    train(workplace, checkpoint, "distilled", 0, 0.1)
+    train(workplace, checkpoint, "distilled", 1, 0.2)
+    assert export(workplace) == 0
+    manifest = load_bundle(workplace.bundle).manifest
+    test = {each.row: each for each in manifest.figures if each.split == "test"}
+    assert list(test) == ["DLLM2Rec", *BASELINES]
+    assert "VMIS-kNN" in test
+    assert test["DLLM2Rec"].mean == manifest.metrics["test"]["HR@20"]
+    assert "SASRec DLLM2Rec (seed 1)" in manifest.verdict
+    assert all(name in manifest.verdict for name in BASELINES)
+    assert manifest.verdict in capsys.readouterr().out
 
 
 def test_without_a_distilled_student_nothing_is_exported(
