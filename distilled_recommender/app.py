@@ -22,9 +22,8 @@ INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 OWN_PACKAGES = frozenset({"distilled_recommender", "export", "service", "training"})
 HELP = "Distill an LLM recommender into a small sequential model and serve it in milliseconds."
 EXIT_CODES = """\
-Exit codes: 0 done · 1 the answer is no (a bundle is damaged, the service cannot start) ·
-2 an option, a setting or an input cannot be used, or an extra is not installed ·
-130 interrupted by Ctrl-C.
+Exit codes: 0 done · 1 a bundle is damaged or the service cannot start · 2 an option, a setting or
+an input cannot be used, or an extra is not installed · 130 interrupted by Ctrl-C.
 """
 
 

@@ -26,11 +26,15 @@ carries"""
 
 
 def _setting(name: str) -> Parameter:
-    """An option that stands for the environment variable of a setting, with its help text."""
+    """An option that stands for the environment variable of a setting, with its help text.
+
+    The variable is named in the help and not read here: the service reads it itself, and takes an
+    empty one for unset.
+    """
     field = Settings.model_fields[name]
     text = (field.description or "").partition(": ")[2]
     default = "" if field.default is None else f" [default: {field.default}]"
-    return Parameter(env_var=name.upper(), help=f"{text[:1].upper()}{text[1:]}.{default}")
+    return Parameter(help=f"{text[:1].upper()}{text[1:]}. [env var: {name.upper()}]{default}")
 
 
 @Parameter(name="*")
@@ -80,8 +84,8 @@ def command(
 
 
 def _is_set_otherwise() -> bool:
-    """Whether the service finds a bundle by itself: VARIANTS, secret files, `./bundle`."""
-    others = ("VARIANTS", "SECRETS_PATH")
+    """Whether the service finds a bundle by itself: by a variable, secret files or `./bundle`."""
+    others = ("BUNDLE_PATH", "VARIANTS", "SECRETS_PATH")
     default: Path = Settings.model_fields["bundle_path"].default
     return any(os.environ.get(each) for each in others) or default.exists()
 

@@ -34,7 +34,7 @@ def options() -> Iterator[tuple[str, Argument]]:
         subapp: App = app
         for word in words.split():
             subapp = subapp[word]
-        for each in subapp.assemble_argument_collection():
+        for each in subapp.assemble_argument_collection(parse_docstring=True):
             if each.show:
                 yield words, each
 
@@ -74,15 +74,12 @@ def test_every_option_has_help_that_begins_like_a_sentence_and_ends_like_one() -
 
 
 def test_options_of_settings_name_their_environment_variables() -> None:
-    variables = {
-        (name, option.name): option.parameter.env_var
-        for name, option in options()
-        if option.parameter.env_var
-    }
+    help_of = {(name, option.name): option.parameter.help or "" for name, option in options()}
+    read = {(name, option.name): option.parameter.env_var for name, option in options()}
 
-    assert variables["serve", "--port"] == ("PORT",)
-    assert variables["serve", "--workers"] == ("WORKERS",)
-    assert variables["demo", "--port"] == ("PORT",)
+    assert "[env var: PORT]" in help_of["serve", "--port"]
+    assert "[env var: WORKERS]" in help_of["serve", "--workers"]
+    assert read["demo", "--port"] == ("PORT",)
 
 
 def test_an_unknown_command_is_one_line_that_names_the_others(

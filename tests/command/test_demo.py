@@ -6,6 +6,9 @@ from distilled_recommender import demo
 from distilled_recommender.app import main
 from distilled_recommender.files import KNOWLEDGE, MOVIELENS
 from tests.live.conftest import free_port
+from training.errors import ConfigError
+from training.settings.experiment import Experiment
+from training.workplace import Workplace
 
 
 @pytest.fixture
@@ -44,8 +47,8 @@ def test_the_demo_lays_out_its_experiment_and_knowledge_in_an_empty_folder(
     assert (KNOWLEDGE / "knowledge.json").exists()
 
 
-def stop(experiment: demo.Experiment, _: demo.Workplace) -> None:
-    raise demo.ConfigError(f"stopped with {experiment.knowledge}")
+def stop(experiment: Experiment, _: Workplace) -> None:
+    raise ConfigError(f"stopped with {experiment.knowledge}")
 
 
 def test_a_taken_port_is_an_error_of_the_user() -> None:
@@ -57,5 +60,5 @@ def test_a_taken_port_is_an_error_of_the_user() -> None:
         def is_alive(self) -> bool:
             return False
 
-    with pytest.raises(demo.ConfigError, match=r"127\.0\.0\.1:80: is the port taken"):
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:80: is the port taken"):
         demo._wait_until_started(Stopped(), Ended())  # type: ignore[arg-type]
