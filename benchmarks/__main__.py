@@ -20,7 +20,9 @@ from training.cli import USER_ERROR, run, say
 from training.errors import TrainingError
 from training.options import WORK, Work
 
-Names = Annotated[str, Parameter(choices=tuple(benchmark_names()), help="Benchmarks to run; by default all.")]
+Names = Annotated[
+    str, Parameter(choices=tuple(benchmark_names()), help="Benchmarks to run; by default all.")
+]
 
 
 @Parameter(name="*")

@@ -46,7 +46,6 @@ class ServeOptions:
     port: Annotated[int | None, _setting("port")] = None
     workers: Annotated[int | None, _setting("workers")] = None
     teacher_url: Annotated[str | None, _setting("teacher_url")] = None
-    log_level: Annotated[str | None, _setting("log_level")] = None
 
     def environment(self) -> Mapping[str, str]:
         """The given options as environment variables."""
@@ -70,7 +69,7 @@ def command(
 ) -> None:
     """Serve a bundle over HTTP.
 
-    Further settings are environment variables alone; `python -m service.settings` lists them.
+    All other settings are environment variables; `python -m service --help` lists them.
     """
     if example:
         bundle = carried(BUNDLE)

@@ -10,7 +10,7 @@ from distilled_recommender.app import main
 from distilled_recommender.files import BUNDLE, carried
 from tests.live.conftest import free_port, wait_until_ready
 
-SETTINGS = ("BUNDLE_PATH", "VARIANTS", "SECRETS_PATH", "HOST", "PORT", "WORKERS", "LOG_LEVEL")
+SETTINGS = ("BUNDLE_PATH", "VARIANTS", "SECRETS_PATH", "HOST", "PORT", "WORKERS")
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def test_without_a_bundle_one_line_says_how_to_get_one(
 
 
 def test_options_are_the_settings_of_the_service(started: list[dict[str, str]]) -> None:
-    assert main(["serve", "mine", "--port", "9000", "--log-level", "warning"]) == 0
+    assert main(["serve", "mine", "--port", "9000", "--workers", "2"]) == 0
 
     (environment,) = started
     assert environment["BUNDLE_PATH"] == "mine"
     assert environment["PORT"] == "9000"
-    assert environment["LOG_LEVEL"] == "warning"
+    assert environment["WORKERS"] == "2"
     assert environment["HOST"] == ""
 
 
