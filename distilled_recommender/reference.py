@@ -18,8 +18,8 @@ the shell complete commands and options. Errors are one line on stderr.
 
 {EXIT_CODES}
 `python -m` runs the same programs with the same options: `python -m training.MODULE` (`prepare`,
-`teach`, `distill`, `evaluate`, `serve_teacher`, `ladder`), `python -m export`, `python -m benchmarks`.
-`python -m service` serves with settings from the environment alone.
+`teach`, `distill`, `evaluate`, `serve_teacher`, `ladder`), `python -m export`,
+`python -m benchmarks`. `python -m service` serves with settings from the environment alone.
 
 This page is written by `make commands`.
 """
