@@ -4,16 +4,17 @@ The base installation serves the example bundle and has no torch; with the extra
 command `demo` reaches answered queries in an empty folder. Takes minutes and needs a network, so
 it is a program and no test.
 
-python -m tests.wheel.proof [--python PYTHON] [--base-python PYTHON ...] [--out FILE]
+python tests/wheel/proof.py [--python PYTHON] [--base-python PYTHON ...] [--out FILE]
 """
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,13 +23,13 @@ from typing import Annotated, Any
 import httpx
 from cyclopts import Parameter
 
-from tests.live.conftest import free_port, wait_until_ready
 from training.cli import run, say
 from training.provenance import commit, hardware
 
 ROOT = Path(__file__).parents[2]
 QUERY = {"history": ["1", "1196", "2571"], "k": 5}
 MIB = 2**20
+READY_SECONDS = 120
 
 
 class Installed:
@@ -97,11 +98,30 @@ def serving_example(installed: Installed) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until_ready(url, process)
+        _wait_until_ready(url, process)
         yield url
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the service ended with exit code {process.returncode}")
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{url}/readyz", trust_env=False).is_success:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"{url} is not ready after {READY_SECONDS} s")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def demo_figures(installed: Installed) -> Iterator[dict[str, Any]]:
@@ -140,7 +160,7 @@ def command(
         figures = list(_figures(Path(name), python, base_python))
     words = [f"--base-python {' '.join(Path(each).name for each in base_python)}"]
     proof = {
-        "command": " ".join(["python -m tests.wheel.proof", *(words if base_python else [])]),
+        "command": " ".join(["python tests/wheel/proof.py", *(words if base_python else [])]),
         "commit": commit(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "hardware": hardware(),
@@ -164,7 +184,7 @@ def _figures(folder: Path, python: str, base_python: Sequence[str]) -> Iterator[
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    return run(command, "tests.wheel.proof", arguments)
+    return run(command, "tests/wheel/proof.py", arguments)
 
 
 if __name__ == "__main__":
