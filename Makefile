@@ -27,7 +27,7 @@ COMPILE = $(LOCK)/bin/uv pip compile --quiet --upgrade --universal --python-vers
 	--custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate ladder reports export serve test compose-test check bench bench-quick wheel wheel-proof lock format clean
+.PHONY: help demo smoke prepare teach distill evaluate ladder reports export serve test compose-test check bench bench-quick commands wheel wheel-proof lock format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,11 +76,14 @@ bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEMO)/ready $(DEV)/ready $
 $(WORK)/movielens/bundle/manifest.json:
 	$(MAKE) smoke CONFIG=configs/movielens.toml
 
+commands: $(DEV)/ready  ## write docs/commands.md from the command line itself
+	$(DEV)/bin/python -m distilled_recommender.reference
+
 wheel: $(DEV)/ready  ## the package, to dist
 	$(DEV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 wheel-proof: $(DEV)/ready  ## install the package in fresh environments and use it, to docs/proofs (minutes)
-	$(DEV)/bin/python -m tests.wheel.proof --python $(PYTHON)
+	$(DEV)/bin/python tests/wheel/proof.py --python $(PYTHON)
 
 lock: $(LOCK)/ready  ## the newest versions that pyproject.toml allows, to locks
 	$(COMPILE) $(PIP_CONSTRAINTS) --extra dev --output-file locks/dev.txt >/dev/null

@@ -18,9 +18,11 @@ from benchmarks.results.figures import Report, make_report, save_report, summary
 from benchmarks.results.plots import save_plot
 from training.cli import USER_ERROR, run, say
 from training.errors import TrainingError
-from training.options import WORK, Work
+from training.settings.options import WORK, Work
 
-Names = Annotated[str, Parameter(choices=tuple(benchmark_names()), help="Default: all.")]
+Names = Annotated[
+    str, Parameter(choices=tuple(benchmark_names()), help="Benchmarks to run; by default all.")
+]
 
 
 @Parameter(name="*")

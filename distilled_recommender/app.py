@@ -22,9 +22,8 @@ INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 OWN_PACKAGES = frozenset({"distilled_recommender", "export", "service", "training"})
 HELP = "Distill an LLM recommender into a small sequential model and serve it in milliseconds."
 EXIT_CODES = """\
-Exit codes: 0 done · 1 the answer is no (a bundle is damaged, the service cannot start) ·
-2 an option, a setting or an input cannot be used, or an extra is not installed ·
-130 interrupted by Ctrl-C.
+Exit codes: 0 done · 1 a bundle is damaged or the service cannot start · 2 an option, a setting or
+an input cannot be used, or an extra is not installed · 130 interrupted by Ctrl-C.
 """
 
 
@@ -36,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _refuse(problem)
         app = build_app(load_now=words[:1] == [COMPLETION])
         return execute(app, words, errors=(BundleError,))
-    except ModuleNotFoundError as error:
+    except ImportError as error:
         if (missing := _missing_extra(words, error)) is None:
             raise
         return _refuse(missing)
@@ -105,10 +104,14 @@ def _lacks_checkout(words: Sequence[str]) -> str | None:
     )
 
 
-def _missing_extra(words: Sequence[str], error: ModuleNotFoundError) -> str | None:
+def _missing_extra(words: Sequence[str], error: ImportError) -> str | None:
     command = _named(words)
-    package = (error.name or "").partition(".")[0]
-    if command is None or not command.extra or package in OWN_PACKAGES:
+    # cyclopts raises an ImportError of its own from that of a sub-command's module.
+    cause = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+    if command is None or not command.extra or not isinstance(cause, ModuleNotFoundError):
+        return None
+    package = (cause.name or "").partition(".")[0]
+    if package in OWN_PACKAGES:
         return None
     return (
         f"`{command.name}` needs {package}, which is not installed: "

@@ -27,9 +27,9 @@ from training.data.storage import load_dataset
 from training.distill import DistillOptions, distill
 from training.errors import ConfigError
 from training.evaluate import evaluate_all
-from training.options import WORK, Config, Work
 from training.prepare import prepare
 from training.settings.experiment import Experiment
+from training.settings.options import WORK, Config, Work
 from training.workplace import Workplace, open_experiment
 
 START_SECONDS = 60.0

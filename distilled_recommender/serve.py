@@ -26,11 +26,15 @@ carries"""
 
 
 def _setting(name: str) -> Parameter:
-    """An option that stands for the environment variable of a setting, with its help text."""
+    """An option that stands for the environment variable of a setting, with its help text.
+
+    The variable is named in the help and not read here: the service reads it itself, and takes an
+    empty one for unset.
+    """
     field = Settings.model_fields[name]
     text = (field.description or "").partition(": ")[2]
     default = "" if field.default is None else f" [default: {field.default}]"
-    return Parameter(env_var=name.upper(), help=f"{text[:1].upper()}{text[1:]}.{default}")
+    return Parameter(help=f"{text[:1].upper()}{text[1:]}. [env var: {name.upper()}]{default}")
 
 
 @Parameter(name="*")
@@ -42,7 +46,6 @@ class ServeOptions:
     port: Annotated[int | None, _setting("port")] = None
     workers: Annotated[int | None, _setting("workers")] = None
     teacher_url: Annotated[str | None, _setting("teacher_url")] = None
-    log_level: Annotated[str | None, _setting("log_level")] = None
 
     def environment(self) -> Mapping[str, str]:
         """The given options as environment variables."""
@@ -66,7 +69,7 @@ def command(
 ) -> None:
     """Serve a bundle over HTTP.
 
-    Further settings are environment variables alone; `python -m service.settings` lists them.
+    All other settings are environment variables; `python -m service --help` lists them.
     """
     if example:
         bundle = carried(BUNDLE)
@@ -80,8 +83,8 @@ def command(
 
 
 def _is_set_otherwise() -> bool:
-    """Whether the service finds a bundle by itself: VARIANTS, secret files, `./bundle`."""
-    others = ("VARIANTS", "SECRETS_PATH")
+    """Whether the service finds a bundle by itself: by a variable, secret files or `./bundle`."""
+    others = ("BUNDLE_PATH", "VARIANTS", "SECRETS_PATH")
     default: Path = Settings.model_fields["bundle_path"].default
     return any(os.environ.get(each) for each in others) or default.exists()
 

@@ -29,9 +29,9 @@ from training.evaluation.baselines.runs import baseline_evaluations
 from training.evaluation.row_names import row_name
 from training.evaluation.yardstick import ranker_of
 from training.knowledge import Knowledge, load_knowledge
-from training.options import WORK, Config, Work
 from training.provenance import commit, without_addresses
 from training.settings.experiment import Experiment
+from training.settings.options import WORK, Config, Work
 from training.settings.student import STUDENT_NAMES
 from training.stage import fingerprint
 from training.students.scorer import StudentScorer

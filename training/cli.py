@@ -1,7 +1,8 @@
 """The command line of the offline programs: runs a command and reports its errors.
 
-A program is a module with a `command`, whose signature defines the options (`training.options`),
-and a `main`, which `python -m` and the tests call. `distilled-recommender` runs the same `command`:
+A program is a module with a `command`, whose signature defines the options
+(`training.settings.options`), and a `main`, which `python -m` and the tests call.
+`distilled-recommender` runs the same `command`:
 
     def command(config: Config, /, *, work: Work = WORK) -> None:
         '''Turn interactions and titles into a dataset.'''

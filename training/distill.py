@@ -21,8 +21,8 @@ from training.distillation.process_pool import side_by_side
 from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.knowledge import load_knowledge
-from training.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
 from training.settings.experiment import Experiment
+from training.settings.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
 from training.stage import finish_replacement, is_current
 from training.workplace import Workplace, knowledge_folder, open_experiment
 

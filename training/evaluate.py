@@ -26,10 +26,10 @@ from training.evaluation.table import ResultRow, as_text, save_results
 from training.evaluation.verdict import METRIC, differences_to, verdict
 from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
 from training.knowledge import Knowledge, load_knowledge
-from training.options import WORK, Config, Work
 from training.progress import ProgressBar, counting
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
+from training.settings.options import WORK, Config, Work
 from training.settings.student import STUDENT_NAMES
 from training.stage import whole_folder
 from training.students.scorer import StudentScorer

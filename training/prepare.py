@@ -12,8 +12,8 @@ from training.cli import run, say
 from training.data.build import build_dataset, source_stamps
 from training.data.dataset import Dataset, Split
 from training.data.storage import save_dataset
-from training.options import WORK, Config, Work
 from training.settings.experiment import Experiment
+from training.settings.options import WORK, Config, Work
 from training.stage import fingerprint, finish_replacement, is_current, write_stage
 from training.workplace import Workplace, open_experiment
 

@@ -13,8 +13,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from training.cli import run, say
-from training.options import WORK, Config, Kind, Work
 from training.settings.experiment import Experiment
+from training.settings.options import WORK, Config, Kind, Work
 from training.teacher.live.backends import load_live_teacher
 from training.teacher.live.server import create_app
 from training.workplace import Workplace, open_experiment, with_teacher

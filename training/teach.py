@@ -17,9 +17,9 @@ from training.data.storage import load_dataset
 from training.evaluation.stored import answers_ranker
 from training.evaluation.yardstick import SELECTION_METRIC, evaluate
 from training.knowledge import Knowledge, load_knowledge, save_knowledge
-from training.options import WORK, Config, Kind, Work
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
+from training.settings.options import WORK, Config, Kind, Work
 from training.stage import fingerprint, finish_replacement, is_current, write_stage
 from training.teacher.budget import refuse_no_examples
 from training.teacher.generative.load_engine import load_engine

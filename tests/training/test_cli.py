@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from training.cli import parse, run
 from training.errors import ConfigError, DataError
-from training.options import WORK, Config, Seeds, Work, Workers
+from training.settings.options import WORK, Config, Seeds, Work, Workers
 from training.workplace import open_experiment
 
 

@@ -35,9 +35,9 @@ from training.ladder.runs.forecast import forecast_runs
 from training.ladder.runs.measure_references import teacher_rankings, title_layer_rankings
 from training.ladder.runs.schedule import perform_all, train_cells
 from training.ladder.runs.store import RunStore
-from training.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
 from training.provenance import hardware
 from training.settings.experiment import Experiment
+from training.settings.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
 from training.settings.student import StudentKind
 from training.settings.teacher import TeacherKind
 from training.workplace import Workplace, open_experiment

@@ -23,9 +23,9 @@ from cyclopts import Parameter
 from training.cli import parse, run, say
 from training.errors import ResultError, TrainingError
 from training.ladder import __main__ as ladder
-from training.options import WORK, Work
 from training.prepare import prepare
 from training.settings.experiment import Experiment
+from training.settings.options import WORK, Work
 from training.workplace import open_experiment
 
 COMMAND = re.compile(r"^- command: `python -m training\.ladder (.+)`$", re.MULTILINE)

@@ -1,0 +1,50 @@
+"""Writes docs/commands.md: every command and option, as the command line itself describes them.
+
+python -m distilled_recommender.reference
+"""
+
+import re
+from pathlib import Path
+
+from distilled_recommender.app import EXIT_CODES, PACKAGE, build_app
+from distilled_recommender.files import checkout
+from training.cli import say
+
+INTRODUCTION = f"""\
+# Commands
+
+`{PACKAGE}` is one command for every program of this project. `{PACKAGE} --install-completion` lets
+the shell complete commands and options. Errors are one line on stderr.
+
+{EXIT_CODES}
+`python -m` runs the same programs with the same options: `python -m training.MODULE` (`prepare`,
+`teach`, `distill`, `evaluate`, `serve_teacher`, `ladder`), `python -m export`,
+`python -m benchmarks`. `python -m service` serves with settings from the environment alone.
+
+This page is written by `make commands`.
+"""
+
+
+def reference() -> str:
+    """The content of docs/commands.md."""
+    generated = build_app(load_now=True).generate_docs(output_format="markdown")
+    commands = generated[generated.index("## Table of Contents") :]
+    # cyclopts puts the program that `python -m` runs, such as this one, into the usage lines.
+    commands = re.sub(rf"^({PACKAGE} .*?) -m [\w.]+", r"\1", commands, flags=re.MULTILINE)
+    # A heading names the command as it is typed.
+    commands = re.sub(rf"^(#+) {PACKAGE} (.+)$", r"\1 \2", commands, flags=re.MULTILINE)
+    commands = commands.replace(f"(#{PACKAGE}-", "(#").replace(
+        "## Table of Contents", "## Contents"
+    )
+    return f"{INTRODUCTION}\n{commands.rstrip()}\n"
+
+
+def main() -> None:
+    """Writes the page into the checkout."""
+    page = (checkout() or Path()) / "docs" / "commands.md"
+    page.write_text(reference(), encoding="utf-8")
+    say(f"written: {page}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from distilled_recommender.app import main
+
+
+@pytest.fixture
+def bundle(bundle_path: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
+
+
+def test_a_whole_bundle_is_verified(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bundle", "verify", str(bundle)]) == 0
+    assert "whole, version" in capsys.readouterr().out
+
+
+def test_a_damaged_bundle_is_named_on_one_line_and_is_exit_code_1(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = bundle / "items.jsonl"
+    items.write_text(items.read_text() + "\n")
+
+    assert main(["bundle", "verify", str(bundle)]) == 1
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert "items.jsonl" in line
+
+
+def test_a_bundle_is_shown_in_lines_or_as_its_manifest(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+
+    assert main(["bundle", "show", str(bundle)]) == 0
+    assert f"version {manifest['model_version']}, schema" in capsys.readouterr().out
+    assert main(["bundle", "show", str(bundle), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == manifest
+
+
+def test_a_folder_without_a_bundle_cannot_be_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bundle", "show", str(tmp_path)]) == 2
+    assert "manifest.json: missing" in capsys.readouterr().err
+
+
+def test_a_published_bundle_is_the_active_one_and_first_leaves_it(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "bundles"
+
+    assert main(["bundle", "publish", str(bundle), str(folder), "--first"]) == 0
+
+    version = json.loads((bundle / "manifest.json").read_text())["model_version"]
+    assert (folder / "active").readlink() == Path(version)
+    assert main(["bundle", "publish", "nowhere", str(folder), "--first"]) == 0
+    assert main(["bundle", "publish", "nowhere", str(folder)]) == 2
+    assert "nowhere" in capsys.readouterr().err

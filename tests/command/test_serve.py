@@ -1,0 +1,84 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from distilled_recommender import serve
+from distilled_recommender.app import main
+from distilled_recommender.files import BUNDLE, carried
+from tests.live.conftest import free_port, wait_until_ready
+
+SETTINGS = ("BUNDLE_PATH", "VARIANTS", "SECRETS_PATH", "HOST", "PORT", "WORKERS")
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, str]]:
+    """The settings of each service that would have been started, in an empty folder."""
+    environments: list[dict[str, str]] = []
+    for name in SETTINGS:  # so that what the command sets is undone
+        monkeypatch.setenv(name, "")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        serve,
+        "_become_the_service",
+        lambda: environments.append({name: os.environ[name] for name in SETTINGS}),
+    )
+    return environments
+
+
+def test_without_a_bundle_one_line_says_how_to_get_one(
+    started: list[dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve"]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: no bundle: ")
+    assert "`distilled-recommender demo` makes one" in line
+    assert not started
+
+
+def test_options_are_the_settings_of_the_service(started: list[dict[str, str]]) -> None:
+    assert main(["serve", "mine", "--port", "9000", "--workers", "2"]) == 0
+
+    (environment,) = started
+    assert environment["BUNDLE_PATH"] == "mine"
+    assert environment["PORT"] == "9000"
+    assert environment["WORKERS"] == "2"
+    assert environment["HOST"] == ""
+
+
+@pytest.mark.parametrize("name", ["BUNDLE_PATH", "VARIANTS", "SECRETS_PATH"])
+def test_the_environment_may_name_the_bundle(
+    started: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "somewhere")
+
+    assert main(["serve"]) == 0
+
+    assert started[0][name] == "somewhere"
+
+
+def test_the_example_is_the_bundle_that_the_package_carries(
+    started: list[dict[str, str]],
+) -> None:
+    assert main(["serve", "--example"]) == 0
+    assert started[0]["BUNDLE_PATH"] == str(carried(BUNDLE))
+
+
+def test_the_service_answers_in_the_process_of_the_command(
+    bundle_path: Path, tmp_path: Path
+) -> None:
+    port = free_port()
+    arguments = ["-m", "distilled_recommender", "serve", str(bundle_path), "--port", str(port)]
+    root = str(Path(__file__).parents[2])
+    (tmp_path / "service").mkdir()  # a folder of the user's that is not the service
+    (tmp_path / "service" / "__main__.py").write_text("raise SystemExit('not this one')")
+    environment = os.environ | {"PYTHONPATH": root}
+    process = subprocess.Popen([sys.executable, *arguments], cwd=tmp_path, env=environment)
+    try:
+        wait_until_ready(f"http://127.0.0.1:{port}", process)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)

@@ -1,0 +1,191 @@
+"""Proves that the package works without a checkout: installs its wheel into fresh environments.
+
+The base installation serves the example bundle and has no torch; with the extra `demo`, the
+command `demo` reaches answered queries in an empty folder. Takes minutes and needs a network, so
+it is a program and no test.
+
+python tests/wheel/proof.py [--python PYTHON] [--base-python PYTHON ...] [--out FILE]
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+
+import httpx
+from cyclopts import Parameter
+
+from training.cli import run, say
+from training.provenance import commit, hardware
+
+ROOT = Path(__file__).parents[2]
+QUERY = {"history": ["1", "1196", "2571"], "k": 5}
+MIB = 2**20
+READY_SECONDS = 120
+
+
+class Installed:
+    """A fresh environment with the wheel in it, and an empty folder to work in."""
+
+    def __init__(self, python: str, folder: Path, wheel: Path, extra: str = "") -> None:
+        """Creates the environment with that interpreter and installs the wheel."""
+        self.bin = folder / "environment" / "bin"
+        self.empty = folder / "empty"
+        self.empty.mkdir(parents=True)
+        subprocess.run([python, "-m", "venv", str(self.bin.parent)], check=True)
+        requirement = f"{wheel}[{extra}]" if extra else str(wheel)
+        self.run("python", "-m", "pip", "install", "--quiet", "--no-compile", requirement)
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Runs a program of the environment in the empty folder; returns what it printed."""
+        done = subprocess.run(
+            [str(self.bin / program), *arguments],
+            cwd=self.empty,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    def packages(self) -> list[str]:
+        """The names of the installed packages."""
+        listed = self.run("python", "-m", "pip", "list", "--format", "json")
+        return [each["name"] for each in json.loads(listed)]
+
+    def version(self) -> str:
+        """The Python of the environment, such as "3.11"."""
+        program = "import sys; print('.'.join(map(str, sys.version_info[:2])))"
+        return self.run("python", "-c", program).strip()
+
+
+def environment() -> dict[str, str]:
+    """The environment without a way to the checkout or to settings of the service."""
+    hidden = {"PYTHONPATH", "BUNDLE_PATH", "VARIANTS", "SECRETS_PATH"}
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+def base_figures(installed: Installed) -> Iterator[dict[str, Any]]:
+    """Serves the example bundle with the base installation and asks it."""
+    python = f"Python {installed.version()}, base"
+    packages = installed.packages()
+    yield figure(f"{python}: packages", "packages", len(packages))
+    yield figure(f"{python}: torch installed", "packages", packages.count("torch"), at_most=0)
+    started = time.monotonic()
+    with serving_example(installed) as url:
+        response = httpx.post(f"{url}/v1/recommendations", json=QUERY, trust_env=False)
+        seconds = time.monotonic() - started
+    answer = response.raise_for_status().json()
+    yield figure(f"{python}: from `serve` to an answer", "s", seconds)
+    yield figure(f"{python}: items of an answer", "items", len(answer["items"]), at_least=5)
+
+
+@contextmanager
+def serving_example(installed: Installed) -> Iterator[str]:
+    """Runs `serve --example` until the block ends; gives its address."""
+    port = free_port()
+    program = [str(installed.bin / "distilled-recommender"), "serve", "--example"]
+    process = subprocess.Popen(
+        [*program, "--port", str(port)], cwd=installed.empty, env=environment()
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _wait_until_ready(url, process)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the service ended with exit code {process.returncode}")
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{url}/readyz", trust_env=False).is_success:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"{url} is not ready after {READY_SECONDS} s")
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def demo_figures(installed: Installed) -> Iterator[dict[str, Any]]:
+    """Runs `demo` in the empty folder."""
+    python = f"Python {installed.version()}, extra demo"
+    started = time.monotonic()
+    arguments = ["demo", "--once", "--port", str(free_port())]
+    printed = installed.run("distilled-recommender", *arguments)
+    yield figure(f"{python}: `demo` in an empty folder", "s", time.monotonic() - started)
+    answers = printed.count("ms over HTTP")
+    yield figure(f"{python}: answered queries", "queries", answers, at_least=3)
+
+
+def figure(name: str, unit: str, value: float, **bar: float) -> dict[str, Any]:
+    """A figure of a proof; `bar` is its `at_most` or `at_least`."""
+    say(f"{name}: {value:.4g} {unit}")
+    return {"name": name, "unit": unit, "value": round(value, 3), **bar}
+
+
+def holds(found: dict[str, Any]) -> bool:
+    """Whether a figure keeps to its bar."""
+    low, high = found.get("at_least", float("-inf")), found.get("at_most", float("inf"))
+    return bool(low <= found["value"] <= high)
+
+
+def command(
+    *,
+    python: Annotated[str, Parameter(help="Interpreter of both environments.")] = sys.executable,
+    base_python: Annotated[
+        tuple[str, ...], Parameter(consume_multiple=1, help="More interpreters, for the base.")
+    ] = (),
+    out: Annotated[Path, Parameter(help="File of the figures.")] = ROOT / "docs/proofs/wheel.json",
+) -> int:
+    """Install the wheel into fresh environments and use it; 1 if a figure misses its bar."""
+    with TemporaryDirectory() as name:
+        figures = list(_figures(Path(name), python, base_python))
+    words = [f"--base-python {' '.join(Path(each).name for each in base_python)}"]
+    proof = {
+        "command": " ".join(["python tests/wheel/proof.py", *(words if base_python else [])]),
+        "commit": commit(),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "hardware": hardware(),
+        "figures": figures,
+    }
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(proof, indent=2) + "\n", encoding="utf-8")
+    say(f"written: {out}")
+    return 0 if all(map(holds, figures)) else 1
+
+
+def _figures(folder: Path, python: str, base_python: Sequence[str]) -> Iterator[dict[str, Any]]:
+    build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run([sys.executable, *build], check=True)
+    (wheel,) = folder.glob("*.whl")
+    yield figure("wheel", "MiB", wheel.stat().st_size / MIB, at_most=20)
+    for number, each in enumerate([python, *base_python]):
+        yield from base_figures(Installed(each, folder / f"base-{number}", wheel))
+    yield from demo_figures(Installed(python, folder / "demo", wheel, "demo"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return run(command, "tests/wheel/proof.py", arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
