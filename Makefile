@@ -83,7 +83,7 @@ wheel: $(DEV)/ready  ## the package, to dist
 	$(DEV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 
 wheel-proof: $(DEV)/ready  ## install the package in fresh environments and use it, to docs/proofs (minutes)
-	$(DEV)/bin/python tests/wheel/proof.py --python $(PYTHON)
+	$(DEV)/bin/python -m proofs wheel --python $(PYTHON)
 
 lock: $(LOCK)/ready  ## the newest versions that pyproject.toml allows, to locks
 	$(COMPILE) $(PIP_CONSTRAINTS) --extra dev --output-file locks/dev.txt >/dev/null

@@ -10,7 +10,7 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOTS = ("distilled_recommender", "service", "export", "training", "benchmarks")
+ROOTS = ("distilled_recommender", "service", "export", "training", "benchmarks", "proofs")
 MAX_MODULES = 12
 
 

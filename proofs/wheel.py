@@ -2,9 +2,9 @@
 
 The base installation serves the example bundle and has no torch; with the extra `demo`, the
 command `demo` reaches answered queries in an empty folder. Takes minutes and needs a network, so
-it is a program and no test.
+it is a proof and no test.
 
-python tests/wheel/proof.py [--python PYTHON] [--base-python PYTHON ...] [--out FILE]
+python -m proofs wheel [--python PYTHON] [--base-python PYTHON ...]
 """
 
 import json
@@ -15,18 +15,16 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 from cyclopts import Parameter
 
-from training.cli import run, say
-from training.provenance import commit, hardware
+from proofs.record import Figure
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 QUERY = {"history": ["1", "1196", "2571"], "k": 5}
 MIB = 2**20
 READY_SECONDS = 120
@@ -73,19 +71,19 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
-def base_figures(installed: Installed) -> Iterator[dict[str, Any]]:
+def base_figures(installed: Installed) -> Iterator[Figure]:
     """Serves the example bundle with the base installation and asks it."""
     python = f"Python {installed.version()}, base"
     packages = installed.packages()
-    yield figure(f"{python}: packages", "packages", len(packages))
-    yield figure(f"{python}: torch installed", "packages", packages.count("torch"), at_most=0)
+    yield Figure(f"{python}: packages", "packages", len(packages))
+    yield Figure(f"{python}: torch installed", "packages", packages.count("torch"), at_most=0)
     started = time.monotonic()
     with serving_example(installed) as url:
         response = httpx.post(f"{url}/v1/recommendations", json=QUERY, trust_env=False)
         seconds = time.monotonic() - started
     answer = response.raise_for_status().json()
-    yield figure(f"{python}: from `serve` to an answer", "s", seconds)
-    yield figure(f"{python}: items of an answer", "items", len(answer["items"]), at_least=5)
+    yield Figure(f"{python}: from `serve` to an answer", "s", seconds)
+    yield Figure(f"{python}: items of an answer", "items", len(answer["items"]), at_least=5)
 
 
 @contextmanager
@@ -124,68 +122,34 @@ def free_port() -> int:
     return port
 
 
-def demo_figures(installed: Installed) -> Iterator[dict[str, Any]]:
+def demo_figures(installed: Installed) -> Iterator[Figure]:
     """Runs `demo` in the empty folder."""
     python = f"Python {installed.version()}, extra demo"
     started = time.monotonic()
     arguments = ["demo", "--once", "--port", str(free_port())]
     printed = installed.run("distilled-recommender", *arguments)
-    yield figure(f"{python}: `demo` in an empty folder", "s", time.monotonic() - started)
+    yield Figure(f"{python}: `demo` in an empty folder", "s", time.monotonic() - started)
     answers = printed.count("ms over HTTP")
-    yield figure(f"{python}: answered queries", "queries", answers, at_least=3)
+    yield Figure(f"{python}: answered queries", "queries", answers, at_least=3)
 
 
-def figure(name: str, unit: str, value: float, **bar: float) -> dict[str, Any]:
-    """A figure of a proof; `bar` is its `at_most` or `at_least`."""
-    say(f"{name}: {value:.4g} {unit}")
-    return {"name": name, "unit": unit, "value": round(value, 3), **bar}
-
-
-def holds(found: dict[str, Any]) -> bool:
-    """Whether a figure keeps to its bar."""
-    low, high = found.get("at_least", float("-inf")), found.get("at_most", float("inf"))
-    return bool(low <= found["value"] <= high)
-
-
-def command(
+def prove(
     *,
     python: Annotated[str, Parameter(help="Interpreter of both environments.")] = sys.executable,
     base_python: Annotated[
         tuple[str, ...], Parameter(consume_multiple=1, help="More interpreters, for the base.")
     ] = (),
-    out: Annotated[Path, Parameter(help="File of the figures.")] = ROOT / "docs/proofs/wheel.json",
-) -> int:
-    """Install the wheel into fresh environments and use it; 1 if a figure misses its bar."""
+) -> Iterator[Figure]:
+    """Install the wheel into fresh environments and use it."""
     with TemporaryDirectory() as name:
-        figures = list(_figures(Path(name), python, base_python))
-    words = [f"--base-python {' '.join(Path(each).name for each in base_python)}"]
-    proof = {
-        "command": " ".join(["python tests/wheel/proof.py", *(words if base_python else [])]),
-        "commit": commit(),
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "hardware": hardware(),
-        "figures": figures,
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(proof, indent=2) + "\n", encoding="utf-8")
-    say(f"written: {out}")
-    return 0 if all(map(holds, figures)) else 1
+        yield from _figures(Path(name), python, base_python)
 
 
-def _figures(folder: Path, python: str, base_python: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _figures(folder: Path, python: str, base_python: Sequence[str]) -> Iterator[Figure]:
     build = ["-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
     subprocess.run([sys.executable, *build], check=True)
     (wheel,) = folder.glob("*.whl")
-    yield figure("wheel", "MiB", wheel.stat().st_size / MIB, at_most=20)
+    yield Figure("wheel", "MiB", wheel.stat().st_size / MIB, at_most=20)
     for number, each in enumerate([python, *base_python]):
         yield from base_figures(Installed(each, folder / f"base-{number}", wheel))
     yield from demo_figures(Installed(python, folder / "demo", wheel, "demo"))
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    return run(command, "tests/wheel/proof.py", arguments)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,46 @@
+"""A proof writes its figures, and its exit code says whether they hold."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from proofs import __main__ as program
+from proofs.record import Figure, save_proof
+
+
+def test_a_figure_holds_within_its_bar_and_misses_it_beyond() -> None:
+    assert Figure("p99", "ms", 20, at_most=20).holds
+    assert not Figure("p99", "ms", 20.1, at_most=20).holds
+    assert Figure("stored", "events", 100, at_least=100).holds
+    assert not Figure("stored", "events", 99, at_least=100).holds
+    assert Figure("packages", "packages", 45).holds
+
+
+def test_a_record_names_its_command_and_leaves_out_what_a_figure_has_not(tmp_path: Path) -> None:
+    path = tmp_path / "proofs" / "soak.json"
+    holds = save_proof(path, ["soak", "--minutes", "30"], [Figure("errors", "requests", 0)])
+
+    record = json.loads(path.read_text())
+    assert holds
+    assert record["command"] == "python -m proofs soak --minutes 30"
+    assert record["figures"] == [{"name": "errors", "unit": "requests", "value": 0}]
+    assert {"commit", "date", "hardware"} < set(record)
+
+
+def test_a_proof_gets_its_options_and_a_missed_bar_is_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def prove(*, python: str = "python3", base_python: tuple[str, ...] = ()) -> list[Figure]:
+        return [Figure(python, "packages", len(base_python), at_most=1)]
+
+    monkeypatch.setattr("proofs.wheel.prove", prove)
+    assert program.main(["wheel", "--python", "python9"], tmp_path) == 0
+    assert json.loads((tmp_path / "wheel.json").read_text())["figures"][0]["name"] == "python9"
+    two = ["--base-python", "a", "--base-python", "b"]
+    assert program.main(["wheel", *two], tmp_path) == 1
+
+
+def test_a_proof_that_there_is_not_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert program.main(["nothing"]) == 2
+    assert "no proof 'nothing'; there are: wheel" in capsys.readouterr().err
