@@ -24,7 +24,7 @@ from training.evaluation.row_names import row_name
 from training.evaluation.stored import answers_ranker
 from training.evaluation.table import ResultRow, as_text, save_results
 from training.evaluation.verdict import METRIC, differences_to, verdict
-from training.evaluation.yardstick import Evaluation, evaluate, ranker_of
+from training.evaluation.yardstick import Evaluation, Ranker, evaluate, ranker_of
 from training.knowledge import Knowledge, load_knowledge
 from training.progress import ProgressBar, counting
 from training.provenance import commit, hardware
@@ -94,11 +94,13 @@ def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[
 def evaluate_students(checkpoints: Sequence[Checkpoint], dataset: Dataset) -> dict[str, Evaluation]:
     """Ranks of each student on all test examples, by the name of its checkpoint."""
     rows = dataset.example_rows(Split.TEST)
+
+    def ranker(checkpoint: Checkpoint) -> Ranker:
+        return ranker_of(StudentScorer(checkpoint.student(), dataset), dataset)
+
     with ProgressBar("measuring students", len(checkpoints) * len(rows), "example") as bar:
-        scorers = {each.name: StudentScorer(each.student(), dataset) for each in checkpoints}
         return {
-            name: evaluate(counting(ranker_of(scorer, dataset), bar), dataset, rows)
-            for name, scorer in scorers.items()
+            each.name: evaluate(counting(ranker(each), bar), dataset, rows) for each in checkpoints
         }
 
 
