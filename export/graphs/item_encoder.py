@@ -106,7 +106,7 @@ def _neighbour_constants(table: ItemTable) -> Constants:
     cold = table.cold_items
     if cold.donors is None:
         return {}
-    trained = table.trained_items()
+    trained = table.all_items()
     buffers = {"mean": table.embedding_mean, "embedding_columns": table.embedding_columns}
     return {
         **{name: each.numpy() for name, each in buffers.items() if each is not None},
@@ -145,5 +145,5 @@ def _ties(table: ItemTable, columns: Tensor) -> NDArray[np.bool_]:
     cold = table.cold_items
     if cold.donors is None or int(cold.donors.sum()) <= NUM_NEIGHBOURS:
         return np.zeros(len(columns), dtype=np.bool_)
-    nearest = cold.likeness(columns, table.trained_items()).topk(NUM_NEIGHBOURS + 1).values
+    nearest = cold.likeness(columns, table.all_items()).topk(NUM_NEIGHBOURS + 1).values
     return (nearest[:, -2] - nearest[:, -1] < TIE).numpy()

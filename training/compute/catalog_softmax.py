@@ -1,7 +1,8 @@
 """Softmax over the whole catalog, the most expensive part of training.
 
-`-log softmax(y)_i = log_normaliser - y_i`: one pass over the catalog gives everything that the
-cross-entropy losses need of a query, in chunks that stay in the processor's cache.
+The cross-entropy of item `i` is `-log softmax(y)_i = log_normaliser - y_i`, where `y` are the
+scores of all items after a query vector. One pass over the catalog computes the normaliser and the
+scores that losses need, in chunks that stay in the processor's cache.
 """
 
 from collections.abc import Iterator
@@ -15,33 +16,39 @@ from torch.nn.functional import embedding_bag
 
 from training.compute.device import multiplies_halves
 
-CACHED_SCORES = 2**19  # 2 MB of scores at a time stay in a core's cache
-STORED_SCORES = 2**24  # 64 MB of scores may be stored for the backward pass
-NUM_GROUPS = 128  # groups of scores in which the best K are searched
+CACHED_SCORES = 2**19  # scores in a chunk: 2 MB stay in a core's cache
+STORED_SCORES = 2**24  # maximum number of scores stored for the backward pass, 64 MB
+NUM_GROUPS = 128  # number of groups that `kth_best_of` divides scores into
 
 
 def softmax_of_catalog(
     queries: Tensor, table: Tensor, selected: Tensor, k: int = 0, max_stored: int = STORED_SCORES
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normaliser, scores of selected items and K-th best score, from one pass over the catalog.
+    """Computes normaliser, scores of selected items and K-th best score in one pass.
 
     Args:
-        queries: `[positions, hidden]`.
-        table: `[catalog rows, hidden]`; row 0 is padding and left out.
+        queries: `[positions, hidden]`, query vectors.
+        table: `[catalog rows, hidden]`, item vectors; row 0 is padding and left out.
         selected: `[positions, M]`, item indices; the score of padding is undefined.
-        k: rank of the K-th best score; 0 = it is not computed.
-        max_stored: scores that may be stored for the backward pass; more are computed again.
+        k: rank of the K-th best score, from 1; 0 leaves it out.
+        max_stored: maximum number of scores to store for the backward pass. If there are more, the
+            backward pass computes all of them again.
 
     Returns:
-        `log sum_i exp(query . e_i)` over all items, `[positions]`; scores of the selected items,
-        `[positions, M]`; and the K-th best score, `[positions]`, without a gradient.
+        The log-normaliser `log sum_i exp(query . e_i)` over all items, `[positions]`; scores of the
+        selected items, `[positions, M]`; and the K-th best score, `[positions]`, without a gradient
+        and undefined if `k` is 0.
     """
     places = (selected - 1).clamp(min=0)
     return _CatalogSoftmax.apply(queries, table[1:], places, k, max_stored)  # type: ignore[no-untyped-call, no-any-return]  # torch's
 
 
 class _CatalogSoftmax(torch.autograd.Function):
-    """Stores the softmax for the backward pass if it is small, else computes it again."""
+    """The differentiable function behind `softmax_of_catalog`.
+
+    Stores the softmax for the backward pass if it has at most `max_stored` numbers; if it has more,
+    the backward pass computes it again.
+    """
 
     @staticmethod
     def forward(
@@ -94,17 +101,24 @@ class _CatalogSoftmax(torch.autograd.Function):
 
 @torch.no_grad()
 def kth_best_scores(queries: Tensor, table: Tensor, k: int) -> Tensor:
-    """The K-th best score over all items, `[positions]`."""
+    """Returns the K-th best score over all items, `[positions]`.
+
+    Args:
+        queries: `[positions, hidden]`, query vectors.
+        table: `[catalog rows, hidden]`; row 0 is padding and left out.
+        k: rank of the score, from 1.
+    """
     items = table[1:]
     parts = torch.split(queries, chunk_size(items))
     return torch.cat([kth_best_of(each @ items.T, k) for each in parts])
 
 
 def kth_best_of(scores: Tensor, k: int) -> Tensor:
-    """The K-th best score of each line, `[lines]`; the worst if a line has fewer than `k`.
+    """Returns the K-th best of the scores `[positions, items]`, `[positions]`.
 
-    Scores are divided into groups. The best K scores lie in the K groups with the best maximum, so
-    few scores are left to sort. On a large catalog this takes a third of the time of `topk`.
+    With fewer than `k` items it is the worst score. Scores are divided into groups. The best K
+    scores lie in the K groups with the best maximum, so few scores are left to sort. On a large
+    catalog this takes a third of the time of `topk`.
     """
     k = min(k, scores.shape[1])
     among = scores
@@ -119,21 +133,23 @@ def kth_best_of(scores: Tensor, k: int) -> Tensor:
 
 
 def chunk_size(items: Tensor) -> int:
-    """Number of queries to score at a time."""
+    """Number of query vectors to score at a time against `items` `[items, hidden]`."""
     scores = CACHED_SCORES if items.device.type == "cpu" else STORED_SCORES
     return max(16, scores // len(items))
 
 
 def chunks_of(queries: Tensor, items: Tensor) -> Iterator[slice]:
-    """Slices of at most `chunk_size` queries."""
+    """Yields slices that cut `queries` into chunks of at most `chunk_size` query vectors."""
     size = chunk_size(items)
     return (slice(begin, begin + size) for begin in range(0, len(queries), size))
 
 
 def dtype_of_products(queries: Tensor) -> torch.dtype:
-    """The dtype of products with `queries`: bfloat16 if torch's precision is `medium`.
+    """Dtype to compute scores in: bfloat16 if torch's matmul precision is `medium`.
 
-    torch itself would round only the factors; here the products, the scores, are rounded, too.
+    That holds on a CPU that multiplies in bfloat16; elsewhere it is the dtype of `queries`. In
+    `medium`, torch itself rounds only the factors of a product to bfloat16. Here the products,
+    which are the scores, are rounded, too.
     """
     rounds = torch.get_float32_matmul_precision() == "medium" and queries.device.type == "cpu"
     return torch.bfloat16 if rounds and multiplies_halves(queries.device) else queries.dtype
@@ -141,7 +157,10 @@ def dtype_of_products(queries: Tensor) -> torch.dtype:
 
 @contextmanager
 def matmul_precision(name: str) -> Iterator[None]:
-    """Sets torch's precision of float32 matrix products within the block: `highest` or `medium`."""
+    """Sets torch's precision of float32 matrix products to `name` within the block.
+
+    `highest` computes in float32, `medium` may round the factors to bfloat16.
+    """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(name)
     try:

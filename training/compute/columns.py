@@ -1,22 +1,34 @@
-"""Columns of embeddings: standardising them, and their principal combinations."""
+"""Standardises the columns of embeddings and finds their principal components."""
 
 import torch
 from torch import Tensor
 
-MIN_SPREAD = 1e-6  # of a column that varies
+MIN_SPREAD = 1e-6  # standard deviation below which a column counts as constant
 
 
 def standardised(embeddings: Tensor) -> Tensor:
-    """Shifts and scales each column of `[items, size]` to mean 0 and standard deviation 1."""
+    """Shifts and scales each column of `[items, size]` to mean 0 and standard deviation 1.
+
+    A column that never varies becomes zeros.
+    """
     deviation, mean = torch.std_mean(embeddings.float(), dim=0, correction=0)
     return (embeddings - mean) / deviation.clamp(min=MIN_SPREAD)
 
 
 def principal_columns(embeddings: Tensor, max_columns: int) -> Tensor:
-    """The map from centred embeddings to their principal columns, `[size, at most max_columns]`.
+    """Returns the matrix that maps centred embeddings to their principal columns.
 
-    Each column is standardised; the combinations with the largest variance are kept. Mapped items
-    have unit length on average, so that a gradient step moves `g(z)` no faster than it moves `b`.
+    Principal columns are the principal components of the standardised columns, largest variance
+    first. If there are no more than `max_columns` columns, they are only standardised. Mapped
+    embeddings have unit length on average. So a gradient step moves the projected embedding `g(z)`
+    of an item no faster than its offset `b` (`students/item_table.py`).
+
+    Args:
+        embeddings: `[items, size]`.
+        max_columns: maximum number of principal columns.
+
+    Returns:
+        `[size, columns]`.
     """
     size = embeddings.shape[1]
     spread = embeddings.std(dim=0, correction=0)[:, None]
@@ -27,6 +39,6 @@ def principal_columns(embeddings: Tensor, max_columns: int) -> Tensor:
     _, directions = torch.linalg.eigh(columns.T @ columns)  # ascending
     kept = directions.flip(-1)[:, :max_columns]
     largest = kept.gather(0, kept.abs().argmax(dim=0, keepdim=True))
-    # An eigenvector's sign is arbitrary: fixed, so that every machine gets the same columns.
+    # The sign of an eigenvector is arbitrary. Fix it, so that every machine gets the same columns.
     of_one_sign: Tensor = (kept * largest.sign()).float()
     return scale * of_one_sign

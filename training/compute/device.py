@@ -7,14 +7,14 @@ import torch
 
 
 def making_on(device: torch.device) -> AbstractContextManager[Any]:
-    """A context in which `torch.arange` and the like create tensors on `device`."""
+    """Returns a context in which functions such as `torch.arange` create tensors on `device`."""
     return nullcontext() if device.type == "cpu" else device
 
 
 def multiplies_halves(device: torch.device) -> bool:
-    """Whether `device` multiplies in bfloat16 and torch supports it.
+    """Whether `device` has fast products in bfloat16, a half-precision format.
 
-    Without hardware support torch emulates it, many times slower than float32.
+    Without support in hardware, torch emulates them many times slower than float32.
     """
     if device.type != "cpu":
         return True

@@ -1,4 +1,4 @@
-"""Builds a dataset: reads the source that a config names, filters, splits, checks for leakage."""
+"""Builds a dataset: reads its source, filters, splits and checks for leakage."""
 
 import hashlib
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from pathlib import Path
 from training.data.core_filter import keep_core
 from training.data.dataset import Dataset, make_dataset
 from training.data.leakage import check_leakage
-from training.data.movielens import movielens_stamp, read_movielens
+from training.data.movielens import movielens_version, read_movielens
 from training.data.raw import RawData
 from training.data.splits import NEEDED, is_split_by_time, split_rows
 from training.data.tables import read_tables
@@ -19,12 +19,17 @@ from training.settings.experiment import DataConfig
 def build_dataset(
     name: str, config: DataConfig, say: Callable[[str], object] | None = None
 ) -> Dataset:
-    """Reads, filters, splits and checks; `say` gets a line on what the filter leaves out.
+    """Builds the dataset that `config` describes.
+
+    Args:
+        name: name of the dataset.
+        config: source, filter and split.
+        say: called with a message on what the filter leaves out; None reports nothing.
 
     Raises:
-        ConfigError: the settings do not fit each other.
-        DataError: the source cannot become a dataset.
-        LeakageError: a held-out target could be seen in training.
+        ConfigError: two settings contradict each other.
+        DataError: the source is missing, malformed or too small.
+        LeakageError: training could see the next item of a held-out example.
     """
     raw = _read(config)
     if raw.splits is None and config.min_interactions > 1:
@@ -43,17 +48,21 @@ def build_dataset(
     for split in NEEDED:
         if not len(dataset.example_rows(split)):
             raise DataError(
-                f"{raw.origin}: no {split.name.lower()} interaction has one of the same user "
-                "before it"
+                f"{raw.origin}: no {split.name.lower()} interaction has an earlier interaction of "
+                "the same user; each split needs one, so that a history comes before it"
             )
     return dataset
 
 
 def source_stamps(config: DataConfig) -> list[str]:
-    """Content hashes of the files that `build_dataset` would read; paths do not enter."""
+    """Returns what identifies the source of a dataset, for its stamp.
+
+    For tables these are the hashes of both files' contents, whatever their paths; for MovieLens,
+    its version.
+    """
     paths = _table_paths(config)
     if paths is None:
-        return [movielens_stamp()]
+        return [movielens_version()]
     return [hashlib.sha256(read_bytes(path)).hexdigest() for path in paths]
 
 
@@ -72,11 +81,20 @@ def _read(config: DataConfig) -> RawData:
 
 
 def _table_paths(config: DataConfig) -> tuple[Path, Path] | None:
-    """Paths of interactions and items; None for a source without files."""
+    """Returns the paths of interactions and items; None for MovieLens, which has no files.
+
+    Raises:
+        ConfigError: paths are given for MovieLens, or missing for tables.
+    """
     if config.source == "movielens":
         if config.interactions or config.items:
-            raise ConfigError('data.source = "movielens" takes no data.interactions or data.items')
+            raise ConfigError(
+                'data.source = "movielens" takes no data.interactions or data.items; remove them, '
+                'or set data.source = "tables"'
+            )
         return None
     if config.interactions is None or config.items is None:
-        raise ConfigError('data.source = "tables" needs data.interactions and data.items')
+        raise ConfigError(
+            'data.source = "tables" needs data.interactions and data.items: the paths of two tables'
+        )
     return config.interactions, config.items

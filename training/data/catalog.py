@@ -1,4 +1,4 @@
-"""The catalog: an ordered set of items; maps the shop's `item_id` to our `item_index`."""
+"""The catalog: an ordered set of items, which maps each `item_id` to an `item_index`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,13 +7,17 @@ from functools import cached_property
 PADDING_INDEX = 0
 
 Attributes = Mapping[str, tuple[str, ...]]
+"""Values by name of the attribute, to filter by: `{"genres": ("Comedy", "Drama")}`."""
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Items in index order; `item_ids[0]` has item_index 1, index 0 is padding.
+    """Items in the order of their `item_index`, which counts from 1; index 0 is padding.
 
-    `attributes` holds, per item, named values to filter by (`{"genres": ("Comedy", "Drama")}`).
+    Attributes:
+        item_ids: id of each item; `item_ids[0]` belongs to item_index 1.
+        titles: title of each item.
+        attributes: attributes of each item; empty if it has none.
     """
 
     item_ids: tuple[str, ...]
@@ -27,14 +31,14 @@ class Catalog:
 
     @property
     def num_rows(self) -> int:
-        """Number of rows of any per-item table: the items and the padding row 0."""
+        """Number of rows of an array with one row per item and the padding row 0."""
         return len(self.item_ids) + 1
 
     @cached_property
     def index_by_id(self) -> Mapping[str, int]:
-        """Maps `item_id` to `item_index`."""
+        """The `item_index` of each `item_id`."""
         return {item_id: index for index, item_id in enumerate(self.item_ids, start=1)}
 
     def title(self, item_index: int) -> str:
-        """Title of an item; `item_index` must not be padding."""
+        """Returns the title of an item; `item_index` must not be 0, the padding."""
         return self.titles[item_index - 1]

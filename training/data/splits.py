@@ -8,12 +8,14 @@ from training.data.raw import RawData, Times
 from training.errors import DataError
 from training.settings.experiment import DataConfig
 
-NEEDED = (Split.TRAIN, Split.VALIDATION, Split.TEST)
-MIN_ROWS_TO_HOLD_OUT = 3
+NEEDED = (Split.TRAIN, Split.VALIDATION, Split.TEST)  # splits that must not be empty
+MIN_ROWS_TO_HOLD_OUT = 3  # number of rows of a user, one for each of these splits
 
 
 def split_rows(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
-    """A `Split` value per row: the split of the source if it has one, else the config's.
+    """Assigns each row to a split; returns `Split` values, `[interactions]`.
+
+    The split of the source comes first; without one, `config` decides.
 
     Raises:
         DataError: a split by time has no timestamps, or a split would be empty.
@@ -22,7 +24,7 @@ def split_rows(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
     for split in NEEDED:
         if not (splits == split).any():
             raise DataError(
-                f"{raw.origin}: no {split.name.lower()} interaction among {len(splits)}; "
+                f"{raw.origin}: no {split.name.lower()} interaction among {len(splits)}; there are "
                 "too few rows, or too few distinct timestamps, to split"
             )
     return splits
@@ -31,11 +33,18 @@ def split_rows(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
 def split_by_time(
     timestamps: Times, validation_share: float, test_share: float
 ) -> NDArray[np.uint8]:
-    """The newest rows are test, those before them validation, the rest train.
+    """Assigns the newest rows to test, the rows before them to validation, the rest to train.
 
-    Validation and test have at least one row. All rows with the timestamp of a boundary go to the
-    newer side. So a held-out split may be larger than its share, and training never sees a moment
-    that it is tested on.
+    Validation and test get at least one row. Rows with the same timestamp are never divided: at a
+    boundary all of them go to the newer split. So a held-out split may be larger than its share.
+
+    Args:
+        timestamps: `[interactions]`.
+        validation_share: share of all rows, in (0, 1).
+        test_share: share of all rows, in (0, 1).
+
+    Returns:
+        `Split` values, `[interactions]`.
     """
     count = len(timestamps)
     splits = np.full(count, Split.TRAIN, dtype=np.uint8)
@@ -48,9 +57,10 @@ def split_by_time(
 
 
 def leave_one_out(users: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """The last row of each user is test, the one before it validation, the rest train.
+    """Assigns the last row of each user to test, the row before to validation, others to train.
 
-    `users` is ascending. All rows of a user with fewer than three are train.
+    All rows of a user with fewer than three rows are train. `users` `[interactions]` is the number
+    of the user of each row, ascending. Returns `Split` values, `[interactions]`.
     """
     num_rows = np.bincount(users)[users]
     rows_left = np.searchsorted(users, users, side="right") - np.arange(len(users))
@@ -61,7 +71,7 @@ def leave_one_out(users: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def is_split_by_time(raw: RawData, config: DataConfig) -> bool:
-    """Whether `split_rows` splits all users at the same two moments."""
+    """Whether `split_rows` splits all users at the same two moments in time."""
     return raw.splits is None and config.split == "time"
 
 
@@ -72,8 +82,8 @@ def _splits(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
         return leave_one_out(raw.users)
     if raw.timestamps is None:
         raise DataError(
-            f"{raw.origin}: has positions only, which say nothing about time across users; "
-            'bring a timestamp or a split column, or set data.split = "leave-one-out"'
+            f"{raw.origin}: has no column timestamp, and positions do not order rows of different "
+            'users; add a column timestamp or a split column, or set data.split = "leave-one-out"'
         )
     return split_by_time(raw.timestamps, config.validation_share, config.test_share)
 

@@ -1,6 +1,7 @@
-"""A dataset on disk: `save_dataset` beside `load_dataset`.
+"""Saves and loads datasets.
 
-`dataset.json` has the name of the dataset and the hash of every other file.
+A dataset is a folder. Its `dataset.json` has the name of the dataset and the hash of every other
+file, so that a changed file is found out.
 """
 
 import hashlib
@@ -20,28 +21,28 @@ from training.stage import readable_folder
 
 @dataclass(frozen=True)
 class DatasetLayout:
-    """The files of a dataset folder."""
+    """Paths of the files in a dataset folder."""
 
     folder: Path
 
     @property
     def manifest(self) -> Path:
-        """Name, fingerprint, and the hash of every other file."""
+        """JSON with name, fingerprint, and the hash of every other file."""
         return self.folder / "dataset.json"
 
     @property
     def items(self) -> Path:
-        """One JSON object per item, in order of item_index, from 1."""
+        """JSON lines: one object per item, in the order of item_index from 1."""
         return self.folder / "items.jsonl"
 
     @property
     def users(self) -> Path:
-        """A JSON list of user ids, in user order."""
+        """JSON list of the user ids, in the order of their rows."""
         return self.folder / "users.json"
 
     @property
     def interactions(self) -> Path:
-        """The flat arrays of `Dataset`."""
+        """NumPy archive of the flat arrays of `Dataset`."""
         return self.folder / "interactions.npz"
 
     @property
@@ -51,7 +52,7 @@ class DatasetLayout:
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
-    """Writes `dataset` into an existing folder (`training.stage.write_stage` makes one)."""
+    """Writes `dataset` into an existing folder, such as `training.stage.write_stage` makes."""
     layout = DatasetLayout(folder)
     layout.items.write_text(_item_lines(dataset.catalog), encoding="utf-8")
     layout.users.write_text(json.dumps(dataset.user_ids, ensure_ascii=False), encoding="utf-8")
@@ -70,10 +71,10 @@ def save_dataset(dataset: Dataset, folder: Path) -> None:
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """Reads and verifies a dataset.
+    """Reads a dataset and verifies its hashes.
 
     Raises:
-        DataError: a file is missing or has changed since `save_dataset`; the message names it.
+        DataError: a file is missing, malformed, or has changed since `save_dataset`.
     """
     layout = DatasetLayout(readable_folder(folder))
     manifest = _read_manifest(layout.manifest)
@@ -141,7 +142,9 @@ def _verify(path: Path, expected: object) -> None:
 
 
 def _damaged(path: Path, reason: str) -> DataError:
-    return DataError(f"{path}: {reason}; delete {path.parent} and prepare it again")
+    return DataError(
+        f"{path}: {reason}; delete {path.parent} and run `python -m training.prepare` again"
+    )
 
 
 def _sha256(path: Path) -> str:

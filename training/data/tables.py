@@ -1,8 +1,9 @@
-"""Reads a pair of tables, interactions and items, as CSV or Parquet.
+"""Reads a table of interactions and a table of items, as CSV or Parquet.
 
-Interactions have `user_id`, `item_id`, and `timestamp` (a number or ISO 8601, UTC if it names no
-zone) or `position` (a number). A column `split` is optional; other columns are ignored. Items have
-`item_id` and `title`; every other column is an attribute, with `|` between its values.
+Interactions have the columns `user_id` and `item_id`, and at least one of `timestamp` (a number, or
+ISO 8601, which is UTC without a time zone) and `position` (a number). A column `split` is optional;
+other columns are ignored. Items have the columns `item_id` and `title`; every other column is an
+attribute, with `|` between its values.
 """
 
 import html
@@ -28,7 +29,12 @@ def read_tables(
     items_path: Path,
     missing_titles: Literal["refuse", "placeholder"] = "refuse",
 ) -> RawData:
-    """Reads both tables; the catalog is in the order of the items table.
+    """Reads both tables; the catalog has the order of the items table.
+
+    Args:
+        interactions_path: table of interactions.
+        items_path: table of items.
+        missing_titles: whether an item without a title is an error or gets a made-up title.
 
     Raises:
         DataError: a table cannot be used; the message names file, data rows and values.
@@ -43,7 +49,10 @@ def read_tables(
     timestamps = _read_timestamps(interactions_path, table)
     positions = _read_positions(interactions_path, table)
     if timestamps is None and positions is None:
-        raise DataError(f"{interactions_path}: no column timestamp or position")
+        raise DataError(
+            f"{interactions_path}: no column timestamp or position; add one, so that the rows of a "
+            "user have an order"
+        )
     return order_by_user(
         str(interactions_path),
         catalog,
@@ -59,7 +68,7 @@ def _read_items(path: Path, missing_titles: Literal["refuse", "placeholder"]) ->
     table = read_text_table(path, ["item_id", "title"])
     item_ids, titles = table["item_id"], table["title"]
     refuse_rows(path, "item_id is missing", item_ids, is_blank(item_ids))
-    refuse_rows(path, "item_id is not the first of its kind", item_ids, item_ids.duplicated())
+    refuse_rows(path, "item_id occurs more than once", item_ids, item_ids.duplicated())
     is_untitled = is_blank(titles)
     if missing_titles == "refuse":
         problem = 'title is missing (data.missing_titles = "placeholder" would accept it)'
@@ -74,7 +83,7 @@ def _read_items(path: Path, missing_titles: Literal["refuse", "placeholder"]) ->
 
 
 def _readable(title: str) -> str:
-    """`title` on one line, with HTML entities such as `&amp;` decoded."""
+    """Puts `title` on one line and decodes HTML entities such as `&amp;`."""
     return " ".join(_ENTITY.sub(lambda entity: html.unescape(entity[0]), title).split())
 
 
@@ -119,7 +128,7 @@ def _read_numbers(path: Path, texts: "pd.Series[str]") -> Times:
     numbers = pd.to_numeric(texts, errors="coerce")
     finite = pd.Series(np.isfinite(numbers.to_numpy(np.float64)))
     refuse_rows(path, f"{texts.name} is not a number", texts, ~finite)
-    if numbers.dtype.kind == "i":  # float64 would round nanoseconds since 1970
+    if numbers.dtype.kind == "i":  # as float64, timestamps in nanoseconds would be rounded
         return np.asarray(numbers, dtype=np.int64)
     return np.asarray(numbers, dtype=np.float64)
 

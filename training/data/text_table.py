@@ -1,4 +1,4 @@
-"""Reads CSV and Parquet into a table of text, so that ids stay as they were written."""
+"""Reads CSV and Parquet files with all values as text, so that ids stay as they were written."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -11,30 +11,32 @@ import pyarrow.parquet as pq
 
 from training.errors import DataError
 
-SHOWN_ROWS = 3
+SHOWN_ROWS = 3  # maximum number of rows that an error message shows
 
 
 def read_text_table(
     path: Path, required: Sequence[str], optional: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Reads the required and optional columns as text; a missing value stays missing.
+    """Reads columns of a table as text; missing values stay missing.
 
     Args:
         path: a .csv or .parquet file.
         required: names of columns that must exist.
-        optional: names of columns to read if they exist; None = all.
+        optional: names of columns to read if they exist; None reads all columns.
 
     Raises:
-        DataError: there is no such file, its suffix is another one, it cannot be read, a required
-            column is missing, or there are no rows.
+        DataError: the file is missing, has another suffix or cannot be read, a required column is
+            missing, or there are no rows.
     """
     read = _READERS.get(path.suffix.lower())
     if read is None:
-        raise DataError(f"{path}: suffix {path.suffix!r} is neither .csv nor .parquet")
+        raise DataError(f"{path}: suffix {path.suffix!r}: must be .csv or .parquet")
     table = read(path, read_bytes(path))
     names: list[str] = table.column_names
     if absent := [name for name in required if name not in names]:
-        raise DataError(f"{path}: no column {', '.join(absent)} among {', '.join(names)}")
+        raise DataError(
+            f"{path}: missing columns: {', '.join(absent)}; there are: {', '.join(names)}"
+        )
     if not table.num_rows:
         raise DataError(f"{path}: no rows")
     selected = [name for name in names if optional is None or name in {*required, *optional}]
@@ -42,10 +44,10 @@ def read_text_table(
 
 
 def read_bytes(path: Path) -> bytes:
-    """Reads a file.
+    """Reads a file of the user.
 
     Raises:
-        DataError: it is missing, empty or not readable.
+        DataError: the file is missing, empty or not readable.
     """
     try:
         content = path.read_bytes()
@@ -66,11 +68,17 @@ def is_blank(values: "pd.Series[str]") -> "pd.Series[bool]":
 def refuse_rows(
     path: Path, problem: str, values: "pd.Series[str]", wrong: "pd.Series[bool]"
 ) -> None:
-    """Refuses a table with rows that are `wrong`.
+    """Refuses a table in which some rows are wrong.
+
+    Args:
+        path: file of the table, for the message.
+        problem: description of what is wrong, for the message.
+        values: `[rows]`, the values to show.
+        wrong: `[rows]`, whether a row is wrong.
 
     Raises:
-        DataError: names the problem and the first `SHOWN_ROWS` wrong rows, counted from 1 after
-            the header.
+        DataError: at least one row is wrong. The message shows the first `SHOWN_ROWS` of them, with
+            row numbers from 1 after the header.
     """
     rows = np.flatnonzero(wrong)
     if not len(rows):
@@ -100,7 +108,8 @@ def _read_csv(path: Path, content: bytes) -> pa.Table:
         raise DataError(f"{path}: empty file") from None
     except pd.errors.ParserError as error:
         raise DataError(f"{path}: not CSV: {str(error).strip()}") from None
-    # pandas reads surplus leading values as row labels
+    # If rows have more values than the header has names, pandas takes the first values as row
+    # labels.
     if not isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{path}: data rows have more values than the header has names")
     return pa.Table.from_pandas(table, preserve_index=False)
@@ -114,7 +123,7 @@ def _read_parquet(path: Path, content: bytes) -> pa.Table:
 
 
 def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]":
-    # pandas stores integers with missing values as floats, and 7.0 is not the id 7
+    # pandas stores integers with missing values as floats: the id 7 would become the text "7.0".
     if name.endswith("_id") and pa.types.is_floating(column.type):
         raise DataError(f"{path}: {name} is stored as {column.type}; use text or integers")
     try:

@@ -1,4 +1,4 @@
-"""Training windows: each user's interactions cut into pieces that predict every item once."""
+"""Training windows: the interactions of each user, cut into pieces of bounded length."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from torch import Tensor
 
 from training.data.dataset import Dataset, Split
 
-NO_ROW = -1
+NO_ROW = -1  # in `Batch.next_rows`: no item is predicted
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Left-padded windows.
+    """Training windows, padded on the left.
 
     Attributes:
-        histories: `[batch, length]`, the items that are read.
-        next_items: `[batch, length]`, the item to predict after each; padding if there is none.
-        next_rows: `[batch, length]`, the dataset row of that item; `NO_ROW` if there is none.
+        histories: `[batch, length]`, item indices that are read; 0 is padding.
+        next_items: `[batch, length]`, the item to predict after each item read; 0 if there is none.
+        next_rows: `[batch, length]`, the dataset row of that next item; `NO_ROW` if there is none.
     """
 
     histories: Tensor
@@ -29,7 +29,7 @@ class Batch:
 
     @property
     def is_predicted(self) -> Tensor:
-        """`[batch, length]`, whether an item is predicted."""
+        """`[batch, length]`, whether there is an item to predict after an item read."""
         return self.next_items != 0
 
     @property
@@ -38,10 +38,10 @@ class Batch:
         return int(self.is_predicted.sum())
 
     def by_length(self, num_parts: int) -> Iterator["Batch"]:
-        """Splits the windows into at most `num_parts` parts of similar lengths.
+        """Sorts the windows by length and yields them in at most `num_parts` parts.
 
-        Each part is padded to its own longest window. Most windows are far shorter than the
-        longest one, so most of an unsplit batch is padding.
+        Each part is padded to its own longest window. Most windows are far shorter than the longest
+        one, so most of an unsplit batch is padding.
         """
         lengths = (self.histories != 0).sum(dim=1)
         for part in lengths.argsort(stable=True).tensor_split(min(num_parts, len(lengths))):
@@ -53,7 +53,7 @@ class Batch:
             )
 
     def part(self, rank: int, num_ranks: int) -> "Batch":
-        """Every `num_ranks`-th window, starting at window `rank`."""
+        """Selects the windows of process `rank`: every `num_ranks`-th one, from `rank` on."""
         return Batch(
             self.histories[rank::num_ranks],
             self.next_items[rank::num_ranks],
@@ -61,20 +61,21 @@ class Batch:
         )
 
     def to(self, device: torch.device) -> "Batch":
-        """Copies the batch to `device`."""
+        """Returns a copy of the batch on `device`."""
         return Batch(
             self.histories.to(device), self.next_items.to(device), self.next_rows.to(device)
         )
 
 
 class TrainingWindows:
-    """All windows of a dataset; each epoch cuts and shuffles them again, by seed and epoch.
+    """Cuts the histories of a dataset into windows, in each epoch at other rows.
 
-    A user's rows up to the last TRAIN row are read. Every TRAIN row with an earlier row is
-    predicted exactly once in an epoch. HISTORY rows are read, never predicted.
+    All rows of a user before the last TRAIN row are read. Every TRAIN row with an earlier row of
+    the same user is predicted exactly once per epoch. HISTORY rows are read and never predicted.
 
     Attributes:
-        readable: rows that are read.
+        length: maximum number of items in a window.
+        readable: dataset rows that are read, ascending.
         predicted: `[interactions]`, whether a row is predicted.
     """
 
@@ -86,7 +87,7 @@ class TrainingWindows:
         self.predicted = (dataset.splits == Split.TRAIN) & (dataset.position_of_row > 0)
 
     def epoch(self, seed: int, epoch: int) -> list[Batch]:
-        """The batches of one epoch; they depend on `seed` and `epoch` only."""
+        """Returns the shuffled batches of one epoch; they depend on `seed` and `epoch` only."""
         random = np.random.default_rng([seed, epoch])
         first, lengths = self.cut(random.integers(self.length, size=len(self.dataset.user_ids)))
         order = random.permutation(len(first))
@@ -94,7 +95,14 @@ class TrainingWindows:
         return [self.batch(first[chunk], lengths[chunk]) for chunk in chunks]
 
     def cut(self, shifts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First row and length of every window; `shifts` `[users]` moves the cuts of each user."""
+        """Cuts all readable rows into windows.
+
+        Args:
+            shifts: `[users]`, by how many rows the cuts of each user are moved.
+
+        Returns:
+            First dataset row and number of rows of every window, `[windows]` each.
+        """
         users = self.dataset.user_of_row[self.readable]
         piece = (self.dataset.position_of_row[self.readable] + shifts[users]) // self.length
         starts = np.flatnonzero(
@@ -103,7 +111,10 @@ class TrainingWindows:
         return self.readable[starts], np.diff(starts, append=len(self.readable))
 
     def batch(self, first: NDArray[np.int64], lengths: NDArray[np.int64]) -> Batch:
-        """The windows that start at rows `first`, padded to the longest."""
+        """Builds a batch of the windows with these first rows and lengths, `[windows]` each.
+
+        It is padded to the longest window.
+        """
         longest = int(lengths.max())
         places = np.arange(longest) - (longest - lengths)[:, None]
         rows = np.where(places >= 0, first[:, None] + places, NO_ROW)  # [batch, length]
@@ -116,7 +127,7 @@ class TrainingWindows:
 
 
 def _readable_rows(dataset: Dataset) -> NDArray[np.int64]:
-    """Rows with a later TRAIN row of the same user."""
+    """Returns the rows that a later TRAIN row of the same user follows, ascending."""
     rows = np.arange(len(dataset.splits))
     last_train = np.full(len(dataset.user_ids), NO_ROW)
     trained = rows[dataset.splits == Split.TRAIN]

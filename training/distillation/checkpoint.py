@@ -1,6 +1,6 @@
-"""A trained student on disk: `save_checkpoint` beside `load_checkpoint`.
+"""Checkpoints: trained students on disk.
 
-A checkpoint is a folder: `checkpoint.json` describes the student and has its validation metrics,
+A checkpoint is a folder. `checkpoint.json` describes the student and holds its validation metrics,
 `student.pt` holds its weights.
 """
 
@@ -30,11 +30,14 @@ class Description(Section):
     """Content of `checkpoint.json`.
 
     Attributes:
-        variant: a name in `VARIANTS`, the parts of the method that it was trained with.
-        embedding_weight: see `ItemTable`; unused without LLM embeddings.
-        best_epoch: the epoch whose weights these are, from 1.
+        student: kind and sizes of the student.
+        variant: name in `VARIANTS` of the method's parts that it was trained with.
+        seed: random seed of the training.
+        dataset_fingerprint: hash of the content of the dataset that it was trained on.
+        embedding_weight: factor of the projected LLM embedding; unused without embeddings.
+        best_epoch: number of the epoch that the weights are from; the first is 1.
         cold_bonus: mean that is added to scores of cold items; None if they were not placed.
-        validation: metrics on the validation examples.
+        validation: metrics on the validation examples, by name.
         seconds: training time, validation included.
     """
 
@@ -51,14 +54,19 @@ class Description(Section):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained student: description and weights."""
+    """A trained student.
+
+    Attributes:
+        description: content of `checkpoint.json`.
+        state: the student's state dict, on the CPU.
+    """
 
     description: Description
     state: Mapping[str, Tensor]
 
     @property
     def name(self) -> str:
-        """Folder name."""
+        """Folder name of the checkpoint, `VARIANT-SEED`."""
         return checkpoint_name(self.description.variant, self.description.seed)
 
     def student(self) -> Student:
@@ -77,12 +85,19 @@ class Checkpoint:
 
 
 def checkpoint_name(variant: str, seed: int) -> str:
-    """Folder name of a variant's student."""
+    """Returns the folder name of the student of `variant` and `seed`."""
     return f"{variant}-{seed}"
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:
-    """Writes a checkpoint as `folder`, with `stamp`, the fingerprint of its inputs."""
+    """Writes a checkpoint into `folder`.
+
+    Args:
+        checkpoint: the trained student.
+        folder: the folder to create or replace.
+        stamp: hash of everything that decides the student; by it, `is_current` finds out later
+            whether the folder is up to date.
+    """
     with write_stage(folder, stamp) as building:
         torch.save(dict(checkpoint.state), building / WEIGHTS_NAME)
         text = checkpoint.description.model_dump_json(indent=2)
@@ -90,10 +105,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Reads a checkpoint.
+    """Reads the checkpoint in `folder`.
 
     Raises:
-        CheckpointError: it is missing or damaged.
+        CheckpointError: a file is missing or damaged.
     """
     folder = readable_folder(folder)
     try:
@@ -108,10 +123,12 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 
 def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Checkpoint:
-    """The checkpoint of `variant` with the best validation figure: the one to export.
+    """Returns the checkpoint of `variant` with the highest validation NDCG@20.
+
+    This is the student that is exported.
 
     Raises:
-        CheckpointError: no checkpoint is of that variant.
+        CheckpointError: `checkpoints` has none of that variant.
     """
     of_variant = [each for each in checkpoints if each.description.variant == variant]
     if not of_variant:
@@ -120,8 +137,9 @@ def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Check
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    with ZipFile(path) as weights:  # torch would read any other file as one of its old formats
+    # torch would try to read a file that is no zip archive as one of its old formats.
+    with ZipFile(path) as weights:
         if damaged := weights.testzip():
-            raise BadZipFile(f"{path.name} holds a damaged {damaged}")
+            raise BadZipFile(f"entry {damaged} of {path.name} is damaged")
     state: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
     return state

@@ -1,6 +1,8 @@
-"""Fits what all cold items share to validation examples, with the student frozen.
+"""Fits the parameters that all cold items share to validation examples.
 
-`distillation/cold_start.py` decides how much of it is placed.
+These are a common offset and a second projection of titles (`students/cold_items.py`). The
+student's weights stay as they are. `distillation/cold_start.py` calls this and chooses how large a
+bonus the offset gives to cold items.
 """
 
 from collections.abc import Iterator
@@ -17,25 +19,30 @@ from training.data.dataset import Dataset
 from training.data.histories import pad_histories
 from training.students.student import Student
 
-MAX_QUERIES = 2_048
-RIDGE = 1e-4  # of the mean square of a query, against directions that queries hardly have
-# Few steps: after more, histories of the weeks after validation are read less well. A low rate of
-# the projection: at a higher one it fits the items of validation, and other cold items less well.
+MAX_QUERY_VECTORS = 2_048  # maximum number of query vectors that `common_direction` is solved for
+# Strength of the ridge penalty in `common_direction`, relative to the mean square of a query
+# vector. Without it, the solution would be huge along directions in which query vectors hardly
+# vary.
+RIDGE = 1e-4
+# Only few steps: after more, students ranked the weeks after validation less well. A low learning
+# rate of the projection: with a higher one it fitted the cold items of validation, and ranked other
+# cold items less well.
 STEPS, BATCH_SIZE, LEARNING_RATE, PROJECTION_RATE = 15, 512, 0.04, 0.002
-SEED = 0  # of the order of validation examples
+SEED = 0  # random seed of the order of validation examples
 
 Rows = NDArray[np.int64]
+"""Dataset rows of the next items of some examples, `[examples]`."""
 
 
 @dataclass(frozen=True)
 class ColdFit:
-    """Parameters of all cold items, fitted on some validation examples.
+    """Parameters that all cold items share, fitted on some validation examples.
 
     Attributes:
-        projection: `[hidden, columns]`, see `ColdItems`.
-        offset: `[hidden]`; together with `projection` it adds nothing to scores of cold items, on
-            average over them and over queries.
-        direction: `[hidden]`; adds about 1 to every score.
+        projection: `[hidden, columns]`, the second projection of titles.
+        offset: `[hidden]`, the common offset. With `projection` it changes the scores of cold items
+            by 0 on average over cold items and query vectors.
+        direction: `[hidden]`, a vector that adds about 1 to the score of an item.
     """
 
     projection: Tensor
@@ -43,34 +50,45 @@ class ColdFit:
     direction: Tensor
 
     def offset_with(self, bonus: float) -> Tensor:
-        """The offset `[hidden]` that adds `bonus` on average, together with `projection`."""
+        """Returns the offset `[hidden]` that, with `projection`, adds `bonus` to the mean score."""
         return self.offset + bonus * self.direction
 
 
 def centred_fit(
     student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, donors: Tensor
 ) -> ColdFit:
-    """Fits cold items on the examples `rows` and shifts the offset so that it adds 0 on average.
+    """Fits projection and offset on the examples `rows` and centres the offset.
 
-    Leaves `student` with cold items placed by title and donors only.
+    A centred offset changes scores of cold items by 0 on average, see `ColdFit`. `student` is
+    changed: afterwards its cold items are placed by titles and donors only.
+
+    Args:
+        student: the trained student.
+        dataset: the dataset of the examples.
+        rows: the examples to fit.
+        untouched: `[items]`, whether training neither read nor predicted an item.
+        donors: `[items]`, whether an item is a donor.
     """
     table = student.item_table
     columns = table.columns_of(untouched)
     no_offset = torch.zeros_like(table.cold_items.offset)
     no_projection = columns.new_zeros(len(no_offset), columns.shape[1])
     table.place_cold_items(untouched, donors, no_offset, no_projection)
-    queries = _queries(student, dataset, rows[:: len(rows) // MAX_QUERIES + 1])
-    direction = common_direction(queries)
+    query_vectors = _query_vectors(student, dataset, rows[:: len(rows) // MAX_QUERY_VECTORS + 1])
+    direction = common_direction(query_vectors)
     start = ColdFit(no_projection, direction, direction)
     fit = fit_from(start, student, dataset, rows, untouched)
     mean_vector = fit.offset + fit.projection @ columns.mean(dim=0)
-    added = float((queries @ mean_vector).mean())
+    added = float((query_vectors @ mean_vector).mean())
     return ColdFit(fit.projection, fit.offset - added * direction, direction)
 
 
-def common_direction(queries: Tensor) -> Tensor:
-    """The vector `[hidden]` whose products with `queries` `[queries, hidden]` are nearest to 1."""
-    exact = queries.double()
+def common_direction(query_vectors: Tensor) -> Tensor:
+    """Finds the vector `[hidden]` whose products with all query vectors are nearest to 1.
+
+    It is a least-squares solution with a ridge penalty; `query_vectors` is `[examples, hidden]`.
+    """
+    exact = query_vectors.double()
     square = exact.T @ exact / len(exact)
     square.diagonal().add_(RIDGE * square.diagonal().mean())
     direction: Tensor = torch.linalg.solve(square, exact.mean(dim=0))
@@ -80,9 +98,10 @@ def common_direction(queries: Tensor) -> Tensor:
 def fit_from(
     start: ColdFit, student: Student, dataset: Dataset, rows: Rows, untouched: Tensor
 ) -> ColdFit:
-    """Fits projection and offset to the next items of the examples `rows`, the student frozen.
+    """Fits projection and offset so that the examples `rows` rank their next items higher.
 
-    `STEPS` steps of Adam from `start` on, with full-softmax cross-entropy.
+    Begins at `start` and takes `STEPS` steps of Adam on the full-softmax cross-entropy. The weights
+    of `student` and its item table are not changed.
     """
     device = start.offset.device
     cold = untouched.to(device).nonzero()[:, 0] + 1  # row 0: padding
@@ -94,18 +113,18 @@ def fit_from(
     optimiser.add_param_group({"params": [projection], "lr": PROJECTION_RATE})
     for batch in _batches(rows):
         moved = table.index_add(0, cold, offset + columns @ projection.T)
-        # cuDNN has no backward pass of a GRU in `eval()`, where dropout is off.
+        # `eval()` switches dropout off. cuDNN has no backward pass of a GRU in `eval()`.
         with making_on(device), torch.backends.cudnn.flags(enabled=False):
-            queries = student.encode_newest(_histories(student, dataset, batch), moved)
+            query_vectors = student.encode_newest(_histories(student, dataset, batch), moved)
         next_items = torch.from_numpy(dataset.item_indices[batch].astype(np.int64)).to(device)
-        loss = functional.cross_entropy(queries @ moved[1:].T, next_items - 1)
+        loss = functional.cross_entropy(query_vectors @ moved[1:].T, next_items - 1)
         offset.grad, projection.grad = torch.autograd.grad(loss, [offset, projection])
         optimiser.step()
     return ColdFit(projection.detach(), offset.detach(), start.direction)
 
 
 def _batches(rows: Rows) -> Iterator[Rows]:
-    """`STEPS` batches; no example comes a second time before all have come once."""
+    """Yields `STEPS` batches of `rows`; no example is repeated before every other was used."""
     generator = np.random.default_rng(SEED)
     rounds = -(-STEPS * BATCH_SIZE // len(rows))
     order = np.concatenate([generator.permutation(rows) for _ in range(rounds)])
@@ -120,10 +139,10 @@ def _histories(student: Student, dataset: Dataset, rows: Rows) -> Tensor:
 
 
 @torch.no_grad()
-def _queries(student: Student, dataset: Dataset, rows: Rows) -> Tensor:
-    """Queries of `student` after the histories of `rows`, `[rows, hidden]`."""
+def _query_vectors(student: Student, dataset: Dataset, rows: Rows) -> Tensor:
+    """Computes the query vectors of the examples `rows`, `[rows, hidden]`."""
     with making_on(student.item_table.padding.device):
-        queries: Tensor = student.eval().encode_newest(
+        query_vectors: Tensor = student.eval().encode_newest(
             _histories(student, dataset, rows), student.item_table()
         )
-    return queries
+    return query_vectors

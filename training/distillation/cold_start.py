@@ -1,22 +1,23 @@
-"""Cold start: the one step after training, which places the items that training never touched.
+"""Cold start: the step after training that gives cold items their vectors.
 
-The title of such an item does not lift its score to where trained items compete, so without this
-step it is hardly ever recommended. `students/cold_items.py` has the formula of its vector. Its
-parts come from here:
+With its title only, a cold item scores far below trained items, so without this step it is hardly
+ever recommended. `students/cold_items.py` has the formula of its vector. This module chooses the
+parts of that formula:
 
-- Donors are items still in demand when training ended. New items will be wanted by today's users;
-  the offset of an old item describes users who left.
-- A common offset and a second projection of titles are fitted on validation, with the student
-  frozen: a title says other things of a new item than of an old one. Cold items have both where
-  histories are read, too, so a history that holds some of them asks for more of them.
-- A bonus, the mean that all of it adds to scores of cold items, is searched for. It may cost a
-  given share of warm NDCG@20 (`distillation.cold_price`).
+- Donors are the trained items that were still in demand when training ended, so their offsets
+  describe the users of today. The offset of an old item describes users who have left.
+- A common offset and a second projection of titles are fitted on validation examples. The second
+  projection is needed since a title predicts the demand for a new item differently than for an old
+  one. The student reads these vectors, too: after a history with cold items, it ranks cold items
+  higher.
+- A bonus is chosen: the mean that all this adds to the scores of cold items. It may cost a given
+  share of the NDCG@20 of warm next items, the price (`distillation.cold_price`).
 
-The price is measured on users who were not fitted on: half of validation's users fit, the other
-half judges, and the other way round. The mean of both fits is placed.
+The price is measured on users who were not fitted on. The users of validation are divided into two
+halves, a fit on each half is evaluated on the other half, and the mean of both fits is placed.
 
-The fit trusts the catalog. If items are listed only because somebody takes them later, as in
-benchmark data, every cold item looks promising.
+The fit takes every item of the catalog as offered to users. In benchmark data an item is listed
+only because somebody takes it later, so there every cold item looks promising.
 """
 
 import time
@@ -38,23 +39,25 @@ from training.students.cold_items import NUM_NEIGHBOURS
 from training.students.scorer import StudentScorer
 from training.students.student import Student
 
-COLD_VERSION = 5  # raise it when the same settings would place cold items otherwise
+COLD_VERSION = (
+    5  # increment when a code change places cold items differently for unchanged settings
+)
 
-# Bonuses to try: first these, then steps around the best of them, since halves seldom use the
-# whole price.
+# Bonuses to try: first the coarse ones, then fine steps around the best coarse one. Coarse ones are
+# half a point apart and seldom use up the price.
 COARSE_BONUSES = tuple(number / 2 for number in range(-4, 5))
 FINE_STEPS = tuple(number / 16 for number in range(-7, 8) if number)
-LAST_ROWS, MIN_HOLDERS = 2, 2
+LAST_ROWS, MIN_HOLDERS = 2, 2  # see `current_items`
 
 
 @dataclass(frozen=True)
 class BonusOutcome:
-    """NDCG@20 on examples that the placed cold items were not fitted on.
+    """NDCG@20 with one bonus, on examples that the placed cold items were not fitted on.
 
     Attributes:
-        bonus: mean that is added to scores of cold items; None where they are not placed.
-        all_targets: NDCG@20 of all targets.
-        warm_targets: NDCG@20 of warm targets.
+        bonus: mean that is added to scores of cold items; None if they are not placed.
+        all_targets: NDCG@20 over all examples.
+        warm_targets: NDCG@20 over the examples whose next item is warm; 0 if there are none.
     """
 
     bonus: float | None
@@ -63,23 +66,27 @@ class BonusOutcome:
 
 
 def stamp_parts(settings: DistillationConfig) -> list[object]:
-    """Parts of a run's stamp that this step adds if it is on."""
+    """Returns what this step adds to the stamp of a training run; nothing if it is off."""
     return ["cold items", COLD_VERSION] if settings.cold_bonus else []
 
 
 def unread_settings(settings: DistillationConfig) -> set[str]:
-    """Settings of this step that do not enter a run's stamp, since the step is off."""
+    """Returns names of settings to leave out of a run's stamp, since this step is off."""
     return set() if settings.cold_bonus else {"cold_price"}
 
 
 def place_after_training(trainer: Trainer, price: float) -> float | None:
-    """Places the cold items of a trained student; the placed student becomes the one to keep.
+    """Places the cold items of a trained student.
 
-    Adds the time that it takes to `trainer.progress`. Nothing happens if training touched every
-    item.
+    The student with placed cold items becomes the best one of `trainer.progress`, and the seconds
+    that this takes are added there. Does nothing if training touched every item.
+
+    Args:
+        trainer: a trainer after its last epoch.
+        price: share of the NDCG@20 of warm next items that may be lost.
 
     Returns:
-        The chosen bonus, see `place_cold_items`.
+        The chosen bonus; None if no cold items were placed.
     """
     untouched = untouched_items(trainer.dataset, trainer.windows)
     if not untouched.any():
@@ -95,21 +102,21 @@ def place_after_training(trainer: Trainer, price: float) -> float | None:
 def place_cold_items(
     student: Student, dataset: Dataset, untouched: Tensor, price: float, *, shown: bool = True
 ) -> float | None:
-    """Places `untouched` items with the best bonus that costs no more than `price`.
+    """Places the `untouched` items with the best bonus that costs no more than `price`.
 
-    The price holds for the two fits, each judged on the other half; no example is left to judge
-    their mean, which is placed.
+    The price is checked for the two fits, each on the half of users that it was not fitted on. It
+    is not checked for their mean, which is placed, since no example is left for that.
 
     Args:
-        student: trained, with LLM embeddings.
-        dataset: its validation examples are fitted on and choose the bonus.
-        untouched: `[items]`, see `untouched_items`.
-        price: share of warm NDCG@20 that may be lost.
-        shown: whether a progress bar shows the bonuses tried.
+        student: a trained student with LLM embeddings; it is changed.
+        dataset: the dataset whose validation examples fit the parameters and choose the bonus.
+        untouched: `[items]`, whether training neither read nor predicted an item.
+        price: share of the NDCG@20 of warm next items that may be lost.
+        shown: whether to show a progress bar.
 
     Returns:
-        The chosen bonus. None if no bonus beats leaving cold items as they are, or if validation
-        cannot tell: it has one user, or ranks no warm target among the top 20.
+        The chosen bonus; None if no cold items were placed. That happens if no bonus improves
+        NDCG@20, if validation has only one user, or if its warm NDCG@20 is 0.
     """
     halves = two_halves(dataset)
     if not all(len(half) for half in halves):
@@ -138,7 +145,7 @@ def place_cold_items(
 
 
 def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
-    """`[items]`, whether training neither reads nor predicts an item."""
+    """Returns a mask `[items]` of the items that training neither reads nor predicts."""
     touched = np.zeros(dataset.catalog.num_rows, dtype=np.bool_)
     touched[dataset.item_indices[windows.readable]] = True
     touched[dataset.item_indices[windows.predicted]] = True
@@ -146,9 +153,10 @@ def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
 
 
 def current_items(dataset: Dataset) -> Tensor:
-    """`[items]`, whether at least `MIN_HOLDERS` of the last rows before validation hold an item.
+    """Returns a mask `[items]` of the items that were in demand just before validation.
 
-    The last `LAST_ROWS` rows of each user before that user's first validation example count.
+    An item is current if it occurs at least `MIN_HOLDERS` times in the last rows of users. These
+    are the last `LAST_ROWS` rows of each user before the first validation example of that user.
     """
     rows = dataset.example_rows(Split.VALIDATION)
     firsts = rows[np.unique(dataset.user_of_row[rows], return_index=True)[1]]
@@ -160,7 +168,11 @@ def current_items(dataset: Dataset) -> Tensor:
 
 
 def donors_for(untouched: Tensor, dataset: Dataset) -> Tensor:
-    """`[items]`, the touched and current items; all touched ones if those are too few."""
+    """Returns a mask `[items]` of the donors.
+
+    Donors are the current items that training touched. If these are fewer than `NUM_NEIGHBOURS`,
+    all touched items are donors.
+    """
     untouched = untouched.cpu()
     donors = current_items(dataset) & ~untouched
     return donors if donors.sum() >= NUM_NEIGHBOURS else ~untouched
@@ -169,9 +181,15 @@ def donors_for(untouched: Tensor, dataset: Dataset) -> Tensor:
 def chosen_bonus(
     before: BonusOutcome, try_bonus: Callable[[float], BonusOutcome], price: float
 ) -> float | None:
-    """The best of `COARSE_BONUSES` and of the `FINE_STEPS` around it.
+    """Chooses the best of `COARSE_BONUSES` and of the `FINE_STEPS` around it.
 
-    None if no coarse bonus beats `before`.
+    Args:
+        before: the outcome without placed cold items.
+        try_bonus: places cold items with a bonus and evaluates the student.
+        price: share of the NDCG@20 of warm next items that may be lost.
+
+    Returns:
+        The bonus; None if no coarse bonus beats `before`.
     """
     outcomes = [before, *map(try_bonus, COARSE_BONUSES)]
     coarse = best_bonus(outcomes, price)
@@ -181,12 +199,13 @@ def chosen_bonus(
 
 
 def best_bonus(outcomes: Sequence[BonusOutcome], price: float) -> float | None:
-    """The bonus with the best NDCG@20 of those within the price; the earliest of equals.
+    """Returns the bonus with the best NDCG@20 among those that cost no more than the price.
 
-    `outcomes[0]` is the student without placed cold items; its warm NDCG@20 sets the price.
+    Of equals it is the earliest. `outcomes[0]` is the student without placed cold items; the price
+    is a share of its warm NDCG@20.
     """
     if outcomes[0].warm_targets == 0:
-        return None  # a loss of warm NDCG@20 cannot be measured
+        return None  # a share of 0 cannot be lost, so the price cannot be checked
     least = (1 - price) * outcomes[0].warm_targets
     affordable = (outcome for outcome in outcomes if outcome.warm_targets >= least)
     return max(affordable, key=lambda outcome: outcome.all_targets).bonus
@@ -199,19 +218,19 @@ def _outcome_with(
     fits: Sequence[ColdFit],
     bonus: float,
 ) -> BonusOutcome:
-    """Evaluates `student` on each half, with cold items placed by the other half's fit."""
+    """Evaluates `student` on each half of users, with the fit of the other half and `bonus`."""
     table, donors = student.item_table, donors_for(untouched, dataset)
     evaluations = []
-    for fit, judges in zip(fits, reversed(two_halves(dataset)), strict=True):
+    for fit, other_half in zip(fits, reversed(two_halves(dataset)), strict=True):
         table.place_cold_items(untouched, donors, fit.offset_with(bonus), fit.projection)
-        evaluations.append(_evaluated(student, dataset, judges))
+        evaluations.append(_evaluated(student, dataset, other_half))
     return pooled_outcome(bonus, evaluations, dataset, untouched)
 
 
 def pooled_outcome(
     bonus: float | None, evaluations: Sequence[Evaluation], dataset: Dataset, untouched: Tensor
 ) -> BonusOutcome:
-    """One outcome from evaluations of disjoint examples."""
+    """Pools `evaluations` of disjoint examples into the outcome of `bonus`."""
     rows = np.concatenate([each.rows for each in evaluations])
     ranks = np.concatenate([each.ranks for each in evaluations])
     is_warm = ~untouched.cpu().numpy()[dataset.item_indices[rows] - 1]
@@ -221,7 +240,7 @@ def pooled_outcome(
 
 
 def two_halves(dataset: Dataset) -> tuple[Rows, Rows]:
-    """Validation examples of every other user, and those of the remaining users."""
+    """Divides the validation examples by user: every other user, and the remaining users."""
     rows = dataset.example_rows(Split.VALIDATION)
     users = np.unique(dataset.user_of_row[rows], return_inverse=True)[1]
     return rows[users % 2 == 0], rows[users % 2 == 1]

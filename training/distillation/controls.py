@@ -1,6 +1,6 @@
-"""Controls: lists and embeddings that look like a teacher's and hold none of its knowledge.
+"""Controls: ranking lists and embeddings in the form of a teacher's, without its knowledge.
 
-The gain of a student over its control comes from the teacher.
+A student that was trained with a control shows how much of a gain does not come from the teacher.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,16 +16,16 @@ from training.evaluation.yardstick import BATCH_SIZE, LIST_LENGTH, ranker_of
 from training.knowledge import Answers, Knowledge
 
 ListMaker = Callable[[Knowledge, Dataset, int], Answers]
-"""Makes answers for the training examples from knowledge, dataset and seed."""
+"""Makes ranking lists for the training examples from knowledge, dataset and seed."""
 
 
 def teachers_lists(knowledge: Knowledge, _: Dataset, __: int) -> Answers:
-    """The teacher's own answers, unchanged."""
+    """Returns the teacher's own answers, unchanged; not a control."""
     return knowledge.train
 
 
 def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
-    """Gives every example the answer to another example, distances included."""
+    """Shuffles the teacher's answers, distances included, over the training examples."""
     answers = knowledge.train
     order = np.random.default_rng(seed).permutation(len(answers.rows))
     return Answers(
@@ -37,10 +37,11 @@ def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
 
 
 def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Answers:
-    """Lists the unseen items whose titles are nearest to that of the last item."""
+    """Lists for each example the unseen items whose titles are nearest to the last item's title."""
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings)
     rows, length = knowledge.train.rows, knowledge.train.rankings.shape[1]
-    # At least LIST_LENGTH, as when kept runs were made: k decides the order of equal titles.
+    # The length decides the order of equally near titles. Stored runs were made with at least
+    # LIST_LENGTH, so a shorter list is cut from a list of that length.
     ranker = ranker_of(neighbours, dataset, max(length, LIST_LENGTH))
     batches = np.split(rows, range(BATCH_SIZE, len(rows), BATCH_SIZE))
     rankings = [ranker(batch)[:, :length].astype(np.int32) for batch in batches]
@@ -56,7 +57,7 @@ def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Ans
 
 
 def shuffled_embeddings(knowledge: Knowledge, seed: int) -> NDArray[np.float32]:
-    """The embeddings with their rows permuted, `[catalog rows, size]`; row 0 stays."""
+    """Permutes the item embeddings over the items, `[catalog rows, size]`; row 0 stays."""
     order = np.random.default_rng(seed).permutation(len(knowledge.item_embeddings) - 1) + 1
     return np.concatenate([knowledge.item_embeddings[:1], knowledge.item_embeddings[order]])
 

@@ -1,8 +1,8 @@
-"""Data-parallel training: one process, or several that share the batches of one student.
+"""Data-parallel training: one process, or several that share each batch of one student.
 
-`torchrun --nproc-per-node 2 -m training.distill CONFIG` starts two. Each takes its lines of every
-batch, and accelerate averages the gradients, so the steps are those of one process with the whole
-batch. A GPU is used if there is one.
+`torchrun --nproc-per-node 2 -m training.distill CONFIG` starts two processes. Each computes its
+part of every batch, and accelerate averages the gradients. So a step is the same as that of one
+process with the whole batch. A GPU is used if there is one.
 """
 
 import os
@@ -29,24 +29,27 @@ class Processes(Protocol):
     num_ranks: int
 
     def prepare(self, objective: nn.Module) -> Callable[..., Tensor]:
-        """Wraps `objective` so that `backward` gives every process the same gradients."""
+        """Wraps `objective` so that `backward` averages gradients over the processes.
+
+        Returns the function that computes the loss of a batch.
+        """
         ...
 
     def backward(self, loss: Tensor) -> None:
-        """Computes the gradients of `loss`."""
+        """Computes the gradients of `loss`, averaged over the processes."""
         ...
 
     def collect(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Concatenates the `values` of all processes, in order of rank; each gets the result."""
+        """Concatenates the `values` of all processes in order of rank; returns them in each."""
         ...
 
     def wait(self) -> None:
-        """Blocks until every process has called it."""
+        """Blocks until every process has called this method."""
         ...
 
 
 class SingleProcess:
-    """This process only; implements `Processes`."""
+    """Training in this process only; implements `Processes`."""
 
     rank = 0
     num_ranks = 1
@@ -67,17 +70,18 @@ class SingleProcess:
         return values
 
     def wait(self) -> None:
-        """See `Processes.wait`."""
+        """Returns at once: there is no other process to wait for."""
 
 
 class SynchronizedProcesses:
     """Processes started by torchrun, joined by accelerate; implements `Processes`."""
 
     def __init__(self) -> None:
-        # The demo trains in one process and is installed without accelerate.
+        # Imported here, since one process, as in the demo, needs no installed accelerate.
         from accelerate import Accelerator, DistributedDataParallelKwargs
 
-        # The LLM's embeddings are a buffer and the same in every process: not sent in each step.
+        # Buffers, such as the LLM's embeddings, are the same in every process and never change. By
+        # default torch would send them to all processes in each step.
         options = DistributedDataParallelKwargs(broadcast_buffers=False)
         self.accelerator = Accelerator(
             cpu=not torch.cuda.is_available(), kwargs_handlers=[options], mixed_precision="no"
@@ -112,13 +116,13 @@ def is_distributed() -> bool:
 
 
 def available_processes() -> Processes:
-    """The processes that this one belongs to; a GPU if there is one."""
+    """Returns the processes that torchrun started, or this process only; uses a GPU if present."""
     if is_distributed():
         return SynchronizedProcesses()
     return SingleProcess(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def leave_process_group() -> None:
-    """Closes torch's process group, if there is one, at the end of a program."""
+    """Closes torch's process group, if there is one; to be called at the end of a program."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

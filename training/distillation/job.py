@@ -1,4 +1,4 @@
-"""One student to train: what it is made from, its stamp, and its way to a checkpoint."""
+"""Jobs: the training of one student, from settings and knowledge to a checkpoint."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,15 +29,18 @@ from training.stage import fingerprint, is_current
 from training.students.registry import build_student
 from training.students.student import Student
 
-RECIPE_VERSION = 5  # raise it when the same settings would train another student, or rank otherwise
+# Increment when a code change trains another student, or ranks differently, for unchanged settings.
+RECIPE_VERSION = 5
 
 
 @dataclass(frozen=True)
 class TrainedStudent:
-    """A student after its last step, with its best weights.
+    """A trained student with the weights of its best epoch.
 
     Attributes:
-        cold_bonus: mean that is added to scores of cold items, see `place_cold_items`.
+        student: the student; its cold items are placed if the job asks for it.
+        progress: epochs, metrics and seconds of the training.
+        cold_bonus: mean that is added to scores of cold items; None if they were not placed.
     """
 
     student: Student
@@ -47,12 +50,16 @@ class TrainedStudent:
 
 @dataclass(frozen=True)
 class Job:
-    """A variant, a seed, and the knowledge that the variant learns from.
+    """The training of one student: a method variant with one seed.
 
     Attributes:
-        variant: a name in `VARIANTS`.
-        knowledge: None for a variant without a teacher. A `Summary` is enough for the stamp, so
-            that kept results are found without the knowledge; such a job cannot be trained.
+        experiment: settings of student, training and distillation.
+        dataset: the dataset to train and validate on.
+        variant: name of the method variant in `VARIANTS`.
+        seed: random seed of the training.
+        knowledge: knowledge that the variant learns from; None for a variant without a teacher. A
+            `Summary` is enough to compute the stamp and so to find stored results; a job with a
+            summary cannot be trained.
     """
 
     experiment: Experiment
@@ -63,22 +70,25 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Folder name of its checkpoint."""
+        """Folder name of the job's checkpoint, `VARIANT-SEED`."""
         return checkpoint_name(self.variant, self.seed)
 
     @property
     def settings(self) -> DistillationConfig:
-        """The experiment's distillation settings, with the variant's parts switched."""
+        """The experiment's distillation settings with the variant's parts switched on and off."""
         return VARIANTS[self.variant].settings(self.experiment.distillation)
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of everything that decides the trained student."""
+        """Hash of everything that decides the trained student."""
         return self._stamp(self.settings)
 
     @property
     def training_stamp(self) -> str:
-        """Fingerprint of everything that decides the epochs; placing cold items comes after."""
+        """Hash of everything that decides the epochs.
+
+        Jobs that differ only in how cold items are placed after training have the same one.
+        """
         return self._stamp(self.settings.model_copy(update={"cold_bonus": False}))
 
     def _stamp(self, settings: DistillationConfig) -> str:
@@ -99,7 +109,10 @@ class Job:
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
-        """Trains, or resumes a killed run, and publishes the checkpoint in `checkpoints`."""
+        """Trains the student and writes its checkpoint into the folder `checkpoints`.
+
+        Resumes the training if an earlier run was killed.
+        """
         processes = available_processes()
         state_path = checkpoints / f".{self.name}.{self.stamp}.state"
         trained = self.train(state_path, self.name, processes)
@@ -115,9 +128,10 @@ class Job:
         """Trains all epochs, then places cold items if `distillation.cold_bonus` is on.
 
         Args:
-            state_path: state of a killed run to resume; written after every epoch.
-            label: of the progress bar.
-            processes: that share the batches.
+            state_path: file of the training state. It is written after every epoch; if it exists,
+                training resumes from it.
+            label: text before the progress bar.
+            processes: the processes that share the batches.
         """
         trainer = self.trainer(processes)
         progress = trainer.train(state_path, label)
@@ -127,7 +141,10 @@ class Job:
         return TrainedStudent(trainer.student, progress, bonus)
 
     def trainer(self, processes: Processes | None = None) -> Trainer:
-        """A trainer at epoch 0; by default in this process, on the CPU."""
+        """Makes a trainer with an untrained student.
+
+        `processes` share the batches; None trains in this process on the CPU.
+        """
         return Trainer(
             self._initial_student(),
             self.dataset,
@@ -138,19 +155,19 @@ class Job:
         )
 
     def refuse_missing_answers(self) -> None:
-        """Checks before any epoch that the knowledge has what the variant learns from.
+        """Checks that the knowledge has what the variant learns from; called before any epoch.
 
         Raises:
-            KnowledgeError: only a summary is present, or lists are to be learned from and the
-                teacher answered no training example.
+            KnowledgeError: the knowledge is only a summary, or the variant learns from ranking
+                lists and the teacher answered no training example.
         """
         if self._present_knowledge is None or self.settings.ranking_weight == 0:
             return
         if not self._present_knowledge.num_lists:
             kind = self._present_knowledge.provenance.get("teacher", "")
             raise KnowledgeError(
-                f"the {kind} teacher has answered no training example: with "
-                "teacher.budget_sequences = 0 it is compared and teaches no student"
+                f"the {kind} teacher has answered no training example, so no student can learn its "
+                "ranking lists; raise teacher.budget_sequences or leave this variant out"
             )
 
     @property
@@ -158,8 +175,8 @@ class Job:
         if isinstance(self.knowledge, Summary):
             kind = self.knowledge.provenance.get("teacher", "")
             raise KnowledgeError(
-                f"of the {kind} teacher's knowledge only a summary is here; make it again with "
-                "`python -m training.teach`"
+                f"the {kind} teacher's knowledge: only a summary is here, which cannot be learned "
+                "from; make the knowledge again with `python -m training.teach`"
             )
         return self.knowledge
 
@@ -216,14 +233,14 @@ class Job:
 
 
 def run_job(job: Job, folder: Path) -> Checkpoint:
-    """`job.run(folder)` as a function of this module, which another process can import."""
+    """Calls `job.run(folder)`; a function of a module can be sent to a worker process."""
     return job.run(folder)
 
 
 def jobs_of(
     experiment: Experiment, dataset: Dataset, knowledge: Knowledge, variants: Iterable[str]
 ) -> Iterator[Job]:
-    """Yields a job for every variant and every seed of the experiment."""
+    """Yields one job per variant and seed of the experiment."""
     for variant in variants:
         needed = knowledge if VARIANTS[variant].needs_teacher else None
         for seed in experiment.training.seeds:
@@ -231,10 +248,10 @@ def jobs_of(
 
 
 def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
-    """Loads the checkpoints of `jobs` from `folder`; others in it are left out.
+    """Loads the checkpoints of `jobs` from `folder`, in order.
 
     Raises:
-        CheckpointError: one is missing or was trained with other settings.
+        CheckpointError: a checkpoint is missing, damaged, or was trained with other settings.
     """
     return [_current_checkpoint(job, folder / job.name) for job in jobs]
 

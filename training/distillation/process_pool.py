@@ -1,7 +1,8 @@
-"""A pool of worker processes, one core each, for training several small students at once.
+"""A pool of worker processes, one per core, to train several small students at once.
 
-torch's threads wait for each other many times a step. Two runs at once on a core each are much
-faster than two runs one after the other on both cores, even more so on shared cores.
+torch's threads wait for each other many times in a step. So two runs at once, with one core each,
+are much faster than two runs one after the other on both cores. On cores that are shared with other
+programs the difference is larger still.
 """
 
 import os
@@ -22,14 +23,17 @@ from training.compute.allocator import keep_freed_memory
 from training.errors import WorkerError
 from training.progress import share_terminal
 
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000" is two cores
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of CPU time per period, and period
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 
 def usable_cores() -> int:
-    """Number of cores that this process may use; respects the CPU quota of a container."""
+    """Number of cores that this process may use, at least 1.
+
+    Respects CPU affinity and the CPU quota of a container.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = map(int, CPU_QUOTA.read_text(encoding="ascii").split())
@@ -41,16 +45,18 @@ def usable_cores() -> int:
 def side_by_side(
     work: Callable[[Task], Result], tasks: Sequence[Task], num_workers: int | None = None
 ) -> Iterator[Result]:
-    """Yields the result of `work` on each task, in order of completion.
+    """Runs `work` on each task in worker processes; yields results in order of completion.
+
+    An exception of `work` is raised here. It ends the other workers at once, as a killed worker
+    does.
 
     Args:
         work: a function of a module, so that worker processes can import it.
-        tasks: picklable, as the results must be.
-        num_workers: tasks at a time, by default one a core; 1 works in this process.
+        tasks: arguments of `work`; they and the results must be picklable.
+        num_workers: number of tasks at a time; None takes one per core, 1 works in this process.
 
     Raises:
-        WorkerError: a worker was killed. An exception of `work` is raised here, too. Both end the
-            other workers at once.
+        WorkerError: a worker was killed, for example for lack of memory.
     """
     num_workers = min(len(tasks), num_workers or usable_cores())
     if num_workers <= 1:
@@ -64,14 +70,17 @@ def side_by_side(
                 yield result.result()
             except BrokenProcessPool:
                 raise WorkerError(
-                    "a worker was killed (is memory short?); the same command resumes where "
-                    "it stopped, with --workers 1 if it happens again"
+                    "a worker was killed (is memory short?); run the same command again to resume "
+                    "where it stopped, with --workers 1 if a worker is killed again"
                 ) from None
 
 
 @contextmanager
 def _workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes that end with the block, and with this process even if it is killed."""
+    """Starts worker processes that end with the block.
+
+    They also end with this process, even if it is killed.
+    """
     context = get_context("spawn")
     positions = context.SimpleQueue()
     for position in range(num_workers):
@@ -99,7 +108,7 @@ def _start_worker(
 
 
 def _exit_with_parent(pipe: Connection) -> None:
-    """Ends this process when the parent closes the other end of `pipe`, or is gone."""
+    """Ends this worker when the parent process closes the other end of `pipe` or ends."""
     try:
         pipe.recv()
     except (EOFError, OSError):

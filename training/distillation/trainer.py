@@ -1,7 +1,7 @@
-"""The training loop: one student, resumable, its best epoch picked by validation NDCG@20.
+"""The training loop of one student; validation NDCG@20 chooses the best epoch.
 
-The randomness of an epoch is a function of seed and epoch, so on a CPU a run that was killed and
-resumed ends with the same bits as one that was not.
+A killed run can be resumed. The random numbers of an epoch depend on seed and epoch only. So on a
+CPU, a resumed run ends with exactly the weights of an uninterrupted one.
 """
 
 import math
@@ -37,8 +37,12 @@ from training.stage import whole_file
 from training.students.scorer import StudentScorer
 from training.students.student import Student
 
-EPOCH_SEEDS = 100_003  # more than any run has epochs, so that no two runs share a random seed
-RANK_SEEDS = 1_000_000_007  # larger than any run's, so that no two processes share dropout masks
+# Distance between the first random seeds of two runs: more than a run has epochs, so that no two
+# runs share a random seed.
+EPOCH_SEEDS = 100_003
+# Distance between the random seeds of two processes: more than the seed of any run, so that no two
+# processes share dropout masks.
+RANK_SEEDS = 1_000_000_007
 
 
 @dataclass
@@ -46,11 +50,13 @@ class TrainingState:
     """Progress of a training run: epochs done, and the best student so far.
 
     Attributes:
-        best_epoch: from 1; 0 before the first epoch ends.
-        best_metrics: validation metrics of the best student.
-        best_state: its state dict, on the CPU.
-        seconds: training time, validation included.
-        commits: of the code that trained; several if the run was killed and resumed.
+        epoch: number of finished epochs.
+        best_epoch: number of the best epoch, from 1; 0 before the first epoch ends.
+        best_metrics: validation metrics of the best student, by name.
+        best_state: state dict of the best student, on the CPU; empty before the first epoch ends.
+        seconds: training time, validation and interrupted runs included.
+        commits: commits of the code that trained; several if it changed between a kill and a
+            resume.
     """
 
     epoch: int = 0
@@ -61,17 +67,23 @@ class TrainingState:
     commits: tuple[str, ...] = ()
 
     def is_over(self, config: TrainingConfig) -> bool:
-        """Whether `max_epochs` is reached or `patience` epochs brought no better student."""
+        """Whether `max_epochs` is reached or the last `patience` epochs brought no better student."""
         waited = self.epoch - self.best_epoch
         return self.epoch >= config.max_epochs or waited >= config.patience
 
     def add_commit(self, commit: str) -> None:
-        """Adds the commit of the code that trains from here on, once."""
+        """Adds the commit of the code that trains from now on, if it is not there yet."""
         if commit not in self.commits:
             self.commits = (*self.commits, commit)
 
     def record(self, student: nn.Module, metrics: Mapping[str, float], seconds: float) -> None:
-        """Counts an epoch and keeps its student if that is better than all before."""
+        """Counts a finished epoch; copies its student if it is the best so far.
+
+        Args:
+            student: the student after the epoch.
+            metrics: its validation metrics, by name.
+            seconds: time that the epoch took, validation included.
+        """
         self.epoch += 1
         self.seconds += seconds
         if metrics[SELECTION_METRIC] > self.best_metrics[SELECTION_METRIC]:
@@ -79,7 +91,7 @@ class TrainingState:
             self.keep(student, metrics)
 
     def keep(self, student: nn.Module, metrics: Mapping[str, float]) -> None:
-        """Copies `student` as the best one."""
+        """Copies the weights of `student` as the best ones, with its validation `metrics`."""
         self.best_metrics = metrics
         self.best_state = {
             name: each.detach().cpu().clone() for name, each in student.state_dict().items()
@@ -87,7 +99,16 @@ class TrainingState:
 
 
 class Trainer:
-    """Trains one student; with `lists`, the teacher's rankings are part of the loss."""
+    """Trains one student.
+
+    Args:
+        student: the student to train, in place.
+        dataset: the dataset to train and validate on.
+        config: settings of the training.
+        seed: random seed of batches and dropout.
+        lists: the teacher's ranking lists, which become part of the loss; None trains without them.
+        processes: processes that share the batches; None trains in this process on the CPU.
+    """
 
     def __init__(
         self,
@@ -117,12 +138,12 @@ class Trainer:
         self.progress = TrainingState()
 
     def train(self, state_path: Path, label: str) -> TrainingState:
-        """Trains all epochs; `student` ends with the weights of the best one.
+        """Trains all epochs, then loads the weights of the best epoch into `student`.
 
         Args:
-            state_path: written after every epoch. If a killed run left it, training resumes from
-                it. The caller removes it once the result is safe.
-            label: of the progress bar.
+            state_path: file of the training state. It is written after every epoch; if a killed run
+                left it, training resumes from it. The caller removes it once the result is stored.
+            label: text before the progress bar.
         """
         self._resume(state_path)
         self.progress.add_commit(commit())
@@ -149,7 +170,7 @@ class Trainer:
             bar.advance(part)
         metrics = self.validate(lambda: bar.advance(part))
         self.progress.record(self.student, metrics, time.perf_counter() - began)
-        bar.move_to(self.progress.epoch)  # parts may not add up to 1
+        bar.move_to(self.progress.epoch)  # by rounding, the parts may not add up to 1
         bar.show(
             **{SELECTION_METRIC: f"{metrics[SELECTION_METRIC]:.4f}"},
             best=f"{self.progress.best_metrics[SELECTION_METRIC]:.4f}",
@@ -164,7 +185,7 @@ class Trainer:
         self.optimiser.zero_grad()
         if self.processes.num_ranks == 1:
             loss = self.loss(batch)
-        else:  # gradients are averaged over processes; weigh each by its number of positions
+        else:  # gradients are averaged over processes: weigh each loss by its predicted items
             part = batch.part(self.processes.rank, self.processes.num_ranks)
             share = part.num_predicted / max(batch.num_predicted, 1)
             loss = self.loss(part) * (share * self.processes.num_ranks)
@@ -172,7 +193,7 @@ class Trainer:
         self.optimiser.step()
 
     def validate(self, after_batch: Callable[[], None] = lambda: None) -> Mapping[str, float]:
-        """Metrics of the current student on all validation examples.
+        """Evaluates the current student on all validation examples; returns metrics by name.
 
         `after_batch` is called after each batch of at most `BATCH_SIZE` examples.
         """
@@ -188,7 +209,7 @@ class Trainer:
         return Evaluation(rows, self.processes.collect(ranks)).metrics
 
     def _validation_rows(self) -> NDArray[np.int64]:
-        """Validation examples that this process ranks."""
+        """Returns the dataset rows of the validation examples that this process ranks."""
         rows = self.dataset.example_rows(Split.VALIDATION)
         return np.array_split(rows, self.processes.num_ranks)[self.processes.rank]
 
@@ -213,12 +234,18 @@ class Trainer:
 
 
 def _state_of(saved: Mapping[str, Any]) -> TrainingState:
-    """The saved state; files of earlier commits also have a cold bonus, which was never set."""
+    """Restores a saved training state.
+
+    Files of earlier commits also have a `cold_bonus`, which was never set; it is ignored.
+    """
     return TrainingState(**{name: value for name, value in saved.items() if name != "cold_bonus"})
 
 
 def candidates_of(student: Student, dataset: Dataset) -> Candidates:
-    """The items among which `student` learns to rank the next item first."""
+    """Returns the items among which `student` learns to rank the next item first.
+
+    With LLM embeddings, these are the items with a training interaction; without, all items.
+    """
     return next_item_candidates(
         dataset.train_counts(), only_trained=student.item_table.embeddings is not None
     )

@@ -1,4 +1,4 @@
-"""Variants of the method: named combinations of the parts that a student is trained with."""
+"""Method variants: named combinations of the method's parts that are on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ ListSource = Literal["teacher", "shuffled", "title-neighbours"]
 
 @dataclass(frozen=True)
 class MethodVariant:
-    """A combination of parts; a part that is on has the experiment's settings.
+    """A combination of the method's parts; a part that is on has the experiment's settings.
 
     Attributes:
         ranking: whether the student learns from ranking lists.
         embeddings: whether item vectors read the LLM's embeddings.
         without: parts that are off even if the experiment has them on.
         plus: parts that are on even if the experiment has them off.
-        lists: source of the lists; every source but the teacher is a control.
-        shuffled_embeddings: whether each item gets the embedding of another one, a control.
+        lists: source of the ranking lists; every source except the teacher is a control.
+        shuffled_embeddings: whether embeddings are permuted over the items, which is a control.
     """
 
     ranking: bool
@@ -32,11 +32,11 @@ class MethodVariant:
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether any part comes from the teacher."""
+        """Whether a student of this variant learns from any teacher's knowledge."""
         return self.ranking or self.embeddings
 
     def settings(self, config: DistillationConfig) -> DistillationConfig:
-        """`config` with the parts of this variant switched on and off."""
+        """Returns `config` with the parts of this variant switched on and off."""
         embeddings = config.embeddings and self.embeddings
         update: dict[str, object] = {}
         update |= dict.fromkeys(self.without, False)

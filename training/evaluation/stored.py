@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import places_among
+from training.data.dataset import indices_among
 from training.evaluation.yardstick import Ranker
 from training.knowledge import Answers
 
@@ -15,7 +15,7 @@ def answers_ranker(answers: Answers) -> Ranker:
     """
 
     def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
-        rankings: NDArray[np.integer] = answers.rankings[places_among(answers.rows, rows)]
+        rankings: NDArray[np.integer] = answers.rankings[indices_among(answers.rows, rows)]
         return rankings
 
     return rank

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from training.data.catalog import PADDING_INDEX
-from training.data.dataset import Dataset, places_among
+from training.data.dataset import Dataset, indices_among
 from training.evaluation.metrics import hit_rates, ndcgs, ranks_of
 
 LIST_LENGTH = 20
@@ -55,7 +55,7 @@ class Evaluation:
 
     def of(self, rows: NDArray[np.int64]) -> "Evaluation":
         """The evaluation of some of its examples: `rows`, ascending, a subset of its own."""
-        return Evaluation(rows, self.ranks[places_among(self.rows, rows)])
+        return Evaluation(rows, self.ranks[indices_among(self.rows, rows)])
 
 
 def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evaluation:

@@ -1,8 +1,9 @@
 """Caser: convolutions over the newest items as over an image (Tang and Wang, WSDM 2018).
 
-At each position, the `L` items up to it form an `[L, hidden]` image. Horizontal filters of every
-height slide down the image and are max-pooled; vertical filters are weighted sums of its rows. The
-paper's user vector is left out, since a student represents a user by the history only.
+At each position, the vectors of the last `L` items form an `[L, hidden]` image. Horizontal filters
+of every height slide down the image, and each is max-pooled. Vertical filters are weighted sums of
+the image's rows. The paper's user vector is left out, since a student knows a user by the history
+only.
 """
 
 import torch
@@ -32,29 +33,30 @@ class Caser(Student):
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
         """See `Student.encode`."""
-        return self._queries(self._windows(histories, table))
+        return self._query_vectors(self._windows(histories, table))
 
     def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
         """See `Student.encode_newest`; only the last image is computed."""
-        return self._queries(self._windows(histories, table)[:, -self.window :])[:, 0]
+        return self._query_vectors(self._windows(histories, table)[:, -self.window :])[:, 0]
 
     def _windows(self, histories: Tensor, table: Tensor) -> Tensor:
-        """Item vectors after `window - 1` rows of zeros, `[batch, window - 1 + length, hidden]`.
+        """Looks up item vectors and puts `window - 1` rows of zeros before them.
 
-        The image at position `p` is rows `p` to `p + window - 1`.
+        The result is `[batch, window - 1 + length, hidden]`. The image at position `p` is its rows
+        `p` to `p + window - 1`.
         """
         items = functional.embedding(histories, table)
         return functional.pad(items, (0, 0, self.window - 1, 0))
 
-    def _queries(self, items: Tensor) -> Tensor:
-        """Maps `[batch, window - 1 + length, hidden]` to queries `[batch, length, hidden]`."""
+    def _query_vectors(self, items: Tensor) -> Tensor:
+        """Maps the output of `_windows` to query vectors, `[batch, length, hidden]`."""
         features = torch.cat([*self._horizontal(items), self._vertical(items)], dim=-1)
         mixed = self.mix(self.dropout(features))
         queries: Tensor = self.norm(torch.relu(mixed))
         return queries
 
     def _horizontal(self, items: Tensor) -> list[Tensor]:
-        """Max-pooled filter outputs at each position, `[batch, length, filters]` per height."""
+        """Applies the horizontal filters; returns `[batch, length, filters]` for each height."""
         outputs = [torch.relu(filters(items.mT)) for filters in self.horizontal]
         return [
             functional.max_pool1d(output, self.window - height + 1, stride=1).mT
@@ -62,6 +64,6 @@ class Caser(Student):
         ]
 
     def _vertical(self, items: Tensor) -> Tensor:
-        """Weighted sums over the rows of each image, `[batch, length, filters * hidden]`."""
+        """Applies the vertical filters; returns `[batch, length, filters * hidden]`."""
         sums: Tensor = self.vertical(items[:, None])  # [batch, filters, length, hidden]
         return sums.transpose(1, 2).flatten(2)

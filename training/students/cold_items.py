@@ -1,12 +1,14 @@
-"""Cold items: the vector of an item that training never touched.
+"""Vectors of cold items, which training has never touched.
 
-Such an item has a title and no trained offset. Until cold items are placed, its vector is what the
-title says. Once they are (`training/distillation/cold_start.py` fits what is placed), it is
+A cold item has a title and no trained offset. During training its vector is the projection of its
+title. After training, cold items are placed: `training/distillation/cold_start.py` fits the common
+offset and projection, and the vector becomes
 
     shrinkage * (title + mean offset of its nearest donors) + projection @ columns + offset
 
-where donors are trained items, near means a large cosine between columns, and `projection` and
-`offset` apply to cold items only. docs/method.md, "cold items", has the reasons.
+Here `title` is the projected title embedding and `columns` are its principal columns. The nearest
+donors are those whose columns have the largest cosine with them. `projection` and `offset` apply to
+cold items only. docs/method.md, "cold items", gives the reasons.
 """
 
 from typing import Any, NamedTuple
@@ -15,21 +17,24 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-NUM_NEIGHBOURS = 5  # donors whose mean offset replaces the missing one
-SHRINKAGE = 0.8  # of that estimate: it is less certain than a trained vector, so it claims less
-ROWS_AT_ONCE = 1_024  # cold items that are compared with all donors at a time
+NUM_NEIGHBOURS = 5  # number of donors whose mean offset replaces the missing one
+# Factor of title plus mean offset. This estimate is less certain than a trained vector, so it is
+# shortened.
+SHRINKAGE = 0.8
+ROWS_AT_ONCE = 1_024  # number of cold items that are compared with all donors at a time
 
-PLACE = "cold_items."  # where an item table holds its `ColdItems`
-# Checkpoints have these names, from when the table itself held the tensors.
+STATE_PREFIX = "cold_items."  # prefix of `ColdItems` in the state dict of an item table
+# Names in checkpoints by attribute of `ColdItems`. The first checkpoints were written when the item
+# table itself held these tensors, so the names stay.
 SAVED_NAMES = {"offset": "cold_offset", "projection": "cold_projection", "donors": "lenders"}
 
 
-class TrainedItems(NamedTuple):
-    """All items of a table, from which cold items take their donors.
+class AllItems(NamedTuple):
+    """Columns and offsets of all items of a table, from which donors are selected.
 
     Attributes:
-        columns: `[items, columns]`, the principal columns of their embeddings.
-        offsets: `[items, hidden]`, their trained offsets.
+        columns: `[items, columns]`, principal columns of the title embeddings.
+        offsets: `[items, hidden]`, offsets of the items; trained for every donor.
     """
 
     columns: Tensor
@@ -37,13 +42,13 @@ class TrainedItems(NamedTuple):
 
 
 class ColdItems(nn.Module):
-    """State and arithmetic of placed cold items; an item table holds one.
+    """Computes the vectors of cold items and holds the tensors that this needs.
 
     Attributes:
         offset: `[hidden]`, common to all cold items; zeros before they are placed.
-        projection: `[hidden, columns]`, from principal columns to what a title says of cold items
-            only; None before they are placed.
-        donors: `[items]`, whether a trained item may give its offset; None before.
+        projection: `[hidden, columns]`, a second projection of titles, for cold items only; None
+            before they are placed.
+        donors: `[items]`, whether an item is a donor; None before cold items are placed.
     """
 
     offset: Tensor
@@ -55,26 +60,26 @@ class ColdItems(nn.Module):
         self.register_buffer("offset", torch.zeros(hidden_size))
         self.register_buffer("projection", None)
         self.register_buffer("donors", None)
-        self.register_load_state_dict_pre_hook(_make_room)  # type: ignore[no-untyped-call]  # torch's
+        self.register_load_state_dict_pre_hook(_create_optional_buffers)  # type: ignore[no-untyped-call]  # torch's
 
     @property
     def are_placed(self) -> bool:
-        """Whether cold items have more than their title."""
+        """Whether `place` has been called: vectors of cold items are more than their titles."""
         return self.donors is not None
 
     @property
     def shrinkage(self) -> float:
-        """Factor of the estimate from title and donors; 1 before cold items are placed."""
+        """Factor of title plus mean offset of donors; 1 before cold items are placed."""
         return SHRINKAGE if self.are_placed else 1.0
 
     @property
     def num_neighbours(self) -> int:
-        """Number of donors that a cold item takes the mean of."""
+        """Number of donors whose mean offset a cold item gets; 0 before cold items are placed."""
         return 0 if self.donors is None else min(NUM_NEIGHBOURS, int(self.donors.sum()))
 
     @torch.no_grad()
     def place(self, donors: Tensor, offset: Tensor, projection: Tensor) -> None:
-        """Sets the attributes of the same names."""
+        """Places cold items: sets the attributes of the same names, on the device of `offset`."""
         device = self.offset.device
         self.donors = donors.to(device)
         self.offset.copy_(offset)
@@ -85,47 +90,49 @@ class ColdItems(nn.Module):
         self.offset.zero_()
         self.projection = self.donors = None
 
-    def vectors(self, titles: Tensor, columns: Tensor, trained: TrainedItems) -> Tensor:
-        """Vectors of cold items, `[cold, hidden]`.
+    def vectors(self, titles: Tensor, columns: Tensor, all_items: AllItems) -> Tensor:
+        """Computes the vectors of cold items, `[cold, hidden]`, by the formula of this module.
 
         Args:
-            titles: `[cold, hidden]`, `weight * g(z)` of each.
-            columns: `[cold, columns]`, the principal columns of their embeddings.
-            trained: all items of the table.
+            titles: `[cold, hidden]`, projected title embeddings `weight * g(z)`.
+            columns: `[cold, columns]`, principal columns of the title embeddings.
+            all_items: columns and offsets of the table's items.
         """
-        estimate = titles + self.neighbour_offsets(columns, trained)
+        estimate = titles + self.neighbour_offsets(columns, all_items)
         vectors = self.shrinkage * estimate + self.offset
         return vectors if self.projection is None else vectors + columns @ self.projection.T
 
-    def neighbour_offsets(self, columns: Tensor, trained: TrainedItems) -> Tensor:
-        """Mean offset of each cold item's nearest donors, `[cold, hidden]`; zeros without donors.
+    def neighbour_offsets(self, columns: Tensor, all_items: AllItems) -> Tensor:
+        """Computes the mean offset of the nearest donors of each cold item, `[cold, hidden]`.
+
+        It is zeros if there are no donors.
 
         Args:
-            columns: `[cold, columns]`.
-            trained: all items of the table.
+            columns: `[cold, columns]`, principal columns of the cold items.
+            all_items: columns and offsets of the table's items.
         """
         if self.donors is None or not self.num_neighbours:
             return self.offset.new_zeros(len(columns), len(self.offset))
-        offsets = trained.offsets[self.donors]
+        offsets = all_items.offsets[self.donors]
         parts = [
-            self.likeness(part, trained).topk(self.num_neighbours).indices
+            self.likeness(part, all_items).topk(self.num_neighbours).indices
             for part in torch.split(columns, ROWS_AT_ONCE)
         ]
         return torch.cat([offsets[nearest].mean(dim=1) for nearest in parts])
 
-    def likeness(self, columns: Tensor, trained: TrainedItems) -> Tensor:
-        """Cosines between cold items `[cold, columns]` and all donors, `[cold, donors]`."""
-        return functional.normalize(columns) @ self.donor_directions(trained).T
+    def likeness(self, columns: Tensor, all_items: AllItems) -> Tensor:
+        """Computes the cosines of cold items, `[cold, columns]`, with donors; `[cold, donors]`."""
+        return functional.normalize(columns) @ self.donor_directions(all_items).T
 
-    def donor_directions(self, trained: TrainedItems) -> Tensor:
-        """Columns of all donors at unit length, `[donors, columns]`.
+    def donor_directions(self, all_items: AllItems) -> Tensor:
+        """Returns the columns of all donors, scaled to unit length, `[donors, columns]`.
 
         Raises:
             ValueError: cold items are not placed.
         """
         if self.donors is None:
             raise ValueError("cold items are not placed: call ItemTable.place_cold_items first")
-        return functional.normalize(trained.columns[self.donors])
+        return functional.normalize(all_items.columns[self.donors])
 
 
 def keep_saved_names(item_table: nn.Module) -> None:
@@ -136,18 +143,24 @@ def keep_saved_names(item_table: nn.Module) -> None:
 
 def _to_saved_names(_: nn.Module, state: dict[str, Any], prefix: str, __: object) -> None:
     for name, saved in SAVED_NAMES.items():
-        if (ours := f"{prefix}{PLACE}{name}") in state:
+        if (ours := f"{prefix}{STATE_PREFIX}{name}") in state:
             state[f"{prefix}{saved}"] = state.pop(ours)
 
 
 def _from_saved_names(_: nn.Module, state: dict[str, Any], prefix: str, *__: object) -> None:
     for name, saved in SAVED_NAMES.items():
         if (theirs := f"{prefix}{saved}") in state:
-            state[f"{prefix}{PLACE}{name}"] = state.pop(theirs)
+            state[f"{prefix}{STATE_PREFIX}{name}"] = state.pop(theirs)
 
 
-def _make_room(cold_items: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Gives the optional buffers the shapes that `state` has, since torch only fills buffers."""
+def _create_optional_buffers(
+    cold_items: nn.Module, state: dict[str, Any], prefix: str, *_: object
+) -> None:
+    """Creates the buffers `projection` and `donors` before `state` is loaded.
+
+    They get the shapes that they have in `state`, and None if they are not in it: torch loads
+    values into existing buffers only.
+    """
     for name in ("projection", "donors"):
         saved = state.get(f"{prefix}{name}")
         device = cold_items.get_buffer("offset").device

@@ -1,8 +1,8 @@
 """GRU4Rec: gated recurrent layers over the history (Hidasi et al., ICLR 2016).
 
-The cells have no bias. Instead, the first layer reads one more number beside the item vector, 1 for
-an item and 0 for padding; the weights of that number are its bias. So a state of zeros stays zero
-through padding, and padding in front of a history changes no query.
+The recurrent cells have no bias. Instead, the first layer reads one more number beside the item
+vector: 1 for an item, 0 for padding. The weights of that number serve as bias. So a state of zeros
+stays zero while padding is read, and padding in front of a history changes no query vector.
 """
 
 import torch
@@ -13,11 +13,11 @@ from training.settings.student import StudentConfig
 from training.students.item_table import ItemTable
 from training.students.student import Student
 
-NUM_GATES = 3  # reset, update, candidate
+NUM_GATES = 3  # reset gate, update gate and candidate state; each has its rows in the weights
 
 
 class GRU4Rec(Student):
-    """Gated recurrent layers over the history, most recent item last."""
+    """Gated recurrent layers (GRU) over the history, newest item last."""
 
     def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
         super().__init__(config, item_table)
@@ -25,7 +25,7 @@ class GRU4Rec(Student):
         self.dropout = nn.Dropout(config.dropout)
         size = config.hidden_size
         self.cells = nn.ParameterList(
-            _initial_weights(NUM_GATES * size, width)
+            _cell_weights(NUM_GATES * size, width)
             for layer in range(config.num_layers)
             for width in (size + 1 if layer == 0 else size, size)  # input weights, state weights
         )
@@ -39,9 +39,10 @@ class GRU4Rec(Student):
         return queries
 
     def _states(self, inputs: Tensor) -> Tensor:
-        """States of the last layer, `[batch, length, hidden]`.
+        """Runs the recurrent layers over `[batch, length, hidden + 1]`.
 
-        Calls the function behind `nn.GRU`, since exporting that module gives a warning.
+        Returns the states of the last layer, `[batch, length, hidden]`. Calls the function behind
+        `nn.GRU`, since the export of that module to ONNX gives a warning.
         """
         state = inputs.new_zeros(self.num_layers, inputs.shape[0], inputs.shape[2] - 1)
         states, _ = torch.gru(
@@ -58,7 +59,10 @@ class GRU4Rec(Student):
         return states
 
 
-def _initial_weights(num_rows: int, num_columns: int) -> nn.Parameter:
-    """Uniform within the inverse square root of the state size, as in `nn.GRU`."""
+def _cell_weights(num_rows: int, num_columns: int) -> nn.Parameter:
+    """Creates a weight matrix `[num_rows, num_columns]`, initialised as in `nn.GRU`.
+
+    Its entries are uniform between plus and minus the inverse square root of the state size.
+    """
     bound = (num_rows // NUM_GATES) ** -0.5
     return nn.Parameter(torch.empty(num_rows, num_columns).uniform_(-bound, bound))

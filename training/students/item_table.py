@@ -1,30 +1,32 @@
-"""The item table: the one place where items have vectors, for input and for scoring."""
+"""The item table: the vectors of all items, which a student both reads and scores with."""
 
 import torch
 from torch import Tensor, nn
 
 from training.compute.columns import principal_columns
 from training.settings.experiment import MAX_COLUMNS
-from training.students.cold_items import ColdItems, TrainedItems, keep_saved_names
+from training.students.cold_items import AllItems, ColdItems, keep_saved_names
 
-INITIAL_SPREAD = 0.02
+INITIAL_SPREAD = 0.02  # standard deviation of weights before training
 
 
 class ItemTable(nn.Module):
-    """Item vectors `e_i = weight * g(z_i) + b_i` (paper eq. 12-13), tied for input and scoring.
+    """Item vectors `e_i = weight * g(z_i) + b_i` (paper eq. 12-13).
 
-    Without LLM embeddings `z` it is an id table (`b_i` only).
+    `z_i` is the LLM embedding of an item's title, `g` a learned projection, `b_i` the learned
+    offset. Without LLM embeddings the vectors are the offsets. The same vectors serve as input and
+    for scoring.
 
     Args:
         num_rows: catalog rows, padding row 0 counted.
         hidden_size: length of an item vector.
-        embeddings: `[num_rows, size]`, the LLM's `z`; row 0 is not read.
+        embeddings: `[num_rows, size]`, the `z_i`; row 0 is not read. None if there is no LLM.
         weight: factor of the projected embedding.
         offset: whether `b_i` is learned; without it, `b_i` stays zero.
-        offset_dropout: share of items that a training step sees without `b_i`, so that `g(z_i)`
-            learns to score them; an untouched item has nothing else. Ignored without embeddings.
-        max_columns: number of principal columns of `z` that `g` reads; they cost time in every
-            step.
+        offset_dropout: share of items whose `b_i` a training step leaves out, so that `g(z_i)`
+            learns to score items without an offset, as cold items are. Ignored without embeddings.
+        max_columns: maximum number of principal columns of `z` that `g` reads; each costs time in
+            every step.
     """
 
     padding: Tensor
@@ -44,7 +46,7 @@ class ItemTable(nn.Module):
         max_columns: int = MAX_COLUMNS,
     ) -> None:
         super().__init__()
-        # Beside an embedding the offset starts at zero: an untouched item is its title.
+        # With embeddings, offsets start at zero: until it is trained, an item is only its title.
         spread = INITIAL_SPREAD if embeddings is None else 0
         initial = torch.randn(num_rows - 1, hidden_size) * spread
         self.offsets = nn.Parameter(initial, requires_grad=offset)
@@ -67,40 +69,47 @@ class ItemTable(nn.Module):
         nn.init.normal_(self.projector.weight, std=INITIAL_SPREAD)
 
     def forward(self) -> Tensor:
-        """Returns the whole table, `[catalog rows, hidden]`, row 0 zeros."""
+        """Returns the vectors of all items, `[catalog rows, hidden]`; row 0, padding, is zeros."""
         items: Tensor = self.offsets
         if self.projector is not None and self.embeddings is not None:
             items = self._dropped_out(items) + self._projected(self.embeddings)
         return torch.cat([self.padding, items])
 
     def folded(self) -> "ItemTable":
-        """An id table with the same vectors, for serving: nothing of the LLM is computed again."""
+        """Returns a table of the same vectors that has only offsets, for serving.
+
+        Projections and offsets are summed once, so nothing of the LLM is computed when serving.
+        """
         table = self().detach()
-        id_table = ItemTable(*table.shape)
-        id_table.offsets.data = table[1:].clone()
-        return id_table
+        without_llm = ItemTable(*table.shape)
+        without_llm.offsets.data = table[1:].clone()
+        return without_llm
 
     def columns_of(self, items: Tensor) -> Tensor:
-        """Principal columns of the items that a mask `[items]` selects, `[selected, columns]`.
+        """Returns the principal columns of the items in the mask `items` `[items]`.
+
+        They are `[selected, columns]`.
 
         Raises:
             ValueError: the table was built without embeddings.
         """
         if self.embeddings is None:
-            raise ValueError("without LLM embeddings a cold item has no title to be placed by")
+            raise ValueError("without LLM embeddings, cold items cannot be placed by their titles")
         return self.embeddings[items.to(self.embeddings.device)]
 
     @torch.no_grad()
     def place_cold_items(
         self, untouched: Tensor, donors: Tensor, offset: Tensor, projection: Tensor
     ) -> None:
-        """Gives the `untouched` items, and all items to come, the vectors of `ColdItems`.
+        """Gives the `untouched` items the vectors that `ColdItems` computes.
+
+        Items that are added after training get theirs in the same way, from `cold_vectors`.
 
         Args:
-            untouched: `[items]`, whether training never read nor predicted an item.
-            donors: `[items]`; untouched ones are left out.
-            offset: `[hidden]`, see `ColdItems`.
-            projection: `[hidden, columns]`, see `ColdItems`.
+            untouched: `[items]`, whether training neither read nor predicted an item.
+            donors: `[items]`, whether an item is a donor; untouched items never are.
+            offset: `[hidden]`, the common offset of cold items.
+            projection: `[hidden, columns]`, the second projection of their titles.
 
         Raises:
             ValueError: the table was built without embeddings.
@@ -112,30 +121,34 @@ class ItemTable(nn.Module):
 
     @torch.no_grad()
     def remove_cold_items(self, offsets: Tensor) -> None:
-        """Undoes `place_cold_items`; `offsets` `[items, hidden]` are those from before."""
+        """Undoes `place_cold_items`.
+
+        Args:
+            offsets: `[items, hidden]`, the table's offsets from before the placement.
+        """
         self.offsets.copy_(offsets)
         self.cold_items.clear()
 
     def cold_vectors(self, columns: Tensor) -> Tensor:
-        """Vectors of items of which only the title is known, `[cold, hidden]`.
+        """Computes the vectors of cold items from their titles, `[cold, hidden]`.
 
         Args:
-            columns: `[cold, columns]`, the principal columns of their embeddings.
+            columns: `[cold, columns]`, the principal columns of their title embeddings.
         """
-        return self.cold_items.vectors(self._projected(columns), columns, self.trained_items())
+        return self.cold_items.vectors(self._projected(columns), columns, self.all_items())
 
-    def trained_items(self) -> TrainedItems:
-        """All items as donors for cold ones.
+    def all_items(self) -> AllItems:
+        """Returns principal columns and offsets of all items, from which donors are selected.
 
         Raises:
             ValueError: the table was built without embeddings.
         """
         if self.embeddings is None:
-            raise ValueError("without LLM embeddings no item is near another")
-        return TrainedItems(self.embeddings, self.offsets)
+            raise ValueError("without LLM embeddings, items have no nearest titles")
+        return AllItems(self.embeddings, self.offsets)
 
     def _projected(self, columns: Tensor) -> Tensor:
-        """`weight * g(z)`, `[any, hidden]`, from principal columns `[any, columns]`."""
+        """Computes `weight * g(z)` of principal columns `[items, columns]`, `[items, hidden]`."""
         if self.projector is None:
             raise ValueError("without LLM embeddings there is no projection")
         projected: Tensor = self.weight * self.projector(columns)

@@ -1,4 +1,4 @@
-"""Builds the student of a kind. `training/settings/student.py` is the registry of kinds."""
+"""Builds students by kind. The kinds are listed in `training/settings/student.py`."""
 
 from importlib import import_module
 
@@ -11,9 +11,10 @@ from training.students.student import Student
 
 
 def student_class(kind: StudentKind) -> type[Student]:
-    """The class named `STUDENT_NAMES[kind]` in the module `training.students.<kind>`.
+    """Returns the class named `STUDENT_NAMES[kind]` of the module `training.students.<kind>`.
 
-    Found by name, so that a new student touches no file but its own and the registry of kinds.
+    It is found by name, so a new student needs changes in two files only: its own module, and
+    `training/settings/student.py`.
     """
     module = import_module(f"training.students.{kind}")
     found: type[Student] = getattr(module, STUDENT_NAMES[kind])
@@ -33,13 +34,13 @@ def build_student(
     """Builds an untrained student.
 
     Args:
-        config: kind and shape.
+        config: kind and sizes of the student.
         num_rows: catalog rows, padding row 0 counted.
-        item_embeddings: `[num_rows, size]`, the LLM's; None for an id table.
-        embedding_weight: see `ItemTable`, as the settings below.
-        offset: see `ItemTable`.
-        offset_dropout: see `ItemTable`.
-        max_columns: see `ItemTable`.
+        item_embeddings: `[num_rows, size]`, the LLM's; None for item vectors without an LLM.
+        embedding_weight: factor of the projected embedding.
+        offset: whether each item learns an offset.
+        offset_dropout: share of items whose offset a training step leaves out.
+        max_columns: maximum number of principal columns of the embeddings that are read.
     """
     table = ItemTable(
         num_rows,

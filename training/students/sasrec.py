@@ -1,8 +1,8 @@
 """SASRec: a small causal transformer over the history (Kang and McAuley, ICDM 2018).
 
-Pre-norm blocks. A learned bias per head and distance replaces absolute position embeddings. Only
-the distance of an item from the query counts, so a history has the same query at any place in a
-window.
+Its blocks normalise their inputs (pre-norm). Instead of position embeddings, attention has a
+learned bias for each head and each distance between two positions. So the query vector of a history
+does not depend on where in a window the history begins.
 """
 
 import torch
@@ -13,11 +13,11 @@ from training.settings.student import StudentConfig
 from training.students.item_table import INITIAL_SPREAD, ItemTable
 from training.students.student import Student
 
-PENALTY = -1e9
+PENALTY = -1e9  # added to the attention scores of padding
 
 
 class SASRec(Student):
-    """Self-attention over the history, most recent item last."""
+    """Self-attention over the history, newest item last."""
 
     def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
         super().__init__(config, item_table)
@@ -51,7 +51,7 @@ class SASRec(Student):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block: attention, then a feed-forward layer, both residual."""
+    """A pre-norm transformer block: attention, then a feed-forward layer, each with a residual."""
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
@@ -67,9 +67,15 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, mask: Tensor | None, *, only_newest: bool = False) -> Tensor:
-        """Maps `[batch, length, hidden]` to the same shape; `only_newest` to `[batch, hidden]`.
+        """Applies the block to `[batch, length, hidden]`.
 
-        `mask` is `padding_penalty` of the histories, or None if they are unpadded.
+        Args:
+            hidden: `[batch, length, hidden]`.
+            mask: `padding_penalty` of the histories; None if they are unpadded.
+            only_newest: whether to compute the last position only.
+
+        Returns:
+            `[batch, length, hidden]`, or `[batch, hidden]` with `only_newest`.
         """
         normed = self.attention_norm(hidden)
         if only_newest:
@@ -81,7 +87,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head attention with a learned bias per head and distance."""
+    """Multi-head attention with a learned bias for each head and distance between positions."""
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
@@ -94,7 +100,7 @@ class Attention(nn.Module):
         )
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Causal self-attention, `[batch, length, hidden]` to the same shape."""
+        """Applies causal self-attention; maps `[batch, length, hidden]` to the same shape."""
         queries = self._heads(self.queries(hidden))  # [batch, heads, length, size]
         keys, values = map(self._heads, self.keys_and_values(hidden).chunk(2, dim=-1))
         bias = self._bias(hidden.shape[1])
@@ -105,10 +111,11 @@ class Attention(nn.Module):
         return output
 
     def newest(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """The output of `forward` at the last position, `[batch, hidden]`.
+        """Computes the output of `forward` at the last position, `[batch, hidden]`.
 
-        Computes no key and no value of any item: `q (K x)` is `(q K) x`, and a mean of `V x` is
-        `V` of the mean. The bias of the keys adds the same to every item, so softmax ignores it.
+        For one query, computing no key and no value of any item is faster: `q (K x)` is `(q K) x`,
+        and the mean of `V x` is `V` times the mean of `x`. The bias of the keys adds the same
+        number to the score of every item, so the softmax does not depend on it.
         """
         probes = self._probes(hidden[:, -1])
         bias = self.distance_bias[:, : hidden.shape[1]].flip(-1)
@@ -118,9 +125,10 @@ class Attention(nn.Module):
         return self._output_of_mean(likeness.softmax(dim=-1) @ hidden)
 
     def _probes(self, newest: Tensor) -> Tensor:
-        """Each head's query times its keys' weights, `[batch, heads, hidden]`, scaled.
+        """Multiplies each head's query by the weights of its keys, `[batch, heads, hidden]`.
 
-        The product of a probe with an item's hidden vector is that item's attention score.
+        The product of such a probe with the hidden vector of an item is the attention score of that
+        item, scaled.
         """
         keys, _ = self._keys_and_values_by_head()
         weight = self.queries.weight.view(keys.shape)
@@ -132,7 +140,10 @@ class Attention(nn.Module):
         return probes.view(-1, self.num_heads, keys.shape[2])
 
     def _output_of_mean(self, means: Tensor) -> Tensor:
-        """The output for each head's attention-weighted mean, `[batch, heads, hidden]`."""
+        """Maps each head's mean hidden vector, `[batch, heads, hidden]`, to `[batch, hidden]`.
+
+        The means are weighted by attention; the weights of values and output are applied to them.
+        """
         _, values = self._keys_and_values_by_head()
         heads, size, width = values.shape
         parts = self.output.weight.view(width, heads, size).transpose(0, 1)
@@ -141,16 +152,17 @@ class Attention(nn.Module):
         return functional.linear(means.flatten(1), weight, bias)
 
     def _keys_and_values_by_head(self) -> tuple[Tensor, Tensor]:
-        """Weights of keys and of values, `[heads, size, hidden]` each."""
+        """Returns the weights of keys and of values, `[heads, size, hidden]` each."""
         width = self.keys_and_values.in_features
         keys, values = self.keys_and_values.weight.view(2, self.num_heads, -1, width)
         return keys, values
 
     def _bias(self, length: int) -> Tensor:
-        """Causal bias by head, query and item, `[heads, length, length]`; -inf for later items.
+        """Bias for each head, query position and key position, `[heads, length, length]`.
 
-        Computed at full length and cut: of a trained student that is a constant, which the export
-        folds.
+        It is -inf where the key comes after the query. The bias is computed for the longest history
+        and then cut: the uncut part does not depend on the input, so the export stores it as a
+        constant.
         """
         positions = torch.arange(self.distance_bias.shape[1])
         distances = positions[:, None] - positions
@@ -164,9 +176,10 @@ class Attention(nn.Module):
 
 
 def padding_penalty(histories: Tensor) -> Tensor:
-    """Attention mask of padding, `[batch, 1, 1, length]`: 0 for items, `PENALTY` for padding.
+    """Returns the attention mask of padding, `[batch, 1, 1, length]`.
 
-    Finite, since -inf for every item would make the softmax of an all-padding history NaN.
+    It is 0 for items and `PENALTY` for padding. The penalty is finite, since with -inf everywhere
+    the softmax of an all-padding history would be NaN.
     """
     penalty: Tensor = (histories == 0)[:, None, None] * PENALTY
     return penalty

@@ -1,4 +1,4 @@
-"""`StudentScorer`: scores the catalog with a trained student after any dataset row's history."""
+"""`StudentScorer`: scores all items with a trained student for examples of a dataset."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from training.students.student import Student
 
 
 class StudentScorer:
-    """A scorer for `evaluation.yardstick`; puts the student into `eval()`, makes no gradients."""
+    """A `Scorer` of `evaluation/yardstick.py`; sets the student to `eval()`, keeps no gradients."""
 
     def __init__(self, student: Student, dataset: Dataset) -> None:
         self.student = student.eval()
@@ -19,7 +19,7 @@ class StudentScorer:
 
     @torch.no_grad()
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores of all items after the history of each row, `[rows, catalog rows]`."""
+        """Scores all items after the history of each of `rows`, `[rows, catalog rows]`."""
         histories = [self.dataset.history(int(row)) for row in rows]
         length = min(self.student.max_history_length, max(map(len, histories)))
         device = self.student.item_table.padding.device

@@ -10,11 +10,11 @@ from training.students.item_table import ItemTable
 class Student(nn.Module):
     """Base class of all students; a subclass implements `encode`.
 
-    `score = query @ item_table().T`: the item table is the only place where items have vectors.
+    The scores of all items are `query_vector @ item_table().T`.
 
     Attributes:
-        item_table: vectors of the catalog.
-        max_history_length: number of newest items that the student reads.
+        item_table: the item vectors, for input and for scoring.
+        max_history_length: maximum number of newest items that the student reads.
     """
 
     item_table: ItemTable
@@ -26,23 +26,34 @@ class Student(nn.Module):
         self.max_history_length = config.max_history_length
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
-        """Maps `[batch, length]` left-padded item indices to queries `[batch, length, hidden]`.
+        """Maps histories to query vectors, `[batch, length, hidden]`.
 
-        The query at position `p` has read items `0..p` and predicts item `p + 1`. `length` may be
-        anything up to `max_history_length`; padding in front changes no query.
+        The query vector at position `p` depends on items `0..p` and predicts item `p + 1`. Padding
+        in front of a history changes none of its query vectors.
+
+        Args:
+            histories: `[batch, length]`, item indices, padded on the left; `length` is at most
+                `max_history_length`.
+            table: `[catalog rows, hidden]`, vectors of the items that are read.
         """
         raise NotImplementedError
 
     def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
-        """The last query only, `[batch, hidden]`; a subclass may compute it in fewer operations."""
+        """Returns only the last query vector of each history, `[batch, hidden]`.
+
+        A subclass may compute it in fewer operations.
+        """
         return self.encode(histories, table)[:, -1]
 
     def encode_unpadded(self, histories: Tensor, table: Tensor) -> Tensor:
-        """The last query of histories without padding; a subclass may skip its padding mask."""
+        """Returns the last query vectors of histories without padding, `[batch, hidden]`.
+
+        A subclass may leave out its padding mask.
+        """
         return self.encode_newest(histories, table)
 
     def score(self, histories: Tensor) -> Tensor:
-        """Scores of the item after each history, `[batch, catalog rows]`, padding -inf."""
+        """Scores all items after each history, `[batch, catalog rows]`; padding gets -inf."""
         table: Tensor = self.item_table()
         scores = self.encode_newest(histories, table) @ table.T
         scores[:, 0] = -torch.inf

@@ -1,4 +1,4 @@
-"""The budget of a teacher: selects the examples that it answers."""
+"""Selects the examples that a teacher answers, within its budget."""
 
 from bisect import bisect_right
 from collections.abc import Callable
@@ -11,31 +11,40 @@ from training.errors import ConfigError
 from training.settings.teacher import TeacherConfig
 
 TokenCount = Callable[[NDArray[np.int64]], int]
-"""Example rows (ascending) in, tokens that an LLM reads to answer them out."""
+"""Takes dataset rows of examples, ascending; returns how many tokens the LLM reads for them."""
 
-HELD_OUT_SEED = 0  # equal for all teachers, so that a larger sample contains the smaller ones
+# Random seed of held-out samples: the same for all teachers, so that a larger sample contains every
+# smaller one.
+HELD_OUT_SEED = 0
 
 
 def refuse_no_examples(config: TeacherConfig) -> None:
-    """Refuses a budget of 0 for a teacher that is fitted to training examples.
+    """Refuses a budget of 0 for a retrieval teacher, which is fitted to training examples.
 
     Raises:
         ConfigError: a retrieval teacher has `budget_sequences = 0`.
     """
     if config.budget_sequences == 0 and config.kind == "retrieval":
         raise ConfigError(
-            "teacher.budget_sequences = 0: a retrieval teacher is fitted to the examples it reads"
+            "teacher.budget_sequences = 0: a retrieval teacher is fitted to training examples, "
+            "so it must be at least 1"
         )
 
 
 def answered_rows(
     dataset: Dataset, config: TeacherConfig, count_tokens: TokenCount
 ) -> NDArray[np.int64]:
-    """Selects the held-out examples and the training examples within the budget, ascending.
+    """Selects the examples that the teacher answers; returns dataset rows, ascending.
 
-    The budget is spent on the newest example of every user first, then on the one before it. So
-    it covers current tastes of as many users as possible. An example beyond the budget has no
-    teacher list; a student learns it from the interactions only.
+    These are held-out examples, and the training examples that the budget allows. The budget is
+    spent on the newest example of every user first, then on the second newest, and so on. So it
+    covers the current interests of as many users as possible. A training example beyond the budget
+    has no ranking list; a student learns only its next item.
+
+    Args:
+        dataset: the dataset.
+        config: the teacher's settings, with its budget in sequences and in tokens.
+        count_tokens: counts the tokens that the LLM reads for some examples.
 
     Raises:
         ConfigError: `teacher.budget_tokens` is too small for a single example.
@@ -58,25 +67,32 @@ def answered_rows(
 def held_out_rows(
     dataset: Dataset, config: TeacherConfig, split: Split, at_most: int | None = None
 ) -> NDArray[np.int64]:
-    """Selects the answered examples of a held-out split, at most `at_most`, ascending."""
+    """Selects the examples of a held-out split that the teacher answers.
+
+    Returns dataset rows, ascending; at most `at_most`, or as many as the budget allows if it is
+    None.
+    """
     counts = [each for each in (config.budget_held_out, at_most) if each is not None]
     return _sample(dataset.example_rows(split), min(counts, default=None), HELD_OUT_SEED)
 
 
 def newest_first(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sorts `rows` (ascending): each user's newest, then each user's second newest, and so on."""
+    """Sorts ascending `rows`: the newest of each user, then the second newest, and so on."""
     users = dataset.user_of_row[rows]
     newer = np.searchsorted(users, users, side="right") - 1 - np.arange(len(rows))
     return rows[np.argsort(newer, kind="stable")]
 
 
 def tuning_validation_rows(dataset: Dataset, config: TeacherConfig) -> NDArray[np.int64]:
-    """Selects the validation examples that tuning is evaluated on, ascending."""
+    """Selects the validation examples that tuning is evaluated on; dataset rows, ascending."""
     rows = dataset.example_rows(Split.VALIDATION)
     return _sample(rows, config.tuner.validation_examples, config.seed)
 
 
 def _sample(rows: NDArray[np.int64], count: int | None, seed: int) -> NDArray[np.int64]:
-    """Draws `count` of `rows` at random, ascending; a smaller count draws a subset."""
+    """Draws `count` of `rows` at random, ascending; None takes all.
+
+    With the same seed, a smaller count draws a subset of a larger one.
+    """
     order = np.random.default_rng(seed).permutation(len(rows))
     return rows[np.sort(order[:count])]

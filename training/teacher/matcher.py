@@ -1,7 +1,8 @@
-"""The matcher: scores every title against the LLM's state of a history, under full softmax.
+"""The matcher of a retrieval teacher: distances from the LLM's state of a history to all titles.
 
-State and title embedding are projected to unit vectors of one space. Their Euclidean distance is
-the teacher's distance (paper eq. 4); the score in the softmax decreases with it.
+The state of a history and the embeddings of titles are projected to unit vectors of one space. The
+Euclidean distance between them is the teacher's distance (paper eq. 4). The matcher is trained by a
+softmax over all titles, in which a nearer title has a higher score.
 """
 
 import math
@@ -18,19 +19,35 @@ from training.errors import KnowledgeError
 from training.teacher.llm.states import States
 from training.teacher.top_k import Distances
 
-INITIAL_SCALE = 20.0
-# Scores that the loss keeps for its gradient: 512 MB, for 70 % of the time of computing them again.
-MAX_KEPT_SCORES = 2**27
+INITIAL_SCALE = 20.0  # factor of cosines in the softmax before training
+# Maximum number of scores that the loss stores for its gradient, 512 MB. Storing them takes 70 % of
+# the time that computing them again would take.
+MAX_STORED_SCORES = 2**27
 MATCHER_NAME = "matcher.pt"
 
 
 class Matcher(nn.Module):
-    """Projects LLM states to queries and LLM title embeddings to items, both of unit length."""
+    """Projects LLM states and LLM title embeddings to unit vectors of one space.
+
+    Attributes:
+        title_embeddings: `[catalog rows, hidden]`, the LLM's; row 0 is not used.
+        query_projection: projection of states.
+        title_projection: projection of title embeddings.
+        log_scale: logarithm of the factor of cosines in the softmax.
+    """
 
     title_embeddings: Tensor
 
     def __init__(self, states: Tensor, title_embeddings: Tensor, size: int, dropout: float) -> None:
-        """Standardises its inputs by training `states` and `title_embeddings`."""
+        """Creates untrained projections that standardise their inputs.
+
+        Args:
+            states: `[examples, hidden]`, states of training examples; states are standardised by
+                their mean and deviation.
+            title_embeddings: `[catalog rows, hidden]`; title embeddings are standardised by these.
+            size: dimension of the common space.
+            dropout: dropout rate in the projections.
+        """
         super().__init__()
         self.register_buffer("title_embeddings", title_embeddings, persistent=False)
         self.query_projection = projection(states, size, dropout)
@@ -42,24 +59,32 @@ class Matcher(nn.Module):
         return functional.normalize(self.query_projection(states), dim=-1)
 
     def items(self) -> Tensor:
-        """Returns unit vectors of all items, `[catalog rows, size]`; row 0 is meaningless."""
+        """Projects all titles to unit vectors, `[catalog rows, size]`; row 0 is meaningless."""
         return functional.normalize(self.title_projection(self.title_embeddings), dim=-1)
 
     def loss(self, states: Tensor, next_items: Tensor) -> Tensor:
-        """Returns the full-softmax cross-entropy over the catalog without padding."""
+        """Computes the mean full-softmax cross-entropy over all items, padding left out.
+
+        `states` is `[examples, hidden]`, `next_items` `[examples]`.
+        """
         queries = self.log_scale.exp() * self.queries(states)
         normaliser, target_scores, _ = softmax_of_catalog(
-            queries, self.items(), next_items[:, None], max_stored=MAX_KEPT_SCORES
+            queries, self.items(), next_items[:, None], max_stored=MAX_STORED_SCORES
         )
         return (normaliser - target_scores[:, 0]).mean()
 
     def distances(self, states: Tensor, items: Tensor) -> Tensor:
-        """Returns Euclidean distances `[examples, catalog rows]`, in [0, 2]."""
+        """Computes the distances of all items, `[examples, catalog rows]`, in [0, 2].
+
+        Args:
+            states: `[examples, hidden]`.
+            items: `[catalog rows, size]`, from `items`.
+        """
         return (2 - 2 * self.queries(states) @ items.T).clamp_min(0).sqrt()
 
 
 def matcher_distances(matcher: Matcher, states: States) -> Distances:
-    """Returns the distances of the catalog from `states`, as a function of their rows."""
+    """Returns the function that computes the distances of all items for rows that `states` has."""
     matcher.eval()
     with torch.inference_mode():
         items = matcher.items()
@@ -71,9 +96,9 @@ def matcher_distances(matcher: Matcher, states: States) -> Distances:
 
 
 class Standardise(nn.Module):
-    """Scales each dimension to zero mean and unit variance.
+    """Scales each dimension to mean 0 and variance 1, as measured on a sample `[n, size]`.
 
-    LLM states share one dominant direction; standardising removes it.
+    All states of an LLM lie near one dominant direction, which this removes.
     """
 
     mean: Tensor
@@ -90,7 +115,10 @@ class Standardise(nn.Module):
 
 
 def projection(sample: Tensor, size: int, dropout: float) -> nn.Sequential:
-    """Builds a two-layer perceptron whose inputs are distributed as `sample` `[n, hidden]`."""
+    """Builds a two-layer perceptron from `hidden` to `size` dimensions.
+
+    Its inputs are standardised by `sample` `[n, hidden]`.
+    """
     hidden = sample.shape[1]
     return nn.Sequential(
         Standardise(sample),
@@ -103,13 +131,18 @@ def projection(sample: Tensor, size: int, dropout: float) -> nn.Sequential:
 
 
 def save_matcher(matcher: Matcher, folder: Path) -> None:
-    """Writes the projections in half precision; title embeddings are stored with the knowledge."""
+    """Writes the projections into `folder`, in half precision.
+
+    Title embeddings are not written, since they are stored with the knowledge.
+    """
     state = {name: tensor.half().cpu() for name, tensor in matcher.state_dict().items()}
     torch.save(state, folder / MATCHER_NAME)
 
 
 def load_matcher(folder: Path, title_embeddings: Tensor, dropout: float = 0.0) -> Matcher:
-    """Reads what `save_matcher` wrote; `dropout` matters where it is trained further.
+    """Reads a matcher that `save_matcher` wrote into `folder`, in `eval()`.
+
+    `title_embeddings` is `[catalog rows, hidden]`; `dropout` matters if it is trained further.
 
     Raises:
         KnowledgeError: the file is missing.

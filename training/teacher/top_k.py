@@ -1,4 +1,4 @@
-"""Top K: answers with the nearest unseen items, given the distances of any kind of teacher."""
+"""Ranking lists of the nearest unseen items, from the distances of any kind of teacher."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from training.progress import Advance, ProgressBar, ignore_progress
 BATCH_SIZE = 512
 
 Distances = Callable[[NDArray[np.int64]], Tensor]
-"""Example rows in, the teacher's distances of the whole catalog out, `[rows, catalog rows]`."""
+"""Takes dataset rows of examples; returns the teacher's distances, `[rows, catalog rows]`."""
 
 
 def answer(
@@ -27,7 +27,7 @@ def answer(
     rows: NDArray[np.int64],
     list_length: int = LIST_LENGTH,
 ) -> Answers:
-    """Returns the nearest `list_length` unseen items for each of `rows` (ascending)."""
+    """Answers the examples `rows`, ascending, with the `list_length` nearest unseen items."""
     with ProgressBar("answering", len(rows), "example") as bar:
         return _answer_in_batches(distances, dataset, rows, list_length, bar.advance)
 
@@ -38,9 +38,10 @@ def teacher_metrics(
     rows: NDArray[np.int64],
     advance: Advance = ignore_progress,
 ) -> dict[str, float]:
-    """Evaluates a teacher with such `distances` on the examples `rows` (ascending).
+    """Evaluates a teacher with these `distances` on the examples `rows`, ascending.
 
-    `advance` is called with the number of examples answered since its last call.
+    Returns metrics by name. `advance` is called with the number of examples answered since its last
+    call.
     """
     answers = _answer_in_batches(distances, dataset, rows, LIST_LENGTH, advance)
     return dict(evaluate(answers_ranker(answers), dataset, rows).metrics)
@@ -56,7 +57,7 @@ def _answer_in_batches(
 ) -> Answers:
     batches = [rows[begin : begin + BATCH_SIZE] for begin in range(0, len(rows), BATCH_SIZE)]
     parts = []
-    for batch in batches or [rows]:  # no rows still make a table, an empty one
+    for batch in batches or [rows]:  # without rows, one empty batch gives arrays of length 0
         parts.append(_answer_batch(distances, dataset, batch, list_length))
         advance(len(batch))
     return Answers(
@@ -88,8 +89,8 @@ class NearestItems:
     """Ranked items with their distances.
 
     Attributes:
-        rankings: `[examples, K]`, item indices, nearest first; padding fills a short list.
-        distances: `[examples, K]`.
+        rankings: `[examples, K]`, item indices, nearest first; 0 pads a short list.
+        distances: `[examples, K]`; 2 for padding.
     """
 
     rankings: NDArray[np.int32]
@@ -97,19 +98,20 @@ class NearestItems:
 
 
 def nearest_items(distances: Tensor, forbidden: Tensor, list_length: int) -> NearestItems:
-    """Returns the nearest items that are not forbidden.
+    """Ranks the nearest items that are not forbidden.
 
-    Items of the same title are equally near. As with a student, only the item itself is a hit.
+    Items with the same title are equally near. Still only the next item itself is a hit, as for a
+    student.
 
     Args:
         distances: `[examples, catalog rows]`.
-        forbidden: `[examples, catalog rows]`, items to leave out.
-        list_length: K.
+        forbidden: `[examples, catalog rows]`, whether an item must be left out.
+        list_length: maximum number K of items in a list.
     """
     allowed = distances.masked_fill(forbidden, torch.inf)
     allowed[:, PADDING_INDEX] = torch.inf
     nearest = allowed.topk(min(list_length, allowed.shape[1] - 1), dim=1, largest=False)
-    missing = nearest.values.isinf()  # a user who has seen nearly everything has a short list
+    missing = nearest.values.isinf()  # fewer than K items are allowed
     return NearestItems(
         rankings=nearest.indices.masked_fill(missing, PADDING_INDEX).int().numpy(),
         distances=nearest.values.masked_fill(missing, 2.0).numpy(),

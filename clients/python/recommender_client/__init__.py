@@ -1,8 +1,9 @@
 """Typed client of a distilled recommender.
 
-`questions` has a function for each route of the service: it makes a request, a `Question`, without
-sending it. `Client` and `AsyncClient` send a question and return its answer, a typed dictionary of
-`answers`. A refused request raises `RefusedError`.
+The module `questions` has a function for each route of the service. It makes a `Question`, which is
+a request that has not been sent yet. `Client` and `AsyncClient` send a question and return the
+answer, a typed dictionary of the module `answers`. If the service refuses a request, they raise
+`RefusedError`.
 
 Example:
     >>> from recommender_client import Client, questions

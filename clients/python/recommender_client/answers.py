@@ -2,11 +2,13 @@
 
 Fields that many answers share:
 
-- `model_version`: version of the bundle that answers.
-- `variant`: variant of the experiment; a session always has the same one.
-- `source`: what made the ranking: the student, a fallback, or the teacher.
-- `degraded`: the history store or the model that should answer failed, and a fallback answered.
-- `unknown_items`: how many ids of the history the catalog does not have.
+- `model_version`: version of the bundle that answered.
+- `variant`: name of the variant that answered; a session always has the same one.
+- `source`: origin of the ranking: the student, a fallback (items similar to the last one, popular
+  items, the order of the catalog), or the teacher.
+- `degraded`: whether the history store, or the model that should answer, failed; then the answer
+  comes from what was left.
+- `unknown_items`: number of ids in the history that are not in the catalog.
 """
 
 from typing import Any, Literal, NotRequired, TypedDict
@@ -15,19 +17,21 @@ Source = Literal["student", "similar", "popular", "catalog", "teacher"]
 
 
 class FieldProblem(TypedDict):
-    """An invalid field of a request, such as `history[3]`, and the reason."""
+    """An invalid field of a request, such as `history[3]`, and what is wrong with it."""
 
     field: str
     message: str
 
 
 class Problem(TypedDict):
-    """The body of a refusal (RFC 9457).
+    """Body of the response to a refused request (RFC 9457).
 
     Attributes:
+        type: URI of the kind of problem, if it has one.
         title: name of the HTTP status.
-        detail: the reason.
-        errors: the invalid fields, if the status is 422.
+        status: HTTP status.
+        detail: reason of the refusal.
+        errors: invalid fields of the request; only with status 422.
     """
 
     type: NotRequired[str]
@@ -38,7 +42,11 @@ class Problem(TypedDict):
 
 
 class Reason(TypedDict):
-    """An item of the history, and how much the score drops without it."""
+    """An item of the history that is a reason for a recommendation.
+
+    Attributes:
+        score_drop: by how much the recommended item's score drops without this item.
+    """
 
     item_id: str
     title: str
@@ -49,8 +57,9 @@ class RecommendedItem(TypedDict):
     """A recommended item.
 
     Attributes:
-        score: any real number; only the order of scores has a meaning.
-        reasons: the items of the history that led to it, strongest first; only with `explain`.
+        score: a real number; only the order of scores has a meaning.
+        reasons: items of the history that this item is recommended for, strongest first; only if
+            the request has `explain`.
     """
 
     item_id: str
@@ -60,7 +69,7 @@ class RecommendedItem(TypedDict):
 
 
 class RecommendationAnswer(TypedDict):
-    """The recommended items, best first."""
+    """Recommended items, best first."""
 
     model_version: str
     variant: str
@@ -71,17 +80,19 @@ class RecommendationAnswer(TypedDict):
 
 
 class BatchAnswer(TypedDict):
-    """One answer for each query of the batch, in the same order."""
+    """Answers to a batch: one for each query, in the order of the queries."""
 
     answers: list[RecommendationAnswer]
 
 
 class TeacherRecommendationAnswer(RecommendationAnswer):
-    """The teacher's items, possibly fewer than `k`; the student's if the teacher cannot answer.
+    """Items that the teacher recommends, possibly fewer than `k`.
+
+    If the teacher cannot answer, the items are the student's, and `degraded` is True.
 
     Attributes:
-        cached: the teacher's answer comes from the service's cache.
-        generated_text: text that a generative teacher wrote; None for other teachers.
+        cached: whether the teacher's answer comes from the service's cache.
+        generated_text: title that a generative teacher wrote; None for other kinds of teachers.
     """
 
     cached: bool
@@ -89,7 +100,11 @@ class TeacherRecommendationAnswer(RecommendationAnswer):
 
 
 class ComparedAnswer(TypedDict):
-    """The student's side of a comparison; `latency_ms` is the time inside the service."""
+    """The student's items in a comparison.
+
+    Attributes:
+        latency_ms: time to compute the items, in milliseconds, measured in the service.
+    """
 
     model_version: str
     source: Source
@@ -98,19 +113,20 @@ class ComparedAnswer(TypedDict):
 
 
 class ComparedTeacherAnswer(ComparedAnswer):
-    """The teacher's side of a comparison; fields as in `TeacherRecommendationAnswer`."""
+    """The teacher's items in a comparison; fields as in `TeacherRecommendationAnswer`."""
 
     cached: bool
     generated_text: str | None
 
 
 class ComparisonAnswer(TypedDict):
-    """Student and teacher on one history.
+    """Recommendations of student and teacher for the same history.
 
     Attributes:
-        teacher: None if the teacher could not answer; so are `overlap` and `rank_correlation`.
-        overlap: number of items that both recommend, divided by the length of the longer list.
-        rank_correlation: Kendall's tau over the union of both lists, from -1 to 1.
+        teacher: the teacher's items; None if it could not answer. Then `overlap` and
+            `rank_correlation` are None, too.
+        overlap: number of items that both recommend, over the length of the longer list; 0 to 1.
+        rank_correlation: Kendall's tau over the union of both lists; -1 to 1.
     """
 
     variant: str
@@ -126,7 +142,8 @@ class EventAnswer(TypedDict):
     """The result of appending an event.
 
     Attributes:
-        stored: False without consent. Else the store is lost: send the event again, with the same
+        stored: whether the event is in the history store. It is False without consent. With
+            consent, False means that the store did not answer: send the event again, with the same
             `event_id`.
     """
 
@@ -137,13 +154,21 @@ class EventAnswer(TypedDict):
 
 
 class EventRecommendationAnswer(RecommendationAnswer):
-    """The result of appending an event, and the next items; `stored` as in `EventAnswer`."""
+    """The result of appending an event, and items recommended after it.
+
+    Attributes:
+        stored: whether the event is in the history store, see `EventAnswer`.
+    """
 
     stored: bool
 
 
 class SessionAnswer(TypedDict):
-    """The stored history of a session: item ids, oldest first."""
+    """The stored history of a session.
+
+    Attributes:
+        history: item ids, oldest first.
+    """
 
     session_id: str
     history: list[str]
@@ -151,7 +176,12 @@ class SessionAnswer(TypedDict):
 
 
 class ItemAnswer(TypedDict):
-    """An item of the catalog; `popularity` is its number of training interactions."""
+    """An item of the catalog.
+
+    Attributes:
+        popularity: number of its training interactions.
+        attributes: values to filter by, by name of the attribute.
+    """
 
     item_id: str
     title: str
@@ -160,38 +190,44 @@ class ItemAnswer(TypedDict):
 
 
 class ItemsAnswer(TypedDict):
-    """The items that match a search, the most popular first."""
+    """Items that match a search, the most popular first."""
 
     items: list[ItemAnswer]
 
 
 class AddedItemAnswer(ItemAnswer):
-    """An added item, and the names of the variants that can recommend it."""
+    """An item that was added at run time.
+
+    Attributes:
+        variants: names of the variants that can recommend it.
+    """
 
     variants: list[str]
 
 
 class SimilarItemsAnswer(TypedDict):
-    """The nearest items, nearest first; `score` is the cosine similarity."""
+    """The items nearest to an item, nearest first; their `score` is the cosine similarity."""
 
     model_version: str
     items: list[RecommendedItem]
 
 
 class ExamplesAnswer(TypedDict):
-    """Real histories to try the service with; the items of each are oldest first."""
+    """Real histories to try the service with; each has its oldest item first."""
 
     histories: list[list[ItemAnswer]]
 
 
 class VariantAnswer(TypedDict):
-    """A variant of the experiment, and its bundle.
+    """A variant: one bundle among several that share the traffic.
 
     Attributes:
-        weight: relative share of the sessions that have this variant.
+        variant: name of the variant.
+        weight: its share of the sessions, relative to the weights of the other variants.
         bundle: folder name of the served bundle.
-        previous_bundle: the bundle that a rollback would serve, if there is one.
-        refused: why the newest bundle is not served, if it was refused.
+        previous_bundle: folder name of the bundle that a rollback would serve; None if there is
+            none.
+        refused: reason why the newest bundle is not served; None if it is served.
     """
 
     variant: str
@@ -203,7 +239,22 @@ class VariantAnswer(TypedDict):
 
 
 class FigureAnswer(TypedDict):
-    """One metric of the student, a baseline or the teacher, with its 95 % interval."""
+    """One metric of the student, a baseline or the teacher, with its 95 % interval.
+
+    Attributes:
+        row: name of the ranker, as in the result tables.
+        student: name of the student's architecture; empty for a baseline and the teacher.
+        teacher_free: whether no LLM teacher had a part in it.
+        protocol: `validation` if it was trained without the held-out interactions, `refit` if it
+            was trained again on all of them.
+        split: split of the examples, `validation` or `test`.
+        targets: examples that count, by their next item; `all` or a part of them.
+        metric: name of the metric, such as `NDCG@20`.
+        mean: mean over the examples and the seeds.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        seeds: number of runs.
+    """
 
     row: str
     student: str
@@ -219,7 +270,10 @@ class FigureAnswer(TypedDict):
 
 
 class ModelAnswer(TypedDict):
-    """The manifest of the served bundle (the control's, in an experiment), and all variants."""
+    """The manifest of the served bundle, and all variants.
+
+    With several variants, the manifest is that of the first one, the control.
+    """
 
     schema_version: int
     model_version: str
@@ -239,18 +293,19 @@ class ModelAnswer(TypedDict):
 
 
 class HealthAnswer(TypedDict):
-    """The process runs; `status` is always the same."""
+    """Answer of the liveness probe; `status` is always `ok`."""
 
     status: str
 
 
 class ReadinessAnswer(TypedDict):
-    """The service accepts requests; `degraded` is True if it has lost its history store.
+    """Answer of the readiness probe: the service accepts requests.
 
     Attributes:
-        history_store: `reachable` or `lost`.
-        teacher: `configured` until the teacher has answered this worker, then `connected`; `lost`
-            while it fails.
+        degraded: whether the history store does not answer.
+        history_store: `reachable`, or `lost` if it does not answer.
+        teacher: `none` if the service has no teacher; `configured` until the teacher has answered
+            this worker for the first time, then `connected`; `lost` while the teacher fails.
     """
 
     status: str

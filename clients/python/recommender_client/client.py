@@ -1,4 +1,4 @@
-"""The two clients: `Client` blocks, `AsyncClient` is awaited."""
+"""The two clients of the service: `Client` blocks, `AsyncClient` is awaited."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -14,21 +14,24 @@ from recommender_client.questions import Question
 T = TypeVar("T")
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
-"""Longer than the service waits for its teacher (TEACHER_DEADLINE_SECONDS, 10 by default)."""
+"""Timeout of a request. It is longer than the service waits for its teacher.
+
+The service waits TEACHER_DEADLINE_SECONDS, 10 by default.
+"""
 
 
 class RefusedError(Exception):
-    """The service refused a request and said why.
+    """The service refused a request.
 
-    If the service cannot be reached, httpx's own exceptions are raised instead.
+    If the service cannot be reached, exceptions of httpx are raised instead.
 
     Attributes:
-        problem: body of the response (RFC 9457); `problem["errors"]` lists the invalid fields of
-            a request that was refused with 422.
+        problem: body of the response (RFC 9457) with the reason. With status 422,
+            `problem["errors"]` lists the invalid fields of the request.
     """
 
     def __init__(self, problem: Problem) -> None:
-        """Takes the body of the response."""
+        """Makes the error from the body of the response."""
         super().__init__(f"{problem['status']} {problem['title']}: {problem['detail']}")
         self.problem = problem
 
@@ -53,12 +56,13 @@ class Client:
     def __init__(
         self, service: str | httpx.Client, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ) -> None:
-        """Connects on the first request, not before.
+        """Makes a client; it connects on its first request.
 
         Args:
             service: address of the service, such as `http://127.0.0.1:8000`, or an httpx client of
-                your own that has the address as its `base_url`. The client closes it, too.
-            timeout_seconds: how long to wait for each answer; not used with a client of your own.
+                your own with the address as its `base_url`. This client closes it at the end.
+            timeout_seconds: time to wait for each answer; not used with an httpx client of your
+                own.
         """
         self._http = (
             httpx.Client(base_url=service, timeout=timeout_seconds)
@@ -73,12 +77,13 @@ class Client:
             question: a request made by a function of `recommender_client.questions`.
 
         Returns:
-            A typed dictionary; None for requests that delete; text for `read_metrics`.
+            A typed dictionary; None for requests that delete something; text for `read_metrics`.
 
         Raises:
             RefusedError: the service refused the request.
             httpx.TransportError: the service cannot be reached or does not answer in time.
-            httpx.HTTPStatusError: an error status without a problem document, such as a proxy's.
+            httpx.HTTPStatusError: the response has an error status and no body in the format of RFC
+                9457; such a response comes from a proxy before the service.
         """
         return cast("T", _content(self._http.request(**_request(question))))
 
@@ -107,12 +112,13 @@ class AsyncClient:
     def __init__(
         self, service: str | httpx.AsyncClient, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     ) -> None:
-        """Connects on the first request, not before.
+        """Makes a client; it connects on its first request.
 
         Args:
             service: address of the service, such as `http://127.0.0.1:8000`, or an httpx client of
-                your own that has the address as its `base_url`. The client closes it, too.
-            timeout_seconds: how long to wait for each answer; not used with a client of your own.
+                your own with the address as its `base_url`. This client closes it at the end.
+            timeout_seconds: time to wait for each answer; not used with an httpx client of your
+                own.
         """
         self._http = (
             httpx.AsyncClient(base_url=service, timeout=timeout_seconds)
@@ -160,7 +166,10 @@ def _request(question: Question[T]) -> _RequestArguments:
 
 
 def _path_segment(each: str) -> str:
-    """Encodes an id for a path; httpx would resolve an unescaped `.` or `..` to another route."""
+    """Encodes an id for use in a path.
+
+    The ids `.` and `..` are encoded, too, since httpx would resolve them to another path.
+    """
     return each.replace(".", "%2E") if each in {".", ".."} else quote(each, safe="")
 
 

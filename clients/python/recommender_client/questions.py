@@ -1,21 +1,25 @@
 """Requests to the service: one function for each route, which returns a `Question`.
 
 `Client.ask` sends a `Question[T]` and returns a `T`. A question can be sent more than once.
-Arguments that are left out are not sent, so the service's own defaults apply.
+Arguments that are left out are not sent, so the defaults of the service apply.
 
-Every request may be refused with 422 (an invalid argument); the functions name further statuses.
-`RefusedError` has the status and the reason.
+The service refuses a request with an invalid argument with status 422. Other statuses of refusals
+are named at the functions. A refusal raises `RefusedError`, which has the status and the reason.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypedDict, TypeVar, Unpack
+from typing import Generic, TypeVar, Unpack
 
 from recommender_client import answers
+from recommender_client.arguments import Attributes as Attributes
+from recommender_client.arguments import Event as Event
+from recommender_client.arguments import ExplainedQuery as ExplainedQuery
+from recommender_client.arguments import Filters as Filters
+from recommender_client.arguments import NewItem as NewItem
+from recommender_client.arguments import Query as Query
 
 T = TypeVar("T")
-Attributes = Mapping[str, Sequence[str]]
-"""Values by name of the attribute, such as `{"genres": ["Comedy", "Drama"]}`."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +28,11 @@ class Question(Generic[T]):
 
     Attributes:
         method: HTTP method.
-        path: path of the route as OpenAPI writes it, with names in braces.
-        ids: values for the names in braces, not yet encoded.
-        parameters: query parameters.
-        body: body, to be sent as JSON.
-        admin_key: the service's ADMIN_KEY, to be sent as a bearer token.
+        path: path of the route as in OpenAPI, with names in braces.
+        ids: values of the names in braces, not yet encoded for a URL.
+        parameters: parameters of the URL.
+        body: body to send as JSON; None sends none.
+        admin_key: the service's ADMIN_KEY, sent as a bearer token; None sends none.
     """
 
     method: str
@@ -37,46 +41,6 @@ class Question(Generic[T]):
     parameters: Mapping[str, str | int] = field(default_factory=dict)
     body: Mapping[str, object] | None = None
     admin_key: str | None = None
-
-
-class Filters(TypedDict, total=False):
-    """Arguments that decide how many and which items may be recommended.
-
-    Attributes:
-        k: how many items; 20 by default, at most the service's MAX_K.
-        exclude: ids of items that must not be recommended.
-        allow: for each attribute named, only items with at least one of these values.
-        deny: no items with any of these values.
-        mask_seen: leave out items of the history; True by default.
-    """
-
-    k: int
-    exclude: Sequence[str]
-    allow: Attributes
-    deny: Attributes
-    mask_seen: bool
-
-
-class Query(Filters, total=False):
-    """Arguments of a recommendation; `history`, `session_id` or both are required.
-
-    Attributes:
-        history: item ids, oldest first.
-        session_id: a session whose stored history is read, and comes before `history`.
-    """
-
-    history: Sequence[str]
-    session_id: str
-
-
-class ExplainedQuery(Query, total=False):
-    """Arguments of a recommendation that may give its reasons.
-
-    Attributes:
-        explain: add the `reasons` of each item: the items of the history that led to it.
-    """
-
-    explain: bool
 
 
 def recommend(**query: Unpack[ExplainedQuery]) -> Question[answers.RecommendationAnswer]:
@@ -95,7 +59,7 @@ def recommend_batch(requests: Sequence[Query]) -> Question[answers.BatchAnswer]:
     """Recommends the next items for many histories in one request.
 
     Args:
-        requests: up to 64 queries. One invalid query refuses the whole batch.
+        requests: up to 64 queries. If one of them is invalid, the whole batch is refused.
 
     Example:
         >>> recommend_batch([{"history": ["1"], "k": 5}, {"session_id": "visit-1"}])
@@ -104,10 +68,10 @@ def recommend_batch(requests: Sequence[Query]) -> Question[answers.BatchAnswer]:
 
 
 def recommend_by_teacher(**query: Unpack[Query]) -> Question[answers.TeacherRecommendationAnswer]:
-    """Recommends the next items with the LLM, which takes seconds.
+    """Recommends the next items by the LLM teacher, which takes seconds.
 
-    If the LLM fails or is late, the student answers; `degraded` is True then. Refused with 503 if
-    the service has no teacher.
+    If the teacher fails or is late, the student answers, and `degraded` is True in the answer.
+    Refused with 503 if the service has no teacher.
 
     Args:
         **query: the fields of `Query`; `history`, `session_id` or both are required.
@@ -116,7 +80,7 @@ def recommend_by_teacher(**query: Unpack[Query]) -> Question[answers.TeacherReco
 
 
 def compare(**query: Unpack[Query]) -> Question[answers.ComparisonAnswer]:
-    """Recommends with student and teacher, and measures how far they agree.
+    """Recommends by student and teacher, and measures how far they agree.
 
     Args:
         **query: the fields of `Query`; `history`, `session_id` or both are required.
@@ -124,30 +88,13 @@ def compare(**query: Unpack[Query]) -> Question[answers.ComparisonAnswer]:
     return Question("POST", "/v1/compare", body=query)
 
 
-class _Event(TypedDict):
-    item_id: str
-
-
-class Event(_Event, total=False):
-    """Arguments of an event; `item_id` is required.
-
-    Attributes:
-        item_id: the item; it may be one that the catalog does not have yet.
-        event_id: an id of your own. An event that is sent again with it is stored once.
-        consent: False stores and reads nothing; `item_id` is the whole history then.
-    """
-
-    event_id: str
-    consent: bool
-
-
 def append_event(session_id: str, **event: Unpack[Event]) -> Question[answers.EventAnswer]:
-    """Appends an event to a session.
+    """Appends an event to the history of a session.
 
-    Where the history store is lost, the answer has `stored` False: send the event again.
+    If the history store does not answer, `stored` is False in the answer: send the event again.
 
     Args:
-        session_id: the session; it begins with its first event.
+        session_id: id of the session; a new id begins a session.
         **event: the fields of `Event`; `item_id` is required.
 
     Example:
@@ -159,11 +106,11 @@ def append_event(session_id: str, **event: Unpack[Event]) -> Question[answers.Ev
 def append_event_and_recommend(
     session_id: str, k: int, **event: Unpack[Event]
 ) -> Question[answers.EventRecommendationAnswer]:
-    """Appends an event to a session and recommends the next items.
+    """Appends an event to the history of a session and recommends the next items.
 
     Args:
-        session_id: the session; it begins with its first event.
-        k: how many items.
+        session_id: id of the session; a new id begins a session.
+        k: number of items to recommend.
         **event: the fields of `Event`; `item_id` is required.
 
     Example:
@@ -179,13 +126,13 @@ def recommend_for_session(
     mask_seen: bool | None = None,
     explain: bool | None = None,
 ) -> Question[answers.RecommendationAnswer]:
-    """Recommends the next items for a session; popular items if the session is unknown.
+    """Recommends the next items for a session, or popular items if the session is unknown.
 
     Args:
-        session_id: the session.
-        k: how many items.
-        mask_seen: leave out items of the session.
-        explain: add the `reasons` of each item.
+        session_id: id of the session.
+        k: number of items to recommend.
+        mask_seen: whether items of the session are left out.
+        explain: whether each recommended item has `reasons`, see `ExplainedQuery`.
     """
     parameters = _given(k=k, mask_seen=mask_seen, explain=explain)
     return _session("GET", "/recommendations", session_id, parameters)
@@ -197,9 +144,9 @@ def read_session(session_id: str) -> Question[answers.SessionAnswer]:
 
 
 def forget_session(session_id: str) -> Question[None]:
-    """Deletes all that is stored of a session.
+    """Deletes everything that is stored of a session.
 
-    It succeeds for an unknown session, too. Refused with 503 if the history store is lost.
+    Succeeds for an unknown session, too. Refused with 503 if the history store does not answer.
     """
     return _session("DELETE", "", session_id)
 
@@ -207,11 +154,11 @@ def forget_session(session_id: str) -> Question[None]:
 def search_items(
     query: str | None = None, *, limit: int | None = None
 ) -> Question[answers.ItemsAnswer]:
-    """Finds items by words of their title, the most popular first.
+    """Finds items by words of their titles, the most popular first.
 
     Args:
-        query: words that the title must all contain; without it, all items match.
-        limit: how many items, 1 to 100; 20 by default.
+        query: words; a title must contain all of them. None finds all items.
+        limit: maximum number of items, 1 to 100; 20 by default.
 
     Example:
         >>> search_items("star wars", limit=3)
@@ -219,36 +166,17 @@ def search_items(
     return Question("GET", "/v1/items", parameters=_given(query=query, limit=limit))
 
 
-class _NewItem(TypedDict):
-    item_id: str
-    title: str
-
-
-class NewItem(_NewItem, total=False):
-    """Arguments of an added item; `item_id` and `title` are required.
-
-    Attributes:
-        item_id: id of the item.
-        title: its title.
-        embedding: the LLM's embedding of the title. Without it the connected teacher makes it.
-        attributes: its values for filters.
-    """
-
-    embedding: Sequence[float]
-    attributes: Attributes
-
-
 def add_item(
     *, admin_key: str | None = None, **item: Unpack[NewItem]
 ) -> Question[answers.AddedItemAnswer]:
-    """Adds an item to the catalog without training; replaces an item that was added before.
+    """Adds an item to the catalog without training; replaces an added item with the same id.
 
-    Refused with 401 or 403 if the admin key is missing or wrong, with 409 if the item is in the
-    bundle or the model cannot read embeddings. Refused with 503 if the item store is lost, or if
-    there is neither an embedding nor a teacher that makes one.
+    Refused with 401 or 403 if the admin key is missing or wrong. Refused with 409 if the item is in
+    the bundle, or if the model cannot read embeddings. Refused with 503 if the item store does not
+    answer, or if the request has no embedding and there is no teacher to make one.
 
     Args:
-        admin_key: the service's ADMIN_KEY, if it has one.
+        admin_key: the service's ADMIN_KEY; None if the service has none.
         **item: the fields of `NewItem`; `item_id` and `title` are required.
 
     Example:
@@ -258,19 +186,19 @@ def add_item(
 
 
 def read_item(item_id: str) -> Question[answers.ItemAnswer]:
-    """Reads an item; refused with 404 if the catalog does not have it."""
+    """Reads an item; refused with 404 if it is not in the catalog."""
     return Question("GET", "/v1/items/{item_id}", {"item_id": item_id})
 
 
 def remove_item(item_id: str, *, admin_key: str | None = None) -> Question[None]:
-    """Removes an added item; succeeds if there is none, too.
+    """Removes an added item; succeeds if there is no such item, too.
 
-    Refused with 401 or 403 if the admin key is missing or wrong, with 409 for an item of the
-    bundle, with 503 if the item store is lost.
+    Refused with 401 or 403 if the admin key is missing or wrong, with 409 if the item is in the
+    bundle, with 503 if the item store does not answer.
 
     Args:
         item_id: id of the item.
-        admin_key: the service's ADMIN_KEY, if it has one.
+        admin_key: the service's ADMIN_KEY; None if the service has none.
     """
     return Question("DELETE", "/v1/items/{item_id}", {"item_id": item_id}, admin_key=admin_key)
 
@@ -278,40 +206,40 @@ def remove_item(item_id: str, *, admin_key: str | None = None) -> Question[None]
 def read_similar_items(
     item_id: str, *, k: int | None = None
 ) -> Question[answers.SimilarItemsAnswer]:
-    """Finds the items that the student holds nearest to an item, by cosine.
+    """Finds the items whose vectors have the largest cosine with that of an item.
 
-    Refused with 404 if the catalog does not have the item.
+    Refused with 404 if the item is not in the catalog.
 
     Args:
         item_id: id of the item.
-        k: how many items.
+        k: number of items.
     """
     return Question("GET", "/v1/items/{item_id}/similar", {"item_id": item_id}, _given(k=k))
 
 
 def read_examples() -> Question[answers.ExamplesAnswer]:
-    """Reads some real histories that the bundle has, for trying the service."""
+    """Reads the example histories of the bundle, which are real ones, to try the service with."""
     return Question("GET", "/v1/examples")
 
 
 def read_model() -> Question[answers.ModelAnswer]:
-    """Reads the manifest of the served bundle, and its variants."""
+    """Reads the manifest of the served bundle, and all variants."""
     return Question("GET", "/v1/model")
 
 
 def activate_model(
     admin_key: str, *, bundle: str, variant: str | None = None
 ) -> Question[answers.VariantAnswer]:
-    """Serves another bundle, in all workers.
+    """Replaces the served bundle by another one, in all workers.
 
-    Refused with 401 or 403 for a wrong admin key, with 404 if there is no such variant, with 409
-    if the service cannot move its link, with 422 if the bundle cannot be served. A refusal changes
-    nothing.
+    Refused with 401 or 403 if the admin key is wrong, with 404 if there is no such variant, with
+    409 if the service cannot replace the link BUNDLE_PATH, with 422 if the bundle cannot be served.
+    After a refusal the old bundle is still served.
 
     Args:
         admin_key: the service's ADMIN_KEY.
-        bundle: name of the bundle's folder, beside the link BUNDLE_PATH.
-        variant: the variant that changes its bundle; by default the control.
+        bundle: name of the new bundle's folder, which is beside the link BUNDLE_PATH.
+        variant: name of the variant whose bundle is replaced; None is the control.
     """
     body = _given(bundle=bundle, variant=variant)
     return Question("POST", "/v1/model/activate", body=body, admin_key=admin_key)
@@ -320,31 +248,31 @@ def activate_model(
 def rollback_model(
     admin_key: str, *, variant: str | None = None
 ) -> Question[answers.VariantAnswer]:
-    """Serves the bundle before the current one; a second call undoes the first.
+    """Serves the previous bundle again; a second call undoes the first.
 
-    Refused with 401 or 403 for a wrong admin key, with 404 if there is no such variant, with 409
-    if it has served no other bundle, with 422 if that bundle cannot be served any more.
+    Refused with 401 or 403 if the admin key is wrong, with 404 if there is no such variant, with
+    409 if the variant has no previous bundle, with 422 if that bundle cannot be served any more.
 
     Args:
         admin_key: the service's ADMIN_KEY.
-        variant: the variant that changes its bundle; by default the control.
+        variant: name of the variant whose bundle is replaced; None is the control.
     """
     body = _given(variant=variant)
     return Question("POST", "/v1/model/rollback", body=body, admin_key=admin_key)
 
 
 def is_alive() -> Question[answers.HealthAnswer]:
-    """Asks whether the process runs."""
+    """Checks whether the process runs."""
     return Question("GET", "/healthz")
 
 
 def is_ready() -> Question[answers.ReadinessAnswer]:
-    """Asks whether the service accepts requests; refused with 503 while it shuts down."""
+    """Checks whether the service accepts requests; refused with 503 while it shuts down."""
     return Question("GET", "/readyz")
 
 
 def read_metrics() -> Question[str]:
-    """Reads the metrics of all workers, as text in the format of Prometheus."""
+    """Reads the metrics of all workers, as text in the Prometheus format."""
     return Question("GET", "/metrics")
 
 

@@ -107,7 +107,9 @@ def test_a_row_for_training_after_a_held_out_one_of_the_same_user_is_refused(
 ) -> None:
     positions_only = replace(raw, timestamps=None)
 
-    with pytest.raises(LeakageError, match=f"user 'ann'.*data row {row}: .*after a held-out one"):
+    with pytest.raises(
+        LeakageError, match=f"user 'ann'.*data row {row}: .*after a held-out interaction"
+    ):
         check_leakage(with_splits(dataset, *splits), positions_only, by_time=False)
 
 

@@ -135,10 +135,10 @@ def test_a_missing_title_can_be_given_a_placeholder(interactions: Path, items: P
         ("", "empty file"),
         ("\n", "empty file"),
         ("item_id,title\n", "no rows"),
-        ("id,title\n1,A\n", "no column item_id among id, title"),
+        ("id,title\n1,A\n", "missing columns: item_id; there are: id, title"),
         ("item_id,title\n007,A\n8,\n", r"title is missing .*: data row 2 \(''\)"),
         ("item_id,title\n007,A\n , B\n", r"item_id is missing: data row 2 \(' '\)"),
-        ("item_id,title\n8,A\n007,B\n8,C\n", r"not the first of its kind: data row 3 \('8'\)"),
+        ("item_id,title\n8,A\n007,B\n8,C\n", r"item_id occurs more than once: data row 3 \('8'\)"),
         ("item_id,title\n8,A,x\n", "more values than the header"),
         ("item_id,title\n8,A\n007,B,x\n", "not CSV: .*line 3"),
         ('item_id,title\n8,"A\n', "not CSV: .*inside string"),
@@ -157,7 +157,7 @@ def test_an_error_in_items_names_row_and_value(
     ("content", "message"),
     [
         ("user_id,item_id,when\nann,8,1\n", "no column timestamp or position"),
-        ("user_id,timestamp\nann,1\n", "no column item_id among user_id, timestamp"),
+        ("user_id,timestamp\nann,1\n", "missing columns: item_id; there are: user_id"),
         ("user_id,item_id,timestamp\n,8,1\n", r"user_id is missing: data row 1 \(''\)"),
         (
             "user_id,item_id,timestamp\nann,8,1\nann,7,2\n",

@@ -57,7 +57,7 @@ def test_a_saved_student_comes_back_with_its_placed_cold_items(
     loaded = load_checkpoint(tmp_path / "it").student().item_table
     assert loaded.cold_items.donors is not None
     assert torch.equal(loaded.cold_items.donors, donors)
-    neighbour_offsets = loaded.cold_items.neighbour_offsets(torch.eye(5), loaded.trained_items())
+    neighbour_offsets = loaded.cold_items.neighbour_offsets(torch.eye(5), loaded.all_items())
     assert torch.equal(neighbour_offsets, torch.zeros(5, 8))
     assert torch.equal(loaded(), student.item_table())
     new = torch.eye(5)

@@ -1,9 +1,9 @@
 """Candidates: the items among which a loss ranks the next item.
 
-Without LLM embeddings, all items are candidates: an untrained item has no meaningful score, and as
-a negative it learns a low one. With embeddings an untrained item is scored by its title. As a
-negative its title would be pushed down for a time in which nobody could have chosen the item, so
-only trained items are candidates.
+Without LLM embeddings, all items are candidates: the score of an untrained item is meaningless, and
+as a negative it learns a low one. With embeddings, an untrained item is scored by its title. As a
+negative it would teach that its title is unpopular, though nobody could choose the item during
+training. So with embeddings only trained items are candidates.
 """
 
 from dataclasses import dataclass, replace
@@ -19,12 +19,12 @@ from training.knowledge import Answers
 
 @dataclass(frozen=True)
 class Candidates:
-    """A part of the catalog with indices of its own; padding stays index 0.
+    """Items that a loss compares, with indices of their own from 1; index 0 is padding.
 
     Attributes:
-        rows: `[candidates + 1]`, catalog rows, ascending; the first is padding.
+        rows: `[candidates + 1]`, catalog rows of the candidates, ascending; the first is padding.
         index_of_row: `[catalog rows]`, index in `rows`; 0 for an item that is no candidate.
-        train_counts: `[candidates + 1]`, training interactions.
+        train_counts: `[candidates + 1]`, number of training interactions of each.
     """
 
     rows: Tensor
@@ -32,20 +32,25 @@ class Candidates:
     train_counts: NDArray[np.int64]
 
     def to(self, device: torch.device) -> "Candidates":
-        """Copies the tensors to `device`."""
+        """Returns a copy with the tensors on `device`."""
         return replace(self, rows=self.rows.to(device), index_of_row=self.index_of_row.to(device))
 
     def table(self, table: Tensor) -> Tensor:
-        """Rows of an item table that belong to candidates, `[candidates + 1, hidden]`."""
+        """Selects the rows of candidates from an item table, `[candidates + 1, hidden]`."""
         return table if len(self.rows) == len(table) else table[self.rows]
 
     def indices(self, items: Tensor) -> Tensor:
-        """Indices among the candidates, in the shape of `items`."""
+        """Converts item indices to candidate indices, in the shape of `items`."""
         return self.index_of_row[items]
 
 
 def next_item_candidates(train_counts: NDArray[np.int64], *, only_trained: bool) -> Candidates:
-    """All items of `train_counts` `[catalog rows]`, or only those with a training interaction."""
+    """Selects all items as candidates, or only those with a training interaction.
+
+    Args:
+        train_counts: `[catalog rows]`, number of training interactions of each item.
+        only_trained: whether items without a training interaction are left out.
+    """
     is_candidate = train_counts > 0 if only_trained else np.ones(len(train_counts), dtype=np.bool_)
     is_candidate[PADDING_INDEX] = True
     rows = np.flatnonzero(is_candidate)
@@ -55,9 +60,9 @@ def next_item_candidates(train_counts: NDArray[np.int64], *, only_trained: bool)
 
 
 def answers_among(answers: Answers, candidates: Candidates) -> Answers:
-    """`answers` with an empty place for each item that is no candidate.
+    """Replaces every item in the rankings of `answers` that is no candidate by padding.
 
-    The loss of such an item would fall without bound, since nothing keeps its score down.
+    A loss has no negative term for such an item. As a positive its score would rise without bound.
     """
     known = candidates.index_of_row.numpy()[answers.rankings] != PADDING_INDEX
     return replace(answers, rankings=np.where(known, answers.rankings, PADDING_INDEX))

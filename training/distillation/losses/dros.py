@@ -8,11 +8,14 @@ from torch.utils.checkpoint import checkpoint
 
 from training.compute.catalog_softmax import chunk_size
 
-FLATTENING = 0.05  # exponent of an item's share, from the reference code
+FLATTENING = 0.05  # exponent of an item's share of interactions, as in the reference code
 
 
 def nominal_shares(train_counts: NDArray[np.int64]) -> Tensor:
-    """`p_i`: flattened shares of the training interactions, `[items]`; never 0."""
+    """Computes `p_i`, flattened shares of the training interactions; `[items]`, never 0.
+
+    `train_counts` is `[catalog rows]`; row 0 is not read.
+    """
     counts = torch.from_numpy(train_counts[1:]).double() + 1
     shares: Tensor = (counts / counts.sum()) ** FLATTENING
     return shares.float()
@@ -21,17 +24,18 @@ def nominal_shares(train_counts: NDArray[np.int64]) -> Tensor:
 def robust_losses(
     queries: Tensor, table: Tensor, next_items: Tensor, shares: Tensor, temperature: float
 ) -> Tensor:
-    """`log sum_i exp(p_i (y_i - [i is next])^2 / temperature)`, `[positions]`.
+    """Computes `log sum_i exp(p_i (y_i - [i is next])^2 / temperature)`, `[positions]`.
 
-    The soft maximum of squared errors over the catalog, wherever scores lie. Only the chunk at
-    hand has its scores in memory; they are computed again backward.
+    This is a soft maximum over the catalog of squared errors of scores `y_i`, whose target is 1 for
+    the next item and 0 for other items. Scores are computed in chunks and not stored; the backward
+    pass computes them again.
 
     Args:
-        queries: `[positions, hidden]`.
+        queries: `[positions, hidden]`, query vectors.
         table: `[catalog rows, hidden]`; row 0 is padding and left out.
-        next_items: `[positions]`.
-        shares: `[items]`, from `nominal_shares`.
-        temperature: beta.
+        next_items: `[positions]`, item indices.
+        shares: `[items]`, `p_i` from `nominal_shares`.
+        temperature: the paper's beta; lower weighs large errors more.
     """
     items = table[1:]
     size = chunk_size(items)
@@ -42,7 +46,7 @@ def robust_losses(
     )
 
 
-def _soft_maximum(queries: Tensor, next_places: Tensor, items: Tensor, weights: Tensor) -> Tensor:
+def _soft_maximum(queries: Tensor, next_columns: Tensor, items: Tensor, weights: Tensor) -> Tensor:
     scores = queries @ items.T
-    is_next = torch.nn.functional.one_hot(next_places, len(items))
+    is_next = torch.nn.functional.one_hot(next_columns, len(items))
     return torch.logsumexp(weights * (scores - is_next) ** 2, dim=1)

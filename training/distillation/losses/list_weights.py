@@ -1,9 +1,12 @@
-"""Importance weights of the items in a teacher's list (paper eq. 6-10), in two forms.
+"""Importance weights of the items in a ranking list (paper eq. 6-10).
 
-*paper*: each part sums to at most 1 over a list, and the weighted mean of the parts is not
-normalised. So a list weighs less if the teacher was far from the true next item.
-*reference-code*: confidence uses the distances of the listed items, and the weights of a list sum
-to 1.
+The weight of an item has up to three parts: position, confidence and consistency. The setting
+`distillation.weight_form` chooses between two forms:
+
+- *paper*: each part sums to at most 1 over a list, and the weighted mean of the parts is not
+  normalised. So a list weighs less if the teacher was far from the true next item.
+- *reference-code*: confidence uses the distances of the listed items, and the weights of a list sum
+  to 1.
 """
 
 from dataclasses import dataclass
@@ -13,50 +16,60 @@ from torch import Tensor
 
 from training.settings.experiment import DistillationConfig
 
-FLOOR = 1e-8  # from the reference code, so that no list has weight 0
-ROUNDING = 1e-5  # relative difference of one score that is computed in two ways
+FLOOR = 1e-8  # added to weights, as in the reference code, so that no list has weight 0
+ROUNDING = 1e-5  # relative rounding error between two computations of the same score
 
 
 def position_weights(rankings: Tensor, temperature: float) -> Tensor:
-    """`exp(-rank / temperature)`, rank from 1 (paper eq. 6), for `[examples, K]` rankings."""
+    """Computes `exp(-rank / temperature)` (paper eq. 6), in the shape of `rankings`.
+
+    `rankings` is `[examples, K]`; ranks count from 1.
+    """
     ranks = torch.arange(1, rankings.shape[1] + 1, dtype=torch.float32)
     return torch.exp(-ranks / temperature).expand(rankings.shape)
 
 
 def confidences(distances: Tensor, temperature: float) -> Tensor:
-    """`exp(-distance / temperature)` (paper eq. 7), in (0, 1].
+    """Computes `exp(-distance / temperature)` (paper eq. 7), in (0, 1].
 
-    In the paper the distance of the true next item, `[examples]`; in the reference code the
-    distances of the listed items, `[examples, K]`.
+    `distances` are those of the true next items, `[examples]`, in the form *paper*, and those of
+    the listed items, `[examples, K]`, in the form *reference-code*.
     """
     return torch.exp(-distances / temperature)
 
 
 def consistencies(list_scores: Tensor, kth_best: Tensor) -> Tensor:
-    """1 if the student's own top K holds the listed item, else 0 (paper eq. 8).
+    """Returns 1 where the student's own top K has the listed item, else 0 (paper eq. 8).
 
     Args:
         list_scores: `[positions, K]`, the student's scores of the listed items.
-        kth_best: `[positions]`, the score of its own K-th item.
+        kth_best: `[positions]`, the student's K-th best score over all candidates.
     """
     tolerance = ROUNDING * (1 + kth_best.abs())
     return (list_scores >= (kth_best - tolerance)[:, None]).to(list_scores.dtype)
 
 
 def normalised(weights: Tensor, rankings: Tensor) -> Tensor:
-    """Weights that sum to 1 over each list; the empty places of a short list (padding) get 0."""
+    """Scales weights to a sum of 1 over each list; the padding of a short list gets 0.
+
+    Both arguments are `[examples, K]`.
+    """
     weights = weights * (rankings != 0)
     return weights / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
 
 
 @dataclass(frozen=True)
 class ListWeighting:
-    """Weighted mean of the parts that are on (paper eq. 10).
+    """Weighted mean of the parts of a weight that are on (paper eq. 10).
+
+    The settings of the parts that are on have factors, the gammas. Here they are scaled to sum to
+    1.
 
     Attributes:
-        position: gamma of the position part / sum of the gammas that are on; 0 = off.
-        confidence: likewise for confidence.
-        consistency: likewise for consistency.
+        config: settings of the parts.
+        position: factor of the position part; 0 if it is off.
+        confidence: factor of the confidence part; 0 if it is off.
+        consistency: factor of the consistency part; 0 if it is off.
     """
 
     config: DistillationConfig
@@ -66,16 +79,18 @@ class ListWeighting:
 
     @property
     def is_uniform(self) -> bool:
-        """Whether every part is off; then all listed items have the same weight."""
+        """Whether every part is off, so that all listed items have the same weight."""
         return self.position + self.confidence + self.consistency == 0
 
     def before_training(
         self, rankings: Tensor, distances: Tensor, next_item_distances: Tensor
     ) -> Tensor:
-        """Weights from position and confidence, `[examples, K]`; `while_training` completes them.
+        """Computes the parts of the weights that do not depend on the student, `[examples, K]`.
+
+        These are position and confidence; `while_training` adds consistency.
 
         Args:
-            rankings: `[examples, K]`, 0 for the empty places of a short list.
+            rankings: `[examples, K]`, item indices; 0 pads a short list.
             distances: `[examples, K]`, the teacher's distance of each listed item.
             next_item_distances: `[examples]`, the teacher's distance of the true next item.
         """
@@ -88,7 +103,11 @@ class ListWeighting:
         return weights if self.consistency else self._finished(weights, rankings)
 
     def while_training(self, weights: Tensor, rankings: Tensor, consistent: Tensor) -> Tensor:
-        """Adds consistency to the weights of `before_training`; all `[positions, K]`."""
+        """Adds the consistency part to the weights of `before_training`.
+
+        All arguments are `[positions, K]`, as is the result. `consistent` is 1 or 0, from
+        `consistencies`.
+        """
         if self.config.weight_form == "paper":
             consistent = consistent * normalised(torch.ones(rankings.shape), rankings)
         else:
@@ -109,7 +128,7 @@ class ListWeighting:
 
 
 def list_weighting(config: DistillationConfig) -> ListWeighting:
-    """The weighting that `config` describes; its shares sum to 1, so a list weighs at most 1."""
+    """Makes the weighting that `config` describes; its factors sum to 1, or to 0 if all are off."""
     gammas = (
         config.gamma_position * config.position,
         config.gamma_confidence * config.confidence,

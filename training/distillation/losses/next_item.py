@@ -1,7 +1,7 @@
 """Losses of the next item: full softmax, sampled softmax, or binary with one negative.
 
-A `NextItemLoss` belongs to the positions of one batch. It turns scores into losses, both of next
-items and of the teacher's lists. `score_and_loss` picks the kind that a config names.
+A `NextItemLoss` is made for the positions of one batch. It turns scores into losses, both of next
+items and of items in ranking lists. `score_and_loss` selects the kind that a config names.
 """
 
 from collections.abc import Callable
@@ -24,28 +24,37 @@ class NextItemLoss(Protocol):
 
     @property
     def kth_best(self) -> Tensor | None:
-        """The student's K-th best scores, `[positions]`; None if computing them costs extra."""
+        """The student's K-th best score at each position, `[positions]`.
+
+        It is None if this loss does not compute it anyway.
+        """
         ...
 
     def of_next_items(self, scores: Tensor) -> Tensor:
-        """Losses of the true next items, `[positions]`."""
+        """Returns the losses of the true next items, whose scores are `[positions]`."""
         ...
 
     def of_lists(self, scores: Tensor) -> Tensor:
-        """Unweighted losses of listed items, `[positions, K]`."""
+        """Returns the unweighted losses of listed items, whose scores are `[positions, K]`."""
         ...
 
 
 ScoreAndLoss = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, NextItemLoss]]
-"""Maps queries `[positions, hidden]`, an item table and items `[positions, M]` to scores and loss.
+"""Scores `items` at each position and makes the loss of these positions.
 
-The next item is the first of each position's items; scores have the shape of the items.
+Takes query vectors `[positions, hidden]`, an item table, and items `[positions, M]`, of which the
+first is the true next item. Returns scores `[positions, M]` and the loss.
 """
 
 
 @dataclass(frozen=True)
 class FullSoftmax:
-    """Cross-entropy: `-log softmax(y)_i = log_normaliser - y_i`."""
+    """Cross-entropy over all candidates: `-log softmax(y)_i = log_normaliser - y_i`.
+
+    Attributes:
+        log_normaliser: `[positions]`, `log sum exp` of the scores of all candidates.
+        kth_best: `[positions]`, the K-th best scores; None if they are not needed.
+    """
 
     log_normaliser: Tensor
     kth_best: Tensor | None = None
@@ -61,13 +70,13 @@ class FullSoftmax:
 
 @dataclass(frozen=True)
 class SampledSoftmax:
-    """Cross-entropy whose normaliser is estimated from a sample.
+    """Cross-entropy whose normaliser is estimated from a sample of items.
 
-    `log(exp(y_i) + others) - y_i`, which is `softplus(log_others - y_i)`: never below 0, even for
-    a listed item that the sample missed.
+    The loss is `log(exp(y_i) + others) - y_i`, which equals `softplus(log_others - y_i)`. It is
+    never below 0, even for a listed item that is not in the sample.
 
     Attributes:
-        log_others: `[positions]`, estimate of `log sum exp` over all items except the next.
+        log_others: `[positions]`, estimate of `log sum exp` over all items except the next one.
     """
 
     log_others: Tensor
@@ -84,12 +93,14 @@ class SampledSoftmax:
 
 @dataclass(frozen=True)
 class BinaryLoss:
-    """Binary cross-entropy (paper eq. 3); listed items are positives (eq. 5).
+    """Binary cross-entropy with one negative per position (paper eq. 3 and 5).
+
+    The next item and the listed items are positives.
 
     Attributes:
         negatives: `[positions]`, scores of the negatives.
-        with_lists: whether listed items have the negative term, too, as in the reference code:
-            `-log sigmoid(1 - y)`, where eq. 3 would have `-log sigmoid(-y)`.
+        with_lists: whether the loss of a listed item has a negative term, too. As in the reference
+            code, that term is `-log sigmoid(1 - y)` rather than the `-log sigmoid(-y)` of eq. 3.
     """
 
     negatives: Tensor
@@ -114,14 +125,14 @@ def score_and_loss(
     k: int = 0,
     device: torch.device | None = None,
 ) -> ScoreAndLoss:
-    """The function that scores items and makes the loss that `config.loss` names.
+    """Returns the function that scores items and makes the loss named by `config.loss`.
 
     Args:
-        config: the loss, and how it draws negatives.
-        train_counts: `[catalog rows]`, training interactions per item.
-        list_negative: see `BinaryLoss.with_lists`.
-        k: the full softmax gives the K-th best score, too; 0 = it does not.
-        device: of the queries, by default the CPU.
+        config: settings of the loss and of the sampling of negatives.
+        train_counts: `[catalog rows]`, number of training interactions of each item.
+        list_negative: whether the binary loss of a listed item has a negative term.
+        k: rank of the K-th best score that the full softmax computes; 0 leaves it out.
+        device: device of the query vectors; None is the CPU.
     """
     if config.loss == "sampled-cross-entropy":
         return _sampled_softmax(config, train_counts, device)
@@ -141,7 +152,8 @@ def _full_softmax(k: int) -> ScoreAndLoss:
 def _sampled_softmax(
     config: TrainingConfig, train_counts: NDArray[np.int64], device: torch.device | None
 ) -> ScoreAndLoss:
-    counts = torch.from_numpy(train_counts[1:]).double() + 1  # an untrained item is drawn, too
+    # Add 1, so that items without a training interaction may be drawn, too.
+    counts = torch.from_numpy(train_counts[1:]).double() + 1
     odds = counts**config.negative_popularity
     chances = (odds / odds.sum()).float().to(device)
 
@@ -165,17 +177,17 @@ def _binary_loss(with_lists: bool) -> ScoreAndLoss:
 def log_others(
     queries: Tensor, table: Tensor, next_items: Tensor, drawn: Tensor, chances: Tensor
 ) -> Tensor:
-    """Estimates `log sum_{i != next} exp(y_i)` from a sample, `[positions]`.
+    """Estimates `log sum exp(y_i)` over all items except the next, `[positions]`.
 
-    Each drawn item is weighted by `1 / (draws * chance)` (the logQ correction), which makes the
-    estimate of the sum unbiased. Draws of the next item do not count.
+    Each sampled item is weighted by `1 / (draws * chance)`, the logQ correction. So the estimate of
+    the sum is unbiased. Draws of the next item do not count.
 
     Args:
-        queries: `[positions, hidden]`.
-        table: `[catalog rows, hidden]`.
-        next_items: `[positions]`.
-        drawn: `[draws]`, item indices, shared by all positions.
-        chances: `[draws]`, probability of each to be drawn.
+        queries: `[positions, hidden]`, query vectors.
+        table: `[catalog rows, hidden]`, item vectors.
+        next_items: `[positions]`, item indices.
+        drawn: `[draws]`, sampled item indices, shared by all positions.
+        chances: `[draws]`, probability that a draw gives this item.
     """
     scores = queries @ table[drawn].T - torch.log(len(drawn) * chances)
     others = scores.masked_fill(drawn == next_items[:, None], torch.finfo(scores.dtype).min)
@@ -183,6 +195,9 @@ def log_others(
 
 
 def other_items(items: Tensor, num_rows: int) -> Tensor:
-    """Draws an item other than each of `items`, uniformly; the catalog needs two items."""
+    """Draws for each of `items` an item other than it, uniformly; returns the same shape.
+
+    The catalog, of `num_rows` rows with padding, must have at least two items.
+    """
     drawn = torch.randint(1, num_rows - 1, items.shape, device=items.device)
     return drawn + (drawn >= items)

@@ -1,4 +1,4 @@
-"""The objective of training: the loss of a batch, as one module with the student in it."""
+"""The training objective: a module that contains the student and returns the loss of a batch."""
 
 from collections.abc import Sequence
 
@@ -16,11 +16,22 @@ from training.distillation.losses.teacher_lists import RankingLists
 from training.settings.experiment import TrainingConfig
 from training.students.student import Student
 
-NUM_PANELS = 3  # parts of a batch, each with padding of its own
+NUM_PANELS = 3  # number of parts that a batch is split into by length
 
 
 class DistillationObjective(nn.Module):
-    """Loss of the next item, and with `lists` the loss of the teacher's lists, on one device."""
+    """Computes the training loss of a batch on one device.
+
+    It is the loss of the next items; with `lists`, the loss of the teacher's ranking lists is added
+    (paper eq. 11).
+
+    Args:
+        student: the student to train; it is moved to `device`.
+        config: settings of the losses.
+        candidates: items that a next item is compared with.
+        lists: the teacher's ranking lists; None trains without them.
+        device: device to compute on.
+    """
 
     def __init__(
         self,
@@ -46,7 +57,7 @@ class DistillationObjective(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        """Mean loss over the predicted positions of `batch`; 0 if there are none."""
+        """Returns the mean loss over the predicted items of `batch`; 0 if there are none."""
         if not batch.is_predicted.any():
             return sum((each.sum() * 0 for each in self.parameters()), torch.zeros(()))
         with making_on(self.device):
@@ -55,7 +66,7 @@ class DistillationObjective(nn.Module):
     def _loss(self, batch: Batch) -> Tensor:
         table = self.student.item_table()
         panels = list(batch.by_length(NUM_PANELS))
-        queries = self._queries(panels, table)  # [positions, hidden]
+        queries = self._query_vectors(panels, table)  # [positions, hidden]
         items = torch.cat([each.next_items[each.is_predicted] for each in panels])[:, None]
         if self.lists is not None:
             rows = torch.cat([each.next_rows[each.is_predicted] for each in panels])
@@ -74,24 +85,28 @@ class DistillationObjective(nn.Module):
         return total_loss(next_item, distilled, share)
 
     def _robust(self, queries: Tensor, table: Tensor, next_items: Tensor) -> Tensor | float:
-        """DROS loss of each next item, weighted, `[positions]`; 0 if it is off."""
+        """Returns the weighted DROS loss at each position, `[positions]`; 0 if it is off.
+
+        DROS is distributionally robust optimisation, see `losses/dros.py`.
+        """
         if not self.config.robust_weight:
             return 0.0
         return self.config.robust_weight * robust_losses(
             queries, table, next_items, self.nominal_shares, self.config.robust_temperature
         )
 
-    def _queries(self, panels: Sequence[Batch], table: Tensor) -> Tensor:
-        """Queries at the predicted positions, panel by panel, `[positions, hidden]`.
+    def _query_vectors(self, panels: Sequence[Batch], table: Tensor) -> Tensor:
+        """Computes the query vectors before all predicted items, `[positions, hidden]`.
 
-        The items of all panels are looked up once, since the gradient of each look-up is as large
-        as the table.
+        Positions are in the order of `panels`, the parts of a batch. The gradient of a look-up is
+        as large as the table, so the items of all panels are looked up at once.
         """
         read = [torch.zeros(1, dtype=torch.int64), *(each.histories.flatten() for each in panels)]
-        items, places = torch.unique(torch.cat(read), return_inverse=True)  # padding first
+        # The leading 0 makes padding the first item.
+        items, indices = torch.unique(torch.cat(read), return_inverse=True)
         looked_up = torch.nn.functional.embedding(items, table)
         sizes = [each.histories.numel() for each in panels]
-        histories = torch.split(places[1:], sizes)
+        histories = torch.split(indices[1:], sizes)
         return torch.cat(
             [
                 self.student.encode(part.view(each.histories.shape), looked_up)[each.is_predicted]

@@ -1,4 +1,4 @@
-"""`RankingLists`: the teacher's lists and their weights, looked up by dataset row in training."""
+"""`RankingLists`: the teacher's ranking lists and weights, found by dataset row."""
 
 from dataclasses import dataclass, replace
 
@@ -13,55 +13,62 @@ from training.settings.experiment import DistillationConfig
 
 @dataclass(frozen=True)
 class RankingLists:
-    """The teacher's lists by dataset row.
+    """The teacher's ranking lists, found by dataset row.
 
     Attributes:
-        line_of_row: `[interactions]`, the line of each row's list; line 0 is the empty list.
-        rankings: `[lists + 1, K]`, item indices.
-        weights: `[lists + 1, K]`, without consistency, which the student decides in each step.
-        weighting: adds consistency.
+        list_of_row: `[interactions]`, number of the list of each dataset row; 0, an empty list, if
+            the teacher did not answer the row.
+        rankings: `[lists + 1, K]`, item indices; 0 pads a short list.
+        weights: `[lists + 1, K]`, importance weights without consistency. That part depends on the
+            student, so `with_consistency` adds it in each step.
+        weighting: formula of the weights.
     """
 
-    line_of_row: Tensor
+    list_of_row: Tensor
     rankings: Tensor
     weights: Tensor
     weighting: ListWeighting
 
     @property
     def config(self) -> DistillationConfig:
-        """The settings that the lists were weighed by."""
+        """Settings of the importance weights."""
         return self.weighting.config
 
     def to(self, device: torch.device) -> "RankingLists":
-        """Copies the tensors to `device`."""
+        """Returns a copy with the tensors on `device`."""
         return replace(
             self,
-            line_of_row=self.line_of_row.to(device),
+            list_of_row=self.list_of_row.to(device),
             rankings=self.rankings.to(device),
             weights=self.weights.to(device),
         )
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rankings and weights `[rows, K]`; share of the list loss `[rows]`, 0 without a list."""
-        lines = self.line_of_row[rows]
-        share = self.config.ranking_weight * (lines > 0)
-        return self.rankings[lines], self.weights[lines], share
+        """Looks up the lists of dataset rows.
+
+        Returns:
+            Rankings and weights, `[rows, K]` each, and the factor of the list loss, `[rows]`: the
+            setting `distillation.ranking_weight`, or 0 for a row without a list.
+        """
+        lists = self.list_of_row[rows]
+        share = self.config.ranking_weight * (lists > 0)
+        return self.rankings[lists], self.weights[lists], share
 
     @property
     def own_list_length(self) -> int:
-        """K of the student's own top K that consistency compares with; 0 = consistency is off."""
+        """Length K of the student's own list that consistency compares with; 0 if it is off."""
         return self.rankings.shape[1] if self.weighting.consistency else 0
 
     def with_consistency(
         self, rankings: Tensor, weights: Tensor, scores: Tensor, kth_best: Tensor
     ) -> Tensor:
-        """Adds consistency with the student to `weights`, `[positions, K]`.
+        """Adds the consistency with the student to `weights`; returns `[positions, K]`.
 
         Args:
-            rankings: `[positions, K]`.
+            rankings: `[positions, K]`, item indices from `of`.
             weights: `[positions, K]`, from `of`.
             scores: `[positions, K]`, the student's scores of the listed items.
-            kth_best: `[positions]`, the student's K-th best score in this step.
+            kth_best: `[positions]`, the student's K-th best score over all candidates.
         """
         consistent = consistencies(scores.detach(), kth_best)
         return self.weighting.while_training(weights, rankings, consistent)
@@ -70,9 +77,12 @@ class RankingLists:
 def ranking_lists(
     answers: Answers, num_interactions: int, config: DistillationConfig
 ) -> RankingLists:
-    """Weighs the top `config.list_length` of each answer; `num_interactions` are the dataset's."""
-    line_of_row = np.zeros(num_interactions, dtype=np.int64)
-    line_of_row[answers.rows] = np.arange(1, len(answers.rows) + 1)
+    """Weighs the first `config.list_length` items of each of the teacher's answers.
+
+    `num_interactions` is the number of rows of the dataset.
+    """
+    list_of_row = np.zeros(num_interactions, dtype=np.int64)
+    list_of_row[answers.rows] = np.arange(1, len(answers.rows) + 1)
     rankings = torch.from_numpy(answers.rankings[:, : config.list_length].astype(np.int64))
     weighting = list_weighting(config)
     weights = weighting.before_training(
@@ -81,12 +91,12 @@ def ranking_lists(
         torch.from_numpy(answers.next_item_distances),
     )
     return RankingLists(
-        line_of_row=torch.from_numpy(line_of_row),
-        rankings=_after_an_empty_line(rankings),
-        weights=_after_an_empty_line(weights),
+        list_of_row=torch.from_numpy(list_of_row),
+        rankings=_after_an_empty_list(rankings),
+        weights=_after_an_empty_list(weights),
         weighting=weighting,
     )
 
 
-def _after_an_empty_line(lines: Tensor) -> Tensor:
-    return torch.cat([torch.zeros_like(lines[:1]), lines])
+def _after_an_empty_list(lists: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(lists[:1]), lists])

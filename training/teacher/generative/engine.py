@@ -1,8 +1,7 @@
-"""Engines: an LLM continues the prompt of a history, so it writes the title it expects next.
+"""Engines of a generative teacher: LLMs that write the next title after a history.
 
-The prompt is that of a retrieval teacher: a line of instruction, then one title a line. The next
-line is the answer. So a title is both the response to those before it and part of the prompt of
-those after it.
+The prompt is the same as for a retrieval teacher: an instruction, then one title per line. The LLM
+continues it, and the next line that it writes is the answer.
 """
 
 from collections.abc import Sequence
@@ -28,7 +27,12 @@ History = tuple[int, ...]
 
 @dataclass(frozen=True)
 class WrittenTitle:
-    """One written line without its newline, and the tokens read and written for it."""
+    """A title that the LLM wrote.
+
+    Attributes:
+        text: the written line, without its newline.
+        tokens: number of tokens read and written for it.
+    """
 
     text: str
     tokens: int
@@ -37,7 +41,7 @@ class WrittenTitle:
 class Engine(Protocol):
     """The LLM of a generative teacher, on this machine or behind a server.
 
-    `advance` of its methods is called with the share of the work done since its last call.
+    Its methods call `advance` with the share of their work that was done since the last call.
     """
 
     @property
@@ -52,19 +56,25 @@ class Engine(Protocol):
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        """Writes the next title for each history, in one batch."""
+        """Writes the next title after each history, as one batch."""
         ...
 
     def embed(
         self, titles: Sequence[str], advance: Advance = ignore_progress
     ) -> NDArray[np.float32]:
-        """Embeds titles, `[titles, size]`."""
+        """Computes the embeddings of titles, `[titles, size]`."""
         ...
 
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """A causal LM on this machine; see `Engine`."""
+    """A causal LM on this machine; implements `Engine`.
+
+    Attributes:
+        model: the LM.
+        builder: builds prompts from histories.
+        config: settings of the teacher.
+    """
 
     model: LanguageModel
     builder: PromptBuilder
@@ -87,7 +97,7 @@ class LocalEngine:
     ) -> list[WrittenTitle]:
         """Writes the next titles, greedily or by beam search.
 
-        `advance` gets the share of the tokens that may be written at most.
+        `advance` is called with shares of the maximum number of tokens to write.
         """
         prompts = [self.builder.prompt(history)[0] for history in histories]
         tokens, mask = left_padded(prompts)
@@ -105,7 +115,7 @@ class LocalEngine:
     def embed(
         self, titles: Sequence[str], advance: Advance = ignore_progress
     ) -> NDArray[np.float32]:
-        """Returns the mean of the LLM's states over the line of each title."""
+        """Embeds each title as the mean of the LLM's states over its tokens, `[titles, hidden]`."""
         lines = title_lines(self.model.tokenizer, titles)
         total = sum(map(len, lines))
         return embed_lines(
@@ -117,7 +127,7 @@ class LocalEngine:
 
     @cached_property
     def _newline_tokens(self) -> list[int]:
-        # Many vocabularies have tokens with a line break among other characters.
+        # A vocabulary may have many tokens that contain a line break, beside the newline itself.
         tokenizer = self.model.tokenizer
         texts = tokenizer.batch_decode([[token] for token in range(len(tokenizer))])
         ends = {token for token, text in enumerate(texts) if "\n" in text}
@@ -130,7 +140,7 @@ class LocalEngine:
             do_sample=False,
             num_beams=writing.num_beams,
             max_new_tokens=writing.max_new_tokens,
-            min_new_tokens=1,  # an empty line is not an answer
+            min_new_tokens=1,  # an empty line is not a title
             eos_token_id=self._newline_tokens,
             pad_token_id=self._newline_tokens[0],
         )
@@ -143,14 +153,14 @@ class LocalEngine:
 
 
 def left_padded(prompts: Sequence[TokenIds]) -> tuple[Tensor, Tensor]:
-    """Pads prompts on the left; returns tokens and their attention mask, `[prompts, tokens]` each.
+    """Pads prompts on the left, since generation appends tokens on the right.
 
-    Generation appends on the right, so padding has to be on the left. There the mask, and the
-    positions derived from it, keep padding from changing anything.
+    Returns the tokens and their attention mask, `[prompts, tokens]` each. The LLM masks padding and
+    derives positions from the mask, so padding does not change what it writes.
     """
     tokens = torch.zeros(len(prompts), max(len(prompt) for prompt in prompts), dtype=torch.int64)
     mask = torch.zeros_like(tokens)
-    for line, mask_line, prompt in zip(tokens, mask, prompts, strict=True):
-        line[len(line) - len(prompt) :] = torch.from_numpy(prompt)
-        mask_line[len(line) - len(prompt) :] = 1
+    for row, mask_row, prompt in zip(tokens, mask, prompts, strict=True):
+        row[len(row) - len(prompt) :] = torch.from_numpy(prompt)
+        mask_row[len(row) - len(prompt) :] = 1
     return tokens, mask

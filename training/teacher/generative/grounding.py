@@ -1,8 +1,8 @@
-"""Grounding (BIGRec): maps a written text to the items whose titles are nearest.
+"""Grounding (BIGRec): distances from a text that the LLM wrote to all titles of the catalog.
 
-The distance is Euclidean between the LLM's embeddings of the text and of every title (paper eq.
-4). Both are first standardised by the titles, column by column, since raw states share one
-dominant direction.
+The distance is Euclidean, between the LLM's embeddings of the text and of a title (paper eq. 4).
+Both embeddings are first standardised by the mean and deviation of all titles, since all states of
+an LLM lie near one dominant direction.
 """
 
 import torch
@@ -12,9 +12,10 @@ from training.teacher.matcher import Standardise
 
 
 class Grounding:
-    """Distances from texts to titles.
+    """Computes the distances from texts to the titles of the catalog.
 
-    `title_embeddings` is `[catalog rows, size]`; row 0 is not used.
+    Args:
+        title_embeddings: `[catalog rows, size]`; row 0 is not used.
     """
 
     def __init__(self, title_embeddings: Tensor) -> None:
@@ -23,8 +24,8 @@ class Grounding:
         self._titles = self._scale * self._standardise(title_embeddings)
 
     def distances(self, embeddings: Tensor) -> Tensor:
-        """Returns distances `[texts, catalog rows]` of text embeddings `[texts, size]`.
+        """Computes the distances of texts, whose embeddings are `[texts, size]`, to all titles.
 
-        Column 0, the padding, is meaningless.
+        They are `[texts, catalog rows]`; column 0, the padding, is meaningless.
         """
         return torch.cdist(self._scale * self._standardise(embeddings), self._titles)

@@ -1,4 +1,8 @@
-"""Injection (BIGRec): adds statistics of training interactions to a teacher's title distances."""
+"""Injection (BIGRec): moves items nearer that are popular or often follow the last item.
+
+These two signals are counted over training interactions. The distances of a generative teacher are
+divided by powers of them.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,40 +22,46 @@ from training.settings.teacher import TeacherConfig
 from training.teacher.budget import held_out_rows
 from training.teacher.top_k import Distances, teacher_metrics
 
-EXPONENTS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-NUM_VALIDATION_EXAMPLES = 2_000  # that every pair of exponents is evaluated on
+EXPONENTS = (0.0, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)  # exponents to try for each signal
+# Maximum number of validation examples that every pair of exponents is evaluated on.
+NUM_VALIDATION_EXAMPLES = 2_000
 
 
 @dataclass(frozen=True)
 class Exponents:
-    """Strength of each injected signal; 0 leaves it out."""
+    """Exponents of the injected signals: a larger one counts more, 0 leaves a signal out."""
 
     popularity: float = 0.0
     transitions: float = 0.0
 
     def any(self) -> bool:
-        """Whether a signal is injected at all."""
+        """Whether any signal is injected."""
         return self != Exponents()
 
 
 def injected(distances: Tensor, signals: Iterable[tuple[Tensor, float]]) -> Tensor:
-    """Returns `(D - min) / (max - min) * Π (1 + W) ** -exponent` over the items of each line.
+    """Injects signals: `(D - min) / (max - min) * Π (1 + W) ** -exponent`.
+
+    Minimum and maximum are taken over the items of each history.
 
     Args:
-        distances: `[lines, catalog rows]`, D.
-        signals: pairs of W in [0, 1], `[lines, catalog rows]` or `[catalog rows]`, and its
-            exponent.
+        distances: D, `[histories, catalog rows]`.
+        signals: pairs of a signal W in [0, 1] and its exponent. W is `[histories, catalog rows]`,
+            or `[catalog rows]` if it is the same for all histories.
+
+    Returns:
+        `[histories, catalog rows]`; column 0, the padding, is meaningless.
     """
     items = distances[:, PADDING_INDEX + 1 :]
-    least, most = items.amin(dim=1, keepdim=True), items.amax(dim=1, keepdim=True)
-    scaled = (distances - least).clamp_min(0) / (most - least).clamp_min(1e-12)
-    for weight, exponent in signals:
-        scaled = scaled * (1 + weight) ** -exponent
+    minimum, maximum = items.amin(dim=1, keepdim=True), items.amax(dim=1, keepdim=True)
+    scaled = (distances - minimum).clamp_min(0) / (maximum - minimum).clamp_min(1e-12)
+    for signal, exponent in signals:
+        scaled = scaled * (1 + signal) ** -exponent
     return scaled
 
 
 class Signals:
-    """Statistics of training interactions that are injected: popularity and transitions."""
+    """The injected signals, counted over training interactions: popularity and transitions."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
@@ -62,43 +72,52 @@ class Signals:
 
     @cached_property
     def popularity(self) -> Tensor:
-        """Training interactions of each item over those of the most popular, `[catalog rows]`."""
+        """Training interactions of each item, divided by those of the most popular item.
+
+        `[catalog rows]`, in [0, 1].
+        """
         counts = torch.from_numpy(self._dataset.train_counts()).float()
         return counts / counts.max().clamp_min(1)
 
     def transitions(self, last_items: NDArray[np.integer]) -> Tensor:
-        """Counts how often each item followed the last one, over the most frequent follower.
+        """Counts how often each item followed the last item of a history in training.
+
+        Counts are divided by that of the most frequent follower.
 
         Args:
-            last_items: `[lines]`.
+            last_items: `[histories]`, item index of the last item of each history.
 
         Returns:
-            `[lines, catalog rows]`, in [0, 1].
+            `[histories, catalog rows]`, in [0, 1].
         """
-        return _at_most_one(self._followers(last_items))
+        return _divided_by_largest(self._follower_counts(last_items))
 
     def transitions_before(self, rows: NDArray[np.int64]) -> Tensor:
-        """Returns `transitions` for examples; a training example does not count itself."""
-        counts = self._followers(self._dataset.item_indices[rows - 1])
+        """Computes `transitions` for the examples `rows`, `[rows, catalog rows]`.
+
+        The transition to the next item of a training example is not counted for that example: it is
+        the answer.
+        """
+        counts = self._follower_counts(self._dataset.item_indices[rows - 1])
         is_train = torch.from_numpy((self._dataset.splits[rows] == Split.TRAIN).astype(np.float32))
         next_items = torch.from_numpy(self._dataset.item_indices[rows].astype(np.int64))
-        return _at_most_one(counts.scatter_add(1, next_items[:, None], -is_train[:, None]))
+        return _divided_by_largest(counts.scatter_add(1, next_items[:, None], -is_train[:, None]))
 
-    def _followers(self, last_items: NDArray[np.integer]) -> Tensor:
+    def _follower_counts(self, last_items: NDArray[np.integer]) -> Tensor:
         counts = np.zeros((len(last_items), self._dataset.catalog.num_rows), dtype=np.float32)
         begins = np.searchsorted(self._previous_items, last_items, side="left")
         ends = np.searchsorted(self._previous_items, last_items, side="right")
-        for line, begin, end in zip(counts, begins, ends, strict=True):
-            np.add.at(line, self._next_items[begin:end], 1)
+        for row, begin, end in zip(counts, begins, ends, strict=True):
+            np.add.at(row, self._next_items[begin:end], 1)
         return torch.from_numpy(counts)
 
 
-def _at_most_one(counts: Tensor) -> Tensor:
+def _divided_by_largest(counts: Tensor) -> Tensor:
     return counts / counts.amax(dim=1, keepdim=True).clamp_min(1)
 
 
 def with_signals(distances: Distances, signals: Signals, exponents: Exponents) -> Distances:
-    """Injects `signals` into `distances`; without exponents returns `distances` itself."""
+    """Injects `signals` into `distances`; returns `distances` itself if all exponents are 0."""
     if not exponents.any():
         return distances
 
@@ -114,7 +133,10 @@ def with_signals(distances: Distances, signals: Signals, exponents: Exponents) -
 def choose_exponents(
     distances: Distances, signals: Signals, dataset: Dataset, config: TeacherConfig
 ) -> Exponents:
-    """Chooses exponents by NDCG@20 on validation examples; 0 for a signal that is switched off."""
+    """Chooses the exponents with the best NDCG@20 on validation examples.
+
+    Signals that `config.writing` does not inject get exponent 0. Of equals the first is chosen.
+    """
     rows = held_out_rows(dataset, config, Split.VALIDATION, at_most=NUM_VALIDATION_EXAMPLES)
     off = (0.0,)
     grid = product(

@@ -1,4 +1,4 @@
-"""Loads the engine of a generative teacher: a local LLM, tuned or not, or one behind a server."""
+"""Loads the engine of a generative teacher: a local LLM, tuned or not, or a server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,13 @@ from training.teacher.tuning.tuned_model import load_tuned
 
 @dataclass(frozen=True)
 class LoadedEngine:
-    """An engine; `weights` and `costs` are those of its `TunedModel`, if it has one."""
+    """An engine and where its weights come from.
+
+    Attributes:
+        engine: the engine.
+        weights: hash of the tuned weights; None if the LLM is not tuned or behind a server.
+        costs: tokens and seconds of the tuning, under "tuning"; empty if `weights` is None.
+    """
 
     engine: Engine
     weights: str | None = None
@@ -23,7 +29,17 @@ class LoadedEngine:
 
 
 def load_engine(dataset: Dataset, config: TeacherConfig, folder: Path) -> LoadedEngine:
-    """Loads the engine that `config` names; raises what `load_tuned` and `remote_engine` raise."""
+    """Loads the engine that `config.model` names.
+
+    Args:
+        dataset: the dataset, whose catalog the prompts are made from.
+        config: settings of the teacher.
+        folder: folder of all tuned weights.
+
+    Raises:
+        ConfigError: the LLM cannot be loaded, or beam search is on for a server.
+        KnowledgeError: `config` asks for tuned weights and there are none yet.
+    """
     if config.model.startswith(REMOTE_PREFIX):
         return LoadedEngine(remote_engine(config, dataset.catalog))
     tuned = load_tuned(dataset, config, folder)

@@ -1,4 +1,7 @@
-"""The engine for an OpenAI-compatible server (vLLM, llama.cpp, …): `model = "openai:NAME"`."""
+"""The engine behind an OpenAI-compatible server such as vLLM or llama.cpp.
+
+It is used if `teacher.model` is `openai:NAME`.
+"""
 
 import os
 import time
@@ -23,7 +26,7 @@ from training.teacher.llm.prompts import INSTRUCTION, one_line
 KEY_VARIABLE = "OPENAI_API_KEY"
 CHAT_RULE = "Answer with its title alone."
 TITLES_PER_REQUEST = 64
-CHARACTERS_PER_TOKEN = 4  # roughly, in English; only batch sizes depend on it
+CHARACTERS_PER_TOKEN = 4  # rough average in English; only the sizes of batches depend on it
 FIRST_PAUSE_SECONDS = 0.5
 MAX_PAUSE_SECONDS = 30.0
 TRANSIENT_STATUSES = frozenset(
@@ -43,11 +46,13 @@ Output = TypeVar("Output")
 
 @dataclass(frozen=True)
 class RemoteEngine:
-    """Writes and embeds titles over HTTP, several requests at once; see `Engine`.
+    """Writes and embeds titles by HTTP requests, several at once; implements `Engine`.
 
     Attributes:
-        key: sent as bearer token.
-        transport: replaces the network, e.g. in tests.
+        config: settings of the teacher.
+        catalog: items, whose titles prompts are made of.
+        key: API key, sent as a bearer token; None sends none.
+        transport: replacement of the network in tests; None uses the network.
     """
 
     config: TeacherConfig
@@ -61,7 +66,7 @@ class RemoteEngine:
         return self.config.model.removeprefix(REMOTE_PREFIX)
 
     def prompt_lengths(self, histories: Sequence[History]) -> NDArray[np.int64]:
-        """Estimates the tokens in the prompt of each history from its characters, `[histories]`."""
+        """Estimates the tokens of each history's prompt from its characters, `[histories]`."""
         titles = np.array([0, *map(len, self.catalog.titles)]) + 1  # the newline
         lengths = [titles[list(history)].sum() for history in histories]
         return (np.array(lengths, dtype=np.int64) + len(INSTRUCTION)) // CHARACTERS_PER_TOKEN
@@ -72,14 +77,18 @@ class RemoteEngine:
         """Writes the next titles, greedily.
 
         Raises:
-            EndpointError: the server is unreachable, refuses, or its response is malformed.
+            EndpointError: the server is unreachable, refuses a request, or answers malformed JSON.
         """
         return self._request_all(self._write, histories, advance)
 
     def embed(
         self, titles: Sequence[str], advance: Advance = ignore_progress
     ) -> NDArray[np.float32]:
-        """Embeds titles with the server's embedding model; raises as `write`."""
+        """Embeds titles with the server's embedding model, `[titles, size]`.
+
+        Raises:
+            EndpointError: see `write`.
+        """
         starts = range(0, len(titles), TITLES_PER_REQUEST)
         batches = [titles[start : start + TITLES_PER_REQUEST] for start in starts]
         return np.concatenate(self._request_all(self._embed, batches, advance))
@@ -127,7 +136,9 @@ class RemoteEngine:
             lines = [line.strip(' "') for line in text.splitlines()]
             tokens = (completion.get("usage") or {}).get("total_tokens")
         except (KeyError, IndexError, TypeError, AttributeError):
-            raise EndpointError(f"{url}: answers no completion: {str(completion)[:200]}") from None
+            raise EndpointError(
+                f"{url}: the response is no completion: {str(completion)[:200]}"
+            ) from None
         title = next((line for line in lines if line), "")
         return WrittenTitle(title, tokens or int(self.prompt_lengths([history])[0]))
 
@@ -135,20 +146,31 @@ class RemoteEngine:
         endpoint = self.config.endpoint
         url = (endpoint.embedding_url or endpoint.base_url) + "/embeddings"
         model = endpoint.embedding_model or self.name
-        # Servers refuse an empty text, and a model may write one.
+        # A model may write an empty title, and servers refuse to embed an empty text.
         body = {"model": model, "input": [one_line(title) or "-" for title in titles]}
         response = self._post(client, url, body)
         try:
             in_order = sorted(response["data"], key=lambda each: int(each["index"]))
             embeddings = np.array([each["embedding"] for each in in_order], dtype=np.float32)
         except (KeyError, TypeError, ValueError):
-            raise EndpointError(f"{url}: answers no embeddings: {str(response)[:200]}") from None
+            raise EndpointError(
+                f"{url}: the response has no embeddings: {str(response)[:200]}"
+            ) from None
         if embeddings.shape[:1] != (len(titles),) or embeddings.ndim != 2:
-            raise EndpointError(f"{url}: {embeddings.shape} embeddings for {len(titles)} titles")
+            raise EndpointError(
+                f"{url}: embeddings of shape {embeddings.shape} for {len(titles)} titles: must be "
+                "one list of numbers for each title"
+            )
         return embeddings
 
     def _post(self, client: httpx.Client, url: str, body: Mapping[str, Any]) -> Any:
-        """Posts `body` and returns the JSON of the response; retries what may succeed later."""
+        """Posts `body` to `url` and returns the JSON of the response.
+
+        Errors that may be temporary are retried with growing pauses.
+
+        Raises:
+            EndpointError: all attempts failed, or the error is not temporary.
+        """
         for attempt in range(self.config.endpoint.retries + 1):
             problem, pause = "", FIRST_PAUSE_SECONDS * 2**attempt
             try:
@@ -168,15 +190,18 @@ class RemoteEngine:
 
 
 def remote_engine(config: TeacherConfig, catalog: Catalog) -> RemoteEngine:
-    """Makes the engine that `config` names; its key comes from the environment.
+    """Makes the engine of the server that `config` names.
+
+    The API key is read from the environment variable OPENAI_API_KEY.
 
     Raises:
-        ConfigError: beam search is on, which such a server does not offer.
+        ConfigError: beam search is on, which the OpenAI API does not offer.
     """
     if config.writing.num_beams > 1:
         beams = config.writing.num_beams
         raise ConfigError(
-            f"teacher.writing.num_beams = {beams}: {config.model!r} writes greedily; set it to 1"
+            f"teacher.writing.num_beams = {beams}: must be 1 for {config.model!r}, since a server "
+            "has no beam search"
         )
     return RemoteEngine(config, catalog, os.environ.get(KEY_VARIABLE))
 
@@ -185,10 +210,12 @@ def _json(response: httpx.Response) -> Any:
     try:
         return response.json()
     except ValueError:
-        raise EndpointError(f"{response.url}: answers no JSON: {response.text[:200]}") from None
+        raise EndpointError(
+            f"{response.url}: the response is not JSON: {response.text[:200]}"
+        ) from None
 
 
 def _retry_after_seconds(response: httpx.Response) -> float | None:
-    """Returns the seconds of a Retry-After header, None without one."""
+    """Returns the seconds of the Retry-After header; None if it is missing or a date."""
     seconds = response.headers.get("Retry-After", "")
     return float(seconds) if seconds.isdecimal() else None

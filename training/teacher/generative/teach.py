@@ -1,4 +1,4 @@
-"""The generative teacher: its LLM writes the next title, which is grounded in the catalog."""
+"""The generative teacher: its LLM writes the next title; grounding turns it into distances."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data.dataset import Dataset, Split, places_among
+from training.data.dataset import Dataset, Split, indices_among
 from training.evaluation.yardstick import LIST_LENGTH
 from training.knowledge import Answers, Knowledge
 from training.progress import Advance, ProgressBar
@@ -27,7 +27,8 @@ from training.teacher.llm.states import SETTINGS_OF_STATES
 from training.teacher.llm.windows import first_title
 from training.teacher.top_k import Distances, answer
 
-# Settings that texts and their shards depend on, and title embeddings do, beside the dataset.
+# Settings that written texts depend on, and below those that title embeddings depend on. Both
+# depend on the dataset, too.
 SETTINGS_OF_TEXTS: dict[str, bool | set[str]] = {
     **dict.fromkeys(SETTINGS_OF_STATES, True),
     "writing": {"num_beams", "max_new_tokens"},
@@ -42,34 +43,34 @@ TITLES_PER_BATCH = 256
 
 @dataclass(frozen=True)
 class WrittenTexts:
-    """The title written for each distinct history, with its embedding.
+    """The texts that the LLM wrote as answers, one for each distinct history.
 
     Attributes:
         rows: `[examples]`, dataset rows of the next items, ascending.
-        line_of_row: `[examples]`, index of the text that answers each.
-        texts: `[histories]`.
-        embeddings: `[histories, size]`.
-        cost: of writing.
+        text_of_row: `[examples]`, index into `texts` of the text that answers each row.
+        texts: `[histories]`, the written titles.
+        embeddings: `[histories, size]`, the LLM's embeddings of `texts`.
+        cost: tokens and seconds of writing.
     """
 
     rows: NDArray[np.int64]
-    line_of_row: NDArray[np.int64]
+    text_of_row: NDArray[np.int64]
     texts: NDArray[np.str_]
     embeddings: NDArray[np.float16]
     cost: Cost
 
     def grounded(self, grounding: Grounding) -> Distances:
-        """Returns the distances of the catalog from the text that answers each row."""
+        """Returns the function that computes the distances of all items from the texts of rows."""
 
         def distances(rows: NDArray[np.int64]) -> Tensor:
-            lines = self.line_of_row[places_among(self.rows, rows)]
-            return grounding.distances(torch.from_numpy(self.embeddings[lines]).float())
+            texts = self.text_of_row[indices_among(self.rows, rows)]
+            return grounding.distances(torch.from_numpy(self.embeddings[texts]).float())
 
         return distances
 
 
 def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfig) -> list[History]:
-    """Returns the part of the history before each of `rows` that its prompt shows."""
+    """Returns for each of `rows` the newest part of its history, as the prompt shows it."""
     starts = first_title(dataset.position_of_row[rows], config.max_titles, config.overlap)
     return [
         tuple(dataset.history(int(row))[start:].tolist())
@@ -80,7 +81,14 @@ def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfi
 def folder_of_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
 ) -> Path:
-    """Makes the folder of an LLM's texts; `weights` is the hash of its tuned weights."""
+    """Creates the folder that holds the texts of one LLM, dataset and settings.
+
+    Args:
+        dataset: the dataset.
+        config: settings of the teacher.
+        folder: parent folder.
+        weights: hash of the LLM's tuned weights; None if it is not tuned.
+    """
     settings = config.fingerprint_settings(SETTINGS_OF_TEXTS, exclude_none=True)
     stamp = fingerprint("texts", PROMPT_VERSION, dataset.fingerprint, settings, weights)
     (folder / stamp).mkdir(parents=True, exist_ok=True)
@@ -90,7 +98,10 @@ def folder_of_texts(
 def write_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, engine: Engine
 ) -> WrittenTexts:
-    """Has `engine` answer each distinct history once; resumes where a killed run stopped."""
+    """Lets `engine` write one text for each distinct history of the answered examples.
+
+    Texts are stored in `folder` in shards, so a killed run resumes where it stopped.
+    """
 
     def count_tokens(rows: NDArray[np.int64]) -> int:
         distinct = list(dict.fromkeys(histories_of(dataset, rows, config)))
@@ -111,11 +122,11 @@ def _write_shard(engine: Engine, shard: Shard[History], advance: Advance) -> int
     written: list[WrittenTitle] = []
     for batch, tokens in zip(shard.batches, shard.batch_tokens, strict=True):
         written += engine.write(batch, _scaled(advance, tokens))
-    texts = [line.text for line in written]
+    texts = [title.text for title in written]
     embeddings = engine.embed(texts).astype(np.float16)
     with whole_file(shard.path) as file:
         np.savez(file, texts=np.array(texts), embeddings=embeddings)
-    return sum(line.tokens for line in written)
+    return sum(title.tokens for title in written)
 
 
 def _scaled(advance: Advance, units: float) -> Advance:
@@ -129,11 +140,11 @@ def _load_texts(
     cost: Cost,
 ) -> WrittenTexts:
     answered = [history for shard in shards for batch in shard.batches for history in batch]
-    line_of = {history: line for line, history in enumerate(answered)}
+    index_of = {history: index for index, history in enumerate(answered)}
     texts, embeddings = zip(*(_load_shard(shard.path) for shard in shards), strict=True)
     return WrittenTexts(
         rows=rows,
-        line_of_row=np.array([line_of[history] for history in histories]),
+        text_of_row=np.array([index_of[history] for history in histories]),
         texts=np.concatenate(texts),
         embeddings=np.concatenate(embeddings),
         cost=cost,
@@ -148,13 +159,16 @@ def _load_shard(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
 def title_embeddings(
     dataset: Dataset, config: TeacherConfig, folder: Path, loaded: LoadedEngine
 ) -> NDArray[np.float32]:
-    """Embeds each title, `[catalog rows, size]`, row 0 zeros; cached in `folder`."""
+    """Embeds each title of the catalog, `[catalog rows, size]`; row 0 is zeros.
+
+    The embeddings are stored in `folder` and computed only once.
+    """
     settings = config.model_dump(include=SETTINGS_OF_TITLES)
     stamp = fingerprint("titles", dataset.fingerprint, settings, loaded.weights)
     path = folder / f"titles-{stamp}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        # Half precision, as in knowledge: a live answer is grounded as a stored one is.
+        # Rounded to half precision as in knowledge, so that live answers equal stored ones.
         write_array(path, _embed_in_batches(dataset, loaded.engine).astype(np.float16))
     stored: NDArray[np.float32] = np.load(path).astype(np.float32)
     return stored
@@ -173,7 +187,14 @@ def _embed_in_batches(dataset: Dataset, engine: Engine) -> NDArray[np.float32]:
 def teach_generative(
     dataset: Dataset, config: TeacherConfig, folder: Path, loaded: LoadedEngine
 ) -> Knowledge:
-    """Writes, grounds and injects; shards of written texts are cached under `folder`."""
+    """Makes the knowledge of a generative teacher: writes texts, grounds them, injects signals.
+
+    Args:
+        dataset: histories and titles.
+        config: settings of the teacher.
+        folder: parent folder of stored texts and title embeddings.
+        loaded: the LLM.
+    """
     titles = title_embeddings(dataset, config, folder, loaded)
     texts_folder = folder_of_texts(dataset, config, folder, loaded.weights)
     texts = write_texts(dataset, config, texts_folder, loaded.engine)

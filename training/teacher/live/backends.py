@@ -1,4 +1,4 @@
-"""Backends of the live teacher, one for each kind, and their loading."""
+"""Backends of the live teacher, one for each kind of teacher."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ from training.workplace import Workplace, knowledge_folder
 
 @dataclass(frozen=True)
 class TitleEncoder:
-    """Embeds titles by the LLM's states; see `TeacherBackend`."""
+    """Base of backends that embed titles as the mean of the LLM's states."""
 
     model: LanguageModel
 
@@ -53,14 +53,14 @@ class TitleEncoder:
 
 @dataclass(frozen=True)
 class RetrievalBackend(TitleEncoder):
-    """An LLM with a fitted matcher.
+    """Backend of a retrieval teacher: an LLM with a fitted matcher.
 
     Attributes:
-        builder: makes prompts.
+        builder: builds prompts.
         matcher: projects the LLM's states.
-        items: unit vectors of the catalog, `[catalog rows, size]`.
+        items: `[catalog rows, size]`, unit vectors of the titles.
         neighbours: distances between titles.
-        share: weight of `neighbours` in the blend, in [0, 1].
+        share: weight of title distances in the blend, in [0, 1]; 0 leaves them out.
         config: settings of the teacher.
     """
 
@@ -72,10 +72,10 @@ class RetrievalBackend(TitleEncoder):
     config: TeacherConfig
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Matches the state of the history with all titles, blended with title distances."""
+        """Computes the matcher's distances after a history, blended with title distances."""
         tokens, ends = self.builder.prompt(titles_in_prompt(history, self.config))
         first = ends[-1:] + 1 - len(self.builder.titles[history[-1]])
-        newest = Spans(line=np.zeros(1, dtype=np.int64), first=first, last=ends[-1:])
+        newest = Spans(prompt=np.zeros(1, dtype=np.int64), first=first, last=ends[-1:])
         states = self.model.hidden_states(torch.from_numpy(tokens)[None])
         state = as_stored(pooled(states, newest, self.config.pooling))
         distances = self.matcher.distances(torch.from_numpy(state).float(), self.items)
@@ -87,19 +87,30 @@ class RetrievalBackend(TitleEncoder):
 
 @dataclass(frozen=True)
 class TitlesBackend(TitleEncoder):
-    """Distances between stored title embeddings; the LLM embeds new titles only."""
+    """Backend of a titles teacher: distances between stored title embeddings.
+
+    The LLM is used only to embed new titles.
+    """
 
     neighbours: TitleNeighbours
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Returns the distances of all titles from those of the history."""
+        """Computes the distances of all titles from the titles of a history."""
         distances = self.neighbours.distances_after([np.array(history)])
         return CatalogDistances(torch.from_numpy(distances), tokens=0)
 
 
 @dataclass(frozen=True)
 class GenerativeBackend:
-    """An LLM that writes the next title, grounded in the catalog and injected with signals."""
+    """Backend of a generative teacher: an LLM that writes the next title.
+
+    Attributes:
+        engine: the LLM.
+        grounding: distances from a text to all titles.
+        signals: popularity and transitions, to inject into the distances.
+        exponents: strengths of the signals; all 0 injects none.
+        config: settings of the teacher.
+    """
 
     engine: Engine
     grounding: Grounding
@@ -113,7 +124,7 @@ class GenerativeBackend:
         return self.engine.name
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Writes a title and returns the distances of the catalog from it."""
+        """Writes the title after a history and computes the distances of all items from it."""
         (written,) = self.engine.write([tuple(titles_in_prompt(history, self.config))])
         embedding = torch.from_numpy(self.embed([written.text]).astype(np.float16)).float()
         distances = self.grounding.distances(embedding)
@@ -133,15 +144,16 @@ class GenerativeBackend:
 
 
 def titles_in_prompt(history: Sequence[int], config: TeacherConfig) -> Sequence[int]:
-    """Returns the newest part of `history` that fits a prompt."""
+    """Returns the newest part of a non-empty `history`, as its prompt shows it."""
     start = first_title(np.array([len(history)]), config.max_titles, config.overlap)
     return history[int(start[0]) :]
 
 
 def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeacher:
-    """Loads the LLM and the knowledge that `teach` stored.
+    """Loads a teacher: its LLM and the knowledge that `python -m training.teach` stored.
 
-    A generative teacher without injection needs no knowledge, so it may be served before `teach`.
+    A generative teacher without injection needs no knowledge. So it can be served before it has
+    taught.
 
     Raises:
         ConfigError: the LLM cannot be loaded.
@@ -152,7 +164,7 @@ def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeach
     config = experiment.teacher
     folder = knowledge_folder(experiment, workplace)
     backend = BACKEND_LOADERS[config.kind](dataset, config, folder, workplace)
-    # The description holds the hash of every file, so hashing it covers all of them.
+    # The description holds the hash of every file of the knowledge, so its hash covers all of them.
     description = folder / DESCRIPTION_NAME
     description_text = description.read_text(encoding="utf-8") if description.exists() else ""
     version = fingerprint(dataset.fingerprint, config.identity, description_text)
@@ -169,7 +181,7 @@ def _load_retrieval(
     with torch.inference_mode():
         items = matcher.items()
     builder = prompt_builder(tuned.model.tokenizer, dataset.catalog)
-    provenance = knowledge.provenance  # knowledge made before the blend has no share of titles
+    provenance = knowledge.provenance  # knowledge from before title blends has no decay and share
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, provenance.get("decay", 0.0))
     return RetrievalBackend(
         tuned.model, builder, matcher, items, neighbours, provenance.get("share", 0.0), config
@@ -201,7 +213,7 @@ def _load_titles(
     decay = knowledge.provenance.get("decay")
     if decay is None:
         raise KnowledgeError(
-            f"{folder}: made when titles gave no lists; make it again with "
+            f"{folder}: made when a titles teacher had no ranking lists yet; make it again with "
             "`python -m training.teach`"
         )
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, decay)
@@ -220,6 +232,6 @@ def _refuse_other_weights(knowledge: Knowledge, folder: Path, weights: str | Non
     made_with = knowledge.provenance.get("weights")
     if made_with != weights:
         raise KnowledgeError(
-            f"{folder}: made with tuned weights {made_with}, the workplace has {weights}; make it "
-            "again with `python -m training.teach`"
+            f"{folder}: made with the tuned weights {made_with or 'none'}, but the LLM here has "
+            f"{weights or 'none'}; make it again with `python -m training.teach`"
         )

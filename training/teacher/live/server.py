@@ -1,5 +1,6 @@
-"""The teacher's HTTP server: the slow path, in a process of its own that may import torch.
+"""The HTTP server of a live teacher.
 
+It is a process of its own, since it needs torch, which the recommender service does not import.
 Requests are answered one at a time, in order. A request whose client has disconnected is skipped.
 """
 
@@ -20,9 +21,9 @@ from starlette.exceptions import HTTPException
 
 from training.teacher.live.teacher import LiveTeacher, UnknownHistoryError
 
-MAX_WAITING = 16
-MAX_IDS = 10_000
-MAX_TITLES = 64
+MAX_WAITING = 16  # maximum number of requests in the queue, the running one included
+MAX_IDS = 10_000  # maximum length of a history
+MAX_TITLES = 64  # maximum number of titles to embed in one request
 PROBLEM_TYPE = "application/problem+json"
 
 T = TypeVar("T")
@@ -30,18 +31,20 @@ ItemId = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class RequestBody(BaseModel):
-    """Base of request bodies: strict JSON types, unknown keys are errors."""
+    """Base of request bodies; refuses unknown keys and converts no types."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class RecommendationRequest(RequestBody):
-    """A history to recommend for; ids that the catalog does not have are skipped."""
+    """A history to recommend items for; ids that are not in the catalog are skipped."""
 
-    history: list[ItemId] = Field(min_length=1, max_length=MAX_IDS, description="oldest first")
-    k: int = Field(default=20, ge=1)
-    exclude: list[ItemId] = Field(default=[], description="ids not to recommend; of any length")
-    mask_seen: bool = Field(default=True, description="whether items of the history are excluded")
+    history: list[ItemId] = Field(
+        min_length=1, max_length=MAX_IDS, description="item ids, oldest first"
+    )
+    k: int = Field(default=20, ge=1, description="number of items to recommend")
+    exclude: list[ItemId] = Field(default=[], description="ids of items not to recommend")
+    mask_seen: bool = Field(default=True, description="whether items of the history are left out")
 
 
 class EmbeddingRequest(RequestBody):
@@ -53,18 +56,23 @@ class EmbeddingRequest(RequestBody):
 
 
 class RecommendationAnswer(BaseModel):
-    """Recommended items, nearest first; a generative teacher adds the title it wrote."""
+    """Recommended items, nearest first; fewer than `k` if the catalog has no more."""
 
     teacher_version: str
     item_ids: Sequence[str]
-    distances: Sequence[float] = Field(description="lower = nearer")
-    generated_text: str | None = None
-    tokens: int = Field(description="read and written for this answer")
+    distances: Sequence[float] = Field(description="distance of each item; lower is nearer")
+    generated_text: str | None = Field(
+        default=None, description="title that a generative teacher wrote; null for other kinds"
+    )
+    tokens: int = Field(description="number of tokens read and written for this answer")
     seconds: float = Field(description="time to compute the answer, without waiting in the queue")
 
 
 class EmbeddingAnswer(BaseModel):
-    """Embeddings in the order of the titles, in the space of the teacher's item embeddings."""
+    """Embeddings of the titles, in their order.
+
+    They are comparable with the item embeddings that the teacher gave to students.
+    """
 
     teacher_version: str
     embeddings: Sequence[Sequence[float]]
@@ -72,7 +80,10 @@ class EmbeddingAnswer(BaseModel):
 
 
 class ReadinessAnswer(BaseModel):
-    """The loaded teacher; the server listens only after loading it."""
+    """Answer of the readiness probe: the teacher is loaded and answers requests.
+
+    The server begins to listen only after loading it, so there is no other status.
+    """
 
     status: Literal["ready"] = "ready"
     model: str
@@ -80,8 +91,11 @@ class ReadinessAnswer(BaseModel):
     num_items: int
 
 
-class OneAtATime:
-    """A short queue in front of one thread: parallel requests would not make an LLM faster."""
+class RequestQueue:
+    """Runs the LLM's work for one request at a time, and refuses requests beyond `MAX_WAITING`.
+
+    One at a time, since an LLM uses all threads for one request already.
+    """
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -89,22 +103,24 @@ class OneAtATime:
         self._waiting = 0
 
     async def run(self, request: Request, work: Callable[[], T]) -> tuple[T, float]:
-        """Runs `work` in turn; returns its result and the seconds it took.
+        """Waits for its turn, then runs `work`; returns the result and the seconds of `work`.
 
         Raises:
-            HTTPException: 503, the queue is full or the client has disconnected.
+            HTTPException: status 503: the queue is full, or the client has disconnected.
         """
         if self._waiting >= MAX_WAITING:
             raise HTTPException(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"{MAX_WAITING} requests are waiting already",
+                f"{MAX_WAITING} requests are waiting already; try again later",
                 {"Retry-After": "1"},
             )
         self._waiting += 1
         try:
             async with self._turn:
                 if await request.is_disconnected():
-                    raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the client has gone")
+                    raise HTTPException(
+                        HTTPStatus.SERVICE_UNAVAILABLE, "the client has disconnected"
+                    )
                 started = time.perf_counter()
                 result = await asyncio.get_running_loop().run_in_executor(self._executor, work)
                 return result, time.perf_counter() - started
@@ -117,17 +133,17 @@ async def _teacher(request: Request) -> LiveTeacher:
     return teacher
 
 
-async def _queue(request: Request) -> OneAtATime:
-    queue: OneAtATime = request.app.state.queue
+async def _queue(request: Request) -> RequestQueue:
+    queue: RequestQueue = request.app.state.queue
     return queue
 
 
 TeacherDep = Annotated[LiveTeacher, Depends(_teacher)]
-QueueDep = Annotated[OneAtATime, Depends(_queue)]
+QueueDep = Annotated[RequestQueue, Depends(_queue)]
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Builds a problem response, RFC 9457."""
+    """Builds an error response in the format of RFC 9457 (problem details)."""
     content = {"title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     return JSONResponse(content, status, headers, PROBLEM_TYPE)
 
@@ -144,7 +160,7 @@ router = APIRouter()
 async def recommend(
     body: RecommendationRequest, request: Request, teacher: TeacherDep, queue: QueueDep
 ) -> RecommendationAnswer:
-    """Recommends the items nearest to the history, by the kind of teacher that is loaded."""
+    """Recommends the `k` items that the teacher holds nearest to the history."""
     answer, seconds = await queue.run(
         request,
         lambda: teacher.recommend(body.history, body.k, body.exclude, mask_seen=body.mask_seen),
@@ -169,7 +185,7 @@ async def is_alive() -> dict[str, str]:
 
 @router.get("/readyz")
 async def is_ready(teacher: TeacherDep) -> ReadinessAnswer:
-    """Readiness: names the loaded teacher."""
+    """Readiness: the teacher is loaded; answers its name and version."""
     return ReadinessAnswer(
         model=teacher.name,
         teacher_version=teacher.version,
@@ -178,14 +194,15 @@ async def is_ready(teacher: TeacherDep) -> ReadinessAnswer:
 
 
 def create_app(teacher: LiveTeacher, threads: int) -> FastAPI:
-    """Creates the server of `teacher`, whose LLM computes with `threads` threads."""
+    """Creates the application that serves `teacher`; its LLM computes with `threads` threads."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        # Set in the thread that computes, since torch keeps this setting per thread.
+        # torch has the number of threads as a setting of each thread, so set it in the thread that
+        # computes.
         with ThreadPoolExecutor(1, "teacher", torch.set_num_threads, (threads,)) as executor:
             app.state.teacher = teacher
-            app.state.queue = OneAtATime(executor)
+            app.state.queue = RequestQueue(executor)
             yield
 
     app = FastAPI(title="Teacher", version=teacher.version, lifespan=lifespan)
@@ -211,4 +228,5 @@ async def _http_error(_: Request, error: HTTPException) -> JSONResponse:
 
 
 async def _unexpected_error(_: Request, __: Exception) -> JSONResponse:
-    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, "see the log of the teacher's server")
+    detail = "unexpected error; see the log of the teacher's server"
+    return problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail)

@@ -1,4 +1,4 @@
-"""The live teacher: answers one history as `teach` would have stored it."""
+"""The live teacher: answers histories at once, as `python -m training.teach` answers examples."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from training.teacher.top_k import nearest_items
 
 
 class UnknownHistoryError(Exception):
-    """No id of a history is in the catalog: an error of the client, not of the setup."""
+    """A client sent a history of which no id is in the teacher's catalog."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class LiveAnswer:
     """Recommended items.
 
     Attributes:
-        item_ids: nearest first.
-        distances: of each item, lower = nearer.
-        tokens: read and written for this answer.
-        generated_text: written title, None if the teacher writes none.
+        item_ids: ids of the items, nearest first.
+        distances: distance of each item; lower is nearer.
+        tokens: number of tokens read and written for this answer.
+        generated_text: title that a generative teacher wrote; None for other kinds.
     """
 
     item_ids: Sequence[str]
@@ -36,12 +36,12 @@ class LiveAnswer:
 
 @dataclass(frozen=True)
 class CatalogDistances:
-    """Distances of the catalog from one history.
+    """Distances of all items from one history.
 
     Attributes:
-        distances: `[1, catalog rows]`.
-        tokens: read and written to compute them.
-        generated_text: written title, None if the teacher writes none.
+        distances: `[1, catalog rows]`; lower is nearer, column 0 is meaningless.
+        tokens: number of tokens read and written to compute them.
+        generated_text: title that a generative teacher wrote; None for other kinds.
     """
 
     distances: Tensor
@@ -50,7 +50,7 @@ class CatalogDistances:
 
 
 class TeacherBackend(Protocol):
-    """The part of a live teacher that depends on its kind."""
+    """The part of a live teacher that differs between the kinds of teachers."""
 
     @property
     def name(self) -> str:
@@ -58,7 +58,10 @@ class TeacherBackend(Protocol):
         ...
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Returns the distances of all items from a non-empty history, oldest item first."""
+        """Computes the distances of all items from a history.
+
+        `history` holds item indices, oldest first, and is not empty.
+        """
         ...
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
@@ -73,7 +76,7 @@ class LiveTeacher:
     Attributes:
         backend: computes distances and embeddings.
         catalog: items that may be recommended.
-        version: changes with everything that an answer depends on.
+        version: hash of everything that an answer depends on.
     """
 
     backend: TeacherBackend
@@ -89,20 +92,20 @@ class LiveTeacher:
     def recommend(
         self, history: Sequence[str], k: int, exclude: Collection[str], *, mask_seen: bool = True
     ) -> LiveAnswer:
-        """Returns the `k` nearest items, fewer if fewer are left.
+        """Recommends the `k` nearest items, or all if fewer may be recommended.
 
         Args:
-            history: item ids, oldest first; unknown ids are skipped.
-            k: number of items.
-            exclude: ids that must not be recommended; unknown ids are skipped.
-            mask_seen: whether items of `history` are excluded too.
+            history: item ids, oldest first; ids that are not in the catalog are skipped.
+            k: number of items to recommend.
+            exclude: ids of items not to recommend; ids that are not in the catalog are skipped.
+            mask_seen: whether items of `history` are left out, too.
 
         Raises:
             UnknownHistoryError: no id of `history` is in the catalog.
         """
         seen = self._item_indices(history)
         if not seen:
-            raise UnknownHistoryError(f"none of {len(history)} ids is in the teacher's catalog")
+            raise UnknownHistoryError(f"none of its {len(history)} ids is in the teacher's catalog")
         answer = self.backend.catalog_distances(seen)
         forbidden = torch.zeros(answer.distances.shape, dtype=torch.bool)
         forbidden[0, self._item_indices(exclude) + (seen if mask_seen else [])] = True

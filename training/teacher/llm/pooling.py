@@ -1,4 +1,4 @@
-"""Pooling: reduces the LLM's states of a prompt to one vector for each history."""
+"""Pooling: reduces the LLM's states of the tokens of a prompt to one vector per history."""
 
 from dataclasses import dataclass
 
@@ -15,27 +15,27 @@ class Spans:
     """Positions of titles in a batch of prompts, `[titles]` each.
 
     Attributes:
-        line: prompt that the title is in.
-        first: position of its first token.
+        prompt: number of the prompt that the title is in.
+        first: position of the first token of the title.
         last: position of its last token, the newline.
     """
 
-    line: NDArray[np.int64]
+    prompt: NDArray[np.int64]
     first: NDArray[np.int64]
     last: NDArray[np.int64]
 
 
 def pooled(states: Tensor, newest: Spans, pooling: Pooling) -> Tensor:
-    """Returns a vector for each history, `[titles, hidden]`.
+    """Returns the state of each history, `[histories, hidden]`.
 
     Args:
         states: `[prompts, tokens, hidden]`.
-        newest: the last title of each history.
-        pooling: `last` takes the state of the title's last token, `mean` the mean over the title.
+        newest: positions of the newest title of each history.
+        pooling: `last` takes the state of that title's last token, `mean` the mean over its tokens.
     """
-    line, first, last = map(torch.from_numpy, (newest.line, newest.first, newest.last))
+    prompt, first, last = map(torch.from_numpy, (newest.prompt, newest.first, newest.last))
     if pooling == "last":
-        return states[line, last]
+        return states[prompt, last]
     sums = torch.nn.functional.pad(states.float().cumsum(dim=1), (0, 0, 1, 0))
     count = (last + 1 - first).to(states.device)
-    return (sums[line, last + 1] - sums[line, first]) / count[:, None]
+    return (sums[prompt, last + 1] - sums[prompt, first]) / count[:, None]

@@ -1,8 +1,8 @@
-"""Prompts: an instruction, then one title a line, oldest first.
+"""Prompts: an instruction, then one title per line, oldest first.
 
-Every title line ends in a newline. The hidden state of that newline is the LLM's answer to "what
-comes next?". Under causal attention, one pass over a window of titles answers all of its prefixes,
-each exactly as a prompt of its own would.
+Every title ends in a newline. The hidden state of that newline is the LLM's answer to "what comes
+next?". An LLM with causal attention reads only earlier tokens. So one pass over a prompt of many
+titles gives the answers after each of them, exactly as shorter prompts would.
 """
 
 from collections.abc import Sequence
@@ -14,34 +14,37 @@ from transformers import PreTrainedTokenizerBase
 
 from training.data.catalog import Catalog
 
-PROMPT_VERSION = "titles-1"
+PROMPT_VERSION = "titles-1"  # change when a code change alters prompts for unchanged settings
 INSTRUCTION = "Chosen by one person, oldest first. Recommend what comes next.\n"
-MAX_TITLE_TOKENS = 32
+MAX_TITLE_TOKENS = 32  # maximum number of tokens of a title, without its newline
 
 TokenIds = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class PromptBuilder:
-    """The instruction and the catalog's titles as tokens, and the prompts made of them.
+    """Builds prompts from the tokens of the instruction and of all titles.
 
     Attributes:
         instruction: tokens that every prompt begins with.
-        titles: `titles[item_index]` is the line of that item; `titles[0]` is empty.
+        titles: tokens of each title with its newline, by item_index; those of padding are empty.
     """
 
     instruction: TokenIds
     titles: tuple[TokenIds, ...]
 
     def prompt(self, history: Sequence[int] | NDArray[np.integer]) -> tuple[TokenIds, TokenIds]:
-        """Returns the prompt's tokens and, for each history item, the position of its newline."""
+        """Builds the prompt of a history of item indices, oldest first.
+
+        Returns its tokens and, for each item of the history, the position of its newline.
+        """
         lines = [self.titles[item_index] for item_index in history]
         ends = np.cumsum([len(self.instruction), *map(len, lines)])[1:] - 1
         return np.concatenate([self.instruction, *lines]), ends
 
 
 def prompt_builder(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> PromptBuilder:
-    """Tokenises the instruction and each title of `catalog` once."""
+    """Makes the prompt builder of a catalog; tokenises its titles."""
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return PromptBuilder(
         np.concatenate([np.array(start, dtype=np.int64), _tokens(tokenizer, INSTRUCTION)]),
@@ -50,13 +53,13 @@ def prompt_builder(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> Prom
 
 
 def title_lines(tokenizer: PreTrainedTokenizerBase, titles: Sequence[str]) -> list[TokenIds]:
-    """Tokenises titles as lines of a prompt: at most `MAX_TITLE_TOKENS` tokens and a newline."""
+    """Tokenises titles as a prompt has them: at most `MAX_TITLE_TOKENS` tokens and a newline."""
     newline = _tokens(tokenizer, "\n")
     return [_title_line(tokenizer, title, newline) for title in titles]
 
 
 def one_line(title: str) -> str:
-    """Removes line breaks from a title: it would read as two items."""
+    """Replaces line breaks by spaces, since the LLM would read a title of two lines as two."""
     return " ".join(title.split())
 
 

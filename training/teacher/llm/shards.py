@@ -1,6 +1,7 @@
-"""Shards: long LLM work in parts on disk, so that a killed run resumes.
+"""Shards: parts of long LLM work whose results are stored, so that a killed run resumes.
 
-A finished shard is never computed again. Resumed work ends in the same bytes as uninterrupted work.
+A finished shard is not computed again. A resumed run ends with exactly the results of an
+uninterrupted one.
 """
 
 import json
@@ -17,31 +18,31 @@ from training.progress import Advance, ProgressBar
 from training.stage import write_text
 from training.teacher.llm.windows import token_bounded
 
-BATCHES_PER_SHARD = 16
+BATCHES_PER_SHARD = 16  # maximum number of batches in a shard
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Tokens and seconds that work with an LLM took, shards of interrupted runs included."""
+    """Tokens and seconds that some LLM work took, finished shards of killed runs included."""
 
     tokens: int
     seconds: float
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Sums tokens and seconds."""
+        """Adds tokens and seconds of two parts of work."""
         return Cost(self.tokens + other.tokens, self.seconds + other.seconds)
 
 
 @dataclass(frozen=True)
 class Shard(Generic[T]):
-    """Batches of prompts whose results share a file.
+    """Batches of prompts whose results are stored in one file.
 
     Attributes:
         path: file of the results.
-        batches: prompts, batch by batch.
-        batch_tokens: tokens of each batch, as planned.
+        batches: prompts of each batch.
+        batch_tokens: planned number of tokens of each batch, without padding.
     """
 
     path: Path
@@ -50,30 +51,35 @@ class Shard(Generic[T]):
 
     @property
     def tokens(self) -> int:
-        """Tokens of all batches, as planned."""
+        """Planned number of tokens of all batches."""
         return sum(self.batch_tokens)
 
     @property
     def ledger(self) -> Path:
-        """File of the shard's cost. It is written last: a shard that has one is complete."""
+        """Path of the file with the shard's cost.
+
+        It is written after the results, so a shard with this file is complete.
+        """
         return self.path.with_suffix(".json")
 
     @property
     def cost(self) -> Cost:
-        """Cost of the finished shard, read from its ledger."""
+        """Cost of the shard, read from `ledger`; the shard must be complete."""
         return Cost(**json.loads(self.ledger.read_text(encoding="utf-8")))
 
 
 def plan_shards(
     prompts: Sequence[T], lengths: NDArray[np.int64], tokens_per_batch: int, first: Path
 ) -> list[Shard[T]]:
-    """Groups prompts of similar length into batches, and batches into shards; deterministic.
+    """Groups prompts of similar length into batches, and batches into shards.
+
+    The same arguments always give the same shards.
 
     Args:
-        prompts: work items.
-        lengths: `[prompts]`, tokens of each.
-        tokens_per_batch: bounds a padded batch.
-        first: pattern of the files: `folder/states.npy` gives `folder/states-00000.npy`.
+        prompts: the work, in any form.
+        lengths: `[prompts]`, number of tokens of each prompt.
+        tokens_per_batch: maximum number of tokens in a batch, padding included.
+        first: pattern of the file names: `folder/states.npy` gives `folder/states-00000.npy`.
     """
     batches = list(token_bounded(lengths, tokens_per_batch))
     return [
@@ -96,13 +102,14 @@ def _chunks(
 def compute_missing(
     shards: Sequence[Shard[T]], compute: Callable[[Shard[T], Advance], int], label: str
 ) -> Cost:
-    """Computes every shard that is not on disk yet and returns the cost of all.
+    """Computes every shard that is not complete yet and returns the cost of all shards.
 
     Args:
         shards: all of the work.
-        compute: writes the file of a shard and returns the tokens it took. It reports progress
-            to its second argument, in planned tokens, as often as it can.
-        label: names the progress bar.
+        compute: computes a shard, writes its file and returns the number of tokens read and
+            written. It calls its second argument often, with the planned tokens done since the last
+            call.
+        label: text before the progress bar.
     """
     missing = [shard for shard in shards if not shard.ledger.exists()]
     total = sum(shard.tokens for shard in shards)

@@ -1,4 +1,4 @@
-"""Hidden states of an LLM as they are stored: half precision, found by dataset row."""
+"""The LLM's states of histories, stored in half precision and found by dataset row."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, float16
 
-from training.data.dataset import Dataset, Split, places_among
+from training.data.dataset import Dataset, Split, indices_among
 
-# Settings that states and their shards depend on, beside the dataset.
+# Settings that states depend on; they depend on the dataset, too.
 SETTINGS_OF_STATES = frozenset(
     {
         *("model", "layers", "pooling", "max_titles", "overlap", "precision", "tokens_per_batch"),
@@ -19,25 +19,25 @@ SETTINGS_OF_STATES = frozenset(
 
 @dataclass(frozen=True)
 class States:
-    """The LLM's state before each of some examples.
+    """The LLM's states of the histories of some examples.
 
     Attributes:
         rows: `[examples]`, dataset rows of the next items, ascending.
-        states: `[examples, hidden]`.
+        states: `[examples, hidden]`, the pooled state of each history.
     """
 
     rows: NDArray[np.int64]
     states: NDArray[np.float16]
 
     def of(self, rows: NDArray[np.int64]) -> "States":
-        """Selects the states of `rows`, in their order."""
-        return States(rows, self.states[places_among(self.rows, rows)])
+        """Selects the states of `rows`, in the order of `rows`."""
+        return States(rows, self.states[indices_among(self.rows, rows)])
 
     def of_split(self, dataset: Dataset, split: Split) -> "States":
-        """Selects the states of the examples of `split` that have one."""
+        """Selects the states of the examples of `split`, as far as there are any."""
         return self.of(np.intersect1d(self.rows, dataset.example_rows(split)))
 
 
 def as_stored(states: Tensor) -> NDArray[np.float16]:
-    """Converts states to the half precision that they are stored and matched in."""
+    """Rounds states to half precision, in which they are stored and matched."""
     return states.to("cpu", float16).numpy()

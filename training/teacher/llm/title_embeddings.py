@@ -1,4 +1,4 @@
-"""Title embeddings: the mean of the LLM's hidden states over each title's line."""
+"""Title embeddings: the mean of the LLM's hidden states over the tokens of each title."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +18,16 @@ from training.teacher.llm.windows import token_bounded
 def embed_titles_resumably(
     model: LanguageModel, builder: PromptBuilder, tokens_per_batch: int, folder: Path
 ) -> tuple[NDArray[np.float32], Cost]:
-    """Returns what `embed_titles` does, and its cost; shards in `folder` survive a kill.
+    """Embeds all titles like `embed_titles`; a killed run resumes from its shards.
 
-    `folder` has to exist and to belong to this model and catalog.
+    Args:
+        model: the LLM.
+        builder: tokens of the titles.
+        tokens_per_batch: maximum number of tokens in a batch, padding included.
+        folder: existing folder of the shards, for this LLM and catalog only.
+
+    Returns:
+        The embeddings, `[catalog rows, hidden]`, row 0 zeros; and the cost of computing them.
     """
     items = np.arange(1, len(builder.titles))
     lengths = np.array([len(builder.titles[item]) for item in items])
@@ -44,7 +51,10 @@ def embed_titles_resumably(
 def embed_titles(
     model: LanguageModel, builder: PromptBuilder, tokens_per_batch: int
 ) -> NDArray[np.float32]:
-    """Embeds each title of the catalog without context, `[catalog rows, hidden]`; row 0 zeros."""
+    """Embeds each title of the catalog by itself, `[catalog rows, hidden]`; row 0 is zeros.
+
+    A batch has at most `tokens_per_batch` tokens, padding included.
+    """
     lengths = sum(map(len, builder.titles))
     with ProgressBar("embedding titles", lengths, "token") as bar:
         titles = embed_lines(model, builder.titles[1:], tokens_per_batch, bar.advance)
@@ -57,9 +67,13 @@ def embed_lines(
     tokens_per_batch: int,
     advance: Advance = ignore_progress,
 ) -> NDArray[np.float32]:
-    """Returns the mean of the LLM's states over each line, `[lines, hidden]`.
+    """Computes the mean of the LLM's states over each tokenised title, `[lines, hidden]`.
 
-    `advance` is called with the tokens done since its last call.
+    Args:
+        model: the LLM.
+        lines: tokens of each title.
+        tokens_per_batch: maximum number of tokens in a batch, padding included.
+        advance: called with the number of tokens done since its last call.
     """
     embeddings = np.zeros((len(lines), model.hidden_size), dtype=np.float32)
     lengths = np.array([len(line) for line in lines])
@@ -71,7 +85,7 @@ def embed_lines(
 
 @torch.inference_mode()
 def mean_states(model: LanguageModel, lines: Sequence[TokenIds]) -> NDArray[np.float32]:
-    """Returns the mean of the LLM's states over each line, in one batch, `[lines, hidden]`."""
+    """Computes the same as `embed_lines`, in one batch."""
     tokens = torch.nn.utils.rnn.pad_sequence(
         [torch.from_numpy(line) for line in lines], batch_first=True
     )

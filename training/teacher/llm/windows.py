@@ -1,4 +1,4 @@
-"""Windows: long histories cut into prompts of bounded length, each example answered once."""
+"""Windows: long histories cut into prompts of bounded length that answer each example once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,13 @@ from training.teacher.llm.prompts import PromptBuilder, TokenIds
 
 @dataclass(frozen=True)
 class Window:
-    """Consecutive rows of one user that share a prompt.
+    """Consecutive rows of one user whose titles form a prompt.
 
     Attributes:
-        start: first row in the prompt.
-        stop: row behind the last one in the prompt.
-        targets: rows predicted from it, ascending; each follows a row of the prompt.
+        start: first dataset row of the prompt.
+        stop: dataset row after the last one of the prompt.
+        targets: dataset rows that are predicted from the prompt, ascending. The state after the row
+            before a target predicts that target.
     """
 
     start: int
@@ -29,10 +30,14 @@ class Window:
 def plan_windows(
     dataset: Dataset, rows: NDArray[np.int64], max_titles: int, overlap: int
 ) -> list[Window]:
-    """Covers `rows` (ascending) with windows of at most `max_titles` titles.
+    """Plans windows that predict each of `rows` once.
 
-    A window repeats the last `overlap` titles of the one before. So a row is predicted from more
-    than `overlap` titles wherever the user has that many before it.
+    Args:
+        dataset: the dataset.
+        rows: rows to predict, ascending.
+        max_titles: maximum number of titles in a prompt.
+        overlap: number of titles that a window repeats from the window before it. So each row is
+            predicted from more than `overlap` titles, if its history is that long.
     """
     users = dataset.user_of_row[rows]
     starts = dataset.user_offsets[users] + first_title(
@@ -53,8 +58,15 @@ def plan_windows(
 def first_title(
     history_lengths: NDArray[np.int64], max_titles: int, overlap: int
 ) -> NDArray[np.int64]:
-    """Returns the position of the first title in the prompt, for histories of these lengths."""
-    # Window 0 answers histories of up to max_titles, each later window a stride more.
+    """Returns from which position on the prompt shows each history, `[histories]`.
+
+    Args:
+        history_lengths: `[histories]`, number of items of each history.
+        max_titles: maximum number of titles in a prompt.
+        overlap: number of titles that a window repeats from the window before it.
+    """
+    # Window 0 answers histories of up to max_titles items. Each later window answers histories that
+    # are up to a stride longer.
     stride = max_titles - overlap
     window_numbers = np.maximum(0, -((max_titles - history_lengths) // stride))
     return window_numbers * stride
@@ -73,9 +85,12 @@ def prompt_lengths(
 
 
 def token_bounded(lengths: NDArray[np.int64], tokens_per_batch: int) -> Iterator[NDArray[np.int64]]:
-    """Groups indices of prompts of similar length into batches of at most `tokens_per_batch`.
+    """Groups prompts of similar length into batches of bounded size; yields their indices.
 
-    Padding counts. A prompt that is longer than the bound is a batch of its own.
+    Args:
+        lengths: `[prompts]`, number of tokens of each prompt.
+        tokens_per_batch: maximum number of tokens in a batch, padding included. A longer prompt is
+            a batch of its own.
     """
     batch: list[int] = []
     for index in np.argsort(lengths, kind="stable"):
@@ -90,11 +105,11 @@ def token_bounded(lengths: NDArray[np.int64], tokens_per_batch: int) -> Iterator
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Prompts of some windows as one right-padded batch.
+    """Prompts of some windows as one batch, padded on the right.
 
     Attributes:
-        tokens: `[windows, tokens]`; under causal attention, padding on the right changes nothing.
-        newest: position of the last title before each target.
+        tokens: `[windows, tokens]`, token ids. Causal attention never reads padding on the right.
+        newest: positions of the title before each target, `[targets]` each.
         rows: `[targets]`, dataset rows that are predicted.
     """
 
@@ -109,8 +124,8 @@ def prompt_batch(
     """Builds the prompts of `windows`, padded on the right to the longest."""
     prompts = [builder.prompt(dataset.item_indices[each.start : each.stop]) for each in windows]
     tokens = np.zeros((len(prompts), max(len(text) for text, _ in prompts)), dtype=np.int64)
-    for line, (text, _) in zip(tokens, prompts, strict=True):
-        line[: len(text)] = text
+    for row, (text, _) in zip(tokens, prompts, strict=True):
+        row[: len(text)] = text
     ends_of_newest = [
         ends[window.targets - window.start - 1]
         for (_, ends), window in zip(prompts, windows, strict=True)
@@ -122,7 +137,7 @@ def prompt_batch(
     return PromptBatch(
         tokens=tokens,
         newest=Spans(
-            line=np.repeat(np.arange(len(windows)), counts),
+            prompt=np.repeat(np.arange(len(windows)), counts),
             first=last + 1 - title_lengths[dataset.item_indices[rows - 1]],
             last=last,
         ),

@@ -1,4 +1,7 @@
-"""Fits the matcher with AdamW; validation NDCG@20 picks the epoch; a killed fit resumes."""
+"""Fits the matcher of a retrieval teacher; validation NDCG@20 chooses the epoch.
+
+A killed fit can be resumed.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -22,9 +25,11 @@ from training.teacher.matcher import Matcher, matcher_distances
 from training.teacher.retrieval.states import EncodedDataset
 from training.teacher.top_k import teacher_metrics
 
-FIT_VERSION = 1  # raise it when the same examples would make another matcher
-# Settings that a fit depends on, beside the encoded dataset. `epochs` is not one of them: a fit of
-# more epochs resumes one of fewer.
+FIT_VERSION = (
+    1  # increment when a code change alters the matcher for unchanged settings and examples
+)
+# Settings that a fit depends on; it depends on the encoded dataset, too. `epochs` is left out, so
+# that a fit of more epochs resumes a fit of fewer.
 SETTINGS_OF_FIT = frozenset(
     {
         *("projection_size", "dropout", "batch_size", "matching_rate", "weight_decay"),
@@ -38,11 +43,11 @@ class Fit:
     """A fitted matcher.
 
     Attributes:
-        matcher: that of the best epoch.
-        best_epoch: its number; 0 is the matcher that the fit began with.
-        validation: its metrics.
-        seconds: of all epochs, interrupted runs included.
-        commits: of the code that ran them.
+        matcher: the matcher after the best epoch, in `eval()`.
+        best_epoch: number of the best epoch, from 1; 0 if no epoch improved the initial matcher.
+        validation: validation metrics of `matcher`, by name.
+        seconds: time of all epochs, interrupted runs included.
+        commits: commits of the code that ran the epochs.
     """
 
     matcher: Matcher
@@ -58,10 +63,17 @@ def fit_matcher(
     config: TeacherConfig,
     initial: Matcher | None = None,
 ) -> Fit:
-    """Trains on the encoded TRAIN rows until validation stops improving.
+    """Fits a matcher to the encoded training examples until validation stops improving.
 
-    Each epoch is saved beside the shards of `encoded`. `initial` is the matcher to begin with, e.g.
-    the one that the LLM was tuned with.
+    After each epoch, the state of the fit is written beside the shards of `encoded`, so a killed
+    fit resumes.
+
+    Args:
+        dataset: the dataset.
+        encoded: the LLM's states and title embeddings for it.
+        config: settings of the teacher.
+        initial: matcher to begin with, such as the one that the LLM was tuned with; None begins
+            with an untrained one.
     """
     keep_freed_memory()
     fitter = Fitter(dataset, encoded, config, initial)
@@ -73,12 +85,12 @@ def fit_matcher(
             fitter.fit_epoch(bar.advance)
             fitter.save(path)
             bar.show(**{SELECTION_METRIC: f"{fitter.metrics[SELECTION_METRIC]:.4f}"})
-            bar.move_to(fitter.epoch)  # parts of an epoch may not add up to 1
+            bar.move_to(fitter.epoch)  # by rounding, the parts of an epoch may not add up to 1
     return fitter.best()
 
 
 class Fitter:
-    """The state of a fit: matcher, optimiser, and the best epoch so far."""
+    """A fit in progress: the matcher, its optimiser, and the best epoch so far."""
 
     def __init__(
         self,
@@ -106,14 +118,14 @@ class Fitter:
         self.best_metrics, self.best_weights = self.metrics, self._weights()
 
     def is_done(self) -> bool:
-        """Whether no epoch is left, or validation has not improved for `config.patience` epochs."""
+        """Whether all epochs are done, or `config.patience` epochs have brought no improvement."""
         is_over = self.epoch >= self.config.epochs
         return is_over or self.epoch - self.best_epoch >= self.config.patience
 
     def fit_epoch(self, advance: Advance = ignore_progress) -> None:
-        """Trains on all training examples once, then validates.
+        """Trains on each training example once, then validates.
 
-        `advance` is called with fractions of the epoch.
+        `advance` is called with the share of the epoch done since its last call.
         """
         began = time.monotonic()
         self.commits = list(dict.fromkeys([*self.commits, commit()]))
@@ -130,13 +142,13 @@ class Fitter:
         self.seconds += time.monotonic() - began
 
     def best(self) -> Fit:
-        """Loads the weights of the best epoch and returns the result; the fit is over."""
+        """Ends the fit: loads the weights of the best epoch and returns the fitted matcher."""
         self.matcher.load_state_dict(self.best_weights)
         matcher = self.matcher.eval()
         return Fit(matcher, self.best_epoch, self.best_metrics, self.seconds, self.commits)
 
     def save(self, path: Path) -> None:
-        """Writes all that another process needs to resume."""
+        """Writes everything that another process needs to resume the fit."""
         state = {
             "matcher": self.matcher.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -150,7 +162,10 @@ class Fitter:
             torch.save(state, file)
 
     def resume_from(self, path: Path) -> None:
-        """Loads what `save` wrote, unless it is missing or has more epochs than are allowed now."""
+        """Continues the fit that `save` wrote to `path`.
+
+        Does nothing if there is no such file, or if it has more epochs than `config.epochs`.
+        """
         if not path.exists():
             return
         state = torch.load(path, weights_only=True)

@@ -1,6 +1,7 @@
-"""Encoding for a retrieval teacher: one LLM pass over every history stores its state.
+"""Encoding for a retrieval teacher: the LLM reads every history, and its states are stored.
 
-This is the expensive part of that teacher, so it is cut into shards that survive a kill.
+This is the expensive part of the teacher. So it is divided into shards, from which a killed run
+resumes.
 """
 
 from collections.abc import Sequence
@@ -27,13 +28,13 @@ from training.teacher.llm.windows import Window, plan_windows, prompt_batch, pro
 
 @dataclass(frozen=True)
 class EncodedDataset:
-    """Everything that a retrieval teacher needs its LLM for.
+    """Everything that a retrieval teacher needs from its LLM.
 
     Attributes:
-        states: before every answered example, all splits.
-        title_embeddings: `[catalog rows, hidden]`, row 0 zeros.
-        cost: of encoding both.
-        folder: of the shards; it belongs to this dataset, model and settings only.
+        states: states of the histories of all answered examples, of all splits.
+        title_embeddings: `[catalog rows, hidden]`; row 0 is zeros.
+        cost: tokens and seconds of computing both.
+        folder: folder of the shards, for this dataset, LLM and settings only.
     """
 
     states: States
@@ -49,14 +50,16 @@ def encode_dataset(
     model: LanguageModel,
     weights: str | None = None,
 ) -> EncodedDataset:
-    """Encodes each title and each history once; resumes where a killed run stopped.
+    """Computes the LLM's title embeddings and the states of histories.
+
+    Resumes where a killed run stopped.
 
     Args:
         dataset: histories and titles.
         config: settings of prompts, pooling and budget.
-        folder: parent of the shards of all encodings.
+        folder: parent folder of the shards of all encodings.
         model: the LLM.
-        weights: hash of the model's tuned weights, None if it is not tuned.
+        weights: hash of the LLM's tuned weights; None if it is not tuned.
     """
     builder = prompt_builder(model.tokenizer, dataset.catalog)
     settings = config.fingerprint_settings(set(SETTINGS_OF_STATES), exclude_none=True)
@@ -84,7 +87,7 @@ def encode_dataset(
 def plan_history_windows(
     dataset: Dataset, builder: PromptBuilder, config: TeacherConfig
 ) -> list[Window]:
-    """Plans windows that answer every example within the budget; deterministic."""
+    """Plans windows that predict every example within the budget once."""
 
     def windows_of(rows: NDArray[np.int64]) -> list[Window]:
         return plan_windows(dataset, rows, config.max_titles, config.overlap)

@@ -1,4 +1,4 @@
-"""The retrieval teacher: its LLM encodes a history, a matcher ranks titles by that state."""
+"""The retrieval teacher: its LLM reads a history, a matcher ranks titles by the LLM's state."""
 
 import time
 from dataclasses import asdict
@@ -24,19 +24,19 @@ from training.teacher.tuning.tuned_model import TunedModel
 def teach_retrieval(
     dataset: Dataset, config: TeacherConfig, folder: Path, tuned: TunedModel, building: Path
 ) -> Knowledge:
-    """Encodes, fits a matcher and answers.
+    """Makes the knowledge of a retrieval teacher: encodes, fits a matcher, answers examples.
 
     Args:
         dataset: histories and titles.
         config: settings of the teacher.
-        folder: parent of cached encodings.
+        folder: parent folder of stored encodings.
         tuned: the LLM.
-        building: the knowledge folder in the making; the matcher is saved there.
+        building: folder that the knowledge will be written to; the matcher is saved there.
     """
     encoded = encode_dataset(dataset, config, folder, tuned.model, tuned.weights)
     fit = fit_matcher(dataset, encoded, config, _initial_matcher(encoded, config, tuned))
     began = time.monotonic()
-    # Half precision, as knowledge stores them.
+    # Rounded to half precision, as knowledge stores them.
     embeddings = encoded.title_embeddings.astype(np.float16).astype(np.float32)
     matcher = _saved_and_loaded(fit.matcher, embeddings, building)
     distances = matcher_distances(matcher, encoded.states)
@@ -73,13 +73,16 @@ def teach_retrieval(
 def _initial_matcher(
     encoded: EncodedDataset, config: TeacherConfig, tuned: TunedModel
 ) -> Matcher | None:
-    """Loads the matcher that the LLM was tuned with, None if it was not tuned."""
+    """Loads the matcher that the LLM was tuned with; returns None if it is not tuned."""
     if tuned.folder is None:
         return None
     return load_matcher(tuned.folder, torch.from_numpy(encoded.title_embeddings), config.dropout)
 
 
 def _saved_and_loaded(matcher: Matcher, embeddings: NDArray[np.float32], folder: Path) -> Matcher:
-    """Saves `matcher` and loads it, so that stored answers equal those of the teacher's server."""
+    """Saves `matcher` and loads it again, which rounds its weights to half precision.
+
+    The live teacher loads it from `folder`, too, so its answers equal the stored ones.
+    """
     save_matcher(matcher, folder)
     return load_matcher(folder, torch.from_numpy(embeddings))

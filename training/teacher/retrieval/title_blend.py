@@ -1,8 +1,9 @@
 """Title blend: a matcher's distances mixed with distances between titles.
 
-A matcher is fitted to items that people chose; distances between titles are as good for new items.
-Both are distances between unit vectors, and so is their blend: concatenate the vectors, those of
-titles scaled by √share and the matcher's by √(1 - share).
+A matcher is fitted to items that users chose, so it ranks new items less well. Distances between
+titles are as good for new items as for old ones. Both are distances between unit vectors. Their
+blend is the distance between concatenated vectors: titles scaled by √share, the matcher's by √(1 -
+share).
 """
 
 from dataclasses import dataclass
@@ -24,12 +25,13 @@ from training.teacher.top_k import Distances, teacher_metrics
 
 @dataclass(frozen=True)
 class TitleBlend:
-    """A matcher's distances blended with those between titles.
+    """A matcher's distances blended with distances between titles.
 
     Attributes:
-        decay: of `TitleNeighbours`; 0 where titles have no share.
-        share: weight of titles, in [0, 1].
-        distances: the blend.
+        decay: weight of a title of the history, relative to the title after it; 0 if only the last
+            title counts, or if `share` is 0.
+        share: weight of title distances in the blend, in [0, 1].
+        distances: function that computes the blended distances.
     """
 
     decay: float
@@ -43,9 +45,13 @@ def choose_title_blend(
     dataset: Dataset,
     config: TeacherConfig,
 ) -> TitleBlend:
-    """Chooses decay and share of titles on validation and blends them into `distances`.
+    """Chooses decay and share on validation examples and blends title distances in.
 
-    `title_embeddings` is `[catalog rows, size]`; row 0 is not used.
+    Args:
+        distances: the matcher's distances.
+        title_embeddings: `[catalog rows, size]`; row 0 is not used.
+        dataset: histories.
+        config: settings of the teacher, with the decays and shares to try.
     """
     decay = 0.0
     if any(config.title_shares):
@@ -56,12 +62,15 @@ def choose_title_blend(
 
 
 def blended(matcher_distances: Tensor, title_distances: Tensor, share: float) -> Tensor:
-    """Returns `√(share · titles² + (1 - share) · matcher²)`, in [0, 2], the shape of both."""
+    """Blends two distances of the same shape: `√(share · titles² + (1 - share) · matcher²)`.
+
+    All distances are in [0, 2].
+    """
     return (share * title_distances.square() + (1 - share) * matcher_distances.square()).sqrt()
 
 
 def with_titles(distances: Distances, neighbours: TitleNeighbours, share: float) -> Distances:
-    """Blends `distances` with a share of title distances; share 0 returns `distances` itself."""
+    """Blends title distances into `distances`; returns `distances` itself if `share` is 0."""
     if not share:
         return distances
 
@@ -75,7 +84,10 @@ def with_titles(distances: Distances, neighbours: TitleNeighbours, share: float)
 def best_share(
     distances: Distances, neighbours: TitleNeighbours, dataset: Dataset, config: TeacherConfig
 ) -> float:
-    """Chooses the share of `config.title_shares` with the best validation metric; ties: first."""
+    """Chooses the share of `config.title_shares` with the best NDCG@20 on validation examples.
+
+    Of equals the first is chosen.
+    """
     rows, shares = held_out_rows(dataset, config, Split.VALIDATION), config.title_shares
     if len(shares) == 1:
         return shares[0]

@@ -1,7 +1,8 @@
-"""The titles teacher: its LLM embeds titles only, in minutes on a CPU.
+"""The titles teacher: its LLM reads only titles, which takes minutes on a CPU.
 
-Students get the title embeddings. Lists hold the titles nearest to those of a history. No
-interaction is learned from, beyond the choice of a decay on validation.
+Students get the title embeddings. Ranking lists have the items whose titles are nearest to the
+titles of a history. The teacher learns nothing from interactions, except for a decay that is chosen
+on validation examples.
 """
 
 import time
@@ -34,7 +35,14 @@ SETTINGS_OF_TITLES = frozenset({"model", "layers", "precision", "tokens_per_batc
 def teach_titles(
     dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
 ) -> Knowledge:
-    """Embeds all titles and answers with the nearest; shards are cached under `folder`."""
+    """Makes the knowledge of a titles teacher: embeds titles and answers with the nearest.
+
+    Args:
+        dataset: histories and titles.
+        config: settings of the teacher.
+        folder: parent folder of stored embeddings.
+        model: the LLM.
+    """
     embeddings, cost = embed_catalog(dataset, config, folder, model)
     began = time.monotonic()
     decay = best_decay(dataset, embeddings, config.title_decays)
@@ -68,10 +76,11 @@ def teach_titles(
 def embed_catalog(
     dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
 ) -> tuple[NDArray[np.float32], Cost]:
-    """Embeds the titles of the catalog, `[catalog rows, hidden]`, row 0 zeros; and its cost.
+    """Embeds the titles of the catalog; a killed run resumes from its shards under `folder`.
 
-    Values are rounded to half precision, as knowledge stores them. Shards in `folder` survive a
-    kill.
+    Returns:
+        The embeddings, `[catalog rows, hidden]`, row 0 zeros, rounded to half precision as
+        knowledge stores them; and the cost of computing them.
     """
     builder = prompt_builder(model.tokenizer, dataset.catalog)
     settings = config.fingerprint_settings(set(SETTINGS_OF_TITLES))
@@ -82,9 +91,10 @@ def embed_catalog(
 
 
 def best_decay(dataset: Dataset, embeddings: NDArray[np.float32], decays: Sequence[float]) -> float:
-    """Chooses the decay that ranks the validation examples best; ties: the first.
+    """Chooses the decay of `decays` with the best NDCG@20 on validation examples.
 
-    A title weighs `decay` times what the title after it in the history weighs.
+    The weight of a title is `decay` times the weight of the title after it in the history. Of
+    equals the first decay is chosen. `embeddings` is `[catalog rows, hidden]`.
     """
     rows = dataset.example_rows(Split.VALIDATION)
     with ProgressBar("choosing a decay", len(decays) * len(rows), "example") as bar:

@@ -1,4 +1,4 @@
-"""The trained weights of an LLM: all of them, or a low-rank adapter (LoRA)."""
+"""The weights of an LLM that tuning trains: all weights, or a low-rank adapter (LoRA)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +13,14 @@ from training.teacher.llm.language_model import LanguageModel
 
 
 class TrainedWeights:
-    """The weights of a model that are trained; an adapter is added to the model in place."""
+    """The weights of an LLM that tuning trains."""
 
     def __init__(self, model: LanguageModel, config: TeacherConfig) -> None:
-        """Selects all weights if `config.tuning` is full, adds an adapter if it is lora."""
+        """Selects the weights to train.
+
+        If `config.tuning` is `full`, these are all weights. If it is `lora`, an adapter is added to
+        `model`, in place, and its weights are trained.
+        """
         self._model = model
         self._saved = model.causal
         if config.tuning == "lora":
@@ -29,30 +33,30 @@ class TrainedWeights:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """Trained parameters, for the optimiser."""
+        """The trained parameters, for the optimiser."""
         return list(self._by_name.values())
 
     def state(self) -> dict[str, Tensor]:
-        """Returns the trained weights by name, detached."""
+        """Returns the trained weights by name, without gradients."""
         return {name: parameter.detach() for name, parameter in self._by_name.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Sets the trained weights to a `state`."""
+        """Sets the trained weights to the values that `state` returned."""
         with torch.no_grad():
             for name, parameter in self._by_name.items():
                 parameter.copy_(state[name])
 
     def save(self, folder: Path) -> None:
-        """Writes a folder that `load_language_model` takes as `tuned`."""
+        """Writes the trained weights into `folder`, from which `load_language_model` loads them."""
         if self._saved is self._model.causal:
             self._saved.save_pretrained(folder)
         else:
-            # By default peft asks the network whether the vocabulary has grown.
+            # By default peft asks Hugging Face over the network whether the vocabulary has grown.
             self._saved.save_pretrained(folder, save_embedding_layers=False)
 
 
 def lora_config(model: LanguageModel, tuner: TunerConfig) -> LoraConfig:
-    """Configures adapters for every linear layer except the vocabulary head."""
+    """Configures an adapter for every linear layer except the vocabulary head."""
     return LoraConfig(
         task_type="CAUSAL_LM",
         target_modules="all-linear",

@@ -1,4 +1,4 @@
-"""Objectives of tuning: match the next title (retrieval), or write it (generative)."""
+"""Objectives of tuning: to match the next title (retrieval) or to write it (generative)."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -31,11 +31,24 @@ from training.teacher.llm.windows import (
 from training.teacher.matcher import Matcher, matcher_distances, save_matcher
 from training.teacher.top_k import teacher_metrics
 
-SAMPLE_BATCHES = 4
+SAMPLE_BATCHES = 4  # maximum number of batches whose states the matcher is standardised by
 
 
 class TuningExamples:
-    """Training and validation histories of a tuning, as windows, with the LLM that reads them."""
+    """The examples of a tuning, as windows, with the LLM that reads them.
+
+    Attributes:
+        model: the LLM.
+        dataset: the dataset.
+        config: settings of the teacher.
+        builder: builds prompts.
+        windows: windows of the training examples.
+        lengths: `[windows]`, number of tokens of each training prompt.
+        validation_rows: dataset rows of the validation examples, ascending.
+        validation_windows: windows of the validation examples.
+        autocast: context in which the LLM computes in bfloat16, if the settings ask for it and the
+            device has fast bfloat16.
+    """
 
     def __init__(self, model: LanguageModel, dataset: Dataset, config: TeacherConfig) -> None:
         self.model = model
@@ -57,12 +70,15 @@ class TuningExamples:
         )
 
     def batches(self, windows: Sequence[Window]) -> list[list[Window]]:
-        """Groups `windows` into batches of bounded tokens, by ascending length."""
+        """Groups `windows` into batches of a bounded number of tokens, shortest first."""
         bounded = token_bounded(self.lengths_of(windows), self.config.tuner.tokens_per_batch)
         return [[windows[index] for index in batch] for batch in bounded]
 
     def lengths_of(self, windows: Sequence[Window]) -> NDArray[np.int64]:
-        """Counts the tokens of each prompt, `[windows]`; generative ones include the last title."""
+        """Counts the tokens of each prompt, `[windows]`.
+
+        The prompts of a generative teacher include the title of the last target, which is learned.
+        """
         lengths = prompt_lengths(self.dataset, self.builder, windows)
         if self.config.kind == "generative":
             last = self.dataset.item_indices[[window.stop for window in windows]]
@@ -74,17 +90,24 @@ class TuningExamples:
 
 
 class MatchingObjective:
-    """Matches the state before each next item with all titles, under full softmax.
+    """Objective of a retrieval teacher: cross-entropy of the next item over all titles.
 
-    Title embeddings come from the LLM as it was when the leg began; their projection is trained
-    at every step.
+    A matcher projects the LLM's states of histories and its title embeddings, and is trained with
+    the LLM. Title embeddings are computed again only at the end of each leg; their projection is
+    trained in every step.
+
+    Attributes:
+        windows: windows of the training examples.
+        lengths: `[windows]`, number of tokens of each prompt.
+        head: the matcher.
     """
 
     def __init__(self, examples: TuningExamples) -> None:
-        """Makes a matcher that standardises by the states and titles of the untuned LLM."""
+        """Makes an untrained matcher, standardised by states and titles of the untuned LLM."""
         self._examples = examples
         self.windows, self.lengths = examples.windows, examples.lengths
-        batches = examples.batches(self.windows)  # by length, so every n-th is a fair sample
+        # Batches are in order of length, so that every n-th batch is a fair sample.
+        batches = examples.batches(self.windows)
         sample = batches[:: -(-len(batches) // SAMPLE_BATCHES)]
         states = torch.cat([self._states(windows)[0].cpu() for windows in sample])
         config = examples.config
@@ -92,20 +115,20 @@ class MatchingObjective:
         self.head = matcher.to(examples.model.device)
 
     def refresh(self) -> None:
-        """Embeds the titles again, with the current weights."""
+        """Embeds the titles again, with the current weights of the LLM."""
         self.head.title_embeddings = self._titles().to(self._examples.model.device)
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Returns the cross-entropy of the next items."""
+        """Computes the mean cross-entropy of the next items of `windows`."""
         states, next_items = self._states_with_gradient(windows)
         return self.head.loss(states, next_items)
 
     @torch.inference_mode()
     def validate(self) -> float:
-        """Returns NDCG@20 on the validation examples."""
+        """Computes NDCG@20 on the validation examples."""
         examples = self._examples
         rows, states = [], []
-        for windows in _shown(examples, "validating"):
+        for windows in _validation_batches(examples):
             rows.append(np.concatenate([window.targets for window in windows]))
             states.append(as_stored(self._states(windows)[0]))
         order = np.argsort(np.concatenate(rows))
@@ -143,7 +166,15 @@ class MatchingObjective:
 
 
 class ResponseObjective:
-    """Writes each next title: cross-entropy of its tokens; other tokens have no loss."""
+    """Objective of a generative teacher: cross-entropy of the tokens of the next titles.
+
+    Other tokens of the prompts have no loss.
+
+    Attributes:
+        windows: windows of the training examples.
+        lengths: `[windows]`, number of tokens of each prompt.
+        head: empty module, since nothing is trained beside the LLM.
+    """
 
     def __init__(self, examples: TuningExamples) -> None:
         self._examples = examples
@@ -151,10 +182,10 @@ class ResponseObjective:
         self.head = nn.Identity()
 
     def refresh(self) -> None:
-        """Does nothing: this objective derives nothing from the LLM's weights."""
+        """Does nothing: nothing is derived from the LLM's weights."""
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Returns the mean cross-entropy over the tokens of the responses."""
+        """Computes the mean cross-entropy over the tokens of the titles to write."""
         examples = self._examples
         tokens, is_response = response_batch(examples.dataset, examples.builder, windows)
         is_target = torch.from_numpy(is_response[:, 1:]).to(examples.model.device)
@@ -165,19 +196,19 @@ class ResponseObjective:
 
     @torch.inference_mode()
     def validate(self) -> float:
-        """Returns minus the mean loss of the validation batches."""
-        batches = _shown(self._examples, "validating")
+        """Computes the negative mean loss of the validation batches, so that higher is better."""
+        batches = _validation_batches(self._examples)
         return -float(np.mean([self.loss(windows).item() for windows in batches]))
 
     def save(self, folder: Path) -> None:
-        """Does nothing: this objective has no weights beside the LLM's."""
+        """Does nothing: there are no weights beside the LLM's."""
 
 
-def _shown(examples: TuningExamples, label: str) -> Iterator[list[Window]]:
-    """Yields the validation batches and shows how many tokens of them are done."""
+def _validation_batches(examples: TuningExamples) -> Iterator[list[Window]]:
+    """Yields the validation batches; a progress bar shows how many of their tokens are done."""
     batches = examples.batches(examples.validation_windows)
     batch_tokens = [int(examples.lengths_of(batch).sum()) for batch in batches]
-    with ProgressBar(label, sum(batch_tokens), "token") as bar:
+    with ProgressBar("validating", sum(batch_tokens), "token") as bar:
         for batch, tokens in zip(batches, batch_tokens, strict=True):
             with examples.model.reporting_layers(bar.advance, tokens):
                 yield batch
@@ -186,19 +217,17 @@ def _shown(examples: TuningExamples, label: str) -> Iterator[list[Window]]:
 def response_batch(
     dataset: Dataset, builder: PromptBuilder, windows: Sequence[Window]
 ) -> tuple[TokenIds, NDArray[np.bool_]]:
-    """Builds prompts that include the title of their last target, padded on the right.
+    """Builds prompts that end with the title of the last target, padded on the right.
 
     Returns:
-        Tokens, and a mask of the tokens of the titles to write, newlines included. Both are
-        `[windows, tokens]`.
+        Token ids, and a mask of the tokens to learn: the titles of targets with their newlines.
+        Both are `[windows, tokens]`.
     """
     prompts = [builder.prompt(dataset.item_indices[each.start : each.stop + 1]) for each in windows]
     tokens = np.zeros((len(prompts), max(len(text) for text, _ in prompts)), dtype=np.int64)
     is_response = np.zeros(tokens.shape, dtype=np.bool_)
-    for line, marks, (text, ends), window in zip(
-        tokens, is_response, prompts, windows, strict=True
-    ):
-        line[: len(text)] = text
+    for row, marks, (text, ends), window in zip(tokens, is_response, prompts, windows, strict=True):
+        row[: len(text)] = text
         for position in window.targets - window.start:
             marks[ends[position - 1] + 1 : ends[position] + 1] = True
     return tokens, is_response

@@ -1,4 +1,4 @@
-"""The schedule of a tuning: batches and learning rate of each step."""
+"""The schedule of a tuning: batches and learning rate of each optimiser step."""
 
 import math
 from collections.abc import Sequence
@@ -12,16 +12,26 @@ from training.teacher.llm.windows import Window, token_bounded
 
 
 class StepPlan:
-    """Batches of every step: each window once an epoch, in an order that differs between epochs.
+    """Plans the batches of every optimiser step.
 
-    A batch holds windows of similar length. A step depends only on its number and the seed, so a
-    resumed tuning takes the steps that an uninterrupted one takes.
+    Each epoch has every window once, in an order of its own. A batch holds windows of similar
+    length. The batches of a step depend only on its number and the seed, so a resumed tuning takes
+    the same steps as an uninterrupted one.
+
+    Attributes:
+        total_steps: number of steps of the tuning.
     """
 
     def __init__(
         self, windows: Sequence[Window], lengths: NDArray[np.int64], config: TeacherConfig
     ) -> None:
-        """Plans `windows`, whose prompts have `lengths` tokens, `[windows]`."""
+        """Plans the steps of all epochs.
+
+        Args:
+            windows: windows of the training examples.
+            lengths: `[windows]`, number of tokens of each prompt.
+            config: settings of the teacher.
+        """
         self._windows = windows
         self._lengths = lengths
         self._config = config
@@ -31,21 +41,21 @@ class StepPlan:
 
     @property
     def total_tokens(self) -> int:
-        """Tokens of all steps; an estimate where the last epoch is incomplete."""
+        """Number of tokens of all steps; an estimate if the number of epochs is fractional."""
         return round(self.total_steps / self._steps_per_epoch * int(self._lengths.sum()))
 
     def batches(self, step: int) -> list[list[Window]]:
-        """Returns the batches whose gradients make optimiser step `step`, from 0."""
+        """Returns the batches whose gradients are summed in step `step`; the first step is 0."""
         return [[self._windows[index] for index in batch] for batch in self._step(step)]
 
     def tokens(self, step: int) -> int:
-        """Counts the tokens of the batches of `step`."""
+        """Counts the tokens of the batches of step `step`."""
         return sum(int(self._lengths[batch].sum()) for batch in self._step(step))
 
     def learning_rate_factor(self, step: int) -> float:
-        """Returns the factor of the peak learning rate at `step`.
+        """Returns the factor of the maximum learning rate in step `step`, in (0, 1].
 
-        It rises linearly during warm-up, then falls linearly to 0 after the last step.
+        It rises linearly during warm-up, then falls linearly; after the last step it would be 0.
         """
         warmup = min(self._config.tuner.warmup_steps, self.total_steps)
         if step < warmup:

@@ -1,4 +1,4 @@
-"""Loads the LLM of a teacher, tuned or not, and tunes it where its settings ask for it."""
+"""Loads the LLM of a teacher, and tunes it if its settings ask for it."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ from training.teacher.tuning.objectives import (
 )
 from training.teacher.tuning.tuner import BEST_NAME, DONE_NAME, tune
 
-# Settings that tuned weights depend on, beside the dataset.
+# Settings that tuned weights depend on; they depend on the dataset, too.
 SETTINGS_OF_WEIGHTS = frozenset(
     {
         *("kind", "model", "layers", "pooling", "tuning", "precision", "max_titles", "overlap"),
@@ -33,12 +33,13 @@ SETTINGS_OF_WEIGHTS = frozenset(
 
 @dataclass(frozen=True)
 class TunedModel:
-    """An LLM, tuned or not.
+    """An LLM and where its weights come from.
 
     Attributes:
-        weights: hash of the tuned weights, None if it is not tuned.
-        folder: of the tuned weights, None if it is not tuned.
-        costs: tokens and seconds of tuning, under "tuning"; empty if it is not tuned.
+        model: the LLM.
+        weights: hash of the tuned weights; None if the LLM is not tuned.
+        folder: folder of the tuned weights; None if the LLM is not tuned.
+        costs: tokens and seconds of the tuning, under "tuning"; empty if the LLM is not tuned.
     """
 
     model: LanguageModel
@@ -50,7 +51,16 @@ class TunedModel:
 def language_model(
     config: TeacherConfig, precision: str | None = None, tuned: Path | None = None
 ) -> LanguageModel:
-    """Loads the LLM of `config`; `precision` overrides its own. See `load_language_model`."""
+    """Loads the LLM that `config` names.
+
+    Args:
+        config: settings of the teacher.
+        precision: dtype to load it in; None takes that of `config`.
+        tuned: folder of tuned weights; None loads the LLM untuned.
+
+    Raises:
+        ConfigError: the LLM cannot be loaded.
+    """
     return load_language_model(
         config.model,
         precision or config.precision,
@@ -61,11 +71,14 @@ def language_model(
 
 
 def tune_if_configured(dataset: Dataset, config: TeacherConfig, folder: Path) -> None:
-    """Tunes the LLM if `config.tuning` says so and it is not done yet; resumes a killed tuning."""
+    """Tunes the LLM if `config.tuning` asks for it and that is not done yet.
+
+    Resumes a killed tuning. `folder` is the parent folder of all tuned weights.
+    """
     target = _weights_folder(dataset, config, folder)
     if config.tuning == "none" or (target / DONE_NAME).exists():
         return
-    torch.manual_seed(config.seed)  # of adapter, matcher and sampling
+    torch.manual_seed(config.seed)  # for the initial weights of adapter and matcher
     model = language_model(config, precision="float32")
     examples = TuningExamples(model, dataset, config)
     is_retrieval = config.kind == "retrieval"
@@ -74,7 +87,9 @@ def tune_if_configured(dataset: Dataset, config: TeacherConfig, folder: Path) ->
 
 
 def load_tuned(dataset: Dataset, config: TeacherConfig, folder: Path) -> TunedModel:
-    """Loads the LLM of `config`; `folder` holds all tuned weights.
+    """Loads the LLM that `config` names, with its tuned weights if `config` asks for them.
+
+    `folder` is the parent folder of all tuned weights.
 
     Raises:
         ConfigError: the LLM cannot be loaded.
@@ -97,7 +112,7 @@ def _weights_folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Pa
 
 
 def _weights_hash(folder: Path) -> str:
-    """Hashes all weights in `folder`: adapter or model, and matcher."""
+    """Hashes all weights in `folder`: those of the adapter or LLM, and those of the matcher."""
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.pt")]):
         with path.open("rb") as file:

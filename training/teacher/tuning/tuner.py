@@ -1,8 +1,8 @@
-"""Tunes the LLM, all weights or a low-rank adapter; validation picks the leg.
+"""Tunes an LLM, all weights or a low-rank adapter; validation chooses the best leg.
 
-A leg is a number of optimiser steps followed by a validation. Its end is saved, and every step
-seeds its own randomness. So a killed tuning resumes after its last leg and ends with the weights of
-an uninterrupted one.
+A leg is a number of optimiser steps with a validation at the end. Its final state is saved, and the
+random numbers of a step depend only on its number and the seed. So a killed tuning resumes after
+its last leg and ends with exactly the weights of an uninterrupted one.
 """
 
 import json
@@ -28,38 +28,38 @@ from training.teacher.tuning.schedule import StepPlan
 BEST_NAME = "best"
 DONE_NAME = "done.json"
 LEG_NAME = "leg.pt"
-MAX_GRADIENT_NORM = 1.0
+MAX_GRADIENT_NORM = 1.0  # longer gradients are shortened to this length
 
 
 class TuningObjective(Protocol):
-    """The loss of tuning steps and the metric of legs.
+    """The loss that tuning minimises and the metric that chooses the leg.
 
     Attributes:
-        lengths: `[windows]`, tokens of each.
+        lengths: `[windows]`, number of tokens of each training prompt.
     """
 
     lengths: NDArray[np.int64]
 
     @property
     def windows(self) -> Sequence[Window]:
-        """Training windows."""
+        """Windows of the training examples."""
         ...
 
     @property
     def head(self) -> nn.Module:
-        """Module that is trained beside the LLM; it may have no parameters."""
+        """Module that is trained together with the LLM; it may have no parameters."""
         ...
 
     def refresh(self) -> None:
-        """Recomputes what is derived from the LLM's weights; called after each leg."""
+        """Recomputes what is derived from the LLM's weights; called at the end of each leg."""
         ...
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Returns the mean loss over the examples that the windows answer."""
+        """Computes the mean loss over the examples that `windows` predict."""
         ...
 
     def validate(self) -> float:
-        """Returns the metric on validation examples; higher is better."""
+        """Computes the metric on validation examples; higher is better."""
         ...
 
     def save(self, folder: Path) -> None:
@@ -72,10 +72,10 @@ class TuningProgress:
     """The progress of a tuning, interrupted runs included.
 
     Attributes:
-        steps: optimiser steps taken.
-        figures: validation metric of each leg.
-        tokens: read for training.
-        seconds: of training and validation.
+        steps: number of optimiser steps taken.
+        figures: validation metric of each finished leg; higher is better.
+        tokens: number of tokens read in these steps.
+        seconds: time of all finished legs, validation included.
     """
 
     steps: int = 0
@@ -96,7 +96,10 @@ class TuningProgress:
 def tune(
     model: LanguageModel, objective: TuningObjective, config: TeacherConfig, folder: Path
 ) -> None:
-    """Writes the weights of the best leg and `done.json` into `folder`; resumes a killed tuning."""
+    """Tunes `model` in place; writes the weights of the best leg and `done.json` into `folder`.
+
+    Resumes a killed tuning from `folder`.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tuning = _Tuning(model, objective, config)
     progress = tuning.load(folder / LEG_NAME)
@@ -113,7 +116,7 @@ def tune(
 
 
 class _Tuning:
-    """The state of a tuning: an LLM, a head and their optimiser."""
+    """A tuning in progress: the LLM, the head of the objective, and their optimiser."""
 
     def __init__(
         self, model: LanguageModel, objective: TuningObjective, config: TeacherConfig
@@ -132,7 +135,10 @@ class _Tuning:
         )
 
     def load(self, path: Path) -> TuningProgress:
-        """Restores the last finished leg from `path`; without it, begins at step 0."""
+        """Restores the state after the last finished leg from `path`.
+
+        Without that file the tuning begins at step 0.
+        """
         progress = TuningProgress()
         if path.exists():
             state = torch.load(path, map_location=self._model.device, weights_only=True)
@@ -145,7 +151,7 @@ class _Tuning:
         return progress
 
     def save(self, progress: TuningProgress, path: Path) -> None:
-        """Writes everything that the next leg needs."""
+        """Writes everything that another process needs for the next leg to `path`."""
         state: dict[str, Any] = {
             "weights": self.weights.state(),
             "head": self._objective.head.state_dict(),
@@ -156,7 +162,7 @@ class _Tuning:
             torch.save(state, file)
 
     def leg(self, progress: TuningProgress, bar: ProgressBar) -> TuningProgress:
-        """Runs the steps and the validation of the next leg."""
+        """Runs the steps and the validation of the next leg; returns the progress after it."""
         began = time.perf_counter()
         end = min(progress.steps + self._config.tuner.steps_per_leg, self.plan.total_steps)
         tokens = sum(self._step(step, bar) for step in range(progress.steps, end))

@@ -104,5 +104,7 @@ def test_a_prompt_beyond_the_context_of_the_llm_is_refused(
     tiny_language_model: LanguageModel,
 ) -> None:
     engine = engine_of(tiny_language_model)
-    with pytest.raises(ConfigError, match=r"teacher\.max_titles: .* reads 2048; lower it"):
+    with pytest.raises(
+        ConfigError, match=r"teacher\.max_titles: .* reads at most 2048; lower teacher\.max_titles"
+    ):
         engine.write([(2, 4) * 100])

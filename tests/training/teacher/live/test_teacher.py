@@ -120,7 +120,7 @@ def test_ids_that_the_catalog_does_not_have_are_skipped(live_teacher: LiveTeache
 
 
 def test_a_history_without_a_known_item_is_refused(live_teacher: LiveTeacher) -> None:
-    with pytest.raises(UnknownHistoryError, match="none of 2 ids is in the teacher's catalog"):
+    with pytest.raises(UnknownHistoryError, match="none of its 2 ids is in the teacher's catalog"):
         live_teacher.recommend(["x", "y"], 3, exclude=[])
 
 
@@ -171,7 +171,7 @@ def test_knowledge_of_other_weights_is_refused(prepared: Callable[[str], Path]) 
     assert teach.main(work_of(experiment)) == 0
     (adapter,) = workplace_of(experiment).tuned.rglob("adapter_model.safetensors")
     adapter.write_bytes(other_bytes(adapter.read_bytes()))
-    with pytest.raises(KnowledgeError, match="made with tuned weights"):
+    with pytest.raises(KnowledgeError, match="made with the tuned weights"):
         live(experiment)
 
 

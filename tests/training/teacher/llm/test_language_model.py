@@ -54,7 +54,7 @@ def test_a_forward_pass_reports_each_layer_and_leaves_its_states_unchanged(
 
 
 def test_more_layers_than_a_model_has_are_refused(tiny_language_model_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"teacher\.layers = 3: .*tiny-llama' has 2 of them"):
+    with pytest.raises(ConfigError, match=r"teacher\.layers = 3: must be at most 2, .*tiny-llama'"):
         load_language_model(str(tiny_language_model_path), layers=3)
 
 

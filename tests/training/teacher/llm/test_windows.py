@@ -82,7 +82,7 @@ def test_a_prompt_batch_points_at_the_title_before_each_next_item() -> None:
     windows = plan_windows(dataset, np.array([2, 3]), max_titles=10, overlap=0)
     batch = prompt_batch(dataset, BUILDER, windows)
     np.testing.assert_array_equal(batch.tokens, [[1, 2, 11, 9, 12, 13, 9, 9]])
-    np.testing.assert_array_equal(batch.newest.line, [0, 0])
+    np.testing.assert_array_equal(batch.newest.prompt, [0, 0])
     np.testing.assert_array_equal(batch.newest.first, [4, 7])  # the first token of B, of C
     np.testing.assert_array_equal(batch.newest.last, [6, 7])  # the newline of each
     np.testing.assert_array_equal(batch.rows, [2, 3])

@@ -175,5 +175,7 @@ def test_titles_knowledge_of_before_it_had_lists_is_refused_by_name(
     changed = json.loads(description.read_text())
     del changed["provenance"]["decay"]
     description.write_text(json.dumps(changed))
-    with pytest.raises(KnowledgeError, match="knowledge-titles: made when titles gave no lists"):
+    with pytest.raises(
+        KnowledgeError, match="knowledge-titles: made when a titles teacher had no ranking lists"
+    ):
         load_live_teacher(load_experiment(path), Workplace(path.parent / "work" / "chain"))

@@ -1,0 +1,88 @@
+"""Arguments of the functions in `questions`, as typed dictionaries."""
+
+from collections.abc import Mapping, Sequence
+from typing import TypedDict
+
+Attributes = Mapping[str, Sequence[str]]
+"""Values by name of the attribute, such as `{"genres": ["Comedy", "Drama"]}`."""
+
+
+class Filters(TypedDict, total=False):
+    """Arguments that decide how many and which items may be recommended.
+
+    Attributes:
+        k: number of items; 20 by default, at most the service's MAX_K.
+        exclude: ids of items that must not be recommended.
+        allow: attributes that a recommended item must have: at least one of the values listed for
+            each attribute.
+        deny: attributes that a recommended item must not have: none of the values listed.
+        mask_seen: whether items of the history are left out; True by default.
+    """
+
+    k: int
+    exclude: Sequence[str]
+    allow: Attributes
+    deny: Attributes
+    mask_seen: bool
+
+
+class Query(Filters, total=False):
+    """Arguments of a recommendation; `history`, `session_id` or both are required.
+
+    Attributes:
+        history: item ids, oldest first.
+        session_id: session whose stored history is read; `history` is appended to it.
+    """
+
+    history: Sequence[str]
+    session_id: str
+
+
+class ExplainedQuery(Query, total=False):
+    """Arguments of a recommendation that may include reasons.
+
+    Attributes:
+        explain: whether each recommended item has `reasons`, the items of the history that it is
+            recommended for; False by default.
+    """
+
+    explain: bool
+
+
+class _Event(TypedDict):
+    item_id: str
+
+
+class Event(_Event, total=False):
+    """Arguments of an event; `item_id` is required.
+
+    Attributes:
+        item_id: id of the item, which may be missing from the catalog.
+        event_id: id of the event, chosen by you. If an event is sent again with the same id, it is
+            stored only once.
+        consent: whether the user agrees to be remembered; True by default. If False, no history is
+            read or stored, and items are recommended after `item_id` only.
+    """
+
+    event_id: str
+    consent: bool
+
+
+class _NewItem(TypedDict):
+    item_id: str
+    title: str
+
+
+class NewItem(_NewItem, total=False):
+    """Arguments of an added item; `item_id` and `title` are required.
+
+    Attributes:
+        item_id: id of the item.
+        title: title of the item.
+        embedding: the LLM's embedding of the title; without it, the service asks its teacher for
+            one.
+        attributes: values to filter by, by name of the attribute.
+    """
+
+    embedding: Sequence[float]
+    attributes: Attributes
