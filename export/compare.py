@@ -3,7 +3,7 @@
 python -m export.compare BUNDLE OTHER_BUNDLE
 
 Both rank after the real histories of both and after random ones, as requests are answered and by
-the full graph. Exit code 0 where they agree, 1 where they differ, 2 where they cannot be compared.
+the ranking graph. Exit code 0 if they agree, 1 if they differ, 2 if they cannot be compared.
 """
 
 import sys

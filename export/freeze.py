@@ -16,7 +16,7 @@ from export.graphs.item_encoder import export_item_encoder
 from export.graphs.ranking_graph import export_student
 from export.parity import NUM_RANDOM_HISTORIES, check_parity, proven_share
 from export.served_figures import served_ranker
-from export.sessions import CommonCaseGraph, RankingGraph
+from export.sessions import CommonCaseSession, RankingSession
 from training.data.dataset import HELD_OUT, Dataset
 from training.distillation.checkpoint import Checkpoint
 from training.students.student import Student
@@ -47,8 +47,8 @@ def export_graphs(
     model, common_case = folder / "model.onnx", folder / "plain.onnx"
     export_student(student, model)
     has_common_case = export_common_case(student, common_case)
-    ranking_graph = RankingGraph(model)
-    common_case_graph = CommonCaseGraph(common_case) if has_common_case else None
+    ranking_graph = RankingSession(model)
+    common_case_graph = CommonCaseSession(common_case) if has_common_case else None
     parity = check_parity(student, ranking_graph, common_case_graph, num_random=num_random)
     saves_time = common_case_graph is not None and (
         proven_share(common_case_graph, student.max_history_length, ranking_graph.num_items)

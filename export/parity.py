@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from export.sessions import CommonCaseGraph, RankingGraph
+from export.sessions import CommonCaseSession, RankingSession
 from training.data.catalog import PADDING_INDEX
 from training.data.histories import pad_histories
 from training.errors import TrainingError
@@ -83,8 +83,8 @@ class ParityReport:
 
 def check_parity(
     student: Student,
-    ranking_graph: RankingGraph,
-    common_case_graph: CommonCaseGraph | None = None,
+    ranking_graph: RankingSession,
+    common_case_graph: CommonCaseSession | None = None,
     *,
     num_random: int = NUM_RANDOM_HISTORIES,
     seed: int = 0,
@@ -115,7 +115,7 @@ def check_parity(
 
 
 def proven_share(
-    graph: CommonCaseGraph, longest: int, num_items: int, *, count: int = 100, seed: int = 0
+    graph: CommonCaseSession, longest: int, num_items: int, *, count: int = 100, seed: int = 0
 ) -> float:
     """The share of random common-case queries that the graph answers with proof.
 
@@ -160,8 +160,8 @@ def random_histories(
 
 def _compare(
     student: Student,
-    ranking_graph: RankingGraph,
-    common_case_graph: CommonCaseGraph | None,
+    ranking_graph: RankingSession,
+    common_case_graph: CommonCaseSession | None,
     histories: Sequence[tuple[str, History]],
 ) -> Iterator[Comparison]:
     with ProgressBar("parity", len(histories), "history") as bar:
@@ -177,8 +177,8 @@ def _compare(
 
 
 def _rankings(
-    ranking_graph: RankingGraph,
-    common_case_graph: CommonCaseGraph | None,
+    ranking_graph: RankingSession,
+    common_case_graph: CommonCaseSession | None,
     history: History,
     longest: int,
 ) -> Iterator[tuple[str, SingleRanking]]:
@@ -210,7 +210,7 @@ def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
     return pad_histories([*others, history], width)
 
 
-def _batched_scores(graph: RankingGraph, histories: Sequence[History]) -> NDArray[np.float32]:
+def _batched_scores(graph: RankingSession, histories: Sequence[History]) -> NDArray[np.float32]:
     """Scores of all items, `[batch, items + 1]`, of histories padded to one length."""
     padded = pad_histories(histories, max(map(len, histories)))
     ranking, sorted_scores = graph.rank(padded, graph.num_items, mask_seen=False)

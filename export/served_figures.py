@@ -1,7 +1,7 @@
 """Ranks as the service would, so that what is measured or compared is what is served.
 
 The one module of `export` that imports the service: requests and a manifest's figures share the
-routing between the common-case graph and the full graph (`service.ranking.student`).
+routing between the common-case graph and the ranking graph (`service.ranking.student`).
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ def served_ranker(
     """Makes the ranker of these graphs for the yardstick; it reads whole histories.
 
     Args:
-        model: the full ranking graph.
+        model: the ranking graph.
         common_case: the common-case graph; None if the bundle will have none.
         dataset: the examples' histories come from it.
         max_history_length: number of newest items that the student reads.
@@ -54,7 +54,7 @@ def served_ranker(
 def all_rankings(bundle: Bundle) -> Callable[[list[int], int], list[Ranking]]:
     """Opens a bundle's student; returns its rankings after a history, of `k` items at most.
 
-    The first is the one that a request gets, the second that of the full graph.
+    The first is the one that a request gets, the second that of the ranking graph.
 
     Raises:
         BundleError: a graph changed on disk, or onnxruntime cannot open it.
@@ -63,6 +63,6 @@ def all_rankings(bundle: Bundle) -> Callable[[list[int], int], list[Ranking]]:
 
     def rank(history: list[int], k: int) -> list[Ranking]:
         query = IndexQuery(history, k)
-        return [student.rank(query), *student.rank_fully([query])]
+        return [student.rank(query), *student.rank_by_ranking_graph([query])]
 
     return rank

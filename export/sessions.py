@@ -14,7 +14,7 @@ from export.contract.tensors import TENSORS
 IntArray = NDArray[np.integer]
 
 
-class RankingGraph:
+class RankingSession:
     """The ranking graph, open."""
 
     def __init__(self, path: Path) -> None:
@@ -53,7 +53,7 @@ class RankingGraph:
         return item_indices, scores
 
 
-class CommonCaseGraph:
+class CommonCaseSession:
     """The common-case graph, open."""
 
     def __init__(self, path: Path) -> None:

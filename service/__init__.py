@@ -1,1 +1,1 @@
-import export  # noqa: F401  # before onnxruntime: see there
+import export  # noqa: F401  # must come before onnxruntime; `export/__init__.py` says why

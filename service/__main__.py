@@ -1,4 +1,4 @@
-"""`python -m service`: serves a bundle; its settings are environment variables."""
+"""`python -m service`: serves a bundle over HTTP. All settings are environment variables."""
 
 import os
 import sys
@@ -26,17 +26,17 @@ _HOW_TO_GET_A_BUNDLE = (
 
 
 def main(arguments: Sequence[str] = ()) -> None:
-    """Serves until a signal ends it.
+    """Serves until a signal ends the process.
 
     Raises:
-        SystemExit: with one line and code 1 if it cannot start; with code 2 for `arguments`, of
-            which there are none but `--help`.
+        SystemExit: code 0 after `--help`; code 1 with a message if the service cannot start;
+            code 2 if `arguments` holds anything else.
     """
     _parse(arguments)
     try:
         settings = Settings()
-        # Before there are workers: one that cannot load a bundle ends with a traceback, and the
-        # exit code of the program does not tell of it.
+        # Checked before workers start: a worker that cannot load its bundle ends with a traceback,
+        # and the exit code of the program does not show the failure.
         for each in settings.served_variants:
             if not BundleLayout(each.path).manifest.is_file():
                 sys.exit(_no_bundle(settings, each))
@@ -55,11 +55,11 @@ def main(arguments: Sequence[str] = ()) -> None:
             access_log=False,
             log_config=log_config(settings.log_format, settings.log_level),
             timeout_graceful_shutdown=10,
-            # Longer than proxies keep connections: a request on one that is just being closed
-            # would be lost.
+            # Longer than proxies keep idle connections. If the service closed a connection first,
+            # a request that a proxy sends on it at that moment would be lost.
             timeout_keep_alive=75,
-            # A worker responds once it has imported everything, which takes more than the
-            # default of 5 s on a busy machine.
+            # A worker responds to the health check once it has imported everything. On a busy
+            # machine this takes more than the default of 5 s.
             timeout_worker_healthcheck=30,
         )
 
@@ -69,8 +69,8 @@ def _parse(arguments: Sequence[str]) -> None:
     ArgumentParser(
         prog="python -m service",
         usage="[SETTING=VALUE ...] %(prog)s [--help]",
-        description="Serves a bundle over HTTP. All settings are environment variables; "
-        "where SECRETS_PATH names a folder, each file in it is the setting of its name.",
+        description="Serves a bundle over HTTP. All settings are environment variables. "
+        "If SECRETS_PATH names a folder, each file in it gives the setting of the same name.",
         epilog=f"settings, with their defaults:\n\n{described()}",
         formatter_class=RawDescriptionHelpFormatter,
     ).parse_args(arguments)
@@ -82,14 +82,17 @@ def _no_bundle(settings: Settings, variant: VariantSetting) -> str:
 
 
 def _line(error: ErrorDetails) -> str:
-    """Names a setting and what is wrong with it, without its value, which may be a secret."""
+    """Returns the setting and what is wrong with it, without the value, which may be a secret."""
     names = [str(part).upper() for part in error["loc"]]
     return ": ".join([*names, error["msg"].removeprefix("Value error, ")])
 
 
 @contextmanager
 def _metrics_folder(workers: int) -> Iterator[None]:
-    """Gives several workers a folder for their metrics, in a variable that they read at start."""
+    """Makes a temporary folder for the metrics of several workers; for one worker does nothing.
+
+    The environment variable FOLDER_VARIABLE passes the folder's path to the workers.
+    """
     if workers == 1:
         yield
         return

@@ -24,8 +24,9 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import end_tracing, install_tracing
 
-# FastAPI's own telemetry is off: `install_tracing` makes the spans and `Metrics` counts. Left on,
-# it looks for OpenTelemetry providers at each request, which costs 12 µs.
+# FastAPI's own telemetry is off, because `install_tracing` makes the spans and `Metrics` counts
+# requests. If it were on, it would look for OpenTelemetry providers at each request, which costs
+# 12 µs.
 _TELEMETRY_OFF = {"tracing": False, "metrics": False, "logs": False}
 
 
@@ -37,7 +38,7 @@ class Application(FastAPI):
         self._max_k = max_k
 
     def openapi(self) -> dict[str, Any]:
-        """Returns the schema of all routes; FastAPI makes it once and caches it."""
+        """Returns the OpenAPI schema of all routes, which is made once and cached."""
         if self.openapi_schema is None:
             complete(super().openapi(), self._max_k)
         return super().openapi()
@@ -46,13 +47,15 @@ class Application(FastAPI):
 def create_app(
     settings: Settings | None = None, while_loading: WhileLoading = nullcontext
 ) -> FastAPI:
-    """Makes the application; bundles and stores are opened when it starts.
+    """Makes the application. It opens its bundles and stores when it starts, not before.
 
     Args:
-        settings: read from the environment by default.
-        while_loading: context in which bundles are loaded.
+        settings: None: read from the environment.
+        while_loading: makes the context in which each bundle is loaded; by default one that does
+            nothing.
 
     Raises:
+        ValidationError: a setting in the environment is invalid.
         FastLaneError: a route or a middleware does something that a fast lane would skip.
     """
     settings = settings or Settings()
@@ -89,22 +92,22 @@ def _middlewares(
 ) -> list[Middleware]:
     """Returns the middlewares in the order in which they see a request.
 
-    An answer passes them in the opposite order. A request in a fast lane gets no further than
-    `FastLanes`, so what all requests need comes before it.
+    An answer passes them in the opposite order. A request in a fast lane is answered in
+    `FastLanes`, so a middleware that every request needs comes before it.
     """
     return [
-        # First: its stopwatch measures all that follows, and `RequestLog` reads it. It names the
-        # request, so that every line that is logged afterwards can carry the name.
+        # First, because its stopwatch measures everything that follows, and because it assigns the
+        # request id, which every later log line carries.
         Middleware(RequestTiming, metrics=metrics),
-        # Before the lanes: their answers close connections too while the worker drains.
+        # Before the lanes, because their answers must close connections too while draining.
         Middleware(CloseWhileDraining, drain=drain),
-        # Before the lanes: their requests are logged too. It sees the path as it was sent.
+        # Before the lanes, because their requests are logged too. It logs the path as it was sent.
         *([Middleware(RequestLog)] if settings.log_requests else []),
-        # Before the two below, because skipping them is part of what makes it fast.
+        # Before the next two: a request in a lane saves the time that they take.
         Middleware(FastLanes, lanes=lanes),
-        # After the lanes, which leave encoded paths to it, and before the router, which would
-        # split an id at a decoded `/`.
+        # Before the router, which would split an id at a decoded `/`. Lanes do not need it, because
+        # they pass on every request with an encoded path.
         Middleware(EncodedPath),
-        # Last: nothing else reads bodies outside of a lane, and lanes keep the same limit.
+        # Last, because only the routes after it read bodies. Lanes check the same limit themselves.
         Middleware(BodyLimit),
     ]

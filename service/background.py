@@ -15,7 +15,8 @@ async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        # Once is not enough: redis-py may mistake a cancellation for a lost connection and go on.
+        # Cancelled again and again, because redis-py may take a cancellation for a lost connection
+        # and go on.
         while not task.done():
             task.cancel()
             await asyncio.wait([task], timeout=_RETRY_SECONDS)

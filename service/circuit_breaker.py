@@ -1,6 +1,6 @@
-"""A circuit breaker: after several failures in a row, a backend is not asked for a while.
+"""A circuit breaker: after several failures in a row, calls to a backend fail at once for a pause.
 
-So a lost Redis or teacher costs one timeout in a while, not one in every request.
+So a lost Redis or teacher costs one timeout per pause instead of one per request.
 """
 
 import logging
@@ -33,11 +33,11 @@ class CircuitBreaker:
 
         Args:
             name: name of the backend in messages.
-            failure: the error type that counts as a failure, and that an open breaker raises.
-            refusal: an error type that proves that the backend answers.
+            failure: the error type that counts as a failure; an open breaker raises it too.
+            refusal: an error type that proves that the backend answers; None: there is none.
             max_failures: number of failures in a row that open the breaker.
             pause_seconds: time between two tries while the breaker is open.
-            clock: seconds; tests pass their own.
+            clock: returns the time in seconds; tests pass their own.
         """
         self._name = name
         self._failure = failure
@@ -51,22 +51,29 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the backend counts as lost."""
+        """Whether the breaker is open: the backend failed `max_failures` times in a row or more."""
         return self._failures >= self._max_failures
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Runs `operation`; raises `failure` at once while the breaker is open."""
+        """Runs `operation` and returns its result, as long as the breaker is closed.
+
+        While the breaker is open, one call per pause runs, to see whether the backend is back; all
+        others raise `failure` at once.
+        """
         if self.is_open:
             if self._clock() < self._paused_until:
-                raise self._failure(f"{self._name} failed repeatedly and is not asked for a while")
+                raise self._failure(
+                    f"{self._name} failed repeatedly and is tried again "
+                    f"after a pause of {self._pause_seconds:g} s"
+                )
             return await self._probe(operation)
         return await self.call_even_if_open(operation)
 
     async def call_even_if_open(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Runs `operation` whatever the breaker's state, so that a health check sees a recovery.
+        """Runs `operation` in any state of the breaker, so that a health check sees a recovery.
 
-        A failure does not count if another call failed after this one began: a connection that
-        many calls share is lost only once.
+        Counts the result. A failure is not counted if another call failed after this one began:
+        when many calls share a lost connection, only the first failure counts.
         """
         began = self._clock()
         try:
@@ -82,7 +89,7 @@ class CircuitBreaker:
         return answer
 
     async def _probe(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Tries the backend for one call; calls that come meanwhile fail at once."""
+        """Tries the backend with one call; calls that come meanwhile fail at once."""
         self._paused_until = math.inf
         try:
             return await self.call_even_if_open(operation)

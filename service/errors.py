@@ -3,7 +3,7 @@
 ServiceError
 ├── InvalidRequestError        a request's value has the right type but cannot be used
 ├── NotFoundError              an item, a session or a variant does not exist
-├── ConflictError              a change does not fit what is served
+├── ConflictError              a change contradicts the served bundle, its link or a limit
 ├── UnauthorizedError          an admin route was called without the admin key
 ├── ForbiddenError             an admin route was called with a wrong key, or is closed
 ├── HistoryUnavailableError    the history store does not answer
@@ -11,25 +11,30 @@ ServiceError
 ├── LeavingError               this worker is draining
 └── TeacherUnavailableError    the teacher does not answer this request
     ├── NoTeacherError         no teacher is connected
-    ├── TeacherRefusalError    the teacher answers that it is busy or refuses
+    ├── TeacherRefusalError    the teacher replies that it is busy or refuses the request
     └── TeacherLostError       the teacher is late, fails or cannot be reached
 
-`StudentError` is no ServiceError: no request causes it, and the recommender answers without the
-student.
+`StudentError` is not a ServiceError: no request causes it, and the recommender falls back to a
+ranking without the student.
 """
 
 
 class ServiceError(Exception):
-    """Base of every error that becomes an answer."""
+    """Base of the errors that are sent to clients as an answer with an error status."""
 
     @property
     def in_full(self) -> str:
-        """The message with that of its cause, which may name hosts: for the log only."""
+        """The message, followed by its cause's. For the log only: the cause may name hosts."""
         return ": ".join(filter(None, (str(self), str(self.__cause__ or ""))))
 
 
 class InvalidRequestError(ServiceError):
-    """A request's value has the right type but cannot be used; names the field."""
+    """A request's value has the right type but cannot be used.
+
+    Attributes:
+        field: path of the value in the request, as `requests[3].k`.
+        message: what is wrong with the value.
+    """
 
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field}: {message}")
@@ -42,7 +47,7 @@ class NotFoundError(ServiceError):
 
 
 class ConflictError(ServiceError):
-    """A change does not fit what is served."""
+    """A change to items or bundles contradicts the served bundle, its link or a limit."""
 
 
 class UnauthorizedError(ServiceError):
@@ -65,7 +70,7 @@ class LeavingError(ServiceError):
     """This worker is draining and will stop."""
 
     def __init__(self) -> None:
-        super().__init__("this worker is about to stop, use another one")
+        super().__init__("this worker is draining and will stop: send requests to another one")
 
 
 class TeacherUnavailableError(ServiceError):
@@ -84,7 +89,7 @@ class NoTeacherError(TeacherUnavailableError):
 
 
 class TeacherRefusalError(TeacherUnavailableError):
-    """The teacher answers that it is busy or refuses this request."""
+    """The teacher replies that it is busy or that it refuses this request."""
 
 
 class TeacherLostError(TeacherUnavailableError):
@@ -92,4 +97,4 @@ class TeacherLostError(TeacherUnavailableError):
 
 
 class StudentError(Exception):
-    """The student could not rank."""
+    """A graph of the student fails in onnxruntime, or the bundle lacks the graph."""

@@ -29,7 +29,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Runtime:
-    """The parts of a running service."""
+    """The parts of a running service.
+
+    Attributes:
+        hot_swap: replaces the bundles in `variants`.
+        added_items: adds items to the bundles in `variants`.
+        teacher: None if TEACHER_URL is unset.
+    """
 
     settings: Settings
     variants: ServedVariants
@@ -42,7 +48,7 @@ class Runtime:
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
-        """Raises InvalidRequestError if `k` is more than the settings allow."""
+        """Raises InvalidRequestError, which names `field`, if `k` is more than MAX_K."""
         if k > self.settings.max_k:
             raise InvalidRequestError(field, f"must be at most {self.settings.max_k}, not {k}")
 
@@ -56,7 +62,7 @@ class Runtime:
     def offer_to_shadow(
         self, served: ServedVariant, query: Query, recommendations: Recommendations
     ) -> None:
-        """Lets shadow mode sample an answer; the teacher is asked later, no request waits."""
+        """Offers an answer to shadow traffic: the teacher may be asked later; no request waits."""
         if self.teacher:
             self.teacher.shadow.offer(served.recommender, query, recommendations)
 
@@ -66,7 +72,7 @@ class Runtime:
         return self.teacher is not None and self.teacher.slow_path.is_lost
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
-        """Current values for the metrics: served bundles, lost backends, added items."""
+        """Yields gauges with their current values: served bundles, lost backends, added items."""
         labels = ["variant", "model_version", "student"]
         info = GaugeMetricFamily("recommender_variant_info", "Served bundles.", labels=labels)
         refused = GaugeMetricFamily(
@@ -83,7 +89,7 @@ class Runtime:
         for name, text, value in (
             ("history_lost", "1 while the history store is lost.", self.history.is_lost),
             ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
-            ("added_items", "Items added at run time.", len(self.added_items)),
+            ("added_items", "Number of items added at run time.", len(self.added_items)),
         ):
             yield GaugeMetricFamily(f"recommender_{name}", text, value=float(value))
 
@@ -94,7 +100,7 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Loads the bundles, opens the stores and connects the teacher.
 
-    Follows new bundles and added items in the background while the context is open.
+    While the context is open, background tasks load new bundles and added items.
 
     Raises:
         BundleError: a bundle cannot be served.

@@ -22,11 +22,11 @@ LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 DEFAULT_K = 20
-"""Number of items in an answer if the request does not say."""
+"""Number of items in an answer if the request has no `k`."""
 
 MAX_ITEM_ID_LENGTH = 256
 MAX_SESSION_ID_LENGTH = 128
-"""Characters of an id, wherever it arrives: in a path, a query or a body."""
+"""Maximum number of characters of an id in a path, a query or a body."""
 
 _HTTP_SCHEMES = ("http://", "https://")
 _NETWORK_SCHEMES = ("redis://", "rediss://")
@@ -34,10 +34,10 @@ _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://")
 
 
 class Settings(BaseSettings):
-    """The settings: each field is the environment variable of its name in capitals.
+    """The settings of the service: each field is an environment variable, its name in capitals.
 
-    An empty variable means unset. If SECRETS_PATH names a folder, its files are settings too, as
-    `admin_key` and `redis_url`; they win over the environment.
+    An empty variable counts as unset. If SECRETS_PATH names a folder, its files (such as
+    `admin_key`) are settings too and take precedence over the environment.
     """
 
     model_config = SettingsConfigDict(
@@ -47,12 +47,12 @@ class Settings(BaseSettings):
     bundle_path: Path = Field(
         default=Path("bundle"),
         description="BUNDLE_PATH: the bundle to serve: a folder that `export` wrote, or the link "
-        "`active` that it publishes to; a new bundle there is loaded while the service runs",
+        "`active` to the last published one; if the bundle there changes, the service loads it",
     )
     variants: str | None = Field(
         default=None,
-        description="VARIANTS: bundles served side by side, `name=path:weight, …`, or a folder of "
-        "bundles of equal weight; the first is the control; unset = only BUNDLE_PATH",
+        description="VARIANTS: bundles that share the sessions by weight: `name=path:weight, …`, or "
+        "a folder of bundles of equal weight; the first is the control; unset = only BUNDLE_PATH",
     )
     bundles_poll_seconds: float = Field(
         default=1.0,
@@ -72,14 +72,16 @@ class Settings(BaseSettings):
     max_added_items: int = Field(
         default=10_000,
         ge=0,
-        description="MAX_ADDED_ITEMS: most items that can be added at run time",
+        description="MAX_ADDED_ITEMS: maximum number of items that can be added at run time",
     )
     items_poll_seconds: float = Field(
         default=0.25,
         gt=0,
         description="ITEMS_POLL_SECONDS: interval at which a worker looks for added items",
     )
-    max_k: int = Field(default=100, ge=DEFAULT_K, description="MAX_K: most items in one answer")
+    max_k: int = Field(
+        default=100, ge=DEFAULT_K, description="MAX_K: maximum number of items in one answer"
+    )
 
     redis_url: SecretStr | None = Field(
         default=None,
@@ -88,19 +90,19 @@ class Settings(BaseSettings):
     )
     redis_cluster: bool = Field(
         default=False,
-        description="REDIS_CLUSTER: REDIS_URL names one node of a Redis Cluster, "
-        "which tells of the others",
+        description="REDIS_CLUSTER: whether REDIS_URL names a node of a Redis Cluster, "
+        "from which the service discovers the other nodes",
     )
     redis_timeout_seconds: float = Field(
         default=0.1,
         gt=0,
-        description="REDIS_TIMEOUT_SECONDS: longest wait for a connection and for an answer",
+        description="REDIS_TIMEOUT_SECONDS: maximum time to wait for a connection, and for a reply",
     )
     redis_max_connections: int = Field(
         default=32,
         ge=1,
-        description="REDIS_MAX_CONNECTIONS: most connections of one worker to a cluster; "
-        "to a single Redis a worker has one",
+        description="REDIS_MAX_CONNECTIONS: maximum number of connections per worker to a cluster; "
+        "to a single Redis a worker has one for sessions",
     )
     redis_pause_seconds: float = Field(
         default=1.0,
@@ -115,13 +117,14 @@ class Settings(BaseSettings):
     max_session_length: int = Field(
         default=200,
         ge=1,
-        description="MAX_SESSION_LENGTH: most events stored of a session, the newest",
+        description="MAX_SESSION_LENGTH: maximum number of events stored per session; "
+        "the oldest are dropped first",
     )
     max_sessions: int = Field(
         default=100_000,
         ge=1,
-        description="MAX_SESSIONS: most sessions in memory if REDIS_URL is unset; "
-        "those without events for longest are dropped first",
+        description="MAX_SESSIONS: maximum number of sessions in memory if REDIS_URL is unset; "
+        "the sessions with the oldest last event are dropped first",
     )
 
     teacher_url: str | None = Field(
@@ -132,14 +135,14 @@ class Settings(BaseSettings):
     teacher_deadline_seconds: float = Field(
         default=10.0,
         gt=0,
-        description="TEACHER_DEADLINE_SECONDS: longest wait for the teacher; after it the student "
-        "answers",
+        description="TEACHER_DEADLINE_SECONDS: maximum time to wait for the teacher; after it the "
+        "student answers",
     )
     teacher_concurrency: int = Field(
         default=4,
         ge=1,
-        description="TEACHER_CONCURRENCY: most requests of one worker to the teacher at once; "
-        "the student answers the others",
+        description="TEACHER_CONCURRENCY: maximum number of simultaneous requests per worker to "
+        "the teacher; the student answers the others",
     )
     teacher_pause_seconds: float = Field(
         default=5.0,
@@ -150,19 +153,20 @@ class Settings(BaseSettings):
     teacher_cache_size: int = Field(
         default=4_096,
         ge=1,
-        description="TEACHER_CACHE_SIZE: most answers of the teacher in the cache of one worker",
+        description="TEACHER_CACHE_SIZE: maximum number of the teacher's answers in the cache of "
+        "each worker",
     )
     teacher_cache_ttl_seconds: float = Field(
         default=3_600.0,
         gt=0,
-        description="TEACHER_CACHE_TTL_SECONDS: longest time that a cached answer is used",
+        description="TEACHER_CACHE_TTL_SECONDS: maximum age of a cached answer",
     )
     shadow_share: float = Field(
         default=0.0,
         ge=0,
         le=1,
-        description="SHADOW_SHARE: share of requests that the teacher answers too, in the "
-        "background, to compare it with the student; needs TEACHER_URL",
+        description="SHADOW_SHARE: share of the student's answers that are compared with the "
+        "teacher's in the background, from 0 to 1; needs TEACHER_URL",
     )
 
     host: str = Field(default="127.0.0.1", description="HOST: address to listen on")
@@ -171,8 +175,8 @@ class Settings(BaseSettings):
         default=0,
         ge=0,
         le=600,
-        description="DRAIN_SECONDS: time that a worker still answers after SIGTERM; /readyz fails "
-        "meanwhile, so that load balancers notice",
+        description="DRAIN_SECONDS: time for which a worker still answers after SIGTERM; /readyz "
+        "answers 503 meanwhile, so that load balancers send no new requests",
     )
     log_format: LogFormat = Field(
         default="text", description="LOG_FORMAT: `text`, or `json` with one object per line"
@@ -186,10 +190,10 @@ class Settings(BaseSettings):
     tracing: bool = Field(
         default=False,
         description="TRACING: whether OpenTelemetry spans are sent to OTEL_EXPORTER_OTLP_ENDPOINT; "
-        "needs the extra `trace`",
+        "needs `pip install 'distilled-recommender[trace]'`",
     )
     workers: int = Field(
-        default=1, ge=1, description="WORKERS: number of processes; more than 1 need REDIS_URL"
+        default=1, ge=1, description="WORKERS: number of processes; more than one need REDIS_URL"
     )
 
     @classmethod
@@ -201,14 +205,14 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - passed by its name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - passed by its name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Orders the sources: arguments win over secret files, which win over the environment."""
+        """Returns the sources by precedence: arguments, secret files, the environment."""
         folder = os.environ.get("SECRETS_PATH")
         secrets = [SecretsSettingsSource(settings_cls, folder)] if folder else []
         return init_settings, *secrets, env_settings
 
     @property
     def served_variants(self) -> Sequence[VariantSetting]:
-        """The variants to serve side by side, the control first."""
+        """The variants to serve, the control first; without VARIANTS one that is BUNDLE_PATH."""
         if self.variants is None:
             return [VariantSetting(DEFAULT_VARIANT, self.bundle_path)]
         return parse_variants(self.variants)
@@ -223,7 +227,7 @@ class Settings(BaseSettings):
     @field_validator("tracing")
     @classmethod
     def _check_tracing(cls, tracing: bool) -> bool:
-        # Other packages bring `opentelemetry` without its SDK.
+        # Both are looked for, because other packages install `opentelemetry` without its SDK.
         if tracing and not (find_spec("opentelemetry") and find_spec("opentelemetry.sdk")):
             raise ValueError("needs OpenTelemetry: pip install 'distilled-recommender[trace]'")
         return tracing
@@ -249,8 +253,8 @@ class Settings(BaseSettings):
     def _check_workers(self) -> Self:
         if self.workers > 1 and self.redis_url is None:
             raise ValueError(
-                f"WORKERS = {self.workers} needs REDIS_URL: without it each worker would keep "
-                "sessions of its own"
+                f"WORKERS = {self.workers} needs REDIS_URL: without it each worker would store "
+                "its own sessions"
             )
         return self
 
@@ -258,7 +262,9 @@ class Settings(BaseSettings):
     def _check_cluster(self) -> Self:
         url = self.redis_url.get_secret_value() if self.redis_url else ""
         if self.redis_cluster and not url.startswith(_NETWORK_SCHEMES):
-            raise ValueError("REDIS_CLUSTER needs a REDIS_URL of redis:// or rediss://")
+            raise ValueError(
+                "REDIS_CLUSTER needs a REDIS_URL that starts with redis:// or rediss://"
+            )
         return self
 
     @field_validator("redis_url")
@@ -270,7 +276,7 @@ class Settings(BaseSettings):
 
 
 def described() -> str:
-    """Returns one line per setting: its name, its meaning and its default."""
+    """Returns one line per setting: name, meaning and, in brackets, the default."""
     fields = Settings.model_fields.values()
     defaults = ["unset" if each.default is None else each.default for each in fields]
     return "".join(

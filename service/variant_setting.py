@@ -1,4 +1,4 @@
-"""Parses the setting VARIANTS: the bundles that are served side by side, and their weights."""
+"""Parses the setting VARIANTS: the bundles that share the sessions, and their weights."""
 
 import re
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 
 DEFAULT_VARIANT = "default"
 
-_ENTRY = re.compile(r"(?P<name>[\w.-]+)=(?P<path>[^,]+?)(:(?P<weight>\d+(\.\d+)?))?")
+_ENTRY = re.compile(r"(?P<name>[\w.-]+)=(?P<path>[^,]+?)(:(?P<weight>-?\d+(\.\d+)?))?")
 
 
 @dataclass(frozen=True, slots=True)
 class VariantSetting:
-    """A named bundle; its share of the sessions is its weight over the sum of all weights."""
+    """A named bundle. Its share of the sessions is its weight divided by the sum of all weights."""
 
     name: str
     path: Path
@@ -20,36 +20,42 @@ class VariantSetting:
 
 
 def parse_variants(text: str) -> Sequence[VariantSetting]:
-    """Reads `name=path:weight, name=path`, or a folder whose bundles become variants.
+    """Parses a list of variants, `name=path:weight, …`, or the path of a folder of bundles.
+
+    A missing weight is 1. Bundles of a folder are named after their own folders and have weight 1.
 
     Raises:
-        ValueError: `text` is neither, or has an invalid part; names the part.
+        ValueError: `text` is neither, or a part of it is invalid; the message quotes the part.
     """
     variants = _parse_list(text) if "=" in text else _in_folder(Path(text))
     names = [each.name for each in variants]
     if repeated := {name for name in names if names.count(name) > 1}:
-        raise ValueError(f"{', '.join(sorted(repeated))} occurs twice")
-    if not all(each.weight > 0 for each in variants):
-        raise ValueError("a weight must be more than 0")
+        raise ValueError(f"repeated names: {', '.join(sorted(repeated))}")
     return variants
 
 
 def _parse_list(text: str) -> list[VariantSetting]:
-    variants = []
-    for part in text.split(","):
-        entry = _ENTRY.fullmatch(part.strip())
-        if entry is None:
-            raise ValueError(f"{part.strip()!r} is not `name=path:weight`")
-        variants.append(
-            VariantSetting(entry["name"], Path(entry["path"]), float(entry["weight"] or 1))
+    return [_parse_entry(part.strip()) for part in text.split(",")]
+
+
+def _parse_entry(text: str) -> VariantSetting:
+    entry = _ENTRY.fullmatch(text)
+    if entry is None:
+        raise ValueError(
+            f"{text!r} is not `name=path:weight`: a name may have letters, digits, `_`, `.` and `-`"
         )
-    return variants
+    weight = float(entry["weight"] or 1)
+    if weight <= 0:
+        raise ValueError(f"{text!r} has the weight {weight:g}: a weight must be more than 0")
+    return VariantSetting(entry["name"], Path(entry["path"]), weight)
 
 
 def _in_folder(folder: Path) -> list[VariantSetting]:
     found = (path.parent for path in folder.glob("[!.]*/manifest.json"))
-    # A link beside its target would serve a bundle twice.
+    # Links are left out: if a link's target is in the folder too, its bundle would be served twice.
     paths = sorted(path for path in found if not path.is_symlink())
     if not paths:
-        raise ValueError(f"{folder} holds no bundle")
+        raise ValueError(
+            f"{folder} holds no bundle: give a folder of bundles or a list `name=path:weight, …`"
+        )
     return [VariantSetting(path.name, path) for path in paths]

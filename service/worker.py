@@ -1,4 +1,4 @@
-"""The application factory of a worker process, which does nothing but serve."""
+"""The application factory for a worker process that does nothing but serve."""
 
 import ctypes
 import gc
@@ -12,9 +12,10 @@ from service.app import create_app
 
 
 def create_worker() -> FastAPI:
-    """Makes the service from the environment, and exempts what it loads from garbage collection.
+    """Makes the application from the environment; its bundles are never garbage-collected.
 
-    A collection that walks a whole catalog delays all requests by tens of milliseconds.
+    A garbage collection that walks a whole catalog would delay all requests by tens of
+    milliseconds.
     """
     return create_app(while_loading=without_garbage_collection)
 
@@ -23,7 +24,8 @@ def create_worker() -> FastAPI:
 def without_garbage_collection() -> Iterator[None]:
     """Exempts all objects that exist when the context ends from later garbage collections.
 
-    Then returns freed memory to the operating system: opening a graph takes much for a moment.
+    Then returns freed memory to the operating system, because opening a graph takes much memory
+    for a short time.
     """
     gc.collect()
     gc.disable()
@@ -37,4 +39,4 @@ def without_garbage_collection() -> Iterator[None]:
 
 def _return_freed_memory() -> None:
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
-        libc.malloc_trim(0)  # glibc keeps freed memory for reuse
+        libc.malloc_trim(0)  # otherwise glibc would keep freed memory for reuse

@@ -15,23 +15,23 @@ CredentialsDep = Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)
 
 
 async def check_admin(runtime: RuntimeDep, credentials: CredentialsDep) -> None:
-    """Checks the admin key of a request; without an ADMIN_KEY the route is closed.
+    """Checks the admin key of a request; if the service has no ADMIN_KEY, the route is closed.
 
     Raises:
-        UnauthorizedError: the request has no key.
+        UnauthorizedError: the request sends no key.
         ForbiddenError: the key is wrong, or the service has no ADMIN_KEY.
     """
     admin_key = runtime.settings.admin_key
     if admin_key is None:
-        raise ForbiddenError("this route is closed: the service has no ADMIN_KEY")
+        raise ForbiddenError("this route is closed: start the service with ADMIN_KEY to open it")
     if credentials is None:
         raise UnauthorizedError("send the admin key: `Authorization: Bearer …`")
     sent, expected = credentials.credentials, admin_key.get_secret_value()
     if not secrets.compare_digest(sent.encode(), expected.encode()):
-        raise ForbiddenError("this is not the admin key")
+        raise ForbiddenError("the key in `Authorization` is not the admin key")
 
 
 async def check_admin_if_any(runtime: RuntimeDep, credentials: CredentialsDep) -> None:
-    """Checks the admin key of a request as `check_admin` does; without one the route is open."""
+    """Checks the admin key as `check_admin` does; if the service has none, the route is open."""
     if runtime.settings.admin_key is not None:
         await check_admin(runtime, credentials)

@@ -23,7 +23,7 @@ _PROVIDED: Provided = {
 
 
 def open_lanes(app: FastAPI) -> Sequence[FastLane]:
-    """Makes the fast lanes of `app`, which has to have all its routes already.
+    """Makes the fast lanes of `app`, after all its routes were added.
 
     Raises:
         FastLaneError: a route does something that its lane would skip.

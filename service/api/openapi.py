@@ -1,4 +1,4 @@
-"""Completes the OpenAPI schema: headers, MAX_K, the schema of problems, examples."""
+"""Completes FastAPI's OpenAPI schema: headers, problems, examples and the maximum of `k`."""
 
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -14,16 +14,16 @@ _REQUEST_ID = "X-Request-ID"
 _TIMING = "Server-Timing"
 _HEADERS: Mapping[str, tuple[str, str]] = {
     _REQUEST_ID: (
-        "identifies the request in the service's logs and traces; the one that was sent, if it "
-        "is well formed",
+        "id of the request in the service's logs: the `X-Request-ID` of the request if it is well "
+        "formed, else a new one",
         "7153b1a473c4-0",
     ),
     _TIMING: (
-        "the time of each part and in total, in milliseconds",
+        "time of each part of the request and total time, in milliseconds",
         "history;dur=0.142, infer;dur=0.214, total;dur=0.485",
     ),
-    "Retry-After": ("seconds to wait before the request is sent again", "1"),
-    "WWW-Authenticate": ("the scheme in which to send the key", "Bearer"),
+    "Retry-After": ("seconds to wait before sending the request again", "1"),
+    "WWW-Authenticate": ("authentication scheme for the admin key", "Bearer"),
 }
 
 
@@ -36,19 +36,19 @@ TIMED: dict[int | str, Node] = {HTTPStatus.OK.value: {"headers": _references(_TI
 
 
 def complete(schema: Node, max_k: int) -> None:
-    """Adds to FastAPI's schema, in place, what all routes have in common.
+    """Adds headers, problem schemas, examples and the maximum of `k` to `schema`, in place.
 
     Args:
-        schema: the OpenAPI schema of all routes.
-        max_k: the maximum of each `k`.
+        schema: the OpenAPI schema of all routes, as FastAPI makes it.
+        max_k: the setting MAX_K.
     """
     components = schema["components"]
     components["schemas"].update(problem_schemas())
     components["headers"] = {name: _header(*each) for name, each in _HEADERS.items()}
     for operation in _operations(schema):
         _complete_operation(operation, components["schemas"])
-    for k in _every_k(schema):
-        k["maximum"] = max_k
+    for schema_of_k in _schemas_of_k(schema):
+        schema_of_k["maximum"] = max_k
 
 
 def _operations(schema: Node) -> Iterator[Node]:
@@ -56,8 +56,8 @@ def _operations(schema: Node) -> Iterator[Node]:
         yield from verbs.values()
 
 
-def _every_k(schema: Node) -> Iterator[Node]:
-    """Yields the schemas of `k`, in queries and in bodies."""
+def _schemas_of_k(schema: Node) -> Iterator[Node]:
+    """Yields the schema of each parameter and each body field with the name `k`."""
     for operation in _operations(schema):
         parameters = operation.get("parameters", [])
         yield from (each["schema"] for each in parameters if each["name"] == "k")
@@ -92,7 +92,7 @@ def _complete_operation(operation: Node, schemas: Node) -> None:
 
 
 def _add_body_examples(body: Node) -> None:
-    """Adds the example of each schema that the body may have."""
+    """Adds one example for each schema that the body may have."""
     for media in body.get("content", {}).values():
         schema = media["schema"]
         names = [_name(each) for each in schema.get("anyOf", [schema]) if "$ref" in each]
@@ -109,7 +109,7 @@ def _add_examples(body: Node, values: Mapping[str, Any]) -> None:
 
 
 def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
-    """Returns an example of the problem that the operation answers with `status`."""
+    """Returns an example of the problem that `operation` answers with the error `status`."""
     errors: list[FieldProblem] = []
     if status is HTTPStatus.UNPROCESSABLE_ENTITY:
         names = _fields(operation, schemas)
@@ -124,7 +124,7 @@ def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
 
 
 def _fields(operation: Node, schemas: Node) -> set[str]:
-    """Returns the names of the parameters and of the fields of the body."""
+    """Returns the names of the operation's parameters and of the fields of its request body."""
     names = {each["name"] for each in operation.get("parameters", [])}
     if "requestBody" in operation:
         (media,) = operation["requestBody"]["content"].values()

@@ -1,7 +1,7 @@
-"""The examples in OpenAPI: films of the shipped bundle, `assets/movielens/bundle`.
+"""The examples in OpenAPI, with films of the shipped bundle, `assets/movielens/bundle`.
 
-Bodies are found by the name of their schema, parameters by their own name, details of problems by
-status and tag of the route.
+`openapi.py` looks up bodies by the name of their schema, parameters by their own name, and details
+of problems by status and tag of the route.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from service.errors import LeavingError, NoTeacherError
 from service.http.body_limit import MAX_BODY_BYTES
 from service.variant_setting import DEFAULT_VARIANT
 
-# A version of the right form and of no particular bundle. Deriving it from the shipped bundle is
-# not possible here: the service's image and wheel run without that folder, and OpenAPI should not
-# differ with the bundle that happens to be served.
+# A made-up version. It is not read from the shipped bundle, because the service's image and wheel
+# do not have that folder. It is not that of the served bundle either, because the OpenAPI schema
+# should not change with the bundle.
 _VERSION = "df3f0a722b4a"
 _TITLES = {
     "1": "Toy Story (1995)",
@@ -192,7 +192,7 @@ BODIES: Mapping[str, Any] = {
 }
 
 TEXT = (
-    "# HELP recommender_variant_info Bundles that answer.\n"
+    "# HELP recommender_variant_info Served bundles.\n"
     "# TYPE recommender_variant_info gauge\n"
     f'recommender_variant_info{{model_version="{_VERSION}",student="sasrec",'
     f'variant="{DEFAULT_VARIANT}"}} 1.0\n'
@@ -210,23 +210,30 @@ DETAILS: Mapping[tuple[HTTPStatus, str], str] = {
     (HTTPStatus.NOT_FOUND, "items"): "no item '0'",
     (HTTPStatus.NOT_FOUND, "sessions"): "no session 'ada'",
     (HTTPStatus.NOT_FOUND, "model"): f"no variant 'b'; there are: {DEFAULT_VARIANT}",
-    (HTTPStatus.CONFLICT, "items"): "item '1' is one of the bundle's own",
-    (HTTPStatus.CONFLICT, "model"): f"variant {DEFAULT_VARIANT!r} has served no other bundle",
-    (HTTPStatus.SERVICE_UNAVAILABLE, "items"): "Redis: ConnectionError",
+    (
+        HTTPStatus.CONFLICT,
+        "items",
+    ): "item '1' belongs to the bundle: it cannot be replaced or removed",
+    (HTTPStatus.CONFLICT, "model"): f"variant {DEFAULT_VARIANT!r} has no previous bundle",
+    (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "items",
+    ): "the store of added items does not answer (ConnectionError)",
     (
         HTTPStatus.SERVICE_UNAVAILABLE,
         "sessions",
-    ): "the history store failed repeatedly and is not asked for a while",
+    ): "the history store does not answer (ConnectionError)",
     (HTTPStatus.SERVICE_UNAVAILABLE, "teacher"): str(NoTeacherError()),
     (HTTPStatus.SERVICE_UNAVAILABLE, "health"): str(LeavingError()),
 }
-"""Details of problems that differ by tag, by status and tag."""
+"""Details of problems by status and tag of the route, where they depend on the route."""
 
 DETAILS_OF_ALL: Mapping[HTTPStatus, str] = {
     HTTPStatus.UNAUTHORIZED: "send the admin key: `Authorization: Bearer …`",
-    HTTPStatus.FORBIDDEN: "this is not the admin key",
-    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"longer than {MAX_BODY_BYTES} bytes",
+    HTTPStatus.FORBIDDEN: "the key in `Authorization` is not the admin key",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is longer than {MAX_BODY_BYTES} bytes",
 }
+"""Details of problems by status, where they are the same for all routes."""
 
 _TOO_MANY = "must be at most 100, not 1000"
 _NO_TEXT = "Input should be a valid string, not 1"
@@ -248,4 +255,4 @@ FIELDS: Mapping[str, FieldProblem] = {
     "bundle": FieldProblem(field="bundle", message=_NO_TEXT),
     "variant": FieldProblem(field="variant", message=_NO_TEXT),
 }
-"""Field errors by parameter or body field; a route shows the first of these that it has."""
+"""Field errors by parameter or body field; the example of a route is the first that it can have."""

@@ -1,4 +1,4 @@
-"""Turns errors into problem answers (RFC 9457): status, body and OpenAPI entry of each."""
+"""Turns errors into problem answers (RFC 9457), and documents these answers in OpenAPI."""
 
 import reprlib
 from collections.abc import Mapping, Sequence
@@ -48,14 +48,21 @@ HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
 
 
 class FieldProblem(BaseModel):
-    """A field that cannot be used, as `history[3]`; `body` is the body as a whole."""
+    """A value of the request that cannot be used.
+
+    `field` is its path in the request, as `history[3]`, or `body` for the whole body. `message` is
+    the reason.
+    """
 
     field: str
     message: str
 
 
 class Problem(BaseModel):
-    """The body of an answer with an error status."""
+    """The body of an answer with an error status (RFC 9457).
+
+    `errors` names each value of the request that cannot be used; empty for other errors.
+    """
 
     type: str = "about:blank"
     title: str
@@ -70,23 +77,23 @@ def problem_response(
     errors: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Makes the answer for a problem."""
+    """Makes the answer for a problem, with media type `application/problem+json`."""
     body = problem(status, detail, errors).model_dump_json()
     return Response(body, status, headers, MEDIA_TYPE)
 
 
 def problem(status: int, detail: str, errors: Sequence[FieldProblem] = ()) -> Problem:
-    """Makes the body of the answer for a problem."""
+    """Makes the body of a problem answer; its title is the phrase of `status`."""
     return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)
 
 
 def detail_of(errors: Sequence[FieldProblem]) -> str:
-    """Joins field errors to one line."""
+    """Joins field errors to one line, `field: message; field: message`."""
     return "; ".join(f"{each.field}: {each.message}" for each in errors)
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Returns the OpenAPI `responses` of the problems that a route may answer."""
+    """Returns the OpenAPI `responses` of a route that may answer problems of these statuses."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status.value: {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
@@ -123,15 +130,16 @@ async def _service_error(_: Request, error: ServiceError) -> Response:
 
 async def _invalid_request(_: Request, error: RequestValidationError) -> Response:
     response = _unusable([_field_problem(each) for each in error.errors()])
-    # The frames of its traceback refer to it and to the body: a cycle of up to a megabyte that only
-    # the garbage collector would free.
+    # The frames of the error's traceback refer to the error and to the body. Only the garbage
+    # collector would free this cycle of up to a megabyte, so it is broken here.
     error.__traceback__ = error.__cause__ = error.__context__ = None
     return response
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
     if error.status_code == HTTPStatus.BAD_REQUEST:
-        # FastAPI answers 400 to a body that is not text; here it is 422 like any invalid body.
+        # FastAPI answers 400 to a body that is not text; this service answers 422, as to any other
+        # invalid body.
         return _unusable([FieldProblem(field="body", message=error.detail)])
     headers = error.headers
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -143,12 +151,17 @@ async def _unexpected_error(_: Request, __: Exception) -> Response:
     # This handler runs outside of `RequestTiming`, which adds the header to all other answers.
     headers = {HEADER.decode(): request_id.get() or ""}
     return problem_response(
-        HTTPStatus.INTERNAL_SERVER_ERROR, "see the log of the service", headers=headers
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "an unexpected error: the service's log has the details",
+        headers=headers,
     )
 
 
 def _allowed_methods(request: Request) -> str:
-    """Lists the methods of all routes of the path; the router names only those of the first."""
+    """Returns the methods that the request's path allows, for the header `Allow`.
+
+    FastAPI's router would list the methods of the first route with this path only.
+    """
 
     def is_allowed(method: HTTPMethod) -> bool:
         scope = {**request.scope, "method": method.value}

@@ -1,4 +1,4 @@
-"""Checks queries of requests and joins them with the stored history of their session."""
+"""Checks the query of a request and joins it with the stored history of its session."""
 
 from service.api.schemas import RecommendationQuery
 from service.bundles.variants import ServedVariant
@@ -9,28 +9,36 @@ from service.stores.history.guarded import StoredHistory
 
 
 def check_query(
-    runtime: Runtime, variant: ServedVariant, query: RecommendationQuery, place: str = ""
+    runtime: Runtime, variant: ServedVariant, query: RecommendationQuery, prefix: str = ""
 ) -> None:
-    """Raises InvalidRequestError for a query that cannot be answered, though its types are right.
+    """Checks the rules that the schema of a query cannot express.
 
-    `place` precedes the field's name in the error, as `requests[3].`.
+    Args:
+        runtime: has the setting MAX_K.
+        variant: has the catalog whose attributes the filters may name.
+        query: the query to check.
+        prefix: precedes the field's name in the error, as `requests[3].` in a batch.
+
+    Raises:
+        InvalidRequestError: `k` is too large, history and session are both missing, or a filter
+            names an attribute that no item has.
     """
-    runtime.check_k(query.k, f"{place}k")
+    runtime.check_k(query.k, f"{prefix}k")
     if query.history is None and query.session_id is None:
-        raise InvalidRequestError(f"{place}history", "give a history, a session_id or both")
+        raise InvalidRequestError(f"{prefix}history", "give a history, a session_id or both")
     try:
         variant.recommender.catalog.filters.check(query.allow, query.deny)
     except InvalidRequestError as error:
-        raise InvalidRequestError(f"{place}{error.field}", error.message) from None
+        raise InvalidRequestError(f"{prefix}{error.field}", error.message) from None
 
 
 async def stored_history_of(runtime: Runtime, query: RecommendationQuery) -> StoredHistory:
-    """Reads the stored history of the query's session; empty if the query names none."""
+    """Reads the stored history of the query's session; empty if the query names no session."""
     return await runtime.history.read(query.session_id) if query.session_id else StoredHistory([])
 
 
 def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
-    """Makes the query for the recommender: the stored history, then the request's own."""
+    """Makes the recommender's query; its history is the stored one, then the request's."""
     return Query(
         history=[*stored.history, *(query.history or [])],
         k=query.k,

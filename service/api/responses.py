@@ -1,4 +1,4 @@
-"""Writes answers as JSON bytes, once; the schemas document them, FastAPI does not validate them."""
+"""Encodes answers as JSON. The schemas only document them: FastAPI does not validate answers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ def json_response(content: Mapping[str, Any], headers: Mapping[str, str] | None 
 
 
 def ranking_content(ranking: Sequence[tuple[Item, float]]) -> list[dict[str, Any]]:
-    """Writes a ranking in the form of RecommendedItem."""
+    """Returns items and scores as the fields of RecommendedItem."""
     return [
         {"item_id": item.item_id, "title": item.title, "score": score} for item, score in ranking
     ]
@@ -35,9 +35,13 @@ def recommendation_content(
     *,
     degraded: bool,
 ) -> dict[str, Any]:
-    """Writes a RecommendationAnswer and adds it to the answers of the stopwatch, which are counted.
+    """Returns the fields of a RecommendationAnswer, and counts the answer in the metrics.
 
-    `degraded` says that the history store did not answer.
+    Args:
+        variant: the variant that answered.
+        recommendations: its answer.
+        stopwatch: the request's; the metrics count the answers in it.
+        degraded: whether the history store did not answer.
     """
     degraded = degraded or recommendations.degraded
     stopwatch.answers.append((variant.name, recommendations.source, degraded))
@@ -59,7 +63,10 @@ def recommendation_response(
     degraded: bool,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Makes a RecommendationAnswer; `more` adds fields to it."""
+    """Makes a RecommendationAnswer with status 200.
+
+    `degraded`: whether the history store did not answer. `more`: further fields of the answer.
+    """
     content = recommendation_content(variant, recommendations, stopwatch, degraded=degraded)
     if more:
         content.update(more)
@@ -74,7 +81,11 @@ async def explained_response(
     *,
     degraded: bool,
 ) -> Response:
-    """Makes a RecommendationAnswer with reasons; there are none where the student fails."""
+    """Makes a RecommendationAnswer with the reasons of each item.
+
+    If the student fails to explain, `reasons` are empty and the answer is degraded. `degraded`:
+    whether the history store did not answer.
+    """
     with stopwatch.time("explain"):
         try:
             reasons = await to_thread.run_sync(explain, variant.recommender, query, recommendations)
@@ -89,7 +100,7 @@ async def explained_response(
 def event_response(
     variant: ServedVariant, stored: StoredHistory, stopwatch: Stopwatch, *, is_stored: bool
 ) -> Response:
-    """Makes an EventAnswer."""
+    """Makes an EventAnswer with status 200; `is_stored`: whether the event is stored now."""
     content = {
         "model_version": variant.model_version,
         "variant": variant.name,

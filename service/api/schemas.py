@@ -1,4 +1,4 @@
-"""Schemas of requests and answers. Answers are only documented here; `responses.py` writes them."""
+"""Schemas of requests and answers. Those of answers only document what `responses.py` encodes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
@@ -12,13 +12,20 @@ from service.teacher.client import EmbeddingNumber
 from service.variant_setting import DEFAULT_VARIANT
 
 MAX_IDS = 1000
+"""Maximum number of ids in a request's history, and in its exclusions."""
+
 MAX_BATCH = 64
+"""Maximum number of queries in a batch request."""
+
+UNKNOWN_ITEMS = (
+    "number of ids that the catalog does not have, in the stored history and in the request's"
+)
+"""Description of a field."""
 
 ItemId = Annotated[str, Field(min_length=1, max_length=MAX_ITEM_ID_LENGTH)]
 SessionId = Annotated[str, Field(min_length=1, max_length=MAX_SESSION_ID_LENGTH)]
-K = Annotated[int, Field(ge=1, description="how many items")]
-KInQuery = Annotated[int, Query(ge=1, description="how many items")]
-
+K = Annotated[int, Field(ge=1, description="number of items to recommend")]
+KInQuery = Annotated[int, Query(ge=1, description="number of items to return")]
 
 Name = Annotated[str, Field(min_length=1, max_length=64)]
 Value = Annotated[str, Field(max_length=256)]
@@ -28,7 +35,7 @@ Attributes = Annotated[
 
 
 class RequestBody(BaseModel):
-    """Base of request bodies: values are not converted to other types, unknown keys are refused."""
+    """Base of request bodies: values are not converted to other types, unknown keys are errors."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -36,27 +43,33 @@ class RequestBody(BaseModel):
 class RecommendationQuery(RequestBody):
     """A query for recommendations, by `history`, by `session_id` or by both.
 
-    With both, `history` follows the session's own. Ids that the catalog does not have are skipped;
-    those of `history` are counted.
+    With both, the stored history of the session comes first, then `history`. Ids that the catalog
+    does not have are skipped; `unknown_items` in the answer counts those of both histories.
     """
 
     history: Annotated[list[ItemId], Field(max_length=MAX_IDS)] | None = Field(
         default=None, description="item ids, oldest first"
     )
-    session_id: SessionId | None = None
+    session_id: SessionId | None = Field(
+        default=None, description="session whose stored history is read"
+    )
     k: K = DEFAULT_K
     exclude: Annotated[list[ItemId], Field(max_length=MAX_IDS)] = Field(
         default=[], description="item ids that must not be recommended"
     )
     allow: Attributes = Field(
         default={},
-        description="only items with any of these values, for each attribute named",
+        description="values by attribute: for each attribute named here, a recommended item has "
+        "at least one of the values",
         examples=[{"genres": ["Comedy", "Drama"]}],
     )
-    deny: Attributes = Field(default={}, description="no item with any of these values")
+    deny: Attributes = Field(
+        default={}, description="values by attribute: a recommended item has none of them"
+    )
     mask_seen: bool = Field(
         default=True,
-        description="leave out items of the history, unless no other item is allowed",
+        description="whether items of the history are left out; they are recommended all the same "
+        "if no other item is allowed",
     )
 
 
@@ -64,7 +77,9 @@ class RecommendationRequest(RecommendationQuery):
     """A query for recommendations, with or without reasons."""
 
     explain: bool = Field(
-        default=False, description="give the items of the history that led to each recommendation"
+        default=False,
+        description="whether the answer has the reasons of each item: the items of the history "
+        "that led to it",
     )
 
 
@@ -82,9 +97,13 @@ class NewEvent(RequestBody):
     """
 
     item_id: ItemId = Field(description="may be an item that the catalog does not have yet")
-    event_id: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = None
+    event_id: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = Field(
+        default=None, description="the client's id of the event, which makes it safe to send again"
+    )
     consent: bool = Field(
-        default=True, description="false: nothing is stored or read; the item itself is the history"
+        default=True,
+        description="whether the event may be stored; if false, the session is neither stored nor "
+        "read, and the history for recommendations is this item only",
     )
 
 
@@ -101,8 +120,8 @@ class NewItem(RequestBody):
         | None
     ) = Field(
         default=None,
-        description="the LLM's embedding of the item, made as for the items that the student "
-        "learnt from; if missing, the connected teacher embeds the title",
+        description="embedding by the same LLM, and made in the same way, as those of the bundle's "
+        "items; if missing, the connected teacher embeds the title",
     )
     attributes: Attributes = {}
 
@@ -111,34 +130,38 @@ class Activation(RequestBody):
     """The bundle to serve next."""
 
     bundle: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")] = Field(
-        description="name of the bundle's folder, which lies beside the link BUNDLE_PATH"
+        description="name of the bundle's folder, which must be in the folder of the link "
+        "BUNDLE_PATH"
     )
     variant: Name = DEFAULT_VARIANT
 
 
 class Rollback(RequestBody):
-    """The variant to roll back to its previous bundle."""
+    """The variant that serves its previous bundle again."""
 
     variant: Name = DEFAULT_VARIANT
 
 
 class Reason(BaseModel):
-    """An item of the history, and how far a score falls without it."""
+    """An item of the history that led to a recommendation."""
 
     item_id: str
     title: str
-    score_drop: float
+    score_drop: float = Field(
+        description="score of the recommended item minus its score without this item in the history"
+    )
 
 
 class RecommendedItem(BaseModel):
-    """A recommended item. Scores order the items of one answer; their values mean nothing else."""
+    """A recommended item. Scores order the items of one answer and have no other meaning."""
 
     item_id: str
     title: str
     score: float
     reasons: Sequence[Reason] = Field(
         default=(),
-        description="with `explain`: items of the history that led to it, strongest first",
+        description="with `explain`: the items of the history that led to this item, largest score "
+        "drop first; may be empty",
     )
 
 
@@ -146,19 +169,15 @@ class RecommendationAnswer(BaseModel):
     """Recommended items, best first."""
 
     model_version: str
-    variant: str = Field(description="variant that answered; always the same for a session")
-    source: Source
-    degraded: bool = Field(
-        description="the answer was made without the history store or the student"
-    )
-    unknown_items: int = Field(
-        description="number of ids of the history that the catalog does not have"
-    )
+    variant: str = Field(description="variant that answered; a session always has the same one")
+    source: Source = Field(description="ranker that made the list")
+    degraded: bool = Field(description="whether the history store or the student did not answer")
+    unknown_items: int = Field(description=UNKNOWN_ITEMS)
     items: Sequence[RecommendedItem]
 
 
 class BatchAnswer(BaseModel):
-    """An answer for each query, in the order of the queries."""
+    """One answer per query, in the order of the queries."""
 
     answers: Sequence[RecommendationAnswer]
 
@@ -169,14 +188,16 @@ class EventAnswer(BaseModel):
     model_version: str
     variant: str
     stored: bool = Field(
-        description="false without consent, or if the history store does not answer: "
-        "then send the event again with its event_id"
+        description="whether the event is stored; false without consent, and if the history store "
+        "did not answer: then send the event again with the same `event_id`"
     )
-    degraded: bool
+    degraded: bool = Field(
+        description="whether the history store or, with `k`, the student did not answer"
+    )
 
 
 class EventRecommendationAnswer(EventAnswer, RecommendationAnswer):
-    """The result of sending an event, and recommendations after it."""
+    """The result of sending an event with `k`: the next items after the event are added."""
 
 
 class SessionAnswer(BaseModel):
@@ -184,32 +205,36 @@ class SessionAnswer(BaseModel):
 
     session_id: str
     history: Sequence[str] = Field(description="item ids, oldest first")
-    degraded: bool = Field(description="the history store does not answer: `history` is not known")
+    degraded: bool = Field(
+        description="whether the history store did not answer; `history` is then empty"
+    )
 
 
 class ItemAnswer(BaseModel):
-    """An item of the catalog; `popularity` is its number of interactions in the training data."""
+    """An item of the catalog."""
 
     item_id: str
     title: str
-    popularity: int
+    popularity: int = Field(
+        description="number of interactions in the training data; 0 for an added item"
+    )
     attributes: Mapping[str, Sequence[str]]
 
 
 class ItemsAnswer(BaseModel):
-    """Found items, most popular first."""
+    """The items that a search found, most popular first."""
 
     items: Sequence[ItemAnswer]
 
 
 class AddedItemAnswer(ItemAnswer):
-    """An added item, and the variants that recommend it."""
+    """An item that was added at run time."""
 
-    variants: Sequence[str]
+    variants: Sequence[str] = Field(description="names of the variants that recommend the item")
 
 
 class SimilarItemsAnswer(BaseModel):
-    """The most similar items, most similar first; scores are cosines."""
+    """The items with the most similar vectors, most similar first; each score is a cosine."""
 
     model_version: str
     items: Sequence[RecommendedItem]
@@ -219,73 +244,92 @@ class VariantAnswer(BaseModel):
     """A variant and the bundle that it serves."""
 
     variant: str
-    weight: float
+    weight: float = Field(description="share of the sessions, relative to the other weights")
     model_version: str
     bundle: str = Field(description="name of the bundle's folder")
-    previous_bundle: str | None = Field(description="the bundle that a rollback would serve")
+    previous_bundle: str | None = Field(
+        description="the bundle that a rollback would serve; null: there is none"
+    )
     refused: str | None = Field(
-        description="why the bundle at the variant's path is not served; null if it is"
+        description="why the bundle at the variant's path was refused, so that an older one is "
+        "served; null: the bundle at the path is served"
     )
 
 
 class FigureAnswer(BaseModel):
-    """One metric of the student, a baseline or the teacher, with its 95 % interval."""
+    """The value of one metric for one ranker on one split, with its 95 % interval."""
 
-    row: str = Field(description="the ranker's name, as in the result tables")
-    student: str = Field(description="the architecture; empty for a baseline and the teacher")
-    teacher_free: bool = Field(description="whether no LLM teacher had a part in it")
-    protocol: str = Field(description="as in the answer that the figure belongs to")
-    split: str = Field(description="validation or test")
-    targets: str = Field(description="the examples that count: all, or a part by the next item")
-    metric: str
-    mean: float
-    low: float
-    high: float
-    seeds: int = Field(description="number of runs")
+    row: str = Field(description="name of the ranker, as in the result tables")
+    student: str = Field(
+        description="architecture of the student; empty for a baseline and for the teacher"
+    )
+    teacher_free: bool = Field(description="whether the ranker was made without an LLM teacher")
+    protocol: str = Field(
+        description="interactions that the ranker was trained on, see `protocol` of the model"
+    )
+    split: str = Field(description="examples that it was measured on: validation or test")
+    targets: str = Field(
+        description="the part of these examples that is counted, by their next item; all: every one"
+    )
+    metric: str = Field(description="name of the metric, such as NDCG@20")
+    mean: float = Field(description="mean over the examples and over the seeds")
+    low: float = Field(description="lower end of the interval")
+    high: float = Field(description="upper end of the interval")
+    seeds: int = Field(description="number of training runs with different seeds")
 
 
 class ModelAnswer(BaseModel):
-    """The served bundle; if there are several variants, that of the control."""
+    """The served bundle of the control, and all variants."""
 
-    schema_version: int
-    model_version: str
+    schema_version: int = Field(description="version of the bundle's format")
+    model_version: str = Field(description="hash of the bundle's content")
     origin: str = Field(description="how the model was made, such as distilled")
-    student: str
-    max_history_length: int
-    num_items: int
+    student: str = Field(description="architecture of the student")
+    max_history_length: int = Field(description="number of newest items that the student reads")
+    num_items: int = Field(description="number of items of the bundle, without added items")
     protocol: str = Field(
-        description="validation: trained without the held-out interactions; refit: on all of them"
+        description="interactions that the student was trained on: validation: all but the "
+        "held-out ones; refit: all"
     )
     trained_until: int | None = Field(
-        description="newest timestamp trained on, in ms since 1970; null: not known"
+        description="newest timestamp in the training data, in ms since 1970; null: not known"
     )
-    metrics: Mapping[str, Any]
+    metrics: Mapping[str, Any] = Field(description="metrics of the student by split")
     figures: Sequence[FigureAnswer] = Field(
-        description="the student, the baselines and the teacher; empty in bundles of schema 3"
+        description="metrics of the student, the baselines and the teacher, with intervals; empty "
+        "in bundles of schema 3"
     )
-    verdict: str = Field(description="which baselines the student beats; may be empty")
-    parity_error: float
+    verdict: str = Field(
+        description="sentence that says which baselines the student beats; may be empty"
+    )
+    parity_error: float = Field(
+        description="largest difference between a score of the exported and of the trained student"
+    )
     scorer: Mapping[str, Any] | None = Field(
-        description="how scores are computed where not all items are scored exactly"
+        description="how the graph finds the best items without scoring all of them exactly; null: "
+        "it scores all items"
     )
-    provenance: Mapping[str, Any]
+    provenance: Mapping[str, Any] = Field(
+        description="commit, dataset and settings that the student was made from"
+    )
     variants: Sequence[VariantAnswer]
 
 
 class HealthAnswer(BaseModel):
-    """The state of the process."""
+    """The state of the process; `status` is always `ok`."""
 
     status: str
 
 
 class ReadinessAnswer(BaseModel):
-    """The state of the service; `degraded` if the history store does not answer."""
+    """The state of a worker that is ready."""
 
-    status: str
-    degraded: bool
-    history_store: str
+    status: str = Field(description="always `ready`; a worker that drains answers 503")
+    degraded: bool = Field(description="whether the history store does not answer")
+    history_store: str = Field(description="reachable or lost")
     teacher: Literal["none", "configured", "connected", "lost"] = Field(
-        description="none: there is none; configured: it has not answered this worker yet; "
-        "connected: it has; lost: it failed, its routes degrade until it is tried again"
+        description="none: TEACHER_URL is unset; configured: the teacher has not answered this "
+        "worker yet; connected: it has answered; lost: it failed repeatedly, and the student "
+        "answers its routes until it is tried again"
     )
-    model_version: str
+    model_version: str = Field(description="version of the control's bundle")

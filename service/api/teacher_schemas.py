@@ -1,58 +1,68 @@
-"""Schemas of the answers of the teacher's routes."""
+"""Schemas of the answers of the teacher's routes, for OpenAPI."""
 
 from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
-from service.api.schemas import RecommendationAnswer, RecommendedItem
+from service.api.schemas import UNKNOWN_ITEMS, RecommendationAnswer, RecommendedItem
 from service.ranking.recommender import Source
 
 
 class TeacherRecommendationAnswer(RecommendationAnswer):
-    """Items that the teacher recommends; if it cannot answer, those of the student.
+    """Items that the teacher recommends; if it does not answer, those of the student.
 
-    With `source` `teacher`, `model_version` is the teacher's and scores are negative distances.
-    There may then be fewer than `k` items: the teacher's list, without items that are unknown or
-    not allowed. The student's items are not appended, because their scores are no distances.
+    If `source` is `teacher`, `model_version` is the teacher's, and each score is the negative
+    distance of its item. There may then be fewer than `k` items, because items are left out that
+    the catalog does not have or that the query does not allow. The student's items are not appended
+    to the list, because their scores are not distances.
     """
 
-    cached: bool = Field(description="whether the answer comes from the cache")
-    generated_text: str | None = Field(description="text that a generative teacher wrote")
+    cached: bool = Field(description="whether the teacher's answer comes from the cache")
+    generated_text: str | None = Field(
+        description="title that a generative teacher wrote; null for other teachers and for the "
+        "student"
+    )
 
 
 class ComparedAnswer(BaseModel):
-    """One side of a comparison."""
+    """The recommendations of the student or the teacher in a comparison."""
 
     model_version: str
     source: Source
-    latency_ms: float = Field(description="latency measured by this service")
+    latency_ms: float = Field(
+        description="time until this service had the recommendations, in milliseconds"
+    )
     items: Sequence[RecommendedItem]
 
 
 class ComparedTeacherAnswer(ComparedAnswer):
-    """The teacher's side of a comparison; its list may be shorter than `k`."""
+    """The recommendations of the teacher in a comparison; there may be fewer than `k` items."""
 
-    cached: bool = Field(description="whether the answer comes from the cache")
-    generated_text: str | None = Field(description="text that a generative teacher wrote")
+    cached: bool = Field(description="whether the teacher's answer comes from the cache")
+    generated_text: str | None = Field(
+        description="title that a generative teacher wrote; null for other teachers"
+    )
 
 
 class ComparisonAnswer(BaseModel):
     """The recommendations of student and teacher for one history, and their agreement."""
 
-    variant: str = Field(description="variant of the student")
-    degraded: bool = Field(description="made without the history store, the student or the teacher")
-    unknown_items: int = Field(
-        description="number of ids of the history that the catalog does not have"
+    variant: str = Field(description="variant whose student was asked")
+    degraded: bool = Field(
+        description="whether the history store, the student or the teacher did not answer"
     )
+    unknown_items: int = Field(description=UNKNOWN_ITEMS)
     student: ComparedAnswer
     teacher: ComparedTeacherAnswer | None = Field(
-        description="null if the teacher does not answer, the catalog knows no item of the "
-        "history, or no item is allowed"
+        description="null if the teacher did not answer, the catalog has no item of the history, "
+        "or the query allows no item"
     )
     overlap: float | None = Field(
-        description="overlap@k: number of items in both lists, divided by the length of the longer"
+        description="overlap@k: number of items in both lists, divided by the length of the longer "
+        "list; null without the teacher's answer"
     )
     rank_correlation: float | None = Field(
         description="Kendall's tau over the union of both lists, in [-1, 1]; items that a list "
-        "lacks share the place after its last (Fagin, Kumar and Sivakumar 2003, K^(1/2))"
+        "lacks are tied after its last item (Fagin, Kumar and Sivakumar 2003, K^(1/2)); null "
+        "without the teacher's answer"
     )

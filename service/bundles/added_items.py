@@ -1,4 +1,4 @@
-"""Brings added items from their store into every served variant, and takes removed ones out."""
+"""Keeps the added items of every served variant equal to those of the item store."""
 
 import asyncio
 import logging
@@ -12,11 +12,15 @@ from service.stores.items.protocol import AddedItem, AddedItemStore
 
 logger = logging.getLogger(__name__)
 
-_MAX_NORM_RATIO = 3  # a longer vector would outrank all other items by its length alone
+_MAX_NORM_RATIO = 3
+"""Maximum length of an added item's vector, relative to the longest vector of the bundle.
+
+A longer vector would rank its item above all others by its length, whatever its direction.
+"""
 
 
 class AddedItems:
-    """Keeps the variants up to date with a store that other processes write too."""
+    """The added items of all variants; follows a store that other processes write too."""
 
     def __init__(
         self, store: AddedItemStore, variants: ServedVariants, poll_seconds: float
@@ -35,9 +39,9 @@ class AddedItems:
         """Stores an item; returns the names of the variants that recommend it from now on.
 
         Raises:
-            InvalidRequestError: the embedding has the wrong size or length.
+            InvalidRequestError: the embedding has the wrong size, or its item vector is too long.
             ConflictError: no variant can add the item, or the store is full.
-            ItemStoreUnavailableError: the item is not stored.
+            ItemStoreUnavailableError: the store does not answer; the item is not recommended.
         """
         extendable = self._extendable_by(added)
         await self._store.put(added)
@@ -48,18 +52,18 @@ class AddedItems:
         """Removes an added item, if there is one.
 
         Raises:
-            ConflictError: it is an item of the bundle.
-            ItemStoreUnavailableError: it may still be stored.
+            ConflictError: the item belongs to the bundle.
+            ItemStoreUnavailableError: the store does not answer; the item may still be stored.
         """
         catalogs = [each.recommender.catalog for each in self._variants.served]
-        # An added item may be part of a later bundle; it can still be removed from the store.
+        # An item of a bundle is still removed from the store if it was added to an earlier bundle.
         if item_id not in self._items and all(each.is_in_bundle(item_id) for each in catalogs):
-            raise ConflictError(f"item {item_id!r} is one of the bundle's own")
+            raise _item_in_bundle(item_id)
         await self._store.remove(item_id)
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Reads what changed in the store and serves it.
+        """Reads the changes of the store and applies them to every variant.
 
         Raises:
             ItemStoreUnavailableError: the store does not answer.
@@ -73,7 +77,7 @@ class AddedItems:
             self._version = changes.version
 
     async def follow(self) -> None:
-        """Refreshes until cancelled; logs the loss of the store once."""
+        """Refreshes every `poll_seconds` until cancelled; logs the loss of the store once."""
         is_lost = False
         while True:
             try:
@@ -82,11 +86,12 @@ class AddedItems:
             except ItemStoreUnavailableError as error:
                 if not is_lost:
                     logger.warning(
-                        "added items cannot be read, the known ones stay: %s", error.in_full
+                        "changes of the added items cannot be read, those read before stay: %s",
+                        error.in_full,
                     )
                 is_lost = True
             except Exception:
-                logger.exception("added items cannot be read, the known ones stay")
+                logger.exception("changes of the added items cannot be applied")
             await asyncio.sleep(self._poll_seconds)
 
     async def close(self) -> None:
@@ -94,15 +99,20 @@ class AddedItems:
         await self._store.close()
 
     def _extendable_by(self, added: AddedItem) -> list[ServedVariant]:
-        """The variants that can add the item; raises as `add` does if there is none."""
+        """Returns the variants that can add the item, at least one.
+
+        Raises:
+            InvalidRequestError: the embedding has the wrong size, or its item vector is too long.
+            ConflictError: no variant can add the item.
+        """
         item_id, served = added.item.item_id, self._variants.served
         sizes = {each.recommender.student.embedding_size for each in served} - {None}
         if not sizes:
             raise ConflictError(
-                "this model cannot read embeddings: it was trained without those of an LLM"
+                "this model cannot read embeddings: serve a student that was trained with an LLM's"
             )
         if all(each.recommender.catalog.is_in_bundle(item_id) for each in served):
-            raise ConflictError(f"item {item_id!r} is one of the bundle's own")
+            raise _item_in_bundle(item_id)
         extendable = [each for each in served if each.recommender.can_add(added)]
         if not extendable:
             expected = " or ".join(map(str, sorted(sizes, key=str)))
@@ -114,14 +124,21 @@ class AddedItems:
         return extendable
 
 
+def _item_in_bundle(item_id: str) -> ConflictError:
+    return ConflictError(
+        f"item {item_id!r} belongs to the bundle: it cannot be replaced or removed"
+    )
+
+
 def _check_norm(recommender: Recommender, added: AddedItem) -> None:
-    """Raises InvalidRequestError if the item's vector is far longer than those of the bundle."""
+    """Raises InvalidRequestError if the item's vector is longer than `_MAX_NORM_RATIO` allows."""
     vector = recommender.student.encode(added.vector[None])[0]
     norm = float(np.linalg.norm(vector.astype(np.float64)))
     max_norm = recommender.vectors.max_norm_in_bundle
     if not norm <= _MAX_NORM_RATIO * max_norm:  # true for NaN too
         raise InvalidRequestError(
             "embedding",
-            f"makes a vector of length {norm:.3g}, the bundle's longest has {max_norm:.3g}: "
-            "send an embedding of the LLM that the bundle was trained with",
+            f"makes an item vector of length {norm:.3g}, allowed is at most "
+            f"{_MAX_NORM_RATIO * max_norm:.3g}: "
+            "send an embedding by the LLM that the bundle was trained with",
         )

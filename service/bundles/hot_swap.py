@@ -1,8 +1,9 @@
-"""Replaces served bundles at run time, by following the paths of the settings.
+"""Hot swap: replaces served bundles while the service runs.
 
-A path is a bundle's folder or a link to one (`export.contract.publish`). Every process that serves
-a path polls it. A new bundle there replaces the old one once it is loaded, verified and warm. If it
-is refused, the old bundle stays, and the variant reports the reason until the path changes again.
+Each variant has a path in the settings: a bundle's folder, or a link to one
+(`export.contract.publish`). Every process looks at the paths at an interval. A new bundle at a path
+replaces the served one after it has been loaded, checked and warmed up. If the new bundle is
+refused, the old one stays, and the variant reports the reason until its path changes again.
 """
 
 import asyncio
@@ -26,7 +27,7 @@ from service.variant_setting import VariantSetting
 logger = logging.getLogger(__name__)
 
 WhileLoading = Callable[[], AbstractContextManager[None]]
-"""Makes a context that is entered around each loading of a bundle."""
+"""Makes the context in which each bundle is loaded."""
 
 
 def open_variants(variants: Sequence[VariantSetting], max_k: int) -> ServedVariants:
@@ -39,7 +40,7 @@ def open_variants(variants: Sequence[VariantSetting], max_k: int) -> ServedVaria
 
 
 class HotSwap:
-    """Moves links, and serves the bundles at the variants' paths."""
+    """Serves the bundles at the variants' paths, and moves the links to other bundles."""
 
     def __init__(
         self, variants: ServedVariants, max_k: int, poll_seconds: float, while_loading: WhileLoading
@@ -51,14 +52,19 @@ class HotSwap:
         self._changing = asyncio.Lock()
 
     async def activate(self, variant: str, bundle: str) -> None:
-        """Moves the variant's link to `bundle` and serves it in this process from now on.
+        """Loads and checks `bundle`, moves the variant's link to it and serves it in this process.
 
-        Running requests end with the old bundle. Other processes follow within their poll interval.
+        Requests in progress are finished with the old bundle. Other processes follow the link
+        within their poll interval.
+
+        Args:
+            variant: name of the variant.
+            bundle: name of a folder beside the link.
 
         Raises:
             NotFoundError: there is no such variant.
-            ConflictError: the variant has no link, or this process cannot move it.
-            InvalidRequestError: the bundle is refused; link and served bundle stay.
+            ConflictError: the variant's path is not a link, or this process cannot move the link.
+            InvalidRequestError: the bundle is refused; the link and the served bundle stay.
         """
         slot = self._variants.slot(variant)
         async with self._changing:
@@ -70,19 +76,20 @@ class HotSwap:
 
         Raises:
             NotFoundError: there is no such variant.
-            ConflictError: the variant has no link, or no previous bundle.
-            InvalidRequestError: the previous bundle is refused now.
+            ConflictError: the variant's path is not a link, this process cannot move the link, or
+                there is no previous bundle.
+            InvalidRequestError: the previous bundle is refused now; nothing changes.
         """
         slot = self._variants.slot(variant)
         async with self._changing:
             await self._follow(slot)
             previous = await to_thread.run_sync(lambda: link_of(slot).previous)
             if previous is None:
-                raise ConflictError(f"variant {variant!r} has served no other bundle")
+                raise ConflictError(f"variant {variant!r} has no previous bundle")
             await self._move(slot, previous)
 
     async def refresh(self) -> None:
-        """Serves the bundles that are at the paths now; refused ones are logged."""
+        """Serves the bundles that are at the variants' paths now; logs those that are refused."""
         async with self._changing:
             for slot in self._variants.slots:
                 await self._follow(slot)
@@ -94,11 +101,12 @@ class HotSwap:
             try:
                 await self.refresh()
             except Exception:
-                logger.exception("a new bundle cannot be served, the old one stays")
+                logger.exception("a new bundle cannot be served; the old one is still served")
 
     async def _move(self, slot: VariantSlot, bundle: str) -> None:
         link = await to_thread.run_sync(link_of, slot)
-        # A link that somebody moved to a refused bundle does not name the bundle that is served.
+        # If somebody moved the link to a bundle that was refused, the served bundle is not the
+        # link's target. A rollback must return to the served one.
         served = slot.current.recommender.bundle.folder.name if slot.refused else None
         folder = link.folder(bundle)
         seen = await to_thread.run_sync(state_of, folder)
@@ -109,8 +117,8 @@ class HotSwap:
             raise InvalidRequestError("bundle", str(error)) from None
         except OSError as error:
             raise ConflictError(
-                f"{link.path} cannot be moved from here ({error.strerror}): move it where its "
-                "folder is writable, and this service follows"
+                f"{link.path} cannot be moved from here ({error.strerror}): move the link where "
+                "its folder can be written, and this service follows it"
             ) from error
         await self._variants.serve(slot, candidate)
         slot.seen, slot.refused = seen, None
@@ -125,8 +133,8 @@ class HotSwap:
             slot.refused = None
         except (BundleError, StudentError) as error:
             slot.refused = str(error)
-            logger.warning("variant %r keeps its bundle: %s", slot.name, error)
-        except Exception as error:  # a defect: whoever moved the link must see it too
+            logger.warning("variant %r refuses the bundle at its path: %s", slot.name, error)
+        except Exception as error:  # a defect of the service, also shown to who moved the link
             slot.refused = f"{type(error).__name__}: {error}"
             raise
 
@@ -142,7 +150,7 @@ class HotSwap:
 
 
 def link_of(slot: VariantSlot) -> BundleLink:
-    """The link that selects the variant's bundle.
+    """Returns the link that selects the variant's bundle.
 
     Raises:
         ConflictError: the variant's path is not a link.
@@ -156,7 +164,7 @@ def link_of(slot: VariantSlot) -> BundleLink:
 
 
 def state_of(path: Path) -> tuple[object, ...]:
-    """Identity of the bundle at `path`; changes with the folder and with each of its files."""
+    """Returns a value that changes when the folder at `path` or one of its files changes."""
     folder = readable_folder(path.resolve())
     try:
         files = [(each.name, each.stat()) for each in folder.iterdir()]

@@ -1,4 +1,4 @@
-"""Loads a bundle and checks its answers, so that no faulty bundle is ever served."""
+"""Loads a bundle and checks its rankings, so that no faulty bundle is served."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,23 +15,28 @@ from service.ranking.student import Student
 from service.ranking.types import IndexQuery
 from service.settings import DEFAULT_K
 
-MAX_SCORE_DIFFERENCE = 1e-3  # between the two graphs, relative to the score
+MAX_SCORE_DIFFERENCE = 1e-3
+"""Maximum difference between an item's scores by the two graphs, relative to 1 + the score."""
 
 
 def load_recommender(folder: Path, max_k: int) -> Recommender:
-    """Loads, verifies and warms up a bundle, so that the first request is as fast as the others.
+    """Loads, checks and warms up a bundle, so that the first request is as fast as later ones.
 
     Raises:
-        BundleError: it cannot be loaded, or breaks the contract of `export.contract.bundle`.
+        BundleError: the bundle cannot be loaded, breaks the contract of `export.contract.bundle`,
+            or fails the smoke check of `make_recommender`.
     """
     return make_recommender(load_bundle(folder), max_k)
 
 
 def make_recommender(bundle: Bundle, max_k: int) -> Recommender:
-    """Makes the recommender of a loaded bundle; a smoke check ranks up to `max_k` items.
+    """Makes the recommender of a loaded bundle.
+
+    A smoke check ranks up to `max_k` items after the warm-up histories, which also warms up the
+    graphs.
 
     Raises:
-        BundleError: a graph fails the smoke check.
+        BundleError: a graph fails, ranks too few items, or its item table does not fit the catalog.
     """
     student = Student.of_bundle(bundle)
     catalog = Catalog(BundleItems(bundle.items))
@@ -45,13 +50,16 @@ def make_recommender(bundle: Bundle, max_k: int) -> Recommender:
     except ValueError as error:
         raise BundleError(f"{path}: smoke check failed: {error}") from None
     if not np.isfinite(table).all() or len(table) != len(catalog) + 1:
-        raise BundleError(f"{path}: smoke check failed: its item table does not fit the catalog")
+        raise BundleError(
+            f"{path}: smoke check failed: the item table must have {len(catalog) + 1} finite rows, "
+            f"it has {len(table)} rows"
+        )
     vectors = ItemVectors(table, student.added)
     return Recommender(bundle, catalog, student, vectors)
 
 
 def _warm_up_histories(bundle: Bundle, catalog: Catalog) -> Iterator[list[int]]:
-    """The most popular item once and in a full window, then the bundle's real histories."""
+    """Yields histories: the most popular item once, a full window of it, then the bundle's own."""
     (most_popular,) = catalog.popular(1, np.ones(len(catalog) + 1, dtype=np.bool_))
     yield [most_popular]
     yield [most_popular] * bundle.manifest.max_history_length
@@ -59,7 +67,7 @@ def _warm_up_histories(bundle: Bundle, catalog: Catalog) -> Iterator[list[int]]:
 
 
 def _check_ranking(student: Student, history: list[int], k: int) -> None:
-    """Raises ValueError unless the ranking is full, finite and of distinct items."""
+    """Raises ValueError unless the student ranks `k` distinct items with finite scores."""
     ranking = student.rank(IndexQuery(history, k, mask_seen=False))
     num_items = len({index for index, _ in ranking})
     if num_items != k:
@@ -68,20 +76,23 @@ def _check_ranking(student: Student, history: list[int], k: int) -> None:
 
 
 def _check_common_case(student: Student, query: IndexQuery) -> None:
-    """Raises ValueError unless both graphs agree; items of near-equal scores may swap places.
+    """Raises ValueError unless both graphs rank alike; near-equal scores may change the order.
 
-    The common-case graph ranks the query by itself and in a batch, as a busy worker does.
+    The common-case graph ranks the query singly and in a batch, as a busy worker does.
     """
-    expected = dict(student.rank_fully([query])[0])
+    expected = dict(student.rank_by_ranking_graph([query])[0])
     other = replace(query, history=query.history[::-1])
     for ranking in (student.rank(query), student.rank_many([other, query])[1]):
         if len({index for index, _ in ranking}) != len(expected):
             raise ValueError(
-                f"the common-case graph ranks {len(ranking)} items, the full graph {len(expected)}"
+                f"the common-case graph ranks {len(ranking)} items, "
+                f"the ranking graph {len(expected)}"
             )
         for index, score in ranking:
-            of_full = expected.get(index, min(expected.values()))
-            if abs(score - of_full) > MAX_SCORE_DIFFERENCE * (1 + abs(of_full)):
+            # An item that the other graph did not rank must score about as its last item does.
+            expected_score = expected.get(index, min(expected.values()))
+            if abs(score - expected_score) > MAX_SCORE_DIFFERENCE * (1 + abs(expected_score)):
                 raise ValueError(
-                    f"the common-case graph scores item {index} {score}, the full graph {of_full}"
+                    f"item {index} has the score {score} by the common-case graph, "
+                    f"{expected_score} by the ranking graph"
                 )

@@ -16,27 +16,30 @@ from service.stores.items.protocol import AddedItem
 
 @dataclass(frozen=True, slots=True)
 class ServedVariant:
-    """A variant's recommender at one moment; a request uses one from its start to its end."""
+    """A variant with the bundle that it serves at one moment.
+
+    A request uses the same one from its start to its end, whatever is swapped meanwhile.
+    """
 
     name: str
     recommender: Recommender
 
     @property
     def model_version(self) -> str:
-        """Version of the served bundle, a hash of its content."""
+        """The version of the served bundle, a hash of its content."""
         return self.recommender.manifest.model_version
 
 
 @dataclass
 class VariantSlot:
-    """A variant of the settings, and what it serves now.
+    """A variant of the settings, with the bundle that it serves now.
 
     Attributes:
-        current: what answers requests.
-        weight: share of the sessions, relative to the other variants.
+        current: the variant with its present bundle; replaced by a hot swap.
+        weight: share of the sessions, relative to the weights of the other variants.
         path: the folder or link that the bundle comes from.
-        seen: state of `path` when it was last looked at.
-        refused: why the bundle at `path` is not served; None: it is served.
+        seen: state of `path` when it was last polled, from `hot_swap.state_of`.
+        refused: why the bundle at `path` was refused; None: it is served.
     """
 
     current: ServedVariant
@@ -47,15 +50,15 @@ class VariantSlot:
 
     @property
     def name(self) -> str:
-        """Name of the variant."""
+        """The name of the variant."""
         return self.current.name
 
 
 class ServedVariants:
-    """The variants of an experiment; most often there is one."""
+    """The variants that share the sessions; without the setting VARIANTS there is only one."""
 
     def __init__(self, slots: Sequence[VariantSlot]) -> None:
-        """The first of `slots` is the control."""
+        """Makes the variants of `slots`; the first one is the control."""
         self._slot_by_name: Mapping[str, VariantSlot] = {slot.name: slot for slot in slots}
         self._slots = tuple(slots)
         self._cumulative_weights = list(accumulate(slot.weight for slot in slots))
@@ -69,16 +72,19 @@ class ServedVariants:
 
     @property
     def served(self) -> list[ServedVariant]:
-        """The served bundle of each variant, the control first."""
+        """All variants with the bundles that they serve now, the control first."""
         return [slot.current for slot in self._slots]
 
     @property
     def slots(self) -> Sequence[VariantSlot]:
-        """All variants, the control first."""
+        """The slots of all variants, the control first."""
         return self._slots
 
     def for_session(self, session_id: str | None) -> ServedVariant:
-        """The variant of a session, always the same one, by a hash of its id; None = control."""
+        """Returns the variant of a session, chosen by a hash of its id; for None the control.
+
+        A session always has the same variant, as long as names, order and weights stay.
+        """
         if session_id is None or len(self._slots) == 1:
             return self._slots[0].current
         digest = blake2b(session_id.encode(), digest_size=8).digest()
@@ -87,19 +93,21 @@ class ServedVariants:
         return self._slots[number].current
 
     async def serve(self, slot: VariantSlot, recommender: Recommender) -> None:
-        """Serves `recommender` from now on; running requests keep the one they began with.
+        """Puts `recommender`, with all added items, into `slot`; later requests are ranked by it.
+
+        Requests in progress are finished by the old recommender.
 
         Raises:
-            StudentError: the added items cannot be encoded.
+            StudentError: the added items cannot be encoded; the old recommender stays.
         """
         async with self._changing:
             slot.current = await self._with_added(slot, recommender)
 
     async def set_added(self, added: Sequence[AddedItem]) -> None:
-        """Makes these the added items of every variant.
+        """Replaces the added items of every variant by `added`.
 
         Raises:
-            StudentError: they cannot be encoded.
+            StudentError: a variant's student cannot encode the items.
         """
         async with self._changing:
             self._added = added
@@ -111,7 +119,7 @@ class ServedVariants:
         return ServedVariant(slot.name, extended)
 
     def slot(self, variant: str) -> VariantSlot:
-        """The slot of a variant.
+        """Returns the slot of a variant.
 
         Raises:
             NotFoundError: there is no such variant.

@@ -1,4 +1,4 @@
-"""Limits the size of request bodies while they are received."""
+"""Limits the length of request bodies while they are received."""
 
 from http import HTTPStatus
 
@@ -9,13 +9,13 @@ MAX_BODY_BYTES = 1 << 20
 
 
 class BodyLimit:
-    """ASGI middleware: answers 413 to a request whose body is longer than `MAX_BODY_BYTES`."""
+    """ASGI middleware: refuses a request whose body is longer than `MAX_BODY_BYTES` with 413."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on; `receive` raises HTTPException once the body is too long."""
+        """Passes the request on; reading its body beyond the limit raises HTTPException 413."""
         received = 0
 
         async def receive_limited() -> Message:
@@ -24,7 +24,8 @@ class BodyLimit:
             received += len(message.get("body", b""))
             if received > MAX_BODY_BYTES:
                 raise HTTPException(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"longer than {MAX_BODY_BYTES} bytes"
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"the body is longer than {MAX_BODY_BYTES} bytes",
                 )
             return message
 

@@ -1,6 +1,7 @@
-"""Graceful shutdown: after SIGTERM a worker is not ready, but answers for DRAIN_SECONDS more.
+"""Graceful shutdown: after SIGTERM a worker still answers requests for DRAIN_SECONDS.
 
-Load balancers notice in between, so that no request is sent to a worker that has stopped.
+It reports that it is not ready meanwhile, so load balancers stop sending requests to it before it
+ends.
 """
 
 import asyncio
@@ -19,19 +20,20 @@ class Drain:
     """Delays the end of this worker after SIGTERM.
 
     Attributes:
-        is_draining: whether SIGTERM has come.
+        is_draining: whether SIGTERM was received.
     """
 
     def __init__(self, seconds: float) -> None:
-        """`seconds` lie between SIGTERM and the end; 0 ends at once."""
+        """`seconds`: time between SIGTERM and the end; 0: SIGTERM ends the worker at once."""
         self._seconds = seconds
         self.is_draining = False
 
     @contextmanager
     def on_sigterm(self) -> Iterator[None]:
-        """Handles SIGTERM before the server's own handler; a second SIGTERM ends at once.
+        """While the context is open, calls the server's SIGTERM handler `seconds` later.
 
-        Only the main thread receives signals; in any other this does nothing.
+        A second SIGTERM calls it at once. Only the main thread receives signals: in any other
+        thread the context does nothing.
         """
         stop = signal.getsignal(signal.SIGTERM)
         is_main = threading.current_thread() is threading.main_thread()
@@ -56,7 +58,7 @@ class Drain:
 class CloseWhileDraining:
     """ASGI middleware: while the worker drains, its answers close their connections.
 
-    A client that keeps connections open then connects anew, which leads it to another worker.
+    A client with an open connection must then open a new one, which leads it to another worker.
     """
 
     def __init__(self, app: ASGIApp, drain: Drain) -> None:

@@ -1,12 +1,12 @@
 """Fast lanes: a shorter way to the handlers of the busiest routes.
 
-FastAPI takes longer to route a request and to solve its parameters than the student takes to rank.
-A lane reads the common form of such a request itself: a JSON body of known length, no encoded path
-and only simple query parameters. It takes path, parameters, body model and limits from the route
-that FastAPI serves, and calls the same handler. Every other request, and every request with
-something wrong in it, is left to FastAPI, so that errors are worded in one place.
+FastAPI takes longer to route a request and to resolve its parameters than the student takes to
+rank. A lane parses the common form of a request itself: a JSON body of known length, a path without
+percent-encoding, and query parameters without encoding or repetition. It takes path, parameters,
+body model and limits from the route that FastAPI serves, and calls the same handler. All other
+requests, and all invalid ones, are left to FastAPI, so that errors are worded in one place.
 
-`lane_rules` refuses routes that do anything that a lane would skip.
+`lane_rules` refuses routes for which FastAPI does anything that a lane would skip.
 """
 
 import re
@@ -24,24 +24,27 @@ from service.http.ids_in_paths import EncodedPath
 from service.http.lane_rules import FastLaneError, check_route
 
 Provided = Mapping[Callable[..., Any], Callable[[Scope], Any]]
-"""By dependency: a function that gets the dependency's value from the scope of a request."""
+"""Maps a dependency to a function that gets its value from the ASGI scope of a request."""
 
 HONOURED = frozenset({BodyLimit, EncodedPath})
-"""Middlewares whose rules lanes keep: bodies have the same limit, encoded paths are passed on."""
+"""Middlewares whose rules a lane keeps itself, so that requests in a lane may skip them.
 
-# Only values that are the same before and after URL decoding.
+A lane has the limit of BodyLimit, and leaves encoded paths to FastAPI behind EncodedPath.
+"""
+
+# Matches only values that URL decoding would not change.
 _QUERY_PARAMETER = re.compile(rb"(\w+)=([\w.-]+)")
 
 
 class FastLane:
-    """A `POST` route of the application, whose common form of request is answered without FastAPI.
+    """Answers common requests to one `POST` route without FastAPI.
 
     Attributes:
-        max_body_bytes: the longest body that the route takes.
+        max_body_bytes: maximum length of a body.
     """
 
     def __init__(self, route: RouteContext, provided: Provided) -> None:
-        """Raises FastLaneError if `route` does anything that a lane would skip."""
+        """Makes the lane of `route`; raises FastLaneError if a lane would skip something of it."""
         check_route(route, provided)
         dependant = route.dependant
         (body,) = dependant.body_params
@@ -57,11 +60,17 @@ class FastLane:
         }
 
     def match(self, path: str) -> re.Match[str] | None:
-        """Matches `path` with the path of the route."""
+        """Returns the match of `path` with the path of the route; None: it is another route's."""
         return self._path_regex.match(path)
 
     def arguments(self, scope: Scope, path: re.Match[str], body: bytes) -> dict[str, Any] | None:
-        """Returns the arguments of the handler, or None for a request that FastAPI has to read."""
+        """Returns the arguments for the handler; None: the request is uncommon or invalid.
+
+        Args:
+            scope: the ASGI scope of the request.
+            path: the result of `match`.
+            body: the whole body.
+        """
         try:
             arguments = self._parameters(path, scope["query_string"])
             arguments[self._body_name] = self._body_model.model_validate_json(body)
@@ -72,7 +81,7 @@ class FastLane:
         return arguments
 
     async def answer(self, scope: Scope, arguments: Mapping[str, Any]) -> Response:
-        """Calls the handler; the application's exception handlers make answers of its errors."""
+        """Calls the handler; turns its errors into answers by the application's error handlers."""
         scope["route"] = self._route
         try:
             response: Response = await self._handler(**arguments)
@@ -95,14 +104,14 @@ class FastLane:
 
 
 class FastLanes:
-    """ASGI middleware: answers requests that a lane can read, and passes on all others."""
+    """ASGI middleware: answers common requests in their lanes, and passes on all others."""
 
     def __init__(self, app: ASGIApp, lanes: Sequence[FastLane]) -> None:
         self._app = app
         self._lanes = lanes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Reads the body of a request that has a lane; hands it on if the lane cannot read it."""
+        """Answers a request that a lane can answer; passes on any other, with its body."""
         if scope["type"] == "http" and scope["method"] == "POST":
             for lane in self._lanes:
                 if (path := lane.match(scope["path"])) and _is_common(scope, lane.max_body_bytes):
@@ -125,31 +134,34 @@ class FastLanes:
 def open_lane(app: FastAPI, handler: Callable[..., Any], provided: Provided) -> FastLane:
     """Makes a lane of the route of `app` that calls `handler`.
 
-    The route is the one that the application serves: with the dependencies of the application and
-    of every router that includes it.
+    The lane sees the route as the application serves it: with the dependencies of the application
+    and of every router that includes the route.
 
     Raises:
-        FastLaneError: there is no such route, or it does something that a lane would skip.
+        FastLaneError: there is no such route, or a lane would skip something of it.
     """
     for route in iter_route_contexts(app.routes):
         if route.endpoint is handler:
             return FastLane(route, provided)
-    raise FastLaneError(f"no route calls {handler.__qualname__}: remove its lane")
+    raise FastLaneError(
+        f"no route calls {handler.__qualname__}: remove its lane (service/api/lanes.py)"
+    )
 
 
 class _UncommonRequestError(Exception):
-    """A request has parameters that FastAPI has to read."""
+    """The query string of a request is left to FastAPI."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Parameter:
-    """A parameter of the handler that a path or a query gives.
+    """A parameter of the handler whose value comes from the path or the query string.
 
     Attributes:
-        name: in the handler.
-        alias: in the path or the query.
-        validate: converts the text; raises ValidationError.
-        default: gives the value of a parameter that is missing, or raises _UncommonRequestError.
+        name: name of the parameter in the handler.
+        alias: name of the parameter in the path or the query string.
+        validate: converts the text to the parameter's type; raises ValidationError.
+        default: returns the value if the query string lacks the parameter; raises
+            _UncommonRequestError if the parameter is required.
     """
 
     name: str
@@ -159,7 +171,10 @@ class _Parameter:
 
     @classmethod
     def of(cls, field: Any) -> Self:
-        """Makes it of FastAPI's `ModelField`, whose own `validate` is slow: it words errors."""
+        """Makes a parameter from FastAPI's `ModelField`.
+
+        The field's own `validate` is not used, because it is slow: it prepares error messages.
+        """
         adapter: TypeAdapter[Any] = field._type_adapter
         default = _refuse if field.field_info.is_required() else field.get_default
         return cls(field.name, field.alias, adapter.validator.validate_python, default)
@@ -170,9 +185,9 @@ def _refuse() -> Never:
 
 
 def _is_common(scope: Scope, max_body_bytes: int) -> bool:
-    """Returns whether a request has a JSON body of known length and a path without encoding.
+    """Returns whether a request has a JSON body of allowed, known length and an unencoded path.
 
-    Dependencies that are overridden, as tests do, are FastAPI's to solve.
+    False if dependencies are overridden, as tests do: only FastAPI knows the replacements.
     """
     length = -1
     is_json = False
@@ -187,7 +202,11 @@ def _is_common(scope: Scope, max_body_bytes: int) -> bool:
 
 
 def _query_parameters(query: bytes) -> dict[str, str]:
-    """Returns the parameters by name; raises _UncommonRequestError if any is encoded or twice."""
+    """Returns the texts of the parameters by name.
+
+    Raises:
+        _UncommonRequestError: a parameter is encoded, has no value or is repeated.
+    """
     parameters: dict[str, str] = {}
     for part in query.split(b"&") if query else ():
         parameter = _QUERY_PARAMETER.fullmatch(part)
@@ -198,9 +217,11 @@ def _query_parameters(query: bytes) -> dict[str, str]:
 
 
 def _exception_handler(app: FastAPI, error: Exception) -> Callable[..., Any] | None:
-    """Returns the handler that Starlette would call: by status code, else by the nearest class.
+    """Returns the exception handler that Starlette would call for `error`; None: it has none.
 
-    The handler of Exception is left to ServerErrorMiddleware, which also raises the error again.
+    Starlette looks for the error's status code first, then for its class and the base classes. The
+    handler of Exception itself is left to Starlette's ServerErrorMiddleware, which calls it and
+    then raises the error again.
     """
     classes = (each for each in type(error).__mro__ if each is not Exception)
     handlers = app.exception_handlers
@@ -209,7 +230,7 @@ def _exception_handler(app: FastAPI, error: Exception) -> Callable[..., Any] | N
 
 
 async def _whole_body(receive: Receive) -> Message:
-    """Receives the body as one message, or the message that the client has gone."""
+    """Receives the whole body as one message; if the client disconnects, returns that message."""
     message = await receive()
     if not message.get("more_body", False):
         return message
@@ -221,7 +242,7 @@ async def _whole_body(receive: Receive) -> Message:
 
 
 def _replayed(message: Message, receive: Receive) -> Receive:
-    """Returns a `receive` that gives `message` once more, then what follows."""
+    """Returns a `receive` that first returns `message`, which was received already."""
     first = [message]
 
     async def receive_again() -> Message:

@@ -1,7 +1,7 @@
-"""Ids in paths: an id may hold any character, `/` too, if it is percent-encoded.
+"""Ids in paths: an id may contain any character, `/` too, if it is percent-encoded.
 
-Routes are matched by the path as it was sent, so that an encoded `/` separates nothing. Each id is
-decoded afterwards.
+The router matches the path as it was sent, so that an encoded `/` does not separate path segments.
+Each id is decoded afterwards.
 """
 
 from typing import Annotated
@@ -15,7 +15,10 @@ from service.settings import MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
 
 
 class EncodedPath:
-    """ASGI middleware: routes see the encoded path; ids are decoded by their own types below."""
+    """ASGI middleware: gives the router the path as it was sent, still percent-encoded.
+
+    `ItemIdInPath` and `SessionIdInPath` decode the ids.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,9 +1,9 @@
-"""Rules for fast lanes: a route may have one if FastAPI does nothing for it that a lane skips.
+"""Rules for fast lanes: a route may have a lane only if the lane skips no work of FastAPI.
 
-A lane calls the handler of its route without FastAPI. What FastAPI would do in between
-(dependencies, serialising an answer, route classes) has to be known to the lane. Anything else is
-refused when the application is made, so that adding, say, an authentication dependency to a route
-cannot be bypassed by its lane.
+A lane calls the handler of its route without FastAPI. So the lane must itself do the work that
+FastAPI does around a handler: resolve dependencies, serialise an answer, apply a route class. A
+route that needs other work is refused when the application is made. Otherwise an authentication
+dependency, for example, could be added to a route and be bypassed by its lane.
 """
 
 import inspect
@@ -28,18 +28,18 @@ _INJECTED = (
     "background_tasks_param_name",
     "security_scopes_param_name",
 )
-"""Attributes of a `Dependant`: names of parameters that FastAPI fills with objects of its own."""
+"""Attributes of FastAPI's `Dependant` that name a parameter which FastAPI itself fills."""
 
 
 class FastLaneError(Exception):
-    """A route or middleware has something that its fast lane would skip."""
+    """A fast lane would skip something that FastAPI does for its route, or a middleware."""
 
 
 def check_route(route: RouteContext, provided: Collection[Callable[..., Any]]) -> None:
-    """Raises FastLaneError if `route` does anything that a lane would skip.
+    """Raises FastLaneError if a lane would skip something that FastAPI does for `route`.
 
     Args:
-        route: the route as the application includes it, with the dependencies of its routers.
+        route: the route as the application serves it, with the dependencies of its routers.
         provided: dependencies whose values a lane can provide.
     """
     if unknown := [*_unknown_dependencies(route.dependant, provided), *_unknown_features(route)]:
@@ -52,11 +52,11 @@ def check_route(route: RouteContext, provided: Collection[Callable[..., Any]]) -
 def check_skipped(
     middlewares: Sequence[Middleware], lanes: object, honoured: Collection[object]
 ) -> None:
-    """Raises FastLaneError if a middleware inside of `lanes` has a rule that lanes do not honour.
+    """Raises FastLaneError if requests in a lane would skip a middleware whose rule lanes lack.
 
     Args:
-        middlewares: those of the application, outermost first.
-        lanes: the middleware that runs the lanes; a request in a lane gets no further.
+        middlewares: the middlewares of the application, outermost first.
+        lanes: the middleware that answers requests in lanes; they skip all middlewares after it.
         honoured: middlewares whose rules the lanes keep themselves.
     """
     classes: list[object] = [each.cls for each in middlewares]
@@ -65,7 +65,7 @@ def check_skipped(
         names = ", ".join(map(_name, skipped))
         raise FastLaneError(
             f"fast lanes would skip the middleware {names}: "
-            "put it outside of them in service/app.py, or let the lanes honour its rule"
+            "put it before them in service/app.py, or let the lanes keep its rule (HONOURED)"
         )
 
 
@@ -73,7 +73,7 @@ def check_skipped(
 def _unknown_dependencies(
     dependant: Any, provided: Collection[Callable[..., Any]]
 ) -> Iterator[str]:
-    """Yields dependencies that lanes cannot provide, also those of dependencies that they can."""
+    """Yields the dependencies, nested ones included, and their parameters that lanes lack."""
     for each in dependant.dependencies:
         if each.call not in provided:
             yield f"the dependency {_name(each.call)}"
@@ -97,7 +97,8 @@ def _unknown_features(route: RouteContext) -> Iterator[str]:
 def _unknown_answers(route: RouteContext) -> Iterator[str]:
     """Yields features of the route by which FastAPI would change the handler's answer.
 
-    FastAPI sends a Response as it is: a response model then only documents the answer.
+    A response model is none if the handler returns a Response: FastAPI sends a Response unchanged,
+    and the model then only documents the answer.
     """
     if not inspect.iscoroutinefunction(route.endpoint):
         yield "a handler that runs in a thread"
@@ -126,7 +127,7 @@ def _unknown_parameters(route: RouteContext) -> Iterator[str]:
 
 
 def _is_one_model(body_params: Sequence[Any]) -> bool:
-    """Returns whether the body is JSON of one pydantic model, not embedded in another object."""
+    """Returns whether the body is the JSON of one pydantic model, without an object around it."""
     if len(body_params) != 1:
         return False
     info = body_params[0].field_info

@@ -1,4 +1,4 @@
-"""Request ids: each request has one, in its answer, in its log lines and in its trace."""
+"""Request ids: each request has an id, which is in its answer and in its log lines."""
 
 import itertools
 import re
@@ -9,22 +9,22 @@ from service.telemetry.logs import request_id
 
 HEADER = b"x-request-id"
 
-# Nothing that could break a log line.
+# Only characters that cannot break a log line.
 _ACCEPTED = re.compile(rb"[\w.:/+=-]{1,128}", re.ASCII)
 _PROCESS_PREFIX = secrets.token_hex(6)
 _numbers = itertools.count()
 
 
 def assign_request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Sets and returns the id of the running request: that of its `X-Request-ID`, or a new one.
+    """Sets and returns the id of the current request.
 
-    An id that is malformed is replaced.
+    The id is the request's header `X-Request-ID` if it is well formed, else a new one.
     """
     for name, value in headers:
         if name == HEADER and _ACCEPTED.fullmatch(value):
             request_id.set(value.decode())
             return value
-    # A random prefix of the process and a counter: unique, and cheaper than a random number.
+    # The process' random prefix and a counter are unique, and cheaper than a random number.
     new_id = f"{_PROCESS_PREFIX}-{next(_numbers):x}"
     request_id.set(new_id)
     return new_id.encode()

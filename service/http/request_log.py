@@ -1,4 +1,4 @@
-"""Logs a line for each request, if LOG_REQUESTS is set."""
+"""Logs one line per request, if LOG_REQUESTS is set."""
 
 import logging
 
@@ -8,16 +8,16 @@ logger = logging.getLogger(__name__)
 
 
 class RequestLog:
-    """ASGI middleware: logs each request when it is answered.
+    """ASGI middleware: logs each request when it has been answered.
 
-    It reads the stopwatch that `RequestTiming` starts, which has to come before it.
+    `RequestTiming` must come before it, because it starts the stopwatch that is read here.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on and logs method, path, status and milliseconds."""
+        """Passes the request on, then logs its method, path, status and time in milliseconds."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""Times, names and counts each request."""
+"""Measures and counts each request, and gives it an id."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,6 +34,7 @@ class RequestTiming:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
-            # The route's template, because a path holds ids: each would be a label of its own.
+            # The label is the route's template, because a path contains ids, and each id would make
+            # a new label value.
             route = getattr(scope.get("route"), "path", "none")
             self._metrics.count_answer(scope["method"], route, status, stopwatch)

@@ -1,4 +1,4 @@
-"""Answers requests in batches: grouped by what one batch can hold, one by one where it fails."""
+"""Answers requests in batches: one batch per group, and one by one if a batch fails."""
 
 import logging
 from collections import defaultdict
@@ -20,9 +20,9 @@ def answer_by_group(
     """Calls `answer` once for each group and returns the answers in the order of `requests`.
 
     Args:
-        requests: what is to be answered.
+        requests: the requests to answer, at least one.
         groups: `[requests]`, the group of each request.
-        answer: takes a group and its requests; returns an answer for each.
+        answer: takes a group and its requests; returns one answer per request.
 
     Raises:
         ValueError: `answer` returned too few or too many answers.
@@ -45,12 +45,13 @@ def answer_together_or_singly(
     answer_one: Callable[[Request], Answer],
     failure: type[Exception],
 ) -> Sequence[Answer]:
-    """Answers all requests in one call; where that fails, logs the reason and answers each singly.
+    """Answers all requests in one call; if it fails, logs the error and answers them one by one.
 
-    So a request that breaks a batch fails by itself. A single request is never tried twice.
+    So a request that makes a batch fail does not make the others fail. A single request is passed
+    to `answer_one` only, so it is never tried twice.
 
     Args:
-        requests: what is to be answered.
+        requests: the requests to answer.
         answer_all: answers several requests at once.
         answer_one: answers one request.
         failure: the errors of `answer_all` after which each request is answered singly.

@@ -1,8 +1,9 @@
-"""Runs a graph for one query after another with as little overhead as possible.
+"""Runs a graph for single queries with little overhead, by onnxruntime's I/O binding.
 
-An input array that is the same object as in the run before stays bound. Histories of one length
-are written into one input array, and results land in preallocated output arrays. So onnxruntime
-receives no new array in the common case.
+A bound array is registered with onnxruntime once and used in many runs. Histories of the same
+length are copied into one bound input array, and results are written to bound output arrays. Any
+other input stays bound as long as it is the same object as in the run before. So in most runs no
+new array is handed to onnxruntime.
 """
 
 import threading
@@ -17,17 +18,18 @@ from export.contract.tensors import TENSORS
 from service.errors import StudentError
 from service.ranking.onnx_session import Feeds
 
-_MAX_BOUND_SESSIONS = 256  # some kilobytes each: all history lengths with a few `k`
+_MAX_BOUND_SESSIONS = 256
+"""Per thread: enough for all lengths of a history and a few `k`, at some kilobytes each."""
 
 Output = tuple[NDArray[np.int64], NDArray[np.float32]]
-"""Item indices and scores, `[num_answered]` each."""
+"""Item indices and scores of a ranking, best first, `[num_answered]` each."""
 
 
 class BoundSession:
-    """Input and output arrays of a graph for one history length and `k`. Not thread-safe.
+    """A graph with bound arrays for one history length and one `k`. Not thread-safe.
 
     Args:
-        session: the graph, opened.
+        session: the open graph.
         length: number of items in each history.
         num_answered: number of items that the graph returns.
     """
@@ -52,7 +54,9 @@ class BoundSession:
         self._history[0] = history
         for name, value in other_inputs.items():
             if self._bound.get(name) is not value:
-                self._bound.pop(name, None)  # an interrupt may come between the next two lines
+                # Forgotten first: an interrupt between the next two lines must not leave a name
+                # with an array that is no longer bound.
+                self._bound.pop(name, None)
                 self._binding.bind_cpu_input(name, value)
                 self._bound[name] = value
         self._session.run_with_iobinding(self._binding)
@@ -60,20 +64,25 @@ class BoundSession:
 
 
 class BoundSessions(threading.local):
-    """The bound sessions of one graph: each thread has its own, the least recently used go."""
+    """The bound sessions of one graph, a separate set for each thread.
+
+    A thread makes a session for each history length and `k` that it meets, and drops the least
+    recently used ones.
+    """
 
     def __init__(self, session: ort.InferenceSession) -> None:
-        self._for = lru_cache(_MAX_BOUND_SESSIONS)(partial(BoundSession, session))
+        self._session_for = lru_cache(_MAX_BOUND_SESSIONS)(partial(BoundSession, session))
 
     def run(self, history: Sequence[int], num_answered: int, other_inputs: Feeds) -> Output:
-        """Runs the graph for one history that is not empty.
+        """Runs the graph for one history that is not empty; returns item indices and scores.
 
-        The next run of this thread may overwrite the returned arrays.
+        The next run in this thread may overwrite the returned arrays. `other_inputs` are all inputs
+        but the history.
 
         Raises:
             StudentError: onnxruntime failed.
         """
         try:
-            return self._for(len(history), num_answered)(history, other_inputs)
+            return self._session_for(len(history), num_answered)(history, other_inputs)
         except Exception as error:  # onnxruntime's errors have no common base class
             raise StudentError(str(error)) from error

@@ -1,4 +1,4 @@
-"""The items of a bundle and those added at run time: ids, item indices, titles, popularity."""
+"""The catalog: items of the bundle and added items, by id, item index, title and popularity."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress, islice
@@ -15,7 +15,15 @@ _ID = attrgetter("item_id")
 
 
 class BundleItems:
-    """The items of a bundle by id, by index (1 is the first, 0 is padding) and by popularity."""
+    """Look-up tables of a bundle's items, which all catalogs of the bundle share.
+
+    Attributes:
+        items: the items in the order of their indices.
+        index_by_id: item index by item id; the first item has index 1, since 0 is padding.
+        by_popularity: `[items]`, item indices, most popular first.
+        titles: titles in lower case, for search.
+        attributes: item indices by attribute value.
+    """
 
     def __init__(self, items: Sequence[Item]) -> None:
         self.items = items
@@ -27,7 +35,7 @@ class BundleItems:
 
 
 class Catalog:
-    """All items that can be recommended. Immutable: added items make a new catalog."""
+    """All items that can be recommended. Immutable: `with_added` makes a new catalog."""
 
     def __init__(self, bundle_items: BundleItems, added: Sequence[Item] = ()) -> None:
         self._bundle_items = bundle_items
@@ -37,7 +45,7 @@ class Catalog:
         self._index_of_added = {
             item.item_id: index for index, item in enumerate(added, start=first_added)
         }
-        # Added items have no popularity: they come last.
+        # Added items come last, because they have no interactions in the training data.
         added_indices = np.arange(first_added, first_added + len(added))
         self._by_popularity = np.concatenate([bundle_items.by_popularity, added_indices])
         self._titles = [*bundle_items.titles, *(item.title.casefold() for item in added)]
@@ -48,38 +56,41 @@ class Catalog:
         return len(self._items)
 
     def with_added(self, added: Sequence[Item]) -> "Catalog":
-        """The bundle's items with these added ones, which replace those added before."""
+        """Returns a catalog of the bundle's items and `added`, without the previously added."""
         return Catalog(self._bundle_items, added)
 
     def ids_where(self, mask: Mask) -> Iterator[str]:
-        """The ids of the items that `mask` `[items + 1]` allows."""
+        """Yields the ids of the items for which `mask` `[items + 1]` is true."""
         return map(_ID, compress(self._items, mask[1:].tolist()))
 
     def item(self, item_index: int) -> Item:
-        """The item with an index; indices start with 1."""
+        """Returns the item of an index; indices start at 1."""
         return self._items[item_index - 1]
 
     def index(self, item_id: str) -> int | None:
-        """The index of an id; None if the catalog lacks the item."""
+        """Returns the item index of an id; None if the catalog does not have the item."""
         return self._index_in_bundle.get(item_id) or self._index_of_added.get(item_id)
 
     def find(self, item_id: str) -> Item | None:
-        """The item with an id; None if the catalog lacks it."""
+        """Returns the item with an id; None if the catalog does not have it."""
         item_index = self.index(item_id)
         return self.item(item_index) if item_index else None
 
     def is_in_bundle(self, item_id: str) -> bool:
-        """Whether the item belongs to the bundle, so that the student was trained on it."""
+        """Returns whether the item belongs to the bundle, and was not added at run time."""
         return item_id in self._index_in_bundle
 
     def known_indices(self, item_ids: Iterable[str]) -> list[int]:
-        """The indices of those ids that the catalog has, in the same order."""
+        """Returns the item indices of the ids that the catalog has, in the same order."""
         if self._index_of_added:
             return [index for item_id in item_ids if (index := self.index(item_id))]
         return [index for index in map(self._index_in_bundle.get, item_ids) if index]
 
     def popular(self, k: int, allowed: Mask) -> list[int]:
-        """The `k` most popular allowed items; equal counts in catalog order."""
+        """Returns the indices of the `k` most popular allowed items, most popular first.
+
+        Items of equal popularity are in catalog order. `allowed` is a mask `[items + 1]`.
+        """
         found: list[int] = []
         for start in range(0, len(self), _BLOCK_SIZE):
             block = self._by_popularity[start : start + _BLOCK_SIZE]
@@ -89,8 +100,11 @@ class Catalog:
         return found[:k]
 
     def search(self, query: str, limit: int) -> list[Item]:
-        """Items whose title contains every word of `query`, most popular first."""
-        # The longest word first: fewest titles contain it.
+        """Returns up to `limit` items whose title contains every word of `query`.
+
+        Upper and lower case are the same. The most popular items come first.
+        """
+        # The longest word is looked for first, because fewest titles contain it.
         words = sorted(set(query.casefold().split()), key=len, reverse=True)
         return [self.item(index) for index in islice(self._matching(words), limit)]
 

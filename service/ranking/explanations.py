@@ -1,4 +1,4 @@
-"""Explains recommendations: how far an item's score falls without an item of the history."""
+"""Explains a recommendation by the fall of its score when an item is left out of the history."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,20 @@ from service.ranking.recommender import Query, Recommendations, Recommender
 from service.ranking.types import IndexQuery
 
 MAX_REASONS = 5
+"""Maximum number of reasons per recommended item."""
 
 Reasons = Sequence[tuple[Item, float]]
-"""Items of the history and the score drop without them, largest first."""
+"""Items of the history, each with the score drop without it; largest drop first."""
 
 
 def explain(
     recommender: Recommender, query: Query, recommendations: Recommendations
 ) -> list[Reasons]:
-    """The reasons of each recommended item.
+    """Returns the reasons for each recommended item, in the order of `recommendations`.
 
-    Tries each of the newest `max_history_length` items. An item that occurs twice in the history is
-    left out at both places. Only positive drops are reasons. Items that the student did not rank
-    have no reasons.
+    Ranks once more for each item among the newest `max_history_length`, without that item. If the
+    item occurs more than once in the history, all its occurrences are left out. Only positive score
+    drops are reasons. If a fallback ranked instead of the student, all reasons are empty.
 
     Raises:
         StudentError: the student failed.
@@ -46,7 +47,11 @@ def _score_drops(
     left_out: Sequence[int],
     recommended: Sequence[int],
 ) -> NDArray[np.float64]:
-    """`[left_out, recommended]`, the score with the whole history minus that without one item."""
+    """Returns the score drop of each recommended item without each item of `left_out`.
+
+    The array is `[left_out, recommended]`: the score with the whole history minus the score without
+    the item. All arguments are item indices.
+    """
     allowed = np.zeros_like(recommender.student.all_allowed)
     allowed[list(recommended)] = True
     shortened = [[each for each in history if each != item] for item in left_out]

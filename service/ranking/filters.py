@@ -1,4 +1,4 @@
-"""Filters on item attributes: an index of items by value, combined to a mask for each request."""
+"""Filters on item attributes: turns the attribute values of a query into a mask of items."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from service.errors import InvalidRequestError
 from service.ranking.types import Mask
 
 AttributeFilter = Mapping[str, Sequence[str]]
-"""Attribute values by attribute name."""
+"""Attribute values by attribute name, as `{"genres": ["Comedy", "Drama"]}`."""
 
 _NO_ITEMS = np.zeros(0, dtype=np.int64)
 
@@ -20,7 +20,7 @@ class AttributeIndex:
     """Item indices by attribute name and value."""
 
     def __init__(self, items: Sequence[Item], first_index: int) -> None:
-        """`first_index` is the item index of the first of `items`."""
+        """Indexes `items`, of which the first has the item index `first_index`."""
         indices: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, item in enumerate(items, start=first_index):
             for name, values in item.attributes.items():
@@ -33,30 +33,30 @@ class AttributeIndex:
 
     @property
     def names(self) -> set[str]:
-        """The names of all attributes that occur."""
+        """The names of all attributes that an item has."""
         return set(self._indices)
 
     def items_with(self, name: str, value: str) -> NDArray[np.int64]:
-        """The indices of the items that have `value`, maybe none."""
+        """Returns the indices of the items whose attribute `name` has `value`; may be empty."""
         return self._indices.get(name, {}).get(value, _NO_ITEMS)
 
 
 class Filters:
-    """Turns attribute filters into masks over the bundle's and the added items."""
+    """Turns attribute filters into masks over all items, those of the bundle and added ones."""
 
     def __init__(self, indexes: Sequence[AttributeIndex], mask_length: int) -> None:
-        """`mask_length` is the number of all items + 1."""
+        """Combines `indexes`, which together cover `mask_length - 1` items."""
         self._indexes = indexes
         self._names = set().union(*(each.names for each in indexes))
         self._mask_length = mask_length
 
     def mask(self, allow: AttributeFilter, deny: AttributeFilter) -> Mask | None:
-        """Items with any value of each allowed attribute and with no denied value.
+        """Returns the mask of the items that a query allows; None if it has no filters.
 
-        None stands for all items.
+        An allowed item has at least one value of each attribute in `allow`, and no value in `deny`.
 
         Raises:
-            InvalidRequestError: an attribute that no item has; names it.
+            InvalidRequestError: a filter names an attribute that no item has.
         """
         if not allow and not deny:
             return None
@@ -69,7 +69,7 @@ class Filters:
         return mask
 
     def check(self, allow: AttributeFilter, deny: AttributeFilter) -> None:
-        """Raises InvalidRequestError for an attribute that no item has; names it."""
+        """Raises InvalidRequestError if a filter names an attribute that no item has."""
         for field, attribute_filter in (("allow", allow), ("deny", deny)):
             for name in attribute_filter:
                 if name not in self._names:

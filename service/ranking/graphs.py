@@ -1,7 +1,7 @@
-"""The two graphs of a student: the full graph answers any query, the common-case graph most.
+"""The two graphs of a student: the ranking graph answers any query, the common-case graph most.
 
-Each has `rank_one`, which reuses bound arrays, and `rank_many`, which ranks a batch in one
-inference. `service.ranking.student` chooses between the graphs.
+The common-case graph is the faster one. Each has `rank_one`, which reuses bound arrays, and
+`rank_many`, which ranks a batch in one inference. `service.ranking.student` chooses between them.
 """
 
 import math
@@ -26,8 +26,9 @@ _FLAGS = {flag: np.array(flag) for flag in (False, True)}
 class CommonCaseGraph:
     """Ranks queries without filters, exclusions, added items or padding. Thread-safe.
 
-    `export.contract.tensors.COMMON_CASE_TENSORS` defines these queries. A ranking is None where
-    the graph cannot prove that it found the best items; the full graph must rank then.
+    `export.contract.tensors.COMMON_CASE_TENSORS` defines these queries. The graph returns None as
+    the ranking of a query if it cannot prove that it found the best items; the ranking graph must
+    then rank the query.
     """
 
     def __init__(self, session: ort.InferenceSession, num_items: int) -> None:
@@ -36,7 +37,7 @@ class CommonCaseGraph:
         self._bound_sessions = BoundSessions(session)
 
     def accepts(self, query: IndexQuery) -> bool:
-        """Whether the graph can be asked, given that no items were added."""
+        """Returns whether the graph can rank `query`; the caller checks that no item was added."""
         return (
             query.allowed is None
             and query.mask_seen
@@ -47,7 +48,7 @@ class CommonCaseGraph:
         )
 
     def rank_one(self, query: IndexQuery) -> Ranking | None:
-        """The best `k` items for an accepted query.
+        """Ranks the best `k` items for a query that `accepts` allows; None: not proven.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -57,7 +58,9 @@ class CommonCaseGraph:
         return _if_full(_ranking(*output), k)
 
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking | None]:
-        """The best `k` items for accepted queries of one `k` and one window length.
+        """Ranks queries that `accepts` allows, in one inference; None: not proven for that query.
+
+        All queries must have the same `k` and the same window length.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -69,13 +72,13 @@ class CommonCaseGraph:
         return [_if_full(_ranking(*output), k) for output in zip(*outputs, strict=True)]
 
 
-class FullGraph:
-    """Ranks the bundle's and the added items for any query. Thread-safe."""
+class RankingGraph:
+    """Ranks the items of the bundle and the added items for any query. Thread-safe."""
 
     def __init__(
         self, session: ort.InferenceSession, num_items: int, added: Vectors | None = None
     ) -> None:
-        """`added` are item vectors `[added, hidden]`; None = no items were added."""
+        """`added` are the vectors of the added items, `[added, hidden]`; None: there are none."""
         shapes = {each.name: each.shape for each in session.get_outputs()}
         none_added = np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32)
         self.added = none_added if added is None else added
@@ -84,9 +87,9 @@ class FullGraph:
         self._all_allowed = np.ones((1, 1 + num_items + len(self.added)), dtype=np.bool_)
         self._bound_sessions = BoundSessions(session)
 
-    def with_added(self, added: Vectors) -> "FullGraph":
-        """Copies the graph, with these `[added, hidden]` items beside its own."""
-        return FullGraph(self._session, self._num_items, added)
+    def with_added(self, added: Vectors) -> "RankingGraph":
+        """Returns a copy that ranks the bundle's items and `added`, vectors `[added, hidden]`."""
+        return RankingGraph(self._session, self._num_items, added)
 
     @property
     def all_allowed(self) -> Mask:
@@ -95,7 +98,7 @@ class FullGraph:
         return mask
 
     def table(self) -> Vectors:
-        """The vectors of the bundle's items, `[items + 1, hidden]`.
+        """Returns the vectors of the bundle's items, `[items + 1, hidden]` by item index.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -106,12 +109,13 @@ class FullGraph:
         return table
 
     def rank_one(self, query: IndexQuery) -> Ranking:
-        """The best `k` items, fewer if fewer are allowed.
+        """Ranks the best `k` items, or fewer if fewer are allowed.
 
         Raises:
             StudentError: onnxruntime failed.
         """
-        # A bound session would keep the mask in memory, and an empty history needs padding.
+        # Without a bound session, because it would keep the mask in memory after the request, and
+        # because an empty history needs padding.
         if query.allowed is not None or not query.history:
             return self.rank_many([query])[0]
         num_answered = min(query.k, self._num_items + len(self.added))
@@ -119,7 +123,7 @@ class FullGraph:
         return _ranking(*self._bound_sessions.run(query.history, num_answered, inputs))
 
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """The best `k` items for queries of one `k` and one `mask_seen`, in one inference.
+        """Ranks queries that all have the same `k` and `mask_seen`, in one inference.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -135,7 +139,7 @@ class FullGraph:
         return list(map(_ranking, *run_session(self._session, _OUTPUTS, feeds)))
 
     def _other_inputs(self, query: IndexQuery) -> dict[str, NDArray[np.generic]]:
-        """All inputs for a single query but its history."""
+        """Returns all inputs of the graph for a single query, except its history."""
         allowed, excluded = query.allowed, query.excluded
         return {
             TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NONE_EXCLUDED,
@@ -147,7 +151,10 @@ class FullGraph:
 
 
 def _ranking(item_indices: NDArray[np.generic], scores: NDArray[np.generic]) -> Ranking:
-    """Pairs items with scores; drops places that no item fills, whose score is -inf."""
+    """Pairs item indices with scores, best first.
+
+    Drops items with the score -inf: they fill the list where fewer items are allowed than it has.
+    """
     best_first = scores.tolist()
     pairs = list(zip(item_indices.tolist(), best_first, strict=True))
     if math.isfinite(sum(best_first)):
@@ -161,12 +168,12 @@ def _if_full(ranking: Ranking, k: int) -> Ranking | None:
 
 @lru_cache
 def _as_tensor(k: int) -> NDArray[np.int64]:
-    """Returns the same array for the same `k`, so that it can stay bound."""
+    """Returns `k` as the array `[1]`, the same object for the same `k`, so that it stays bound."""
     return np.array([k], dtype=np.int64)
 
 
 def _left_padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """`[rows, longest]`, at least one column; shorter rows are padded with 0 on the left."""
+    """Returns an array `[rows, longest row]` of at least one column, padded with 0 on the left."""
     width = max(1, *map(len, rows))
     padded = np.zeros((len(rows), width), dtype=np.int64)
     for line, row in zip(padded, rows, strict=True):

@@ -8,24 +8,29 @@ from service.ranking.types import Mask, Ranking, Vectors
 
 
 class ItemVectors:
-    """The vectors of all items: the bundle's `[items + 1, hidden]`, then the added ones."""
+    """The vectors of all items, by item index."""
 
     def __init__(self, table: Vectors, added: Vectors) -> None:
+        """`table` are the bundle's `[items + 1, hidden]`, `added` those added `[added, hidden]`."""
         self._parts = (table, added)
         norms = [np.linalg.norm(part, axis=1) for part in self._parts]
         self._norms = np.maximum(np.concatenate(norms), np.finfo(np.float32).tiny)
 
     @property
     def max_norm_in_bundle(self) -> float:
-        """Length of the longest vector of the bundle's items."""
+        """The length of the longest vector of the bundle's items."""
         return float(self._norms[: len(self._parts[0])].max())
 
     def with_added(self, added: Vectors) -> "ItemVectors":
-        """The bundle's vectors with these added ones, which replace those added before."""
+        """Returns the bundle's vectors and `added`, without the previously added."""
         return ItemVectors(self._parts[0], added)
 
     def nearest(self, item_indices: Sequence[int], k: int, allowed: Mask) -> Ranking:
-        """The `k` allowed items nearest to the given ones, scored by the mean of the cosines."""
+        """Returns the `k` allowed items that are most similar to the given ones, best first.
+
+        An item's score is the mean of its cosines with the given items. `allowed` is a mask
+        `[items + 1]`.
+        """
         direction = sum(self._vector(index) / self._norms[index] for index in item_indices)
         cosines = np.concatenate([part @ direction for part in self._parts]) / self._norms
         cosines /= len(item_indices)

@@ -1,8 +1,8 @@
-"""Ranks all requests that are ready in one turn of the event loop in one inference.
+"""Micro-batching: requests that are ready in the same turn of the event loop share an inference.
 
-No request waits for others to join it: a single request is ranked by itself, and the busier a
-worker is, the larger its batches and the less each request costs. `service.ranking` says why this
-runs on the event loop.
+No request waits for others to arrive: a single one is ranked at once. The busier a worker is, the
+larger its batches are, and the less each request costs. `service/ranking/__init__.py` says why
+inference runs on the event loop.
 """
 
 import asyncio
@@ -12,21 +12,25 @@ from dataclasses import dataclass
 from service.ranking.batching import answer_by_group, answer_together_or_singly
 from service.ranking.recommender import Query, Recommendations, Recommender
 
-MAX_BATCH_SIZE = 8  # larger batches are no cheaper a request, and their first request waits longer
+MAX_BATCH_SIZE = 8
+"""Maximum number of requests per inference.
+
+Larger batches do not lower the cost of a request, but let the first request wait longer.
+"""
 
 Outcome = Recommendations | Exception
 
 
 @dataclass(slots=True)  # not frozen: that would triple the time to make one
 class _Pending:
-    """A request and the future of its answer."""
+    """A request that waits for the next batch, and the future that gets its answer."""
 
     recommender: Recommender
     query: Query
     future: "asyncio.Future[Recommendations]"
 
     def settle(self, outcome: Outcome) -> None:
-        """Gives the outcome to the caller, unless it was cancelled meanwhile."""
+        """Passes the outcome to the waiting caller, unless the caller was cancelled meanwhile."""
         if self.future.done():
             return
         if isinstance(outcome, Exception):
@@ -36,13 +40,17 @@ class _Pending:
 
 
 class MicroBatcher:
-    """Collects the requests of one event-loop turn and ranks those of one recommender at once."""
+    """Collects the requests of one event-loop turn and ranks them, in one batch per recommender."""
 
     def __init__(self) -> None:
         self._pending: list[_Pending] = []
 
     async def recommend(self, recommender: Recommender, query: Query) -> Recommendations:
-        """See Recommender.recommend."""
+        """Returns the next `k` items, ranked together with other requests of this turn.
+
+        Raises:
+            InvalidRequestError: a filter names an attribute that no item has.
+        """
         loop = asyncio.get_running_loop()
         if not self._pending:
             loop.call_soon(self._rank_pending)  # runs after all requests that are ready now
@@ -52,7 +60,7 @@ class MicroBatcher:
 
     def _rank_pending(self) -> None:
         pending, self._pending = self._pending, []
-        if len(pending) == 1:  # as in most turns: skip the cost of grouping
+        if len(pending) == 1:  # the case in most turns, which needs no grouping
             (single,) = pending
             single.settle(_outcome(single.recommender, single.query))
             return

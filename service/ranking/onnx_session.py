@@ -18,22 +18,22 @@ Feeds = Mapping[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, slots=True)
 class GraphFile:
-    """The bytes of an ONNX graph, and the path that errors name."""
+    """The bytes of an ONNX graph, and its path for error messages."""
 
     path: Path
     content: bytes
 
     @classmethod
     def read(cls, path: Path) -> "GraphFile":
-        """Reads a graph from disk."""
+        """Reads the graph at `path`."""
         return cls(path, path.read_bytes())
 
 
 def open_session(graph: GraphFile, names: Sequence[str]) -> ort.InferenceSession:
-    """Opens `graph`, which must have all inputs and outputs of `names`.
+    """Opens `graph`, which must have an input or output for each of `names`.
 
     Raises:
-        BundleError: onnxruntime cannot open it, or a name is missing.
+        BundleError: onnxruntime cannot open the graph, or it lacks an input or output.
     """
     try:
         session = ort.InferenceSession(
@@ -48,7 +48,7 @@ def open_session(graph: GraphFile, names: Sequence[str]) -> ort.InferenceSession
 
 
 def run_session(session: ort.InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
-    """Runs a graph once and returns the arrays of `outputs`.
+    """Runs a graph once and returns one array per name in `outputs`.
 
     Raises:
         StudentError: onnxruntime failed.
@@ -61,7 +61,8 @@ def run_session(session: ort.InferenceSession, outputs: Sequence[str], feeds: Fe
 
 
 def _session_options() -> ort.SessionOptions:
-    # A run takes less than a millisecond: waking worker threads would cost more than they save.
+    # One thread only: a run takes less than a millisecond, and waking further threads would take
+    # longer than they save.
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

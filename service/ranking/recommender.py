@@ -1,14 +1,14 @@
 """Recommends items for a history of item ids: by the student, or by a fallback.
 
-The order of sources, decided here and nowhere else:
+The source of a recommendation list is chosen in this module only:
 
-1. `student`, where the history has an item that the catalog knows;
-2. `similar` to the items of that history, where the student fails; the answer is degraded;
-3. `popular`, where no item of the history is known;
-4. `catalog` order, where no allowed item has ever been counted.
+1. `student`, if the catalog has an item of the history;
+2. `similar` items to those of the history, if the student fails; the answer is then degraded;
+3. `popular` items, if the catalog has no item of the history;
+4. `catalog` order, if no allowed item has an interaction in the training data.
 
-All sources recommend from the same items: those that the filters allow, without the excluded ones
-and without the seen ones. Seen items come back only when no other item is left.
+All sources recommend from the same items: those that the filters allow, without excluded items and
+without seen items. Seen items are recommended only if no other item is left.
 """
 
 import logging
@@ -31,12 +31,21 @@ from service.stores.items.protocol import AddedItem
 logger = logging.getLogger(__name__)
 
 Source = Literal["student", "similar", "popular", "catalog", "teacher"]
-"""Which ranker made a list; `teacher` occurs on the teacher's own routes only."""
+"""The ranker that made a list; `teacher` occurs in answers of the teacher's routes only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A request for recommendations in item ids; `history` is oldest first."""
+    """A request for recommendations, in item ids.
+
+    Attributes:
+        history: item ids, oldest first; ids that the catalog does not have are skipped.
+        k: number of items to recommend.
+        exclude: ids of items that must not be recommended.
+        allow: a recommended item has at least one value of each attribute here.
+        deny: a recommended item has none of these values.
+        mask_seen: whether items of `history` are left out, unless no other item is left.
+    """
 
     history: Sequence[str]
     k: int
@@ -48,7 +57,14 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Recommendations:
-    """Items and scores, best first; `unknown_items` of the history were skipped."""
+    """The answer to a query.
+
+    Attributes:
+        ranking: items and scores, best first.
+        source: the ranker that made the list.
+        degraded: whether the student failed, so that a fallback ranked.
+        unknown_items: number of ids in the history that the catalog does not have.
+    """
 
     ranking: Sequence[tuple[Item, float]]
     source: Source
@@ -62,7 +78,7 @@ class Recommendations:
 
 
 class Recommender:
-    """A bundle and the items added to it, loaded for ranking. Immutable."""
+    """Recommends the items of a bundle and the added items. Immutable."""
 
     def __init__(
         self,
@@ -72,7 +88,7 @@ class Recommender:
         vectors: ItemVectors,
         added: Sequence[AddedItem] = (),
     ) -> None:
-        """`added` are the added items that `catalog`, `student` and `vectors` hold already."""
+        """`added`: the added items that `catalog`, `student` and `vectors` already contain."""
         self.bundle = bundle
         self.catalog = catalog
         self.student = student
@@ -85,12 +101,15 @@ class Recommender:
         return self.bundle.manifest
 
     def can_add(self, added: AddedItem) -> bool:
-        """Whether the bundle lacks the item and its encoder reads embeddings of this size."""
+        """Returns whether the item can be added.
+
+        The bundle must not have the item, and its encoder must read embeddings of the item's size.
+        """
         fits = len(added.vector) == self.student.embedding_size
         return fits and not self.catalog.is_in_bundle(added.item.item_id)
 
     def with_added(self, added: Sequence[AddedItem]) -> "Recommender":
-        """Copies the recommender, with those of `added` that it can add, and no others.
+        """Returns a recommender whose added items are those of `added` that `can_add` allows.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -108,7 +127,7 @@ class Recommender:
         )
 
     def recommend(self, query: Query) -> Recommendations:
-        """The next `k` items, fewer only if fewer are allowed.
+        """Recommends the next `k` items, or fewer if fewer are allowed.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -117,7 +136,7 @@ class Recommender:
         return self._recommendations(query, index_query, self._rank(index_query))
 
     def recommend_many(self, queries: Sequence[Query]) -> list[Recommendations]:
-        """Recommendations for many queries; those of one `k` and `mask_seen` share inferences.
+        """Recommends for several queries; those with the same `k` and `mask_seen` are batched.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -130,13 +149,13 @@ class Recommender:
         ]
 
     def similar(self, item_id: str, k: int) -> Sequence[tuple[Item, float]]:
-        """The `k` items whose vectors are nearest to that of a known item, with cosines."""
+        """Returns the `k` most similar items to an item of the catalog, with their cosines."""
         indices = self.catalog.known_indices([item_id])
         others = self._candidates(IndexQuery(indices, k))
         return self._with_items(self.vectors.nearest(indices, k, others))
 
     def _vectors_of(self, added: Sequence[AddedItem]) -> Vectors:
-        """`[added, hidden]`; only items that are new here are encoded."""
+        """Returns the vectors of `added`, `[added, hidden]`; encodes only those not encoded yet."""
         known, new = self._row_of_added, [each for each in added if each not in self._row_of_added]
         vectors = self.student.added
         if new:
@@ -155,13 +174,13 @@ class Recommender:
         )
 
     def _rank(self, query: IndexQuery) -> Ranking | None:
-        """The student's ranking; None if no item of the history is known, or the student fails."""
+        """Ranks by the student; None: no item of the history is known, or the student failed."""
         if not query.history:
             return None
         try:
             return self._or_seen_items(query, self.student.rank(query))
         except StudentError:
-            logger.exception("the student failed, similar items are recommended instead")
+            logger.exception("the student failed; similar items are recommended instead")
             return None
 
     def _rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking | None]:
@@ -172,18 +191,28 @@ class Recommender:
         self, group: tuple[int, bool] | None, queries: Sequence[IndexQuery]
     ) -> Sequence[Ranking | None]:
         if group is None:
-            return [None] * len(queries)  # no history, nothing to rank by
+            return [None] * len(queries)  # the student cannot rank without a history
         return answer_together_or_singly(
             queries, self._rank_at_once, self._rank, failure=StudentError
         )
 
     def _rank_at_once(self, queries: Sequence[IndexQuery]) -> list[Ranking | None]:
-        """The student's rankings of queries of one `k` and `mask_seen`; raises StudentError."""
+        """Ranks queries that all have the same `k` and `mask_seen`, as `Student.rank_many` does.
+
+        A query whose unseen items are all disallowed is ranked again with its seen items.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
         rankings = self.student.rank_many(queries)
         return list(map(self._or_seen_items, queries, rankings))
 
     def _or_seen_items(self, query: IndexQuery, ranking: Ranking) -> Ranking:
-        """Returns `ranking`; if it is empty, ranks the seen items too. Raises StudentError."""
+        """Returns `ranking`, or if it is empty, a ranking that includes seen items.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
         if ranking or not query.mask_seen:
             return ranking
         return self.student.rank(replace(query, mask_seen=False))
@@ -211,7 +240,7 @@ class Recommender:
         return source, list(zip(indices, map(float, counts), strict=True))
 
     def _candidates(self, query: IndexQuery) -> Mask:
-        """The items that a fallback may recommend; the student's graphs have the same rule."""
+        """Returns the mask of the items that a fallback may recommend: the rule of the graphs."""
         allowed = self.student.all_allowed if query.allowed is None else query.allowed
         mask = allowed.copy()
         mask[[0, *query.excluded]] = False

@@ -1,4 +1,4 @@
-"""Runs a student: opens its graphs, and chooses for each query the graph that ranks."""
+"""Runs a student: opens its graphs and chooses the graph that ranks a query."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -9,19 +9,25 @@ from export.contract.bundle import Bundle, BundleLayout
 from export.contract.tensors import COMMON_CASE_TENSORS, ENCODER_TENSORS, TENSORS
 from service.errors import StudentError
 from service.ranking.batching import answer_by_group
-from service.ranking.graphs import CommonCaseGraph, FullGraph
+from service.ranking.graphs import CommonCaseGraph, RankingGraph
 from service.ranking.onnx_session import GraphFile, open_session, run_session
 from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
 
-_MAX_INFERENCES = 2  # three inferences of small batches cost more than one of the full graph
-_FULL = 0  # in place of a window length: the full graph ranks
+_MAX_INFERENCES = 2
+"""Maximum number of inferences by the common-case graph for one batch.
+
+Three inferences with a part of the batch each take longer than one by the ranking graph.
+"""
+
+_NOT_COMMON = 0
+"""Stands for the window length of a query that the common-case graph does not accept."""
 
 
 class Student:
     """Ranks the items of a bundle and those added to it. Thread-safe.
 
-    The common-case graph ranks where it accepts the query. The full graph ranks all other queries,
-    and those for which the common-case graph proves too little.
+    The common-case graph ranks the queries that it accepts. The ranking graph ranks all others, and
+    those for which the common-case graph cannot prove that it found the best items.
     """
 
     def __init__(
@@ -33,13 +39,20 @@ class Student:
         num_items: int,
         max_history_length: int,
     ) -> None:
-        """Opens the graphs of a student of `num_items` items.
+        """Opens the graphs of a student.
+
+        Args:
+            model: the ranking graph.
+            common_case: the common-case graph; None: the bundle has none.
+            item_encoder: the item encoder; None: the bundle has none.
+            num_items: number of items of the bundle.
+            max_history_length: number of newest items that the student reads.
 
         Raises:
             BundleError: onnxruntime cannot open a graph, or it lacks an input or output.
         """
         self._max_history_length = max_history_length
-        self._full = FullGraph(open_session(model, astuple(TENSORS)), num_items)
+        self._ranking_graph = RankingGraph(open_session(model, astuple(TENSORS)), num_items)
         self._common_case_of_bundle = (
             CommonCaseGraph(open_session(common_case, COMMON_CASE_TENSORS), num_items)
             if common_case
@@ -55,7 +68,7 @@ class Student:
         """Opens the graphs of a bundle.
 
         Raises:
-            BundleError: a graph changed on disk, cannot be opened, or lacks an input or output.
+            BundleError: a graph has changed on disk, cannot be opened, or lacks an input or output.
         """
         layout = BundleLayout(bundle.folder)
         return cls(
@@ -68,28 +81,28 @@ class Student:
 
     @property
     def embedding_size(self) -> int | None:
-        """Length of the LLM embeddings that `encode` reads; None: the bundle has no encoder."""
+        """The size of the LLM embeddings that `encode` reads; None: the bundle has no encoder."""
         return None if self._encoder is None else int(self._encoder.get_inputs()[0].shape[1])
 
     @property
     def added(self) -> Vectors:
-        """Vectors of the added items, `[added, hidden]`."""
-        return self._full.added
+        """The vectors of the added items, `[added, hidden]`."""
+        return self._ranking_graph.added
 
     @property
     def all_allowed(self) -> Mask:
         """The mask `[items + added + 1]` that allows all items."""
-        return self._full.all_allowed
+        return self._ranking_graph.all_allowed
 
     def with_added(self, vectors: Vectors) -> "Student":
-        """Copies the student, with these `[added, hidden]` items beside its own."""
+        """Returns a copy that ranks the bundle's items and `vectors`, `[added, hidden]`."""
         student = copy.copy(self)
-        student._full = self._full.with_added(vectors)
+        student._ranking_graph = self._ranking_graph.with_added(vectors)
         student._common_case = None if len(vectors) else self._common_case_of_bundle
         return student
 
     def encode(self, embeddings: Vectors) -> Vectors:
-        """Item vectors `[items, hidden]` of LLM embeddings `[items, embedding_size]`.
+        """Returns the item vectors `[items, hidden]` of LLM embeddings `[items, embedding_size]`.
 
         Raises:
             StudentError: the bundle has no encoder, or onnxruntime failed.
@@ -101,15 +114,15 @@ class Student:
         return vectors
 
     def table(self) -> Vectors:
-        """The vectors of the bundle's items, `[items + 1, hidden]`.
+        """Returns the vectors of the bundle's items, `[items + 1, hidden]` by item index.
 
         Raises:
             StudentError: onnxruntime failed.
         """
-        return self._full.table()
+        return self._ranking_graph.table()
 
     def rank(self, query: IndexQuery) -> Ranking:
-        """The best `k` items, fewer if fewer are allowed.
+        """Ranks the best `k` items, or fewer if fewer are allowed.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -118,38 +131,41 @@ class Student:
             ranking = self._common_case.rank_one(query)
             if ranking is not None:
                 return ranking
-        return self._full.rank_one(query)
+        return self._ranking_graph.rank_one(query)
 
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """The rankings of queries of one `k` and one `mask_seen`, in the cheapest inferences.
+        """Ranks queries that all have the same `k` and `mask_seen`, in the cheapest inferences.
+
+        Queries of one window length share an inference of the common-case graph. If the queries
+        need more than `_MAX_INFERENCES`, all share one inference of the ranking graph.
 
         Raises:
             StudentError: onnxruntime failed.
         """
         window_lengths = list(map(self._window_length, queries))
         if len(set(window_lengths)) > _MAX_INFERENCES:
-            return self._full.rank_many(queries)
+            return self._ranking_graph.rank_many(queries)
         return answer_by_group(queries, window_lengths, self._rank_alike)
 
-    def rank_fully(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """The rankings of queries of one `k` and one `mask_seen` by the full graph only.
+    def rank_by_ranking_graph(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
+        """Ranks queries that all have the same `k` and `mask_seen` by the ranking graph only.
 
         Raises:
             StudentError: onnxruntime failed.
         """
-        return self._full.rank_many(queries)
+        return self._ranking_graph.rank_many(queries)
 
     def _window_length(self, query: IndexQuery) -> int:
-        """How many items of the history the common-case graph reads; `_FULL` if it is not asked."""
+        """Returns the number of items that the common-case graph reads, or `_NOT_COMMON`."""
         if self._common_case is None or not self._common_case.accepts(query):
-            return _FULL
+            return _NOT_COMMON
         return min(len(query.history), self._max_history_length)
 
     def _rank_alike(self, window_length: int, queries: Sequence[IndexQuery]) -> Iterable[Ranking]:
         if len(queries) == 1:
             return [self.rank(queries[0])]
-        if window_length == _FULL or self._common_case is None:
-            return self._full.rank_many(queries)
+        if window_length == _NOT_COMMON or self._common_case is None:
+            return self._ranking_graph.rank_many(queries)
         rankings = self._common_case.rank_many(queries)
         return [
             self.rank(query) if ranking is None else ranking

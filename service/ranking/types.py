@@ -1,4 +1,4 @@
-"""Types of the ranking: queries, rankings, masks and vectors, all by item index."""
+"""Types of the ranking, in item indices: queries, rankings, masks and vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ Ranking = Sequence[tuple[int, float]]
 """Item indices and scores, best first."""
 
 Mask = NDArray[np.bool_]
-"""Which items may be recommended, `[items + 1]` by item index; place 0 is padding."""
+"""Whether each item may be recommended, `[items + 1]` by item index; index 0 is padding."""
 
 Vectors = NDArray[np.float32]
-"""Item vectors, `[items, hidden]`."""
+"""Item vectors, or LLM embeddings, one per row: `[items, size]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class IndexQuery:
     """A query to the student in item indices.
 
     Attributes:
-        history: items of the session, oldest first.
-        k: number of items to rank.
-        excluded: items that must not be recommended.
-        allowed: mask of the items that may be recommended; None = all.
+        history: item indices, oldest first.
+        k: maximum number of items in the ranking.
+        excluded: indices of items that must not be recommended.
+        allowed: mask of the items that may be recommended; None: all of them.
         mask_seen: whether the items of `history` must not be recommended.
     """
 

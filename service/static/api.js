@@ -1,4 +1,4 @@
-// Calls of the service as functions; an error status throws a Problem.
+// The routes of the service as functions, which throw a Problem if the answer is an error.
 
 export class Problem extends Error {
   constructor(status, detail) {
@@ -33,7 +33,7 @@ export async function search(query, limit, signal) {
 
 const items = new Map();
 
-/** An item with its attributes; requested once and cached. */
+/** Returns an item with its attributes, which is requested once and then cached. */
 export function item(itemId) {
   if (!items.has(itemId)) {
     const found = request("GET", `/v1/items/${pathOf(itemId)}`).then(({ answer }) => answer);

@@ -1,4 +1,4 @@
-// Keeps the keyboard focus in a list that is rendered again.
+// Keeps the keyboard focus in a list whose elements are replaced.
 
 /** Replaces the children of `list`; the focus moves to the new child at the same position. */
 export function replace(list, children) {

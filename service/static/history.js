@@ -17,7 +17,7 @@ export class History {
     replace(this.#list, items.map((each) => this.#chip(each)));
   }
 
-  /** Shows the share of each item in a recommendation; without `shares`, removes the marks. */
+  /** Marks each item by its share in a recommendation; without `shares`, removes the marks. */
   showShares(shares) {
     [...this.#list.children].forEach((chip, index) => {
       chip.style.setProperty("--share", shares?.[index] ?? 0);

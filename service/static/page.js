@@ -19,8 +19,8 @@ const student = new Ranking("student", lookAt, add);
 const teacher = new Ranking("teacher", lookAt, add);
 new SearchBox(add, alarm);
 
-let pending = new AbortController(); // requests for the recommendations that are shown next
-let sharesOfItem = new Map(); // by recommended item: how much each item of the history led to it
+let pending = new AbortController(); // aborts the requests for outdated recommendations
+let sharesOfItem = new Map(); // by id of a recommended item: the shares of the history's items
 let lookedAtId = null;
 let examples = [];
 
@@ -48,7 +48,7 @@ async function forget() {
 // Changes run one after another.
 let lastChange = Promise.resolve();
 
-/** Changes the session by `act`, then shows it; `announcement` is read by screen readers. */
+/** Runs `act`, which changes the session, then shows the page; screen readers read `announcement`. */
 function change(act, announcement) {
   lastChange = lastChange.then(async () => {
     try {
@@ -58,7 +58,7 @@ function change(act, announcement) {
       alarm(error);
     }
     showHistory();
-    // Not awaited: the next change need not wait for recommendations that it replaces.
+    // Not awaited, because the next change will replace these recommendations anyway.
     showRecommendations(announcement);
   });
   return lastChange;
@@ -118,8 +118,8 @@ async function showStudent(query, announcement, signal) {
 function studentNote(answer) {
   const notes = [];
   if (answer.source === "popular") notes.push("Popular items: there is no history to recommend from yet.");
-  if (answer.degraded) notes.push("Degraded: made without the history store or the student.");
-  if (answer.unknown_items) notes.push(`Items of the history that are unknown: ${answer.unknown_items}.`);
+  if (answer.degraded) notes.push("Degraded: the history store or the student did not answer.");
+  if (answer.unknown_items) notes.push(`Items of the history that the model does not know: ${answer.unknown_items}.`);
   return notes.join(" ") || "Point at an item to see which titles led to it.";
 }
 
@@ -132,7 +132,7 @@ async function showReasons(query, signal) {
   lookAt(lookedAtId);
 }
 
-// With an empty history too: only the answer tells whether a teacher is connected.
+// Also called for an empty history, because only the answer tells whether a teacher is connected.
 async function showTeacher(query, signal) {
   const stop = runClock("teacher-time", signal);
   try {
@@ -174,7 +174,7 @@ function teacherNote({ generated_text: wrote, cached }) {
   return notes.filter(Boolean).join(" ") || "A dot and a number show an item’s rank in the other list.";
 }
 
-/** Shows the time that passes until the returned function is called. */
+/** Shows the elapsed time until the returned function is called. */
 function runClock(id, signal) {
   const started = performance.now();
   const tick = () => setText(id, duration(performance.now() - started));

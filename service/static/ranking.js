@@ -6,7 +6,7 @@ import { replace } from "./focus.js";
 const MAX_TAGS = 3;
 const template = document.getElementById("row");
 
-/** Some attribute values of an item; values that its title contains are left out. */
+/** Returns an element with some attribute values of an item, without those that its title contains. */
 export function tags({ title, attributes }) {
   const element = document.createElement("span");
   element.className = "tags";
@@ -33,8 +33,9 @@ export class Ranking {
   #add;
 
   /**
-   * `name` is the id of the list; `lookAt` is called with the id of the item that the visitor
-   * points at, or null; `add` with an item to add to the history.
+   * `name` is the id of the list's element. `lookAt` is called with the id of the item that the
+   * visitor points at, or with null when no item is pointed at any more. `add` is called with an
+   * item to add to the history.
    */
   constructor(name, lookAt, add) {
     this.#list = document.getElementById(name);
@@ -53,7 +54,7 @@ export class Ranking {
     this.#list.ariaBusy = String(isBusy);
   }
 
-  /** Shows the reason of each item: `because` maps an item id to text. */
+  /** Shows the reason for each item; `because` maps item ids to texts. */
   explain(because) {
     for (const row of this.#list.children) {
       row.querySelector(".row-because").textContent = because.get(row.dataset.itemId) ?? "";
@@ -61,7 +62,7 @@ export class Ranking {
     }
   }
 
-  /** Shows the rank of each item in `items`, which is the list named `other`. */
+  /** Shows for each item its rank in the other list: `items`, of the ranker named `other`. */
   showRanksIn(other, items) {
     const ids = items.map((each) => each.item_id);
     for (const row of this.#list.children) {
@@ -98,7 +99,7 @@ export class Ranking {
       row.addEventListener(event, () => this.#lookAt(recommended.item_id));
     }
     for (const event of ["mouseleave", "focusout"]) row.addEventListener(event, () => this.#lookAt(null));
-    // Safari does not focus what is tapped.
+    // Focused here, because Safari does not focus a button that is tapped.
     what.addEventListener("click", () => what.focus());
   }
 }

@@ -1,4 +1,4 @@
-// The search box: a combobox by the WAI-ARIA pattern.
+// The search box: a combobox as in the WAI-ARIA pattern.
 
 import { search } from "./api.js";
 import { tags } from "./ranking.js";
@@ -23,7 +23,7 @@ export class SearchBox {
     this.#input.addEventListener("keydown", (event) => this.#key(event));
     this.#input.addEventListener("click", () => this.#search());
     this.#input.addEventListener("blur", () => this.close());
-    // Keeps the focus in the input: a click on an option would blur it first, which closes the list.
+    // Without this, a click on an option would first blur the input, which closes the list.
     this.#list.addEventListener("mousedown", (event) => event.preventDefault());
     this.#list.addEventListener("click", (event) => {
       const option = event.target.closest("[role=option]");

@@ -1,4 +1,4 @@
-// The visitor's history: a session of the service, whose id is stored in this browser.
+// The visitor's history: a session of the service. The browser stores the session's id.
 
 import { Problem, appendEvent, forgetSession, item, readSession } from "./api.js";
 
@@ -27,7 +27,7 @@ export class Session {
     }
   }
 
-  /** Appends an item, unless the history has it: a session may repeat items, this page does not. */
+  /** Appends an item, unless the history has it already. (A session could repeat it.) */
   async append(added) {
     if (this.history.some((each) => each.item_id === added.item_id)) return;
     if (!this.id) {
@@ -61,6 +61,6 @@ export class Session {
   }
 }
 
-// A session may hold items of an older catalog that this one does not have.
+// An item's id replaces its title if the served catalog does not have it, as after a hot swap.
 const nameOrId = (itemId) =>
   item(itemId).catch(() => ({ item_id: itemId, title: itemId, attributes: {} }));

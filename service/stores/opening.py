@@ -1,4 +1,7 @@
-"""Opens the stores that the settings name: in Redis, or else in memory and in a file."""
+"""Opens the stores of histories and of added items that the settings choose.
+
+With REDIS_URL both are in Redis; without it histories are in memory and added items in a file.
+"""
 
 from pydantic import SecretStr
 
@@ -12,12 +15,12 @@ from service.stores.items.redis_store import RedisAddedItemStore
 from service.stores.redis_client import RedisCommands, connect_redis, connect_shared
 from service.stores.traced_redis import TracedRedis
 
-# Reading all added items takes longer than reading a history, and no request waits for it.
+# Longer than for histories: reading all added items takes longer, and no request waits for it.
 _ITEMS_TIMEOUT_SECONDS = 5.0
 
 
 def open_item_store(settings: Settings) -> AddedItemStore:
-    """Opens the store of added items; connects at the first command."""
+    """Opens the store of added items; a Redis store connects at its first command."""
     if settings.redis_url is None:
         return FileAddedItemStore(settings.items_path, settings.max_added_items)
     client = connect_redis(
@@ -30,7 +33,7 @@ def open_item_store(settings: Settings) -> AddedItemStore:
 
 
 def open_history_store(settings: Settings) -> HistoryStore:
-    """Opens the store of session histories; connects at the first command."""
+    """Opens the store of session histories; a Redis store connects at its first command."""
     retention = Retention(settings.max_session_length, settings.session_ttl_seconds)
     if settings.redis_url is None:
         return InMemoryHistoryStore(retention, settings.max_sessions)

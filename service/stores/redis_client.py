@@ -1,4 +1,4 @@
-"""Redis clients with the policy of this service: few connections, one try, a short timeout."""
+"""Redis clients with the policy of this service: few connections, no retry, a short timeout."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,10 +19,16 @@ RedisClient = Redis | RedisCluster
 def connect_redis(
     url: str, *, timeout_seconds: float, max_connections: int, is_cluster: bool = False
 ) -> RedisClient:
-    """Makes a client that tries each command once, within `timeout_seconds`.
+    """Makes a client with a connection pool that sends each command once, without retry.
 
-    A retry could run a command twice, and every caller can answer without Redis. For a cluster,
-    `url` names any node; each command of this service touches one slot only.
+    A retry could run a command twice, and every caller can answer without Redis.
+
+    Args:
+        url: the Redis, or any node of the cluster.
+        timeout_seconds: maximum time to wait for a free connection, for connecting and for a reply.
+        max_connections: maximum number of connections, and so of commands at once.
+        is_cluster: whether `url` names a cluster. Each command of this service touches one hash
+            slot only, as a cluster requires.
     """
     options = {"max_connections": max_connections, **_options(timeout_seconds)}
     if is_cluster:
@@ -31,7 +37,10 @@ def connect_redis(
 
 
 def connect_shared(url: str, *, timeout_seconds: float) -> SharedConnection:
-    """Makes a client with one connection for all requests of a worker; not for a cluster."""
+    """Makes a client that sends the commands of all requests on one connection; not for a cluster.
+
+    `timeout_seconds`: maximum time to wait for connecting, and for a reply.
+    """
     return SharedConnection(url, timeout_seconds, **_options(timeout_seconds))
 
 
@@ -46,17 +55,22 @@ def _options(timeout_seconds: float) -> dict[str, Any]:
 
 
 class _Cluster(RedisCluster):
-    """A cluster client whose commands wait for a free connection, as in a blocking pool."""
+    """A cluster client whose commands wait for a free connection instead of failing at once."""
 
     def __init__(self, *, wait_seconds: float, max_connections: int, **options: Any) -> None:
-        # If a node is lost, sessions on the other nodes must still be served.
+        # Without full coverage, sessions on the other nodes are still served if a node is lost.
         super().__init__(max_connections=max_connections, require_full_coverage=False, **options)
         self._wait_seconds = wait_seconds
         self._free = asyncio.Semaphore(max_connections)
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """See RedisCluster; a PING asks all primaries."""
-        if args == ("PING",):  # sessions are lost with any primary
+        """Sends a command to the node of its key; sends PING to all primary nodes.
+
+        Raises:
+            RedisError: Redis refuses the command or cannot be reached.
+            TimeoutError: no connection was free within `wait_seconds`.
+        """
+        if args == ("PING",):  # the store counts as reachable only if no primary is lost
             options["target_nodes"] = self.PRIMARIES
         async with asyncio.timeout(self._wait_seconds):
             await self._free.acquire()
@@ -73,23 +87,28 @@ class _Cluster(RedisCluster):
 
 
 @contextmanager
-def redis_errors_as(kind: type[ServiceError]) -> Iterator[None]:
-    """Raises errors of Redis and the network as `kind`.
+def redis_errors_as(kind: type[ServiceError], store: str) -> Iterator[None]:
+    """Raises errors of Redis and of the network as `kind`, with `store` in the message.
 
-    The message names the error's type only: the original text, which is the cause's, may name
-    hosts, and this message is sent to clients.
+    The message is sent to clients, so it has only the type of the original error. That error is the
+    cause: its text may name hosts and is for the log.
     """
     try:
         yield
     except (RedisError, OSError) as error:
-        raise kind(f"Redis: {type(error).__name__}") from error
+        raise kind(f"{store} does not answer ({type(error).__name__})") from error
 
 
 class RedisCommands(Protocol):
-    """Sends commands to Redis, one node or a cluster."""
+    """Sends commands to Redis, a single node or a cluster."""
 
     async def execute_command(self, *parts: str | int) -> Any:
-        """Sends one command and returns Redis' decoded reply; raises RedisError."""
+        """Sends one command and returns Redis' reply, with strings decoded.
+
+        Raises:
+            RedisError: Redis refuses the command, is too slow, or cannot be reached.
+            OSError: the network fails.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -1,8 +1,8 @@
-"""One Redis connection that all requests of a worker share.
+"""A Redis client with one connection, which all requests of a worker share.
 
-Commands are pipelined: those of one event-loop turn leave in one write, and Redis answers them in
-order. A connection pool gives each command a connection, a lock and a timer of its own, and that
-overhead is larger than the time that Redis takes.
+Commands are pipelined: all commands of one event-loop turn are sent in one write, and Redis replies
+in their order. A connection pool would use a separate connection, lock and timer for each command,
+and this overhead would take longer than Redis takes to reply.
 """
 
 import asyncio
@@ -18,17 +18,26 @@ from redis.exceptions import TimeoutError as LateError
 
 
 class SharedConnection:
-    """Sends commands to one Redis; connects at the first command, and again after a failure."""
+    """Sends commands on one connection, which is opened at the first command.
+
+    After a failure the next command opens a new connection.
+    """
 
     def __init__(self, url: str, timeout_seconds: float, **options: Any) -> None:
-        """Each reply may take `timeout_seconds`; `options` are redis-py's connection options."""
+        """Makes a client that is not connected yet.
+
+        Args:
+            url: address of the Redis.
+            timeout_seconds: maximum time to wait for a reply.
+            options: options of redis-py's connections.
+        """
         self._pool = ConnectionPool.from_url(url, **options)
         self._timeout_seconds = timeout_seconds
         self._pipeline: _Pipeline | None = None
         self._connecting: asyncio.Task[_Pipeline] | None = None
 
     async def execute_command(self, *parts: str | int) -> Any:
-        """Sends one command and returns Redis' decoded reply.
+        """Sends one command and returns Redis' reply, with strings decoded.
 
         Raises:
             RedisError: Redis refuses the command, is too slow, or cannot be reached.
@@ -36,15 +45,15 @@ class SharedConnection:
         pipeline = self._pipeline
         if pipeline is None or pipeline.is_closed:
             pipeline = await self._connect()
-        return await pipeline.send(hiredis.pack_command(parts))  # type: ignore[arg-type] # its stub wants one part
+        return await pipeline.send(hiredis.pack_command(parts))  # type: ignore[arg-type] # the stub has one part only
 
     async def aclose(self) -> None:
-        """Closes the connection; commands without a reply fail."""
+        """Closes the connection; every command that still waits for its reply fails."""
         if self._pipeline is not None:
             self._pipeline.close(LostError("closed"))
 
     async def _connect(self) -> "_Pipeline":
-        """Opens a new connection; concurrent callers get the same one."""
+        """Opens a new connection; callers that wait at the same time get the same one."""
         if self._connecting is None:
             self._connecting = asyncio.create_task(self._open())
             self._connecting.add_done_callback(self._keep)
@@ -56,29 +65,34 @@ class SharedConnection:
             self._pipeline = connecting.result()
 
     async def _open(self) -> "_Pipeline":
-        # redis-py resolves the address and does TLS and authentication; its socket is taken over.
+        # redis-py resolves the address, connects, and does TLS and authentication. Afterwards
+        # `_Pipeline` uses the socket without redis-py.
         connection = self._pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's gap
         await connection.connect()
         return _Pipeline(connection, self._timeout_seconds)
 
 
 class _Pipeline(asyncio.Protocol):
-    """Writes commands to a connected socket and gives each reply to the future of its command."""
+    """Writes commands to an open connection and passes each reply to its command's future."""
 
     def __init__(self, connection: AbstractConnection, timeout_seconds: float) -> None:
         self.is_closed = False
-        self._connection = connection  # would close the socket if it were garbage-collected
+        self._connection = connection  # kept, because its destructor would close the socket
         self._timeout_seconds = timeout_seconds
         self._loop = asyncio.get_running_loop()
         self._reader = hiredis.Reader(encoding="utf-8", errors="replace", replyError=_error)
-        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()  # with times of sending
+        # Time of sending and future of each command without a reply, oldest first.
+        self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._unsent: list[tuple[bytes, asyncio.Future[Any]]] = []
         self._transport: asyncio.WriteTransport = connection._writer.transport  # type: ignore[union-attr]
         self._transport.set_protocol(self)
 
     def send(self, command: bytes) -> "asyncio.Future[Any]":
-        """Sends a packed command at the end of this event-loop turn; the future gets its reply."""
+        """Queues a packed command for the end of this event-loop turn; returns its reply's future.
+
+        The future raises RedisError if Redis refuses the command, is too slow or is lost.
+        """
         reply: asyncio.Future[Any] = self._loop.create_future()
         if self.is_closed:  # lost between the caller's check and this turn
             reply.set_exception(LostError("Redis closed the connection"))
@@ -99,7 +113,7 @@ class _Pipeline(asyncio.Protocol):
             self._timer = self._loop.call_later(self._timeout_seconds, self._check_oldest)
 
     def data_received(self, data: bytes) -> None:
-        """Hands out the replies that are complete."""
+        """Passes on each complete reply; closes the connection if the data is not a reply."""
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
@@ -108,14 +122,14 @@ class _Pipeline(asyncio.Protocol):
             self.close(LostError(f"not a reply of Redis: {error}"))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fails all commands without a reply."""
+        """Fails every command that still waits for its reply."""
         self.close(LostError(str(error or "Redis closed the connection")))
 
     def close(self, reason: RedisError) -> None:
-        """Closes the connection; commands without a reply fail with `reason`."""
+        """Closes the connection; every command that still waits for its reply raises `reason`."""
         self.is_closed = True
         self._transport.abort()
-        self._connection._writer = None  # else redis-py warns of a socket left open
+        self._connection._writer = None  # otherwise redis-py would warn of an open socket
         if self._timer is not None:
             self._timer.cancel()
         self._waiting.extend((0.0, reply) for _, reply in self._unsent)
@@ -133,7 +147,10 @@ class _Pipeline(asyncio.Protocol):
             future.set_result(reply)
 
     def _check_oldest(self) -> None:
-        """Closes the connection if the oldest command is late: all later ones are late too."""
+        """Closes the connection if the oldest command is late.
+
+        Redis replies in order, so all later commands would be late too.
+        """
         self._timer = None
         if not self._waiting:
             return
@@ -142,7 +159,8 @@ class _Pipeline(asyncio.Protocol):
         if remaining > 0:
             self._timer = self._loop.call_later(remaining, self._check_oldest)
             return
-        # A busy loop runs its timers before it reads: the reply may be there, and not read yet.
+        # A busy event loop runs its timers before it reads sockets: the reply may have arrived and
+        # not be read yet. So the connection is closed only after one more turn.
         self._timer = self._loop.call_later(0, self._give_up, oldest)
 
     def _give_up(self, oldest: "asyncio.Future[Any]") -> None:

@@ -7,10 +7,10 @@ from service.telemetry.tracing import TRACER_NAME
 
 
 class TracedRedis:
-    """Makes a span of each command; OpenTelemetry's instrumentation covers redis-py only."""
+    """Makes a span for each command; OpenTelemetry itself makes spans for redis-py only."""
 
     def __init__(self, redis: RedisCommands) -> None:
-        # OpenTelemetry belongs to the extra `trace`.
+        # Imported here, because OpenTelemetry is only installed with the extra `trace`.
         from opentelemetry import trace
 
         self._redis = redis
@@ -18,7 +18,7 @@ class TracedRedis:
         self._attributes = {"db.system.name": "redis"}
 
     async def execute_command(self, *parts: str | int) -> Any:
-        """See RedisCommands; only the command's name enters the span, no session or item id."""
+        """See RedisCommands. The span has the command's name only, no session or item id."""
         from opentelemetry.trace import SpanKind
 
         with self._tracer.start_as_current_span(

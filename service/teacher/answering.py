@@ -1,4 +1,4 @@
-"""Asks the teacher a query of the service and turns its answer into recommendations."""
+"""Asks the teacher to answer a query, and turns its answer into recommendations."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,13 @@ from service.teacher.slow_path import SlowPath
 
 @dataclass(frozen=True, slots=True)
 class TeacherRecommendations:
-    """Recommendations of the teacher, with its answer; `cached` if that is from the cache."""
+    """Recommendations of the teacher.
+
+    Attributes:
+        recommendations: the items of `answer` that the catalog has, at most `k`.
+        answer: the teacher's answer as it was received.
+        cached: whether `answer` comes from the cache.
+    """
 
     recommendations: Recommendations
     answer: TeacherAnswer
@@ -20,19 +26,23 @@ class TeacherRecommendations:
 async def ask_teacher(
     slow_path: SlowPath, recommender: Recommender, query: Query
 ) -> TeacherRecommendations:
-    """Returns the teacher's recommendations: up to `k` items that are known and allowed.
+    """Returns the teacher's recommendations: up to `k` items that the query allows.
+
+    Items that the catalog does not have are left out, so there may be fewer than `k`.
 
     Raises:
-        TeacherUnavailableError: it does not answer this request.
+        TeacherUnavailableError: the teacher does not answer, or the catalog has none of its items.
         InvalidRequestError: a filter names an attribute that no item has.
     """
     result = await slow_path.recommend(teacher_query_for(recommender, query))
     catalog, answer = recommender.catalog, result.answer
     found = zip(map(catalog.find, answer.item_ids), answer.distances, strict=True)
-    # Better items have higher scores but lower distances.
+    # Negative distances are the scores, because better items have lower distances.
     ranking = [(item, -distance) for item, distance in found if item][: query.k]
     if not ranking:
-        raise TeacherUnavailableError("the teacher's answer has no item that the catalog has")
+        raise TeacherUnavailableError(
+            "the catalog has none of the items that the teacher recommends"
+        )
     unknown_items = len(query.history) - len(catalog.known_indices(query.history))
     recommendations = Recommendations(
         ranking, source="teacher", degraded=False, unknown_items=unknown_items
@@ -41,9 +51,10 @@ async def ask_teacher(
 
 
 def teacher_query_for(recommender: Recommender, query: Query) -> TeacherQuery:
-    """Makes the teacher's query: items that the filters deny are excluded by their ids.
+    """Turns a query of the service into a query for the teacher.
 
-    The teacher does not know attributes.
+    The teacher does not know attributes, so all items that the filters do not allow are excluded by
+    their ids.
     """
     catalog = recommender.catalog
     mask = catalog.filters.mask(query.allow, query.deny)

@@ -14,16 +14,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from service.errors import TeacherLostError, TeacherRefusalError, TeacherUnavailableError
 
 EmbeddingNumber = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
-"""A number of an embedding: finite, and small enough to be finite in 32 bits."""
+"""A number of an embedding: finite, and small enough that its float32 value is finite too."""
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _JSON = {"Content-Type": "application/json"}
-_MAX_REASON_LENGTH = 500  # characters of a refusal that are reported
+_MAX_REASON_LENGTH = 500  # maximum number of characters of a refusal in an error message
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherQuery:
-    """A query for the teacher: item ids, the history oldest first."""
+    """A query for the teacher, in item ids; see `service.ranking.recommender.Query`."""
 
     history: tuple[str, ...]
     k: int
@@ -34,7 +34,8 @@ class TeacherQuery:
     def key(self) -> Hashable:
         """A short key for the cache.
 
-        It has number and hash of the excluded ids, which may be most of a catalog.
+        It has only the number and the hash of the excluded ids, because there may be almost as many
+        of them as items in the catalog.
         """
         return self.history, self.k, len(self.exclude), hash(self.exclude), self.mask_seen
 
@@ -48,7 +49,11 @@ class _Answer(BaseModel):
 
 
 class TeacherAnswer(_Answer):
-    """Item ids, nearest first, and their distances; `generated_text` of a generative teacher."""
+    """The teacher's ranking list.
+
+    `item_ids` are nearest first, `distances` theirs. `generated_text` is the title that a
+    generative teacher wrote; None for other teachers.
+    """
 
     item_ids: Sequence[str]
     distances: Sequence[float]
@@ -62,7 +67,7 @@ class TeacherAnswer(_Answer):
 
 
 class TeacherEmbeddings(_Answer):
-    """An embedding for each title, in their order."""
+    """One embedding per title, in the order of the titles."""
 
     embeddings: Sequence[Sequence[EmbeddingNumber]]
 
@@ -71,7 +76,7 @@ AnyAnswer = TypeVar("AnyAnswer", bound=_Answer)
 
 
 class TeacherClient:
-    """A client of one teacher server; limits the requests at once and the time of each."""
+    """A client of one teacher server, with a limit of simultaneous requests and a deadline."""
 
     def __init__(
         self,
@@ -81,19 +86,21 @@ class TeacherClient:
         concurrency: int,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        # `_send` limits the whole call; a timeout of httpx would start again with each read.
+        # Without httpx's timeout, which starts again with each read: `_send` limits the whole call.
         self._http = httpx.AsyncClient(base_url=url, timeout=None, transport=transport)  # noqa: S113
         self._deadline_seconds = deadline_seconds
         self._slots = asyncio.Semaphore(concurrency)
 
     async def recommend(self, query: TeacherQuery) -> TeacherAnswer:
-        """Returns items that the query allows, each once, with distances; nearest first.
+        """Returns the teacher's items that the query allows, nearest first and without repeats.
 
-        There may be more than `k`, because the catalog may not have all of them.
+        There may be more than `k` items, so that `k` are left if the catalog does not have all.
 
         Raises:
-            TeacherUnavailableError: the teacher is busy or refuses.
-            TeacherLostError: the teacher is late, fails or cannot be reached.
+            TeacherUnavailableError: too many requests are in progress.
+            TeacherRefusalError: the teacher is busy or refuses the request.
+            TeacherLostError: the teacher is late, fails, cannot be reached, or its answer is
+                malformed.
         """
         body = {
             "history": query.history,
@@ -104,14 +111,17 @@ class TeacherClient:
         answer = await self._post("/recommendations", body, TeacherAnswer)
         usable = _usable(answer, query)
         if answer.item_ids and not usable.item_ids:
-            raise TeacherLostError(f"none of {len(answer.item_ids)} items can be used")
+            raise TeacherLostError(
+                f"none of {len(answer.item_ids)} items can be used: all are excluded, or have a "
+                "distance that is not finite"
+            )
         return usable
 
     async def embed(self, titles: Sequence[str]) -> TeacherEmbeddings:
-        """Returns the embeddings of `titles`; raises as `recommend` does."""
+        """Returns the teacher's embeddings of `titles`; raises the same errors as `recommend`."""
         answer = await self._post("/embeddings", {"titles": titles}, TeacherEmbeddings)
         if len(answer.embeddings) != len(titles):
-            raise TeacherLostError(f"{len(answer.embeddings)} embeddings of {len(titles)} titles")
+            raise TeacherLostError(f"{len(answer.embeddings)} embeddings for {len(titles)} titles")
         return answer
 
     async def close(self) -> None:
@@ -121,7 +131,7 @@ class TeacherClient:
     async def _post(
         self, path: str, body: Mapping[str, object], kind: type[AnyAnswer]
     ) -> AnyAnswer:
-        if self._slots.locked():  # waiting would only be slower than the student
+        if self._slots.locked():  # not waited for: the student answers sooner
             raise TeacherUnavailableError("the teacher is busy")
         async with self._slots:
             response = await self._send(path, body)
@@ -129,7 +139,7 @@ class TeacherClient:
             raise TeacherRefusalError("the teacher is busy")
         if response.is_client_error:
             raise TeacherRefusalError(f"the teacher refuses: {response.text[:_MAX_REASON_LENGTH]}")
-        if not response.is_success:  # without the address, which may hold a password
+        if not response.is_success:  # the message omits the address, which may contain a password
             raise TeacherLostError(f"{path}: status {response.status_code}")
         try:
             return kind.model_validate_json(response.content)
@@ -139,7 +149,7 @@ class TeacherClient:
     async def _send(self, path: str, body: Mapping[str, object]) -> httpx.Response:
         try:
             async with asyncio.timeout(self._deadline_seconds):
-                # orjson, because the excluded ids may be most of a catalog.
+                # Encoded by orjson, which is fast: a whole catalog of ids may be excluded.
                 return await self._http.post(path, content=orjson.dumps(body), headers=_JSON)
         except TimeoutError as error:
             raise TeacherLostError(f"no answer within {self._deadline_seconds} s") from error
@@ -148,7 +158,7 @@ class TeacherClient:
 
 
 def _usable(answer: TeacherAnswer, query: TeacherQuery) -> TeacherAnswer:
-    """Drops items that are excluded or repeated, or whose distance is not finite."""
+    """Returns `answer` without items that the query forbids, repeats, and infinite distances."""
     distances: dict[str, float] = {}
     seen = frozenset(query.history if query.mask_seen else ())
     for item_id, distance in zip(answer.item_ids, answer.distances, strict=True):

@@ -1,4 +1,4 @@
-"""Opens the connection to the teacher when the service starts and closes it at the end."""
+"""Makes the teacher's client, cache and shadow traffic at start, and closes them at the end."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,12 @@ from service.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A connected teacher: its routes use `slow_path`, all others offer answers to `shadow`."""
+    """A configured teacher.
+
+    Attributes:
+        slow_path: asks the teacher; used by the teacher's routes.
+        shadow: compares answers of the student with the teacher's; all other routes offer theirs.
+    """
 
     slow_path: SlowPath
     shadow: Shadow
@@ -23,7 +28,10 @@ class Teacher:
 
 @asynccontextmanager
 async def connected_teacher(settings: Settings, metrics: Metrics) -> AsyncIterator[Teacher | None]:
-    """Yields the teacher, which need not answer yet; None if TEACHER_URL is unset."""
+    """Yields the configured teacher, whether or not it answers yet; None: TEACHER_URL is unset.
+
+    While the context is open, shadow traffic is compared in the background.
+    """
     if settings.teacher_url is None:
         yield None
         return

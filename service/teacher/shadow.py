@@ -1,7 +1,7 @@
-"""Shadow mode: the teacher answers a share of the queries too, to measure its agreement.
+"""Shadow traffic: a random share of queries is also sent to the teacher, to measure agreement.
 
-It runs in the background: no request waits for it or fails because of it. Queries that the teacher
-is too slow for are dropped.
+The comparison runs in the background: no request waits for it or fails because of it. If the
+teacher is too slow for all of them, queries are dropped.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from service.teacher.slow_path import SlowPath
 
 logger = logging.getLogger(__name__)
 
-_MAX_WAITING = 64
+_MAX_WAITING = 64  # maximum number of sampled answers that wait for the teacher
 
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """A query with the student's answer."""
+    """A sampled query with the student's answer, and the recommender that gave it."""
 
     recommender: Recommender
     query: Query
@@ -32,7 +32,7 @@ class Sampled:
 
 
 class Shadow:
-    """Samples the student's answers; while `run` runs, compares them with the teacher's."""
+    """Samples the student's answers (`offer`) and compares them with the teacher's (`run`)."""
 
     def __init__(
         self,
@@ -41,7 +41,14 @@ class Shadow:
         observe: Callable[[float], None],
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """`observe` gets the overlap of each comparison; `draw` returns numbers in [0, 1)."""
+        """Makes the queue of sampled answers.
+
+        Args:
+            teacher: the slow path that asks the teacher.
+            share: probability of sampling an answer, in [0, 1].
+            observe: called with the overlap of each comparison.
+            draw: returns a random number in [0, 1).
+        """
         self._teacher = teacher
         self._share = share
         self._observe = observe
@@ -49,13 +56,16 @@ class Shadow:
         self._waiting: asyncio.Queue[Sampled] = asyncio.Queue(_MAX_WAITING)
 
     def offer(self, recommender: Recommender, query: Query, answer: Recommendations) -> None:
-        """Queues a sampled answer of the student for comparison; never waits."""
+        """Samples an answer of the student with probability `share`, and queues it.
+
+        Never waits: if the queue is full, the answer is dropped. Answers of a fallback are ignored.
+        """
         if answer.source == "student" and self._draw() < self._share:
             with suppress(asyncio.QueueFull):
                 self._waiting.put_nowait(Sampled(recommender, query, answer))
 
     async def run(self) -> None:
-        """Compares until cancelled; queries that still wait then are dropped."""
+        """Compares queued answers one by one until cancelled; those still queued are dropped."""
         while True:
             sampled = await self._waiting.get()
             try:

@@ -1,4 +1,4 @@
-"""The slow path to the teacher: a client behind a circuit breaker and a cache."""
+"""The slow path: asks the teacher through a cache and a circuit breaker."""
 
 import asyncio
 import time
@@ -11,19 +11,24 @@ from service.errors import TeacherLostError, TeacherRefusalError
 from service.teacher.cache import RecentAnswers
 from service.teacher.client import TeacherAnswer, TeacherClient, TeacherQuery
 
-_FAILURES_TO_PAUSE = 2  # few: each may take the whole deadline, and the student can answer
+# Failures in a row after which the teacher is not asked for a pause. Only a few, because each may
+# take the whole deadline, and the student can answer instead.
+_FAILURES_TO_PAUSE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherResult:
-    """An answer of the teacher; `cached` if it comes from the cache."""
+    """An answer of the teacher; `cached`: whether it comes from the cache."""
 
     answer: TeacherAnswer
     cached: bool
 
 
 class SlowPath:
-    """Answers queries from the cache or by the teacher; equal queries at once share one answer."""
+    """Answers queries from the cache or by the teacher.
+
+    Equal queries that arrive at the same time are sent to the teacher once.
+    """
 
     def __init__(
         self,
@@ -47,42 +52,46 @@ class SlowPath:
 
     @property
     def state(self) -> Literal["configured", "connected", "lost"]:
-        """The state of the teacher: `configured` until it has answered once."""
+        """The state of the teacher in this worker.
+
+        `lost` while the circuit breaker is open; else `connected`, or `configured` until the
+        teacher has answered for the first time.
+        """
         if self.is_lost:
             return "lost"
         return "connected" if self._version else "configured"
 
     @property
     def is_lost(self) -> bool:
-        """Whether the circuit breaker is open, because the teacher kept failing."""
+        """Whether the circuit breaker is open, because the teacher failed repeatedly."""
         return self._breaker.is_open
 
     async def recommend(self, query: TeacherQuery) -> TeacherResult:
-        """Returns the teacher's recommendations, from the cache if they are there.
+        """Returns the teacher's answer, from the cache if it is there.
 
         Raises:
-            TeacherUnavailableError: it does not answer this request.
+            TeacherUnavailableError: the teacher does not answer this request.
         """
-        # `_version` is that of the last answer. If a teacher is replaced, cached answers of
-        # the old one are used until the new one has answered once, or until their TTL is over.
+        # `_version` is the teacher version of the last answer. After a teacher is replaced, cached
+        # answers of the old one are used until the new one has answered once or their TTL is over.
         cached = self._answers.find((self._version, query.key))
         if cached:
             return TeacherResult(cached, cached=True)
-        # Shielded: a caller that is cancelled does not cancel those who share the answer.
+        # Shielded, so that a cancelled caller does not cancel the others that share the answer.
         return TeacherResult(await asyncio.shield(self._task_for(query)), cached=False)
 
     async def embed(self, titles: Sequence[str]) -> Sequence[Sequence[float]]:
         """Returns the teacher's embeddings of `titles`.
 
         Raises:
-            TeacherUnavailableError: it does not answer this request.
+            TeacherUnavailableError: the teacher does not answer this request.
         """
         answer = await self._breaker.call(lambda: self._client.embed(titles))
         self._version = answer.teacher_version
         return answer.embeddings
 
     async def close(self) -> None:
-        """Cancels running queries and closes the connections."""
+        """Cancels queries in progress and closes the connections."""
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()
@@ -90,7 +99,7 @@ class SlowPath:
         await self._client.close()
 
     def _task_for(self, query: TeacherQuery) -> asyncio.Task[TeacherAnswer]:
-        """Returns the task that asks `query`, which is started if there is none."""
+        """Returns the task that sends `query` to the teacher; starts it if there is none yet."""
         task = self._running.get(query)
         if task is None:
             task = asyncio.create_task(self._ask(query))
@@ -107,4 +116,4 @@ class SlowPath:
     def _end(self, query: TeacherQuery, task: asyncio.Task[TeacherAnswer]) -> None:
         del self._running[query]
         if not task.cancelled():
-            task.exception()  # retrieved, or asyncio would log it if no caller is left
+            task.exception()  # retrieved, because otherwise asyncio logs it if no caller is left

@@ -1,4 +1,4 @@
-"""Formats of the log: a line of text for people, or a JSON object per line for machines."""
+"""Formats of the log: one line of text per record for people, or one JSON object for machines."""
 
 import logging
 from contextvars import ContextVar
@@ -10,14 +10,14 @@ import orjson
 from service.settings import LogFormat, LogLevel
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the running request; every line that is logged meanwhile carries it."""
+"""The id of the current request, which its log lines include; None outside of requests."""
 
 
 class JsonLines(logging.Formatter):
-    """Formats each record as one JSON object, with the `fields` that it was logged with."""
+    """Formats each log record as one JSON object, including its `extra={"fields": …}`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Formats `record`; an exception becomes a field, so that the line stays one line."""
+        """Formats `record` as one line; a traceback becomes the field `exception`."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -34,13 +34,13 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Formats each record as text that ends with the id of its request."""
+    """Formats each log record as text, which ends with the request id if there is one."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Formats `record`."""
+        """Formats `record` and appends `[request id]`."""
         current_id = request_id.get()
         return super().format(record) + (f" [{current_id}]" if current_id else "")
 
@@ -49,7 +49,7 @@ _FORMATTERS: dict[LogFormat, type[logging.Formatter]] = {"text": TextLines, "jso
 
 
 def log_config(log_format: LogFormat, level: LogLevel) -> dict[str, Any]:
-    """Returns the configuration for `logging.config.dictConfig`: all lines go to stderr."""
+    """Returns the configuration for `logging.config.dictConfig`; all log lines go to stderr."""
     formatter = _FORMATTERS[log_format]
     return {
         "version": 1,

@@ -1,4 +1,4 @@
-"""Prometheus metrics: rate, errors and duration by route, and the sources of answers."""
+"""Prometheus metrics: rate, errors and duration of requests by route, and sources of answers."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ _SHARES = [tenth / 10 for tenth in range(11)]
 
 
 class Metrics:
-    """The metrics of one application: requests are counted, gauges are read at each scrape."""
+    """The metrics of one application: counts of requests, and gauges that each scrape reads."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -45,27 +45,30 @@ class Metrics:
         )
         self._answers = Counter(
             "recommender_answers",
-            "Lists of recommendations by who made them.",
+            "Recommendation lists by variant and source.",
             ["variant", "source", "degraded"],
             registry=self._registry,
         )
         self._shadow = Histogram(
             "recommender_shadow_overlap",
-            "Overlap@k of student and teacher, of answers sampled in shadow mode.",
+            "Overlap@k of student and teacher in shadow traffic.",
             buckets=_SHARES,
             registry=self._registry,
         )
-        # Children by their labels: `labels()` takes longer than counting.
+        # Metrics by their label values, because a call of `labels()` takes longer than counting.
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._of_part: dict[str, Histogram] = {}
         self._of_answer: dict[tuple[str, str, bool], Counter] = {}
 
     def count_arrival(self) -> None:
-        """Counts a request as being in flight."""
+        """Counts a request as being in progress."""
         self._in_flight += 1
 
     def count_answer(self, method: str, route: str, status: int, stopwatch: Stopwatch) -> None:
-        """Counts a request that has been answered: its time, its parts, its recommendations."""
+        """Counts an answered request: its time, the time of its parts, and its answers' sources.
+
+        `route` is the template of its path, such as `/v1/items/{item_id}`.
+        """
         self._in_flight -= 1
         self._observe_request(method, route, status, stopwatch.seconds)
         for part, seconds in stopwatch.parts:
@@ -92,12 +95,12 @@ class Metrics:
         self._of_answer[answer].inc()
 
     def observe_shadow(self, overlap: float) -> None:
-        """Counts a comparison of shadow mode by its overlap, in [0, 1]."""
+        """Records the overlap of student and teacher in one answer of shadow traffic, in [0, 1]."""
         self._shadow.observe(overlap)
 
     @asynccontextmanager
     async def watching(self, read: ReadGauges) -> AsyncIterator[None]:
-        """Adds the gauges that `read` gives to the metrics while the context is open."""
+        """Adds the gauges that `read` returns to the metrics while the context is open."""
 
         def read_all() -> Iterator[GaugeMetricFamily]:
             yield from read()
@@ -116,16 +119,16 @@ class Metrics:
         self._registry.unregister(collector)
 
     def render(self) -> bytes:
-        """Returns all metrics in Prometheus' text format; if there are several workers, of all."""
+        """Returns the metrics of all workers in Prometheus' text format."""
         return generate_latest(all_workers(self._folder) if self._folder else self._registry)
 
 
 class _GaugeCollector(Collector):
-    """Reads gauges at each scrape."""
+    """Lets prometheus_client read the gauges at each scrape."""
 
     def __init__(self, read: ReadGauges) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        """Yields the gauges as they are now."""
+        """Returns the gauges with their current values."""
         return iter(self._read())

@@ -1,4 +1,4 @@
-"""The stopwatch of a request: how long each part of it took, and which source answered."""
+"""The stopwatch of a request: measures its parts and collects its answers for the metrics."""
 
 from time import perf_counter
 from typing import Annotated
@@ -7,11 +7,11 @@ from fastapi import Depends, Request
 
 
 class Stopwatch:
-    """Measures a request from its arrival, and parts of it by name.
+    """Measures the time since a request arrived, and the time of its named parts.
 
     Attributes:
         parts: name and seconds of each part that has ended.
-        answers: variant, source and `degraded` of each list of recommendations.
+        answers: variant, source and `degraded` of each recommendation list in the answer.
     """
 
     __slots__ = ("_started", "answers", "parts")
@@ -27,7 +27,7 @@ class Stopwatch:
         return perf_counter() - self._started
 
     def time(self, part: str) -> "_Part":
-        """Times a `with` block as `part`, unless it raises."""
+        """Returns a context that measures its block as `part`, unless the block raises."""
         return _Part(part, self.parts)
 
     def header(self) -> str:
@@ -36,9 +36,9 @@ class Stopwatch:
         return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in entries)
 
 
-# A class, because a generator with `contextmanager` would cost more than there is to measure.
+# A class, because entering a generator with `contextmanager` may take longer than the part.
 class _Part:
-    """The context in which a part is timed."""
+    """The context that measures a part and appends its name and seconds to `parts`."""
 
     __slots__ = ("_name", "_parts", "_started")
 

@@ -1,18 +1,19 @@
 """OpenTelemetry traces, if TRACING is set: spans of requests, Redis commands and teacher calls.
 
-OpenTelemetry's own variables, as OTEL_EXPORTER_OTLP_ENDPOINT, say where they are sent.
+OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, set the address for the spans.
 """
 
 from fastapi import FastAPI
 
 TRACER_NAME = "distilled-recommender"
-# Load balancers and Prometheus call these every few seconds.
+# Not traced, because load balancers and Prometheus request these paths every few seconds.
 _EXCLUDED_PATHS = "healthz,readyz,metrics"
 
 
 def install_tracing(app: FastAPI) -> None:
     """Installs tracing of the requests of `app` and of the calls to Redis and the teacher."""
-    # Imported here: they come with the extra `trace`, and loading them takes long.
+    # Imported here, because these packages are only installed with the extra `trace`, and importing
+    # them takes long.
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -33,7 +34,10 @@ def install_tracing(app: FastAPI) -> None:
 
 
 def end_tracing() -> None:
-    """Sends spans that are still buffered; a server that a signal ends runs no exit handlers."""
+    """Sends the spans that are still buffered.
+
+    OpenTelemetry would do so in an exit handler, but none runs when a signal ends the server.
+    """
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider
 

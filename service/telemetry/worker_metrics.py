@@ -1,7 +1,8 @@
-"""Metrics of several workers: whichever worker Prometheus scrapes, it answers for all.
+"""Metrics of several workers: each worker can answer a scrape with the metrics of all.
 
 If PROMETHEUS_MULTIPROC_DIR names a folder, prometheus_client stores counters and histograms in
-files there. Gauges that are read at a scrape have no file: each worker writes its own every second.
+files there. It does not store gauges that are read at a scrape, so each worker writes its own
+gauges there every second.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ _WRITE_SECONDS = 1.0
 _CPU, _MEMORY = "process_cpu_seconds", "process_resident_memory_bytes"
 
 ReadGauges = Callable[[], Iterable[GaugeMetricFamily]]
-# Each worker has requests in flight of its own. The other gauges describe what workers share.
+# Gauges whose values are added over the workers. The other gauges describe what workers share.
 _SUMMED = {"recommender_requests_in_flight"}
 
 
@@ -30,9 +31,9 @@ def shared_folder() -> Path | None:
 
 
 def all_workers(folder: Path) -> CollectorRegistry:
-    """Returns a registry of all workers' metrics.
+    """Returns a registry with the metrics of all workers.
 
-    Of workers that have ended it has the counters but not the gauges.
+    For workers that have ended, it has their counters but not their gauges.
     """
     for file in folder.glob("gauge_live*.db"):
         worker = int(file.stem.rpartition("_")[2])
@@ -53,13 +54,16 @@ class SharedGauges:
         self._known: dict[str, set[tuple[str, ...]]] = {}
 
     async def follow(self) -> None:
-        """Writes every second until cancelled."""
+        """Writes the gauges every second until cancelled."""
         while True:
             self.write()
             await asyncio.sleep(_WRITE_SECONDS)
 
     def write(self) -> None:
-        """Writes the current values; labels that are gone, as those of an old bundle, become 0."""
+        """Writes the current values of all gauges.
+
+        Writes 0 for label values that no gauge has any more, such as those of an old bundle.
+        """
         self._process.write()
         for family in self._read():
             values = {tuple(each.labels.values()): each.value for each in family.samples}
@@ -85,10 +89,10 @@ class SharedGauges:
 
 
 class _SharedProcess:
-    """CPU time and memory of this worker; prometheus_client has them for single processes only.
+    """Writes CPU time and memory of this worker, as prometheus_client does for one process only.
 
-    CPU time of workers that have ended stays counted. If it fell, Prometheus would take that for a
-    restart of all workers.
+    The CPU time of workers that have ended stays counted: if the sum fell, Prometheus would take
+    the fall for a restart of all workers.
     """
 
     def __init__(self) -> None:
@@ -103,7 +107,7 @@ class _SharedProcess:
         self._counted_seconds = 0.0
 
     def write(self) -> None:
-        """Writes the current values; nothing on systems without `/proc`."""
+        """Writes the current values; writes nothing on systems without `/proc`."""
         values = {family.name: family.samples[0].value for family in self._collector.collect()}
         if values:
             self._cpu.inc(values[_CPU] - self._counted_seconds)

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from export.graphs.common_case_graph import export_common_case
 from export.graphs.ranking_graph import export_student
-from export.sessions import CommonCaseGraph, RankingGraph
+from export.sessions import CommonCaseSession, RankingSession
 from training.data.catalog import Catalog
 from training.data.dataset import Dataset, Split, make_dataset
 from training.distillation.checkpoint import Checkpoint, Description
@@ -49,9 +49,9 @@ def graph_path(student: Student, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
-def graph(graph_path: Path) -> RankingGraph:
+def graph(graph_path: Path) -> RankingSession:
     """The student's ranking graph, open in onnxruntime."""
-    return RankingGraph(graph_path)
+    return RankingSession(graph_path)
 
 
 @pytest.fixture(scope="session")
@@ -63,21 +63,21 @@ def common_case_path(student: Student, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def common_case(common_case_path: Path) -> CommonCaseGraph:
+def common_case(common_case_path: Path) -> CommonCaseSession:
     """The student's common-case graph, open in onnxruntime."""
-    return CommonCaseGraph(common_case_path)
+    return CommonCaseSession(common_case_path)
 
 
 @pytest.fixture
-def retabled(graph_path: Path, tmp_path: Path) -> Callable[[NDArray[np.float32]], RankingGraph]:
+def retabled(graph_path: Path, tmp_path: Path) -> Callable[[NDArray[np.float32]], RankingSession]:
     """Makes the ranking graph with another item table, as a fault or a tie would."""
 
-    def retable(table: NDArray[np.float32]) -> RankingGraph:
+    def retable(table: NDArray[np.float32]) -> RankingSession:
         model = onnx.load(graph_path)
         stored = next(each for each in model.graph.initializer if each.name == "table")
         stored.CopyFrom(numpy_helper.from_array(table, "table"))
         onnx.save(model, tmp_path / "retabled.onnx")
-        return RankingGraph(tmp_path / "retabled.onnx")
+        return RankingSession(tmp_path / "retabled.onnx")
 
     return retable
 

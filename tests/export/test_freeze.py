@@ -12,7 +12,7 @@ from export.figures import measure, metrics_of
 from export.freeze import export_graphs, freeze
 from export.graphs.item_encoder import ItemEncoderError
 from export.parity import ParityError
-from export.sessions import CommonCaseGraph, RankingGraph
+from export.sessions import CommonCaseSession, RankingSession
 from training.data.dataset import Dataset
 from training.distillation.checkpoint import Checkpoint
 from training.evaluation.yardstick import ranker_of
@@ -78,8 +78,8 @@ def test_a_bundle_makes_vectors_of_embeddings_as_the_item_table_does(
 
 def test_the_common_case_graph_of_a_bundle_ranks_as_its_ranking_graph(bundle: Bundle) -> None:
     layout = BundleLayout(bundle.folder)
-    items, _ = CommonCaseGraph(layout.common_case).rank(np.array([[1, 2, 3]]), 20)
-    expected, _ = RankingGraph(layout.model).rank(np.array([[1, 2, 3]]), 20, mask_seen=True)
+    items, _ = CommonCaseSession(layout.common_case).rank(np.array([[1, 2, 3]]), 20)
+    expected, _ = RankingSession(layout.model).rank(np.array([[1, 2, 3]]), 20, mask_seen=True)
     assert items.tolist() == expected.tolist()
 
 
@@ -94,7 +94,7 @@ def test_other_embeddings_than_those_of_the_training_are_refused(
 def test_a_graph_without_parity_becomes_no_bundle(
     checkpoint: Checkpoint,
     dataset: Dataset,
-    retabled: Callable[[NDArray[np.float32]], RankingGraph],
+    retabled: Callable[[NDArray[np.float32]], RankingSession],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

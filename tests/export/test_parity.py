@@ -11,14 +11,14 @@ from export.parity import (
     edge_histories,
     proven_share,
 )
-from export.sessions import CommonCaseGraph, RankingGraph
+from export.sessions import CommonCaseSession, RankingSession
 from training.students.student import Student
 
-Retable = Callable[[NDArray[np.float32]], RankingGraph]
+Retable = Callable[[NDArray[np.float32]], RankingSession]
 
 
 def test_the_exported_student_answers_as_torch_does(
-    student: Student, graph: RankingGraph, common_case: CommonCaseGraph
+    student: Student, graph: RankingSession, common_case: CommonCaseSession
 ) -> None:
     report = check_parity(student, graph, common_case)
     assert report.num_histories > NUM_RANDOM_HISTORIES
@@ -44,7 +44,7 @@ def test_a_graph_that_scores_not_a_number_is_refused(student: Student, retabled:
 
 
 def test_a_graph_that_answers_seen_items_is_refused(
-    student: Student, graph: RankingGraph, monkeypatch: pytest.MonkeyPatch
+    student: Student, graph: RankingSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     honest = graph.rank
     monkeypatch.setattr(
@@ -56,8 +56,8 @@ def test_a_graph_that_answers_seen_items_is_refused(
 
 def test_a_common_case_graph_that_answers_seen_items_is_refused(
     student: Student,
-    graph: RankingGraph,
-    common_case: CommonCaseGraph,
+    graph: RankingSession,
+    common_case: CommonCaseSession,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(
@@ -69,8 +69,8 @@ def test_a_common_case_graph_that_answers_seen_items_is_refused(
 
 def test_a_common_case_graph_that_confuses_the_lines_of_a_batch_is_refused(
     student: Student,
-    graph: RankingGraph,
-    common_case: CommonCaseGraph,
+    graph: RankingSession,
+    common_case: CommonCaseSession,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     honest = common_case.rank
@@ -85,8 +85,8 @@ def test_a_common_case_graph_that_confuses_the_lines_of_a_batch_is_refused(
 
 def test_what_a_common_case_graph_does_not_prove_counts_neither_way(
     student: Student,
-    graph: RankingGraph,
-    common_case: CommonCaseGraph,
+    graph: RankingSession,
+    common_case: CommonCaseSession,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nothing = np.zeros((1, 20), dtype=np.int64), np.full((1, 20), -np.inf, dtype=np.float32)
@@ -95,7 +95,7 @@ def test_what_a_common_case_graph_does_not_prove_counts_neither_way(
 
 
 def test_a_query_counts_as_proven_only_if_every_place_is(
-    common_case: CommonCaseGraph, monkeypatch: pytest.MonkeyPatch
+    common_case: CommonCaseSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert proven_share(common_case, 6, 30) == 1
     one_unproven = np.zeros((8, 8), dtype=np.float32)

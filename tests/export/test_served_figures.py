@@ -101,7 +101,7 @@ def test_the_common_case_graph_is_asked_first(
     np.testing.assert_array_equal(served[0], expected[0, ::-1])
 
 
-def test_the_full_graph_ranks_where_the_common_case_graph_proves_nothing(
+def test_the_ranking_graph_ranks_where_the_common_case_graph_proves_nothing(
     graph_path: Path,
     unsure_path: Path,
     dataset: Dataset,

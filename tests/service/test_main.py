@@ -58,7 +58,7 @@ def test_several_workers_without_redis_end_the_program_with_one_line(
     with pytest.raises(SystemExit) as exit_:
         main()
     assert exit_.value.code == (
-        "WORKERS = 2 needs REDIS_URL: without it each worker would keep sessions of its own"
+        "WORKERS = 2 needs REDIS_URL: without it each worker would store its own sessions"
     )
 
 

@@ -57,7 +57,7 @@ def test_a_redis_url_of_another_kind_is_refused() -> None:
 
 @pytest.mark.parametrize("url", [None, "unix:///run/redis.sock"])
 def test_a_cluster_needs_an_address_in_the_network(url: str | None) -> None:
-    with pytest.raises(ValidationError, match="REDIS_CLUSTER needs a REDIS_URL of redis://"):
+    with pytest.raises(ValidationError, match="REDIS_CLUSTER needs a REDIS_URL that starts"):
         Settings.model_validate({"redis_cluster": True, "redis_url": url})
 
 

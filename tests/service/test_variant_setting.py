@@ -30,8 +30,9 @@ def test_a_folder_means_all_bundles_in_it(save_bundle_with: Callable[..., Path])
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("a=x, a=y", "a occurs twice"),
-        ("a=x:0", "more than 0"),
+        ("b=v, a=x, a=y, b=z", "repeated names: a, b"),
+        ("b=y, a=x:0", "'a=x:0' has the weight 0: a weight must be more than 0"),
+        ("a=x:-1", "'a=x:-1' has the weight -1: a weight must be more than 0"),
         ("a=x, y", "'y' is not `name=path:weight`"),
         ("a b=x", "'a b=x' is not"),
         ("nowhere", "nowhere holds no bundle"),

@@ -1,4 +1,4 @@
-"""`/docs`: Swagger UI, whose files come from this service; FastAPI's own page loads from a CDN."""
+"""`/docs`: Swagger UI with files from this service; FastAPI's own page loads them from a CDN."""
 
 from importlib.resources import as_file, files
 
@@ -11,7 +11,7 @@ router = APIRouter(prefix="/docs", include_in_schema=False)
 
 @router.get("")
 async def read_docs(request: Request) -> Response:
-    """Shows the API, with forms to try it."""
+    """Returns the page of Swagger UI: the OpenAPI schema, with forms that send requests."""
     root = request.scope.get("root_path", "")
     return get_swagger_ui_html(
         title=request.app.title,
@@ -24,6 +24,6 @@ async def read_docs(request: Request) -> Response:
 
 @router.get("/{name}")
 async def read_asset(name: str, request: Request) -> Response:
-    """Sends a file of Swagger UI; raises HTTPException 404 if there is none of that name."""
+    """Returns a file of Swagger UI; raises HTTPException 404 if there is no file `name`."""
     with as_file(files("fastapi_offline") / "static") as folder:
         return await StaticFiles(directory=folder).get_response(name, request.scope)

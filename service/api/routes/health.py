@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics."""
+"""Routes for operations: liveness, readiness and Prometheus metrics."""
 
 from http import HTTPStatus
 
@@ -16,15 +16,15 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz")
 async def is_alive() -> HealthAnswer:
-    """Answers as long as the process runs."""
+    """Answers 200 as long as the process runs."""
     return HealthAnswer(status="ok")
 
 
 @router.get("/readyz", responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
 async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
-    """Tells whether this worker answers requests: it does not once it drains.
+    """Tells whether to send requests to this worker: 503 once it drains, although it still answers.
 
-    Without the history store answers are degraded, but the service is ready.
+    A worker without its history store is ready, because it still answers, but degraded.
     """
     if runtime.drain.is_draining:
         raise LeavingError
@@ -40,5 +40,5 @@ async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def read_metrics(runtime: RuntimeDep) -> Response:
-    """Gives the metrics of all workers in Prometheus' text format."""
+    """Returns the metrics of all workers in Prometheus' text format."""
     return Response(runtime.metrics.render(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

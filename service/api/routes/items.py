@@ -1,4 +1,4 @@
-"""Items: search by title, lookup, similar items; items that are added at run time."""
+"""Item routes: search by title, lookup and similar items; adding and removing items."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -30,17 +30,20 @@ router = APIRouter(prefix="/v1/items", tags=["items"])
 
 _ADMIN_IF_ANY: dict[str, Any] = {
     "dependencies": [Depends(check_admin_if_any)],
-    "openapi_extra": {"security": [{}]},  # an alternative to the key: none
+    # In OpenAPI, `{}` beside the scheme of the key means that the key is optional.
+    "openapi_extra": {"security": [{}]},
 }
 
 
 @router.get("", response_model=ItemsAnswer, responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY))
 async def search_items(
     runtime: RuntimeDep,
-    query: Annotated[str, Query(max_length=256, description="words of the title")] = "",
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    query: Annotated[
+        str, Query(max_length=256, description="words that the title contains; empty: all items")
+    ] = "",
+    limit: Annotated[int, Query(ge=1, le=100, description="maximum number of items")] = 20,
 ) -> ItemsAnswer:
-    """Finds items whose title has every word of `query`, most popular first."""
+    """Finds items whose title contains every word of `query`, most popular first."""
     catalog = runtime.variants.control.recommender.catalog
     found = await to_thread.run_sync(catalog.search, query, limit)
     return ItemsAnswer(items=[ItemAnswer(**vars(item)) for item in found])
@@ -59,12 +62,12 @@ async def search_items(
     ),
 )
 async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
-    """Adds an item that is not in the bundle, recommended by students that use LLM embeddings.
+    """Adds an item that is not in the bundle; students that use LLM embeddings recommend it.
 
-    This worker recommends it at once, all others within ITEMS_POLL_SECONDS. It is stored over
-    restarts. An item with the same id that was added before is replaced. If `embedding` is missing,
-    a teacher has to be connected, which embeds the title. If the service has an ADMIN_KEY, the
-    request must send it.
+    This worker recommends the item at once, all others within ITEMS_POLL_SECONDS. The item is
+    stored and stays after a restart. It replaces an added item with the same id. If `embedding` is
+    missing, the teacher embeds the title, so a teacher must be connected. If the service has an
+    ADMIN_KEY, the request must send it.
     """
     numbers = item.embedding or (await runtime.slow_path.embed([item.title]))[0]
     embedding = np.array(numbers, dtype="<f4")
@@ -86,7 +89,7 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
 )
 async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
-    """Gives one item; a `/` in its id is sent as `%2F`."""
+    """Returns one item. Send a `/` in its id as `%2F`."""
     return ItemAnswer(**vars(_find_item(runtime.variants.control, item_id)))
 
 
@@ -104,7 +107,7 @@ async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
     ),
 )
 async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
-    """Removes an added item; 204 also if there was none. Items of the bundle cannot be removed.
+    """Removes an added item; 204 even if it did not exist. Items of the bundle cannot be removed.
 
     If the service has an ADMIN_KEY, the request must send it.
     """
@@ -120,7 +123,7 @@ async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
 async def read_similar_items(
     item_id: ItemIdInPath, runtime: RuntimeDep, k: KInQuery = DEFAULT_K
 ) -> Response:
-    """Gives the items with the most similar vectors, by cosine."""
+    """Returns the `k` items whose vectors have the largest cosine with the item's vector."""
     runtime.check_k(k)
     variant = runtime.variants.control
     _find_item(variant, item_id)

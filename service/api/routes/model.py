@@ -1,4 +1,4 @@
-"""The served bundles: description, activation of another bundle, rollback."""
+"""Model routes: describe the served bundles, activate another bundle, roll back."""
 
 from dataclasses import asdict
 from http import HTTPStatus
@@ -31,7 +31,7 @@ _ADMIN: dict[str, Any] = {
 
 @router.get("")
 async def read_model(runtime: RuntimeDep) -> ModelAnswer:
-    """Gives the served bundle with its metrics and provenance, and all variants."""
+    """Describes the served bundle, with its metrics and provenance, and all variants."""
     manifest = runtime.variants.control.recommender.manifest
     variants = [await _variant(slot) for slot in runtime.variants.slots]
     return ModelAnswer.model_validate({**asdict(manifest), "variants": variants})
@@ -39,11 +39,11 @@ async def read_model(runtime: RuntimeDep) -> ModelAnswer:
 
 @router.post("/activate", **_ADMIN)
 async def activate_model(activation: Activation, runtime: RuntimeDep) -> VariantAnswer:
-    """Serves another bundle: moves the link BUNDLE_PATH to a bundle that lies beside it.
+    """Serves another bundle: moves the link BUNDLE_PATH to a bundle in the link's folder.
 
     This worker loads, checks and warms up the bundle before it answers; all others follow within
-    BUNDLES_POLL_SECONDS. Running requests end with the bundle that they began with. A bundle that
-    fails the checks changes nothing, in this worker or others.
+    BUNDLES_POLL_SECONDS. Requests in progress are finished with the old bundle. If the bundle fails
+    a check, the answer is an error, and all workers keep the old bundle.
     """
     await runtime.hot_swap.activate(activation.variant, activation.bundle)
     return await _variant(runtime.variants.slot(activation.variant))
@@ -63,7 +63,7 @@ async def _variant(slot: VariantSlot) -> VariantAnswer:
         weight=slot.weight,
         model_version=slot.current.model_version,
         bundle=slot.current.recommender.bundle.folder.name,
-        # In a thread, because the folder may be on a slow network file system.
+        # Read in a thread, because the folder may be on a slow network file system.
         previous_bundle=await to_thread.run_sync(lambda: link.previous),
         refused=slot.refused,
     )

@@ -27,12 +27,14 @@ router = APIRouter(tags=["page"])
 class ExamplesAnswer(BaseModel):
     """Real histories to try the service with."""
 
-    histories: Sequence[Sequence[ItemAnswer]] = Field(description="items, oldest first")
+    histories: Sequence[Sequence[ItemAnswer]] = Field(
+        description="items of each history, oldest first"
+    )
 
 
 @router.get("/v1/examples")
 async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
-    """Gives some real histories, those that the bundle has to warm up with."""
+    """Returns up to 20 of the bundle's real histories, which the service also warms up with."""
     recommender = runtime.variants.control.recommender
     histories = [
         [ItemAnswer(**vars(item)) for item in map(recommender.catalog.find, history) if item]
@@ -43,18 +45,22 @@ async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
 
 @router.get("/", include_in_schema=False)
 async def read_page(request: Request) -> Response:
-    """Sends the page."""
+    """Returns the demo page."""
     return await _file("index.html", request)
 
 
 @router.get("/static/{name}", include_in_schema=False)
 async def read_static(name: str, request: Request) -> Response:
-    """Sends a script, style or image of the page."""
+    """Returns a script, style sheet or image of the demo page."""
     return await _file(name, request)
 
 
 async def _file(name: str, request: Request) -> Response:
-    """Sends a file, or 304 to a browser that has it; raises HTTPException 404 if there is none."""
+    """Answers with a file of the page, or with 304 if the browser has it already.
+
+    Raises:
+        HTTPException: 404, there is no such file.
+    """
     response = await StaticFiles(directory=_FOLDER).get_response(name, request.scope)
     response.headers.update(HEADERS)
     return response

@@ -1,4 +1,4 @@
-"""Recommendations for a history in the request, for a session, or for both."""
+"""Recommendation routes: for a history in the request, for a session, or for both."""
 
 import asyncio
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
 async def recommend(
     request: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
-    """Recommends the next `k` items. Nothing is stored; without `session_id` nothing is read."""
+    """Recommends the next `k` items. Stores nothing, and reads nothing without `session_id`."""
     variant = runtime.variants.for_session(request.session_id)
     check_query(runtime, variant, request)
     with stopwatch.time("history"):
@@ -57,10 +57,10 @@ async def recommend(
 async def recommend_batch(
     batch: BatchRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
 ) -> Response:
-    """Answers many queries at once, in their order; one that is invalid refuses them all."""
+    """Answers several queries, in their order. If one of them is invalid, none is answered."""
     served = [runtime.variants.for_session(request.session_id) for request in batch.requests]
-    for place, request in enumerate(batch.requests):
-        check_query(runtime, served[place], request, f"requests[{place}].")
+    for number, request in enumerate(batch.requests):
+        check_query(runtime, served[number], request, f"requests[{number}].")
     with stopwatch.time("history"):
         stored = await asyncio.gather(
             *(stored_history_of(runtime, request) for request in batch.requests)
@@ -80,7 +80,7 @@ async def recommend_batch(
 def _recommend_many(
     served: Sequence[ServedVariant], queries: Sequence[Query]
 ) -> list[Recommendations]:
-    """Recommends by each variant once, for all of its queries."""
+    """Answers each query by its variant; each variant is called once, for all of its queries."""
     return answer_by_group(
         queries, served, lambda variant, group: variant.recommender.recommend_many(group)
     )

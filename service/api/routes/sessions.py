@@ -1,4 +1,4 @@
-"""Sessions: events are appended, read and erased, and recommended for."""
+"""Session routes: append an event, recommend for a session, read or erase its history."""
 
 from http import HTTPStatus
 
@@ -107,7 +107,7 @@ async def recommend_for_session(
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
 )
 async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
-    """Gives the stored history of a session."""
+    """Returns the stored history of a session."""
     stored = await runtime.history.read(session_id)
     if not stored.history and not stored.degraded:
         raise NotFoundError(f"no session {session_id!r}")
@@ -123,6 +123,6 @@ async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Resp
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 async def forget_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
-    """Erases a session; 204 also if there was none."""
+    """Erases a session; 204 even if it did not exist."""
     await runtime.history.forget(session_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -1,4 +1,4 @@
-"""The slow path: recommendations of the teacher, and its comparison with the student."""
+"""Teacher routes: recommendations of the teacher, and their comparison with the student's."""
 
 import logging
 from dataclasses import dataclass
@@ -46,6 +46,9 @@ class StudentAnswer:
     """A query with the student's answer.
 
     Attributes:
+        variant: the variant whose student was asked.
+        query: the query, which the teacher may be asked too.
+        recommendations: the student's answer, or that of a fallback.
         seconds: time that the student took.
         degraded: whether the history store did not answer.
     """
@@ -58,7 +61,7 @@ class StudentAnswer:
 
     @property
     def is_for_teacher(self) -> bool:
-        """Whether the catalog knows an item of the history and the query allows any item."""
+        """Whether the teacher can answer: a history item is known, and some item is allowed."""
         knows_item = self.recommendations.unknown_items < len(self.query.history)
         return knows_item and bool(self.recommendations.ranking)
 
@@ -89,8 +92,8 @@ async def recommend_by_teacher(
 ) -> Response:
     """Recommends by the teacher; if it does not answer, by the student, and `degraded` is true.
 
-    The teacher may give fewer than `k` items; its list is not filled up. If the catalog knows no
-    item of the history, the teacher is not asked, and popular items are recommended.
+    The teacher may recommend fewer than `k` items; no other items are appended. If the catalog has
+    no item of the history, the teacher is not asked, and popular items are recommended.
     """
     with stopwatch.time("teacher"):
         teacher = await _ask_teacher(slow_path, student)
@@ -108,7 +111,7 @@ async def recommend_by_teacher(
 async def compare(
     slow_path: SlowPathDep, student: StudentAnswerDep, stopwatch: StopwatchDep
 ) -> Response:
-    """Recommends by student and teacher for one history, and measures how far they agree."""
+    """Recommends by the student and by the teacher, and measures how far the two lists agree."""
     started = perf_counter()
     with stopwatch.time("teacher"):
         teacher = await _ask_teacher(slow_path, student)

@@ -1,4 +1,4 @@
-"""A history store that still answers, degraded, when the store behind it fails."""
+"""A history store that gives degraded answers when the store behind it fails."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,17 +11,22 @@ from service.stores.history.protocol import Event, HistoryStore
 
 @dataclass(frozen=True, slots=True)
 class StoredHistory:
-    """A session's item ids, oldest first; `degraded` if the store did not answer."""
+    """The history of a session, as the store returned it.
+
+    Attributes:
+        history: item ids, oldest first.
+        degraded: whether the store did not answer; `history` then lacks all stored items.
+    """
 
     history: Sequence[str]
     degraded: bool = False
 
 
-_FAILURES_TO_OPEN = 5
+_FAILURES_TO_OPEN = 5  # failures in a row after which the circuit breaker opens
 
 
 class GuardedHistory:
-    """Puts a circuit breaker before a history store; routes use the store through it."""
+    """Calls a history store through a circuit breaker; routes use the store only in this way."""
 
     def __init__(
         self,
@@ -40,11 +45,14 @@ class GuardedHistory:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the store counts as lost, so that most requests do without it."""
+        """Whether the circuit breaker is open, so that most requests do not ask the store."""
         return self._breaker.is_open
 
     async def append(self, session_id: str, event: Event) -> StoredHistory:
-        """Stores `event`; if the store fails, the history is this event only."""
+        """Stores `event` and returns the history that ends with it.
+
+        If the store fails, the returned history has this event only and is degraded.
+        """
         try:
             return StoredHistory(
                 await self._breaker.call(lambda: self._store.append(session_id, event))
@@ -53,7 +61,7 @@ class GuardedHistory:
             return StoredHistory([event.item_id], degraded=True)
 
     async def read(self, session_id: str) -> StoredHistory:
-        """Reads a history; if the store fails, it is empty."""
+        """Reads a history; if the store fails, the history is empty and degraded."""
         try:
             return StoredHistory(await self._breaker.call(lambda: self._store.read(session_id)))
         except HistoryUnavailableError:
@@ -68,7 +76,7 @@ class GuardedHistory:
         await self._breaker.call(lambda: self._store.forget(session_id))
 
     async def is_reachable(self) -> bool:
-        """Whether the store answers now; asks it even while the breaker is open."""
+        """Asks the store, even while the breaker is open, and returns whether it answers."""
         try:
             await self._breaker.call_even_if_open(self._store.ping)
         except HistoryUnavailableError:

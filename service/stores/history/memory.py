@@ -15,7 +15,7 @@ class _Session:
 
 
 class InMemoryHistoryStore:
-    """Stores at most `max_sessions`; the least recently updated sessions are dropped first.
+    """Stores at most `max_sessions` sessions; those with the oldest last event are dropped first.
 
     No method awaits anything, so each is atomic on the event loop.
     """
@@ -29,7 +29,7 @@ class InMemoryHistoryStore:
         self._retention = retention
         self._max_sessions = max_sessions
         self._clock = clock
-        # In the order of the last event, which is the order of expiry too.
+        # Ordered by time of the last event, oldest first: sessions expire in the same order.
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
 
     async def append(self, session_id: str, event: Event) -> Sequence[str]:
@@ -74,7 +74,7 @@ class InMemoryHistoryStore:
 
 
 def _history_until(events: Sequence[Event], event_id: str | None) -> Sequence[str] | None:
-    """The item ids up to the event `event_id`; None if there is no such event."""
+    """Returns the item ids up to the event with `event_id`; None: no event has this id."""
     if event_id is None:
         return None
     history: list[str] = []

@@ -10,7 +10,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A stored interaction; events with the same `event_id` are one event."""
+    """An event to store. Events of a session with the same `event_id` are stored once.
+
+    `event_id` None: the event has no id, so every call stores it again.
+    """
 
     item_id: str
     event_id: str | None = None
@@ -18,7 +21,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How much of a session is stored: its newest events, until `ttl_seconds` pass without one."""
+    """Limits of what is stored of a session.
+
+    Attributes:
+        max_length: maximum number of events per session; older events are dropped.
+        ttl_seconds: the session is erased this long after its last event.
+    """
 
     max_length: int
     ttl_seconds: float
@@ -33,8 +41,8 @@ class HistoryStore(Protocol):
     async def append(self, session_id: str, event: Event) -> Sequence[str]:
         """Stores `event` and returns the history that ends with it.
 
-        If the `event_id` is stored already, nothing changes, and the returned history ends with
-        the first event of that id. Concurrent appends lose no event.
+        If an event with the same `event_id` is stored already, nothing changes, and the returned
+        history ends with that event. Concurrent calls lose no event.
         """
         ...
 
@@ -47,7 +55,7 @@ class HistoryStore(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Checks that the store answers."""
+        """Returns if the store answers, else raises HistoryUnavailableError."""
         ...
 
     async def close(self) -> None:

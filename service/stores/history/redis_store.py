@@ -1,10 +1,11 @@
 """Session histories in Redis, shared by all workers; each operation takes one round trip.
 
-A session is one list. An entry is `event_id`, a line feed, `item_id`. An event id never contains a
-line feed, so an item id may contain anything.
+A session is a Redis list. An entry of the list is `event_id`, a line feed and `item_id`. An event
+id never contains a line feed, so the first one ends it, and an item id may contain any character.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from hashlib import sha1
 
 from redis.exceptions import NoScriptError
@@ -15,7 +16,7 @@ from service.stores.redis_client import RedisCommands, redis_errors_as
 
 _SEPARATOR = "\n"
 
-# Redis runs a script atomically: no other writer comes between append, trim, expire and read.
+# A script, because Redis runs it atomically: nothing else can be written between its commands.
 _APPEND = """
 local session, event_id, item_id = KEYS[1], ARGV[1], ARGV[2]
 if event_id ~= '' then
@@ -34,6 +35,7 @@ return redis.call('LRANGE', session, 0, -1)
 
 
 _APPEND_SHA = sha1(_APPEND.encode()).hexdigest()  # noqa: S324 - how Redis names scripts
+_unavailable = partial(redis_errors_as, HistoryUnavailableError, "the history store")
 
 
 class RedisHistoryStore:
@@ -46,7 +48,7 @@ class RedisHistoryStore:
     async def append(self, session_id: str, event: Event) -> Sequence[str]:
         """See HistoryStore."""
         call = (1, _key(session_id), event.event_id or "", event.item_id, *self._limits)
-        with redis_errors_as(HistoryUnavailableError):
+        with _unavailable():
             try:
                 entries = await self._redis.execute_command("EVALSHA", _APPEND_SHA, *call)
             except NoScriptError:
@@ -55,18 +57,18 @@ class RedisHistoryStore:
 
     async def read(self, session_id: str) -> Sequence[str]:
         """See HistoryStore."""
-        with redis_errors_as(HistoryUnavailableError):
+        with _unavailable():
             entries = await self._redis.execute_command("LRANGE", _key(session_id), 0, -1)
         return _item_ids(entries)
 
     async def forget(self, session_id: str) -> None:
         """See HistoryStore."""
-        with redis_errors_as(HistoryUnavailableError):
+        with _unavailable():
             await self._redis.execute_command("UNLINK", _key(session_id))
 
     async def ping(self) -> None:
         """See HistoryStore."""
-        with redis_errors_as(HistoryUnavailableError):
+        with _unavailable():
             await self._redis.execute_command("PING")
 
     async def close(self) -> None:

@@ -1,8 +1,8 @@
 """Added items in an append-only file: each line adds an item or removes one.
 
-The version is the file's inode and the number of bytes read. Processes on one machine may share the
-file; a writer locks it. The first write of a process compacts the file: a new file without replaced
-and removed items replaces the old one.
+The version of the store is the file's inode and the number of bytes read so far. Processes on one
+machine may share the file, because a writer locks it. The first write of a process compacts the
+file: it writes a new file without replaced and removed items, which replaces the old file.
 """
 
 import fcntl
@@ -30,12 +30,12 @@ logger = logging.getLogger(__name__)
 
 
 class FileAddedItemStore:
-    """Stores added items in a file; creates its folder with the first item."""
+    """Stores added items in a file; creates the file and its folder at the first write."""
 
     def __init__(self, path: Path, max_items: int) -> None:
         self._path = path
         self._max_items = max_items
-        # The file's content when this process last wrote; changed under the file's lock only.
+        # The items in the file when this process last wrote; changed under the file's lock only.
         self._version = ""
         self._items: dict[str, AddedItem] = {}
 
@@ -66,7 +66,10 @@ class FileAddedItemStore:
         return orjson.dumps({"removed": item_id}) if item_id in self._items else None
 
     def _write(self, line: Callable[[], bytes | None]) -> None:
-        """Appends a line, which is made under the lock, after all earlier lines were read."""
+        """Appends the line that `line` returns, or nothing if it returns None.
+
+        Locks the file and reads all earlier lines first, because `line` depends on them.
+        """
         with _unavailable(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if not self._version:
@@ -92,7 +95,7 @@ class FileAddedItemStore:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
-    """Opens the file to read and append; no other process writes or replaces it meanwhile."""
+    """Opens the file for reading and appending, and locks out other writers meanwhile."""
     while True:
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -117,7 +120,7 @@ def _compact(path: Path) -> None:
 
 
 def _end_of_torn_line(file: BinaryIO) -> bytes:
-    """A line feed if a crash cut the last line short, so that readers skip that line."""
+    """Returns a line feed if a crash cut the last line short, so that readers skip that line."""
     if file.seek(0, os.SEEK_END) == 0:
         return b""
     file.seek(-1, os.SEEK_END)
@@ -128,7 +131,7 @@ def _changes(file: BinaryIO, since: str) -> Changes:
     identity, _, read = since.partition(":")
     state = os.fstat(file.fileno())
     inode = str(state.st_ino)
-    # A new file may have the inode of a deleted one.
+    # The size is compared too, because a new file may have the inode of a deleted one.
     is_complete = identity != inode or int(read) > state.st_size
     offset = 0 if is_complete else int(read)
     file.seek(offset)
@@ -141,7 +144,7 @@ def _changes(file: BinaryIO, since: str) -> Changes:
 
 
 def _replay(content: bytes) -> dict[str, AddedItem | None]:
-    """The last change of each item, in the order of the first; None = removed."""
+    """Returns the last change of each item by id, in the order of the first; None: removed."""
     items: dict[str, AddedItem | None] = {}
     for line in content.split(b"\n")[:-1]:
         try:
@@ -162,4 +165,6 @@ def _unavailable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ItemStoreUnavailableError(f"{path}: {error.strerror}") from error
+        raise ItemStoreUnavailableError(
+            f"the store of added items cannot use its file {path}: {error.strerror}"
+        ) from error

@@ -21,18 +21,18 @@ _FLOAT32_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class AddedItem:
-    """An item added after the export; `embedding` is the LLM's, as float32 bytes."""
+    """An added item with the LLM's embedding of its title, as bytes of little-endian float32."""
 
     item: Item
     embedding: bytes
 
     def __hash__(self) -> int:
-        """Hashes the id only: attributes are a mapping, which has no hash."""
+        """Hashes the id only, because the attributes are a mapping, which has no hash."""
         return hash(self.item.item_id)
 
     @property
     def vector(self) -> NDArray[np.float32]:
-        """The embedding, `[embedding_size]`."""
+        """The embedding as an array `[embedding_size]`."""
         return np.frombuffer(self.embedding, dtype="<f4")
 
 
@@ -41,9 +41,9 @@ class Changes:
     """The changes of a store since a version.
 
     Attributes:
-        version: the version after the changes.
-        items: added and replaced items by id; None for a removed one.
-        is_complete: whether `items` holds all items of the store, not only the changed ones.
+        version: the version of the store after the changes.
+        items: the changed items by id; None: the item was removed.
+        is_complete: whether `items` has all items of the store, not only the changed ones.
     """
 
     version: str
@@ -51,19 +51,19 @@ class Changes:
     is_complete: bool
 
     def applied_to(self, known: Mapping[str, AddedItem]) -> dict[str, AddedItem]:
-        """The items of the store, given those of the version before."""
+        """Returns all items of the store by id; `known` are those before the changes."""
         items = {**({} if self.is_complete else known), **self.items}
         return {item_id: added for item_id, added in items.items() if added}
 
 
 class AddedItemStore(Protocol):
-    """Stores items added at run time for all processes that use the same store.
+    """Stores the added items, for all processes that use the same store.
 
     Every method but `close` raises ItemStoreUnavailableError when the store does not answer.
     """
 
     async def put(self, added: AddedItem) -> None:
-        """Stores an item or replaces the one with its id; an equal item changes nothing.
+        """Stores an item; replaces a stored one with the same id.
 
         Raises:
             ConflictError: the store is full.
@@ -75,7 +75,10 @@ class AddedItemStore(Protocol):
         ...
 
     async def changes(self, since: str) -> Changes:
-        """Returns what changed since a version; all items for version "" and for one too old."""
+        """Returns the changes since a version of the store.
+
+        Returns all items if `since` is "", or a version whose later changes are no longer known.
+        """
         ...
 
     async def close(self) -> None:
@@ -84,8 +87,10 @@ class AddedItemStore(Protocol):
 
 
 def store_is_full(max_items: int) -> ConflictError:
-    """The error of a store that holds `max_items` already."""
-    return ConflictError(f"{max_items} items were added, which is the limit")
+    """Makes the error of a store that has `max_items` items already."""
+    return ConflictError(
+        f"{max_items} items are added already, which is the maximum: remove one first"
+    )
 
 
 def to_json(added: AddedItem) -> bytes:
@@ -100,10 +105,10 @@ def to_json(added: AddedItem) -> bytes:
 
 
 def from_json(text: bytes | str) -> AddedItem:
-    """Decodes what `to_json` wrote.
+    """Decodes an item that `to_json` encoded.
 
     Raises:
-        ValueError: `text` is anything else; names the wrong fields.
+        ValueError: `text` is not such an item; the message names the wrong fields.
     """
     try:
         stored = _Stored.model_validate_json(text)
@@ -115,7 +120,7 @@ def from_json(text: bytes | str) -> AddedItem:
 
 
 class _Stored(BaseModel):
-    """An added item as JSON; the embedding in base64."""
+    """An added item in JSON, with the embedding in base64."""
 
     item_id: str
     title: str

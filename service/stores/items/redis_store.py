@@ -1,6 +1,6 @@
-"""Added items in Redis: the items, a change counter, and each item's last change.
+"""Added items in Redis: the items, a counter of changes, and the number of each item's last change.
 
-All keys share a hash tag, so that a cluster stores them in one slot.
+All keys share the hash tag `{added-items}`, so that a cluster stores them in one slot.
 """
 
 import logging
@@ -20,14 +20,14 @@ from service.stores.redis_client import RedisClient, redis_errors_as
 logger = logging.getLogger(__name__)
 
 _KEYS = [
-    "{added-items}",  # hash: the items by id
-    "{added-items}:version",  # number of the last change
-    "{added-items}:touched",  # sorted set: the number of the change that last touched each id
-    "{added-items}:forgotten",  # changes up to this number are no longer all in that set
+    "{added-items}",  # hash: item by id
+    "{added-items}:version",  # integer: the number of the last change
+    "{added-items}:touched",  # sorted set: item ids by the number of their last change
+    "{added-items}:forgotten",  # integer: changes up to this number may lack in the sorted set
 ]
 
-# The first version is the clock's microseconds: a Redis that was emptied never repeats a version,
-# and older versions count as forgotten.
+# The first version is the time in microseconds, so that a Redis that was emptied never repeats a
+# version; all earlier versions count as forgotten.
 _TOUCH = """
 local function touch(item_id)
   if redis.call('EXISTS', KEYS[2]) == 0 then
@@ -52,7 +52,8 @@ return 1
 """
 )
 
-# The set of changes holds at most twice as many ids as items may be stored, removed ones included.
+# Removed items stay in the sorted set. It may have twice as many ids as items may be stored; then
+# the oldest changes are forgotten.
 _REMOVE = (
     _TOUCH
     + """
@@ -126,14 +127,14 @@ class RedisAddedItemStore:
         await self._redis.aclose()
 
     async def _run(self, command: Awaitable[object]) -> object:
-        with redis_errors_as(ItemStoreUnavailableError):
+        with redis_errors_as(ItemStoreUnavailableError, "the store of added items"):
             return await command
 
 
 def _readable(text: str) -> AddedItem | None:
-    """Decodes an item; text that is not an added item counts as removed."""
+    """Decodes an item; None, with a line in the log, if the text is not an added item."""
     try:
         return from_json(text)
     except ValueError as error:
-        logger.warning("an added item is skipped: %s", error)
+        logger.warning("an entry of the added items is skipped: %s", error)
         return None

@@ -11,7 +11,7 @@ from export.contract.tensors import COMMON_CASE_TENSORS
 from export.graphs import common_case_graph, search
 from export.graphs.common_case_graph import export_common_case
 from export.graphs.ranking_graph import export_student
-from export.sessions import CommonCaseGraph, RankingGraph
+from export.sessions import CommonCaseSession, RankingSession
 from tests.export.graphs.searched import (
     HIDDEN_SIZE,
     NUM_ITEMS,
@@ -23,7 +23,7 @@ from tests.export.graphs.searched import (
 from training.data.histories import pad_histories
 from training.students.student import Student
 
-Graphs = tuple[RankingGraph, CommonCaseGraph]
+Graphs = tuple[RankingSession, CommonCaseSession]
 Export = Callable[..., Graphs]
 
 
@@ -37,7 +37,7 @@ def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Export:
         student = student_of(vectors, query)
         export_student(student, tmp_path / "model.onnx")
         assert export_common_case(student, tmp_path / "plain.onnx")
-        return RankingGraph(tmp_path / "model.onnx"), CommonCaseGraph(tmp_path / "plain.onnx")
+        return RankingSession(tmp_path / "model.onnx"), CommonCaseSession(tmp_path / "plain.onnx")
 
     return write
 

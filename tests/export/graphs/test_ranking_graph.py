@@ -15,7 +15,7 @@ from onnx import TensorProto, numpy_helper
 from export.contract.tensors import TENSORS
 from export.graphs.ranking_graph import export_student
 from export.parity import check_parity
-from export.sessions import RankingGraph
+from export.sessions import RankingSession
 from tests.export.graphs.initializers import every_initializer
 from training.settings.student import StudentConfig
 from training.students.registry import build_student
@@ -48,7 +48,7 @@ def requests(draw: st.DrawFn, num_items: int = 30) -> list[Request]:
 
 
 def rank_all(
-    graph: RankingGraph,
+    graph: RankingSession,
     batch: list[Request],
     k: int,
     *,
@@ -68,11 +68,11 @@ def rank_all(
 @pytest.fixture(scope="module")
 def shorter(
     student: Student, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[RankingGraph, NDArray[np.float32]]:
+) -> tuple[RankingSession, NDArray[np.float32]]:
     """The graph without its last four items, and their vectors."""
     path = tmp_path_factory.mktemp("shorter") / "model.onnx"
     export_student(without_last_items(student, 4), path)
-    return RankingGraph(path), student.item_table().detach().numpy()[-4:]
+    return RankingSession(path), student.item_table().detach().numpy()[-4:]
 
 
 def by_item(item_indices: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -85,7 +85,9 @@ def by_item(item_indices: NDArray[np.int64], scores: NDArray[np.float32]) -> NDA
 CONFIG = StudentConfig(max_history_length=6, hidden_size=16)
 
 
-def best(graph: RankingGraph, history: list[int], k: int = 5, *, mask_seen: bool = True) -> Ranking:
+def best(
+    graph: RankingSession, history: list[int], k: int = 5, *, mask_seen: bool = True
+) -> Ranking:
     item_indices, scores = graph.rank(np.array([history]), k, mask_seen=mask_seen)
     return item_indices[0].tolist(), scores[0].tolist()
 
@@ -107,7 +109,7 @@ def test_the_graph_has_the_inputs_and_outputs_that_the_bundle_documents(graph_pa
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(batch=requests(), k=st.integers(1, 35), mask_seen=st.booleans())
 def test_answers_are_those_of_a_search_through_all_items(
-    student: Student, graph: RankingGraph, batch: list[Request], k: int, mask_seen: bool
+    student: Student, graph: RankingSession, batch: list[Request], k: int, mask_seen: bool
 ) -> None:
     answers = zip(*rank_all(graph, batch, k, mask_seen=mask_seen), strict=True)
     for request, (item_indices, scores) in zip(batch, answers, strict=True):
@@ -127,7 +129,7 @@ def test_answers_are_those_of_a_search_through_all_items(
 
 @given(batch=requests(), mask_seen=st.booleans())
 def test_a_batch_is_answered_as_its_lines_one_by_one(
-    graph: RankingGraph, batch: list[Request], mask_seen: bool
+    graph: RankingSession, batch: list[Request], mask_seen: bool
 ) -> None:
     together = by_item(*rank_all(graph, batch, 30, mask_seen=mask_seen))
     one_by_one = [by_item(*rank_all(graph, [each], 30, mask_seen=mask_seen)) for each in batch]
@@ -137,7 +139,7 @@ def test_a_batch_is_answered_as_its_lines_one_by_one(
 @pytest.mark.parametrize(
     "padded", [[0, 0, 5, 7], [5, 0, 7], [5, 7, 0], [0, 5, 0, 0, 0, 0, 0, 0, 7, 0, 0]]
 )
-def test_padding_anywhere_equals_its_absence(graph: RankingGraph, padded: list[int]) -> None:
+def test_padding_anywhere_equals_its_absence(graph: RankingSession, padded: list[int]) -> None:
     assert best(graph, padded) == best(graph, [5, 7])
 
 
@@ -169,13 +171,13 @@ def test_only_a_batch_of_table_items_without_padding_takes_the_common_case_branc
     assert session.run(["is_plain"], feeds) == [is_plain]
 
 
-def test_unknown_items_take_no_place_in_the_window(graph: RankingGraph) -> None:
+def test_unknown_items_take_no_place_in_the_window(graph: RankingSession) -> None:
     """Six known items fill the window, however many unknown ones lie between."""
     history = [1, 2, 3, 0, 0, 0, 0, 4, 5, 0, 6]
     assert best(graph, history) == best(graph, [1, 2, 3, 4, 5, 6])
 
 
-def test_items_beyond_the_window_are_not_read_but_are_masked(graph: RankingGraph) -> None:
+def test_items_beyond_the_window_are_not_read_but_are_masked(graph: RankingSession) -> None:
     newest = [1, 2, 3, 4, 5, 6]
     favourite = best(graph, newest)[0][0]
     assert best(graph, [favourite, *newest], mask_seen=False) == best(
@@ -184,22 +186,22 @@ def test_items_beyond_the_window_are_not_read_but_are_masked(graph: RankingGraph
     assert best(graph, [favourite, *newest], k=4)[0] == best(graph, newest, k=5)[0][1:]
 
 
-def test_the_order_of_a_history_matters(graph: RankingGraph) -> None:
+def test_the_order_of_a_history_matters(graph: RankingSession) -> None:
     assert best(graph, [5, 7])[1] != best(graph, [7, 5])[1]
 
 
-def test_a_history_of_unknown_items_has_one_answer_in_any_length(graph: RankingGraph) -> None:
+def test_a_history_of_unknown_items_has_one_answer_in_any_length(graph: RankingSession) -> None:
     assert best(graph, [0]) == best(graph, [0] * 20)
 
 
 @pytest.mark.parametrize(("k", "answered"), [(1, 1), (30, 30), (35, 30)])
-def test_k_is_answered_up_to_the_catalog(graph: RankingGraph, k: int, answered: int) -> None:
+def test_k_is_answered_up_to_the_catalog(graph: RankingSession, k: int, answered: int) -> None:
     item_indices, _ = best(graph, [3], k, mask_seen=False)
     assert len(item_indices) == answered
     assert 0 not in item_indices
 
 
-def test_one_allowed_line_serves_a_whole_batch(graph: RankingGraph) -> None:
+def test_one_allowed_line_serves_a_whole_batch(graph: RankingSession) -> None:
     allowed = np.zeros((1, 31), dtype=np.bool_)
     allowed[0, [0, 4, 9]] = True
     item_indices, scores = graph.rank(np.array([[1], [2]]), 3, mask_seen=True, allowed=allowed)
@@ -208,7 +210,7 @@ def test_one_allowed_line_serves_a_whole_batch(graph: RankingGraph) -> None:
 
 
 def test_equal_scores_rank_in_index_order(
-    retabled: Callable[[NDArray[np.float32]], RankingGraph],
+    retabled: Callable[[NDArray[np.float32]], RankingSession],
 ) -> None:
     graph = retabled(np.zeros((31, 16), dtype=np.float32))
     assert best(graph, [2, 4], k=5) == ([1, 3, 5, 6, 7], [0.0] * 5)
@@ -226,8 +228,8 @@ def without_last_items(student: Student, num_cut: int) -> Student:
 
 @given(batch=requests(), k=st.integers(1, 35), mask_seen=st.booleans())
 def test_added_items_are_read_scored_masked_and_ranked_as_those_of_the_table(
-    graph: RankingGraph,
-    shorter: tuple[RankingGraph, NDArray[np.float32]],
+    graph: RankingSession,
+    shorter: tuple[RankingSession, NDArray[np.float32]],
     batch: list[Request],
     k: int,
     mask_seen: bool,
@@ -287,6 +289,6 @@ def test_a_window_of_one_and_a_catalog_of_one_are_exported(tmp_path: Path) -> No
     config = StudentConfig(max_history_length=1, hidden_size=4, num_layers=1, num_heads=1)
     student = build_student(config, 2)
     export_student(student, tmp_path / "model.onnx")
-    graph = RankingGraph(tmp_path / "model.onnx")
+    graph = RankingSession(tmp_path / "model.onnx")
     assert check_parity(student, graph, num_random=10).max_score_error < 1e-6
     assert best(graph, [1, 1], k=20, mask_seen=False)[0] == [1]

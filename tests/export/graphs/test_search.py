@@ -13,7 +13,7 @@ from onnx import helper, parser
 from export.contract.tensors import TENSORS
 from export.graphs import search
 from export.graphs.ranking_graph import export_student
-from export.sessions import RankingGraph
+from export.sessions import RankingSession
 from tests.export.graphs.searched import HIDDEN_SIZE, NUM_ITEMS, Vectors, some_vectors, student_of
 
 Export = Callable[..., Path]
@@ -51,7 +51,7 @@ def is_proven(path: Path, history: list[int], **more: NDArray[np.generic]) -> bo
 
 def check_against_all_scores(path: Path, num_requests: int = 200) -> None:
     """Asserts that random requests get the best open items of the whole ranking."""
-    graph, generator = RankingGraph(path), np.random.default_rng(1)
+    graph, generator = RankingSession(path), np.random.default_rng(1)
     for _ in range(num_requests):
         history = generator.integers(0, NUM_ITEMS + 1, (2, generator.integers(1, 12)))
         excluded = generator.integers(0, NUM_ITEMS + 1, (2, generator.integers(0, 30)))
@@ -89,7 +89,7 @@ def test_a_giant_that_spoils_the_codes_of_all_others_does_not_spoil_answers(
 
 def test_items_of_equal_vectors_rank_in_index_order(export: Export) -> None:
     path = export(np.repeat(some_vectors(NUM_ITEMS // 4), 4, axis=0))
-    ranking, scores = RankingGraph(path).rank(np.array([[1, 2]]), 40, mask_seen=False)
+    ranking, scores = RankingSession(path).rank(np.array([[1, 2]]), 40, mask_seen=False)
     for first in range(0, 40, 4):
         assert len(set(scores[0, first : first + 4].tolist())) == 1
         assert np.diff(ranking[0, first : first + 4]).tolist() == [1, 1, 1]
@@ -100,7 +100,7 @@ def test_padding_is_not_answered_where_its_zeros_would_score_best(export: Export
     vectors = -np.arange(1, NUM_ITEMS + 1, dtype=np.float32)[:, None] * first
     path = export(vectors, first)
     assert is_proven(path, [11, 12])
-    ranking, scores = RankingGraph(path).rank(np.array([[11, 12]]), 3, mask_seen=True)
+    ranking, scores = RankingSession(path).rank(np.array([[11, 12]]), 3, mask_seen=True)
     assert ranking.tolist() == [[1, 2, 3]]
     assert scores.tolist() == [[-1, -2, -3]]
 
@@ -108,9 +108,9 @@ def test_padding_is_not_answered_where_its_zeros_would_score_best(export: Export
 def test_added_items_are_found_beside_those_of_the_table(export: Export) -> None:
     vectors = some_vectors()
     added = 2 * vectors[:30] + 1
-    of_both = RankingGraph(export(np.concatenate([vectors, added])))
+    of_both = RankingSession(export(np.concatenate([vectors, added])))
     expected = of_both.rank(np.array([[1, 2]]), 50, mask_seen=True)
-    graph = RankingGraph(export(vectors))
+    graph = RankingSession(export(vectors))
     found = graph.rank(np.array([[1, 2]]), 50, mask_seen=True, added=added)
     assert max(found[0][0]) > NUM_ITEMS
     np.testing.assert_array_equal(found[0], expected[0])

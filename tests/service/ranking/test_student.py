@@ -137,7 +137,7 @@ def test_the_common_case_graph_ranks_common_case_queries(backwards: Student) -> 
         IndexQuery([3], MAX_COMMON_CASE_K + 1),
     ],
 )
-def test_the_full_graph_ranks_any_other_query(
+def test_the_ranking_graph_ranks_any_other_query(
     backwards: Student, bundle_path: Path, query: IndexQuery
 ) -> None:
     expected = Student.of_bundle(load_bundle(bundle_path)).rank(query)
@@ -145,13 +145,13 @@ def test_the_full_graph_ranks_any_other_query(
     assert items_of(expected)[0] in (4, 5)  # the ring's order, from item 3 on
 
 
-def test_the_full_graph_ranks_where_there_are_added_items(backwards: Student) -> None:
+def test_the_ranking_graph_ranks_where_there_are_added_items(backwards: Student) -> None:
     taller = backwards.with_added(np.zeros((1, backwards.added.shape[1]), dtype=np.float32))
     assert items_of(taller.rank(IndexQuery([3], 2))) == [4, 5]
     assert items_of(backwards.rank(IndexQuery([3], 2))) == [8, 7]
 
 
-def test_the_full_graph_ranks_where_the_common_case_graph_proves_too_little(
+def test_the_ranking_graph_ranks_where_the_common_case_graph_proves_too_little(
     backwards: Student,
 ) -> None:
     assert items_of(backwards.rank(IndexQuery([8], 2))) == [1, 2]
@@ -203,7 +203,7 @@ def test_two_queries_of_different_window_lengths_are_ranked_one_by_one(
         pytest.param([[1], [2], [3], [1, 2], [1, 2, 3]], id="three lengths, one of them twice"),
     ],
 )
-def test_queries_of_three_window_lengths_share_one_inference_of_the_full_graph(
+def test_queries_of_three_window_lengths_share_one_inference_of_the_ranking_graph(
     histories: list[list[int]],
     save_bundle_with: Callable[..., Path],
     bundle_path: Path,
@@ -211,13 +211,13 @@ def test_queries_of_three_window_lengths_share_one_inference_of_the_full_graph(
 ) -> None:
     student, shapes = watched(save_bundle_with, monkeypatch)
     queries = [IndexQuery(each, 2) for each in histories]
-    assert student.rank_many(queries) == Student.of_bundle(load_bundle(bundle_path)).rank_fully(
-        queries
-    )
+    assert student.rank_many(queries) == Student.of_bundle(
+        load_bundle(bundle_path)
+    ).rank_by_ranking_graph(queries)
     assert shapes[0] == (len(histories), max(map(len, histories)))
 
 
-def test_queries_that_are_no_common_case_share_an_inference_of_the_full_graph(
+def test_queries_that_are_no_common_case_share_an_inference_of_the_ranking_graph(
     save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, shapes = watched(save_bundle_with, monkeypatch)
@@ -225,11 +225,13 @@ def test_queries_that_are_no_common_case_share_an_inference_of_the_full_graph(
     common = [IndexQuery([item], 2) for item in (1, 2)]
     answers = student.rank_many([*filtered, *common])
     assert shapes == [(2, 1), (2, 1)]
-    assert answers[:2] == Student.of_bundle(load_bundle(bundle_path)).rank_fully(filtered)
+    assert answers[:2] == Student.of_bundle(load_bundle(bundle_path)).rank_by_ranking_graph(
+        filtered
+    )
     assert [items_of(each) for each in answers[2:]] == [[8, 7], [8, 7]]
 
 
-def test_the_full_graph_ranks_the_query_of_a_batch_for_which_too_little_is_proven(
+def test_the_ranking_graph_ranks_the_query_of_a_batch_for_which_too_little_is_proven(
     save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, _ = watched(save_bundle_with, monkeypatch)
@@ -237,12 +239,12 @@ def test_the_full_graph_ranks_the_query_of_a_batch_for_which_too_little_is_prove
     assert [items_of(each) for each in answers] == [[8, 7], [1, 2], [8, 7]]
 
 
-def test_the_full_graph_ranks_an_empty_history_singly_and_in_a_batch(
+def test_the_ranking_graph_ranks_an_empty_history_singly_and_in_a_batch(
     save_bundle_with: Callable[..., Path], bundle_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     student, _ = watched(save_bundle_with, monkeypatch)
     nothing = IndexQuery([], 3)
-    expected = Student.of_bundle(load_bundle(bundle_path)).rank_fully([nothing])[0]
+    expected = Student.of_bundle(load_bundle(bundle_path)).rank_by_ranking_graph([nothing])[0]
     assert student.rank(nothing) == expected
     assert student.rank_many([nothing, nothing]) == [expected, expected]
     assert student.rank_many([nothing, IndexQuery([3], 3)])[0] == expected
@@ -259,7 +261,7 @@ def test_a_common_case_graph_that_lacks_an_output_is_refused(
 
 @pytest.fixture
 def bundle_of(bundle_path: Path, tmp_path: Path) -> Callable[[bytes], Bundle]:
-    """Saves a bundle with any bytes as its full graph."""
+    """Saves a bundle with any bytes as its ranking graph."""
 
     def save(graph: bytes) -> Bundle:
         (tmp_path / "model.onnx").write_bytes(graph)
@@ -282,7 +284,7 @@ def test_a_file_that_is_not_a_graph_is_refused(bundle_of: Callable[[bytes], Bund
         Student.of_bundle(bundle_of(b"no graph"))
 
 
-def test_a_full_graph_that_lacks_inputs_and_outputs_is_refused(
+def test_a_ranking_graph_that_lacks_inputs_and_outputs_is_refused(
     bundle_path: Path, bundle_of: Callable[[bytes], Bundle]
 ) -> None:
     encoder = load_bundle(bundle_path).read_item_encoder()
@@ -318,7 +320,8 @@ def test_a_common_case_graph_with_other_scores_fails_the_smoke_check(
     onnx.save(parser.parse_model(BACKWARDS), tmp_path / "plain.onnx")
     bundle = load_bundle(save_bundle_with(common_case=tmp_path / "plain.onnx"))
     with pytest.raises(
-        BundleError, match=r"common-case graph scores item 8 8\.0, the full graph 6\.0"
+        BundleError,
+        match=r"item 8 has the score 8\.0 by the common-case graph, 6\.0 by the ranking",
     ):
         make_recommender(bundle, max_k=3)
 

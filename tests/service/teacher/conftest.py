@@ -32,13 +32,13 @@ class RingTeacher:
         self.app.post("/recommendations")(self._recommend)
         self.app.post("/embeddings")(self._embed)
 
-    async def _recommend(self, wanted: dict[str, Any]) -> Any:  # a Response or its content
-        self.asked.append(wanted)
+    async def _recommend(self, query: dict[str, Any]) -> Any:  # a Response or its content
+        self.asked.append(query)
         await self.free.wait()
         if self.failure:
             return self.failure
-        seen = wanted["history"] if wanted["mask_seen"] else []
-        item_ids = walk_back(wanted["history"], {*seen, *wanted["exclude"]})[: wanted["k"]]
+        seen = query["history"] if query["mask_seen"] else []
+        item_ids = walk_back(query["history"], {*seen, *query["exclude"]})[: query["k"]]
         distances = [place / 10 for place in range(len(item_ids))]
         return {
             "teacher_version": self.version,
@@ -47,11 +47,11 @@ class RingTeacher:
             "generated_text": self.writes,
         }
 
-    async def _embed(self, wanted: dict[str, Any]) -> Any:
-        self.asked.append(wanted)
+    async def _embed(self, query: dict[str, Any]) -> Any:
+        self.asked.append(query)
         if self.failure:
             return self.failure
-        embeddings = [similar_to(title) for title in wanted["titles"]]
+        embeddings = [similar_to(title) for title in query["titles"]]
         return {"teacher_version": self.version, "embeddings": embeddings}
 
 
@@ -75,7 +75,7 @@ async def teacher_url(ring_teacher: RingTeacher) -> AsyncIterator[str]:
         await anyio.sleep(0.001)
     (address,) = [listener.getsockname() for each in server.servers for listener in each.sockets]
     yield f"http://{address[0]}:{address[1]}"
-    ring_teacher.free.set()  # whoever still waits
+    ring_teacher.free.set()  # releases requests that still wait
     server.should_exit = True
     await serving
 

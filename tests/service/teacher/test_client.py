@@ -162,7 +162,7 @@ async def test_a_title_without_an_embedding_is_a_failure(
     teacher_client: TeacherClient, ring_teacher: "RingTeacher"
 ) -> None:
     ring_teacher.failure = Response('{"teacher_version": "1", "embeddings": [[1.0]]}')
-    with pytest.raises(TeacherLostError, match="1 embeddings of 2 titles"):
+    with pytest.raises(TeacherLostError, match="1 embeddings for 2 titles"):
         await teacher_client.embed(["Up", "Heat"])
 
 

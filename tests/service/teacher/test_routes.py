@@ -38,7 +38,7 @@ async def client(
 async def shadowed_client(
     bundle_path: Path, connect: "Connect", teacher_url: str
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """The service in shadow mode, with every answer sampled."""
+    """The service with shadow traffic, in which every answer is sampled."""
     settings = Settings(bundle_path=bundle_path, teacher_url=teacher_url, shadow_share=1)
     async with connect(settings) as client:
         yield client

@@ -27,8 +27,8 @@ def recommender(bundle_path: Path) -> Recommender:
     return load_recommender(bundle_path, max_k=8)
 
 
-def offer(shadow: Shadow, recommender: Recommender, wanted: Query) -> None:
-    shadow.offer(recommender, wanted, recommender.recommend(wanted))
+def offer(shadow: Shadow, recommender: Recommender, query: Query) -> None:
+    shadow.offer(recommender, query, recommender.recommend(query))
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from export.graphs.ranking_graph import export_student
-from export.sessions import RankingGraph
+from export.sessions import RankingSession
 from training.settings.student import STUDENT_NAMES, StudentConfig, StudentKind
 from training.students.registry import build_student, student_class
 from training.students.student import Student
@@ -142,7 +142,7 @@ def test_every_weight_gets_a_gradient_from_the_queries(config: StudentConfig) ->
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # torch's exporter warns about itself
 def test_the_exported_student_ranks_as_the_student(student: Student, tmp_path: Path) -> None:
     export_student(student, tmp_path / "model.onnx")
-    graph = RankingGraph(tmp_path / "model.onnx")
+    graph = RankingSession(tmp_path / "model.onnx")
 
     for length in range(1, 9):
         history = torch.arange(length)[None] % 7 + 1

@@ -138,10 +138,14 @@ async def test_a_posted_item_may_be_replaced(client: httpx.AsyncClient) -> None:
         ({"embedding": [0.5, "x"]}, 422, "embedding[1]: "),
         ({"embedding": [1e300] * 8}, 422, "embedding[0]: "),
         # The vectors of the ring have length 1; 3 times that is 3, and [3, 1] has length sqrt(10).
-        ({"embedding": [3, 1, 0, 0, 0, 0, 0, 0]}, 422, "embedding: makes a vector of length 3.16"),
+        (
+            {"embedding": [3, 1, 0, 0, 0, 0, 0, 0]},
+            422,
+            "embedding: makes an item vector of length 3.16, ",
+        ),
         ({"title": ""}, 422, "title: "),
         ({"attributes": {"letter": "n"}}, 422, "attributes.letter: "),
-        ({"item_id": "a"}, 409, "item 'a' is one of the bundle's own"),
+        ({"item_id": "a"}, 409, "item 'a' belongs to the bundle: "),
     ],
 )
 async def test_an_item_that_cannot_be_used_is_refused_with_the_reason(
@@ -158,7 +162,7 @@ async def test_no_more_items_are_added_than_the_settings_allow(client: httpx.Asy
     response = await client.post("/v1/items", json=NEW)
     assert (response.status_code, response.json()["detail"]) == (
         409,
-        "2 items were added, which is the limit",
+        "2 items are added already, which is the maximum: remove one first",
     )
 
 

@@ -264,7 +264,7 @@ async def test_an_item_that_cannot_be_read_is_skipped_and_logged(
         client.zadd("{added-items}:touched", {"bad": version})
     assert await everything(store) == {"a": item("a")}
     assert (await store.changes(known.version)).items == {"bad": None}
-    assert caplog.text.count("an added item is skipped: not an added item: ") == 2
+    assert caplog.text.count("an entry of the added items is skipped: not an added item: ") == 2
     await store.put(item("b"))
     assert set(await everything(store)) == {"a", "b"}
     await store.close()
