@@ -59,7 +59,9 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)
     folder = knowledge_folder(experiment, workplace)
-    stamp = fingerprint(PROMPT_VERSION, experiment.teacher.identity, dataset.fingerprint)
+    stamp = fingerprint(
+        PROMPT_VERSION, experiment.teacher.fingerprint_content(), dataset.fingerprint
+    )
     finish_replacement(folder)
     exists = folder.exists() if experiment.knowledge else is_current(folder, stamp)
     if exists and not options.again:

@@ -94,14 +94,14 @@ class Job:
     def _stamp(self, settings: DistillationConfig) -> str:
         parts: list[object] = [
             RECIPE_VERSION,
-            self.experiment.student.model_dump(),
-            self.experiment.training.model_dump(exclude={"seeds"}),
+            self.experiment.student.fingerprint_content(),
+            self.experiment.training.fingerprint_content(exclude={"seeds"}),
             self.dataset.fingerprint,
             self.seed,
         ]
         if self.knowledge is not None:
             variant = VARIANTS[self.variant]
-            read_settings = settings.model_dump(exclude=cold_start.unread_settings(settings))
+            read_settings = settings.fingerprint_content(cold_start.unread_settings(settings))
             parts += [read_settings, variant.lists]
             parts += [self.knowledge.taught_hash]
             parts += cold_start.stamp_parts(settings)

@@ -1,7 +1,7 @@
 """The settings of the teacher, `[teacher]` of an experiment."""
 
-from collections.abc import Mapping
-from typing import Annotated, Literal
+from collections.abc import Mapping, Set
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
@@ -102,6 +102,8 @@ class EndpointConfig(Section):
 class TeacherConfig(Section):
     """The LLM teacher: kind, model, tuning, and the examples that it answers."""
 
+    ADDED_LATER: ClassVar[Set[str]] = {"budget_held_out"}
+
     kind: TeacherKind = Field(
         default="retrieval",
         description="`retrieval` reads histories and matches titles; `generative` writes the next "
@@ -187,14 +189,6 @@ class TeacherConfig(Section):
     tuner: TunerConfig = TunerConfig()
     writing: WritingConfig = WritingConfig()
     endpoint: EndpointConfig = EndpointConfig()
-
-    @property
-    def identity(self) -> dict[str, object]:
-        """All settings, for a fingerprint; a later addition only if it is not at its default."""
-        settings = self.model_dump()
-        if self.budget_held_out is None:
-            del settings["budget_held_out"]
-        return settings
 
     def fingerprint_settings(
         self, names: IncEx, *, exclude_none: bool = False

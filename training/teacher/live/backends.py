@@ -167,7 +167,7 @@ def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeach
     # The description holds the hash of every file of the knowledge, so its hash covers all of them.
     description = folder / DESCRIPTION_NAME
     description_text = description.read_text(encoding="utf-8") if description.exists() else ""
-    version = fingerprint(dataset.fingerprint, config.identity, description_text)
+    version = fingerprint(dataset.fingerprint, config.fingerprint_content(), description_text)
     return LiveTeacher(backend, dataset.catalog, version)
 
 

@@ -1,0 +1,26 @@
+"""What all sections of settings share."""
+
+from collections.abc import Set
+from typing import ClassVar
+
+from training.settings.student import StudentConfig
+
+
+class LaterStudentConfig(StudentConfig):
+    """The settings of a student, as a later version of the program would have them."""
+
+    expansion: int = 1
+    ADDED_LATER: ClassVar[Set[str]] = {"expansion"}
+
+
+def test_a_setting_that_was_added_later_enters_a_fingerprint_only_off_its_default() -> None:
+    before = StudentConfig(num_layers=3).fingerprint_content()
+
+    assert LaterStudentConfig(num_layers=3).fingerprint_content() == before
+    changed = LaterStudentConfig(num_layers=3, expansion=2).fingerprint_content()
+    assert changed == {**before, "expansion": 2}
+
+
+def test_a_fingerprint_holds_all_settings_but_those_that_are_excluded() -> None:
+    content = StudentConfig().fingerprint_content(exclude={"dropout"})
+    assert set(content) == set(StudentConfig.model_fields) - {"dropout"}
