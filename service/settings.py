@@ -52,8 +52,7 @@ class Settings(BaseSettings):
     variants: str | None = Field(
         default=None,
         description="VARIANTS: bundles that share the sessions by weight: `name=path:weight, …`, "
-        "or a folder of bundles of equal weight; the first is the control; "
-        "unset = only BUNDLE_PATH",
+        "or a folder of bundles of equal weight; the first is the control; unset = BUNDLE_PATH",
     )
     bundles_poll_seconds: float = Field(
         default=1.0,

@@ -23,7 +23,9 @@ async def check_admin(runtime: RuntimeDep, credentials: CredentialsDep) -> None:
     """
     admin_key = runtime.settings.admin_key
     if admin_key is None:
-        raise ForbiddenError("this route is closed: start the service with ADMIN_KEY to open it")
+        raise ForbiddenError(
+            "this route is closed: the service has no ADMIN_KEY; start it with one"
+        )
     if credentials is None:
         raise UnauthorizedError("send the admin key: `Authorization: Bearer …`")
     sent, expected = credentials.credentials, admin_key.get_secret_value()

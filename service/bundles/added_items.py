@@ -109,7 +109,7 @@ class AddedItems:
         sizes = {each.recommender.student.embedding_size for each in served} - {None}
         if not sizes:
             raise ConflictError(
-                "this model cannot read embeddings: serve a student that was trained with an LLM's"
+                "this model cannot read embeddings: its student was trained without those of an LLM"
             )
         if all(each.recommender.catalog.is_in_bundle(item_id) for each in served):
             raise _item_in_bundle(item_id)
