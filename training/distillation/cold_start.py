@@ -39,9 +39,8 @@ from training.students.cold_items import NUM_NEIGHBOURS
 from training.students.scorer import StudentScorer
 from training.students.student import Student
 
-COLD_VERSION = (
-    5  # increment when a code change places cold items differently for unchanged settings
-)
+# Increment when a code change places cold items differently for unchanged settings.
+COLD_VERSION = 5
 
 # Bonuses to try: first the coarse ones, then fine steps around the best coarse one. Coarse ones are
 # half a point apart and seldom use up the price.

@@ -35,7 +35,7 @@ def test_freed_memory_is_reused_without_page_faults() -> None:
 
 
 class Allocator:
-    """A C library whose mallopt accepts an M_MMAP_THRESHOLD of up to `most`."""
+    """A C library whose mallopt accepts an M_MMAP_THRESHOLD of at most `most`."""
 
     def __init__(self, most: int) -> None:
         self.most = most

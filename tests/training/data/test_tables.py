@@ -207,7 +207,9 @@ def test_a_missing_file_is_refused_by_name(interactions: Path, tmp_path: Path) -
 
 
 def test_a_file_with_another_suffix_is_refused(interactions: Path) -> None:
-    with pytest.raises(DataError, match=r"items\.xlsx: suffix '\.xlsx' is neither"):
+    with pytest.raises(
+        DataError, match=r"items\.xlsx: suffix '\.xlsx': must be \.csv or \.parquet"
+    ):
         read_tables(interactions, interactions.with_name("items.xlsx"))
 
 

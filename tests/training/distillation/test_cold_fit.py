@@ -16,7 +16,7 @@ from training.students.student import Student
 
 
 def test_the_common_direction_is_the_part_that_all_queries_share() -> None:
-    # (1, 2) and (1, -2) agree on the first axis alone.
+    # (1, 2) and (1, -2) agree on the first axis only.
     direction = common_direction(torch.tensor([[1.0, 2.0], [1.0, -2.0]]))
     assert direction.tolist() == pytest.approx([1, 0], abs=1e-3)
 

@@ -13,7 +13,7 @@ def test_a_cold_item_has_the_mean_offset_of_the_nearest_titles_and_the_common_of
     radians = degrees.deg2rad()
     table.embeddings = torch.stack([radians.cos(), radians.sin()], dim=1)
     assert table.projector is not None
-    table.projector.weight.data.zero_()  # offsets alone
+    table.projector.weight.data.zero_()  # only offsets count
     table.offsets.data = torch.tensor([[100.0], [1], [2], [3], [4], [5], [1000], [-7]])
     untouched, everyone = torch.arange(8) == 7, torch.ones(8, dtype=torch.bool)
     table.place_cold_items(untouched, everyone, torch.tensor([0.5]), NOTHING)

@@ -25,9 +25,8 @@ from training.teacher.matcher import Matcher, matcher_distances
 from training.teacher.retrieval.states import EncodedDataset
 from training.teacher.top_k import teacher_metrics
 
-FIT_VERSION = (
-    1  # increment when a code change alters the matcher for unchanged settings and examples
-)
+# Increment when a code change alters the matcher for unchanged settings and examples.
+FIT_VERSION = 1
 # Settings that a fit depends on; it depends on the encoded dataset, too. `epochs` is left out, so
 # that a fit of more epochs resumes a fit of fewer.
 SETTINGS_OF_FIT = frozenset(

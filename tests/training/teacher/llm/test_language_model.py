@@ -48,7 +48,7 @@ def test_a_forward_pass_reports_each_layer_and_leaves_its_states_unchanged(
         expected = model.hidden_states(tokens)
         with model.reporting_layers(reported.append, 10):
             states = model.hidden_states(tokens)
-        model.hidden_states(tokens)  # reported to nobody
+        model.hidden_states(tokens)  # outside of the block, nothing is reported
     assert reported == [5, 5]
     assert torch.equal(states, expected)
 
