@@ -69,7 +69,7 @@ check: $(DEV)/ready  ## look, change nothing
 bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure all that README reports (about twenty minutes, nothing else running)
 	$(IN_DEV) bench --work $(WORK)
 
-bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEMO)/ready $(DEV)/ready $(PEERS)/ready  ## a first look in two minutes: what has a bar and needs no LLM
+bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEMO)/ready $(DEV)/ready $(PEERS)/ready  ## a first look in two minutes: what has a target and needs no LLM
 	$(IN_DEMO) export configs/movielens.toml --work $(WORK)
 	$(IN_DEV) bench --work $(WORK) --quick
 

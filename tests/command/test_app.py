@@ -119,7 +119,7 @@ def test_what_measures_the_repository_wants_a_checkout(
     assert main([name]) == 2
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"`{name}` wants a checkout" in line
+    assert f"`{name}` needs a checkout" in line
 
 
 def test_ctrl_c_is_one_word_and_exit_code_130(

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A group of settings: immutable, and an unknown key is an error."""
+    """A group of settings; it is immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,7 +19,7 @@ def each_once(values: tuple[int, ...]) -> tuple[int, ...]:
         ValueError: a value occurs twice.
     """
     if len(set(values)) < len(values):
-        raise ValueError(f"{values} has a value twice; name each once")
+        raise ValueError(f"{values} contains a value twice; give each value once")
     return values
 
 
@@ -27,5 +27,5 @@ Seeds = Annotated[tuple[int, ...], AfterValidator(each_once)]
 
 
 def without_passwords(text: str) -> str:
-    """`text` with user and password of every URL replaced by `…`, since errors end up in logs."""
+    """Returns `text` with user and password of every URL replaced by `…`, for logs and errors."""
     return re.sub(r"//[^/\s'\"]*@", "//…@", text)
