@@ -32,7 +32,7 @@ COMPILE = $(LOCK)/bin/uv pip compile --quiet --upgrade --universal --python-vers
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(DEMO)/ready  ## the whole road on MovieLens, then a service that stays up
+demo: $(DEMO)/ready  ## the whole pipeline on MovieLens, then a service that stays up
 	$(IN_DEMO) demo $(CONFIG) --work $(WORK) --host $(HOST) --port $(PORT)
 
 smoke: $(DEMO)/ready  ## the same without staying up

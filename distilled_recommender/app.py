@@ -22,8 +22,8 @@ INTERRUPTED = 130  # exit code that shells report for a program ended by Ctrl-C
 OWN_PACKAGES = frozenset({"distilled_recommender", "export", "service", "training"})
 HELP = "Distill an LLM recommender into a small sequential model and serve it in milliseconds."
 EXIT_CODES = """\
-Exit codes: 0 success · 1 a bundle is damaged or the service cannot start · 2 an option, a setting or
-an input cannot be used, or an extra is not installed · 130 interrupted by Ctrl-C.
+Exit codes: 0 success · 1 a bundle is damaged or the service cannot start · 2 an option, a setting
+or an input cannot be used, or an extra is not installed · 130 interrupted by Ctrl-C.
 """
 
 
@@ -102,8 +102,8 @@ def _lacks_checkout(words: Sequence[str]) -> str | None:
     if command is None or not command.needs_checkout or checkout() is not None:
         return None
     return (
-        f"`{command.name}` needs a checkout of the repository, since it reads and writes files that "
-        f"the package does not contain; clone the repository and run `make {command.name}` there"
+        f"`{command.name}` needs a checkout of the repository, since it uses files that the "
+        f"package does not contain; clone the repository and run `make {command.name}` there"
     )
 
 

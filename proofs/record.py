@@ -1,7 +1,7 @@
 """Writes the record of a proof, its figures with their targets, to `docs/proofs/NAME.json`.
 
-A proof is a program that takes minutes and checks a promise that no quick test can check. The record
-is a JSON object with the keys command, commit, date, hardware and figures.
+A proof is a program that takes minutes and checks a promise that no quick test can check. The
+record is a JSON object with the keys command, commit, date, hardware and figures.
 """
 
 import json

@@ -101,7 +101,7 @@ def execute(
 
 
 def say(line: str) -> None:
-    """Prints a line for the user; among several processes of torchrun, only the first one prints."""
+    """Prints a line for the user; under torchrun, only the first process prints."""
     if os.environ.get("RANK", "0") != "0":
         return
     sys.stdout.write(f"{line}\n")

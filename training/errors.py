@@ -1,7 +1,7 @@
 """Errors of the offline programs.
 
 TrainingError
-├── ConfigError      a setting or option that is unknown or has a value that is not allowed
+├── ConfigError      a setting or option that is unknown or not allowed
 ├── DataError        input that cannot become a dataset
 │   └── LeakageError a validation or test target that training would see
 ├── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
@@ -17,7 +17,7 @@ class TrainingError(Exception):
 
 
 class ConfigError(TrainingError):
-    """A setting or option that is unknown or has a value that is not allowed; names key and value."""
+    """A setting or option that is unknown or not allowed; the message names it and its value."""
 
 
 class DataError(TrainingError):

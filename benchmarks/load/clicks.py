@@ -74,7 +74,7 @@ def interleaved(
 
 
 def predecessors_of(clicks: Sequence[Click]) -> list[int]:
-    """Returns for each click the index of the previous click of its session; -1 if there is none."""
+    """Returns the index of the previous click of each click's session; -1 if there is none."""
     newest: dict[str, int] = {}
     predecessors = []
     for number, click in enumerate(clicks):

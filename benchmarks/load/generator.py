@@ -103,7 +103,7 @@ class _Generator:
         return self._plan.connections - len(self._busy)
 
     def _enqueue_due(self) -> None:
-        """Queues the requests that are due; a request with an unanswered predecessor waits for it."""
+        """Queues the requests that are due and whose predecessor was answered."""
         now, due, count = self._now(), self._due, len(self._due)
         if self._plan.due is None and self._has_more:
             end = min(count, self._next + max(0, self._num_free - len(self._ready)))

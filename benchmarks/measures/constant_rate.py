@@ -21,7 +21,7 @@ from benchmarks.subjects.subject import make_subject
 
 P99_MS = 20.0
 PERCENTILES = (50, 90, 99)
-# Rates of a sweep, as shares of the rate that a closed loop reaches, where the server is never idle.
+# Rates of a sweep, as shares of the rate of a closed loop, in which the server is never idle.
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SHARES_QUICK = (0.6, 1.0)
 

@@ -40,7 +40,7 @@ STUDENTS: Mapping[str, tuple[str, Mapping[str, bool]]] = {
 
 
 def measure(options: Options) -> Findings:
-    """Measures the CPU seconds of an epoch of each student, and their ratio to the teacher-free one."""
+    """Measures the CPU seconds of an epoch, and their ratio to the teacher-free student's."""
     num_runs, num_turns = options.pick(5, quick=1), options.pick(4, quick=2)
     trainers_of = {each.name: _trainers(each, workplace) for each, workplace in _available(options)}
     figures: list[Figure] = []

@@ -14,7 +14,7 @@ Draw = Callable[[Axes, Report], None]
 
 
 def save_plot(report: Report, draw: Draw, folder: Path) -> Path:
-    """Draws the plot of a report with `draw`, writes it to `folder/<name>.png`, returns its path."""
+    """Draws the plot of a report and writes it to `folder/<name>.png`; returns that path."""
     with mpl.rc_context({"svg.hashsalt": report.name}):
         canvas = Canvas(figsize=(7.2, 3.6), dpi=150, layout="constrained")
         axes = canvas.add_subplot()

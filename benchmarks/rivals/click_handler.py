@@ -61,7 +61,7 @@ class Ranker:
         self._rank = rank
 
     def recommend(self, item_ids: Sequence[str], k: int) -> dict[str, Any]:
-        """Returns the JSON-able answer to a history: ids, titles and scores of the `k` best items."""
+        """Returns ids, titles and scores of the `k` best items after a history, JSON-able."""
         history = [self._index_of[each] for each in item_ids if each in self._index_of]
         indices, scores = self._rank(history, k)
         items = [self._items[index - 1] for index in indices]

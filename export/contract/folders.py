@@ -9,8 +9,8 @@ A file takes one rename. A folder cannot be renamed onto an existing one, so it 
 2. `.NAME.building`, complete, becomes `NAME`,
 3. `.NAME.replaced` becomes `.NAME.removed`, which is deleted.
 
-Between steps 1 and 2 only `.NAME.replaced` exists. Readers find it through `readable_folder`. If the
-process was killed there, the next program that writes `NAME` first restores it with
+Between steps 1 and 2 only `.NAME.replaced` exists. Readers find it through `readable_folder`. If
+the process was killed there, the next program that writes `NAME` first restores it with
 `finish_replacement`. Step 3 renames before it deletes, so `.NAME.replaced` is always complete.
 """
 

@@ -32,7 +32,7 @@ MASKED = -1e9  # constants of this value or below are masks, not weights
 
 
 def soften_masks(graph: onnx.GraphProto) -> None:
-    """Replaces mask values (`MASKED` or below) in the constants of `graph` by `UNREAD`, in place."""
+    """Replaces mask values (`MASKED` or below) in the constants of `graph` by `UNREAD`."""
     for constant in graph.initializer:
         values = numpy_helper.to_array(constant)
         if values.dtype == np.float32 and (values <= MASKED).any():
@@ -41,7 +41,7 @@ def soften_masks(graph: onnx.GraphProto) -> None:
 
 
 def fuse_attention(graph: onnx.GraphProto) -> None:
-    """Rewires each Attention node of `graph` to read and return `[batch, length, hidden]`, in place.
+    """Rewires each Attention node of `graph` to read and return `[batch, length, hidden]`.
 
     A node stays as it is if its operands are not split into heads or its result is not joined.
     """
@@ -132,7 +132,7 @@ def _after_join(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
 
 
 def _num_heads(info: onnx.ValueInfoProto) -> int | None:
-    """Returns the number of heads of a value `[batch, heads, length, size]`; None for other ranks."""
+    """Returns the number of heads of a value `[batch, heads, length, size]`; None for others."""
     sizes = info.type.tensor_type.shape.dim
     return sizes[1].dim_value or None if len(sizes) == 4 else None
 

@@ -38,7 +38,7 @@ def precompute_per_item(encoder: onnx.GraphProto) -> None:
 
 
 def insert_lookups(encoder: onnx.GraphProto, names: Collection[str] = ("vectors",)) -> None:
-    """Makes `encoder` look up the values `names` in their tables by the items of `window`, in place.
+    """Makes `encoder` look up the values `names` in their tables by the items of `window`.
 
     Values that the encoder does not read are ignored.
     """

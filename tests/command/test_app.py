@@ -88,7 +88,7 @@ def test_an_unknown_command_is_one_line_that_names_the_others(
     assert main(["recommend"]) == 2
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: 'recommend' is no command: choose one of demo, prepare, ")
+    assert line.startswith("error: 'recommend' is not a command: choose one of demo, prepare, ")
 
 
 @pytest.mark.parametrize(

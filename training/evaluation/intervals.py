@@ -112,7 +112,7 @@ class Bootstrap:
         return [_counts(random, size, self.num_users) for size in sizes]
 
     def _run_shares(self, num_runs: int) -> NDArray[np.float64]:
-        """Returns the share of each run in each draw, `[draws, runs]`; depends on `num_runs` only."""
+        """Returns the share of each run in each draw, `[draws, runs]`, for a number of runs."""
         random = np.random.default_rng([self.seed, num_runs])
         return _counts(random, self.num_draws, num_runs) / num_runs
 

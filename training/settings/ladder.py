@@ -87,6 +87,6 @@ class LadderConfig(Section):
     def _rows_share_seeds(self) -> "LadderConfig":
         if lonely := set(self.seeds) - set(self.headline_seeds):
             raise ValueError(
-                f"seeds {sorted(lonely)} are missing in headline_seeds, which must include all seeds"
+                f"seeds {sorted(lonely)} are missing in headline_seeds, which must include them"
             )
         return self

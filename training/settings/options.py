@@ -21,7 +21,7 @@ Kind = Annotated[
 Workers = Annotated[
     int | None,
     Parameter(
-        help="Number of students trained in parallel, by default one per core; 1 = in this process.",
+        help="Students trained in parallel; by default one per core, 1 = in this process.",
         validator=Number(gte=1),
     ),
 ]

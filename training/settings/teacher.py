@@ -287,7 +287,7 @@ class TeacherConfig(Section):
     ) -> int | None:
         if budget is not None and others.data.get("kind") == "titles":
             raise ValueError(
-                "kind = 'titles' reads no histories, so tokens do not limit it; use budget_sequences"
+                "kind = 'titles' reads no histories, only titles: limit it by budget_sequences"
             )
         return budget
 

@@ -29,7 +29,7 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
             "[teacher]\nkind = 'generative'\nlayers = 6",
             "6: a generative teacher needs all layers",
         ),
-        ("[teacher]\nkind = 'titles'\nbudget_tokens = 9", "use budget_sequences"),
+        ("[teacher]\nkind = 'titles'\nbudget_tokens = 9", "limit it by budget_sequences"),
         ("[other_teachers.titles]\nsize = 3", r"other_teachers\.titles\.size = 3"),
         ("[other_teachers]\ntitles = 3", r"other_teachers\.titles = 3"),
         ("[other_teachers.titel]\nlayers = 3", r"other_teachers\.titel"),

@@ -100,7 +100,7 @@ class RunStore:
         return self.file(run).evaluation(split)
 
     def save(self, run: Run, scorer: Scorer, facts: RunFacts) -> None:
-        """Ranks the held-out examples with `scorer`, which the run produced, and saves the ranks."""
+        """Ranks the held-out examples with the run's `scorer`, and saves the ranks with `facts`."""
         ranks = held_out_ranks(scorer, run.dataset, facts.name)
         self.file(run).save(asdict(facts), ranks)
 
