@@ -52,7 +52,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     listed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("│ ")}
     assert {name.split()[0] for name in NAMES} <= listed
-    assert "Exit codes: 0 done" in done.stdout
+    assert "Exit codes: 0 success" in done.stdout
 
 
 @pytest.mark.parametrize(("name", "command"), list(by_path()), ids=NAMES)

@@ -168,7 +168,7 @@ def test_a_changed_file_is_refused_by_name(tmp_path: Path, tiny_dataset: Dataset
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(KnowledgeError, match=r"answers-train\.npz: sha256"):
+    with pytest.raises(KnowledgeError, match=r"answers-train\.npz: damaged"):
         load_knowledge(tmp_path, tiny_dataset)
 
 

@@ -174,7 +174,7 @@ def test_the_manifest_is_for_people_to_read(tmp_path: Path) -> None:
         ({"parity_error": None}, "parity_error = None"),
         ({"parity_error": float("nan")}, "not JSON .NaN"),
         ({"sha256": {"model.onnx": "00"}}, "sha256 lists model.onnx"),
-        ({"colour": "red"}, "keys missing or unknown: colour"),
+        ({"colour": "red"}, "unknown keys: colour"),
     ],
 )
 def test_a_manifest_that_cannot_be_right_is_refused_with_the_reason(
@@ -191,7 +191,7 @@ def test_a_manifest_that_cannot_be_right_is_refused_with_the_reason(
         ("{", "not JSON"),
         ("", "not JSON"),
         ("[]", "not a JSON object"),
-        ('{"item_id": "1"}', "keys missing or unknown: attributes, popularity, title"),
+        ('{"item_id": "1"}', "missing keys: attributes, popularity, title"),
         (
             '{"item_id": "1", "title": "T", "popularity": -1, "attributes": {}}',
             "popularity = -1",

@@ -46,7 +46,7 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[distillation]\nlist_negative = true", "training.loss = 'binary', not 'cross-entropy'"),
         (
             "[teacher.endpoint]\nembedding_url = 'https://me:secret@llm.example/v1'",
-            "a key belongs in OPENAI_API_KEY",
+            "put the key into OPENAI_API_KEY",
         ),
         ("[teacher.endpoint]\nbase_url = 'llm.example'", "match pattern"),
         ("[ladder]\ntitle_layers = [0]", "greater than or equal to 1"),
