@@ -32,7 +32,7 @@ COMPILE = $(LOCK)/bin/uv pip compile --quiet --upgrade --universal --python-vers
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(DEMO)/ready  ## the whole road on MovieLens, then a service that stays up
+demo: $(DEMO)/ready  ## the whole pipeline on MovieLens, then a service that stays up
 	$(IN_DEMO) demo $(CONFIG) --work $(WORK) --host $(HOST) --port $(PORT)
 
 smoke: $(DEMO)/ready  ## the same without staying up
@@ -69,7 +69,7 @@ check: $(DEV)/ready  ## look, change nothing
 bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure all that README reports (about twenty minutes, nothing else running)
 	$(IN_DEV) bench --work $(WORK)
 
-bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEMO)/ready $(DEV)/ready $(PEERS)/ready  ## a first look in two minutes: what has a bar and needs no LLM
+bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEMO)/ready $(DEV)/ready $(PEERS)/ready  ## a first look in two minutes: what has a target and needs no LLM
 	$(IN_DEMO) export configs/movielens.toml --work $(WORK)
 	$(IN_DEV) bench --work $(WORK) --quick
 

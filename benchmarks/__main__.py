@@ -1,4 +1,4 @@
-"""Runs benchmarks, saves their reports and plots, prints one table of all figures.
+"""Runs benchmarks, saves their reports and plots, and prints one table of all figures.
 
 python -m benchmarks [NAME …] [--quick]
 """
@@ -28,23 +28,23 @@ Names = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True)
 class BenchOptions:
-    """Options of `bench`, beside the benchmarks and the folder of results."""
+    """Options of `bench`, besides the benchmarks and the folder of results."""
 
     quick: bool = False
-    """Short runs, without benchmarks that have no bar or need an LLM."""
+    """Run briefly, and only benchmarks that have targets and need no LLM."""
     peers_python: Path = ROOT / ".venv/peers/bin/python"
-    """Interpreter that has the other servers; by default the one that `make bench` installs."""
+    """Python interpreter with the peer servers, by default the one that `make bench` installs."""
     core_hour: Annotated[float, Parameter(show_default=True)] = 0.04
-    """Price of a CPU core for an hour, in dollars."""
+    """Price of one CPU core for one hour, in dollars."""
     out: Path | None = None
-    """Folder of the reports; by default benchmarks/out, with --quick WORK/bench/quick."""
+    """Folder of the reports, by default benchmarks/out, or WORK/bench/quick with --quick."""
 
 
 DEFAULTS = BenchOptions()
 
 
 def command(*names: Names, work: Work = WORK, options: BenchOptions = DEFAULTS) -> int:
-    """Measure the service and the programs."""
+    """Measure the speed and memory of the service and the programs."""
     run_options = Options(work, options.quick, options.peers_python, options.core_hour)
     out = options.out or run_options.pick(
         ROOT / "benchmarks" / "out", quick=run_options.bundles / "quick"
@@ -53,15 +53,16 @@ def command(*names: Names, work: Work = WORK, options: BenchOptions = DEFAULTS) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
     return run(command, "benchmarks", arguments)
 
 
 def run_benchmarks(names: Sequence[str], options: Options, folder: Path) -> int:
-    """Runs the benchmarks, saves reports and plots to `folder`, prints one table.
+    """Runs the benchmarks, saves reports and plots in `folder`, and prints one table.
 
     Returns:
-        The exit code: 0, or 2 if a benchmark could not run. A missed bar is shown in the table.
+        The exit code: 0, or 2 if a benchmark could not run. Missed targets do not change it; the
+        table shows them.
     """
     reports, errors = [], []
     for name in names:

@@ -4,4 +4,4 @@ from training.errors import TrainingError
 
 
 class BenchmarkError(TrainingError):
-    """A benchmark cannot run; the message names what is missing or what failed."""
+    """Raised if a benchmark cannot run; the message names what is missing or what failed."""

@@ -1,4 +1,4 @@
-"""Options of a benchmark run, and the checkout that it runs in."""
+"""Defines the options of a benchmark run, and the folder of the checkout."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Options:
-    """The command line of `python -m benchmarks`, as benchmarks need it.
+    """The options of `python -m benchmarks` that a benchmark reads.
 
     Attributes:
         work: folder with the results of all pipeline stages.
-        is_quick: short runs, fewer repetitions, no training.
-        peers_python: interpreter of the environment that has the other servers installed.
+        is_quick: whether runs are short, with fewer repetitions and without training.
+        peers_python: Python interpreter whose environment has the peer servers.
         core_hour: price of one CPU core for one hour, in dollars.
     """
 
@@ -28,7 +28,7 @@ class Options:
 
     @property
     def bundles(self) -> Path:
-        """Folder that keeps the measured bundles from one run to the next."""
+        """Folder in which measured bundles are kept for later runs."""
         return self.work / "bench"
 
     def pick(self, full: T, *, quick: T) -> T:

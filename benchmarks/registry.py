@@ -1,8 +1,8 @@
-"""Finds the benchmarks: each module of `benchmarks/measures/` is one, named after its file.
+"""Finds the benchmarks: each module of `benchmarks/measures/` is a benchmark with its name.
 
 A module defines `measure(options)`, which runs the benchmark and returns its findings. It may
-define `draw(axes, report)`, the plot of its report; the default is one bar for each figure with a
-limit. It may set `IN_QUICK_RUN = False`: then `--quick` runs it only where it is named.
+define `draw(axes, report)`, which plots the report; the default draws one bar per figure with a
+target. It may set `IN_QUICK_RUN = False`; `--quick` then runs it only if it is named.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,13 @@ Measure = Callable[[Options], Findings]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark and its plot."""
+    """A benchmark.
+
+    Attributes:
+        measure: runs the benchmark and returns its findings.
+        draw: draws the plot of its report.
+        in_quick_run: whether `--quick` runs it without naming it.
+    """
 
     measure: Measure
     draw: Draw = draw_bars
@@ -28,12 +34,12 @@ class Benchmark:
 
 
 def benchmark_names() -> list[str]:
-    """Returns the names of all benchmarks in alphabetical order; imports none of them."""
+    """Returns the names of all benchmarks in alphabetical order, without importing them."""
     return sorted(module.name for module in iter_modules(measures.__path__))
 
 
 def load_benchmark(name: str) -> Benchmark:
-    """Imports the benchmark `name`, with the libraries that it needs."""
+    """Imports the module of the benchmark `name`, with its libraries."""
     module = import_module(f"{measures.__name__}.{name}")
     return Benchmark(
         measure=module.measure,

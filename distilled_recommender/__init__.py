@@ -1,1 +1,1 @@
-"""The console command `distilled-recommender`: one sub-command for each program of this project."""
+"""The console command `distilled-recommender`, with one sub-command per program of this project."""

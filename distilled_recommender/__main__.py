@@ -1,4 +1,4 @@
-"""`python -m distilled_recommender`: the console command, where its script is not on the PATH."""
+"""Runs the console command as `python -m distilled_recommender`, for use without its script."""
 
 import sys
 

@@ -1,7 +1,7 @@
-"""The command line: lists the sub-commands, runs one, and reports errors on one line.
+"""The command line: lists the sub-commands, runs one of them, and reports errors on one line.
 
-Importing this module imports no sub-command, so that help, version and shell completion are quick
-and work where an extra is missing.
+Importing this module imports no sub-command. So help, version and shell completion are fast, and
+work even if an extra is not installed.
 """
 
 import sys
@@ -18,17 +18,20 @@ from training.cli import USER_ERROR, execute, new_app
 
 PACKAGE = "distilled-recommender"
 COMPLETION = "--install-completion"
-INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
+INTERRUPTED = 130  # exit code that shells report for a program ended by Ctrl-C
 OWN_PACKAGES = frozenset({"distilled_recommender", "export", "service", "training"})
 HELP = "Distill an LLM recommender into a small sequential model and serve it in milliseconds."
 EXIT_CODES = """\
-Exit codes: 0 done · 1 a bundle is damaged or the service cannot start · 2 an option, a setting or
-an input cannot be used, or an extra is not installed · 130 interrupted by Ctrl-C.
+Exit codes: 0 success · 1 a bundle is damaged or the service cannot start · 2 an option, a setting
+or an input cannot be used, or an extra is not installed · 130 interrupted by Ctrl-C.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the sub-command that `arguments` name; returns its exit code, see `EXIT_CODES`."""
+    """Runs the sub-command that `arguments` name; returns the exit code, see `EXIT_CODES`.
+
+    None stands for the arguments of this process.
+    """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
         if problem := _unknown_command(words) or _lacks_checkout(words):
@@ -45,11 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build_app(*, load_now: bool = False) -> App:
-    """The parser of the command line.
+    """Returns the parser of the command line.
 
     Args:
-        load_now: whether to import the sub-commands already here, as shell completion needs it to
-            know their options; those whose extra is missing then have none.
+        load_now: whether the sub-commands are imported now, which shell completion needs for their
+            options. A sub-command whose extra is not installed then has no options.
     """
     app = new_app(PACKAGE, help=HELP, version=_version, help_epilogue=EXIT_CODES)
     app["--help"].group = app["--version"].group = OTHER
@@ -64,7 +67,7 @@ def build_app(*, load_now: bool = False) -> App:
 
 
 def _add(app: App, commands: Sequence[LazyCommand], *, load_now: bool) -> None:
-    """Adds `commands`, which are listed in their order."""
+    """Adds `commands` to `app`; the help lists them in this order."""
     for order, each in enumerate(commands):
         function = _load(each) if load_now else each.path
         app.command(function, name=each.name, help=each.help, group=each.group, sort_key=order)
@@ -80,11 +83,11 @@ def _load(command: LazyCommand) -> Callable[..., object]:
 
 
 def _unknown_command(words: Sequence[str]) -> str | None:
-    # Not left to cyclopts, which would import every command to suggest a similar one.
+    # Checked here, because cyclopts would import every command to suggest a similar one.
     names = [*(each.name for each in COMMANDS), "bundle"]
     if not words or words[0].startswith("-") or words[0] in names:
         return None
-    return f"{words[0]!r} is no command: choose one of {', '.join(names)}"
+    return f"{words[0]!r} is not a command: choose one of {', '.join(names)}"
 
 
 def _version() -> str:
@@ -99,14 +102,14 @@ def _lacks_checkout(words: Sequence[str]) -> str | None:
     if command is None or not command.needs_checkout or checkout() is not None:
         return None
     return (
-        f"`{command.name}` wants a checkout of the repository: it measures what the reports there "
-        f"tell, with files that no package carries; clone it and run `make {command.name}`"
+        f"`{command.name}` needs a checkout of the repository, since it uses files that the "
+        f"package does not contain; clone the repository and run `make {command.name}` there"
     )
 
 
 def _missing_extra(words: Sequence[str], error: ImportError) -> str | None:
     command = _named(words)
-    # cyclopts raises an ImportError of its own from that of a sub-command's module.
+    # cyclopts wraps the ModuleNotFoundError of a sub-command's module in another ImportError.
     cause = error if isinstance(error, ModuleNotFoundError) else error.__cause__
     if command is None or not command.extra or not isinstance(cause, ModuleNotFoundError):
         return None

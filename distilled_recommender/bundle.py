@@ -1,4 +1,4 @@
-"""`distilled-recommender bundle`: verifies, shows and publishes bundles. Needs no extra."""
+"""`distilled-recommender bundle`: verifies, shows and publishes bundles; needs no extra."""
 
 import sys
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from export.contract.manifest import Manifest
 from training.cli import say
 
 DAMAGED = 1
-"""Exit code of a bundle that is not whole."""
+"""Exit code for a damaged bundle."""
 SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 BundleFolder = Annotated[Path, Parameter(help=publishing.ARGUMENTS["bundle"])]
@@ -23,18 +23,18 @@ AsJson = Annotated[bool, Parameter(name="--json", help="Print the whole manifest
 
 
 def verify(bundle: BundleFolder, /) -> int:
-    """Check that a bundle is whole: every file against the hash in its manifest."""
+    """Check that a bundle is intact: compare every file with its hash in the manifest."""
     try:
         manifest = load_bundle(bundle).manifest
     except BundleError as error:
         sys.stderr.write(f"error: {error}\n")
         return DAMAGED
-    say(f"{bundle}: whole, version {manifest.model_version}, {manifest.num_items:,} items")
+    say(f"{bundle}: intact, version {manifest.model_version}, {manifest.num_items:,} items")
     return 0
 
 
 def show(bundle: BundleFolder, /, *, as_json: AsJson = False) -> None:
-    """Print what a bundle is, how well it ranks and where it comes from."""
+    """Print a summary of a bundle: student, metrics and origin."""
     found = load_bundle(bundle)
     if as_json:
         say(BundleLayout(found.folder).manifest.read_text(encoding="utf-8").rstrip())

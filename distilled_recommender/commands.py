@@ -1,4 +1,4 @@
-"""The sub-commands: where each is implemented, and what it needs beside the base installation."""
+"""Lists the sub-commands: where each is implemented, and which extra of the package it needs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ OTHER = Group("Other", sort_key=4)
 
 @dataclass(frozen=True)
 class LazyCommand:
-    """A sub-command whose module is imported when the command is run.
+    """A sub-command whose module is imported only when the command runs.
 
     Attributes:
-        name: the word on the command line.
+        name: name on the command line.
         path: `module:attribute` of the function that implements it.
-        help: the first line of that function's docstring, so that the list of commands needs no
-            import; a test compares the two.
-        group: the heading under which it is listed, "Commands" by default.
-        extra: the extra of the package that brings what the module imports; empty for the base.
-        needs_checkout: whether it works on files that only a checkout of the repository has.
+        help: copy of the first line of that function's docstring, so that the list of commands
+            needs no import; a test compares the two.
+        group: heading under which the help lists it; None stands for "Commands".
+        extra: extra of the package that installs the module's imports; empty for none.
+        needs_checkout: whether it needs files that only a checkout of the repository has.
     """
 
     name: str
@@ -37,7 +37,7 @@ COMMANDS = (
     LazyCommand(
         "demo",
         "distilled_recommender.demo:command",
-        "Make a bundle of MovieLens, then serve it and ask it: the whole road in minutes.",
+        "Make a bundle of MovieLens, serve it and query it: the whole pipeline in minutes.",
         TRAINING,
         extra="demo",
     ),
@@ -72,7 +72,7 @@ COMMANDS = (
     LazyCommand(
         "export",
         "export.__main__:command",
-        "Freeze the best distilled student into a bundle.",
+        "Export the best distilled student as a bundle.",
         TRAINING,
         extra="demo",
     ),
@@ -85,14 +85,14 @@ COMMANDS = (
     LazyCommand(
         "serve-teacher",
         "training.serve_teacher:command",
-        "Answer histories with the LLM teacher, over HTTP.",
+        "Serve the LLM teacher over HTTP: answer histories with its rankings.",
         SERVING,
         extra="train",
     ),
     LazyCommand(
         "ladder",
         "training.ladder.__main__:command",
-        "Measure what each part of the method earns.",
+        "Measure the gain of each part of the method.",
         MEASURING,
         extra="train",
         needs_checkout=True,
@@ -100,7 +100,7 @@ COMMANDS = (
     LazyCommand(
         "bench",
         "benchmarks.__main__:command",
-        "Measure the service and the programs.",
+        "Measure the speed and memory of the service and the programs.",
         MEASURING,
         extra="bench",
         needs_checkout=True,
@@ -110,12 +110,12 @@ BUNDLE_COMMANDS = (
     LazyCommand(
         "verify",
         "distilled_recommender.bundle:verify",
-        "Check that a bundle is whole: every file against the hash in its manifest.",
+        "Check that a bundle is intact: compare every file with its hash in the manifest.",
     ),
     LazyCommand(
         "show",
         "distilled_recommender.bundle:show",
-        "Print what a bundle is, how well it ranks and where it comes from.",
+        "Print a summary of a bundle: student, metrics and origin.",
     ),
     LazyCommand(
         "publish",
@@ -126,6 +126,6 @@ BUNDLE_COMMANDS = (
 
 
 def by_path() -> Iterator[tuple[str, LazyCommand]]:
-    """Every command with the words that name it, such as `bundle verify`."""
+    """Yields the words that name each command, such as `bundle verify`, and the command."""
     yield from ((each.name, each) for each in COMMANDS)
     yield from ((f"bundle {each.name}", each) for each in BUNDLE_COMMANDS)

@@ -1,6 +1,6 @@
-"""`distilled-recommender demo`: the whole road on one data set, and a service that answers.
+"""`distilled-recommender demo`: runs the whole pipeline on one dataset, and serves its bundle.
 
-Every stage runs in this process, so that whatever ends it leaves nothing running behind.
+Every stage runs in this process, so that nothing keeps running when the process ends.
 """
 
 import threading
@@ -45,7 +45,7 @@ Stage = Callable[[Experiment, Workplace], None]
 @Parameter(name="*")
 @dataclass(frozen=True)
 class DemoOptions:
-    """Options of `demo`, beside the experiment and the folder of results."""
+    """Options of `demo`, besides the experiment and the folder of results."""
 
     host: Annotated[str, Parameter(env_var="HOST", show_default=True)] = "127.0.0.1"
     """Address that the service listens on."""
@@ -54,7 +54,7 @@ class DemoOptions:
     ] = 8000
     """Port that the service listens on."""
     once: bool = False
-    """End after the answers, instead of serving on."""
+    """End after the example answers, instead of serving until Ctrl-C."""
 
 
 DEFAULTS = DemoOptions()
@@ -67,7 +67,7 @@ def command(
     work: Work = WORK,
     options: DemoOptions = DEFAULTS,
 ) -> None:
-    """Make a bundle of MovieLens, then serve it and ask it: the whole road in minutes."""
+    """Make a bundle of MovieLens, serve it and query it: the whole pipeline in minutes."""
     if config == MOVIELENS:
         _lay_out_movielens()
     experiment, workplace = open_experiment(config, work)
@@ -84,13 +84,13 @@ def command(
 
 
 def _lay_out_movielens() -> None:
-    """Brings the experiment and its teacher's knowledge into the working folder.
+    """Copies the MovieLens experiment and its teacher's knowledge into the working folder.
 
-    So the other commands can go on from there, and the experiment can be changed.
+    So the user can change the experiment and run the other commands on it.
     """
     for path in (MOVIELENS, KNOWLEDGE):
         if lay_out(path):
-            say(f"written: {path}, as the package carries it")
+            say(f"written: {path}, copied from the package")
 
 
 def _stages() -> dict[str, Stage]:
@@ -111,11 +111,11 @@ def _run_stage(name: str, stage: Stage, experiment: Experiment, workplace: Workp
 
 @contextmanager
 def _service(bundle: Path, host: str, port: int) -> Iterator[httpx.Client]:
-    """A running service and a client of it; the service ends with the block."""
+    """Serves `bundle` in a thread for the duration of a `with` block; yields an HTTP client."""
     say("\n── service")
     app = create_app(Settings(bundle_path=bundle))
     server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, access_log=False))
-    # A daemon: should the block never end, the process still can.
+    # A daemon thread does not keep the process alive, even if it does not stop.
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     _wait_until_started(server, thread)
@@ -132,12 +132,14 @@ def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> Non
     while not server.started:
         if time.monotonic() > deadline or not thread.is_alive():
             where = f"{server.config.host}:{server.config.port}"
-            raise ConfigError(f"no service on {where}: is the port taken? Choose another with PORT")
+            raise ConfigError(
+                f"no service on {where}: the port may be in use; choose another with --port or PORT"
+            )
         time.sleep(0.05)
 
 
 def _real_histories(dataset: Dataset) -> list[History]:
-    """Histories of some test users before their newest test interaction."""
+    """Returns the histories of some users before their newest test interaction."""
     rows = dataset.example_rows(Split.TEST)
     newest_of_user = dict(zip(dataset.user_of_row[rows], rows, strict=True))
     chosen = list(newest_of_user.values())[-NUM_HISTORIES:]

@@ -1,6 +1,7 @@
-"""Files that the commands need: in a checkout where they are edited, in a wheel beside this module.
+"""Locates the files of the repository that commands need, in a checkout or in an installed wheel.
 
-The wheel carries them under `files/`, at the same paths as a checkout (pyproject.toml).
+The wheel contains them in the folder `files/` next to this module, at the same paths as in a
+checkout (see pyproject.toml).
 """
 
 import shutil
@@ -15,21 +16,24 @@ _HERE = Path(__file__).resolve().parent
 
 
 def checkout() -> Path | None:
-    """The root of the repository that this package runs from; None where it is installed."""
+    """Returns the root of the checkout that this package runs from; None if it is installed."""
     root = _HERE.parent
     return root if (root / "benchmarks").is_dir() and (root / "pyproject.toml").exists() else None
 
 
 def carried(path: Path) -> Path:
-    """The absolute path of a file or folder of the repository that the wheel carries too."""
+    """Returns the absolute path of a file or folder in the checkout or the wheel.
+
+    `path` is relative to the root of the repository.
+    """
     return (checkout() or _HERE / "files") / path
 
 
 def lay_out(path: Path) -> bool:
-    """Copies a carried file or folder to the same path in the working folder.
+    """Copies a file or folder of the checkout or the wheel to `path` in the working folder.
 
     Returns:
-        Whether it was copied: what is there stays as it is.
+        Whether it was copied; an existing `path` is not changed.
     """
     if path.exists():
         return False

@@ -1,4 +1,4 @@
-"""Writes docs/commands.md: every command and option, as the command line itself describes them.
+"""Writes docs/commands.md: the help texts of every command and option.
 
 python -m distilled_recommender.reference
 """
@@ -26,12 +26,12 @@ This page is written by `make commands`.
 
 
 def reference() -> str:
-    """The content of docs/commands.md."""
+    """Returns the content of docs/commands.md."""
     generated = build_app(load_now=True).generate_docs(output_format="markdown")
     commands = generated[generated.index("## Table of Contents") :]
-    # cyclopts puts the program that `python -m` runs, such as this one, into the usage lines.
+    # cyclopts writes `-m` and the running module into the usage lines: remove both.
     commands = re.sub(rf"^({PACKAGE} .*?) -m [\w.]+", r"\1", commands, flags=re.MULTILINE)
-    # A heading names the command as it is typed.
+    # Remove the program's name from the headings, so that they are as short as the commands.
     commands = re.sub(rf"^(#+) {PACKAGE} (.+)$", r"\1 \2", commands, flags=re.MULTILINE)
     commands = commands.replace(f"(#{PACKAGE}-", "(#").replace(
         "## Table of Contents", "## Contents"
@@ -40,7 +40,7 @@ def reference() -> str:
 
 
 def main() -> None:
-    """Writes the page into the checkout."""
+    """Writes docs/commands.md of the checkout."""
     page = (checkout() or Path()) / "docs" / "commands.md"
     page.write_text(reference(), encoding="utf-8")
     say(f"written: {page}")

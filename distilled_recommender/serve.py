@@ -1,7 +1,7 @@
 """`distilled-recommender serve`: starts `python -m service` with a bundle and some settings.
 
-The settings are environment variables of the service. Those that are often changed are options
-too, and say what the service's own settings say.
+The service reads its settings from environment variables. Those that are often changed are also
+options here, with the help texts of the service's settings.
 """
 
 import os
@@ -19,17 +19,17 @@ from training.cli import say
 from training.errors import ConfigError
 
 NO_BUNDLE = """\
-no bundle: name its folder, as in `distilled-recommender serve work/movielens/bundle`, or set \
-BUNDLE_PATH. `distilled-recommender demo` makes one of MovieLens, `distilled-recommender export` \
-one of your own data; `distilled-recommender serve --example` serves the one that the package \
-carries"""
+no bundle: give its folder, as in `distilled-recommender serve work/movielens/bundle`, or set \
+BUNDLE_PATH. `distilled-recommender demo` makes a bundle of MovieLens, `distilled-recommender \
+export` one of your own data, and `distilled-recommender serve --example` serves the one that the \
+package contains"""
 
 
 def _setting(name: str) -> Parameter:
-    """An option that stands for the environment variable of a setting, with its help text.
+    """Makes an option for the service's setting `name`, with the setting's help text.
 
-    The variable is named in the help and not read here: the service reads it itself, and takes an
-    empty one for unset.
+    The help names the environment variable of the setting. The variable is not read here, because
+    the service reads it itself and treats an empty value as not set.
     """
     field = Settings.model_fields[name]
     text = (field.description or "").partition(": ")[2]
@@ -40,7 +40,7 @@ def _setting(name: str) -> Parameter:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ServeOptions:
-    """Options of `serve`; one that is not given leaves its setting to the environment."""
+    """Options of `serve`; None leaves a setting to its environment variable."""
 
     host: Annotated[str | None, _setting("host")] = None
     port: Annotated[int | None, _setting("port")] = None
@@ -48,7 +48,7 @@ class ServeOptions:
     teacher_url: Annotated[str | None, _setting("teacher_url")] = None
 
     def environment(self) -> Mapping[str, str]:
-        """The given options as environment variables."""
+        """Returns the options that were given, as environment variables of the service."""
         return {name.upper(): str(value) for name, value in vars(self).items() if value is not None}
 
 
@@ -56,7 +56,7 @@ DEFAULTS = ServeOptions()
 BundleFolder = Annotated[Path | None, _setting("bundle_path")]
 Example = Annotated[
     bool,
-    Parameter(help="Serve the MovieLens bundle that the package carries (no commercial use)."),
+    Parameter(help="Serve the MovieLens bundle that the package contains (no commercial use)."),
 ]
 
 
@@ -76,21 +76,21 @@ def command(
         say(f"serving {bundle}")
     if bundle is not None:
         os.environ["BUNDLE_PATH"] = str(bundle)
-    elif not _is_set_otherwise():
+    elif not _finds_a_bundle():
         raise ConfigError(NO_BUNDLE)
     os.environ.update(options.environment())
     _become_the_service()
 
 
-def _is_set_otherwise() -> bool:
-    """Whether the service finds a bundle by itself: by a variable, secret files or `./bundle`."""
+def _finds_a_bundle() -> bool:
+    """Whether the service may find a bundle by itself: by variables, secret files or `./bundle`."""
     others = ("BUNDLE_PATH", "VARIANTS", "SECRETS_PATH")
     default: Path = Settings.model_fields["bundle_path"].default
     return any(os.environ.get(each) for each in others) or default.exists()
 
 
 def _become_the_service() -> None:
-    """Replaces this process by `python -m service`, so that no worker imports the command line."""
+    """Replaces this process by `python -m service`, so that workers do not import this program."""
     sys.stdout.flush()
-    # -P: a folder `service` in the working folder is not the service.
+    # With -P, a folder named `service` in the working folder is not imported.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "service"])  # noqa: S606

@@ -1,4 +1,4 @@
 import os
 
-# onnxruntime reports to its maker unless this is set before it is imported.
+# onnxruntime sends telemetry to its maker unless this is set before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

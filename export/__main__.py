@@ -1,7 +1,7 @@
-"""Export: the best distilled student becomes a bundle, `work/<name>/bundle`.
+"""Exports the best distilled student of an experiment as a bundle, `work/<name>/bundle`.
 
 python -m export configs/movielens.toml
-python -m export configs/movielens.toml --publish bundles   # services that follow it swap
+python -m export configs/movielens.toml --publish bundles   # services load it without a restart
 """
 
 import hashlib
@@ -37,7 +37,7 @@ from training.stage import fingerprint
 from training.students.scorer import StudentScorer
 from training.workplace import Workplace, knowledge_folder, open_experiment
 
-RULES_VERSION = 8  # raise it when the same checkpoint would become another bundle
+RULES_VERSION = 8  # increment when a code change alters the bundle of an unchanged checkpoint
 SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
 
 
@@ -45,13 +45,13 @@ Bundles = Annotated[
     Path | None,
     Parameter(
         name="--publish",
-        help="Folder of bundles that gets a copy, from which services serve it.",
+        help="Folder of bundles: copy the bundle there and make it the one that services load.",
     ),
 ]
 
 
 def command(config: Config, /, *, work: Work = WORK, bundles: Bundles = None) -> None:
-    """Freeze the best distilled student into a bundle."""
+    """Export the best distilled student as a bundle."""
     experiment, workplace = open_experiment(config, work)
     export(experiment, workplace)
     if bundles is not None:
@@ -59,7 +59,7 @@ def command(config: Config, /, *, work: Work = WORK, bundles: Bundles = None) ->
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
     return run(command, "export", arguments)
 
 
@@ -72,7 +72,10 @@ def _publish(bundle: Path, folder: Path) -> None:
 
 
 def export(experiment: Experiment, workplace: Workplace) -> None:
-    """Writes the bundle of `experiment`, unless it is there and of the same checkpoint."""
+    """Writes the bundle of the experiment's best distilled checkpoint, unless it is up to date.
+
+    The best checkpoint is the one with the highest validation NDCG@20.
+    """
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
     jobs = jobs_of(experiment, dataset, knowledge, [DISTILLED])
@@ -112,7 +115,10 @@ def _weights_hash(checkpoint: Path) -> str:
 
 
 def is_bundle_of(made_from: str, folder: Path) -> bool:
-    """Whether `folder` is a complete bundle with this fingerprint of what it is made from."""
+    """Whether `folder` holds an intact bundle that was made from the inputs `made_from`.
+
+    `made_from` is their fingerprint, which the bundle's provenance stores.
+    """
     try:
         provenance = load_bundle(folder).manifest.provenance
     except BundleError:
@@ -127,7 +133,10 @@ def compare(
     experiment: Experiment,
     workplace: Workplace,
 ) -> Comparison:
-    """Ranks of the baselines and the teacher; baselines that `evaluate` has tuned are read."""
+    """Ranks with the baselines and the teacher, for comparison with the student of `checkpoint`.
+
+    Ranks that `evaluate` has stored are read; a baseline without stored ranks is tuned first.
+    """
     description = checkpoint.description
     teacher = teacher_evaluations(knowledge, dataset)
     teacher_name = RowName(f"teacher {experiment.teacher.kind}", teacher_free=False)
@@ -145,20 +154,26 @@ def compare(
 
 
 def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]:
-    """Metrics of the same student in torch, to show beside those of the bundle."""
+    """Measures the torch student of `checkpoint`; returns metrics by split, then by name."""
     scorer = StudentScorer(checkpoint.student(), dataset)
     return metrics_of(measure(ranker_of(scorer, dataset), dataset, "torch"))
 
 
-def describe(folder: Path, manifest: Manifest, before: Mapping[str, Any]) -> str:
-    """A summary for people: sizes, parity, metrics as served and as in torch, the verdict."""
+def describe(folder: Path, manifest: Manifest, in_torch: Mapping[str, Any]) -> str:
+    """Describes a new bundle in a few lines: file sizes, parity, metrics and verdict.
+
+    Args:
+        folder: the bundle.
+        manifest: the bundle's manifest.
+        in_torch: metrics of the torch student, by split and name, shown beside the bundle's.
+    """
     sizes = [f"{path.name} {path.stat().st_size:,} bytes" for path in BundleLayout(folder).hashed]
     lines = [
         f"{folder}: version {manifest.model_version}, {manifest.num_items:,} items, "
         f"scores within {manifest.parity_error:.1e} of torch",
         f"  {', '.join(sizes)}",
     ]
-    for split, figures in before.items():
+    for split, figures in in_torch.items():
         lines += [
             f"  {split:<10} {metric:<7} served {manifest.metrics[split][metric]:.4f}, "
             f"torch {figures[metric]:.4f}"

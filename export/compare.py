@@ -2,8 +2,9 @@
 
 python -m export.compare BUNDLE OTHER_BUNDLE
 
-Both rank after the real histories of both and after random ones, as requests are answered and by
-the ranking graph. Exit code 0 if they agree, 1 if they differ, 2 if they cannot be compared.
+Each bundle ranks after the real histories that both bundles hold, and after random histories. It
+ranks twice: as it answers requests, and with the ranking graph only. The exit code is 0 if the
+bundles agree, 1 if they differ, and 2 if they cannot be compared.
 """
 
 import sys
@@ -29,7 +30,7 @@ History = list[int]
 
 BundlePath = Annotated[Path, Parameter(help="Folder of a bundle.")]
 Tolerance = Annotated[
-    float, Parameter(help="Difference of scores that still agrees.", show_default=True)
+    float, Parameter(help="Largest difference of scores that counts as equal.", show_default=True)
 ]
 
 
@@ -38,22 +39,24 @@ class Agreement:
     """How far two bundles agree.
 
     Attributes:
-        num_histories: how many were ranked after.
-        num_other_items: after how many the lists of items differ, order included.
-        max_difference: largest difference of two scores of one item.
+        num_histories: number of histories that were compared.
+        num_differing: number of histories after which the bundles rank other items, or the same
+            items in another order.
+        max_difference: largest absolute difference of the two scores of any item; infinite if a
+            score is not a number.
     """
 
     num_histories: int
-    num_other_items: int
+    num_differing: int
     max_difference: float
 
     def holds(self, tolerance: float = MAX_DIFFERENCE) -> bool:
-        """Whether all items are the same, and all scores within `tolerance`."""
-        return self.num_other_items == 0 and self.max_difference <= tolerance
+        """Whether all lists are equal and no score differs by more than `tolerance`."""
+        return self.num_differing == 0 and self.max_difference <= tolerance
 
     def __str__(self) -> str:
-        others = self.num_other_items
-        items = f"other items after {others:,} of them" if others else "the same items"
+        differing = self.num_differing
+        items = f"different items after {differing:,} of them" if differing else "the same items"
         return (
             f"{self.num_histories:,} histories: {items}, "
             f"scores differ by at most {self.max_difference:.1e}"
@@ -63,27 +66,36 @@ class Agreement:
 def compare_bundles(
     one: Bundle, other: Bundle, *, num_random: int = NUM_RANDOM, seed: int = 0
 ) -> Agreement:
-    """Ranks the best items after each history with both bundles.
+    """Ranks with both bundles after real and random histories, and compares the top lists.
+
+    Args:
+        one: the first bundle.
+        other: the second bundle.
+        num_random: number of random histories.
+        seed: seed of the random histories.
 
     Raises:
-        BundleError: they do not have the same items in the same order.
+        BundleError: the bundles do not hold the same items in the same order.
     """
     if [each.item_id for each in one.items] != [each.item_id for each in other.items]:
-        raise BundleError(f"{one.folder} and {other.folder} have different items or another order")
+        raise BundleError(
+            f"{one.folder} and {other.folder}: items.jsonl differs; only bundles with the same "
+            "items in the same order can be compared"
+        )
     rankers = all_rankings(one), all_rankings(other)
     histories = [
         *_real_histories(one),
         *_real_histories(other),
         *_random_histories(one, num_random, seed),
     ]
-    num_other_items, max_difference = 0, 0.0
+    num_differing, max_difference = 0, 0.0
     with ProgressBar("comparing", len(histories), "history") as bar:
         for history in histories:
             pairs = list(zip(*(rank(history, LIST_LENGTH) for rank in rankers), strict=True))
-            num_other_items += any(_items(ours) != _items(theirs) for ours, theirs in pairs)
+            num_differing += any(_items(ours) != _items(theirs) for ours, theirs in pairs)
             max_difference = max(max_difference, *(_difference(*pair) for pair in pairs))
             bar.advance()
-    return Agreement(len(histories), num_other_items, max_difference)
+    return Agreement(len(histories), num_differing, max_difference)
 
 
 def command(one: BundlePath, other: BundlePath, /, *, tolerance: Tolerance = MAX_DIFFERENCE) -> int:
@@ -94,7 +106,7 @@ def command(one: BundlePath, other: BundlePath, /, *, tolerance: Tolerance = MAX
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
     app = new_app("python -m export.compare")
     app.default(command)
     return execute(app, arguments, errors=(BundleError,))
@@ -107,7 +119,7 @@ def _real_histories(bundle: Bundle) -> Iterator[History]:
 
 
 def _random_histories(bundle: Bundle, count: int, seed: int) -> Iterator[History]:
-    """Yields histories of up to twice the window, each item as likely as any other."""
+    """Yields `count` histories of 1 to twice `max_history_length` items, drawn uniformly."""
     generator = np.random.default_rng(seed)
     for _ in range(count):
         length = generator.integers(1, 2 * bundle.manifest.max_history_length + 1)
@@ -119,7 +131,10 @@ def _items(ranking: Ranking) -> list[int]:
 
 
 def _difference(ours: Ranking, theirs: Ranking) -> float:
-    """Largest difference of two scores of one item; not a number counts as infinite."""
+    """Largest absolute difference of an item's two scores, over items in both rankings.
+
+    0 if the rankings share no item; infinite if a score is not a number.
+    """
     other_scores = dict(theirs)
     differences = [abs(score - other_scores[item]) for item, score in ours if item in other_scores]
     return float(np.nan_to_num(differences, nan=np.inf, posinf=np.inf).max(initial=0.0))

@@ -1,7 +1,7 @@
-"""The figures and the verdict of a manifest: the exported student, the baselines, the teacher.
+"""Computes the figures and the verdict of a manifest, for student, baselines and teacher.
 
-All figures of a split are means over the same examples, with 95 % intervals of one bootstrap. The
-teacher's are means over the examples that it has answered.
+All figures of a split are means over the same examples, with 95 % intervals from the same bootstrap
+draws. Figures of the teacher are means over only those examples that it has answered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,13 @@ PROTOCOL = "validation"
 
 
 class RowName(NamedTuple):
-    """Names of a row, as in the result tables; `student` is empty for what is no student."""
+    """The names that identify a ranker in result tables.
+
+    Attributes:
+        row: name of the method variant, baseline or teacher.
+        student: name of the student's architecture; empty if the ranker is not a student.
+        teacher_free: whether the ranker was made without an LLM teacher.
+    """
 
     row: str
     student: str = ""
@@ -39,11 +45,11 @@ class Comparison:
     """The student to export and the rankers that it is compared with.
 
     Attributes:
-        student: names the student's row.
-        seed: of the student's training.
-        baselines: ranks on all examples of each held-out split, by the baseline's name.
-        teacher: the teacher's row and its ranks; None where no answer of it is stored.
-        num_draws: draws of the bootstrap.
+        student: row of the student.
+        seed: seed of the student's training.
+        baselines: by name of the baseline, its ranks on all examples of each held-out split.
+        teacher: row and ranks of the teacher; None if no answers for held-out examples are stored.
+        num_draws: number of bootstrap draws.
     """
 
     student: RowName
@@ -53,7 +59,12 @@ class Comparison:
     num_draws: int
 
     def figures(self, student: BySplit, dataset: Dataset) -> tuple[Figure, ...]:
-        """Figures of the student, whose ranks are given, of the baselines and of the teacher."""
+        """Computes figures of the student, the baselines and the teacher, in this order.
+
+        Args:
+            student: ranks of the student by held-out split.
+            dataset: dataset of all ranks.
+        """
         rows = [
             (self.student, student),
             *((RowName(name), each) for name, each in self.baselines.items()),
@@ -62,7 +73,12 @@ class Comparison:
         return tuple(_figures(rows, dataset, self.num_draws))
 
     def verdict(self, student: BySplit, dataset: Dataset) -> str:
-        """The sentence on which baselines the student, whose ranks are given, beats on test."""
+        """Writes the sentence that says which baselines the student beats on the test examples.
+
+        Args:
+            student: ranks of the student by held-out split.
+            dataset: dataset of all ranks.
+        """
         evaluation = student[Split.TEST]
         differences = differences_to(
             evaluation.ranks,
@@ -75,7 +91,10 @@ class Comparison:
 
 
 def measure(ranker: Ranker, dataset: Dataset, label: str) -> BySplit:
-    """Ranks the examples of each held-out split that has any; `label` names the progress bar."""
+    """Ranks the examples of each held-out split; a split without examples is left out.
+
+    `label` is the ranker's name on the progress bar.
+    """
     examples = {split: dataset.example_rows(split) for split in HELD_OUT}
     evaluations = {}
     for split, rows in examples.items():
@@ -86,7 +105,7 @@ def measure(ranker: Ranker, dataset: Dataset, label: str) -> BySplit:
 
 
 def metrics_of(evaluations: BySplit) -> dict[str, dict[str, float]]:
-    """Metrics and the number of examples by the split's name, as in `Manifest.metrics`."""
+    """Returns metrics and the number of `examples` by the split's name, for `Manifest.metrics`."""
     return {
         split.name.lower(): {"examples": len(each.rows), **each.metrics}
         for split, each in evaluations.items()
@@ -94,7 +113,10 @@ def metrics_of(evaluations: BySplit) -> dict[str, dict[str, float]]:
 
 
 def teacher_evaluations(knowledge: Knowledge, dataset: Dataset) -> BySplit:
-    """The teacher's ranks on the held-out examples that it has answered; maybe of no split."""
+    """Ranks the held-out examples that the teacher has answered, by its stored answers.
+
+    A split without answers is left out, so the result may be empty.
+    """
     answers = {Split.VALIDATION: knowledge.validation, Split.TEST: knowledge.test}
     answered = {
         split: np.intersect1d(dataset.example_rows(split), each.rows)

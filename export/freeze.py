@@ -1,4 +1,4 @@
-"""Freezes a checkpoint into a bundle: exports its graphs, proves them, measures them, saves."""
+"""Makes a bundle of a checkpoint: exports its graphs, checks and measures them, and saves them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,14 +22,20 @@ from training.distillation.checkpoint import Checkpoint
 from training.students.student import Student
 
 NUM_HISTORIES = 16
-# A bundle has a common-case graph that proves its answer to so many queries, at least. Below, too
-# many queries would run both graphs.
+# A bundle gets a common-case graph only if the graph proves its answer for this share of queries.
+# For every other query the ranking graph runs as well.
 MIN_PROVEN_SHARE = 0.9
 
 
 @dataclass(frozen=True)
 class Graphs:
-    """A student's exported and proven graphs; `common_case` is None where it saves no time."""
+    """The exported graphs of a student, after their check against torch.
+
+    Attributes:
+        model: file of the ranking graph.
+        common_case: file of the common-case graph; None if it would save no time.
+        parity_error: largest absolute difference of a score from torch.
+    """
 
     model: Path
     common_case: Path | None
@@ -39,10 +45,12 @@ class Graphs:
 def export_graphs(
     student: Student, folder: Path, *, num_random: int = NUM_RANDOM_HISTORIES
 ) -> Graphs:
-    """Writes the graphs of `student` into `folder` and checks them on `num_random` histories.
+    """Writes the graphs of `student` into `folder` and compares them with the student in torch.
+
+    They are compared on edge cases and on `num_random` random histories.
 
     Raises:
-        ParityError: a graph does not answer as the student does.
+        ParityError: a graph ranks differently from the student.
     """
     model, common_case = folder / "model.onnx", folder / "plain.onnx"
     export_student(student, model)
@@ -65,21 +73,25 @@ def freeze(
     item_embeddings: NDArray[np.float32] | None = None,
     comparison: Comparison | None = None,
 ) -> Manifest:
-    """Makes `folder` the bundle of `checkpoint`.
+    """Exports the student of `checkpoint`, measures it as served, and writes its bundle.
 
     Args:
         checkpoint: the student to export.
-        dataset: that it was trained on; its held-out examples are measured.
-        folder: is replaced as a whole.
-        provenance: for the manifest.
-        item_embeddings: `[catalog rows, size]`, those that the student was trained with. With
-            them, the bundle can make vectors of new items.
-        comparison: fills the manifest's figures and its verdict; without it they are empty.
+        dataset: the dataset that the student was trained on; its held-out examples are measured.
+        folder: the bundle's folder, which is replaced as a whole.
+        provenance: the provenance for the manifest.
+        item_embeddings: `[catalog rows, size]`, the LLM embeddings that the student was trained
+            with. From them the item encoder is made and checked; None leaves it out.
+        comparison: what the student is compared with, for the manifest's figures and verdict;
+            None leaves both empty.
+
+    Returns:
+        The manifest of the new bundle.
 
     Raises:
-        ParityError: an exported graph does not answer as the student does; nothing is saved.
+        ParityError: an exported graph ranks differently from the student; nothing is saved.
         ItemEncoderError: the student was trained with other embeddings; nothing is saved.
-        BundleError: the catalog does not fit into a bundle.
+        BundleError: the written bundle cannot be loaded; an older bundle stays.
     """
     student = checkpoint.student()
     longest = student.max_history_length
@@ -109,7 +121,7 @@ def freeze(
 
 
 def items_of(dataset: Dataset) -> Iterator[Item]:
-    """The catalog's items in index order; popularity counts training interactions."""
+    """Yields the catalog's items in order of item_index, with their training interactions."""
     catalog = dataset.catalog
     columns = (catalog.item_ids, catalog.titles, dataset.train_counts()[1:], catalog.attributes)
     for item_id, title, popularity, attributes in zip(*columns, strict=True):
@@ -117,7 +129,10 @@ def items_of(dataset: Dataset) -> Iterator[Item]:
 
 
 def histories_of(dataset: Dataset, max_length: int) -> Iterator[list[str]]:
-    """Real histories for a service to warm up with, as item ids: those of the last examples."""
+    """Yields the histories of the last held-out examples, with which a service warms up.
+
+    Each holds the newest `max_length` item ids, oldest first.
+    """
     examples = [row for split in HELD_OUT for row in dataset.example_rows(split)]
     for row in examples[-NUM_HISTORIES:]:
         newest = dataset.history(int(row))[-max_length:]

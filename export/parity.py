@@ -1,9 +1,10 @@
-"""Proves that the exported graphs answer what the torch student answers.
+"""Checks that the exported graphs rank as the student does in torch.
 
-The reference is the student's own `score` on each history by itself: padding dropped and newest
-items kept in Python, masked and sorted by NumPy. None of it is shared with the graphs under test.
-The ranking graph is run on batches of unequal length and on each history by itself, since it reads
-the two in different ways. The common-case graph is run on each history by itself and in a batch.
+The expected ranking comes from the student's own `score` on one history at a time. Python removes
+padding and cuts the window, and NumPy masks and sorts; the graphs under test share none of this
+code. The ranking graph is run on batches of histories of unequal length and on single histories,
+since it reads the two in different ways. The common-case graph is run on single histories and in
+batches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,12 +31,15 @@ History = NDArray[np.int64]
 
 
 class ParityError(TrainingError):
-    """A graph does not answer what the student answers; the message names the worst history."""
+    """Raised if a graph ranks differently from the student; names the worst history."""
 
 
 @dataclass(frozen=True)
 class SingleRanking:
-    """A graph's answer to one history by itself, without seen items; `[LIST_LENGTH]` each."""
+    """A graph's best unseen items after one history, and their scores, `[LIST_LENGTH]` each.
+
+    They are shorter if the catalog is smaller or if the common-case graph did not prove all.
+    """
 
     items: NDArray[np.int64]
     scores: NDArray[np.float32]
@@ -43,14 +47,15 @@ class SingleRanking:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A graph against the student on one history.
+    """Differences between a graph and the student on one history.
 
     Attributes:
-        name: of the history and of the way it was ranked.
-        history: item indices.
-        score_error: largest difference of any item's score.
-        list_error: largest difference of torch's scores where the top lists name different items;
-            0 for equal lists, infinite for an item that may not be answered.
+        name: name of the history, and how the graph was run on it.
+        history: the history's item indices, oldest first.
+        score_error: largest absolute difference between a graph's score and the student's.
+        list_error: where the two top lists have different items at one rank, the largest difference
+            of those items' scores in torch. 0 for equal lists, infinite if the graph answers an
+            item that is seen or padding.
         is_same_list: whether the top lists are equal, order included.
     """
 
@@ -62,7 +67,10 @@ class Comparison:
 
     @property
     def is_parity(self) -> bool:
-        """Whether scores agree, and lists do except where scores differ by no more than that."""
+        """Whether the scores agree, and lists differ only by swaps of nearly equal scores.
+
+        Two scores are nearly equal if they differ by at most twice `score_error`.
+        """
         return self.score_error <= MAX_SCORE_ERROR and self.list_error <= 2 * self.score_error
 
 
@@ -71,9 +79,9 @@ class ParityReport:
     """The result of `check_parity`.
 
     Attributes:
-        num_histories: how many were compared.
-        max_score_error: largest difference of any score of any history.
-        num_tie_swaps: answers whose top items differ in the order of near-equal scores.
+        num_histories: number of histories that were compared.
+        max_score_error: largest absolute difference of a score, over all histories.
+        num_tie_swaps: number of answers that order items with nearly equal scores differently.
     """
 
     num_histories: int
@@ -89,10 +97,18 @@ def check_parity(
     num_random: int = NUM_RANDOM_HISTORIES,
     seed: int = 0,
 ) -> ParityReport:
-    """Compares scores and top lists on edge histories and on random ones.
+    """Compares scores and top lists of the graphs with the student's.
+
+    Args:
+        student: the student that was exported.
+        ranking_graph: its ranking graph.
+        common_case_graph: its common-case graph; None if it has none.
+        num_random: number of random histories, which are ranked after besides the edge cases.
+        seed: seed of the histories.
 
     Raises:
-        ParityError: a score differs by more than 1e-4, or a list by more than swapped ties.
+        ParityError: a score differs by more than `MAX_SCORE_ERROR`, or two lists differ by more
+            than the order of nearly equal scores.
     """
     generator = np.random.default_rng(seed)
     sizes = student.max_history_length, ranking_graph.num_items
@@ -105,7 +121,8 @@ def check_parity(
     if not worst.is_parity:
         raise ParityError(
             f"{worst.name} {worst.history.tolist()}: scores differ by {worst.score_error:.2g} "
-            f"(at most {MAX_SCORE_ERROR:g}), the top {LIST_LENGTH} by {worst.list_error:.2g}"
+            f"(allowed: {MAX_SCORE_ERROR:g}), scores of swapped items in the top {LIST_LENGTH} "
+            f"by {worst.list_error:.2g}"
         )
     return ParityReport(
         num_histories=len(histories),
@@ -117,14 +134,21 @@ def check_parity(
 def proven_share(
     graph: CommonCaseSession, longest: int, num_items: int, *, count: int = 100, seed: int = 0
 ) -> float:
-    """The share of random common-case queries that the graph answers with proof.
+    """Measures the share of random common-case queries whose answer the graph proves.
 
-    The queries ask for at most a quarter of the catalog, after at most half of it.
+    Args:
+        graph: the common-case graph.
+        longest: length of the histories, in items, but at most half of the catalog.
+        num_items: number of items in the catalog.
+        count: number of queries; each asks for `LIST_LENGTH` items, but at most a quarter of the
+            catalog.
+        seed: seed of the queries.
     """
     k = min(LIST_LENGTH, -(-num_items // 4))
     generator = np.random.default_rng(seed)
     queries = generator.integers(1, num_items + 1, (count, min(longest, -(-num_items // 2))))
-    # Queries of one run share the steps of their codes, so a full run proves least.
+    # The query vectors of a run are quantised with one common step. The more of them there are, the
+    # coarser the step and the fewer the proofs, so full runs give a cautious estimate.
     runs = np.array_split(queries, -(-count // QUERIES_PER_RUN))
     proven = [~np.isneginf(graph.rank(each, k)[1]).any(axis=1) for each in runs]
     return float(np.concatenate(proven).mean())
@@ -133,7 +157,7 @@ def proven_share(
 def edge_histories(
     longest: int, num_items: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
-    """Yields named histories at the limits of what a graph may get."""
+    """Yields names and histories of edge cases: lengths around the window, padding, repeats."""
     lengths = {1, longest - 1, longest, longest + 1, 3 * longest} - {0}
     for length in sorted(lengths):
         history = generator.integers(1, num_items + 1, length)
@@ -147,9 +171,10 @@ def edge_histories(
 def random_histories(
     longest: int, num_items: int, count: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
-    """Yields histories of up to twice the window; every other one has a tenth of its items unknown.
+    """Yields `count` names and histories of 1 to `2 * longest` items.
 
-    An unknown item is padding.
+    In every second history, each item is replaced by padding with a probability of 0.1, as if it
+    were unknown.
     """
     for number in range(count):
         history = generator.integers(1, num_items + 1, generator.integers(1, 2 * longest + 1))
@@ -182,9 +207,9 @@ def _rankings(
     history: History,
     longest: int,
 ) -> Iterator[tuple[str, SingleRanking]]:
-    """The answer of the ranking graph, and the proven part of the common-case graph's answers.
+    """Yields the ranking graph's answer, then the proven parts of the common-case graph's answers.
 
-    Each comes with the way it was ranked, for messages.
+    Before each answer comes a text that says how it was computed, for messages.
     """
     lines = ranking_graph.rank(history[None], LIST_LENGTH, mask_seen=True)
     yield "", SingleRanking(*(line[0] for line in lines))
@@ -201,9 +226,9 @@ def _rankings(
 
 
 def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
-    """A batch of two other histories of the same items, and last the history itself.
+    """Returns a batch of two reordered copies of the history, with the history itself last.
 
-    A history that fills a window has padding before it, outside of the window.
+    If the history fills the window, padding is put before it, outside of the window.
     """
     width = len(history) + 2 * (len(history) >= longest)
     others = np.resize(history[::-1], width), np.resize(np.sort(history), width)
@@ -211,7 +236,7 @@ def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
 
 
 def _batched_scores(graph: RankingSession, histories: Sequence[History]) -> NDArray[np.float32]:
-    """Scores of all items, `[batch, items + 1]`, of histories padded to one length."""
+    """Ranks histories in one batch, padded to one length; returns scores `[batch, items + 1]`."""
     padded = pad_histories(histories, max(map(len, histories)))
     ranking, sorted_scores = graph.rank(padded, graph.num_items, mask_seen=False)
     scores = np.full((len(histories), graph.num_items + 1), -np.inf, dtype=np.float32)
@@ -234,7 +259,15 @@ def _comparison(
     scores: NDArray[np.float32],
     ranking: SingleRanking,
 ) -> Comparison:
-    """Compares all scores of a batched run, and the list of a run on the history by itself."""
+    """Compares a graph's results for one history with the student's.
+
+    Args:
+        name: name of the history, and how it was ranked.
+        history: item indices.
+        expected: `[items + 1]`, the student's scores.
+        scores: `[items + 1]`, the ranking graph's scores from a batch.
+        ranking: a graph's best items and their scores.
+    """
     unseen = expected.copy()
     unseen[[PADDING_INDEX, *history]] = -np.inf
     best = np.argsort(-unseen, kind="stable")[: len(ranking.items)]
@@ -256,5 +289,5 @@ def _comparison(
 
 
 def _largest(errors: NDArray[np.float32]) -> float:
-    """The largest error; 0 where there is none, and infinite where one is not a number."""
+    """Returns the largest of the errors; 0 for an empty array, infinite if one is not a number."""
     return float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).max(initial=0.0))

@@ -1,7 +1,7 @@
-"""Ranks as the service would, so that what is measured or compared is what is served.
+"""Ranks with the service's own code, so that measured figures are those of served answers.
 
-The one module of `export` that imports the service: requests and a manifest's figures share the
-routing between the common-case graph and the ranking graph (`service.ranking.student`).
+Only this module of `export` imports the service. Requests and measurements thus choose between the
+common-case graph and the ranking graph by the same code, `service.ranking.student`.
 """
 
 from collections.abc import Callable
@@ -23,16 +23,16 @@ from training.evaluation.yardstick import LIST_LENGTH, Ranker
 def served_ranker(
     model: Path, common_case: Path | None, dataset: Dataset, max_history_length: int
 ) -> Ranker:
-    """Makes the ranker of these graphs for the yardstick; it reads whole histories.
+    """Opens exported graphs and returns a ranker that answers as the service would.
 
     Args:
-        model: the ranking graph.
-        common_case: the common-case graph; None if the bundle will have none.
-        dataset: the examples' histories come from it.
+        model: file of the ranking graph.
+        common_case: file of the common-case graph; None if the bundle has none.
+        dataset: the dataset whose examples are ranked.
         max_history_length: number of newest items that the student reads.
 
     Raises:
-        BundleError: onnxruntime cannot open a graph, or it lacks an input or output.
+        BundleError: onnxruntime cannot open a graph, or a graph lacks an input or output.
     """
     student = Student(
         GraphFile.read(model),
@@ -52,12 +52,13 @@ def served_ranker(
 
 
 def all_rankings(bundle: Bundle) -> Callable[[list[int], int], list[Ranking]]:
-    """Opens a bundle's student; returns its rankings after a history, of `k` items at most.
+    """Opens a bundle's student and returns a function that ranks in both ways.
 
-    The first is the one that a request gets, the second that of the ranking graph.
+    The function takes a history of item indices and `k`, and returns two rankings of at most `k`
+    items: the one that a request gets, and the one of the ranking graph.
 
     Raises:
-        BundleError: a graph changed on disk, or onnxruntime cannot open it.
+        BundleError: a graph has changed on disk, or onnxruntime cannot open it.
     """
     student = Student.of_bundle(bundle)
 

@@ -1,6 +1,6 @@
-"""The exported graphs, open in onnxruntime, for the proofs of the export and for tests.
+"""Runs the exported graphs in onnxruntime, for the checks of the export and for tests.
 
-Requests are answered by `service.ranking.graphs`, which reads the same files.
+The service has its own code for requests, `service.ranking.graphs`, which reads the same files.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ IntArray = NDArray[np.integer]
 
 
 class RankingSession:
-    """The ranking graph, open."""
+    """A ranking graph that has been opened in onnxruntime; `num_items` does not count padding."""
 
     def __init__(self, path: Path) -> None:
         self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -33,7 +33,7 @@ class RankingSession:
         allowed: NDArray[np.bool_] | None = None,
         added: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ranks; returns item indices and scores, `[batch, min(k, items + added)]` each.
+        """Returns the best item indices and their scores, `[batch, min(k, items + added)]` each.
 
         The arguments are the graph's inputs, see `Tensors`. By default nothing is excluded or
         added, and every item is allowed.
@@ -54,13 +54,17 @@ class RankingSession:
 
 
 class CommonCaseSession:
-    """The common-case graph, open."""
+    """A common-case graph that has been opened in onnxruntime."""
 
     def __init__(self, path: Path) -> None:
         self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def rank(self, histories: IntArray, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Ranks; returns item indices and scores, `[batch, k]` each, see `COMMON_CASE_TENSORS`."""
+        """Returns the best unseen item indices and their scores, `[batch, k]` each.
+
+        `histories` is `[batch, length]`, as `COMMON_CASE_TENSORS` says. Scores are -inf where
+        nothing is proven.
+        """
         feeds = {TENSORS.history: histories.astype(np.int64), TENSORS.k: np.array([k])}
         item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)
         return item_indices, scores

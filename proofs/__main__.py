@@ -1,7 +1,7 @@
 """Runs a proof and writes its record: `python -m proofs NAME [OPTIONS]`.
 
-Each module of this folder that defines `prove`, which returns figures, is a proof. The parameters
-of `prove` are the options of the command.
+Each module of this folder, except `record`, is a proof. It defines a function `prove`, which
+returns figures and whose parameters are the options of the command.
 """
 
 import sys
@@ -15,26 +15,26 @@ import proofs
 from proofs.record import FOLDER, Figure, save_proof
 from training.cli import USER_ERROR, execute, new_app
 
-PARTS = ("__main__", "record")  # modules that are no proofs
+PARTS = ("__main__", "record")  # modules that are not proofs
 
 Prove = Callable[..., Iterable[Figure]]
 
 
 def proof_names() -> list[str]:
-    """Returns the names of all proofs in alphabetical order; imports none of them."""
+    """Returns the names of all proofs in alphabetical order, without importing them."""
     return sorted(each.name for each in iter_modules(proofs.__path__) if each.name not in PARTS)
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = FOLDER) -> int:
-    """Runs the proof that the first argument names.
+    """Runs the proof that the first argument names, and writes its record into `folder`.
 
     Returns:
-        The exit code: 0 if all figures hold, 1 if one misses its bar, 2 for wrong arguments.
+        The exit code: 0 if all targets are met, 1 if one is missed, 2 for wrong arguments.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words[0] if words else ""
     if name not in proof_names():
-        sys.stderr.write(f"error: no proof {name!r}; there are: {', '.join(proof_names())}\n")
+        sys.stderr.write(f"error: no proof {name!r}: choose one of {', '.join(proof_names())}\n")
         return USER_ERROR
     prove: Prove = import_module(f"proofs.{name}").prove
 

@@ -1,7 +1,7 @@
-"""The record of a proof: its figures with their bars, written to `docs/proofs/NAME.json`.
+"""Writes the record of a proof, its figures with their targets, to `docs/proofs/NAME.json`.
 
-A proof is a command that takes minutes and shows a promise that a test cannot show in seconds. The
-record has the shape `{command, commit, date, hardware, figures}`.
+A proof is a program that takes minutes and checks a promise that no quick test can check. The
+record is a JSON object with the keys command, commit, date, hardware and figures.
 """
 
 import json
@@ -21,11 +21,16 @@ FOLDER = Path(__file__).parents[1] / "docs" / "proofs"
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value, printed when it is made.
+    """A measured value; creating it prints it.
 
     Attributes:
-        low, high: ends of its 95 % interval, if it has one.
-        at_most, at_least: its bar, if it has one.
+        name: name of the value in the record.
+        unit: unit of the value.
+        value: the measured value.
+        low: lower end of the 95 % interval; None without an interval.
+        high: upper end of the 95 % interval; None without an interval.
+        at_most: target of a value that should be small; None for none.
+        at_least: target of a value that should be large; None for none.
     """
 
     name: str
@@ -37,17 +42,18 @@ class Figure:
     at_least: float | None = None
 
     def __post_init__(self) -> None:
-        say(f"{self.name}: {self.value:.4g} {self.unit}{'' if self.holds else '  MISSES ITS BAR'}")
+        missed = "" if self.holds else "  MISSES ITS TARGET"
+        say(f"{self.name}: {self.value:.4g} {self.unit}{missed}")
 
     @property
     def holds(self) -> bool:
-        """Whether the value keeps to the bar."""
+        """Whether the value meets its targets; true without a target."""
         at_least = float("-inf") if self.at_least is None else self.at_least
         at_most = float("inf") if self.at_most is None else self.at_most
         return at_least <= self.value <= at_most
 
     def as_json(self) -> dict[str, Any]:
-        """The fields that are set, numbers rounded to four places."""
+        """Returns the fields that are not None, with numbers rounded to four decimals."""
         return {
             name: round(value, 4) if isinstance(value, float) else value
             for name, value in asdict(self).items()
@@ -56,10 +62,15 @@ class Figure:
 
 
 def save_proof(path: Path, words: Sequence[str], figures: Sequence[Figure]) -> bool:
-    """Writes the record of `python -m proofs WORDS`.
+    """Writes the record of a proof to `path`.
+
+    Args:
+        path: the JSON file.
+        words: arguments of `python -m proofs` that ran the proof.
+        figures: figures of the proof.
 
     Returns:
-        Whether all figures hold.
+        Whether all figures meet their targets.
     """
     proof = {
         "command": f"python -m proofs {shlex.join(words)}",

@@ -1,8 +1,8 @@
-"""Proves that the package works without a checkout: installs its wheel into fresh environments.
+"""Proves that the package works without a checkout, by installing its wheel in new environments.
 
-The base installation serves the example bundle and has no torch; with the extra `demo`, the
-command `demo` reaches answered queries in an empty folder. Takes minutes and needs a network, so
-it is a proof and no test.
+The base installation has no torch and must serve the example bundle. With the extra `demo`, the
+command `demo` must run the whole pipeline in an empty folder, up to answered queries. This takes
+minutes and needs a network, so it is not a test.
 
 python -m proofs wheel [--python PYTHON] [--base-python PYTHON ...]
 """
@@ -31,10 +31,17 @@ READY_SECONDS = 120
 
 
 class Installed:
-    """A fresh environment with the wheel in it, and an empty folder to work in."""
+    """A new virtual environment with the wheel installed, and an empty folder to work in."""
 
     def __init__(self, python: str, folder: Path, wheel: Path, extra: str = "") -> None:
-        """Creates the environment with that interpreter and installs the wheel."""
+        """Creates the environment and installs the wheel.
+
+        Args:
+            python: interpreter of the environment.
+            folder: parent of the environment and of the empty folder.
+            wheel: file of the wheel.
+            extra: extra of the package to install; empty for the base installation.
+        """
         self.bin = folder / "environment" / "bin"
         self.empty = folder / "empty"
         self.empty.mkdir(parents=True)
@@ -43,7 +50,7 @@ class Installed:
         self.run("python", "-m", "pip", "install", "--quiet", "--no-compile", requirement)
 
     def run(self, program: str, *arguments: str) -> str:
-        """Runs a program of the environment in the empty folder; returns what it printed."""
+        """Runs a program of the environment in the empty folder; returns its standard output."""
         done = subprocess.run(
             [str(self.bin / program), *arguments],
             cwd=self.empty,
@@ -55,24 +62,27 @@ class Installed:
         return done.stdout
 
     def packages(self) -> list[str]:
-        """The names of the installed packages."""
+        """Returns the names of the installed packages."""
         listed = self.run("python", "-m", "pip", "list", "--format", "json")
         return [each["name"] for each in json.loads(listed)]
 
     def version(self) -> str:
-        """The Python of the environment, such as "3.11"."""
+        """Returns the Python version of the environment, such as "3.11"."""
         program = "import sys; print('.'.join(map(str, sys.version_info[:2])))"
         return self.run("python", "-c", program).strip()
 
 
 def environment() -> dict[str, str]:
-    """The environment without a way to the checkout or to settings of the service."""
+    """Returns this process's environment variables, without those that name the checkout.
+
+    Variables that name a bundle for the service are left out too.
+    """
     hidden = {"PYTHONPATH", "BUNDLE_PATH", "VARIANTS", "SECRETS_PATH"}
     return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
 def base_figures(installed: Installed) -> Iterator[Figure]:
-    """Serves the example bundle with the base installation and asks it."""
+    """Serves the example bundle with the base installation and sends one query; yields figures."""
     python = f"Python {installed.version()}, base"
     packages = installed.packages()
     yield Figure(f"{python}: packages", "packages", len(packages))
@@ -88,7 +98,7 @@ def base_figures(installed: Installed) -> Iterator[Figure]:
 
 @contextmanager
 def serving_example(installed: Installed) -> Iterator[str]:
-    """Runs `serve --example` until the block ends; gives its address."""
+    """Runs `serve --example` for the duration of a `with` block; yields its base URL."""
     port = free_port()
     program = [str(installed.bin / "distilled-recommender"), "serve", "--example"]
     process = subprocess.Popen(
@@ -116,14 +126,14 @@ def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Returns a free TCP port of this machine."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
     return port
 
 
 def demo_figures(installed: Installed) -> Iterator[Figure]:
-    """Runs `demo` in the empty folder."""
+    """Runs `demo` in the empty folder; yields its duration and the number of answered queries."""
     python = f"Python {installed.version()}, extra demo"
     started = time.monotonic()
     arguments = ["demo", "--once", "--port", str(free_port())]
@@ -135,12 +145,15 @@ def demo_figures(installed: Installed) -> Iterator[Figure]:
 
 def prove(
     *,
-    python: Annotated[str, Parameter(help="Interpreter of both environments.")] = sys.executable,
+    python: Annotated[
+        str, Parameter(help="Python interpreter for both installations.")
+    ] = sys.executable,
     base_python: Annotated[
-        tuple[str, ...], Parameter(consume_multiple=1, help="More interpreters, for the base.")
+        tuple[str, ...],
+        Parameter(consume_multiple=1, help="More interpreters to test the base installation with."),
     ] = (),
 ) -> Iterator[Figure]:
-    """Install the wheel into fresh environments and use it."""
+    """Install the wheel in new environments and use it."""
     with TemporaryDirectory() as name:
         yield from _figures(Path(name), python, base_python)
 

@@ -22,17 +22,22 @@ from cyclopts import App, CycloptsError, Parameter
 from training.errors import ConfigError, TrainingError
 
 Command = Callable[..., int | None]
-"""A function whose signature defines options; an integer that it returns is the exit code."""
+"""A function whose signature defines options. It may return the exit code; None stands for 0."""
 
 USER_ERROR = 2
-"""Exit code of wrong options, a wrong setting, or missing input."""
+"""Exit code for an unusable option or setting, or for missing input."""
 
 
 def run(command: Command, module: str, arguments: Sequence[str] | None = None) -> int:
-    """Runs `command` as `python -m module`, by default with the arguments of this process.
+    """Runs `command` as the program `python -m <module>`.
+
+    Args:
+        command: the function to run.
+        module: name of the program's module, for help texts.
+        arguments: words of the command line; None stands for those of this process.
 
     Returns:
-        The exit code, as `execute` does.
+        The exit code, see `execute`.
     """
     app = new_app(f"python -m {module}")
     app.default(command)
@@ -40,13 +45,13 @@ def run(command: Command, module: str, arguments: Sequence[str] | None = None) -
 
 
 def parse(command: Command, arguments: Sequence[str]) -> Mapping[str, Any]:
-    """Reads `arguments` as `run` does, but does not run the command.
+    """Parses a command line as `run` does, without running the command.
 
     Returns:
         The values of the command's parameters by name, defaults included.
 
     Raises:
-        ConfigError: an option is unknown, is missing or has an unusable value.
+        ConfigError: an option is unknown, missing or has a value that is not allowed.
     """
     app = new_app("program")
     app.default(command)
@@ -59,10 +64,10 @@ def parse(command: Command, arguments: Sequence[str]) -> Mapping[str, Any]:
 
 
 def new_app(name: str, **settings: Any) -> App:
-    """A command-line parser with what all programs have in common; `settings` are App's.
+    """Returns a command-line parser with the settings that all programs share.
 
-    A flag has no `--no-` twin, and a default is shown only where an option asks for it: most are
-    "not given".
+    A flag has no opposite `--no-…`. A default is shown in the help only if the option requests it,
+    since the default of most options is to be absent. `settings` are further arguments of `App`.
     """
     defaults = Parameter(negative=(), show_default=False)
     version_flags = ("--version",) if "version" in settings else ()
@@ -74,16 +79,16 @@ def execute(
     arguments: Sequence[str] | None = None,
     errors: tuple[type[Exception], ...] = (),
 ) -> int:
-    """Runs the command that `arguments` name.
+    """Parses `arguments`, runs the command that they name, and reports errors of the user.
 
     Args:
-        app: the commands and their options.
-        arguments: by default those of this process.
-        errors: further exceptions that a user can mend, beside TrainingError.
+        app: the parser with its commands.
+        arguments: words of the command line; None stands for those of this process.
+        errors: exceptions, besides TrainingError, that a user can cause and fix.
 
     Returns:
-        The exit code: the command's own, 0 by default; or 2 after one line on stderr about an
-        error that the user can mend.
+        The exit code: the one that the command returns, or 0 if it returns none. After an error
+        that the user can fix, it is 2, and one line on stderr describes the error.
     """
     expected: tuple[type[Exception], ...] = (CycloptsError, TrainingError, *errors)
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -96,7 +101,7 @@ def execute(
 
 
 def say(line: str) -> None:
-    """Prints a line for the user; of several processes of torchrun, only the first prints."""
+    """Prints a line for the user; under torchrun, only the first process prints."""
     if os.environ.get("RANK", "0") != "0":
         return
     sys.stdout.write(f"{line}\n")

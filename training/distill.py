@@ -1,4 +1,4 @@
-"""`distill`: trains students from dataset and teacher knowledge, `work/<name>/checkpoints`.
+"""Trains students from dataset and teacher knowledge, and writes `work/<name>/checkpoints`.
 
 python -m training.distill configs/movielens.toml
 torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # two processes, one student
@@ -30,10 +30,10 @@ from training.workplace import Workplace, knowledge_folder, open_experiment
 @Parameter(name="*")
 @dataclass(frozen=True)
 class DistillOptions:
-    """Options of `distill`, beside the experiment and the folder of results."""
+    """Options of `distill`, besides the experiment and the folder of results."""
 
     seed: Seeds = ()
-    """Seeds to train with, instead of the experiment's."""
+    """Seeds to train with, instead of the experiment's training.seeds."""
     variant: Annotated[
         str | None,
         Parameter(
@@ -53,12 +53,12 @@ def command(config: Config, /, *, work: Work = WORK, options: DistillOptions = D
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
     return run(command, "training.distill", arguments)
 
 
 def distill(experiment: Experiment, workplace: Workplace, options: DistillOptions) -> None:
-    """Trains every variant with every seed, except where the checkpoint is current."""
+    """Trains every method variant with every seed, unless its checkpoint is up to date."""
     due = []
     for job in _jobs(experiment, workplace, options):
         folder = workplace.checkpoints / job.name

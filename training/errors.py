@@ -1,7 +1,7 @@
 """Errors of the offline programs.
 
 TrainingError
-├── ConfigError      an unusable setting
+├── ConfigError      a setting or option that is unknown or not allowed
 ├── DataError        input that cannot become a dataset
 │   └── LeakageError a validation or test target that training would see
 ├── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
@@ -17,7 +17,7 @@ class TrainingError(Exception):
 
 
 class ConfigError(TrainingError):
-    """An unusable setting; the message names the key and its value."""
+    """A setting or option that is unknown or not allowed; the message names it and its value."""
 
 
 class DataError(TrainingError):
@@ -25,7 +25,7 @@ class DataError(TrainingError):
 
 
 class LeakageError(DataError):
-    """A validation or test target that training would see."""
+    """A validation or test target that training would see; names the row."""
 
 
 class KnowledgeError(TrainingError):

@@ -1,7 +1,7 @@
-"""Evaluate: every ranker of an experiment on the test examples, and a verdict on the student.
+"""Measures every ranker of an experiment on the test examples, and writes a verdict.
 
-The table shows the baselines, the teacher and the students. The verdict below it compares the
-student to export with the baselines. Both go to `work/<name>/results`.
+The table shows the baselines, the teacher and the students. The verdict compares the student that
+is to be exported with the baselines. Both are written to `work/<name>/results`.
 
 python -m training.evaluate configs/movielens.toml
 """
@@ -42,12 +42,12 @@ def command(config: Config, /, *, work: Work = WORK) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
     return run(command, "training.evaluate", arguments)
 
 
 def evaluate_all(experiment: Experiment, workplace: Workplace) -> None:
-    """Writes and prints the table and the verdict, and names the checkpoint to export."""
+    """Writes and prints the table, the verdict and the name of the checkpoint to export."""
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
     jobs = jobs_of(experiment, dataset, knowledge, DEFAULT_VARIANTS)
@@ -79,20 +79,20 @@ def evaluate_all(experiment: Experiment, workplace: Workplace) -> None:
 
 
 def baseline_rows(dataset: Dataset, workplace: Workplace) -> list[ResultRow]:
-    """Test figures of every baseline of the registry."""
+    """Returns the row of every baseline of the registry, on the test examples."""
     evaluations = baseline_evaluations(dataset, workplace.baselines)
     return [ResultRow(name, (each[Split.TEST],)) for name, each in evaluations.items()]
 
 
 def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[ResultRow]:
-    """Test figures of the teacher on the test examples it answered; no row where it has none."""
+    """Yields the teacher's row on the test examples that it answered; none if it answered none."""
     rows = np.intersect1d(dataset.example_rows(Split.TEST), knowledge.test.rows)
     if len(rows):
         yield ResultRow(name, (evaluate(answers_ranker(knowledge.test), dataset, rows),))
 
 
 def evaluate_students(checkpoints: Sequence[Checkpoint], dataset: Dataset) -> dict[str, Evaluation]:
-    """Ranks of each student on all test examples, by the name of its checkpoint."""
+    """Ranks all test examples with each student; returns the ranks by name of the checkpoint."""
     rows = dataset.example_rows(Split.TEST)
 
     def ranker(checkpoint: Checkpoint) -> Ranker:
@@ -107,12 +107,12 @@ def evaluate_students(checkpoints: Sequence[Checkpoint], dataset: Dataset) -> di
 def student_rows(
     checkpoints: Sequence[Checkpoint], evaluations: Mapping[str, Evaluation], loss: str
 ) -> Iterator[ResultRow]:
-    """A row for every trained variant, over its seeds, named as in the ladder.
+    """Yields one row per trained method variant, over its seeds, named as in the ladder.
 
     Args:
-        checkpoints: of any variants and seeds.
-        evaluations: of each checkpoint, by its name.
-        loss: of the next item, by which a row is named too.
+        checkpoints: checkpoints of any variants and seeds.
+        evaluations: ranks of each checkpoint, by its name.
+        loss: next-item loss of all checkpoints, which is part of a row's name.
     """
     for variant in VARIANTS:
         of_variant = [each for each in checkpoints if each.description.variant == variant]
@@ -122,7 +122,7 @@ def student_rows(
 
 
 def display_name(checkpoint: Checkpoint, loss: str) -> str:
-    """Student and row, for example `SASRec DLLM2Rec`."""
+    """Returns the names of student and row, for example `SASRec DLLM2Rec`."""
     description = checkpoint.description
     return f"{STUDENT_NAMES[description.student.kind]} {row_name(description.variant, loss)}"
 
@@ -130,7 +130,7 @@ def display_name(checkpoint: Checkpoint, loss: str) -> str:
 def differences_to_baselines(
     student: Evaluation, baselines: Sequence[ResultRow], dataset: Dataset, num_draws: int
 ) -> dict[str, Interval]:
-    """Test NDCG@20 of a student minus that of each baseline, by the baseline's name."""
+    """Returns test NDCG@20 of a student minus that of each baseline, by name of the baseline."""
     ranks = {row.name: row.evaluations[0].ranks for row in baselines}
     users = dataset.user_of_row[student.rows]
     return differences_to(student.ranks, ranks, users, num_draws=num_draws)

@@ -1,6 +1,6 @@
-"""Teacher knowledge: the teacher's ranking for every example, and its item embeddings.
+"""Saves and loads teacher knowledge: the teacher's rankings of examples, and its item embeddings.
 
-The folder is the contract between `teach`, which saves it, and `distill`, which loads it.
+The folder is the contract between `teach`, which writes it, and `distill`, which reads it.
 `knowledge.json` holds provenance, the dataset's fingerprint and the hash of every other file.
 """
 
@@ -26,7 +26,7 @@ from training.stage import fingerprint, readable_folder
 DESCRIPTION_NAME = "knowledge.json"
 EMBEDDINGS_NAME = "item_embeddings.npz"
 SPLITS = ("train", "validation", "test")
-# Settings that answers depend on, beside the kind. Knowledge made with other values is refused.
+# Settings, besides the kind, that decide the answers. Knowledge made with other values is refused.
 SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
     "retrieval": (
         *("model", "layers", "pooling", "precision", "tuning", "max_titles", "overlap"),
@@ -36,21 +36,21 @@ SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
     "titles": ("model", "layers", "precision", "title_decays"),
 }
 
-# Values that settings had in effect before they existed, where these are not their defaults. They
-# are those of knowledge whose provenance does not name the setting.
+# Values for settings that the provenance of old knowledge lacks, because they did not exist yet.
+# They give the behaviour of that time, which differs from the setting's default of today.
 FORMER_VALUES = {"title_shares": (0.0,)}
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The teacher's rankings for some examples, one line an example, ascending by row.
+    """The teacher's rankings of some examples.
 
     Attributes:
-        rows: `[examples]`, dataset rows of the next items.
-        rankings: `[examples, K]`, item_index of the teacher's top K, best first, without seen
-            items; the next item may be among them.
-        distances: `[examples, K]`, teacher distance of each ranked item, lower = nearer, >= 0.
-        next_item_distances: `[examples]`, distance of the true next item (paper eq. 7).
+        rows: `[examples]`, dataset rows of the next items, ascending.
+        rankings: `[examples, K]`, item indices of the teacher's top K, best first, without seen
+            items. The next item may be among them.
+        distances: `[examples, K]`, the teacher's distance of each ranked item, >= 0.
+        next_item_distances: `[examples]`, the teacher's distance of the next item (paper eq. 7).
     """
 
     rows: NDArray[np.int64]
@@ -61,13 +61,13 @@ class Answers:
 
 @dataclass(frozen=True)
 class Summary:
-    """The identity of knowledge without its arrays, for the runs that learned from it.
+    """The hashes and provenance of knowledge, stored in place of its arrays with ladder runs.
 
     Attributes:
         taught_hash: hash of everything that a student learns from.
-        content_hash: hash of that and of the answers for held-out examples.
+        content_hash: hash of `taught_hash` and of the answers for held-out examples.
         num_lists: number of training examples with an answer.
-        provenance: that of the knowledge, without addresses.
+        provenance: provenance of the knowledge, without addresses of servers.
     """
 
     taught_hash: str
@@ -78,16 +78,16 @@ class Summary:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """Everything that a student may learn from one teacher about one dataset.
+    """The answers and item embeddings of one teacher for one dataset.
 
     Attributes:
-        dataset_fingerprint: of the dataset that was answered.
-        train: answers for training examples; those beyond the budget have none.
+        dataset_fingerprint: fingerprint of the dataset.
+        train: answers for training examples; examples beyond the budget have none.
         validation: answers for validation examples.
         test: answers for test examples.
-        item_embeddings: `[catalog rows, size]`, the LLM's embedding of each item, row 0 zeros.
-        provenance: settings, prompt version, hardware, command, commit; `tokens` and `seconds` in
-            all, and `costs` by part.
+        item_embeddings: `[catalog rows, size]`, the LLM's embedding of each title; row 0 is zeros.
+        provenance: settings, prompt version, hardware, command, commit, total `tokens` and
+            `seconds`, and `costs` by part of the work.
     """
 
     dataset_fingerprint: str
@@ -104,7 +104,7 @@ class Knowledge:
 
     @cached_property
     def content_hash(self) -> str:
-        """Hash of `taught_hash` and the answers for held-out examples."""
+        """Hash of `taught_hash` and of the answers for held-out examples."""
         held_out = _hash_of(*astuple(self.validation), *astuple(self.test))
         return fingerprint(self.taught_hash, held_out)
 
@@ -115,7 +115,7 @@ class Knowledge:
 
     @property
     def summary(self) -> Summary:
-        """The identity of this knowledge, without addresses of servers."""
+        """Hashes and provenance of this knowledge, without addresses of servers."""
         provenance = without_addresses(self.provenance)
         return Summary(self.taught_hash, self.content_hash, self.num_lists, provenance)
 
@@ -128,7 +128,7 @@ def _hash_of(*arrays: NDArray[np.generic]) -> str:
 
 
 def settings_of_answers(teacher: TeacherConfig) -> dict[str, object]:
-    """Returns the settings that a teacher's answers depend on, by name."""
+    """Returns the values of the settings that decide a teacher's answers, by setting name."""
     settings = teacher.model_dump(include=set(SETTINGS_OF_ANSWERS[teacher.kind]))
     if teacher.kind == "generative" and teacher.model.startswith(REMOTE_PREFIX):
         settings["endpoint"] = teacher.endpoint.model_dump(include={"api", "embedding_model"})
@@ -136,9 +136,10 @@ def settings_of_answers(teacher: TeacherConfig) -> dict[str, object]:
 
 
 def save_knowledge(knowledge: Knowledge, folder: Path) -> None:
-    """Writes into an existing folder; distances and embeddings are stored in half precision.
+    """Writes knowledge into an existing folder; distances and embeddings in half precision.
 
-    Files that the folder already has (the fitted matcher) become part of the knowledge.
+    Files that are already in the folder, such as the fitted matcher, become part of the knowledge:
+    their hashes are stored too.
     """
     for split in SPLITS:
         _save_answers(getattr(knowledge, split), folder / _answers_name(split))
@@ -156,15 +157,16 @@ def save_knowledge(knowledge: Knowledge, folder: Path) -> None:
 def load_knowledge(
     folder: Path, dataset: Dataset, teacher: TeacherConfig | None = None
 ) -> Knowledge:
-    """Reads knowledge about `dataset` and verifies its hashes, its dataset and its teacher.
+    """Reads knowledge and verifies its hashes, its dataset and its teacher.
 
     Args:
-        folder: written by `save_knowledge`.
-        dataset: the one that has to have been answered.
-        teacher: settings that it has to have been made with; None accepts any.
+        folder: folder that `save_knowledge` wrote.
+        dataset: dataset that the knowledge must be about.
+        teacher: settings that the knowledge must have been made with; None accepts any.
 
     Raises:
-        KnowledgeError: it is missing, damaged, or made by another teacher or for another dataset.
+        KnowledgeError: the knowledge is missing or damaged, or was made by another teacher or for
+            another dataset.
     """
     folder = readable_folder(folder)
     description = _read_description(folder)
@@ -173,8 +175,8 @@ def load_knowledge(
     answered_dataset = description["dataset_fingerprint"]
     if answered_dataset != dataset.fingerprint:
         raise KnowledgeError(
-            f"{folder}: made for dataset {answered_dataset}, but {dataset.name!r} is "
-            f"{dataset.fingerprint}; make it with `python -m training.teach`"
+            f"{folder}: made for a dataset with fingerprint {answered_dataset}, but that of "
+            f"{dataset.name!r} is {dataset.fingerprint}; make it with `python -m training.teach`"
         )
     for name, expected in description["sha256"].items():
         _verify(folder / name, expected)
@@ -194,7 +196,7 @@ def _refuse_other_teacher(
 ) -> None:
     if "settings" not in provenance:  # not made by `teach`
         return
-    # Settings that the provenance does not name did not exist yet: they get their defaults.
+    # Settings that the provenance lacks did not exist yet: they get their former or default values.
     try:
         made_with = TeacherConfig.model_validate({**FORMER_VALUES, **provenance["settings"]})
     except ValidationError as error:
@@ -212,8 +214,9 @@ def _refuse_other_teacher(
     for name, value in expected.items():
         if actual.get(name) != value:
             raise KnowledgeError(
-                f"{folder}: made with teacher.{name} = {actual.get(name)!r}, the experiment has "
-                f"{value!r}; name other knowledge, or make it with `python -m training.teach`"
+                f"{folder}: made with teacher.{name} = {actual.get(name)!r}, but the experiment "
+                f"has {value!r}; choose another folder with the setting `knowledge`, or make the "
+                "knowledge with `python -m training.teach`"
             )
 
 
@@ -253,7 +256,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
         ) from None
     if missing := {"dataset_fingerprint", "provenance", "sha256"} - set(description):
         raise KnowledgeError(
-            f"{path}: lacks {', '.join(sorted(missing))}; make it again with "
+            f"{path}: missing keys: {', '.join(sorted(missing))}; make it again with "
             "`python -m training.teach`"
         )
     return description
@@ -265,7 +268,10 @@ def _verify(path: Path, expected: str) -> None:
     except FileNotFoundError:
         raise KnowledgeError(f"{path}: missing; make it with `python -m training.teach`") from None
     if actual != expected:
-        raise KnowledgeError(f"{path}: sha256 {actual[:12]}…, expected {expected[:12]}…: damaged")
+        raise KnowledgeError(
+            f"{path}: damaged (sha256 {actual[:12]}…, expected {expected[:12]}…); make it again "
+            "with `python -m training.teach`"
+        )
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""`prepare`: turns interactions and titles into a dataset, `work/<name>/dataset`.
+"""Turns interactions and titles into a dataset, `work/<name>/dataset`.
 
 python -m training.prepare configs/movielens.toml
 """
@@ -17,7 +17,7 @@ from training.settings.options import WORK, Config, Work
 from training.stage import fingerprint, finish_replacement, is_current, write_stage
 from training.workplace import Workplace, open_experiment
 
-RULES_VERSION = 1  # raise it when the same input gives another dataset
+RULES_VERSION = 1  # increment when a code change alters the dataset of unchanged input
 
 
 def command(config: Config, /, *, work: Work = WORK) -> None:
@@ -26,12 +26,12 @@ def command(config: Config, /, *, work: Work = WORK) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
     return run(command, "training.prepare", arguments)
 
 
 def prepare(experiment: Experiment, workplace: Workplace) -> None:
-    """Writes the dataset of `experiment`, unless it is current."""
+    """Writes the dataset of `experiment`, unless it is up to date."""
     settings = experiment.data.model_dump(exclude={"interactions", "items"})
     stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(experiment.data))
     finish_replacement(workplace.dataset)
@@ -45,7 +45,7 @@ def prepare(experiment: Experiment, workplace: Workplace) -> None:
 
 
 def describe(dataset: Dataset) -> str:
-    """Summary of a dataset: its size, rows of each split, and cold items."""
+    """Describes a dataset in a few lines: its size, the rows of each split, and cold items."""
     lines = [
         f"{len(dataset.user_ids):,} users, {dataset.catalog.num_items:,} items, "
         f"{len(dataset.item_indices):,} interactions, fingerprint {dataset.fingerprint}"
@@ -66,7 +66,7 @@ def describe(dataset: Dataset) -> str:
 
 
 def cold_share(dataset: Dataset, split: Split) -> float:
-    """Share of the examples of `split` whose next item never occurs in train; 0 without any."""
+    """Returns the share of examples of `split` with a cold next item; 0 if it has no examples."""
     next_items = dataset.item_indices[dataset.example_rows(split)]
     if not len(next_items):
         return 0.0

@@ -1,11 +1,12 @@
-"""Progress of long work: a tqdm bar on a terminal, a line at least every 5 s in a log.
+"""Shows the progress of long work: a tqdm bar on a terminal, or lines in a log.
 
-A log line names the work, units done and in all, elapsed and remaining time, and the rate:
+A log gets a line at least every 5 s. It names the work, the units done and in total, the elapsed
+and the remaining time, and the rate:
 
     reading titles  34% 61.4k/180k [03:45<07:15, 273 token/s]
 
-A thread redraws the bar every second, so elapsed time moves even while one unit takes long. A bar
-that advances redraws the bars around it, too.
+A thread redraws the bar every second, so that the elapsed time is right even while one unit takes
+long. A bar that advances also redraws the other open bars.
 """
 
 import sys
@@ -24,45 +25,51 @@ BAR = (
     "{n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 )
 LINE = "{desc} {percentage:3.0f}% {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
-LINE_SECONDS = 4.0  # between two log lines; a redraw later there are at most 5 s
+# Shortest time between two log lines. A line is written at the next redraw, so at most 5 s after
+# the last one.
+LINE_SECONDS = 4.0
 REDRAW_SECONDS = 1.0
-FRAME_SECONDS = 0.1  # between two frames on a terminal
+FRAME_SECONDS = 0.1  # shortest time between two frames on a terminal
 
-_positions: list[int] = []  # line of the terminal that this process draws on, if it shares one
+# The terminal line that this process draws on; empty if it does not share the terminal.
+_positions: list[int] = []
 
 T = TypeVar("T")
 
 Advance = Callable[[float], None]
-"""Counts units of work as done; fractions of a unit are fine. `ProgressBar.advance` is one."""
+"""A function that counts units of work, or fractions of one, such as `ProgressBar.advance`."""
 
 
 def ignore_progress(_: float) -> None:
-    """An `Advance` that shows nothing."""
+    """Does nothing; an `Advance` for work without a progress bar."""
 
 
 def share_terminal(position: int, lock: AbstractContextManager[Any]) -> None:
-    """Draws every bar of this process on line `position` of the terminal, holding `lock`."""
+    """Makes every bar of this process draw on terminal line `position`, while it holds `lock`.
+
+    For processes that share one terminal and one lock.
+    """
     tqdm.set_lock(lock)
     _positions[:] = [position]
 
 
 class ProgressBar:
-    """Counts units of work and shows how far it is; use it as a context manager.
+    """A context manager that counts units of work and shows the progress.
 
-    Work that ends within a second shows no bar, and within 4 s writes no line to a log.
+    Work that ends within a second shows no bar. Work that ends within 4 s writes no log line.
     """
 
     def __init__(
         self, label: str, total: float, unit: str, *, done: float = 0, shown: bool = True
     ) -> None:
-        """Starts to count.
+        """Creates a bar, which is shown from the beginning of the `with` block on.
 
         Args:
-            label: names the work, e.g. "reading titles".
-            total: units in all.
+            label: name of the work, such as "reading titles".
+            total: total number of units.
             unit: name of one unit, singular.
-            done: units that an earlier, interrupted run did; they do not enter the rate.
-            shown: False draws nothing, e.g. in all but one of several processes.
+            done: units that an earlier, interrupted run has done; they do not count for the rate.
+            shown: whether the bar is shown; False for all but one of several processes.
         """
         self._bar = _meter(label, total, unit, done, shown=shown)
         self._figures: dict[str, str] = {}
@@ -72,22 +79,22 @@ class ProgressBar:
 
     @property
     def done(self) -> float:
-        """Units done, earlier runs included; a bar that is not shown counts none."""
+        """Number of units done, earlier runs included; a bar that is not shown does not count."""
         return float(self._bar.n)
 
     def advance(self, units: float = 1) -> None:
-        """Counts `units` more."""
+        """Adds `units` to the units done, and redraws the other open bars."""
         self._update(units)
         for bar in tuple(_open_bars):
             if bar is not self:
                 bar._update(0)
 
     def move_to(self, done: float) -> None:
-        """Sets the count, for work that is measured in fractions of a unit."""
+        """Sets the number of units done, for work whose progress is known as a total."""
         self._update(done - self._bar.n)
 
     def show(self, **figures: str) -> None:
-        """Shows `figures` behind the rate, e.g. the last validation metric, until set anew."""
+        """Shows `figures`, such as the last validation metric, after the rate until replaced."""
         with self._lock:
             self._figures |= figures
             self._bar.set_postfix(self._figures, refresh=False)
@@ -119,11 +126,11 @@ class ProgressBar:
             self._bar.update(units)
 
 
-_open_bars: list[ProgressBar] = []  # of this process, outermost first
+_open_bars: list[ProgressBar] = []  # bars of this process that are shown, outermost first
 
 
 def counting(work: Callable[[NDArray[np.int64]], T], bar: ProgressBar) -> Callable[..., T]:
-    """Wraps `work` on example rows: each call advances `bar` by the number of its rows."""
+    """Wraps a function of example rows, so that each call advances `bar` by its number of rows."""
 
     def counted(rows: NDArray[np.int64]) -> T:
         result = work(rows)
@@ -143,7 +150,7 @@ def _meter(label: str, total: float, unit: str, done: float, *, shown: bool) -> 
         unit=unit,
         unit_scale=True,
         disable=not shown,
-        miniters=0,  # tqdm's own guess goes silent where work slows down
+        miniters=0,  # otherwise tqdm skips updates when the work slows down
         bar_format=BAR if is_terminal else LINE,
         file=None if is_terminal else log,
         mininterval=FRAME_SECONDS if is_terminal else LINE_SECONDS,
@@ -154,7 +161,7 @@ def _meter(label: str, total: float, unit: str, done: float, *, shown: bool) -> 
 
 
 class _LogLines:
-    """A stream for tqdm that turns each redraw of a bar into a line of `stream`."""
+    """A stream that turns each redraw of a tqdm bar into one line of `stream`."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream

@@ -1,4 +1,4 @@
-"""Provenance of a result: the commit and the machine."""
+"""Describes where a result comes from: the commit and the machine."""
 
 import os
 import platform
@@ -8,17 +8,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-# Changes in these files do not mark a commit as changed: programs only write them, so one that
-# writes several keeps its mark. Runs, in a folder below docs/results, are read again and count.
+# Reports, which programs write but never read. Changes in them do not mark a commit as changed, or
+# the first report that a program writes would mark its next ones. Stored runs, in a folder below
+# docs/results, are read by programs and do count.
 REPORTS = ("benchmarks/out/*", "docs/results/*")
 
 
 @cache
 def commit() -> str:
-    """The commit of this working copy, with `+` if files other than `REPORTS` have changed.
+    """Returns the commit of this working copy, with `+` if files other than `REPORTS` changed.
 
-    `unknown` outside git. Read from git once, since a program keeps running the code that it
-    started with, even if something is committed meanwhile.
+    Returns `unknown` outside a git repository. Git is asked only once, since a program runs the
+    code that it started with, even if there is a new commit meanwhile.
     """
     others = [f":(top,exclude,glob){each}" for each in REPORTS]
     try:
@@ -30,12 +31,15 @@ def commit() -> str:
 
 
 def hardware() -> str:
-    """Processor and number of cores, as text."""
+    """Returns the name of the processor and the number of cores, as text."""
     return f"{_processor()}, {os.cpu_count()} cores"
 
 
 def without_addresses(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Removes the addresses of LLM servers, at any depth, since provenance is published."""
+    """Returns a copy without the addresses of LLM servers (`endpoint`), at any depth.
+
+    Provenance is published, and the addresses must not be.
+    """
     return {
         key: without_addresses(value) if isinstance(value, Mapping) else value
         for key, value in provenance.items()

@@ -23,7 +23,7 @@ from training.workplace import Workplace, open_experiment, with_teacher
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ServeTeacherOptions:
-    """Options of `serve-teacher`, beside the experiment and the folder of results."""
+    """Options of `serve-teacher`, besides the experiment and the folder of results."""
 
     kind: Kind = None
     host: Annotated[str, Parameter(show_default=True)] = "127.0.0.1"
@@ -31,7 +31,7 @@ class ServeTeacherOptions:
     port: Annotated[int, Parameter(show_default=True, validator=Number(gte=0, lte=65_535))] = 8100
     """Port to listen on."""
     threads: Annotated[int, Parameter(show_default=True, validator=Number(gte=1))] = 1
-    """Threads of the LLM; more than there are free cores make it many times slower."""
+    """Number of threads of the LLM; with more threads than free cores it is many times slower."""
 
 
 DEFAULTS = ServeTeacherOptions()
@@ -40,17 +40,17 @@ DEFAULTS = ServeTeacherOptions()
 def command(
     config: Config, /, *, work: Work = WORK, options: ServeTeacherOptions = DEFAULTS
 ) -> None:
-    """Answer histories with the LLM teacher, over HTTP."""
+    """Serve the LLM teacher over HTTP: answer histories with its rankings."""
     serve(*open_experiment(config, work), options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
     return run(command, "training.serve_teacher", arguments)
 
 
 def serve(experiment: Experiment, workplace: Workplace, options: ServeTeacherOptions) -> None:
-    """Serves until a signal stops it; listens once the LLM is loaded."""
+    """Loads the teacher and then serves it over HTTP until a signal stops the process."""
     experiment = with_teacher(experiment, options.kind)
     teacher = load_live_teacher(experiment, workplace)
     say(f"{teacher.name} answers about {experiment.name} on {options.host}:{options.port}")

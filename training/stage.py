@@ -1,7 +1,8 @@
-"""A stage of training: a folder that is written as a whole and stamped with what it is made from.
+"""Writes the folders of training stages as a whole, with a stamp of their inputs.
 
-A stage is current when its stamp is the fingerprint of everything that decides its content: then
-there is nothing to do. `export.contract.folders` says what a kill in the middle leaves.
+The stamp is the fingerprint of everything that decides the folder's content. If it equals that of
+the present inputs, the folder is up to date and the stage need not run. `export.contract.folders`
+describes what happens if the process is killed while it writes.
 """
 
 import hashlib
@@ -22,13 +23,13 @@ STAMP_NAME = "stage.json"
 
 
 def fingerprint(*parts: object) -> str:
-    """A short content hash of JSON-able `parts`; equal parts give equal fingerprints."""
+    """Returns a hash of JSON-able `parts`, 16 hexadecimal digits; equal parts give equal hashes."""
     text = json.dumps(parts, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def is_current(folder: Path, stamp: str) -> bool:
-    """Whether `folder` is a complete result made from inputs whose fingerprint is `stamp`."""
+    """Whether `folder` is a complete stage that was written with the stamp `stamp`."""
     try:
         recorded = json.loads((readable_folder(folder) / STAMP_NAME).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -38,25 +39,25 @@ def is_current(folder: Path, stamp: str) -> bool:
 
 @contextmanager
 def write_stage(folder: Path, stamp: str) -> Iterator[Path]:
-    """Yields an empty folder to fill; on success it is stamped and replaces `folder`."""
+    """Yields an empty folder to fill; without an error it gets the stamp and replaces `folder`."""
     with whole_folder(folder) as building:
         yield building
         (building / STAMP_NAME).write_text(json.dumps({"fingerprint": stamp}))
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes `text` in UTF-8, as a file that is replaced as a whole."""
+    """Writes `text` to `path` in UTF-8, atomically."""
     with whole_file(path) as file:
         file.write(text.encode())
 
 
 def write_array(path: Path, array: NDArray[np.generic]) -> None:
-    """Writes `array` as `.npy`, a file that is replaced as a whole."""
+    """Writes `array` to `path` in NumPy's format `.npy`, atomically."""
     with whole_file(path) as file:
         np.save(file, array)
 
 
 def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
-    """Writes `arrays` as a compressed `.npz`, a file that is replaced as a whole."""
+    """Writes `arrays` by name to `path` in NumPy's compressed format `.npz`, atomically."""
     with whole_file(path) as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # stub

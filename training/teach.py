@@ -1,4 +1,4 @@
-"""Tunes the LLM teacher of an experiment, lets it answer every history and stores `knowledge`.
+"""Tunes the LLM teacher of an experiment, lets it rank after every history, stores its knowledge.
 
 python -m training.teach configs/movielens.toml
 """
@@ -34,11 +34,11 @@ from training.workplace import Workplace, knowledge_folder, open_experiment, wit
 @Parameter(name="*")
 @dataclass(frozen=True)
 class TeachOptions:
-    """Options of `teach`, beside the experiment and the folder of results."""
+    """Options of `teach`, besides the experiment and the folder of results."""
 
     kind: Kind = None
     again: bool = False
-    """Ask the teacher again, even if the knowledge is current."""
+    """Ask the teacher again, even if its knowledge is up to date."""
 
 
 DEFAULTS = TeachOptions()
@@ -50,12 +50,15 @@ def command(config: Config, /, *, work: Work = WORK, options: TeachOptions = DEF
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
     return run(command, "training.teach", arguments)
 
 
 def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -> None:
-    """Writes the teacher's knowledge, unless it is ready-made or current for these settings."""
+    """Writes the teacher's knowledge, unless it is up to date.
+
+    If the setting `knowledge` names an existing folder, that is verified and used as it is.
+    """
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)
     folder = knowledge_folder(experiment, workplace)
@@ -69,7 +72,7 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
         load_knowledge(folder, dataset, experiment.teacher)
         say(f"{folder} is {kind}, nothing to do")
         return
-    origin = _origin(experiment)  # taken first: the code may change while the teacher answers
+    origin = _origin(experiment)  # before the teacher answers, as the code may change meanwhile
     with write_stage(folder, stamp) as building:
         knowledge = _knowledge_of(dataset, experiment, workplace, building)
         answers = knowledge.validation

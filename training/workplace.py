@@ -1,4 +1,4 @@
-"""The folders of an experiment, and the choice of its teacher."""
+"""Names the folders of an experiment, and chooses its teacher."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,78 +10,82 @@ from training.settings.teacher import FIXED_SETTINGS, TeacherKind
 
 @dataclass(frozen=True)
 class Workplace:
-    """The folders of an experiment, below `work/<name>`; each is written by one stage."""
+    """The folders of an experiment in `folder`, which is `work/<name>`; they may not exist yet."""
 
     folder: Path
 
     @property
     def dataset(self) -> Path:
-        """Written by `training.prepare`."""
+        """Folder of the dataset, which `training.prepare` writes."""
         return self.folder / "dataset"
 
     @property
     def reading(self) -> Path:
-        """Shards of LLM states, written by `training.teach` so that it can be resumed."""
+        """Folder of the LLM states that `training.teach` has computed, so that it can resume."""
         return self.folder / "reading"
 
     @property
     def tuned(self) -> Path:
-        """LLMs tuned by `training.teach`, and the states that a killed tuning resumes from."""
+        """Folder of the LLMs that `training.teach` has tuned, and of unfinished tunings."""
         return self.folder / "tuned"
 
     @property
     def knowledge(self) -> Path:
-        """Written by `training.teach` with a retrieval teacher."""
+        """Folder of a retrieval teacher's knowledge, which `training.teach` writes."""
         return self.folder / "knowledge"
 
     @property
     def generative_knowledge(self) -> Path:
-        """Written by `training.teach` with a generative teacher."""
+        """Folder of a generative teacher's knowledge, which `training.teach` writes."""
         return self.folder / "knowledge-generative"
 
     @property
     def titles_knowledge(self) -> Path:
-        """Written by `training.teach` with a titles teacher."""
+        """Folder of a titles teacher's knowledge, which `training.teach` writes."""
         return self.folder / "knowledge-titles"
 
     @property
     def checkpoints(self) -> Path:
-        """Written by `training.distill`."""
+        """Folder of the trained students, one sub-folder each, which `training.distill` writes."""
         return self.folder / "checkpoints"
 
     @property
     def ladder(self) -> Path:
-        """Training states of `training.ladder`."""
+        """Folder of the training states that runs of `training.ladder` resume from."""
         return self.folder / "ladder"
 
     @property
     def results(self) -> Path:
-        """Written by `training.evaluate`."""
+        """Folder of the table of results and the verdict, which `training.evaluate` writes."""
         return self.folder / "results"
 
     @property
     def baselines(self) -> Path:
-        """Ranks of the tuned baselines, written by `training.evaluate` for the export."""
+        """Folder of the baselines' ranks, which `training.evaluate` writes and `export` reads."""
         return self.folder / "baselines"
 
     @property
     def bundle(self) -> Path:
-        """Written by `export`."""
+        """Folder of the bundle, which `export` writes."""
         return self.folder / "bundle"
 
 
 def open_experiment(config: Path, work: Path) -> tuple[Experiment, Workplace]:
-    """Reads an experiment file; its folders are those of its name in `work`.
+    """Reads an experiment file; returns its settings, and its folders in `work/<name>`.
 
     Raises:
-        ConfigError: the file is missing, is no TOML, or has an unknown or unusable setting.
+        ConfigError: the file is missing or is not TOML, or a setting is unknown or not allowed.
     """
     experiment = load_experiment(config)
     return experiment, Workplace(work / experiment.name)
 
 
 def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
-    """Folder of the teacher's knowledge: the experiment's setting, else one of the workplace."""
+    """Returns the folder of the teacher's knowledge.
+
+    It is the experiment's setting `knowledge` or, without that, the workplace's folder for the kind
+    of the teacher.
+    """
     if experiment.knowledge:
         return experiment.knowledge
     folders: Mapping[TeacherKind, Path] = {
@@ -93,10 +97,11 @@ def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
 
 
 def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment:
-    """The experiment with a teacher of the given kind; None changes nothing.
+    """Returns the experiment with a teacher of the given kind; None keeps its own teacher.
 
-    The settings are those of `[other_teachers.KIND]`, or else those of `[teacher]`. The setting
-    `knowledge` is cleared, since it belongs to the teacher in `[teacher]`.
+    The teacher's settings are those of `[other_teachers.KIND]`. Without that section they are those
+    of `[teacher]` with another kind. The setting `knowledge` is cleared, since it belongs to the
+    own teacher.
     """
     if kind is None or kind == experiment.teacher.kind:
         return experiment

@@ -1,7 +1,7 @@
-"""Synthetic sessions: many at once, each an ordered list of clicked items.
+"""Generates synthetic sessions and interleaves their clicks.
 
-They follow ETUDE (Kersbergen et al., ICDE 2024): session lengths and item popularity are power
-laws, with exponents close to those that it reports for a large shop.
+They follow ETUDE (Kersbergen et al., ICDE 2024): session lengths and item popularity have power-law
+distributions, with exponents close to those that ETUDE reports for a large shop.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ OPEN_SESSIONS = 1_000
 
 @dataclass(frozen=True)
 class Click:
-    """One interaction of a session."""
+    """One item that was clicked in one session."""
 
     session_id: str
     item_id: str
@@ -40,7 +40,10 @@ def power_law(
 def power_law_sessions(
     item_ids: Sequence[str], generator: np.random.Generator
 ) -> Iterator[Sequence[str]]:
-    """Yields sessions without end; `item_ids` has the most popular item first."""
+    """Yields an endless sequence of sessions, each a list of item ids in order of their clicks.
+
+    `item_ids` is the catalog, most popular item first.
+    """
     while True:
         lengths = power_law(LENGTH_EXPONENT, LONGEST_SESSION, 256, generator)
         places = power_law(POPULARITY_EXPONENT, len(item_ids), int(lengths.sum()), generator) - 1
@@ -53,9 +56,9 @@ def interleaved(
     generator: np.random.Generator,
     open_sessions: int = OPEN_SESSIONS,
 ) -> Iterator[Click]:
-    """Yields the clicks of `open_sessions` sessions at once; where one ends, the next begins.
+    """Yields clicks, each from a random one of `open_sessions` concurrent sessions.
 
-    Stops when a session ends and no further one is left.
+    When a session ends, the next of `sessions` takes its place. Stops if there is no next one.
     """
     numbered = ((f"visit-{number}", iter(items)) for number, items in enumerate(sessions))
     places = list(islice(numbered, open_sessions))
@@ -71,7 +74,7 @@ def interleaved(
 
 
 def predecessors_of(clicks: Sequence[Click]) -> list[int]:
-    """Returns for each click the place of the click before it in its session, or -1."""
+    """Returns the index of the previous click of each click's session; -1 if there is none."""
     newest: dict[str, int] = {}
     predecessors = []
     for number, click in enumerate(clicks):
@@ -83,7 +86,10 @@ def predecessors_of(clicks: Sequence[Click]) -> list[int]:
 def clicks_of(
     session_ids: Sequence[str], item_ids: Sequence[str], count: int, generator: np.random.Generator
 ) -> list[Click]:
-    """Returns `count` clicks of existing sessions, each session equally likely."""
+    """Returns `count` clicks of given sessions, each of which is equally likely.
+
+    `item_ids` is the catalog, most popular item first.
+    """
     sessions = generator.integers(len(session_ids), size=count).tolist()
     places = power_law(POPULARITY_EXPONENT, len(item_ids), count, generator).tolist()
     pairs = zip(sessions, places, strict=True)

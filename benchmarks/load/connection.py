@@ -1,7 +1,7 @@
 """A minimal keep-alive HTTP/1.1 connection for load tests.
 
-General HTTP clients use several times the CPU of the service. This one sends requests that were
-encoded before the run, and reads only the status line and `content-length` of a response.
+General HTTP clients use several times as much CPU time as the service. This one sends requests that
+were encoded before the run. Of a response it parses only the status line and `content-length`.
 """
 
 import socket
@@ -12,16 +12,17 @@ _RECEIVE_BYTES = 1 << 18
 
 
 class ProtocolError(ConnectionError):
-    """The server closed the connection, or its response has no `content-length`."""
+    """Raised if the server closes the connection, or its response has no `content-length`."""
 
 
 class Connection:
-    """A connection that has at most one request under way.
+    """A connection with at most one request that is not answered yet.
 
     Attributes:
         fd: file descriptor of the socket, for `select`.
-        request: number of the newest request.
-        used_at: time of the newest response, set by the caller.
+        request: number of the last request that was sent; -1 before the first one.
+        used_at: time of the last response, in seconds since the start of the run; the caller sets
+            it.
     """
 
     __slots__ = ("_buffer", "_socket", "fd", "request", "used_at")
@@ -41,7 +42,7 @@ class Connection:
         self._socket.sendall(content)
 
     def receive(self) -> tuple[int, bytes] | None:
-        """Reads what has arrived; returns status and body once the response is complete, else None.
+        """Reads available bytes; returns status and body if the response is complete, else None.
 
         Call it when the socket is readable.
 

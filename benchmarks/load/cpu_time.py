@@ -1,4 +1,4 @@
-"""Measures the CPU time that a function takes in this process."""
+"""Measures the CPU time of functions in this process."""
 
 import statistics
 import time
@@ -14,10 +14,10 @@ NUM_BLOCKS = 15
 def cpu_us(
     functions: Mapping[Name, Callable[[], object]], num_blocks: int = NUM_BLOCKS
 ) -> dict[Name, float]:
-    """Returns the microseconds of CPU that one call of each function takes.
+    """Returns the CPU time of one call of each function, in microseconds, by name.
 
     The functions take turns in short blocks of calls, so that other programs on the machine disturb
-    all of them alike. The result is the median block. One block of each warms up.
+    all of them alike. The result is the median over blocks, after one block for warm-up.
     """
     for function in functions.values():
         _time_block(function)
@@ -36,9 +36,9 @@ def _time_block(function: Callable[[], object]) -> float:
 
 
 def paced_cpu_us(function: Callable[[], object], rate: float, seconds: float) -> float:
-    """Returns the microseconds of CPU that a call takes at `rate` evenly spaced calls a second.
+    """Returns the CPU time of a call, in microseconds, at `rate` evenly spaced calls per second.
 
-    It is more than in a tight loop: between two calls the processor sleeps or runs something else.
+    It is longer than in a tight loop, since the processor sleeps or runs other programs in between.
     """
     count, started, began = round(rate * seconds), time.process_time(), time.perf_counter()
     for number in range(count):

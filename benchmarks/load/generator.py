@@ -1,12 +1,14 @@
 """The load generator: one thread with blocking sockets and `select`.
 
-Latency counts from the *intended* time of a request, so a server that stalls cannot hide the
-requests that pile up meanwhile (no coordinated omission). When all connections are busy, further
-requests wait in the generator instead of flooding the server (backpressure as in ETUDE, ICDE 2024);
-their latency counts on. A click is sent only after its session's previous click was answered.
+Latency is measured from the *intended* time of a request. A server that stalls therefore cannot
+hide the requests that pile up meanwhile (no coordinated omission). When all connections are busy,
+further requests wait in the generator instead of flooding the server (backpressure as in ETUDE,
+ICDE 2024), and the wait is part of their latency. A click is sent only after the previous click of
+its session was answered.
 
-It uses `select` and no event loop: the timeout of `select` is exact to microseconds. Those of epoll
-and libuv are exact to a millisecond, which is as long as the latencies to be measured.
+The generator uses `select` and no event loop, because the timeout of `select` is exact to
+microseconds. Those of epoll and libuv are exact to a millisecond, which is as long as the latencies
+that are to be measured.
 """
 
 import gc
@@ -25,7 +27,7 @@ IDLE_SECONDS = 1.0
 
 
 def run_in_process(plan: Plan) -> Outcome:
-    """Runs `plan` in a process of its own, where no other Python code delays the generator."""
+    """Runs `plan` in a separate process, where no other Python code delays the generator."""
     processes = get_context("forkserver")
     processes.set_forkserver_preload([__name__])  # saves half a second of imports per run
     with processes.Pool(1) as pool:
@@ -37,11 +39,11 @@ def run(plan: Plan) -> Outcome:
 
     Raises:
         OSError: no connection can be opened.
-        TimeoutError: the server answers nothing for `plan.silence_seconds`.
+        TimeoutError: the server sends no answer for `plan.silence_seconds`.
         ValueError: all requests are due within the warm-up.
     """
     generator = _Generator(plan)
-    gc.disable()  # else the generator's own pauses would count as the server's
+    gc.disable()  # pauses of the garbage collector would count as latency of the server
     try:
         return generator.run()
     finally:
@@ -101,7 +103,7 @@ class _Generator:
         return self._plan.connections - len(self._busy)
 
     def _enqueue_due(self) -> None:
-        """Moves due requests into the queue, or to the followers of their predecessor."""
+        """Queues the requests that are due and whose predecessor was answered."""
         now, due, count = self._now(), self._due, len(self._due)
         if self._plan.due is None and self._has_more:
             end = min(count, self._next + max(0, self._num_free - len(self._ready)))
@@ -134,7 +136,7 @@ class _Generator:
                 self._busy[connection.fd] = connection
 
     def _connection(self, now: float) -> Connection:
-        """Returns a connection that was used so recently that the server still has it open."""
+        """Returns an idle connection, or a new one if the server may have closed the idle one."""
         if self._idle:
             connection = self._idle.pop()
             if now - connection.used_at < IDLE_SECONDS:

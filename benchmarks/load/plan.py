@@ -1,4 +1,4 @@
-"""Input and output of the load generator: the plan of a run, and its outcome."""
+"""Defines the input and output of the load generator: the plan of a run, and its outcome."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 Times = NDArray[np.float64]
 """Seconds since the start of a run, one per request."""
 
-NO_PREDECESSOR = -1
+NO_PREDECESSOR = -1  # predecessor of the first request of a session
 
 
 @dataclass(frozen=True)
@@ -18,18 +18,18 @@ class Plan:
 
     Attributes:
         port: port of a server on this machine.
-        requests: bytes of whole HTTP/1.1 requests.
-        predecessors: for each request the number of the one before it in its session, or -1. A
+        requests: bytes of complete HTTP/1.1 requests.
+        predecessors: for each request, the index of the previous request of its session, or -1. A
             request is sent only after its predecessor was answered.
         due: ascending intended times of an *open* loop, whose users do not wait for the server.
             None makes a *closed* loop, which sends as soon as a connection is free.
-        connections: maximum number of requests under way. Further ones wait in the generator,
-            and the wait counts as latency.
-        seconds: duration after which a closed loop starts no request.
-        warm_up_seconds: requests due before this time are sent and not counted.
-        grace_seconds: how long to wait for the last answers of an open loop.
-        silence_seconds: how long the server may answer nothing before the run is aborted.
-        proofs: parts of the body that every good answer contains.
+        connections: maximum number of unanswered requests. Further requests wait in the
+            generator, and the wait counts as latency.
+        seconds: duration after which a closed loop sends no more requests.
+        warm_up_seconds: requests that are due before this time are sent, but not counted.
+        grace_seconds: maximum time to wait for the last answers of an open loop.
+        silence_seconds: time without any answer after which the run is aborted.
+        proofs: byte strings that the body of every good answer contains.
     """
 
     port: int
@@ -46,19 +46,19 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run, without its warm-up.
+    """The result of a run, without its warm-up where nothing else is said.
 
     Attributes:
-        latencies: seconds from the *intended* time to the last byte, in the order of `due`. A
-            request without an answer counts until the end of the run, and as a failure.
+        latencies: `[requests]`, seconds from the *intended* time to the last byte. For a request
+            without an answer it is the time to the end of the run.
         failures: number of failed requests by kind: an HTTP status, `wrong answer`,
-            `lost connection`, `no answer`.
-        sent_late: seconds by which the generator itself was late, as 99th percentile over the
-            requests that waited for neither a predecessor nor a connection.
+            `lost connection` or `no answer`.
+        sent_late: delay of the generator itself, in seconds: the 99th percentile over requests
+            that waited for neither a predecessor nor a connection.
         seconds: time from the first intended time to the last answer.
-        cpu_seconds: CPU time of the generator for `num_sent` requests, warm-up included.
+        cpu_seconds: CPU time of the generator, warm-up included.
         num_sent: number of requests sent, warm-up included.
-        due: intended times of the counted requests.
+        due: `[requests]`, intended times of the counted requests.
     """
 
     latencies: Times
@@ -76,24 +76,24 @@ class Outcome:
 
     @property
     def rate(self) -> float:
-        """Good answers per second."""
+        """Number of good answers per second."""
         return (len(self.latencies) - self.num_failed) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Latency in milliseconds, at the percentile `share` (0 to 100)."""
+        """Returns the percentile `share` (0 to 100) of the latencies, in milliseconds."""
         return float(np.percentile(self.latencies, share)) * 1000
 
     @property
     def client_cpu_us(self) -> float:
-        """Microseconds of CPU that the generator takes for one request."""
+        """CPU time of the generator per request, in microseconds."""
         return self.cpu_seconds / self.num_sent * 1e6
 
 
 def even(rate: float, seconds: float) -> Times:
-    """Returns evenly spaced times, `rate` per second."""
+    """Returns evenly spaced times, `rate` per second, for a run of `seconds`."""
     return np.arange(round(rate * seconds)) / rate
 
 
 def poisson(rate: float, seconds: float, generator: np.random.Generator) -> Times:
-    """Returns random times of independent users, as many as `even` returns."""
+    """Returns ascending random times, as of independent users; as many as `even` returns."""
     return np.sort(generator.uniform(0, seconds, round(rate * seconds)))

@@ -1,4 +1,4 @@
-"""Sends clicks at a constant rate to a running stack: the profile `bench` of docker-compose.yml.
+"""Sends clicks at a constant rate to a running stack; the profile `bench` of docker-compose.yml.
 
 python -m benchmarks.load.stack PORT --rate 200 --seconds 20
 """
@@ -17,13 +17,13 @@ from benchmarks.load.connection import post
 from benchmarks.load.generator import run
 from benchmarks.load.plan import Outcome, Plan, even
 
-# This runs in the image of the service, which has no psutil, torch or matplotlib: import only NumPy
-# and modules of `benchmarks.load` that need no more.
+# This program runs in the image of the service, which has no psutil, torch or matplotlib. So it may
+# import only NumPy, and modules of `benchmarks.load` that need nothing else.
 WARM_UP_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program; returns its exit code, which is 1 if a request failed."""
+    """Runs the program and prints the outcome as JSON; returns 1 if a request failed, else 0."""
     parser = ArgumentParser(
         prog="python -m benchmarks.load.stack", description="Sends clicks to a running stack."
     )
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _plan(port: int, rate: float, seconds: float) -> Plan:
     """Plans evenly spaced clicks of visitors who come and go."""
     generator = np.random.default_rng()
-    name = f"bench-{generator.integers(1 << 31)}"  # session ids that no earlier run has used
+    name = f"bench-{generator.integers(1 << 31)}"  # prefix that no earlier run has used
     due = even(rate, seconds)
     visits = interleaved(power_law_sessions(_popular_items(port), generator), generator)
     clicks = list(islice(visits, len(due)))

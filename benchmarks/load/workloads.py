@@ -1,9 +1,9 @@
-"""Workloads of the session API: clicks, each answered with the next items.
+"""Makes workloads for the session API: clicks, each of which is answered with the next items.
 
-Two of them:
+There are two workloads:
 
-- *visitors* come and go: sessions with power-law lengths, most of them short;
-- *regulars* are the hardest case: each has a full history before the clock starts.
+- *visitors* come and go: their sessions have power-law lengths, and most are short;
+- *regulars* are the hardest case: each has a full history before the measurement begins.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import Plan, Times
 
 RATE = 1_000
-"""Requests a second of the benchmarks at a constant rate."""
+"""Requests per second of the benchmarks with a constant rate."""
 
 K = 20
 NUM_REGULARS = 2_000
@@ -39,11 +39,11 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The route of a server that takes a click.
+    """The route of a server that receives clicks.
 
     Attributes:
-        request_of: makes the HTTP request of a click.
-        proofs: parts of the body that every good answer contains.
+        request_of: function that encodes a click as an HTTP request.
+        proofs: byte strings that the body of every good answer contains.
     """
 
     request_of: Callable[[Click], bytes]
@@ -55,12 +55,12 @@ def _event(click: Click) -> bytes:
     return post(path, orjson.dumps({"item_id": click.item_id}))
 
 
-# The student must answer, from the stored history; any fallback counts as a failure.
+# The student must answer by the stored history; an answer by any fallback counts as a failure.
 SERVICE = Endpoint(_event, (b'"source":"student"', b'"degraded":false', b'"unknown_items":0'))
 
 
 def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Click]:
-    """Returns `count` clicks of visitors who come and go; each seed has its own sessions."""
+    """Returns `count` clicks of visitors; different seeds give different sessions."""
     generator = np.random.default_rng(seed)
     clicks = interleaved(power_law_sessions(item_ids, generator), generator)
     return [
@@ -69,7 +69,7 @@ def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Clic
 
 
 def regulars(item_ids: Sequence[str], count: int) -> list[Click]:
-    """Returns `count` clicks of the sessions that `fill_regulars` prepares."""
+    """Returns `count` clicks of regulars, whose histories `fill_regulars` prepares."""
     names = [f"regular-{number}" for number in range(NUM_REGULARS)]
     return clicks_of(names, item_ids, count, np.random.default_rng(SEED))
 
@@ -77,11 +77,17 @@ def regulars(item_ids: Sequence[str], count: int) -> list[Click]:
 def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequence[str]) -> None:
     """Empties Redis, then gives each regular a history of HISTORY_LENGTH items.
 
-    A few template sessions are filled through the server, then copied inside Redis. This works
-    with any server that keeps a session under one key which contains the session's id.
+    A few template sessions are filled through the server and then copied within Redis. This works
+    with any server that stores a session under one key that contains the session's id.
+
+    Args:
+        redis_port: port of Redis on this machine.
+        port: port of the server on this machine.
+        endpoint: route of the server that receives clicks.
+        item_ids: ids of the catalog.
 
     Raises:
-        BenchmarkError: the server fails on the clicks, or spreads a session over several keys.
+        BenchmarkError: too many clicks fail, or the server stores a session under several keys.
     """
     templates = [f"template-{number:03}" for number in range(NUM_TEMPLATES)]
     items = np.random.default_rng(SEED).choice(item_ids, NUM_TEMPLATES * HISTORY_LENGTH)
@@ -103,7 +109,7 @@ def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequ
 def open_loop(
     clicks: Sequence[Click], endpoint: Endpoint, port: int, due: Times, warm_up_seconds: float
 ) -> Plan:
-    """Returns the plan that sends each click at its time in `due`."""
+    """Returns the plan of an open loop, which sends each click at its time in `due`."""
     return replace(closed_loop(clicks, endpoint, port), due=due, warm_up_seconds=warm_up_seconds)
 
 
@@ -116,7 +122,7 @@ def closed_loop(
     connections: int = 64,
     warm_up_seconds: float = 0.0,
 ) -> Plan:
-    """Returns the plan that sends a click as soon as one of `connections` is free."""
+    """Returns the plan of a closed loop, which sends a click as soon as a connection is free."""
     return Plan(
         port=port,
         requests=[endpoint.request_of(click) for click in clicks],
@@ -132,5 +138,8 @@ def closed_loop(
 def _key_of(redis: Redis, session_id: str) -> bytes:
     keys: list[bytes] = redis.keys(f"*{session_id}*")  # type: ignore[assignment]
     if len(keys) != 1:
-        raise BenchmarkError(f"{len(keys)} Redis keys contain {session_id}; it must be one")
+        raise BenchmarkError(
+            f"{len(keys)} Redis keys contain {session_id}: the server must store a session under "
+            "exactly one key"
+        )
     return keys[0]

@@ -1,4 +1,7 @@
-"""Time until an added item is recommended, by the process that received it and by another."""
+"""Measures the time from adding an item until two processes of the service recommend it.
+
+One process receives the item, the other one learns of it through Redis.
+"""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -20,7 +23,7 @@ TIMEOUT_SECONDS = 30.0
 
 
 def measure(options: Options) -> Findings:
-    """Posts items, one after another, to one of two processes that share a Redis."""
+    """Posts items to one of two processes that share a Redis, and waits until both know them."""
     bundle = load_bundle(demo_workplace(options).bundle)
     waits: dict[str, list[float]] = {HERE: [], ELSEWHERE: []}
     with (
@@ -45,7 +48,7 @@ def measure(options: Options) -> Findings:
 
 
 def _new_items(bundle: Bundle, count: int) -> Iterator[Mapping[str, object]]:
-    """Yields items that each have a value of their own of the catalog's first attribute."""
+    """Yields new items; each has a unique value of the catalog's first attribute."""
     generator, size = np.random.default_rng(SEED), _embedding_size(bundle)
     attribute = next(iter(bundle.items[0].attributes))
     for number in range(count):
@@ -72,7 +75,7 @@ def _url(process: RunningProgram) -> str:
 def _wait_until_recommended(
     client: httpx.Client, url: str, item: Mapping[str, object], history_item: str
 ) -> None:
-    # The filter allows only this item: it is the answer as soon as the process knows it.
+    # The filter allows only this item, so the item is the answer as soon as the process knows it.
     body = {"history": [history_item], "k": 1, "allow": item["attributes"]}
     deadline = time.perf_counter() + TIMEOUT_SECONDS
     while time.perf_counter() < deadline:

@@ -1,8 +1,8 @@
-"""CPU time of a request by its parts: HTTP, parsing, history, inference, selection, serialisation.
+"""Measures the CPU time of each part of a request, from HTTP to serialisation.
 
-The servers are asked for more from step to step: for a constant response (a bare uvicorn), to check
-an event, to store it, to answer it with the next items. The difference between two steps is the
-cost of a part. Ranking is also timed in this process, without HTTP.
+Each step asks a server for more than the one before: a constant response (of a bare uvicorn), the
+check of an event, its storage, and an answer with the next items. The difference between two steps
+is the cost of a part. Ranking is also timed in this process, without HTTP.
 """
 
 import sys
@@ -45,9 +45,9 @@ from service.ranking.recommender import Query
 from service.ranking.types import IndexQuery
 
 CONNECTIONS = 8
-MAX_RATE = 10_000  # requests a second; above what a closed loop reaches
+MAX_RATE = 10_000  # requests per second; more than a closed loop reaches
 
-IN_QUICK_RUN = False  # none of its figures has a bar
+IN_QUICK_RUN = False  # none of its figures has a target
 
 
 def _event_without_consent(click: Click) -> bytes:
@@ -64,12 +64,20 @@ CHECKED = Endpoint(_event_without_consent, (b'"stored":false',))
 STORED = Endpoint(_event, (b'"stored":true',))
 PARTS = ("HTTP", "parse, route, count", "history", "infer", "select", "serialise")
 Costs = Mapping[str, float]
-"""Microseconds of CPU by part."""
+"""CPU time by name of the part, in microseconds."""
 
 
 @dataclass(frozen=True)
 class Servers:
-    """The running servers, and how many seconds each step lasts."""
+    """The running servers of this benchmark.
+
+    Attributes:
+        subject: bundle that the service serves.
+        service: the service.
+        bare: uvicorn with a constant response.
+        redis: Redis of the service.
+        seconds: duration of each step.
+    """
 
     subject: Subject
     service: RunningProgram
@@ -78,7 +86,7 @@ class Servers:
     seconds: float
 
     def cost(self, server: RunningProgram, endpoint: Endpoint) -> float:
-        """Returns the microseconds of CPU that `server` takes for a request to `endpoint`."""
+        """Returns the CPU time of `server` for a request to `endpoint`, in microseconds."""
         clicks = regulars(self.subject.item_ids, round(self.seconds * MAX_RATE))
         plan = closed_loop(
             clicks, endpoint, server.port, seconds=self.seconds, connections=CONNECTIONS
@@ -88,7 +96,7 @@ class Servers:
         return (server.cpu_seconds() - before) / outcome.num_sent * 1e6
 
     def costs(self, ranking: Costs) -> Costs:
-        """Returns the cost of each part, in the order of PARTS.
+        """Runs all steps; returns the CPU time of each part, in the order of PARTS.
 
         `ranking` is the result of `_time_ranking`.
         """
@@ -110,7 +118,7 @@ class Servers:
 
 
 def measure(options: Options) -> Findings:
-    """Runs all steps, several rounds of them."""
+    """Measures all parts in several rounds."""
     subject, port = make_subject(options), free_port()
     bare = [sys.executable, "-m", "uvicorn", "benchmarks.subjects.bare_http:app"]
     arguments = ["--port", str(port), "--no-access-log", "--lifespan", "off"]
@@ -142,7 +150,7 @@ def measure(options: Options) -> Findings:
 
 
 def draw(axes: Axes, report: Report) -> None:
-    """Draws one bar that is stacked from the parts of a request."""
+    """Draws a stacked bar of the CPU time of each part."""
     left = 0.0
     colours = (GRAY, BLUE, "#457b9d", GREEN, "#e9c46a", ORANGE)
     for (part, runs), colour in zip(report.series.items(), colours, strict=True):
@@ -155,7 +163,7 @@ def draw(axes: Axes, report: Report) -> None:
 
 
 def _time_ranking(subject: Subject) -> Costs:
-    """Times the graph, the student around it, and the recommender around both."""
+    """Returns the CPU time of the graph, of the student with it, and of the whole recommender."""
     recommender = load_recommender(subject.bundle, max_k=100)
     run_graph = common_case_run(BundleLayout(subject.bundle).common_case)
     generator = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Time from the start of the service to its first answer, and its memory."""
+"""Measures the start-up time of the service, and its memory after the start and under load."""
 
 from benchmarks.load.generator import run_in_process
 from benchmarks.load.workloads import SERVICE, closed_loop, visitors
@@ -11,7 +11,7 @@ NUM_REQUESTS = 2_000
 
 
 def measure(options: Options) -> Findings:
-    """Starts the service several times; the first start only compiles bytecode and is dropped."""
+    """Starts the service several times; the first start compiles bytecode and is not counted."""
     subject = make_subject(options)
     starts, fresh, used = [], [], []
     with running_redis() as redis:

@@ -1,7 +1,8 @@
-"""Latency at a constant rate, and the highest rate that the service keeps up with.
+"""Measures latency at a constant rate, and the highest rate that the service keeps up with.
 
-The bar is Serenade's (SIGMOD 2022): 1,000 requests/s on two cores, p90 < 7 ms. Here service, Redis
-and load generator share the cores. Each request appends, reads, infers, masks and answers.
+The target is what Serenade reports (SIGMOD 2022): p90 below 7 ms at 1,000 requests/s on two cores.
+Here service, Redis and load generator share the cores. For each request the service appends an item
+to a history, reads the history, ranks, and answers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,13 +21,13 @@ from benchmarks.subjects.subject import make_subject
 
 P99_MS = 20.0
 PERCENTILES = (50, 90, 99)
-# Shares of the rate that a closed loop reaches. At that rate itself the server is never idle.
+# Rates of a sweep, as shares of the rate of a closed loop, in which the server is never idle.
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 SHARES_QUICK = (0.6, 1.0)
 
 
 def measure(options: Options) -> Findings:
-    """Runs each load at the constant rate, then raises the rate until p99 breaks its bar."""
+    """Runs each workload at the constant rate, then raises the rate until p99 misses its target."""
     subject = make_subject(options)
     with running_redis() as redis, running_service(subject.bundle, redis) as service:
         loaded_service = LoadedService(subject, service, redis)
@@ -75,7 +76,7 @@ def measure(options: Options) -> Findings:
 
 
 def draw(axes: Axes, report: Report) -> None:
-    """Plots the percentiles of the last sweep by rate."""
+    """Plots the latency percentiles of the last sweep by rate."""
     steps = report.series["sweep"]
     rates = [each["rate"] for each in steps]
     for name, colour in (("p50", GRAY), ("p90", BLUE), ("p99", ORANGE)):
@@ -100,7 +101,7 @@ def _sweeps(loaded_service: LoadedService, options: Options) -> list[list[dict[s
 def _sweep(
     loaded_service: LoadedService, seconds: float, shares: Sequence[float]
 ) -> list[dict[str, float]]:
-    """Measures percentiles at rising rates, up to the first rate that `keeps_up` denies."""
+    """Measures latency percentiles at rising rates, until the service does not keep up."""
     loaded_service.reset_histories()
     saturated = loaded_service.run_saturated(seconds).outcome.rate
     steps = list[dict[str, float]]()
@@ -115,24 +116,27 @@ def _sweep(
 
 
 def keeps_up(step: Mapping[str, float]) -> bool:
-    """Tells whether a step of a sweep has no failure and keeps the bar of p99."""
+    """Tells whether a step of a sweep has no failed request and meets the target of p99."""
     return step["p99"] < P99_MS and not step["failures"]
 
 
 def highest_rate(sweeps: Sequence[Sequence[Mapping[str, float]]]) -> Figure:
-    """Returns the highest rate of each sweep at which the service keeps up, or 0."""
+    """Returns the figure of the highest rate of each sweep at which the service keeps up.
+
+    A run is 0 if the service keeps up at no rate.
+    """
     runs = [max((each["rate"] for each in sweep if keeps_up(each)), default=0) for sweep in sweeps]
     return _figure(f"highest rate with p99 < {P99_MS:.0f} ms", "requests/s", runs)
 
 
 def _latencies(runs: list[LoadRun], workload: str) -> Iterator[Figure]:
-    bars = {90: 7.0, 99: P99_MS}
+    targets = {90: 7.0, 99: P99_MS}
     for percentile in PERCENTILES:
         yield Figure(
             name=f"p{percentile} at {RATE:,} requests/s, {workload}",
             unit="ms",
             runs=tuple(run.outcome.percentile(percentile) for run in runs),
-            at_most=bars.get(percentile),
+            at_most=targets.get(percentile),
         )
     failed = tuple(float(run.outcome.num_failed) for run in runs)
     yield Figure(name=f"failed requests, {workload}", unit="", runs=failed, at_most=0)

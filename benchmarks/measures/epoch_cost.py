@@ -1,8 +1,9 @@
-"""Cost that distillation adds to a training epoch: steps of three students in turn.
+"""Measures how much distillation adds to the CPU time of a training epoch.
 
-The data is MovieLens, and amazon-games where `training.teach` has left its knowledge in the work
-folder. The measure is CPU time, since other programs on the machine change it least. Each student
-has one thread, as in `training.distill`, which trains several at once.
+Steps of three students take turns. The dataset is MovieLens, and also amazon-games if its teacher's
+knowledge is in the work folder. CPU time is measured, since other programs on the machine affect it
+least. Each student trains on one thread, as in `training.distill`, which trains several in
+parallel.
 """
 
 import time
@@ -30,7 +31,7 @@ TEACHER_FREE = "plain"
 ALL_WEIGHTS = dict.fromkeys(
     ("distillation.position", "distillation.confidence", "distillation.consistency"), True
 )
-# Name in the report: variant of the student, and settings that differ from the experiment's.
+# For each name in the report: the method variant, and settings that differ from the experiment's.
 STUDENTS: Mapping[str, tuple[str, Mapping[str, bool]]] = {
     TEACHER_FREE: ("plain", {}),
     "as configured": ("distilled", {}),
@@ -39,7 +40,7 @@ STUDENTS: Mapping[str, tuple[str, Mapping[str, bool]]] = {
 
 
 def measure(options: Options) -> Findings:
-    """Measures CPU seconds of an epoch, and their ratio to those of the teacher-free student."""
+    """Measures the CPU seconds of an epoch, and their ratio to the teacher-free student's."""
     num_runs, num_turns = options.pick(5, quick=1), options.pick(4, quick=2)
     trainers_of = {each.name: _trainers(each, workplace) for each, workplace in _available(options)}
     figures: list[Figure] = []
@@ -77,13 +78,13 @@ def _trainers(experiment: Experiment, workplace: Workplace) -> Mapping[str, Trai
         )
         for name, (variant, settings) in STUDENTS.items()
     }
-    # Two names are one student where the experiment has all weights on anyway: the first stays.
+    # If the experiment has all weights on, two names stand for the same job: the first is kept.
     first_of = {job.stamp: name for name, job in reversed(jobs.items())}
     return {name: jobs[name].trainer() for name in STUDENTS if name in first_of.values()}
 
 
 def _take_turns(trainers: Mapping[str, Trainer], turns: Sequence[int]) -> Mapping[str, float]:
-    """Returns the median CPU seconds of an epoch for each student, over the same turns."""
+    """Returns the CPU seconds of an epoch for each student, as the median over `turns`."""
     seconds: dict[str, list[float]] = {name: [] for name in trainers}
     for turn in turns:
         for name, trainer in trainers.items():
@@ -92,9 +93,9 @@ def _take_turns(trainers: Mapping[str, Trainer], turns: Sequence[int]) -> Mappin
 
 
 def _epoch_seconds(trainer: Trainer, turn: int) -> float:
-    """Extrapolates the CPU seconds of an epoch from a few of its steps, without validation.
+    """Extrapolates the CPU seconds of an epoch from a few of its steps.
 
-    Validation costs all students the same.
+    Validation is left out, since it costs the same for all students.
     """
     batches = trainer.windows.epoch(0, 0)
     begin = turn * STEPS_PER_TURN % max(len(batches) - STEPS_PER_TURN, 1)

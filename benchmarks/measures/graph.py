@@ -1,7 +1,7 @@
-"""The shipped graph against the naive export of the same student, on one history and one thread.
+"""Compares the bundle's graphs with a naive export of the same student, on one thread.
 
-The time of the shipped graph includes what the service does around it: making the inputs and
-turning the ranking into Python numbers.
+Each run ranks one history. The time of the bundle's graphs, called `shipped`, includes what the
+service does around them: making the inputs, and converting the ranking to Python numbers.
 """
 
 import statistics
@@ -28,12 +28,12 @@ LENGTHS = (1, 5, 10, 20, 50)
 SHIPPED, NAIVE = "shipped", "naive"
 SEED = 0
 
-# Relative difference of scores that a different order of additions causes.
+# Largest relative difference of scores that a different order of additions can cause.
 ROUNDING = 1e-6
 
 Rank = Callable[[list[int]], Ranking]
 Costs = Mapping[tuple[int, str], float]
-"""Microseconds of CPU, by length of the history and name of the graph."""
+"""CPU time in microseconds, by length of the history and name of the graph."""
 
 
 def measure(options: Options) -> Findings:
@@ -87,7 +87,7 @@ def draw(axes: Axes, report: Report) -> None:
 
 
 def is_same_ranking(ranking: Ranking, other: Ranking) -> bool:
-    """Tells whether both have the same items in the same order; equal scores may change places."""
+    """Tells whether both rankings are equal, except for the order of items with equal scores."""
     return all(
         mine == its or abs(my_score - its_score) <= ROUNDING * (1 + abs(its_score))
         for (mine, my_score), (its, its_score) in zip(ranking, other, strict=True)

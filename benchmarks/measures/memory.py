@@ -1,4 +1,4 @@
-"""Resident memory of the service over a million requests of visitors who come and go."""
+"""Measures how the resident memory of the service grows over a million requests of visitors."""
 
 import statistics
 

@@ -1,7 +1,8 @@
-"""The service against other servers of the same graph: same machine, clicks and Redis.
+"""Compares the service with its peers: other servers that serve the same graph.
 
-Each server has one worker, which a closed loop saturates. Compared are answers per second and
-latency, in runs that take turns.
+All of them run on the same machine, with the same clicks and the same Redis. Each server has one
+worker, which a closed loop saturates. The servers take turns; answers per second and latency are
+compared.
 """
 
 import statistics
@@ -34,7 +35,7 @@ from benchmarks.subjects.processes import (
 from benchmarks.subjects.subject import Subject, make_subject
 
 CONNECTIONS = 16
-MAX_RATE = 8_000  # requests a second; above what any of the servers reaches
+MAX_RATE = 8_000  # requests per second; more than any of the servers reaches
 WARM_UP_SECONDS = 1.0
 OURS = "this service"
 
@@ -43,18 +44,18 @@ def _click_request(click: Click) -> bytes:
     return post("/recommend", orjson.dumps({**vars(click), "k": K}))
 
 
-RIVAL = Endpoint(_click_request, (b'"item_id"', b'"score"'))
+PEER = Endpoint(_click_request, (b'"item_id"', b'"score"'))
 
 
 @dataclass(frozen=True)
-class Rival:
-    """Another server that is compared with the service.
+class Peer:
+    """Another server, which the service is compared with.
 
     Attributes:
-        module: arguments of `python -m`; `{port}` is replaced by the port.
-        ready_path: path that returns 200 once the server can answer.
-        needs_peers: whether its libraries are only in the environment of `peers_python`.
-        description: what the server runs, for the report.
+        module: arguments of `python -m`, in which `{port}` stands for the port.
+        ready_path: path that returns status 200 when the server can answer.
+        needs_peers: whether its libraries are installed only for the interpreter `peers_python`.
+        description: description of the server for the report.
     """
 
     module: tuple[str, ...]
@@ -65,15 +66,15 @@ class Rival:
     def start(
         self, subject: Subject, redis: RunningProgram, options: Options
     ) -> AbstractContextManager[RunningProgram]:
-        """Runs the server on the bundle of `subject`, for the length of a `with` block.
+        """Runs the server with the bundle of `subject` for the duration of a `with` block.
 
         Raises:
-            BenchmarkError: the interpreter of the peers is missing, or the server does not start.
+            BenchmarkError: the interpreter with the peers is missing, or the server does not start.
         """
         port = free_port()
         python = options.peers_python if self.needs_peers else Path(sys.executable)
         if not python.exists():
-            raise BenchmarkError(f"{python} is missing; `make bench` installs it")
+            raise BenchmarkError(f"{python}: missing; install the peer servers with `make bench`")
         environment = {
             "BUNDLE_PATH": str(subject.bundle.resolve()),
             "STUDENT_PATH": str(subject.student_path.resolve()),
@@ -90,26 +91,26 @@ def _uvicorn(module: str) -> tuple[str, ...]:
 
 
 _BENTO = ("bentoml", "serve", "benchmarks.rivals.bentoml_onnx:Recommend", "--port", "{port}")
-RIVALS: Mapping[str, Rival] = {
-    "LitServe": Rival(
+PEERS: Mapping[str, Peer] = {
+    "LitServe": Peer(
         ("benchmarks.rivals.litserve_onnx",),
         "/health",
         needs_peers=True,
         description="same graph, synchronous redis-py in its worker process",
     ),
-    "BentoML": Rival(
+    "BentoML": Peer(
         (*_BENTO, "--host", "127.0.0.1"),
         "/readyz",
         needs_peers=True,
         description="same graph, asynchronous redis-py",
     ),
-    "FastAPI + onnxruntime": Rival(
+    "FastAPI + onnxruntime": Peer(
         _uvicorn("fastapi_onnx"),
         "/ready",
         needs_peers=False,
         description="same graph, asynchronous redis-py",
     ),
-    "FastAPI + torch": Rival(
+    "FastAPI + torch": Peer(
         _uvicorn("fastapi_torch"),
         "/ready",
         needs_peers=False,
@@ -119,10 +120,10 @@ RIVALS: Mapping[str, Rival] = {
 
 
 def measure(options: Options) -> Findings:
-    """Saturates each server in turn, several rounds of it."""
+    """Saturates each server in turn, in several rounds."""
     subject = make_subject(options)
     rounds, seconds = options.pick(3, quick=1), options.pick(4, quick=1)
-    outcomes: dict[str, list[Outcome]] = {name: [] for name in (OURS, *RIVALS)}
+    outcomes: dict[str, list[Outcome]] = {name: [] for name in (OURS, *PEERS)}
     with running_redis() as redis:
         for _ in range(rounds):
             for name, of_name in outcomes.items():
@@ -138,7 +139,7 @@ def measure(options: Options) -> Findings:
                 name: sum_failures(each.failures for each in of_name)
                 for name, of_name in outcomes.items()
             },
-            "servers": {name: rival.description for name, rival in RIVALS.items()},
+            "servers": {name: peer.description for name, peer in PEERS.items()},
         },
         series={
             name: {
@@ -152,7 +153,7 @@ def measure(options: Options) -> Findings:
 
 
 def draw(axes: Axes, report: Report) -> None:
-    """Draws one bar of answers per second for each server, with its p99."""
+    """Draws a bar chart of answers per second by server, with the p99 of each."""
     names = [*report.series][::-1]
     for place, name in enumerate(names):
         rates = report.series[name]["rate"]
@@ -170,11 +171,11 @@ def draw(axes: Axes, report: Report) -> None:
 def _saturate(
     name: str, subject: Subject, redis: RunningProgram, options: Options, seconds: float
 ) -> Outcome:
-    endpoint = SERVICE if name == OURS else RIVAL
+    endpoint = SERVICE if name == OURS else PEER
     start = (
         running_service(subject.bundle, redis)
         if name == OURS
-        else RIVALS[name].start(subject, redis, options)
+        else PEERS[name].start(subject, redis, options)
     )
     with start as server:
         fill_regulars(redis.port, server.port, endpoint, subject.item_ids)
@@ -192,9 +193,9 @@ def _saturate(
 
 
 def _figures(outcomes: Mapping[str, list[Outcome]]) -> Iterator[Figure]:
-    ours, rivals = outcomes[OURS], {name: outcomes[name] for name in RIVALS}
-    best = max(rivals, key=lambda name: statistics.median(each.rate for each in rivals[name]))
-    pairs = list(zip(ours, rivals[best], strict=True))
+    ours, peers = outcomes[OURS], {name: outcomes[name] for name in PEERS}
+    best = max(peers, key=lambda name: statistics.median(each.rate for each in peers[name]))
+    pairs = list(zip(ours, peers[best], strict=True))
     yield Figure(
         name=f"throughput over the best peer's ({best})",
         unit="times",

@@ -1,9 +1,9 @@
-"""CPU time of a request to the service against its two necessary parts: inference and Redis.
+"""Compares the CPU time of a request with that of its necessary parts: inference and Redis.
 
-The sessions have 50 items. The bare parts are the run of the graph on such a history, and one Redis
-round trip (append, trim, expire, read). Each comparison is like with like: a saturated service
-against bare parts in a tight loop; a service with a thousand requests a second against bare parts a
-thousand times a second.
+The sessions have 50 items. The necessary parts, called bare, are one run of the graph on such a
+history, and one Redis round trip (append, trim, expire, read). A saturated service is compared with
+bare parts in a tight loop. A service with a thousand requests per second is compared with bare
+parts that also run a thousand times per second.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,11 +28,11 @@ TIGHT, PACED = "bare graph + bare Redis", f"bare graph + bare Redis, {RATE:,} a 
 KEYS = {REDIS_PY: "bare:redis-py", SOCKET: "bare:socket"}
 
 Costs = Mapping[str, float]
-"""Microseconds of CPU by name of the measured function."""
+"""CPU time by name of the measured function, in microseconds."""
 
 
 def measure(options: Options) -> Findings:
-    """Takes turns between the bare parts and the service."""
+    """Measures the bare parts and the service in turns."""
     subject, seconds = make_subject(options), WARM_UP_SECONDS + options.pick(4, quick=1)
     bare, paced, saturated = list[Costs](), list[float](), list[float]()
     with (
@@ -76,7 +76,10 @@ def _bare_parts(
 
 
 def _time_parts(parts: Mapping[str, Callable[[], object]], seconds: float) -> Costs:
-    """Times each part, then graph and Redis together: in a tight loop, and at a constant rate."""
+    """Returns the CPU time of each part, and of graph and Redis together.
+
+    The latter is measured in a tight loop and at a constant rate, for `seconds`.
+    """
 
     def both() -> None:
         parts[GRAPH]()

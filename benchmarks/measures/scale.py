@@ -1,4 +1,4 @@
-"""Cost of an answer by the size of the catalog: the shipped graph on one history and one thread."""
+"""Measures the CPU time of an answer by the size of the catalog, on one history and one thread."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +24,11 @@ from training.students.student import Student
 SIZES = (10_000, 100_000, 300_000, 1_000_000)
 SIZES_QUICK = (10_000,)
 
-IN_QUICK_RUN = False  # none of its figures has a bar
+IN_QUICK_RUN = False  # none of its figures has a target
 
 
 def measure(options: Options) -> Findings:
-    """Exports a student with random weights for each size, and times its answers."""
+    """Exports a student with random weights for each catalog size, and times its answers."""
     sizes, rounds = options.pick(SIZES, quick=SIZES_QUICK), options.pick(3, quick=1)
     runs = {size: tuple(_costs(size, rounds)) for size in tqdm(sizes, "catalogs")}
     return Findings(
@@ -56,7 +56,7 @@ def draw(axes: Axes, report: Report) -> None:
 
 
 def _costs(num_items: int, rounds: int) -> Iterator[float]:
-    """Yields the milliseconds of CPU that an answer takes, once per round."""
+    """Yields the CPU time of an answer in milliseconds, once per round."""
     history = np.random.default_rng(0).integers(1, num_items + 1, HISTORY_LENGTH).tolist()
     with TemporaryDirectory() as folder:
         run = _shipped_run(random_student(num_items), Path(folder) / "graph.onnx")
@@ -68,7 +68,7 @@ def _costs(num_items: int, rounds: int) -> Iterator[float]:
 
 
 def _shipped_run(student: Student, path: Path) -> GraphRun:
-    """Exports and opens the graph that answers most requests for a student of this size."""
+    """Exports and opens the common-case graph, or the ranking graph if the catalog is too large."""
     if export_common_case(student, path):
         return common_case_run(path)
     export_student(student, path)

@@ -1,7 +1,7 @@
-"""The student against its teachers over REST: same histories, same machine.
+"""Compares the student with its teachers over REST, on the same histories and the same machine.
 
-Teachers answer from their own server, without the service in between, and may use all cores. The
-student answers in one worker of the service, which shares the cores with the load generator.
+Each teacher answers from its own server, without the service in between, and may use all cores. The
+student answers in one worker of the service. All share the cores with the load generator.
 """
 
 import json
@@ -52,10 +52,11 @@ class Recommender:
     """A server of the student or of a teacher.
 
     Attributes:
+        name: name in the report.
         path: path of the route that recommends.
         num_requests: number of requests in each run.
-        concurrency: requests under way at once when throughput is measured.
-        proof: part of the body that every good answer contains.
+        concurrency: number of concurrent requests when throughput is measured.
+        proof: byte string that the body of every good answer contains.
         server: context manager that runs the server.
     """
 
@@ -69,11 +70,11 @@ class Recommender:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Results of one round.
+    """The results of one server in one round.
 
     Attributes:
-        sequential: one request at a time.
-        concurrent: several requests at once.
+        sequential: outcome of one request at a time.
+        concurrent: outcome of several concurrent requests.
         cpu_seconds: CPU time of the server per request of `concurrent`.
     """
 
@@ -82,12 +83,15 @@ class Measurement:
     cpu_seconds: float
 
     def cost_of_a_million(self, core_hour: float) -> float:
-        """Returns the price of a million answers where a core costs `core_hour` for one hour."""
+        """Returns the price of a million answers in dollars.
+
+        `core_hour` is the price of one CPU core for one hour.
+        """
         return self.cpu_seconds * MILLION / SECONDS_PER_HOUR * core_hour
 
 
 def measure(options: Options) -> Findings:
-    """Runs all servers at once, and asks them in turn, several rounds of it."""
+    """Starts all servers, then sends requests to one after another, in several rounds."""
     workplace = demo_workplace(options)
     histories = _histories(workplace)
     recommenders = list(_recommenders(workplace, options))
@@ -163,7 +167,7 @@ def _teacher(name: str, kind: str, num_requests: int, workplace: Workplace) -> R
 
 
 def _histories(workplace: Workplace) -> Histories:
-    """Returns the histories of the test examples as item ids, the newest example first."""
+    """Returns the newest items of the test examples' histories, as item ids, last example first."""
     dataset = load_dataset(workplace.dataset)
     ids = dataset.catalog.item_ids
     rows = dataset.example_rows(Split.TEST)[::-1]
@@ -205,13 +209,16 @@ def _run(
 
 
 def _milliseconds(outcome: Outcome) -> list[float]:
-    """Returns about a thousand of the latencies, evenly spaced, for the plot."""
+    """Returns about a thousand of the latencies for the plot, at even distances, in ms."""
     milliseconds: list[float] = (outcome.latencies * 1e3).tolist()
     return milliseconds[:: max(1, len(milliseconds) // 1_000)]
 
 
 def _quality(workplace: Workplace) -> Mapping[str, float]:
-    """Returns NDCG@20 on the test split: the bundle's, and that of the teacher's stored answers."""
+    """Returns test NDCG@20 of the bundle and of the teacher's stored answers, by server name.
+
+    A server without stored results, or a teacher that did not answer all examples, is left out.
+    """
     served = load_bundle(workplace.bundle).manifest.metrics.get("test", {})
     quality = {STUDENT: served[METRIC]} if METRIC in served else {}
     results = workplace.results / "results.json"

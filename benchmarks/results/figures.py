@@ -1,4 +1,4 @@
-"""The report of a benchmark: figures with units and runs, saved as one JSON file."""
+"""Makes the report of a benchmark: figures with units and runs, saved as one JSON file."""
 
 import statistics
 from collections import Counter
@@ -19,12 +19,14 @@ PACKAGES = ("fastapi", "hiredis", "onnxruntime", "redis", "uvicorn", "uvloop")
 
 
 class Figure(BaseModel):
-    """A measured number: the median of its runs, and the bar that it must keep, if there is one.
+    """A measured number: the median of its runs, with the target that it must meet, if any.
 
     Attributes:
-        runs: one value for each repetition, in their order.
-        at_most: the bar of a figure that should be small.
-        at_least: the bar of a figure that should be large.
+        name: name of the figure in the report.
+        unit: unit of all values; empty for a count or a share.
+        runs: one value per repetition, in order.
+        at_most: target of a figure that should be small; None for none.
+        at_least: target of a figure that should be large; None for none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,28 +45,28 @@ class Figure(BaseModel):
 
     @property
     def holds(self) -> bool | None:
-        """True if the median keeps the bar, None if there is no bar."""
+        """Whether the median meets the target; None if there is no target."""
         if self.at_most is not None:
             return self.value <= self.at_most
         return None if self.at_least is None else self.value >= self.at_least
 
     @property
-    def bar(self) -> str:
-        """The bar as text, empty if there is none."""
+    def target(self) -> str:
+        """The target as text, such as "≤ 7"; empty if there is none."""
         if self.at_most is not None:
             return f"≤ {format_number(self.at_most)}"
         return "" if self.at_least is None else f"≥ {format_number(self.at_least)}"
 
     @property
     def spread(self) -> str:
-        """Smallest and largest run as text, empty for a single run."""
+        """Smallest and largest run as text; empty for a single run."""
         if len(self.runs) == 1:
             return ""
         return f"{format_number(min(self.runs))}…{format_number(max(self.runs))}"
 
 
 def sum_failures(failures: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
-    """Adds up the failures of several runs, by kind."""
+    """Adds up the numbers of failures of several runs, by kind."""
     return dict(sum(map(Counter, failures), Counter[str]()))
 
 
@@ -72,8 +74,9 @@ class Findings(BaseModel):
     """The result of a benchmark's `measure`.
 
     Attributes:
-        conditions: settings that the figures depend on: sizes, rates, workload, bundle.
-        series: data of the plot, by name.
+        figures: the measured numbers.
+        conditions: settings that the figures depend on, such as sizes, rates, workload and bundle.
+        series: data of the plot, by name; empty if the plot needs only the figures.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -84,7 +87,7 @@ class Findings(BaseModel):
 
 
 class Report(Findings):
-    """Findings with the command, commit, machine, date and versions that they come from."""
+    """The findings of a benchmark, with command, commit, machine, date and package versions."""
 
     name: str
     command: str
@@ -96,7 +99,7 @@ class Report(Findings):
 
 
 def make_report(name: str, findings: Findings, *, is_quick: bool) -> Report:
-    """Adds the current commit, machine, time and versions to `findings`."""
+    """Makes a report of `findings` by adding the current commit, machine, time and versions."""
     return Report(
         **dict(findings),
         name=name,
@@ -116,7 +119,7 @@ def save_report(report: Report, folder: Path) -> None:
 
 
 def load_report(path: Path) -> Report:
-    """Reads a file of `save_report`.
+    """Reads a report that `save_report` wrote.
 
     Raises:
         pydantic.ValidationError: the file is not a report.
@@ -125,20 +128,20 @@ def load_report(path: Path) -> Report:
 
 
 def summary_table(reports: Iterable[Report]) -> str:
-    """Returns a Markdown table with one row for each figure."""
+    """Returns a Markdown table with one row per figure."""
     rows = [
         (
             report.name,
             each.name,
             f"{format_number(each.value)} {each.unit}",
             each.spread,
-            each.bar,
+            each.target,
             _verdict(each),
         )
         for report in reports
         for each in report.figures
     ]
-    return markdown_table(("benchmark", "figure", "median", "runs", "bar", "holds"), rows)
+    return markdown_table(("benchmark", "figure", "median", "runs", "target", "holds"), rows)
 
 
 def _verdict(figure: Figure) -> str:

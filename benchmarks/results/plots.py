@@ -1,4 +1,4 @@
-"""Saves the plot of a report: the frame of all plots, and the bars that most benchmarks use."""
+"""Saves the plot of a report; defines the bar chart that most benchmarks use."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ Draw = Callable[[Axes, Report], None]
 
 
 def save_plot(report: Report, draw: Draw, folder: Path) -> Path:
-    """Writes `<name>.png` beside the report; returns its path."""
+    """Draws the plot of a report and writes it to `folder/<name>.png`; returns that path."""
     with mpl.rc_context({"svg.hashsalt": report.name}):
         canvas = Canvas(figsize=(7.2, 3.6), dpi=150, layout="constrained")
         axes = canvas.add_subplot()
@@ -33,14 +33,14 @@ def save_plot(report: Report, draw: Draw, folder: Path) -> Path:
 
 
 def draw_bars(axes: Axes, report: Report) -> None:
-    """Draws one bar for each figure with a limit, as a share of that limit."""
-    figures = [each for each in report.figures if each.bar][::-1]
+    """Draws one bar per figure that has a target; its length is the share of the target."""
+    figures = [each for each in report.figures if each.target][::-1]
     for place, each in enumerate(figures):
-        bar = each.at_most or each.at_least or 1.0
-        axes.barh(place, each.value / bar, color=GREEN if each.holds else ORANGE)
-        axes.plot([run / bar for run in each.runs], [place] * len(each.runs), "|", color=BLUE)
+        target = each.at_most or each.at_least or 1.0
+        axes.barh(place, each.value / target, color=GREEN if each.holds else ORANGE)
+        axes.plot([run / target for run in each.runs], [place] * len(each.runs), "|", color=BLUE)
     axes.axvline(1, color=ORANGE, linewidth=0.8, linestyle=":")
-    axes.set_yticks(range(len(figures)), [f"{each.name} ({each.bar})" for each in figures])
+    axes.set_yticks(range(len(figures)), [f"{each.name} ({each.target})" for each in figures])
     axes.tick_params(labelsize=7)
-    axes.set(xlabel="share of the bar")
+    axes.set(xlabel="share of the target")
     axes.set_title(report.name.replace("_", " "))

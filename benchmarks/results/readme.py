@@ -13,7 +13,7 @@ from training.stage import write_text
 
 OUT = ROOT / "benchmarks" / "out"
 BEGIN, END = "<!-- figures: python -m benchmarks.results.readme -->", "<!-- end of figures -->"
-# Prefix of a figure's name in `student_vs_teacher`, and the head of its column.
+# Beginnings of figure names in the report `student_vs_teacher`, each with its column heading.
 COLUMNS = (
     ("p50", "p50"),
     ("p90", "p90"),
@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def main() -> int:
-    """Runs the program; returns its exit code."""
+    """Rewrites the figures in README.md; returns the exit code, 0."""
     readme = ROOT / "README.md"
     reports = [load_report(path) for path in sorted(OUT.glob("*.json"))]
     text = readme.read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ def main() -> int:
 
 
 def insert_figures(text: str, figures: str) -> str:
-    """Returns `text` with `figures` in place of all that is between BEGIN and END.
+    """Returns `text` with everything between the lines BEGIN and END replaced by `figures`.
 
     Raises:
         ValueError: BEGIN or END is missing, or END comes first.
@@ -48,7 +48,7 @@ def insert_figures(text: str, figures: str) -> str:
 
 
 def figures_section(reports: Sequence[Report]) -> str:
-    """Returns the tables: student beside teachers, all figures with a bar, and their origin."""
+    """Returns the section of README.md: the student against teachers, all targets, and origins."""
     by_name = {report.name: report for report in reports}
     parts = []
     if (comparison := by_name.get("student_vs_teacher")) is not None:
@@ -56,7 +56,7 @@ def figures_section(reports: Sequence[Report]) -> str:
             _picture(comparison),
             markdown_table(["", *(head for _, head in COLUMNS)], _comparison_rows(comparison)),
         ]
-    parts.append(markdown_table(("", "median", "runs", "bar", "command"), _bar_rows(reports)))
+    parts.append(markdown_table(("", "median", "runs", "target", "command"), _target_rows(reports)))
     parts.append(f"<sub>{'; '.join(_origins(reports))}</sub>")
     return "\n\n".join(parts)
 
@@ -76,13 +76,13 @@ def _cell(figure: Figure | None) -> str:
     return f"{format_number(figure.value)} {figure.unit}"
 
 
-def _bar_rows(reports: Iterable[Report]) -> Iterator[list[str]]:
+def _target_rows(reports: Iterable[Report]) -> Iterator[list[str]]:
     for report in reports:
         for each in report.figures:
-            if each.bar:
+            if each.target:
                 value = f"{format_number(each.value)} {each.unit}".strip()
                 marked = value if each.holds else f"**{value}**"
-                yield [each.name, marked, each.spread, each.bar, f"`{report.command}`"]
+                yield [each.name, marked, each.spread, each.target, f"`{report.command}`"]
 
 
 def _picture(report: Report) -> str:
@@ -90,7 +90,7 @@ def _picture(report: Report) -> str:
 
 
 def _origins(reports: Iterable[Report]) -> Iterator[str]:
-    """Yields commit, machine and day once for all reports that share them."""
+    """Yields commit, machine and day of the reports, once for all reports that share them."""
     names: dict[tuple[str, str, str], list[str]] = {}
     for report in reports:
         origin = (report.commit, report.hardware, f"{report.date:%Y-%m-%d}")

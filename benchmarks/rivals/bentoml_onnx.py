@@ -1,4 +1,4 @@
-"""BentoML as the server of the same graph, with one worker."""
+"""A peer of the service: BentoML serves the same graph with one worker."""
 
 import os
 from typing import Any
@@ -11,7 +11,7 @@ from benchmarks.rivals.click_handler import ClickRequest, onnx_ranker, store_cli
 
 @bentoml.service(workers=1)
 class Recommend:
-    """The BentoML service; it opens Redis and the graph when it starts."""
+    """The BentoML service; it connects to Redis and opens the graph when it starts."""
 
     def __init__(self) -> None:
         self.ranker = onnx_ranker()

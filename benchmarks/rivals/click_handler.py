@@ -1,9 +1,9 @@
-"""The handling of a click that all rivals share: store it, read the history, rank, answer.
+"""Handles a click in the way that all peers share: store it, read the history, rank, answer.
 
-This is what an engineer writes who serves the same graph without this project. Four Redis commands
-store the click and read the history in one round trip. The graph runs with the session options that
-suit it best. The answer has ids, titles and scores. Left out, in favour of the rivals: idempotency,
-fallbacks, filters, added items, metrics, problem documents.
+An engineer who serves the same graph without this project would write this. Four Redis commands
+store the click and read the history in one round trip. The graph runs with the service's session
+options. The answer has ids, titles and scores. Idempotency, fallbacks, filters, added items,
+metrics and problem documents are left out, which makes the peers faster.
 """
 
 import os
@@ -21,7 +21,7 @@ TTL_SECONDS = 7 * 24 * 3600
 
 
 class ClickRequest(BaseModel):
-    """Body of a request: a click, and how many items to recommend after it."""
+    """The body of a request: a click, and `k`, the number of items to recommend."""
 
     session_id: str
     item_id: str
@@ -29,12 +29,15 @@ class ClickRequest(BaseModel):
 
 
 def open_bundle() -> Bundle:
-    """Loads the bundle of the environment variable BUNDLE_PATH."""
+    """Loads the bundle in the folder that the environment variable BUNDLE_PATH names."""
     return load_bundle(Path(os.environ["BUNDLE_PATH"]))
 
 
 def store_click(pipeline: Any, click: ClickRequest) -> Any:
-    """Adds the commands to a redis-py pipeline; its last result is the history, oldest first."""
+    """Adds commands to a redis-py pipeline that store a click and read its session's history.
+
+    The last result of the pipeline is the history as item ids, oldest first.
+    """
     key = f"visit:{click.session_id}"
     pipeline.rpush(key, click.item_id)
     pipeline.ltrim(key, -MAX_STORED_LENGTH, -1)
@@ -43,7 +46,12 @@ def store_click(pipeline: Any, click: ClickRequest) -> Any:
 
 
 class Ranker:
-    """Ranks the catalog of a bundle; `rank` maps a history and `k` to item indices and scores."""
+    """Recommends items of a bundle.
+
+    Args:
+        bundle: its catalog gives ids and titles.
+        rank: maps a history of item indices and `k` to item indices, best first, and scores.
+    """
 
     def __init__(
         self, bundle: Bundle, rank: Callable[[list[int], int], tuple[list[int], list[float]]]
@@ -53,7 +61,7 @@ class Ranker:
         self._rank = rank
 
     def recommend(self, item_ids: Sequence[str], k: int) -> dict[str, Any]:
-        """Returns the answer to a history of `item_ids`, ready to be encoded as JSON."""
+        """Returns ids, titles and scores of the `k` best items after a history, JSON-able."""
         history = [self._index_of[each] for each in item_ids if each in self._index_of]
         indices, scores = self._rank(history, k)
         items = [self._items[index - 1] for index in indices]
@@ -66,7 +74,7 @@ class Ranker:
 
 
 def onnx_ranker() -> Ranker:
-    """Returns a ranker on the bundle's common-case graph, with the service's session options."""
+    """Returns a ranker that runs the bundle's common-case graph with the service's options."""
     bundle = open_bundle()
     run = common_case_run(BundleLayout(bundle.folder).common_case)
 

@@ -1,4 +1,4 @@
-"""FastAPI, as its documentation shows it, as the server of the same graph."""
+"""A peer of the service: FastAPI, used as in its documentation, serves the same graph."""
 
 import os
 from typing import Any
@@ -10,8 +10,8 @@ from benchmarks.rivals.click_handler import ClickRequest, Ranker, onnx_ranker, s
 
 
 def create_app(ranker: Ranker | None = None) -> FastAPI:
-    """Returns the application for uvicorn's `--factory`; the default ranker runs the graph."""
-    # FastAPI's own telemetry is off in the service, too.
+    """Returns the application, for uvicorn's `--factory`; without `ranker` it runs the graph."""
+    # FastAPI's own telemetry is off, as it is in the service.
     app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
     redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
     ranker = ranker or onnx_ranker()

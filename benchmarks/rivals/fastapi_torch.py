@@ -1,4 +1,4 @@
-"""FastAPI as the server of the student in eager torch, without an export."""
+"""A peer of the service: FastAPI serves the student in eager torch, without an export."""
 
 import os
 from pathlib import Path
@@ -12,8 +12,8 @@ from benchmarks.subjects.subject import load_student
 
 
 def create_app() -> FastAPI:
-    """Returns the application for uvicorn's `--factory`."""
-    torch.set_num_threads(1)  # two are slower here: other processes need the cores
+    """Returns the application, for uvicorn's `--factory`."""
+    torch.set_num_threads(1)  # two threads are slower, since other processes need the cores
     student = load_student(Path(os.environ["STUDENT_PATH"]))
 
     @torch.inference_mode()

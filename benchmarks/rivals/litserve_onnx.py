@@ -1,4 +1,4 @@
-"""LitServe as the server of the same graph: its HTTP process hands requests to a worker process."""
+"""A peer of the service: LitServe serves the same graph with one HTTP and one worker process."""
 
 import os
 from typing import Any
@@ -10,10 +10,10 @@ from benchmarks.rivals.click_handler import ClickRequest, onnx_ranker, store_cli
 
 
 class Recommend(litserve.LitAPI):
-    """The LitServe API; its worker opens Redis and the graph once."""
+    """The LitServe API; its worker process connects to Redis and opens the graph once."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 - LitServe passes it by name
-        """Opens Redis and the graph; LitServe calls it in the worker."""
+        """Connects to Redis and opens the graph; LitServe calls it in the worker process."""
         self.ranker = onnx_ranker()
         self.redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)
 

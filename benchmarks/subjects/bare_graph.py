@@ -1,4 +1,4 @@
-"""Runs of a bundle's graphs without the service around them, on one history and one thread."""
+"""Runs a bundle's graphs without the service around them, on one history and one thread."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from export.contract.tensors import TENSORS
 
 GraphRun = Callable[[list[int], int], Sequence[NDArray[Any]]]
-"""Takes a history and `k`; returns item indices and scores, each of shape `[1, k]`."""
+"""Takes a history of item indices and `k`; returns item indices and scores, `[1, k]` each."""
 
 OUTPUTS = (TENSORS.item_indices, TENSORS.scores)
 
 
 def common_case_run(path: Path) -> GraphRun:
-    """Returns a function that runs the common-case graph in the file `path`."""
+    """Opens the common-case graph in the file `path`; returns a function that runs it."""
     session = _open_session(path)
 
     def run(history: list[int], k: int) -> Sequence[NDArray[Any]]:
@@ -29,9 +29,9 @@ def common_case_run(path: Path) -> GraphRun:
 
 
 def ranking_run(path: Path) -> GraphRun:
-    """Returns a function that runs the ranking graph in `path`, unfiltered and with no added item.
+    """Opens the ranking graph in the file `path`; returns a function that runs it.
 
-    Items of the history are masked, as in the common case.
+    It runs without filters or added items and leaves out seen items, as in the common case.
     """
     session = _open_session(path)
     rows, hidden = {each.name: each.shape for each in session.get_outputs()}[TENSORS.table]

@@ -1,4 +1,4 @@
-"""The cheapest HTTP application on uvicorn: it reads the request and sends a constant response."""
+"""A minimal ASGI application: it reads the request and sends a constant response."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(B
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    """Serves one request; an ASGI application."""
+    """Serves one HTTP request with the constant response, as an ASGI application."""
     if scope["type"] != "http":
         return
     while (await receive()).get("more_body"):

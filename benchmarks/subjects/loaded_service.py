@@ -1,4 +1,4 @@
-"""The service and its Redis under a load, with the CPU time that each of them takes."""
+"""Puts load on the service and its Redis, and measures the CPU time of both."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,19 @@ from benchmarks.load.workloads import (
 from benchmarks.subjects.processes import RunningProgram
 from benchmarks.subjects.subject import Subject
 
-MAX_RATE = 8_000  # requests a second; above what a closed loop reaches on these machines
+MAX_RATE = 8_000  # requests per second; more than a closed loop reaches
 WARM_UP_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class LoadRun:
-    """The outcome of a load, and the CPU time per request of service and Redis meanwhile."""
+    """The result of a run.
+
+    Attributes:
+        outcome: latencies and failures.
+        service_us: CPU time of the service per request, in microseconds.
+        redis_us: CPU time of Redis per request, in microseconds.
+    """
 
     outcome: Outcome
     service_us: float
@@ -30,24 +36,24 @@ class LoadRun:
 
 @dataclass(frozen=True)
 class LoadedService:
-    """A running service, its Redis, and the subject that it serves."""
+    """A running service with its Redis, and the subject that it serves."""
 
     subject: Subject
     service: RunningProgram
     redis: RunningProgram
 
     def reset_histories(self) -> None:
-        """Gives all regulars their full histories again, so that runs start from one state."""
+        """Empties Redis and gives all regulars full histories, so that all runs start equally."""
         fill_regulars(self.redis.port, self.service.port, SERVICE, self.subject.item_ids)
 
     def run_at(self, due: Times, *, new_visitors: bool = False) -> LoadRun:
-        """Sends clicks at the times of `due`: of regulars, or of new visitors."""
+        """Sends clicks at the times `due`, by regulars or, if `new_visitors`, by visitors."""
         make_clicks = visitors if new_visitors else regulars
         clicks = make_clicks(self.subject.item_ids, len(due))
         return self._run(open_loop(clicks, SERVICE, self.service.port, due, WARM_UP_SECONDS))
 
     def run_saturated(self, seconds: float) -> LoadRun:
-        """Sends clicks as fast as they are answered."""
+        """Sends clicks of regulars for `seconds`, as fast as they are answered."""
         clicks = regulars(self.subject.item_ids, round(seconds * MAX_RATE))
         plan = closed_loop(clicks, SERVICE, self.service.port, seconds=seconds, connections=16)
         return self._run(plan)

@@ -1,7 +1,7 @@
-"""The naive ONNX export of a student: its whole forward pass, traced without any optimisation.
+"""Exports a student to ONNX naively: torch traces its whole forward pass, and nothing is optimised.
 
-It encodes every position of a window that is padded to full length, scores all items, masks those
-of the history and takes the best.
+The graph encodes every position of a window that is padded to full length. It scores all items,
+masks those of the window and takes the best.
 """
 
 import logging
@@ -20,14 +20,14 @@ from training.students.student import Student
 
 
 class NaiveRanker(nn.Module):
-    """Windows `[batch, max_history_length]` in, scores and item indices `[batch, K]` out."""
+    """A module that ranks the whole catalog after each window; torch exports its `forward`."""
 
     def __init__(self, student: Student) -> None:
         super().__init__()
         self.student = student
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores and ranks the whole catalog."""
+        """Maps windows `[batch, max_history_length]` to scores and item indices `[batch, K]`."""
         table = self.student.item_table()
         queries = self.student.encode(windows, table)[:, -1]
         scores = (queries @ table.T).scatter(1, windows, -torch.inf)
@@ -57,9 +57,9 @@ def export_naively(student: Student, path: Path) -> None:
 
 
 def naive_run(path: Path, length: int) -> Callable[[list[int]], list[tuple[int, float]]]:
-    """Returns a function that ranks one history with the naive graph, on one thread.
+    """Opens the naive graph in the file `path`; returns a function that ranks after one history.
 
-    `length` is the length of the padded window. The service uses one thread per run, too.
+    It uses one thread, as the service does. `length` is the length of the padded window.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -1,4 +1,4 @@
-"""Starts the measured programs as processes, reads their CPU time and memory, ends them."""
+"""Starts the measured programs as processes, reads their CPU time and memory, and ends them."""
 
 import os
 import shutil
@@ -17,9 +17,10 @@ import psutil
 from benchmarks.errors import BenchmarkError
 from benchmarks.options import ROOT
 
-START_SECONDS = 600.0  # a generative teacher first embeds its whole catalog
-_TERMINATE_SECONDS = 2.0  # then kill: LitServe has not ended 15 s after a SIGTERM
-# Variables of a developer's shell that would change the measurement.
+START_SECONDS = 600.0  # so long because a generative teacher first embeds its whole catalog
+# Time between SIGTERM and SIGKILL. LitServe still runs 15 s after SIGTERM, so waiting is no use.
+_TERMINATE_SECONDS = 2.0
+# Environment variables that a developer may have set and that would change the measurement.
 _REMOVED_VARIABLES = (
     "PYTHONDONTWRITEBYTECODE",
     "PYTHONUNBUFFERED",
@@ -30,11 +31,11 @@ _REMOVED_VARIABLES = (
 
 @dataclass(frozen=True)
 class RunningProgram:
-    """A program that has started, with all its child processes.
+    """A running program with all its child processes.
 
     Attributes:
-        port: port that it listens on, on this machine.
-        seconds_to_ready: time from its start to its first answer.
+        port: port on this machine that the program listens on.
+        seconds_to_ready: time from the start until the program was ready, in seconds.
     """
 
     port: int
@@ -42,11 +43,11 @@ class RunningProgram:
     _process: psutil.Process
 
     def cpu_seconds(self) -> float:
-        """Returns user and system time of all its processes since the start."""
+        """Returns the CPU time of all its processes since their start, in seconds."""
         return sum(cpu for cpu, _ in self._usage())
 
     def resident_mib(self) -> float:
-        """Returns resident memory of all its processes, in MiB."""
+        """Returns the resident memory of all its processes, in MiB."""
         return sum(resident for _, resident in self._usage()) / 2**20
 
     def _usage(self) -> Iterator[tuple[float, int]]:
@@ -59,12 +60,16 @@ class RunningProgram:
 def running(
     command: Sequence[str], port: int, path: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[RunningProgram]:
-    """Runs `command` for the length of a `with` block, which it enters when `GET path` returns 200.
+    """Runs `command` for the duration of a `with` block, which begins when the program is ready.
 
-    `environment` is added to the variables of this process.
+    Args:
+        command: program and arguments.
+        port: port on this machine that the program listens on.
+        path: path for which the program returns status 200 when it is ready.
+        environment: environment variables besides those of this process.
 
     Raises:
-        BenchmarkError: the program ended or was not ready in time; the message has its last lines.
+        BenchmarkError: the program ended, or was not ready in time; quotes its last output.
     """
     inherited = {
         name: value for name, value in os.environ.items() if name not in _REMOVED_VARIABLES
@@ -93,15 +98,17 @@ def running(
 
 @contextmanager
 def running_redis() -> Iterator[RunningProgram]:
-    """Runs a Redis of its own for the length of a `with` block: over TCP, without persistence.
+    """Runs a new Redis, over TCP and without persistence, for the duration of a `with` block.
 
     Raises:
-        BenchmarkError: there is no `redis-server`.
+        BenchmarkError: the program `redis-server` is not found.
     """
     beside_python = str(Path(sys.executable).parent)
     program = shutil.which("redis-server") or shutil.which("redis-server", path=beside_python)
     if program is None:
-        raise BenchmarkError("no redis-server on the PATH or beside this Python; install Redis")
+        raise BenchmarkError(
+            f"redis-server: found neither on the PATH nor in {beside_python}; install Redis"
+        )
     port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     with TemporaryDirectory() as folder, TemporaryFile() as log:
@@ -118,9 +125,15 @@ def running_redis() -> Iterator[RunningProgram]:
 def running_service(
     bundle: Path, redis: RunningProgram | None = None, **settings: str
 ) -> AbstractContextManager[RunningProgram]:
-    """Runs `python -m service` on `bundle` with one worker, for the length of a `with` block.
+    """Runs `python -m service` with one worker, for the duration of a `with` block.
 
-    `settings` are environment variables of the service. Raises as `running` does.
+    Args:
+        bundle: folder of the bundle to serve.
+        redis: Redis for histories; None keeps them in memory.
+        **settings: further environment variables of the service.
+
+    Raises:
+        BenchmarkError: the service does not become ready.
     """
     port = free_port()
     environment = {"BUNDLE_PATH": str(bundle.resolve()), "PORT": str(port), "WORKERS": "1"}
@@ -131,7 +144,7 @@ def running_service(
 
 
 def redis_url(redis: RunningProgram) -> str:
-    """Returns the URL of a Redis of `running_redis`."""
+    """Returns the URL of a Redis that `running_redis` has started."""
     return f"redis://127.0.0.1:{redis.port}/0"
 
 

@@ -1,4 +1,4 @@
-"""Redis round trips without a service: append, trim, expire and read a history in one script."""
+"""Makes Redis round trips without the service: one script appends, trims, expires and reads."""
 
 import socket
 from collections.abc import Callable
@@ -17,13 +17,17 @@ LIMITS = ("50", "604800000")
 
 
 def redis_py_round_trip(redis: Redis, key: str) -> Callable[[], object]:
-    """Returns a function that appends an item to `key` through redis-py and reads the history."""
+    """Returns a function that appends an item to the history at `key` and reads it, by redis-py."""
     script = redis.register_script(APPEND)
     return lambda: script(keys=[key], args=["an-item", *LIMITS])
 
 
 def socket_round_trip(redis: Redis, port: int, key: str) -> Callable[[], object]:
-    """Returns a function that does the same with a socket, an encoded command and hiredis."""
+    """Returns a function that appends an item to the history at `key` and reads it, by a socket.
+
+    It sends a command that was encoded before, and parses the answer with hiredis: the least work
+    that a Python client can do.
+    """
     sha = str(redis.script_load(APPEND))
     parts = ("EVALSHA", sha, 1, key, "an-item", *LIMITS)
     command = hiredis.pack_command(parts)  # type: ignore[arg-type] # its stub wants one part

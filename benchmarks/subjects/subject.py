@@ -1,8 +1,9 @@
-"""The subject of most benchmarks: a bundle with a catalog as large as Amazon's video games.
+"""Makes the subject of most benchmarks: a bundle with as many items as Amazon's video games.
 
-Where a checkout has that data, the student is trained on it for one epoch. Without the data it has
-random weights and a catalog of the same size. The weights only decide how often the quick search of
-`export.graphs.search` has to be followed by the full one. Each report names the bundle it measured.
+If the checkout has that dataset, the student is trained on it for one epoch. Otherwise it has
+random weights and a synthetic catalog of the same size. The weights affect speed only through the
+share of queries that the rough search of `export.graphs.search` cannot prove. Each report names the
+bundle that was measured.
 """
 
 from dataclasses import dataclass
@@ -38,13 +39,14 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Subject:
-    """A bundle, the student inside it, and its catalog.
+    """A bundle to measure, with its student and catalog.
 
     Attributes:
         bundle: folder of the bundle.
-        student_path: file with the student's weights (a torch state dictionary).
-        item_ids: ids of the catalog, the most popular first.
-        origin: where the weights come from, for the report.
+        student_path: file with the student's weights, a torch state dictionary.
+        student: the student in torch.
+        item_ids: ids of the catalog, most popular item first.
+        origin: origin of the weights, for the report.
     """
 
     bundle: Path
@@ -55,9 +57,9 @@ class Subject:
 
 
 def make_subject(options: Options) -> Subject:
-    """Returns the subject, exported again if the exporter has changed since it was saved.
+    """Returns the subject; exports its bundle if there is none or the exporter has changed.
 
-    A quick run does not train it: the weights are random then.
+    In a quick run the weights are always random.
     """
     experiment, folder = load_experiment(CONFIG), options.bundles
     source = experiment.data.interactions
@@ -69,7 +71,10 @@ def make_subject(options: Options) -> Subject:
 
 
 def export_subject(student: Student, items: list[Item], folder: Path, origin: str) -> Subject:
-    """Returns `student` as a subject; exports its bundle to `folder` unless it is up to date."""
+    """Makes a subject of `student`; exports its bundle to `folder`, unless it is up to date.
+
+    `items` is the catalog, `origin` describes the weights for the report.
+    """
     exporter = [path.read_bytes() for path in sorted(Path(export.__path__[0]).rglob("*.py"))]
     weights = [float(each.double().sum()) for each in student.state_dict().values()]
     made_from = fingerprint(origin, len(items), weights, exporter)
@@ -84,10 +89,12 @@ def export_subject(student: Student, items: list[Item], folder: Path, origin: st
 
 
 def demo_workplace(options: Options) -> Workplace:
-    """Returns the folder of `make smoke`, for benchmarks of a student that an LLM has taught.
+    """Returns the folders of the MovieLens experiment, whose student an LLM has taught.
+
+    `make smoke` fills them.
 
     Raises:
-        BenchmarkError: the folder has no bundle.
+        BenchmarkError: there is no bundle.
     """
     workplace = Workplace(options.work / load_experiment(DEMO_CONFIG).name)
     if not workplace.bundle.exists():
@@ -96,13 +103,13 @@ def demo_workplace(options: Options) -> Workplace:
 
 
 def random_student(num_items: int) -> Student:
-    """Returns an untrained student for a catalog of `num_items`, always with the same weights."""
+    """Returns a student with random weights for `num_items` items; always the same weights."""
     torch.manual_seed(SEED)
     return build_student(SHAPE, num_items + 1).eval()
 
 
 def load_student(path: Path) -> Student:
-    """Loads the student that `export_subject` saved to the file `path`."""
+    """Loads the student whose weights `export_subject` saved to the file `path`."""
     state = torch.load(path, weights_only=True)
     student = build_student(SHAPE, len(state["item_table.offsets"]) + 1)
     student.load_state_dict(state)
@@ -110,7 +117,7 @@ def load_student(path: Path) -> Student:
 
 
 def synthetic_items(num_items: int) -> list[Item]:
-    """Returns a catalog whose popularity falls with the index, with titles of realistic length."""
+    """Returns a synthetic catalog, most popular item first, with titles of realistic length."""
     return [
         Item(f"B{number:09d}", f"The synthetic game number {number}, standard edition", count)
         for number, count in enumerate(range(num_items, 0, -1))

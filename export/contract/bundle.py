@@ -1,12 +1,17 @@
-"""The bundle: the one contract between training and the service. Standard library only.
+"""Reads and writes bundles: the one contract between training and the service.
 
-A bundle is a folder. `model.onnx` ranks. `plain.onnx`, which a large catalog does not have, answers
-the common case faster. `items.jsonl` names the items that they rank. `histories.jsonl` holds real
-histories to warm up with. `item_encoder.onnx`, which a student without LLM embeddings does not
-have, makes vectors of new items. `manifest.json` says where all of them come from.
+A bundle is a folder with these files:
 
-The manifest carries the hashes of the other files, and its `model_version` is a hash of itself: one
-changed byte in any file is noticed. `export.contract.tensors` names the graphs' inputs and outputs.
+    model.onnx          the ranking graph
+    plain.onnx          the common-case graph; absent for a large catalog
+    items.jsonl         the items that the graphs rank
+    histories.jsonl     real histories, with which the service warms up
+    item_encoder.onnx   makes vectors of new items; absent for a student without LLM embeddings
+    manifest.json       describes all of them
+
+The manifest stores the hash of every other file, and its `model_version` is a hash of its other
+fields, so a change of one byte in any file is detected. `export.contract.tensors` names the
+graphs' inputs and outputs. Only the standard library is imported here.
 """
 
 import hashlib
@@ -38,7 +43,7 @@ from export.contract.records import BundleError as BundleError
 
 @dataclass(frozen=True)
 class BundleLayout:
-    """The files of a bundle folder."""
+    """Paths of the files in a bundle's folder."""
 
     folder: Path
 
@@ -49,12 +54,12 @@ class BundleLayout:
 
     @property
     def common_case(self) -> Path:
-        """The common-case graph; missing where it would not save time."""
+        """The common-case graph; absent if it would not save time."""
         return self.folder / "plain.onnx"
 
     @property
     def items(self) -> Path:
-        """One JSON object per item, in item_index order, starting with item_index 1."""
+        """The items, one JSON object per line, in order of item_index from 1."""
         return self.folder / "items.jsonl"
 
     @property
@@ -64,17 +69,17 @@ class BundleLayout:
 
     @property
     def histories(self) -> Path:
-        """One JSON list of item ids per line, oldest first; may be empty."""
+        """Real histories, one JSON list of item ids per line, oldest first; may have no line."""
         return self.folder / "histories.jsonl"
 
     @property
     def item_encoder(self) -> Path:
-        """The graph that makes item vectors of LLM embeddings; missing without embeddings."""
+        """The item encoder; absent if the student reads no LLM embeddings."""
         return self.folder / "item_encoder.onnx"
 
     @property
     def required(self) -> tuple[Path, ...]:
-        """The files that every bundle has beside its manifest."""
+        """The files that every bundle has, besides its manifest."""
         return self.model, self.items, self.histories
 
     @property
@@ -84,13 +89,20 @@ class BundleLayout:
 
     @property
     def hashed(self) -> tuple[Path, ...]:
-        """The files whose hashes the manifest carries: all that exist, except itself."""
+        """The files whose hashes the manifest stores: all existing ones except the manifest."""
         return *self.required, *(path for path in self.optional if path.exists())
 
 
 @dataclass(frozen=True)
 class Item:
-    """An item as the service shows it; `popularity` counts training interactions."""
+    """An item as the service shows it.
+
+    Attributes:
+        item_id: the shop's identifier.
+        title: the title that people and the LLM read.
+        popularity: number of training interactions.
+        attributes: values by attribute name, which filters select by; empty if it has none.
+    """
 
     item_id: str
     title: str
@@ -100,7 +112,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A loaded, verified bundle; `items` in index order, `histories` are item ids, oldest first."""
+    """A bundle whose files have been verified.
+
+    Attributes:
+        manifest: the bundle's description.
+        items: all items, in order of item_index from 1.
+        histories: real histories as item ids, oldest first; may be empty.
+        folder: the folder that the bundle was read from; graphs are read from it on demand.
+    """
 
     manifest: Manifest
     items: tuple[Item, ...]
@@ -108,7 +127,7 @@ class Bundle:
     folder: Path
 
     def read_model(self) -> bytes:
-        """Reads the ranking graph and verifies it again: the folder may have been replaced.
+        """Reads the ranking graph and verifies it again, as the folder may have been replaced.
 
         Raises:
             BundleError: the folder no longer holds the graph of this manifest.
@@ -136,7 +155,7 @@ class Bundle:
 
 
 class Facts(TypedDict):
-    """The fields of a manifest that only the exporting program knows; see `Manifest`."""
+    """Manifest fields that the caller of `save_bundle` gives; `Manifest` describes them."""
 
     student: str
     max_history_length: int
@@ -163,10 +182,22 @@ def save_bundle(
 ) -> Manifest:
     """Writes a bundle, verifies it, and replaces `folder` with it.
 
-    A kill at any moment leaves the old bundle or the new one for `load_bundle` to find.
+    If the process is killed, `load_bundle` still finds the old bundle or the new one, complete.
+
+    Args:
+        folder: the bundle's folder.
+        model: file of the ranking graph, which is copied.
+        items: in order of item_index from 1.
+        histories: real histories as item ids, oldest first.
+        common_case: file of the common-case graph; None for a bundle without one.
+        item_encoder: file of the item encoder; None for a bundle without one.
+        **facts: further fields of the manifest.
+
+    Returns:
+        The manifest as written.
 
     Raises:
-        BundleError: the written bundle cannot be loaded; an older bundle stays.
+        BundleError: the written bundle cannot be loaded; an older bundle stays in `folder`.
     """
     with whole_folder(folder) as building:
         layout = BundleLayout(building)
@@ -184,10 +215,10 @@ def save_bundle(
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Reads and verifies a bundle; works while the bundle is being replaced.
+    """Reads and verifies the bundle in `folder`, even while the bundle is being replaced.
 
     Raises:
-        BundleError: a file is missing or changed, or the schema is not this program's.
+        BundleError: a file is missing or changed, or this program cannot read the schema version.
     """
     folder = folder.resolve()
     while True:
@@ -196,7 +227,7 @@ def load_bundle(folder: Path) -> Bundle:
         try:
             return _read_bundle(BundleLayout(found))
         except BundleError:
-            # A replacement in between mixes the files of two bundles: read the new one then.
+            # If the folder was replaced meanwhile, files of two bundles were mixed: read again.
             is_same = readable_folder(folder) == found and folder_identity(found) == identity
             if is_same:
                 raise
@@ -221,7 +252,10 @@ def _read_bundle(layout: BundleLayout) -> Bundle:
         _read_verified(layout.folder / name, manifest)
     items = _parse_items(layout.items, _read_verified(layout.items, manifest))
     if len(items) != manifest.num_items:
-        raise BundleError(f"{layout.items}: {len(items)} items, manifest says {manifest.num_items}")
+        raise BundleError(
+            f"{layout.items}: {len(items)} items, but num_items in the manifest is "
+            f"{manifest.num_items}"
+        )
     histories = _parse_histories(layout.histories, _read_verified(layout.histories, manifest))
     return Bundle(manifest=manifest, items=items, histories=histories, folder=layout.folder)
 
@@ -231,8 +265,8 @@ def _read_manifest(layout: BundleLayout) -> Manifest:
     required, optional = ({each.name for each in of} for of in (layout.required, layout.optional))
     if not required <= set(manifest.sha256) <= required | optional:
         raise BundleError(
-            f"{layout.manifest}: sha256 of {', '.join(sorted(manifest.sha256))}; a bundle has "
-            f"{', '.join(sorted(required))}, and may have {', '.join(sorted(optional))}"
+            f"{layout.manifest}: sha256 lists {', '.join(sorted(manifest.sha256))}; it must list "
+            f"{', '.join(sorted(required))}, and may list {', '.join(sorted(optional))}"
         )
     return manifest
 
@@ -269,7 +303,10 @@ def _read_verified(path: Path, manifest: Manifest) -> bytes:
     content = _read_bytes(path)
     actual, expected = _sha256(content), manifest.sha256[path.name]
     if actual != expected:
-        raise BundleError(f"{path}: sha256 {actual[:12]}…, manifest says {expected[:12]}…")
+        raise BundleError(
+            f"{path}: sha256 is {actual[:12]}…, but {expected[:12]}… in the manifest; "
+            "export the bundle again"
+        )
     return content
 
 

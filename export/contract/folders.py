@@ -1,17 +1,17 @@
-"""Folders and files that are replaced as a whole. Standard library only.
+"""Replaces folders and files as a whole. Imports the standard library only.
 
-Everything this project writes for others to read is built beside its target and renamed. A process
-killed at any moment leaves the old result or the new one, complete, and nothing is lost.
+Every result that another program reads is first written next to its target and then renamed. A
+process that is killed at any moment therefore leaves the old result or the new one, complete.
 
-A file takes one rename. A folder cannot be renamed onto another one, so it takes three:
+A file takes one rename. A folder cannot be renamed onto an existing one, so it takes three renames:
 
 1. `NAME` becomes `.NAME.replaced`,
 2. `.NAME.building`, complete, becomes `NAME`,
 3. `.NAME.replaced` becomes `.NAME.removed`, which is deleted.
 
-Between 1 and 2 only `.NAME.replaced` exists. Readers find it through `readable_folder`; the program
-that writes `NAME` puts it back first, with `finish_replacement`. Step 3 renames before it deletes,
-so `.NAME.replaced` is complete wherever it exists.
+Between steps 1 and 2 only `.NAME.replaced` exists. Readers find it through `readable_folder`. If
+the process was killed there, the next program that writes `NAME` first restores it with
+`finish_replacement`. Step 3 renames before it deletes, so `.NAME.replaced` is always complete.
 """
 
 import shutil
@@ -25,7 +25,7 @@ from typing import BinaryIO
 def whole_folder(folder: Path) -> Iterator[Path]:
     """Yields an empty folder to fill; on success it replaces `folder`, on failure it is removed.
 
-    A symbolic link at `folder` stays a link; what it points to is replaced.
+    If `folder` is a symbolic link, the link stays and its target is replaced.
     """
     folder = folder.resolve()
     building = _beside(folder, "building")
@@ -49,9 +49,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def readable_folder(folder: Path) -> Path:
-    """The folder to read: `folder`, or its predecessor while a replacement is between renames.
+    """Returns the folder to read: `folder`, or its predecessor if a replacement is half done.
 
-    A killed replacement stays between renames until `finish_replacement` or the next one.
+    A replacement is half done while it runs, or for longer if its process was killed: then until
+    `finish_replacement` or the next replacement. If neither exists, `folder` is returned.
     """
     if folder.exists():
         return folder
@@ -60,10 +61,10 @@ def readable_folder(folder: Path) -> Path:
 
 
 def finish_replacement(folder: Path) -> None:
-    """Ends a replacement of `folder` that was killed: puts the predecessor back, or removes it.
+    """Cleans up after a replacement of `folder` whose process was killed.
 
-    It goes back where its successor is not in place. Only for the program that writes `folder`:
-    for another one, the replacement might still go on.
+    The predecessor is restored if no successor is in place, and removed otherwise. Only the program
+    that writes `folder` may call this: to any other program, the replacement may still be running.
     """
     folder = folder.resolve()
     predecessor = readable_folder(folder)
@@ -74,7 +75,7 @@ def finish_replacement(folder: Path) -> None:
 
 
 def folder_identity(folder: Path) -> tuple[int, int] | None:
-    """Inode and change time, which differ between a folder and its successor; None if missing."""
+    """Returns inode and change time, by which a folder and its successor differ; None if absent."""
     try:
         status = folder.stat()
     except FileNotFoundError:

@@ -1,7 +1,8 @@
-"""The manifest of a bundle: what was exported, how well it ranks and where it comes from.
+"""The manifest of a bundle: describes the student, its metrics and its origin.
 
-Written as `manifest.json`, schema 4. A manifest of schema 3 is read too: the fields that came with
-schema 4 then hold the values of `ABSENT_BEFORE_4`. Standard library only.
+It is written as `manifest.json` with schema version 4. Schema version 3 can be read too: the fields
+that version 4 added then get the values of `ABSENT_BEFORE_4`. Only the standard library is imported
+here.
 """
 
 import hashlib
@@ -41,17 +42,17 @@ class Figure:
     """One metric of one ranker on one split, with its 95 % interval.
 
     Attributes:
-        row: the ranker's name, as in the result tables.
-        student: the architecture's name; empty for what is no student.
-        teacher_free: whether no LLM teacher had a part in it.
-        protocol: which interactions it was trained on, see `Manifest.protocol`.
+        row: name of the ranker, as in the result tables.
+        student: name of the architecture; empty if the ranker is not a student.
+        teacher_free: whether the ranker was made without an LLM teacher.
+        protocol: the interactions that the ranker was trained on, see `Manifest.protocol`.
         split: "validation" or "test".
-        targets: which examples count; "all" or a part of them, by the next item.
-        metric: such as "NDCG@20".
-        mean: over the examples, and over the seeds.
+        targets: the next items that count: "all", or a part such as "cold".
+        metric: name of the metric, such as "NDCG@20".
+        mean: mean over the examples and over the seeds.
         low: lower end of the interval.
         high: upper end of the interval.
-        seeds: the number of runs.
+        seeds: number of seeds that the mean is taken over.
     """
 
     row: str
@@ -69,20 +70,28 @@ class Figure:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The description of a bundle; written as JSON in the order of these fields.
+    """The description of a bundle, written as JSON in the order of these fields.
 
     Attributes:
-        model_version: a hash of all other fields, the hashes of the files included.
-        origin: how the model was made, one of `ORIGINS`.
+        schema_version: version of this list of fields.
+        model_version: hash of all other fields, which include the hashes of the files.
+        origin: program that made the model, one of `ORIGINS`.
+        student: kind of the student, such as "sasrec".
+        max_history_length: number of newest items that the student reads.
+        num_items: number of items in the catalog, padding not counted.
         protocol: "validation" for a model trained without the held-out interactions, "refit" for
-            one that was trained again on all of them.
+            a model that was trained again on all interactions.
         trained_until: newest timestamp trained on, in ms since 1970; None if it is not known.
-        metrics: the student's, by split, measured on this bundle as it is served.
-        figures: the student, the baselines and the teacher, with intervals.
+        metrics: the student's metrics by split, measured on the bundle as it is served, and the
+            seed of its training.
+        figures: metrics of the student, the baselines and the teacher, with intervals; may be
+            empty.
         verdict: one sentence on which baselines the student beats; empty if none was compared.
-        parity_error: largest difference of a score from torch's.
-        scorer: how scores are computed where not all items are scored exactly, else None.
-        sha256: the hash of every other file, by name.
+        parity_error: largest absolute difference between a score of the ranking graph and the same
+            score in torch.
+        scorer: how scores are computed if not all items are scored exactly; None if they are.
+        provenance: what the bundle was made from: commit, dataset, knowledge, checkpoint, settings.
+        sha256: hash of every other file, by file name.
     """
 
     schema_version: int
@@ -146,23 +155,23 @@ _MANIFEST_CHECKS: Checks = {
 
 
 def render(manifest: Manifest) -> bytes:
-    """The content of `manifest.json`."""
+    """Returns the manifest as the bytes of `manifest.json`."""
     return (json.dumps(_content(manifest), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def with_version(manifest: Manifest) -> Manifest:
-    """The manifest with the `model_version` that its other fields give."""
+    """Returns a copy of the manifest whose `model_version` is computed from its other fields."""
     content = _content(manifest) | {"model_version": ""}
     canonical = json.dumps(content, sort_keys=True, allow_nan=False).encode()
     return replace(manifest, model_version=hashlib.sha256(canonical).hexdigest()[:12])
 
 
 def parse_manifest(path: Path, text: bytes) -> Manifest:
-    """Reads and verifies the content of `manifest.json`.
+    """Parses `text`, the content of `manifest.json`, and verifies its `model_version`.
 
     Raises:
-        BundleError: the schema cannot be read, a field cannot be what was written, or a byte has
-            changed since; the message names `path`.
+        BundleError: the schema version is unknown, a field is missing, unknown or has a value that
+            is not allowed, or the text has changed since it was written. The message names `path`.
     """
     content = parse_object(str(path), text)
     version = content.get("schema_version")
@@ -183,7 +192,7 @@ def _remedy(version: object) -> str:
 
 def _upgraded(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     if unknown := ABSENT_BEFORE_4.keys() & content:
-        raise BundleError(f"{path}: keys unknown to schema 3: {', '.join(sorted(unknown))}")
+        raise BundleError(f"{path}: schema 3 has no keys {', '.join(sorted(unknown))}")
     return {**content, **ABSENT_BEFORE_4}
 
 
@@ -197,7 +206,7 @@ def _build(content: Mapping[str, Any], path: Path) -> Manifest:
 
 
 def _content(manifest: Manifest) -> dict[str, Any]:
-    """The fields that the manifest's schema has, in their order."""
+    """Returns the fields of the manifest's schema version as a dictionary, in their order."""
     content = asdict(manifest)
     absent = ABSENT_BEFORE_4 if manifest.schema_version < SCHEMA_VERSION else ()
     return {each.name: content[each.name] for each in fields(manifest) if each.name not in absent}

@@ -1,13 +1,14 @@
-"""Bundles side by side in one folder, and the link that names the active one.
+"""Publishes bundles: keeps them side by side in one folder, with a link to the active one.
 
     bundles/
-    ├── 3f2a07c1b9de/                      a bundle, named by its model_version
+    ├── 3f2a07c1b9de/                      a bundle, named after its model_version
     ├── 9c41e88a02f7/
     ├── active -> 9c41e88a02f7             BUNDLE_PATH=bundles/active
     └── .active.previous -> 3f2a07c1b9de   the bundle that a rollback activates again
 
-Services read the link as if it were a bundle folder and follow it when it moves. The link moves in
-one rename, so a reader finds the old bundle or the new one. Standard library only.
+Services read the link as if it were a bundle's folder, and load the new bundle when the link moves.
+The link moves in one rename, so a reader finds the old bundle or the new one. Only the standard
+library is imported here.
 
 python -m export.contract.publish work/movielens/bundle bundles
 """
@@ -28,37 +29,40 @@ from export.contract.folders import finish_replacement, whole_folder
 LINK_NAME = "active"
 ARGUMENTS = {
     "bundle": "Folder of a bundle, as `export` writes it.",
-    "folder": "Folder of bundles that services follow.",
-    "first": "Only if no bundle is active there.",
+    "folder": "Folder of bundles, from whose active bundle services are served.",
+    "first": "Do nothing if a bundle is already active there.",
 }
-"""Help of the arguments, here and in `distilled-recommender bundle publish`."""
+"""Help texts of the arguments, here and in `distilled-recommender bundle publish`."""
 
 
 @dataclass(frozen=True)
 class BundleLink:
-    """A symbolic link to one of the bundles in its folder."""
+    """A symbolic link to the active one of the bundles in its folder; `path` is the link."""
 
     path: Path
 
     @property
     def bundle(self) -> str | None:
-        """Name of the bundle that the link points to; None if there is no link."""
+        """Name of the active bundle, which the link points to; None if there is no link."""
         return _target(self.path)
 
     @property
     def previous(self) -> str | None:
-        """Name of the bundle that the link pointed to before; None if there was no other."""
+        """Name of the bundle that a rollback would activate; None if there is none."""
         previous = _target(self._previous)
         return None if previous == self.bundle else previous
 
     def folder(self, bundle: str) -> Path:
-        """The folder of a bundle that the link can point to, by the bundle's name."""
+        """Returns the folder of the bundle named `bundle`, whether or not it exists."""
         return self.path.parent / bundle
 
     def move(self, bundle: str, leaving: str | None = None) -> None:
-        """Points the link to `bundle`; a reader finds the old bundle or the new one, never none.
+        """Points the link to `bundle`. A reader always finds the old bundle or the new one.
 
-        A rollback activates `leaving` again; by default the bundle that the link pointed to.
+        Args:
+            bundle: name of the bundle to activate.
+            leaving: name of the bundle that a later rollback activates; None stands for the bundle
+                that is active now.
 
         Raises:
             BundleError: `bundle` is itself a link.
@@ -66,7 +70,8 @@ class BundleLink:
         """
         if self.folder(bundle).is_symlink():
             raise BundleError(
-                f"{self.folder(bundle)}: a link, not a bundle; name what it points to"
+                f"{self.folder(bundle)}: a link, not a bundle; give the name of the bundle that "
+                "it points to"
             )
         current = self.bundle
         if current == bundle:
@@ -82,7 +87,10 @@ class BundleLink:
 
 
 def publish(bundle: Path, folder: Path) -> BundleLink:
-    """Copies a bundle into a folder of bundles, under its version, and moves `active` to it.
+    """Copies a bundle to `folder/<model_version>` and points the link `folder/active` to it.
+
+    Returns:
+        The link.
 
     Raises:
         BundleError: the bundle cannot be loaded; nothing has changed.
@@ -101,7 +109,10 @@ def publish(bundle: Path, folder: Path) -> BundleLink:
 
 
 def publish_first(bundle: Path, folder: Path) -> BundleLink:
-    """Publishes a bundle unless one is active; processes that call it at once take turns.
+    """Publishes a bundle unless one is active in `folder`; concurrent callers wait for each other.
+
+    Returns:
+        The link to the active bundle, which may be another one than `bundle`.
 
     Raises:
         BundleError: the bundle cannot be loaded; nothing has changed.
@@ -117,7 +128,7 @@ def publish_first(bundle: Path, folder: Path) -> BundleLink:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program; returns its exit code."""
+    """Runs the program with `arguments` (None: those of the process); returns the exit code."""
     parser = ArgumentParser(
         prog="python -m export.contract.publish",
         description="Copy a bundle into a folder of bundles and make it the active one.",
@@ -137,8 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Holds the lock of a folder; the system releases it where a process is killed."""
-    import fcntl  # missing on Windows, where nobody starts replicas that share a volume
+    """Holds an exclusive lock on `folder`; the system releases it if the process is killed."""
+    import fcntl  # Windows lacks it, but replicas that share a volume do not run there
 
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -161,7 +172,7 @@ def _target(link: Path) -> str | None:
 
 
 def _link(path: Path, target: str) -> None:
-    # A random name: process ids are no help, as in a container each process is number 1.
+    # The name is random, not the process id: in every container that id may be 1.
     new = path.with_name(f".{path.name}.{token_hex(8)}.new")
     try:
         new.symlink_to(target)

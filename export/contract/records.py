@@ -1,4 +1,4 @@
-"""Reads and writes records as JSON lines, checked field by field. Standard library only."""
+"""Reads and writes records as JSON lines and checks every field. Standard library only."""
 
 import json
 import math
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class BundleError(Exception):
-    """A bundle that cannot be used; the message names the folder or file and the reason."""
+    """Raised for an unusable bundle; the message names the folder or file, and the reason."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Check:
     """A rule for the value of a field.
 
     Attributes:
-        expected: the allowed values, for error messages.
-        passes: whether a value that was read is allowed.
+        expected: description of the allowed values, for error messages.
+        passes: function that returns whether a value is allowed.
     """
 
     expected: str
@@ -29,7 +29,7 @@ class Check:
 
 
 Checks = Mapping[str, Check]
-"""The check of each field of a record, by the field's name."""
+"""Maps each field name of a record to the check of its value."""
 
 
 def write_lines(path: Path, records: Iterable[object]) -> int:
@@ -40,7 +40,7 @@ def write_lines(path: Path, records: Iterable[object]) -> int:
 
 
 def numbered_lines(path: Path, text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Splits the content of a file into lines; yields each with its place, for messages."""
+    """Yields each line of `text`, the content of file `path`, after its place for messages."""
     # Not `splitlines`: a title may contain U+2028 and the like, which do not end a line of JSON.
     lines = text.removesuffix(b"\n").split(b"\n") if text else []
     for number, line in enumerate(lines, start=1):
@@ -48,10 +48,10 @@ def numbered_lines(path: Path, text: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def parse_object(place: str, text: bytes) -> dict[str, Any]:
-    """Parses a JSON object.
+    """Parses `text` as a JSON object.
 
     Raises:
-        BundleError: `text` is not one; the message names its `place`.
+        BundleError: `text` is not a JSON object; the message begins with `place`.
     """
     content = parse(place, text)
     if not isinstance(content, dict):
@@ -60,10 +60,10 @@ def parse_object(place: str, text: bytes) -> dict[str, Any]:
 
 
 def parse(place: str, text: bytes) -> Any:
-    """Parses a JSON value.
+    """Parses `text` as any JSON value.
 
     Raises:
-        BundleError: `text` is not one; the message names its `place`.
+        BundleError: `text` is not JSON; the message begins with `place`.
     """
     try:
         return json.loads(
@@ -74,7 +74,7 @@ def parse(place: str, text: bytes) -> Any:
 
 
 def _finite_number(text: str) -> float:
-    """Refuses `NaN` and `Infinity`, which are not JSON, and 1e999, which is read as infinity."""
+    """Converts a number; refuses `NaN` and `Infinity`, which are not JSON, and 1e999 (too big)."""
     if not math.isfinite(number := float(text)):
         raise ValueError(f"{text} is not a finite number")
     return number
@@ -84,14 +84,24 @@ _Record = TypeVar("_Record", bound="DataclassInstance")
 
 
 def build(record: type[_Record], content: Mapping[str, Any], checks: Checks, place: str) -> _Record:
-    """Makes a record of the fields in `content`.
+    """Creates a `record` whose fields are the values of `content`.
+
+    Args:
+        record: the dataclass to create.
+        content: values by field name.
+        checks: the check of every field, by field name.
+        place: where the record was read, for messages.
 
     Raises:
         BundleError: a field is missing, unknown, or fails its check.
     """
     names = {each.name for each in fields(record)}
-    if odd := names ^ set(content):
-        raise BundleError(f"{place}: keys missing or unknown: {', '.join(sorted(odd))}")
+    if problems := [
+        f"{problem} keys: {', '.join(sorted(keys))}"
+        for problem, keys in (("missing", names - set(content)), ("unknown", set(content) - names))
+        if keys
+    ]:
+        raise BundleError(f"{place}: {'; '.join(problems)}")
     for name, value in content.items():
         if not checks[name].passes(value):
             raise BundleError(f"{place}: {name} = {value!r}, expected {checks[name].expected}")
@@ -99,12 +109,12 @@ def build(record: type[_Record], content: Mapping[str, Any], checks: Checks, pla
 
 
 def one_of(*values: str) -> Check:
-    """One of some strings."""
+    """Returns a check that allows only the strings `values`."""
     return Check(" or ".join(map(repr, values)), lambda value: value in values)
 
 
 def optional(check: Check) -> Check:
-    """A check that allows null too."""
+    """Returns a check that allows null besides the values that `check` allows."""
     return Check(f"{check.expected}, or null", lambda value: value is None or check.passes(value))
 
 

@@ -1,9 +1,9 @@
-"""Freezes a student into the common-case graph, see `export.contract.tensors`.
+"""Exports a student as the common-case graph, see `export.contract.tensors`.
 
-Most requests use no filters, exclusions or added items, and handling those costs time even where
-there are none. This graph leaves them out, and padding too. It looks up what the encoder computes
-from one item only. Where the rough search proves nothing it returns -inf, and the ranking graph is
-asked.
+Most requests use no filters, exclusions or added items, but a graph that handles them spends time
+on them in every run. This graph handles neither them nor padding. The values that the encoder
+computes from a single item are computed once and looked up. If the rough search cannot prove its
+answer, the graph returns -inf, and the ranking graph answers the query.
 """
 
 from pathlib import Path
@@ -19,11 +19,11 @@ from export.graphs.ranking_graph import save_graph, usual_query
 from export.graphs.search import common_case_search_text, search_constants
 from training.students.student import Student
 
-# A larger catalog has no common-case graph: a second copy of the item table and three tables made
-# from it (70 MiB at hidden size 64) are not worth some microseconds.
+# A catalog with more rows gets no common-case graph. The graph holds a second copy of the item
+# table and three tables made from it (70 MiB at hidden size 64), and saves only microseconds.
 MAX_ROWS = 65_536
 
-# The graph and its values keep their names: they are stored in the bundle's file.
+# The names of the graph and its values are stored in the bundle's file: do not change them.
 COMMON_CASE_GRAPH = Template("""
 <ir_version: 10, opset_import: ["": $opset, "student": 1]>
 plain (int64[batch, length] history, int64[1] k) => (
@@ -49,7 +49,11 @@ plain (int64[batch, length] history, int64[1] k) => (
 
 
 def export_common_case(student: Student, path: Path) -> bool:
-    """Writes the graph to `path`; returns False and writes nothing for too large a catalog."""
+    """Writes the common-case graph of `student` to `path`.
+
+    Returns:
+        Whether it was written; False if the catalog has more than `MAX_ROWS` rows.
+    """
     table = student.eval().item_table().detach()
     if len(table) > MAX_ROWS:
         return False

@@ -1,4 +1,4 @@
-"""The encoder as ONNX: a student's last query, exported by torch and made faster."""
+"""Exports a student's encoder, from a window to its query vector, with torch and optimises it."""
 
 import logging
 import warnings
@@ -14,11 +14,11 @@ from export.graphs.fusion import fuse_attention, soften_masks
 from training.students.student import Student
 
 OPSET = 23
-STUDENT = "student"  # the domain of the node that an encoder replaces
+STUDENT = "student"  # ONNX domain of the placeholder node that an encoder replaces
 
 
 class _Encoder(nn.Module):
-    """A student's last query, as the module that torch's exporter wants."""
+    """A module whose `forward` is the student's encoder, which is what torch exports."""
 
     def __init__(self, student: Student, *, padded: bool) -> None:
         super().__init__()
@@ -26,33 +26,41 @@ class _Encoder(nn.Module):
         self.encode = student.encode_newest if padded else student.encode_unpadded
 
     def forward(self, window: Tensor, table: Tensor) -> Tensor:
-        """Maps `[batch, width]` and `[items + 1, hidden]` to `[batch, hidden]`."""
+        """Maps windows `[batch, width]` and the item table `[items + 1, hidden]` to query vectors.
+
+        Returns:
+            `[batch, hidden]`.
+        """
         return self.encode(window, table)
 
 
 def unpadded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
-    """The graph from `window` `[batch, width]` without padding to `query` `[batch, hidden]`.
+    """Exports the encoder of windows without padding.
 
-    It reads its items' `vectors`. Its inner names start with "plain.", so that it can be inlined
-    into one graph with `padded_encoder`.
+    It maps the inputs `window`, `[batch, width]`, and `vectors` of the window's items to the output
+    `query`, `[batch, hidden]`. Its inner names start with "plain.", so that one graph can hold both
+    it and `padded_encoder`.
     """
-    takes_guard_less = type(student).encode_unpadded is not Student.encode_unpadded
-    return _lean(_exported(student, table, padded=not takes_guard_less), "plain.")
+    has_unpadded_form = type(student).encode_unpadded is not Student.encode_unpadded
+    return _optimised(_exported(student, table, padded=not has_unpadded_form), "plain.")
 
 
 def padded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
-    """The graph from any `window` to `query`; its inner names start with "any."."""
-    return _lean(_exported(student, table, padded=True), "any.")
+    """Exports the encoder of windows that may hold padding; inputs and output as the unpadded one.
+
+    Its inner names start with "any.".
+    """
+    return _optimised(_exported(student, table, padded=True), "any.")
 
 
 def inline(encoder: onnx.GraphProto, graph: onnx.GraphProto) -> None:
-    """Replaces the student's node in `graph` by `encoder`.
+    """Replaces the student's placeholder node in `graph` by the nodes of `encoder`, in place.
 
-    Its constants become constants of `graph`, where a branch of an `If` costs nothing more to run.
+    The encoder's constants become initializers of `graph`.
     """
     nodes = list(graph.node)
     (student,) = [node for node in nodes if node.domain == STUDENT]
-    # The encoder of unpadded windows has looked its vectors up already, and takes none.
+    # An unpadded encoder contains its lookups and has only the input `window`.
     names = dict(zip(("window", "vectors"), student.input, strict=False))
     names["query"] = student.output[0]
     for node in encoder.node:
@@ -64,7 +72,7 @@ def inline(encoder: onnx.GraphProto, graph: onnx.GraphProto) -> None:
     graph.initializer.extend(encoder.initializer)
 
 
-def _lean(exported: onnx.GraphProto, prefix: str) -> onnx.GraphProto:
+def _optimised(exported: onnx.GraphProto, prefix: str) -> onnx.GraphProto:
     graph = compose.add_prefix_graph(exported, prefix, rename_inputs=False, rename_outputs=False)
     _remove_stack_traces(graph)
     _take_vectors(graph)
@@ -75,7 +83,7 @@ def _lean(exported: onnx.GraphProto, prefix: str) -> onnx.GraphProto:
 
 def _exported(student: Student, table: Tensor, *, padded: bool) -> onnx.GraphProto:
     longest = student.max_history_length
-    # torch.export treats a size of 1 as a constant, so the example must not have one.
+    # torch.export treats a size of 1 as a constant, so no size of the example input may be 1.
     example = torch.ones(2, min(2, longest), dtype=torch.int64)
     sizes = {0: torch.export.Dim("batch")}
     if longest > 1:
@@ -97,21 +105,24 @@ def _exported(student: Student, table: Tensor, *, padded: bool) -> onnx.GraphPro
 
 
 def _remove_stack_traces(encoder: onnx.GraphProto) -> None:
-    """Removes what the exporter notes of itself: stack traces, with paths of this machine."""
+    """Removes the stack traces that the exporter stores, since they hold paths of this machine."""
     for node in encoder.node:
         del node.metadata_props[:]
         node.doc_string = ""
 
 
 def _take_vectors(encoder: onnx.GraphProto) -> None:
-    """Makes the encoder take its items' vectors as an input, in place of its lookup in the table.
+    """Replaces the encoder's lookup in the input `table` by an input `vectors`, in place.
 
     Raises:
-        ValueError: the student reads the table in another way.
+        ValueError: the student reads the table other than by one lookup.
     """
     (lookup,) = [node for node in encoder.node if "table" in node.input]
     if lookup.op_type != "Gather" or lookup.input[0] != "table":
-        raise ValueError(f"{lookup.op_type} of the item table: a student may only look up items")
+        raise ValueError(
+            f"the student applies {lookup.op_type} to the item table: it may only look up items "
+            "(Gather)"
+        )
     for node in encoder.node:
         node.input[:] = ["vectors" if each == lookup.output[0] else each for each in node.input]
     encoder.node.remove(lookup)
@@ -119,7 +130,7 @@ def _take_vectors(encoder: onnx.GraphProto) -> None:
 
 @contextmanager
 def _without_exporter_chatter() -> Iterator[None]:
-    """Hides messages of torch's exporter about itself: deprecated calls, absent torchvision."""
+    """Hides the exporter's messages about its own deprecated calls and an absent torchvision."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

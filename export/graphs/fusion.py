@@ -1,9 +1,14 @@
-"""Makes the graph of torch's exporter faster: attention over whole vectors, split layers, masks.
+"""Optimises the graph that torch exports: attention, layers whose output is split, and masks.
 
-torch splits queries, keys and values into heads before attention and joins the heads after it, a
-reshape and a transpose each. ONNX's operator takes whole vectors and needs none of the eight nodes.
-A layer that computes keys and values together is split into two, so its output needs no split. The
-weights of masked items are raised from almost nothing: numbers that small are slow.
+Attention: torch splits queries, keys and values into heads before attention and joins the heads
+after it. Each of these four steps takes a Reshape and a Transpose. ONNX's Attention node can read
+and return unsplit vectors, so the eight nodes are removed.
+
+Split layers: a layer that computes keys and values together is replaced by one layer for each, so
+its output no longer has to be split in every run.
+
+Masks: attention weights of masked items are raised from near zero to a small normal number, because
+processors are slow on subnormal numbers.
 """
 
 from collections.abc import Container
@@ -15,19 +20,19 @@ from onnx import helper, numpy_helper
 
 Weights = NDArray[np.float32]
 
-SPLIT = ("Transpose", "Reshape")  # from the attention backwards
-JOINED = ("Transpose", "Reshape")  # from the attention on
-LAST_AXIS = 2  # of [batch, length, hidden]
+SPLIT = ("Transpose", "Reshape")  # nodes that split into heads, from the attention backwards
+JOINED = ("Transpose", "Reshape")  # nodes that join the heads, from the attention forwards
+LAST_AXIS = 2  # last axis of [batch, length, hidden]
 
-# The mask value of an item that is not read. Its attention weight is exp(-70) of that of an equally
-# relevant item: nothing in float32, yet a normal number, on which processors are fast. exp(-1e9) is
-# none.
+# Mask value that is added to the attention score of a masked item. It multiplies the item's weight
+# by exp(-70): too little to change a float32 sum, yet a normal number, which processors add fast.
+# exp(-1e9) underflows.
 UNREAD = np.float32(-70)
-MASKED = -1e9  # a constant of this value or below is a mask, not a weight
+MASKED = -1e9  # constants of this value or below are masks, not weights
 
 
 def soften_masks(graph: onnx.GraphProto) -> None:
-    """Replaces the values of masks in the constants of `graph` by `UNREAD`."""
+    """Replaces mask values (`MASKED` or below) in the constants of `graph` by `UNREAD`."""
     for constant in graph.initializer:
         values = numpy_helper.to_array(constant)
         if values.dtype == np.float32 and (values <= MASKED).any():
@@ -36,9 +41,9 @@ def soften_masks(graph: onnx.GraphProto) -> None:
 
 
 def fuse_attention(graph: onnx.GraphProto) -> None:
-    """Rewires each Attention node of `graph` to operands `[batch, length, hidden]`.
+    """Rewires each Attention node of `graph` to read and return `[batch, length, hidden]`.
 
-    A node that is not between splits into heads and a join stays as it is.
+    A node stays as it is if its operands are not split into heads or its result is not joined.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     heads_of = {info.name: _num_heads(info) for info in graph.value_info}
@@ -56,9 +61,9 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
 
 
 def split_layers(graph: onnx.GraphProto) -> None:
-    """Replaces a linear layer whose output is split by one layer for each part.
+    """Replaces each linear layer whose output is split by one layer per part, in place.
 
-    Splitting the weights once saves a copy of each part in every run.
+    The weights are split once, here, instead of the output in every run.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
@@ -88,9 +93,11 @@ def _append_layer(
 def _layer_before(
     split: onnx.NodeProto, producer_of: dict[str, onnx.NodeProto], constants: Container[str]
 ) -> tuple[str, str, str] | None:
-    """Names of the operand, weight and bias of the linear layer before an even split of vectors.
+    """Finds the linear layer whose output the node `split` divides into equal parts.
 
-    None where `split` is something else, or the weight or the bias is not constant.
+    Returns:
+        The names of the layer's operand, weight and bias. None if `split` is another kind of node,
+        divides another axis, or follows a layer whose weight or bias is not constant.
     """
     add = producer_of.get(split.input[0]) if split.op_type == "Split" else None
     product = producer_of.get(add.input[0]) if add is not None and add.op_type == "Add" else None
@@ -103,7 +110,7 @@ def _layer_before(
 
 
 def _before_split(producer_of: dict[str, onnx.NodeProto], name: str) -> str | None:
-    """Name of the whole vectors whose heads are `name`; None where they are not split."""
+    """Returns the name of the vectors that were split into the heads `name`; None if none were."""
     for kind in SPLIT:
         producer = producer_of.get(name)
         if producer is None or producer.op_type != kind:
@@ -113,7 +120,7 @@ def _before_split(producer_of: dict[str, onnx.NodeProto], name: str) -> str | No
 
 
 def _after_join(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
-    """The node that joins the heads `name` into whole vectors; None where nothing joins them."""
+    """Returns the last of the nodes that join the heads `name` into vectors; None if none do."""
     node: onnx.NodeProto | None = None
     for kind in JOINED:
         readers = [each for each in graph.node if name in each.input]
@@ -125,13 +132,13 @@ def _after_join(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
 
 
 def _num_heads(info: onnx.ValueInfoProto) -> int | None:
-    """The number of heads of a value `[batch, heads, length, size]`; None for other shapes."""
+    """Returns the number of heads of a value `[batch, heads, length, size]`; None for others."""
     sizes = info.type.tensor_type.shape.dim
     return sizes[1].dim_value or None if len(sizes) == 4 else None
 
 
 def drop_unread(graph: onnx.GraphProto) -> None:
-    """Removes nodes and constants that no output of `graph` depends on."""
+    """Removes nodes and constants that no output of `graph` depends on, in place."""
     read = {each.name for each in graph.output}
     for node in reversed(list(graph.node)):
         if read.isdisjoint(node.output):

@@ -1,9 +1,10 @@
-"""Exports the item encoder: the graph from an LLM embedding to an item vector.
+"""Exports the item encoder: the graph from an LLM embedding `z` to an item vector.
 
-The vector is `weight * g(z)` (paper eq. 12-13), and what cold items get in place of a trained
-offset (`training.students.cold_items`). Standardising, projecting, weighting, shrinking and adding
-the offset of cold items is one affine map, written as one node. The mean offset of the nearest
-titles needs a search among the donors.
+The vector is `weight * g(z)` (paper eq. 12-13) plus the part that cold items get in place of a
+trained offset (`training.students.cold_items`). Standardising, projecting, weighting, shrinking and
+adding the common offset of cold items together are one affine map, so one node computes them. If
+cold items borrow offsets, the graph also finds the donors with the nearest titles and adds the mean
+of their offsets.
 """
 
 from collections.abc import Mapping
@@ -24,8 +25,8 @@ from training.students.cold_items import NUM_NEIGHBOURS
 from training.students.item_table import ItemTable
 
 MAX_VECTOR_ERROR = 1e-4
-MAX_CHECKED = 4_096  # items of a large catalog
-TIE = 1e-5  # a difference of cosines whose sign rounding may change
+MAX_CHECKED = 4_096  # maximum number of items whose vectors are checked
+TIE = 1e-5  # cosines that differ by less may swap by rounding
 
 Constants = Mapping[str, NDArray[np.generic]]
 
@@ -38,8 +39,8 @@ item_encoder (float[batch, $size] embeddings) => (float[batch, $hidden_size] vec
     vectors = Gemm<transB = 1>(embeddings, projection, $shift)
 }
 """)
-# The search of `ItemTable.cold_vectors`. `columns` is not normalised: its length scales all
-# likenesses alike.
+# The search of `ItemTable.cold_vectors`. `columns` need not be normalised: its length scales the
+# similarities to all donors by the same factor, so their order stays.
 NEIGHBOURS = """
     centred = Sub(embeddings, mean)
     columns = MatMul(centred, embedding_columns)
@@ -52,21 +53,25 @@ NEIGHBOURS = """
 
 
 class ItemEncoderError(TrainingError):
-    """The encoder's vectors are not those of the items that the student was trained on."""
+    """Raised if the encoder's item vectors differ from those of the student's item table."""
 
 
 def export_item_encoder(
     item_table: ItemTable, item_embeddings: NDArray[np.float32], path: Path
 ) -> bool:
-    """Writes the encoder of `item_table`; returns False, and writes nothing, without embeddings.
+    """Writes the item encoder of a student and checks it on the student's own items.
 
     Args:
-        item_table: the trained table.
-        item_embeddings: `[items + 1, size]`, the embeddings it was built from; row 0 is not read.
-        path: of the file to write.
+        item_table: the student's trained item table.
+        item_embeddings: `[items + 1, size]`, the LLM embeddings that the table was made from; row 0
+            is not read.
+        path: the file to write.
+
+    Returns:
+        Whether the encoder was written; False if the table uses no LLM embeddings.
 
     Raises:
-        ItemEncoderError: the table was built from other embeddings.
+        ItemEncoderError: the table was made from other embeddings.
     """
     constants = _affine_constants(item_table)
     if constants is None:
@@ -102,7 +107,7 @@ def _affine_constants(table: ItemTable) -> Constants | None:
 
 
 def _neighbour_constants(table: ItemTable) -> Constants:
-    """The constants that `NEIGHBOURS` reads; none where no cold items were placed."""
+    """Returns the constants that `NEIGHBOURS` reads; empty if cold items borrow no offsets."""
     cold = table.cold_items
     if cold.donors is None:
         return {}
@@ -118,12 +123,13 @@ def _neighbour_constants(table: ItemTable) -> Constants:
 
 
 def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> None:
-    """Checks that each item gets the vector that it would have as a cold item.
+    """Checks the vectors of catalog items against those that torch computes for cold items.
 
-    Items whose last neighbour is a tie are passed over: either neighbour is right.
+    An item is not checked if two donors tie for its last place among the nearest, since either is
+    correct.
 
     Raises:
-        ItemEncoderError: a vector differs by more than `MAX_VECTOR_ERROR`.
+        ItemEncoderError: a component differs by more than `MAX_VECTOR_ERROR`.
     """
     checked = np.arange(0, len(embeddings), len(embeddings) // MAX_CHECKED + 1)
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -135,13 +141,13 @@ def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> Non
     error = np.abs(vectors - expected).max(axis=1)[~_ties(table, columns)].max(initial=0)
     if not error <= MAX_VECTOR_ERROR:
         raise ItemEncoderError(
-            f"item vectors differ by {error:.2g} (at most {MAX_VECTOR_ERROR:g}): the student "
-            "learnt from other LLM embeddings than those given; distill again"
+            f"item vectors differ by {error:.2g} (allowed: {MAX_VECTOR_ERROR:g}): the student "
+            "was trained with other LLM embeddings than those given; distill again"
         )
 
 
 def _ties(table: ItemTable, columns: Tensor) -> NDArray[np.bool_]:
-    """`[items]`, whether the last neighbour and the next title are equally near."""
+    """Returns `[items]`, whether two donors tie for the last place among an item's nearest."""
     cold = table.cold_items
     if cold.donors is None or int(cold.donors.sum()) <= NUM_NEIGHBOURS:
         return np.zeros(len(columns), dtype=np.bool_)

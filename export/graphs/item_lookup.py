@@ -1,9 +1,9 @@
-"""Replaces layers that read one item at a time by lookups in tables made from the item table.
+"""Replaces layers that read one item at a time by lookups in precomputed tables.
 
 The first layers of an encoder read each item by itself, so their output for an item is the same in
-every history. The graph computes it from the whole item table, which onnxruntime does once, when
-the graph is opened, since it depends on constants only. A history then picks its rows. The file
-does not grow; the memory does.
+every history. The rewritten graph applies them to the whole item table. That depends on constants
+only, so onnxruntime computes it once, when it opens the graph. For a history, the graph then looks
+up the rows of its items. The file does not grow, but the memory does.
 """
 
 from collections.abc import Collection, Mapping
@@ -13,15 +13,15 @@ from onnx import helper
 
 from export.graphs.fusion import drop_unread
 
-# Operators that map each vector to another one, where all inputs but the first are constant.
+# Operators that map each row by itself if all inputs but the first are constant.
 ROW_WISE = ("LayerNormalization", "MatMul", "Add", "Mul", "Relu", "Gelu")
 OF_TABLE = ".of_table"
 
 
 def precompute_per_item(encoder: onnx.GraphProto) -> None:
-    """Makes `encoder` look up its items' vectors, and all values that follow from one item only.
+    """Makes `encoder` look up item vectors and all values that depend on one item only, in place.
 
-    It reads `window` and `table`. Its first nodes compute the further tables from `table`.
+    Its inputs become `window` and `table`. Its first nodes compute the further tables from `table`.
     """
     per_item, constants = {"vectors"}, {each.name: len(each.dims) for each in encoder.initializer}
     row_wise = []
@@ -38,7 +38,10 @@ def precompute_per_item(encoder: onnx.GraphProto) -> None:
 
 
 def insert_lookups(encoder: onnx.GraphProto, names: Collection[str] = ("vectors",)) -> None:
-    """Makes `encoder` look up the values of `names` that it reads, by `window`, in their tables."""
+    """Makes `encoder` look up the values `names` in their tables by the items of `window`.
+
+    Values that the encoder does not read are ignored.
+    """
     inputs = {name for node in encoder.node for name in node.input}
     for place, name in enumerate(sorted(inputs.intersection(names))):
         lookup = helper.make_node("Gather", [_table_of(name), "window"], [name])
@@ -49,14 +52,15 @@ def _is_row_wise(
     node: onnx.NodeProto, per_item: Collection[str], constants: Mapping[str, int]
 ) -> bool:
     first, *others = node.input
-    ranks = (2,) if node.op_type == "MatMul" else (0, 1)  # constants that are the same in each row
+    # Numbers of axes of a constant that is the same for every row of the first input.
+    ranks = (2,) if node.op_type == "MatMul" else (0, 1)
     are_constant = all(constants.get(name) in ranks for name in others)
     is_of_last_axis = all(each.i == -1 for each in node.attribute if each.name == "axis")
     return node.op_type in ROW_WISE and first in per_item and are_constant and is_of_last_axis
 
 
 def _on_whole_table(node: onnx.NodeProto, per_item: Collection[str]) -> onnx.NodeProto:
-    """The node that computes from the whole table what `node` computes from looked-up rows."""
+    """Returns a copy of `node` that reads and writes whole tables in place of looked-up rows."""
     whole = onnx.NodeProto()
     whole.CopyFrom(node)
     whole.input[:] = [_table_of(name) if name in per_item else name for name in node.input]

@@ -1,11 +1,12 @@
-"""Freezes a student into the ranking graph: one ONNX file that holds all semantics of serving.
+"""Exports a student as the ranking graph: one ONNX file that answers every query.
 
-The window, the masks and top-k are written below, in ONNX's own text form. The student is one node
-for unpadded histories and one for any; `export.graphs.encoder` replaces both by its graph. So the
-model has one definition, in torch, and the rest of serving has one, here.
+The window, the masks and top-k are written below, in ONNX's text form. There, the student is a
+placeholder node: one for unpadded histories, one for any. `inline` replaces both by graphs that
+torch exports. So the model is defined only once, in torch, and the rest only once, here.
 
-It is written, not traced, since its sizes depend on data (the longest history of a batch, `k`).
-That is simple in ONNX and hard in `torch.export`; the tracing exporter before it is deprecated.
+The rest is written by hand and not traced, because its sizes depend on data: on the longest history
+of a batch and on `k`. That is simple in ONNX but hard in `torch.export`, and torch's older tracing
+exporter is deprecated.
 """
 
 from pathlib import Path
@@ -21,10 +22,10 @@ from export.graphs.item_lookup import insert_lookups
 from export.graphs.search import search_constants, search_text
 from training.students.student import Student
 
-NUM_USUAL_QUERIES = 4_096  # enough for a stable mean
+NUM_USUAL_QUERIES = 4_096  # number of query vectors, at least, that give a stable mean
 
-# The inputs and outputs are those of `export.contract.tensors.Tensors`. The inner values keep their
-# names: they are stored in the bundle's file.
+# The inputs and outputs are those of `export.contract.tensors.Tensors`. The names of inner values
+# are stored in the bundle's file: do not change them.
 RANKING_GRAPH = Template("""
 <ir_version: 10, opset_import: ["": $opset, "student": 1]>
 ranking (
@@ -43,8 +44,9 @@ ranking (
     int64 max_history_length = {$max_history_length}, int64 last_row = {$num_items}
 >
 {
-    # The student reads the newest known items of each history, oldest first, no wider than this
-    # batch needs. A batch of items of the table without padding, the common case, is read faster.
+    # The student reads the newest known items of each history, oldest first. The window is as wide
+    # as the longest history of the batch needs. A batch that has only items of the table and no
+    # padding, the common case, takes a faster branch.
     of_table = Clip(history, one, last_row)
     is_of_table = Equal(history, of_table)
     lines_are_plain = ReduceMin(is_of_table, items_axis)
@@ -65,7 +67,8 @@ ranking (
             oldest_first = Slice(newest_first, last, past_first, items_axis, backward)
             any_window = GatherElements<axis = 1>(history, oldest_first)
 
-            # Items after the table's last row are rows of `added`; the table is never copied.
+            # Indices after the table's last row refer to rows of `added`. Both are read
+            # separately, so that the table need not be copied to append to it.
             is_added = Greater(any_window, last_row)
             rows_of_table = Where(is_added, zero, any_window)
             from_table = Gather(table, rows_of_table)
@@ -94,8 +97,7 @@ ranking (
 def export_student(student: Student, path: Path) -> None:
     """Writes the ranking graph of `student` to `path`.
 
-    The item table is computed and stored once: the lookup, the scores and the output `table` share
-    the constant.
+    The item table is stored once: the lookup, the scores and the output `table` share one constant.
     """
     table = student.eval().item_table().detach()
     model = parser.parse_model(
@@ -119,20 +121,23 @@ def export_student(student: Student, path: Path) -> None:
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Checks and writes a graph in which encoders have replaced the student's nodes."""
-    del model.opset_import[1]  # of the student's nodes, of which none is left
+    """Checks a graph whose placeholder nodes have been replaced by encoders, and writes it."""
+    del model.opset_import[1]  # the domain of the placeholder nodes, which are all replaced
     checker.check_model(model, full_check=True)
     onnx.save(model, path)
 
 
 @torch.no_grad()
 def usual_query(student: Student, table: Tensor) -> Tensor:
-    """The mean query `[hidden]` after one item, over items from the whole catalog."""
+    """Returns the mean query vector, `[hidden]`, of histories of one item each.
+
+    The items are spread evenly over the catalog: all, or at least `NUM_USUAL_QUERIES`.
+    """
     step = max(1, len(table) // NUM_USUAL_QUERIES)
     return student.encode_newest(torch.arange(1, len(table), step)[:, None], table).mean(dim=0)
 
 
 def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:
-    """A branch of the first `If` in `graph`, which chooses how the histories are read."""
+    """Returns the branch `which` of the first `If` in `graph`, which chooses the encoder."""
     choice = next(node for node in graph.node if node.op_type == "If")
     return next(each.g for each in choice.attribute if each.name == which)

@@ -1,13 +1,15 @@
-"""The search for the best items: exact, without exact scores of all items of a large catalog.
+"""Writes the search for the best items: exact, but faster than scoring every item exactly.
 
-Reading 64 numbers for each of 17,000 items takes longer than the rest of a student. So the item
-table is stored a second time as codes, one byte per number. Rough scores of the codes choose
-candidates, and only these are scored with the table itself. The rounding of the codes bounds the
-error of a rough score. Where the last item found scores higher than any item that was not chosen
-can, the answer is proven to be that of a search through all items. Where not, all are searched.
+In a catalog of 17,000 items with vectors of 64 numbers, reading all vectors takes longer than the
+rest of the student. So the item table is stored a second time as codes of one byte per number.
+Rough scores, computed from the codes, choose candidates, and only candidates are scored exactly.
 
-The codes are ordered by their scores for a usual query. A top-k search then meets most of the best
-items first and replaces fewer of its candidates.
+The rounding of the codes limits the error of a rough score, and so the exact score of any item that
+is not a candidate. If the last item found scores higher than this limit, the answer is proven to
+equal that of an exact search. If not, all items are scored exactly.
+
+The codes are sorted by their items' scores for an average query vector. A top-k search then meets
+most of the best items first and replaces its intermediate results less often.
 """
 
 from collections.abc import Mapping
@@ -20,23 +22,26 @@ from training.data.catalog import PADDING_INDEX
 
 Constants = Mapping[str, NDArray[np.generic]]
 
-# The number of rows from which a rough search first is faster.
+# Number of table rows from which the rough search saves time.
 ROUGH_FROM = 8_192
-# Candidates beyond k: at least NUM_SPARE, and one for each ROWS_PER_SPARE rows. They make up for
-# candidates that may not be answered, and help the proof: in a larger catalog scores lie closer.
+# Number of candidates beyond k: at least NUM_SPARE, and at least one per ROWS_PER_SPARE rows. They
+# replace candidates that must not be answered. They also make the proof likelier: in a larger
+# catalog the best scores lie closer together.
 NUM_SPARE, ROWS_PER_SPARE = 60, 1_024
-# A query that would need more candidates has all items searched: candidates' vectors are copied.
+# Maximum number of candidates. Their vectors are copied, so a query that needs more is answered
+# faster by an exact search of all items.
 MAX_CHOSEN = 4_096
-# Half of a signed byte's range: processors without VNNI add pairs of products in 16 bits.
+# Largest code, half of a signed byte's range. Without VNNI, a processor keeps sums of two products
+# in 16 bits, and larger codes would overflow them.
 LARGEST_CODE = 63
 
-# The most that rounding to whole steps loses, in steps: half, and some for float32's own rounding.
+# Largest error of rounding to a whole step, in steps: a half, and a margin for float32.
 LOST = 0.501
 
-# Both searches read `query`, `scores_of_added`, `open` (whether an item may be answered) and `k`.
-# They compute scores and item indices. Padding, row 0 of the table, may be open: it has no code,
-# and `never_padding` keeps it out of a search of all items. Inner values keep their names: they
-# are stored in the bundle's file.
+# Both searches read `query`, `scores_of_added`, `open` (whether an item may be answered) and `k`,
+# and compute scores and item indices. Padding, row 0 of the table, may be open: it has no code, and
+# `never_padding` excludes it from the exact search. The names of inner values are stored in the
+# bundle's file: do not change them.
 SEARCH_OF_ALL = Template("""
     num_added = Shape<start = 0, end = 1>(added)
     num_items = Add(num_added, last_row)
@@ -48,7 +53,7 @@ SEARCH_OF_ALL = Template("""
     is_answer = Greater($scores, never)
     $item_indices = Where(is_answer, ranking, zero)
 """)
-# Reads `query` and `num_chosen`; scores the candidates.
+# Reads `query` and `num_chosen`; chooses the candidates and scores them exactly.
 ROUGH = """
     code, code_step, code_zero = DynamicQuantizeLinear(query)
     rough = MatMulInteger(code, item_codes, code_zero)
@@ -60,7 +65,7 @@ ROUGH = """
     column_of_scores = MatMul(vectors_of_chosen, query_column)
     scores_of_chosen = Squeeze(column_of_scores, last)
 """
-# Reads the values of `ROUGH`; bounds the score of any item that is no candidate.
+# Reads the values of `ROUGH`; computes the highest score that a non-candidate can have.
 BOUND = """
     # |q t - q' t'| <= |q - q'| |t'| + |q| |t - t'|, where q' and t' are the values of the codes,
     # and q' differs from q by half a step in each place.
@@ -107,8 +112,8 @@ ROUGH_SEARCH_FIRST = Template("""
     >
 """)
 
-# The searches of the common-case graph read `query`, `open` and `k`. A place for which nothing is
-# proven has the score -inf.
+# The searches of the common-case graph read `query`, `open` and `k`. A score is -inf where the item
+# at its position is not proven to be correct.
 COMMON_CASE_SEARCH_OF_ALL = """
     scores_of_table = Gemm<transB = 1>(query, table, never_padding)
     open_scores = Where(open, scores_of_table, never)
@@ -128,7 +133,7 @@ COMMON_CASE_ROUGH_SEARCH = Template("""
 
 
 def search_text(num_rows: int) -> str:
-    """The ranking graph's search in a table of `num_rows`, in ONNX's text form."""
+    """Returns the ranking graph's search in a table of `num_rows`, in ONNX's text form."""
     if num_rows < ROUGH_FROM:
         return SEARCH_OF_ALL.substitute(scores="scores", item_indices="item_indices")
     of_all = SEARCH_OF_ALL.substitute(scores="scores_in_all", item_indices="items_in_all")
@@ -136,18 +141,22 @@ def search_text(num_rows: int) -> str:
 
 
 def common_case_search_text(num_rows: int) -> str:
-    """The common-case graph's search, in ONNX's text form: never of all items of a large table."""
+    """Returns the common-case graph's search in a table of `num_rows`, in ONNX's text form.
+
+    In a large table it is the rough search only, without an exact search if the proof fails.
+    """
     if num_rows < ROUGH_FROM:
         return COMMON_CASE_SEARCH_OF_ALL
     return COMMON_CASE_ROUGH_SEARCH.substitute(rough=ROUGH, bound=BOUND)
 
 
 def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32]) -> Constants:
-    """The constants that the search reads beside the item table, by name.
+    """Computes the constants that the search reads besides the item table, by name.
 
     Args:
-        table: `[rows, hidden]`, the item vectors.
-        usual_query: `[hidden]`; queries like it are searched faster. It changes no answer.
+        table: `[rows, hidden]`, the item vectors, row 0 for padding.
+        usual_query: `[hidden]`, the average query vector. The codes are sorted by it, which affects
+            speed but no answer.
     """
     num_rows, hidden_size = table.shape
     never_padding = np.zeros(num_rows, dtype=np.float32)
@@ -156,10 +165,10 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
         return {"never_padding": never_padding}
     step = np.float32(np.abs(table).max() / LARGEST_CODE)
     codes = np.rint(table / step).astype(np.int8)
-    # Both searches add up in float32, which is off by this much at most for a query of length 1.
+    # Largest error of a float32 dot product with a query vector of length 1, in either search.
     off = 4 * hidden_size * np.finfo(np.float32).eps * _longest(table)
     lost = table - codes * np.float64(step)
-    # A stable sort: items with equal vectors stay in index order.
+    # The sort is stable, so items with equal vectors stay in index order.
     order = np.argsort(-(table @ usual_query), kind="stable")
     row_of_place = order[order != PADDING_INDEX]
     return {

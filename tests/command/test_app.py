@@ -52,7 +52,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     listed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("│ ")}
     assert {name.split()[0] for name in NAMES} <= listed
-    assert "Exit codes: 0 done" in done.stdout
+    assert "Exit codes: 0 success" in done.stdout
 
 
 @pytest.mark.parametrize(("name", "command"), list(by_path()), ids=NAMES)
@@ -88,7 +88,7 @@ def test_an_unknown_command_is_one_line_that_names_the_others(
     assert main(["recommend"]) == 2
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: 'recommend' is no command: choose one of demo, prepare, ")
+    assert line.startswith("error: 'recommend' is not a command: choose one of demo, prepare, ")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_what_measures_the_repository_wants_a_checkout(
     assert main([name]) == 2
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"`{name}` wants a checkout" in line
+    assert f"`{name}` needs a checkout" in line
 
 
 def test_ctrl_c_is_one_word_and_exit_code_130(

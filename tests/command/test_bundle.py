@@ -12,9 +12,9 @@ def bundle(bundle_path: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle_path, tmp_path / "bundle"))
 
 
-def test_a_whole_bundle_is_verified(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_intact_bundle_is_verified(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bundle", "verify", str(bundle)]) == 0
-    assert "whole, version" in capsys.readouterr().out
+    assert "intact, version" in capsys.readouterr().out
 
 
 def test_a_damaged_bundle_is_named_on_one_line_and_is_exit_code_1(

@@ -60,5 +60,5 @@ def test_a_taken_port_is_an_error_of_the_user() -> None:
         def is_alive(self) -> bool:
             return False
 
-    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:80: is the port taken"):
+    with pytest.raises(ConfigError, match=r"127\.0\.0\.1:80: the port may be in use"):
         demo._wait_until_started(Stopped(), Ended())  # type: ignore[arg-type]

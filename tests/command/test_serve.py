@@ -35,7 +35,7 @@ def test_without_a_bundle_one_line_says_how_to_get_one(
 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: no bundle: ")
-    assert "`distilled-recommender demo` makes one" in line
+    assert "`distilled-recommender demo` makes a bundle" in line
     assert not started
 
 

@@ -86,7 +86,7 @@ def test_the_common_case_graph_of_a_bundle_ranks_as_its_ranking_graph(bundle: Bu
 def test_other_embeddings_than_those_of_the_training_are_refused(
     checkpoint: Checkpoint, dataset: Dataset, item_embeddings: NDArray[np.float32], tmp_path: Path
 ) -> None:
-    with pytest.raises(ItemEncoderError, match="learnt from other LLM embeddings"):
+    with pytest.raises(ItemEncoderError, match="trained with other LLM embeddings"):
         freeze(checkpoint, dataset, tmp_path / "bundle", {}, item_embeddings[::-1].copy())
     assert not (tmp_path / "bundle").exists()
 

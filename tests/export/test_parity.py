@@ -50,7 +50,7 @@ def test_a_graph_that_answers_seen_items_is_refused(
     monkeypatch.setattr(
         graph, "rank", lambda histories, k, **_: honest(histories, k, mask_seen=False)
     )
-    with pytest.raises(ParityError, match="the top 20 by inf"):
+    with pytest.raises(ParityError, match="in the top 20 by inf"):
         check_parity(student, graph, num_random=10)
 
 
@@ -63,7 +63,7 @@ def test_a_common_case_graph_that_answers_seen_items_is_refused(
     monkeypatch.setattr(
         common_case, "rank", lambda histories, k: graph.rank(histories, k, mask_seen=False)
     )
-    with pytest.raises(ParityError, match=r", common case .* the top 20 by inf"):
+    with pytest.raises(ParityError, match=r", common case .* in the top 20 by inf"):
         check_parity(student, graph, common_case, num_random=10)
 
 

@@ -1,8 +1,8 @@
-"""Confidence intervals by a bootstrap over users and seeds, paired between rankers.
+"""Computes confidence intervals by a bootstrap over users and seeds, paired between rankers.
 
-Examples of one user are alike, so whole users are drawn. Runs of one student differ by their
-seed, so seeds are drawn too. All figures of a report use the same draws. The difference of two
-rankers is therefore taken draw by draw, and the variation between users cancels out.
+Examples of one user depend on each other, so whole users are drawn. Runs of one student differ by
+their seed, so seeds are drawn too. All figures of a report use the same draws. The difference of
+two rankers is therefore taken draw by draw, and the variation between users cancels out.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-SHARE = 0.95  # of the draws that an interval contains
+SHARE = 0.95  # share of the draws that lies within an interval
 DRAWS_AT_A_TIME = 100
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the middle 95 % of its draws."""
+    """A figure, and the interval that holds the middle 95 % of its bootstrap draws."""
 
     mean: float
     low: float
@@ -26,48 +26,53 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the interval lies above or below 0, so that the sign is shown."""
+        """Whether the whole interval is above 0 or below 0, so that the sign is shown."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Draws:
-    """A figure, and the same figure for each bootstrap draw of users and seeds, `[draws]`."""
+    """A figure, and its value in each bootstrap draw of users and seeds.
+
+    Attributes:
+        figure: the figure on all examples.
+        drawn: `[draws]`, the figure in each draw; NaN for a draw without an example.
+    """
 
     figure: float
     drawn: NDArray[np.float64]
 
     def interval(self) -> Interval:
-        """The figure with the middle 95 % of its draws; draws without any example are ignored."""
+        """Returns the figure with its 95 % interval; draws that are not finite are ignored."""
         edges = [(1 - SHARE) / 2, (1 + SHARE) / 2]
         known = self.drawn[np.isfinite(self.drawn)]
         low, high = np.quantile(known, edges) if len(known) else (np.nan, np.nan)
         return Interval(self.figure, float(low), float(high))
 
     def minus(self, other: "Draws") -> "Draws":
-        """The difference from `other`, draw by draw."""
+        """Returns this figure minus `other`, draw by draw."""
         return Draws(self.figure - other.figure, self.drawn - other.drawn)
 
     def relative_to(self, other: "Draws") -> "Draws":
-        """The relative gain over `other`, draw by draw; NaN or infinite where `other` is 0."""
+        """Returns the relative gain over `other`, draw by draw; not finite where `other` is 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.float64(self.figure) / other.figure
             return Draws(float(ratio - 1), self.drawn / other.drawn - 1)
 
 
 def mean_of(several: Sequence[Draws]) -> Draws:
-    """The mean of several figures, draw by draw."""
+    """Returns the mean of several figures, draw by draw."""
     figure = float(np.mean([each.figure for each in several]))
     return Draws(figure, np.mean([each.drawn for each in several], axis=0))
 
 
 class Bootstrap:
-    """Bootstrap draws over one set of examples.
+    """Draws users and runs with replacement, and averages figures over each draw.
 
     Args:
         users: `[examples]`, the user of each example.
         num_draws: number of draws.
-        seed: of the random draws.
+        seed: seed of the random draws; equal arguments give equal draws.
     """
 
     def __init__(self, users: NDArray[np.integer], num_draws: int, seed: int = 0) -> None:
@@ -77,11 +82,11 @@ class Bootstrap:
         self.seed = seed
 
     def draws(self, values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Draws:
-        """The mean of `values` over runs and chosen examples.
+        """Computes the mean of `values` over runs and chosen examples, for all and in each draw.
 
         Args:
-            values: `[runs, examples]`.
-            chosen: `[examples]`, which examples count.
+            values: `[runs, examples]`, metric of each example in each run.
+            chosen: `[examples]`, whether each example counts.
         """
         users, counted = self.user_of_example[chosen], values[:, chosen]
         sums = np.stack(
@@ -100,20 +105,24 @@ class Bootstrap:
 
     @cached_property
     def _times_drawn(self) -> Sequence[NDArray[np.uint8]]:
-        """How often each draw contains each user, in pieces of `[draws, users]`."""
+        """Number of times that each draw contains each user, in pieces of `[draws, users]`."""
         random = np.random.default_rng(self.seed)
         begins = range(0, self.num_draws, DRAWS_AT_A_TIME)
         sizes = [min(DRAWS_AT_A_TIME, self.num_draws - begin) for begin in begins]
         return [_counts(random, size, self.num_users) for size in sizes]
 
     def _run_shares(self, num_runs: int) -> NDArray[np.float64]:
-        """The share of each run in each draw, `[draws, runs]`; equal for equal `num_runs`."""
+        """Returns the share of each run in each draw, `[draws, runs]`, for a number of runs."""
         random = np.random.default_rng([self.seed, num_runs])
         return _counts(random, self.num_draws, num_runs) / num_runs
 
 
 def _counts(random: np.random.Generator, num_draws: int, size: int) -> NDArray[np.uint8]:
-    """Counts of each of `size` things in `size` draws with replacement, `[draws, size]`."""
+    """Draws `size` of `size` things with replacement, `num_draws` times.
+
+    Returns:
+        `[draws, size]`, the number of times that each thing was drawn.
+    """
     drawn = random.integers(size, size=(num_draws, size)) + np.arange(num_draws)[:, None] * size
     counts = np.bincount(drawn.ravel(), minlength=num_draws * size)
     return counts.reshape(num_draws, size).astype(np.uint8)

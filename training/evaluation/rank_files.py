@@ -1,7 +1,7 @@
-"""Files of ranks, `.npz`: the ranks of one ranker on the held-out examples, and facts about it.
+"""Stores the ranks of one ranker on the held-out examples, and facts about it, as `.npz` files.
 
-The array `facts` is a JSON object. Each other array holds the ranks of one split as `uint8`:
-places from 1, and 0 where the next item is not among the first `LIST_LENGTH`.
+The array `facts` holds a JSON object as text. Each other array holds the ranks of one split as
+`uint8`, from 1; 0 if the next item is not among the first `LIST_LENGTH`.
 """
 
 import json
@@ -21,7 +21,7 @@ from training.evaluation.yardstick import Evaluation, Scorer, evaluate, ranker_o
 from training.progress import ProgressBar, counting
 from training.stage import write_arrays
 
-# Raised by numpy and zipfile when a file is damaged.
+# Exceptions that numpy and zipfile raise for a damaged file.
 DAMAGE = (
     *(OSError, ValueError, KeyError, EOFError, NotImplementedError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
@@ -32,14 +32,14 @@ DAMAGE = (
 class RankFile:
     """The file of one ranker's ranks on the held-out examples of `dataset`.
 
-    Every method that reads raises a ResultError where the file is missing or damaged.
+    Every method that reads raises a ResultError if the file is missing or damaged.
     """
 
     path: Path
     dataset: Dataset
 
     def facts(self) -> dict[str, Any]:
-        """The JSON object that was saved beside the ranks."""
+        """Reads the JSON object that was saved with the ranks."""
         try:
             facts: dict[str, Any] = json.loads(str(self._read("facts")))
         except ValueError as error:
@@ -47,26 +47,31 @@ class RankFile:
         return facts
 
     def evaluation(self, split: Split) -> Evaluation:
-        """Ranks of all examples of one split; the other split is not read."""
+        """Reads the ranks of all examples of one split, and not those of the other split."""
         return Evaluation(self.dataset.example_rows(split), self.ranks(split_key(split), split))
 
     def ranks(self, name: str, split: Split) -> NDArray[np.int64]:
-        """The array `name`, `[examples of split]`."""
+        """Reads the array `name`, ranks of all examples of `split`, `[examples]`."""
         ranks = self._read(name)
         if ranks.shape != self.dataset.example_rows(split).shape:
             raise self.damaged()
         return ranks.astype(np.int64)
 
     def save(self, facts: Mapping[str, Any], ranks: Mapping[str, NDArray[np.integer]]) -> None:
-        """Writes the file, whole or not at all."""
+        """Writes the file, which is replaced as a whole.
+
+        Args:
+            facts: JSON-able values by name.
+            ranks: `[examples]` of a split, by array name.
+        """
         arrays = {name: each.astype(np.uint8) for name, each in ranks.items()}
         write_arrays(self.path, facts=np.array(json.dumps(facts)), **arrays)
 
     def damaged(self) -> ResultError:
-        """The error that names this file as damaged."""
+        """Returns the error that names this file as damaged and says what to do."""
         return ResultError(
-            f"{self.path}: not a whole run of {self.dataset.name!r}; delete the file, and the same "
-            "command makes it again"
+            f"{self.path}: damaged, or not made for dataset {self.dataset.name!r}; delete the file "
+            "and run the command again"
         )
 
     def _read(self, name: str) -> NDArray[np.generic]:
@@ -79,9 +84,12 @@ class RankFile:
 
 
 def held_out_ranks(scorer: Scorer, dataset: Dataset, name: str) -> dict[str, NDArray[np.int64]]:
-    """Ranks that `scorer` gives to the next items of each held-out split, by array name.
+    """Ranks the held-out examples; returns the ranks of each split, `[examples]`, by array name.
 
-    `name` is that of the ranker, on the progress bar.
+    Args:
+        scorer: scores all items for an example.
+        dataset: dataset of the examples.
+        name: name of the ranker on the progress bar.
     """
     rows = {split: dataset.example_rows(split) for split in HELD_OUT}
     with ProgressBar(f"measuring {name}", sum(map(len, rows.values())), "example") as bar:
@@ -92,5 +100,5 @@ def held_out_ranks(scorer: Scorer, dataset: Dataset, name: str) -> dict[str, NDA
 
 
 def split_key(split: Split) -> str:
-    """The name of a split in files: `validation` or `test`."""
+    """Returns the name of a split in files, such as `validation`."""
     return split.name.lower()

@@ -1,6 +1,6 @@
-"""Names of the rows that train a student, as tables, reports and manifests show them.
+"""The names of rows with a student, as tables, reports and manifests show them.
 
-A row is a variant of the method (`training.distillation.variants`) with a loss of the next item.
+A row is a method variant (`training.distillation.variants`) with a next-item loss.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ TITLE_LISTS_ROW = "control title-neighbour lists"
 
 
 class RowTraining(NamedTuple):
-    """The variant that a row trains, and the next-item loss; None is the experiment's loss."""
+    """The method variant of a row, and its next-item loss; None stands for the experiment's."""
 
     variant: str
     loss: str | None = None
@@ -42,7 +42,10 @@ TRAINING_OF_ROW: Mapping[str, RowTraining] = {
 
 
 def row_name(variant: str, loss: str) -> str:
-    """The row of a variant trained with `loss`; `<variant>, <loss>` where no row is of both."""
+    """Returns the name of the row for `variant` trained with `loss`.
+
+    Returns `<variant>, <loss>` if there is no such row.
+    """
     for name, training in TRAINING_OF_ROW.items():
         if training.variant == variant and training.loss in (None, loss):
             return name

@@ -1,4 +1,4 @@
-"""A ranker that looks up stored teacher answers."""
+"""Makes a ranker of a teacher's stored answers."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,9 +9,9 @@ from training.knowledge import Answers
 
 
 def answers_ranker(answers: Answers) -> Ranker:
-    """A ranker that returns the ranking of `answers` for each row.
+    """Returns a ranker that looks up the stored answer for each row, `[rows, K]`.
 
-    It raises a KnowledgeError for a row without an answer.
+    The ranker raises a KnowledgeError for a row without an answer.
     """
 
     def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:

@@ -1,4 +1,4 @@
-"""The table of results: a row per ranker, with mean and spread over its runs."""
+"""Writes the table of results: one row per ranker, with mean and spread over its runs."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,32 +14,37 @@ METRICS = tuple(f"{name}@{k}" for name in ("HR", "NDCG") for k in CUTOFFS)
 
 @dataclass(frozen=True)
 class ResultRow:
-    """The row of one ranker; a student has an evaluation per seed, any other ranker has one."""
+    """A row of the table of results.
+
+    Attributes:
+        name: name of the ranker.
+        evaluations: for a student, one evaluation per seed; for any other ranker, only one.
+    """
 
     name: str
     evaluations: tuple[Evaluation, ...]
 
     @property
     def num_examples(self) -> int:
-        """The number of examples that it was measured on."""
+        """Number of examples that the ranker was measured on."""
         return len(self.evaluations[0].rows)
 
     def mean(self, metric: str) -> float:
-        """Mean of a metric over the runs."""
+        """Returns the mean of a metric over the runs."""
         return fmean(each.metrics[metric] for each in self.evaluations)
 
     def spread(self, metric: str) -> float | None:
-        """Sample standard deviation of a metric over the runs; None for a single run."""
+        """Returns the sample standard deviation of a metric over the runs; None for one run."""
         if len(self.evaluations) < 2:
             return None
         return stdev(each.metrics[metric] for each in self.evaluations)
 
     def cells(self) -> list[str]:
-        """Cells of the row, under `HEADINGS`."""
+        """Returns the cells of the row as text, in the order of `HEADINGS`."""
         return [self.name, f"{self.num_examples:,}", *(self._figure(each) for each in METRICS)]
 
     def as_json(self) -> Mapping[str, Any]:
-        """The row as a JSON object: means, deviations and the metrics of each run."""
+        """Returns the row as a JSON object: means, deviations and the metrics of each run."""
         metrics = {each: {"mean": self.mean(each), "sd": self.spread(each)} for each in METRICS}
         runs = [each.metrics for each in self.evaluations]
         return {"name": self.name, "examples": self.num_examples, "metrics": metrics, "runs": runs}
@@ -54,7 +59,7 @@ HEADINGS = ["", "examples", *METRICS]
 
 
 def as_text(rows: Sequence[ResultRow]) -> str:
-    """The table with aligned columns, for a terminal."""
+    """Formats the table with aligned columns, for a terminal."""
     lines = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -64,7 +69,7 @@ def as_text(rows: Sequence[ResultRow]) -> str:
 
 
 def as_markdown(rows: Sequence[ResultRow]) -> str:
-    """The table in Markdown."""
+    """Formats the table in Markdown."""
     rule = ["---", *("---:" for _ in HEADINGS[1:])]
     lines = [HEADINGS, rule, *(row.cells() for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -76,10 +81,10 @@ def save_results(
     """Writes the results into an existing folder, as `results.json` and as `results.md`.
 
     Args:
-        rows: of the table.
-        facts: about their making; JSON-able, by name.
-        folder: for both files.
-        verdict: a sentence below the table; none where it is empty.
+        rows: rows of the table.
+        facts: JSON-able values by name, such as commit and dataset.
+        folder: folder of both files.
+        verdict: sentence below the table; empty for none.
     """
     closing = f"\n{verdict}\n" if verdict else ""
     content = {**facts, "verdict": verdict, "rows": [row.as_json() for row in rows]}

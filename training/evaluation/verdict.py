@@ -1,9 +1,9 @@
-"""The verdict: which baselines a student beats in NDCG@20 on the test examples, and by how much.
+"""Writes the verdict: which baselines a student beats in test NDCG@20, and by how much.
 
-The functions take plain data, so any ranker can be judged: a torch student in `evaluate`, the
-served bundle in the export. For each ranker that is an array of ranks, `[examples]`: the place
-from 1 of the next item in the ranker's list, 0 where it is absent (`Evaluation.ranks`). All arrays
-are about the same examples in the same order.
+The functions take arrays of ranks, so they can compare any rankers: torch students in `evaluate`,
+the served bundle in the export. An array holds the rank of each example's next item, `[examples]`,
+from 1; 0 if the next item is not in the list (`Evaluation.ranks`). All arrays are about the same
+examples in the same order.
 
     users = dataset.user_of_row[rows]
     differences = differences_to(student_ranks, {"popularity": ranks, ...}, users, num_draws=2_000)
@@ -31,19 +31,19 @@ def differences_to(
     num_draws: int,
     metric: str = METRIC,
 ) -> dict[str, Interval]:
-    """The metric of the student minus that of each baseline, with a 95 % interval, by baseline.
+    """Returns the student's metric minus each baseline's, with a 95 % interval, by baseline.
 
     The bootstrap is paired: a draw holds the same users for the student and for the baseline.
 
     Args:
-        student: `[examples]`, ranks of the next items.
-        baselines: `[examples]` each, by name.
+        student: `[examples]`, the student's ranks.
+        baselines: `[examples]`, the ranks of each baseline, by name.
         users: `[examples]`, the user of each example. Examples of one user are drawn together.
-        num_draws: of the bootstrap.
-        metric: as `NDCG@20`.
+        num_draws: number of bootstrap draws.
+        metric: name of the metric, such as `NDCG@20`.
 
     Raises:
-        ValueError: the arrays are not about the same number of examples.
+        ValueError: the arrays differ in length.
     """
     bootstrap = Bootstrap(users, num_draws)
     of_student = _draws(student, bootstrap, metric)
@@ -56,24 +56,26 @@ def differences_to(
 def metric_interval(
     ranks: Ranks, users: NDArray[np.integer], metric: str, *, num_draws: int
 ) -> Interval:
-    """The mean of a metric over examples, with a 95 % interval: a row of the manifest's figures.
+    """Returns the mean of a metric over the examples of one ranker, with a 95 % interval.
 
     Args:
-        ranks: `[examples]`, of one ranker.
+        ranks: `[examples]`, the ranker's ranks.
         users: `[examples]`, the user of each example.
-        metric: as `NDCG@20` or `HR@20`.
-        num_draws: of the bootstrap.
+        metric: name of the metric, such as `NDCG@20`.
+        num_draws: number of bootstrap draws.
     """
     return _draws(ranks, Bootstrap(users, num_draws), metric).interval()
 
 
 def verdict(student: str, differences: Mapping[str, Interval], num_examples: int) -> str:
-    """One sentence that says which baselines the student is above, below, and neither.
+    """Writes the sentence that says which baselines the student is above and which it is below.
+
+    Baselines whose interval contains zero are listed as not shown to differ.
 
     Args:
-        student: its name, with the seed where one student of several is meant.
-        differences: student minus baseline, by baseline; see `differences_to`.
-        num_examples: of the test, on which all were measured.
+        student: name of the student, with the seed if there are several.
+        differences: student minus baseline, by name of the baseline; see `differences_to`.
+        num_examples: number of test examples.
     """
     examples = f"On {num_examples:,} test examples"
     if not differences:
@@ -102,7 +104,7 @@ def _above(differences: Mapping[str, Interval]) -> list[str]:
 
 
 def _below(differences: Mapping[str, Interval]) -> list[str]:
-    """Losses as positive numbers, since the sentence says `below`."""
+    """Lists the baselines that the student is below, with differences as positive numbers."""
     return [
         f"{name} by {-each.mean:.4f} [{-each.high:.4f}, {-each.low:.4f}]"
         for name, each in differences.items()
@@ -121,14 +123,14 @@ def _undecided(differences: Mapping[str, Interval]) -> list[str]:
 def _draws(ranks: Ranks, bootstrap: Bootstrap, metric: str) -> Draws:
     if ranks.shape != bootstrap.user_of_example.shape:
         raise ValueError(
-            f"ranks of shape {ranks.shape} for {len(bootstrap.user_of_example)} examples; "
-            "give one rank an example"
+            f"ranks of shape {ranks.shape} for {len(bootstrap.user_of_example)} examples: one rank "
+            "per example is needed"
         )
     every_example = np.ones(len(ranks), dtype=np.bool_)
     return bootstrap.draws(metric_values(ranks, metric)[None], every_example)
 
 
 def _listed(phrases: Sequence[str], last_joint: str = " and ") -> str:
-    """Phrases as in prose: `a`, `a and b`, `a, b and c`."""
+    """Joins phrases as in prose: `a`, `a and b`, `a, b and c`; `last_joint` joins the last two."""
     *first, last = phrases
     return f"{', '.join(first)}{last_joint}{last}" if first else last

@@ -1,6 +1,6 @@
-"""The one measurement of all rankers: full-catalog ranks of the next items, and their metrics.
+"""Measures any ranker: the ranks of next items in the full catalog, and their metrics.
 
-A ranker is any callable, so the same code measures a torch student, a baseline, stored teacher
+A ranker is a function, so the same code measures a torch student, a baseline, stored teacher
 answers and the exported bundle.
 """
 
@@ -18,29 +18,31 @@ from training.evaluation.metrics import hit_rates, ndcgs, ranks_of
 
 LIST_LENGTH = 20
 CUTOFFS = (1, 5, 10, 20)
-SELECTION_METRIC = "NDCG@20"  # on validation: picks epochs, settings and the exported student
+# Metric on the validation examples that chooses epochs, settings and the exported student.
+SELECTION_METRIC = "NDCG@20"
 BATCH_SIZE = 512
 
 Scorer = Callable[[NDArray[np.int64]], NDArray[np.float32]]
-"""Takes example rows and returns scores of the whole catalog, `[rows, catalog rows]`."""
+"""Takes dataset rows of examples; returns scores of all items, `[rows, catalog rows]`."""
 
 
 class Ranker(Protocol):
-    """Takes example rows and returns the best items of each, without the seen ones."""
+    """A function from dataset rows of examples to the best unseen items of each."""
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.integer]:
-        """Returns `[rows, LIST_LENGTH]` item indices, best first; padding fills a short list."""
+        """Returns item indices, `[rows, LIST_LENGTH]`, best first; a short list ends in padding."""
         ...
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The ranks of one ranker on some examples.
+    """The ranks that one ranker gives to the next items of some examples.
+
+    Ranks are stored rather than means, so that two rankers can be compared example by example.
 
     Attributes:
         rows: `[examples]`, dataset rows of the next items.
-        ranks: `[examples]`, places of the next items from 1, or 0. Ranks are stored rather than
-            means, so that two rankers can be compared example by example.
+        ranks: `[examples]`, rank of each next item, from 1; 0 if it is not in the list.
     """
 
     rows: NDArray[np.int64]
@@ -48,21 +50,26 @@ class Evaluation:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Means of `HR@k` and `NDCG@k` over the examples, by name."""
+        """Means of HR@k and NDCG@k over the examples, by name, for each k of `CUTOFFS`."""
         hits = {f"HR@{k}": float(hit_rates(self.ranks, k).mean()) for k in CUTOFFS}
         gains = {f"NDCG@{k}": float(ndcgs(self.ranks, k).mean()) for k in CUTOFFS}
         return hits | gains
 
     def of(self, rows: NDArray[np.int64]) -> "Evaluation":
-        """The evaluation of some of its examples: `rows`, ascending, a subset of its own."""
+        """Returns the part of this evaluation for `rows`, which are ascending and a subset."""
         return Evaluation(rows, self.ranks[indices_among(self.rows, rows)])
 
 
 def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evaluation:
-    """Ranks of the next item for every example of `rows`, computed in batches.
+    """Ranks the examples of `rows` in batches, and finds the rank of each next item.
+
+    Args:
+        ranker: returns the best items of an example.
+        dataset: dataset of the examples.
+        rows: `[examples]`, dataset rows of the next items.
 
     Raises:
-        ValueError: there are no rows, or the ranker returns a seen item.
+        ValueError: `rows` is empty, or the ranker returns a seen item.
     """
     if len(rows) == 0:
         raise ValueError(f"dataset {dataset.name!r}: no examples to evaluate")
@@ -75,7 +82,10 @@ def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evalu
 
 
 def ranker_of(scorer: Scorer, dataset: Dataset, length: int = LIST_LENGTH) -> Ranker:
-    """A ranker by `scorer` that leaves out padding and seen items: the one place of this rule."""
+    """Returns a ranker that sorts items by `scorer` and leaves out padding and seen items.
+
+    `length` is the length of its lists.
+    """
 
     def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
         scores = torch.from_numpy(scorer(rows))
@@ -89,7 +99,7 @@ def ranker_of(scorer: Scorer, dataset: Dataset, length: int = LIST_LENGTH) -> Ra
 
 
 def seen_items(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """`[rows, catalog rows]`, whether each item is in the history before each row."""
+    """Returns `[rows, catalog rows]`, whether each item is in the history of each row."""
     seen = np.zeros((len(rows), dataset.catalog.num_rows), dtype=np.bool_)
     for line, row in enumerate(rows):
         seen[line, dataset.history(int(row))] = True
@@ -100,7 +110,10 @@ def _refuse_seen(rankings: NDArray[np.integer], dataset: Dataset, rows: NDArray[
     answered_seen = np.take_along_axis(seen_items(dataset, rows), rankings, axis=1)
     if answered_seen.any():
         line, place = np.argwhere(answered_seen)[0]
-        raise ValueError(f"row {rows[line]}: the ranker answers item {rankings[line, place]}, seen")
+        raise ValueError(
+            f"row {rows[line]}: the ranker returned item {rankings[line, place]}, which is in the "
+            "history; a ranker must leave out seen items"
+        )
 
 
 def _batches(rows: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -1,8 +1,9 @@
-"""Ladder: measures what each part of the method is worth; `docs/results/<name>.{md,csv}` and plots.
+"""Runs the ladder: measures the gain of each part of the method and writes a report.
 
-Runs that are stored beside the report are not repeated; with another `--out` they are. A ladder
-can be made in parts, some `--rows` of some `--students` at a time. `--kept` then reports all of
-it, also on a machine without the teachers' knowledge.
+The report is `docs/results/<name>.{md,csv}` and plots. Runs are stored in a folder next to the
+report, and a stored run is not repeated; another `--out` starts without stored runs. A ladder can
+be run in steps, with some `--rows` of some `--students` at a time. `--kept` then reports all stored
+runs, also on a machine without the teachers' knowledge.
 
 python -m training.ladder configs/movielens.toml
 """
@@ -48,42 +49,42 @@ _INSTEAD_OF_TRAINING = Group("Instead of training", validator=mutually_exclusive
 @Parameter(name="*")
 @dataclass(frozen=True)
 class LadderOptions:
-    """Options of `ladder`, beside the experiment and the folder of results."""
+    """Options of `ladder`, besides the experiment and the folder of results."""
 
     students: Annotated[tuple[StudentKind, ...], Parameter(consume_multiple=1)] = ()
-    """Only these kinds of student, instead of the experiment's ladder.students."""
+    """Train only these kinds of student, instead of the experiment's ladder.students."""
     rows: Annotated[tuple[str, ...], Parameter(consume_multiple=1, choices=tuple(ROWS))] = ()
-    """Only these rows."""
+    """Train and report only these rows; by default all."""
     seeds: Seeds = ()
-    """Seeds of every row, instead of the experiment's; trials have their own."""
+    """Seeds of every row, instead of the experiment's; the seed of trials stays as it is."""
     teachers: Annotated[tuple[TeacherKind, ...], Parameter(consume_multiple=1)] = ()
-    """Only these teachers; the first replaces the experiment's own in every row."""
+    """Use only these teachers; the first replaces the experiment's own teacher in every row."""
     out: Annotated[Path, Parameter(show_default=True)] = Path("docs/results")
-    """Folder of the report and its runs."""
+    """Folder of the report and of the stored runs."""
     keep_states: bool = False
-    """Keep states of training (large): another cold_price then needs no training."""
+    """Keep training states (large), so that another cold_price needs no new training."""
     workers: Workers = None
     kept: Annotated[bool, Parameter(group=_INSTEAD_OF_TRAINING)] = False
-    """Report only the runs and teachers that are stored: trains nothing, needs no knowledge."""
+    """Report only stored runs and teachers: train nothing and read no knowledge."""
     dry_run: Annotated[bool, Parameter(group=_INSTEAD_OF_TRAINING)] = False
-    """Print which trainings are due, and train nothing."""
+    """Print the trainings that are still to be done and their duration, and train nothing."""
 
 
 DEFAULTS = LadderOptions()
 
 
 def command(config: Config, /, *, work: Work = WORK, options: LadderOptions = DEFAULTS) -> None:
-    """Measure what each part of the method earns."""
+    """Measure the gain of each part of the method."""
     run_ladder(*open_experiment(config, work), options)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
     return run(command, "training.ladder", arguments)
 
 
 def run_ladder(experiment: Experiment, workplace: Workplace, options: LadderOptions) -> None:
-    """Trains what is due, student by student, and writes the report after each."""
+    """Trains the missing runs, one kind of student after another, and reports after each kind."""
     experiment = _narrowed(experiment, options)
     _refuse_other_losses(experiment)
     dataset = load_dataset(workplace.dataset)
@@ -101,7 +102,7 @@ def run_ladder(experiment: Experiment, workplace: Workplace, options: LadderOpti
 
 
 def _train_and_report(choices: Choices, lines: list[Measured], options: LadderOptions) -> None:
-    """Adds the lines of each student to `lines` and writes the report of all lines so far."""
+    """Trains each kind of student, adds its lines to `lines`, and reports all lines so far."""
     plan = choices.plan
     figures = Figures(plan.dataset, plan.experiment.ladder.num_resamples)
     for student in plan.experiment.ladder.students:
@@ -112,12 +113,12 @@ def _train_and_report(choices: Choices, lines: list[Measured], options: LadderOp
             if choices.measured_jobs(cell):
                 lines.append(student_line(cell, choices))
             elif options.rows:
-                say(f"without {cell.name}: no run of it is kept")
+                say(f"left out: {cell.name}, which has no stored run")
         save_report(lines, figures, dict(origin_of(lines, plan)), options.out, plan.experiment.name)
 
 
 def _narrowed(experiment: Experiment, options: LadderOptions) -> Experiment:
-    """The experiment with only the students that the options name, if they name any."""
+    """Returns the experiment with `options.students` as its ladder's students, if any are given."""
     if not options.students:
         return experiment
     ladder = experiment.ladder.model_copy(update={"students": tuple(options.students)})
@@ -128,7 +129,7 @@ def _refuse_other_losses(experiment: Experiment) -> None:
     if experiment.training.loss != "cross-entropy":
         raise ConfigError(
             f"training.loss = {experiment.training.loss!r}: a ladder needs 'cross-entropy', since "
-            "its rows set their own losses and are compared with CE"
+            "its rows are compared with the row CE, and the row BCE sets its own loss"
         )
 
 
@@ -159,7 +160,7 @@ def _plan(
 def _reference_lines(
     plan: Plan, workplace: Workplace, store: RunStore, *, stored_only: bool
 ) -> list[Measured]:
-    """The lines of all references: teachers' answers first, then rankings by titles."""
+    """Returns the lines of all references: those of teachers' answers, then those of titles."""
     rankings = [(each.reference, teacher_rankings(each, store)) for each in plan.teachers]
     rankings += title_layer_rankings(
         plan.experiment, plan.dataset, workplace, store, stored_only=stored_only

@@ -1,7 +1,7 @@
-"""Regenerate: makes every report again from stored ranks, and compares it with the one there.
+"""Regenerates every report of a folder from stored ranks, and compares old and new reports.
 
-Each report names its command. The command is run with `--kept` into a temporary folder, and the
-Markdown and CSV files are compared line by line.
+A report names the command that wrote it. The command is run again with `--kept` and a temporary
+`--out`, and the Markdown and CSV files are compared line by line.
 
 python -m training.ladder.regenerate docs/results
 """
@@ -29,24 +29,27 @@ from training.settings.options import WORK, Work
 from training.workplace import open_experiment
 
 COMMAND = re.compile(r"^- command: `python -m training\.ladder (.+)`$", re.MULTILINE)
-NOT_COMPARED = ("- command: ", "- commit: ", "- date: ")  # these differ each time
+NOT_COMPARED = ("- command: ", "- commit: ", "- date: ")  # lines that differ from run to run
 MAX_SHOWN_CHANGES = 12
 
 
 class ReportComparison(Enum):
-    """The outcome for one report."""
+    """The outcome of regenerating one report."""
 
-    SAME = "the same"
-    OTHER = "says something else"
-    IMPOSSIBLE = "cannot be made"
-    LEFT_OUT = "left out, its data are not here"
+    SAME = "unchanged"
+    OTHER = "changed"
+    IMPOSSIBLE = "cannot be regenerated"
+    LEFT_OUT = "left out, as its interactions file is missing"
 
 
-Results = Annotated[Path, Parameter(help="Folder of the reports and their runs.")]
+Results = Annotated[Path, Parameter(help="Folder of the reports and of their stored runs.")]
 
 
 def command(results: Results, /, *, work: Work = WORK) -> int:
-    """Make every report of a folder again and compare: 0 if some were made and all are the same."""
+    """Regenerate every report of a folder and compare old and new.
+
+    The exit code is 0 if at least one report was regenerated and none has changed, else 1.
+    """
     outcomes = {each: _regenerate(each, work) for each in sorted(results.glob("*.md"))}
     for report, outcome in outcomes.items():
         say(f"{report}: {outcome.value}")
@@ -55,12 +58,12 @@ def command(results: Results, /, *, work: Work = WORK) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
     return run(command, "training.ladder.regenerate", arguments)
 
 
 def _regenerate(report: Path, work: Path) -> ReportComparison:
-    """Makes `report` again and compares; an error is printed and the report cannot be made."""
+    """Regenerates and compares `report`; on an error prints it and returns `IMPOSSIBLE`."""
     try:
         return _compare(report, work)
     except (TrainingError, OSError) as error:
@@ -71,7 +74,7 @@ def _regenerate(report: Path, work: Path) -> ReportComparison:
 def _compare(report: Path, work: Path) -> ReportComparison:
     found = COMMAND.search(report.read_text(encoding="utf-8"))
     if found is None:
-        raise ResultError("names no command")
+        raise ResultError("no line `- command: `python -m training.ladder …``")
     arguments = parse(ladder.command, shlex.split(found[1]))
     experiment, workplace = open_experiment(arguments["config"], work)
     source = experiment.data.interactions
@@ -93,7 +96,7 @@ def _copy_runs(report: Path, experiment: Experiment, folder: Path) -> None:
 
 
 def _changes(report: Path, folder: Path) -> Iterator[str]:
-    """A diff of the report and its CSV with those of the same names in `folder`."""
+    """Yields the lines of a diff between the report and its CSV, and their new form in `folder`."""
     for name in (report.name, report.with_suffix(".csv").name):
         before, after = (_compared_lines(each / name) for each in (report.parent, folder))
         yield from unified_diff(before, after, str(report.parent / name), "again", lineterm="", n=0)

@@ -1,4 +1,4 @@
-"""The configuration of one experiment: a TOML file, closed and frozen."""
+"""The settings of one experiment, read from a TOML file; unknown settings are refused."""
 
 import tomllib
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from training.settings.section import Section, Seeds, without_passwords
 from training.settings.student import StudentConfig
 from training.settings.teacher import FIXED_SETTINGS, TeacherConfig, TeacherKind
 
-MAX_COLUMNS = 128  # of an LLM's embedding
+MAX_COLUMNS = 128  # default number of principal columns of an LLM's embeddings
 
 
 class DataConfig(Section):
-    """Source of interactions and titles, and their split into training and held-out rows."""
+    """Settings of the data: files, filter, and split into training and held-out rows."""
 
     source: Literal["movielens", "tables"] = Field(
         description="`tables` reads the files below; `movielens` comes with a Python package"
@@ -40,8 +40,8 @@ class DataConfig(Section):
     )
     split: Literal["time", "leave-one-out"] = Field(
         default="time",
-        description="by two moments for all users, or each user's last two interactions; ignored "
-        "for data with a `split` column",
+        description="`time` splits all users at the same two moments, `leave-one-out` holds out "
+        "each user's last two interactions; ignored for data with a `split` column",
     )
     validation_share: float = Field(
         default=0.1, gt=0, lt=0.5, description="share of interactions, for a split by time"
@@ -52,37 +52,44 @@ class DataConfig(Section):
 
 
 class TrainingConfig(Section):
-    """Settings of training a student; validation NDCG@20 picks the epoch."""
+    """Settings of training a student; the epoch with the best validation NDCG@20 is kept."""
 
-    seeds: Seeds = Field(default=(0, 1, 2), description="one student is trained for each")
-    batch_size: int = Field(default=64, ge=1, description="histories in a step")
-    learning_rate: float = Field(default=1e-3, gt=0, description="of AdamW")
-    weight_decay: float = Field(default=0.0, ge=0, description="of AdamW")
+    seeds: Seeds = Field(default=(0, 1, 2), description="seeds; one student is trained per seed")
+    batch_size: int = Field(default=64, ge=1, description="number of histories in a step")
+    learning_rate: float = Field(default=1e-3, gt=0, description="learning rate of AdamW")
+    weight_decay: float = Field(default=0.0, ge=0, description="weight decay of AdamW")
     matmul_precision: Literal["highest", "medium"] = Field(
         default="highest",
         description="`medium` computes training scores in bfloat16 on hardware that supports it",
     )
     loss: Literal["cross-entropy", "sampled-cross-entropy", "binary"] = Field(
         default="cross-entropy",
-        description="loss of the next item; the teacher's lists use the same loss",
+        description="next-item loss; the loss of the teacher's lists has the same form",
     )
     num_negatives: int = Field(
-        default=256, ge=1, description="items sampled in a step, for `sampled-cross-entropy`"
+        default=256,
+        ge=1,
+        description="number of items sampled in a step, for `sampled-cross-entropy`",
     )
     negative_popularity: float = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="items are sampled in proportion to (training interactions + 1) to this "
-        "power; 0 = uniformly; for `sampled-cross-entropy`",
+        description="exponent: items are sampled in proportion to (training interactions + 1) to "
+        "this power; 0 = uniformly; for `sampled-cross-entropy`",
     )
     robust_weight: float = Field(
-        default=0.0, ge=0, description="weight alpha of the DROS loss; 0 = without it"
+        default=0.0, ge=0, description="weight alpha of the DROS loss; 0 = without this loss"
     )
-    robust_temperature: float = Field(default=1.0, gt=0, description="beta of the DROS loss")
-    max_epochs: int = Field(default=30, ge=1, description="training stops after so many epochs")
+    robust_temperature: float = Field(
+        default=1.0, gt=0, description="temperature beta of the DROS loss"
+    )
+    max_epochs: int = Field(default=30, ge=1, description="maximum number of epochs")
     patience: int = Field(
-        default=3, ge=1, description="training stops after so many epochs without a better NDCG@20"
+        default=3,
+        ge=1,
+        description="number of epochs without a better validation NDCG@20 after which training "
+        "stops",
     )
 
 
@@ -93,15 +100,18 @@ class DistillationConfig(Section):
         default=0.5, ge=0, le=1, description="share of the list loss in the total; 0 = no lists"
     )
     list_length: int = Field(
-        default=10, ge=1, description="K: places of the teacher's list that are used"
+        default=10, ge=1, description="K: number of items of a ranking list that are used"
     )
     weight_form: Literal["paper", "reference-code"] = Field(
         default="paper", description="how the weights of a list are combined, see docs/method.md"
     )
-    position: bool = Field(default=True, description="weigh by place in the list, eq. 6")
-    confidence: bool = Field(default=False, description="weigh by the teacher's distance, eq. 7")
+    position: bool = Field(default=True, description="weight listed items by rank, paper eq. 6")
+    confidence: bool = Field(
+        default=False, description="weight listed items by the teacher's distance, paper eq. 7"
+    )
     consistency: bool = Field(
-        default=False, description="weigh by agreement with the student's own top K, eq. 8"
+        default=False,
+        description="weight listed items by agreement with the student's own top K, paper eq. 8",
     )
     gamma_position: float = Field(
         default=0.3, gt=0, description="weight of `position` in eq. 10, if that is on"
@@ -112,7 +122,9 @@ class DistillationConfig(Section):
     gamma_consistency: float = Field(
         default=0.1, gt=0, description="weight of `consistency` in eq. 10, if that is on"
     )
-    position_temperature: float = Field(default=1.0, gt=0, description="beta of paper eq. 6")
+    position_temperature: float = Field(
+        default=1.0, gt=0, description="temperature beta of paper eq. 6"
+    )
     confidence_temperature: float | None = Field(
         default=None,
         gt=0,
@@ -124,7 +136,9 @@ class DistillationConfig(Section):
         description="add the reference code's negative term to the list loss; needs "
         "training.loss = 'binary'",
     )
-    embeddings: bool = Field(default=True, description="item vectors read the LLM's embeddings")
+    embeddings: bool = Field(
+        default=True, description="item vectors contain the projected LLM embedding"
+    )
     embedding_weight: float = Field(
         default=1.0, ge=0, description="factor of the projected embedding in an item vector"
     )
@@ -133,23 +147,21 @@ class DistillationConfig(Section):
         ge=1,
         description="number of principal columns of the LLM's embeddings that are read",
     )
-    offset: bool = Field(
-        default=True, description="item vectors have a learned part beside the LLM's embedding"
-    )
+    offset: bool = Field(default=True, description="item vectors contain a learned offset")
     offset_dropout: float = Field(
         default=0.1,
         ge=0,
         lt=1,
-        description="share of items that a training step sees without their offset",
+        description="share of items whose offset is left out in a training step",
     )
     cold_bonus: bool = Field(
         default=False,
-        description="after training, place items that it did not touch, fitted on validation",
+        description="after training, give cold items vectors and a bonus, fitted on validation",
     )
     cold_price: float = Field(
         default=0.005,
         ge=0,
-        description="share of warm validation NDCG@20 that placing cold items may cost",
+        description="share of the warm validation NDCG@20 that the cold bonus may cost",
     )
 
     @field_validator("offset")
@@ -157,7 +169,7 @@ class DistillationConfig(Section):
     def _an_item_has_a_vector(cls, offset: bool, others: ValidationInfo) -> bool:
         if not offset and not others.data.get("embeddings", True):
             raise ValueError(
-                "false needs embeddings = true: without them an item vector is only its offset"
+                "false needs embeddings = true: an item vector must have an embedding or an offset"
             )
         return offset
 
@@ -167,17 +179,19 @@ class Experiment(Section):
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$",
-        description="folder of the results, `work/<name>`; by default the name of the file",
+        description="name of the experiment and of its folder, `work/<name>`; by default the name "
+        "of the file",
     )
     knowledge: Path | None = Field(
-        default=None, description="folder of existing teacher knowledge to learn from"
+        default=None,
+        description="folder of the teacher's knowledge; by default a folder in `work/<name>`",
     )
     data: DataConfig
     teacher: TeacherConfig = TeacherConfig()
     other_teachers: Mapping[TeacherKind, TeacherConfig] = Field(
         default={},
-        description="teachers of other kinds, for `--kind` and the ladder; a setting that is not "
-        "given is as in [teacher]",
+        description="settings of teachers of other kinds, for `--kind` and the ladder; a setting "
+        "that is not given has its value from [teacher]",
     )
     student: StudentConfig = StudentConfig()
     training: TrainingConfig = TrainingConfig()
@@ -191,7 +205,10 @@ class Experiment(Section):
         if not isinstance(given, Mapping) or teacher is None:
             return given
         if teacher.kind in given:
-            raise ValueError(f"{teacher.kind!r} is the kind of [teacher] itself")
+            raise ValueError(
+                f"{teacher.kind!r} is the kind of [teacher]; set it there and not in "
+                f"[other_teachers.{teacher.kind}]"
+            )
         as_kind = {
             kind: {**teacher.model_dump(), "kind": kind, **fixed}
             for kind, fixed in FIXED_SETTINGS.items()
@@ -205,7 +222,10 @@ class Experiment(Section):
     ) -> Mapping[TeacherKind, TeacherConfig]:
         for kind, teacher in teachers.items():
             if teacher.kind != kind:
-                raise ValueError(f"{kind}.kind = {teacher.kind!r}")
+                raise ValueError(
+                    f"other_teachers.{kind}.kind = {teacher.kind!r}: must be {kind!r}, like its "
+                    "section"
+                )
         return teachers
 
     @field_validator("distillation")
@@ -222,14 +242,14 @@ class Experiment(Section):
         for name, length in lengths.items():
             if distillation.list_length > length:
                 raise ValueError(
-                    f"list_length = {distillation.list_length} is more than "
-                    f"{name}.list_length = {length}"
+                    f"list_length = {distillation.list_length}: must be at most {length}, the "
+                    f"value of {name}.list_length"
                 )
         return distillation
 
 
 def _overlaid(settings: Mapping[str, object], given: object) -> object:
-    """`settings` with the `given` ones replaced, in nested sections too."""
+    """Returns `settings` with the values in `given` replaced, also in nested sections."""
     if not isinstance(given, Mapping):
         return given
     nested = {
@@ -241,10 +261,10 @@ def _overlaid(settings: Mapping[str, object], given: object) -> object:
 
 
 def load_experiment(path: Path) -> Experiment:
-    """Reads one experiment file.
+    """Reads and validates one experiment file.
 
     Raises:
-        ConfigError: the file is missing, is not TOML, or has an unknown or unusable setting.
+        ConfigError: the file is missing or is not TOML, or a setting is unknown or not allowed.
     """
     try:
         settings = {"name": path.stem} | tomllib.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The settings `[ladder]` of an experiment: which students are compared, tuned and resampled."""
+"""The settings `[ladder]` of an experiment: students, seeds, trials and bootstrap draws."""
 
 from collections.abc import Mapping
 from math import prod
@@ -12,7 +12,7 @@ from training.settings.student import StudentKind
 LayerCounts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AfterValidator(each_once)]
 Setting = float | int | str | bool
 Grid = Mapping[str, tuple[Setting, ...]]
-"""Values to try for settings named `section.key`; every combination of values is a trial."""
+"""Values to try, by setting name `section.key`; every combination of values is a trial."""
 
 LISTS_GRID: Grid = {
     "distillation.ranking_weight": (0.1, 0.3),
@@ -21,27 +21,33 @@ LISTS_GRID: Grid = {
 
 
 class Grids(Section):
-    """The grid of each tuned row of the ladder; all grids have the same number of trials."""
+    """The settings that each tuned row of the ladder tries; all rows have equally many trials."""
 
     plain: Grid = Field(
         default={"training.learning_rate": (1e-3, 2e-3), "student.dropout": (0.2, 0.4)},
-        description="rows without a teacher",
+        description="settings to try for rows without a teacher",
     )
-    ranking: Grid = Field(default=LISTS_GRID, description="rows with the teacher's lists only")
+    ranking: Grid = Field(
+        default=LISTS_GRID, description="settings to try for rows with ranking lists only"
+    )
     embeddings: Grid = Field(
         default={
             "distillation.embedding_weight": (1.0, 2.0),
             "distillation.offset_dropout": (0.1, 0.3),
         },
-        description="the row with LLM embeddings only",
+        description="settings to try for the row with LLM embeddings only",
     )
-    method: Grid = Field(default=LISTS_GRID, description="rows with lists and embeddings")
+    method: Grid = Field(
+        default=LISTS_GRID, description="settings to try for rows with lists and embeddings"
+    )
 
     @model_validator(mode="after")
     def _every_row_has_the_same_budget(self) -> "Grids":
         sizes = {name: prod(map(len, getattr(self, name).values())) for name in Grids.model_fields}
         if len(set(sizes.values())) > 1:
-            raise ValueError(f"every grid needs as many trials as the others, not {sizes}")
+            raise ValueError(
+                f"numbers of trials {sizes}: every grid must have equally many combinations"
+            )
         return self
 
 
@@ -49,30 +55,38 @@ class LadderConfig(Section):
     """Settings of `training.ladder`, which compares the method with its parts and controls."""
 
     students: tuple[StudentKind, ...] = Field(
-        default=("sasrec", "gru4rec", "caser"), min_length=1, description="kinds to train"
+        default=("sasrec", "gru4rec", "caser"),
+        min_length=1,
+        description="kinds of student to train",
     )
-    seeds: Seeds = Field(default=(0, 1, 2), min_length=1, description="seeds of every row")
+    seeds: Seeds = Field(
+        default=(0, 1, 2), min_length=1, description="seeds of the rows without headline_seeds"
+    )
     headline_seeds: Seeds = Field(
         default=(0, 1, 2, 3, 4),
         min_length=1,
         description="seeds of the rows BCE, CE and DLLM2Rec; must include `seeds`",
     )
     max_epochs: int | None = Field(
-        default=None, ge=1, description="replaces training.max_epochs; a comparison can wait longer"
+        default=None, ge=1, description="training.max_epochs in the ladder; by default unchanged"
     )
-    patience: int | None = Field(default=None, ge=1, description="replaces training.patience")
+    patience: int | None = Field(
+        default=None, ge=1, description="training.patience in the ladder; by default unchanged"
+    )
     title_layers: LayerCounts = Field(
         default=(),
-        description="additional controls: nearest titles by embeddings of only the first so many "
-        "layers of the titles teacher's LLM",
+        description="numbers of layers; each adds a control that ranks by titles, embedded by only "
+        "that many first layers of the titles teacher's LLM",
     )
     num_resamples: int = Field(
-        default=2_000, ge=100, description="bootstrap draws behind every interval"
+        default=2_000, ge=100, description="number of bootstrap draws for every interval"
     )
     grids: Grids = Grids()
 
     @model_validator(mode="after")
     def _rows_share_seeds(self) -> "LadderConfig":
         if lonely := set(self.seeds) - set(self.headline_seeds):
-            raise ValueError(f"seeds {sorted(lonely)} are not among headline_seeds")
+            raise ValueError(
+                f"seeds {sorted(lonely)} are missing in headline_seeds, which must include them"
+            )
         return self

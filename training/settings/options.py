@@ -1,4 +1,4 @@
-"""Options that several programs share; each is defined here once."""
+"""Command-line options that several programs share, each defined here once."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,19 +21,19 @@ Kind = Annotated[
 Workers = Annotated[
     int | None,
     Parameter(
-        help="Students trained side by side, by default one a core; 1 = in this process.",
+        help="Students trained in parallel; by default one per core, 1 = in this process.",
         validator=Number(gte=1),
     ),
 ]
 Seeds = Annotated[tuple[int, ...], Parameter(consume_multiple=1)]
-"""One or more, as in `--seeds 0 1 2`; a program adds the help."""
+"""Type of an option with one or more seeds, as in `--seeds 0 1 2`; each program adds the help."""
 
 
 def distinct_seeds(given: Sequence[int]) -> tuple[int, ...]:
-    """The seeds of an option; empty if it was not given.
+    """Returns the seeds given by an option; empty if the option was not given.
 
     Raises:
-        ConfigError: a seed is given twice; it would be trained and counted twice.
+        ConfigError: a seed is given twice, so it would be trained and counted twice.
     """
     try:
         return each_once(tuple(given))

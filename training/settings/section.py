@@ -32,7 +32,7 @@ def each_once(values: tuple[int, ...]) -> tuple[int, ...]:
         ValueError: a value occurs twice.
     """
     if len(set(values)) < len(values):
-        raise ValueError(f"{values} has a value twice; name each once")
+        raise ValueError(f"{values} contains a value twice; give each value once")
     return values
 
 
@@ -40,5 +40,5 @@ Seeds = Annotated[tuple[int, ...], AfterValidator(each_once)]
 
 
 def without_passwords(text: str) -> str:
-    """`text` with user and password of every URL replaced by `…`, since errors end up in logs."""
+    """Returns `text` with user and password of every URL replaced by `…`, for logs and errors."""
     return re.sub(r"//[^/\s'\"]*@", "//…@", text)

@@ -9,7 +9,7 @@ from training.settings.section import Section
 
 StudentKind = Literal["sasrec", "gru4rec", "caser"]
 
-# Each kind has a module of its name in training/students/, which defines a class of this name.
+# Each kind is implemented in `training/students/<kind>.py` by a class with the name below.
 STUDENT_NAMES: Mapping[StudentKind, str] = {
     "sasrec": "SASRec",
     "gru4rec": "GRU4Rec",
@@ -18,7 +18,7 @@ STUDENT_NAMES: Mapping[StudentKind, str] = {
 
 
 class StudentConfig(Section):
-    """Shape of the student. One section serves all kinds; each kind reads the settings it has."""
+    """Settings of the student's architecture; each kind reads those that apply to it."""
 
     kind: StudentKind = Field(default="sasrec", description="architecture of the student")
     max_history_length: int = Field(

@@ -12,7 +12,7 @@ from training.settings.section import Section
 REMOTE_PREFIX = "openai:"
 
 TeacherKind = Literal["retrieval", "generative", "titles"]
-# Settings that a kind of teacher can have with one value only.
+# Settings of which a kind of teacher allows only one value.
 FIXED_SETTINGS: Mapping[TeacherKind, Mapping[str, object]] = {
     "retrieval": {},
     "generative": {"layers": None},
@@ -22,29 +22,40 @@ Pooling = Literal["last", "mean"]
 
 
 class TunerConfig(Section):
-    """Settings of tuning the LLM; validation after each leg of steps picks the weights."""
+    """Settings of tuning the LLM; the weights with the best validation figure are kept."""
 
-    learning_rate: float = Field(default=1e-4, gt=0, description="of AdamW, after the warm-up")
-    warmup_steps: int = Field(
-        default=20, ge=0, description="steps up to learning_rate; then it falls linearly to 0"
+    learning_rate: float = Field(
+        default=1e-4, gt=0, description="learning rate of AdamW after the warm-up"
     )
-    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW")
+    warmup_steps: int = Field(
+        default=20,
+        ge=0,
+        description="number of steps in which the rate rises to learning_rate; then it falls "
+        "linearly to 0",
+    )
+    weight_decay: float = Field(default=0.01, ge=0, description="weight decay of AdamW")
     epochs: float = Field(
-        default=3.0, gt=0, description="largest number of passes over the training histories"
+        default=3.0, gt=0, description="maximum number of passes over the training histories"
     )
     tokens_per_batch: int = Field(
-        default=4_096, ge=512, description="tokens computed at once; bounds memory"
+        default=4_096, ge=512, description="maximum number of tokens in a batch; limits memory"
     )
-    batches_per_step: int = Field(default=1, ge=1, description="batches of a gradient step")
-    steps_per_leg: int = Field(default=100, ge=1, description="steps between two validations")
+    batches_per_step: int = Field(
+        default=1, ge=1, description="number of batches in a gradient step"
+    )
+    steps_per_leg: int = Field(
+        default=100, ge=1, description="number of steps of a leg, which ends with a validation"
+    )
     patience: int = Field(
-        default=3, ge=1, description="tuning stops after so many legs without a better figure"
+        default=3,
+        ge=1,
+        description="number of legs without a better validation figure after which tuning stops",
     )
     budget_sequences: int | None = Field(
         default=None, ge=1, description="number of examples to tune on; by default all"
     )
     validation_examples: int = Field(
-        default=2_000, ge=1, description="number of validation examples after each leg"
+        default=2_000, ge=1, description="number of examples in each validation"
     )
     rank: int = Field(default=8, ge=1, description="rank of LoRA")
     alpha: float = Field(default=16, gt=0, description="scale alpha of LoRA")
@@ -52,25 +63,33 @@ class TunerConfig(Section):
 
 
 class WritingConfig(Section):
-    """Settings of a generative teacher: writing a title and grounding it in the catalog."""
+    """Settings of a generative teacher, which writes a title and grounds it in the catalog."""
 
     num_beams: int = Field(
-        default=1, ge=1, description="beams of the search, 1 = greedy; the best beam is grounded"
+        default=1,
+        ge=1,
+        description="number of beams of the search, 1 = greedy; the best beam is grounded",
     )
-    max_new_tokens: int = Field(default=32, ge=1, description="length of a written title at most")
+    max_new_tokens: int = Field(
+        default=32, ge=1, description="maximum number of tokens in a written title"
+    )
     inject_popularity: bool = Field(
-        default=False, description="popular items get nearer; validation picks the exponent"
+        default=False,
+        description="reduce the distances of popular items; validation chooses the exponent",
     )
     inject_transitions: bool = Field(
         default=False,
-        description="items that followed the last item in training get nearer; validation picks "
-        "the exponent",
+        description="reduce the distances of items that followed the last item in training; "
+        "validation chooses the exponent",
     )
 
 
 def _without_credentials(url: str) -> str:
     if "@" in urlsplit(url).netloc:
-        raise ValueError("an address is published in provenance; a key belongs in OPENAI_API_KEY")
+        raise ValueError(
+            "an address must not contain a user or password, as provenance publishes it; put the "
+            "key into OPENAI_API_KEY"
+        )
     return url
 
 
@@ -78,7 +97,10 @@ Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_c
 
 
 class EndpointConfig(Section):
-    """The OpenAI-compatible server of `model = "openai:NAME"`; its key is in OPENAI_API_KEY."""
+    """Settings of the OpenAI-compatible server of `model = "openai:NAME"`.
+
+    The key is read from the environment variable OPENAI_API_KEY.
+    """
 
     base_url: Address = Field(
         default="http://127.0.0.1:8080/v1", description="address of the API, without a key"
@@ -92,10 +114,14 @@ class EndpointConfig(Section):
     embedding_url: Address | None = Field(
         default=None, description="address for embeddings; by default base_url"
     )
-    concurrency: int = Field(default=8, ge=1, description="number of requests at a time")
-    timeout_seconds: float = Field(default=60.0, gt=0, description="time limit of a request")
+    concurrency: int = Field(default=8, ge=1, description="maximum number of requests at a time")
+    timeout_seconds: float = Field(
+        default=60.0, gt=0, description="time limit of a request, in seconds"
+    )
     retries: int = Field(
-        default=4, ge=0, description="attempts after a failure that may be temporary"
+        default=4,
+        ge=0,
+        description="maximum number of retries after a failure that may be temporary",
     )
 
 
@@ -107,18 +133,19 @@ class TeacherConfig(Section):
     kind: TeacherKind = Field(
         default="retrieval",
         description="`retrieval` reads histories and matches titles; `generative` writes the next "
-        "title; `titles` reads only titles, in minutes, and answers with those nearest to the "
-        "history's",
+        "title; `titles` reads each title by itself, which takes minutes, and answers with the "
+        "titles nearest to those of the history",
     )
     model: str = Field(
         default="smollm2",
-        description="`smollm2`, a Hugging Face model path, or `openai:NAME` of [teacher.endpoint]",
+        description="`smollm2`, a Hugging Face model or its folder, or `openai:NAME`, model NAME "
+        "of the server in [teacher.endpoint]",
     )
     layers: int | None = Field(
         default=None,
         ge=1,
         validate_default=True,
-        description="number of the LLM's layers to use, from the first; by default all",
+        description="number of first layers of the LLM that are used; by default all",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="device of the LLM; `auto` takes a GPU if there is one"
@@ -126,66 +153,83 @@ class TeacherConfig(Section):
     tuning: Literal["none", "lora", "full"] = Field(
         default="none", validate_default=True, description="whether and how the LLM is tuned"
     )
-    max_titles: int = Field(default=50, ge=1, description="largest number of titles in a prompt")
+    max_titles: int = Field(default=50, ge=1, description="maximum number of titles in a prompt")
     pooling: Pooling = Field(
         default="last",
-        description="representation of a history: the state of its last token, or the mean over "
-        "its last title",
+        description="state that represents a history: `last` takes that of the last token, `mean` "
+        "the mean over the tokens of the last title",
     )
     overlap: int = Field(
         default=10,
         ge=0,
         validate_default=True,
-        description="number of titles that a prompt repeats from the one before; less than "
-        "max_titles",
+        description="number of titles that a prompt repeats from the previous prompt of the same "
+        "history; less than max_titles",
     )
     precision: Literal["bfloat16", "float32"] = Field(
-        default="bfloat16", description="of the LLM; float32 on a CPU without bfloat16"
+        default="bfloat16",
+        description="number format of the LLM; always float32 on a CPU without bfloat16",
     )
     tokens_per_batch: int = Field(
-        default=4_096, ge=512, description="tokens that the LLM reads at once; bounds memory"
+        default=4_096,
+        ge=512,
+        description="maximum number of tokens that the LLM reads at once; limits memory",
     )
     projection_size: int = Field(
-        default=256, ge=8, description="size of the matcher's space of histories and titles"
+        default=256, ge=8, description="length of the matcher's vectors of histories and titles"
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="dropout rate of the matcher")
-    batch_size: int = Field(default=1_024, ge=1, description="examples of a step of the matcher")
+    batch_size: int = Field(
+        default=1_024, ge=1, description="number of examples in a step of the matcher"
+    )
     matching_rate: float = Field(default=1e-3, gt=0, description="learning rate of the matcher")
-    weight_decay: float = Field(default=0.01, ge=0, description="of the matcher's AdamW")
+    weight_decay: float = Field(
+        default=0.01, ge=0, description="weight decay of the matcher's AdamW"
+    )
     epochs: int = Field(
-        default=40, ge=1, description="epochs of the matcher at most; validation picks one"
+        default=40,
+        ge=1,
+        description="maximum number of epochs of the matcher; the one best on validation is kept",
     )
     patience: int = Field(
-        default=4, ge=1, description="fitting stops after so many epochs without a better figure"
+        default=4,
+        ge=1,
+        description="number of epochs without a better validation figure after which fitting the "
+        "matcher stops",
     )
-    list_length: int = Field(default=10, ge=1, description="K of the ranking lists for training")
+    list_length: int = Field(
+        default=10, ge=1, description="K: length of the ranking lists for training"
+    )
     budget_sequences: int | None = Field(
         default=None,
         ge=0,
         description="number of training examples to answer, the newest of each user first; by "
-        "default all; 0 for a teacher that is only compared",
+        "default all; 0 for a teacher that no student learns from",
     )
     budget_tokens: int | None = Field(
-        default=None, ge=1, description="number of tokens to read for those examples"
+        default=None,
+        ge=1,
+        description="maximum number of tokens to read for training examples; by default no limit",
     )
     budget_held_out: int | None = Field(
         default=None,
         ge=1,
-        description="number of validation and of test examples to answer, drawn at random",
+        description="number of validation examples, and of test examples, to answer, drawn at "
+        "random; by default all",
     )
     title_decays: tuple[float, ...] = Field(
         default=(0.0, 0.3, 0.5),
         min_length=1,
-        description="weights to try of a title relative to the one after it, where titles only "
-        "are compared; validation picks",
+        description="values to try for the weight of a title relative to the next newer one, when "
+        "ranking by titles only; validation chooses",
     )
     title_shares: tuple[float, ...] = Field(
         default=(0.0, 0.1, 0.2, 0.3, 0.5),
         min_length=1,
-        description="weights to try of titles-only distances beside the matcher's; validation "
-        "picks; for kind = 'retrieval'",
+        description="values to try for the weight of distances by titles only, mixed with those of "
+        "the matcher; validation chooses; for kind = 'retrieval'",
     )
-    seed: int = Field(default=0, description="of everything random in the teacher")
+    seed: int = Field(default=0, description="seed of everything random in the teacher")
     tuner: TunerConfig = TunerConfig()
     writing: WritingConfig = WritingConfig()
     endpoint: EndpointConfig = EndpointConfig()
@@ -193,9 +237,14 @@ class TeacherConfig(Section):
     def fingerprint_settings(
         self, names: IncEx, *, exclude_none: bool = False
     ) -> dict[str, object]:
-        """The settings `names`, for a fingerprint, without those that have no effect.
+        """Returns the settings `names`, as they enter a fingerprint.
 
-        So fingerprints from before there were `layers` and `pooling` stay the same.
+        `layers` and `pooling` were added later. They are left out if they have no effect, so that
+        older fingerprints stay valid.
+
+        Args:
+            names: settings to include, as pydantic's `include`.
+            exclude_none: whether settings that are None are left out.
         """
         settings = self.model_dump(include=names, exclude_none=exclude_none)
         if self.layers is None:
@@ -210,7 +259,7 @@ class TeacherConfig(Section):
         cls, layers: int | None, others: ValidationInfo
     ) -> int | None:
         if layers is not None and others.data.get("kind") == "generative":
-            raise ValueError(f"{layers}: a generative teacher writes with all of its layers")
+            raise ValueError(f"{layers}: a generative teacher needs all layers; remove the setting")
         return layers
 
     @field_validator("overlap")
@@ -218,7 +267,7 @@ class TeacherConfig(Section):
     def _overlap_is_less_than_a_prompt(cls, overlap: int, others: ValidationInfo) -> int:
         max_titles = others.data.get("max_titles", overlap + 1)
         if overlap >= max_titles:
-            raise ValueError(f"{overlap} is not less than max_titles = {max_titles}")
+            raise ValueError(f"{overlap}: must be less than max_titles = {max_titles}")
         return overlap
 
     @field_validator("budget_tokens")
@@ -227,7 +276,9 @@ class TeacherConfig(Section):
         cls, budget: int | None, others: ValidationInfo
     ) -> int | None:
         if budget is not None and others.data.get("kind") == "titles":
-            raise ValueError("kind = 'titles' reads no histories: bound it by budget_sequences")
+            raise ValueError(
+                "kind = 'titles' reads no histories, only titles: limit it by budget_sequences"
+            )
         return budget
 
     @field_validator("title_decays", "title_shares")
@@ -235,7 +286,7 @@ class TeacherConfig(Section):
     def _weights_are_fractions(cls, fractions: tuple[float, ...]) -> tuple[float, ...]:
         for fraction in fractions:
             if not 0 <= fraction <= 1:
-                raise ValueError(f"{fraction} is not between 0 and 1")
+                raise ValueError(f"{fraction}: must be between 0 and 1")
         return fractions
 
     @field_validator("tuning")

@@ -45,5 +45,5 @@ def test_an_epoch_costs_its_steps_and_is_compared_with_the_teacher_free_students
     assert runs == [{TEACHER_FREE: 10.0, "as configured": 12.5}] * 2
     teacher_free, distilled, times = epoch_cost._figures("chain", runs)
     assert (teacher_free.value, distilled.value) == (10, 12.5)
-    assert (times.value, times.bar) == (1.25, "≤ 1.50")
+    assert (times.value, times.target) == (1.25, "≤ 1.50")
     assert times.name == "distilled epoch over plain, chain, as configured"

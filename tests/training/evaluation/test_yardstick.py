@@ -45,7 +45,9 @@ def test_metrics_are_means_over_the_examples(tiny_dataset: Dataset) -> None:
 
 
 def test_a_ranker_that_returns_a_seen_item_is_refused(tiny_dataset: Dataset) -> None:
-    with pytest.raises(ValueError, match="row 3: the ranker answers item 2, seen"):
+    with pytest.raises(
+        ValueError, match="row 3: the ranker returned item 2, which is in the history"
+    ):
         evaluate(lambda rows: np.array([[5, 2]] * len(rows)), tiny_dataset, np.array([3]))
 
 

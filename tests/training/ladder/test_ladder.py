@@ -82,7 +82,7 @@ def test_a_teacher_of_other_settings_is_named_and_left_out(
 
     assert run_ladder(config, "--students", "caser", "--seeds", "0", "--rows", "CE") == 0
 
-    assert "without the titles teacher: " in capsys.readouterr().out
+    assert "left out: the titles teacher: " in capsys.readouterr().out
     assert {"teacher retrieval"} == {
         line["row"] for line in records(config) if line["row"].startswith("teacher ")
     }
@@ -114,7 +114,9 @@ def test_a_configured_teacher_without_answers_is_named_and_left_out(
 
     assert measured_of_caser(config, "CE") > {("teacher retrieval", "retrieval")}
 
-    assert "without the titles teacher: neither kept nor at " in capsys.readouterr().out
+    assert (
+        "left out: the titles teacher, which has no stored ranks and no " in capsys.readouterr().out
+    )
 
 
 def test_a_named_teacher_teaches_where_the_first_ones_knowledge_is_missing(
@@ -264,7 +266,7 @@ def test_a_grid_with_more_trials_than_the_others_is_refused(
     config.write_text(config.read_text().replace("[1e-2]", "[1e-2, 1e-3]"))
 
     assert run_ladder(config, "--dry-run") == 2
-    assert "every grid needs as many trials as the others" in capsys.readouterr().err
+    assert "every grid must have equally many combinations" in capsys.readouterr().err
 
 
 def test_a_setting_that_does_not_exist_is_refused_before_any_training(

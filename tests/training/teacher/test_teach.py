@@ -86,7 +86,7 @@ def test_ready_made_knowledge_is_not_made_again(
 
     experiment_path.write_text(text.replace("[teacher]", "[teacher]\nmax_titles = 40"))
     assert run(experiment_path) == 2
-    assert "made with teacher.max_titles = 50, the experiment has 40" in capsys.readouterr().err
+    assert "made with teacher.max_titles = 50, but the experiment has 40" in capsys.readouterr().err
 
 
 def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:

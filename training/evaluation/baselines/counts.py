@@ -1,4 +1,4 @@
-"""The two simplest baselines, by counts: popularity and last-item transitions."""
+"""The two simplest baselines, which count interactions: popularity and last-item transitions."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ POPULARITY_SHARES = (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7)
 
 
 def popularity(dataset: Dataset) -> Scorer:
-    """A scorer that gives every item its share of the training interactions."""
+    """Returns a scorer whose score of an item is its share of the training interactions."""
     shares = _popularity_shares(dataset)
 
     def score(rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -21,10 +21,11 @@ def popularity(dataset: Dataset) -> Scorer:
 
 
 class Transitions:
-    """Scores `(1 - s) * P(item | last item) + s * P(item)`, counted on training pairs.
+    """Scores an item by `(1 - s) * P(item | last item) + s * P(item)`.
 
-    A pair is a TRAIN row and the row before it. `s`, the popularity share, decides between items
-    that never followed the last one.
+    The first probability is counted on training rows and the row before each. The second one, the
+    item's popularity, orders the items that never followed the last item. `s` is the popularity
+    share.
     """
 
     def __init__(self, dataset: Dataset, popularity_share: float) -> None:
@@ -39,7 +40,7 @@ class Transitions:
         self.begins = np.searchsorted(unique[:, 0], items)  # pairs of item i: begins[i:i + 2]
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores, `[rows, catalog rows]`."""
+        """Returns scores of all items for each example row, `[rows, catalog rows]`."""
         scores = np.tile(self.popularity_share * self.popularity, (len(rows), 1))
         for line, last in zip(scores, self.dataset.item_indices[rows - 1], strict=True):
             followers = slice(self.begins[last], self.begins[last + 1])
@@ -51,7 +52,7 @@ class Transitions:
 
 
 def tuned_transitions(dataset: Dataset) -> Transitions:
-    """Transitions with the popularity share that is best on the validation examples."""
+    """Returns transitions with the popularity share that is best on the validation examples."""
 
     def transitions(share: float) -> Transitions:
         return Transitions(dataset, share)

@@ -1,7 +1,7 @@
-"""The registry of baselines that any student has to beat.
+"""The registry of baselines that every student is compared with.
 
-The table of `evaluate`, the ladder and a bundle's manifest show all of `BASELINES`. A baseline that
-is added here appears in each of them.
+The table of `evaluate`, the ladder and the manifest of a bundle show all of `BASELINES`. A baseline
+that is added here appears in each of them.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,10 @@ BASELINES: Mapping[str, Callable[[Dataset], Scorer]] = {
     "last-item": tuned_transitions,
     "VMIS-kNN": tuned_session_neighbours,
 }
-"""By the name of its row: tunes a baseline on the validation examples and returns its scorer."""
+"""Maps the name of a baseline to the function that tunes it on the validation examples.
+
+The function returns the baseline's scorer.
+"""
 
 
-BASELINES_VERSION = 1  # raise it when a baseline would rank otherwise
+BASELINES_VERSION = 1  # increment when a code change alters the ranks of a baseline

@@ -1,7 +1,7 @@
-"""The baselines, tuned and measured once per dataset: their ranks are kept as files.
+"""Tunes and measures the baselines once per dataset, and stores their ranks.
 
-`evaluate` writes them to `work/<name>/baselines`; the export reads them there. Tuning
-VMIS-kNN on a large dataset takes minutes.
+`evaluate` writes the ranks to `work/<name>/baselines`, where the export reads them. They are stored
+because tuning VMIS-kNN on a large dataset takes minutes.
 """
 
 import time
@@ -18,19 +18,19 @@ from training.provenance import commit, hardware
 from training.stage import fingerprint
 
 BySplit = Mapping[Split, Evaluation]
-"""Ranks on all examples of each held-out split."""
+"""The ranks of one ranker on all examples of each held-out split."""
 
 
 @dataclass(frozen=True)
 class BaselineRun:
-    """A baseline of the registry on one dataset, to be tuned and measured."""
+    """The tuning of one baseline on one dataset; `name` is a key of `BASELINES`."""
 
     name: str
     dataset: Dataset
 
     @property
     def stamp(self) -> str:
-        """The fingerprint of everything that decides its ranks."""
+        """Fingerprint of everything that decides the baseline's ranks."""
         return fingerprint(BASELINES_VERSION, self.name, self.dataset.fingerprint)
 
     def tune(self) -> "TunedBaseline":
@@ -42,21 +42,21 @@ class BaselineRun:
 
 @dataclass(frozen=True)
 class TunedBaseline:
-    """A baseline that can score, and the seconds its tuning took."""
+    """The scorer of a tuned baseline, and the seconds that tuning took."""
 
     scorer: Scorer
     seconds: float
 
 
 def baseline_evaluations(dataset: Dataset, folder: Path) -> Mapping[str, BySplit]:
-    """Ranks of every baseline of `BASELINES`, by name, in the order of the registry.
+    """Returns the ranks of every baseline by name, in the order of `BASELINES`.
 
-    A baseline whose file in `folder` is current is read. Any other is tuned, measured and saved
-    there, so a second call, or the export after `evaluate`, tunes nothing.
+    Ranks whose file in `folder` is up to date are read. Any other baseline is tuned, measured and
+    saved there, so a second call tunes nothing.
 
     Args:
-        dataset: with validation examples, which tuning needs, and test examples.
-        folder: of the files, one a baseline; `Workplace.baselines`.
+        dataset: dataset with validation examples, which tuning needs, and test examples.
+        folder: folder of the files, one per baseline; `Workplace.baselines`.
     """
     runs = [BaselineRun(name, dataset) for name in BASELINES]
     return {run.name: _evaluations(run, folder) for run in runs}
@@ -75,7 +75,7 @@ def _evaluations(run: BaselineRun, folder: Path) -> BySplit:
 
 
 def _read_current(file: RankFile, stamp: str) -> BySplit | None:
-    """The saved ranks; None where the file is missing, damaged or of another stamp."""
+    """Reads the saved ranks; returns None if the file is missing, damaged or has another stamp."""
     try:
         if file.facts().get("stamp") != stamp:
             return None

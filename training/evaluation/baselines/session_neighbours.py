@@ -1,8 +1,9 @@
 """VMIS-kNN: recommends the items of users with a similar recent history.
 
-The session-based nearest-neighbour method of Serenade (Kersbergen et al., SIGMOD 2022). A session
-here is all training interactions of one user. Datasets have no clock that users share, so no
-sample of the most recent sessions is drawn: every session that shares an item is compared.
+This is the session-based nearest-neighbour method of Serenade (Kersbergen et al., SIGMOD 2022),
+with two differences. A session is all training interactions of one user. Every session that shares
+an item is compared, not only the most recent ones, because datasets have no clock that all users
+share.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from training.evaluation.baselines.tuning import best_on_validation
 
 NUM_NEIGHBOURS = (50, 200, 1_000)
 HISTORY_LENGTHS = (2, 5, 10, 30)
-TIE_BREAK = 1e-6  # of popularity, so that no two unknown items tie
+TIE_BREAK = 1e-6  # weight of popularity, which orders items that no neighbour has
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class NeighbourSettings:
     """The two settings of VMIS-kNN.
 
     Attributes:
-        num_neighbours: k, the number of most similar sessions that vote.
-        history_length: the number of latest items that sessions are compared by.
+        num_neighbours: number of most similar sessions that items are recommended from.
+        history_length: number of latest items of the history that sessions are compared with.
     """
 
     num_neighbours: int
@@ -33,12 +34,12 @@ class NeighbourSettings:
 
 
 class SessionNeighbours:
-    """Scores an item by the similarity of the neighbours that have it, rarer items higher.
+    """Scores an item by the similarity of the neighbouring sessions that contain it.
 
-    `score(i) = log(sessions / sessions with i) * sum_n [i in n] * similarity(n) * match(n)`, where
-    `similarity(n)` sums the weights of the items that the history and `n` share, and `match(n)`
-    is the weight of the latest of them. The weight of the `p`-th latest of `l` items is
-    `1 - (p - 1) / l`.
+    `score(i) = log(sessions / sessions with i) * sum_n [i in n] * similarity(n) * match(n)`, summed
+    over the neighbours `n`. `similarity(n)` sums the weights of the items that the history and `n`
+    share, and `match(n)` is the weight of the latest shared item. The weight of the `p`-th latest
+    of `l` items is `1 - (p - 1) / l`.
     """
 
     def __init__(self, dataset: Dataset, settings: NeighbourSettings) -> None:
@@ -54,7 +55,7 @@ class SessionNeighbours:
         self.fallback = TIE_BREAK * sizes / max(sizes.max(), 1)
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores, `[rows, catalog rows]`."""
+        """Returns scores of all items for each example row, `[rows, catalog rows]`."""
         return np.stack([self._score(int(row)) for row in rows])
 
     def _score(self, row: int) -> NDArray[np.float32]:
@@ -65,7 +66,10 @@ class SessionNeighbours:
         return scores
 
     def _neighbours(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The most similar users, without the row's own, and the weight of each vote."""
+        """Returns the users of the most similar sessions, and `similarity * match` of each.
+
+        The user of `row` is left out.
+        """
         latest = self._latest_items(row)
         weights = 1 - np.arange(len(latest)) / len(latest)
         users, places = self.users_of_item.members_of(latest)
@@ -78,19 +82,19 @@ class SessionNeighbours:
         return found[best], (similarities * weights[first])[best]
 
     def _latest_items(self, row: int) -> NDArray[np.int64]:
-        """Distinct items of the history within `history_length`, latest first."""
+        """Returns the distinct items among the latest `history_length` ones, latest first."""
         latest = self.dataset.history(row)[: -self.settings.history_length - 1 : -1]
         _, first = np.unique(latest, return_index=True)
         return latest[np.sort(first)].astype(np.int64)
 
 
 class Groups:
-    """An index of members by group, built from pairs.
+    """An index of the members of each group, built from pairs of group and member.
 
     Args:
-        groups: `[pairs]`, numbered from 0.
-        members: `[pairs]`.
-        num_groups: the number of groups, empty ones included.
+        groups: `[pairs]`, the group of each pair, numbered from 0.
+        members: `[pairs]`, the member of each pair.
+        num_groups: number of groups, empty ones included.
     """
 
     def __init__(
@@ -103,7 +107,11 @@ class Groups:
     def members_of(
         self, groups: NDArray[np.int64]
     ) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
-        """All members of `groups`, group by group, and for each the place of its group there."""
+        """Returns the members of `groups`, group by group.
+
+        Returns:
+            The members, and for each the index of its group in the argument `groups`.
+        """
         sizes = self.sizes[groups]
         places = np.repeat(np.arange(len(groups)), sizes)
         within = np.arange(len(places)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -111,7 +119,7 @@ class Groups:
 
 
 def tuned_session_neighbours(dataset: Dataset) -> SessionNeighbours:
-    """VMIS-kNN with the settings that are best on the validation examples."""
+    """Returns VMIS-kNN with the settings that are best on the validation examples."""
     grid = [NeighbourSettings(*each) for each in product(NUM_NEIGHBOURS, HISTORY_LENGTHS)]
 
     def neighbours(settings: NeighbourSettings) -> SessionNeighbours:

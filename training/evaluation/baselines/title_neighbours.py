@@ -1,4 +1,4 @@
-"""Recommendation by nearest titles: a history is embedded by its titles, without any training."""
+"""Recommends the items whose titles are nearest to the titles of a history, without training."""
 
 from collections.abc import Sequence
 
@@ -10,20 +10,21 @@ from training.compute.columns import standardised
 from training.data.dataset import Dataset, IntArray
 from training.data.histories import pad_histories
 
-DEPTH = 10  # number of newest items that are read
-TINY = 1e-6  # least norm that a vector is divided by
+DEPTH = 10  # number of newest items of a history that are read
+TINY = 1e-6  # smallest norm that a vector is divided by
 
 
 class TitleNeighbours:
-    """Scores an item by minus the distance of its title from the titles of the history.
+    """Scores an item by the negative distance of its title from the titles of the history.
 
-    The direction of a history is the weighted sum of its titles' directions. Each title has
-    `decay` times the weight of the one after it; with a decay of 0 only the last title counts.
+    Titles are compared by their standardised embeddings, scaled to unit length. The vector of a
+    history is the weighted sum of its titles' vectors, scaled to unit length again.
 
     Args:
-        dataset: of the histories.
-        item_embeddings: `[catalog rows, size]`; row 0, padding, is not read.
-        decay: in [0, 1].
+        dataset: dataset of the histories.
+        item_embeddings: `[catalog rows, size]`, LLM embeddings of titles; row 0 is not read.
+        decay: weight of a title relative to the next newer one, in [0, 1]. With 0 only the last
+            title counts.
     """
 
     def __init__(
@@ -36,19 +37,29 @@ class TitleNeighbours:
         self.weights = (decay ** np.arange(DEPTH if decay else 1)[::-1]).astype(np.float32)
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores, `[rows, catalog rows]`."""
+        """Returns scores of all items for each example row, `[rows, catalog rows]`."""
         return -self.distances_before(rows)
 
     def distances_before(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Distances of all items from the history before each row, `[rows, catalog rows]`."""
+        """Returns distances of all items from each row's history, `[rows, catalog rows]`."""
         return self.distances_after(self._histories(rows))
 
     def distances_after(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
-        """Distances of all items from each history, in [0, 2], `[histories, catalog rows]`."""
+        """Returns distances of all items from each history, `[histories, catalog rows]`.
+
+        They are between 0 and 2.
+        """
         return distances_of_cosines(self._queries(histories) @ self.directions.T)
 
     def distances(self, rows: NDArray[np.int64], items: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Distances of `items` from the history of each row, in [0, 2], `[rows, items]`."""
+        """Returns distances of some items from the history of each row, `[rows, items]`.
+
+        They are between 0 and 2.
+
+        Args:
+            rows: `[rows]`, dataset rows of examples.
+            items: `[rows, items]`, item indices.
+        """
         queries = self._queries(self._histories(rows))
         return distances_of_cosines(np.einsum("nh,nkh->nk", queries, self.directions[items]))
 
@@ -56,7 +67,7 @@ class TitleNeighbours:
         return [self.dataset.history(int(row)) for row in rows]
 
     def _queries(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
-        """Directions of histories as unit vectors, `[histories, size]`."""
+        """Returns the unit vectors of histories, `[histories, size]`."""
         titles = self.directions[pad_histories(histories, len(self.weights))]
         queries: NDArray[np.float32] = np.einsum("nlh,l->nh", titles, self.weights)
         lengths = np.linalg.norm(queries, axis=1, keepdims=True)
@@ -65,6 +76,6 @@ class TitleNeighbours:
 
 
 def distances_of_cosines(cosines: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Euclidean distances between unit vectors, from their cosines."""
+    """Converts cosines of pairs of unit vectors to Euclidean distances, in the same shape."""
     distances: NDArray[np.float32] = np.sqrt(np.maximum(2 - 2 * cosines, 0))
     return distances

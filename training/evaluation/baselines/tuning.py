@@ -1,4 +1,4 @@
-"""Tuning of a baseline: the candidate with the best NDCG@20 on the validation examples."""
+"""Tunes a baseline: chooses the settings with the best NDCG@20 on the validation examples."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -16,13 +16,13 @@ def best_on_validation(
     dataset: Dataset,
     label: str,
 ) -> Candidate:
-    """The best of `candidates`, the first of equals; a progress bar counts examples.
+    """Returns the candidate with the highest validation NDCG@20, the first one in case of a tie.
 
     Args:
         candidates: settings to choose from.
-        scorer_of: makes the scorer of a candidate.
-        dataset: its validation examples choose.
-        label: names the work on the progress bar.
+        scorer_of: function that makes the scorer of a candidate.
+        dataset: dataset whose validation examples are ranked.
+        label: name of the work on the progress bar.
     """
     rows = dataset.example_rows(Split.VALIDATION)
     with ProgressBar(label, len(candidates) * len(rows), "example") as bar:

@@ -1,7 +1,8 @@
-"""The plan of a ladder: its cells, and the runs that each cell would need.
+"""Plans a ladder: its cells, and the training jobs that each cell may need.
 
-A cell is a row of one student with one teacher. Its trials are run with one seed; the chosen
-trial is then run with every seed. The plan does not look at any result: `runs.choices` chooses.
+A cell is one row of the ladder for one student and one teacher. Each of its trials is trained with
+one seed. The trial that is chosen is then trained with every seed. The plan reads no results:
+`runs.choices` chooses the trial.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +19,18 @@ from training.settings.ladder import Setting
 from training.settings.student import STUDENT_NAMES, StudentKind
 
 Trial = Mapping[str, Setting]
-"""One combination of a grid: values by `section.key`."""
+"""One combination of a grid's values, by setting name `section.key`."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A row of one student, with a teacher where the row needs one."""
+    """One row of the ladder for one student and, if the row needs one, one teacher.
+
+    Attributes:
+        row: a name of `ROWS`.
+        student: kind of the student.
+        teacher: teacher of the student; None for a row without a teacher.
+    """
 
     row: str
     student: StudentKind
@@ -31,19 +38,22 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """Student, row and teacher, for messages."""
+        """Names of student, row and teacher, for messages."""
         teacher = f", {self.teacher.kind} teacher" if self.teacher else ""
         return f"{STUDENT_NAMES[self.student]} {self.row}{teacher}"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of one ladder, and the jobs of each.
+    """The cells of one ladder, and the jobs of each cell.
 
     Attributes:
-        teachers: the experiment's own teacher first, or the one that replaces it in every row.
-        rows: names of `ROWS`.
-        requested_seeds: replace the experiment's seeds of every row; trials keep their own seed.
+        experiment: settings of the ladder.
+        dataset: dataset of all jobs.
+        teachers: the teacher of rows with one teacher, then further teachers.
+        rows: names of `ROWS` to train, in the order of the report.
+        requested_seeds: seeds for every row, in place of the experiment's; empty keeps those. The
+            seed of trials stays as it is.
     """
 
     experiment: Experiment
@@ -53,7 +63,7 @@ class Plan:
     requested_seeds: Sequence[int] = ()
 
     def cells(self, student: StudentKind) -> Iterator[Cell]:
-        """All cells of one student."""
+        """Yields all cells of one kind of student, row by row."""
         for name in self.rows:
             row = ROWS[name]
             if not row.needs_teacher:
@@ -64,27 +74,31 @@ class Plan:
                     yield Cell(name, student, teacher)
 
     def _teachers_with_lists(self) -> Iterator[Teacher]:
-        """The first teacher, and the others that have lists to learn from."""
+        """Yields the first teacher, and those others that have answered training examples."""
         yield self.teachers[0]
         yield from (each for each in self.teachers[1:] if each.knowledge.num_lists)
 
     def trials(self, cell: Cell) -> list[Trial]:
-        """The candidates for a cell's settings: every combination of its grid."""
+        """Returns the settings that a cell may choose from: every combination of its grid."""
         grid = getattr(self.experiment.ladder.grids, ROWS[_tuned_row(cell)].grid or "method")
         return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
     def trial_jobs(self, cell: Cell) -> list[Job]:
-        """A job for each of `trials`; a row without a grid uses the trials of `DLLM2Rec`."""
+        """Returns one job per trial of a cell, all with the same seed.
+
+        A row without a grid takes the settings that the row DLLM2Rec chooses, so these are the
+        jobs of that row then.
+        """
         tuned = Cell(_tuned_row(cell), cell.student, cell.teacher)
         seed = self._configured_seeds(tuned)[0]
         return [self._job(tuned, trial, seed) for trial in self.trials(cell)]
 
     def jobs_with(self, cell: Cell, trial: Trial) -> list[Job]:
-        """The jobs of a cell, one a seed, if `trial` is chosen."""
+        """Returns the jobs that a cell needs if `trial` is chosen, one per seed."""
         return [self._job(cell, trial, seed) for seed in self.seeds(cell)]
 
     def seeds(self, cell: Cell) -> Sequence[int]:
-        """The seeds of a cell."""
+        """Returns the seeds that a cell's chosen trial is trained with."""
         return self.requested_seeds or self._configured_seeds(cell)
 
     def _configured_seeds(self, cell: Cell) -> Sequence[int]:

@@ -1,7 +1,7 @@
-"""References: LLMs that rank without a student, which every student is compared with.
+"""References: LLMs that rank without a student, for comparison with the students.
 
-An LLM ranks in up to three ways: by its answers as a teacher, by how near a title is to that of
-the last item, and by how near it is to the titles of the whole history.
+An LLM ranks in up to three ways: by its answers as a teacher, by the distance of each title from
+the last item's title, and by the distance of each title from the titles of the whole history.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ from training.knowledge import Knowledge, Summary, settings_of_answers
 from training.settings.teacher import TeacherConfig
 from training.stage import fingerprint
 
-REFERENCES_VERSION = 1  # raise it when the same LLM would be measured otherwise
+# Increment when a code change alters the ranks of a reference with unchanged settings.
+REFERENCES_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,10 @@ class Reference:
     """An LLM and the settings by which it ranks without a student.
 
     Attributes:
-        name: the kind of the teacher, or which layers of an LLM embed the titles.
+        name: kind of the teacher, or the layers of an LLM that embed titles ("first 8 layers").
         config: settings of the LLM.
-        decays: candidates for how much an older title of a history counts.
+        decays: values to try for the weight of a title relative to the next newer one.
+        dataset: dataset whose held-out examples are ranked.
     """
 
     name: str
@@ -32,7 +34,7 @@ class Reference:
 
     @property
     def stamp(self) -> str:
-        """The fingerprint of the settings that decide its ranks."""
+        """Fingerprint of everything that decides the reference's ranks; names its stored file."""
         return fingerprint(
             REFERENCES_VERSION,
             self.name,
@@ -44,9 +46,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A teacher with its knowledge, or with a summary where the knowledge is not on this machine.
+    """A teacher that students of the ladder learn from.
 
-    `reference` identifies its ranks in the store.
+    Attributes:
+        knowledge: the teacher's knowledge, or a stored summary of it if only stored runs are
+            reported.
+        reference: the teacher as a ranker of its own.
     """
 
     knowledge: Knowledge | Summary
@@ -54,20 +59,20 @@ class Teacher:
 
     @property
     def kind(self) -> str:
-        """The teacher's kind, as in `teacher.kind`."""
+        """Kind of the teacher, as in the setting `teacher.kind`."""
         return self.reference.name
 
     @property
     def ranks_by_last_title(self) -> bool:
-        """Whether its lists equal those of the control that ranks by the last item's title."""
+        """Whether the teacher ranks by the last item's title only, as the title control does."""
         return self.kind == "titles" and not self.knowledge.provenance.get("decay")
 
     @property
     def tokens(self) -> int:
-        """How many tokens its LLM read and wrote."""
+        """Number of tokens that the LLM read and wrote."""
         return int(self.knowledge.provenance.get("tokens", 0))
 
     @property
     def seconds(self) -> float:
-        """How long its LLM took."""
+        """Time that the LLM took, in seconds."""
         return float(self.knowledge.provenance.get("seconds", 0))

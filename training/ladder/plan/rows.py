@@ -1,6 +1,6 @@
 """The rows of the ladder that train a student, and the pairs of rows that show a part's gain.
 
-A row is named as in `docs/results/<data>.csv`.
+Rows are named as in `docs/results/<data>.csv`.
 """
 
 from collections.abc import Mapping
@@ -25,23 +25,27 @@ from training.evaluation.row_names import (
 from training.settings.experiment import Experiment
 
 GridName = Literal["plain", "ranking", "embeddings", "method"]
-NEIGHBOURS_ROW = "VMIS-kNN"  # a ranker without a student
-TITLES_ROW = "control title neighbours"  # of the last item, without a student
-HISTORY_TITLES_ROW = "control title neighbours of the history"  # of all items, without a student
-HEADLINES = (BCE_ROW, CE_ROW, DISTILLED_ROW)
+# Rows of rankers without a student: a baseline, titles near the last item's, and titles near those
+# of the whole history.
+NEIGHBOURS_ROW = "VMIS-kNN"
+TITLES_ROW = "control title neighbours"
+HISTORY_TITLES_ROW = "control title neighbours of the history"
+HEADLINES = (BCE_ROW, CE_ROW, DISTILLED_ROW)  # rows that are trained with `ladder.headline_seeds`
 
 
 @dataclass(frozen=True)
 class LadderRow:
-    """The training of a row.
+    """A row of the ladder that trains a student.
 
     Attributes:
-        variant: the parts of the method, by their name in `VARIANTS`.
-        loss: of the next item, `training.loss`; None is the experiment's loss.
-        grid: the settings to tune; a row without a grid takes the settings that `DLLM2Rec` chose.
-        times_the_epochs: multiplies epochs and patience. With one negative a position a student
-            learns slowly, and a row that is stopped too early is no baseline.
-        every_teacher: whether each teacher trains it, not only the first.
+        variant: the parts of the method that are on, a name of `VARIANTS`.
+        loss: next-item loss, a value of `training.loss`; None stands for the experiment's loss.
+        grid: name of the grid of settings to tune; None stands for the settings that the row
+            DLLM2Rec chooses.
+        times_the_epochs: factor of the maximum number of epochs and of the patience. With one
+            negative per position a student learns slowly, and if training stopped too early, the
+            row would be too weak a baseline.
+        every_teacher: whether each teacher has a cell in this row, not only the first one.
     """
 
     variant: str
@@ -52,7 +56,7 @@ class LadderRow:
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether any part comes from the teacher."""
+        """Whether any part of the variant uses the teacher's knowledge."""
         return VARIANTS[self.variant].needs_teacher
 
 
@@ -89,14 +93,14 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the whole method": (DISTILLED_ROW, CE_ROW),
     "the whole method, over the binary loss": (DISTILLED_ROW, BCE_ROW),
 }
-"""By the name of a part: the row that has the part, and the row that lacks it."""
+"""Maps the name of a part to the row with the part and the row without it."""
 
 
 def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experiment:
-    """`experiment` with a row's student, loss and epochs, and every part of the method on.
+    """Returns `experiment` with a row's student, loss and epochs, and with every part switched on.
 
-    Parts are set whatever `experiment` says, so that two rows differ only in the parts that their
-    variants switch. The bonus for cold items is off.
+    The experiment's own switches are ignored, so that two rows differ only in the parts that their
+    variants switch off. The cold bonus is off; only its own variant switches it on.
     """
     parts = ("position", "confidence", "consistency", "embeddings", "offset")
     ladder, training = experiment.ladder, experiment.training
@@ -116,10 +120,10 @@ def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experim
 
 
 def with_settings(experiment: Experiment, settings: Mapping[str, object]) -> Experiment:
-    """`experiment` with some settings, named `section.key`, replaced and validated.
+    """Returns `experiment` with `settings`, named `section.key`, replaced and validated.
 
     Raises:
-        ConfigError: there is no such setting, or its value is not allowed.
+        ConfigError: a setting does not exist, or its value is not allowed.
     """
     content = experiment.model_dump()
     for name, value in settings.items():

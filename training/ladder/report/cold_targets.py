@@ -1,4 +1,7 @@
-"""The section of a report on cold targets: the students' hits, and their price on warm targets."""
+"""Writes a report's section on cold targets: the gain on them, and the loss on warm targets.
+
+A cold target is an example whose next item is cold.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +22,7 @@ HEADINGS = (
 
 
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
-    """The section; empty where there is no cold target, or no row of the method to show."""
+    """Writes the section; returns "" if there is no cold target or no row of the whole method."""
     if not figures.count(Split.TEST, "cold"):
         return ""
     cells = list(_students_cells(lines, figures))
@@ -34,7 +37,10 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
-    """Each row of the whole method, beside CE and the titles that its teacher's LLM embeds."""
+    """Yields the table's cells: each row of the whole method against CE and against titles.
+
+    The titles are those that the row's teacher embeds.
+    """
     by_key = {line.key: line for line in lines}
     for line in lines:
         baseline = by_key.get((CE_ROW, line.student, ""))
@@ -56,7 +62,7 @@ def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[lis
 
 
 def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str]:
-    """A note and a table: the method, with and without the bonus, against rankings by titles."""
+    """Yields a note, and a table that compares the whole method with rankings by titles."""
     cells = [
         [
             line.student,
@@ -79,7 +85,7 @@ def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str
 
 
 def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
-    """Differences on cold targets, at each of `CUTOFFS`."""
+    """Yields the difference of two lines on cold targets, for each of `CUTOFFS`."""
     for metric in CUTOFFS:
         more, less = figures.pair(line, other, "cold", metric)
         yield signed(more.minus(less).interval())
@@ -88,7 +94,7 @@ def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
 def _over_titles(
     line: Measured, titles: Measured, figures: Figures, targets: str
 ) -> tuple[str, str]:
-    """HR@20 on `targets`, and its difference from that of the ranking by titles."""
+    """Returns HR@20 on `targets`, and its difference from the HR@20 of the ranking by titles."""
     if not figures.count(Split.TEST, targets):
         return "", ""
     more, less = figures.pair(line, titles, targets, "HR@20")
@@ -96,7 +102,7 @@ def _over_titles(
 
 
 def _warm_gain(line: Measured, other: Measured | None, figures: Figures) -> str:
-    """Relative gain on warm targets; empty where the two cannot be compared."""
+    """Returns the relative gain on warm targets; "" if the lines cannot be compared."""
     if other is None or not line.can_be_compared(other):
         return ""
     more, less = figures.pair(line, other, "warm", METRIC)

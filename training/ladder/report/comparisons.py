@@ -1,4 +1,4 @@
-"""Sections of a report that compare students with teachers, and teachers with each other."""
+"""Writes the sections of a report that compare students with teachers, and teachers in pairs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,10 @@ WHOLE_ROWS = (DISTILLED_ROW, COLD_ROW)
 
 
 def against_others(lines: Sequence[Measured], figures: Figures) -> str:
-    """The section that compares students and teachers with teachers and VMIS-kNN."""
+    """Writes the section that compares students and teachers with teachers and VMIS-kNN.
+
+    Returns "" if there is nothing to compare.
+    """
     cells = [
         [
             f"{line.student} {line.row}".strip(),
@@ -37,18 +40,21 @@ def _is_compared(line: Measured) -> bool:
 
 
 def _is_alternative(line: Measured) -> bool:
-    """Whether it could be served in place of a student."""
+    """Whether the ranker could be served in place of a student."""
     return line.is_teacher or line.row == NEIGHBOURS_ROW
 
 
 def difference_of(line: Measured, other: Measured, figures: Figures, split: Split) -> Interval:
-    """NDCG@20 of `line` minus that of `other`, over the seeds and examples that both have."""
+    """Returns NDCG@20 of `line` minus NDCG@20 of `other`, on the seeds and examples of both."""
     more, less = figures.pair(line, other, "all", METRIC, split)
     return more.minus(less).interval()
 
 
 def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
-    """The section that compares one student taught by two teachers."""
+    """Writes the section that compares two teachers by the students that they taught.
+
+    Returns "" if no student was taught by two teachers.
+    """
     cells = [_teachers_cells(line, other, figures) for line, other in pairs_of_teachers(lines)]
     if not cells:
         return ""
@@ -58,7 +64,10 @@ def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def pairs_of_teachers(lines: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
-    """Pairs of lines of one student and whole-method row: a teacher, and one listed before it."""
+    """Yields pairs of lines that differ only in the teacher, for rows of the whole method.
+
+    The second line of a pair comes earlier in `lines`.
+    """
     for place, line in enumerate(lines):
         for other in lines[:place] if line.row in WHOLE_ROWS else ():
             is_same_row = (line.student, line.row) == (other.student, other.row)

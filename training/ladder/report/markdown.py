@@ -1,4 +1,4 @@
-"""The report of a ladder in Markdown: every figure with its interval."""
+"""Writes the report of a ladder in Markdown, with an interval for every figure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -30,15 +30,15 @@ SHOWN = (("all", "NDCG@20"), ("all", "HR@20"), ("warm", "NDCG@20"), ("cold", "HR
 def as_report(
     lines: Sequence[Measured], figures: Figures, origin: Mapping[str, object], picture: str
 ) -> str:
-    """The text of the whole report.
+    """Writes the text of the whole report.
 
     Args:
         lines: the measured rankers.
         figures: computes the figures of `lines`.
         origin: names and values of the list at the top, the command first.
-        picture: file names, without their endings, of the plots beside the report.
+        picture: common beginning of the plots' file names, in the folder of the report.
     """
-    groups = dict.fromkeys(line.student for line in lines)  # those without a student too
+    groups = dict.fromkeys(line.student for line in lines)  # "" for rankers without a student
     sections = [
         f"# The ladder on {figures.dataset.name}",
         "\n".join(f"- {name}: {value}" for name, value in origin.items()),
@@ -59,7 +59,7 @@ def as_report(
 
 
 def _examples(figures: Figures) -> str:
-    """The paragraph that says on what, and how, everything was measured."""
+    """Writes the paragraph that says on which examples, and how, everything was measured."""
     counts = ", ".join(f"{figures.count(Split.TEST, each):,} {each}" for each in TARGETS)
     rows = figures.dataset.example_rows(Split.TEST)
     users = len(set(figures.dataset.user_of_row[rows].tolist()))
@@ -76,7 +76,7 @@ def _examples(figures: Figures) -> str:
 
 
 def _rankers_table(student: str, lines: Sequence[Measured], figures: Figures) -> str:
-    """Figures of all rows of one student, or of the rankers without a student where it is ''."""
+    """Writes the table of one student's rows; "" stands for the rankers without a student."""
     cells = [_ranker_cells(line, figures) for line in lines if line.student == student]
     return f"### {student or 'Without a student'}\n\n{as_table(HEADINGS, cells)}"
 
@@ -96,7 +96,7 @@ def _ranker_cells(line: Measured, figures: Figures) -> list[str]:
 
 
 def _choices_table(lines: Sequence[Measured]) -> str:
-    """The settings that trials chose for each row, and the best epoch of each seed."""
+    """Writes the table of each row's chosen settings, with the best epoch of each seed."""
     cells = [_choice_cells(line) for line in lines if line.settings]
     headings = ("student", "row", "teacher", "trials", "settings", "epochs", "cold bonuses")
     return as_table(headings, cells)

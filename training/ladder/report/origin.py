@@ -1,4 +1,4 @@
-"""The origin of a report: command, commits, hardware, seeds, trials and teachers."""
+"""Describes the origin of a report: command, commits, hardware, seeds, trials and teachers."""
 
 import shlex
 import sys
@@ -14,7 +14,7 @@ from training.provenance import commit
 
 
 def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object]]:
-    """The list at the top of a report, as names and values; the command comes first."""
+    """Yields the names and values of the list at the top of a report, the command first."""
     ladder = plan.experiment.ladder
     yield "command", f"`python -m training.ladder {shlex.join(_arguments())}`"
     yield "commit", commit()
@@ -36,13 +36,13 @@ def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, obje
 
 
 def _arguments() -> list[str]:
-    """The words after the program's name; `distilled-recommender ladder` is two words."""
+    """Returns the command-line words after the program's name, without the sub-command."""
     words = sys.argv[1:]
     return words[1:] if words[:1] == ["ladder"] else words
 
 
 def _described(teacher: Teacher, num_answered: int, num_examples: int) -> str:
-    """A teacher's LLM, cost, and the share of test examples that it answered if not all."""
+    """Describes a teacher's LLM and cost, and how many test examples it answered if not all."""
     facts = teacher.knowledge.provenance
     cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
     is_whole = num_answered == num_examples
@@ -51,7 +51,7 @@ def _described(teacher: Teacher, num_answered: int, num_examples: int) -> str:
 
 
 def _llm(facts: Mapping[str, Any]) -> str:
-    """The LLM of a teacher, with the settings that are not the usual ones."""
+    """Describes the LLM of a teacher, with its settings that differ from the defaults."""
     settings = facts.get("settings", {})
     model = f"{settings.get('model', 'unknown')} at {settings.get('precision', 'unknown')}"
     layers, pooling, tuning = (settings.get(each) for each in ("layers", "pooling", "tuning"))

@@ -1,4 +1,4 @@
-"""Sections of a report on the parts of the method: their gains, and the gains not shown."""
+"""Writes the sections of a report on the gain of each part of the method."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,13 @@ from training.ladder.report.tables import as_table, outcome, percent, signed
 from training.ladder.results.measured import Figures, Measured, students_of
 from training.ladder.results.part_gains import METRIC, PartGain, has_part_gains, part_gains
 
-PAPERS_GAIN = 0.4797  # the paper's average over its three students, HR@20 and NDCG@20
+# Relative gain that the paper reports, averaged over its three students, HR@20 and NDCG@20.
+PAPERS_GAIN = 0.4797
 PAPERS_METRICS = ("HR@20", "NDCG@20")
 
 
 def parts(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
-    """The section on the gain of each part; empty where no two rows can be compared."""
+    """Writes the section on the gain of each part; returns "" if no two rows can be compared."""
     if not has_part_gains(lines, figures):
         return ""
     sections = [
@@ -47,7 +48,10 @@ def _gains_table(student: str, lines: Sequence[Measured], figures: Figures) -> s
 
 
 def papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
-    """The section on relative gains over the binary loss, averaged as in the paper."""
+    """Writes the section on relative gains over BCE, averaged as in the paper.
+
+    Returns "" if no student has both rows.
+    """
     by_key = {(line.row, line.student): line for line in reversed(lines)}
     cells, gains = [], []
     for student in students_of(lines):
@@ -76,7 +80,10 @@ def _relative_gains(distilled: Measured, baseline: Measured, figures: Figures) -
 
 
 def negative_results(lines: Sequence[Measured], figures: Figures) -> str:
-    """The section that lists each part, and each teacher, whose gain is not above zero."""
+    """Writes the section that lists the parts and teachers whose gain is not shown to be positive.
+
+    Returns "" if no two rows can be compared.
+    """
     if not has_part_gains(lines, figures):
         return ""
     found = [*_parts_not_shown(lines, figures), *_teachers_not_shown(lines, figures)]

@@ -1,4 +1,4 @@
-"""Plots of a report: quality against cost, and the gain of each part."""
+"""Draws the plots of a report: quality against cost, and the gain of each part."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,12 +15,12 @@ from training.stage import whole_file
 
 DOTS_PER_INCH = 120
 LABELLED = ("BCE", "CE", "embeddings only", "DLLM2Rec")
-LEAST_SECONDS = 0.01  # the axis is logarithmic
-TEACHERS_DISTANCE = 0.15  # between the points of two teachers, in lines of the plot
+LEAST_SECONDS = 0.01  # replaces 0 seconds, which a logarithmic axis cannot show
+TEACHERS_DISTANCE = 0.15  # vertical distance of two teachers' points; two parts are 1 apart
 
 
 def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Plots test quality over training seconds; a student's teacher is not in its seconds."""
+    """Plots test NDCG@20 by training seconds; time of the teacher is not added to its students."""
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.add_subplot(
         xscale="log", xlabel="training seconds of one run (teacher: all of it)", ylabel=METRIC
@@ -45,19 +45,22 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
 
 
 def _bars(intervals: Sequence[Interval]) -> list[list[float]]:
-    """Lengths of error bars, below and above the means."""
+    """Returns the lengths of error bars, first below and then above the means."""
     below = [each.mean - each.low for each in intervals]
     return [below, [each.high - each.mean for each in intervals]]
 
 
 def _annotate(axes: Axes, name: str, point: tuple[float, float], *, left: bool) -> None:
-    """Writes a name beside a point; left of it for a second teacher, whose points lie near."""
+    """Writes a name right of a point, or left of it.
+
+    Points of a second teacher lie near those of the first, so their names are written on the left.
+    """
     offset, alignment = ((-4, 4), "right") if left else ((4, 4), "left")
     axes.annotate(name, point, offset, textcoords="offset points", fontsize=7, ha=alignment)
 
 
 def _label(line: Measured, figures: Figures) -> str:
-    """Row and teacher, and the number of examples where not all were answered."""
+    """Returns the row and the teacher, with the number of examples if not all were ranked."""
     name = f"{line.row}, {line.teacher}" if line.teacher and not line.is_teacher else line.row
     num_answered = len(line.answered(Split.TEST))
     is_part = num_answered < figures.count(Split.TEST, "all")
@@ -65,7 +68,7 @@ def _label(line: Measured, figures: Figures) -> str:
 
 
 def save_parts_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Plots the gain of each part: a panel a student, a colour a teacher."""
+    """Plots the gain of each part, with one panel per student and one colour per teacher."""
     found = {each: list(part_gains(each, lines, figures)) for each in students_of(lines)}
     every_gain = [gain for gains in found.values() for gain in gains]
     parts = [part for part in STEPS if part in {gain.part for gain in every_gain}]
@@ -101,7 +104,15 @@ def _draw_panel(
 def _draw_gains(
     axes: Axes, gains: Sequence[PartGain], parts: Sequence[str], number: int, place: float
 ) -> None:
-    """Draws the gains by the `number`-th teacher, `place` teachers below the middle of a line."""
+    """Draws the gains with one teacher.
+
+    Args:
+        axes: the panel of one student.
+        gains: gains with this teacher.
+        parts: names of all parts, from top to bottom.
+        number: number of the teacher, from 0, which gives the colour.
+        place: vertical offset from the middle of a part, in multiples of `TEACHERS_DISTANCE`.
+    """
     differences = [gain.difference for gain in gains]
     axes.errorbar(
         [each.mean for each in differences],
@@ -115,6 +126,6 @@ def _draw_gains(
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Writes a plot, whole or not at all."""
+    """Writes a plot as PNG; the file at `path` is replaced as a whole."""
     with whole_file(path) as file:
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH)

@@ -1,4 +1,4 @@
-"""The report of a ladder as CSV, for programs: one figure a line."""
+"""Writes the figures of a ladder as CSV, for programs: one figure per line."""
 
 import csv
 import io
@@ -28,7 +28,7 @@ COLUMNS = (
 
 
 def save_figures(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Writes every figure of every line as CSV."""
+    """Writes one CSV line per measured ranker, split, targets and metric to `path`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""The files of a report: Markdown, CSV and plots."""
+"""Saves the files of a report: Markdown, CSV and plots."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,14 +19,14 @@ def save_report(
     folder: Path,
     name: str,
 ) -> None:
-    """Writes `<name>.md`, `<name>.csv` and `<name>-*.png` into `folder`, and prints where.
+    """Writes `<name>.md`, `<name>.csv` and `<name>-*.png` into `folder`, and prints the path.
 
     Args:
         lines: the measured rankers.
         figures: computes the figures of `lines`.
         origin: names and values of the list at the top of the report.
-        folder: of all files.
-        name: of the experiment.
+        folder: folder of all files.
+        name: name of the experiment.
     """
     save_figures(lines, figures, folder / f"{name}.csv")
     save_cost_plot(lines, figures, folder / f"{name}-cost.png")

@@ -1,4 +1,4 @@
-"""Lines of the ladder, made from measured runs and references."""
+"""Makes the lines of the ladder from stored runs and references."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -16,13 +16,13 @@ from training.settings.student import STUDENT_NAMES
 
 
 def baseline_line(run: BaselineRun, store: RunStore) -> Measured:
-    """The line of a measured baseline."""
+    """Makes the line of a baseline from its stored run."""
     facts = store.facts(run)
     return Measured(run.name, _by_split([run], store), facts.seconds, runs=[facts])
 
 
 def reference_lines(reference: Reference, rankings: Sequence[ReferenceRanking]) -> list[Measured]:
-    """A line for each way in which a reference ranked."""
+    """Makes one line for each way in which a reference ranked."""
     return [
         Measured(
             each.row,
@@ -36,7 +36,7 @@ def reference_lines(reference: Reference, rankings: Sequence[ReferenceRanking]) 
 
 
 def student_line(cell: Cell, choices: Choices) -> Measured:
-    """The line of a cell, over the seeds that are measured."""
+    """Makes the line of a cell from those of its seeds that have a stored run."""
     jobs = choices.measured_jobs(cell)
     runs = [choices.store.facts(job) for job in jobs]
     return Measured(

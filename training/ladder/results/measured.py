@@ -1,4 +1,4 @@
-"""Measured rankers, the lines of the ladder, and figures of them with intervals."""
+"""The lines of the ladder, which are measured rankers, and their figures with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,26 +13,28 @@ from training.evaluation.yardstick import Evaluation
 from training.ladder.runs.store import RunFacts
 
 TARGETS = ("all", "warm", "cold")
-NEW = "new"  # cold items that no validation example, which cold items learn from, holds
+# Cold items in no validation example, neither as next item nor in the history. The cold bonus
+# learns from validation examples, so it has not seen these items.
+NEW = "new"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One ranker, with an evaluation per run and split.
+    """A line of the ladder: one ranker, with one evaluation per run and split.
 
     Attributes:
-        row: its name in the CSV.
-        student: SASRec, GRU4Rec or Caser; empty for a ranker without a student.
-        teacher: the kind of the teacher, or which layers of an LLM embed the titles; empty for
-            a ranker without an LLM.
-        loss: of the next item; empty for a ranker without a student.
-        evaluations: by split, one a run.
-        train_seconds: average time of a run; for a teacher, the time of its LLM.
-        teacher_tokens: tokens that the LLM read and wrote.
-        seeds: one a run; empty for a ranker without seeds.
-        num_trials: how many trials its settings were chosen from.
-        settings: the chosen settings.
-        runs: facts of each run.
+        row: name of the row, as in the CSV.
+        evaluations: by split, one evaluation per run.
+        train_seconds: mean training or tuning time of a run; for a teacher, the time of its LLM.
+        student: name of the student, such as "SASRec"; empty for a ranker without a student.
+        teacher: kind of the teacher, or the layers of an LLM that embed titles; empty for a ranker
+            without an LLM.
+        loss: next-item loss; empty for a ranker without a student.
+        teacher_tokens: tokens that the LLM read and wrote; 0 for a ranker without a teacher.
+        seeds: the seed of each run; empty for a ranker without seeds.
+        num_trials: number of trials that the settings were chosen from; 0 if there were none.
+        settings: the chosen trial; empty if there were no trials.
+        runs: facts of each run; empty for a reference.
     """
 
     row: str
@@ -49,35 +51,40 @@ class Measured:
 
     @property
     def num_runs(self) -> int:
-        """The number of seeds it was trained with; 1 for a ranker without seeds."""
+        """Number of seeds; 1 for a ranker without seeds."""
         return len(self.evaluations[Split.TEST])
 
     @property
     def is_teacher(self) -> bool:
-        """Whether the answers of an LLM are measured."""
+        """Whether the line shows a teacher's own answers."""
         return self.row.startswith("teacher ")
 
     def answered(self, split: Split) -> NDArray[np.int64]:
-        """Rows of the examples of a split that were ranked, ascending."""
+        """Returns the dataset rows of the examples of a split that were ranked, ascending."""
         return self.evaluations[split][0].rows
 
     def can_be_compared(self, other: "Measured") -> bool:
-        """Whether both have a seed in common, or one has none; see `Figures.pair`."""
+        """Whether the two lines share a seed, or one of them has no seeds; see `Figures.pair`."""
         return not (self.seeds and other.seeds) or not set(self.seeds).isdisjoint(other.seeds)
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Row, student and teacher, which no two lines share."""
+        """Row, student and teacher, which together identify the line."""
         return self.row, self.student, self.teacher
 
 
 def students_of(lines: Sequence[Measured]) -> list[str]:
-    """The students of `lines`, each once, in order of appearance."""
+    """Returns the names of the students in `lines`, each once, in order of appearance."""
     return [each for each in dict.fromkeys(line.student for line in lines) if each]
 
 
 class Figures:
-    """Computes figures of measured rankers on one dataset, all from the same draws of users."""
+    """Computes figures of measured rankers on one dataset, all from the same bootstrap draws.
+
+    Args:
+        dataset: the dataset of all rankers.
+        num_draws: number of bootstrap draws.
+    """
 
     def __init__(self, dataset: Dataset, num_draws: int) -> None:
         self.dataset = dataset
@@ -96,15 +103,15 @@ class Figures:
         seeds: Sequence[int] = (),
         rows: NDArray[np.int64] | None = None,
     ) -> Draws:
-        """A figure of `line`, with all its bootstrap draws.
+        """Computes a figure of `line` with its bootstrap draws; a repeated call is cached.
 
         Args:
             line: the ranker.
-            split: of the examples.
-            targets: which next items count; a name of `TARGETS`, or `NEW`.
-            metric: as `NDCG@20`.
-            seeds: only runs with these seeds count; all runs where it is empty.
-            rows: only these examples count; by default all that `line` answered.
+            split: split of the examples.
+            targets: the next items that count, a name of `TARGETS` or `NEW`.
+            metric: name of the metric, such as `NDCG@20`.
+            seeds: seeds of the runs that count; empty for all runs.
+            rows: dataset rows of the examples that count; None for all that `line` ranked.
         """
         runs = line.evaluations[split]
         if seeds and line.seeds:
@@ -124,14 +131,14 @@ class Figures:
         metric: str,
         split: Split = Split.TEST,
     ) -> tuple[Draws, Draws]:
-        """Figures of two lines to be compared, over the seeds and examples that both have.
+        """Computes the figures of two lines on the seeds and examples that both have.
 
         Raises:
-            ValueError: both have seeds, and none in common.
+            ValueError: both lines have seeds, but none in common.
         """
         shared = [seed for seed in line.seeds if seed in other.seeds]
         if not line.can_be_compared(other):
-            raise ValueError(f"seeds {line.seeds} and {other.seeds} have none in common")
+            raise ValueError(f"no seed of {line.seeds} is in {other.seeds}; compare other lines")
         rows = np.intersect1d(line.answered(split), other.answered(split))
         more, less = (
             self.draws(each, split, targets, metric, shared, rows) for each in (line, other)
@@ -139,9 +146,11 @@ class Figures:
         return more, less
 
     def is_among(self, targets: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """`[rows]`, which next items are among `targets`, a name of `TARGETS` or `NEW`.
+        """Returns `[rows]`, whether each next item is among `targets`.
 
-        Cold items have no training interaction.
+        Args:
+            targets: a name of `TARGETS` or `NEW`.
+            rows: `[rows]`, dataset rows of the next items.
         """
         if targets == "all":
             return np.ones(len(rows), dtype=np.bool_)
@@ -150,11 +159,11 @@ class Figures:
         return known if targets == "warm" else ~known
 
     def count(self, split: Split, targets: str) -> int:
-        """The number of examples of a split whose next item is among `targets`."""
+        """Counts the examples of a split whose next item is among `targets`."""
         return int(self.is_among(targets, self.dataset.example_rows(split)).sum())
 
     def _bootstrap(self, rows: NDArray[np.int64]) -> Bootstrap:
-        """The bootstrap of these examples; a teacher that answered a part has its own draws."""
+        """Returns the bootstrap of these examples; equal `rows` share one."""
         key = hash(rows.tobytes())
         if key not in self._bootstraps:
             self._bootstraps[key] = Bootstrap(self.dataset.user_of_row[rows], self.num_draws)
@@ -162,7 +171,10 @@ class Figures:
 
 
 def in_validation(dataset: Dataset) -> NDArray[np.bool_]:
-    """`[catalog rows]`, which items are the next item or in the history of a validation example."""
+    """Returns `[catalog rows]`, whether each item occurs in a validation example.
+
+    It occurs if it is an example's next item or in its history.
+    """
     rows = dataset.example_rows(Split.VALIDATION)
     newest = np.full(len(dataset.user_ids), -1)
     newest[dataset.user_of_row[rows]] = rows  # ascending, so the last row of a user is stored

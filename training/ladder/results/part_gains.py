@@ -1,4 +1,4 @@
-"""Gains of the method's parts: differences between two rows of one student."""
+"""Computes the gain of each part of the method: the difference of two rows of one student."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,13 @@ METRIC = SELECTION_METRIC
 
 @dataclass(frozen=True)
 class PartGain:
-    """The difference that a part makes in test NDCG@20, absolute and relative to the row without.
+    """The gain in test NDCG@20 of a row with a part over the row without it.
 
     Attributes:
-        part: a name of `STEPS`.
-        teacher: of the rows that have one.
+        part: name of the part, a key of `STEPS`.
+        teacher: kind of the teacher; empty if neither row has a teacher.
+        difference: the difference of the two rows.
+        relative: the difference, divided by the figure of the row without the part.
     """
 
     part: str
@@ -27,7 +29,10 @@ class PartGain:
 
 
 def part_gains(student: str, lines: Sequence[Measured], figures: Figures) -> Iterator[PartGain]:
-    """The gain of each part of `STEPS` whose two rows are measured, teacher by teacher."""
+    """Yields the gain of each part of `STEPS` for one student, teacher by teacher.
+
+    A part is left out if one of its two rows is not measured or they cannot be compared.
+    """
     own = [line for line in lines if line.student == student]
     for teacher in dict.fromkeys(line.teacher for line in own):
         by_row = {line.row: line for line in own if line.teacher in ("", teacher)}
@@ -42,5 +47,5 @@ def part_gains(student: str, lines: Sequence[Measured], figures: Figures) -> Ite
 
 
 def has_part_gains(lines: Sequence[Measured], figures: Figures) -> bool:
-    """Whether any part has a gain; a few rows may have no two that can be compared."""
+    """Whether `part_gains` yields any gain; it yields none if no two rows can be compared."""
     return any(True for student in students_of(lines) for _ in part_gains(student, lines, figures))

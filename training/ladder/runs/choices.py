@@ -1,6 +1,6 @@
-"""The choice among a cell's trials, by validation NDCG@20 of one seed.
+"""Chooses among a cell's trials, by validation NDCG@20 with one seed.
 
-A run's file holds test ranks too; `Choices` does not read them.
+The files of runs hold test ranks too, but `Choices` does not read them.
 """
 
 from dataclasses import dataclass
@@ -14,18 +14,21 @@ from training.ladder.runs.store import RunStore
 
 @dataclass(frozen=True)
 class Choices:
-    """The settings that are chosen for the cells of `plan`, by the ranks in `store`."""
+    """Chooses settings for the cells of `plan` by the validation ranks in `store`."""
 
     plan: Plan
     store: RunStore
 
     def can_choose(self, cell: Cell) -> bool:
-        """Whether a cell's settings are known: all trials are measured, or there is only one."""
+        """Whether the choice can be made: all trials are measured, or there is only one."""
         is_only_one = len(self.plan.trials(cell)) == 1
         return is_only_one or all(map(self.store.has, self.plan.trial_jobs(cell)))
 
     def choose(self, cell: Cell) -> Trial:
-        """The trial with the best validation figure, the first of equals; see `can_choose`."""
+        """Returns the trial with the highest validation NDCG@20, the first one in case of a tie.
+
+        Call it only if `can_choose` is true.
+        """
         first, *others = self.plan.trials(cell)
         if not others:
             return first
@@ -36,9 +39,9 @@ class Choices:
         return self.store.evaluation(job, Split.VALIDATION).metrics[SELECTION_METRIC]
 
     def jobs(self, cell: Cell) -> list[Job]:
-        """The jobs that a report shows for a cell: the chosen trial with every seed."""
+        """Returns the jobs that a report shows for a cell: the chosen trial, one per seed."""
         return self.plan.jobs_with(cell, self.choose(cell))
 
     def measured_jobs(self, cell: Cell) -> list[Job]:
-        """Those of `jobs` that are measured; none while the cell's settings are not known."""
+        """Returns the jobs of a cell that are measured; empty while `can_choose` is false."""
         return list(filter(self.store.has, self.jobs(cell))) if self.can_choose(cell) else []

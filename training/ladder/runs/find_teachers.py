@@ -1,4 +1,4 @@
-"""The teachers of a ladder, found on this machine: by their knowledge, or by a stored summary."""
+"""Finds the teachers of a ladder by their knowledge or by a stored summary of it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,17 +25,17 @@ def find_teachers(
     stored_only: bool,
     only: Sequence[TeacherKind] = (),
 ) -> Iterator[Teacher]:
-    """The experiment's own teacher, then teachers of other kinds that have answered.
+    """Yields the experiment's own teacher, then each teacher of another kind that has knowledge.
 
-    A teacher of another kind that cannot be used is named in a message and left out.
+    A teacher of another kind that cannot be used is left out, and a message says so.
 
     Args:
-        experiment: its teacher, and settings of others.
-        dataset: of the answers.
-        workplace: has the folders of knowledge.
-        store: has summaries of teachers that were measured.
-        stored_only: use the stored summary of a teacher in place of its knowledge.
-        only: these kinds in this order, in place of the experiment's own and all others.
+        experiment: settings of the own teacher and of others.
+        dataset: dataset that the teachers have answered.
+        workplace: folders of the teachers' knowledge.
+        store: store with the summaries of measured teachers.
+        stored_only: whether the stored summary of a teacher is used in place of its knowledge.
+        only: kinds to yield, in this order; empty for the own teacher and all others.
 
     Raises:
         KnowledgeError: the experiment's own teacher, or one of `only`, has no knowledge.
@@ -55,16 +55,19 @@ def find_teachers(
         elif folder.is_dir():
             yield from _other_teacher(reference, folder)
         elif kind in experiment.other_teachers:
-            say(f"without the {kind} teacher: neither kept nor at {folder}")
+            say(f"left out: the {kind} teacher, which has no stored ranks and no {folder}")
 
 
 def title_decays(experiment: Experiment) -> Sequence[float]:
-    """The candidates for how much an older title of a history counts."""
+    """Returns the values to try for the weight of a title relative to the next newer one."""
     return with_teacher(experiment, "titles").teacher.title_decays
 
 
 def _history_decays(experiment: Experiment, kind: TeacherKind) -> Sequence[float]:
-    """As `title_decays`; only 0 for the titles teacher, whose answers are by its whole history."""
+    """Returns the title decays to try when ranking with the titles of a teacher of this kind.
+
+    The titles teacher already ranks by the whole history, so only 0 is tried for it.
+    """
     return (0.0,) if kind == "titles" else title_decays(experiment)
 
 
@@ -78,4 +81,4 @@ def _other_teacher(reference: Reference, folder: Path) -> Iterator[Teacher]:
         knowledge = load_knowledge(folder, reference.dataset, reference.config)
         yield Teacher(knowledge, reference)
     except KnowledgeError as error:
-        say(f"without the {reference.name} teacher: {error}")
+        say(f"left out: the {reference.name} teacher: {error}")

@@ -1,4 +1,4 @@
-"""The forecast of a ladder: which trainings are due, and the longest they can take."""
+"""Forecasts a ladder: which trainings are still to be done, and how long they take at most."""
 
 import time
 
@@ -12,7 +12,7 @@ PROBE_STEPS = 5
 
 
 def forecast_runs(choices: Choices, num_workers: int) -> None:
-    """Prints the due trainings of each cell, and an upper bound of the whole ladder's time."""
+    """Prints the missing trainings of each cell, and an upper bound of the ladder's duration."""
     plan = choices.plan
     total_seconds = 0.0
     for student in plan.experiment.ladder.students:
@@ -32,7 +32,10 @@ def forecast_runs(choices: Choices, num_workers: int) -> None:
 
 
 def _due(cell: Cell, choices: Choices) -> list[Job]:
-    """The jobs of a cell that are not measured; the last trial stands in for an open choice."""
+    """Returns the jobs of a cell that are not measured.
+
+    If the choice cannot be made yet, the last trial is assumed to be chosen.
+    """
     plan = choices.plan
     if choices.can_choose(cell):
         jobs = choices.jobs(cell)
@@ -42,7 +45,7 @@ def _due(cell: Cell, choices: Choices) -> list[Job]:
 
 
 def _longest_seconds(job: Job) -> float:
-    """The time of a run that uses all its epochs, extrapolated from a few steps."""
+    """Estimates the seconds of a run that trains for all its epochs, from a few steps."""
     trainer = job.trainer(available_processes())
     batches = trainer.windows.epoch(job.seed, 0)
     trainer.step(batches[0])

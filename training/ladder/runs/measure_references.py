@@ -1,4 +1,4 @@
-"""References, measured: LLMs that rank by their answers or by titles, each measured once."""
+"""Measures references: LLMs that rank by their answers or by titles, each measured only once."""
 
 from collections.abc import Iterator, Sequence
 
@@ -30,10 +30,13 @@ from training.workplace import Workplace, with_teacher
 
 
 def teacher_rankings(teacher: Teacher, store: RunStore) -> Sequence[ReferenceRanking]:
-    """Rankings of a teacher, and of titles as its LLM embeds them; measured if not stored.
+    """Returns the rankings by a teacher's answers and by its LLM's title embeddings.
+
+    They are read from the store, or measured and stored if they are not there.
 
     Raises:
-        ResultError: the stored file is damaged, or of other answers than the knowledge has.
+        ResultError: the stored file is damaged, or the teacher had given other answers when it was
+            stored.
     """
     knowledge, reference = teacher.knowledge, teacher.reference
     if isinstance(knowledge, Summary) or store.has(reference):
@@ -51,9 +54,10 @@ def _stored_rankings(teacher: Teacher, store: RunStore) -> Sequence[ReferenceRan
     if stored.summary and stored.summary.content_hash == teacher.knowledge.content_hash:
         return stored.rankings
     raise ResultError(
-        f"{store.file(teacher.reference).path}: ranks of a {teacher.kind} teacher that answered "
-        "otherwise; runs beside it learned from that one. Report it with `--kept`, begin anew "
-        "with another `--out`, or delete the file to measure this teacher in its place"
+        f"{store.file(teacher.reference).path}: stored for a {teacher.kind} teacher with other "
+        "answers than the present knowledge; the runs stored with it learned from those answers. "
+        "Report them with `--kept`, start a new store with another `--out`, or delete the file to "
+        "measure the present teacher"
     )
 
 
@@ -65,10 +69,10 @@ def title_layer_rankings(
     *,
     stored_only: bool,
 ) -> Iterator[tuple[Reference, Sequence[ReferenceRanking]]]:
-    """Rankings by titles as the first layers of the title LLM embed them.
+    """Yields references that rank by titles, embedded by only the first layers of an LLM.
 
-    There is one reference for each number of layers in `ladder.title_layers`. With `stored_only`,
-    a reference that is not stored is named in a message and left out.
+    There is one reference per number of layers in `ladder.title_layers`. With `stored_only`, a
+    reference that is not stored is left out, and a message says so.
 
     Raises:
         ResultError: a stored file is damaged.
@@ -78,7 +82,7 @@ def title_layer_rankings(
         config = of_titles.model_copy(update={"layers": layers})
         reference = Reference(f"first {layers} layers", config, title_decays(experiment), dataset)
         if stored_only and not store.has(reference):
-            say(f"without titles as the {reference.name} see them: not kept")
+            say(f"left out: titles embedded by the {reference.name}, which have no stored ranks")
             continue
         if not store.has(reference):
             embeddings, _ = embed_catalog(
@@ -90,7 +94,7 @@ def title_layer_rankings(
 
 
 def _answers_ranking(teacher: Teacher, knowledge: Knowledge) -> Iterator[ReferenceRanking]:
-    """A teacher's stored answers on the examples that have one; nothing if a split has none."""
+    """Yields the ranking by a teacher's answers; yields nothing if a split has no answers."""
     dataset = teacher.reference.dataset
     evaluations = {}
     for split in HELD_OUT:
@@ -105,9 +109,9 @@ def _answers_ranking(teacher: Teacher, knowledge: Knowledge) -> Iterator[Referen
 def _title_rankings(
     reference: Reference, embeddings: NDArray[np.float32]
 ) -> Iterator[ReferenceRanking]:
-    """Rankings by the titles nearest to the last one, and by those nearest to the whole history.
+    """Yields the rankings by distance from the last title and from the titles of the history.
 
-    The second is left out where validation prefers a decay of 0, which makes it equal to the first.
+    The second one is left out if validation chooses a decay of 0, since both are equal then.
     """
     dataset = reference.dataset
     yield _title_ranking(TITLES_ROW, TitleNeighbours(dataset, embeddings))

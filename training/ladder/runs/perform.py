@@ -1,4 +1,4 @@
-"""Runs of the ladder, performed: each is trained or tuned, measured and saved in the store."""
+"""Performs runs of the ladder: trains or tunes, measures, and saves the ranks in the store."""
 
 from training.distillation.distributed import available_processes
 from training.distillation.job import Job
@@ -8,12 +8,15 @@ from training.students.scorer import StudentScorer
 
 
 def continues_another(run: Run) -> bool:
-    """Whether `run` continues the epochs of another run, and so should come after it."""
+    """Whether `run` starts from the training state of another run, and so must come after it."""
     return isinstance(run, Job) and run.training_stamp != run.stamp
 
 
 def perform(run: Run, store: RunStore) -> str:
-    """Trains and measures one run, from a saved state if there is one; returns its stamp."""
+    """Trains or tunes one run, measures it and stores its ranks; returns its stamp.
+
+    Training resumes from a saved state if there is one.
+    """
     if isinstance(run, Job):
         _train(run, store)
     else:

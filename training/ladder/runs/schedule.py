@@ -1,4 +1,4 @@
-"""The order in which runs of the ladder are performed, several side by side."""
+"""Schedules the runs of the ladder, several in parallel."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -15,12 +15,19 @@ from training.ladder.runs.store import Run, RunStore
 def train_cells(
     cells: Sequence[Cell], choices: Choices, num_workers: int | None, *, keep_states: bool
 ) -> None:
-    """Trains the due trials of all cells, then each cell's chosen trial with every seed.
+    """Trains the missing trials of all cells, then each cell's chosen trial with every seed.
 
-    Seeds of a cell whose settings are known are trained beside the trials of the others.
+    A cell whose choice can already be made does not wait: its seeds are trained along with the
+    trials of the other cells.
+
+    Args:
+        cells: the cells to train.
+        choices: chooses among the trials of a cell.
+        num_workers: number of parallel processes; None for one per core.
+        keep_states: whether training states are kept at the end.
 
     Raises:
-        KnowledgeError: a cell's teacher has nothing to learn from; nothing is trained then.
+        KnowledgeError: a teacher has no answers that a cell could learn from; nothing is trained.
     """
     plan, store = choices.plan, choices.store
     for cell in cells:
@@ -37,7 +44,10 @@ def train_cells(
 
 
 def perform_all(runs: Sequence[Run], store: RunStore, num_workers: int | None) -> None:
-    """Performs the runs that are not measured; a run that several cells share is performed once."""
+    """Performs the runs that are not measured yet; equal runs are performed once.
+
+    `num_workers` is the number of parallel processes; None for one per core.
+    """
     due = {each.stamp: each for each in runs if not store.has(each)}
     for number, stamp in enumerate(_performed(list(due.values()), store, num_workers), 1):
         run = due[stamp]
@@ -46,7 +56,10 @@ def perform_all(runs: Sequence[Run], store: RunStore, num_workers: int | None) -
 
 
 def _performed(due: Sequence[Run], store: RunStore, num_workers: int | None) -> Iterator[str]:
-    """The stamps of performed runs; a run that continues another comes after all that do not."""
+    """Performs the runs `due` and yields the stamp of each when it is done.
+
+    Runs that start from the training state of another run are performed last.
+    """
     work = partial(perform, store=store)
     for is_second_round in (False, True):
         runs = [each for each in due if continues_another(each) is is_second_round]

@@ -1,9 +1,9 @@
-"""The store of measured runs beside the report: a file of ranks each, `runs/<data>/<stamp>.npz`.
+"""Stores measured runs next to the report, one file of ranks per run: `runs/<data>/<stamp>.npz`.
 
-A run is a trained student or a tuned baseline, with the ranks it gave to the held-out items. All
-figures of a report and their intervals are computed from these ranks. A run's stamp is the
-fingerprint of everything that decides it, so a run that several rows share, or a second ladder
-with other rows, finds it in the store.
+A run is the training of a student or the tuning of a baseline. Its file holds the ranks of the
+held-out examples, from which all figures of a report and their intervals are computed. The stamp is
+the fingerprint of everything that decides these ranks. Rows that need the same run therefore share
+its file, and so does a later ladder.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,31 +21,31 @@ Run = BaselineRun | Job
 
 
 class HasStamp(Protocol):
-    """Anything with a file in the store: a run, or a reference."""
+    """A run or a reference: anything that has a file in the store."""
 
     @property
     def stamp(self) -> str:
-        """The name of the file."""
+        """Fingerprint of everything that decides the ranks; the name of the file."""
         ...
 
     @property
     def dataset(self) -> Dataset:
-        """The dataset whose held-out examples are ranked."""
+        """Dataset whose held-out examples are ranked."""
         ...
 
 
 @dataclass(frozen=True)
 class RunFacts:
-    """Facts of a run, saved beside its ranks.
+    """Facts of a run, saved in the file of its ranks.
 
     Attributes:
-        name: student and job, or baseline, for people.
-        seconds: training and tuning time of this run.
-        machine: the hardware, and how many runs were side by side.
-        commits: of the code that ran; several where training was resumed.
-        best_epoch: the epoch whose student was measured; 0 for a baseline.
-        cold_bonus: the average addition to the scores of cold items; None where cold items were
-            left as trained.
+        name: name of the student and the job, or of the baseline, for people.
+        seconds: training or tuning time.
+        machine: the hardware, and the number of parallel runs.
+        commits: commits of the code that ran; several if training was resumed.
+        best_epoch: number of the epoch whose student was measured; 0 for a baseline.
+        cold_bonus: mean cold bonus that was added to the scores of cold items; None if cold items
+            were left as trained.
     """
 
     name: str
@@ -58,12 +58,13 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class RunStore:
-    """The folders of measured runs and of unfinished training.
+    """The stored ranks of measured runs, and the training states of unfinished ones.
 
     Attributes:
-        results: holds a file of ranks for every measured run or reference.
-        states: holds the epochs of jobs in training, and of jobs that others continue.
-        machine: the hardware that runs are measured on, and how many run side by side.
+        results: folder with one file of ranks per measured run or reference.
+        states: folder with the training states of unfinished jobs, and of jobs whose training
+            other jobs start from.
+        machine: the hardware, and the number of parallel runs, saved with every run.
     """
 
     results: Path
@@ -71,18 +72,18 @@ class RunStore:
     machine: str
 
     def file(self, run: HasStamp) -> RankFile:
-        """The file of ranks of a run."""
+        """Returns the file of ranks of a run or reference, whether or not it exists."""
         return RankFile(self.results / f"{run.stamp}.npz", run.dataset)
 
     def has(self, run: HasStamp) -> bool:
-        """Whether `run` was measured before."""
+        """Whether the ranks of `run` are stored."""
         return self.file(run).path.exists()
 
     def facts(self, run: Run) -> RunFacts:
-        """The facts of a measured run.
+        """Reads the facts of a measured run.
 
         Raises:
-            ResultError: its file is damaged.
+            ResultError: its file is missing or damaged.
         """
         file = self.file(run)
         try:
@@ -91,24 +92,27 @@ class RunStore:
             raise file.damaged() from error
 
     def evaluation(self, run: Run, split: Split) -> Evaluation:
-        """Ranks of a measured run on one split; the other split is not read.
+        """Reads the ranks of a measured run on one split, and not those of the other split.
 
         Raises:
-            ResultError: its file is damaged.
+            ResultError: its file is missing or damaged.
         """
         return self.file(run).evaluation(split)
 
     def save(self, run: Run, scorer: Scorer, facts: RunFacts) -> None:
-        """Ranks the held-out examples by `scorer`, the result of the run, and saves the ranks."""
+        """Ranks the held-out examples with the run's `scorer`, and saves the ranks with `facts`."""
         ranks = held_out_ranks(scorer, run.dataset, facts.name)
         self.file(run).save(asdict(facts), ranks)
 
     def state_path(self, job: Job) -> Path:
-        """The file of a job's epochs; jobs that differ only in cold items share it."""
+        """Returns the path of the training state that a job resumes from.
+
+        Jobs that differ only in how cold items are placed after training share it.
+        """
         return self.states / f"{job.training_stamp}.state"
 
     def forget_training(self, runs: Iterable[Run]) -> None:
-        """Removes the states of `runs`; call it when all runs that continue them are measured."""
+        """Removes the training states of `runs`; call it once no run needs to start from them."""
         for each in runs:
             if isinstance(each, Job):
                 self.state_path(each).unlink(missing_ok=True)

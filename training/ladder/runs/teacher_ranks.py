@@ -1,6 +1,6 @@
-"""Ranks of references in the store, one file an LLM: the summary of a teacher and its rankings.
+"""Stores the ranks of references, one file per LLM, with a summary of the teacher's knowledge.
 
-A report is made again from these files, to the last digit, on a machine without the LLMs' answers.
+From these files a report can be regenerated exactly, on a machine without the LLMs' answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,18 +17,18 @@ from training.knowledge import Summary
 from training.ladder.plan.references import Reference
 from training.ladder.runs.store import RunStore
 
-NOT_ASKED = 255  # in place of a rank, where the LLM was not asked about an example
+NOT_ASKED = 255  # replaces the rank of an example that the LLM has not answered
 
 
 @dataclass(frozen=True)
 class ReferenceRanking:
-    """One way in which a reference ranked: a row of the ladder without a student.
+    """The ranks of a reference in one of its ways to rank: a row of the ladder without a student.
 
     Attributes:
-        row: its name in the ladder.
-        evaluations: ranks by split, on the examples that it answered.
-        train_seconds: time of the LLM.
-        teacher_tokens: tokens that the LLM read and wrote.
+        row: name of the row.
+        evaluations: ranks by split, on the examples that the reference answered.
+        train_seconds: time of the LLM; 0 for rankings by titles.
+        teacher_tokens: tokens that the LLM read and wrote; 0 for rankings by titles.
     """
 
     row: str
@@ -42,8 +42,8 @@ class StoredReference:
     """The content of a reference's file.
 
     Attributes:
-        summary: of a teacher's knowledge; None where only titles were embedded.
-        rankings: of the reference.
+        summary: summary of a teacher's knowledge; None if the LLM only embedded titles.
+        rankings: rankings of the reference, one per way to rank.
     """
 
     summary: Summary | None
@@ -51,7 +51,7 @@ class StoredReference:
 
 
 def save_reference(reference: Reference, content: StoredReference, store: RunStore) -> None:
-    """Writes the file of a reference, in place of an earlier one with the same settings."""
+    """Writes the file of a reference; replaces an earlier one with the same settings."""
     lines = [
         {name: getattr(each, name) for name in ("row", "train_seconds", "teacher_tokens")}
         for each in content.rankings
@@ -69,7 +69,7 @@ def load_reference(reference: Reference, store: RunStore) -> StoredReference:
     """Reads the file of a reference.
 
     Raises:
-        ResultError: its file is damaged.
+        ResultError: the file is missing or damaged.
     """
     file = store.file(reference)
     facts: Mapping[str, Any] = file.facts()
@@ -91,7 +91,7 @@ def _array_name(place: int, split: Split) -> str:
 
 
 def _padded(evaluation: Evaluation, dataset: Dataset, split: Split) -> NDArray[np.uint8]:
-    """Ranks of all examples of `split`, `NOT_ASKED` where `evaluation` has none."""
+    """Returns the ranks of all examples of `split`; `NOT_ASKED` if `evaluation` has none."""
     rows = dataset.example_rows(split)
     ranks = np.full(len(rows), NOT_ASKED, dtype=np.uint8)
     ranks[np.searchsorted(rows, evaluation.rows)] = evaluation.ranks

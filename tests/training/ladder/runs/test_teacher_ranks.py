@@ -45,7 +45,7 @@ def test_a_named_row_without_a_stored_run_is_named_in_a_message(
     run_ladder(config, *NARROW, "--kept")
 
     output = capsys.readouterr().out
-    assert "without Caser DLLM2Rec, retrieval teacher: no run of it is kept" in output
+    assert "left out: Caser DLLM2Rec, retrieval teacher, which has no stored run" in output
     assert "without Caser CE" not in output
 
 
@@ -91,7 +91,7 @@ def test_stored_ranks_of_a_teacher_are_not_replaced_by_other_answers_until_their
 
     output = capsys.readouterr().err
     stored = Path(next(word for word in output.split() if ".npz:" in word).rstrip(":"))
-    assert "a retrieval teacher that answered otherwise" in output
+    assert "a retrieval teacher with other answers" in output
     assert run_ladder(config, *NARROW, "--kept") == 0
     assert figure(config, "teacher retrieval") == "1.000000"
     stored.unlink()
@@ -164,4 +164,4 @@ def test_a_damaged_file_of_a_teacher_is_named(
 
     assert run_ladder(config, *NARROW, "--kept") == 2
 
-    assert f"{stored.name}: not a whole run of 'chain'" in capsys.readouterr().err
+    assert f"{stored.name}: damaged, or not made for dataset 'chain'" in capsys.readouterr().err

@@ -50,5 +50,8 @@ def test_title_embeddings_of_the_first_layers_are_controls_of_the_ladder(
     capsys.readouterr()
     path.write_text(path.read_text().replace("title_layers = [1]", "title_layers = [1, 2]"))
     assert ladder.main([str(path), *fixed, *narrow, "--kept"]) == 0
-    assert "without titles as the first 2 layers see them: not kept" in capsys.readouterr().out
+    assert (
+        "left out: titles embedded by the first 2 layers, which have no stored ranks"
+        in capsys.readouterr().out
+    )
     assert "first 1 layers" in (out / "chain.csv").read_text()
