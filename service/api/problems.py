@@ -28,6 +28,11 @@ from service.telemetry.logs import request_id
 
 MEDIA_TYPE = "application/problem+json"
 
+MAX_ERRORS = 20
+"""Maximum number of values that an answer names, so that it stays below 64 KB."""
+
+_MAX_FIELD_LENGTH = 128
+
 STATUS: Mapping[type[ServiceError], HTTPStatus] = {
     InvalidRequestError: HTTPStatus.UNPROCESSABLE_ENTITY,
     NotFoundError: HTTPStatus.NOT_FOUND,
@@ -61,7 +66,8 @@ class FieldProblem(BaseModel):
 class Problem(BaseModel):
     """The body of an answer with an error status (RFC 9457).
 
-    `errors` names each value of the request that cannot be used; empty for other errors.
+    `errors` names the values of the request that cannot be used, at most 20, and of each list only
+    the first; empty for other errors.
     """
 
     type: str = "about:blank"
@@ -129,7 +135,9 @@ async def _service_error(_: Request, error: ServiceError) -> Response:
 
 
 async def _invalid_request(_: Request, error: RequestValidationError) -> Response:
-    response = _unusable([_field_problem(each) for each in error.errors()])
+    # Cut before they are formatted, because formatting costs more than the checks.
+    errors = error.errors()
+    response = _unusable(list(map(_field_problem, errors[:MAX_ERRORS])), len(errors))
     # The frames of the error's traceback refer to the error and to the body. Only the garbage
     # collector would free this cycle of up to a megabyte, so it is broken here.
     error.__traceback__ = error.__cause__ = error.__context__ = None
@@ -170,8 +178,12 @@ def _allowed_methods(request: Request) -> str:
     return ", ".join(method for method in HTTPMethod if is_allowed(method))
 
 
-def _unusable(fields: Sequence[FieldProblem]) -> Response:
-    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail_of(fields), fields)
+def _unusable(fields: Sequence[FieldProblem], found: int = 1) -> Response:
+    """Makes the answer 422; `found`: number of errors, of which `fields` may be the first only."""
+    detail = detail_of(fields)
+    if found > len(fields):
+        detail = f"{detail}; and {found - len(fields)} more"
+    return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, fields)
 
 
 def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
@@ -180,7 +192,12 @@ def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
         message = "must be a JSON object, sent as application/json"
     elif error["type"] not in {"missing", "json_invalid"}:
         message = f"{message}, not {reprlib.repr(error['input'])}"
-    return FieldProblem(field=field, message=message)
+    return FieldProblem(field=_shortened(field), message=message)
+
+
+def _shortened(field: str) -> str:
+    """Cuts a name that a client made up, which may be a megabyte long."""
+    return field if len(field) <= _MAX_FIELD_LENGTH else f"{field[:_MAX_FIELD_LENGTH]}…"
 
 
 def _field_name(location: Sequence[str | int]) -> str:

@@ -1,32 +1,63 @@
-"""Limits the length of request bodies while they are received."""
+"""Limits the length and the structure of request bodies before they are parsed."""
 
 from http import HTTPStatus
 
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.http.body_structure import MAX_STRUCTURE, MAX_VALUES, has_too_much_structure
+
 MAX_BODY_BYTES = 1 << 20
+
+_TOO_MUCH_STRUCTURE = (
+    f"has more than {MAX_STRUCTURE} keys, objects and lists, or more than {MAX_VALUES} values"
+)
 
 
 class BodyLimit:
-    """ASGI middleware: refuses a request whose body is longer than `MAX_BODY_BYTES` with 413."""
+    """ASGI middleware: answers 413 to a body that is too long, 422 to too much structure."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on; reading its body beyond the limit raises HTTPException 413."""
-        received = 0
+        """Passes the request on; reading a body beyond the limits raises HTTPException."""
 
         async def receive_limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
-                raise HTTPException(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                    f"the body is longer than {MAX_BODY_BYTES} bytes",
-                )
+            message = await whole_body(receive)
+            if has_too_much_structure(message.get("body", b"")):
+                # `service.api.problems` answers 422, as to any other invalid body.
+                raise HTTPException(HTTPStatus.BAD_REQUEST, _TOO_MUCH_STRUCTURE)
             return message
 
         await self._app(scope, receive_limited, send)
+
+
+async def whole_body(receive: Receive) -> Message:
+    """Receives the whole body as one message.
+
+    Returns:
+        The message; `http.disconnect` if the client left before it had sent the whole body.
+
+    Raises:
+        HTTPException: 413, the body is longer than `MAX_BODY_BYTES`.
+    """
+    message = await receive()
+    parts = [_checked(message.get("body", b""), 0)]
+    received = len(parts[0])
+    while message.get("more_body", False):
+        message = await receive()
+        parts.append(_checked(message.get("body", b""), received))
+        received += len(parts[-1])
+    if message["type"] != "http.request" or len(parts) == 1:
+        return message
+    return {**message, "body": b"".join(parts)}
+
+
+def _checked(part: bytes, received: int) -> bytes:
+    if received + len(part) > MAX_BODY_BYTES:
+        raise HTTPException(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            f"the body is longer than {MAX_BODY_BYTES} bytes",
+        )
+    return part

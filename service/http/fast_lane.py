@@ -19,7 +19,8 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic import TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.http.body_limit import MAX_BODY_BYTES, BodyLimit
+from service.http.body_limit import MAX_BODY_BYTES, BodyLimit, whole_body
+from service.http.body_structure import has_too_much_structure
 from service.http.ids_in_paths import EncodedPath
 from service.http.lane_rules import FastLaneError, check_route
 
@@ -34,6 +35,9 @@ A lane has the limit of BodyLimit, and leaves encoded paths to FastAPI behind En
 
 # Matches only values that URL decoding would not change.
 _QUERY_PARAMETER = re.compile(rb"(\w+)=([\w.-]+)")
+
+_LENGTH_DIGITS = 7
+"""Maximum number of digits of a Content-Length that a lane reads."""
 
 
 class FastLane:
@@ -71,6 +75,8 @@ class FastLane:
             path: the result of `match`.
             body: the whole body.
         """
+        if has_too_much_structure(body):
+            return None
         try:
             arguments = self._parameters(path, scope["query_string"])
             arguments[self._body_name] = self._body_model.model_validate_json(body)
@@ -122,8 +128,9 @@ class FastLanes:
     async def _enter(
         self, lane: FastLane, path: re.Match[str], scope: Scope, receive: Receive, send: Send
     ) -> None:
-        message = await _whole_body(receive)
-        arguments = lane.arguments(scope, path, message.get("body", b""))
+        message = await whole_body(receive)
+        # Without a body, the client left before it had sent all of it.
+        arguments = lane.arguments(scope, path, message["body"]) if "body" in message else None
         if arguments is None:
             await self._app(scope, _replayed(message, receive), send)
             return
@@ -187,18 +194,24 @@ def _refuse() -> Never:
 def _is_common(scope: Scope, max_body_bytes: int) -> bool:
     """Returns whether a request has a JSON body of allowed, known length and an unencoded path.
 
+    False if one of the two headers is sent twice: FastAPI decides which of them counts.
     False if dependencies are overridden, as tests do: only FastAPI knows the replacements.
     """
-    length = -1
-    is_json = False
+    length, media_type = b"", b""
     for name, value in scope["headers"]:
         if name == b"content-type":
-            is_json = value == b"application/json"
+            if media_type:
+                return False
+            media_type = value
         elif name == b"content-length":
-            length = int(value) if value.isdigit() else -1
+            if length:
+                return False
+            length = value
+    if media_type != b"application/json" or not length.isdigit() or len(length) > _LENGTH_DIGITS:
+        return False
     is_encoded = b"%" in scope.get("raw_path", b"%")
     is_overridden = bool(scope["app"].dependency_overrides)
-    return is_json and 0 <= length <= max_body_bytes and not is_encoded and not is_overridden
+    return int(length) <= max_body_bytes and not is_encoded and not is_overridden
 
 
 def _query_parameters(query: bytes) -> dict[str, str]:
@@ -227,18 +240,6 @@ def _exception_handler(app: FastAPI, error: Exception) -> Callable[..., Any] | N
     handlers = app.exception_handlers
     keys = (getattr(error, "status_code", None), *classes)
     return next((handlers[each] for each in keys if each in handlers), None)
-
-
-async def _whole_body(receive: Receive) -> Message:
-    """Receives the whole body as one message; if the client disconnects, returns that message."""
-    message = await receive()
-    if not message.get("more_body", False):
-        return message
-    parts = [message.get("body", b"")]
-    while message.get("more_body", False):
-        message = await receive()
-        parts.append(message.get("body", b""))
-    return {**message, "body": b"".join(parts)}
 
 
 def _replayed(message: Message, receive: Receive) -> Receive:

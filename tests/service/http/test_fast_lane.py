@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import HTTPException
 from fastapi.routing import APIRoute
+from starlette.types import Message
 
 from service.app import create_app
 from service.errors import ConflictError
@@ -88,6 +89,49 @@ async def test_a_body_in_parts_is_read_as_a_whole(client: httpx.AsyncClient) -> 
 async def test_a_body_that_is_not_declared_as_json_is_refused(client: httpx.AsyncClient) -> None:
     status, problem = await ask(client, EVENTS, b'{"item_id": "c"}', "text/plain")
     assert (status, problem["errors"][0]["field"]) == (422, "body")
+
+
+@pytest.mark.parametrize("first", [b"text/plain", b"application/json"])
+async def test_of_two_content_types_a_lane_counts_the_one_that_fastapi_counts(
+    client: httpx.AsyncClient, first: bytes
+) -> None:
+    others = {b"text/plain", b"application/json"} - {first}
+    headers = [(b"content-type", each) for each in (first, *others)]
+    response = await client.post(EVENTS, content=b'{"item_id": "c"}', headers=headers)
+    assert response.status_code == (200 if first == b"application/json" else 422)
+
+
+@pytest.mark.parametrize("sent", [b'{"item_id": "c"}', b'{"item_id"'])
+async def test_a_body_whose_client_left_before_its_end_is_not_stored(
+    bundle_path: Path, sent: bytes
+) -> None:
+    app = create_app(Settings(bundle_path=bundle_path))
+    messages: list[Message] = [
+        {"type": "http.request", "body": sent, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": EVENTS,
+        "raw_path": EVENTS.encode(),
+        "query_string": b"",
+        "headers": [(b"content-type", COMMON.encode()), (b"content-length", b"20")],
+        "app": app,
+    }
+    answers: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    async with app.router.lifespan_context(app):
+        await app(scope, receive, send)
+        stored = await app.state.runtime.history.read("s")
+    assert stored.history == []
+    assert all(each.get("status", 422) == 422 for each in answers)
 
 
 async def test_a_dependency_that_is_overridden_is_overridden_for_lanes_too(

@@ -1,0 +1,46 @@
+"""Bounds the number of keys, objects, lists and values in a JSON body before it is parsed.
+
+Each unknown key costs an error, and each value costs memory, many times its length in the body. A
+megabyte of them would block the event loop for a second.
+"""
+
+MAX_STRUCTURE = 5000
+"""Maximum number of keys, objects and lists in a body; a full batch request has 4,931."""
+
+MAX_VALUES = 135_000
+"""Maximum number of commas in a body; a batch request of 64 times 2,000 ids has 128,127."""
+
+_CHUNK = 1 << 16
+
+
+def has_too_much_structure(body: bytes) -> bool:
+    """Returns whether a JSON body exceeds `MAX_STRUCTURE` or `MAX_VALUES`.
+
+    Counts all marks first, also those in strings, because this takes microseconds. Only a body
+    with too many of them is counted again without its strings.
+    """
+    if len(body) <= MAX_STRUCTURE or not _exceeds(*_marks(body)):
+        return False
+    if b"\0" in body:  # UTF-16 or UTF-32, whose strings are not recognised here
+        return True
+    structure = values = 0
+    is_string = 0
+    body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    for start in range(0, len(body), _CHUNK):
+        # A quote ends or begins a string, so that every second part is outside of strings.
+        parts = body[start : start + _CHUNK].split(b'"')
+        marks = _marks(b"".join(parts[is_string::2]))
+        is_string ^= ~len(parts) & 1
+        structure, values = structure + marks[0], values + marks[1]
+        if _exceeds(structure, values):
+            return True
+    return False
+
+
+def _marks(text: bytes) -> tuple[int, int]:
+    """Counts the marks of keys, objects and lists, and those between values."""
+    return text.count(b":") + text.count(b"[") + text.count(b"{"), text.count(b",")
+
+
+def _exceeds(structure: int, values: int) -> bool:
+    return structure > MAX_STRUCTURE or values > MAX_VALUES

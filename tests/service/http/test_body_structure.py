@@ -1,0 +1,115 @@
+"""No body costs more than a few milliseconds of the event loop, and no answer has many errors."""
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.http.body_limit import MAX_BODY_BYTES
+from service.http.body_structure import MAX_STRUCTURE, MAX_VALUES, has_too_much_structure
+
+if TYPE_CHECKING:
+    import httpx
+
+RECOMMENDATIONS, BATCH = "/v1/recommendations", "/v1/recommendations/batch"
+MAX_ANSWER_BYTES = 64_000
+
+
+def many(part: bytes, count: int) -> bytes:
+    return b",".join([part] * count)
+
+
+def keys(count: int, prefix: bytes = b"") -> bytes:
+    return b",".join(b'"%b%d":1' % (prefix, each) for each in range(count))
+
+
+def full_query() -> dict[str, object]:
+    attributes = {f"a{each}": ["x"] for each in range(16)}
+    return {
+        "history": ["1"] * 1000,
+        "session_id": "s",
+        "k": 20,
+        "exclude": ["2"] * 900,
+        "allow": attributes,
+        "deny": attributes,
+        "mask_seen": True,
+    }
+
+
+HOSTILE = {
+    "unknown keys": (RECOMMENDATIONS, b"{" + keys(80_000) + b"}"),
+    "the most unknown keys": (RECOMMENDATIONS, b"{" + keys(MAX_STRUCTURE - 1) + b"}"),
+    "unknown keys that need escapes": (
+        RECOMMENDATIONS,
+        b"{" + keys(900, b"\\u0001" * 140) + b"}",
+    ),
+    "a key of a megabyte": (RECOMMENDATIONS, b'{"' + b"\x7f" * 1_000_000 + b'":1}'),
+    "keys that end in a backslash": (RECOMMENDATIONS, b"{" + keys(80_000, b"\\\\") + b"}"),
+    "wrong ids": (RECOMMENDATIONS, b'{"history":[' + many(b"1", 500_000) + b"]}"),
+    "half as many wrong ids": (RECOMMENDATIONS, b'{"history":[' + many(b"1", 130_000) + b"]}"),
+    "wrong queries": (BATCH, b'{"requests":[' + many(b"1", 130_000) + b"]}"),
+    "empty queries": (BATCH, b'{"requests":[' + many(b"{}", 300_000) + b"]}"),
+    "numbers": ("/v1/items", b'{"embedding":[' + many(b"1.1", 250_000) + b"]}"),
+    "unknown keys behind a NaN": (RECOMMENDATIONS, b'{"k":NaN,' + keys(80_000) + b"}"),
+    "unknown keys in UTF-16": (
+        RECOMMENDATIONS,
+        (b"{" + keys(40_000) + b"}").decode().encode("utf-16"),
+    ),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("media_type", ["application/json", "application/json; charset=utf-8"])
+async def test_a_hostile_body_costs_under_50_ms_and_is_answered_with_under_64_kb(
+    client: "httpx.AsyncClient", name: str, media_type: str
+) -> None:
+    url, body = HOSTILE[name]
+    assert len(body) <= MAX_BODY_BYTES
+    headers = {"content-type": media_type}
+    seconds = []
+    for _ in range(3):  # the fastest, because a garbage collection may take longer
+        started = time.thread_time()
+        response = await client.post(url, content=body, headers=headers)
+        seconds.append(time.thread_time() - started)
+    assert response.status_code == 422
+    assert len(response.content) < MAX_ANSWER_BYTES
+    assert len(response.json()["errors"]) <= 20
+    assert min(seconds) < 0.05
+
+
+@pytest.mark.anyio
+async def test_an_answer_tells_how_many_errors_it_does_not_name(
+    client: "httpx.AsyncClient",
+) -> None:
+    response = await client.post(RECOMMENDATIONS, json={f"x{each}": 1 for each in range(25)})
+    assert len(response.json()["errors"]) == 20
+    assert response.json()["detail"].endswith("; and 5 more")
+
+
+@pytest.mark.anyio
+async def test_the_largest_batch_is_answered(client: "httpx.AsyncClient") -> None:
+    body = {"requests": [{"history": ["c"] * 1000, "exclude": ["d"] * 1000}] * 64}
+    response = await client.post(BATCH, json=body)
+    assert response.status_code == 200
+
+
+def test_the_largest_valid_batch_is_within_the_limits() -> None:
+    assert not has_too_much_structure(json.dumps({"requests": [full_query()] * 64}).encode())
+
+
+def test_marks_in_strings_do_not_count() -> None:
+    ids = json.dumps({"history": ['"[{:,\\' * 10] * 20_000}).encode()
+    assert not has_too_much_structure(ids)
+
+
+@pytest.mark.parametrize(("count", "is_too_much"), [(5000, False), (5001, True)])
+def test_the_limit_of_structure_is_exact(count: int, is_too_much: bool) -> None:
+    marks = b"[" + many(b'{"a\\\\":"\\":"}', (count - 1) // 2) + b"[]" * ((count - 1) % 2) + b"]"
+    assert has_too_much_structure(marks) is is_too_much
+
+
+@pytest.mark.parametrize(("count", "is_too_much"), [(MAX_VALUES, False), (MAX_VALUES + 1, True)])
+def test_the_limit_of_values_is_exact(count: int, is_too_much: bool) -> None:
+    assert has_too_much_structure(b"[" + b"1," * count + b"1]") is is_too_much
