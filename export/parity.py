@@ -207,9 +207,11 @@ def _rankings(
     history: History,
     longest: int,
 ) -> Iterator[tuple[str, SingleRanking]]:
-    """Yields the ranking graph's answer, then the proven parts of the common-case graph's answers.
+    """Yields pairs: how an answer was computed, for messages, and the answer.
 
-    Before each answer comes a text that says how it was computed, for messages.
+    First comes the ranking graph's. Then come two of the common-case graph, for the history as a
+    single query and in a batch, without the items that it could not prove; they are missing if
+    there is no such graph or the history has padding. `longest` is the length of the window.
     """
     lines = ranking_graph.rank(history[None], LIST_LENGTH, mask_seen=True)
     yield "", SingleRanking(*(line[0] for line in lines))

@@ -94,7 +94,10 @@ class ProgressBar:
         self._update(done - self._bar.n)
 
     def show(self, **figures: str) -> None:
-        """Shows `figures`, such as the last validation metric, after the rate until replaced."""
+        """Shows `figures`, such as the last validation metric, at the end of the bar.
+
+        Each stays until a figure of the same name replaces it.
+        """
         with self._lock:
             self._figures |= figures
             self._bar.set_postfix(self._figures, refresh=False)

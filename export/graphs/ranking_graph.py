@@ -1,10 +1,11 @@
 """Exports a student as the ranking graph: one ONNX file that answers every query.
 
-The window, the masks and top-k are written below, in ONNX's text form. There, the student is a
-placeholder node: one for unpadded histories, one for any. `inline` replaces both by graphs that
-torch exports. So the model is defined only once, in torch, and the rest only once, here.
+The window, the masks and top-k are written below, in ONNX's text form. Two placeholder
+nodes stand for the student there: one reads unpadded histories, the other any. `inline` replaces
+them by the graphs that torch exports. So the model is defined once, in torch, and window, masks and
+top-k once, here.
 
-The rest is written by hand and not traced, because its sizes depend on data: on the longest history
+These are written by hand and not traced, because their sizes depend on data: on the longest history
 of a batch and on `k`. That is simple in ONNX but hard in `torch.export`, and torch's older tracing
 exporter is deprecated.
 """

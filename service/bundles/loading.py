@@ -32,11 +32,12 @@ def load_recommender(folder: Path, max_k: int) -> Recommender:
 def make_recommender(bundle: Bundle, max_k: int) -> Recommender:
     """Makes the recommender of a loaded bundle.
 
-    A smoke check ranks up to `max_k` items after the warm-up histories, which also warms up the
-    graphs.
+    Before that, a smoke check ranks up to `max_k` items for a few histories: the most popular
+    item's and the bundle's own. This also warms up the graphs.
 
     Raises:
-        BundleError: a graph fails, ranks too few items, or its item table does not fit the catalog.
+        BundleError: a graph fails or ranks too few items, or the item table is not finite or does
+            not fit the catalog.
     """
     student = Student.of_bundle(bundle)
     catalog = Catalog(BundleItems(bundle.items))

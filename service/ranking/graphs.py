@@ -48,7 +48,9 @@ class CommonCaseGraph:
         )
 
     def rank_one(self, query: IndexQuery) -> Ranking | None:
-        """Ranks the best `k` items for a query that `accepts` allows; None: not proven.
+        """Ranks the best `k` items for a query that `accepts` allows.
+
+        Returns None if the graph cannot prove that it missed no better item.
 
         Raises:
             StudentError: onnxruntime failed.

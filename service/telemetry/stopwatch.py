@@ -38,7 +38,10 @@ class Stopwatch:
 
 # A class, because entering a generator with `contextmanager` may take longer than the part.
 class _Part:
-    """The context that measures a part and appends its name and seconds to `parts`."""
+    """Context manager that times one part of a request.
+
+    It appends name and seconds to `parts`, unless the block raises.
+    """
 
     __slots__ = ("_name", "_parts", "_started")
 

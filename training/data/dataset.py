@@ -57,7 +57,7 @@ class Dataset:
 
     @cached_property
     def user_of_row(self) -> NDArray[np.int64]:
-        """`[interactions]`, number of the user of each row: an index into `user_ids`."""
+        """The user of each row, as an index into `user_ids`, `[interactions]`."""
         return np.repeat(np.arange(len(self.user_ids)), np.diff(self.user_offsets))
 
     @cached_property

@@ -71,10 +71,10 @@ class _Check:
         self._refuse(newer, f"it is not older than {oldest}")
 
     def _within_users(self, wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Turns a mask of pairs of consecutive rows into a mask of rows, `[interactions]`.
+        """Marks the later row of each pair of consecutive rows that is `wrong`, `[interactions]`.
 
-        `wrong` is `[interactions - 1]`; its entry `i` compares row `i + 1` with row `i`. Pairs of
-        two users are left out.
+        `wrong` is `[interactions - 1]`; its entry `i` compares row `i + 1` with row `i`. A user's
+        first row is never marked, since the row before it is another user's.
         """
         return np.concatenate([[False], wrong]) & (self.dataset.position_of_row > 0)
 

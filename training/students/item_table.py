@@ -138,7 +138,10 @@ class ItemTable(nn.Module):
         return self.cold_items.vectors(self._projected(columns), columns, self.all_items())
 
     def all_items(self) -> AllItems:
-        """Returns principal columns and offsets of all items, from which donors are selected.
+        """Returns what donors are selected by: principal columns and offsets of all items.
+
+        Principal columns are those of the title embeddings, `[items, columns]`; offsets are
+        `[items, hidden]`.
 
         Raises:
             ValueError: the table was built without embeddings.

@@ -80,7 +80,7 @@ class RunStore:
         return self.file(run).path.exists()
 
     def facts(self, run: Run) -> RunFacts:
-        """Reads the facts of a measured run.
+        """Reads how a measured run was made (time, machine, commits) from the file of its ranks.
 
         Raises:
             ResultError: its file is missing or damaged.

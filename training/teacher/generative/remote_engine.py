@@ -1,4 +1,4 @@
-"""The engine behind an OpenAI-compatible server such as vLLM or llama.cpp.
+"""The remote engine: asks an OpenAI-compatible server, such as vLLM or llama.cpp, to write titles.
 
 It is used if `teacher.model` is `openai:NAME`.
 """

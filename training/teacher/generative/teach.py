@@ -70,7 +70,7 @@ class WrittenTexts:
 
 
 def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfig) -> list[History]:
-    """Returns for each of `rows` the newest part of its history, as the prompt shows it."""
+    """Returns for each of `rows` the item indices of its history that the prompt shows."""
     starts = first_title(dataset.position_of_row[rows], config.max_titles, config.overlap)
     return [
         tuple(dataset.history(int(row))[start:].tolist())

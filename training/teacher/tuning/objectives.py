@@ -217,7 +217,7 @@ def _validation_batches(examples: TuningExamples) -> Iterator[list[Window]]:
 def response_batch(
     dataset: Dataset, builder: PromptBuilder, windows: Sequence[Window]
 ) -> tuple[TokenIds, NDArray[np.bool_]]:
-    """Builds prompts that end with the title of the last target, padded on the right.
+    """Builds prompts that end with the title of each window's last target, padded on the right.
 
     Returns:
         Token ids, and a mask of the tokens to learn: the titles of targets with their newlines.
