@@ -76,8 +76,8 @@ class BoundSessions(threading.local):
     def run(self, history: Sequence[int], num_answered: int, other_inputs: Feeds) -> Output:
         """Runs the graph for one history that is not empty; returns item indices and scores.
 
-        `num_answered` is the number of items that the graph will return; each array has this length.
-        The next run in this thread may overwrite the arrays. `other_inputs` are all inputs but the
+        `num_answered` is the number of items that the graph will return, the length of both arrays.
+        The next run in this thread may overwrite them. `other_inputs` are all inputs but the
         history.
 
         Raises:
