@@ -36,7 +36,8 @@ class CircuitBreaker:
             failure: the error type that counts as a failure; an open breaker raises it too.
             refusal: an error type that proves that the backend answers; None: there is none.
             max_failures: number of failures in a row that open the breaker.
-            pause_seconds: time between two tries while the breaker is open.
+            pause_seconds: time between two tries while the breaker is open; `math.inf`: `call`
+                never tries, so only `call_even_if_open` finds out that the backend is back.
             clock: returns the time in seconds; tests pass their own.
         """
         self._name = name
@@ -63,8 +64,7 @@ class CircuitBreaker:
         if self.is_open:
             if self._clock() < self._paused_until:
                 raise self._failure(
-                    f"{self._name} failed repeatedly and is tried again "
-                    f"after a pause of {self._pause_seconds:g} s"
+                    f"{self._name} failed repeatedly and is not asked until it answers a probe"
                 )
             return await self._probe(operation)
         return await self.call_even_if_open(operation)

@@ -7,6 +7,7 @@ ServiceError
 ├── UnauthorizedError          an admin route was called without the admin key
 ├── ForbiddenError             an admin route was called with a wrong key, or is closed
 ├── HistoryUnavailableError    the history store does not answer
+│   └── HistoryRefusalError    the history store answers, and refuses to write
 ├── ItemStoreUnavailableError  the store of added items does not answer
 ├── LeavingError               this worker is draining
 └── TeacherUnavailableError    the teacher does not answer this request
@@ -60,6 +61,10 @@ class ForbiddenError(ServiceError):
 
 class HistoryUnavailableError(ServiceError):
     """The history store does not answer."""
+
+
+class HistoryRefusalError(HistoryUnavailableError):
+    """The history store answers, and refuses to write: it is full, or read-only."""
 
 
 class ItemStoreUnavailableError(ServiceError):

@@ -88,6 +88,16 @@ class Runtime:
         yield refused
         for name, text, value in (
             ("history_lost", "1 while the history store is lost.", self.history.is_lost),
+            (
+                "history_writes_failing",
+                "1 while the history store does not store events.",
+                self.history.writes_fail,
+            ),
+            (
+                "history_last_write_timestamp_seconds",
+                "Unix time of the last event that was stored; 0: none since the start.",
+                self.history.last_write_at,
+            ),
             ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
             ("added_items", "Number of items added at run time.", len(self.added_items)),
         ):
@@ -118,6 +128,7 @@ async def open_runtime(
         async with (
             in_background(added_items.follow()),
             in_background(hot_swap.follow()),
+            in_background(history.follow()),
             connected_teacher(settings, metrics) as teacher,
         ):
             runtime = Runtime(

@@ -94,9 +94,10 @@ class Settings(BaseSettings):
         "from which the service discovers the other nodes",
     )
     redis_timeout_seconds: float = Field(
-        default=0.1,
+        default=0.04,
         gt=0,
-        description="REDIS_TIMEOUT_SECONDS: maximum time to wait for a connection, and for a reply",
+        description="REDIS_TIMEOUT_SECONDS: maximum time that a request waits for one command, "
+        "connecting included",
     )
     redis_max_connections: int = Field(
         default=32,

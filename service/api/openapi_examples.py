@@ -78,6 +78,7 @@ _EVENT = {
     "model_version": _VERSION,
     "variant": DEFAULT_VARIANT,
     "stored": True,
+    "reason": None,
     "degraded": False,
 }
 _FIGURE = {
@@ -186,6 +187,8 @@ BODIES: Mapping[str, Any] = {
         "status": "ready",
         "degraded": False,
         "history_store": "reachable",
+        "history_writes": "working",
+        "last_write_at": 1_788_220_800_000,
         "teacher": "connected",
         "model_version": _VERSION,
     },

@@ -15,6 +15,13 @@ from service.ranking.recommender import Query, Recommendations
 from service.stores.history.guarded import StoredHistory
 from service.telemetry.stopwatch import Stopwatch
 
+Outcome = Mapping[str, bool | str | None]
+
+_STORED: Outcome = {"stored": True, "reason": None}
+_NO_CONSENT: Outcome = {"stored": False, "reason": "no_consent"}
+_REFUSED: Outcome = {"stored": False, "reason": "store_refused"}
+_UNAVAILABLE: Outcome = {"stored": False, "reason": "store_unavailable"}
+
 
 def json_response(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     """Makes an answer with status 200 and `content` as JSON."""
@@ -98,16 +105,28 @@ async def explained_response(
 
 
 def event_response(
-    variant: ServedVariant, stored: StoredHistory, stopwatch: Stopwatch, *, is_stored: bool
+    variant: ServedVariant,
+    stored: StoredHistory,
+    stopwatch: Stopwatch,
+    outcome: Outcome,
 ) -> Response:
-    """Makes an EventAnswer with status 200; `is_stored`: whether the event is stored now."""
+    """Makes an EventAnswer with status 200; `outcome`: its fields `stored` and `reason`."""
     content = {
         "model_version": variant.model_version,
         "variant": variant.name,
-        "stored": is_stored,
+        **outcome,
         "degraded": stored.degraded,
     }
     return json_response(content, {"Server-Timing": stopwatch.header()})
+
+
+def event_outcome(stored: StoredHistory, *, consent: bool) -> Outcome:
+    """Returns the fields `stored` and `reason` of an EventAnswer."""
+    if not consent:
+        return _NO_CONSENT
+    if stored.is_refused:
+        return _REFUSED
+    return _UNAVAILABLE if stored.degraded else _STORED
 
 
 def _reasons(reasons: Reasons) -> Sequence[Mapping[str, Any]]:

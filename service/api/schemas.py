@@ -189,7 +189,11 @@ class EventAnswer(BaseModel):
     variant: str
     stored: bool = Field(
         description="whether the event is stored; false without consent, and if the history store "
-        "did not answer: then send the event again with the same `event_id`"
+        "did not store it: then send the event again with the same `event_id`"
+    )
+    reason: Literal["no_consent", "store_unavailable", "store_refused"] | None = Field(
+        description="why the event is not stored; null: it is stored. store_unavailable: the "
+        "history store did not answer; store_refused: it answers, and is full or read-only"
     )
     degraded: bool = Field(
         description="whether the history store or, with `k`, the student did not answer"
@@ -325,8 +329,16 @@ class ReadinessAnswer(BaseModel):
     """The state of a worker that is ready."""
 
     status: str = Field(description="always `ready`; a worker that drains answers 503")
-    degraded: bool = Field(description="whether the history store does not answer")
+    degraded: bool = Field(
+        description="whether the history store does not answer, or does not store events"
+    )
     history_store: str = Field(description="reachable or lost")
+    history_writes: Literal["working", "failing"] = Field(
+        description="failing: the last event could not be stored"
+    )
+    last_write_at: int | None = Field(
+        description="Unix time in ms at which this worker last stored an event; null: not yet"
+    )
     teacher: Literal["none", "configured", "connected", "lost"] = Field(
         description="none: TEACHER_URL is unset; configured: the teacher has not answered this "
         "worker yet; connected: it has answered; lost: it failed repeatedly, and the student "

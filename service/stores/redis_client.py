@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from service.errors import ServiceError
 from service.stores.redis_connection import SharedConnection
+from service.stores.redis_replies import refuses_writes
 
 RedisClient = Redis | RedisCluster
 
@@ -87,8 +88,12 @@ class _Cluster(RedisCluster):
 
 
 @contextmanager
-def redis_errors_as(kind: type[ServiceError], store: str) -> Iterator[None]:
+def redis_errors_as(
+    kind: type[ServiceError], store: str, refusal: type[ServiceError] | None = None
+) -> Iterator[None]:
     """Raises errors of Redis and of the network as `kind`, with `store` in the message.
+
+    `refusal`: the type instead, if Redis answers and refuses only to write; None: `kind` too.
 
     The message is sent to clients, so it has only the type of the original error. That error is the
     cause: its text may name hosts and is for the log.
@@ -96,6 +101,8 @@ def redis_errors_as(kind: type[ServiceError], store: str) -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
+        if refusal is not None and refuses_writes(error):
+            raise refusal(f"{store} refuses to write ({type(error).__name__})") from error
         raise kind(f"{store} does not answer ({type(error).__name__})") from error
 
 

@@ -7,20 +7,33 @@ and this overhead would take longer than Redis takes to reply.
 
 import asyncio
 from collections import deque
-from typing import Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
 import hiredis
 from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as LostError
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as LateError
+
+from service.stores.redis_replies import another_node_may_answer, reply_error
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+# A new connection takes up to four round trips, a command one. A request waits for one deadline in
+# any case; the connection may be completed after it, for the requests that follow.
+_DEADLINES_TO_CONNECT = 5
+# A node that refuses commands for long is not asked on a new connection for each of them.
+_MIN_SECONDS_CONNECTED = 0.25
 
 
 class SharedConnection:
     """Sends commands on one connection, which is opened at the first command.
 
-    After a failure the next command opens a new connection.
+    After a failure the next command opens a new connection. So it does after a reply that says that
+    another node may answer: the address may lead there after a failover.
     """
 
     def __init__(self, url: str, timeout_seconds: float, **options: Any) -> None:
@@ -28,7 +41,7 @@ class SharedConnection:
 
         Args:
             url: address of the Redis.
-            timeout_seconds: maximum time to wait for a reply.
+            timeout_seconds: maximum time of a command, also of one that waits for a connection.
             options: options of redis-py's connections.
         """
         self._pool = ConnectionPool.from_url(url, **options)
@@ -42,13 +55,18 @@ class SharedConnection:
         Raises:
             RedisError: Redis refuses the command, is too slow, or cannot be reached.
         """
+        command = hiredis.pack_command(parts)  # type: ignore[arg-type] # the stub has one part only
         pipeline = self._pipeline
-        if pipeline is None or pipeline.is_closed:
+        if pipeline is not None and not pipeline.is_retired:
+            return await pipeline.send(command)
+        async with _deadline(self._timeout_seconds):
             pipeline = await self._connect()
-        return await pipeline.send(hiredis.pack_command(parts))  # type: ignore[arg-type] # the stub has one part only
+            return await pipeline.send(command)
 
     async def aclose(self) -> None:
         """Closes the connection; every command that still waits for its reply fails."""
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._pipeline is not None:
             self._pipeline.close(LostError("closed"))
 
@@ -68,8 +86,23 @@ class SharedConnection:
         # redis-py resolves the address, connects, and does TLS and authentication. Afterwards
         # `_Pipeline` uses the socket without redis-py.
         connection = self._pool.make_connection()  # type: ignore[no-untyped-call] # redis-py's gap
-        await connection.connect()
+        try:
+            async with _deadline(_DEADLINES_TO_CONNECT * self._timeout_seconds):
+                await connection.connect()
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
         return _Pipeline(connection, self._timeout_seconds)
+
+
+@asynccontextmanager
+async def _deadline(seconds: float) -> "AsyncIterator[None]":
+    """Ends the block after `seconds` with a LateError."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise LateError(f"no reply within {seconds} s") from error
 
 
 class _Pipeline(asyncio.Protocol):
@@ -77,10 +110,12 @@ class _Pipeline(asyncio.Protocol):
 
     def __init__(self, connection: AbstractConnection, timeout_seconds: float) -> None:
         self.is_closed = False
+        self.is_retired = False  # takes no new commands; those that were sent get their replies
         self._connection = connection  # kept, because its destructor would close the socket
         self._timeout_seconds = timeout_seconds
         self._loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader(encoding="utf-8", errors="replace", replyError=_error)
+        self._may_retire_at = self._loop.time() + _MIN_SECONDS_CONNECTED
+        self._reader = hiredis.Reader(encoding="utf-8", errors="replace", replyError=reply_error)
         # Time of sending and future of each command without a reply, oldest first.
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -118,8 +153,17 @@ class _Pipeline(asyncio.Protocol):
         try:
             while (reply := self._reader.gets()) is not False:
                 self._settle_oldest(reply)
+                if isinstance(reply, RedisError) and another_node_may_answer(reply):
+                    self._retire()
         except (hiredis.ProtocolError, IndexError) as error:
             self.close(LostError(f"not a reply of Redis: {error}"))
+        if self.is_retired and not self._waiting and not self._unsent:
+            self.close(LostError("the connection is replaced"))
+
+    def _retire(self) -> None:
+        """Makes the next command open a new connection, unless this one is new itself."""
+        if self._loop.time() >= self._may_retire_at:
+            self.is_retired = True
 
     def connection_lost(self, error: Exception | None) -> None:
         """Fails every command that still waits for its reply."""
@@ -127,7 +171,7 @@ class _Pipeline(asyncio.Protocol):
 
     def close(self, reason: RedisError) -> None:
         """Closes the connection; every command that still waits for its reply raises `reason`."""
-        self.is_closed = True
+        self.is_closed = self.is_retired = True
         self._transport.abort()
         self._connection._writer = None  # otherwise redis-py would warn of an open socket
         if self._timer is not None:
@@ -169,8 +213,3 @@ class _Pipeline(asyncio.Protocol):
             self.close(LateError(f"no reply within {self._timeout_seconds} s"))
         else:
             self._check_oldest()
-
-
-def _error(message: str) -> RedisError:
-    kind = NoScriptError if message.startswith("NOSCRIPT") else ResponseError
-    return kind(message)

@@ -143,13 +143,16 @@ class EventAnswer(TypedDict):
 
     Attributes:
         stored: whether the event is in the history store. It is False without consent. With
-            consent, False means that the store did not answer: send the event again, with the same
-            `event_id`.
+            consent, False means that the store did not store it: send the event again, with the
+            same `event_id`.
+        reason: why the event is not stored: `no_consent`, `store_unavailable` if the store did not
+            answer, `store_refused` if it answers and is full or read-only. None: it is stored.
     """
 
     model_version: str
     variant: str
     stored: bool
+    reason: Literal["no_consent", "store_unavailable", "store_refused"] | None
     degraded: bool
 
 
@@ -158,9 +161,11 @@ class EventRecommendationAnswer(RecommendationAnswer):
 
     Attributes:
         stored: whether the event is in the history store, see `EventAnswer`.
+        reason: why it is not, see `EventAnswer`.
     """
 
     stored: bool
+    reason: Literal["no_consent", "store_unavailable", "store_refused"] | None
 
 
 class SessionAnswer(TypedDict):
@@ -302,8 +307,10 @@ class ReadinessAnswer(TypedDict):
     """Answer of the readiness probe: the service accepts requests.
 
     Attributes:
-        degraded: whether the history store does not answer.
+        degraded: whether the history store does not answer, or does not store events.
         history_store: `reachable`, or `lost` if it does not answer.
+        history_writes: `failing` if the last event could not be stored, else `working`.
+        last_write_at: Unix time in ms at which the worker last stored an event; None: not yet.
         teacher: `none` if the service has no teacher; `configured` until the teacher has answered
             this worker for the first time, then `connected`; `lost` while the teacher fails.
     """
@@ -311,5 +318,7 @@ class ReadinessAnswer(TypedDict):
     status: str
     degraded: bool
     history_store: str
+    history_writes: Literal["working", "failing"]
+    last_write_at: int | None
     teacher: Literal["none", "configured", "connected", "lost"]
     model_version: str

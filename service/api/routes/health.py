@@ -24,15 +24,18 @@ async def is_alive() -> HealthAnswer:
 async def is_ready(runtime: RuntimeDep) -> ReadinessAnswer:
     """Tells whether to send requests to this worker: 503 once it drains, although it still answers.
 
-    A worker without its history store is ready, because it still answers, but degraded.
+    A worker without its history store is ready, because it still answers, but degraded; so is one
+    whose store refuses to write.
     """
     if runtime.drain.is_draining:
         raise LeavingError
     reachable = await runtime.history.is_reachable()
     return ReadinessAnswer(
         status="ready",
-        degraded=not reachable,
+        degraded=not reachable or runtime.history.writes_fail,
         history_store="reachable" if reachable else "lost",
+        history_writes="failing" if runtime.history.writes_fail else "working",
+        last_write_at=round(runtime.history.last_write_at * 1000) or None,
         teacher=runtime.teacher.slow_path.state if runtime.teacher else "none",
         model_version=runtime.variants.control.model_version,
     )

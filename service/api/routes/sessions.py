@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from service.api.openapi import TIMED
 from service.api.problems import documented
 from service.api.responses import (
+    event_outcome,
     event_response,
     explained_response,
     json_response,
@@ -53,9 +54,9 @@ async def append_event(
     if event.consent:
         with stopwatch.time("history"):
             stored = await runtime.history.append(session_id, Event(event.item_id, event.event_id))
-    is_stored = event.consent and not stored.degraded
+    outcome = event_outcome(stored, consent=event.consent)
     if k is None:
-        return event_response(variant, stored, stopwatch, is_stored=is_stored)
+        return event_response(variant, stored, stopwatch, outcome)
     query = Query(stored.history, k)
     with stopwatch.time("infer"):
         recommendations = await runtime.micro_batcher.recommend(variant.recommender, query)
@@ -66,7 +67,7 @@ async def append_event(
         recommendations,
         stopwatch,
         degraded=stored.degraded,
-        more={"stored": is_stored},
+        more=outcome,
     )
 
 

@@ -1,12 +1,17 @@
 """A history store that gives degraded answers when the store behind it fails."""
 
+import asyncio
+import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from service.circuit_breaker import CircuitBreaker
-from service.errors import HistoryUnavailableError
+from service.errors import HistoryRefusalError, HistoryUnavailableError
 from service.stores.history.protocol import Event, HistoryStore
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,18 +20,29 @@ class StoredHistory:
 
     Attributes:
         history: item ids, oldest first.
-        degraded: whether the store did not answer; `history` then lacks all stored items.
+        degraded: whether the store did not answer, or refused an event. If it did not answer,
+            `history` lacks all stored items.
+        is_refused: whether the store answers and refused the event.
     """
 
     history: Sequence[str]
     degraded: bool = False
+    is_refused: bool = False
 
 
 _FAILURES_TO_OPEN = 5  # failures in a row after which the circuit breaker opens
 
 
 class GuardedHistory:
-    """Calls a history store through a circuit breaker; routes use the store only in this way."""
+    """Calls a history store through a circuit breaker; routes use the store only in this way.
+
+    Writing has a health of its own: only a write shows that writes work, no PING and no read. A
+    store that refuses writes is read on.
+
+    Attributes:
+        writes_fail: whether the last write failed.
+        last_write_at: Unix time of the last successful write in seconds; 0: there was none.
+    """
 
     def __init__(
         self,
@@ -34,31 +50,41 @@ class GuardedHistory:
         pause_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self.writes_fail = False
+        self.last_write_at = 0.0
         self._store = store
+        self._pause_seconds = pause_seconds
         self._breaker = CircuitBreaker(
             "the history store",
             HistoryUnavailableError,
+            refusal=HistoryRefusalError,
             max_failures=_FAILURES_TO_OPEN,
-            pause_seconds=pause_seconds,
+            pause_seconds=math.inf,  # no request pays for a probe: `follow` probes
             clock=clock,
         )
 
     @property
     def is_lost(self) -> bool:
-        """Whether the circuit breaker is open, so that most requests do not ask the store."""
+        """Whether the circuit breaker is open, so that requests do not ask the store."""
         return self._breaker.is_open
 
     async def append(self, session_id: str, event: Event) -> StoredHistory:
         """Stores `event` and returns the history that ends with it.
 
-        If the store fails, the returned history has this event only and is degraded.
+        If the store fails, the returned history has this event only and is degraded. If it refuses
+        the event, the history before the event is read.
         """
         try:
-            return StoredHistory(
-                await self._breaker.call(lambda: self._store.append(session_id, event))
-            )
-        except HistoryUnavailableError:
+            history = await self._breaker.call(lambda: self._store.append(session_id, event))
+        except HistoryRefusalError as error:
+            self._count_failed_write(error)
+            before = (await self.read(session_id)).history
+            return StoredHistory([*before, event.item_id], degraded=True, is_refused=True)
+        except HistoryUnavailableError as error:
+            self._count_failed_write(error)
             return StoredHistory([event.item_id], degraded=True)
+        self._count_write()
+        return StoredHistory(history)
 
     async def read(self, session_id: str) -> StoredHistory:
         """Reads a history; if the store fails, the history is empty and degraded."""
@@ -82,6 +108,37 @@ class GuardedHistory:
         except HistoryUnavailableError:
             return False
         return True
+
+    async def follow(self) -> None:
+        """Probes the store after each pause until cancelled, as long as something is wrong."""
+        while True:
+            await asyncio.sleep(self._pause_seconds)
+            await self.probe()
+
+    async def probe(self) -> None:
+        """Finds out whether a store that was lost answers, and whether one that failed writes."""
+        if self.is_lost and not await self.is_reachable():
+            return
+        if self.writes_fail:
+            try:
+                await self._breaker.call_even_if_open(self._check_write)
+            except HistoryUnavailableError as error:
+                self._count_failed_write(error)
+
+    async def _check_write(self) -> None:
+        await self._store.check_write()
+        self._count_write()
+
+    def _count_write(self) -> None:
+        self.last_write_at = time.time()
+        if self.writes_fail:
+            self.writes_fail = False
+            logger.warning("the history store can be written again")
+
+    def _count_failed_write(self, error: HistoryUnavailableError) -> None:
+        if not self.writes_fail:
+            self.writes_fail = True
+            logger.warning("an event could not be stored: %s", error.in_full)
 
     async def close(self) -> None:
         """Closes the store's connections."""

@@ -61,6 +61,9 @@ class InMemoryHistoryStore:
     async def ping(self) -> None:
         """See HistoryStore."""
 
+    async def check_write(self) -> None:
+        """See HistoryStore."""
+
     async def close(self) -> None:
         """See HistoryStore."""
 

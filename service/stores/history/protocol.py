@@ -35,7 +35,8 @@ class Retention:
 class HistoryStore(Protocol):
     """Stores the item ids of sessions, oldest first.
 
-    Every method but `close` raises HistoryUnavailableError when the store does not answer.
+    Every method but `close` raises HistoryUnavailableError when the store does not answer. Methods
+    that write raise HistoryRefusalError when it answers and refuses to write.
     """
 
     async def append(self, session_id: str, event: Event) -> Sequence[str]:
@@ -56,6 +57,10 @@ class HistoryStore(Protocol):
 
     async def ping(self) -> None:
         """Returns if the store answers, else raises HistoryUnavailableError."""
+        ...
+
+    async def check_write(self) -> None:
+        """Returns if the store can write; changes no session."""
         ...
 
     async def close(self) -> None:

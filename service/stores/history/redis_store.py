@@ -10,7 +10,7 @@ from hashlib import sha1
 
 from redis.exceptions import NoScriptError
 
-from service.errors import HistoryUnavailableError
+from service.errors import HistoryRefusalError, HistoryUnavailableError
 from service.stores.history.protocol import Event, Retention
 from service.stores.redis_client import RedisCommands, redis_errors_as
 
@@ -35,7 +35,10 @@ return redis.call('LRANGE', session, 0, -1)
 
 
 _APPEND_SHA = sha1(_APPEND.encode()).hexdigest()  # noqa: S324 - how Redis names scripts
-_unavailable = partial(redis_errors_as, HistoryUnavailableError, "the history store")
+_unavailable = partial(
+    redis_errors_as, HistoryUnavailableError, "the history store", HistoryRefusalError
+)
+_PROBE = ("SET", "history-write-probe", "1", "PX", 1000)
 
 
 class RedisHistoryStore:
@@ -70,6 +73,11 @@ class RedisHistoryStore:
         """See HistoryStore."""
         with _unavailable():
             await self._redis.execute_command("PING")
+
+    async def check_write(self) -> None:
+        """See HistoryStore. Writes a key that expires after a second."""
+        with _unavailable():
+            await self._redis.execute_command(*_PROBE)
 
     async def close(self) -> None:
         """See HistoryStore."""

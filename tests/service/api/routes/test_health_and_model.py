@@ -39,5 +39,7 @@ async def test_a_started_service_is_ready_and_names_its_model(client: httpx.Asyn
         "status": "ready",
         "degraded": False,
         "history_store": "reachable",
+        "history_writes": "working",
+        "last_write_at": None,
         "teacher": "none",
     }

@@ -3,7 +3,8 @@ from collections.abc import Sequence
 import anyio
 import pytest
 
-from service.errors import HistoryUnavailableError
+from service.background import in_background
+from service.errors import HistoryRefusalError, HistoryUnavailableError
 from service.stores.history.guarded import GuardedHistory, StoredHistory
 from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import Event, Retention
@@ -103,26 +104,89 @@ async def test_failures_with_a_success_between_cause_no_pause(
     assert await guard.read("s") == StoredHistory([], degraded=False)
 
 
-async def test_after_the_pause_one_failure_starts_another(
+async def test_no_request_probes_a_lost_store_even_after_the_pause(
     guard: GuardedHistory, store: LosableStore, time: list[float]
 ) -> None:
     await fail_until_open(guard, store)
-    time[0] = PAUSE_SECONDS
+    time[0] = 10 * PAUSE_SECONDS
     calls = store.calls
     for _ in range(3):
         await guard.read("s")
+        await guard.append("s", Event("a"))
+    assert store.calls == calls
+    await guard.probe()
     assert store.calls == calls + 1
+    assert guard.is_lost
 
 
-async def test_a_store_that_is_back_after_the_pause_is_used_again(
-    guard: GuardedHistory, store: LosableStore, time: list[float]
-) -> None:
+async def test_a_store_that_is_back_is_used_again_after_the_pause(store: LosableStore) -> None:
+    guard = GuardedHistory(store, pause_seconds=0.02)
     await fail_until_open(guard, store)
     store.lost = False
     assert (await guard.read("s")).degraded
-    time[0] = PAUSE_SECONDS
+    async with in_background(guard.follow()):
+        with anyio.fail_after(5):
+            while guard.is_lost:
+                await anyio.sleep(0.01)
     assert not (await guard.read("s")).degraded
-    assert not (await guard.read("s")).degraded
+
+
+class RefusingStore(LosableStore):
+    """A store that can refuse to write."""
+
+    refuses = False
+
+    async def append(self, session_id: str, event: Event) -> Sequence[str]:
+        await self.check_write()
+        return await super().append(session_id, event)
+
+    async def check_write(self) -> None:
+        if self.refuses:
+            raise HistoryRefusalError("full")
+
+
+@pytest.fixture
+def refusing() -> RefusingStore:
+    return RefusingStore(Retention(max_length=10, ttl_seconds=60), max_sessions=10)
+
+
+async def test_a_store_that_refuses_events_is_read_on(refusing: RefusingStore) -> None:
+    guard = GuardedHistory(refusing, PAUSE_SECONDS)
+    await guard.append("s", Event("a"))
+    refusing.refuses = True
+    for _ in range(20):
+        refused = await guard.append("s", Event("b"))
+        assert refused == StoredHistory(["a", "b"], degraded=True, is_refused=True)
+    assert await guard.read("s") == StoredHistory(["a"])
+    assert not guard.is_lost
+
+
+async def test_only_a_write_shows_that_writes_work_again(refusing: RefusingStore) -> None:
+    guard = GuardedHistory(refusing, PAUSE_SECONDS)
+    await guard.append("s", Event("a"))
+    written_at = guard.last_write_at
+    refusing.refuses = True
+    await guard.append("s", Event("b"))
+    await guard.read("s")
+    assert await guard.is_reachable()
+    await guard.probe()
+    assert guard.writes_fail
+    assert guard.last_write_at == written_at > 0
+    refusing.refuses = False
+    await guard.probe()
+    assert not guard.writes_fail
+    assert guard.last_write_at > written_at
+
+
+async def test_writes_fail_while_the_store_is_lost(
+    guard: GuardedHistory, store: LosableStore
+) -> None:
+    await fail_until_open(guard, store)
+    await guard.append("s", Event("a"))
+    assert guard.writes_fail
+    store.lost = False
+    await guard.probe()
+    assert not guard.writes_fail
 
 
 async def test_a_probe_that_finds_the_store_back_ends_the_pause(

@@ -1,0 +1,177 @@
+"""The store of histories while its Redis fails over, refuses, or is behind a bad network."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from redis import Redis
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as LateError
+
+from proofs.fault_proxy import FaultProxy
+from service.errors import HistoryUnavailableError
+from service.stores.history.protocol import Event, Retention
+from service.stores.history.redis_store import RedisHistoryStore
+from service.stores.redis_client import connect_shared
+from tests.conftest import RedisServer, free_port
+
+if TYPE_CHECKING:
+    from service.stores.redis_connection import SharedConnection
+
+pytestmark = pytest.mark.anyio
+
+RECOVERY_SECONDS = 2
+
+
+def redis_on_a_port(folder: Path) -> RedisServer:
+    folder.mkdir(exist_ok=True)
+    port = free_port()
+    return RedisServer(folder, "--port", str(port), url=f"redis://127.0.0.1:{port}")
+
+
+def port_of(server: RedisServer) -> int:
+    return int(server.url.rpartition(":")[2])
+
+
+@pytest.fixture
+def primary(tmp_path: Path) -> Iterator[RedisServer]:
+    server = redis_on_a_port(tmp_path / "primary")
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def replica(tmp_path: Path) -> Iterator[RedisServer]:
+    """A second Redis, which a failover makes the primary."""
+    server = redis_on_a_port(tmp_path / "replica")
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def proxy(primary: RedisServer) -> Iterator[FaultProxy]:
+    """The address of the primary, as a load balancer or a DNS name would be."""
+    with FaultProxy(port_of(primary)) as proxy:
+        yield proxy
+
+
+@asynccontextmanager
+async def store_behind(proxy: FaultProxy, timeout: float = 1) -> AsyncIterator[RedisHistoryStore]:
+    store = RedisHistoryStore(connection_to(proxy, timeout), Retention(10, 60))
+    yield store
+    await store.close()
+
+
+def connection_to(proxy: FaultProxy, timeout: float) -> "SharedConnection":
+    return connect_shared(f"redis://127.0.0.1:{proxy.port}", timeout_seconds=timeout)
+
+
+def fail_over(primary: RedisServer, replica: RedisServer, proxy: FaultProxy) -> None:
+    """Makes the replica the primary; open connections to the old primary stay open."""
+    with Redis.from_url(primary.url) as client:
+        client.replicaof("127.0.0.1", port_of(replica))
+    proxy.target = port_of(replica)
+
+
+async def seconds_until_stored(store: RedisHistoryStore, event: Event) -> float:
+    began = time.monotonic()
+    while time.monotonic() < began + 10:
+        with suppress(HistoryUnavailableError):
+            await store.append("s", event)
+            return time.monotonic() - began
+        await asyncio.sleep(0.02)
+    raise TimeoutError("the event was refused for 10 s")
+
+
+async def test_a_refused_event_is_stored_within_two_seconds_of_a_failover(
+    primary: RedisServer, replica: RedisServer, proxy: FaultProxy
+) -> None:
+    async with store_behind(proxy) as store:
+        await store.append("s", Event("a", "e1"))
+        fail_over(primary, replica, proxy)
+        with pytest.raises(HistoryUnavailableError):
+            await store.append("s", Event("b", "e2"))
+        assert await seconds_until_stored(store, Event("b", "e2")) < RECOVERY_SECONDS
+    with Redis.from_url(replica.url, decode_responses=True) as client:
+        assert client.lrange("session:s", 0, -1)[-1] == "e2\nb"
+
+
+async def test_replies_on_the_way_are_not_lost_when_the_connection_is_replaced(
+    primary: RedisServer, replica: RedisServer, proxy: FaultProxy
+) -> None:
+    async with store_behind(proxy) as store:
+        await store.append("s", Event("a"))
+        await asyncio.sleep(0.3)  # the connection is old enough to be replaced
+        fail_over(primary, replica, proxy)
+        # One write, so that the refusal and the reply of the read arrive together.
+        refused, history = await asyncio.gather(
+            store.append("s", Event("b")), store.read("s"), return_exceptions=True
+        )
+        assert isinstance(refused, HistoryUnavailableError)
+        assert history == ["a"]
+
+
+async def test_a_node_that_refuses_for_long_is_not_connected_to_for_each_command(
+    primary: RedisServer, replica: RedisServer, proxy: FaultProxy
+) -> None:
+    async with store_behind(proxy) as store:
+        await store.append("s", Event("a"))
+        fail_over(primary, replica, proxy)
+        proxy.target = port_of(primary)  # the address still leads to the demoted one
+        with Redis.from_url(primary.url) as client:
+            before = client.info("stats")["total_connections_received"]
+            for _ in range(50):
+                with suppress(HistoryUnavailableError):
+                    await store.append("s", Event("b"))
+                await asyncio.sleep(0.01)
+            received = client.info("stats")["total_connections_received"] - before
+    assert 1 <= received <= 10
+
+
+async def test_a_reconnect_and_its_command_have_one_deadline(proxy: FaultProxy) -> None:
+    """The handshake alone is in time and so is the command, but not both."""
+    proxy.delay_seconds = 0.15
+    connection = connection_to(proxy, timeout=0.2)
+    began = time.monotonic()
+    with pytest.raises(LateError):
+        await connection.execute_command("PING")
+    assert time.monotonic() - began < 0.2 + 0.05
+    await connection.aclose()
+
+
+async def test_a_connection_that_takes_longer_than_a_command_may_is_completed(
+    proxy: FaultProxy,
+) -> None:
+    """Each command is in time, and only the handshake is not: Redis is not lost for good."""
+    connection = connection_to(proxy, timeout=0.2)
+    proxy.delay_seconds = 0.12
+    with pytest.raises(LateError):
+        await connection.execute_command("PING")
+    await asyncio.sleep(0.3)
+    assert await connection.execute_command("PING") == "PONG"
+    await connection.aclose()
+
+
+async def test_an_address_that_drops_syns_costs_one_deadline_and_is_used_once_it_answers(
+    proxy: FaultProxy,
+) -> None:
+    connection = connection_to(proxy, timeout=0.1)
+    assert await connection.execute_command("PING") == "PONG"
+    proxy.drop_new_connections()
+    await asyncio.sleep(0.05)
+    began = time.monotonic()
+    with pytest.raises(RedisError):
+        await connection.execute_command("PING")
+    assert time.monotonic() - began < 0.1 + 0.05
+    proxy.accept_new_connections()
+    began = time.monotonic()
+    while time.monotonic() < began + 10:
+        with suppress(RedisError):
+            await connection.execute_command("PING")
+            break
+    assert time.monotonic() - began < RECOVERY_SECONDS
+    await connection.aclose()
