@@ -18,6 +18,7 @@ import hashlib
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, Unpack
 
@@ -26,19 +27,32 @@ from export.contract.manifest import ABSENT_BEFORE_4, SCHEMA_VERSION, render, wi
 from export.contract.manifest import Figure as Figure
 from export.contract.manifest import Manifest as Manifest
 from export.contract.manifest import parse_manifest as _parse_manifest
+from export.contract.reading import copy_file, read_file, sha256_of
 from export.contract.records import (
     COUNT,
-    TEXT,
-    TEXTS,
+    ID,
+    IDS,
+    MAX_LINE_LENGTH,
     TEXTS_BY_NAME,
+    TITLE,
     Checks,
     build,
     numbered_lines,
     parse,
     parse_object,
+    shown,
     write_lines,
 )
 from export.contract.records import BundleError as BundleError
+
+MAX_MANIFEST_SIZE = 4 * 10**6
+MAX_LINES_SIZE = 2 * 10**9
+MAX_GRAPH_SIZE = 4 * 10**9
+"""Maximum sizes of the manifest, of a file of lines and of a graph, in bytes."""
+MAX_HISTORIES = 10_000
+_GRAPH_BASE_SIZE = 2**26
+_GRAPH_ITEM_SIZE = 2**15  # two tables of 4,096 numbers an item
+_MAX_REPLACEMENTS = 1_000
 
 
 @dataclass(frozen=True)
@@ -221,7 +235,7 @@ def load_bundle(folder: Path) -> Bundle:
         BundleError: a file is missing or changed, or this program cannot read the schema version.
     """
     folder = folder.resolve()
-    while True:
+    for attempt in count(1):
         found = readable_folder(folder)
         identity = folder_identity(found)
         try:
@@ -229,8 +243,22 @@ def load_bundle(folder: Path) -> Bundle:
         except BundleError:
             # If the folder was replaced meanwhile, files of two bundles were mixed: read again.
             is_same = readable_folder(folder) == found and folder_identity(found) == identity
-            if is_same:
+            if is_same or attempt == _MAX_REPLACEMENTS:
                 raise
+    raise AssertionError("unreachable")
+
+
+def copy_bundle(bundle: Bundle, target: Path) -> None:
+    """Copies the files of a loaded bundle, and no others, into an existing folder.
+
+    Raises:
+        BundleError: a file is not there any more, or is no regular file now.
+    """
+    manifest = BundleLayout(bundle.folder).manifest
+    copy_file(manifest, target / manifest.name, MAX_MANIFEST_SIZE)
+    for name in bundle.manifest.sha256:
+        path = bundle.folder / name
+        copy_file(path, target / name, _max_size(path, bundle.manifest))
 
 
 def _manifest(layout: BundleLayout, num_items: int, facts: Facts) -> Manifest:
@@ -249,7 +277,8 @@ def _manifest(layout: BundleLayout, num_items: int, facts: Facts) -> Manifest:
 def _read_bundle(layout: BundleLayout) -> Bundle:
     manifest = _read_manifest(layout)
     for name in manifest.sha256.keys() - {layout.items.name, layout.histories.name}:
-        _read_verified(layout.folder / name, manifest)
+        path = layout.folder / name
+        _verify(path, sha256_of(path, _max_size(path, manifest)), manifest)
     items = _parse_items(layout.items, _read_verified(layout.items, manifest))
     if len(items) != manifest.num_items:
         raise BundleError(
@@ -261,12 +290,13 @@ def _read_bundle(layout: BundleLayout) -> Bundle:
 
 
 def _read_manifest(layout: BundleLayout) -> Manifest:
-    manifest = _parse_manifest(layout.manifest, _read_bytes(layout.manifest))
+    manifest = _parse_manifest(layout.manifest, read_file(layout.manifest, MAX_MANIFEST_SIZE))
     required, optional = ({each.name for each in of} for of in (layout.required, layout.optional))
     if not required <= set(manifest.sha256) <= required | optional:
         raise BundleError(
-            f"{layout.manifest}: sha256 lists {', '.join(sorted(manifest.sha256))}; it must list "
-            f"{', '.join(sorted(required))}, and may list {', '.join(sorted(optional))}"
+            f"{layout.manifest}: sha256 lists {shown(', '.join(sorted(manifest.sha256)))}; "
+            f"it must list {', '.join(sorted(required))}, "
+            f"and may list {', '.join(sorted(optional))}"
         )
     return manifest
 
@@ -285,38 +315,44 @@ def _parse_histories(path: Path, text: bytes) -> tuple[tuple[str, ...], ...]:
     histories = []
     for place, line in numbered_lines(path, text):
         history = parse(place, line)
-        if not TEXTS.passes(history):
-            raise BundleError(f"{place}: not a list of item ids")
+        if not IDS.passes(history):
+            raise BundleError(f"{place}: not a list of item ids: {shown(repr(history))}")
         histories.append(tuple(history))
+        if len(histories) > MAX_HISTORIES:
+            raise BundleError(f"{place}: at most {MAX_HISTORIES:,} histories are read")
     return tuple(histories)
 
 
 _ITEM_CHECKS: Checks = {
-    "item_id": TEXT,
-    "title": TEXT,
+    "item_id": ID,
+    "title": TITLE,
     "popularity": COUNT,
     "attributes": TEXTS_BY_NAME,
 }
 
 
 def _read_verified(path: Path, manifest: Manifest) -> bytes:
-    content = _read_bytes(path)
-    actual, expected = _sha256(content), manifest.sha256[path.name]
-    if actual != expected:
-        raise BundleError(
-            f"{path}: sha256 is {actual[:12]}…, but {expected[:12]}… in the manifest; "
-            "export the bundle again"
-        )
+    content = read_file(path, _max_size(path, manifest))
+    _verify(path, _sha256(content), manifest)
     return content
 
 
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise BundleError(f"{path}: missing") from None
-    except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}") from None
+def _verify(path: Path, actual: str, manifest: Manifest) -> None:
+    expected = manifest.sha256[path.name]
+    if actual != expected:
+        raise BundleError(
+            f"{path}: sha256 is {actual[:12]}…, but {shown(expected[:12])}… in the manifest; "
+            "export the bundle again"
+        )
+
+
+def _max_size(path: Path, manifest: Manifest) -> int:
+    """Returns the maximum size of a file, in bytes, from the number of items in the manifest."""
+    if path.suffix != ".jsonl":
+        return min(MAX_GRAPH_SIZE, _GRAPH_BASE_SIZE + manifest.num_items * _GRAPH_ITEM_SIZE)
+    lines = manifest.num_items if path == BundleLayout(path.parent).items else MAX_HISTORIES
+    # One line more than there may be: the parser then says which line is too many.
+    return min(MAX_LINES_SIZE, (lines + 1) * (MAX_LINE_LENGTH + 1))
 
 
 def _sha256(content: bytes) -> str:

@@ -16,6 +16,8 @@ from typing import Any
 from export.contract.records import (
     COUNT,
     FLAG,
+    MAX_LINES,
+    NAME,
     NUMBER,
     OBJECT,
     OBJECTS,
@@ -25,14 +27,18 @@ from export.contract.records import (
     BundleError,
     Checks,
     build,
+    check_values,
     one_of,
     optional,
     parse_object,
+    shown,
+    whole_number,
 )
 
 SCHEMA_VERSION = 4
 READABLE_VERSIONS = (3, 4)
 
+MAX_HISTORY_LENGTH = 4_096
 PROTOCOLS = ("validation", "refit")
 ORIGINS = ("distilled", "rectools", "recbole", "onnx")
 
@@ -123,13 +129,13 @@ ABSENT_BEFORE_4: Mapping[str, Any] = MappingProxyType(
 )
 
 _FIGURE_CHECKS: Checks = {
-    "row": TEXT,
-    "student": TEXT,
+    "row": NAME,
+    "student": NAME,
     "teacher_free": FLAG,
     "protocol": one_of(*PROTOCOLS),
-    "split": TEXT,
-    "targets": TEXT,
-    "metric": TEXT,
+    "split": NAME,
+    "targets": NAME,
+    "metric": NAME,
     "mean": NUMBER,
     "low": NUMBER,
     "high": NUMBER,
@@ -137,11 +143,11 @@ _FIGURE_CHECKS: Checks = {
 }
 _MANIFEST_CHECKS: Checks = {
     "schema_version": COUNT,
-    "model_version": TEXT,
+    "model_version": NAME,
     "origin": one_of(*ORIGINS),
-    "student": TEXT,
-    "max_history_length": COUNT,
-    "num_items": COUNT,
+    "student": NAME,
+    "max_history_length": whole_number(1, MAX_HISTORY_LENGTH),
+    "num_items": whole_number(0, MAX_LINES),
     "protocol": one_of(*PROTOCOLS),
     "trained_until": optional(WHOLE_NUMBER),
     "metrics": OBJECT,
@@ -174,9 +180,10 @@ def parse_manifest(path: Path, text: bytes) -> Manifest:
             is not allowed, or the text has changed since it was written. The message names `path`.
     """
     content = parse_object(str(path), text)
+    check_values(str(path), content)
     version = content.get("schema_version")
     if version not in READABLE_VERSIONS:
-        raise BundleError(f"{path}: schema_version {version!r}, {_remedy(version)}")
+        raise BundleError(f"{path}: schema_version {shown(repr(version))}, {_remedy(version)}")
     manifest = _build(content if version == SCHEMA_VERSION else _upgraded(content, path), path)
     if with_version(manifest) != manifest or render(manifest) != text:
         raise BundleError(f"{path}: changed since it was written (model_version does not match)")

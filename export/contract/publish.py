@@ -14,7 +14,6 @@ python -m export.contract.publish work/movielens/bundle bundles
 """
 
 import os
-import shutil
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
-from export.contract.bundle import BundleError, load_bundle
+from export.contract.bundle import BundleError, copy_bundle, load_bundle
 from export.contract.folders import finish_replacement, whole_folder
 
 LINK_NAME = "active"
@@ -96,13 +95,14 @@ def publish(bundle: Path, folder: Path) -> BundleLink:
         BundleError: the bundle cannot be loaded; nothing has changed.
         OSError: the folder cannot be written.
     """
-    version = load_bundle(bundle).manifest.model_version
+    loaded = load_bundle(bundle)
+    version = loaded.manifest.model_version
     link = BundleLink(folder / LINK_NAME)
     target = link.folder(version)
     finish_replacement(target)
     if not _can_be_loaded(target):
         with whole_folder(target) as building:
-            shutil.copytree(bundle.resolve(), building, dirs_exist_ok=True)
+            copy_bundle(loaded, building)
             load_bundle(building)
     link.move(version)
     return link

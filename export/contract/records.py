@@ -28,6 +28,18 @@ class Check:
     passes: Callable[[object], bool]
 
 
+MAX_LINE_LENGTH = 2**16
+"""Maximum number of bytes of a line."""
+MAX_LINES = 20_000_000
+MAX_NUMBER = 2**53
+"""Maximum of a whole number: the largest that every reader of JSON has exactly."""
+MAX_DEPTH = 32
+"""Maximum number of lists and objects within each other."""
+MAX_ID_LENGTH = 256
+MAX_TITLE_LENGTH = 4_096
+"""Maximum number of characters of an id or a name, and of a title."""
+_SHOWN_LENGTH = 120
+
 Checks = Mapping[str, Check]
 """Maps each field name of a record to the check of its value."""
 
@@ -40,11 +52,20 @@ def write_lines(path: Path, records: Iterable[object]) -> int:
 
 
 def numbered_lines(path: Path, text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yields each line of `text`, the content of file `path`, after its place for messages."""
+    """Yields each line of `text`, the content of file `path`, after its place for messages.
+
+    Raises:
+        BundleError: there are too many lines, or one is too long.
+    """
     # Not `splitlines`: a title may contain U+2028 and the like, which do not end a line of JSON.
+    if (count := text.count(b"\n")) > MAX_LINES:
+        raise BundleError(f"{path}: {count:,} lines, at most {MAX_LINES:,} are read")
     lines = text.removesuffix(b"\n").split(b"\n") if text else []
     for number, line in enumerate(lines, start=1):
-        yield f"{path}: line {number}", line
+        place = f"{path}: line {number}"
+        if len(line) > MAX_LINE_LENGTH:
+            raise BundleError(f"{place}: {len(line):,} bytes, at most {MAX_LINE_LENGTH:,} are read")
+        yield place, line
 
 
 def parse_object(place: str, text: bytes) -> dict[str, Any]:
@@ -70,14 +91,59 @@ def parse(place: str, text: bytes) -> Any:
             text.decode("utf-8"), parse_constant=_finite_number, parse_float=_finite_number
         )
     except (ValueError, RecursionError) as error:
-        raise BundleError(f"{place}: not JSON ({error})") from None
+        raise BundleError(f"{place}: not JSON ({shown(error)})") from None
 
 
 def _finite_number(text: str) -> float:
     """Converts a number; refuses `NaN` and `Infinity`, which are not JSON, and 1e999 (too big)."""
     if not math.isfinite(number := float(text)):
-        raise ValueError(f"{text} is not a finite number")
+        raise ValueError(f"{shown(text)} is not a finite number")
     return number
+
+
+def shown(value: object) -> str:
+    """Returns `str(value)` for a message: short, of one line, and writable."""
+    text = str(value)[: _SHOWN_LENGTH + 1]
+    if len(text) > _SHOWN_LENGTH:
+        text = text[:_SHOWN_LENGTH] + "…"
+    if text.isprintable():
+        return text
+    return text.encode("unicode_escape").decode("ascii")
+
+
+def _repr(value: object) -> str:
+    try:
+        return shown(repr(value))
+    except ValueError:  # a whole number of more digits than Python writes
+        return "a number of thousands of digits"
+
+
+def check_values(place: str, value: object, depth: int = 0) -> None:
+    """Checks every string, number and level of a JSON value that no `Check` describes.
+
+    Raises:
+        BundleError: a string cannot be written as UTF-8, a whole number is beyond `MAX_NUMBER`,
+            or the value is nested deeper than `MAX_DEPTH`.
+    """
+    if depth > MAX_DEPTH:
+        raise BundleError(f"{place}: more than {MAX_DEPTH} lists and objects within each other")
+    if isinstance(value, str):
+        if not is_writable(value):
+            raise BundleError(f"{place}: {_repr(value)} is not a string of Unicode characters")
+    elif isinstance(value, int):
+        if abs(value) > MAX_NUMBER:
+            raise BundleError(f"{place}: {_repr(value)}, whole numbers are at most {MAX_NUMBER}")
+    elif isinstance(value, dict | list):
+        for each in (*value, *value.values()) if isinstance(value, dict) else value:
+            check_values(place, each, depth + 1)
+
+
+def is_writable(text: str) -> bool:
+    """Returns whether a string has no lone surrogate, which UTF-8 cannot write."""
+    try:
+        return text.isascii() or bool(text.encode())
+    except UnicodeEncodeError:
+        return False
 
 
 _Record = TypeVar("_Record", bound="DataclassInstance")
@@ -97,14 +163,14 @@ def build(record: type[_Record], content: Mapping[str, Any], checks: Checks, pla
     """
     names = {each.name for each in fields(record)}
     if problems := [
-        f"{problem} keys: {', '.join(sorted(keys))}"
+        f"{problem} keys: {shown(', '.join(sorted(keys)))}"
         for problem, keys in (("missing", names - set(content)), ("unknown", set(content) - names))
         if keys
     ]:
         raise BundleError(f"{place}: {'; '.join(problems)}")
     for name, value in content.items():
         if not checks[name].passes(value):
-            raise BundleError(f"{place}: {name} = {value!r}, expected {checks[name].expected}")
+            raise BundleError(f"{place}: {name} = {_repr(value)}, expected {checks[name].expected}")
     return record(**content)
 
 
@@ -118,41 +184,64 @@ def optional(check: Check) -> Check:
     return Check(f"{check.expected}, or null", lambda value: value is None or check.passes(value))
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
+def text_of(at_most: int, at_least: int = 0) -> Check:
+    """A string of some number of characters, without lone surrogates."""
+    length = f"{at_least} to {at_most:,}" if at_least else f"at most {at_most:,}"
+
+    def passes(value: object) -> bool:
+        return isinstance(value, str) and at_least <= len(value) <= at_most and is_writable(value)
+
+    return Check(f"a string of {length} characters", passes)
+
+
+def whole_number(at_least: int, at_most: int, expected: str = "") -> Check:
+    """A whole number in a range; `expected` tells messages what is allowed."""
+    return Check(
+        expected or f"a whole number, {at_least} to {at_most}",
+        lambda value: _is_whole_number(value) and at_least <= value <= at_most,  # type: ignore[operator]
+    )
+
+
+def list_of(check: Check) -> Check:
+    """A list whose members all pass a check."""
+    return Check(
+        f"a list, each {check.expected}",
+        lambda value: isinstance(value, list) and all(map(check.passes, value)),
+    )
+
+
+def object_of(check: Check) -> Check:
+    """An object whose values all pass a check; its keys are names."""
+    return Check(
+        f"an object, each value {check.expected}",
+        lambda value: (
+            isinstance(value, dict)
+            and all(map(NAME.passes, value))
+            and all(map(check.passes, value.values()))
+        ),
+    )
 
 
 def _is_whole_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and _is_whole_number(value) and value >= 0
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_list_of_texts(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_object_of(value: object, is_member: Callable[[object], bool]) -> bool:
-    return isinstance(value, dict) and all(map(is_member, value.values()))
-
-
-TEXT = Check("a string", _is_text)
-TEXTS = Check("a list of strings", _is_list_of_texts)
+ID = text_of(MAX_ID_LENGTH, at_least=1)
+NAME = text_of(MAX_ID_LENGTH)
+TITLE = text_of(MAX_TITLE_LENGTH)
+TEXT = text_of(MAX_LINE_LENGTH)
+IDS = list_of(ID)
 FLAG = Check("true or false", lambda value: isinstance(value, bool))
-WHOLE_NUMBER = Check("a whole number", _is_whole_number)
-COUNT = Check("a whole number, 0 or more", _is_count)
+WHOLE_NUMBER = whole_number(-MAX_NUMBER, MAX_NUMBER, "a whole number")
+COUNT = whole_number(0, MAX_NUMBER, "a whole number, 0 or more")
 NUMBER = Check("a number", _is_number)
 OBJECT = Check("an object", lambda value: isinstance(value, dict))
-TEXT_BY_NAME = Check("an object of strings", lambda value: _is_object_of(value, _is_text))
-TEXTS_BY_NAME = Check(
-    "an object of lists of strings", lambda value: _is_object_of(value, _is_list_of_texts)
-)
+TEXT_BY_NAME = object_of(NAME)
+TEXTS_BY_NAME = object_of(list_of(TITLE))
 OBJECTS = Check(
     "a list of objects",
     lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),

@@ -1,0 +1,121 @@
+"""Reads files of strangers: regular files of a bounded size, and nothing that waits or never ends.
+
+A bundle may come from anybody. A pipe in the place of a file would block its reader for ever, a
+device would fill the memory, a link could name any file of this machine. Standard library only.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from export.contract.records import BundleError
+
+_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer would block the opening
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_CLOEXEC", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_BLOCK_SIZE = 2**20
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def read_file(path: Path, at_most: int) -> bytes:
+    """Reads a regular file of at most `at_most` bytes.
+
+    Raises:
+        BundleError: the file is missing, too large, a link, or no regular file.
+    """
+    with _opened(path, at_most) as (file, size):
+        content = file.read(size + 1)
+    if len(content) > size:
+        raise _growing(path)
+    return content
+
+
+def sha256_of(path: Path, at_most: int) -> str:
+    """Returns the SHA-256 of a regular file of at most `at_most` bytes, read block by block.
+
+    Raises:
+        BundleError: the file is missing, too large, a link, or no regular file.
+    """
+    digest = hashlib.sha256()
+    for block in _blocks(path, at_most):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def copy_file(path: Path, target: Path, at_most: int) -> None:
+    """Copies a regular file of at most `at_most` bytes.
+
+    Raises:
+        BundleError: the file is missing, too large, a link, or no regular file.
+    """
+    with target.open("wb") as file:
+        for block in _blocks(path, at_most):
+            file.write(block)
+
+
+def _blocks(path: Path, at_most: int) -> Iterator[bytes]:
+    with _opened(path, at_most) as (file, size):
+        while block := file.read(_BLOCK_SIZE):
+            size -= len(block)
+            if size < 0:
+                raise _growing(path)
+            yield block
+
+
+@contextmanager
+def _opened(path: Path, at_most: int) -> Iterator[tuple[BinaryIO, int]]:
+    """Gives the open file and its size."""
+    try:
+        with _open_regular(path) as file:
+            status = os.fstat(file.fileno())
+            if status.st_size > at_most:
+                raise BundleError(f"{path}: {status.st_size:,} bytes, at most {at_most:,} are read")
+            yield file, status.st_size
+    except FileNotFoundError:
+        raise BundleError(f"{path}: missing") from None
+    except OSError as error:
+        raise BundleError(f"{path}: {error.strerror}") from None
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    descriptor = _descriptor(path)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise _not_regular(path, mode)
+    return os.fdopen(descriptor, "rb")
+
+
+def _descriptor(path: Path) -> int:
+    try:
+        return os.open(path, _FLAGS)
+    except OSError:
+        # Not every system says by its error that the path is a link or a socket.
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            raise
+        raise _not_regular(path, mode) from None
+
+
+def _not_regular(path: Path, mode: int) -> BundleError:
+    kind = "a link" if stat.S_ISLNK(mode) else _KINDS.get(stat.S_IFMT(mode), "something else")
+    return BundleError(f"{path}: {kind}, expected a regular file")
+
+
+def _growing(path: Path) -> BundleError:
+    return BundleError(f"{path}: grows while it is read")
