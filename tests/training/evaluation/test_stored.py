@@ -19,5 +19,5 @@ def test_answers_are_found_by_row() -> None:
 
 @pytest.mark.parametrize("row", [0, 4, 10])
 def test_a_row_without_an_answer_is_named(row: int) -> None:
-    with pytest.raises(KnowledgeError, match=f"row {row}: there is no answer"):
+    with pytest.raises(KnowledgeError, match=f"dataset row {row}: no answer"):
         answers_ranker(ANSWERS)(np.array([2, row]))
