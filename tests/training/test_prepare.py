@@ -130,7 +130,7 @@ NO_HISTORY = "ann,a,0,train\nann,b,1,train\nbob,b,0,validation\nann,c,2,test\n"
     ("rows", "problem"),
     [
         (LEAK, "interactions.csv: user 'ann', item 'a', data row 4"),
-        (NO_HISTORY, "no validation interaction has one of the same user before it"),
+        (NO_HISTORY, "no validation interaction has an earlier interaction of the same user"),
     ],
     ids=["a leak", "nothing to predict from"],
 )
