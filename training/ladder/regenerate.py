@@ -36,7 +36,7 @@ MAX_SHOWN_CHANGES = 12
 class ReportComparison(Enum):
     """The outcome of regenerating one report."""
 
-    SAME = "unchanged"
+    SAME = "the same"
     OTHER = "changed"
     IMPOSSIBLE = "cannot be regenerated"
     LEFT_OUT = "left out, as its interactions file is missing"

@@ -33,7 +33,7 @@ def test_an_unchanged_report_is_the_same_and_no_file_is_written(
 
     assert regenerate_all(results) == 0
 
-    assert "chain.md: unchanged" in capsys.readouterr().out
+    assert "chain.md: the same" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in results.rglob("*.*")} == before
 
 
@@ -83,7 +83,7 @@ def test_a_report_without_a_working_command_is_named_and_the_others_are_made(
     output = capsys.readouterr().out
     assert problem in output
     assert "a.md: cannot be regenerated" in output
-    assert "chain.md: unchanged" in output
+    assert "chain.md: the same" in output
 
 
 def test_options_of_a_command_may_come_before_its_experiment(
@@ -96,7 +96,7 @@ def test_options_of_a_command_may_come_before_its_experiment(
 
     assert regenerate_all(results) == 0
 
-    assert "chain.md: unchanged" in capsys.readouterr().out
+    assert "chain.md: the same" in capsys.readouterr().out
 
 
 def test_a_report_whose_data_are_missing_is_left_out_and_is_no_success_by_itself(
