@@ -4,7 +4,9 @@ import os
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from tempfile import TemporaryDirectory
 
 import uvicorn
@@ -13,7 +15,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from export.contract.bundle import BundleError, BundleLayout
-from service.bundles.loading import load_recommender
+from service.bundles.checking import BundleChecks
 from service.settings import Settings, described
 from service.telemetry.logs import log_config
 from service.telemetry.worker_metrics import FOLDER_VARIABLE
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         for each in settings.served_variants:
             if not BundleLayout(each.path).manifest.is_file():
                 sys.exit(_no_bundle(settings, each))
-            load_recommender(each.path, settings.max_k)
+        _check_bundles(settings)
     except ValidationError as error:
         sys.exit("\n".join(map(_line, error.errors())))
     except (BundleError, SettingsError) as error:
@@ -62,6 +64,21 @@ def main(arguments: Sequence[str] = ()) -> None:
             # machine this takes more than the default of 5 s.
             timeout_worker_healthcheck=30,
         )
+
+
+def _check_bundles(settings: Settings) -> None:
+    """Checks the bundles in child processes and, meanwhile, imports what the only worker needs.
+
+    Raises:
+        BundleError: a bundle is refused.
+    """
+    checks = BundleChecks(settings.max_k, settings.load_seconds)
+    paths = [each.path for each in settings.served_variants]
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        checking = threads.map(checks.check, paths)
+        if settings.workers == 1:
+            import_module("service.worker")
+        list(checking)
 
 
 def _parse(arguments: Sequence[str]) -> None:

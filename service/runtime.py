@@ -11,6 +11,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from service.background import in_background
 from service.bundles.added_items import AddedItems
+from service.bundles.checking import BundleChecks
 from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
 from service.bundles.variants import ServedVariant, ServedVariants
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
@@ -115,9 +116,12 @@ async def open_runtime(
     Raises:
         BundleError: a bundle cannot be served.
     """
+    checks = BundleChecks(settings.max_k, settings.load_seconds)
     with while_loading():
-        variants = open_variants(settings.served_variants, settings.max_k)
-    hot_swap = HotSwap(variants, settings.max_k, settings.bundles_poll_seconds, while_loading)
+        variants = open_variants(settings.served_variants, settings.max_k, checks)
+    hot_swap = HotSwap(
+        variants, settings.max_k, settings.bundles_poll_seconds, while_loading, checks
+    )
     added_items = AddedItems(open_item_store(settings), variants, settings.items_poll_seconds)
     history = GuardedHistory(open_history_store(settings), settings.redis_pause_seconds)
     try:

@@ -59,6 +59,13 @@ class Settings(BaseSettings):
         gt=0,
         description="BUNDLES_POLL_SECONDS: interval at which a worker looks for a new bundle",
     )
+    load_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        le=3_600,
+        description="LOAD_SECONDS: maximum time in which a child process loads and checks a new "
+        "bundle; a bundle that takes longer is refused",
+    )
     admin_key: SecretStr | None = Field(
         default=None,
         min_length=16,

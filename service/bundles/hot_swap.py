@@ -2,15 +2,15 @@
 
 Each variant has a path in the settings: a bundle's folder, or a link to one
 (`export.contract.publish`). Every process looks at the paths at an interval. A new bundle at a path
-replaces the served one after it has been loaded, checked and warmed up. If the new bundle is
-refused, the old one stays, and the variant reports the reason until its path changes again.
+replaces the served one after it has been loaded, checked and warmed up, first in a child process.
+If the new bundle is refused, the old one stays, and the variant reports the reason until its path
+changes again. While a child checks a bundle, others can be activated.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
 from pathlib import Path
 
 from anyio import to_thread
@@ -18,6 +18,7 @@ from anyio import to_thread
 from export.contract.bundle import BundleError
 from export.contract.folders import readable_folder
 from export.contract.publish import BundleLink
+from service.bundles.checking import BundleChecks
 from service.bundles.loading import load_recommender
 from service.bundles.variants import ServedVariant, ServedVariants, VariantSlot
 from service.errors import ConflictError, InvalidRequestError, StudentError
@@ -30,25 +31,37 @@ WhileLoading = Callable[[], AbstractContextManager[None]]
 """Makes the context in which each bundle is loaded."""
 
 
-def open_variants(variants: Sequence[VariantSetting], max_k: int) -> ServedVariants:
-    """Loads the bundles of `variants`, the control first.
+_NOT_CHECKED = "not checked yet"
+
+
+def open_variants(
+    variants: Sequence[VariantSetting], max_k: int, checks: BundleChecks
+) -> ServedVariants:
+    """Checks and loads the bundles of `variants`, the control first.
 
     Raises:
         BundleError: a bundle cannot be served.
     """
-    return ServedVariants([_open_slot(each, max_k) for each in variants])
+    return ServedVariants([_open_slot(each, max_k, checks) for each in variants])
 
 
 class HotSwap:
     """Serves the bundles at the variants' paths, and moves the links to other bundles."""
 
     def __init__(
-        self, variants: ServedVariants, max_k: int, poll_seconds: float, while_loading: WhileLoading
+        self,
+        variants: ServedVariants,
+        max_k: int,
+        poll_seconds: float,
+        while_loading: WhileLoading,
+        checks: BundleChecks,
     ) -> None:
         self._variants = variants
         self._max_k = max_k
         self._poll_seconds = poll_seconds
         self._while_loading = while_loading
+        self._checks = checks
+        # Not held while a child checks a bundle, which may take LOAD_SECONDS.
         self._changing = asyncio.Lock()
 
     async def activate(self, variant: str, bundle: str) -> None:
@@ -67,6 +80,8 @@ class HotSwap:
             InvalidRequestError: the bundle is refused; the link and the served bundle stay.
         """
         slot = self._variants.slot(variant)
+        link = await to_thread.run_sync(link_of, slot)
+        await self._check(link.folder(bundle))
         async with self._changing:
             await self._follow(slot)
             await self._move(slot, bundle)
@@ -81,18 +96,15 @@ class HotSwap:
             InvalidRequestError: the previous bundle is refused now; nothing changes.
         """
         slot = self._variants.slot(variant)
+        link = await to_thread.run_sync(link_of, slot)
+        await self._check(link.folder(await self._previous(slot)))
         async with self._changing:
             await self._follow(slot)
-            previous = await to_thread.run_sync(lambda: link_of(slot).previous)
-            if previous is None:
-                raise ConflictError(f"variant {variant!r} has no previous bundle")
-            await self._move(slot, previous)
+            await self._move(slot, await self._previous(slot))
 
     async def refresh(self) -> None:
         """Serves the bundles that are at the variants' paths now; logs those that are refused."""
-        async with self._changing:
-            for slot in self._variants.slots:
-                await self._follow(slot)
+        await asyncio.gather(*map(self._refresh, self._variants.slots))
 
     async def follow(self) -> None:
         """Refreshes at each poll interval until cancelled."""
@@ -102,6 +114,37 @@ class HotSwap:
                 await self.refresh()
             except Exception:
                 logger.exception("a new bundle cannot be served; the old one is still served")
+
+    async def _refresh(self, slot: VariantSlot) -> None:
+        seen = await to_thread.run_sync(state_of, slot.path)
+        if seen == slot.seen:
+            return
+        refused = None
+        try:
+            await self._checks.check_async(slot.path)
+        except BundleError as error:
+            refused = str(error)
+        async with self._changing:
+            if seen != await to_thread.run_sync(state_of, slot.path):
+                return  # changed during the check: the next poll sees it
+            if refused is None:
+                await self._follow(slot)
+            else:
+                slot.seen = seen
+                self._refuse(slot, refused)
+
+    async def _check(self, folder: Path) -> None:
+        """Raises InvalidRequestError if the bundle that a request names is refused."""
+        try:
+            await self._checks.check_async(folder)
+        except BundleError as error:
+            raise InvalidRequestError("bundle", str(error)) from None
+
+    async def _previous(self, slot: VariantSlot) -> str:
+        previous = await to_thread.run_sync(lambda: link_of(slot).previous)
+        if previous is None:
+            raise ConflictError(f"variant {slot.name!r} has no previous bundle")
+        return previous
 
     async def _move(self, slot: VariantSlot, bundle: str) -> None:
         link = await to_thread.run_sync(link_of, slot)
@@ -127,16 +170,28 @@ class HotSwap:
         seen = await to_thread.run_sync(state_of, slot.path)
         if seen == slot.seen:
             return
+        if not await to_thread.run_sync(self._is_checked, slot.path):
+            slot.refused = _NOT_CHECKED  # the next poll checks it
+            return
         slot.seen = seen
         try:
             await self._serve_bundle_at_path(slot)
             slot.refused = None
         except (BundleError, StudentError) as error:
-            slot.refused = str(error)
-            logger.warning("variant %r refuses the bundle at its path: %s", slot.name, error)
+            self._refuse(slot, str(error))
         except Exception as error:  # a defect of the service, also shown to who moved the link
             slot.refused = f"{type(error).__name__}: {error}"
             raise
+
+    def _refuse(self, slot: VariantSlot, reason: str) -> None:
+        slot.refused = reason
+        logger.warning("variant %r refuses the bundle at its path: %s", slot.name, reason)
+
+    def _is_checked(self, folder: Path) -> bool:
+        try:
+            return self._checks.has_passed(folder)
+        except BundleError:
+            return False
 
     async def _serve_bundle_at_path(self, slot: VariantSlot) -> None:
         candidate = await self._load(slot.path)
@@ -146,7 +201,12 @@ class HotSwap:
 
     async def _load(self, folder: Path) -> Recommender:
         with self._while_loading():
-            return await to_thread.run_sync(partial(load_recommender, folder, self._max_k))
+            return await to_thread.run_sync(self._load_checked, folder)
+
+    def _load_checked(self, folder: Path) -> Recommender:
+        if not self._checks.has_passed(folder):
+            raise BundleError(f"{folder}: changed since it was checked")
+        return load_recommender(folder, self._max_k)
 
 
 def link_of(slot: VariantSlot) -> BundleLink:
@@ -174,7 +234,8 @@ def state_of(path: Path) -> tuple[object, ...]:
     return folder, *sorted(states)
 
 
-def _open_slot(variant: VariantSetting, max_k: int) -> VariantSlot:
+def _open_slot(variant: VariantSetting, max_k: int, checks: BundleChecks) -> VariantSlot:
     seen = state_of(variant.path)
+    checks.check(variant.path)
     served = ServedVariant(variant.name, load_recommender(variant.path, max_k))
     return VariantSlot(served, variant.weight, variant.path, seen)

@@ -1,0 +1,156 @@
+"""Checks bundles in a child process, before this process loads them.
+
+The graphs of a bundle are programs: they may run for ever, use all memory or crash onnxruntime. In
+a child process this costs a refused bundle. A bundle that passed is not checked again on this
+machine; an empty file in a folder of this user, named by a hash of the manifest, remembers it.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import anyio
+import onnxruntime as ort
+
+from export.contract.bundle import MAX_MANIFEST_SIZE, BundleError, BundleLayout
+from export.contract.folders import readable_folder
+from export.contract.reading import read_file
+
+_PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
+"""Environment variables of the child; it gets no secrets."""
+
+
+class BundleChecks:
+    """The bundles that may be loaded in this process, because a child could load them."""
+
+    def __init__(self, max_k: int, seconds: float, stamps: Path | None = None) -> None:
+        """`seconds` is the deadline of one check; `stamps` a folder that only this user writes."""
+        self._max_k = max_k
+        self._seconds = seconds
+        self._stamps = _default_stamps() if stamps is None else stamps
+        self._passed: set[str] = set()
+
+    def has_passed(self, folder: Path) -> bool:
+        """Returns whether the bundle in `folder` has passed a check on this machine.
+
+        Raises:
+            BundleError: its manifest cannot be read.
+        """
+        key = self._key(folder)
+        if key not in self._passed and (self._stamps / key).is_file() and _is_own(self._stamps):
+            self._passed.add(key)
+        return key in self._passed
+
+    def check(self, folder: Path) -> None:
+        """Checks the bundle in `folder`, unless it has passed before.
+
+        Raises:
+            BundleError: the bundle is refused, or its check took too long or crashed.
+        """
+        if self.has_passed(folder):
+            return
+        key = self._key(folder)
+        try:
+            done = subprocess.run(  # noqa: S603 - this program
+                self._command(folder),
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=self._seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise self._late(folder) from None
+        self._conclude(folder, key, done)
+
+    async def check_async(self, folder: Path) -> None:
+        """Checks as `check` does, while the event loop serves; the child ends if it is cancelled.
+
+        Raises:
+            BundleError: the bundle is refused, or its check took too long or crashed.
+        """
+        if await anyio.to_thread.run_sync(self.has_passed, folder):
+            return
+        key = await anyio.to_thread.run_sync(self._key, folder)
+        try:
+            with anyio.fail_after(self._seconds):
+                done = await anyio.run_process(
+                    self._command(folder),
+                    env=_environment(),
+                    stderr=subprocess.DEVNULL,
+                    check=False,
+                )
+        except TimeoutError:
+            raise self._late(folder) from None
+        await anyio.to_thread.run_sync(self._conclude, folder, key, done)
+
+    def _key(self, folder: Path) -> str:
+        """A hash of the manifest, which has the hashes of all files, and of what decides."""
+        manifest = BundleLayout(readable_folder(folder.resolve())).manifest
+        digest = hashlib.sha256(read_file(manifest, MAX_MANIFEST_SIZE))
+        digest.update(f"{ort.__version__} {sys.version} {self._max_k} {_program_time()}".encode())
+        return digest.hexdigest()
+
+    def _command(self, folder: Path) -> list[str]:
+        numbers = (str(self._max_k), str(self._seconds))
+        return [sys.executable, "-m", "service.bundles.child", str(folder), *numbers]
+
+    def _conclude(self, folder: Path, key: str, done: "subprocess.CompletedProcess[bytes]") -> None:
+        if done.returncode == -signal.SIGALRM:
+            raise self._late(folder)
+        try:
+            verdict = json.loads(done.stdout)
+        except ValueError:
+            reason = f"its check ended with exit code {done.returncode}"
+            raise BundleError(f"{folder}: {reason}") from None
+        if verdict:
+            raise BundleError(verdict["refused"])
+        if key != self._key(folder):
+            raise BundleError(f"{folder}: changed while it was checked")
+        self._passed.add(key)
+        self._write_stamp(key)
+
+    def _late(self, folder: Path) -> BundleError:
+        return BundleError(
+            f"{folder}: not loaded and checked within {self._seconds:g} s (LOAD_SECONDS)"
+        )
+
+    def _write_stamp(self, key: str) -> None:
+        try:
+            self._stamps.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _is_own(self._stamps):
+                (self._stamps / key).touch(mode=0o600)
+        except OSError:
+            return  # no place for stamps: every process checks for itself
+
+
+def _default_stamps() -> Path:
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    return Path(tempfile.gettempdir()) / f"distilled-recommender-{user}-checked-bundles"
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether `folder` is no link, belongs to this user, and nobody else can write there."""
+    status = folder.lstat()
+    is_mine = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    return stat.S_ISDIR(status.st_mode) and is_mine and not status.st_mode & 0o022
+
+
+def _program_time() -> float:
+    """When the loading program last changed: another program checks anew."""
+    from service.bundles import loading
+
+    return Path(loading.__file__).stat().st_mtime
+
+
+def _environment() -> dict[str, str]:
+    found = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return found | one_thread | {"PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}

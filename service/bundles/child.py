@@ -1,0 +1,59 @@
+"""Loads, checks and warms up a bundle, in a process that may hang, grow or crash instead.
+
+`service.bundles.checking` runs it: `python -m service.bundles.child FOLDER MAX_K SECONDS`. It
+writes one line of JSON: `{}`, or the reason why the bundle is refused.
+"""
+
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from export.contract.bundle import BundleError, BundleLayout
+
+_BASE_MEMORY = 2 * 2**30
+_MEMORY_PER_BYTE = 8
+"""Address space that a check may use: so much, and so many bytes for each byte of the bundle."""
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Checks a bundle and writes the verdict."""
+    folder, max_k, seconds = Path(arguments[0]), int(arguments[1]), float(arguments[2])
+    try:
+        _limit(folder, seconds)
+        _load(folder, max_k)
+        verdict = {}
+    except BundleError as error:
+        verdict = {"refused": str(error)}
+    except MemoryError:
+        verdict = {"refused": f"{folder}: needs more memory than a check may use"}
+    except Exception as error:  # damage that no check foresees costs a refusal as well
+        verdict = {"refused": f"{folder}: {type(error).__name__}: {error}"[:1_000]}
+    sys.stdout.write(json.dumps(verdict) + "\n")
+
+
+def _load(folder: Path, max_k: int) -> None:
+    # Imported after the limits are set; a folder without a manifest needs none of it.
+    from service.bundles.loading import load_recommender
+
+    load_recommender(folder, max_k)
+
+
+def _limit(folder: Path, seconds: float) -> None:
+    """Limits memory and time, for the case that the parent dies and cannot end this process."""
+    try:
+        import resource  # missing on Windows
+    except ImportError:
+        return
+    layout = BundleLayout(folder)
+    paths = (*layout.required, *layout.optional)
+    size = sum(path.lstat().st_size for path in paths if path.is_file())
+    memory = _BASE_MEMORY + _MEMORY_PER_BYTE * min(size, 2**33)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.setitimer(signal.ITIMER_REAL, seconds + 1)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,175 @@
+"""A bundle whose graph hangs, grows or crashes costs a refusal, and the service goes on."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import httpx
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from export.contract.bundle import BundleError, BundleLayout
+from export.contract.publish import BundleLink
+from service.bundles.checking import BundleChecks
+from tests.service.bundles.test_hot_swap import activate, ids, rollback, settings_of
+from tests.service.conftest import RING, Connect, ring_graph, save_ring_bundle
+
+pytestmark = pytest.mark.anyio
+
+SECONDS = 5
+
+
+def endless(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Puts a loop that never ends before the answer."""
+    info = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go_on"], ["go_on_again"]),
+            helper.make_node("Identity", ["value"], ["value_again"]),
+        ],
+        "body",
+        inputs=[
+            info("round", TensorProto.INT64, []),
+            info("go_on", TensorProto.BOOL, []),
+            info("value", TensorProto.INT64, [1]),
+        ],
+        outputs=[
+            info("go_on_again", TensorProto.BOOL, []),
+            info("value_again", TensorProto.INT64, [1]),
+        ],
+    )
+    graph.graph.initializer.append(numpy_helper.from_array(np.array(True), "always"))
+    loop = helper.make_node("Loop", ["", "always", "k"], ["looped_k"], body=body)
+    return before_the_answer(graph, [loop], "looped_k")
+
+
+def huge(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Adds an intermediate value of 20 GB."""
+    shape = numpy_helper.from_array(np.array([20 * 10**9]), "huge_shape")
+    graph.graph.initializer.append(shape)
+    byte = helper.make_tensor("byte", TensorProto.UINT8, [1], [1])
+    nodes = [
+        helper.make_node("ConstantOfShape", ["huge_shape"], ["huge"], value=byte),
+        helper.make_node("Cast", ["huge"], ["numbers"], to=TensorProto.INT64),
+        helper.make_node("ReduceMax", ["numbers"], ["most"], keepdims=0),
+        helper.make_node("Mul", ["most", "k"], ["multiplied_k"]),
+    ]
+    return before_the_answer(graph, nodes, "multiplied_k")
+
+
+def before_the_answer(
+    graph: onnx.ModelProto, nodes: list[onnx.NodeProto], k: str
+) -> onnx.ModelProto:
+    """Puts nodes first; their output `k` is the number of items that is asked for."""
+    old = list(graph.graph.node)
+    for node in old:
+        for place, name in enumerate(node.input):
+            if name == "k":
+                node.input[place] = k
+    del graph.graph.node[:]
+    graph.graph.node.extend([*nodes, *old])
+    return graph
+
+
+def crafted(folder: Path, change: Callable[[onnx.ModelProto], onnx.ModelProto]) -> Path:
+    return save_ring_bundle(folder, change(ring_graph(len(RING))))
+
+
+@pytest.fixture
+def stamps(tmp_path: Path) -> Path:
+    return tmp_path / "stamps"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (endless, r"not loaded and checked within 5 s \(LOAD_SECONDS\)"),
+        (huge, "alloc|memory|Memory|ended with exit code"),
+    ],
+)
+def test_a_graph_that_never_ends_or_takes_all_memory_is_refused_in_time(
+    tmp_path: Path,
+    stamps: Path,
+    change: Callable[[onnx.ModelProto], onnx.ModelProto],
+    reason: str,
+) -> None:
+    folder = crafted(tmp_path / "crafted", change)
+    started = time.monotonic()
+    with pytest.raises(BundleError, match=reason):
+        BundleChecks(20, SECONDS, stamps).check(folder)
+    assert time.monotonic() - started < SECONDS + 5
+    assert not BundleChecks(20, SECONDS, stamps).has_passed(folder)
+
+
+class Crashing(BundleChecks):
+    """Checks by a child that crashes."""
+
+    def _command(self, folder: Path) -> list[str]:
+        assert folder.exists()
+        return [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"]
+
+
+def test_a_crash_during_the_check_refuses_the_bundle(bundle_path: Path, stamps: Path) -> None:
+    with pytest.raises(BundleError, match="its check ended with exit code -11"):
+        Crashing(20, SECONDS, stamps).check(bundle_path)
+
+
+def test_a_bundle_that_passed_is_not_checked_again_on_this_machine(
+    bundle_path: Path, stamps: Path
+) -> None:
+    BundleChecks(20, 60, stamps).check(bundle_path)
+    Crashing(20, 60, stamps).check(bundle_path)
+    with pytest.raises(BundleError, match="exit code"):
+        Crashing(21, 60, stamps).check(bundle_path)
+
+
+def test_a_folder_of_stamps_that_others_can_write_is_not_believed(
+    bundle_path: Path, stamps: Path
+) -> None:
+    BundleChecks(20, 60, stamps).check(bundle_path)
+    stamps.chmod(0o777)
+    assert not BundleChecks(20, 60, stamps).has_passed(bundle_path)
+
+
+def test_the_child_sees_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    from service.bundles import checking
+
+    monkeypatch.setenv("ADMIN_KEY", "a-key-for-the-tests")
+    assert "ADMIN_KEY" not in checking._environment()
+
+
+def test_a_bundle_without_files_is_refused_without_a_child(tmp_path: Path, stamps: Path) -> None:
+    with pytest.raises(BundleError, match=r"manifest\.json: missing"):
+        Crashing(20, SECONDS, stamps).check(tmp_path)
+    assert not BundleLayout(tmp_path).manifest.exists()
+
+
+async def test_while_an_endless_bundle_is_checked_the_service_answers_and_rolls_back(
+    tmp_path: Path, connect: Connect
+) -> None:
+    link = BundleLink(tmp_path / "bundles" / "active")
+    link.path.parent.mkdir()
+    for name, scale in {"a": 1, "b": -1}.items():
+        save_ring_bundle(link.folder(name), ring_graph(len(RING), scale))
+    crafted(link.folder("endless"), endless)
+    link.move("a")
+    answered: list[httpx.Response] = []
+    async with connect(settings_of(link.path, load_seconds=SECONDS)) as client:
+        assert (await activate(client, "b")).status_code == 200
+
+        async def activate_endless() -> None:
+            answered.append(await activate(client, "endless"))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(activate_endless)
+            await anyio.sleep(0.5)
+            assert (await rollback(client)).json()["bundle"] == "a"
+            assert await ids(client) == "def"
+            assert not answered
+        assert answered[0].status_code == 422
+        assert "LOAD_SECONDS" in answered[0].json()["detail"]
+        assert (await ids(client), link.bundle) == ("def", "a")
