@@ -59,9 +59,7 @@ class SharedConnection:
         pipeline = self._pipeline
         if pipeline is not None and not pipeline.is_retired:
             return await pipeline.send(command)
-        async with _deadline(self._timeout_seconds):
-            pipeline = await self._connect()
-            return await pipeline.send(command)
+        return await self._send_on_new_connection(command)
 
     async def aclose(self) -> None:
         """Closes the connection; every command that still waits for its reply fails."""
@@ -69,6 +67,19 @@ class SharedConnection:
             self._connecting.cancel()
         if self._pipeline is not None:
             self._pipeline.close(LostError("closed"))
+
+    async def _send_on_new_connection(self, command: bytes) -> Any:
+        loop, pipeline, sent_at = asyncio.get_running_loop(), None, 0.0
+        try:
+            async with _deadline(self._timeout_seconds):
+                pipeline = await self._connect()
+                sent_at = loop.time()
+                return await pipeline.send(command)
+        except LateError as error:
+            # If connecting took most of the time, the reply may be in time for the next commands.
+            if pipeline and loop.time() - sent_at > self._timeout_seconds / 2:
+                pipeline.close(error)
+            raise
 
     async def _connect(self) -> "_Pipeline":
         """Opens a new connection; callers that wait at the same time get the same one."""
