@@ -1,6 +1,7 @@
 """`python -m service`: serves a bundle over HTTP. All settings are environment variables."""
 
 import os
+import signal
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Iterator, Sequence
@@ -35,6 +36,9 @@ def main(arguments: Sequence[str] = ()) -> None:
             code 2 if `arguments` holds anything else.
     """
     _parse(arguments)
+    # uvicorn raises the signal again when it has ended. Without a handler, the process would end by
+    # the signal, unless it has PID 1.
+    signal.signal(signal.SIGTERM, _end)
     try:
         settings = Settings()
         # Checked before workers start: a worker that cannot load its bundle ends with a traceback,
@@ -55,6 +59,8 @@ def main(arguments: Sequence[str] = ()) -> None:
             port=settings.port,
             workers=settings.workers,
             access_log=False,
+            http="service.http.protocol:LimitedProtocol",
+            ws="none",
             log_config=log_config(settings.log_format, settings.log_level),
             timeout_graceful_shutdown=10,
             # Longer than proxies keep idle connections. If the service closed a connection first,
@@ -64,6 +70,10 @@ def main(arguments: Sequence[str] = ()) -> None:
             # machine this takes more than the default of 5 s.
             timeout_worker_healthcheck=30,
         )
+
+
+def _end(_: int, __: object) -> None:
+    sys.exit(0)
 
 
 def _check_bundles(settings: Settings) -> None:

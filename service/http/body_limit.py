@@ -9,6 +9,8 @@ from service.http.body_structure import MAX_STRUCTURE, MAX_VALUES, has_too_much_
 
 MAX_BODY_BYTES = 1 << 20
 
+_LENGTH_DIGITS = 19  # as many as the parser of HTTP allows
+
 _TOO_MUCH_STRUCTURE = (
     f"has more than {MAX_STRUCTURE} keys, objects and lists, or more than {MAX_VALUES} values"
 )
@@ -22,8 +24,12 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on; reading a body beyond the limits raises HTTPException."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
 
         async def receive_limited() -> Message:
+            _check_announced(scope)
             message = await whole_body(receive)
             if has_too_much_structure(message.get("body", b"")):
                 # `service.api.problems` answers 422, as to any other invalid body.
@@ -54,10 +60,23 @@ async def whole_body(receive: Receive) -> Message:
     return {**message, "body": b"".join(parts)}
 
 
+def _check_announced(scope: Scope) -> None:
+    """Refuses a body by its Content-Length, before anything of it is read."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and len(value) <= _LENGTH_DIGITS:
+            _check_length(int(value))
+        elif name == b"content-length":
+            _check_length(MAX_BODY_BYTES + 1)
+
+
 def _checked(part: bytes, received: int) -> bytes:
-    if received + len(part) > MAX_BODY_BYTES:
+    _check_length(received + len(part))
+    return part
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_BODY_BYTES:
         raise HTTPException(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
             f"the body is longer than {MAX_BODY_BYTES} bytes",
         )
-    return part

@@ -113,7 +113,7 @@ def served(**settings: object) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        assert process.wait(timeout=PATIENCE_SECONDS) in (0, -15)
+        assert process.wait(timeout=PATIENCE_SECONDS) == 0
 
 
 def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 
 from export.contract.publish import publish
 from service.settings import Settings
-from tests.service.conftest import PATIENCE_SECONDS
+from tests.service.conftest import PATIENCE_SECONDS, served
 
 if TYPE_CHECKING:
     from tests.service.conftest import Serve
@@ -102,3 +103,20 @@ def test_events_of_many_clients_are_stored_once_and_in_order_even_if_sent_again(
     for session_id, item_ids in sent.items():
         stored = get(f"{urls[0]}/v1/sessions/{session_id}").json()["history"]
         assert stored == item_ids
+
+
+def test_sigterm_ends_a_worker_with_exit_code_0_in_time_though_200_bodies_are_slow(
+    bundle_path: Path,
+) -> None:
+    head = b"POST /v1/recommendations HTTP/1.1\r\nHost: s\r\nContent-Type: application/json\r\n"
+    with served(bundle_path=bundle_path, drain_seconds=1) as address:
+        url = httpx.URL(address)
+        slow = [socket.create_connection((url.host, url.port or 80)) for _ in range(200)]
+        for each in slow:
+            each.sendall(head + b"Content-Length: 9\r\n\r\n{")
+        time.sleep(0.5)
+        started = time.monotonic()
+    seconds = time.monotonic() - started
+    for each in slow:
+        each.close()
+    assert seconds < 1 + 2 + 1  # the last one for a busy machine

@@ -1,0 +1,166 @@
+"""The HTTP protocol of a worker: uvicorn's, with limits of bytes, time and connections.
+
+There may be no proxy before the service, so it refuses by itself, the cheapest first: bytes of the
+URL and the headers as they come, then time, then the number of connections. uvicorn's httptools
+protocol has none of these limits. `BodyLimit` limits the bytes of bodies that are read; this
+module ends connections that send more after their answer.
+"""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.http.body_limit import MAX_BODY_BYTES
+from service.http.connections import NEVER, Connections
+
+MAX_URL_BYTES = 8 << 10
+
+MAX_HEADER_BYTES = 16 << 10
+"""Maximum number of bytes of all names and values of a request's headers."""
+
+HEADER_SECONDS = 10.0
+"""Maximum time from a request's first byte, or a connection's opening, to the headers' end."""
+
+BODY_SECONDS = 20.0
+"""Maximum time from the end of the headers to the end of the body."""
+
+_LEAVING_SECONDS = 0.5
+_CHUNK = MAX_HEADER_BYTES
+_MAX_HEAD_BYTES = MAX_URL_BYTES + 2 * MAX_HEADER_BYTES  # with the marks between the headers
+_MAX_UNREAD_BYTES = 2 * MAX_BODY_BYTES
+
+_of_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Connections]" = WeakKeyDictionary()
+
+
+class RefusedError(Exception):
+    """A request exceeds a limit; raised in a callback of the parser, which then stops."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """One connection of uvicorn's httptools protocol, which refuses requests beyond the limits.
+
+    Attributes:
+        deadline: time at which the connection ends, unless the next part of a request ends before.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.deadline = NEVER
+        self._is_in_body = self._is_body_deadline = False
+        # Bytes of the head or the body that is incomplete, and of what came with its first ones.
+        self._received = 0
+        self._refusal: tuple[HTTPStatus, str] | None = None
+        self._all: Connections
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Accepts the connection; refuses it with 503 if there are too many."""
+        super().connection_made(transport)
+        self._all = _of_loops.setdefault(self.loop, Connections(self.loop))
+        self.deadline = self.loop.time() + HEADER_SECONDS
+        if not self._all.add(self, self.client[0] if self.client else ""):
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forgets the connection."""
+        self._all.remove(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Feeds the parser in pieces, so that no head is longer than its limit and a piece."""
+        if len(data) <= _CHUNK:
+            self._received += len(data)
+            HttpToolsProtocol.data_received(self, data)
+            if self._received:  # rare: a request mostly comes in one piece
+                self._limit()
+            return
+        for start in range(0, len(data), _CHUNK):
+            if self.parser is None or self.transport.is_closing():
+                return
+            self.data_received(data[start : start + _CHUNK])
+
+    def on_headers_complete(self) -> None:
+        """Starts the request, unless its URL or its headers are too long."""
+        if len(self.url) > MAX_URL_BYTES:
+            self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"URL of over {MAX_URL_BYTES} bytes")
+        # A head that came in one piece cannot be longer than the limit, and is not counted.
+        if self._received > _CHUNK and _length(self.headers) > MAX_HEADER_BYTES:
+            self._stop(
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+                f"headers of over {MAX_HEADER_BYTES} bytes",
+            )
+        HttpToolsProtocol.on_headers_complete(self)
+        self._is_in_body = True
+        self._received = 1  # not 0, which is for a connection that waits for a request
+
+    def on_message_complete(self) -> None:
+        """Ends the request's deadline."""
+        HttpToolsProtocol.on_message_complete(self)
+        self._is_in_body = False
+        self._received = 0
+        self.deadline = NEVER
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers a request that the parser refuses, or that exceeds a limit."""
+        self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
+
+    def shutdown(self) -> None:
+        """Begins to leave: a request that is not complete half a second later is refused."""
+        super().shutdown()
+        if self.deadline < NEVER:
+            self.deadline = self.loop.time() + _LEAVING_SECONDS
+
+    def expire(self) -> None:
+        """Ends the connection, with an answer if it has sent a part of a request."""
+        if not self._received:
+            self.transport.close()
+        else:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive")
+
+    def _limit(self) -> None:
+        """Refuses an incomplete request that is too long, and sets the deadline of its part."""
+        is_body = self._is_in_body
+        if not is_body and self._received > _MAX_HEAD_BYTES:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "URL and headers too long")
+        elif self._received > _MAX_UNREAD_BYTES:
+            self.transport.close()
+        elif self.deadline == NEVER or self._is_body_deadline is not is_body:
+            seconds = BODY_SECONDS if is_body else HEADER_SECONDS
+            self.deadline, self._is_body_deadline = self.loop.time() + seconds, is_body
+
+    def _stop(self, status: HTTPStatus, detail: str) -> None:
+        self._refusal = status, detail
+        raise RefusedError
+
+    def _refuse(self, status: HTTPStatus, detail: str) -> None:
+        """Answers with a problem and closes; only closes while another answer is under way."""
+        if self.transport.is_closing():
+            return
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if not is_answering or (self._is_in_body and not self.cycle.response_started):
+            self.transport.write(_problem(status, detail))
+        self.transport.close()
+
+
+def _length(headers: list[tuple[bytes, bytes]]) -> int:
+    return sum(len(name) + len(value) for name, value in headers)
+
+
+def _problem(status: HTTPStatus, detail: str) -> bytes:
+    """Returns a whole answer of `application/problem+json`, without the work of the application."""
+    content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    body = json.dumps({**content, "errors": []}).encode()
+    headers = {
+        "content-type": "application/problem+json",
+        "content-length": len(body),
+        "retry-after": 1,
+        "connection": "close",
+    }
+    if status is not HTTPStatus.SERVICE_UNAVAILABLE:
+        del headers["retry-after"]
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body

@@ -1,0 +1,172 @@
+"""The server itself limits bytes, time and connections, asked over raw sockets."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from service.app import create_app
+from service.http import connections, protocol
+from service.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+POST = b"POST /v1/recommendations HTTP/1.1\r\nHost: s\r\nContent-Type: application/json\r\n"
+BODY = b'{"history": ["c"]}'
+GOOD = POST + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+HEADER_SECONDS, BODY_SECONDS = 0.2, 0.4
+LATEST_SECONDS = 3.0  # a deadline, a sweep and a busy machine
+
+
+@pytest.fixture
+async def port(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """The port of a server with short deadlines."""
+    monkeypatch.setattr(protocol, "HEADER_SECONDS", HEADER_SECONDS)
+    monkeypatch.setattr(protocol, "BODY_SECONDS", BODY_SECONDS)
+    async with serving(bundle_path) as (port, _):
+        yield port
+
+
+@asynccontextmanager
+async def serving(bundle_path: Path) -> AsyncIterator[tuple[int, uvicorn.Server]]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            create_app(Settings(bundle_path=bundle_path)),
+            http=protocol.LimitedProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    running = asyncio.create_task(server._serve([listener]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield listener.getsockname()[1], server
+    server.should_exit = True
+    await running
+
+
+async def answer_to(port: int, *parts: bytes) -> bytes:
+    """Sends the parts and reads until the server closes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answer = b""
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        answer = await asyncio.wait_for(reader.read(), LATEST_SECONDS)
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    return answer
+
+
+def status_of(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /%b HTTP/1.1\r\nHost: s\r\n\r\n" % (b"u" * (8 << 10)), 414),
+        (b"GET / HTTP/1.1\r\nHost: s\r\nX: %b\r\n\r\n" % (b"x" * (17 << 10)), 431),
+        (b"GET / HTTP/1.1\r\nHost: s\r\n%b\r\n" % (b"X: yyyyyyyyyyyyyyy\r\n" * 1100), 431),
+        (b"GET / HTTP/1.1\r\nHost: s\r\nX: %b" % (b"x" * (60 << 10)), 431),
+        (POST + b"Content-Length: 1048577\r\nConnection: close\r\n\r\n", 413),
+        (b"nonsense\r\n\r\n", 400),
+        (b"\r\n" * (30 << 10), 431),
+    ],
+)
+async def test_a_request_beyond_a_limit_of_bytes_is_refused(
+    port: int, request_: bytes, status: int
+) -> None:
+    answer = await answer_to(port, request_)
+    assert status_of(answer) == status
+    assert b"application/problem+json" in answer
+
+
+async def test_endless_headers_end_the_connection_within_a_megabyte(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nX: ")
+    sent = 0
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(LATEST_SECONDS):
+            while sent < 300 << 20:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+                sent += 65536
+    assert sent < 20 << 20  # what the buffers of the machine's sockets take
+    writer.close()
+    del reader
+
+
+@pytest.mark.parametrize(
+    ("parts", "status"),
+    [
+        ((), None),
+        ((b"GET /he",), 408),
+        ((POST,), 408),
+        ((POST + b"Content-Length: 9\r\n\r\n",), 408),
+        ((POST + b"Content-Length: 9\r\n\r\n", b"{"), 408),
+        ((GOOD, POST + b"Content-Length: 9\r\n\r\n{"), 200),
+    ],
+)
+async def test_a_slow_or_silent_connection_is_ended(
+    port: int, parts: tuple[bytes, ...], status: int | None
+) -> None:
+    answer = await answer_to(port, *parts)
+    assert (status_of(answer) if answer else None) == status
+
+
+async def test_a_connection_that_has_been_answered_may_stay_idle(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):
+        writer.write(GOOD)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r")[0])
+        await reader.readexactly(length)
+        assert status_of(head) == 200
+        await asyncio.sleep(HEADER_SECONDS + BODY_SECONDS + 0.6)
+    writer.close()
+
+
+async def test_pipelined_requests_are_answered_in_order(port: int) -> None:
+    last = GOOD.replace(b"Host: s", b"Host: s\r\nConnection: close")
+    answer = await answer_to(port, GOOD * 3 + last)
+    assert answer.count(b"HTTP/1.1 200") == 4
+
+
+async def test_a_connection_too_many_is_refused_and_a_place_becomes_free(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CLIENT_CONNECTIONS", 1)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    await asyncio.sleep(0.05)
+    answer = await answer_to(port)
+    assert status_of(answer) == 503
+    assert b"retry-after: 1" in answer
+    writer.close()
+    await asyncio.sleep(0.1)
+    last = GOOD.replace(b"Host: s", b"Host: s\r\nConnection: close")
+    assert status_of(await answer_to(port, last)) == 200
+
+
+async def test_slow_bodies_do_not_delay_the_end_of_a_worker(bundle_path: Path) -> None:
+    async with serving(bundle_path) as (port, _):
+        slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
+        for _, writer in slow:
+            writer.write(POST + b"Content-Length: 9\r\n\r\n{")
+        await asyncio.sleep(0.3)
+        started = time.monotonic()
+    assert time.monotonic() - started < 2
+    for _, writer in slow:
+        writer.close()
