@@ -87,6 +87,7 @@ class FaultProxy:
 
     async def _end(self) -> None:
         await self._stop_listening()
+        await asyncio.sleep(_POLL_SECONDS)  # lets tasks of new connections begin, which close them
         await self._reset()
         for each in self._blocking:
             each.close()
@@ -94,6 +95,7 @@ class FaultProxy:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # lets the aborted transports close their sockets
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
