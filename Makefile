@@ -27,7 +27,7 @@ COMPILE = $(LOCK)/bin/uv pip compile --quiet --upgrade --universal --python-vers
 	--custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate ladder reports export serve test compose-test check bench bench-quick commands wheel wheel-proof lock format clean
+.PHONY: help demo smoke prepare teach distill evaluate ladder reports export serve test compose-test check bench bench-quick commands wheel wheel-proof chaos lock format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ wheel: $(DEV)/ready  ## the package, to dist
 
 wheel-proof: $(DEV)/ready  ## install the package in fresh environments and use it, to docs/proofs (minutes)
 	$(DEV)/bin/python -m proofs wheel --python $(PYTHON)
+
+chaos: $(DEV)/ready  ## faults of Redis under load, to docs/proofs (nine minutes, nothing else running)
+	$(DEV)/bin/python -m proofs chaos
 
 lock: $(LOCK)/ready  ## the newest versions that pyproject.toml allows, to locks
 	$(COMPILE) $(PIP_CONSTRAINTS) --extra dev --output-file locks/dev.txt >/dev/null

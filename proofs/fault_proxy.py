@@ -13,6 +13,7 @@ from typing import Any, Self
 _BACKLOG = 128
 _CHUNK_BYTES = 1 << 16
 _POLL_SECONDS = 0.005
+_TRIES_TO_END = 40
 _PATIENCE_SECONDS = 10
 
 
@@ -86,14 +87,20 @@ class FaultProxy:
             writer.transport.abort()
 
     async def _end(self) -> None:
+        # asyncio leaks a connection that is accepted in the turn in which the server closes.
+        await asyncio.sleep(_POLL_SECONDS)
         await self._stop_listening()
-        await self._reset()
         for each in self._blocking:
             each.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for _ in range(_TRIES_TO_END):  # a connection may just have been accepted
+            await self._reset()
+            if not (tasks := asyncio.all_tasks() - {asyncio.current_task()}):
+                break
+            await asyncio.wait(tasks, timeout=_POLL_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(_POLL_SECONDS)  # lets the aborted transports close their sockets
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)

@@ -1,0 +1,111 @@
+"""Faults of Redis under load: no 5xx, no slow answer, no acknowledged event lost or doubled.
+
+A real service process and a real Redis with a replica; a TCP proxy of ours makes the faults.
+"""
+
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from proofs.chaos.faults import FAULTS, Fault, Stack, running_stack
+from proofs.chaos.load import Answer, Load
+from proofs.chaos.plot import Row, save_plot
+from proofs.record import FOLDER, Figure
+
+_BUNDLE = Path(__file__).parents[2] / "assets" / "movielens" / "bundle"
+_MAX_EXTRA_MS = 50
+_MAX_RECOVERY_SECONDS = 2
+
+
+def prove(
+    *,
+    bundle: Path = _BUNDLE,
+    rate: float = 300,
+    seconds: float = 10,
+    before: float = 30,
+    fault: Sequence[str] = (),
+    plot: Path = FOLDER / "chaos.png",
+) -> Iterator[Figure]:
+    """Measures each fault, one after the other on the same stack, and draws latency over time.
+
+    Args:
+        bundle: the served bundle.
+        rate: requests a second.
+        seconds: how long a fault lasts.
+        before: how long normal load runs before each fault.
+        fault: names of the faults; none: all.
+        plot: file of the picture.
+    """
+    rows: list[Row] = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_stack(Path(folder), bundle, _free_ports()) as stack,
+    ):
+        for name in fault or FAULTS:
+            row = _measure(name, FAULTS[name], stack, rate, seconds, before)
+            rows.append(row)
+            yield from _latency_figures(row)
+            yield from _event_figures(name, row.load, stack)
+    save_plot(plot, rows)
+
+
+def _measure(
+    name: str, fault: Fault, stack: Stack, rate: float, seconds: float, before: float
+) -> Row:
+    session_name = "".join(filter(str.isalnum, name))
+    with Load(stack.service_port, rate, session_name) as load:
+        time.sleep(before)
+        began = time.monotonic()
+        with fault(stack):
+            time.sleep(seconds)
+            ended = time.monotonic()
+        over = time.monotonic()
+        time.sleep(_MAX_RECOVERY_SECONDS + 1)
+    return Row(name, load, began, ended, over)
+
+
+def _latency_figures(row: Row) -> Iterator[Figure]:
+    name, answers = row.name, row.load.answers
+    normal = _p99([each for each in answers if each.due < row.began])
+    during = _p99([each for each in answers if row.began <= each.due < row.ended])
+    yield Figure(f"{name}: normal p99", "ms", normal)
+    yield Figure(f"{name}: p99 in the fault", "ms", during, at_most=normal + _MAX_EXTRA_MS)
+    errors = sum(each.status >= 500 for each in answers)
+    yield Figure(f"{name}: 5xx and lost connections", "answers", errors, at_most=0)
+    recovery = max((each.due - row.over for each in answers if each.is_degraded), default=0)
+    yield Figure(f"{name}: recovery", "s", max(0.0, recovery), at_most=_MAX_RECOVERY_SECONDS)
+    told = [
+        at - row.began for at, is_degraded in row.load.readiness if is_degraded and at >= row.began
+    ]
+    if told:
+        yield Figure(f"{name}: /readyz degraded after", "s", min(told))
+
+
+def _event_figures(name: str, load: Load, stack: Stack) -> Iterator[Figure]:
+    lost = doubled = disordered = 0
+    for session, acknowledged in load.acknowledged.items():
+        entries = stack.primary.client.lrange(f"session:{session}", 0, -1)
+        stored = [str(entry).partition("\n")[0] for entry in entries]
+        lost += len(set(acknowledged) - set(stored))
+        doubled += len(stored) - len(set(stored))
+        disordered += [each for each in stored if each in set(acknowledged)] != acknowledged
+    count = sum(map(len, load.acknowledged.values()))
+    yield Figure(f"{name}: acknowledged", "events", count, at_least=1)
+    yield Figure(f"{name}: acknowledged and lost", "events", lost, at_most=0)
+    yield Figure(f"{name}: stored twice", "events", doubled, at_most=0)
+    yield Figure(f"{name}: in another order", "sessions", disordered, at_most=0)
+
+
+def _p99(answers: Sequence[Answer]) -> float:
+    return float(np.quantile([each.seconds for each in answers], 0.99)) * 1000
+
+
+def _free_ports() -> Iterator[int]:
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        yield port

@@ -1,0 +1,255 @@
+"""The faults: each is a context, in which the fault lasts, of a running stack."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from os import environ
+from pathlib import Path
+from urllib.request import urlopen
+
+from redis import Redis
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import RedisError
+
+from proofs.fault_proxy import FaultProxy
+
+_PATIENCE_SECONDS = 60
+_FILLERS = 2_000
+_KEY_LOAD_MICROSECONDS = 10_000
+_STALL_SECONDS = 0.3
+
+
+class RedisNode:
+    """A redis-server with an append-only file, which outlives a kill."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        folder.mkdir(parents=True)
+        self.port = port
+        self.client = Redis(port=port, decode_responses=True)
+        self._command = [
+            *("redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""),
+            *("--dir", str(folder), "--appendonly", "yes", "--repl-diskless-sync-delay", "0"),
+            *("--loading-process-events-interval-bytes", "1024"),
+        ]
+        self.start()
+
+    def start(self, *more: str, while_loading: bool = False) -> None:
+        """Starts the server and waits until it answers, be it that it is loading."""
+        self.process = subprocess.Popen([*self._command, *more], stdout=subprocess.DEVNULL)
+        wait_until(lambda: self._answers(while_loading))
+
+    def kill(self) -> None:
+        """Ends the process with SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def _answers(self, while_loading: bool) -> bool:
+        try:
+            return bool(self.client.ping())
+        except LostError as error:
+            return while_loading and "loading" in str(error).lower()
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Waits until `holds()`; raises TimeoutError after a minute."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the stack is not ready after a minute")
+        time.sleep(0.02)
+
+
+@dataclass
+class Stack:
+    """A service whose Redis is behind a proxy, and a replica for failovers."""
+
+    primary: RedisNode
+    replica: RedisNode
+    proxy: FaultProxy
+    service_port: int
+
+
+@contextmanager
+def running_stack(folder: Path, bundle: Path, ports: Iterator[int]) -> Iterator[Stack]:
+    """Runs two Redis, the proxy and a service until the context ends."""
+    with ExitStack() as parts:
+        primary, replica = (RedisNode(folder / str(n), next(ports)) for n in range(2))
+        parts.callback(primary.kill)
+        parts.callback(replica.kill)
+        replica.client.replicaof("127.0.0.1", primary.port)
+        proxy = parts.enter_context(FaultProxy(primary.port))
+        port = parts.enter_context(_service(bundle, proxy.port, next(ports)))
+        yield Stack(primary, replica, proxy, port)
+
+
+@contextmanager
+def _service(bundle: Path, redis_port: int, port: int) -> Iterator[int]:
+    settings = {
+        "BUNDLE_PATH": str(bundle),
+        "REDIS_URL": f"redis://127.0.0.1:{redis_port}",
+        "MAX_SESSION_LENGTH": "1000000",
+        "PORT": str(port),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "service"], env=environ | settings, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: _is_ready(port))
+        yield port
+    finally:
+        process.terminate()
+        process.wait(_PATIENCE_SECONDS)
+
+
+def _is_ready(port: int) -> bool:
+    with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+@contextmanager
+def stopped(stack: Stack) -> Iterator[None]:
+    """SIGSTOP: Redis accepts connections and answers nothing."""
+    stack.primary.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        stack.primary.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def killed(stack: Stack) -> Iterator[None]:
+    """SIGKILL, and a restart from the append-only file at the end."""
+    stack.primary.kill()
+    try:
+        yield
+    finally:
+        stack.primary.start()
+
+
+@contextmanager
+def syns_dropped(stack: Stack) -> Iterator[None]:
+    """A dead host: connections are cut and new ones are not answered."""
+    stack.proxy.drop_new_connections()
+    try:
+        yield
+    finally:
+        stack.proxy.accept_new_connections()
+
+
+@contextmanager
+def repeated(action: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Does `action` every `seconds` in a thread while the context is open."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(seconds):
+            action()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def resets(stack: Stack) -> AbstractContextManager[None]:
+    """All connections are reset ten times a second."""
+    return repeated(stack.proxy.reset_connections, 0.1)
+
+
+@contextmanager
+def stalls(stack: Stack) -> Iterator[None]:
+    """Nothing is forwarded for 0.3 of each 0.6 s."""
+
+    def toggle() -> None:
+        stack.proxy.is_stalled = not stack.proxy.is_stalled
+
+    with repeated(toggle, _STALL_SECONDS):
+        yield
+    stack.proxy.is_stalled = False
+
+
+def late_by(seconds: float) -> "Fault":
+    """Each reply is late by `seconds`."""
+
+    @contextmanager
+    def late(stack: Stack) -> Iterator[None]:
+        stack.proxy.delay_seconds = seconds
+        yield
+        stack.proxy.delay_seconds = 0
+
+    return late
+
+
+@contextmanager
+def narrow(stack: Stack) -> Iterator[None]:
+    """20 kB/s of replies."""
+    stack.proxy.bytes_per_second = 20_000
+    yield
+    stack.proxy.bytes_per_second = None
+    stack.proxy.reset_connections()
+
+
+@contextmanager
+def full(stack: Stack) -> Iterator[None]:
+    """Redis has no memory left and may evict nothing: it refuses to write."""
+    stack.primary.client.config_set("maxmemory", 1)
+    yield
+    stack.primary.client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def failed_over(stack: Stack) -> Iterator[None]:
+    """The replica is the primary; the address leads to the old one until the end."""
+    primary, replica = stack.primary, stack.replica
+    primary.client.execute_command(  # type: ignore[no-untyped-call] # redis-py's gap
+        "FAILOVER", "TO", "127.0.0.1", replica.port
+    )
+    wait_until(lambda: replica.client.role()[0] == "master")
+    yield
+    stack.proxy.target = replica.port
+    stack.primary, stack.replica = replica, primary
+
+
+@contextmanager
+def loading(stack: Stack) -> Iterator[None]:
+    """Redis was restarted and still loads its file."""
+    redis = stack.primary
+    with redis.client.pipeline() as pipeline:
+        for number in range(_FILLERS):
+            pipeline.set(f"filler:{number}", "x" * 100, ex=600)
+        pipeline.execute()
+    redis.client.bgrewriteaof()
+    wait_until(lambda: not redis.client.info("persistence")["aof_rewrite_in_progress"])
+    redis.kill()
+    redis.start("--key-load-delay", str(_KEY_LOAD_MICROSECONDS), while_loading=True)
+    yield
+    with suppress(RedisError):
+        redis.client.config_set("key-load-delay", 0)
+    wait_until(lambda: redis._answers(while_loading=False))
+    redis.client.config_set("key-load-delay", 0)
+
+
+Fault = Callable[[Stack], AbstractContextManager[None]]
+
+FAULTS: dict[str, Fault] = {
+    "SIGSTOP": stopped,
+    "kill -9": killed,
+    "SYNs dropped": syns_dropped,
+    "resets": resets,
+    "replies 60 ms late": late_by(0.06),
+    "replies 200 ms late": late_by(0.2),
+    "stalls": stalls,
+    "20 kB/s": narrow,
+    "OOM": full,
+    "READONLY": failed_over,
+    "LOADING": loading,
+}

@@ -1,0 +1,41 @@
+"""A short form of `make chaos`: what holds on a machine of any speed."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from proofs.chaos import prove
+from proofs.fault_proxy import FaultProxy
+
+TIMED = ("p99", "recovery", "/readyz")
+
+
+@pytest.mark.parametrize("fault", ["kill -9", "OOM"])
+def test_a_fault_of_redis_costs_no_answer_and_no_acknowledged_event(
+    fault: str, tmp_path: Path
+) -> None:
+    figures = list(
+        prove(rate=100, seconds=1, before=0.5, fault=[fault], plot=tmp_path / "chaos.png")
+    )
+    figure_of = {each.name.removeprefix(f"{fault}: "): each for each in figures}
+    assert figure_of["acknowledged"].value > 0
+    assert figure_of["/readyz degraded after"].value < 2
+    untimed = [each for name, each in figure_of.items() if not any(map(name.__contains__, TIMED))]
+    assert [each.name for each in untimed if not each.holds] == []
+    assert (tmp_path / "chaos.png").stat().st_size > 0
+
+
+def test_a_proxy_that_drops_syns_lets_nobody_connect_until_it_accepts_again() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        FaultProxy(server.getsockname()[1]) as proxy,
+    ):
+        proxy.drop_new_connections()
+        began = time.monotonic()
+        with pytest.raises(TimeoutError):
+            socket.create_connection(("127.0.0.1", proxy.port), timeout=0.3)
+        assert time.monotonic() - began >= 0.3
+        proxy.accept_new_connections()
+        socket.create_connection(("127.0.0.1", proxy.port), timeout=5).close()
