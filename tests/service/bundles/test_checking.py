@@ -16,7 +16,7 @@ from export.contract.bundle import BundleError, BundleLayout
 from export.contract.publish import BundleLink
 from service.bundles.checking import BundleChecks
 from tests.service.bundles.test_hot_swap import activate, ids, rollback, settings_of
-from tests.service.conftest import RING, Connect, ring_graph, save_ring_bundle
+from tests.service.conftest import PATIENCE_SECONDS, RING, Connect, ring_graph, save_ring_bundle
 
 pytestmark = pytest.mark.anyio
 
@@ -155,6 +155,9 @@ async def test_while_an_endless_bundle_is_checked_the_service_answers_and_rolls_
     link.path.parent.mkdir()
     for name, scale in {"a": 1, "b": -1}.items():
         save_ring_bundle(link.folder(name), ring_graph(len(RING), scale))
+        # With the time of a busy machine; the service, which has little, finds its stamp.
+        settings = settings_of(link.folder(name))
+        BundleChecks(settings.max_k, PATIENCE_SECONDS).check(link.folder(name))
     crafted(link.folder("endless"), endless)
     link.move("a")
     answered: list[httpx.Response] = []

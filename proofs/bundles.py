@@ -1,0 +1,310 @@
+"""Proves that a damaged or crafted bundle is refused with a reason, or served without a 5xx.
+
+Each damage is random, and all hashes are made to fit again, as its author could. Damages are
+loaded in this process first. Those of a graph may crash onnxruntime, hang or take all memory, so
+they go through the child process that the service uses.
+
+python -m proofs bundles [--damages N] [--through-child N] [--seed N]
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import httpx
+from cyclopts import Parameter
+
+from export.contract.bundle import Bundle, BundleError, BundleLayout
+from proofs.record import Figure
+from service.app import create_app
+from service.bundles.checking import BundleChecks
+from service.bundles.loading import load_recommender
+from service.runtime import Runtime
+from service.settings import Settings
+
+REASON_SECONDS = 5
+MAX_K = 20
+TEXT_FILES = ("manifest.json", "items.jsonl", "histories.jsonl")
+GRAPH_FILES = ("model.onnx", "item_encoder.onnx")
+HOSTILE: tuple[Any, ...] = (
+    *(None, True, -1, 0, 1, 2**53, 2**53 + 1, 2**63, 2**64, -(2**64), 10**400, 1.5, 1e308, -1e308),
+    *(
+        "",
+        "a",
+        "h",
+        "\ud800",
+        "\udfff",
+        "\0",
+        "\n",
+        "a/b",
+        "%2F",
+        "x" * 300,
+        "x" * 70_000,
+        "é\u2028",
+    ),
+    *([], {}, [[]], [None], {"a": None}, {"": [""]}, {"\ud800": ["x"]}, [1e308] * 9),
+)
+"""Values in the place of any other."""
+
+Damage = Callable[[random.Random, Path], None]
+
+
+@dataclass
+class Outcomes:
+    """What became of the bundles so far."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    slowest: float = 0
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, kind: str, seconds: float, fault: str = "") -> None:
+        """Counts one bundle; `fault` says what is wrong with its outcome."""
+        self.counts[kind] += 1
+        self.slowest = max(self.slowest, seconds)
+        if fault:
+            self.faults.append(fault)
+
+
+class Service:
+    """The service in this process, whose bundle is replaced by each one that can be loaded."""
+
+    def __init__(self, runtime: Runtime, client: httpx.AsyncClient) -> None:
+        self._runtime = runtime
+        self._client = client
+
+    async def fault(self, folder: Path) -> str:
+        """Serves the bundle in `folder`; returns the first request that it answers with a 5xx."""
+        recommender = load_recommender(folder, MAX_K)
+        await self._runtime.variants.serve(self._runtime.variants.slots[0], recommender)
+        for method, path, body in _requests(recommender.bundle):
+            try:
+                response = await self._client.request(method, path, json=body)
+                status: object = response.status_code
+            except Exception as error:
+                status = f"{type(error).__name__}: {error}"
+            if not isinstance(status, int) or status >= 500:
+                return f"{method} {path[:80]}: {status}"
+        return ""
+
+
+def _requests(bundle: Bundle) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+    ids = [each.item_id for each in bundle.items[:3]]
+    path = quote(ids[0], safe="")
+    values = bundle.items[0].attributes
+    yield "POST", "/v1/recommendations", {"history": ids[:1], "k": 5}
+    yield "POST", "/v1/recommendations", {"history": ids, "k": MAX_K, "explain": True}
+    yield "POST", "/v1/recommendations", {"history": [], "k": 5}
+    yield "POST", "/v1/recommendations", {"history": ids, "allow": values, "exclude": ids[:1]}
+    yield "POST", "/v1/recommendations/batch", {"requests": [{"history": ids}, {"history": []}]}
+    yield "POST", "/v1/sessions/s/events?k=5", {"item_id": ids[0]}
+    for address in (f"/v1/items/{path}", f"/v1/items/{path}/similar", "/v1/items?query=a"):
+        yield "GET", address, None
+    for address in ("/v1/model", "/v1/examples", "/metrics", "/readyz"):
+        yield "GET", address, None
+
+
+def damage_bytes(chance: random.Random, path: Path) -> None:
+    """Flips, removes, doubles or inserts bytes of a file."""
+    content = bytearray(path.read_bytes())
+    for _ in range(chance.choice((1, 1, 2, 8))):
+        start = chance.randrange(len(content) + 1)
+        end = min(len(content), start + chance.choice((1, 1, 4, 64)))
+        part = content[start:end]
+        content[start:end] = chance.choice(
+            (b"", part * 2, bytes(byte ^ 1 << chance.randrange(8) for byte in part), b"\xff\x00")
+        )
+    path.write_bytes(content)
+
+
+def damage_value(chance: random.Random, path: Path) -> None:
+    """Replaces one value or key of a line of JSON by a hostile one."""
+    lines = [path.read_text()] if path.suffix == ".json" else path.read_text().splitlines()
+    number = chance.randrange(len(lines))
+    value = json.loads(lines[number])
+    lines[number] = json.dumps(_with_hostile(chance, value))
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _with_hostile(chance: random.Random, value: Any) -> Any:
+    if not isinstance(value, dict | list) or not value or chance.random() < 0.2:
+        return chance.choice(HOSTILE)
+    place = chance.choice(list(value) if isinstance(value, dict) else range(len(value)))
+    if isinstance(value, dict) and chance.random() < 0.1:
+        return {**value, chance.choice(("\ud800", "colour", "", "x" * 300)): 1}
+    value[place] = _with_hostile(chance, value[place])
+    return value
+
+
+def rehash(folder: Path) -> None:
+    """Makes all hashes fit again, where the manifest can still be read."""
+    layout = BundleLayout(folder)
+    try:
+        content = json.loads(layout.manifest.read_bytes())
+        hashes = {name: _sha256(folder / name) for name in content["sha256"]}
+        content |= {"sha256": hashes, "model_version": ""}
+        canonical = json.dumps(content, sort_keys=True).encode()
+    except (ValueError, KeyError, TypeError, OSError, AttributeError):
+        return
+    content["model_version"] = hashlib.sha256(canonical).hexdigest()[:12]
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    layout.manifest.write_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def damaged(whole: Path, folder: Path, seed: int, names: Sequence[str]) -> Path:
+    """Makes the damaged copy of a bundle that belongs to `seed`."""
+    chance = random.Random(seed)  # noqa: S311 - draws damages, no secrets
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(whole, folder)
+    path = folder / chance.choice(names)
+    is_graph = path.suffix == ".onnx"
+    damage: Damage = damage_bytes if is_graph or chance.random() < 0.5 else damage_value
+    damage(chance, path)
+    rehash(folder)
+    return folder
+
+
+def crafted(whole: Path, folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yields more than 200 bundles with a file that is none, or a hostile value in each field."""
+    for name in (*TEXT_FILES, *GRAPH_FILES):
+        for craft in (_pipe, _device, _sparse, _folder, _empty, _link):
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(whole, folder)
+            craft(folder / name)
+            yield f"{craft.__name__} {name}", folder
+    fields = json.loads(BundleLayout(whole).manifest.read_text())
+    for name in ("max_history_length", "num_items", "metrics", "provenance", "student", *fields):
+        for value in HOSTILE[:12]:
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(whole, folder)
+            manifest = BundleLayout(folder).manifest
+            manifest.write_text(json.dumps(fields | {name: value}))
+            rehash(folder)
+            yield f"{name} = {value!r:.40}", folder
+
+
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _sparse(path: Path) -> None:
+    os.truncate(path, 20 * 10**9)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+async def _in_process(service: Service, folders: Iterator[tuple[str, Path]]) -> Outcomes:
+    outcomes = Outcomes()
+    for name, folder in folders:
+        started, kind, fault = time.monotonic(), "served", ""
+        try:
+            fault = await service.fault(folder)
+        except BundleError as error:
+            kind, fault = "refused", "" if str(error) else "no reason"
+        except Exception as error:
+            kind, fault = "failed", f"{type(error).__name__}: {error}"[:200]
+        outcomes.add(kind, time.monotonic() - started, fault and f"{name}: {fault}")
+    return outcomes
+
+
+async def _through_child(
+    service: Service, folders: Iterator[tuple[str, Path]], stamps: Path
+) -> Outcomes:
+    """Loads in this process what a child could load, as the service does."""
+    outcomes = Outcomes()
+    checks = BundleChecks(MAX_K, REASON_SECONDS - 1, stamps)
+    for name, folder in folders:
+        started, kind, fault = time.monotonic(), "served", ""
+        try:
+            await checks.check_async(folder)
+            fault = await service.fault(folder)
+        except BundleError as error:
+            kind, fault = "refused", "" if str(error) else "no reason"
+        except Exception as error:
+            kind, fault = "failed", f"{type(error).__name__}: {error}"[:200]
+        outcomes.add(kind, time.monotonic() - started, fault and f"{name}: {fault}")
+    return outcomes
+
+
+def small_bundle(folder: Path) -> Path:
+    """Saves the small bundle of the service's tests."""
+    # By its path: a package of the environment may be called `tests` too.
+    path = Path(__file__).parents[1] / "tests" / "service" / "conftest.py"
+    spec = spec_from_file_location("proofs_ring", path)
+    assert spec is not None  # noqa: S101 - the file is a part of this repository
+    assert spec.loader is not None  # noqa: S101
+    ring = module_from_spec(spec)
+    spec.loader.exec_module(ring)
+    saved: Path = ring.save_ring_bundle(folder, ring.ring_graph(len(ring.RING)))
+    return saved
+
+
+async def run(damages: int, through_child: int, seed: int, folder: Path) -> list[Outcomes]:
+    """Tries random damages in process, crafted bundles, and graphs through the child."""
+    whole = small_bundle(folder / "whole")
+    settings = Settings(bundle_path=whole, items_path=folder / "items.jsonl", max_k=MAX_K)
+    app, target = create_app(settings), folder / "damaged"
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+    ):
+        service = Service(app.state.runtime, client)
+        seeds = range(seed, seed + damages)
+        texts = ((str(each), damaged(whole, target, each, TEXT_FILES)) for each in seeds)
+        in_process = await _in_process(service, texts)
+        by_hand = await _in_process(service, crafted(whole, target))
+        more = range(seed, seed + through_child)
+        graphs = ((str(each), damaged(whole, target, each, GRAPH_FILES)) for each in more)
+        return [in_process, by_hand, await _through_child(service, graphs, folder / "stamps")]
+
+
+def prove(
+    *,
+    damages: Annotated[int, Parameter(help="Damages that are loaded in process.")] = 10_000,
+    through_child: Annotated[int, Parameter(help="Damaged graphs, through the child.")] = 300,
+    seed: Annotated[int, Parameter(help="The first seed of the damages.")] = 0,
+) -> Iterator[Figure]:
+    """Damage bundles, make the hashes fit again, and load or refuse each."""
+    with TemporaryDirectory() as name:
+        found = asyncio.run(run(damages, through_child, seed, Path(name)))
+    for kind, outcomes in zip(("in process", "crafted", "through the child"), found, strict=True):
+        for each in ("refused", "served"):
+            yield Figure(f"{kind}: {each}", "bundles", outcomes.counts[each])
+        for fault in outcomes.faults[:20]:
+            print(f"{kind}: {fault}")  # noqa: T201 - for who looks for the cause
+        yield Figure(f"{kind}: neither", "bundles", len(outcomes.faults), at_most=0)
+        yield Figure(f"{kind}: slowest", "s", outcomes.slowest, at_most=REASON_SECONDS)
