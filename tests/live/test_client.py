@@ -12,6 +12,7 @@ from typing import (
     Literal,
     NotRequired,
     Required,
+    Union,
     get_args,
     get_origin,
     get_type_hints,
@@ -161,7 +162,7 @@ def shape(hint: Any) -> Any:
         return {"$ref": f"#/components/schemas/{hint.__name__}"}
     if origin in (Required, NotRequired):
         return shape(inner[0])
-    if origin is UnionType:
+    if origin in (Union, UnionType):  # `Literal[...] | None` has the origin Union
         return {"anyOf": [shape(each) for each in inner]}
     if origin is Literal:
         return {"type": "string", "enum": list(inner)}
