@@ -18,6 +18,7 @@ from pydantic_settings import SettingsError
 from export.contract.bundle import BundleError, BundleLayout
 from service.bundles.checking import BundleChecks
 from service.settings import Settings, described
+from service.supervision import serve
 from service.telemetry.logs import log_config
 from service.telemetry.worker_metrics import FOLDER_VARIABLE
 from service.variant_setting import VariantSetting
@@ -52,23 +53,22 @@ def main(arguments: Sequence[str] = ()) -> None:
     except (BundleError, SettingsError) as error:
         sys.exit(f"cannot serve: {error}")
     with _metrics_folder(settings.workers):
-        uvicorn.run(
-            "service.worker:create_worker",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            access_log=False,
-            http="service.http.protocol:LimitedProtocol",
-            ws="none",
-            log_config=log_config(settings.log_format, settings.log_level),
-            timeout_graceful_shutdown=10,
-            # Longer than proxies keep idle connections. If the service closed a connection first,
-            # a request that a proxy sends on it at that moment would be lost.
-            timeout_keep_alive=75,
-            # A worker responds to the health check once it has imported everything. On a busy
-            # machine this takes more than the default of 5 s.
-            timeout_worker_healthcheck=30,
+        serve(
+            uvicorn.Config(
+                "service.worker:create_worker",
+                factory=True,
+                host=settings.host,
+                port=settings.port,
+                workers=settings.workers,
+                access_log=False,
+                http="service.http.protocol:LimitedProtocol",
+                ws="none",
+                log_config=log_config(settings.log_format, settings.log_level),
+                timeout_graceful_shutdown=10,
+                # Longer than proxies keep idle connections. If the service closed a connection
+                # first, a request that a proxy sends on it at that moment would be lost.
+                timeout_keep_alive=75,
+            )
         )
 
 

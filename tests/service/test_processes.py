@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
+import psutil
 import pytest
 
 from export.contract.publish import publish
@@ -120,3 +121,25 @@ def test_sigterm_ends_a_worker_with_exit_code_0_in_time_though_200_bodies_are_sl
     for each in slow:
         each.close()
     assert seconds < 1 + 2 + 1  # the last one for a busy machine
+
+
+def test_a_hung_worker_is_replaced_within_5_s(serve: "Serve") -> None:
+    url = httpx.URL(serve(workers=2))
+    (parent,) = (each for each in psutil.Process().children() if url.port in ports_of(each))
+    before = workers_of(parent)
+    time.sleep(3)  # until the supervisor has checked both once
+    before[0].suspend()
+    hung = time.monotonic()
+    while set(workers_of(parent)) == set(before):
+        assert time.monotonic() < hung + 5 + 1  # the last one for a busy machine
+        time.sleep(0.1)
+    assert len(workers_of(parent)) == 2
+    assert before[1].is_running()
+
+
+def workers_of(parent: psutil.Process) -> list[psutil.Process]:
+    return [each for each in parent.children() if "spawn_main" in " ".join(each.cmdline())]
+
+
+def ports_of(process: psutil.Process) -> set[int]:
+    return {each.laddr.port for each in process.net_connections() if each.laddr}
