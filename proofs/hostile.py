@@ -1,0 +1,155 @@
+"""Proves that hostile connections do not matter: silent ones, slow headers, slow bodies, floods.
+
+A real service answers a client while thousands of hostile connections from other addresses are
+open. Figures: the client's p99 before and meanwhile, the service's memory, and how long each kind
+of connection stays.
+
+python -m proofs hostile [--connections N]
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Annotated
+
+import httpx
+import numpy as np
+import psutil
+from cyclopts import Parameter
+
+from proofs.fuzz import EXAMPLE
+from proofs.record import Figure
+from proofs.wheel import free_port
+from service.http.protocol import BODY_SECONDS, HEADER_SECONDS
+
+QUERY = {"history": ["1", "1196", "2571"], "k": 10}
+POST = b"POST /v1/recommendations HTTP/1.1\r\nHost: s\r\nContent-Type: application/json\r\n"
+FLOOD_BYTES = 300 << 20
+MIB = 2**20
+RATE = 50  # requests a second
+NORMAL_SECONDS = 8
+LATE_SECONDS = 2.0  # a sweep of the service, and a busy machine
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of hostile connection: what it sends before it is silent, and when it must end."""
+
+    name: str
+    sent: bytes
+    address: str
+    seconds: float
+
+
+KINDS = (
+    Kind("silent", b"", "127.0.0.2", HEADER_SECONDS),
+    Kind("slow header", POST, "127.0.0.3", HEADER_SECONDS),
+    Kind("slow body", POST + b"Content-Length: 9\r\n\r\n{", "127.0.0.4", BODY_SECONDS),
+)
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[int, psutil.Process]]:
+    """Runs `python -m service` until the block ends; gives its port and its process."""
+    port = free_port()
+    settings = {"BUNDLE_PATH": str(EXAMPLE), "PORT": str(port)}
+    process = subprocess.Popen([sys.executable, "-m", "service"], env=os.environ | settings)
+    try:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            for _ in range(600):
+                with suppress(httpx.TransportError):
+                    if (await client.get(f"http://127.0.0.1:{port}/readyz")).is_success:
+                        break
+                await asyncio.sleep(0.1)
+        yield port, psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+async def latencies(port: int, until: asyncio.Event) -> list[float]:
+    """Sends requests at `RATE` until the event is set; returns their times in milliseconds."""
+    times = []
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        while not until.is_set():
+            started = time.perf_counter()
+            response = await client.post(f"http://127.0.0.1:{port}/v1/recommendations", json=QUERY)
+            response.raise_for_status()
+            times.append((time.perf_counter() - started) * 1000)
+            await asyncio.sleep(max(0, 1 / RATE - (time.perf_counter() - started)))
+    return times
+
+
+async def stay(port: int, kind: Kind) -> float:
+    """Opens a hostile connection; returns for how many seconds the service let it stay."""
+    source = (kind.address, 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=source)
+    started = time.monotonic()
+    writer.write(kind.sent)
+    with suppress(ConnectionError, TimeoutError):
+        await asyncio.wait_for(reader.read(), kind.seconds + 30)
+    writer.close()
+    return time.monotonic() - started
+
+
+async def flood(port: int, start: bytes) -> int:
+    """Sends up to 300 MB after `start`; returns how many bytes could be sent."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.5", 0))
+    writer.write(start)
+    sent = 0
+    with suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(HEADER_SECONDS + LATE_SECONDS):
+            while sent < FLOOD_BYTES:
+                writer.write(b"x" * 65536)
+                await writer.drain()
+                sent += 65536
+    writer.close()
+    return sent
+
+
+async def attack(port: int, connections: int) -> tuple[dict[str, float], Sequence[int]]:
+    """Opens all connections of all kinds at once; returns the longest stay by kind, and floods."""
+    stays = {
+        kind.name: [asyncio.create_task(stay(port, kind)) for _ in range(connections)]
+        for kind in KINDS
+    }
+    floods = [await flood(port, each) for each in (b"GET / HTTP/1.1\r\nX: ", b"GET /")]
+    longest = {name: max(await asyncio.gather(*tasks)) for name, tasks in stays.items()}
+    return longest, floods
+
+
+async def _measure(connections: int) -> list[Figure]:
+    async with serving() as (port, process):
+        quiet, over = asyncio.Event(), asyncio.Event()
+        asyncio.get_running_loop().call_later(NORMAL_SECONDS, quiet.set)
+        normal = float(np.percentile(await latencies(port, quiet), 99))
+        memory = process.memory_info().rss / MIB
+        client = asyncio.create_task(latencies(port, over))
+        longest, floods = await attack(port, connections)
+        over.set()
+        meanwhile = float(np.percentile(await client, 99))
+        grown = process.memory_info().rss / MIB - memory
+    figures = [
+        Figure("p99 before", "ms", normal),
+        Figure("p99 meanwhile", "ms", meanwhile, at_most=2 * max(normal, 20)),
+        Figure("memory grown", "MiB", grown, at_most=20),
+        Figure("300 MB of headers: sent", "MiB", floods[0] / MIB, at_most=20),
+        Figure("300 MB of URL: sent", "MiB", floods[1] / MIB, at_most=20),
+    ]
+    for kind in KINDS:
+        limit = kind.seconds + LATE_SECONDS
+        name = f"{connections} {kind.name} connections: longest"
+        figures.append(Figure(name, "s", longest[kind.name], at_most=limit))
+    return figures
+
+
+def prove(
+    *, connections: Annotated[int, Parameter(help="Hostile connections of each kind.")] = 1000
+) -> Iterator[Figure]:
+    """Attack a service with slow, silent and endless connections."""
+    yield from asyncio.run(_measure(connections))
