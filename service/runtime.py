@@ -1,5 +1,6 @@
 """The parts that routes use, opened when the service starts and closed when it ends."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -26,6 +27,8 @@ from service.teacher.slow_path import SlowPath
 from service.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
+
+_ITEMS_SECONDS_AT_START = 1.0
 
 
 @dataclass
@@ -124,10 +127,7 @@ async def open_runtime(
     )
     added_items = AddedItems(open_item_store(settings), variants, settings.items_poll_seconds)
     history = GuardedHistory(open_history_store(settings), settings.redis_pause_seconds)
-    try:
-        await added_items.refresh()
-    except ItemStoreUnavailableError as error:
-        logger.warning("starting without the added items: %s", error.in_full)
+    await _read_added_items(added_items)
     try:
         async with (
             in_background(added_items.follow()),
@@ -144,6 +144,21 @@ async def open_runtime(
     finally:
         await added_items.close()
         await history.close()
+
+
+async def _read_added_items(added_items: AddedItems) -> None:
+    """Reads the added items before the first request, unless their store holds up the start."""
+    try:
+        async with asyncio.timeout(_ITEMS_SECONDS_AT_START):
+            await added_items.refresh()
+    except ItemStoreUnavailableError as error:
+        logger.warning("starting without the added items: %s", error.in_full)
+    except TimeoutError:
+        logger.warning(
+            "starting without the added items: their store did not answer within %g s; "
+            "they are read in the background",
+            _ITEMS_SECONDS_AT_START,
+        )
 
 
 # A coroutine, because FastAPI would run an ordinary function in a thread.

@@ -20,20 +20,20 @@ from redis.exceptions import TimeoutError as LateError
 from service.stores.redis_replies import another_node_may_answer, reply_error
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
 # A new connection takes up to four round trips, a command one. A request waits for one deadline in
 # any case; the connection may be completed after it, for the requests that follow.
 _DEADLINES_TO_CONNECT = 5
-# A node that refuses commands for long is not asked on a new connection for each of them.
-_MIN_SECONDS_CONNECTED = 0.25
+# A node that refuses commands for long is not connected to for each of them.
+_SECONDS_BETWEEN_REPLACEMENTS = 0.5
 
 
 class SharedConnection:
     """Sends commands on one connection, which is opened at the first command.
 
-    After a failure the next command opens a new connection. So it does after a reply that says that
-    another node may answer: the address may lead there after a failover.
+    After a failure the next command opens a new connection. A reply that says that another node may
+    answer replaces the connection in the background: after a failover the address leads there.
     """
 
     def __init__(self, url: str, timeout_seconds: float, **options: Any) -> None:
@@ -48,6 +48,7 @@ class SharedConnection:
         self._timeout_seconds = timeout_seconds
         self._pipeline: _Pipeline | None = None
         self._connecting: asyncio.Task[_Pipeline] | None = None
+        self._may_replace_at = 0.0
 
     async def execute_command(self, *parts: str | int) -> Any:
         """Sends one command and returns Redis' reply, with strings decoded.
@@ -83,14 +84,25 @@ class SharedConnection:
 
     async def _connect(self) -> "_Pipeline":
         """Opens a new connection; callers that wait at the same time get the same one."""
-        if self._connecting is None:
-            self._connecting = asyncio.create_task(self._open())
-            self._connecting.add_done_callback(self._keep)
-        return await asyncio.shield(self._connecting)
+        return await asyncio.shield(self._connecting or self._begin_to_connect())
+
+    def _begin_to_connect(self) -> "asyncio.Task[_Pipeline]":
+        self._connecting = asyncio.create_task(self._open())
+        self._connecting.add_done_callback(self._keep)
+        return self._connecting
+
+    def _replace(self) -> None:
+        """Opens a connection that replaces the current one, unless that was just done."""
+        now = asyncio.get_running_loop().time()
+        if self._connecting is None and now >= self._may_replace_at:
+            self._may_replace_at = now + _SECONDS_BETWEEN_REPLACEMENTS
+            self._begin_to_connect()
 
     def _keep(self, connecting: "asyncio.Task[_Pipeline]") -> None:
         self._connecting = None
         if not connecting.cancelled() and connecting.exception() is None:
+            if self._pipeline is not None:
+                self._pipeline.retire()
             self._pipeline = connecting.result()
 
     async def _open(self) -> "_Pipeline":
@@ -103,7 +115,7 @@ class SharedConnection:
         except BaseException:
             await connection.disconnect(nowait=True)
             raise
-        return _Pipeline(connection, self._timeout_seconds)
+        return _Pipeline(connection, self._timeout_seconds, self._replace)
 
 
 @asynccontextmanager
@@ -119,13 +131,18 @@ async def _deadline(seconds: float) -> "AsyncIterator[None]":
 class _Pipeline(asyncio.Protocol):
     """Writes commands to an open connection and passes each reply to its command's future."""
 
-    def __init__(self, connection: AbstractConnection, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        connection: AbstractConnection,
+        timeout_seconds: float,
+        on_refusal: "Callable[[], None]",
+    ) -> None:
         self.is_closed = False
         self.is_retired = False  # takes no new commands; those that were sent get their replies
         self._connection = connection  # kept, because its destructor would close the socket
         self._timeout_seconds = timeout_seconds
         self._loop = asyncio.get_running_loop()
-        self._may_retire_at = self._loop.time() + _MIN_SECONDS_CONNECTED
+        self._on_refusal = on_refusal  # another node may answer in place of this one
         self._reader = hiredis.Reader(encoding="utf-8", errors="replace", replyError=reply_error)
         # Time of sending and future of each command without a reply, oldest first.
         self._waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
@@ -165,16 +182,19 @@ class _Pipeline(asyncio.Protocol):
             while (reply := self._reader.gets()) is not False:
                 self._settle_oldest(reply)
                 if isinstance(reply, RedisError) and another_node_may_answer(reply):
-                    self._retire()
+                    self._on_refusal()
         except (hiredis.ProtocolError, IndexError) as error:
             self.close(LostError(f"not a reply of Redis: {error}"))
-        if self.is_retired and not self._waiting and not self._unsent:
-            self.close(LostError("the connection is replaced"))
+        self._close_if_replaced()
 
-    def _retire(self) -> None:
-        """Makes the next command open a new connection, unless this one is new itself."""
-        if self._loop.time() >= self._may_retire_at:
-            self.is_retired = True
+    def retire(self) -> None:
+        """Takes no new commands, and closes the connection after the last reply."""
+        self.is_retired = True
+        self._close_if_replaced()
+
+    def _close_if_replaced(self) -> None:
+        if self.is_retired and not self.is_closed and not self._waiting and not self._unsent:
+            self.close(LostError("the connection is replaced"))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Fails every command that still waits for its reply."""

@@ -1,6 +1,7 @@
 """A service whose Redis is lost answers, and marks its answers as degraded."""
 
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,3 +123,17 @@ async def test_a_redis_that_accepts_and_never_answers_costs_a_timeout(
             with anyio.fail_after(5):
                 answer = await client.post("/v1/sessions/s/events?k=2", json={"item_id": "c"})
         assert summary(answer.json()) == ("de", "student", True)
+
+
+async def test_a_redis_that_never_answers_delays_the_start_by_a_second_at_most(
+    bundle_path: Path, connect: "Connect"
+) -> None:
+    async def seconds_to_start(**more: Any) -> float:
+        began = time.monotonic()
+        async with connect(Settings(bundle_path=bundle_path, **more)):
+            return time.monotonic() - began
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = SecretStr(f"redis://127.0.0.1:{silent.getsockname()[1]}")
+        without_redis = await seconds_to_start()
+        assert await seconds_to_start(redis_url=url) < without_redis + 1 + 1

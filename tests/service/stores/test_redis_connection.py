@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as LostError
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as LateError
 
 from service.stores.redis_client import connect_shared
@@ -131,3 +131,34 @@ async def test_a_command_sent_on_a_connection_that_was_just_lost_fails(
         async with asyncio.timeout(5):
             await pipeline.send(b"PING\r\n")
     assert await shared.execute_command("ECHO", "a") == "a"
+
+
+@pytest.mark.parametrize(
+    "code", ["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "UNKILLABLE"]
+)
+async def test_a_node_that_refuses_is_left_for_the_one_to_which_the_address_leads(
+    code: str,
+) -> None:
+    def refuse(command: bytes) -> bytes | None:
+        return answer_pings_only(command) or f"-{code} refused\r\n".encode()
+
+    async with connected_to(refuse, timeout_seconds=5) as shared:
+        first = await shared._connect()
+        with pytest.raises(RedisError, match="refused"):
+            await shared.execute_command("ECHO", "a")
+        async with asyncio.timeout(5):
+            while shared._pipeline is first:
+                await asyncio.sleep(0.01)
+        assert await shared.execute_command("PING") == "PONG"
+
+
+async def test_an_error_that_concerns_one_command_leaves_the_connection() -> None:
+    def refuse(command: bytes) -> bytes | None:
+        return answer_pings_only(command) or b"-WRONGTYPE refused\r\n"
+
+    async with connected_to(refuse, timeout_seconds=5) as shared:
+        first = await shared._connect()
+        with pytest.raises(ResponseError):
+            await shared.execute_command("ECHO", "a")
+        assert shared._connecting is None
+        assert shared._pipeline is first
