@@ -146,7 +146,8 @@ def _load(name: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
 
 
 def _load_unquantised(name: str) -> PreTrainedModel:
-    return AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+    # Never from a pickle, which could run code.
+    return AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32, use_safetensors=True)
 
 
 def _load_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
