@@ -27,10 +27,13 @@ _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT",
 
 
 class BundleChecks:
-    """The bundles that may be loaded in this process, because a child could load them."""
+    """Checks bundles by loading them in a child process, and remembers which have passed."""
 
     def __init__(self, max_k: int, seconds: float, stamps: Path | None = None) -> None:
-        """`seconds` is the deadline of one check; `stamps` a folder that only this user writes."""
+        """`seconds` is the deadline of one check; passed checks are remembered in `stamps`.
+
+        Only this user may write the folder `stamps`.
+        """
         self._max_k = max_k
         self._seconds = seconds
         self._stamps = _default_stamps() if stamps is None else stamps

@@ -61,7 +61,7 @@ async def whole_body(receive: Receive) -> Message:
 
 
 def _check_announced(scope: Scope) -> None:
-    """Refuses a body by its Content-Length, before anything of it is read."""
+    """Refuses a body whose Content-Length is over the limit, before anything of it is read."""
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and len(value) <= _LENGTH_DIGITS:
             _check_length(int(value))

@@ -139,7 +139,10 @@ def chunk_size(items: Tensor) -> int:
 
 
 def chunks_of(queries: Tensor, items: Tensor) -> Iterator[slice]:
-    """Yields slices that cut `queries` into chunks of at most `chunk_size` query vectors."""
+    """Yields slices that cut `queries` into chunks of `chunk_size(items)` query vectors.
+
+    The last chunk may be shorter.
+    """
     size = chunk_size(items)
     return (slice(begin, begin + size) for begin in range(0, len(queries), size))
 

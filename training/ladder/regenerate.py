@@ -1,4 +1,4 @@
-"""Regenerates every report of a folder from stored ranks, and compares old and new reports.
+"""Checks every report of a folder: makes it anew from stored ranks and compares.
 
 A report names the command that wrote it. The command is run again with `--kept` and a temporary
 `--out`, and the Markdown and CSV files are compared line by line.

@@ -79,7 +79,7 @@ class ColdItems(nn.Module):
 
     @torch.no_grad()
     def place(self, donors: Tensor, offset: Tensor, projection: Tensor) -> None:
-        """Places cold items: sets the attributes of the same names, on the device of `offset`."""
+        """Places cold items: stores the arguments in the attributes of the same names."""
         device = self.offset.device
         self.donors = donors.to(device)
         self.offset.copy_(offset)

@@ -20,7 +20,11 @@ from training.settings.experiment import TrainingConfig
 
 
 class NextItemLoss(Protocol):
-    """Turns scores at the positions of a batch into losses."""
+    """The next-item loss of one batch.
+
+    It holds what it needs of the competing candidates (a normaliser or negatives), and turns scores
+    of next items or of listed items into losses.
+    """
 
     @property
     def kth_best(self) -> Tensor | None:

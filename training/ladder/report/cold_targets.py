@@ -37,9 +37,10 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
-    """Yields the table's cells: each row of the whole method against CE and against titles.
+    """Yields the rows of the table, as lists of strings: one for each line of the whole method.
 
-    The titles are those that the row's teacher embeds.
+    It has the line's gains over CE and over the ranking by titles, which the line's own teacher
+    embeds.
     """
     by_key = {line.key: line for line in lines}
     for line in lines:

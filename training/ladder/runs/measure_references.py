@@ -109,9 +109,10 @@ def _answers_ranking(teacher: Teacher, knowledge: Knowledge) -> Iterator[Referen
 def _title_rankings(
     reference: Reference, embeddings: NDArray[np.float32]
 ) -> Iterator[ReferenceRanking]:
-    """Yields the rankings by distance from the last title and from the titles of the history.
+    """Yields two rankings: by distance from the last title, and from all titles of the history.
 
-    The second one is left out if validation chooses a decay of 0, since both are equal then.
+    In the second, each title weighs `decay` times the next newer one. Validation chooses the decay;
+    at 0 only the last title counts, and the second ranking is left out.
     """
     dataset = reference.dataset
     yield _title_ranking(TITLES_ROW, TitleNeighbours(dataset, embeddings))
