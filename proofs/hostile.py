@@ -136,7 +136,7 @@ async def _measure(connections: int) -> list[Figure]:
         grown = process.memory_info().rss / MIB - memory
     figures = [
         Figure("p99 before", "ms", normal),
-        Figure("p99 meanwhile", "ms", meanwhile, at_most=2 * max(normal, 20)),
+        Figure("p99 meanwhile", "ms", meanwhile, at_most=2 * min(normal, 20)),
         Figure("memory grown", "MiB", grown, at_most=20),
         Figure("300 MB of headers: sent", "MiB", floods[0] / MIB, at_most=20),
         Figure("300 MB of URL: sent", "MiB", floods[1] / MIB, at_most=20),
