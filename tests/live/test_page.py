@@ -129,7 +129,8 @@ def prefer(browser: webdriver.Chrome, scheme: str) -> None:
 
 @pytest.fixture(scope="module")
 def url(serve: "Serve", films_bundle: Path, teacher_url: str) -> Iterator[str]:
-    with serve(films_bundle, TEACHER_URL=teacher_url) as url:
+    # A busy machine may take longer than the default deadline; no test here is about it.
+    with serve(films_bundle, TEACHER_URL=teacher_url, TEACHER_DEADLINE_SECONDS="30") as url:
         yield url
 
 
