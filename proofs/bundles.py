@@ -63,7 +63,7 @@ Damage = Callable[[random.Random, Path], None]
 
 @dataclass
 class Outcomes:
-    """What became of the bundles so far."""
+    """Counts of how the bundles so far ended, and the faults among them."""
 
     counts: Counter[str] = field(default_factory=Counter)
     slowest: float = 0

@@ -110,7 +110,7 @@ class Road:
         return False
 
     def files(self) -> dict[str, object]:
-        """What the stages have left in sight: every file, and where every link points."""
+        """Returns the visible results of the stages: each file's content and each link's target."""
         return {
             str(path.relative_to(self.folder)): _content(path)
             for root in (self.work, self.bundles)

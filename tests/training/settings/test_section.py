@@ -1,4 +1,4 @@
-"""What all sections of settings share."""
+"""Fingerprints of sections, which all settings share."""
 
 from collections.abc import Set
 from typing import ClassVar
