@@ -96,10 +96,7 @@ def freeze(
     student = checkpoint.student()
     longest = student.max_history_length
     with TemporaryDirectory() as scratch:
-        encoder = Path(scratch) / "encoder.onnx"
-        can_encode = item_embeddings is not None and export_item_encoder(
-            student.item_table, item_embeddings, encoder
-        )
+        encoder = _item_encoder(student, item_embeddings, Path(scratch))
         graphs = export_graphs(student, Path(scratch))
         ranker = served_ranker(graphs.model, graphs.common_case, dataset, longest)
         served = measure(ranker, dataset, "served")
@@ -109,7 +106,7 @@ def freeze(
             items_of(dataset),
             histories=histories_of(dataset, longest),
             common_case=graphs.common_case,
-            item_encoder=encoder if can_encode else None,
+            item_encoder=encoder,
             student=checkpoint.description.student.kind,
             max_history_length=longest,
             metrics={"seed": checkpoint.description.seed, **metrics_of(served)},
@@ -118,6 +115,18 @@ def freeze(
             parity_error=graphs.parity_error,
             provenance=provenance,
         )
+
+
+def _item_encoder(
+    student: Student, item_embeddings: NDArray[np.float32] | None, folder: Path
+) -> Path | None:
+    """Writes the item encoder into `folder`; None if the student reads no LLM embeddings."""
+    path = folder / "encoder.onnx"
+    if item_embeddings is None or not export_item_encoder(
+        student.item_table, item_embeddings, path
+    ):
+        return None
+    return path
 
 
 def items_of(dataset: Dataset) -> Iterator[Item]:

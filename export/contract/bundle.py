@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict, Unpack
 
 from export.contract.folders import folder_identity, readable_folder, whole_folder
+from export.contract.layout import MAX_HISTORIES, MAX_MANIFEST_SIZE, max_size
+from export.contract.layout import BundleLayout as BundleLayout
 from export.contract.manifest import ABSENT_BEFORE_4, SCHEMA_VERSION, render, with_version
 from export.contract.manifest import Figure as Figure
 from export.contract.manifest import Manifest as Manifest
@@ -32,7 +34,6 @@ from export.contract.records import (
     COUNT,
     ID,
     IDS,
-    MAX_LINE_LENGTH,
     TEXTS_BY_NAME,
     TITLE,
     Checks,
@@ -45,66 +46,7 @@ from export.contract.records import (
 )
 from export.contract.records import BundleError as BundleError
 
-MAX_MANIFEST_SIZE = 4 * 10**6
-MAX_LINES_SIZE = 2 * 10**9
-MAX_GRAPH_SIZE = 4 * 10**9
-"""Maximum sizes of the manifest, of a file of lines and of a graph, in bytes."""
-MAX_HISTORIES = 10_000
-_GRAPH_BASE_SIZE = 2**26
-_GRAPH_ITEM_SIZE = 2**15  # two tables of 4,096 numbers an item
 _MAX_REPLACEMENTS = 1_000
-
-
-@dataclass(frozen=True)
-class BundleLayout:
-    """Paths of the files in a bundle's folder."""
-
-    folder: Path
-
-    @property
-    def model(self) -> Path:
-        """The ranking graph, which answers every query."""
-        return self.folder / "model.onnx"
-
-    @property
-    def common_case(self) -> Path:
-        """The common-case graph; absent if it would not save time."""
-        return self.folder / "plain.onnx"
-
-    @property
-    def items(self) -> Path:
-        """The items, one JSON object per line, in order of item_index from 1."""
-        return self.folder / "items.jsonl"
-
-    @property
-    def manifest(self) -> Path:
-        """The JSON description of the bundle."""
-        return self.folder / "manifest.json"
-
-    @property
-    def histories(self) -> Path:
-        """Real histories, one JSON list of item ids per line, oldest first; may have no line."""
-        return self.folder / "histories.jsonl"
-
-    @property
-    def item_encoder(self) -> Path:
-        """The item encoder; absent if the student reads no LLM embeddings."""
-        return self.folder / "item_encoder.onnx"
-
-    @property
-    def required(self) -> tuple[Path, ...]:
-        """The files that every bundle has, besides its manifest."""
-        return self.model, self.items, self.histories
-
-    @property
-    def optional(self) -> tuple[Path, ...]:
-        """The files that a bundle may lack."""
-        return self.common_case, self.item_encoder
-
-    @property
-    def hashed(self) -> tuple[Path, ...]:
-        """The files whose hashes the manifest stores: all existing ones except the manifest."""
-        return *self.required, *(path for path in self.optional if path.exists())
 
 
 @dataclass(frozen=True)
@@ -258,7 +200,7 @@ def copy_bundle(bundle: Bundle, target: Path) -> None:
     copy_file(manifest, target / manifest.name, MAX_MANIFEST_SIZE)
     for name in bundle.manifest.sha256:
         path = bundle.folder / name
-        copy_file(path, target / name, _max_size(path, bundle.manifest))
+        copy_file(path, target / name, max_size(path, bundle.manifest.num_items))
 
 
 def _manifest(layout: BundleLayout, num_items: int, facts: Facts) -> Manifest:
@@ -278,7 +220,7 @@ def _read_bundle(layout: BundleLayout) -> Bundle:
     manifest = _read_manifest(layout)
     for name in manifest.sha256.keys() - {layout.items.name, layout.histories.name}:
         path = layout.folder / name
-        _verify(path, sha256_of(path, _max_size(path, manifest)), manifest)
+        _verify(path, sha256_of(path, max_size(path, manifest.num_items)), manifest)
     items = _parse_items(layout.items, _read_verified(layout.items, manifest))
     if len(items) != manifest.num_items:
         raise BundleError(
@@ -332,7 +274,7 @@ _ITEM_CHECKS: Checks = {
 
 
 def _read_verified(path: Path, manifest: Manifest) -> bytes:
-    content = read_file(path, _max_size(path, manifest))
+    content = read_file(path, max_size(path, manifest.num_items))
     _verify(path, _sha256(content), manifest)
     return content
 
@@ -344,15 +286,6 @@ def _verify(path: Path, actual: str, manifest: Manifest) -> None:
             f"{path}: sha256 is {actual[:12]}…, but {shown(expected[:12])}… in the manifest; "
             "export the bundle again"
         )
-
-
-def _max_size(path: Path, manifest: Manifest) -> int:
-    """Returns the maximum size of a file, in bytes, from the number of items in the manifest."""
-    if path.suffix != ".jsonl":
-        return min(MAX_GRAPH_SIZE, _GRAPH_BASE_SIZE + manifest.num_items * _GRAPH_ITEM_SIZE)
-    lines = manifest.num_items if path == BundleLayout(path.parent).items else MAX_HISTORIES
-    # One line more than there may be: the parser then says which line is too many.
-    return min(MAX_LINES_SIZE, (lines + 1) * (MAX_LINE_LENGTH + 1))
 
 
 def _sha256(content: bytes) -> str:

@@ -18,8 +18,9 @@ from pathlib import Path
 import anyio
 import onnxruntime as ort
 
-from export.contract.bundle import MAX_MANIFEST_SIZE, BundleError, BundleLayout
+from export.contract.bundle import BundleError, BundleLayout
 from export.contract.folders import readable_folder
+from export.contract.layout import MAX_MANIFEST_SIZE
 from export.contract.reading import read_file
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
