@@ -66,7 +66,7 @@ check: $(DEV)/ready  ## look, change nothing
 	$(DEV)/bin/mypy
 	$(DEV)/bin/lint-imports
 
-bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure all that README reports (about twenty minutes, nothing else running)
+bench: smoke $(DEV)/ready $(PEERS)/ready  ## measure all of docs/performance.md (about twenty minutes, nothing else running)
 	$(IN_DEV) bench --work $(WORK)
 
 bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEMO)/ready $(DEV)/ready $(PEERS)/ready  ## a first look in two minutes: what has a target and needs no LLM

@@ -1,4 +1,4 @@
-"""Runs the commands of README.md and the example of the client, with only the address changed."""
+"""Runs the commands of README, the REST guide and the client, with another address only."""
 
 import json
 import re
@@ -24,8 +24,8 @@ def url(serve: "Serve", films_bundle: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def answers(url: str) -> list[Any]:
-    """The answers to the commands of the section "Ask it", in order; None for an empty answer."""
-    block = code_block(ROOT / "README.md", "sh", after="## Ask it")
+    """The answers to the commands of docs/rest.md, in order; None for an empty answer."""
+    block = code_block(ROOT / "docs" / "rest.md", "sh")
     lines = [line for line in block.splitlines() if not line.startswith("#")]
     assert all(line.startswith("curl ") for line in lines)
     outputs = [run_line(line.replace("localhost:8000", url)) for line in lines]
@@ -93,3 +93,13 @@ def test_the_example_of_the_client_runs(url: str) -> None:
     program = [sys.executable, "-W", "error", "-c", path + code]
     printed = subprocess.run(program, check=True, capture_output=True, text=True).stdout
     assert len(printed.splitlines()) == 5
+
+
+def test_the_answer_in_the_readme_has_the_shape_of_a_real_one(url: str) -> None:
+    readme = ROOT / "README.md"
+    command = code_block(readme, "sh", after="Ask it what comes after")
+    shown = json.loads(code_block(readme, "json"))
+    answer = json.loads(run_line(command.replace("localhost:8000", url)))
+    assert answer.keys() == shown.keys()
+    assert [each.keys() for each in answer["items"]] == [each.keys() for each in shown["items"]]
+    assert answer["source"] == shown["source"]

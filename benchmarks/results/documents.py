@@ -1,0 +1,171 @@
+"""Writes measured figures into README.md and docs/performance.md, between pairs of comments.
+
+They come from the reports in `benchmarks/out` and `docs/results`.
+
+python -m benchmarks.results.documents
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.options import ROOT
+from benchmarks.results.figures import Figure, Report, load_report
+from benchmarks.results.markdown import format_number, markdown_table
+from benchmarks.results.ranking_figures import RankingFigures
+from training.stage import write_text
+
+OUT = ROOT / "benchmarks" / "out"
+LADDER_REPORTS = ROOT / "docs" / "results"
+README, PERFORMANCE = ROOT / "README.md", ROOT / "docs" / "performance.md"
+
+# Beginnings of figure names in the report `student_vs_teacher`, each with its column heading.
+COLUMNS = (
+    ("p50", "p50"),
+    ("p90", "p90"),
+    ("p99", "p99"),
+    ("throughput", "throughput"),
+    ("CPU for a million answers", "CPU for a million"),
+    ("a million answers", "cost of a million"),
+    ("NDCG@20", "NDCG@20"),
+)
+DATA = {
+    "movielens": "[MovieLens](docs/results/movielens.md)",
+    "amazon-games": "[Amazon games](docs/results/amazon-games.md)",
+    "amazon-games-paper": "[Amazon games, the paper's targets](docs/results/amazon-games-paper.md)",
+}
+
+Section = Callable[[Mapping[str, Report]], str]
+
+
+def main() -> int:
+    """Rewrites the figures in both documents; returns the exit code, 0."""
+    for path, text in documents(load_reports()).items():
+        write_text(path, text)
+    return 0
+
+
+def load_reports() -> dict[str, Report]:
+    """Reads the reports of all benchmarks, by name."""
+    reports = (load_report(path) for path in sorted(OUT.glob("*.json")))
+    return {each.name: each for each in reports}
+
+
+def documents(reports: Mapping[str, Report]) -> dict[Path, str]:
+    """Returns the text of each document with its figures replaced."""
+    texts = {}
+    for path, sections in SECTIONS.items():
+        texts[path] = path.read_text(encoding="utf-8")
+        for name, section in sections.items():
+            texts[path] = replace_section(texts[path], name, section(reports))
+    return texts
+
+
+def replace_section(text: str, name: str, figures: str) -> str:
+    """Returns `text` with everything between the two comments of section `name` replaced.
+
+    Raises:
+        ValueError: a comment is missing, or the end comes first.
+    """
+    begin, end = f"<!-- {name}: python -m benchmarks.results.documents -->", f"<!-- end: {name} -->"
+    before, found_begin, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"no {begin} … {end} in the text; both comments are needed, in this order")
+    return f"{before}{begin}\n\n{figures}\n\n{end}{after}"
+
+
+def summary_section(reports: Mapping[str, Report]) -> str:
+    """Returns README's first table: quality, latency and cost of teacher, students and kNN."""
+    quality = RankingFigures(LADDER_REPORTS / "movielens.csv")
+    costs = {each.name: each for each in reports["student_vs_teacher"].figures}
+
+    def cells(name: str) -> list[str]:
+        return [_cell(costs[f"{figure}, {name}"]) for figure in ("p50", "a million answers")]
+
+    of_student = cells("student")
+    rows = [
+        ["LLM teacher", quality.cell("teacher retrieval"), *cells("retrieval teacher")],
+        ["**student, distilled from it**", quality.cell("DLLM2Rec", "SASRec"), *of_student],
+        ["the same student without a teacher", quality.cell("CE", "SASRec"), *of_student],
+        ["VMIS-kNN, which trains nothing", quality.cell("VMIS-kNN"), "", ""],
+    ]
+    return markdown_table(["MovieLens", "NDCG@20", "p50", "a million answers"], rows)
+
+
+def worth_section(_: Mapping[str, Report]) -> str:
+    """Returns README's table of test NDCG@20 on all data sets."""
+    head = ["test NDCG@20", "VMIS-kNN", "best teacher", "student alone", "student, distilled"]
+    rows = []
+    for name, link in DATA.items():
+        quality = RankingFigures(LADDER_REPORTS / f"{name}.csv")
+        rows.append(
+            [
+                link,
+                quality.cell("VMIS-kNN"),
+                quality.cell(quality.best_teacher()),
+                quality.cell("CE", "SASRec"),
+                quality.cell("DLLM2Rec", "SASRec"),
+            ]
+        )
+    return markdown_table(head, rows)
+
+
+def comparison_section(reports: Mapping[str, Report]) -> str:
+    """Returns the picture and the table of the student against its teachers."""
+    report = reports["student_vs_teacher"]
+    picture = f"![{report.name}](../benchmarks/out/{report.name}.png)"
+    head = ["", *(head for _, head in COLUMNS)]
+    return f"{picture}\n\n{markdown_table(head, _comparison_rows(report))}"
+
+
+def targets_section(reports: Mapping[str, Report]) -> str:
+    """Returns the table of all figures that have a target, and where they were measured."""
+    table = markdown_table(
+        ("", "median", "runs", "target", "command"), _target_rows(reports.values())
+    )
+    return f"{table}\n\n<sub>{'; '.join(_origins(reports.values()))}</sub>"
+
+
+SECTIONS: Mapping[Path, Mapping[str, Section]] = {
+    README: {"summary": summary_section, "worth it": worth_section},
+    PERFORMANCE: {"student and teachers": comparison_section, "targets": targets_section},
+}
+
+
+def _comparison_rows(report: Report) -> Iterator[list[str]]:
+    figures = {each.name: each for each in report.figures}
+    for name in report.series:
+        cells = [figures.get(f"{figure}, {name}") for figure, _ in COLUMNS]
+        yield [name, *map(_cell, cells)]
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    if figure.name.startswith("NDCG"):
+        return f"{figure.value:.4f}"
+    return f"{format_number(figure.value)} {figure.unit}"
+
+
+def _target_rows(reports: Iterable[Report]) -> Iterator[Sequence[str]]:
+    for report in reports:
+        for each in report.figures:
+            if each.target:
+                value = f"{format_number(each.value)} {each.unit}".strip()
+                marked = value if each.holds else f"**{value}**"
+                yield [each.name, marked, each.spread, each.target, f"`{report.command}`"]
+
+
+def _origins(reports: Iterable[Report]) -> Iterator[str]:
+    """Yields commit, machine and day of the reports, once for all reports that share them."""
+    names: dict[tuple[str, str, str], list[str]] = {}
+    for report in reports:
+        origin = (report.commit, report.hardware, f"{report.date:%Y-%m-%d}")
+        names.setdefault(origin, []).append(report.name)
+    for (commit, hardware, day), of_origin in names.items():
+        yield f"{', '.join(of_origin)}: commit {commit}, {hardware}, {day}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

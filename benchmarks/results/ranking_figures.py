@@ -1,0 +1,44 @@
+"""Reads how well each row of a ladder report ranks, for the tables of documents."""
+
+import csv
+from pathlib import Path
+
+from training.evaluation.yardstick import SELECTION_METRIC
+
+_TEACHER = "teacher "
+
+
+class RankingFigures:
+    """NDCG@20 over all targets, by row and student, of one `docs/results/NAME.csv`.
+
+    Of several rows with the same name and student, the first counts: it has the first teacher.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._figures: dict[tuple[str, str, str], dict[str, str]] = {}
+        with path.open(encoding="utf-8", newline="") as file:
+            for each in csv.DictReader(file):
+                if each["metric"] == SELECTION_METRIC and each["targets"] == "all":
+                    key = each["split"], each["row"], each["student"]
+                    self._figures.setdefault(key, each)
+
+    def cell(self, row: str, student: str = "") -> str:
+        """Returns test NDCG@20 of a row with its 95 % interval, as `0.0586 [0.0499, 0.0686]`.
+
+        Raises:
+            ValueError: the report has no such row.
+        """
+        if (figure := self._figures.get(("test", row, student))) is None:
+            raise ValueError(f"{self._path}: no row {row!r} of student {student!r}")
+        mean, low, high = (float(figure[name]) for name in ("mean", "low", "high"))
+        return f"{mean:.4f} [{low:.4f}, {high:.4f}]"
+
+    def best_teacher(self) -> str:
+        """Returns the row of the teacher with the best validation figure."""
+        of_teachers = {
+            row: float(figure["mean"])
+            for (split, row, _), figure in self._figures.items()
+            if split == "validation" and row.startswith(_TEACHER)
+        }
+        return max(of_teachers, key=lambda row: of_teachers[row])

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks.results.documents import (
+    PERFORMANCE,
+    README,
+    comparison_section,
+    documents,
+    load_reports,
+    replace_section,
+    targets_section,
+)
+from benchmarks.results.figures import Figure, Findings, Report, make_report
+
+
+def report(name: str, figures: list[Figure], **series: object) -> Report:
+    findings = Findings(figures=tuple(figures), conditions={}, series=series)
+    return make_report(name, findings, is_quick=False)
+
+
+def test_student_and_teacher_are_rows_of_one_table() -> None:
+    figures = [
+        Figure(name="p50, student", unit="ms", runs=(0.5,)),
+        Figure(name="p50, teacher", unit="ms", runs=(231.0,)),
+        Figure(name="NDCG@20, student", unit="", runs=(0.05741,)),
+    ]
+    compared = report("student_vs_teacher", figures, student={}, teacher={})
+    text = comparison_section({"student_vs_teacher": compared})
+    assert "| student | 0.50 ms |  |  |  |  |  | 0.0574 |" in text
+    assert "| teacher | 231 ms |  |  |  |  |  |  |" in text
+
+
+def test_a_figure_with_a_bar_is_listed_with_its_command() -> None:
+    figures = [
+        Figure(name="p99", unit="ms", runs=(25.0, 24.0, 26.0), at_most=20),
+        Figure(name="rate", unit="/s", runs=(7.0,)),
+    ]
+    text = targets_section({"constant_rate": report("constant_rate", figures)})
+    expected = "| p99 | **25.0 ms** | 24.0…26.0 | ≤ 20.0 | `python -m benchmarks constant_rate` |"
+    assert expected in text
+    assert "rate |" not in text.replace("constant_rate", "")
+
+
+def test_figures_replace_the_old_ones_and_nothing_else() -> None:
+    begin, end = "<!-- a: python -m benchmarks.results.documents -->", "<!-- end: a -->"
+    text = f"before\n{begin}\nold\n{end}\nafter\n"
+    once = replace_section(text, "a", "new")
+    assert once == f"before\n{begin}\n\nnew\n\n{end}\nafter\n"
+    assert replace_section(once, "a", "new") == once
+    with pytest.raises(ValueError, match="no <!-- b:"):
+        replace_section(text, "b", "new")
+
+
+@pytest.mark.parametrize("path", [README, PERFORMANCE], ids=lambda path: path.name)
+def test_a_document_has_the_figures_of_the_reports(path: Path) -> None:
+    assert documents(load_reports())[path].split() == path.read_text(encoding="utf-8").split()

@@ -1,0 +1,37 @@
+from pathlib import Path
+
+import pytest
+
+from benchmarks.results.ranking_figures import RankingFigures
+
+HEAD = "row,student,teacher,split,targets,metric,mean,low,high"
+LINES = (
+    "teacher titles,,titles,validation,all,NDCG@20,0.0300,0.02,0.04",
+    "teacher retrieval,,retrieval,validation,all,NDCG@20,0.0200,0.01,0.03",
+    "DLLM2Rec,SASRec,titles,test,all,NDCG@20,0.05,0.041,0.06004",
+    "DLLM2Rec,SASRec,retrieval,test,all,NDCG@20,0.09,0.08,0.10",
+    "DLLM2Rec,SASRec,titles,test,cold,NDCG@20,0.01,0.0,0.02",
+    "DLLM2Rec,SASRec,titles,test,all,HR@20,0.2,0.1,0.3",
+)
+
+
+@pytest.fixture
+def figures(tmp_path: Path) -> RankingFigures:
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join([HEAD, *LINES]) + "\n")
+    return RankingFigures(path)
+
+
+def test_a_cell_has_the_figure_over_all_targets_with_the_first_teacher(
+    figures: RankingFigures,
+) -> None:
+    assert figures.cell("DLLM2Rec", "SASRec") == "0.0500 [0.0410, 0.0600]"
+
+
+def test_validation_chooses_the_best_teacher(figures: RankingFigures) -> None:
+    assert figures.best_teacher() == "teacher titles"
+
+
+def test_a_missing_row_is_named(figures: RankingFigures) -> None:
+    with pytest.raises(ValueError, match="no row 'CE' of student 'SASRec'"):
+        figures.cell("CE", "SASRec")
