@@ -98,12 +98,13 @@ def freeze(
     with TemporaryDirectory() as scratch:
         encoder = _item_encoder(student, item_embeddings, Path(scratch))
         graphs = export_graphs(student, Path(scratch))
-        ranker = served_ranker(graphs.model, graphs.common_case, dataset, longest)
+        items = list(items_of(dataset, student.item_table.readable_rows()))
+        ranker = served_ranker(graphs.model, graphs.common_case, dataset, longest, items)
         served = measure(ranker, dataset, "served")
         return save_bundle(
             folder,
             graphs.model,
-            items_of(dataset),
+            items,
             histories=histories_of(dataset, longest),
             common_case=graphs.common_case,
             item_encoder=encoder,
@@ -129,12 +130,15 @@ def _item_encoder(
     return path
 
 
-def items_of(dataset: Dataset) -> Iterator[Item]:
-    """Yields the catalog's items in order of item_index, with their training interactions."""
+def items_of(dataset: Dataset, readable: NDArray[np.bool_] | None = None) -> Iterator[Item]:
+    """Yields the catalog's items in order of item_index, with their training interactions.
+
+    `readable` is `[catalog rows]`, whether the student reads an item; None: it reads all.
+    """
     catalog = dataset.catalog
-    columns = (catalog.item_ids, catalog.titles, dataset.train_counts()[1:], catalog.attributes)
-    for item_id, title, popularity, attributes in zip(*columns, strict=True):
-        yield Item(item_id, title, int(popularity), attributes)
+    is_read = [True] * catalog.num_items if readable is None else readable[1:].tolist()
+    columns = (catalog.item_ids, catalog.titles, dataset.train_counts()[1:].tolist())
+    yield from map(Item, *columns, catalog.attributes, is_read)
 
 
 def histories_of(dataset: Dataset, max_length: int) -> Iterator[list[str]]:

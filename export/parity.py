@@ -99,6 +99,8 @@ def check_parity(
 ) -> ParityReport:
     """Compares scores and top lists of the graphs with the student's.
 
+    Histories hold items that the student reads, since no others are ever given to the graphs.
+
     Args:
         student: the student that was exported.
         ranking_graph: its ranking graph.
@@ -111,11 +113,13 @@ def check_parity(
             than the order of nearly equal scores.
     """
     generator = np.random.default_rng(seed)
-    sizes = student.max_history_length, ranking_graph.num_items
-    histories = [
+    read_items = np.append(PADDING_INDEX, student.item_table.read_items())
+    sizes = student.max_history_length, len(read_items) - 1
+    drawn = [
         *edge_histories(*sizes, generator),
         *random_histories(*sizes, num_random, generator),
     ]
+    histories = [(name, read_items[places]) for name, places in drawn]
     comparisons = list(_compare(student.eval(), ranking_graph, common_case_graph, histories))
     worst = max(comparisons, key=lambda each: (not each.is_parity, each.score_error))
     if not worst.is_parity:

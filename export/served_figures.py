@@ -4,13 +4,14 @@ Only this module of `export` imports the service. Requests and measurements thus
 common-case graph and the ranking graph by the same code, `service.ranking.student`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.contract.bundle import Bundle
+from export.contract.bundle import Bundle, Item
+from service.ranking.catalog import BundleItems, Catalog
 from service.ranking.onnx_session import GraphFile
 from service.ranking.student import Student
 from service.ranking.types import IndexQuery
@@ -21,7 +22,11 @@ from training.evaluation.yardstick import LIST_LENGTH, Ranker
 
 
 def served_ranker(
-    model: Path, common_case: Path | None, dataset: Dataset, max_history_length: int
+    model: Path,
+    common_case: Path | None,
+    dataset: Dataset,
+    max_history_length: int,
+    items: Sequence[Item],
 ) -> Ranker:
     """Opens exported graphs and returns a ranker that answers as the service would.
 
@@ -30,10 +35,12 @@ def served_ranker(
         common_case: file of the common-case graph; None if the bundle has none.
         dataset: the dataset whose examples are ranked.
         max_history_length: number of newest items that the student reads.
+        items: the items of the bundle, in order of item_index from 1.
 
     Raises:
         BundleError: onnxruntime cannot open a graph, or a graph lacks an input or output.
     """
+    catalog = Catalog(BundleItems(items))
     student = Student(
         GraphFile.read(model),
         GraphFile.read(common_case) if common_case else None,
@@ -44,8 +51,16 @@ def served_ranker(
     def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
         rankings = np.full((len(rows), LIST_LENGTH), PADDING_INDEX)
         for line, row in zip(rankings, rows, strict=True):
-            best = student.rank(IndexQuery(dataset.history(int(row)).tolist(), LIST_LENGTH))
-            line[: len(best)] = [item_index for item_index, _ in best]
+            history = dataset.history(int(row)).tolist()
+            read, unread = catalog.divided(history)
+            if read:
+                query = IndexQuery(read, LIST_LENGTH, unread=unread)
+                best = [item_index for item_index, _ in student.rank(query)]
+            else:
+                unseen = student.all_allowed.copy()
+                unseen[history] = False
+                best = catalog.popular(LIST_LENGTH, unseen)
+            line[: len(best)] = best
         return rankings
 
     return rank

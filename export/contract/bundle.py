@@ -17,12 +17,14 @@ graphs' inputs and outputs. Only the standard library is imported here.
 import hashlib
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, Unpack
 
 from export.contract.folders import folder_identity, readable_folder, whole_folder
+from export.contract.items import Item as Item
+from export.contract.items import line_of, parse_items
 from export.contract.layout import MAX_HISTORIES, MAX_MANIFEST_SIZE, max_size
 from export.contract.layout import BundleLayout as BundleLayout
 from export.contract.manifest import ABSENT_BEFORE_4, SCHEMA_VERSION, render, with_version
@@ -31,16 +33,9 @@ from export.contract.manifest import Manifest as Manifest
 from export.contract.manifest import parse_manifest as _parse_manifest
 from export.contract.reading import copy_file, read_file, sha256_of
 from export.contract.records import (
-    COUNT,
-    ID,
     IDS,
-    TEXTS_BY_NAME,
-    TITLE,
-    Checks,
-    build,
     numbered_lines,
     parse,
-    parse_object,
     shown,
     write_lines,
 )
@@ -50,22 +45,6 @@ _MAX_REPLACEMENTS = 1_000
 
 
 @dataclass(frozen=True)
-class Item:
-    """An item as the service shows it.
-
-    Attributes:
-        item_id: the shop's identifier.
-        title: the title that people and the LLM read.
-        popularity: number of training interactions.
-        attributes: values by attribute name, which filters select by; empty if it has none.
-    """
-
-    item_id: str
-    title: str
-    popularity: int = 0
-    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
-
-
 @dataclass(frozen=True)
 class Bundle:
     """A bundle whose files have been verified.
@@ -158,7 +137,7 @@ def save_bundle(
     with whole_folder(folder) as building:
         layout = BundleLayout(building)
         shutil.copyfile(model, layout.model)
-        num_items = write_lines(layout.items, map(asdict, items))
+        num_items = write_lines(layout.items, map(line_of, items))
         write_lines(layout.histories, map(list, histories))
         for source, path in (
             (common_case, layout.common_case),
@@ -221,7 +200,7 @@ def _read_bundle(layout: BundleLayout) -> Bundle:
     for name in manifest.sha256.keys() - {layout.items.name, layout.histories.name}:
         path = layout.folder / name
         _verify(path, sha256_of(path, max_size(path, manifest.num_items)), manifest)
-    items = _parse_items(layout.items, _read_verified(layout.items, manifest))
+    items = parse_items(layout.items, _read_verified(layout.items, manifest))
     if len(items) != manifest.num_items:
         raise BundleError(
             f"{layout.items}: {len(items)} items, but num_items in the manifest is "
@@ -243,16 +222,6 @@ def _read_manifest(layout: BundleLayout) -> Manifest:
     return manifest
 
 
-def _parse_items(path: Path, text: bytes) -> tuple[Item, ...]:
-    items: dict[str, Item] = {}
-    for place, line in numbered_lines(path, text):
-        item = build(Item, parse_object(place, line), _ITEM_CHECKS, place)
-        if item.item_id in items:
-            raise BundleError(f"{place}: item_id {item.item_id!r} occurs twice")
-        items[item.item_id] = item
-    return tuple(items.values())
-
-
 def _parse_histories(path: Path, text: bytes) -> tuple[tuple[str, ...], ...]:
     histories = []
     for place, line in numbered_lines(path, text):
@@ -263,14 +232,6 @@ def _parse_histories(path: Path, text: bytes) -> tuple[tuple[str, ...], ...]:
         if len(histories) > MAX_HISTORIES:
             raise BundleError(f"{place}: at most {MAX_HISTORIES:,} histories are read")
     return tuple(histories)
-
-
-_ITEM_CHECKS: Checks = {
-    "item_id": ID,
-    "title": TITLE,
-    "popularity": COUNT,
-    "attributes": TEXTS_BY_NAME,
-}
 
 
 def _read_verified(path: Path, manifest: Manifest) -> bytes:

@@ -132,10 +132,12 @@ def save_graph(model: onnx.ModelProto, path: Path) -> None:
 def usual_query(student: Student, table: Tensor) -> Tensor:
     """Returns the mean query vector, `[hidden]`, of histories of one item each.
 
-    The items are spread evenly over the catalog: all, or at least `NUM_USUAL_QUERIES`.
+    The items are spread evenly over those that the student reads: all, or at least
+    `NUM_USUAL_QUERIES`.
     """
+    items = torch.from_numpy(student.item_table.read_items())
     step = max(1, len(table) // NUM_USUAL_QUERIES)
-    return student.encode_newest(torch.arange(1, len(table), step)[:, None], table).mean(dim=0)
+    return student.encode_newest(items[::step, None], table).mean(dim=0)
 
 
 def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:

@@ -64,7 +64,8 @@ def _warm_up_histories(bundle: Bundle, catalog: Catalog) -> Iterator[list[int]]:
     (most_popular,) = catalog.popular(1, np.ones(len(catalog) + 1, dtype=np.bool_))
     yield [most_popular]
     yield [most_popular] * bundle.manifest.max_history_length
-    yield from filter(None, map(catalog.known_indices, bundle.histories))
+    read = (catalog.divided(catalog.known_indices(each))[0] for each in bundle.histories)
+    yield from filter(None, read)
 
 
 def _check_ranking(student: Student, history: list[int], k: int) -> None:

@@ -23,6 +23,8 @@ class BundleItems:
         by_popularity: `[items]`, item indices, most popular first.
         titles: titles in lower case, for search.
         attributes: item indices by attribute value.
+        unread_indices: indices of the items that the student does not read, ascending.
+        unread: the same as a set.
     """
 
     def __init__(self, items: Sequence[Item]) -> None:
@@ -32,6 +34,8 @@ class BundleItems:
         self.by_popularity = np.argsort(-counts, kind="stable") + 1
         self.titles = [item.title.casefold() for item in items]
         self.attributes = AttributeIndex(items, first_index=1)
+        self.unread_indices = np.flatnonzero([not item.is_read for item in items]) + 1
+        self.unread = frozenset(self.unread_indices.tolist())
 
 
 class Catalog:
@@ -45,6 +49,7 @@ class Catalog:
         self._index_of_added = {
             item.item_id: index for index, item in enumerate(added, start=first_added)
         }
+        self.unread, self.unread_indices = bundle_items.unread, bundle_items.unread_indices
         # Added items come last, because they have no interactions in the training data.
         added_indices = np.arange(first_added, first_added + len(added))
         self._by_popularity = np.concatenate([bundle_items.by_popularity, added_indices])
@@ -85,6 +90,13 @@ class Catalog:
         if self._index_of_added:
             return [index for item_id in item_ids if (index := self.index(item_id))]
         return [index for index in map(self._index_in_bundle.get, item_ids) if index]
+
+    def divided(self, history: list[int]) -> tuple[list[int], Sequence[int]]:
+        """Divides the item indices of a history: those that the student reads, and the others."""
+        if not self.unread:
+            return history, ()
+        read = [index for index in history if index not in self.unread]
+        return read, [index for index in history if index in self.unread]
 
     def popular(self, k: int, allowed: Mask) -> list[int]:
         """Returns the indices of the `k` most popular allowed items, most popular first.

@@ -22,8 +22,9 @@ def explain(
     """Returns the reasons for each recommended item, in the order of `recommendations`.
 
     Ranks once more for each item among the newest `max_history_length`, without that item. If the
-    item occurs more than once in the history, all its occurrences are left out. Only positive score
-    drops are reasons. If a fallback ranked instead of the student, all reasons are empty.
+    item occurs more than once in the history, all its occurrences are left out. An item that the
+    student does not read is no reason. Only positive score drops are reasons. If a fallback ranked
+    instead of the student, all reasons are empty.
 
     Raises:
         StudentError: the student failed.
@@ -31,7 +32,7 @@ def explain(
     if recommendations.source != "student" or not recommendations.ranking:
         return [[] for _ in recommendations.ranking]
     catalog = recommender.catalog
-    history = catalog.known_indices(query.history)
+    history, _ = catalog.divided(catalog.known_indices(query.history))
     recommended = catalog.known_indices(item.item_id for item, _ in recommendations.ranking)
     left_out = list(dict.fromkeys(history[-recommender.manifest.max_history_length :]))
     drops = _score_drops(recommender, history, left_out, recommended)

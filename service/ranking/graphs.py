@@ -43,6 +43,7 @@ class CommonCaseGraph:
             and query.mask_seen
             and len(query.history) > 0
             and not query.excluded
+            and not query.unread
             and query.k <= MAX_COMMON_CASE_K
             and _PADDING not in query.history
         )
@@ -133,7 +134,7 @@ class RankingGraph:
         first = queries[0]
         feeds = self._other_inputs(first) | {
             TENSORS.history: _left_padded([each.history for each in queries]),
-            TENSORS.excluded: _left_padded([each.excluded for each in queries]),
+            TENSORS.excluded: _left_padded([each.closed for each in queries]),
         }
         if any(each.allowed is not first.allowed for each in queries):
             masks = [self.all_allowed if each.allowed is None else each.allowed for each in queries]
@@ -142,7 +143,7 @@ class RankingGraph:
 
     def _other_inputs(self, query: IndexQuery) -> dict[str, NDArray[np.generic]]:
         """Returns all inputs of the graph for a single query, except its history."""
-        allowed, excluded = query.allowed, query.excluded
+        allowed, excluded = query.allowed, query.closed
         return {
             TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NONE_EXCLUDED,
             TENSORS.allowed: self._all_allowed if allowed is None else allowed[None],

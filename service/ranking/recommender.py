@@ -2,9 +2,10 @@
 
 The source of a recommendation list is chosen in this module only:
 
-1. `student`, if the catalog has an item of the history;
+1. `student`, if it reads an item of the history: the catalog has the item, and does not say that
+   the student does not read it;
 2. `similar` items to those of the history, if the student fails; the answer is then degraded;
-3. `popular` items, if the catalog has no item of the history;
+3. `popular` items, if the student reads no item of the history;
 4. `catalog` order, if no allowed item has an interaction in the training data.
 
 All sources recommend from the same items: those that the filters allow, without excluded items and
@@ -149,9 +150,15 @@ class Recommender:
         ]
 
     def similar(self, item_id: str, k: int) -> Sequence[tuple[Item, float]]:
-        """Returns the `k` most similar items to an item of the catalog, with their cosines."""
-        indices = self.catalog.known_indices([item_id])
+        """Returns the `k` most similar items to an item of the catalog, with their cosines.
+
+        An item that the student does not read is similar to no other, as its vector means nothing.
+        """
+        indices, unread = self.catalog.divided(self.catalog.known_indices([item_id]))
+        if unread:
+            return []
         others = self._candidates(IndexQuery(indices, k))
+        others[self.catalog.unread_indices] = False
         return self._with_items(self.vectors.nearest(indices, k, others))
 
     def _vectors_of(self, added: Sequence[AddedItem]) -> Vectors:
@@ -165,16 +172,18 @@ class Recommender:
         return vectors[[rows[each] for each in added]]
 
     def _index_query(self, query: Query) -> IndexQuery:
+        history, unread = self.catalog.divided(self.catalog.known_indices(query.history))
         return IndexQuery(
-            history=self.catalog.known_indices(query.history),
+            history=history,
             k=query.k,
             excluded=self.catalog.known_indices(query.exclude),
             allowed=self.catalog.filters.mask(query.allow, query.deny),
             mask_seen=query.mask_seen,
+            unread=unread,
         )
 
     def _rank(self, query: IndexQuery) -> Ranking | None:
-        """Ranks by the student; None: no item of the history is known, or the student failed."""
+        """Ranks by the student; None: it reads no item of the history, or it failed."""
         if not query.history:
             return None
         try:
@@ -227,7 +236,7 @@ class Recommender:
             ranking=self._with_items(ranking),
             source=source,
             degraded=source == "similar",
-            unknown_items=len(query.history) - len(index_query.history),
+            unknown_items=len(query.history) - len(index_query.history) - len(index_query.unread),
         )
 
     def _fallback(self, query: IndexQuery) -> tuple[Source, Ranking]:
@@ -245,7 +254,7 @@ class Recommender:
         mask = allowed.copy()
         mask[[0, *query.excluded]] = False
         unseen = mask.copy()
-        unseen[list(query.history)] = False
+        unseen[[*query.history, *query.unread]] = False
         return unseen if query.mask_seen and unseen.any() else mask
 
     def _with_items(self, ranking: Ranking) -> Sequence[tuple[Item, float]]:

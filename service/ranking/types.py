@@ -21,11 +21,12 @@ class IndexQuery:
     """A query to the student in item indices.
 
     Attributes:
-        history: item indices, oldest first.
+        history: item indices that the student reads, oldest first.
         k: maximum number of items in the ranking.
         excluded: indices of items that must not be recommended.
         allowed: mask of the items that may be recommended; None: all of them.
-        mask_seen: whether the items of `history` must not be recommended.
+        mask_seen: whether the items of `history` and `unread` must not be recommended.
+        unread: indices of further items of the history, which the student does not read.
     """
 
     history: Sequence[int]
@@ -33,3 +34,9 @@ class IndexQuery:
     excluded: Sequence[int] = ()
     allowed: Mask | None = None
     mask_seen: bool = True
+    unread: Sequence[int] = ()
+
+    @property
+    def closed(self) -> Sequence[int]:
+        """Indices that must not be recommended, besides those of `history`."""
+        return (*self.excluded, *self.unread) if self.unread and self.mask_seen else self.excluded

@@ -4,16 +4,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 from numpy.typing import NDArray
 from onnx import helper
 
+from export.contract.bundle import Item
 from export.contract.tensors import TENSORS
 from export.figures import measure, metrics_of
-from export.freeze import freeze
+from export.freeze import export_graphs, freeze, items_of
 from export.served_figures import served_ranker
+from tests.export.conftest import CONFIG, NUM_ITEMS
 from training.data.dataset import Dataset, Split
 from training.distillation.checkpoint import Checkpoint
 from training.evaluation.yardstick import ranker_of
+from training.students.registry import build_student
 from training.students.scorer import StudentScorer
 from training.students.student import Student
 
@@ -63,6 +67,11 @@ def prove_nothing(graph: onnx.GraphProto) -> None:
 
 
 @pytest.fixture
+def items(dataset: Dataset) -> list[Item]:
+    return list(items_of(dataset))
+
+
+@pytest.fixture
 def rows(dataset: Dataset) -> NDArray[np.int64]:
     return dataset.example_rows(Split.TEST)
 
@@ -81,9 +90,10 @@ def test_the_served_ranking_of_every_row_is_that_of_torch(
     dataset: Dataset,
     rows: NDArray[np.int64],
     expected: NDArray[np.integer],
+    items: list[Item],
 ) -> None:
     common_case = common_case_path if has_common_case else None
-    served = served_ranker(graph_path, common_case, dataset, WINDOW)(rows)
+    served = served_ranker(graph_path, common_case, dataset, WINDOW, items)(rows)
     assert served.shape == (12, 20)
     np.testing.assert_array_equal(served, expected)
 
@@ -94,9 +104,10 @@ def test_the_common_case_graph_is_asked_first(
     dataset: Dataset,
     rows: NDArray[np.int64],
     expected: NDArray[np.integer],
+    items: list[Item],
 ) -> None:
     """The shortest histories leave 20 unseen items, so the first row is full."""
-    served = served_ranker(graph_path, reversed_path, dataset, WINDOW)(rows)
+    served = served_ranker(graph_path, reversed_path, dataset, WINDOW, items)(rows)
     assert expected[0].all()
     np.testing.assert_array_equal(served[0], expected[0, ::-1])
 
@@ -107,8 +118,9 @@ def test_the_ranking_graph_ranks_where_the_common_case_graph_proves_nothing(
     dataset: Dataset,
     rows: NDArray[np.int64],
     expected: NDArray[np.integer],
+    items: list[Item],
 ) -> None:
-    served = served_ranker(graph_path, unsure_path, dataset, WINDOW)(rows)
+    served = served_ranker(graph_path, unsure_path, dataset, WINDOW, items)(rows)
     np.testing.assert_array_equal(served, expected)
 
 
@@ -121,7 +133,7 @@ def test_a_common_case_graph_that_ranks_otherwise_changes_the_figures_of_the_man
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The parity check, which would refuse such a graph, is switched off."""
-    torch = measure(ranker_of(StudentScorer(student, dataset), dataset), dataset, "torch")
+    in_torch = measure(ranker_of(StudentScorer(student, dataset), dataset), dataset, "torch")
 
     def export_reversed(_: Student, path: Path) -> bool:
         path.write_bytes(reversed_path.read_bytes())
@@ -130,4 +142,25 @@ def test_a_common_case_graph_that_ranks_otherwise_changes_the_figures_of_the_man
     monkeypatch.setattr("export.freeze.export_common_case", export_reversed)
     monkeypatch.setattr("export.parity.Comparison.is_parity", True)
     manifest = freeze(checkpoint, dataset, tmp_path / "bundle", {})
-    assert manifest.metrics["test"] != metrics_of(torch)["test"]
+    assert manifest.metrics["test"] != metrics_of(in_torch)["test"]
+
+
+def test_a_student_without_titles_is_served_as_torch_ranks(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    """Of thirty items it reads ten; of some histories it reads none, so popularity answers."""
+    readable = torch.arange(NUM_ITEMS + 1) % 3 == 1
+    torch.manual_seed(0)
+    student = build_student(CONFIG, NUM_ITEMS + 1, readable=readable).eval()
+    graphs = export_graphs(student, tmp_path, num_random=20)
+    rows = dataset.example_rows(Split.TEST)
+    some_unread = [not readable[dataset.history(int(row))].any() for row in rows]
+    items = list(items_of(dataset, readable.numpy()))
+
+    served = served_ranker(graphs.model, graphs.common_case, dataset, WINDOW, items)(rows)
+
+    assert any(some_unread)
+    assert not all(some_unread)
+    expected = ranker_of(StudentScorer(student, dataset), dataset)(rows)
+    np.testing.assert_array_equal(served, expected)
+    assert [item.is_read for item in items] == readable[1:].tolist()

@@ -196,6 +196,7 @@ def save_ring_bundle(
     has_encoder: bool = True,
     common_case: Path | None = None,
     note: str = "tests",
+    unread: str = "",
 ) -> Path:
     model_path, encoder_path = folder.with_suffix(".onnx"), folder.with_suffix(".encoder.onnx")
     onnx.save(graph, model_path)
@@ -206,6 +207,7 @@ def save_ring_bundle(
             title,
             popularity,
             {"letter": [item_id], "vowel": ["yes" if item_id in "ae" else "no"]},
+            is_read=item_id not in unread,
         )
         for popularity, (item_id, title) in enumerate(zip(RING, TITLES, strict=True))
     ]

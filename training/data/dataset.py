@@ -78,6 +78,10 @@ class Dataset:
         trained = self.item_indices[self.splits == Split.TRAIN]
         return np.bincount(trained, minlength=self.catalog.num_rows)
 
+    def warm_items(self) -> NDArray[np.bool_]:
+        """Returns a mask of the items with a training interaction, `[catalog rows]`."""
+        return self.train_counts() > 0
+
     def content_fingerprint(self) -> str:
         """Hashes items, users, order and splits, without the name; equal on every machine."""
         digest = hashlib.sha256()

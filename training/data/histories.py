@@ -1,4 +1,4 @@
-"""Pads histories into one array, with the newest items of each."""
+"""Histories as a student reads them: the items that it reads, padded into one array."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,19 @@ from numpy.typing import NDArray
 
 from training.data.catalog import PADDING_INDEX
 from training.data.dataset import IntArray
+
+
+def read_items(history: IntArray, readable: NDArray[np.bool_] | None) -> IntArray:
+    """Returns the items of a history that a student reads, oldest first.
+
+    Items that it does not read are left out before a window is cut, so the newest item left is at
+    the newest position.
+
+    Args:
+        history: item indices.
+        readable: `[catalog rows]`, whether the student reads an item; None: it reads all.
+    """
+    return history if readable is None else history[readable[history]]
 
 
 def pad_histories(histories: Sequence[IntArray], length: int) -> NDArray[np.int64]:

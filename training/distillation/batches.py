@@ -72,19 +72,43 @@ class TrainingWindows:
 
     All rows of a user before the last TRAIN row are read. Every TRAIN row with an earlier row of
     the same user is predicted exactly once per epoch. HISTORY rows are read and never predicted.
+    Rows whose items the student does not read are left out first, as if they were not there.
+
+    Args:
+        dataset: the dataset to train on.
+        max_history_length: maximum number of items in a window.
+        batch_size: number of windows in a batch.
+        readable: `[catalog rows]`, whether the student reads an item; None: it reads all. Every
+            item of a TRAIN row is readable.
 
     Attributes:
         length: maximum number of items in a window.
-        readable: dataset rows that are read, ascending.
-        predicted: `[interactions]`, whether a row is predicted.
+        rows: dataset rows that are not left out, ascending. What follows refers to them.
+        items: `[rows]`, the item_index of each row.
+        users: `[rows]`, the user of each row, as an index into `Dataset.user_ids`.
+        position: `[rows]`, number of earlier rows of the same user.
+        read: numbers in `rows` of those that are read, ascending.
+        predicted: `[rows]`, whether a row is predicted.
     """
 
-    def __init__(self, dataset: Dataset, max_history_length: int, batch_size: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        max_history_length: int,
+        batch_size: int,
+        readable: NDArray[np.bool_] | None = None,
+    ) -> None:
         self.dataset = dataset
         self.length = max_history_length
         self.batch_size = batch_size
-        self.readable = _readable_rows(dataset)
-        self.predicted = (dataset.splits == Split.TRAIN) & (dataset.position_of_row > 0)
+        every = np.arange(len(dataset.splits))
+        self.rows = every if readable is None else every[readable[dataset.item_indices]]
+        self.items = dataset.item_indices[self.rows]
+        self.users = dataset.user_of_row[self.rows]
+        self.position = np.arange(len(self.rows)) - np.searchsorted(self.users, self.users)
+        is_train = dataset.splits[self.rows] == Split.TRAIN
+        self.read = _before_the_last(is_train, self.users)
+        self.predicted = is_train & (self.position > 0)
 
     def epoch(self, seed: int, epoch: int) -> list[Batch]:
         """Returns the shuffled batches of one epoch; they depend on `seed` and `epoch` only."""
@@ -95,44 +119,47 @@ class TrainingWindows:
         return [self.batch(first[chunk], lengths[chunk]) for chunk in chunks]
 
     def cut(self, shifts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Cuts all readable rows into windows.
+        """Cuts all rows that are read into windows.
 
         Args:
             shifts: `[users]`, by how many rows the cuts of each user are moved.
 
         Returns:
-            First dataset row and number of rows of every window, `[windows]` each.
+            Number in `rows` of the first row, and number of rows, of each window, `[windows]` each.
         """
-        users = self.dataset.user_of_row[self.readable]
-        piece = (self.dataset.position_of_row[self.readable] + shifts[users]) // self.length
+        users = self.users[self.read]
+        piece = (self.position[self.read] + shifts[users]) // self.length
         starts = np.flatnonzero(
             (np.diff(users, prepend=-1) != 0) | (np.diff(piece, prepend=-1) != 0)
         )
-        return self.readable[starts], np.diff(starts, append=len(self.readable))
+        return self.read[starts], np.diff(starts, append=len(self.read))
 
     def batch(self, first: NDArray[np.int64], lengths: NDArray[np.int64]) -> Batch:
         """Builds a batch of the windows with these first rows and lengths, `[windows]` each.
 
-        It is padded to the longest window.
+        It is padded to the longest window. Every window is followed by a row of its user.
         """
         longest = int(lengths.max())
         places = np.arange(longest) - (longest - lengths)[:, None]
-        rows = np.where(places >= 0, first[:, None] + places, NO_ROW)  # [batch, length]
-        items, predicted = self.dataset.item_indices, self.predicted[rows + 1] & (rows >= 0)
+        read = np.where(places >= 0, first[:, None] + places, NO_ROW)  # [batch, length]
+        predicted = self.predicted[read + 1] & (read >= 0)
         return Batch(
-            histories=_tensor(np.where(rows >= 0, items[rows], 0)),
-            next_items=_tensor(np.where(predicted, items[rows + 1], 0)),
-            next_rows=_tensor(np.where(predicted, rows + 1, NO_ROW)),
+            histories=_tensor(np.where(read >= 0, self.items[read], 0)),
+            next_items=_tensor(np.where(predicted, self.items[read + 1], 0)),
+            next_rows=_tensor(np.where(predicted, self.rows[read + 1], NO_ROW)),
         )
 
 
-def _readable_rows(dataset: Dataset) -> NDArray[np.int64]:
-    """Returns the rows that a later TRAIN row of the same user follows, ascending."""
-    rows = np.arange(len(dataset.splits))
-    last_train = np.full(len(dataset.user_ids), NO_ROW)
-    trained = rows[dataset.splits == Split.TRAIN]
-    np.maximum.at(last_train, dataset.user_of_row[trained], trained)
-    return np.flatnonzero(rows < last_train[dataset.user_of_row])
+def _before_the_last(is_train: NDArray[np.bool_], users: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Returns the numbers of the rows that a later TRAIN row of the same user follows, ascending.
+
+    `is_train` and `users` are `[rows]`; `users` is ascending.
+    """
+    numbers = np.arange(len(users))
+    last_train = np.full(users.max(initial=0) + 1, NO_ROW)
+    trained = numbers[is_train]
+    np.maximum.at(last_train, users[trained], trained)
+    return np.flatnonzero(numbers < last_train[users])
 
 
 def _tensor(array: NDArray[np.integer]) -> Tensor:

@@ -146,8 +146,8 @@ def place_cold_items(
 def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
     """Returns a mask `[items]` of the items that training neither reads nor predicts."""
     touched = np.zeros(dataset.catalog.num_rows, dtype=np.bool_)
-    touched[dataset.item_indices[windows.readable]] = True
-    touched[dataset.item_indices[windows.predicted]] = True
+    touched[dataset.item_indices[windows.rows[windows.read]]] = True
+    touched[dataset.item_indices[windows.rows[windows.predicted]]] = True
     return torch.from_numpy(~touched[1:])
 
 

@@ -91,7 +91,17 @@ class Job:
         """
         return self._stamp(self.settings.model_copy(update={"cold_bonus": False}))
 
-    def _stamp(self, settings: DistillationConfig) -> str:
+    @property
+    def former_stamp(self) -> str:
+        """Stamp under the rule before `ItemTable.readable`: every student read every item."""
+        return self._stamp(self.settings, reads_all=True)
+
+    @property
+    def reads_titles(self) -> bool:
+        """Whether item vectors contain the embeddings of titles, so that every item can be read."""
+        return self.knowledge is not None and self.settings.embeddings
+
+    def _stamp(self, settings: DistillationConfig, *, reads_all: bool = False) -> str:
         parts: list[object] = [
             RECIPE_VERSION,
             self.experiment.student.fingerprint_content(),
@@ -106,6 +116,8 @@ class Job:
             parts += [self.knowledge.taught_hash]
             parts += cold_start.stamp_parts(settings)
             parts += ["shuffled embeddings"] if variant.shuffled_embeddings else []
+        if not self.reads_titles and not reads_all:
+            parts.append("reads warm items")
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
@@ -182,8 +194,11 @@ class Job:
 
     @property
     def _cold_price(self) -> float | None:
-        reads_titles = self.knowledge is not None and self.settings.embeddings
-        return self.settings.cold_price if reads_titles and self.settings.cold_bonus else None
+        return self.settings.cold_price if self.reads_titles and self.settings.cold_bonus else None
+
+    @property
+    def _readable(self) -> Tensor | None:
+        return None if self.reads_titles else torch.from_numpy(self.dataset.warm_items())
 
     def _initial_student(self) -> Student:
         torch.manual_seed(self.seed)
@@ -195,6 +210,7 @@ class Job:
             offset=self.settings.offset,
             offset_dropout=self.settings.offset_dropout,
             max_columns=self.settings.embedding_columns,
+            readable=self._readable,
         )
 
     def _embeddings(self) -> Tensor | None:

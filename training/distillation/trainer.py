@@ -128,7 +128,12 @@ class Trainer:
             student, config, candidates_of(student, dataset), lists, self.processes.device
         )
         self.loss = self.processes.prepare(self.objective)
-        self.windows = TrainingWindows(dataset, student.max_history_length, config.batch_size)
+        self.windows = TrainingWindows(
+            dataset,
+            student.max_history_length,
+            config.batch_size,
+            student.item_table.readable_rows(),
+        )
         self.optimiser = torch.optim.AdamW(
             student.parameters(),
             lr=config.learning_rate,

@@ -135,7 +135,8 @@ def _refuse_other_losses(experiment: Experiment) -> None:
 
 def _store(experiment: Experiment, workplace: Workplace, options: LadderOptions) -> RunStore:
     machine = f"{hardware()}, {_num_workers(options)} runs side by side"
-    return RunStore(options.out / "runs" / experiment.name, workplace.ladder, machine)
+    folder = options.out / "runs" / experiment.name
+    return RunStore(folder, workplace.ladder, machine, former=options.kept)
 
 
 def _plan(

@@ -1,6 +1,10 @@
 """The item table: the vectors of all items, which a student both reads and scores with."""
 
+from typing import Any
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.compute.columns import principal_columns
@@ -27,9 +31,12 @@ class ItemTable(nn.Module):
             learns to score items without an offset, as cold items are. Ignored without embeddings.
         max_columns: maximum number of principal columns of `z` that `g` reads; each costs time in
             every step.
+        readable: `[num_rows]`, whether an item of a history is read; None if all are. An item
+            without a title and without a training interaction has a vector that means nothing.
     """
 
     padding: Tensor
+    readable: Tensor | None
     embeddings: Tensor | None
     embedding_mean: Tensor | None
     embedding_columns: Tensor | None
@@ -44,6 +51,7 @@ class ItemTable(nn.Module):
         offset: bool = True,
         offset_dropout: float = 0.0,
         max_columns: int = MAX_COLUMNS,
+        readable: Tensor | None = None,
     ) -> None:
         super().__init__()
         # With embeddings, offsets start at zero: until it is trained, an item is only its title.
@@ -58,6 +66,8 @@ class ItemTable(nn.Module):
             self.register_buffer(name, None)
         if embeddings is not None:
             self._read_embeddings(embeddings[1:].float(), max_columns)
+        self.register_buffer("readable", readable)
+        self.register_load_state_dict_pre_hook(_create_readable)  # type: ignore[no-untyped-call]  # torch's
         self.cold_items = ColdItems(hidden_size)
         keep_saved_names(self)
 
@@ -75,13 +85,22 @@ class ItemTable(nn.Module):
             items = self._dropped_out(items) + self._projected(self.embeddings)
         return torch.cat([self.padding, items])
 
+    def readable_rows(self) -> NDArray[np.bool_] | None:
+        """Returns `[catalog rows]`, whether an item of a history is read; None: all are."""
+        return None if self.readable is None else self.readable.cpu().numpy()
+
+    def read_items(self) -> NDArray[np.int64]:
+        """Returns the item indices that are read in a history, ascending."""
+        readable = self.readable_rows()
+        return np.arange(1, len(self.offsets) + 1) if readable is None else np.flatnonzero(readable)
+
     def folded(self) -> "ItemTable":
         """Returns a table of the same vectors that has only offsets, for serving.
 
         Projections and offsets are summed once, so nothing of the LLM is computed when serving.
         """
         table = self().detach()
-        without_llm = ItemTable(*table.shape)
+        without_llm = ItemTable(*table.shape, readable=self.readable)
         without_llm.offsets.data = table[1:].clone()
         return without_llm
 
@@ -161,3 +180,10 @@ class ItemTable(nn.Module):
         if not self.training or self.offset_dropout == 0:
             return offsets
         return offsets * (torch.rand(len(offsets), 1) >= self.offset_dropout)
+
+
+def _create_readable(table: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    """Creates the buffer `readable` if `state` has it: torch loads into existing buffers only."""
+    saved = state.get(f"{prefix}readable")
+    device = table.get_buffer("padding").device
+    table.readable = None if saved is None else torch.zeros_like(saved, device=device)

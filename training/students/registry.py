@@ -30,6 +30,7 @@ def build_student(
     offset: bool = True,
     offset_dropout: float = 0.0,
     max_columns: int = MAX_COLUMNS,
+    readable: Tensor | None = None,
 ) -> Student:
     """Builds an untrained student.
 
@@ -41,6 +42,7 @@ def build_student(
         offset: whether each item learns an offset.
         offset_dropout: share of items whose offset a training step leaves out.
         max_columns: maximum number of principal columns of the embeddings that are read.
+        readable: `[num_rows]`, whether an item of a history is read; None if all are.
     """
     table = ItemTable(
         num_rows,
@@ -50,5 +52,6 @@ def build_student(
         offset=offset,
         offset_dropout=offset_dropout,
         max_columns=max_columns,
+        readable=readable,
     )
     return student_class(config.kind)(config, table)

@@ -96,6 +96,15 @@ def test_a_saved_bundle_is_loaded_as_it_was(folder: Path) -> None:
     assert load_bundle(folder) == Bundle(manifest, ITEMS, HISTORIES, folder)
 
 
+def test_only_an_item_that_is_not_read_says_so_in_its_line(folder: Path) -> None:
+    items = (*ITEMS, Item("new", "New", is_read=False))
+    save(folder, items)
+
+    lines = list(map(json.loads, (folder / "items.jsonl").read_text().strip("\n").split("\n")))
+    assert [each.get("is_read") for each in lines] == [None, None, False]
+    assert load_bundle(folder).items == items
+
+
 def test_equal_content_has_an_equal_model_version(tmp_path: Path) -> None:
     assert save(tmp_path / "one").model_version == save(tmp_path / "two").model_version
 

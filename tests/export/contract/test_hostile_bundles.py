@@ -164,6 +164,7 @@ def test_a_manifest_nested_too_deep_is_refused(folder: Path) -> None:
         ({"title": "t" * 4097}, "title = "),
         ({"title": "t" * 70_000}, "at most 65,536 are read"),
         ({"popularity": 2**53 + 1}, "popularity = 9007199254740993, expected"),
+        ({"is_read": "no"}, "is_read = 'no', expected true or false"),
         ({"popularity": 10**5000}, "not JSON"),
         ({"attributes": {"genres": ["\\ud800"]}}, "attributes = "),
         ({"attributes": {"g" * 257: ["x"]}}, "attributes = "),

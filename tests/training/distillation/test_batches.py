@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,6 +41,43 @@ def test_a_long_enough_window_reads_the_whole_history_with_history_rows(
 
     # ann: a b c, bob: b c, cay: a (d, history) c
     assert read == {1: [1], 2: [1, 2], 6: [2], 10: [1, 4]}
+
+
+def test_a_student_without_titles_reads_no_item_that_only_history_rows_have(
+    tiny_dataset: Dataset,
+) -> None:
+    windows = TrainingWindows(tiny_dataset, 9, 9, tiny_dataset.warm_items())
+    first, lengths = windows.cut(np.zeros(3, dtype=np.int64))
+    batch = windows.batch(first, lengths)
+
+    # cay: a (d, history) c. Of d there is no TRAIN row, so c is predicted right after a.
+    assert predictions([batch]) == {1: [1], 2: [1, 2], 6: [2], 10: [1]}
+    assert batch.histories.tolist() == [[1, 2], [0, 2], [0, 1]]
+    assert batch.next_items.tolist() == [[2, 3], [0, 3], [0, 3]]
+
+
+def test_unread_items_take_no_place_in_a_window(tiny_dataset: Dataset) -> None:
+    read_before_c = {
+        tuple(predictions(windows)[10])
+        for epoch in range(8)
+        for windows in [
+            TrainingWindows(tiny_dataset, 1, 9, tiny_dataset.warm_items()).epoch(0, epoch)
+        ]
+    }
+
+    assert read_before_c == {(1,)}  # item a, although row d lies between
+
+
+def test_a_train_row_before_which_nothing_is_read_is_not_predicted(tiny_dataset: Dataset) -> None:
+    is_train = np.isin(tiny_dataset.item_indices, (1, 3))
+    splits = np.where(is_train, Split.TRAIN, Split.HISTORY).astype(np.uint8)
+    without_b = replace(tiny_dataset, splits=splits)
+
+    windows = TrainingWindows(without_b, 9, 9, without_b.warm_items())
+
+    # ann: a c a, bob: c (b before it is not read), cay: a c
+    first, lengths = windows.cut(np.zeros(3, dtype=np.int64))
+    assert predictions([windows.batch(first, lengths)]) == {2: [1], 4: [1, 3], 10: [1]}
 
 
 def test_held_out_items_are_neither_read_nor_predicted(tiny_dataset: Dataset) -> None:

@@ -2,18 +2,20 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, Split
 from training.distillation import cold_start
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.distributed import SingleProcess
 from training.distillation.job import Job
 from training.distillation.trainer import Trainer
+from training.distillation.variants import VARIANTS
 from training.errors import KnowledgeError
-from training.knowledge import Answers, Knowledge
-from training.settings.experiment import Experiment
+from training.knowledge import Answers, Knowledge, Summary
+from training.settings.experiment import DataConfig, Experiment
 from training.stage import is_current
 
 Change = Callable[[Job], Job]
@@ -68,6 +70,56 @@ def test_a_job_leaves_a_current_checkpoint_of_its_best_epoch_and_nothing_else(
 )
 def test_everything_that_decides_the_student_changes_the_stamp(job: Job, change: Change) -> None:
     assert change(job).stamp != job.stamp
+
+
+# Stamps of commit 871a529: docs/results/runs has runs under stamps of that time.
+STAMPS_OF_ROWS_WITH_TITLES = {
+    "embeddings-only": "46ff3ee64d555bd9",
+    "distilled": "0dea55b9135c44df",
+    "without-offset": "12d714d6d4c4e404",
+    "with-cold-bonus": "eb2f236d0fd40eeb",
+    "control-shuffled": "e998c43e81fd5e88",
+    "control-title-neighbours": "e60f38a98af580c9",
+    "control-shuffled-embeddings": "0870f8acf09d6e44",
+}
+FORMER_STAMPS = {"plain": "94b1ff6f92a11f92", "ranking-only": "785eadd79ed7f8b3"}
+
+
+def default_job(variant: str, dataset: Dataset) -> Job:
+    experiment = Experiment(name="pinned", data=DataConfig(source="movielens"))
+    knowledge = Summary("taught", "content", 1, {}) if VARIANTS[variant].needs_teacher else None
+    return Job(experiment, replace(dataset, fingerprint="f"), variant, 0, knowledge)
+
+
+@pytest.mark.parametrize("variant", STAMPS_OF_ROWS_WITH_TITLES)
+def test_stored_runs_with_titles_stay_valid(variant: str, chain_dataset: Dataset) -> None:
+    job = default_job(variant, chain_dataset)
+
+    assert job.stamp == job.former_stamp == STAMPS_OF_ROWS_WITH_TITLES[variant]
+
+
+@pytest.mark.parametrize("variant", FORMER_STAMPS)
+def test_stored_runs_without_titles_are_known_by_their_former_stamp_only(
+    variant: str, chain_dataset: Dataset
+) -> None:
+    job = default_job(variant, chain_dataset)
+
+    assert job.former_stamp == FORMER_STAMPS[variant]
+    assert job.stamp != job.former_stamp
+
+
+@pytest.mark.parametrize("variant", ["plain", "ranking-only", "distilled"])
+def test_only_a_student_with_titles_reads_cold_items(job: Job, variant: str) -> None:
+    """Items 1 to 3 of the ring have training interactions here, the others have none."""
+    splits = np.where(job.dataset.item_indices > 3, Split.HISTORY, job.dataset.splits)
+    dataset = replace(job.dataset, splits=splits.astype(np.uint8))
+    knowledge = job.knowledge if VARIANTS[variant].needs_teacher else None
+
+    student = replace(job, dataset=dataset, variant=variant, knowledge=knowledge).trainer().student
+
+    readable = student.item_table.readable
+    expected = None if variant == "distilled" else [False] + [True] * 3 + [False] * 9
+    assert (None if readable is None else readable.tolist()) == expected
 
 
 def test_a_cold_bonus_changes_the_stamp_and_not_the_training_stamp(job: Job) -> None:

@@ -12,6 +12,11 @@ from training.ladder.plan.references import Teacher
 from training.ladder.results.measured import Measured
 from training.provenance import commit
 
+FORMER_RULE = (
+    "these students without titles also read the items of a history that no training interaction "
+    "has, whose vectors are not trained; without `--kept` they are trained anew and skip such items"
+)
+
 
 def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object]]:
     """Yields the names and values of the list at the top of a report, the command first."""
@@ -22,6 +27,8 @@ def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, obje
     runs = [run for line in lines for run in line.runs]
     yield "commits of the runs", _distinct(each for run in runs for each in run.commits)
     yield "hardware", _distinct(run.machine for run in runs)
+    if former := sum(run.is_former for run in runs):
+        yield "runs of a former rule", f"{former} of {len(runs)}; {FORMER_RULE}"
     kept = f"ranks of students and teachers in `runs/{plan.experiment.name}`"
     yield "kept", f"{kept}; trained anew with another `--out` and no `--kept`"
     configured = f"{ladder.seeds}, of BCE, CE and DLLM2Rec {ladder.headline_seeds}"

@@ -7,7 +7,7 @@ its file, and so does a later ladder.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +46,7 @@ class RunFacts:
         best_epoch: number of the epoch whose student was measured; 0 for a baseline.
         cold_bonus: mean cold bonus that was added to the scores of cold items; None if cold items
             were left as trained.
+        is_former: whether the run was found by its former stamp, see `RunStore.former`. Not saved.
     """
 
     name: str
@@ -54,6 +55,7 @@ class RunFacts:
     commits: Sequence[str]
     best_epoch: int = 0
     cold_bonus: float | None = None
+    is_former: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,21 @@ class RunStore:
         states: folder with the training states of unfinished jobs, and of jobs whose training
             other jobs start from.
         machine: the hardware, and the number of parallel runs, saved with every run.
+        former: whether a job that is not stored is represented by a stored run of the former rule,
+            by which students without titles read every item of a history (`Job.former_stamp`).
     """
 
     results: Path
     states: Path
     machine: str
+    former: bool = False
 
     def file(self, run: HasStamp) -> RankFile:
         """Returns the file of ranks of a run or reference, whether or not it exists."""
-        return RankFile(self.results / f"{run.stamp}.npz", run.dataset)
+        path = self._path(run.stamp)
+        if (former := self._former(run)) is not None:
+            path = former
+        return RankFile(path, run.dataset)
 
     def has(self, run: HasStamp) -> bool:
         """Whether the ranks of `run` are stored."""
@@ -87,7 +95,7 @@ class RunStore:
         """
         file = self.file(run)
         try:
-            return RunFacts(**file.facts())
+            return replace(RunFacts(**file.facts()), is_former=self._former(run) is not None)
         except TypeError as error:
             raise file.damaged() from error
 
@@ -102,7 +110,8 @@ class RunStore:
     def save(self, run: Run, scorer: Scorer, facts: RunFacts) -> None:
         """Ranks the held-out examples with the run's `scorer`, and saves the ranks with `facts`."""
         ranks = held_out_ranks(scorer, run.dataset, facts.name)
-        self.file(run).save(asdict(facts), ranks)
+        saved = {name: value for name, value in asdict(facts).items() if name != "is_former"}
+        RankFile(self._path(run.stamp), run.dataset).save(saved, ranks)
 
     def state_path(self, job: Job) -> Path:
         """Returns the path of the training state that a job resumes from.
@@ -116,3 +125,13 @@ class RunStore:
         for each in runs:
             if isinstance(each, Job):
                 self.state_path(each).unlink(missing_ok=True)
+
+    def _path(self, stamp: str) -> Path:
+        return self.results / f"{stamp}.npz"
+
+    def _former(self, run: HasStamp) -> Path | None:
+        """Returns the file of a stored run of the former rule that represents `run`, if any."""
+        if not self.former or not isinstance(run, Job) or self._path(run.stamp).exists():
+            return None
+        path = self._path(run.former_stamp)
+        return path if path.exists() and run.former_stamp != run.stamp else None

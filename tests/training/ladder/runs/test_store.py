@@ -8,9 +8,11 @@ import pytest
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
+from training.distillation.job import Job
 from training.errors import ResultError
 from training.evaluation.baselines.runs import BaselineRun
 from training.ladder.runs.store import RunFacts, RunStore
+from training.settings.experiment import DataConfig, Experiment
 
 FACTS = RunFacts("popularity", 1.5, "a machine, 2 cores", ["abc", "def"], best_epoch=3)
 
@@ -94,3 +96,24 @@ def test_the_stamp_of_a_baseline_depends_on_its_name_and_dataset(run: BaselineRu
 
     assert replace(run, name="last-item").stamp != run.stamp
     assert replace(run, dataset=other).stamp != run.stamp
+
+
+def test_a_store_of_kept_runs_takes_a_run_of_the_former_rule_and_says_so(
+    tiny_dataset: Dataset, store: RunStore
+) -> None:
+    experiment = Experiment(name="tiny", data=DataConfig(source="movielens"))
+    job = Job(experiment, tiny_dataset, "plain", 0, None)
+    store.save(job, by_alphabet, FACTS)
+    stored = store.file(job).path
+    former = stored.rename(stored.with_stem(job.former_stamp))
+    kept = replace(store, former=True)
+
+    assert not store.has(job)
+    assert kept.has(job)
+    assert kept.facts(job) == replace(FACTS, is_former=True)
+    assert kept.evaluation(job, Split.TEST).ranks.tolist() == [0, 3]
+
+    kept.save(job, by_alphabet, FACTS)
+    assert kept.file(job).path == stored
+    assert kept.facts(job) == FACTS
+    assert former.exists()

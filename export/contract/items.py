@@ -1,0 +1,71 @@
+"""Items of a bundle, one line each of `items.jsonl`. Standard library only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from export.contract.records import (
+    COUNT,
+    FLAG,
+    ID,
+    TEXTS_BY_NAME,
+    TITLE,
+    BundleError,
+    Checks,
+    build,
+    numbered_lines,
+    parse_object,
+)
+
+
+@dataclass(frozen=True)
+class Item:
+    """An item as the service shows it.
+
+    Attributes:
+        item_id: the shop's identifier.
+        title: the title that people and the LLM read.
+        popularity: number of training interactions.
+        attributes: values by attribute name, which filters select by; empty if it has none.
+        is_read: whether the student reads the item in a history. If not, its vector means nothing:
+            it is left out of histories before they are ranked, and still counts as seen. In
+            `items.jsonl` only where it is false.
+    """
+
+    item_id: str
+    title: str
+    popularity: int = 0
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    is_read: bool = True
+
+
+_CHECKS: Checks = {
+    "item_id": ID,
+    "title": TITLE,
+    "popularity": COUNT,
+    "attributes": TEXTS_BY_NAME,
+    "is_read": FLAG,
+}
+
+
+def line_of(item: Item) -> dict[str, Any]:
+    """Returns the content of an item's line; bundles without unread items are as they ever were."""
+    content = asdict(item)
+    return {name: each for name, each in content.items() if name != "is_read" or not each}
+
+
+def parse_items(path: Path, text: bytes) -> tuple[Item, ...]:
+    """Parses `text`, the content of `items.jsonl`.
+
+    Raises:
+        BundleError: a line is no item, or an id occurs twice. The message names `path`.
+    """
+    items: dict[str, Item] = {}
+    for place, line in numbered_lines(path, text):
+        content = {"is_read": True, **parse_object(place, line)}
+        item = build(Item, content, _CHECKS, place)
+        if item.item_id in items:
+            raise BundleError(f"{place}: item_id {item.item_id!r} occurs twice")
+        items[item.item_id] = item
+    return tuple(items.values())
