@@ -45,7 +45,6 @@ _MAX_REPLACEMENTS = 1_000
 
 
 @dataclass(frozen=True)
-@dataclass(frozen=True)
 class Bundle:
     """A bundle whose files have been verified.
 

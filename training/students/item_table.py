@@ -186,4 +186,5 @@ def _create_readable(table: nn.Module, state: dict[str, Any], prefix: str, *_: o
     """Creates the buffer `readable` if `state` has it: torch loads into existing buffers only."""
     saved = state.get(f"{prefix}readable")
     device = table.get_buffer("padding").device
-    table.readable = None if saved is None else torch.zeros_like(saved, device=device)
+    readable = None if saved is None else torch.zeros_like(saved, device=device)
+    table.register_buffer("readable", readable)
