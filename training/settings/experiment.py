@@ -1,9 +1,9 @@
 """The settings of one experiment, read from a TOML file; unknown settings are refused."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
@@ -96,6 +96,8 @@ class TrainingConfig(Section):
 class DistillationConfig(Section):
     """Settings of distillation (DLLM2Rec): ranking lists and item embeddings of the teacher."""
 
+    ADDED_LATER: ClassVar[Set[str]] = {"confidence_scale", "empty_places"}
+
     ranking_weight: float = Field(
         default=0.5, ge=0, le=1, description="share of the list loss in the total; 0 = no lists"
     )
@@ -130,6 +132,16 @@ class DistillationConfig(Section):
         gt=0,
         description="temperature of eq. 7; by default the median distance of next items, or 1 for "
         "weight_form = 'reference-code'",
+    )
+    confidence_scale: Literal["distance", "rank"] = Field(
+        default="distance",
+        description="`rank` spreads the confidences of eq. 7 over (0, 1) by their rank, with the "
+        "same mean; for weight_form = 'paper'",
+    )
+    empty_places: Literal["redistributed", "lost"] = Field(
+        default="redistributed",
+        description="weight of the places of a list whose item cannot be learned: the other places "
+        "share it, or the list weighs less; for weight_form = 'paper'",
     )
     list_negative: bool = Field(
         default=False,

@@ -49,13 +49,31 @@ def consistencies(list_scores: Tensor, kth_best: Tensor) -> Tensor:
     return (list_scores >= (kth_best - tolerance)[:, None]).to(list_scores.dtype)
 
 
-def normalised(weights: Tensor, rankings: Tensor) -> Tensor:
-    """Scales weights to a sum of 1 over each list; the padding of a short list gets 0.
+def normalised(weights: Tensor, rankings: Tensor, *, over_empty: bool = False) -> Tensor:
+    """Scales weights to a sum of 1 over each list; its empty places get 0.
 
-    Both arguments are `[examples, K]`.
+    Args:
+        weights: `[examples, K]`, weights of all places, empty ones included.
+        rankings: `[examples, K]`, item indices; 0 is an empty place.
+        over_empty: whether the sum counts empty places, so that a list with some weighs less.
     """
-    weights = weights * (rankings != 0)
-    return weights / weights.sum(dim=1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+    filled = weights * (rankings != 0)
+    total = (weights if over_empty else filled).sum(dim=1, keepdim=True)
+    return filled / total.clamp(min=torch.finfo(weights.dtype).tiny)
+
+
+def evenly_spread(confident: Tensor) -> Tensor:
+    """Replaces confidences by values that fill (0, 1), in the same order and with the same mean.
+
+    The share `u` of less confident examples becomes `u^(1/mean - 1)`, whose mean over an even `u`
+    is `mean`. Equal confidences stay equal. `confident` is `[examples]`, in (0, 1).
+    """
+    if len(confident) == 0:
+        return confident
+    _, places, counts = confident.unique(return_inverse=True, return_counts=True)
+    middles = counts.cumsum(0) - counts / 2  # of equal confidences, in the ascending order of all
+    shares = middles[places] / len(confident)
+    return shares ** (1 / confident.mean() - 1)
 
 
 @dataclass(frozen=True)
@@ -94,12 +112,12 @@ class ListWeighting:
             distances: `[examples, K]`, the teacher's distance of each listed item.
             next_item_distances: `[examples]`, the teacher's distance of the true next item.
         """
-        even = normalised(torch.ones(rankings.shape), rankings)
+        even = self._normalised(torch.ones(rankings.shape), rankings)
         if self.is_uniform:
             return even
         by_rank = position_weights(rankings, self.config.position_temperature)
         confident = self._confidence(rankings, even, distances, next_item_distances)
-        weights = self.position * normalised(by_rank, rankings) + self.confidence * confident
+        weights = self.position * self._normalised(by_rank, rankings) + self.confidence * confident
         return weights if self.consistency else self._finished(weights, rankings)
 
     def while_training(self, weights: Tensor, rankings: Tensor, consistent: Tensor) -> Tensor:
@@ -109,7 +127,7 @@ class ListWeighting:
         `consistencies`.
         """
         if self.config.weight_form == "paper":
-            consistent = consistent * normalised(torch.ones(rankings.shape), rankings)
+            consistent = consistent * self._normalised(torch.ones(rankings.shape), rankings)
         else:
             consistent = consistent + FLOOR
         return self._finished(weights + self.consistency * consistent, rankings)
@@ -120,8 +138,15 @@ class ListWeighting:
         temperature = self.config.confidence_temperature
         if self.config.weight_form == "paper":
             median = next_item_distances.median().item() if len(next_item_distances) else 1.0
-            return confidences(next_item_distances, temperature or median or 1.0)[:, None] * even
+            confident = confidences(next_item_distances, temperature or median or 1.0)
+            if self.config.confidence_scale == "rank":
+                confident = evenly_spread(confident)
+            return confident[:, None] * even
         return normalised(confidences(distances, temperature or 1.0) + FLOOR, rankings)
+
+    def _normalised(self, weights: Tensor, rankings: Tensor) -> Tensor:
+        over_empty = self.config.weight_form == "paper" and self.config.empty_places == "lost"
+        return normalised(weights, rankings, over_empty=over_empty)
 
     def _finished(self, weights: Tensor, rankings: Tensor) -> Tensor:
         return weights if self.config.weight_form == "paper" else normalised(weights, rankings)

@@ -8,6 +8,7 @@ from training.distillation.losses.list_weights import (
     ListWeighting,
     confidences,
     consistencies,
+    evenly_spread,
     list_weighting,
     normalised,
     position_weights,
@@ -172,3 +173,38 @@ def test_empty_places_of_a_short_list_have_weight_zero() -> None:
 
 def test_all_places_of_an_empty_list_have_weight_zero() -> None:
     assert normalised(torch.ones(1, 2), torch.zeros(1, 2, dtype=torch.int64)).tolist() == [[0, 0]]
+
+
+def test_by_rank_confidences_fill_the_range_and_keep_order_ties_and_mean() -> None:
+    # Mean 1/3, so shares of less confident examples are squared; the two equal ones share a place.
+    confident = torch.tensor([0.33, 0.35, 0.33, 0.3232])
+    spread = evenly_spread(confident * (1 / 3) / confident.mean())
+    assert spread.tolist() == pytest.approx([0.5**2, 0.875**2, 0.5**2, 0.125**2], rel=1e-5)
+
+
+def test_by_rank_the_mean_weight_of_confidence_stays() -> None:
+    distances = torch.linspace(0.9, 1.2, 10_000)
+    confident = confidences(distances, 1.05)
+    spread = evenly_spread(confident)
+    assert spread.mean().item() == pytest.approx(confident.mean().item(), rel=1e-3)
+    assert spread.max() > 0.99
+    assert spread.min() < 0.01
+
+
+def test_an_empty_place_takes_its_weight_with_it_if_settings_say_so() -> None:
+    blanked = torch.tensor([[0, 8, 9]])
+    config = DistillationConfig(position=True, empty_places="lost")
+    weights = list_weighting(config).before_training(blanked, DISTANCES[:1], torch.tensor([0.3]))
+    all_places = [math.exp(-rank) for rank in (1, 2, 3)]
+    expected = [0, all_places[1] / sum(all_places), all_places[2] / sum(all_places)]
+    assert weights[0].tolist() == pytest.approx(expected)
+
+
+def test_by_rank_the_confidence_part_has_the_spread_values() -> None:
+    config = DistillationConfig(position=False, confidence=True, confidence_scale="rank")
+    weights = list_weighting(config).before_training(RANKINGS, DISTANCES, NEXT_ITEM_DISTANCES)
+    # The median distance, 0.3, is the temperature; the mean of exp(-1) and exp(-11/3) is 0.1967.
+    mean = (math.exp(-1) + math.exp(-1.1 / 0.3)) / 2
+    near, far = 0.75 ** (1 / mean - 1), 0.25 ** (1 / mean - 1)
+    assert weights[0].tolist() == pytest.approx([near / 3] * 3, rel=1e-4)
+    assert weights[1].tolist() == pytest.approx([far / 2, far / 2, 0], rel=1e-4)
