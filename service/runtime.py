@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from prometheus_client.core import GaugeMetricFamily
 
+from service.access.session_refs import DEFAULT_TENANT, SessionRefs
 from service.background import in_background
 from service.bundles.added_items import AddedItems
 from service.bundles.checking import BundleChecks
@@ -21,6 +22,7 @@ from service.ranking.micro_batcher import MicroBatcher
 from service.ranking.recommender import Query, Recommendations
 from service.settings import Settings
 from service.stores.history.guarded import GuardedHistory
+from service.stores.history.protocol import Session
 from service.stores.opening import open_history_store, open_item_store
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
@@ -37,6 +39,7 @@ class Runtime:
 
     Attributes:
         hot_swap: replaces the bundles in `variants`.
+        session_refs: names sessions for `history`.
         added_items: adds items to the bundles in `variants`.
         teacher: None if TEACHER_URL is unset.
     """
@@ -44,6 +47,7 @@ class Runtime:
     settings: Settings
     variants: ServedVariants
     hot_swap: HotSwap
+    session_refs: SessionRefs
     history: GuardedHistory
     added_items: AddedItems
     metrics: Metrics
@@ -55,6 +59,10 @@ class Runtime:
         """Raises InvalidRequestError, which names `field`, if `k` is more than MAX_K."""
         if k > self.settings.max_k:
             raise InvalidRequestError(field, f"must be at most {self.settings.max_k}, not {k}")
+
+    def session(self, session_id: str, tenant: str = DEFAULT_TENANT) -> Session:
+        """Names a session of a tenant for `history`."""
+        return self.session_refs.of(session_id, tenant)
 
     @property
     def slow_path(self) -> SlowPath:
@@ -135,8 +143,9 @@ async def open_runtime(
             in_background(history.follow()),
             connected_teacher(settings, metrics) as teacher,
         ):
+            refs = SessionRefs(settings)
             runtime = Runtime(
-                settings, variants, hot_swap, history, added_items, metrics, teacher, drain
+                settings, variants, hot_swap, refs, history, added_items, metrics, teacher, drain
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():

@@ -28,6 +28,7 @@ MAX_ITEM_ID_LENGTH = 256
 MAX_SESSION_ID_LENGTH = 128
 """Maximum number of characters of an id in a path, a query or a body."""
 
+_MIN_SECRET_LENGTH = 32
 _HTTP_SCHEMES = ("http://", "https://")
 _NETWORK_SCHEMES = ("redis://", "rediss://")
 _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://")
@@ -117,6 +118,25 @@ class Settings(BaseSettings):
         gt=0,
         description="REDIS_PAUSE_SECONDS: pause before a Redis that keeps failing is tried again",
     )
+    session_secret: SecretStr | None = Field(
+        default=None,
+        min_length=_MIN_SECRET_LENGTH,
+        description="SESSION_SECRET: the key that makes the names of stored sessions from their "
+        "ids, at least 32 characters, the same for all replicas; needed with REDIS_URL; unset = "
+        "random at each start",
+    )
+    session_secret_old: SecretStr | None = Field(
+        default=None,
+        min_length=_MIN_SECRET_LENGTH,
+        description="SESSION_SECRET_OLD: the SESSION_SECRET before the present one; sessions that "
+        "it named are found, and moved with their next event",
+    )
+    old_session_keys: bool = Field(
+        default=True,
+        description="OLD_SESSION_KEYS: whether sessions that releases up to 0.1 stored in Redis, "
+        "by their ids, are found, and moved with their next event; one SESSION_TTL_SECONDS after "
+        "the upgrade it can be false",
+    )
     session_ttl_seconds: float = Field(
         default=7 * 24 * 3600,
         ge=1,
@@ -127,6 +147,12 @@ class Settings(BaseSettings):
         ge=1,
         description="MAX_SESSION_LENGTH: maximum number of events stored per session; "
         "the oldest are dropped first",
+    )
+    event_id_window_seconds: float = Field(
+        default=24 * 3600,
+        gt=0,
+        description="EVENT_ID_WINDOW_SECONDS: an event that is sent again with the same `event_id` "
+        "within this time is stored once",
     )
     max_sessions: int = Field(
         default=100_000,
@@ -263,6 +289,16 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"WORKERS = {self.workers} needs REDIS_URL: without it each worker would store "
                 "its own sessions"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_session_secret(self) -> Self:
+        if self.session_secret is None and (self.redis_url or self.session_secret_old):
+            needing = "REDIS_URL" if self.redis_url else "SESSION_SECRET_OLD"
+            raise ValueError(
+                f"{needing} needs SESSION_SECRET, the same for all replicas: make one with "
+                "`openssl rand -hex 32`"
             )
         return self
 

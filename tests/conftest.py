@@ -1,6 +1,7 @@
 """Fixtures: a real Redis, as a single server, as a cluster, or with TLS."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -27,6 +28,9 @@ settings.register_profile(
     derandomize="CI" in os.environ,
 )
 settings.load_profile("patient")
+
+# Settings with REDIS_URL need it, in this process and in those that tests start.
+os.environ["SESSION_SECRET"] = secrets.token_hex(32)
 
 
 class RedisServer:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory, TemporaryFile
 
 import psutil
@@ -139,7 +140,7 @@ def running_service(
     environment = {"BUNDLE_PATH": str(bundle.resolve()), "PORT": str(port), "WORKERS": "1"}
     environment |= settings
     if redis is not None:
-        environment["REDIS_URL"] = redis_url(redis)
+        environment |= {"REDIS_URL": redis_url(redis), "SESSION_SECRET": token_hex(32)}
     return running([sys.executable, "-m", "service"], port, "/readyz", environment)
 
 

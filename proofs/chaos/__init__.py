@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from proofs.chaos.faults import FAULTS, Fault, Stack, running_stack
+from proofs.chaos.faults import FAULTS, SESSION_SECRET, Fault, Stack, running_stack
 from proofs.chaos.load import Answer, Load
 from proofs.chaos.plot import Row, save_plot
 from proofs.record import FOLDER, Figure
+from service.access.session_refs import DEFAULT_TENANT, session_ref
+from service.stores.history.redis_keys import keys_of
 
 _BUNDLE = Path(__file__).parents[2] / "assets" / "movielens" / "bundle"
 _MAX_EXTRA_MS = 50
@@ -88,7 +90,8 @@ def _latency_figures(row: Row) -> Iterator[Figure]:
 def _event_figures(name: str, load: Load, stack: Stack) -> Iterator[Figure]:
     lost = doubled = disordered = 0
     for session, acknowledged in load.acknowledged.items():
-        entries = stack.primary.client.lrange(f"session:{session}", 0, -1)
+        ref = session_ref(SESSION_SECRET, DEFAULT_TENANT, session)
+        entries = stack.primary.client.lrange(keys_of(ref).events, 0, -1)
         stored = [str(entry).partition("\n")[0] for entry in entries]
         lost += len(set(acknowledged) - set(stored))
         doubled += len(stored) - len(set(stored))

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass
 from os import environ
 from pathlib import Path
+from secrets import token_hex
 from urllib.request import urlopen
 
 from redis import Redis
@@ -18,6 +19,7 @@ from redis.exceptions import RedisError
 
 from proofs.fault_proxy import FaultProxy
 
+SESSION_SECRET = token_hex(32)
 _PATIENCE_SECONDS = 60
 _FILLERS = 2_000
 _KEY_LOAD_MICROSECONDS = 10_000
@@ -91,6 +93,7 @@ def running_stack(folder: Path, bundle: Path, ports: Iterator[int]) -> Iterator[
 def _service(bundle: Path, redis_port: int, port: int) -> Iterator[int]:
     settings = {
         "BUNDLE_PATH": str(bundle),
+        "SESSION_SECRET": SESSION_SECRET,
         "REDIS_URL": f"redis://127.0.0.1:{redis_port}",
         "MAX_SESSION_LENGTH": "1000000",
         "PORT": str(port),

@@ -34,7 +34,9 @@ def check_query(
 
 async def stored_history_of(runtime: Runtime, query: RecommendationQuery) -> StoredHistory:
     """Reads the stored history of the query's session; empty if the query names no session."""
-    return await runtime.history.read(query.session_id) if query.session_id else StoredHistory([])
+    if not query.session_id:
+        return StoredHistory([])
+    return await runtime.history.read(runtime.session(query.session_id))
 
 
 def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:

@@ -92,8 +92,8 @@ class BatchRequest(RequestBody):
 class NewEvent(RequestBody):
     """An interaction of a session with an item.
 
-    An event that is sent again with the same `event_id` is stored once, as long as it is among the
-    newest MAX_SESSION_LENGTH events of the session.
+    An event that is sent again with the same `event_id` within EVENT_ID_WINDOW_SECONDS is stored
+    once.
     """
 
     item_id: ItemId = Field(description="may be an item that the catalog does not have yet")

@@ -6,6 +6,7 @@ With REDIS_URL both are in Redis; without it histories are in memory and added i
 from pydantic import SecretStr
 
 from service.settings import Settings
+from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import HistoryStore, Retention
 from service.stores.history.redis_store import RedisHistoryStore
@@ -34,10 +35,15 @@ def open_item_store(settings: Settings) -> AddedItemStore:
 
 def open_history_store(settings: Settings) -> HistoryStore:
     """Opens the store of session histories; a Redis store connects at its first command."""
-    retention = Retention(settings.max_session_length, settings.session_ttl_seconds)
+    retention = Retention(
+        settings.max_session_length,
+        settings.session_ttl_seconds,
+        settings.event_id_window_seconds,
+    )
     if settings.redis_url is None:
         return InMemoryHistoryStore(retention, settings.max_sessions)
-    return RedisHistoryStore(_connect_for_histories(settings, settings.redis_url), retention)
+    kind = ClusterHistoryStore if settings.redis_cluster else RedisHistoryStore
+    return kind(_connect_for_histories(settings, settings.redis_url), retention)
 
 
 def _connect_for_histories(settings: Settings, url: SecretStr) -> RedisCommands:

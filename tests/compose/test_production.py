@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FILES = ("--file", "docker-compose.yml", "--file", "docker-compose.production.yml")
 PORT = 18100
-NEEDED = ("LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE")
+NEEDED = ("LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE", "SESSION_SECRET_FILE")
 GIVEN = {*NEEDED, "COMPOSE_FILE", "REPLICAS"}
 
 
@@ -117,6 +117,7 @@ def test_no_secret_is_in_docker_inspect_process_lists_or_the_environment(
     assert "redis-server" in output
     assert production.secret("redis_url").partition("@")[0].rpartition(":")[2] not in output
     assert production.secret("admin_key") not in output
+    assert production.secret("session_secret") not in output
 
 
 def test_a_backup_made_while_redis_rewrites_its_file_is_restored_completely(

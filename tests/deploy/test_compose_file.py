@@ -55,7 +55,9 @@ def test_every_variable_passed_on_is_a_setting_with_its_default_in_env_example()
         assert type(default)(shown if shown != "false" else "") == default, name
 
 
-@pytest.mark.parametrize("name", ["LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE"])
+@pytest.mark.parametrize(
+    "name", ["LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE", "SESSION_SECRET_FILE"]
+)
 def test_a_missing_value_of_production_is_named_with_what_to_do(name: str) -> None:
     (sentence,) = re.findall(rf"\${{{name}:\?([^}}]+)}}", text(PRODUCTION))
     assert sentence.startswith((f"set {name} to ", f"set {name}, "))

@@ -8,10 +8,12 @@ import pytest
 from service.__main__ import main
 from service.settings import described
 
+REDIS = {"REDIS_URL": "redis://localhost", "SESSION_SECRET": "0123456789abcdef" * 2}
+
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_without_a_bundle_one_line_says_how_to_get_one(workers: str) -> None:
-    run = run_service(BUNDLE_PATH="/nothing", WORKERS=workers, REDIS_URL="redis://localhost")
+    run = run_service(BUNDLE_PATH="/nothing", WORKERS=workers, **REDIS)
     assert (run.returncode, run.stderr) == (
         1,
         "cannot serve: BUNDLE_PATH = /nothing holds no bundle; make one with "

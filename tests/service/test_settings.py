@@ -62,8 +62,8 @@ def test_a_cluster_needs_an_address_in_the_network(url: str | None) -> None:
 
 
 def test_a_redis_password_is_not_shown() -> None:
-    settings = Settings.model_validate({"redis_url": "redis://:secret@localhost"})
-    assert "secret" not in repr(settings)
+    settings = Settings.model_validate({"redis_url": "redis://:hunter2@localhost"})
+    assert "hunter2" not in repr(settings)
 
 
 def test_a_teacher_url_without_http_is_refused() -> None:
@@ -80,6 +80,20 @@ def test_several_workers_need_a_redis_to_share_sessions() -> None:
     with pytest.raises(ValidationError, match="WORKERS = 2 needs REDIS_URL"):
         Settings(workers=2)
     assert Settings.model_validate({"workers": 2, "redis_url": "redis://localhost"}).workers == 2
+
+
+@pytest.mark.parametrize("setting", ["redis_url", "session_secret_old"])
+def test_stored_sessions_need_a_secret_for_their_names(
+    monkeypatch: pytest.MonkeyPatch, setting: str
+) -> None:
+    monkeypatch.delenv("SESSION_SECRET")
+    with pytest.raises(ValidationError, match=f"{setting.upper()} needs SESSION_SECRET, the same"):
+        Settings.model_validate({setting: "redis://a-host.example.com/number-0"})
+
+
+def test_a_session_secret_has_at_least_32_characters() -> None:
+    with pytest.raises(ValidationError, match="at least 32"):
+        Settings.model_validate({"session_secret": "x" * 31})
 
 
 def test_secrets_are_read_from_the_files_of_secrets_path(

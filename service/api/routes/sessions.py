@@ -53,7 +53,8 @@ async def append_event(
     stored = StoredHistory([event.item_id])
     if event.consent:
         with stopwatch.time("history"):
-            stored = await runtime.history.append(session_id, Event(event.item_id, event.event_id))
+            session = runtime.session(session_id)
+            stored = await runtime.history.append(session, Event(event.item_id, event.event_id))
     outcome = event_outcome(stored, consent=event.consent)
     if k is None:
         return event_response(variant, stored, stopwatch, outcome)
@@ -92,7 +93,7 @@ async def recommend_for_session(
     runtime.check_k(k)
     variant = runtime.variants.for_session(session_id)
     with stopwatch.time("history"):
-        stored = await runtime.history.read(session_id)
+        stored = await runtime.history.read(runtime.session(session_id))
     query = Query(stored.history, k, mask_seen=mask_seen)
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
@@ -109,7 +110,7 @@ async def recommend_for_session(
 )
 async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
     """Returns the stored history of a session."""
-    stored = await runtime.history.read(session_id)
+    stored = await runtime.history.read(runtime.session(session_id))
     if not stored.history and not stored.degraded:
         raise NotFoundError(f"no session {session_id!r}")
     return json_response(
@@ -125,5 +126,5 @@ async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Resp
 )
 async def forget_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
     """Erases a session; 204 even if it did not exist."""
-    await runtime.history.forget(session_id)
+    await runtime.history.forget(runtime.session(session_id))
     return Response(status_code=HTTPStatus.NO_CONTENT)

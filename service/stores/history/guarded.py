@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from service.circuit_breaker import CircuitBreaker
 from service.errors import HistoryRefusalError, HistoryUnavailableError
-from service.stores.history.protocol import Event, HistoryStore
+from service.stores.history.protocol import Event, HistoryStore, Session
 
 logger = logging.getLogger(__name__)
 
@@ -68,17 +68,17 @@ class GuardedHistory:
         """Whether the circuit breaker is open, so that requests do not ask the store."""
         return self._breaker.is_open
 
-    async def append(self, session_id: str, event: Event) -> StoredHistory:
+    async def append(self, session: Session, event: Event) -> StoredHistory:
         """Stores `event` and returns the history that ends with it.
 
         If the store fails, the returned history has this event only and is degraded. If it refuses
         the event, the history before the event is read.
         """
         try:
-            history = await self._breaker.call(lambda: self._store.append(session_id, event))
+            history = await self._breaker.call(lambda: self._store.append(session, event))
         except HistoryRefusalError as error:
             self._count_failed_write(error)
-            before = (await self.read(session_id)).history
+            before = (await self.read(session)).history
             return StoredHistory([*before, event.item_id], degraded=True, is_refused=True)
         except HistoryUnavailableError as error:
             self._count_failed_write(error)
@@ -86,20 +86,20 @@ class GuardedHistory:
         self._count_write()
         return StoredHistory(history)
 
-    async def read(self, session_id: str) -> StoredHistory:
+    async def read(self, session: Session) -> StoredHistory:
         """Reads a history; if the store fails, the history is empty and degraded."""
         try:
-            return StoredHistory(await self._breaker.call(lambda: self._store.read(session_id)))
+            return StoredHistory(await self._breaker.call(lambda: self._store.read(session)))
         except HistoryUnavailableError:
             return StoredHistory([], degraded=True)
 
-    async def forget(self, session_id: str) -> None:
+    async def forget(self, session: Session) -> None:
         """Deletes a session.
 
         Raises:
             HistoryUnavailableError: the session may still be stored.
         """
-        await self._breaker.call(lambda: self._store.forget(session_id))
+        await self._breaker.call(lambda: self._store.forget(session))
 
     async def is_reachable(self) -> bool:
         """Asks the store, even while the breaker is open, and returns whether it answers."""

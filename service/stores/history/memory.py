@@ -3,15 +3,17 @@
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from service.stores.history.protocol import Event, Retention
+from service.stores.history.protocol import Event, Retention, Session
 
 
 @dataclass(slots=True)
-class _Session:
+class _Stored:
     events: deque[Event]
-    expires_at: float
+    expires_at: float = 0
+    # The time of each event by its id, oldest first.
+    event_ids: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
 
 class InMemoryHistoryStore:
@@ -30,33 +32,34 @@ class InMemoryHistoryStore:
         self._max_sessions = max_sessions
         self._clock = clock
         # Ordered by time of the last event, oldest first: sessions expire in the same order.
-        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._sessions: OrderedDict[str, _Stored] = OrderedDict()
 
-    async def append(self, session_id: str, event: Event) -> Sequence[str]:
+    async def append(self, session: Session, event: Event) -> Sequence[str]:
         """See HistoryStore."""
-        self._drop_expired()
-        session = self._sessions.get(session_id)
-        if session is None:
-            session = _Session(deque(maxlen=self._retention.max_length), expires_at=0)
-        elif (first_answer := _history_until(session.events, event.event_id)) is not None:
-            return first_answer
-        session.events.append(event)
-        session.expires_at = self._clock() + self._retention.ttl_seconds
-        self._sessions[session_id] = session
-        self._sessions.move_to_end(session_id)
+        now = self._clock()
+        self._drop_expired(now)
+        stored = self._sessions.get(session.ref)
+        if stored is None:
+            stored = _Stored(deque(maxlen=self._retention.max_length))
+        if event.event_id is not None and not self._is_new(stored, event.event_id, now):
+            return _history_until(stored.events, event.event_id)
+        stored.events.append(event)
+        stored.expires_at = now + self._retention.ttl_seconds
+        self._sessions[session.ref] = stored
+        self._sessions.move_to_end(session.ref)
         if len(self._sessions) > self._max_sessions:
             self._sessions.popitem(last=False)
-        return [each.item_id for each in session.events]
+        return [each.item_id for each in stored.events]
 
-    async def read(self, session_id: str) -> Sequence[str]:
+    async def read(self, session: Session) -> Sequence[str]:
         """See HistoryStore."""
-        self._drop_expired()
-        session = self._sessions.get(session_id)
-        return [each.item_id for each in session.events] if session else []
+        self._drop_expired(self._clock())
+        stored = self._sessions.get(session.ref)
+        return [each.item_id for each in stored.events] if stored else []
 
-    async def forget(self, session_id: str) -> None:
+    async def forget(self, session: Session) -> None:
         """See HistoryStore."""
-        self._sessions.pop(session_id, None)
+        self._sessions.pop(session.ref, None)
 
     async def ping(self) -> None:
         """See HistoryStore."""
@@ -67,8 +70,18 @@ class InMemoryHistoryStore:
     async def close(self) -> None:
         """See HistoryStore."""
 
-    def _drop_expired(self) -> None:
-        now = self._clock()
+    def _is_new(self, stored: _Stored, event_id: str, now: float) -> bool:
+        """Whether the id is not in its window; if so, begins its window."""
+        begun = stored.event_ids.get(event_id)
+        if begun is not None and begun > now - self._retention.event_id_seconds:
+            return False
+        stored.event_ids[event_id] = now
+        stored.event_ids.move_to_end(event_id)
+        if len(stored.event_ids) > self._retention.max_event_ids:
+            stored.event_ids.popitem(last=False)
+        return True
+
+    def _drop_expired(self, now: float) -> None:
         while self._sessions:
             oldest = next(iter(self._sessions))
             if self._sessions[oldest].expires_at > now:
@@ -76,13 +89,10 @@ class InMemoryHistoryStore:
             del self._sessions[oldest]
 
 
-def _history_until(events: Sequence[Event], event_id: str | None) -> Sequence[str] | None:
-    """Returns the item ids up to the event with `event_id`; None: no event has this id."""
-    if event_id is None:
-        return None
-    history: list[str] = []
-    for event in events:
-        history.append(event.item_id)
-        if event.event_id == event_id:
-            return history
-    return None
+def _history_until(events: Sequence[Event], event_id: str) -> Sequence[str]:
+    """Returns the item ids up to the newest event with `event_id`; all, if it was trimmed away."""
+    history = [each.item_id for each in events]
+    for length in range(len(history), 0, -1):
+        if events[length - 1].event_id == event_id:
+            return history[:length]
+    return history

@@ -5,7 +5,26 @@ tests/service/stores/history/test_stores.py runs one suite against every impleme
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+
+class Session(NamedTuple):
+    """The names under which the history of a session is, or may still be, stored.
+
+    Attributes:
+        ref: the name under which it is written.
+        former_refs: names under SESSION_SECRET_OLD.
+        old_id: the session id, by which releases up to 0.1 named it; None: these are not looked
+            for.
+    """
+
+    ref: str
+    former_refs: Sequence[str] = ()
+    old_id: str | None = None
+
+    def __repr__(self) -> str:
+        """Returns the ref alone: a session id must not reach logs."""
+        return f"Session({self.ref})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +38,9 @@ class Event:
     event_id: str | None = None
 
 
+_MIN_EVENT_IDS = 1_000
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
     """Limits of what is stored of a session.
@@ -26,32 +48,43 @@ class Retention:
     Attributes:
         max_length: maximum number of events per session; older events are dropped.
         ttl_seconds: the session is erased this long after its last event.
+        event_id_seconds: an event with the id of one that is at most this old is not stored again.
     """
 
     max_length: int
     ttl_seconds: float
+    event_id_seconds: float
+
+    @property
+    def max_event_ids(self) -> int:
+        """Maximum number of event ids per session; older ids no longer count."""
+        return max(self.max_length, _MIN_EVENT_IDS)
 
 
 class HistoryStore(Protocol):
     """Stores the item ids of sessions, oldest first.
 
+    A session under a former name is found, and moved when an event is appended. If there are events
+    under several names, `read` returns the newest name's only until then.
+
     Every method but `close` raises HistoryUnavailableError when the store does not answer. Methods
     that write raise HistoryRefusalError when it answers and refuses to write.
     """
 
-    async def append(self, session_id: str, event: Event) -> Sequence[str]:
+    async def append(self, session: Session, event: Event) -> Sequence[str]:
         """Stores `event` and returns the history that ends with it.
 
-        If an event with the same `event_id` is stored already, nothing changes, and the returned
-        history ends with that event. Concurrent calls lose no event.
+        If an event with the same `event_id` was stored within its window, nothing changes, and the
+        returned history ends with that event; if that event was trimmed away, all of the history is
+        returned. Concurrent calls lose no event.
         """
         ...
 
-    async def read(self, session_id: str) -> Sequence[str]:
+    async def read(self, session: Session) -> Sequence[str]:
         """Returns the history; empty for a session that is unknown or expired."""
         ...
 
-    async def forget(self, session_id: str) -> None:
+    async def forget(self, session: Session) -> None:
         """Deletes the session, if there is one."""
         ...
 

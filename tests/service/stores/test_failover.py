@@ -14,7 +14,8 @@ from redis.exceptions import TimeoutError as LateError
 
 from proofs.fault_proxy import FaultProxy
 from service.errors import HistoryUnavailableError
-from service.stores.history.protocol import Event, Retention
+from service.stores.history.protocol import Event, Retention, Session
+from service.stores.history.redis_keys import keys_of
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.redis_client import connect_shared
 from tests.conftest import RedisServer, free_port
@@ -61,7 +62,7 @@ def proxy(primary: RedisServer) -> Iterator[FaultProxy]:
 
 @asynccontextmanager
 async def store_behind(proxy: FaultProxy, timeout: float = 1) -> AsyncIterator[RedisHistoryStore]:
-    store = RedisHistoryStore(connection_to(proxy, timeout), Retention(10, 60))
+    store = RedisHistoryStore(connection_to(proxy, timeout), Retention(10, 60, 60))
     yield store
     await store.close()
 
@@ -81,7 +82,7 @@ async def seconds_until_stored(store: RedisHistoryStore, event: Event) -> float:
     began = time.monotonic()
     while time.monotonic() < began + 10:
         with suppress(HistoryUnavailableError):
-            await store.append("s", event)
+            await store.append(Session("s"), event)
             return time.monotonic() - began
         await asyncio.sleep(0.02)
     raise TimeoutError("the event was refused for 10 s")
@@ -91,25 +92,25 @@ async def test_a_refused_event_is_stored_within_two_seconds_of_a_failover(
     primary: RedisServer, replica: RedisServer, proxy: FaultProxy
 ) -> None:
     async with store_behind(proxy) as store:
-        await store.append("s", Event("a", "e1"))
+        await store.append(Session("s"), Event("a", "e1"))
         fail_over(primary, replica, proxy)
         with pytest.raises(HistoryUnavailableError):
-            await store.append("s", Event("b", "e2"))
+            await store.append(Session("s"), Event("b", "e2"))
         assert await seconds_until_stored(store, Event("b", "e2")) < RECOVERY_SECONDS
     with Redis.from_url(replica.url, decode_responses=True) as client:
-        assert client.lrange("session:s", 0, -1)[-1] == "e2\nb"
+        assert client.lrange(keys_of("s").events, 0, -1)[-1] == "e2\nb"
 
 
 async def test_replies_on_the_way_are_not_lost_when_the_connection_is_replaced(
     primary: RedisServer, replica: RedisServer, proxy: FaultProxy
 ) -> None:
     async with store_behind(proxy) as store:
-        await store.append("s", Event("a"))
+        await store.append(Session("s"), Event("a"))
         await asyncio.sleep(0.3)  # the connection is old enough to be replaced
         fail_over(primary, replica, proxy)
         # One write, so that the refusal and the reply of the read arrive together.
         refused, history = await asyncio.gather(
-            store.append("s", Event("b")), store.read("s"), return_exceptions=True
+            store.append(Session("s"), Event("b")), store.read(Session("s")), return_exceptions=True
         )
         assert isinstance(refused, HistoryUnavailableError)
         assert history == ["a"]
@@ -119,14 +120,14 @@ async def test_a_node_that_refuses_for_long_is_not_connected_to_for_each_command
     primary: RedisServer, replica: RedisServer, proxy: FaultProxy
 ) -> None:
     async with store_behind(proxy) as store:
-        await store.append("s", Event("a"))
+        await store.append(Session("s"), Event("a"))
         fail_over(primary, replica, proxy)
         proxy.target = port_of(primary)  # the address still leads to the demoted one
         with Redis.from_url(primary.url) as client:
             before = client.info("stats")["total_connections_received"]
             for _ in range(50):
                 with suppress(HistoryUnavailableError):
-                    await store.append("s", Event("b"))
+                    await store.append(Session("s"), Event("b"))
                 await asyncio.sleep(0.01)
             received = client.info("stats")["total_connections_received"] - before
     assert 1 <= received <= 10

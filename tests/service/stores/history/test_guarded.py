@@ -7,7 +7,7 @@ from service.background import in_background
 from service.errors import HistoryRefusalError, HistoryUnavailableError
 from service.stores.history.guarded import GuardedHistory, StoredHistory
 from service.stores.history.memory import InMemoryHistoryStore
-from service.stores.history.protocol import Event, Retention
+from service.stores.history.protocol import Event, Retention, Session
 
 pytestmark = pytest.mark.anyio
 
@@ -20,17 +20,17 @@ class LosableStore(InMemoryHistoryStore):
     lost = False
     calls = 0
 
-    async def append(self, session_id: str, event: Event) -> Sequence[str]:
+    async def append(self, session: Session, event: Event) -> Sequence[str]:
         self._count_call()
-        return await super().append(session_id, event)
+        return await super().append(session, event)
 
-    async def read(self, session_id: str) -> Sequence[str]:
+    async def read(self, session: Session) -> Sequence[str]:
         self._count_call()
-        return await super().read(session_id)
+        return await super().read(session)
 
-    async def forget(self, session_id: str) -> None:
+    async def forget(self, session: Session) -> None:
         self._count_call()
-        await super().forget(session_id)
+        await super().forget(session)
 
     async def ping(self) -> None:
         self._count_call()
@@ -43,7 +43,9 @@ class LosableStore(InMemoryHistoryStore):
 
 @pytest.fixture
 def store() -> LosableStore:
-    return LosableStore(Retention(max_length=10, ttl_seconds=60), max_sessions=10)
+    return LosableStore(
+        Retention(max_length=10, ttl_seconds=60, event_id_seconds=60), max_sessions=10
+    )
 
 
 @pytest.fixture
@@ -60,29 +62,29 @@ def guard(store: LosableStore, time: list[float]) -> GuardedHistory:
 async def fail_until_open(guard: GuardedHistory, store: LosableStore) -> None:
     store.lost = True
     for _ in range(5):
-        await guard.read("s")
+        await guard.read(Session("s"))
 
 
 async def test_a_store_that_works_is_passed_through(guard: GuardedHistory) -> None:
-    assert await guard.append("s", Event("a")) == StoredHistory(["a"], degraded=False)
-    assert await guard.read("s") == StoredHistory(["a"], degraded=False)
-    await guard.forget("s")
-    assert await guard.read("s") == StoredHistory([], degraded=False)
+    assert await guard.append(Session("s"), Event("a")) == StoredHistory(["a"], degraded=False)
+    assert await guard.read(Session("s")) == StoredHistory(["a"], degraded=False)
+    await guard.forget(Session("s"))
+    assert await guard.read(Session("s")) == StoredHistory([], degraded=False)
 
 
 async def test_without_the_store_the_history_is_the_event_only(
     guard: GuardedHistory, store: LosableStore
 ) -> None:
-    await guard.append("s", Event("a"))
+    await guard.append(Session("s"), Event("a"))
     store.lost = True
-    assert await guard.append("s", Event("b")) == StoredHistory(["b"], degraded=True)
-    assert await guard.read("s") == StoredHistory([], degraded=True)
+    assert await guard.append(Session("s"), Event("b")) == StoredHistory(["b"], degraded=True)
+    assert await guard.read(Session("s")) == StoredHistory([], degraded=True)
 
 
 async def test_a_failed_deletion_is_an_error(guard: GuardedHistory, store: LosableStore) -> None:
     store.lost = True
     with pytest.raises(HistoryUnavailableError):
-        await guard.forget("s")
+        await guard.forget(Session("s"))
 
 
 async def test_a_store_that_keeps_failing_is_not_asked_for_a_while(
@@ -90,7 +92,7 @@ async def test_a_store_that_keeps_failing_is_not_asked_for_a_while(
 ) -> None:
     await fail_until_open(guard, store)
     calls = store.calls
-    assert await guard.append("s", Event("a")) == StoredHistory(["a"], degraded=True)
+    assert await guard.append(Session("s"), Event("a")) == StoredHistory(["a"], degraded=True)
     assert store.calls == calls
 
 
@@ -99,9 +101,9 @@ async def test_failures_with_a_success_between_cause_no_pause(
 ) -> None:
     for lost in [True, True, True, True, False, True]:
         store.lost = lost
-        await guard.read("s")
+        await guard.read(Session("s"))
     store.lost = False
-    assert await guard.read("s") == StoredHistory([], degraded=False)
+    assert await guard.read(Session("s")) == StoredHistory([], degraded=False)
 
 
 async def test_no_request_probes_a_lost_store_even_after_the_pause(
@@ -111,8 +113,8 @@ async def test_no_request_probes_a_lost_store_even_after_the_pause(
     time[0] = 10 * PAUSE_SECONDS
     calls = store.calls
     for _ in range(3):
-        await guard.read("s")
-        await guard.append("s", Event("a"))
+        await guard.read(Session("s"))
+        await guard.append(Session("s"), Event("a"))
     assert store.calls == calls
     await guard.probe()
     assert store.calls == calls + 1
@@ -123,12 +125,12 @@ async def test_a_store_that_is_back_is_used_again_after_the_pause(store: Losable
     guard = GuardedHistory(store, pause_seconds=0.02)
     await fail_until_open(guard, store)
     store.lost = False
-    assert (await guard.read("s")).degraded
+    assert (await guard.read(Session("s"))).degraded
     async with in_background(guard.follow()):
         with anyio.fail_after(5):
             while guard.is_lost:
                 await anyio.sleep(0.01)
-    assert not (await guard.read("s")).degraded
+    assert not (await guard.read(Session("s"))).degraded
 
 
 class RefusingStore(LosableStore):
@@ -136,9 +138,9 @@ class RefusingStore(LosableStore):
 
     refuses = False
 
-    async def append(self, session_id: str, event: Event) -> Sequence[str]:
+    async def append(self, session: Session, event: Event) -> Sequence[str]:
         await self.check_write()
-        return await super().append(session_id, event)
+        return await super().append(session, event)
 
     async def check_write(self) -> None:
         if self.refuses:
@@ -147,27 +149,29 @@ class RefusingStore(LosableStore):
 
 @pytest.fixture
 def refusing() -> RefusingStore:
-    return RefusingStore(Retention(max_length=10, ttl_seconds=60), max_sessions=10)
+    return RefusingStore(
+        Retention(max_length=10, ttl_seconds=60, event_id_seconds=60), max_sessions=10
+    )
 
 
 async def test_a_store_that_refuses_events_is_read_on(refusing: RefusingStore) -> None:
     guard = GuardedHistory(refusing, PAUSE_SECONDS)
-    await guard.append("s", Event("a"))
+    await guard.append(Session("s"), Event("a"))
     refusing.refuses = True
     for _ in range(20):
-        refused = await guard.append("s", Event("b"))
+        refused = await guard.append(Session("s"), Event("b"))
         assert refused == StoredHistory(["a", "b"], degraded=True, is_refused=True)
-    assert await guard.read("s") == StoredHistory(["a"])
+    assert await guard.read(Session("s")) == StoredHistory(["a"])
     assert not guard.is_lost
 
 
 async def test_only_a_write_shows_that_writes_work_again(refusing: RefusingStore) -> None:
     guard = GuardedHistory(refusing, PAUSE_SECONDS)
-    await guard.append("s", Event("a"))
+    await guard.append(Session("s"), Event("a"))
     written_at = guard.last_write_at
     refusing.refuses = True
-    await guard.append("s", Event("b"))
-    await guard.read("s")
+    await guard.append(Session("s"), Event("b"))
+    await guard.read(Session("s"))
     assert await guard.is_reachable()
     await guard.probe()
     assert guard.writes_fail
@@ -182,7 +186,7 @@ async def test_writes_fail_while_the_store_is_lost(
     guard: GuardedHistory, store: LosableStore
 ) -> None:
     await fail_until_open(guard, store)
-    await guard.append("s", Event("a"))
+    await guard.append(Session("s"), Event("a"))
     assert guard.writes_fail
     store.lost = False
     await guard.probe()
@@ -196,7 +200,7 @@ async def test_a_probe_that_finds_the_store_back_ends_the_pause(
     assert not await guard.is_reachable()
     store.lost = False
     assert await guard.is_reachable()
-    assert not (await guard.read("s")).degraded
+    assert not (await guard.read(Session("s"))).degraded
 
 
 async def test_losing_the_store_is_logged_once(
@@ -216,12 +220,14 @@ class GatedStore(LosableStore):
     """A store whose reads wait for a gate to open."""
 
     def __init__(self) -> None:
-        super().__init__(Retention(max_length=10, ttl_seconds=60), max_sessions=10)
+        super().__init__(
+            Retention(max_length=10, ttl_seconds=60, event_id_seconds=60), max_sessions=10
+        )
         self.gate = anyio.Event()
 
-    async def read(self, session_id: str) -> Sequence[str]:
+    async def read(self, session: Session) -> Sequence[str]:
         await self.gate.wait()
-        return await super().read(session_id)
+        return await super().read(session)
 
 
 async def test_concurrent_failures_count_once(time: list[float]) -> None:
@@ -231,11 +237,11 @@ async def test_concurrent_failures_count_once(time: list[float]) -> None:
     store.lost = True
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
-            tasks.start_soon(guard.read, "s")
+            tasks.start_soon(guard.read, Session("s"))
         await anyio.wait_all_tasks_blocked()
         time[0] = 0.1
         store.gate.set()
     assert not guard.is_lost
     for _ in range(4):
-        await guard.read("s")
+        await guard.read(Session("s"))
     assert guard.is_lost

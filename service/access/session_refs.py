@@ -1,0 +1,63 @@
+"""Session refs: the pseudonyms under which sessions are stored, logged and traced.
+
+A session id never leaves a request. Without the secret nobody can tell from a ref which session it
+names, nor find the ref of a session id.
+"""
+
+import hmac
+import secrets
+from base64 import urlsafe_b64encode
+from functools import lru_cache
+
+from service.settings import Settings
+from service.stores.history.protocol import Session
+
+DEFAULT_TENANT = "default"
+"""The tenant of requests without a key of their own."""
+
+_VERSION = "v1."
+_NUM_CACHED = 4_096
+_LENGTH = 22  # characters of base64: 132 bits
+
+
+def session_ref(secret: str, tenant: str, session_id: str) -> str:
+    """Returns the ref of a tenant's session: `v1.` and 22 characters of an HMAC-SHA256.
+
+    `tenant` must not contain NUL, which separates it from the session id.
+    """
+    return _ref(_keyed(secret), tenant, session_id)
+
+
+def _keyed(secret: str) -> hmac.HMAC:
+    return hmac.new(secret.encode(), digestmod="sha256")
+
+
+def _ref(keyed: hmac.HMAC, tenant: str, session_id: str) -> str:
+    named = keyed.copy()  # half the time of an HMAC that begins with the key
+    named.update(f"{tenant}\0{session_id}".encode("utf-8", "surrogatepass"))
+    return _VERSION + urlsafe_b64encode(named.digest()[:18])[:_LENGTH].decode("ascii")
+
+
+class SessionRefs:
+    """Finds the names of sessions by the secrets in the settings.
+
+    Without SESSION_SECRET, the secret is random: sessions then are in this process only.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        chosen, old = settings.session_secret, settings.session_secret_old
+        secret = secrets.token_hex(32) if chosen is None else chosen.get_secret_value()
+        self._keyed = _keyed(secret)
+        self._formerly_keyed = [] if old is None else [_keyed(old.get_secret_value())]
+        # Cached, since a visitor's requests follow one another within minutes.
+        self.of = lru_cache(_NUM_CACHED)(self._of)
+        self._reads_old_keys = settings.old_session_keys and settings.redis_url is not None
+
+    def _of(self, session_id: str, tenant: str = DEFAULT_TENANT) -> Session:
+        """Returns the names under which the session of a tenant is, or may still be, stored."""
+        return Session(
+            _ref(self._keyed, tenant, session_id),
+            tuple([_ref(each, tenant, session_id) for each in self._formerly_keyed]),
+            # Releases without tenants wrote these keys.
+            session_id if self._reads_old_keys and tenant == DEFAULT_TENANT else None,
+        )

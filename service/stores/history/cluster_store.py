@@ -1,0 +1,64 @@
+"""Session histories in a Redis Cluster, where a script reaches one slot only.
+
+So a session under former names is read, stored and removed in three steps. If the process ends
+between the last two, the next append finds it again; events without an id are then stored twice.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from itertools import chain
+
+from service.stores.history.protocol import Event, Session
+from service.stores.history.redis_keys import AllKeys, all_keys_of
+from service.stores.history.redis_scripts import REMOVE
+from service.stores.history.redis_store import RedisHistoryStore, item_ids, unavailable
+
+
+class ClusterHistoryStore(RedisHistoryStore):
+    """Stores each session on one node."""
+
+    async def append(self, session: Session, event: Event) -> Sequence[str]:
+        """See HistoryStore."""
+        keys = all_keys_of(session)
+        with unavailable():
+            entries, event_ids = await self._read_former(keys)
+            parts: list[str | int] = [*keys.current, event.event_id or "", event.item_id]
+            parts += [time.time_ns() // 1000, 0, sum(map(len, entries))]
+            parts += chain(*entries, *event_ids)
+            history = await self._script.run(self._redis, len(keys.current), *parts)
+            await self._remove_former(keys, entries, event_ids)
+        return item_ids(history)
+
+    async def forget(self, session: Session) -> None:
+        """See HistoryStore."""
+        keys = all_keys_of(session)
+        groups = (keys.current, *([key] for key in keys.flat()[2:]))
+        with unavailable():
+            await asyncio.gather(*(self._redis.execute_command("UNLINK", *each) for each in groups))
+
+    async def _read_former(
+        self, keys: AllKeys
+    ) -> tuple[Sequence[Sequence[str]], Sequence[Sequence[str]]]:
+        """Returns the entries of each list, and the event ids with their times of each set."""
+        read = self._redis.execute_command
+        found = await asyncio.gather(
+            *(read("LRANGE", key, 0, -1) for key in keys.former_events),
+            *(read("ZRANGE", key, 0, -1, "WITHSCORES") for key in keys.former_event_ids),
+        )
+        num_lists = len(keys.former_events)
+        return found[:num_lists], found[num_lists:]
+
+    async def _remove_former(
+        self,
+        keys: AllKeys,
+        entries: Sequence[Sequence[str]],
+        event_ids: Sequence[Sequence[str]],
+    ) -> None:
+        """Removes what was moved. An entry that was written since it was read stays."""
+        for key, moved in zip(keys.former_events, entries, strict=True):
+            if moved:
+                await REMOVE.run(self._redis, 1, key, *moved)
+        for key, moved in zip(keys.former_event_ids, event_ids, strict=True):
+            if moved:
+                await self._redis.execute_command("UNLINK", key)

@@ -1,0 +1,59 @@
+"""Names of the Redis keys of a session.
+
+`s:{NN}:REF` is the list of its events, `e:{NN}:REF` the sorted set of their ids. NN, a hash of the
+ref from 00 to 63, is the hash tag: all keys of a session lie in one slot of a cluster.
+"""
+
+from binascii import crc_hqx
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+from service.stores.history.protocol import Session
+
+_TAGS = tuple(f"{{{number:02}}}" for number in range(64))
+_NUM_CACHED = 4_096  # a visitor's requests follow one another within minutes
+
+
+class SessionKeys(NamedTuple):
+    """The keys of one ref: the list of events, and the sorted set of event ids."""
+
+    events: str
+    event_ids: str
+
+
+class AllKeys(NamedTuple):
+    """All keys of a session.
+
+    Attributes:
+        current: the keys that are written.
+        former_events: lists under former names, from which the session is moved.
+        former_event_ids: sets under former names, likewise.
+    """
+
+    current: SessionKeys
+    former_events: Sequence[str]
+    former_event_ids: Sequence[str]
+
+    def flat(self) -> Sequence[str]:
+        """Returns all keys: current ones, lists, sets."""
+        return (*self.current, *self.former_events, *self.former_event_ids)
+
+
+def keys_of(ref: str) -> SessionKeys:
+    """Returns the keys of a session by its ref."""
+    hashed = crc_hqx(ref.encode("ascii"), 0)  # CRC-16/XMODEM, by which Redis hashes keys too
+    tag = _TAGS[hashed % len(_TAGS)]
+    return SessionKeys(f"s:{tag}:{ref}", f"e:{tag}:{ref}")
+
+
+@lru_cache(_NUM_CACHED)
+def all_keys_of(session: Session) -> AllKeys:
+    """Returns the keys under which a session is, or may still be, stored."""
+    former = [keys_of(ref) for ref in session.former_refs]
+    old = [] if session.old_id is None else [f"session:{session.old_id}"]
+    return AllKeys(
+        keys_of(session.ref),
+        [*(each.events for each in former), *old],
+        [each.event_ids for each in former],
+    )

@@ -1,0 +1,118 @@
+"""Lua scripts of session histories. Redis runs a script atomically."""
+
+from hashlib import sha1
+from string import Template
+from typing import Any
+
+from redis.exceptions import NoScriptError
+
+from service.stores.history.protocol import Retention
+from service.stores.redis_client import RedisCommands
+
+# KEYS: the list of events, the set of event ids, then lists and then sets under former names.
+# ARGV: event id (may be empty), item id, time in µs; and only if there is more than lists under
+# former names: the number of such sets; the number of entries and the entries that lie in other
+# slots of a cluster; event ids with their times, likewise.
+#
+# A full Redis refuses a script's first command that needs memory, but no later one. So nothing is
+# deleted before something was added.
+_APPEND = """
+local events, event_ids, now, has_moved = KEYS[1], KEYS[2], ARGV[3], false
+
+local function move(entry)
+  has_moved = true
+  local event_id = string.match(entry, '^[^\\n]*')
+  if event_id == '' or redis.call('ZADD', event_ids, 'NX', now, event_id) == 1 then
+    redis.call('RPUSH', events, entry)
+  end
+end
+
+local last_list = #KEYS - (ARGV[4] or 0)
+for number = 3, last_list do
+  local entries = redis.call('LRANGE', KEYS[number], 0, -1)
+  for _, entry in ipairs(entries) do move(entry) end
+  if #entries > 0 then redis.call('UNLINK', KEYS[number]) end
+end
+for number = last_list + 1, #KEYS do
+  local ids = redis.call('ZRANGE', KEYS[number], 0, -1, 'WITHSCORES')
+  for at = 1, #ids, 2 do redis.call('ZADD', event_ids, 'NX', ids[at + 1], ids[at]) end
+  if #ids > 0 then redis.call('UNLINK', KEYS[number]) end
+end
+local last_entry = 5 + (ARGV[5] or 0)
+for number = 6, last_entry do move(ARGV[number]) end
+for at = last_entry + 1, #ARGV, 2 do
+  redis.call('ZADD', event_ids, 'NX', ARGV[at + 1], ARGV[at])
+end
+if has_moved then
+  redis.call('PEXPIRE', events, $ttl)
+  redis.call('PEXPIRE', event_ids, $ttl)
+end
+
+local event_id = ARGV[1]
+if event_id ~= '' then
+  local window_began = string.format('%.0f', now - $window)
+  local begun = redis.call('ZSCORE', event_ids, event_id)
+  if begun and tonumber(begun) > tonumber(window_began) then
+    local entries = redis.call('LRANGE', events, 0, -1)
+    local prefix = event_id .. '\\n'
+    for length = #entries, 1, -1 do
+      if string.sub(entries[length], 1, #prefix) == prefix then
+        return redis.call('LRANGE', events, 0, length - 1)
+      end
+    end
+    return entries
+  end
+  redis.call('ZADD', event_ids, now, event_id)
+  redis.call('ZREMRANGEBYSCORE', event_ids, '-inf', window_began)
+  redis.call('ZREMRANGEBYRANK', event_ids, 0, -1 - $max_event_ids)
+  redis.call('PEXPIRE', event_ids, $ttl)
+end
+redis.call('RPUSH', events, event_id .. '\\n' .. ARGV[2])
+redis.call('LTRIM', events, -$max_length, -1)
+redis.call('PEXPIRE', events, $ttl)
+return redis.call('LRANGE', events, 0, -1)
+"""
+
+# KEYS: a list; ARGV: entries to remove from it. Each is near its head, so LREM finds it at once.
+_REMOVE = """
+for _, entry in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, entry) end
+"""
+
+
+class Script:
+    """A Lua script, which Redis knows by the SHA-1 of its text."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._sha = sha1(text.encode()).hexdigest()  # noqa: S324 - how Redis names scripts
+
+    async def run(self, redis: RedisCommands, num_keys: int, *parts: str | int) -> Any:
+        """Runs the script; sends its text only to a Redis that does not know it.
+
+        Args:
+            redis: where it runs.
+            num_keys: how many of `parts` are keys.
+            parts: keys, then arguments.
+        """
+        try:
+            return await redis.execute_command("EVALSHA", self._sha, num_keys, *parts)
+        except NoScriptError:
+            return await redis.execute_command("EVAL", self._text, num_keys, *parts)
+
+
+def append_script(retention: Retention) -> Script:
+    """Makes the script that moves a session from its former names and appends an event.
+
+    Limits are part of the text, since they are the same in every call. The script returns the
+    entries of the history that ends with the event.
+    """
+    text = Template(_APPEND).substitute(
+        max_length=retention.max_length,
+        ttl=round(retention.ttl_seconds * 1000),
+        window=round(retention.event_id_seconds * 1_000_000),
+        max_event_ids=retention.max_event_ids,
+    )
+    return Script(text)
+
+
+REMOVE = Script(_REMOVE)
