@@ -129,7 +129,8 @@ async def test_a_body_whose_client_left_before_its_end_is_not_stored(
 
     async with app.router.lifespan_context(app):
         await app(scope, receive, send)
-        stored = await app.state.runtime.history.read("s")
+        runtime = app.state.runtime
+        stored = await runtime.history.read(runtime.session("s"))
     assert stored.history == []
     assert all(each.get("status", 422) == 422 for each in answers)
 
