@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from prometheus_client.core import GaugeMetricFamily
 
+from service.access.authentication import Authentication
 from service.background import in_background
 from service.bundles.added_items import AddedItems
 from service.bundles.checking import BundleChecks
@@ -49,6 +50,7 @@ class Runtime:
     metrics: Metrics
     teacher: Teacher | None
     drain: Drain
+    authentication: Authentication
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
@@ -102,6 +104,11 @@ class Runtime:
                 "Unix time of the last event that was stored; 0: none since the start.",
                 self.history.last_write_at,
             ),
+            (
+                "keys_file_refused",
+                "1 while KEYS_FILE is broken and the keys that were read before are valid.",
+                self.authentication.is_file_refused,
+            ),
             ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
             ("added_items", "Number of items added at run time.", len(self.added_items)),
         ):
@@ -110,15 +117,21 @@ class Runtime:
 
 @asynccontextmanager
 async def open_runtime(
-    settings: Settings, metrics: Metrics, drain: Drain, while_loading: WhileLoading
+    settings: Settings,
+    metrics: Metrics,
+    drain: Drain,
+    authentication: Authentication,
+    while_loading: WhileLoading,
 ) -> AsyncIterator[Runtime]:
-    """Loads the bundles, opens the stores and connects the teacher.
+    """Reads the keys, loads the bundles, opens the stores and connects the teacher.
 
-    While the context is open, background tasks load new bundles and added items.
+    While the context is open, background tasks load changed keys, new bundles and added items.
 
     Raises:
         BundleError: a bundle cannot be served.
+        KeysFileError: the file of API keys cannot be used.
     """
+    authentication.load()
     checks = BundleChecks(settings.max_k, settings.load_seconds)
     with while_loading():
         variants = open_variants(settings.served_variants, settings.max_k, checks)
@@ -133,10 +146,19 @@ async def open_runtime(
             in_background(added_items.follow()),
             in_background(hot_swap.follow()),
             in_background(history.follow()),
+            in_background(authentication.follow()),
             connected_teacher(settings, metrics) as teacher,
         ):
             runtime = Runtime(
-                settings, variants, hot_swap, history, added_items, metrics, teacher, drain
+                settings,
+                variants,
+                hot_swap,
+                history,
+                added_items,
+                metrics,
+                teacher,
+                drain,
+                authentication,
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():
