@@ -27,7 +27,7 @@ COMPILE = $(LOCK)/bin/uv pip compile --quiet --upgrade --universal --python-vers
 	--custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate ladder reports export serve test compose-test check bench bench-quick commands wheel wheel-proof chaos lock format clean
+.PHONY: help demo smoke prepare teach distill evaluate ladder reports export serve test compose-test check bench bench-quick commands access wheel wheel-proof chaos lock format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ $(WORK)/movielens/bundle/manifest.json:
 
 commands: $(DEV)/ready  ## write docs/commands.md from the command line itself
 	$(DEV)/bin/python -m distilled_recommender.reference
+
+access: $(DEV)/ready  ## write docs/access.md: every route with every kind of key
+	WRITE_ACCESS_TABLE=1 $(DEV)/bin/python -m pytest -q tests/service/access/test_matrix.py
 
 wheel: $(DEV)/ready  ## the package, to dist
 	$(DEV)/bin/python -m pip wheel --quiet --no-deps --wheel-dir dist .

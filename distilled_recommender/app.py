@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App
 
-from distilled_recommender.commands import BUNDLE_COMMANDS, COMMANDS, OTHER, SERVING, LazyCommand
+from distilled_recommender.commands import COMMANDS, GROUPS, OTHER, SERVING, LazyCommand
 from distilled_recommender.files import checkout
 from export.contract.records import BundleError
 from training.cli import USER_ERROR, execute, new_app
@@ -57,9 +57,10 @@ def build_app(*, load_now: bool = False) -> App:
     app = new_app(PACKAGE, help=HELP, version=_version, help_epilogue=EXIT_CODES)
     app["--help"].group = app["--version"].group = OTHER
     _add(app, COMMANDS, load_now=load_now)
-    bundle = new_app("bundle", help="Verify, show or publish a bundle.", group=SERVING)
-    _add(bundle, BUNDLE_COMMANDS, load_now=load_now)
-    app.command(bundle)
+    for each in GROUPS:
+        group = new_app(each.name, help=each.help, group=SERVING)
+        _add(group, each.commands, load_now=load_now)
+        app.command(group)
     app.register_install_completion_command(
         COMPLETION, help="Install completion of commands and options for this shell.", group=OTHER
     )
@@ -84,7 +85,7 @@ def _load(command: LazyCommand) -> Callable[..., object]:
 
 def _unknown_command(words: Sequence[str]) -> str | None:
     # Checked here, because cyclopts would import every command to suggest a similar one.
-    names = [*(each.name for each in COMMANDS), "bundle"]
+    names = [*(each.name for each in (*COMMANDS, *GROUPS))]
     if not words or words[0].startswith("-") or words[0] in names:
         return None
     return f"{words[0]!r} is not a command: choose one of {', '.join(names)}"

@@ -1,6 +1,6 @@
 """Lists the sub-commands: where each is implemented, and which extra of the package it needs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from cyclopts import Group
@@ -31,6 +31,15 @@ class LazyCommand:
     group: Group | None = None
     extra: str = ""
     needs_checkout: bool = False
+
+
+@dataclass(frozen=True)
+class CommandGroup:
+    """Sub-commands that share their first word."""
+
+    name: str
+    help: str
+    commands: Sequence[LazyCommand]
 
 
 COMMANDS = (
@@ -123,9 +132,31 @@ BUNDLE_COMMANDS = (
         "Copy a bundle into a folder of bundles and make it the active one.",
     ),
 )
+KEY_COMMANDS = (
+    LazyCommand(
+        "create",
+        "distilled_recommender.key:create",
+        "Print a new API key, and add its salted hash to the file.",
+    ),
+    LazyCommand(
+        "list",
+        "distilled_recommender.key:list_all",
+        "Print a line for each key: id, tenant, scopes, limits and state.",
+    ),
+    LazyCommand(
+        "revoke",
+        "distilled_recommender.key:revoke",
+        "Refuse an API key from now on; a running service follows within a second.",
+    ),
+)
+GROUPS = (
+    CommandGroup("bundle", "Verify, show or publish a bundle.", BUNDLE_COMMANDS),
+    CommandGroup("key", "Make, list or revoke API keys of the service.", KEY_COMMANDS),
+)
 
 
 def by_path() -> Iterator[tuple[str, LazyCommand]]:
     """Yields the words that name each command, such as `bundle verify`, and the command."""
     yield from ((each.name, each) for each in COMMANDS)
-    yield from ((f"bundle {each.name}", each) for each in BUNDLE_COMMANDS)
+    for group in GROUPS:
+        yield from ((f"{group.name} {each.name}", each) for each in group.commands)

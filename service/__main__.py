@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
 from export.contract.bundle import BundleError, BundleLayout
+from service.access.keys_file import KeysFileError, read_keys
 from service.bundles.checking import BundleChecks
 from service.settings import Settings, described
 from service.supervision import serve
@@ -42,15 +43,17 @@ def main(arguments: Sequence[str] = ()) -> None:
     signal.signal(signal.SIGTERM, _end)
     try:
         settings = Settings()
-        # Checked before workers start: a worker that cannot load its bundle ends with a traceback,
-        # and the exit code of the program does not show the failure.
+        # Checked before workers start: a worker that cannot load its keys or its bundle ends with a
+        # traceback, and the exit code of the program does not show the failure.
+        if settings.keys_file is not None:
+            read_keys(settings.keys_file)
         for each in settings.served_variants:
             if not BundleLayout(each.path).manifest.is_file():
                 sys.exit(_no_bundle(settings, each))
         _check_bundles(settings)
     except ValidationError as error:
         sys.exit("\n".join(map(_line, error.errors())))
-    except (BundleError, SettingsError) as error:
+    except (BundleError, KeysFileError, SettingsError) as error:
         sys.exit(f"cannot serve: {error}")
     with _metrics_folder(settings.workers):
         serve(

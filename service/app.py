@@ -7,10 +7,13 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
+from service.access.authentication import Authentication
+from service.api.gate import Gate
 from service.api.lanes import open_lanes
 from service.api.openapi import complete
 from service.api.problems import install_problems
 from service.api.routes import docs, health, items, model, page, recommendations, sessions, teacher
+from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
 from service.http.body_limit import BodyLimit
 from service.http.draining import CloseWhileDraining, Drain
@@ -57,17 +60,21 @@ def create_app(
     Raises:
         ValidationError: a setting in the environment is invalid.
         FastLaneError: a route or a middleware does something that a fast lane would skip.
+        RouteTableError: a route has no scope.
     """
     settings = settings or Settings()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_runtime(settings, metrics, drain, while_loading) as app.state.runtime:
+        async with open_runtime(
+            settings, metrics, drain, authentication, while_loading
+        ) as app.state.runtime:
             yield
         if settings.tracing:
             end_tracing()
 
     metrics, drain = Metrics(), Drain(settings.drain_seconds)
+    authentication = _authentication(settings)
     app = Application(
         max_k=settings.max_k,
         title="Distilled recommender",
@@ -75,6 +82,8 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # A redirect would lead to whatever host the request names.
+        redirect_slashes=False,
         telemetry=_TELEMETRY_OFF,
     )
     install_problems(app)
@@ -82,13 +91,24 @@ def create_app(
         install_tracing(app)
     for routes in (recommendations, sessions, teacher, items, model, health, page, docs):
         app.include_router(routes.router)
-    app.user_middleware = _middlewares(settings, metrics, drain, open_lanes(app))
+    gate = Middleware(
+        Gate,
+        routes=scope_table(app),
+        authentication=authentication,
+        are_items_open=settings.are_items_open,
+    )
+    app.user_middleware = _middlewares(settings, metrics, drain, gate, open_lanes(app))
     check_skipped(app.user_middleware, FastLanes, HONOURED)
     return app
 
 
+def _authentication(settings: Settings) -> Authentication:
+    admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
+    return Authentication(settings.keys_file, admin_key, settings.scopes_for_all)
+
+
 def _middlewares(
-    settings: Settings, metrics: Metrics, drain: Drain, lanes: Sequence[FastLane]
+    settings: Settings, metrics: Metrics, drain: Drain, gate: Middleware, lanes: Sequence[FastLane]
 ) -> list[Middleware]:
     """Returns the middlewares in the order in which they see a request.
 
@@ -103,11 +123,12 @@ def _middlewares(
         Middleware(CloseWhileDraining, drain=drain),
         # Before the lanes, because their requests are logged too. It logs the path as it was sent.
         *([Middleware(RequestLog)] if settings.log_requests else []),
-        # Before the next two: a request in a lane saves the time that they take.
-        Middleware(FastLanes, lanes=lanes),
-        # Before the router, which would split an id at a decoded `/`. Lanes do not need it, because
-        # they pass on every request with an encoded path.
+        # Before the gate and the router, which would split an id at a decoded `/`.
         Middleware(EncodedPath),
+        # Before everything that reads a body or calls a route, lanes too.
+        gate,
+        # Before the next one: a request in a lane saves the time that it takes.
+        Middleware(FastLanes, lanes=lanes),
         # Last, because only the routes after it read bodies. Lanes check the same limit themselves.
         Middleware(BodyLimit),
     ]

@@ -4,8 +4,8 @@ ServiceError
 ├── InvalidRequestError        a request's value has the right type but cannot be used
 ├── NotFoundError              an item, a session or a variant does not exist
 ├── ConflictError              a change contradicts the served bundle, its link or a limit
-├── UnauthorizedError          an admin route was called without the admin key
-├── ForbiddenError             an admin route was called with a wrong key, or is closed
+├── UnauthorizedError          a request has no key, or one that is unknown, revoked or expired
+├── ForbiddenError             a request's key lacks the scope of the route, or the route is closed
 ├── HistoryUnavailableError    the history store does not answer
 │   └── HistoryRefusalError    the history store answers, and refuses to write
 ├── ItemStoreUnavailableError  the store of added items does not answer
@@ -52,11 +52,11 @@ class ConflictError(ServiceError):
 
 
 class UnauthorizedError(ServiceError):
-    """An admin route was called without the admin key."""
+    """A request has no key and needs one, or its key is unknown, revoked or expired."""
 
 
 class ForbiddenError(ServiceError):
-    """An admin route was called with a wrong key, or is closed because there is no key."""
+    """A request's key lacks the scope of the route, or the service has no key for the route."""
 
 
 class HistoryUnavailableError(ServiceError):

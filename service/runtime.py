@@ -10,7 +10,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 from prometheus_client.core import GaugeMetricFamily
 
-from service.access.session_refs import DEFAULT_TENANT, SessionRefs
+from service.access.authentication import Authentication
+from service.access.principal import DEFAULT_TENANT
 from service.background import in_background
 from service.bundles.added_items import AddedItems
 from service.bundles.checking import BundleChecks
@@ -24,6 +25,7 @@ from service.settings import Settings
 from service.stores.history.guarded import GuardedHistory
 from service.stores.history.protocol import Session
 from service.stores.opening import open_history_store, open_item_store
+from service.stores.session_refs import SessionRefs
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
 from service.telemetry.metrics import Metrics
@@ -53,6 +55,7 @@ class Runtime:
     metrics: Metrics
     teacher: Teacher | None
     drain: Drain
+    authentication: Authentication
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
@@ -110,6 +113,11 @@ class Runtime:
                 "Unix time of the last event that was stored; 0: none since the start.",
                 self.history.last_write_at,
             ),
+            (
+                "keys_file_refused",
+                "1 while KEYS_FILE is broken and the keys that were read before are valid.",
+                self.authentication.is_file_refused,
+            ),
             ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
             ("added_items", "Number of items added at run time.", len(self.added_items)),
         ):
@@ -118,15 +126,21 @@ class Runtime:
 
 @asynccontextmanager
 async def open_runtime(
-    settings: Settings, metrics: Metrics, drain: Drain, while_loading: WhileLoading
+    settings: Settings,
+    metrics: Metrics,
+    drain: Drain,
+    authentication: Authentication,
+    while_loading: WhileLoading,
 ) -> AsyncIterator[Runtime]:
-    """Loads the bundles, opens the stores and connects the teacher.
+    """Reads the keys, loads the bundles, opens the stores and connects the teacher.
 
-    While the context is open, background tasks load new bundles and added items.
+    While the context is open, background tasks load changed keys, new bundles and added items.
 
     Raises:
         BundleError: a bundle cannot be served.
+        KeysFileError: the file of API keys cannot be used.
     """
+    authentication.load()
     checks = BundleChecks(settings.max_k, settings.load_seconds)
     with while_loading():
         variants = open_variants(settings.served_variants, settings.max_k, checks)
@@ -141,11 +155,21 @@ async def open_runtime(
             in_background(added_items.follow()),
             in_background(hot_swap.follow()),
             in_background(history.follow()),
+            in_background(authentication.follow()),
             connected_teacher(settings, metrics) as teacher,
         ):
             refs = SessionRefs(settings)
             runtime = Runtime(
-                settings, variants, hot_swap, refs, history, added_items, metrics, teacher, drain
+                settings,
+                variants,
+                hot_swap,
+                refs,
+                history,
+                added_items,
+                metrics,
+                teacher,
+                drain,
+                authentication,
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():

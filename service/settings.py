@@ -16,6 +16,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from service.access.settings import AccessSettings
 from service.variant_setting import DEFAULT_VARIANT, VariantSetting, parse_variants
 
 LogFormat = Literal["text", "json"]
@@ -34,7 +35,7 @@ _NETWORK_SCHEMES = ("redis://", "rediss://")
 _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://")
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """The settings of the service: each field is an environment variable, its name in capitals.
 
     An empty variable counts as unset. If SECRETS_PATH names a folder, its files (such as
@@ -66,12 +67,6 @@ class Settings(BaseSettings):
         le=3_600,
         description="LOAD_SECONDS: maximum time in which a child process loads and checks a new "
         "bundle; a bundle that takes longer is refused",
-    )
-    admin_key: SecretStr | None = Field(
-        default=None,
-        min_length=16,
-        description="ADMIN_KEY: the bearer token of the routes that change the model or the items, "
-        "at least 16 characters; unset = the model's routes are closed, the items' routes are open",
     )
     items_path: Path = Field(
         default=Path("added-items.jsonl"),
@@ -203,7 +198,6 @@ class Settings(BaseSettings):
         "teacher's in the background, from 0 to 1; needs TEACHER_URL",
     )
 
-    host: str = Field(default="127.0.0.1", description="HOST: address to listen on")
     port: int = Field(default=8000, ge=0, le=65_535, description="PORT: port to listen on")
     drain_seconds: float = Field(
         default=0,

@@ -4,9 +4,11 @@ from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
+from service.access.principal import Scope
 from service.api import openapi_examples
 from service.api.problems import HEADERS as PROBLEM_HEADERS
-from service.api.problems import FieldProblem, detail_of, problem, problem_schemas
+from service.api.problems import FieldProblem, detail_of, documented, problem, problem_schemas
+from service.api.scopes import SCOPES
 
 Node = dict[str, Any]
 
@@ -23,7 +25,15 @@ _HEADERS: Mapping[str, tuple[str, str]] = {
         "history;dur=0.142, infer;dur=0.214, total;dur=0.485",
     ),
     "Retry-After": ("seconds to wait before sending the request again", "1"),
-    "WWW-Authenticate": ("authentication scheme for the admin key", "Bearer"),
+    "WWW-Authenticate": ("authentication scheme for API keys", "Bearer"),
+}
+_BEARER = "HTTPBearer"
+_SECURITY_SCHEMES: Node = {
+    _BEARER: {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "a key of the service, `ID.SECRET`, or its ADMIN_KEY",
+    }
 }
 
 
@@ -33,6 +43,11 @@ def _references(*headers: str) -> Node:
 
 TIMED: dict[int | str, Node] = {HTTPStatus.OK.value: {"headers": _references(_TIMING)}}
 """The `responses` of a route whose answers have a `Server-Timing` header."""
+
+
+def _refusals() -> Node:
+    refusals = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    return {str(status): response for status, response in refusals.items()}
 
 
 def complete(schema: Node, max_k: int) -> None:
@@ -45,8 +60,11 @@ def complete(schema: Node, max_k: int) -> None:
     components = schema["components"]
     components["schemas"].update(problem_schemas())
     components["headers"] = {name: _header(*each) for name, each in _HEADERS.items()}
-    for operation in _operations(schema):
-        _complete_operation(operation, components["schemas"])
+    components["securitySchemes"] = _SECURITY_SCHEMES
+    for path, verbs in schema["paths"].items():
+        for verb, operation in verbs.items():
+            _add_access(operation, SCOPES[f"{verb.upper()} {path}"])
+            _complete_operation(operation, components["schemas"])
     for schema_of_k in _schemas_of_k(schema):
         schema_of_k["maximum"] = max_k
 
@@ -54,6 +72,16 @@ def complete(schema: Node, max_k: int) -> None:
 def _operations(schema: Node) -> Iterator[Node]:
     for verbs in schema["paths"].values():
         yield from verbs.values()
+
+
+def _add_access(operation: Node, scope: Scope | None) -> None:
+    """Documents the key that a route needs, and the refusals of a request without it."""
+    if scope is None:
+        return
+    # `{}` beside the scheme means that the key is optional: the service may let everybody in.
+    optional: list[Node] = [] if scope is Scope.ADMIN else [{}]
+    operation["security"] = [*optional, {_BEARER: []}]
+    operation["responses"].update(_refusals())
 
 
 def _schemas_of_k(schema: Node) -> Iterator[Node]:

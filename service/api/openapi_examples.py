@@ -232,8 +232,8 @@ DETAILS: Mapping[tuple[HTTPStatus, str], str] = {
 """Details of problems by status and tag of the route, where they depend on the route."""
 
 DETAILS_OF_ALL: Mapping[HTTPStatus, str] = {
-    HTTPStatus.UNAUTHORIZED: "send the admin key: `Authorization: Bearer …`",
-    HTTPStatus.FORBIDDEN: "the key in `Authorization` is not the admin key",
+    HTTPStatus.UNAUTHORIZED: "send a key with scope `read`: `Authorization: Bearer ID.SECRET`",
+    HTTPStatus.FORBIDDEN: "this key lacks the scope `read`",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is longer than {MAX_BODY_BYTES} bytes",
 }
 """Details of problems by status, where they are the same for all routes."""

@@ -145,6 +145,11 @@ async def _invalid_request(_: Request, error: RequestValidationError) -> Respons
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
+    return http_problem(request, error)
+
+
+def http_problem(request: Request, error: HTTPException) -> Response:
+    """Makes the answer to a request that raised `error`."""
     if error.status_code == HTTPStatus.BAD_REQUEST:
         # FastAPI answers 400 to a body that is not text; this service answers 422, as to any other
         # invalid body.

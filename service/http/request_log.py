@@ -4,6 +4,8 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.route_table import ROUTE_KEY
+
 logger = logging.getLogger(__name__)
 
 
@@ -17,7 +19,10 @@ class RequestLog:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on, then logs its method, path, status and time in milliseconds."""
+        """Passes the request on, then logs method, route, status and time in milliseconds.
+
+        The path itself is not logged, because it has session ids and may have anything else.
+        """
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -33,8 +38,8 @@ class RequestLog:
             await self._app(scope, receive, send_and_read_status)
         finally:
             milliseconds = round(scope["stopwatch"].seconds * 1000, 3)
-            method, path = scope["method"], scope["path"]
-            fields = {"method": method, "path": path, "status": status, "ms": milliseconds}
+            method, route = scope["method"], scope.get(ROUTE_KEY, "none")
+            fields = {"method": method, "route": route, "status": status, "ms": milliseconds}
             logger.info(
-                "%s %s %d %.3f ms", method, path, status, milliseconds, extra={"fields": fields}
+                "%s %s %d %.3f ms", method, route, status, milliseconds, extra={"fields": fields}
             )

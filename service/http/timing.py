@@ -2,6 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.route_table import ROUTE_KEY
 from service.http.request_ids import HEADER, assign_request_id
 from service.telemetry.metrics import Metrics
 from service.telemetry.stopwatch import Stopwatch
@@ -36,5 +37,5 @@ class RequestTiming:
         finally:
             # The label is the route's template, because a path contains ids, and each id would make
             # a new label value.
-            route = getattr(scope.get("route"), "path", "none")
+            route = scope.get(ROUTE_KEY, "none")
             self._metrics.count_answer(scope["method"], route, status, stopwatch)

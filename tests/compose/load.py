@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -36,11 +36,11 @@ class LoadRecord:
 
 
 @contextmanager
-def load(url: str, name: str) -> Iterator[LoadRecord]:
-    """Sends events from several clients until the block ends."""
+def load(url: str, name: str, headers: Mapping[str, str] | None = None) -> Iterator[LoadRecord]:
+    """Sends events from several clients, with `headers`, until the block ends."""
     record, stop = LoadRecord(), threading.Event()
     clients = [
-        threading.Thread(target=_visit, args=(url, f"{name}-{number}", record, stop))
+        threading.Thread(target=_visit, args=(url, f"{name}-{number}", headers, record, stop))
         for number in range(CLIENTS)
     ]
     for client in clients:
@@ -53,9 +53,15 @@ def load(url: str, name: str) -> Iterator[LoadRecord]:
             client.join()
 
 
-def _visit(url: str, session_id: str, record: LoadRecord, stop: threading.Event) -> None:
+def _visit(
+    url: str,
+    session_id: str,
+    headers: Mapping[str, str] | None,
+    record: LoadRecord,
+    stop: threading.Event,
+) -> None:
     record.stored[session_id] = []
-    with httpx.Client(base_url=url, trust_env=False, timeout=10) as client:
+    with httpx.Client(base_url=url, headers=headers, trust_env=False, timeout=10) as client:
         number = 0
         while not stop.is_set():
             number += 1

@@ -1,13 +1,14 @@
 """Tests of docker-compose.production.yml: secrets are files, and missing values are named."""
 
 import json
+import os
 import re
 import shutil
 import stat
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 
 FILES = ("--file", "docker-compose.yml", "--file", "docker-compose.production.yml")
 PORT = 18100
-NEEDED = ("LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE", "SESSION_SECRET_FILE")
+NEEDED = (
+    *("LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE"),
+    *("SESSION_SECRET_FILE", "KEYS_FOLDER"),
+)
 GIVEN = {*NEEDED, "COMPOSE_FILE", "REPLICAS"}
 
 
@@ -58,6 +62,10 @@ class Production:
     def secret(self, name: str) -> str:
         """Returns the text of a secret."""
         return (self.folder / "secrets" / name).read_text(encoding="utf-8").strip()
+
+    def key(self) -> dict[str, str]:
+        """Returns the header with the key of the documented commands."""
+        return {"Authorization": f"Bearer {self.secret('backend_key')}"}
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +126,38 @@ def test_no_secret_is_in_docker_inspect_process_lists_or_the_environment(
     assert production.secret("redis_url").partition("@")[0].rpartition(":")[2] not in output
     assert production.secret("admin_key") not in output
     assert production.secret("session_secret") not in output
+    assert production.secret("backend_key").partition(".")[2] not in output
+
+
+def test_nobody_is_let_in_without_a_key(production: Production) -> None:
+    url = f"http://127.0.0.1:{PORT}/v1/items"
+    assert httpx.get(url, trust_env=False).status_code == 401
+    assert httpx.get(url, headers=production.key(), trust_env=False).status_code == 200
+    # The key may read and write, but not change items.
+    assert httpx.post(url, json={}, headers=production.key(), trust_env=False).status_code == 403
+
+
+def test_a_key_that_is_revoked_in_the_mounted_folder_is_refused_without_a_restart(
+    production: Production,
+) -> None:
+    program = ("python", "-m", "service.access")
+    run = ("run", "--rm", "--no-TTY", "--no-deps", "--user", str(os.getuid()))
+    volume = ("--volume", f"{production.folder}/secrets/keys:/keys", "service")
+    file = ("--file", "/keys/keys.json")
+    made = production.compose(*run, *volume, *program, "create", *file, "--scopes", "read")
+    key = made.strip().splitlines()[-1]
+    headers = {"Authorization": f"Bearer {key}"}
+    url = f"http://127.0.0.1:{PORT}/v1/items"
+    wait_for_status(url, headers, 200)
+    production.compose(*run, *volume, *program, "revoke", key.partition(".")[0], *file)
+    wait_for_status(url, headers, 401)
 
 
 def test_a_backup_made_while_redis_rewrites_its_file_is_restored_completely(
     production: Production,
 ) -> None:
     production.compose("exec", "--no-TTY", "redis", "ask", "FLUSHALL")
-    with load(f"http://127.0.0.1:{PORT}", "kept") as record:
+    with load(f"http://127.0.0.1:{PORT}", "kept", headers=production.key()) as record:
         time.sleep(2)
         acknowledged = {name: [*item_ids] for name, item_ids in record.stored.items()}
         production.compose("exec", "--no-TTY", "redis", "ask", "BGREWRITEAOF")
@@ -134,7 +167,8 @@ def test_a_backup_made_while_redis_rewrites_its_file_is_restored_completely(
     assert production.compose(*rewrites).split()[-1] == "100"
     production.compose("exec", "--no-TTY", "redis", "ask", "FLUSHALL")
     production.run("docker/restore", "sessions.tar")
-    with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", trust_env=False) as client:
+    url, key = f"http://127.0.0.1:{PORT}", production.key()
+    with httpx.Client(base_url=url, headers=key, trust_env=False) as client:
         wait_for_the_store(client)
         for session_id, item_ids in acknowledged.items():
             stored = client.get(f"/v1/sessions/{session_id}").json()["history"]
@@ -160,6 +194,16 @@ def test_a_truncated_backup_is_refused_and_the_data_of_redis_stays(
         assert done.returncode == 1, size
         assert "this is no backup of Redis" in done.stderr, size
         assert production.compose(*ask, "GET", "held").strip() == "now", size
+
+
+def wait_for_status(url: str, headers: Mapping[str, str], status: int) -> None:
+    """Waits until each of 20 requests in a row, which reach both replicas, has this status."""
+    for _ in range(50):
+        answers = [httpx.get(url, headers=headers, trust_env=False) for _ in range(20)]
+        if all(each.status_code == status for each in answers):
+            return
+        time.sleep(0.1)
+    raise TimeoutError
 
 
 def wait_for_the_store(client: httpx.Client) -> None:

@@ -56,11 +56,26 @@ def test_every_variable_passed_on_is_a_setting_with_its_default_in_env_example()
 
 
 @pytest.mark.parametrize(
-    "name", ["LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE", "SESSION_SECRET_FILE"]
+    "name",
+    [
+        *("LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE"),
+        *("SESSION_SECRET_FILE", "KEYS_FOLDER"),
+    ],
 )
 def test_a_missing_value_of_production_is_named_with_what_to_do(name: str) -> None:
     (sentence,) = re.findall(rf"\${{{name}:\?([^}}]+)}}", text(PRODUCTION))
     assert sentence.startswith((f"set {name} to ", f"set {name}, "))
+
+
+def test_production_lets_nobody_in_without_a_key_and_the_file_on_loopback_everybody() -> None:
+    service = yaml.safe_load(text(PRODUCTION).replace("!override", ""))["services"]["service"]
+    assert service["environment"]["KEYS_FILE"] == "/run/keys/keys.json"
+    assert service["environment"]["ALLOW_ANONYMOUS"] == ""
+    (mounted,) = service["volumes"]
+    assert (mounted["target"], mounted["read_only"]) == ("/run/keys", True)
+    assert "KEYS_FILE" not in services()["service"]["environment"]
+    assert documented()["ALLOW_ANONYMOUS"] == "read,write,teacher"
+    assert documented()["LISTEN"].startswith("127.0.0.1:")
 
 
 def test_every_container_is_read_only_without_capabilities_and_with_bounded_logs() -> None:

@@ -69,6 +69,17 @@ def test_the_same_programs_run_as_in_the_compose_stack() -> None:
     assert ours == pods().keys()
 
 
+def test_the_service_reads_the_keys_of_its_secret_and_lets_nobody_in_without_one() -> None:
+    (container,) = pods()["service"]["containers"]
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    assert "ALLOW_ANONYMOUS" not in environment
+    folder, _, name = environment["KEYS_FILE"].rpartition("/")
+    (mount,) = [each for each in container["volumeMounts"] if each["mountPath"] == folder]
+    assert (mount["name"], name) == ("secrets", "keys.json")
+    # A mounted `subPath` would keep the old file when the secret changes.
+    assert "subPath" not in mount
+
+
 @pytest.mark.parametrize("name", ["service", "redis", "teacher", "train"])
 def test_every_pod_is_unprivileged_with_a_read_only_root_and_a_memory_limit(name: str) -> None:
     pod = pods()[name]

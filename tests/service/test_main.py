@@ -92,3 +92,20 @@ def test_invalid_settings_are_named_without_their_values(
         "MAX_K: Input should be greater than or equal to 20\n"
         "REDIS_URL: must start with one of redis://, rediss://, unix://"
     )
+
+
+def test_an_address_that_others_reach_ends_the_program_with_what_to_set() -> None:
+    run = run_service(HOST="0.0.0.0")  # noqa: S104 - refused
+    assert run.returncode == 1
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("HOST = 0.0.0.0 lets other machines in: set KEYS_FILE to a file of")
+    assert "ALLOW_ANONYMOUS=read,write" in line
+
+
+def test_a_broken_file_of_keys_ends_the_program_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "keys.json").write_text("{}}")
+    monkeypatch.setenv("KEYS_FILE", str(tmp_path / "keys.json"))
+    with pytest.raises(SystemExit, match=r"^cannot serve: KEYS_FILE = .*keys\.json: Invalid JSON"):
+        main()

@@ -54,16 +54,22 @@ class Client:
     """
 
     def __init__(
-        self, service: str | httpx.Client, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+        self,
+        service: str | httpx.Client,
+        *,
+        key: str | None = None,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
         """Makes a client; it connects on its first request.
 
         Args:
             service: address of the service, such as `http://127.0.0.1:8000`, or an httpx client of
                 your own with the address as its `base_url`. This client closes it at the end.
+            key: API key, `ID.SECRET`, which is sent with each request; None sends none.
             timeout_seconds: time to wait for each answer; not used with an httpx client of your
                 own.
         """
+        self._key = key
         self._http = (
             httpx.Client(base_url=service, timeout=timeout_seconds)
             if isinstance(service, str)
@@ -85,7 +91,7 @@ class Client:
             httpx.HTTPStatusError: the response has an error status and no body in the format of RFC
                 9457; such a response comes from a proxy before the service.
         """
-        return cast("T", _content(self._http.request(**_request(question))))
+        return cast("T", _content(self._http.request(**_request(question, self._key))))
 
     def __enter__(self) -> Self:
         """Returns this client."""
@@ -110,16 +116,22 @@ class AsyncClient:
     """
 
     def __init__(
-        self, service: str | httpx.AsyncClient, *, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+        self,
+        service: str | httpx.AsyncClient,
+        *,
+        key: str | None = None,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
     ) -> None:
         """Makes a client; it connects on its first request.
 
         Args:
             service: address of the service, such as `http://127.0.0.1:8000`, or an httpx client of
                 your own with the address as its `base_url`. This client closes it at the end.
+            key: API key, `ID.SECRET`, which is sent with each request; None sends none.
             timeout_seconds: time to wait for each answer; not used with an httpx client of your
                 own.
         """
+        self._key = key
         self._http = (
             httpx.AsyncClient(base_url=service, timeout=timeout_seconds)
             if isinstance(service, str)
@@ -128,7 +140,7 @@ class AsyncClient:
 
     async def ask(self, question: Question[T]) -> T:
         """Sends a request and returns the answer; arguments and exceptions as in `Client.ask`."""
-        return cast("T", _content(await self._http.request(**_request(question))))
+        return cast("T", _content(await self._http.request(**_request(question, self._key))))
 
     async def __aenter__(self) -> Self:
         """Returns this client."""
@@ -154,14 +166,15 @@ class _RequestArguments(TypedDict):
     headers: Mapping[str, str]
 
 
-def _request(question: Question[T]) -> _RequestArguments:
+def _request(question: Question[T], client_key: str | None) -> _RequestArguments:
+    key = question.admin_key or client_key
     ids = {name: _path_segment(each) for name, each in question.ids.items()}
     return {
         "method": question.method,
         "url": question.path.format(**ids),
         "params": question.parameters,
         "json": question.body,
-        "headers": {"Authorization": f"Bearer {key}"} if (key := question.admin_key) else {},
+        "headers": {"Authorization": f"Bearer {key}"} if key else {},
     }
 
 

@@ -1,14 +1,13 @@
 """Item routes: search by title, lookup and similar items; adding and removing items."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from export.contract.bundle import Item
-from service.api.admin_key import check_admin_if_any
 from service.api.problems import documented
 from service.api.responses import json_response, ranking_content
 from service.api.schemas import (
@@ -28,12 +27,6 @@ from service.stores.items.protocol import AddedItem
 
 router = APIRouter(prefix="/v1/items", tags=["items"])
 
-_ADMIN_IF_ANY: dict[str, Any] = {
-    "dependencies": [Depends(check_admin_if_any)],
-    # In OpenAPI, `{}` beside the scheme of the key means that the key is optional.
-    "openapi_extra": {"security": [{}]},
-}
-
 
 @router.get("", response_model=ItemsAnswer, responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY))
 async def search_items(
@@ -51,10 +44,7 @@ async def search_items(
 
 @router.post(
     "",
-    **_ADMIN_IF_ANY,
     responses=documented(
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
         HTTPStatus.CONFLICT,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -66,8 +56,7 @@ async def add_item(item: NewItem, runtime: RuntimeDep) -> AddedItemAnswer:
 
     This worker recommends the item at once, all others within ITEMS_POLL_SECONDS. The item is
     stored and stays after a restart. It replaces an added item with the same id. If `embedding` is
-    missing, the teacher embeds the title, so a teacher must be connected. If the service has an
-    ADMIN_KEY, the request must send it.
+    missing, the teacher embeds the title, so a teacher must be connected.
     """
     numbers = item.embedding or (await runtime.slow_path.embed([item.title]))[0]
     embedding = np.array(numbers, dtype="<f4")
@@ -97,19 +86,16 @@ async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
     "/{item_id}",
     status_code=HTTPStatus.NO_CONTENT,
     response_class=Response,
-    **_ADMIN_IF_ANY,
     responses=documented(
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
         HTTPStatus.CONFLICT,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
 )
 async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
-    """Removes an added item; 204 even if it did not exist. Items of the bundle cannot be removed.
+    """Removes an added item; 204 even if it did not exist.
 
-    If the service has an ADMIN_KEY, the request must send it.
+    Items of the bundle cannot be removed.
     """
     await runtime.added_items.remove(item_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)

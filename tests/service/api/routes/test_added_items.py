@@ -189,7 +189,7 @@ async def test_an_item_of_the_maximum_size_is_accepted(client: httpx.AsyncClient
 
 @pytest.mark.parametrize(
     ("headers", "status"),
-    [({}, 401), ({"Authorization": "Bearer another-key-of-someone"}, 403)],
+    [({}, 401), ({"Authorization": "Bearer another-key-of-someone"}, 401)],
 )
 async def test_with_an_admin_key_items_are_changed_only_by_requests_that_send_it(
     settings: Settings, connect: "Connect", headers: dict[str, str], status: int

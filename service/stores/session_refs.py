@@ -9,11 +9,9 @@ import secrets
 from base64 import urlsafe_b64encode
 from functools import lru_cache
 
+from service.access.principal import DEFAULT_TENANT
 from service.settings import Settings
 from service.stores.history.protocol import Session
-
-DEFAULT_TENANT = "default"
-"""The tenant of requests without a key of their own."""
 
 _VERSION = "v1."
 _NUM_CACHED = 4_096

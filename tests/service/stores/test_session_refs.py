@@ -2,8 +2,8 @@
 
 from pydantic import SecretStr
 
-from service.access.session_refs import SessionRefs, session_ref
 from service.settings import Settings
+from service.stores.session_refs import SessionRefs, session_ref
 
 SECRET = "0123456789abcdef" * 2
 OLD_SECRET = "fedcba9876543210" * 2

@@ -1,0 +1,144 @@
+"""Finds the principal of a request by its `Authorization` header: `Bearer ID.SECRET`.
+
+The keys are those of KEYS_FILE, which is read again when it changes, and the ADMIN_KEY. A header
+that was verified is remembered until the file changes. Each remembered header is a key of a
+dictionary, whose hash is seeded at random, so that the time of a look-up tells nothing about it.
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from time import time
+
+from service.access.keys_file import (
+    ADMIN_KEY_ID,
+    MAX_KEYS,
+    KeysFileError,
+    StoredKey,
+    read_keys,
+    signature,
+)
+from service.access.principal import DEFAULT_TENANT, Principal, Scope
+from service.errors import UnauthorizedError
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+"""Interval at which a worker looks whether the file of keys has changed."""
+
+_MAX_TOKEN_BYTES = 512
+# Compared with instead of a key that does not exist, so that an unknown id takes as long.
+_NO_KEY = StoredKey(
+    id="none", salt="00" * 16, sha256="0" * 64, tenant="none", scopes=frozenset(Scope)
+)
+
+
+class Authentication:
+    """Knows the keys of the service.
+
+    Attributes:
+        has_keys: whether the service has a file of keys or an admin key.
+        is_file_refused: whether the file of keys has changed and cannot be used; the keys that were
+            read before are then valid.
+    """
+
+    def __init__(
+        self, keys_path: Path | None, admin_key: str | None, for_all: frozenset[Scope]
+    ) -> None:
+        """Makes an authentication that knows no key of the file before `load`.
+
+        Args:
+            keys_path: the file of keys; None: there is none.
+            admin_key: a key with scope admin; None: there is none.
+            for_all: what a request may do with any key and without one.
+        """
+        self.has_keys = keys_path is not None or admin_key is not None
+        self.is_file_refused = False
+        self._path = keys_path
+        self._for_all = for_all
+        self._anonymous = Principal("", DEFAULT_TENANT, for_all)
+        self._admin = Principal(ADMIN_KEY_ID, DEFAULT_TENANT, for_all | {Scope.ADMIN})
+        self._admin_key = admin_key.encode() if admin_key else None
+        self._keys: Mapping[str, StoredKey] = {}
+        self._verified: dict[bytes, Principal] = {}
+        self._signature: tuple[int, ...] = ()
+
+    def principal(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
+        """Returns the principal of a request with these headers.
+
+        Raises:
+            UnauthorizedError: the header has a key that is unknown, revoked or expired.
+        """
+        if self.has_keys:
+            for name, value in headers:
+                if name == b"authorization":
+                    return self._principal_of(value)
+        return self._anonymous
+
+    def load(self) -> None:
+        """Reads the file of keys, if there is one; raises KeysFileError."""
+        if self._path is None:
+            return
+        # First, so that a change while the file is read is seen by the next look.
+        self._signature = signature(self._path)
+        self._keys = {each.id: each for each in read_keys(self._path).keys}
+        self._verified = {}
+        self.is_file_refused = False
+
+    async def follow(self) -> None:
+        """Reads the file of keys whenever it has changed; keeps the old keys if it is broken."""
+        while self._path is not None:
+            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.to_thread(self._load_if_changed, self._path)
+
+    def _load_if_changed(self, path: Path) -> None:
+        if signature(path) == self._signature:
+            return
+        try:
+            self.load()
+        except KeysFileError as error:
+            self.is_file_refused = True
+            logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - names no value
+        else:
+            logger.info("read %d keys from KEYS_FILE", len(self._keys))
+
+    def _principal_of(self, header: bytes) -> Principal:
+        verified = self._verified
+        principal = verified.get(header)
+        if principal is None:
+            principal = self._verify(header)
+            if principal.key_id:
+                if len(verified) >= 2 * MAX_KEYS:
+                    verified.clear()
+                verified[header] = principal
+        elif principal.expires_at <= time():
+            raise UnauthorizedError("the key in `Authorization` is expired")
+        return principal
+
+    def _verify(self, header: bytes) -> Principal:
+        scheme, _, token = header.partition(b" ")
+        if scheme.lower() != b"bearer":
+            return self._anonymous
+        token = token.strip()
+        if len(token) > _MAX_TOKEN_BYTES:
+            raise UnauthorizedError("the key in `Authorization` is unknown")
+        is_admin = self._admin_key is not None and _is_equal(token, self._admin_key)
+        key_id, _, secret = token.decode("latin-1").partition(".")
+        key = self._keys.get(key_id)
+        is_secret = (key or _NO_KEY).is_secret(secret)
+        if is_admin:
+            return self._admin
+        if key is None or not is_secret:
+            raise UnauthorizedError("the key in `Authorization` is unknown")
+        if refusal := key.refusal(datetime.now(UTC)):
+            raise UnauthorizedError(f"the key in `Authorization` is {refusal}")
+        return key.principal(self._for_all)
+
+
+def _is_equal(one: bytes, other: bytes) -> bool:
+    """Compares texts of any length in a time that depends on the length of the first only."""
+    return hmac.compare_digest(sha256(one).digest(), sha256(other).digest())

@@ -1,0 +1,100 @@
+"""Finds the route of a request by method and path, before the request is routed and its body read.
+
+The table is made of the routes that the application serves, in their order, with a value for each.
+It finds the route that the router will find, since it matches the same patterns in the same order.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+ROUTE_KEY = "route_path"
+"""Key of the ASGI scope for the path of the request's route, such as `/v1/items/{item_id}`."""
+
+V = TypeVar("V")
+
+_NAMED_GROUP = re.compile(r"\(\?P<\w+>")
+
+
+class RouteTableError(Exception):
+    """A route of the application has no value, or a value belongs to no route."""
+
+
+@dataclass(frozen=True)
+class ServedRoute:
+    """A route of the application.
+
+    Attributes:
+        path: as in `/v1/items/{item_id}`.
+        pattern: regular expression of the whole path.
+    """
+
+    methods: Collection[str]
+    path: str
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[V]):
+    """The route of a request, and its value."""
+
+    path: str
+    value: V
+
+
+class RouteTable(Generic[V]):
+    """The value of each route, by method and path."""
+
+    def __init__(self, routes: Iterable[ServedRoute], values: Mapping[str, V]) -> None:
+        """Makes the table.
+
+        Args:
+            routes: all routes of the application, in their order.
+            values: the value of each route by its name, such as `GET /v1/items/{item_id}`.
+
+        Raises:
+            RouteTableError: a route has no value, or a value belongs to no route.
+        """
+        found: dict[str, list[tuple[str, Found[V]]]] = {}
+        missing, left = [], set(values)
+        for route in routes:
+            for method in sorted(route.methods):
+                name = f"{method} {route.path}"
+                left.discard(name)
+                if name in values:
+                    entry = (route.pattern, Found(route.path, values[name]))
+                    found.setdefault(method, []).append(entry)
+                else:
+                    missing.append(name)
+        if missing or left:
+            raise RouteTableError(
+                f"routes without a row in the table: {missing}; rows without a route: "
+                f"{sorted(left)}; change the table (service/api/scopes.py)"
+            )
+        self._by_method = {method: _Matcher(entries) for method, entries in found.items()}
+
+    def find(self, method: str, path: str) -> Found[V] | None:
+        """Returns the first route that has `method` and matches `path`, still encoded."""
+        matcher = self._by_method.get(method)
+        return matcher.find(path) if matcher else None
+
+    def has_path(self, path: str) -> bool:
+        """Whether any method has a route that matches `path`."""
+        return any(each.find(path) for each in self._by_method.values())
+
+
+class _Matcher(Generic[V]):
+    """The routes of one method as one regular expression, which takes a microsecond at most."""
+
+    def __init__(self, entries: Iterable[tuple[str, Found[V]]]) -> None:
+        patterns, self._found = [], []
+        for pattern, found in entries:
+            # Groups of the pattern itself do not count, so that the last group is the route's.
+            patterns.append(f"({_NAMED_GROUP.sub('(?:', pattern)})")
+            self._found.append(found)
+        self._match = re.compile("|".join(patterns)).match
+
+    def find(self, path: str) -> Found[V] | None:
+        match = self._match(path)
+        return self._found[match.lastindex - 1] if match and match.lastindex else None

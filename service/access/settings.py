@@ -1,0 +1,108 @@
+"""The settings of access: who may call the service, from where, and what everybody may see."""
+
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings
+
+from service.access.principal import Scope, joined, parse_scopes
+
+Examples = Literal["catalog", "bundle", "off"]
+
+_FOR_EVERYBODY = frozenset({Scope.READ, Scope.WRITE, Scope.TEACHER})
+_ALL_ORIGINS = "*"
+
+
+class AccessSettings(BaseSettings):
+    """Settings of access; `service.settings.Settings` has them and all others."""
+
+    host: str = Field(default="127.0.0.1", description="HOST: address to listen on")
+    keys_file: Path | None = Field(
+        default=None,
+        description="KEYS_FILE: the file of API keys, which `distilled-recommender key` writes; "
+        "unset = the service has no keys, and listens only where no other machine reaches it",
+    )
+    allow_anonymous: str | None = Field(
+        default=None,
+        description="ALLOW_ANONYMOUS: what requests without a key may do, a list of `read`, "
+        "`write` and `teacher`; unset = nothing if there is a KEYS_FILE, else all three",
+    )
+    admin_key: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="ADMIN_KEY: a key of scope `admin`, at least 16 characters; unset = without a "
+        "KEYS_FILE the model's routes are closed, and the items' routes are open on loopback",
+    )
+    cors_origins: str | None = Field(
+        default=None,
+        description="CORS_ORIGINS: origins whose pages may call the service from a browser, such "
+        "as `https://shop.example`, separated by commas; unset = none",
+    )
+    examples: Examples = Field(
+        default="catalog",
+        description="EXAMPLES: histories that `GET /v1/examples` shows: made from popular items "
+        "of the `catalog`, those of real users in the `bundle`, or none (`off`)",
+    )
+
+    @property
+    def scopes_for_all(self) -> frozenset[Scope]:
+        """What a request may do without a key."""
+        if self.allow_anonymous is not None:
+            return parse_scopes(self.allow_anonymous)
+        return _FOR_EVERYBODY if self.keys_file is None else frozenset()
+
+    @property
+    def are_items_open(self) -> bool:
+        """Whether everybody may add and remove items: on loopback, if no key is set."""
+        has_keys = self.keys_file is not None or self.admin_key is not None
+        return not has_keys and self.allow_anonymous is None
+
+    @property
+    def allowed_origins(self) -> Sequence[str]:
+        """The origins of CORS_ORIGINS."""
+        return [each.strip() for each in (self.cors_origins or "").split(",") if each.strip()]
+
+    @field_validator("allow_anonymous")
+    @classmethod
+    def _check_allow_anonymous(cls, text: str | None) -> str | None:
+        if text is not None and Scope.ADMIN in parse_scopes(text):
+            raise ValueError(
+                f"`admin` needs a key: choose from {joined(_FOR_EVERYBODY)}, or set ADMIN_KEY"
+            )
+        return text
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _check_cors_origins(cls, text: str | None) -> str | None:
+        for each in (text or "").split(","):
+            origin = each.strip()
+            if origin and origin != _ALL_ORIGINS and not _is_origin(origin):
+                raise ValueError(f"{origin!r} is no origin, such as https://shop.example")
+        return text
+
+    @model_validator(mode="after")
+    def _check_bind(self) -> Self:
+        has_rule = self.keys_file is not None or self.allow_anonymous is not None
+        if not has_rule and not _is_loopback(self.host):
+            raise ValueError(
+                f"HOST = {self.host} lets other machines in: set KEYS_FILE to a file of API keys "
+                "(`distilled-recommender key create` makes one), or ALLOW_ANONYMOUS=read,write if "
+                "everybody who reaches the service may read and write; 127.0.0.1 needs neither"
+            )
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_origin(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in {"http", "https"} and text == f"{parts.scheme}://{parts.netloc}"

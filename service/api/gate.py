@@ -1,0 +1,100 @@
+"""Lets a request pass if its principal may call the route; every other one is refused unread."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import Depends, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.access import principal as principals
+from service.access.authentication import Authentication
+from service.access.principal import SCOPE_KEY, Principal
+from service.access.route_table import ROUTE_KEY, RouteTable
+from service.api.problems import http_problem, service_problem
+from service.api.scopes import ITEM_CHANGES
+from service.errors import ForbiddenError, ServiceError, UnauthorizedError
+
+Needed = principals.Scope | None
+
+
+class Gate:
+    """ASGI middleware: authenticates and authorises each request before its body is read.
+
+    It comes before the fast lanes, so that their requests pass it as all others do. A request whose
+    path belongs to no route ends here, so that no route can be reached around the table.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: RouteTable[Needed],
+        authentication: Authentication,
+        *,
+        are_items_open: bool,
+    ) -> None:
+        """Makes the gate.
+
+        Args:
+            app: the next middleware.
+            routes: the scope of each route.
+            authentication: finds the principals.
+            are_items_open: whether everybody may change the items.
+        """
+        self._app = app
+        self._routes = routes
+        self._authentication = authentication
+        self._are_items_open = are_items_open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on with its principal and the path of its route, or refuses it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        found = self._routes.find(scope["method"], scope["path"])
+        if found is None:
+            await self._not_found(scope)(scope, receive, send)
+            return
+        scope[ROUTE_KEY] = found.path
+        if found.value is not None:
+            try:
+                scope[SCOPE_KEY] = self._admitted(scope, found.path, found.value)
+            except ServiceError as error:
+                await service_problem(error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _admitted(self, scope: Scope, path: str, needed: principals.Scope) -> Principal:
+        """Returns the principal; raises UnauthorizedError or ForbiddenError."""
+        principal = self._authentication.principal(scope["headers"])
+        is_allowed = needed in principal.scopes
+        if not is_allowed and not (self._are_items_open and path in ITEM_CHANGES):
+            raise self._refusal(principal, needed)
+        return principal
+
+    def _refusal(self, principal: Principal, needed: principals.Scope) -> ServiceError:
+        if principal.key_id:
+            return ForbiddenError(f"this key lacks the scope `{needed}`")
+        if self._authentication.has_keys:
+            return UnauthorizedError(
+                f"send a key with scope `{needed}`: `Authorization: Bearer ID.SECRET`"
+            )
+        missing = "ADMIN_KEY" if needed is principals.Scope.ADMIN else "KEYS_FILE"
+        return ForbiddenError(
+            f"this route is closed: the service has no {missing}; start it with one"
+        )
+
+    def _not_found(self, scope: Scope) -> Response:
+        is_path = self._routes.has_path(scope["path"])
+        status = HTTPStatus.METHOD_NOT_ALLOWED if is_path else HTTPStatus.NOT_FOUND
+        return http_problem(Request(scope), HTTPException(status))
+
+
+# A coroutine, because FastAPI would run an ordinary function in a thread.
+async def get_principal(request: Request) -> Principal:
+    """Returns the principal of a request; a dependency of routes."""
+    principal: Principal = request.scope[SCOPE_KEY]
+    return principal
+
+
+PrincipalDep = Annotated[Principal, Depends(get_principal)]
