@@ -15,8 +15,9 @@ from proofs.chaos.faults import FAULTS, SESSION_SECRET, Fault, Stack, running_st
 from proofs.chaos.load import Answer, Load
 from proofs.chaos.plot import Row, save_plot
 from proofs.record import FOLDER, Figure
+from service.access.principal import DEFAULT_TENANT
 from service.stores.history.redis_keys import keys_of
-from service.stores.session_refs import DEFAULT_TENANT, session_ref
+from service.stores.session_refs import session_ref
 
 _BUNDLE = Path(__file__).parents[2] / "assets" / "movielens" / "bundle"
 _MAX_EXTRA_MS = 50
