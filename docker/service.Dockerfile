@@ -57,7 +57,9 @@ HEALTHCHECK --interval=5s --timeout=4s --start-period=30s --start-interval=200ms
     CMD ["python", "-I", "healthcheck.py", "8000", "/readyz"]
 # The container publishes the first bundle itself: Docker would copy it into an empty volume, which
 # fails where two replicas start at once. If publishing fails, the service reports the missing bundle.
-CMD ["sh", "-c", "python -m export.contract.publish --first /bundle /bundles >/dev/null; exec python -m service"]
+# SIGTERM is blocked until the service can handle it, because process 1 loses signals before that.
+# bash, because dash would unblock it.
+CMD ["env", "--block-signal=TERM", "bash", "-c", "python -m export.contract.publish --first /bundle /bundles >/dev/null; exec python -m service"]
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="distilled-recommender service" \

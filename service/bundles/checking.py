@@ -103,7 +103,7 @@ class BundleChecks:
         return digest.hexdigest()
 
     def _command(self, folder: Path) -> list[str]:
-        numbers = (str(self._max_k), str(self._seconds))
+        numbers = (str(self._max_k), str(self._seconds), str(os.getpid()))
         return [sys.executable, "-m", "service.bundles.child", str(folder), *numbers]
 
     def _conclude(self, folder: Path, key: str, done: "subprocess.CompletedProcess[bytes]") -> None:

@@ -1,10 +1,13 @@
 """Loads, checks and warms up a bundle, in a process that may hang, grow or crash instead.
 
-`service.bundles.checking` runs it: `python -m service.bundles.child FOLDER MAX_K SECONDS`. It
-writes one line of JSON: `{}`, or the reason why the bundle is refused.
+`service.bundles.checking` runs it: `python -m service.bundles.child FOLDER MAX_K SECONDS PARENT`,
+with the process id of the service. It writes one line of JSON: `{}`, or the reason why the bundle
+is refused.
 """
 
+import ctypes
 import json
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,10 +19,13 @@ _BASE_MEMORY = 2 * 2**30
 _MEMORY_PER_BYTE = 8
 """Address space that a check may use: so much, and so many bytes for each byte of the bundle."""
 
+_PR_SET_PDEATHSIG = 1
+
 
 def main(arguments: Sequence[str]) -> None:
     """Checks a bundle and writes the verdict."""
     folder, max_k, seconds = Path(arguments[0]), int(arguments[1]), float(arguments[2])
+    _end_with(int(arguments[3]))
     try:
         _limit(folder, seconds)
         _load(folder, max_k)
@@ -38,6 +44,14 @@ def _load(folder: Path, max_k: int) -> None:
     from service.bundles.loading import load_recommender
 
     load_recommender(folder, max_k)
+
+
+def _end_with(parent: int) -> None:
+    """Lets the kernel kill this process when its parent ends; only Linux can."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit(1)
 
 
 def _limit(folder: Path, seconds: float) -> None:

@@ -37,7 +37,7 @@ class Drain:
         """
         stop = signal.getsignal(signal.SIGTERM)
         is_main = threading.current_thread() is threading.main_thread()
-        if not self._seconds or not is_main or not callable(stop):
+        if not is_main or not callable(stop):
             yield
             return
         loop = asyncio.get_running_loop()
@@ -53,6 +53,7 @@ class Drain:
             yield
         finally:
             loop.remove_signal_handler(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, stop)  # not the default, which would end the process
 
 
 class CloseWhileDraining:

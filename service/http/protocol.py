@@ -28,7 +28,7 @@ HEADER_SECONDS = 10.0
 BODY_SECONDS = 20.0
 """Maximum time from the end of the headers to the end of the body."""
 
-_LEAVING_SECONDS = 0.5
+_LEAVING_SECONDS = 0.3
 _CHUNK = MAX_HEADER_BYTES
 _MAX_HEAD_BYTES = MAX_URL_BYTES + 2 * MAX_HEADER_BYTES  # with the marks between the headers
 _MAX_UNREAD_BYTES = 2 * MAX_BODY_BYTES
@@ -108,10 +108,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
 
     def shutdown(self) -> None:
-        """Begins to leave: a request that is not complete half a second later is refused."""
+        """Begins to leave: a request that is not complete a moment later is refused."""
         super().shutdown()
         if self.deadline < NEVER:
-            self.deadline = self.loop.time() + _LEAVING_SECONDS
+            self.loop.call_later(_LEAVING_SECONDS, self._leave)
 
     def expire(self) -> None:
         """Ends the connection, with an answer if it has sent a part of a request."""
@@ -119,6 +119,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive")
+
+    def _leave(self) -> None:
+        if self.deadline < NEVER:
+            self.expire()
 
     def _limit(self) -> None:
         """Refuses an incomplete request that is too long, and sets the deadline of its part."""

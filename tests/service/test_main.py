@@ -1,111 +1,73 @@
+"""SIGTERM while `python -m service` starts."""
+
+import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from service.__main__ import main
-from service.settings import described
+from tests.service.conftest import PATIENCE_SECONDS
 
-REDIS = {"REDIS_URL": "redis://localhost", "SESSION_SECRET": "0123456789abcdef" * 2}
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_without_a_bundle_one_line_says_how_to_get_one(workers: str) -> None:
-    run = run_service(BUNDLE_PATH="/nothing", WORKERS=workers, **REDIS)
-    assert (run.returncode, run.stderr) == (
-        1,
-        "cannot serve: BUNDLE_PATH = /nothing holds no bundle; make one with "
-        "`distilled-recommender demo` (MovieLens) or `distilled-recommender export CONFIG` "
-        "(your data)\n",
-    )
+ROOT = Path(__file__).parents[2]
+# As the image does: until the service can handle the signal, it waits.
+BLOCKED = ["env", "--block-signal=TERM"]
+UNSHARED = ["unshare", "--user", "--map-root-user", "--pid", "--fork"]
+SERVICE = [sys.executable, "-m", "service"]
 
 
-def test_a_variant_without_a_bundle_is_named(
-    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+def can_unshare() -> bool:
+    if not shutil.which("unshare"):
+        return False
+    return subprocess.run([*UNSHARED, "true"], capture_output=True, check=False).returncode == 0
+
+
+def command_of_the_image() -> list[str]:
+    lines = (ROOT / "docker/service.Dockerfile").read_text().splitlines()
+    (command,) = (line.removeprefix("CMD ") for line in lines if line.startswith("CMD "))
+    words: list[str] = json.loads(command)
+    return words
+
+
+def environment(bundle_path: Path) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"BUNDLE_PATH": str(bundle_path), "PORT": "0", "PATH": path}
+
+
+@pytest.mark.parametrize("seconds", [0, 0.02, 0.1, 0.4, 1])
+def test_sigterm_during_the_start_ends_the_service_with_code_0(
+    bundle_path: Path, seconds: float
 ) -> None:
-    monkeypatch.setenv("VARIANTS", f"old={bundle_path}, new=/nothing")
-    with pytest.raises(SystemExit, match=r"^cannot serve: VARIANTS: new = /nothing holds no"):
-        main()
+    process = subprocess.Popen([*BLOCKED, *SERVICE], env=environment(bundle_path))
+    time.sleep(0.01 + seconds)  # `env` needs a moment to block the signal
+    process.terminate()
+    assert process.wait(timeout=PATIENCE_SECONDS) == 0
 
 
-def test_help_lists_every_setting_with_its_default() -> None:
-    run = run_service("--help")
-    assert run.returncode == 0
-    assert set(described().splitlines()) <= set(run.stdout.splitlines())
-
-
-def test_an_argument_is_refused_because_settings_are_environment_variables() -> None:
-    run = run_service("--port=80")
-    assert run.returncode == 2
-    assert "usage: [SETTING=VALUE ...] python -m service [--help]" in run.stderr
-    assert "unrecognized arguments: --port=80" in run.stderr
-
-
-def run_service(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "service", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_several_workers_without_redis_end_the_program_with_one_line(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.skipif(not can_unshare(), reason="needs a PID namespace of its own")
+@pytest.mark.parametrize("seconds", [0, 0.1, 1])
+def test_sigterm_during_the_start_of_the_image_ends_process_1_with_code_0(
+    bundle_path: Path, seconds: float
 ) -> None:
-    monkeypatch.setenv("WORKERS", "2")
-    with pytest.raises(SystemExit) as exit_:
-        main()
-    assert exit_.value.code == (
-        "WORKERS = 2 needs REDIS_URL: without it each worker would store its own sessions"
-    )
+    command = [*UNSHARED, *command_of_the_image()]
+    parent = psutil.Popen(command, cwd=ROOT, env=environment(bundle_path))
+    first = process_1(parent)
+    time.sleep(seconds)
+    first.send_signal(signal.SIGTERM)
+    assert parent.wait(timeout=PATIENCE_SECONDS) == 0
 
 
-def test_a_bundle_that_fails_its_smoke_check_is_not_served(
-    save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BUNDLE_PATH", str(save_bundle_with(scale=float("nan"))))
-    with pytest.raises(SystemExit, match=r"^cannot serve: .*0 items with a finite score"):
-        main()
-
-
-def test_a_secrets_path_that_is_no_folder_ends_the_program_with_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "admin_key").touch()
-    monkeypatch.setenv("SECRETS_PATH", str(tmp_path / "admin_key"))
-    with pytest.raises(SystemExit, match=r"^cannot serve: .*not a file"):
-        main()
-
-
-def test_invalid_settings_are_named_without_their_values(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("REDIS_URL", "secret@redis")
-    monkeypatch.setenv("MAX_K", "0")
-    with pytest.raises(SystemExit) as exit_:
-        main()
-    assert exit_.value.code == (
-        "MAX_K: Input should be greater than or equal to 20\n"
-        "REDIS_URL: must start with one of redis://, rediss://, unix://"
-    )
-
-
-def test_an_address_that_others_reach_ends_the_program_with_what_to_set() -> None:
-    run = run_service(HOST="0.0.0.0")  # noqa: S104 - refused
-    assert run.returncode == 1
-    (line,) = run.stderr.splitlines()
-    assert line.startswith("HOST = 0.0.0.0 lets other machines in: set KEYS_FILE to a file of")
-    assert "ALLOW_ANONYMOUS=read,write" in line
-
-
-def test_a_broken_file_of_keys_ends_the_program_with_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "keys.json").write_text("{}}")
-    monkeypatch.setenv("KEYS_FILE", str(tmp_path / "keys.json"))
-    with pytest.raises(SystemExit, match=r"^cannot serve: KEYS_FILE = .*keys\.json: Invalid JSON"):
-        main()
+def process_1(parent: psutil.Popen) -> psutil.Process:
+    """Waits until `unshare` has started the command's process and it runs `env` no more."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        for each in parent.children():
+            if each.name() not in {"unshare", "env"}:
+                return each
+        time.sleep(0.001)
+    raise TimeoutError

@@ -38,8 +38,12 @@ class RedisHistoryStore:
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """See HistoryStore."""
         keys = all_keys_of(session)
-        parts: list[str | int] = [*keys.flat(), event.event_id or "", event.item_id]
-        parts.append(time.time_ns() // 1000)
+        parts: list[str | int] = [
+            *keys.flat(),
+            event.event_id or "",
+            event.item_id,
+            time.time_ns() // 1000,
+        ]
         if keys.former_event_ids:
             parts.append(len(keys.former_event_ids))
         with unavailable():

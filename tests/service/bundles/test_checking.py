@@ -9,6 +9,7 @@ import anyio
 import httpx
 import numpy as np
 import onnx
+import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -176,3 +177,22 @@ async def test_while_an_endless_bundle_is_checked_the_service_answers_and_rolls_
         assert answered[0].status_code == 422
         assert "LOAD_SECONDS" in answered[0].json()["detail"]
         assert (await ids(client), link.bundle) == ("def", "a")
+
+
+def test_a_check_ends_with_the_service_that_asked_for_it(tmp_path: Path, stamps: Path) -> None:
+    folder = crafted(tmp_path / "endless", endless)
+    program = (
+        "from pathlib import Path; from service.bundles.checking import BundleChecks; "
+        f"BundleChecks(20, 600, Path({str(stamps)!r})).check(Path({str(folder)!r}))"
+    )
+    service = psutil.Popen([sys.executable, "-c", program])
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (checks := service.children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    service.kill()
+    service.wait()
+    _, alive = psutil.wait_procs(checks, timeout=PATIENCE_SECONDS)
+    for each in alive:
+        each.kill()
+    assert alive == []

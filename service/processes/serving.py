@@ -1,0 +1,34 @@
+"""Runs the server: one worker in this process, or several that are watched and replaced.
+
+SIGTERM ends a process that still starts at once. One that serves answers for DRAIN_SECONDS more
+(`service.http.draining`) and ends within two seconds after that. The exit code is 0.
+"""
+
+import sys
+from contextlib import suppress
+
+import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+
+from service.processes.server import Server
+from service.processes.supervisor import Supervisor
+
+
+def serve(config: uvicorn.Config, drain_seconds: float, start_seconds: float) -> None:
+    """Serves until a signal ends the process; ends it with code 3 if the server cannot start.
+
+    Args:
+        config: settings of the server.
+        drain_seconds: time for which workers still answer after SIGTERM.
+        start_seconds: time after which one of several workers is replaced if it does not serve.
+    """
+    if config.workers > 1:
+        is_started = Supervisor(config, drain_seconds, start_seconds).run()
+    else:
+        config.load_app()
+        server = Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run()
+        is_started = server.started
+    if not is_started:
+        sys.exit(STARTUP_FAILURE)
