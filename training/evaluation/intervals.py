@@ -1,8 +1,14 @@
-"""Computes confidence intervals by a bootstrap over users and seeds, paired between rankers.
+"""Computes 95 % confidence intervals over users and seeds, paired between rankers.
 
-Examples of one user depend on each other, so whole users are drawn. Runs of one student differ by
-their seed, so seeds are drawn too. All figures of a report use the same draws. The difference of
-two rankers is therefore taken draw by draw, and the variation between users cancels out.
+Examples of one user depend on each other, so whole users are drawn with replacement. Runs of one
+student differ by their seed. There are few of them, and a bootstrap of `n` runs has only
+`(n - 1) / n` of the variance of their mean, and no heavier tails. So the seeds' part of a draw
+follows Student's t with `n - 1` degrees of freedom (Student, "The probable error of a mean",
+Biometrika 1908). Both parts are added draw by draw, as in the problem of Behrens and Fisher.
+
+All figures of a report use the same draws. The difference of two rankers is therefore taken draw by
+draw, and variation that both share cancels out. If users did not vary, the interval of a difference
+would be that of the paired t-test over seeds.
 """
 
 from collections.abc import Sequence
@@ -67,7 +73,7 @@ def mean_of(several: Sequence[Draws]) -> Draws:
 
 
 class Bootstrap:
-    """Draws users and runs with replacement, and averages figures over each draw.
+    """Draws users with replacement and the seeds' deviation, and computes figures in each draw.
 
     Args:
         users: `[examples]`, the user of each example.
@@ -82,26 +88,23 @@ class Bootstrap:
         self.seed = seed
 
     def draws(self, values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Draws:
-        """Computes the mean of `values` over runs and chosen examples, for all and in each draw.
+        """Computes the mean of `values` over runs and chosen examples, in all and in each draw.
+
+        The value in a draw is the mean over the drawn users, plus the seeds' deviation.
 
         Args:
             values: `[runs, examples]`, metric of each example in each run.
             chosen: `[examples]`, whether each example counts.
         """
         users, counted = self.user_of_example[chosen], values[:, chosen]
-        sums = np.stack(
-            [np.bincount(users, weights=each, minlength=self.num_users) for each in counted]
-        )
+        sums = np.bincount(users, weights=counted.mean(axis=0), minlength=self.num_users)
         counts = np.bincount(users, minlength=self.num_users)
         with np.errstate(invalid="ignore"):
             means = np.concatenate(
-                [
-                    (times @ sums.T) / (times @ counts)[:, None]  # [draws, runs]
-                    for times in map(_as_float, self._times_drawn)
-                ]
+                [(times @ sums) / (times @ counts) for times in map(_as_float, self._times_drawn)]
             )
-            figure = sums.sum() / (len(values) * counts.sum())
-        return Draws(float(figure), (means * self._run_shares(len(values))).sum(axis=1))
+            of_runs = counted.sum(axis=1) / counts.sum()
+        return Draws(float(of_runs.mean()), means + self._run_weights(len(values)) @ of_runs)
 
     @cached_property
     def _times_drawn(self) -> Sequence[NDArray[np.uint8]]:
@@ -111,10 +114,24 @@ class Bootstrap:
         sizes = [min(DRAWS_AT_A_TIME, self.num_draws - begin) for begin in begins]
         return [_counts(random, size, self.num_users) for size in sizes]
 
-    def _run_shares(self, num_runs: int) -> NDArray[np.float64]:
-        """Returns the share of each run in each draw, `[draws, runs]`, for a number of runs."""
+    def _run_weights(self, num_runs: int) -> NDArray[np.float64]:
+        """Returns weights of the runs' figures that give the seeds' deviation in each draw.
+
+        They sum to 0. The weighted sum of `n` figures with standard deviation `s` is
+        `s / sqrt(n)` times a draw from Student's t with `n - 1` degrees of freedom.
+
+        Returns:
+            `[draws, runs]`; zeros for one run, whose deviation is unknown.
+        """
+        if num_runs == 1:
+            return np.zeros((self.num_draws, 1))
         random = np.random.default_rng([self.seed, num_runs])
-        return _counts(random, self.num_draws, num_runs) / num_runs
+        normal = random.standard_normal((self.num_draws, num_runs))
+        normal -= normal.mean(axis=1, keepdims=True)
+        # A centred normal vector times figures has variance `(n - 1) s ** 2`.
+        scale = np.sqrt(random.chisquare(num_runs - 1, self.num_draws) * num_runs)
+        weights: NDArray[np.float64] = normal / scale[:, None]
+        return weights
 
 
 def _counts(random: np.random.Generator, num_draws: int, size: int) -> NDArray[np.uint8]:

@@ -18,13 +18,52 @@ def test_with_two_users_a_mean_is_either_users_or_both() -> None:
     assert (counts / 4_000).tolist() == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
 
 
-def test_runs_are_drawn_too() -> None:
-    bootstrap = Bootstrap(np.array([0, 0, 0]), num_draws=4_000)
+@pytest.mark.parametrize(
+    ("runs", "half_width"),
+    [
+        # Student's t at 97.5 %, times the standard deviation, over the root of the number of runs.
+        ([0.0, 1.0, 2.0], 4.3027 * 1 / 3**0.5),
+        ([0.0, 1.0, 2.0, 3.0, 4.0], 2.7764 * 2.5**0.5 / 5**0.5),
+    ],
+    ids=["three seeds", "five seeds"],
+)
+def test_without_variation_between_users_the_interval_of_few_seeds_is_students(
+    runs: list[float], half_width: float
+) -> None:
+    bootstrap = Bootstrap(np.arange(3), num_draws=100_000)
 
-    draws = bootstrap.draws(np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]), EVERY)
+    interval = bootstrap.draws(np.repeat(np.array(runs)[:, None], 3, axis=1), EVERY).interval()
 
-    assert draws.figure == 0.5
-    assert np.unique(draws.drawn).tolist() == [0, 0.5, 1]
+    assert interval.mean == np.mean(runs)
+    assert interval.high - interval.mean == pytest.approx(half_width, rel=0.03)
+    assert interval.mean - interval.low == pytest.approx(half_width, rel=0.03)
+
+
+def test_the_interval_of_a_difference_is_that_of_the_paired_seeds() -> None:
+    """The seeds differ by 10 and 20, the differences 1, 2 and 3 have a deviation of 1."""
+    bootstrap = Bootstrap(np.arange(3), num_draws=100_000)
+    worse = np.repeat(np.array([[0.0], [10.0], [30.0]]), 3, axis=1)
+    better = worse + np.array([[1.0], [2.0], [3.0]])
+
+    difference = bootstrap.draws(better, EVERY).minus(bootstrap.draws(worse, EVERY)).interval()
+
+    assert difference.mean == pytest.approx(2)
+    assert difference.high - 2 == pytest.approx(4.3027 / 3**0.5, rel=0.03)
+
+
+def test_the_variances_of_users_and_seeds_add_up() -> None:
+    """Users of values 0 and 1, in runs that differ by a constant.
+
+    Of 100 users half have 1, so the mean has variance 1 / 400. Ten runs of deviation 0.1 have a
+    mean of variance 0.01 / 10, times 9 / 7 for Student's t with 9 degrees of freedom.
+    """
+    runs = np.array([-1, 1] * 5) * 0.1 * 0.9**0.5  # sample deviation 0.1
+    bootstrap = Bootstrap(np.arange(100), num_draws=40_000)
+    values = np.tile([0.0, 1.0], 50)[None] + runs[:, None]
+
+    draws = bootstrap.draws(values, np.ones(100, dtype=np.bool_))
+
+    assert draws.drawn.var() == pytest.approx(1 / 400 + 0.001 * 9 / 7, rel=0.03)
 
 
 def test_only_the_chosen_examples_count() -> None:

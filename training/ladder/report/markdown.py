@@ -66,8 +66,8 @@ def _examples(figures: Figures) -> str:
     return (
         f"Test examples: {counts} (cold: no training interaction with the item), of {users:,} "
         f"users, ranked over the full catalog of {figures.dataset.catalog.num_items:,} items, "
-        f"seen ones left out. In brackets: 95 % of {figures.num_draws:,} bootstrap draws of users "
-        f"and seeds. "
+        f"seen ones left out. In brackets: 95 % of {figures.num_draws:,} draws of users and, by "
+        "Student's t, of the mean over seeds; so a lower end may be below 0. "
         f"Validation {METRIC} chose epochs, and settings where there were trials; test chose "
         f"none of them. What validation tells of `{COLD_ROW}` is of examples that taught it, too. "
         "Seconds are a clock's: longer where runs shared a machine (`hardware`) or were stopped. "
