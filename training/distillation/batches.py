@@ -1,6 +1,7 @@
 """Training windows: the interactions of each user, cut into pieces of bounded length."""
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -80,6 +81,7 @@ class TrainingWindows:
         batch_size: number of windows in a batch.
         readable: `[catalog rows]`, whether the student reads an item; None: it reads all. Every
             item of a TRAIN row is readable.
+        item_dropout: share of rows that an epoch leaves out, drawn anew for each epoch.
 
     Attributes:
         length: maximum number of items in a window.
@@ -97,12 +99,18 @@ class TrainingWindows:
         max_history_length: int,
         batch_size: int,
         readable: NDArray[np.bool_] | None = None,
+        item_dropout: float = 0.0,
     ) -> None:
         self.dataset = dataset
         self.length = max_history_length
         self.batch_size = batch_size
+        self.item_dropout = item_dropout
         every = np.arange(len(dataset.splits))
-        self.rows = every if readable is None else every[readable[dataset.item_indices]]
+        self._keep(every if readable is None else every[readable[dataset.item_indices]])
+
+    def _keep(self, rows: NDArray[np.int64]) -> None:
+        """Leaves out all dataset rows but `rows`, which are ascending."""
+        dataset, self.rows = self.dataset, rows
         self.items = dataset.item_indices[self.rows]
         self.users = dataset.user_of_row[self.rows]
         self.position = np.arange(len(self.rows)) - np.searchsorted(self.users, self.users)
@@ -113,10 +121,17 @@ class TrainingWindows:
     def epoch(self, seed: int, epoch: int) -> list[Batch]:
         """Returns the shuffled batches of one epoch; they depend on `seed` and `epoch` only."""
         random = np.random.default_rng([seed, epoch])
+        if self.item_dropout:
+            thinned = copy(self)
+            thinned._keep(self.rows[random.random(len(self.rows)) >= self.item_dropout])
+            return thinned._batches(random)
+        return self._batches(random)
+
+    def _batches(self, random: np.random.Generator) -> list[Batch]:
         first, lengths = self.cut(random.integers(self.length, size=len(self.dataset.user_ids)))
         order = random.permutation(len(first))
         chunks = np.split(order, range(self.batch_size, len(order), self.batch_size))
-        return [self.batch(first[chunk], lengths[chunk]) for chunk in chunks]
+        return [self.batch(first[chunk], lengths[chunk]) for chunk in chunks if len(chunk)]
 
     def cut(self, shifts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Cuts all rows that are read into windows.

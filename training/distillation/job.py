@@ -24,7 +24,7 @@ from training.distillation.trainer import Trainer, TrainingState
 from training.distillation.variants import VARIANTS
 from training.errors import CheckpointError, KnowledgeError
 from training.knowledge import Knowledge, Summary
-from training.settings.experiment import DistillationConfig, Experiment
+from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
 from training.stage import fingerprint, is_current
 from training.students.registry import build_student
 from training.students.student import Student
@@ -79,6 +79,11 @@ class Job:
         return VARIANTS[self.variant].settings(self.experiment.distillation)
 
     @property
+    def training(self) -> TrainingConfig:
+        """The experiment's settings of training with the variant's parts switched on."""
+        return VARIANTS[self.variant].training_settings(self.experiment)
+
+    @property
     def stamp(self) -> str:
         """Hash of everything that decides the trained student."""
         return self._stamp(self.settings)
@@ -101,11 +106,22 @@ class Job:
         """Whether item vectors contain the embeddings of titles, so that every item can be read."""
         return self.knowledge is not None and self.settings.embeddings
 
+    @property
+    def has_random_features(self) -> bool:
+        """Whether item vectors contain a projection of random features."""
+        return self.training.random_features and not self.reads_titles
+
+    @property
+    def has_trained_candidates(self) -> bool:
+        """Whether the losses compare trained items only."""
+        has_features = self.reads_titles or self.has_random_features
+        return has_features or self.training.trained_candidates
+
     def _stamp(self, settings: DistillationConfig, *, reads_all: bool = False) -> str:
         parts: list[object] = [
             RECIPE_VERSION,
             self.experiment.student.fingerprint_content(),
-            self.experiment.training.fingerprint_content(exclude={"seeds"}),
+            self.training.fingerprint_content(exclude={"seeds"}),
             self.dataset.fingerprint,
             self.seed,
         ]
@@ -118,6 +134,9 @@ class Job:
             parts += ["shuffled embeddings"] if variant.shuffled_embeddings else []
         if not self.reads_titles and not reads_all:
             parts.append("reads warm items")
+        if self.has_random_features:
+            parts += [settings.embedding_weight, settings.embedding_columns]
+            parts += [settings.offset_dropout]
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
@@ -160,7 +179,7 @@ class Job:
         return Trainer(
             self._initial_student(),
             self.dataset,
-            self.experiment.training,
+            self.training,
             self.seed,
             self._lists(),
             processes,
@@ -216,10 +235,18 @@ class Job:
     def _embeddings(self) -> Tensor | None:
         knowledge = self._present_knowledge
         if knowledge is None or not self.settings.embeddings:
-            return None
+            return self._random_features() if self.has_random_features else None
         if VARIANTS[self.variant].shuffled_embeddings:
             return torch.from_numpy(shuffled_embeddings(knowledge, self.seed))
         return torch.from_numpy(knowledge.item_embeddings)
+
+    def _random_features(self) -> Tensor:
+        """Draws as many Gaussian columns as a student reads of an LLM's embeddings.
+
+        The item table standardises them in the same way, so that their spread is the same.
+        """
+        shape = self.dataset.catalog.num_rows, self.settings.embedding_columns
+        return torch.randn(shape, generator=torch.Generator().manual_seed(self.seed))
 
     def _lists(self) -> RankingLists | None:
         knowledge = self._present_knowledge
@@ -228,7 +255,7 @@ class Job:
         self.refuse_missing_answers()
         make_lists = LISTS[VARIANTS[self.variant].lists]
         answers = make_lists(knowledge, self.dataset, self.seed)
-        if self.settings.embeddings:
+        if self.has_trained_candidates:
             candidates = next_item_candidates(self.dataset.train_counts(), only_trained=True)
             answers = answers_among(answers, candidates)
         return ranking_lists(answers, len(self.dataset.item_indices), self.settings)

@@ -125,7 +125,7 @@ class Trainer:
         self.seed = seed
         self.processes = processes or SingleProcess(torch.device("cpu"))
         self.objective = DistillationObjective(
-            student, config, candidates_of(student, dataset), lists, self.processes.device
+            student, config, candidates_of(student, dataset, config), lists, self.processes.device
         )
         self.loss = self.processes.prepare(self.objective)
         self.windows = TrainingWindows(
@@ -133,6 +133,7 @@ class Trainer:
             student.max_history_length,
             config.batch_size,
             student.item_table.readable_rows(),
+            config.item_dropout,
         )
         self.optimiser = torch.optim.AdamW(
             student.parameters(),
@@ -246,11 +247,11 @@ def _state_of(saved: Mapping[str, Any]) -> TrainingState:
     return TrainingState(**{name: value for name, value in saved.items() if name != "cold_bonus"})
 
 
-def candidates_of(student: Student, dataset: Dataset) -> Candidates:
+def candidates_of(student: Student, dataset: Dataset, config: TrainingConfig) -> Candidates:
     """Returns the items among which `student` learns to rank the next item first.
 
-    With LLM embeddings, these are the items with a training interaction; without, all items.
+    With embeddings or `training.trained_candidates`, these are the items with a training
+    interaction; else all items.
     """
-    return next_item_candidates(
-        dataset.train_counts(), only_trained=student.item_table.embeddings is not None
-    )
+    only_trained = config.trained_candidates or student.item_table.embeddings is not None
+    return next_item_candidates(dataset.train_counts(), only_trained=only_trained)

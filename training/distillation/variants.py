@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from training.settings.experiment import DistillationConfig
+from pydantic import ValidationError
+
+from training.errors import ConfigError
+from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
 
 Part = Literal["position", "confidence", "consistency", "offset", "cold_bonus"]
+TrainingPart = Literal["trained_candidates", "item_dropout", "random_features", "smoothing"]
+TRAINING_PARTS: tuple[TrainingPart, ...] = get_args(TrainingPart)
 ListSource = Literal["teacher", "shuffled", "title-neighbours"]
 
 
@@ -21,6 +26,9 @@ class MethodVariant:
         plus: parts that are on even if the experiment has them off.
         lists: source of the ranking lists; every source except the teacher is a control.
         shuffled_embeddings: whether embeddings are permuted over the items, which is a control.
+        training: settings of training that are on even if the experiment has them off. Students
+            with a teacher have counterparts of them, so without them a student without a teacher
+            would be compared with more than the teacher.
     """
 
     ranking: bool
@@ -29,6 +37,7 @@ class MethodVariant:
     plus: tuple[Part, ...] = ()
     lists: ListSource = "teacher"
     shuffled_embeddings: bool = False
+    training: tuple[TrainingPart, ...] = ()
 
     @property
     def needs_teacher(self) -> bool:
@@ -47,12 +56,46 @@ class MethodVariant:
             update["offset"] = True  # without embeddings an item has only its offset
         return config.model_copy(update=update)
 
+    def training_settings(self, experiment: Experiment) -> TrainingConfig:
+        """Returns the experiment's settings of training with the parts of this variant on.
+
+        A part that the experiment has off gets the strength of its counterpart in the method:
+        items are dropped as often as offsets, and smoothing has the share of the ranking lists.
+
+        Raises:
+            ConfigError: a part does not fit the experiment's loss.
+        """
+        method = experiment.distillation
+        strengths: Mapping[TrainingPart, object] = {
+            "trained_candidates": True,
+            "item_dropout": method.offset_dropout,
+            "random_features": True,
+            "smoothing": method.ranking_weight,
+        }
+        off = [part for part in self.training if not getattr(experiment.training, part)]
+        content = experiment.training.model_dump() | {part: strengths[part] for part in off}
+        try:
+            return TrainingConfig.model_validate(content)
+        except ValidationError as error:
+            raise ConfigError(f"{experiment.name}: {error}") from None
+
 
 TEACHER_FREE = "plain"
 DISTILLED = "distilled"
 DEFAULT_VARIANTS = (TEACHER_FREE, DISTILLED)
 VARIANTS: Mapping[str, MethodVariant] = {
     TEACHER_FREE: MethodVariant(ranking=False, embeddings=False),
+    "plain-trained-candidates": MethodVariant(
+        ranking=False, embeddings=False, training=("trained_candidates",)
+    ),
+    "plain-item-dropout": MethodVariant(
+        ranking=False, embeddings=False, training=("item_dropout",)
+    ),
+    "plain-random-features": MethodVariant(
+        ranking=False, embeddings=False, training=("random_features",)
+    ),
+    "plain-smoothing": MethodVariant(ranking=False, embeddings=False, training=("smoothing",)),
+    "plain-strongest": MethodVariant(ranking=False, embeddings=False, training=TRAINING_PARTS),
     "rd": MethodVariant(ranking=True, embeddings=False, without=("confidence", "consistency")),
     "rd-uniform": MethodVariant(
         ranking=True, embeddings=False, without=("position", "confidence", "consistency")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 BCE_ROW = "BCE"  # the paper's baseline
 CE_ROW = "CE"
+STRONGEST_ROW = "CE at its strongest"  # with all that DLLM2Rec has besides a teacher
 RD_ROW = "RD"
 RANKING_ROW = "ranking only"
 EMBEDDINGS_ROW = "embeddings only"
@@ -26,6 +27,11 @@ class RowTraining(NamedTuple):
 TRAINING_OF_ROW: Mapping[str, RowTraining] = {
     BCE_ROW: RowTraining("plain", "binary"),
     CE_ROW: RowTraining("plain", "cross-entropy"),
+    "CE with trained candidates": RowTraining("plain-trained-candidates", "cross-entropy"),
+    "CE with item dropout": RowTraining("plain-item-dropout", "cross-entropy"),
+    "CE with random features": RowTraining("plain-random-features", "cross-entropy"),
+    "CE with smoothing": RowTraining("plain-smoothing", "cross-entropy"),
+    STRONGEST_ROW: RowTraining("plain-strongest", "cross-entropy"),
     RD_ROW: RowTraining("rd"),
     EMBEDDINGS_ROW: RowTraining("embeddings-only"),
     RANKING_ROW: RowTraining("ranking-only"),

@@ -54,6 +54,10 @@ class DataConfig(Section):
 class TrainingConfig(Section):
     """Settings of training a student; the epoch with the best validation NDCG@20 is kept."""
 
+    ADDED_LATER: ClassVar[Set[str]] = {
+        *("trained_candidates", "item_dropout", "random_features", "smoothing")
+    }
+
     seeds: Seeds = Field(default=(0, 1, 2), description="seeds; one student is trained per seed")
     batch_size: int = Field(default=64, ge=1, description="number of histories in a step")
     learning_rate: float = Field(default=1e-3, gt=0, description="learning rate of AdamW")
@@ -78,6 +82,30 @@ class TrainingConfig(Section):
         description="exponent: items are sampled in proportion to (training interactions + 1) to "
         "this power; 0 = uniformly; for `sampled-cross-entropy`",
     )
+    trained_candidates: bool = Field(
+        default=False,
+        description="compare next items with trained items only; with title embeddings always so",
+    )
+    item_dropout: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of interactions that an epoch leaves out, drawn anew for each; they are "
+        "neither read nor predicted then",
+    )
+    random_features: bool = Field(
+        default=False,
+        description="item vectors contain the projection of fixed random features, read as title "
+        "embeddings would be; ignored with title embeddings",
+    )
+    smoothing: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        validate_default=True,
+        description="share of the next-item loss that is spread evenly over all candidates (label "
+        "smoothing); for `cross-entropy`",
+    )
     robust_weight: float = Field(
         default=0.0, ge=0, description="weight alpha of the DROS loss; 0 = without this loss"
     )
@@ -91,6 +119,14 @@ class TrainingConfig(Section):
         description="number of epochs without a better validation NDCG@20 after which training "
         "stops",
     )
+
+    @field_validator("smoothing")
+    @classmethod
+    def _smoothing_has_all_candidates(cls, smoothing: float, others: ValidationInfo) -> float:
+        loss = others.data.get("loss", "cross-entropy")
+        if smoothing and loss != "cross-entropy":
+            raise ValueError(f"{smoothing}: needs loss = 'cross-entropy', not {loss!r}")
+        return smoothing
 
 
 class DistillationConfig(Section):

@@ -65,7 +65,8 @@ class LadderConfig(Section):
     headline_seeds: Seeds = Field(
         default=(0, 1, 2, 3, 4),
         min_length=1,
-        description="seeds of the rows BCE, CE and DLLM2Rec; must include `seeds`",
+        description="seeds of the rows BCE, CE, CE at its strongest and DLLM2Rec; must include "
+        "`seeds`",
     )
     max_epochs: int | None = Field(
         default=None, ge=1, description="training.max_epochs in the ladder; by default unchanged"

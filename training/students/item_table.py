@@ -182,7 +182,7 @@ class ItemTable(nn.Module):
         return offsets * (torch.rand(len(offsets), 1) >= self.offset_dropout)
 
 
-def _create_readable(table: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+def _create_readable(table: ItemTable, state: dict[str, Any], prefix: str, *_: object) -> None:
     """Creates the buffer `readable` if `state` has it: torch loads into existing buffers only."""
     saved = state.get(f"{prefix}readable")
     device = table.get_buffer("padding").device

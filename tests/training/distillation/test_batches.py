@@ -80,6 +80,30 @@ def test_a_train_row_before_which_nothing_is_read_is_not_predicted(tiny_dataset:
     assert predictions([windows.batch(first, lengths)]) == {2: [1], 4: [1, 3], 10: [1]}
 
 
+def test_item_dropout_leaves_rows_out_of_an_epoch_as_if_they_were_not_there(
+    tiny_dataset: Dataset,
+) -> None:
+    windows = TrainingWindows(tiny_dataset, 9, 9, item_dropout=0.5)
+
+    epochs = [predictions(windows.epoch(seed=0, epoch=epoch)) for epoch in range(400)]
+
+    # ann: a b c. Row 2 is predicted if it is kept, and at least one of rows 0 and 1 is.
+    read_before_c = [each[2] for each in epochs if 2 in each]
+    assert {tuple(each) for each in read_before_c} == {(1,), (2,), (1, 2)}
+    assert len(read_before_c) / 400 == pytest.approx(0.5 * 0.75, abs=0.05)
+    assert sum(1 in each for each in epochs) / 400 == pytest.approx(0.25, abs=0.05)
+    assert {row for each in epochs for row in each} == {1, 2, 6, 10}
+
+
+def test_dropped_rows_depend_on_seed_and_epoch_only(tiny_dataset: Dataset) -> None:
+    one, other = (TrainingWindows(tiny_dataset, 9, 9, item_dropout=0.5) for _ in range(2))
+    one.epoch(seed=7, epoch=0)
+
+    for epoch in range(20):
+        expected = predictions(one.epoch(seed=7, epoch=epoch))
+        assert predictions(other.epoch(seed=7, epoch=epoch)) == expected
+
+
 def test_held_out_items_are_neither_read_nor_predicted(tiny_dataset: Dataset) -> None:
     windows = TrainingWindows(tiny_dataset, max_history_length=3, batch_size=4)
     held_out = {3, 4, 7}

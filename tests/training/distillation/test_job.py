@@ -32,6 +32,12 @@ def with_training(experiment: Experiment, **update: object) -> Experiment:
     return experiment.model_copy(update={"training": training})
 
 
+def with_distillation(job: Job, embedding_columns: int) -> Job:
+    update = {"embedding_columns": embedding_columns}
+    settings = job.experiment.distillation.model_copy(update=update)
+    return replace(job, experiment=job.experiment.model_copy(update={"distillation": settings}))
+
+
 def with_ranking_weight(job: Job, ranking_weight: float) -> Job:
     settings = job.experiment.distillation.model_copy(update={"ranking_weight": ranking_weight})
     return replace(job, experiment=job.experiment.model_copy(update={"distillation": settings}))
@@ -120,6 +126,45 @@ def test_only_a_student_with_titles_reads_cold_items(job: Job, variant: str) -> 
     readable = student.item_table.readable
     expected = None if variant == "distilled" else [False] + [True] * 3 + [False] * 9
     assert (None if readable is None else readable.tolist()) == expected
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name.startswith("plain-")])
+def test_a_student_of_every_variant_without_a_teacher_can_be_trained_and_loaded(
+    job: Job, variant: str, tmp_path: Path
+) -> None:
+    untaught = replace(job, variant=variant, knowledge=None)
+
+    checkpoint = untaught.run(tmp_path)
+
+    loaded = load_checkpoint(tmp_path / untaught.name).student()
+    history = torch.tensor([[1, 2]])
+    assert torch.equal(loaded.score(history), checkpoint.student().score(history))
+    assert loaded.item_table.readable is not None
+    assert untaught.stamp != replace(untaught, variant="plain").stamp
+
+
+def test_random_features_are_fixed_by_the_seed_and_spread_like_embeddings(job: Job) -> None:
+    wide = with_distillation(replace(job, variant="plain-random-features", knowledge=None), 64)
+
+    tables = [replace(wide, seed=seed).trainer().student.item_table for seed in (0, 0, 1)]
+
+    first, again, other = (table.embeddings for table in tables)
+    assert first is not None
+    assert again is not None
+    assert other is not None
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert first.shape == (12, 64)
+    assert first.square().sum(dim=1).mean().item() == pytest.approx(1)
+    assert not tables[0].offsets.any()
+
+
+def test_what_random_features_are_read_with_decides_the_student(job: Job) -> None:
+    random = replace(job, variant="plain-random-features", knowledge=None)
+    plain = replace(job, variant="plain", knowledge=None)
+
+    assert with_distillation(random, 3).stamp != random.stamp
+    assert with_distillation(plain, 3).stamp == plain.stamp
 
 
 def test_a_cold_bonus_changes_the_stamp_and_not_the_training_stamp(job: Job) -> None:

@@ -1,7 +1,13 @@
 import pytest
 
 from training.distillation.variants import DISTILLED, TEACHER_FREE, VARIANTS, MethodVariant
-from training.settings.experiment import DistillationConfig
+from training.errors import ConfigError
+from training.settings.experiment import (
+    DataConfig,
+    DistillationConfig,
+    Experiment,
+    TrainingConfig,
+)
 
 CONFIG = DistillationConfig(ranking_weight=0.4, embeddings=True)
 
@@ -51,3 +57,49 @@ def test_every_variants_settings_pass_validation(name: str) -> None:
 def test_lists_and_embeddings_can_be_on_separately() -> None:
     assert MethodVariant(ranking=True, embeddings=False).settings(CONFIG).ranking_weight == 0.4
     assert MethodVariant(ranking=False, embeddings=True).settings(CONFIG).embeddings
+
+
+def experiment(**training: object) -> Experiment:
+    return Experiment(
+        name="tiny",
+        data=DataConfig(source="movielens"),
+        training=TrainingConfig.model_validate(training),
+        distillation=DistillationConfig(ranking_weight=0.4, offset_dropout=0.3),
+    )
+
+
+@pytest.mark.parametrize("name", [TEACHER_FREE, DISTILLED, "with-cold-bonus"])
+def test_other_variants_train_as_the_experiment_says(name: str) -> None:
+    for given in (experiment(), experiment(item_dropout=0.2, smoothing=0.1)):
+        assert VARIANTS[name].training_settings(given) == given.training
+
+
+@pytest.mark.parametrize(
+    ("name", "on"),
+    [
+        ("plain-trained-candidates", {"trained_candidates": True}),
+        ("plain-item-dropout", {"item_dropout": 0.3}),
+        ("plain-random-features", {"random_features": True}),
+        ("plain-smoothing", {"smoothing": 0.4}),
+    ],
+)
+def test_a_variant_without_a_teacher_has_one_part_as_strong_as_the_methods(
+    name: str, on: dict[str, object]
+) -> None:
+    variant = VARIANTS[name]
+
+    assert not variant.needs_teacher
+    assert variant.training_settings(experiment()) == TrainingConfig.model_validate(on)
+
+
+def test_the_strongest_variant_without_a_teacher_has_all_parts() -> None:
+    settings = VARIANTS["plain-strongest"].training_settings(experiment(smoothing=0.1))
+
+    assert settings == TrainingConfig(
+        trained_candidates=True, item_dropout=0.3, random_features=True, smoothing=0.1
+    )
+
+
+def test_smoothing_with_another_loss_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)tiny: .*'cross-entropy', not 'binary'"):
+        VARIANTS["plain-smoothing"].training_settings(experiment(loss="binary"))

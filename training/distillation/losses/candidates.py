@@ -3,7 +3,8 @@
 Without LLM embeddings, all items are candidates: the score of an untrained item is meaningless, and
 as a negative it learns a low one. With embeddings, an untrained item is scored by its title. As a
 negative it would teach that its title is unpopular, though nobody could choose the item during
-training. So with embeddings only trained items are candidates.
+training. So with embeddings only trained items are candidates. `training.trained_candidates` has
+the same without embeddings.
 """
 
 from dataclasses import dataclass, replace

@@ -74,7 +74,8 @@ class DistillationObjective(nn.Module):
             items = torch.cat([items, rankings], dim=1)  # [positions, 1 + K]
         table, items = self.candidates.table(table), self.candidates.indices(items)
         scores, loss = self.score_and_loss(queries, table, items)
-        next_item = loss.of_next_items(scores[:, 0]) + self._robust(queries, table, items[:, 0])
+        next_item = self._smoothed(loss.of_next_items(scores[:, 0]), loss, queries, table)
+        next_item += self._robust(queries, table, items[:, 0])
         if self.lists is None:
             return next_item.mean()
         list_scores = scores[:, 1:]
@@ -83,6 +84,19 @@ class DistillationObjective(nn.Module):
             weights = self.lists.with_consistency(rankings, weights, list_scores, kth_best)
         distilled = distillation_loss(loss.of_lists(list_scores), weights)
         return total_loss(next_item, distilled, share)
+
+    def _smoothed(
+        self, next_item: Tensor, loss: NextItemLoss, queries: Tensor, table: Tensor
+    ) -> Tensor:
+        """Spreads the share `training.smoothing` of the labels evenly over all candidates.
+
+        The mean loss over the candidates is the loss of their mean score, since cross-entropy is
+        linear in the score of its item.
+        """
+        if not (share := self.config.smoothing):
+            return next_item
+        spread = loss.of_next_items(queries @ table[1:].mean(dim=0))
+        return (1 - share) * next_item + share * spread
 
     def _robust(self, queries: Tensor, table: Tensor, next_items: Tensor) -> Tensor | float:
         """Returns the weighted DROS loss at each position, `[positions]`; 0 if it is off.

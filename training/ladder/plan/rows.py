@@ -4,12 +4,12 @@ Rows are named as in `docs/results/<data>.csv`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic import ValidationError
 
-from training.distillation.variants import VARIANTS
+from training.distillation.variants import TRAINING_PARTS, VARIANTS
 from training.errors import ConfigError
 from training.evaluation.row_names import (
     BCE_ROW,
@@ -19,10 +19,12 @@ from training.evaluation.row_names import (
     EMBEDDINGS_ROW,
     RANKING_ROW,
     RD_ROW,
+    STRONGEST_ROW,
     TITLE_LISTS_ROW,
     TRAINING_OF_ROW,
+    RowTraining,
 )
-from training.settings.experiment import Experiment
+from training.settings.experiment import Experiment, TrainingConfig
 
 GridName = Literal["plain", "ranking", "embeddings", "method"]
 # Rows of rankers without a student: a baseline, titles near the last item's, and titles near those
@@ -30,7 +32,8 @@ GridName = Literal["plain", "ranking", "embeddings", "method"]
 NEIGHBOURS_ROW = "VMIS-kNN"
 TITLES_ROW = "control title neighbours"
 HISTORY_TITLES_ROW = "control title neighbours of the history"
-HEADLINES = (BCE_ROW, CE_ROW, DISTILLED_ROW)  # rows that are trained with `ladder.headline_seeds`
+# Rows that are trained with `ladder.headline_seeds`.
+HEADLINES = (BCE_ROW, CE_ROW, STRONGEST_ROW, DISTILLED_ROW)
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,12 @@ class LadderRow:
         return VARIANTS[self.variant].needs_teacher
 
 
+def _plain_or_ablation(training: RowTraining) -> LadderRow:
+    """Returns the row of `training`; without a teacher it is tuned like CE."""
+    row = LadderRow(*training)
+    return row if row.needs_teacher else replace(row, grid="plain")
+
+
 _SPECIAL_ROWS: Mapping[str, LadderRow] = {
     BCE_ROW: LadderRow(*TRAINING_OF_ROW[BCE_ROW], grid="plain", times_the_epochs=3),
     CE_ROW: LadderRow(*TRAINING_OF_ROW[CE_ROW], grid="plain"),
@@ -70,12 +79,17 @@ _SPECIAL_ROWS: Mapping[str, LadderRow] = {
     COLD_ROW: LadderRow(*TRAINING_OF_ROW[COLD_ROW], every_teacher=True),
 }
 ROWS: Mapping[str, LadderRow] = {
-    name: _SPECIAL_ROWS.get(name, LadderRow(*training))
+    name: _SPECIAL_ROWS.get(name, _plain_or_ablation(training))
     for name, training in TRAINING_OF_ROW.items()
 }
 
 STEPS: Mapping[str, tuple[str, str]] = {
     "cross-entropy for the binary loss": (CE_ROW, BCE_ROW),
+    "candidates that are trained, without a teacher": ("CE with trained candidates", CE_ROW),
+    "item dropout, without a teacher": ("CE with item dropout", CE_ROW),
+    "random features, without a teacher": ("CE with random features", CE_ROW),
+    "smoothing, without a teacher": ("CE with smoothing", CE_ROW),
+    "all of these four": (STRONGEST_ROW, CE_ROW),
     "plain ranking distillation": (RD_ROW, CE_ROW),
     "the three weights, over plain ranking distillation": (RANKING_ROW, RD_ROW),
     "lists, without embeddings": (RANKING_ROW, CE_ROW),
@@ -91,6 +105,7 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "the teacher's lists, over title neighbours": (DISTILLED_ROW, TITLE_LISTS_ROW),
     "the LLM's embeddings, over shuffled ones": (DISTILLED_ROW, "control shuffled embeddings"),
     "the whole method": (DISTILLED_ROW, CE_ROW),
+    "the whole method, over the strongest CE": (DISTILLED_ROW, STRONGEST_ROW),
     "the whole method, over the binary loss": (DISTILLED_ROW, BCE_ROW),
 }
 """Maps the name of a part to the row with the part and the row without it."""
@@ -100,10 +115,12 @@ def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experim
     """Returns `experiment` with a row's student, loss and epochs, and with every part switched on.
 
     The experiment's own switches are ignored, so that two rows differ only in the parts that their
-    variants switch off. The cold bonus is off; only its own variant switches it on.
+    variants switch off. The cold bonus is off; only its own variant switches it on. So are the
+    parts of training that variants without a teacher switch on.
     """
     parts = ("position", "confidence", "consistency", "embeddings", "offset")
     ladder, training = experiment.ladder, experiment.training
+    fields = TrainingConfig.model_fields
     max_epochs = ladder.max_epochs or training.max_epochs
     patience = ladder.patience or training.patience
     return with_settings(
@@ -115,6 +132,7 @@ def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experim
             "training.patience": row.times_the_epochs * patience,
             **{f"distillation.{part}": True for part in parts},
             "distillation.cold_bonus": False,
+            **{f"training.{part}": fields[part].default for part in TRAINING_PARTS},
         },
     )
 

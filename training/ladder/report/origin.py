@@ -9,6 +9,7 @@ from typing import Any
 from training.data.dataset import Split
 from training.ladder.plan.plan import Plan
 from training.ladder.plan.references import Teacher
+from training.ladder.plan.rows import HEADLINES
 from training.ladder.results.measured import Measured
 from training.provenance import commit
 
@@ -31,7 +32,9 @@ def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, obje
         yield "runs of a former rule", f"{former} of {len(runs)}; {FORMER_RULE}"
     kept = f"ranks of students and teachers in `runs/{plan.experiment.name}`"
     yield "kept", f"{kept}; trained anew with another `--out` and no `--kept`"
-    configured = f"{ladder.seeds}, of BCE, CE and DLLM2Rec {ladder.headline_seeds}"
+    *first, last = HEADLINES
+    headlines = f"{', '.join(first)} and {last}"
+    configured = f"{ladder.seeds}, of {headlines} {ladder.headline_seeds}"
     yield "seeds", f"{plan.requested_seeds or configured}, as far as a row has them"
     for name, grid in ladder.grids:
         yield f"trials, {name}", "; ".join(f"{key} {list(values)}" for key, values in grid.items())

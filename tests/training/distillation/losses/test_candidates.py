@@ -6,6 +6,7 @@ from training.data.dataset import Dataset
 from training.distillation.losses.candidates import answers_among, next_item_candidates
 from training.distillation.trainer import candidates_of
 from training.knowledge import Answers
+from training.settings.experiment import TrainingConfig
 from training.settings.student import StudentConfig
 from training.students.item_table import ItemTable
 from training.students.registry import build_student
@@ -50,7 +51,16 @@ def test_only_a_student_with_embeddings_leaves_untrained_items_out(
     tiny_dataset: Dataset, embeddings: torch.Tensor | None, num_candidates: int
 ) -> None:
     student = build_student(StudentConfig(hidden_size=4), 6, embeddings)
-    assert len(candidates_of(student, tiny_dataset).rows) == num_candidates  # padding, a, b, c
+    candidates = candidates_of(student, tiny_dataset, TrainingConfig())
+    assert len(candidates.rows) == num_candidates  # padding, a, b, c
+
+
+def test_a_student_without_embeddings_leaves_them_out_if_the_setting_says_so(
+    tiny_dataset: Dataset,
+) -> None:
+    student = build_student(StudentConfig(hidden_size=4), 6)
+    candidates = candidates_of(student, tiny_dataset, TrainingConfig(trained_candidates=True))
+    assert candidates.rows.tolist() == [0, 1, 2, 3]
 
 
 def test_offset_dropout_applies_in_training_only() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from training.distillation.variants import TRAINING_PARTS, VARIANTS
 from training.ladder.plan.rows import ROWS, settings_of
 from training.settings.experiment import DataConfig, Experiment, TrainingConfig
 from training.settings.ladder import LadderConfig
@@ -28,3 +29,24 @@ def test_epochs_and_patience_are_the_ladders_own_and_three_times_as_many_for_the
     )
     settings = settings_of(experiment, ROWS[row], "caser").training
     assert (settings.max_epochs, settings.patience) == expected
+
+
+def test_only_rows_without_a_teacher_have_counterparts_of_its_parts_switched_on() -> None:
+    """Whatever the experiment says: else two rows would differ in more than their variants."""
+    experiment = Experiment(
+        name="tiny",
+        data=DataConfig(source="movielens"),
+        training=TrainingConfig(item_dropout=0.2, random_features=True, smoothing=0.1),
+    )
+    default = TrainingConfig()
+    for row in ROWS.values():
+        settings = settings_of(experiment, row, "sasrec")
+        trained = VARIANTS[row.variant].training_settings(settings)
+        is_on = [
+            part for part in TRAINING_PARTS if getattr(trained, part) != getattr(default, part)
+        ]
+        assert is_on == list(VARIANTS[row.variant].training)
+
+
+def test_every_row_without_a_teacher_is_tuned_like_ce() -> None:
+    assert {row.grid for row in ROWS.values() if not row.needs_teacher} == {"plain"}

@@ -1,0 +1,33 @@
+"""The loss of a whole batch, against torch's own cross-entropy."""
+
+import pytest
+import torch
+
+from training.data.dataset import Dataset
+from training.distillation.job import Job
+from training.settings.experiment import Experiment
+
+
+@pytest.mark.parametrize("trained_candidates", [False, True])
+@pytest.mark.parametrize("smoothing", [0.0, 0.25])
+def test_the_loss_is_cross_entropy_over_the_candidates_with_smoothed_labels(
+    experiment: Experiment, tiny_dataset: Dataset, smoothing: float, trained_candidates: bool
+) -> None:
+    update = {"smoothing": smoothing, "trained_candidates": trained_candidates}
+    training = experiment.training.model_copy(update=update)
+    plain = experiment.model_copy(update={"training": training})
+    trainer = Job(plain, tiny_dataset, "plain", 0, None).trainer()
+    student = trainer.student.eval()
+    torch.nn.init.normal_(student.item_table.offsets)
+    (batch,) = trainer.windows.epoch(seed=0, epoch=0)
+
+    loss = trainer.objective(batch)
+
+    table = student.item_table()
+    queries = student.encode(batch.histories, table)[batch.is_predicted]
+    candidates = table[1:4] if trained_candidates else table[1:]  # d and e are cold
+    next_items = batch.next_items[batch.is_predicted] - 1
+    expected = torch.nn.functional.cross_entropy(
+        queries @ candidates.T, next_items, label_smoothing=smoothing
+    )
+    torch.testing.assert_close(loss, expected)
