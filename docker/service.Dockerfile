@@ -4,7 +4,8 @@
 #   docker build -f docker/service.Dockerfile -t distilled-recommender/service .
 #   docker build -f docker/service.Dockerfile --build-context bundle=work/NAME/bundle ...   # your bundle
 
-ARG PYTHON_VERSION=3.13
+# NAME:TAG or, with what `docker/lock` writes, NAME:TAG@sha256:DIGEST.
+ARG PYTHON_IMAGE=python:3.13-slim
 
 # Replace this stage with `--build-context wheels=FOLDER` to let pip use wheels of your own.
 FROM scratch AS wheels
@@ -13,26 +14,33 @@ FROM scratch AS wheels
 FROM scratch AS bundle
 COPY assets/movielens/bundle /
 
-FROM python:${PYTHON_VERSION}-slim AS requirements
+FROM ${PYTHON_IMAGE} AS environment
+# `trace` adds OpenTelemetry.
 ARG EXTRAS=""
-COPY pyproject.toml docker/requirements.py /
-# The service does not import the library of the command line.
-RUN python requirements.py ${EXTRAS} --without cyclopts < pyproject.toml > requirements.txt
-
-FROM python:${PYTHON_VERSION}-slim AS environment
-# The exact versions; `make lock` refreshes the file.
-ARG CONSTRAINT="--constraint versions.txt"
-COPY --from=requirements /requirements.txt /
-COPY locks/service.txt /versions.txt
+# Exact versions with the hashes of their wheels; `make lock` refreshes the files.
+COPY locks/service.txt locks/service-trace.txt /
 RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /environment \
-    && python -m pip --python /environment/bin/python install \
-        --find-links /wheels ${CONSTRAINT} --requirement requirements.txt
+    && python -m pip --python /environment/bin/python install --require-hashes --no-deps --only-binary :all: \
+        --find-links /wheels --requirement service${EXTRAS:+-${EXTRAS}}.txt \
+    && python -m pip --python /environment/bin/python check
 
-FROM python:${PYTHON_VERSION}-slim
+# Lists what the image has: the environment's packages and Debian's.
+FROM ${PYTHON_IMAGE} AS sbom
+COPY locks/sbom.txt /
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip /cyclonedx \
+    && python -m pip --python /cyclonedx/bin/python install --require-hashes --no-deps --only-binary :all: \
+        --find-links /wheels --requirement sbom.txt
+COPY docker/sbom.py /
+COPY --from=environment /environment /environment
+RUN /cyclonedx/bin/python sbom.py service --environment /environment --debian /var/lib/dpkg/status > service.cdx.json
+
+FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin recommender \
     && install --directory --owner recommender --group recommender /bundles
 COPY --from=environment /environment /environment
+COPY --from=sbom /service.cdx.json /usr/share/sbom/
 WORKDIR /app
 ENV PATH=/environment/bin:$PATH \
     PYTHONUNBUFFERED=1 \

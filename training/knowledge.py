@@ -181,7 +181,7 @@ def load_knowledge(
     for name, expected in description["sha256"].items():
         _verify(folder / name, expected)
     answers = {split: _load_answers(folder / _answers_name(split)) for split in SPLITS}
-    with np.load(folder / EMBEDDINGS_NAME) as file:
+    with np.load(folder / EMBEDDINGS_NAME, allow_pickle=False) as file:
         embeddings = file["item_embeddings"].astype(np.float32)
     return Knowledge(
         dataset_fingerprint=answered_dataset,
@@ -235,7 +235,7 @@ def _save_answers(answers: Answers, path: Path) -> None:
 
 
 def _load_answers(path: Path) -> Answers:
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return Answers(
             rows=file["rows"],
             rankings=file["rankings"],

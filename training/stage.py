@@ -54,7 +54,7 @@ def write_text(path: Path, text: str) -> None:
 def write_array(path: Path, array: NDArray[np.generic]) -> None:
     """Writes `array` to `path` in NumPy's format `.npy`, atomically."""
     with whole_file(path) as file:
-        np.save(file, array)
+        np.save(file, array, allow_pickle=False)
 
 
 def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:

@@ -18,6 +18,7 @@ from benchmarks.options import ROOT, Options
 from export.contract.bundle import BundleError, Item, load_bundle, save_bundle
 from export.freeze import export_graphs, items_of
 from training.cli import say
+from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.storage import load_dataset
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.job import Job
@@ -43,7 +44,7 @@ class Subject:
 
     Attributes:
         bundle: folder of the bundle.
-        student_path: file with the student's weights, a torch state dictionary.
+        student_path: file with the student's weights, of `training.compute.tensor_file`.
         student: the student in torch.
         item_ids: ids of the catalog, most popular item first.
         origin: origin of the weights, for the report.
@@ -81,8 +82,8 @@ def export_subject(student: Student, items: list[Item], folder: Path, origin: st
     if not _was_made_from(folder, made_from):
         say(f"exporting {origin} to {folder}")
         _save_bundle(student, items, folder, {"made_from": made_from, "origin": origin})
-    student_path = folder.with_suffix(".pt")
-    torch.save(student.state_dict(), student_path)
+    student_path = folder.with_suffix(".safetensors")
+    write_tensors(student_path, student.state_dict())
     by_popularity = sorted(items, key=lambda each: -each.popularity)
     item_ids = tuple(each.item_id for each in by_popularity)
     return Subject(folder, student_path, student, item_ids, origin)
@@ -110,7 +111,7 @@ def random_student(num_items: int) -> Student:
 
 def load_student(path: Path) -> Student:
     """Loads the student whose weights `export_subject` saved to the file `path`."""
-    state = torch.load(path, weights_only=True)
+    state = read_tensors(path)
     student = build_student(SHAPE, len(state["item_table.offsets"]) + 1)
     student.load_state_dict(state)
     return student.eval()

@@ -1,6 +1,7 @@
 """Fixtures: the stack of docker-compose.yml on a real Docker engine (`make compose-test`)."""
 
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -93,11 +94,18 @@ def torch_wheels() -> Mapping[str, str]:
         version, python = re.findall(r"torch-([^-]+)-cp3(\d+)-", wheel.name)[0]
         return {
             "WHEELS": str(folder),
-            "TORCH": f"torch=={version}",
-            "TRAINING_PYTHON": f"3.{python}",
+            "TORCH_LOCK": lock_torch(version, wheel),
+            "TRAINING_IMAGE": f"python:3.{python}-slim",
             "INTERPRETER": sys.base_prefix,
         }
     return {}
+
+
+def lock_torch(version: str, wheel: Path) -> str:
+    """Writes the lock that `make lock-torch` makes of an index; returns its name."""
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (ROOT / "locks/torch-cpu.txt").write_text(f"torch=={version} --hash=sha256:{digest}\n", "utf-8")
+    return "locks/torch-cpu.txt"
 
 
 @pytest.fixture(scope="session")

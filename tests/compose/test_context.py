@@ -10,8 +10,8 @@ from tests.compose.conftest import ROOT
 if TYPE_CHECKING:
     from tests.compose.conftest import Stack
 
-FOLDERS = ("assets", "configs", "docker", "export", "service", "training")
-FILES = (".dockerignore", "locks/service.txt", "pyproject.toml")
+FOLDERS = ("assets", "configs", "docker", "export", "locks", "service", "training")
+FILES = (".dockerignore",)
 STRAY = (".env", "leak.key", "leak.pem", ".git/config", "secrets/redis_url", "deeper/.env")
 OTHER_FILES = ("dump.sql", "notes.txt")
 

@@ -23,8 +23,8 @@ SERVICE_IMAGE = "distilled-recommender/service:test"
 BASES = {
     "service": "python:3.13-slim",
     "redis": "redis:8",
-    "training": "python:{python}-slim",
-    "teacher": "python:{python}-slim",
+    "training": "{training}",
+    "teacher": "{training}",
 }
 
 
@@ -100,7 +100,7 @@ def contents(saved: tarfile.TarFile) -> list[dict[str, Any]]:
 def own_layers(stack: "Stack", image: dict[str, Any]) -> list[str]:
     """Returns the layers that the base image does not have."""
     name = image["RepoTags"][0].partition("/")[2].partition(":")[0]
-    base = BASES[name].format(python=stack.environment.get("TRAINING_PYTHON", "3.13"))
+    base = BASES[name].format(training=stack.environment.get("TRAINING_IMAGE", "python:3.13-slim"))
     layers: list[str] = image["Layers"]
     return layers[len(stack.inspect(base)["RootFS"]["Layers"]) :]
 

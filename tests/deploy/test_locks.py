@@ -1,6 +1,8 @@
-"""The lock files: exact versions of what pyproject.toml asks for, for any pip configuration."""
+"""The lock files: versions of what pyproject.toml asks for, and hashes of what images install."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -9,26 +11,36 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-EXTRAS_OF = {"service": ["trace"], "demo": ["demo"], "dev": ["train", "bench", "trace", "dev"]}
+# pip installs these on a developer's machine, whose configuration may name another build of torch.
+EXTRAS_OF = {"demo": ["demo"], "dev": ["train", "bench", "trace", "sign", "dev"]}
+HASHED = ["service", "service-trace", "training", "torch", "smollm2", "sbom"]
+DOCKERFILES = ["service", "training", "teacher", "redis"]
+
+
+def text(name: str) -> str:
+    return (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8")
+
+
+def entries(name: str) -> list[str]:
+    """Returns the logical lines of a lock, without comments."""
+    lines = text(name).replace("\\\n", " ").splitlines()
+    return [line for line in lines if not line.startswith("#")]
 
 
 def pins(name: str) -> dict[str, Requirement]:
-    lines = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    requirements = [Requirement(line) for line in lines if not line.startswith("#")]
+    requirements = [Requirement(line.partition(" --hash")[0]) for line in entries(name)]
     return {canonicalize_name(each.name): each for each in requirements}
 
 
-@pytest.mark.parametrize("name", list(EXTRAS_OF))
-def test_every_dependency_is_locked_at_a_version_that_pyproject_allows(name: str) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    own = project["name"]
-    lines = [*project["dependencies"]]
-    for extra in EXTRAS_OF[name]:
-        lines += project["optional-dependencies"][extra]
-    needed = [Requirement(line) for line in lines if not line.startswith(own)]
+def requirements(*extras: str) -> list[Requirement]:
+    """Returns what pyproject.toml asks for, as `make lock` reads it."""
+    command: list[str | Path] = [sys.executable, ROOT / "docker/requirements.py", *extras]
+    pyproject = (ROOT / "pyproject.toml").read_bytes()
+    done = subprocess.run(command, input=pyproject, capture_output=True, check=True)
+    return [Requirement(line) for line in done.stdout.decode().splitlines()]
 
-    locked = pins(name)
-    assert len(needed) > 10
+
+def check(needed: list[Requirement], locked: dict[str, Requirement]) -> None:
     for each in needed:
         (pin,) = locked[canonicalize_name(each.name)].specifier
         assert pin.operator == "=="
@@ -36,17 +48,69 @@ def test_every_dependency_is_locked_at_a_version_that_pyproject_allows(name: str
 
 
 @pytest.mark.parametrize("name", list(EXTRAS_OF))
-def test_locks_name_no_host_no_hash_and_no_build_of_one_platform(name: str) -> None:
-    text = (ROOT / "locks" / f"{name}.txt").read_text(encoding="utf-8")
+def test_every_dependency_is_locked_at_a_version_that_pyproject_allows(name: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lines = [*project["dependencies"]]
+    for extra in EXTRAS_OF[name]:
+        lines += project["optional-dependencies"][extra]
+    needed = [Requirement(line) for line in lines if not line.startswith(project["name"])]
 
-    assert "://" not in text
-    assert "--" not in text
-    assert not re.search(r"==[^ ;]*\+", text)
+    assert len(needed) > 10
+    check(needed, pins(name))
 
 
-def test_all_environments_have_the_same_versions() -> None:
+def test_the_locks_of_the_images_have_what_each_installs() -> None:
+    service = [each for each in requirements("sign") if each.name != "cyclopts"]
+    traced = [each for each in requirements("sign", "trace") if each.name != "cyclopts"]
+
+    assert len(service) > 10
+    check(service, pins("service"))
+    check(traced, pins("service-trace"))
+    check(requirements("train"), pins("training") | pins("torch"))
+
+
+def test_the_service_image_gets_no_library_of_the_command_line() -> None:
+    assert "cyclopts" not in pins("service").keys() | pins("service-trace").keys()
+
+
+def test_what_torch_needs_for_cuda_alone_is_left_out_by_another_lock_of_torch() -> None:
+    assert pins("torch").keys() >= {"torch", "triton", "nvidia-cublas", "cuda-toolkit"}
+    assert not re.search(r"^(torch|triton|nvidia-|cuda-)", text("training"), re.M)
+
+
+@pytest.mark.parametrize("name", HASHED)
+def test_every_package_of_an_image_has_the_hashes_of_its_files(name: str) -> None:
+    assert entries(name)
+    for entry in entries(name):
+        assert re.fullmatch(r"[\w.-]+==[^+\s]+( ;.*?)?( +--hash=sha256:[0-9a-f]{64})+ *", entry)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "numpy", "orjson", "hiredis", "cryptography"])
+def test_a_compiled_package_has_a_hash_for_each_platform(name: str) -> None:
+    (entry,) = (each for each in entries("service") if each.startswith(f"{name}=="))
+    assert entry.count("--hash") > 5
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_images_install_wheels_by_hash_and_nothing_else(name: str) -> None:
+    dockerfile = (ROOT / f"docker/{name}.Dockerfile").read_text(encoding="utf-8")
+    commands = re.findall(r"python -m pip .*?install(.*?)(?:&&|\n\n|\nCOPY)", dockerfile, re.S)
+    assert commands
+    for each in commands:
+        assert "--require-hashes --no-deps --only-binary :all:" in each
+        assert each.count("--requirement ") == 1
+
+
+@pytest.mark.parametrize("name", list(EXTRAS_OF))
+def test_locks_of_machines_name_no_host_no_hash_and_no_build_of_one_platform(name: str) -> None:
+    assert "://" not in text(name)
+    assert "--" not in text(name)
+    assert not re.search(r"==[^ ;]*\+", text(name))
+
+
+@pytest.mark.parametrize("name", ["demo", "service", "service-trace", "training", "torch"])
+def test_all_environments_have_the_same_versions(name: str) -> None:
     dev = {name: str(pin.specifier) for name, pin in pins("dev").items()}
 
-    for name in ("demo", "service"):
-        for package, pin in pins(name).items():
-            assert dev[package] == str(pin.specifier), package
+    for package, pin in pins(name).items():
+        assert dev[package] == str(pin.specifier), package

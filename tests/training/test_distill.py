@@ -43,7 +43,7 @@ def test_a_current_checkpoint_is_not_trained_again(
     chain_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_distill(chain_config, "--variant", "plain", "--seed", "0")
-    weights = chain_config.parent / "work/chain/checkpoints/plain-0/student.pt"
+    weights = chain_config.parent / "work/chain/checkpoints/plain-0/student.safetensors"
     before = weights.stat().st_mtime_ns
     capsys.readouterr()
 

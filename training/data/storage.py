@@ -80,7 +80,7 @@ def load_dataset(folder: Path) -> Dataset:
     manifest = _read_manifest(layout.manifest)
     for path in layout.contents:
         _verify(path, manifest["sha256"].get(path.name))
-    with np.load(layout.interactions) as arrays:
+    with np.load(layout.interactions, allow_pickle=False) as arrays:
         dataset = Dataset(
             name=manifest["name"],
             fingerprint=manifest["fingerprint"],

@@ -1,29 +1,28 @@
 """Checkpoints: trained students on disk.
 
 A checkpoint is a folder. `checkpoint.json` describes the student and holds its validation metrics,
-`student.pt` holds its weights.
+`student.safetensors` holds its weights.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
-from zipfile import BadZipFile, ZipFile
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from training.errors import CheckpointError
+from training.compute.tensor_file import read_tensors, write_tensors
+from training.errors import CheckpointError, TensorFileError
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.settings.section import Section
 from training.settings.student import StudentConfig
-from training.stage import readable_folder, write_stage
+from training.stage import is_current, readable_folder, write_stage
 from training.students.registry import build_student
 from training.students.student import Student
 
 DESCRIPTION_NAME = "checkpoint.json"
-WEIGHTS_NAME = "student.pt"
+WEIGHTS_NAME = "student.safetensors"
 
 
 class Description(Section):
@@ -95,13 +94,21 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:
     Args:
         checkpoint: the trained student.
         folder: the folder to create or replace.
-        stamp: hash of everything that decides the student; by it, `is_current` finds out later
+        stamp: hash of everything that decides the student; by it, `is_trained` finds out later
             whether the folder is up to date.
     """
     with write_stage(folder, stamp) as building:
-        torch.save(dict(checkpoint.state), building / WEIGHTS_NAME)
+        write_tensors(building / WEIGHTS_NAME, checkpoint.state)
         text = checkpoint.description.model_dump_json(indent=2)
         (building / DESCRIPTION_NAME).write_text(f"{text}\n", encoding="utf-8")
+
+
+def is_trained(folder: Path, stamp: str) -> bool:
+    """Whether `folder` holds the checkpoint that was written with the stamp `stamp`.
+
+    Folders of versions that wrote weights as a pickle do not count: they are trained again.
+    """
+    return is_current(folder, stamp) and (readable_folder(folder) / WEIGHTS_NAME).exists()
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
@@ -113,12 +120,14 @@ def load_checkpoint(folder: Path) -> Checkpoint:
     folder = readable_folder(folder)
     try:
         text = (folder / DESCRIPTION_NAME).read_text(encoding="utf-8")
-        return Checkpoint(Description.model_validate_json(text), _read(folder / WEIGHTS_NAME))
+        return Checkpoint(
+            Description.model_validate_json(text), read_tensors(folder / WEIGHTS_NAME)
+        )
     except FileNotFoundError as error:
         raise CheckpointError(
             f"{error.filename}: missing; run `python -m training.distill` first"
         ) from None
-    except (ValidationError, BadZipFile, RuntimeError, UnpicklingError) as error:
+    except (ValidationError, TensorFileError) as error:
         raise CheckpointError(f"{folder}: damaged ({error}); delete it and train again") from None
 
 
@@ -134,12 +143,3 @@ def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Check
     if not of_variant:
         raise CheckpointError(f"no {variant} checkpoint; run `python -m training.distill` first")
     return max(of_variant, key=lambda each: each.description.validation[SELECTION_METRIC])
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    # torch would try to read a file that is no zip archive as one of its old formats.
-    with ZipFile(path) as weights:
-        if damaged := weights.testzip():
-            raise BadZipFile(f"entry {damaged} of {path.name} is damaged")
-    state: dict[str, Tensor] = torch.load(path, weights_only=True, map_location="cpu")
-    return state

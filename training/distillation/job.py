@@ -13,6 +13,7 @@ from training.distillation.checkpoint import (
     Checkpoint,
     Description,
     checkpoint_name,
+    is_trained,
     load_checkpoint,
     save_checkpoint,
 )
@@ -25,7 +26,7 @@ from training.distillation.variants import VARIANTS
 from training.errors import CheckpointError, KnowledgeError
 from training.knowledge import Knowledge, Summary
 from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
-from training.stage import fingerprint, is_current
+from training.stage import fingerprint
 from training.students.registry import build_student
 from training.students.student import Student
 
@@ -300,7 +301,7 @@ def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
 
 
 def _current_checkpoint(job: Job, folder: Path) -> Checkpoint:
-    if not is_current(folder, job.stamp):
+    if not is_trained(folder, job.stamp):
         raise CheckpointError(
             f"{folder}: missing or trained with other settings; run `python -m training.distill`"
         )

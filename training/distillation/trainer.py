@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.compute.catalog_softmax import matmul_precision
+from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch, TrainingWindows
 from training.distillation.distributed import Processes, SingleProcess
@@ -33,7 +34,6 @@ from training.evaluation.yardstick import (
 from training.progress import ProgressBar
 from training.provenance import commit
 from training.settings.experiment import TrainingConfig
-from training.stage import whole_file
 from training.students.scorer import StudentScorer
 from training.students.student import Student
 
@@ -227,13 +227,12 @@ class Trainer:
             "optimiser": self.optimiser.state_dict(),
             "progress": asdict(self.progress),
         }
-        with whole_file(path) as file:
-            torch.save(state, file)
+        write_tensors(path, state)
 
     def _resume(self, path: Path) -> None:
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        state = read_tensors(path)
         self.student.load_state_dict(state["student"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.progress = _state_of(state["progress"])

@@ -76,7 +76,7 @@ class RankFile:
 
     def _read(self, name: str) -> NDArray[np.generic]:
         try:
-            with self.path.open("rb") as file, np.load(file) as arrays:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 array: NDArray[np.generic] = arrays[name]
                 return array
         except DAMAGE as error:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.compute.catalog_softmax import softmax_of_catalog
+from training.compute.tensor_file import read_tensors, write_tensors
 from training.errors import KnowledgeError
 from training.teacher.llm.states import States
 from training.teacher.top_k import Distances
@@ -23,7 +24,7 @@ INITIAL_SCALE = 20.0  # factor of cosines in the softmax before training
 # Maximum number of scores that the loss stores for its gradient, 512 MB. Storing them takes 70 % of
 # the time that computing them again would take.
 MAX_STORED_SCORES = 2**27
-MATCHER_NAME = "matcher.pt"
+MATCHER_NAME = "matcher.safetensors"
 
 
 class Matcher(nn.Module):
@@ -136,7 +137,7 @@ def save_matcher(matcher: Matcher, folder: Path) -> None:
     Title embeddings are not written, since they are stored with the knowledge.
     """
     state = {name: tensor.half().cpu() for name, tensor in matcher.state_dict().items()}
-    torch.save(state, folder / MATCHER_NAME)
+    write_tensors(folder / MATCHER_NAME, state)
 
 
 def load_matcher(folder: Path, title_embeddings: Tensor, dropout: float = 0.0) -> Matcher:
@@ -146,12 +147,14 @@ def load_matcher(folder: Path, title_embeddings: Tensor, dropout: float = 0.0) -
 
     Raises:
         KnowledgeError: the file is missing.
+        TensorFileError: the file is damaged.
     """
     try:
-        state = torch.load(folder / MATCHER_NAME, weights_only=True)
+        state = read_tensors(folder / MATCHER_NAME)
     except FileNotFoundError:
         raise KnowledgeError(
-            f"{folder / MATCHER_NAME}: missing; make it with `python -m training.teach`"
+            f"{folder / MATCHER_NAME}: missing; make it with `python -m training.teach`; "
+            f"if {folder} has the matcher.pt of an earlier version, remove that folder first"
         ) from None
     size = len(state["query_projection.5.bias"])
     matcher = Matcher(title_embeddings, title_embeddings, size, dropout)

@@ -6,6 +6,7 @@ import torch
 from benchmarks.load.workloads import K
 from benchmarks.subjects.naive_export import export_naively, naive_run
 from benchmarks.subjects.subject import load_student, random_student
+from training.compute.tensor_file import write_tensors
 
 
 def test_the_naive_graph_ranks_as_the_student_does(tmp_path: Path) -> None:
@@ -23,7 +24,7 @@ def test_the_naive_graph_ranks_as_the_student_does(tmp_path: Path) -> None:
 
 def test_a_saved_student_is_loaded_with_the_same_scores(tmp_path: Path) -> None:
     student, histories = random_student(30), torch.tensor([[4, 9]])
-    torch.save(student.state_dict(), tmp_path / "student.pt")
+    write_tensors(tmp_path / "student", student.state_dict())
     with torch.no_grad():
-        loaded = load_student(tmp_path / "student.pt").score(histories)
+        loaded = load_student(tmp_path / "student").score(histories)
         assert torch.equal(loaded, student.score(histories))

@@ -82,7 +82,7 @@ def test_a_missing_checkpoint_is_refused_with_the_program_to_run(tmp_path: Path)
         load_checkpoint(tmp_path / "none")
 
 
-@pytest.mark.parametrize("name", ["student.pt", "checkpoint.json"])
+@pytest.mark.parametrize("name", ["student.safetensors", "checkpoint.json"])
 def test_a_damaged_checkpoint_is_refused_by_name(tmp_path: Path, name: str) -> None:
     save_checkpoint(checkpoint(), tmp_path / "it", "stamp")
     (tmp_path / "it" / name).write_bytes(b"rubbish")

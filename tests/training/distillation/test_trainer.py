@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
+from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch
 from training.distillation.job import Job
@@ -357,9 +358,9 @@ def test_a_state_of_an_earlier_commit_with_a_cold_bonus_in_it_is_resumed(
         die_in_validation(patch, after_epochs=3)
         with pytest.raises(Killed):
             trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
-    state = torch.load(tmp_path / "state", weights_only=True)
+    state = read_tensors(tmp_path / "state")
     state["progress"]["cold_bonus"] = None
-    torch.save(state, tmp_path / "state")
+    write_tensors(tmp_path / "state", state)
 
     resumed = trainer(experiment, chain_dataset, None)
     resumed._resume(tmp_path / "state")

@@ -60,5 +60,5 @@ def test_a_saved_matcher_answers_as_the_one_that_was_fitted(tmp_path: Path) -> N
 
 
 def test_a_missing_matcher_is_refused_by_path(tmp_path: Path) -> None:
-    with pytest.raises(KnowledgeError, match=r"matcher\.pt: missing"):
+    with pytest.raises(KnowledgeError, match=r"matcher\.safetensors: missing"):
         load_matcher(tmp_path, torch.randn(6, 8))

@@ -93,10 +93,10 @@ def test_teaching_again_gives_the_same_bytes(experiment_path: Path) -> None:
     run(experiment_path)
     knowledge = experiment_path.parent / "work" / "chain" / "knowledge"
     first = shutil.copytree(knowledge, experiment_path.parent / "first")
-    (fit,) = knowledge.parent.glob("reading/*/fit-*.pt")
+    (fit,) = knowledge.parent.glob("reading/*/fit-*.safetensors")
     fit.unlink()
     run(experiment_path, "--again")
-    for path in [*first.glob("*.npz"), first / "matcher.pt"]:
+    for path in [*first.glob("*.npz"), first / "matcher.safetensors"]:
         assert path.read_bytes() == (knowledge / path.name).read_bytes()
 
 

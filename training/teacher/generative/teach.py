@@ -152,7 +152,7 @@ def _load_texts(
 
 
 def _load_shard(path: Path) -> tuple[NDArray[np.str_], NDArray[np.float16]]:
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         return file["texts"], file["embeddings"]
 
 
@@ -170,7 +170,7 @@ def title_embeddings(
         folder.mkdir(parents=True, exist_ok=True)
         # Rounded to half precision as in knowledge, so that live answers equal stored ones.
         write_array(path, _embed_in_batches(dataset, loaded.engine).astype(np.float16))
-    stored: NDArray[np.float32] = np.load(path).astype(np.float32)
+    stored: NDArray[np.float32] = np.load(path, allow_pickle=False).astype(np.float32)
     return stored
 
 

@@ -44,7 +44,7 @@ def embed_titles_resumably(
     cost = compute_missing(shards, embed, "reading titles")
     embeddings = np.zeros((len(builder.titles), model.hidden_size), dtype=np.float32)
     for shard in shards:
-        embeddings[np.concatenate(shard.batches)] = np.load(shard.path)
+        embeddings[np.concatenate(shard.batches)] = np.load(shard.path, allow_pickle=False)
     return embeddings, cost
 
 

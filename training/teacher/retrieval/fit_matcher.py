@@ -14,12 +14,13 @@ from torch import Tensor
 
 from training.compute.allocator import keep_freed_memory
 from training.compute.catalog_softmax import matmul_precision
+from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.progress import Advance, ProgressBar, ignore_progress
 from training.provenance import commit
 from training.settings.teacher import TeacherConfig
-from training.stage import fingerprint, whole_file
+from training.stage import fingerprint
 from training.teacher.budget import held_out_rows
 from training.teacher.matcher import Matcher, matcher_distances
 from training.teacher.retrieval.states import EncodedDataset
@@ -77,7 +78,7 @@ def fit_matcher(
     keep_freed_memory()
     fitter = Fitter(dataset, encoded, config, initial)
     settings = config.model_dump(include=set(SETTINGS_OF_FIT))
-    path = encoded.folder / f"fit-{fingerprint(FIT_VERSION, settings)}.pt"
+    path = encoded.folder / f"fit-{fingerprint(FIT_VERSION, settings)}.safetensors"
     fitter.resume_from(path)
     with ProgressBar("fitting the matcher", config.epochs, "epoch", done=fitter.epoch) as bar:
         while not fitter.is_done():
@@ -157,8 +158,7 @@ class Fitter:
             "commits": self.commits,
             "best": (self.best_epoch, self.best_metrics, self.best_weights),
         }
-        with whole_file(path) as file:
-            torch.save(state, file)
+        write_tensors(path, state)
 
     def resume_from(self, path: Path) -> None:
         """Continues the fit that `save` wrote to `path`.
@@ -167,7 +167,7 @@ class Fitter:
         """
         if not path.exists():
             return
-        state = torch.load(path, weights_only=True)
+        state = read_tensors(path)
         if state["epoch"] > self.config.epochs:
             return
         self.matcher.load_state_dict(state["matcher"])

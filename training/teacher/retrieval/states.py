@@ -101,7 +101,7 @@ def plan_history_windows(
 def _load_states(shards: Sequence[Shard[Window]]) -> States:
     windows = [window for shard in shards for batch in shard.batches for window in batch]
     rows = np.concatenate([window.targets for window in windows])
-    states = np.concatenate([np.load(shard.path) for shard in shards])
+    states = np.concatenate([np.load(shard.path, allow_pickle=False) for shard in shards])
     order = np.argsort(rows)
     return States(rows[order], states[order])
 

@@ -114,7 +114,7 @@ def _weights_folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Pa
 def _weights_hash(folder: Path) -> str:
     """Hashes all weights in `folder`: those of the adapter or LLM, and those of the matcher."""
     digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.safetensors"), *folder.glob("*.pt")]):
+    for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]

@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from training.compute.tensor_file import read_tensors, write_tensors
 from training.progress import ProgressBar
 from training.settings.teacher import TeacherConfig
-from training.stage import whole_file, write_stage, write_text
+from training.stage import write_stage, write_text
 from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.windows import Window
 from training.teacher.tuning.lora import TrainedWeights
@@ -27,7 +28,7 @@ from training.teacher.tuning.schedule import StepPlan
 
 BEST_NAME = "best"
 DONE_NAME = "done.json"
-LEG_NAME = "leg.pt"
+LEG_NAME = "leg.safetensors"
 MAX_GRADIENT_NORM = 1.0  # longer gradients are shortened to this length
 
 
@@ -141,7 +142,7 @@ class _Tuning:
         """
         progress = TuningProgress()
         if path.exists():
-            state = torch.load(path, map_location=self._model.device, weights_only=True)
+            state = read_tensors(path, self._model.device)
             self.weights.load(state["weights"])
             self._objective.head.load_state_dict(state["head"])
             self._optimiser.load_state_dict(state["optimiser"])
@@ -158,8 +159,7 @@ class _Tuning:
             "optimiser": self._optimiser.state_dict(),
             "progress": asdict(progress),
         }
-        with whole_file(path) as file:
-            torch.save(state, file)
+        write_tensors(path, state)
 
     def leg(self, progress: TuningProgress, bar: ProgressBar) -> TuningProgress:
         """Runs the steps and the validation of the next leg; returns the progress after it."""

@@ -144,6 +144,6 @@ async def test_a_server_without_knowledge_does_not_start(
     taught: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     work = taught.parent / "work"
-    (work / "chain" / "knowledge" / "matcher.pt").unlink()
+    (work / "chain" / "knowledge" / "matcher.safetensors").unlink()
     assert serve_teacher.main([str(taught), "--work", str(work)]) == 2
-    assert "matcher.pt: missing" in capsys.readouterr().err
+    assert "matcher.safetensors: missing" in capsys.readouterr().err

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from training.compute.tensor_file import read_tensors
 from training.data.dataset import Dataset, Split
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.progress import Advance
@@ -35,8 +36,8 @@ def weights_of(fit: Fit) -> Mapping[str, Tensor]:
 
 def last_weights(folder: Path) -> Mapping[str, Tensor]:
     """Weights of the last epoch, best or not."""
-    (path,) = folder.glob("fit-*.pt")
-    weights: Mapping[str, Tensor] = torch.load(path)["matcher"]
+    (path,) = folder.glob("fit-*.safetensors")
+    weights: Mapping[str, Tensor] = read_tensors(path)["matcher"]
     return weights
 
 

@@ -1,0 +1,101 @@
+"""Tensors on disk in the format safetensors, from which no code can be run.
+
+A file holds a tree: dictionaries, lists and tuples, whose leaves are tensors, numbers, texts,
+booleans and None. Tensors are entries of the file; the rest is JSON in its metadata, with a hash of
+everything. A tree that is read equals the one that was written, bit for bit.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from training.errors import TensorFileError
+from training.stage import whole_file
+
+Tree = Any
+
+
+def write_tensors(path: Path, tree: Tree) -> None:
+    """Writes `tree` to `path`, atomically."""
+    tensors: dict[str, Tensor] = {}
+    text = json.dumps(_described(tree, "", tensors))
+    metadata = {"tree": text, "sha256": _hash_of(tensors, text)}
+    with whole_file(path) as file:
+        file.write(save(tensors, metadata=metadata))
+
+
+def read_tensors(path: Path, device: torch.device | str = "cpu") -> Tree:
+    """Reads the tree that `write_tensors` wrote to `path`, with its tensors on `device`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        TensorFileError: the file is damaged, or something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no dict
+            metadata = file.metadata() or {}
+        text = metadata["tree"]
+        if _hash_of(tensors, text) != metadata["sha256"]:
+            raise TensorFileError(f"{path}: damaged (its hash is another); delete it and run again")
+        return _restored(
+            json.loads(text), {name: each.to(device) for name, each in tensors.items()}
+        )
+    except (SafetensorError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise TensorFileError(
+            f"{path}: damaged, or no file of tensors ({error}); delete it and run again"
+        ) from None
+
+
+def _described(tree: Tree, name: str, tensors: dict[str, Tensor]) -> Tree:
+    """Describes `tree` in JSON; its tensors are added to `tensors` by name."""
+    if isinstance(tree, Tensor):
+        # A copy: two entries of a file may not share memory, and have to be contiguous.
+        tensors[name] = tree.detach().cpu().clone(memory_format=torch.contiguous_format)
+        return {"tensor": name}
+    if isinstance(tree, Mapping):
+        entries = tree.items()
+        return {
+            "dict": [[key, _described(each, f"{name}/{key}", tensors)] for key, each in entries]
+        }
+    if isinstance(tree, list | tuple):
+        parts = [_described(each, f"{name}/{index}", tensors) for index, each in enumerate(tree)]
+        return {"tuple" if isinstance(tree, tuple) else "list": parts}
+    if tree is None or isinstance(tree, bool | int | float | str):
+        return tree
+    raise TypeError(f"{name}: a {type(tree).__name__} cannot be written to a file of tensors")
+
+
+def _restored(description: Tree, tensors: Mapping[str, Tensor]) -> Tree:
+    """Rebuilds the tree that `_described` described."""
+    if not isinstance(description, dict):
+        return description
+    ((kind, content),) = description.items()
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "dict":
+        return {key: _restored(each, tensors) for key, each in content}
+    parts = [_restored(each, tensors) for each in content]
+    return tuple(parts) if kind == "tuple" else parts
+
+
+def _hash_of(tensors: Mapping[str, Tensor], text: str) -> str:
+    content = hashlib.sha256(text.encode())
+    for part in _parts(tensors):
+        content.update(part)
+    return content.hexdigest()
+
+
+def _parts(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
+    """Yields name, type, shape and bytes of each tensor, ordered by name."""
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        yield f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode()
+        yield tensor.reshape(-1).view(torch.uint8).numpy().data
