@@ -1,5 +1,6 @@
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from typing import BinaryIO
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
+from training.compute import tensor_file
 from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch
@@ -22,6 +24,7 @@ from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
 from training.knowledge import Knowledge
 from training.progress import ProgressBar
 from training.settings.experiment import Experiment
+from training.stage import whole_file
 from training.students.scorer import StudentScorer
 
 
@@ -266,11 +269,14 @@ def test_a_kill_while_a_state_is_written_leaves_no_state(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def half_write(_: object, file: BinaryIO) -> None:
-        file.write(b"half")
-        raise Killed
+    @contextmanager
+    def half_written(path: Path) -> Iterator[BinaryIO]:
+        with whole_file(path) as file:
+            file.write(b"half")
+            raise Killed
+            yield file
 
-    monkeypatch.setattr(torch, "save", half_write)
+    monkeypatch.setattr(tensor_file, "whole_file", half_written)
     with pytest.raises(Killed):
         trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
 
