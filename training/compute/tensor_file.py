@@ -20,13 +20,15 @@ from training.errors import TensorFileError
 from training.stage import whole_file
 
 Tree = Any
+METADATA_NAME = "sha256_and_tree"
 
 
 def write_tensors(path: Path, tree: Tree) -> None:
     """Writes `tree` to `path`, atomically."""
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_described(tree, "", tensors))
-    metadata = {"tree": text, "sha256": _hash_of(tensors, text)}
+    # One entry: safetensors writes several in any order, and equal trees shall be equal bytes.
+    metadata = {METADATA_NAME: _hash_of(tensors, text) + text}
     with whole_file(path) as file:
         file.write(save(tensors, metadata=metadata))
 
@@ -41,9 +43,9 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> Tree:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 no dict
-            metadata = file.metadata() or {}
-        text = metadata["tree"]
-        if _hash_of(tensors, text) != metadata["sha256"]:
+            described = (file.metadata() or {})[METADATA_NAME]
+        sha256, text = described[:64], described[64:]
+        if _hash_of(tensors, text) != sha256:
             raise TensorFileError(f"{path}: damaged (its hash is another); delete it and run again")
         return _restored(
             json.loads(text), {name: each.to(device) for name, each in tensors.items()}

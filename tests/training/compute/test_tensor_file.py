@@ -34,6 +34,12 @@ def test_a_tree_is_read_as_it_was_written_bit_for_bit(tmp_path: Path) -> None:
     assert read["optimiser"][0]["step"].shape == ()
 
 
+def test_equal_trees_are_equal_bytes(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        write_tensors(tmp_path / name, TREE)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
 def test_two_names_of_one_tensor_are_both_written(tmp_path: Path) -> None:
     weights = torch.arange(4.0)
     write_tensors(tmp_path / "tree", {"first": weights, "second": weights, "part": weights[:2]})

@@ -1,7 +1,9 @@
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tests.training.slow_log import LONGEST_SILENCE_SECONDS, slow_log
+from training.compute import tensor_file
 from training.compute.tensor_file import read_tensors, write_tensors
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import Batch
@@ -21,6 +24,7 @@ from training.evaluation.yardstick import SELECTION_METRIC, evaluate, ranker_of
 from training.knowledge import Knowledge
 from training.progress import ProgressBar
 from training.settings.experiment import Experiment
+from training.stage import whole_file
 from training.students.scorer import StudentScorer
 
 
@@ -265,10 +269,14 @@ def test_a_kill_while_a_state_is_written_leaves_no_state(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def save(*_: object, **__: object) -> bytes:
-        raise Killed  # the file with a temporary name is open, and empty
+    @contextmanager
+    def half_written(path: Path) -> Iterator[BinaryIO]:
+        with whole_file(path) as file:
+            file.write(b"half")
+            raise Killed
+            yield file
 
-    monkeypatch.setattr("training.compute.tensor_file.save", save)
+    monkeypatch.setattr(tensor_file, "whole_file", half_written)
     with pytest.raises(Killed):
         trainer(experiment, chain_dataset, None).train(tmp_path / "state", "killed")
 
