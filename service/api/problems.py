@@ -21,6 +21,7 @@ from service.errors import (
     NotFoundError,
     ServiceError,
     TeacherUnavailableError,
+    TooManyRequestsError,
     UnauthorizedError,
 )
 from service.http.request_ids import HEADER
@@ -39,6 +40,7 @@ STATUS: Mapping[type[ServiceError], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     HistoryUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     ItemStoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     LeavingError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -48,6 +50,7 @@ STATUS: Mapping[type[ServiceError], HTTPStatus] = {
 
 HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "1"},
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
 }
 
@@ -127,7 +130,10 @@ def service_problem(error: ServiceError) -> Response:
     fields = []
     if isinstance(error, InvalidRequestError):
         fields = [FieldProblem(field=error.field, message=error.message)]
-    return problem_response(status, str(error), fields, HEADERS.get(status))
+    headers = HEADERS.get(status)
+    if isinstance(error, TooManyRequestsError):
+        headers = {"Retry-After": str(error.retry_after_seconds)}
+    return problem_response(status, str(error), fields, headers)
 
 
 async def _service_error(_: Request, error: ServiceError) -> Response:
