@@ -11,7 +11,6 @@ from fastapi import Depends, Request
 from prometheus_client.core import GaugeMetricFamily
 
 from service.access.access import Access
-from service.access.principal import DEFAULT_TENANT
 from service.access.rate_limits import RateLimits
 from service.background import in_background
 from service.bundles.added_items import AddedItems
@@ -64,7 +63,7 @@ class Runtime:
         if k > self.settings.max_k:
             raise InvalidRequestError(field, f"must be at most {self.settings.max_k}, not {k}")
 
-    def session(self, session_id: str, tenant: str = DEFAULT_TENANT) -> Session:
+    def session(self, session_id: str, tenant: str) -> Session:
         """Names a session of a tenant for `history`."""
         return self.session_refs.of(session_id, tenant)
 
