@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
 from service.access.access import Access
 from service.api.gate import Gate
@@ -97,6 +98,16 @@ def create_app(
     return app
 
 
+def _cors(origins: Sequence[str]) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
+    )
+
+
 def _middlewares(
     settings: Settings, metrics: Metrics, drain: Drain, gate: Middleware, lanes: Sequence[FastLane]
 ) -> list[Middleware]:
@@ -111,7 +122,9 @@ def _middlewares(
         Middleware(RequestTiming, metrics=metrics),
         # Before the lanes, because their answers must close connections too while draining.
         Middleware(CloseWhileDraining, drain=drain),
-        # Before the lanes, because their requests are logged too. It logs the path as it was sent.
+        # Before the gate, because a browser asks for permission without a key.
+        *([_cors(settings.allowed_origins)] if settings.allowed_origins else []),
+        # Before the lanes, because their requests are logged too. It logs the path of the route.
         *([Middleware(RequestLog)] if settings.log_requests else []),
         # Before the gate and the router, which would split an id at a decoded `/`.
         Middleware(EncodedPath),

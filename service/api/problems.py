@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from service.access.security_headers import add_security_headers
 from service.errors import (
     ConflictError,
     ForbiddenError,
@@ -167,13 +168,14 @@ def http_problem(request: Request, error: HTTPException) -> Response:
 
 
 async def _unexpected_error(_: Request, __: Exception) -> Response:
-    # This handler runs outside of `RequestTiming`, which adds the header to all other answers.
-    headers = {HEADER.decode(): request_id.get() or ""}
-    return problem_response(
+    # This handler runs outside of `RequestTiming`, which adds the headers to all other answers.
+    response = problem_response(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "an unexpected error: the service's log has the details",
-        headers=headers,
+        headers={HEADER.decode(): request_id.get() or ""},
     )
+    add_security_headers(response.raw_headers)
+    return response
 
 
 def _allowed_methods(request: Request) -> str:
