@@ -6,8 +6,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 
-from service.access.authentication import Authentication
+from service.access.access import Access
 from service.api.gate import Gate
 from service.api.lanes import open_lanes
 from service.api.openapi import complete
@@ -67,14 +68,14 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_runtime(
-            settings, metrics, drain, authentication, while_loading
+            settings, metrics, drain, access, while_loading
         ) as app.state.runtime:
             yield
         if settings.tracing:
             end_tracing()
 
     metrics, drain = Metrics(), Drain(settings.drain_seconds)
-    authentication = _authentication(settings)
+    access = Access.of(settings)
     app = Application(
         max_k=settings.max_k,
         title="Distilled recommender",
@@ -91,20 +92,20 @@ def create_app(
         install_tracing(app)
     for routes in (recommendations, sessions, teacher, items, model, health, page, docs):
         app.include_router(routes.router)
-    gate = Middleware(
-        Gate,
-        routes=scope_table(app),
-        authentication=authentication,
-        are_items_open=settings.are_items_open,
-    )
+    gate = Middleware(Gate, routes=scope_table(app), access=access)
     app.user_middleware = _middlewares(settings, metrics, drain, gate, open_lanes(app))
     check_skipped(app.user_middleware, FastLanes, HONOURED)
     return app
 
 
-def _authentication(settings: Settings) -> Authentication:
-    admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
-    return Authentication(settings.keys_file, admin_key, settings.scopes_for_all)
+def _cors(origins: Sequence[str]) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID"],
+        expose_headers=["Retry-After", "Server-Timing", "X-Request-ID"],
+    )
 
 
 def _middlewares(
@@ -121,7 +122,9 @@ def _middlewares(
         Middleware(RequestTiming, metrics=metrics),
         # Before the lanes, because their answers must close connections too while draining.
         Middleware(CloseWhileDraining, drain=drain),
-        # Before the lanes, because their requests are logged too. It logs the path as it was sent.
+        # Before the gate, because a browser asks for permission without a key.
+        *([_cors(settings.allowed_origins)] if settings.allowed_origins else []),
+        # Before the lanes, because their requests are logged too. It logs the path of the route.
         *([Middleware(RequestLog)] if settings.log_requests else []),
         # Before the gate and the router, which would split an id at a decoded `/`.
         Middleware(EncodedPath),

@@ -6,6 +6,7 @@ ServiceError
 ├── ConflictError              a change contradicts the served bundle, its link or a limit
 ├── UnauthorizedError          a request has no key, or one that is unknown, revoked or expired
 ├── ForbiddenError             a request's key lacks the scope of the route, or the route is closed
+├── TooManyRequestsError       the request's key is over its rate or its daily quota
 ├── HistoryUnavailableError    the history store does not answer
 │   └── HistoryRefusalError    the history store answers, and refuses to write
 ├── ItemStoreUnavailableError  the store of added items does not answer
@@ -18,6 +19,8 @@ ServiceError
 `StudentError` is not a ServiceError: no request causes it, and the recommender falls back to a
 ranking without the student.
 """
+
+import math
 
 
 class ServiceError(Exception):
@@ -57,6 +60,19 @@ class UnauthorizedError(ServiceError):
 
 class ForbiddenError(ServiceError):
     """A request's key lacks the scope of the route, or the service has no key for the route."""
+
+
+class TooManyRequestsError(ServiceError):
+    """The request's key is over its rate or its daily quota.
+
+    Attributes:
+        retry_after_seconds: whole seconds until the key may send again, 1 at least.
+    """
+
+    def __init__(self, wait_seconds: float) -> None:
+        """`wait_seconds`: time until the key may send again."""
+        self.retry_after_seconds = max(1, math.ceil(wait_seconds))
+        super().__init__(f"this key is over its limit: send again in {self.retry_after_seconds} s")
 
 
 class HistoryUnavailableError(ServiceError):

@@ -10,8 +10,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 from prometheus_client.core import GaugeMetricFamily
 
-from service.access.authentication import Authentication
-from service.access.principal import DEFAULT_TENANT
+from service.access.access import Access
+from service.access.rate_limits import RateLimits
 from service.background import in_background
 from service.bundles.added_items import AddedItems
 from service.bundles.checking import BundleChecks
@@ -24,7 +24,7 @@ from service.ranking.recommender import Query, Recommendations
 from service.settings import Settings
 from service.stores.history.guarded import GuardedHistory
 from service.stores.history.protocol import Session
-from service.stores.opening import open_history_store, open_item_store
+from service.stores.opening import open_history_store, open_item_store, open_shared_limits
 from service.stores.session_refs import SessionRefs
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
@@ -55,7 +55,7 @@ class Runtime:
     metrics: Metrics
     teacher: Teacher | None
     drain: Drain
-    authentication: Authentication
+    access: Access
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
@@ -63,7 +63,7 @@ class Runtime:
         if k > self.settings.max_k:
             raise InvalidRequestError(field, f"must be at most {self.settings.max_k}, not {k}")
 
-    def session(self, session_id: str, tenant: str = DEFAULT_TENANT) -> Session:
+    def session(self, session_id: str, tenant: str) -> Session:
         """Names a session of a tenant for `history`."""
         return self.session_refs.of(session_id, tenant)
 
@@ -116,7 +116,7 @@ class Runtime:
             (
                 "keys_file_refused",
                 "1 while KEYS_FILE is broken and the keys that were read before are valid.",
-                self.authentication.is_file_refused,
+                self.access.authentication.is_file_refused,
             ),
             ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
             ("added_items", "Number of items added at run time.", len(self.added_items)),
@@ -129,7 +129,7 @@ async def open_runtime(
     settings: Settings,
     metrics: Metrics,
     drain: Drain,
-    authentication: Authentication,
+    access: Access,
     while_loading: WhileLoading,
 ) -> AsyncIterator[Runtime]:
     """Reads the keys, loads the bundles, opens the stores and connects the teacher.
@@ -140,7 +140,7 @@ async def open_runtime(
         BundleError: a bundle cannot be served.
         KeysFileError: the file of API keys cannot be used.
     """
-    authentication.load()
+    access.authentication.load()
     checks = BundleChecks(settings.max_k, settings.load_seconds)
     with while_loading():
         variants = open_variants(settings.served_variants, settings.max_k, checks)
@@ -155,7 +155,8 @@ async def open_runtime(
             in_background(added_items.follow()),
             in_background(hot_swap.follow()),
             in_background(history.follow()),
-            in_background(authentication.follow()),
+            in_background(access.authentication.follow()),
+            _shared_limits(settings, access.limits),
             connected_teacher(settings, metrics) as teacher,
         ):
             refs = SessionRefs(settings)
@@ -169,7 +170,7 @@ async def open_runtime(
                 metrics,
                 teacher,
                 drain,
-                authentication,
+                access,
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():
@@ -177,6 +178,20 @@ async def open_runtime(
     finally:
         await added_items.close()
         await history.close()
+
+
+@asynccontextmanager
+async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterator[None]:
+    """Lets all workers on one Redis share the limits of keys, if there are keys and a Redis."""
+    redis = open_shared_limits(settings) if settings.keys_file is not None else None
+    if redis is None:
+        yield
+        return
+    limits.share(redis.execute_command)
+    try:
+        yield
+    finally:
+        await redis.aclose()
 
 
 async def _read_added_items(added_items: AddedItems) -> None:

@@ -68,6 +68,7 @@ def _server_config(settings: Settings) -> uvicorn.Config:
         port=settings.port,
         workers=settings.workers,
         access_log=False,
+        server_header=False,
         http="service.http.protocol:LimitedProtocol",
         ws="none",
         log_config=log_config(settings.log_format, settings.log_level),

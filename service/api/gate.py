@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.access import principal as principals
-from service.access.authentication import Authentication
+from service.access.access import Access
 from service.access.principal import SCOPE_KEY, Principal
 from service.access.route_table import ROUTE_KEY, RouteTable
 from service.api.problems import http_problem, service_problem
@@ -19,32 +19,25 @@ Needed = principals.Scope | None
 
 
 class Gate:
-    """ASGI middleware: authenticates and authorises each request before its body is read.
+    """ASGI middleware: authenticates, authorises and limits requests before their bodies are read.
 
     It comes before the fast lanes, so that their requests pass it as all others do. A request whose
     path belongs to no route ends here, so that no route can be reached around the table.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        routes: RouteTable[Needed],
-        authentication: Authentication,
-        *,
-        are_items_open: bool,
-    ) -> None:
+    def __init__(self, app: ASGIApp, routes: RouteTable[Needed], access: Access) -> None:
         """Makes the gate.
 
         Args:
             app: the next middleware.
             routes: the scope of each route.
-            authentication: finds the principals.
-            are_items_open: whether everybody may change the items.
+            access: the keys of the service, and their limits.
         """
         self._app = app
         self._routes = routes
-        self._authentication = authentication
-        self._are_items_open = are_items_open
+        self._authentication = access.authentication
+        self._limits = access.limits
+        self._are_items_open = access.are_items_open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on with its principal and the path of its route, or refuses it."""
@@ -58,7 +51,9 @@ class Gate:
         scope[ROUTE_KEY] = found.path
         if found.value is not None:
             try:
-                scope[SCOPE_KEY] = self._admitted(scope, found.path, found.value)
+                principal = scope[SCOPE_KEY] = self._admitted(scope, found.path, found.value)
+                if not self._limits.take_at_once(principal):
+                    await self._limits.take(principal)
             except ServiceError as error:
                 await service_problem(error)(scope, receive, send)
                 return

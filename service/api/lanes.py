@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
+from service.access.principal import SCOPE_KEY
+from service.api.gate import get_principal
 from service.api.routes.recommendations import recommend
 from service.api.routes.sessions import append_event
 from service.http.fast_lane import FastLane, Provided, open_lane
@@ -18,6 +20,7 @@ _HANDLERS = (append_event, recommend)
 
 _PROVIDED: Provided = {
     get_runtime: lambda scope: scope["app"].state.runtime,
+    get_principal: lambda scope: scope[SCOPE_KEY],
     get_stopwatch: lambda scope: scope["stopwatch"],
 }
 

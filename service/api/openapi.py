@@ -46,7 +46,9 @@ TIMED: dict[int | str, Node] = {HTTPStatus.OK.value: {"headers": _references(_TI
 
 
 def _refusals() -> Node:
-    refusals = documented(HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+    refusals = documented(
+        HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS
+    )
     return {str(status): response for status, response in refusals.items()}
 
 

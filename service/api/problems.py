@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
+from service.access.security_headers import add_security_headers
 from service.errors import (
     ConflictError,
     ForbiddenError,
@@ -21,6 +22,7 @@ from service.errors import (
     NotFoundError,
     ServiceError,
     TeacherUnavailableError,
+    TooManyRequestsError,
     UnauthorizedError,
 )
 from service.http.request_ids import HEADER
@@ -39,6 +41,7 @@ STATUS: Mapping[type[ServiceError], HTTPStatus] = {
     ConflictError: HTTPStatus.CONFLICT,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     HistoryUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     ItemStoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     LeavingError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -48,6 +51,7 @@ STATUS: Mapping[type[ServiceError], HTTPStatus] = {
 
 HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
     HTTPStatus.SERVICE_UNAVAILABLE: {"Retry-After": "1"},
+    HTTPStatus.TOO_MANY_REQUESTS: {"Retry-After": "1"},
     HTTPStatus.UNAUTHORIZED: {"WWW-Authenticate": "Bearer"},
 }
 
@@ -127,7 +131,10 @@ def service_problem(error: ServiceError) -> Response:
     fields = []
     if isinstance(error, InvalidRequestError):
         fields = [FieldProblem(field=error.field, message=error.message)]
-    return problem_response(status, str(error), fields, HEADERS.get(status))
+    headers = HEADERS.get(status)
+    if isinstance(error, TooManyRequestsError):
+        headers = {"Retry-After": str(error.retry_after_seconds)}
+    return problem_response(status, str(error), fields, headers)
 
 
 async def _service_error(_: Request, error: ServiceError) -> Response:
@@ -161,13 +168,14 @@ def http_problem(request: Request, error: HTTPException) -> Response:
 
 
 async def _unexpected_error(_: Request, __: Exception) -> Response:
-    # This handler runs outside of `RequestTiming`, which adds the header to all other answers.
-    headers = {HEADER.decode(): request_id.get() or ""}
-    return problem_response(
+    # This handler runs outside of `RequestTiming`, which adds the headers to all other answers.
+    response = problem_response(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "an unexpected error: the service's log has the details",
-        headers=headers,
+        headers={HEADER.decode(): request_id.get() or ""},
     )
+    add_security_headers(response.raw_headers)
+    return response
 
 
 def _allowed_methods(request: Request) -> str:

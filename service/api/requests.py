@@ -1,5 +1,6 @@
 """Checks the query of a request and joins it with the stored history of its session."""
 
+from service.access.principal import Principal
 from service.api.schemas import RecommendationQuery
 from service.bundles.variants import ServedVariant
 from service.errors import InvalidRequestError
@@ -32,11 +33,16 @@ def check_query(
         raise InvalidRequestError(f"{prefix}{error.field}", error.message) from None
 
 
-async def stored_history_of(runtime: Runtime, query: RecommendationQuery) -> StoredHistory:
-    """Reads the stored history of the query's session; empty if the query names no session."""
+async def stored_history_of(
+    runtime: Runtime, query: RecommendationQuery, principal: Principal
+) -> StoredHistory:
+    """Reads the stored history of the query's session; empty if the query names no session.
+
+    `principal`: whose tenant has the session.
+    """
     if not query.session_id:
         return StoredHistory([])
-    return await runtime.history.read(runtime.session(query.session_id))
+    return await runtime.history.read(runtime.session(query.session_id, principal.tenant))
 
 
 def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from service.access.security_headers import NO_STORE, NOSNIFF
 from service.http.body_limit import MAX_BODY_BYTES
 from service.http.connections import NEVER, Connections
 
@@ -162,6 +163,7 @@ def _problem(status: HTTPStatus, detail: str) -> bytes:
         "content-length": len(body),
         "retry-after": 1,
         "connection": "close",
+        **{name.decode(): value.decode() for name, value in (NOSNIFF, NO_STORE)},
     }
     if status is not HTTPStatus.SERVICE_UNAVAILABLE:
         del headers["retry-after"]

@@ -1,15 +1,19 @@
-"""Measures and counts each request, and gives it an id."""
+"""Measures and counts each request; gives its answer an id and the headers of every answer."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access.route_table import ROUTE_KEY
+from service.access.security_headers import add_security_headers
 from service.http.request_ids import HEADER, assign_request_id
 from service.telemetry.metrics import Metrics
 from service.telemetry.stopwatch import Stopwatch
 
 
 class RequestTiming:
-    """ASGI middleware: gives each request an id and a stopwatch, and counts it when it ends."""
+    """ASGI middleware: gives each request an id and a stopwatch, and counts it when it ends.
+
+    It also adds the headers that every answer has.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -25,15 +29,16 @@ class RequestTiming:
         self._metrics.count_arrival()
         status = 500
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].append((HEADER, request_id))
+                add_security_headers(message["headers"])
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self._app(scope, receive, send_with_headers)
         finally:
             # The label is the route's template, because a path contains ids, and each id would make
             # a new label value.

@@ -46,6 +46,13 @@ def open_history_store(settings: Settings) -> HistoryStore:
     return kind(_connect_for_histories(settings, settings.redis_url), retention)
 
 
+def open_shared_limits(settings: Settings) -> RedisCommands | None:
+    """Opens the Redis in which workers share the limits of keys; None: there is no Redis."""
+    if settings.redis_url is None:
+        return None
+    return _connect_for_histories(settings, settings.redis_url)
+
+
 def _connect_for_histories(settings: Settings, url: SecretStr) -> RedisCommands:
     timeout_seconds = settings.redis_timeout_seconds
     if not settings.redis_cluster:

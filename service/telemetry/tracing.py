@@ -3,11 +3,14 @@
 OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, set the address for the spans.
 """
 
+from typing import Any
+
 from fastapi import FastAPI
 
 TRACER_NAME = "distilled-recommender"
 # Not traced, because load balancers and Prometheus request these paths every few seconds.
 _EXCLUDED_PATHS = "healthz,readyz,metrics"
+_ADDRESSES = frozenset({"http.target", "http.url", "url.full", "url.path", "url.query"})
 
 
 def install_tracing(app: FastAPI) -> None:
@@ -29,8 +32,18 @@ def install_tracing(app: FastAPI) -> None:
     RedisInstrumentor().instrument()
     HTTPXClientInstrumentor().instrument()
     FastAPIInstrumentor.instrument_app(
-        app, excluded_urls=_EXCLUDED_PATHS, exclude_spans=["receive", "send"]
+        app,
+        excluded_urls=_EXCLUDED_PATHS,
+        exclude_spans=["receive", "send"],
+        server_request_hook=_scrub,
     )
+
+
+def _scrub(span: Any, _: Any) -> None:
+    """Replaces the addresses in a request's span by its route: they have session ids and titles."""
+    attributes = dict(getattr(span, "attributes", None) or {})
+    for name in _ADDRESSES & attributes.keys():
+        span.set_attribute(name, attributes.get("http.route", "none"))
 
 
 def end_tracing() -> None:

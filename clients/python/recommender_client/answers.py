@@ -218,7 +218,7 @@ class SimilarItemsAnswer(TypedDict):
 
 
 class ExamplesAnswer(TypedDict):
-    """Real histories to try the service with; each has its oldest item first."""
+    """Histories to try the service with; each has its oldest item first."""
 
     histories: list[list[ItemAnswer]]
 

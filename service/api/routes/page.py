@@ -1,31 +1,29 @@
-"""The demo page: its static files, and real histories to try it with."""
+"""The demo page: its static files, and histories to try it with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 from starlette.staticfiles import StaticFiles
 
+from export.contract.bundle import Item
+from service.access.security_headers import FOR_PAGES, content_security_policy
 from service.api.schemas import ItemAnswer
 from service.runtime import RuntimeDep
 
-HEADERS: Mapping[str, str] = {
-    "Cache-Control": "no-cache",  # cached, but revalidated by ETag
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; object-src 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+HEADERS: Mapping[str, str] = {**FOR_PAGES, "Content-Security-Policy": content_security_policy()}
 MAX_EXAMPLES = 20
+_LENGTH = 5
+"""Number of items of an example that is made from the catalog."""
+
 _FOLDER = Path(__file__).parents[2] / "static"
 
 router = APIRouter(tags=["page"])
 
 
 class ExamplesAnswer(BaseModel):
-    """Real histories to try the service with."""
+    """Histories to try the service with."""
 
     histories: Sequence[Sequence[ItemAnswer]] = Field(
         description="items of each history, oldest first"
@@ -34,13 +32,27 @@ class ExamplesAnswer(BaseModel):
 
 @router.get("/v1/examples")
 async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
-    """Returns up to 20 of the bundle's real histories, which the service also warms up with."""
-    recommender = runtime.variants.control.recommender
-    histories = [
-        [ItemAnswer(**vars(item)) for item in map(recommender.catalog.find, history) if item]
-        for history in recommender.bundle.histories[:MAX_EXAMPLES]
-    ]
-    return ExamplesAnswer(histories=histories)
+    """Returns up to 20 histories to try the service with.
+
+    By default they are made from popular items of the catalog. The setting EXAMPLES chooses those
+    of real users in the bundle, or none.
+    """
+    chosen, recommender = runtime.settings.examples, runtime.variants.control.recommender
+    histories: Iterable[Iterable[Item | None]] = ()
+    if chosen == "bundle":
+        stored = recommender.bundle.histories[:MAX_EXAMPLES]
+        histories = [map(recommender.catalog.find, history) for history in stored]
+    elif chosen == "catalog":
+        histories = _made(recommender.catalog.search("", MAX_EXAMPLES * _LENGTH))
+    return ExamplesAnswer(
+        histories=[[ItemAnswer(**vars(item)) for item in each if item] for each in histories]
+    )
+
+
+def _made(popular: Sequence[Item]) -> Sequence[Sequence[Item]]:
+    """Deals popular items out to histories, so that each has more and less popular ones."""
+    number = max(1, len(popular) // _LENGTH)
+    return [popular[first::number][:_LENGTH] for first in range(number)]
 
 
 @router.get("/", include_in_schema=False)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from anyio import to_thread
 from fastapi import APIRouter, Response
 
+from service.api.gate import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
 from service.api.requests import check_query, query_of, stored_history_of
@@ -37,13 +38,16 @@ router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
 
 @router.post("", response_model=RecommendationAnswer, responses=_RESPONSES)
 async def recommend(
-    request: RecommendationRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
+    request: RecommendationRequest,
+    runtime: RuntimeDep,
+    principal: PrincipalDep,
+    stopwatch: StopwatchDep,
 ) -> Response:
     """Recommends the next `k` items. Stores nothing, and reads nothing without `session_id`."""
     variant = runtime.variants.for_session(request.session_id)
     check_query(runtime, variant, request)
     with stopwatch.time("history"):
-        stored = await stored_history_of(runtime, request)
+        stored = await stored_history_of(runtime, request, principal)
     query = query_of(request, stored)
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
@@ -55,7 +59,7 @@ async def recommend(
 
 @router.post("/batch", response_model=BatchAnswer, responses=_RESPONSES)
 async def recommend_batch(
-    batch: BatchRequest, runtime: RuntimeDep, stopwatch: StopwatchDep
+    batch: BatchRequest, runtime: RuntimeDep, principal: PrincipalDep, stopwatch: StopwatchDep
 ) -> Response:
     """Answers several queries, in their order. If one of them is invalid, none is answered."""
     served = [runtime.variants.for_session(request.session_id) for request in batch.requests]
@@ -63,7 +67,7 @@ async def recommend_batch(
         check_query(runtime, served[number], request, f"requests[{number}].")
     with stopwatch.time("history"):
         stored = await asyncio.gather(
-            *(stored_history_of(runtime, request) for request in batch.requests)
+            *(stored_history_of(runtime, request, principal) for request in batch.requests)
         )
     queries = list(map(query_of, batch.requests, stored))
     with stopwatch.time("infer"):

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
+from service.api.gate import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
 from service.api.responses import (
@@ -43,6 +44,7 @@ async def append_event(
     session_id: SessionIdInPath,
     event: NewEvent,
     runtime: RuntimeDep,
+    principal: PrincipalDep,
     stopwatch: StopwatchDep,
     k: KInQuery | None = None,
 ) -> Response:
@@ -53,7 +55,7 @@ async def append_event(
     stored = StoredHistory([event.item_id])
     if event.consent:
         with stopwatch.time("history"):
-            session = runtime.session(session_id)
+            session = runtime.session(session_id, principal.tenant)
             stored = await runtime.history.append(session, Event(event.item_id, event.event_id))
     outcome = event_outcome(stored, consent=event.consent)
     if k is None:
@@ -80,6 +82,7 @@ async def append_event(
 async def recommend_for_session(
     session_id: SessionIdInPath,
     runtime: RuntimeDep,
+    principal: PrincipalDep,
     stopwatch: StopwatchDep,
     k: KInQuery = DEFAULT_K,
     *,
@@ -93,7 +96,7 @@ async def recommend_for_session(
     runtime.check_k(k)
     variant = runtime.variants.for_session(session_id)
     with stopwatch.time("history"):
-        stored = await runtime.history.read(runtime.session(session_id))
+        stored = await runtime.history.read(runtime.session(session_id, principal.tenant))
     query = Query(stored.history, k, mask_seen=mask_seen)
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
@@ -108,9 +111,11 @@ async def recommend_for_session(
     response_model=SessionAnswer,
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
 )
-async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
+async def read_session(
+    session_id: SessionIdInPath, runtime: RuntimeDep, principal: PrincipalDep
+) -> Response:
     """Returns the stored history of a session."""
-    stored = await runtime.history.read(runtime.session(session_id))
+    stored = await runtime.history.read(runtime.session(session_id, principal.tenant))
     if not stored.history and not stored.degraded:
         raise NotFoundError(f"no session {session_id!r}")
     return json_response(
@@ -124,7 +129,9 @@ async def read_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Resp
     response_class=Response,
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.SERVICE_UNAVAILABLE),
 )
-async def forget_session(session_id: SessionIdInPath, runtime: RuntimeDep) -> Response:
+async def forget_session(
+    session_id: SessionIdInPath, runtime: RuntimeDep, principal: PrincipalDep
+) -> Response:
     """Erases a session; 204 even if it did not exist."""
-    await runtime.history.forget(runtime.session(session_id))
+    await runtime.history.forget(runtime.session(session_id, principal.tenant))
     return Response(status_code=HTTPStatus.NO_CONTENT)

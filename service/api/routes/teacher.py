@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
+from service.api.gate import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
 from service.api.requests import check_query, query_of, stored_history_of
@@ -67,12 +68,15 @@ class StudentAnswer:
 
 
 async def _ask_student(
-    body: RecommendationQuery, runtime: RuntimeDep, stopwatch: StopwatchDep
+    body: RecommendationQuery,
+    runtime: RuntimeDep,
+    principal: PrincipalDep,
+    stopwatch: StopwatchDep,
 ) -> StudentAnswer:
     variant = runtime.variants.for_session(body.session_id)
     check_query(runtime, variant, body)
     with stopwatch.time("history"):
-        stored = await stored_history_of(runtime, body)
+        stored = await stored_history_of(runtime, body, principal)
     query = query_of(body, stored)
     started = perf_counter()
     with stopwatch.time("infer"):

@@ -10,6 +10,7 @@ from fastapi import HTTPException
 from fastapi.routing import APIRoute
 from starlette.types import Message
 
+from service.access.principal import DEFAULT_TENANT
 from service.app import create_app
 from service.errors import ConflictError
 from service.runtime import get_runtime
@@ -130,7 +131,7 @@ async def test_a_body_whose_client_left_before_its_end_is_not_stored(
     async with app.router.lifespan_context(app):
         await app(scope, receive, send)
         runtime = app.state.runtime
-        stored = await runtime.history.read(runtime.session("s"))
+        stored = await runtime.history.read(runtime.session("s", DEFAULT_TENANT))
     assert stored.history == []
     assert all(each.get("status", 422) == 422 for each in answers)
 

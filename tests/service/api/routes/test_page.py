@@ -1,7 +1,16 @@
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+
+from export.contract.bundle import Item
+from service.api.routes import page
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Connect
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +58,34 @@ async def test_files_outside_of_the_page_are_not_served(
     assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_the_examples_are_the_histories_of_the_bundle(client: httpx.AsyncClient) -> None:
-    histories = (await client.get("/v1/examples")).json()["histories"]
+async def examples(connect: "Connect", settings: Settings) -> list[list[dict[str, Any]]]:
+    async with connect(settings) as client:
+        response = await client.get("/v1/examples")
+    histories: list[list[dict[str, Any]]] = response.raise_for_status().json()["histories"]
+    return histories
+
+
+async def test_the_examples_are_the_histories_of_the_bundle_if_the_settings_say_so(
+    connect: "Connect", bundle_path: Path
+) -> None:
+    histories = await examples(connect, Settings(bundle_path=bundle_path, examples="bundle"))
     assert [[item["item_id"] for item in history] for history in histories] == [["a", "c"], ["h"]]
     assert histories[1][0]["title"] == "Jaws"
+
+
+async def test_by_default_the_examples_are_made_from_popular_items_and_no_user_is_shown(
+    connect: "Connect", bundle_path: Path
+) -> None:
+    (history,) = await examples(connect, Settings(bundle_path=bundle_path))
+    assert [item["item_id"] for item in history] == ["h", "g", "f", "e", "d"]
+
+
+async def test_popular_items_are_dealt_out_to_histories_of_five() -> None:
+    items = [Item(str(place), "") for place in range(12)]
+    made = [[item.item_id for item in history] for history in page._made(items)]
+    assert made == [["0", "2", "4", "6", "8"], ["1", "3", "5", "7", "9"]]
+    assert page._made([]) == [[]]
+
+
+async def test_there_are_no_examples_if_they_are_off(connect: "Connect", bundle_path: Path) -> None:
+    assert await examples(connect, Settings(bundle_path=bundle_path, examples="off")) == []

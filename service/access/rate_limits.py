@@ -1,0 +1,166 @@
+"""Holds each key to its rate and its daily quota; all workers on one Redis together.
+
+A request of a key mostly takes a token that its worker has already: no round trip, half a
+microsecond. When none is left, one request asks Redis for the tokens of a tenth of a second, and
+the others wait for it. A key that is over its limit is refused until a token comes, without asking.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+from service.access.bucket import Bucket, Execute, Grant, take_shared
+from service.access.principal import Limits, Principal
+from service.errors import TooManyRequestsError
+
+logger = logging.getLogger(__name__)
+
+_LEASE_SECONDS = 0.1
+"""Time for which a worker takes tokens in advance."""
+
+_LEASE_OF_A_DAY = 0.001
+"""Part of a daily quota that a worker takes in advance at most."""
+
+_MAX_LEASE_AGE_SECONDS = 1.0
+"""Time after which unused tokens go back before a request takes one."""
+
+_MAX_REFUSAL_SECONDS = 5.0
+"""Time after which a refused key is asked for again, though its quota ends later."""
+
+_PAUSE_SECONDS = 1.0
+"""Time for which a Redis that has failed is not asked; each worker then holds the limits alone."""
+
+
+class RateLimits:
+    """The limits of all keys, as one worker holds them."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, unix: Callable[[], float] = time.time
+    ) -> None:
+        """Makes limits that nothing has been taken of, and that this worker holds alone.
+
+        Args:
+            clock: returns a time in seconds that never goes back; tests pass their own.
+            unix: returns the Unix time; tests pass their own.
+        """
+        self._execute: Execute | None = None
+        self._clock = clock
+        self._unix = unix
+        self._keys: dict[str, _KeyLimit] = {}
+        self._shared_again_at = 0.0
+
+    def share(self, execute: Execute) -> None:
+        """Holds the limits together with all workers on one Redis.
+
+        `execute`: sends a command to Redis.
+        """
+        self._execute = execute
+
+    def take_at_once(self, principal: Principal) -> bool:
+        """Takes a token for one request if this worker has one; False: call `take`.
+
+        Raises:
+            TooManyRequestsError: the key is over a limit.
+        """
+        limits = principal.limits
+        if limits is None:
+            return True
+        key = self._keys.get(principal.key_id)
+        if key is None or (key.limits is not limits and key.limits != limits):
+            key = self._keys[principal.key_id] = _KeyLimit(limits)
+        now = self._clock()
+        if key.use_lease(now):
+            return True
+        if self._execute is not None and now >= self._shared_again_at:
+            return False
+        key.renew(key.bucket.take(limits, 1, 0, self._unix()), now)
+        return key.use_lease(now)
+
+    async def take(self, principal: Principal) -> None:
+        """Takes a token for one request; raises TooManyRequestsError if the key is over a limit."""
+        while not self.take_at_once(principal) and self._execute is not None:
+            key = self._keys[principal.key_id]
+            if key.asking is None:
+                ask = self._ask(principal.key_id, key, self._execute)
+                key.asking = asyncio.ensure_future(ask)
+            # Shielded, because a client that leaves must not cancel the question of the others.
+            await asyncio.shield(key.asking)
+
+    async def _ask(self, key_id: str, key: "_KeyLimit", execute: Execute) -> None:
+        """Asks Redis for tokens; if it does not answer, it is not asked for a pause."""
+        want, unused = _lease_size(key.limits), key.give_back()
+        try:
+            grant = await take_shared(execute, key_id, key.limits, want, unused)
+        except (RedisError, OSError) as error:
+            self._shared_again_at = self._clock() + _PAUSE_SECONDS
+            logger.warning(
+                "each worker holds the limits of keys alone for %g s: Redis does not answer (%s)",
+                _PAUSE_SECONDS,
+                type(error).__name__,
+            )
+        else:
+            key.renew(grant, self._clock())
+        finally:
+            key.asking = None
+
+
+class _KeyLimit:
+    """What one worker knows of one key.
+
+    Attributes:
+        limits: those of the key; when they change, the worker forgets what it knew.
+        bucket: the bucket of this worker, used while there is no Redis.
+        asking: the question for more tokens that is under way.
+    """
+
+    __slots__ = (
+        "_lease",
+        "_lease_ends_at",
+        "_may_ask_at",
+        "_refused_until",
+        "asking",
+        "bucket",
+        "limits",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.bucket = Bucket()
+        self.asking: asyncio.Future[None] | None = None
+        self._lease = 0
+        self._lease_ends_at = 0.0
+        self._may_ask_at = self._refused_until = 0.0
+
+    def use_lease(self, now: float) -> bool:
+        """Uses a token; returns False if there is none; raises TooManyRequestsError."""
+        if self._lease > 0 and now < self._lease_ends_at:
+            self._lease -= 1
+            return True
+        if now < self._may_ask_at:
+            raise TooManyRequestsError(self._refused_until - now)
+        return False
+
+    def give_back(self) -> int:
+        """Returns the number of unused tokens, and forgets them."""
+        unused, self._lease = self._lease, 0
+        return unused
+
+    def renew(self, grant: Grant, now: float) -> None:
+        """Keeps the tokens of a grant, or the time for which there are none."""
+        self._lease, self._lease_ends_at = grant.tokens, now + _MAX_LEASE_AGE_SECONDS
+        wait = 0.0 if grant.tokens else grant.wait_seconds
+        self._refused_until = now + wait
+        self._may_ask_at = now + min(wait, _MAX_REFUSAL_SECONDS)
+
+
+def _lease_size(limits: Limits) -> int:
+    """Returns the number of tokens to take at once: few of a day's, so that few lie idle."""
+    sizes = []
+    if limits.requests_per_second:
+        sizes.append(limits.requests_per_second * _LEASE_SECONDS)
+    if limits.requests_per_day:
+        sizes.append(limits.requests_per_day * _LEASE_OF_A_DAY)
+    return max(1, int(min(sizes)))
