@@ -7,8 +7,11 @@ from pydantic import SecretStr
 
 from service.settings import Settings
 from service.stores.history.cluster_store import ClusterHistoryStore
+from service.stores.history.guarded import GuardedHistory
+from service.stores.history.journal import Journal
+from service.stores.history.journalled import JournalledEvents
 from service.stores.history.memory import InMemoryHistoryStore
-from service.stores.history.protocol import HistoryStore, Retention
+from service.stores.history.protocol import Retention
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.items.file_store import FileAddedItemStore
 from service.stores.items.protocol import AddedItemStore
@@ -33,17 +36,25 @@ def open_item_store(settings: Settings) -> AddedItemStore:
     return RedisAddedItemStore(client, settings.max_added_items)
 
 
-def open_history_store(settings: Settings) -> HistoryStore:
+def open_history(settings: Settings) -> GuardedHistory:
     """Opens the store of session histories; a Redis store connects at its first command."""
     retention = Retention(
         settings.max_session_length,
         settings.session_ttl_seconds,
         settings.event_id_window_seconds,
     )
+    pause_seconds = settings.redis_pause_seconds
     if settings.redis_url is None:
-        return InMemoryHistoryStore(retention, settings.max_sessions)
+        store = InMemoryHistoryStore(retention, settings.max_sessions)
+        return GuardedHistory(store, pause_seconds)
     kind = ClusterHistoryStore if settings.redis_cluster else RedisHistoryStore
-    return kind(_connect_for_histories(settings, settings.redis_url), retention)
+    redis = _connect_for_histories(settings, settings.redis_url)
+    if settings.store_outage == "refuse":
+        return GuardedHistory(kind(redis, retention), pause_seconds)
+    replayable = kind(redis, retention, has_journals=True)
+    journal = Journal(settings.journal_path, settings.journal_max_bytes)
+    events = JournalledEvents(journal, replayable)
+    return GuardedHistory(replayable, pause_seconds, journal=events)
 
 
 def _connect_for_histories(settings: Settings, url: SecretStr) -> RedisCommands:
