@@ -16,6 +16,7 @@ from proofs.record import Figure
 
 _BUNDLE = Path(__file__).parents[1] / "assets" / "movielens" / "bundle"
 _SECONDS_OF_NORMAL_LOAD = 2.0
+_PATIENCE_SECONDS = 300
 
 
 def prove(*, bundle: Path = _BUNDLE, rate: float = 300, seconds: float = 60) -> Iterator[Figure]:
@@ -40,10 +41,10 @@ def prove(*, bundle: Path = _BUNDLE, rate: float = 300, seconds: float = 60) -> 
             with Load(service.port, rate) as load:
                 _take_redis_away(redis, service, seconds)
                 back = time.monotonic()
-                wait_until(lambda: not _waiting(journal))
+                wait_until(lambda: not _waiting(journal), _PATIENCE_SECONDS)
                 replayed = time.monotonic()
                 time.sleep(_SECONDS_OF_NORMAL_LOAD)
-            wait_until(lambda: not _waiting(journal))
+            wait_until(lambda: not _waiting(journal), _PATIENCE_SECONDS)
             yield from _figures(load, replayed - back)
             yield from event_figures("journal", load, redis)
         finally:

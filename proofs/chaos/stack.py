@@ -53,12 +53,12 @@ class RedisNode:
             return while_loading and "loading" in str(error).lower()
 
 
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Waits until `holds()`; raises TimeoutError after a minute."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+def wait_until(holds: Callable[[], bool], seconds: float = _PATIENCE_SECONDS) -> None:
+    """Waits until `holds()`; raises TimeoutError after `seconds`."""
+    deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
-            raise TimeoutError("the stack is not ready after a minute")
+            raise TimeoutError(f"the stack is not ready after {seconds:g} s")
         time.sleep(0.02)
 
 

@@ -60,6 +60,7 @@ class Journal:
         self._folder: tuple[Path, int] | None = None
         self._segment: SegmentWriter | None = None
         self._num_segments = 0
+        self._num_stored: dict[Path, int] = {}  # of segments whose replay was cut off
         self._fails = False
 
     async def append(self, record: Record) -> None:
@@ -84,7 +85,8 @@ class Journal:
         """Passes all records to `store`, those of workers that have ended too.
 
         A segment is removed when all of its records are stored. If `store` raises, the rest stays
-        for the next call, and records of the same segment are passed again.
+        for the next call; a few records before the failure are passed again, after a restart all of
+        the segment.
 
         Returns:
             The number of records.
@@ -164,8 +166,10 @@ class Journal:
 
     async def _replay_segment(self, path: Path, store: Callable[[Record], Awaitable[None]]) -> int:
         records, is_damaged = await self._run(read_segment, path)
-        for first in range(0, len(records), _STORED_AT_ONCE):
+        for first in range(self._num_stored.get(path, 0), len(records), _STORED_AT_ONCE):
             await asyncio.gather(*map(store, records[first : first + _STORED_AT_ONCE]))
+            self._num_stored[path] = first + _STORED_AT_ONCE
+        self._num_stored.pop(path, None)
         if is_damaged:
             kept = path.with_suffix(".damaged")
             logger.error("%s is damaged after %d events, kept as %s", path, len(records), kept.name)

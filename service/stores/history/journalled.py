@@ -58,8 +58,9 @@ class JournalledEvents:
                 logger.warning("stored %d events of the journal", count)
 
     async def close(self) -> None:
-        """Closes the journal's files."""
+        """Closes the journal's files and the store's connections."""
         await self._journal.close()
+        await self._store.close()
 
     async def _insert(self, record: Record) -> None:
         event = Event(record.item_id, record.event_id)

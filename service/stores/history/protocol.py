@@ -85,6 +85,10 @@ class ReplayableStore(Protocol):
         """
         ...
 
+    async def close(self) -> None:
+        """Closes all connections."""
+        ...
+
 
 class HistoryStore(Protocol):
     """Stores the item ids of sessions, oldest first.

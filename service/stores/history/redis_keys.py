@@ -1,7 +1,7 @@
 """Names of the Redis keys of a session.
 
-`s:{NN}:REF` is the list of its events, and `e:{NN}:REF` the sorted set of their ids. `f:{NN}:REF` is
-the time at which it was erased, so that a journal does not bring it back. NN, a hash of the ref
+`s:{NN}:REF` is the list of its events, and `e:{NN}:REF` the sorted set of their ids. `f:{NN}:REF`
+is the time at which it was erased, so that a journal does not bring it back. NN, a hash of the ref
 from 00 to 63, is the hash tag: all keys of a session lie in one slot of a cluster.
 """
 
