@@ -38,7 +38,7 @@ RUN /cyclonedx/bin/python sbom.py service --environment /environment --debian /v
 
 FROM ${PYTHON_IMAGE}
 RUN useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin recommender \
-    && install --directory --owner recommender --group recommender /bundles
+    && install --directory --owner recommender --group recommender /bundles /journal
 COPY --from=environment /environment /environment
 COPY --from=sbom /service.cdx.json /usr/share/sbom/
 WORKDIR /app
@@ -47,6 +47,7 @@ ENV PATH=/environment/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     BUNDLE_PATH=/bundles/active \
     ITEMS_PATH=/tmp/added-items.jsonl \
+    JOURNAL_PATH=/journal \
     HOST=0.0.0.0 \
     PORT=8000 \
     LOG_FORMAT=json \

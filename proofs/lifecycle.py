@@ -26,7 +26,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from proofs.chaos.faults import RedisNode
+from proofs.chaos.stack import RedisNode
 from proofs.fuzz import EXAMPLE
 from proofs.record import Figure
 from proofs.wheel import free_port

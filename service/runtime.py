@@ -24,7 +24,7 @@ from service.ranking.recommender import Query, Recommendations
 from service.settings import Settings
 from service.stores.history.guarded import GuardedHistory
 from service.stores.history.protocol import Session
-from service.stores.opening import open_history_store, open_item_store, open_shared_limits
+from service.stores.opening import open_history, open_item_store, open_shared_limits
 from service.stores.session_refs import SessionRefs
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
@@ -118,6 +118,11 @@ class Runtime:
                 "1 while KEYS_FILE is broken and the keys that were read before are valid.",
                 self.access.authentication.is_file_refused,
             ),
+            (
+                "history_journalled_events",
+                "Number of events in this worker's journal that are not stored yet.",
+                self.history.num_journalled,
+            ),
             ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
             ("added_items", "Number of items added at run time.", len(self.added_items)),
         ):
@@ -148,7 +153,7 @@ async def open_runtime(
         variants, settings.max_k, settings.bundles_poll_seconds, while_loading, checks
     )
     added_items = AddedItems(open_item_store(settings), variants, settings.items_poll_seconds)
-    history = GuardedHistory(open_history_store(settings), settings.redis_pause_seconds)
+    history = open_history(settings)
     await _read_added_items(added_items)
     try:
         async with (

@@ -17,6 +17,7 @@ from pydantic_settings import (
 )
 
 from service.access.settings import AccessSettings
+from service.outage_settings import OutageSettings
 from service.variant_setting import DEFAULT_VARIANT, VariantSetting, parse_variants
 
 LogFormat = Literal["text", "json"]
@@ -35,7 +36,7 @@ _NETWORK_SCHEMES = ("redis://", "rediss://")
 _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://")
 
 
-class Settings(AccessSettings):
+class Settings(AccessSettings, OutageSettings):
     """The settings of the service: each field is an environment variable, its name in capitals.
 
     An empty variable counts as unset. If SECRETS_PATH names a folder, its files (such as
@@ -294,6 +295,12 @@ class Settings(AccessSettings):
                 f"{needing} needs SESSION_SECRET, the same for all replicas: make one with "
                 "`openssl rand -hex 32`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_outage(self) -> Self:
+        if self.store_outage == "journal" and self.redis_url is None:
+            raise ValueError("STORE_OUTAGE = journal needs REDIS_URL: memory has no outage")
         return self
 
     @model_validator(mode="after")

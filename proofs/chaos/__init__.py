@@ -3,7 +3,6 @@
 A real service process and a real Redis with a replica; a TCP proxy of ours makes the faults.
 """
 
-import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -11,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from proofs.chaos.faults import FAULTS, SESSION_SECRET, Fault, Stack, running_stack
+from proofs.chaos.faults import FAULTS, Fault
 from proofs.chaos.load import Answer, Load
 from proofs.chaos.plot import Row, save_plot
+from proofs.chaos.stack import SESSION_SECRET, RedisNode, Stack, free_ports, running_stack
 from proofs.record import FOLDER, Figure
 from service.access.principal import DEFAULT_TENANT
 from service.stores.history.redis_keys import keys_of
@@ -46,13 +46,13 @@ def prove(
     rows: list[Row] = []
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), bundle, _free_ports()) as stack,
+        running_stack(Path(folder), bundle, free_ports()) as stack,
     ):
         for name in fault or FAULTS:
             row = _measure(name, FAULTS[name], stack, rate, seconds, before)
             rows.append(row)
             yield from _latency_figures(row)
-            yield from _event_figures(name, row.load, stack)
+            yield from event_figures(name, row.load, stack.primary)
     save_plot(plot, rows)
 
 
@@ -88,11 +88,12 @@ def _latency_figures(row: Row) -> Iterator[Figure]:
         yield Figure(f"{name}: /readyz degraded after", "s", min(told))
 
 
-def _event_figures(name: str, load: Load, stack: Stack) -> Iterator[Figure]:
+def event_figures(name: str, load: Load, redis: RedisNode) -> Iterator[Figure]:
+    """Compares the histories in Redis with the events that were acknowledged."""
     lost = doubled = disordered = 0
     for session, acknowledged in load.acknowledged.items():
         ref = session_ref(SESSION_SECRET, DEFAULT_TENANT, session)
-        entries = stack.primary.client.lrange(keys_of(ref).events, 0, -1)
+        entries = redis.client.lrange(keys_of(ref).events, 0, -1)
         stored = [str(entry).partition("\n")[0] for entry in entries]
         lost += len(set(acknowledged) - set(stored))
         doubled += len(stored) - len(set(stored))
@@ -106,10 +107,3 @@ def _event_figures(name: str, load: Load, stack: Stack) -> Iterator[Figure]:
 
 def _p99(answers: Sequence[Answer]) -> float:
     return float(np.quantile([each.seconds for each in answers], 0.99)) * 1000
-
-
-def _free_ports() -> Iterator[int]:
-    while True:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        yield port

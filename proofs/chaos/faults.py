@@ -1,118 +1,17 @@
 """The faults: each is a context, in which the fault lasts, of a running stack."""
 
 import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from os import environ
-from pathlib import Path
-from secrets import token_hex
-from urllib.request import urlopen
+from contextlib import AbstractContextManager, contextmanager, suppress
 
-from redis import Redis
-from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import RedisError
 
-from proofs.fault_proxy import FaultProxy
+from proofs.chaos.stack import Stack, wait_until
 
-SESSION_SECRET = token_hex(32)
-_PATIENCE_SECONDS = 60
 _FILLERS = 2_000
 _KEY_LOAD_MICROSECONDS = 10_000
 _STALL_SECONDS = 0.3
-
-
-class RedisNode:
-    """A redis-server with an append-only file, which outlives a kill."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        folder.mkdir(parents=True)
-        self.port = port
-        self.client = Redis(port=port, decode_responses=True)
-        self._command = [
-            *("redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""),
-            *("--dir", str(folder), "--appendonly", "yes", "--repl-diskless-sync-delay", "0"),
-            *("--loading-process-events-interval-bytes", "1024"),
-        ]
-        self.start()
-
-    def start(self, *more: str, while_loading: bool = False) -> None:
-        """Starts the server and waits until it answers, be it that it is loading."""
-        self.process = subprocess.Popen([*self._command, *more], stdout=subprocess.DEVNULL)
-        wait_until(lambda: self._answers(while_loading))
-
-    def kill(self) -> None:
-        """Ends the process with SIGKILL."""
-        self.process.kill()
-        self.process.wait()
-
-    def _answers(self, while_loading: bool) -> bool:
-        try:
-            return bool(self.client.ping())
-        except LostError as error:
-            return while_loading and "loading" in str(error).lower()
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    """Waits until `holds()`; raises TimeoutError after a minute."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the stack is not ready after a minute")
-        time.sleep(0.02)
-
-
-@dataclass
-class Stack:
-    """A service whose Redis is behind a proxy, and a replica for failovers."""
-
-    primary: RedisNode
-    replica: RedisNode
-    proxy: FaultProxy
-    service_port: int
-
-
-@contextmanager
-def running_stack(folder: Path, bundle: Path, ports: Iterator[int]) -> Iterator[Stack]:
-    """Runs two Redis, the proxy and a service until the context ends."""
-    with ExitStack() as parts:
-        primary, replica = (RedisNode(folder / str(n), next(ports)) for n in range(2))
-        parts.callback(primary.kill)
-        parts.callback(replica.kill)
-        replica.client.replicaof("127.0.0.1", primary.port)
-        proxy = parts.enter_context(FaultProxy(primary.port))
-        port = parts.enter_context(_service(bundle, proxy.port, next(ports)))
-        yield Stack(primary, replica, proxy, port)
-
-
-@contextmanager
-def _service(bundle: Path, redis_port: int, port: int) -> Iterator[int]:
-    settings = {
-        "BUNDLE_PATH": str(bundle),
-        "SESSION_SECRET": SESSION_SECRET,
-        "REDIS_URL": f"redis://127.0.0.1:{redis_port}",
-        "MAX_SESSION_LENGTH": "1000000",
-        "PORT": str(port),
-    }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "service"], env=environ | settings, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_until(lambda: _is_ready(port))
-        yield port
-    finally:
-        process.terminate()
-        process.wait(_PATIENCE_SECONDS)
-
-
-def _is_ready(port: int) -> bool:
-    with suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
-        return bool(answer.status == 200)
-    return False
 
 
 @contextmanager
@@ -237,7 +136,7 @@ def loading(stack: Stack) -> Iterator[None]:
     yield
     with suppress(RedisError):
         redis.client.config_set("key-load-delay", 0)
-    wait_until(lambda: redis._answers(while_loading=False))
+    wait_until(lambda: redis.answers(while_loading=False))
     redis.client.config_set("key-load-delay", 0)
 
 

@@ -19,8 +19,6 @@ Outcome = Mapping[str, bool | str | None]
 
 _STORED: Outcome = {"stored": True, "reason": None}
 _NO_CONSENT: Outcome = {"stored": False, "reason": "no_consent"}
-_REFUSED: Outcome = {"stored": False, "reason": "store_refused"}
-_UNAVAILABLE: Outcome = {"stored": False, "reason": "store_unavailable"}
 
 
 def json_response(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -124,9 +122,9 @@ def event_outcome(stored: StoredHistory, *, consent: bool) -> Outcome:
     """Returns the fields `stored` and `reason` of an EventAnswer."""
     if not consent:
         return _NO_CONSENT
-    if stored.is_refused:
-        return _REFUSED
-    return _UNAVAILABLE if stored.degraded else _STORED
+    if stored.not_stored is not None:
+        return {"stored": False, "reason": stored.not_stored}
+    return _STORED
 
 
 def _reasons(reasons: Reasons) -> Sequence[Mapping[str, Any]]:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.ranking.recommender import Source
 from service.settings import DEFAULT_K, MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
+from service.stores.history.protocol import NotStored
 from service.teacher.client import EmbeddingNumber
 from service.variant_setting import DEFAULT_VARIANT
 
@@ -189,11 +190,14 @@ class EventAnswer(BaseModel):
     variant: str
     stored: bool = Field(
         description="whether the event is stored; false without consent, and if the history store "
-        "did not store it: then send the event again with the same `event_id`"
+        "did not store it: then, unless it is journalled, send the event again with the same "
+        "`event_id`"
     )
-    reason: Literal["no_consent", "store_unavailable", "store_refused"] | None = Field(
+    reason: Literal["no_consent"] | NotStored | None = Field(
         description="why the event is not stored; null: it is stored. store_unavailable: the "
-        "history store did not answer; store_refused: it answers, and is full or read-only"
+        "history store did not answer; store_refused: it answers, and is full or read-only; "
+        "journalled: likewise, and the event is on the service's disk and will be stored; "
+        "journal_full, journal_failed: it could not be written there either"
     )
     degraded: bool = Field(
         description="whether the history store or, with `k`, the student did not answer"

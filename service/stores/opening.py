@@ -7,8 +7,11 @@ from pydantic import SecretStr
 
 from service.settings import Settings
 from service.stores.history.cluster_store import ClusterHistoryStore
+from service.stores.history.guarded import GuardedHistory
+from service.stores.history.journal import Journal
+from service.stores.history.journalled import JournalledEvents
 from service.stores.history.memory import InMemoryHistoryStore
-from service.stores.history.protocol import HistoryStore, Retention
+from service.stores.history.protocol import Retention
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.items.file_store import FileAddedItemStore
 from service.stores.items.protocol import AddedItemStore
@@ -16,8 +19,9 @@ from service.stores.items.redis_store import RedisAddedItemStore
 from service.stores.redis_client import RedisCommands, connect_redis, connect_shared
 from service.stores.traced_redis import TracedRedis
 
-# Longer than for histories: reading all added items takes longer, and no request waits for it.
-_ITEMS_TIMEOUT_SECONDS = 5.0
+# Longer than for requests, none of which waits: reading all added items takes longer, and a replay
+# of the journal shall not begin again at each late reply.
+_BACKGROUND_TIMEOUT_SECONDS = 5.0
 
 
 def open_item_store(settings: Settings) -> AddedItemStore:
@@ -26,35 +30,58 @@ def open_item_store(settings: Settings) -> AddedItemStore:
         return FileAddedItemStore(settings.items_path, settings.max_added_items)
     client = connect_redis(
         settings.redis_url.get_secret_value(),
-        timeout_seconds=_ITEMS_TIMEOUT_SECONDS,
+        timeout_seconds=_BACKGROUND_TIMEOUT_SECONDS,
         max_connections=2,
         is_cluster=settings.redis_cluster,
     )
     return RedisAddedItemStore(client, settings.max_added_items)
 
 
-def open_history_store(settings: Settings) -> HistoryStore:
+def open_history(settings: Settings) -> GuardedHistory:
     """Opens the store of session histories; a Redis store connects at its first command."""
-    retention = Retention(
+    pause_seconds = settings.redis_pause_seconds
+    if settings.redis_url is None:
+        store = InMemoryHistoryStore(_retention(settings), settings.max_sessions)
+        return GuardedHistory(store, pause_seconds)
+    redis_store = _open_redis_store(settings, settings.redis_url, settings.redis_timeout_seconds)
+    if settings.store_outage == "refuse":
+        return GuardedHistory(redis_store, pause_seconds)
+    journalled = JournalledEvents(
+        Journal(settings.journal_path, settings.journal_max_bytes),
+        _open_redis_store(settings, settings.redis_url, _BACKGROUND_TIMEOUT_SECONDS),
+    )
+    return GuardedHistory(redis_store, pause_seconds, journal=journalled)
+
+
+def _retention(settings: Settings) -> Retention:
+    return Retention(
         settings.max_session_length,
         settings.session_ttl_seconds,
         settings.event_id_window_seconds,
     )
-    if settings.redis_url is None:
-        return InMemoryHistoryStore(retention, settings.max_sessions)
+
+
+def _open_redis_store(
+    settings: Settings, url: SecretStr, timeout_seconds: float
+) -> RedisHistoryStore:
     kind = ClusterHistoryStore if settings.redis_cluster else RedisHistoryStore
-    return kind(_connect_for_histories(settings, settings.redis_url), retention)
+    return kind(
+        _connect_for_histories(settings, url, timeout_seconds),
+        _retention(settings),
+        has_journals=settings.store_outage == "journal",
+    )
 
 
 def open_shared_limits(settings: Settings) -> RedisCommands | None:
     """Opens the Redis in which workers share the limits of keys; None: there is no Redis."""
     if settings.redis_url is None:
         return None
-    return _connect_for_histories(settings, settings.redis_url)
+    return _connect_for_histories(settings, settings.redis_url, settings.redis_timeout_seconds)
 
 
-def _connect_for_histories(settings: Settings, url: SecretStr) -> RedisCommands:
-    timeout_seconds = settings.redis_timeout_seconds
+def _connect_for_histories(
+    settings: Settings, url: SecretStr, timeout_seconds: float
+) -> RedisCommands:
     if not settings.redis_cluster:
         shared = connect_shared(url.get_secret_value(), timeout_seconds=timeout_seconds)
         return TracedRedis(shared) if settings.tracing else shared

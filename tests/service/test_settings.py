@@ -91,6 +91,11 @@ def test_stored_sessions_need_a_secret_for_their_names(
         Settings.model_validate({setting: "redis://a-host.example.com/number-0"})
 
 
+def test_a_journal_needs_a_redis() -> None:
+    with pytest.raises(ValidationError, match="STORE_OUTAGE = journal needs REDIS_URL"):
+        Settings(store_outage="journal")
+
+
 def test_a_session_secret_has_at_least_32_characters() -> None:
     with pytest.raises(ValidationError, match="at least 32"):
         Settings.model_validate({"session_secret": "x" * 31})

@@ -138,6 +138,17 @@ class ComparisonAnswer(TypedDict):
     rank_correlation: float | None
 
 
+NotStored = Literal[
+    "no_consent",
+    "store_unavailable",
+    "store_refused",
+    "journalled",
+    "journal_full",
+    "journal_failed",
+]
+"""Why an event is not stored, see `EventAnswer`."""
+
+
 class EventAnswer(TypedDict):
     """The result of appending an event.
 
@@ -146,13 +157,16 @@ class EventAnswer(TypedDict):
             consent, False means that the store did not store it: send the event again, with the
             same `event_id`.
         reason: why the event is not stored: `no_consent`, `store_unavailable` if the store did not
-            answer, `store_refused` if it answers and is full or read-only. None: it is stored.
+            answer, `store_refused` if it answers and is full or read-only; `journalled` if the
+            event is on the service's disk and will be stored, so need not be sent again;
+            `journal_full` or `journal_failed` if it could not be written there. None: it is
+            stored.
     """
 
     model_version: str
     variant: str
     stored: bool
-    reason: Literal["no_consent", "store_unavailable", "store_refused"] | None
+    reason: NotStored | None
     degraded: bool
 
 
@@ -165,7 +179,7 @@ class EventRecommendationAnswer(RecommendationAnswer):
     """
 
     stored: bool
-    reason: Literal["no_consent", "store_unavailable", "store_refused"] | None
+    reason: NotStored | None
 
 
 class SessionAnswer(TypedDict):

@@ -5,14 +5,13 @@ between the last two, the next append finds it again; events without an id are t
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from itertools import chain
 
 from service.stores.history.protocol import Event, Session
 from service.stores.history.redis_keys import AllKeys, all_keys_of
 from service.stores.history.redis_scripts import REMOVE
-from service.stores.history.redis_store import RedisHistoryStore, item_ids, unavailable
+from service.stores.history.redis_store import RedisHistoryStore, item_ids, now, unavailable
 
 
 class ClusterHistoryStore(RedisHistoryStore):
@@ -24,7 +23,7 @@ class ClusterHistoryStore(RedisHistoryStore):
         with unavailable():
             entries, event_ids = await self._read_former(keys)
             parts: list[str | int] = [*keys.current, event.event_id or "", event.item_id]
-            parts += [time.time_ns() // 1000, 0, sum(map(len, entries))]
+            parts += [now(), 0, sum(map(len, entries))]
             parts += chain(*entries, *event_ids)
             history = await self._script.run(self._redis, len(keys.current), *parts)
             await self._remove_former(keys, entries, event_ids)
@@ -35,6 +34,7 @@ class ClusterHistoryStore(RedisHistoryStore):
         keys = all_keys_of(session)
         groups = (keys.current, *([key] for key in keys.flat()[2:]))
         with unavailable():
+            await self._remember_as_erased(session)
             await asyncio.gather(*(self._redis.execute_command("UNLINK", *each) for each in groups))
 
     async def _read_former(

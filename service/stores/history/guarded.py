@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from service.circuit_breaker import CircuitBreaker
 from service.errors import HistoryRefusalError, HistoryUnavailableError
-from service.stores.history.protocol import Event, HistoryStore, Session
+from service.stores.history.journalled import JournalledEvents
+from service.stores.history.protocol import Event, HistoryStore, NotStored, Session
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +23,12 @@ class StoredHistory:
         history: item ids, oldest first.
         degraded: whether the store did not answer, or refused an event. If it did not answer,
             `history` lacks all stored items.
-        is_refused: whether the store answers and refused the event.
+        not_stored: why the event that was appended is not stored; None: it is.
     """
 
     history: Sequence[str]
     degraded: bool = False
-    is_refused: bool = False
+    not_stored: NotStored | None = None
 
 
 _FAILURES_TO_OPEN = 5  # failures in a row after which the circuit breaker opens
@@ -49,10 +50,12 @@ class GuardedHistory:
         store: HistoryStore,
         pause_seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        journal: JournalledEvents | None = None,
     ) -> None:
         self.writes_fail = False
         self.last_write_at = 0.0
         self._store = store
+        self._journal = journal
         self._pause_seconds = pause_seconds
         self._breaker = CircuitBreaker(
             "the history store",
@@ -64,6 +67,11 @@ class GuardedHistory:
         )
 
     @property
+    def num_journalled(self) -> int:
+        """Number of events of this worker that are in the journal and not stored yet."""
+        return 0 if self._journal is None else self._journal.num_waiting
+
+    @property
     def is_lost(self) -> bool:
         """Whether the circuit breaker is open, so that requests do not ask the store."""
         return self._breaker.is_open
@@ -72,19 +80,26 @@ class GuardedHistory:
         """Stores `event` and returns the history that ends with it.
 
         If the store fails, the returned history has this event only and is degraded. If it refuses
-        the event, the history before the event is read.
+        the event, the history before the event is read. With a journal, the event is kept there.
         """
+        if self._journal is not None:
+            event = self._journal.identified(event)
         try:
             history = await self._breaker.call(lambda: self._store.append(session, event))
         except HistoryRefusalError as error:
             self._count_failed_write(error)
+            kept = await self._keep(session, event, "store_refused")
             before = (await self.read(session)).history
-            return StoredHistory([*before, event.item_id], degraded=True, is_refused=True)
+            return StoredHistory([*before, event.item_id], degraded=True, not_stored=kept)
         except HistoryUnavailableError as error:
             self._count_failed_write(error)
-            return StoredHistory([event.item_id], degraded=True)
+            kept = await self._keep(session, event, "store_unavailable")
+            return StoredHistory([event.item_id], degraded=True, not_stored=kept)
         self._count_write()
         return StoredHistory(history)
+
+    async def _keep(self, session: Session, event: Event, reason: NotStored) -> NotStored:
+        return reason if self._journal is None else await self._journal.keep(session, event)
 
     async def read(self, session: Session) -> StoredHistory:
         """Reads a history; if the store fails, the history is empty and degraded."""
@@ -116,7 +131,10 @@ class GuardedHistory:
             await self.probe()
 
     async def probe(self) -> None:
-        """Finds out whether a store that was lost answers, and whether one that failed writes."""
+        """Finds out whether a store that was lost answers, and whether one that failed writes.
+
+        If so, stores what is in the journal.
+        """
         if self.is_lost and not await self.is_reachable():
             return
         if self.writes_fail:
@@ -124,6 +142,8 @@ class GuardedHistory:
                 await self._breaker.call_even_if_open(self._check_write)
             except HistoryUnavailableError as error:
                 self._count_failed_write(error)
+        if self._journal is not None and not self.is_lost and not self.writes_fail:
+            await self._journal.replay()
 
     async def _check_write(self) -> None:
         await self._store.check_write()
@@ -141,5 +161,7 @@ class GuardedHistory:
             logger.warning("an event could not be stored: %s", error.in_full)
 
     async def close(self) -> None:
-        """Closes the store's connections."""
+        """Closes the journal and the store's connections."""
+        if self._journal is not None:
+            await self._journal.close()
         await self._store.close()

@@ -5,7 +5,12 @@ tests/service/stores/history/test_stores.py runs one suite against every impleme
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
+
+NotStored = Literal[
+    "store_unavailable", "store_refused", "journalled", "journal_full", "journal_failed"
+]
+"""Why an event is not in its history, in the words of the answer."""
 
 
 class Session(NamedTuple):
@@ -59,6 +64,30 @@ class Retention:
     def max_event_ids(self) -> int:
         """Maximum number of event ids per session; older ids no longer count."""
         return max(self.max_length, _MIN_EVENT_IDS)
+
+
+class ReplayableStore(Protocol):
+    """Stores events that were kept elsewhere while a history store failed."""
+
+    async def insert(self, ref: str, event: Event, at: int) -> None:
+        """Stores `event` at its place in the history of the session with this ref.
+
+        Does nothing if an event with this id was stored within its window, or if the session was
+        erased after `at`.
+
+        Args:
+            ref: ref of the session.
+            event: an event with an id.
+            at: time of the event in µs since 1970.
+
+        Raises:
+            HistoryUnavailableError: the event may be not stored.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        ...
 
 
 class HistoryStore(Protocol):

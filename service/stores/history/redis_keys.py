@@ -1,7 +1,8 @@
 """Names of the Redis keys of a session.
 
-`s:{NN}:REF` is the list of its events, `e:{NN}:REF` the sorted set of their ids. NN, a hash of the
-ref from 00 to 63, is the hash tag: all keys of a session lie in one slot of a cluster.
+`s:{NN}:REF` is the list of its events, and `e:{NN}:REF` the sorted set of their ids. `f:{NN}:REF`
+is the time at which it was erased, so that a journal does not bring it back. NN, a hash of the ref
+from 00 to 63, is the hash tag: all keys of a session lie in one slot of a cluster.
 """
 
 from binascii import crc_hqx
@@ -45,6 +46,11 @@ def keys_of(ref: str) -> SessionKeys:
     hashed = crc_hqx(ref.encode("ascii"), 0)  # CRC-16/XMODEM, by which Redis hashes keys too
     tag = _TAGS[hashed % len(_TAGS)]
     return SessionKeys(f"s:{tag}:{ref}", f"e:{tag}:{ref}")
+
+
+def erased_key_of(ref: str) -> str:
+    """Returns the key of the time at which a session was erased, while a journal is used."""
+    return f"f{keys_of(ref).events[1:]}"
 
 
 @lru_cache(_NUM_CACHED)

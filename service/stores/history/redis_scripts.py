@@ -73,6 +73,34 @@ redis.call('PEXPIRE', events, $ttl)
 return redis.call('LRANGE', events, 0, -1)
 """
 
+# KEYS: the list of events, the set of event ids, the time at which the session was erased.
+# ARGV: event id, item id, time in µs.
+#
+# An entry whose time is not known, because it has no id or an old one, counts as older.
+_INSERT = """
+local events, event_ids, event_id, at = KEYS[1], KEYS[2], ARGV[1], ARGV[3]
+local erased = redis.call('GET', KEYS[3])
+if erased and tonumber(erased) >= tonumber(at) then return end
+if redis.call('ZADD', event_ids, 'NX', at, event_id) == 0 then return end
+
+local entries = redis.call('LRANGE', events, 0, -1)
+local place = #entries
+while place > 0 do
+  local time = redis.call('ZSCORE', event_ids, string.match(entries[place], '^[^\\n]*'))
+  if not time or tonumber(time) <= tonumber(at) then break end
+  place = place - 1
+end
+local entry = event_id .. '\\n' .. ARGV[2]
+if place == #entries then
+  redis.call('RPUSH', events, entry)
+else
+  redis.call('LINSERT', events, 'BEFORE', entries[place + 1], entry)
+end
+redis.call('LTRIM', events, -$max_length, -1)
+redis.call('PEXPIRE', events, $ttl)
+redis.call('PEXPIRE', event_ids, $ttl)
+"""
+
 # KEYS: a list; ARGV: entries to remove from it. Each is near its head, so LREM finds it at once.
 _REMOVE = """
 for _, entry in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, entry) end
@@ -106,13 +134,22 @@ def append_script(retention: Retention) -> Script:
     Limits are part of the text, since they are the same in every call. The script returns the
     entries of the history that ends with the event.
     """
-    text = Template(_APPEND).substitute(
-        max_length=retention.max_length,
-        ttl=round(retention.ttl_seconds * 1000),
-        window=round(retention.event_id_seconds * 1_000_000),
-        max_event_ids=retention.max_event_ids,
-    )
-    return Script(text)
+    return _with_limits(_APPEND, retention)
+
+
+def insert_script(retention: Retention) -> Script:
+    """Makes the script that inserts an event by its time, see ReplayableStore."""
+    return _with_limits(_INSERT, retention)
+
+
+def _with_limits(text: str, retention: Retention) -> Script:
+    limits = {
+        "max_length": retention.max_length,
+        "ttl": round(retention.ttl_seconds * 1000),
+        "window": round(retention.event_id_seconds * 1_000_000),
+        "max_event_ids": retention.max_event_ids,
+    }
+    return Script(Template(text).substitute(limits))
 
 
 REMOVE = Script(_REMOVE)

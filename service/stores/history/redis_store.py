@@ -14,8 +14,8 @@ from functools import partial
 
 from service.errors import HistoryRefusalError, HistoryUnavailableError
 from service.stores.history.protocol import Event, Retention, Session
-from service.stores.history.redis_keys import all_keys_of
-from service.stores.history.redis_scripts import append_script
+from service.stores.history.redis_keys import all_keys_of, erased_key_of, keys_of
+from service.stores.history.redis_scripts import append_script, insert_script
 from service.stores.redis_client import RedisCommands, redis_errors_as
 
 _SEPARATOR = "\n"
@@ -31,19 +31,26 @@ _PROBE = ("SET", "history-write-probe", "1", "PX", 1000)
 class RedisHistoryStore:
     """Stores each session as a Redis list, with a sorted set of its event ids."""
 
-    def __init__(self, redis: RedisCommands, retention: Retention) -> None:
+    def __init__(
+        self, redis: RedisCommands, retention: Retention, *, has_journals: bool = False
+    ) -> None:
+        """Makes a store.
+
+        Args:
+            redis: where sessions are stored.
+            retention: limits of a session.
+            has_journals: whether `insert` is used, so that erased sessions are remembered.
+        """
         self._redis = redis
         self._script = append_script(retention)
+        self._insert_script = insert_script(retention)
+        self._ttl_ms = round(retention.ttl_seconds * 1000)
+        self._has_journals = has_journals
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """See HistoryStore."""
         keys = all_keys_of(session)
-        parts: list[str | int] = [
-            *keys.flat(),
-            event.event_id or "",
-            event.item_id,
-            time.time_ns() // 1000,
-        ]
+        parts: list[str | int] = [*keys.flat(), event.event_id or "", event.item_id, now()]
         if keys.former_event_ids:
             parts.append(len(keys.former_event_ids))
         with unavailable():
@@ -58,10 +65,23 @@ class RedisHistoryStore:
                     return item_ids(entries)
         return []
 
+    async def insert(self, ref: str, event: Event, at: int) -> None:
+        """See ReplayableStore."""
+        parts = (*keys_of(ref), erased_key_of(ref), event.event_id or "", event.item_id, at)
+        with unavailable():
+            await self._insert_script.run(self._redis, 3, *parts)
+
     async def forget(self, session: Session) -> None:
         """See HistoryStore."""
         with unavailable():
+            await self._remember_as_erased(session)
             await self._redis.execute_command("UNLINK", *all_keys_of(session).flat())
+
+    async def _remember_as_erased(self, session: Session) -> None:
+        if self._has_journals:
+            for ref in (session.ref, *session.former_refs):
+                parts = (erased_key_of(ref), now(), "PX", self._ttl_ms)
+                await self._redis.execute_command("SET", *parts)
 
     async def ping(self) -> None:
         """See HistoryStore."""
@@ -76,6 +96,11 @@ class RedisHistoryStore:
     async def close(self) -> None:
         """See HistoryStore."""
         await self._redis.aclose()
+
+
+def now() -> int:
+    """Returns the time in µs since 1970."""
+    return time.time_ns() // 1000
 
 
 def item_ids(entries: Sequence[str]) -> list[str]:

@@ -77,7 +77,9 @@ async def test_without_the_store_the_history_is_the_event_only(
 ) -> None:
     await guard.append(Session("s"), Event("a"))
     store.lost = True
-    assert await guard.append(Session("s"), Event("b")) == StoredHistory(["b"], degraded=True)
+    assert await guard.append(Session("s"), Event("b")) == StoredHistory(
+        ["b"], degraded=True, not_stored="store_unavailable"
+    )
     assert await guard.read(Session("s")) == StoredHistory([], degraded=True)
 
 
@@ -92,7 +94,9 @@ async def test_a_store_that_keeps_failing_is_not_asked_for_a_while(
 ) -> None:
     await fail_until_open(guard, store)
     calls = store.calls
-    assert await guard.append(Session("s"), Event("a")) == StoredHistory(["a"], degraded=True)
+    assert await guard.append(Session("s"), Event("a")) == StoredHistory(
+        ["a"], degraded=True, not_stored="store_unavailable"
+    )
     assert store.calls == calls
 
 
@@ -160,7 +164,7 @@ async def test_a_store_that_refuses_events_is_read_on(refusing: RefusingStore) -
     refusing.refuses = True
     for _ in range(20):
         refused = await guard.append(Session("s"), Event("b"))
-        assert refused == StoredHistory(["a", "b"], degraded=True, is_refused=True)
+        assert refused == StoredHistory(["a", "b"], degraded=True, not_stored="store_refused")
     assert await guard.read(Session("s")) == StoredHistory(["a"])
     assert not guard.is_lost
 

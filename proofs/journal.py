@@ -1,0 +1,73 @@
+"""The journal: events that Redis could not take are stored once and in order, after a kill too.
+
+Redis is away under load, and the service is killed with SIGKILL in the middle and started again. A
+visitor sends its next event when the last one was stored or journalled.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from proofs.chaos import event_figures
+from proofs.chaos.load import Load
+from proofs.chaos.stack import RedisNode, ServiceProcess, free_ports, wait_until
+from proofs.record import Figure
+
+_BUNDLE = Path(__file__).parents[1] / "assets" / "movielens" / "bundle"
+_SECONDS_OF_NORMAL_LOAD = 2.0
+_PATIENCE_SECONDS = 300
+
+
+def prove(*, bundle: Path = _BUNDLE, rate: float = 300, seconds: float = 60) -> Iterator[Figure]:
+    """Counts the events that were acknowledged and are not in their history once, in order.
+
+    Args:
+        bundle: the served bundle.
+        rate: requests a second.
+        seconds: how long Redis is away.
+    """
+    ports = free_ports()
+    with tempfile.TemporaryDirectory() as folder:
+        redis, journal = RedisNode(Path(folder) / "redis", next(ports)), Path(folder) / "journal"
+        service = ServiceProcess(
+            bundle,
+            f"redis://127.0.0.1:{redis.port}",
+            next(ports),
+            STORE_OUTAGE="journal",
+            JOURNAL_PATH=str(journal),
+        )
+        try:
+            with Load(service.port, rate) as load:
+                _take_redis_away(redis, service, seconds)
+                back = time.monotonic()
+                wait_until(lambda: not _waiting(journal), _PATIENCE_SECONDS)
+                replayed = time.monotonic()
+                time.sleep(_SECONDS_OF_NORMAL_LOAD)
+            wait_until(lambda: not _waiting(journal), _PATIENCE_SECONDS)
+            yield from _figures(load, replayed - back)
+            yield from event_figures("journal", load, redis)
+        finally:
+            service.kill()
+            redis.kill()
+
+
+def _take_redis_away(redis: RedisNode, service: ServiceProcess, seconds: float) -> None:
+    time.sleep(_SECONDS_OF_NORMAL_LOAD)
+    redis.kill()
+    time.sleep(seconds / 2)
+    service.kill()
+    service.start()
+    time.sleep(seconds / 2)
+    redis.start()
+
+
+def _waiting(journal: Path) -> bool:
+    return any(journal.glob("*/*.log"))
+
+
+def _figures(load: Load, seconds_to_replay: float) -> Iterator[Figure]:
+    errors = sum(500 <= each.status < 599 for each in load.answers)  # 599: cut off by the kill
+    yield Figure("journalled", "events", load.num_journalled, at_least=1)
+    yield Figure("5xx", "answers", errors, at_most=0)
+    yield Figure("replayed after", "s", seconds_to_replay)

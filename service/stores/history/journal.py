@@ -1,0 +1,195 @@
+"""The journal: events on this machine's disk that the history store could not take yet."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from service.stores.history.journal_folders import (
+    make_folder,
+    release,
+    segments_of,
+    size_of,
+    take_orphans,
+)
+from service.stores.history.journal_segments import Record, SegmentWriter, read_segment
+
+logger = logging.getLogger(__name__)
+
+SEGMENT_BYTES = 1 << 20
+_SECONDS_TO_SAVE = 0.25  # a disk that hangs must not hold up recommendations
+_STORED_AT_ONCE = 16  # more would delay requests by more than a millisecond
+
+_Result = TypeVar("_Result")
+
+
+class JournalError(Exception):
+    """An event could not be written to the journal."""
+
+
+class JournalFullError(JournalError):
+    """The journal has JOURNAL_MAX_BYTES already, or the disk is full."""
+
+
+class Journal:
+    """Keeps events in files until they are stored.
+
+    A record is on the disk before `append` returns. Records that arrive while the disk is busy are
+    written together, with one fsync. Files are used in one thread, so never two at a time.
+
+    Attributes:
+        num_waiting: number of records of this worker that are not stored yet.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        """Makes a journal that has no file yet.
+
+        Args:
+            path: folder of the journals of all workers on this machine.
+            max_bytes: maximum size of all of them together, except for one segment of each worker.
+        """
+        self.num_waiting = 0
+        self._path = path
+        self._max_bytes = max_bytes
+        self._thread = ThreadPoolExecutor(1, "journal")
+        self._unsaved: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._saving: asyncio.Task[None] | None = None
+        self._folder: tuple[Path, int] | None = None
+        self._segment: SegmentWriter | None = None
+        self._num_segments = 0
+        self._num_stored: dict[Path, int] = {}  # of segments whose replay was cut off
+        self._fails = False
+
+    async def append(self, record: Record) -> None:
+        """Writes a record to the disk.
+
+        Raises:
+            JournalFullError: there is no room.
+            JournalError: the disk fails or is too slow; if it is too slow, the record may still be
+                written.
+        """
+        saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unsaved.append((record.encoded(), saved))
+        if self._saving is None:
+            self._saving = asyncio.create_task(self._save())
+        try:
+            async with asyncio.timeout(_SECONDS_TO_SAVE):
+                await saved
+        except TimeoutError as error:
+            raise JournalError(f"the disk took more than {_SECONDS_TO_SAVE} s") from error
+
+    async def replay(self, store: Callable[[Record], Awaitable[None]]) -> int:
+        """Passes all records to `store`, those of workers that have ended too.
+
+        A segment is removed when all of its records are stored. If `store` raises, the rest stays
+        for the next call; a few records before the failure are passed again, after a restart all of
+        the segment.
+
+        Returns:
+            The number of records.
+
+        Raises:
+            OSError: a file cannot be read or removed.
+        """
+        taken, count = await self._run(take_orphans, self._path), 0
+        try:
+            for path in [path for folder in taken for path in segments_of(folder)]:
+                count += await self._replay_segment(path, store)
+        finally:
+            await self._run(release, taken)
+        for path in await self._run(self._seal):
+            num_stored = await self._replay_segment(path, store)
+            self.num_waiting -= num_stored
+            count += num_stored
+        return count
+
+    async def close(self) -> None:
+        """Closes the files. Records stay, for the next worker, which takes them over."""
+        while self._saving is not None:
+            await asyncio.wait([self._saving])
+        await self._run(self._seal)
+        if self._folder is not None:
+            await self._run(release, dict([self._folder]))
+        self._thread.shutdown()
+
+    async def _run(self, work: Callable[..., _Result], *arguments: object) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    async def _save(self) -> None:
+        """Writes all records that wait, until none does."""
+        while self._unsaved:
+            batch, self._unsaved = self._unsaved, []
+            error: JournalError | None = None
+            try:
+                await self._run(self._write, b"".join(record for record, _ in batch))
+                self.num_waiting += len(batch)
+            except (JournalError, OSError) as failure:
+                error = _as_journal_error(failure)
+                if not self._fails:
+                    logger.warning("events cannot be written to the journal: %s", failure)
+            self._fails = error is not None
+            for _, saved in batch:
+                _settle(saved, error)
+        self._saving = None
+
+    def _write(self, records: bytes) -> None:
+        segment = self._segment
+        if segment is None or segment.size + len(records) > SEGMENT_BYTES:
+            segment = self._open_segment()
+        try:
+            segment.write(records)
+        except OSError:
+            self._seal()  # what the disk has of the file is not known
+            raise
+
+    def _open_segment(self) -> SegmentWriter:
+        if size_of(self._path) + SEGMENT_BYTES > self._max_bytes:
+            raise JournalFullError(
+                f"{self._path} has JOURNAL_MAX_BYTES = {self._max_bytes} already"
+            )
+        if self._folder is None:
+            self._folder = make_folder(self._path)
+        self._seal()
+        self._num_segments += 1
+        self._segment = SegmentWriter(self._folder[0] / f"{self._num_segments:08}.log")
+        return self._segment
+
+    def _seal(self) -> Sequence[Path]:
+        """Closes the segment that is written; returns all segments of this worker."""
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+        return [] if self._folder is None else segments_of(self._folder[0])
+
+    async def _replay_segment(self, path: Path, store: Callable[[Record], Awaitable[None]]) -> int:
+        records, is_damaged = await self._run(read_segment, path)
+        for first in range(self._num_stored.get(path, 0), len(records), _STORED_AT_ONCE):
+            await asyncio.gather(*map(store, records[first : first + _STORED_AT_ONCE]))
+            self._num_stored[path] = first + _STORED_AT_ONCE
+        self._num_stored.pop(path, None)
+        if is_damaged:
+            kept = path.with_suffix(".damaged")
+            logger.error("%s is damaged after %d events, kept as %s", path, len(records), kept.name)
+            await self._run(path.rename, kept)
+        else:
+            await self._run(path.unlink)
+        return len(records)
+
+
+def _as_journal_error(failure: JournalError | OSError) -> JournalError:
+    if isinstance(failure, JournalError):
+        return failure
+    is_full = failure.errno in (errno.ENOSPC, errno.EDQUOT)
+    return (JournalFullError if is_full else JournalError)(str(failure))
+
+
+def _settle(saved: "asyncio.Future[None]", error: JournalError | None) -> None:
+    if saved.done():  # its caller gave up
+        return
+    if error is None:
+        saved.set_result(None)
+    else:
+        saved.set_exception(error)

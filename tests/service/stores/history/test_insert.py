@@ -1,0 +1,81 @@
+"""Insertion by time, by which a journal is replayed."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from service.stores.history.cluster_store import ClusterHistoryStore
+from service.stores.history.protocol import Event, Retention, Session
+from service.stores.history.redis_store import RedisHistoryStore, now
+from service.stores.redis_client import connect_redis, connect_shared
+
+if TYPE_CHECKING:
+    from tests.conftest import RedisCluster, RedisServer
+
+pytestmark = pytest.mark.anyio
+
+ANN = Session("v1.ann")
+
+
+@pytest.fixture(params=["redis_server", "redis_cluster"])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[RedisHistoryStore]:
+    server: RedisServer | RedisCluster = request.getfixturevalue(request.param)
+    limits = Retention(max_length=3, ttl_seconds=60, event_id_seconds=60)
+    if server.is_cluster:
+        client = connect_redis(server.url, timeout_seconds=5, max_connections=4, is_cluster=True)
+        store: RedisHistoryStore = ClusterHistoryStore(client, limits, has_journals=True)
+    else:
+        shared = connect_shared(server.url, timeout_seconds=5)
+        store = RedisHistoryStore(shared, limits, has_journals=True)
+    yield store
+    await store.close()
+
+
+async def test_an_event_finds_its_place_by_its_time(store: RedisHistoryStore) -> None:
+    before = now()
+    await store.append(ANN, Event("a", "e1"))
+    between = now()
+    await store.append(ANN, Event("c", "e3"))
+    await store.insert("v1.ann", Event("b", "e2"), between)
+    assert await store.read(ANN) == ["a", "b", "c"]
+    await store.insert("v1.ann", Event("d", "e4"), now())
+    assert await store.read(ANN) == ["b", "c", "d"]
+    await store.insert("v1.ann", Event("too old", "e0"), before)
+    assert await store.read(ANN) == ["b", "c", "d"]
+
+
+async def test_events_of_a_new_session_are_inserted_in_order(store: RedisHistoryStore) -> None:
+    for number in (3, 1, 2):
+        await store.insert("v1.ann", Event(str(number), f"e{number}"), number)
+    assert await store.read(ANN) == ["1", "2", "3"]
+
+
+async def test_an_event_that_was_stored_is_not_inserted_again(store: RedisHistoryStore) -> None:
+    await store.append(ANN, Event("a", "e1"))
+    await store.insert("v1.ann", Event("a", "e1"), now())
+    await store.insert("v1.ann", Event("b", "e2"), now())
+    await store.insert("v1.ann", Event("b", "e2"), now())
+    assert await store.read(ANN) == ["a", "b"]
+
+
+async def test_an_inserted_event_that_is_sent_again_is_not_stored_again(
+    store: RedisHistoryStore,
+) -> None:
+    await store.insert("v1.ann", Event("a", "e1"), now())
+    assert await store.append(ANN, Event("a", "e1")) == ["a"]
+
+
+async def test_an_erased_session_is_not_brought_back(store: RedisHistoryStore) -> None:
+    at = now()
+    await store.forget(ANN)
+    await store.insert("v1.ann", Event("before", "e1"), at)
+    await store.insert("v1.ann", Event("after", "e2"), now())
+    assert await store.read(ANN) == ["after"]
+
+
+async def test_an_event_without_an_id_counts_as_older(store: RedisHistoryStore) -> None:
+    at = now()
+    await store.append(ANN, Event("a"))
+    await store.insert("v1.ann", Event("b", "e1"), at)
+    assert await store.read(ANN) == ["a", "b"]
