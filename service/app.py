@@ -2,16 +2,19 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 
 from service.access.authentication import Authentication
+from service.admission.middleware import AdmitByCost
+from service.api.costs import COSTS, check_costs, free_paths
 from service.api.gate import Gate
 from service.api.lanes import open_lanes
 from service.api.openapi import complete
-from service.api.problems import install_problems
+from service.api.problems import documented, install_problems, refusal_response
 from service.api.routes import docs, health, items, model, page, recommendations, sessions, teacher
 from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
@@ -61,15 +64,17 @@ def create_app(
         ValidationError: a setting in the environment is invalid.
         FastLaneError: a route or a middleware does something that a fast lane would skip.
         RouteTableError: a route has no scope.
+        CostError: a route has no cost.
     """
     settings = settings or Settings()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         async with open_runtime(
-            settings, metrics, drain, authentication, while_loading
+            settings, metrics, drain, authentication, while_loading, free_paths()
         ) as app.state.runtime:
-            yield
+            # `service.http.protocol` asks it before each request.
+            yield {"admission": app.state.runtime.admission}
         if settings.tracing:
             end_tracing()
 
@@ -89,16 +94,18 @@ def create_app(
     install_problems(app)
     if settings.tracing:
         install_tracing(app)
-    for routes in (recommendations, sessions, teacher, items, model, health, page, docs):
-        app.include_router(routes.router)
+    for routes in (recommendations, sessions, teacher, items, model, page, docs):
+        app.include_router(routes.router, responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
+    app.include_router(health.router)
     gate = Middleware(
         Gate,
         routes=scope_table(app),
         authentication=authentication,
         are_items_open=settings.are_items_open,
     )
+    check_costs()
     app.user_middleware = _middlewares(settings, metrics, drain, gate, open_lanes(app))
-    check_skipped(app.user_middleware, FastLanes, HONOURED)
+    check_skipped(app.user_middleware, FastLanes, HONOURED | {AdmitByCost})
     return app
 
 
@@ -129,6 +136,8 @@ def _middlewares(
         gate,
         # Before the next one: a request in a lane saves the time that it takes.
         Middleware(FastLanes, lanes=lanes),
+        # After the lanes, whose requests are light, and before bodies are parsed.
+        Middleware(AdmitByCost, costs=COSTS, answer=refusal_response),
         # Last, because only the routes after it read bodies. Lanes check the same limit themselves.
         Middleware(BodyLimit),
     ]
