@@ -5,7 +5,7 @@ filters over the catalog, compare) five times as many are sent as the service ca
 normal load of light requests, then twice as many light ones. Normal is the p99 of the light
 requests before.
 
-python -m proofs overload [--seconds N] [--normal-seconds N] [--bundle FOLDER]
+python -m proofs overload [--seconds N] [--normal-seconds N] [--bundle FOLDER] [--kind KIND]
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from cyclopts import Parameter
 from proofs.fuzz import EXAMPLE
 from proofs.hostile import serving
 from proofs.overload.load import NO_ANSWER, OK, REFUSED, Answer, Stream
-from proofs.overload.requests import HEALTH, LIGHT, requests_of, teaching
+from proofs.overload.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
 from proofs.record import Figure
 
 MIB = 2**20
@@ -174,10 +174,12 @@ async def _computed_lists(port: int) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-async def _measure(bundle: Path, seconds: float, normal_seconds: float) -> list[Figure]:
+async def _measure(
+    bundle: Path, seconds: float, normal_seconds: float, kinds: Sequence[str]
+) -> list[Figure]:
     requests = requests_of(bundle)
     async with (
-        teaching(["1"]) as teacher_port,
+        teaching(bundle) as teacher_port,
         serving(BUNDLE_PATH=str(bundle), TEACHER_URL=f"http://127.0.0.1:{teacher_port}") as (
             port,
             process,
@@ -186,13 +188,13 @@ async def _measure(bundle: Path, seconds: float, normal_seconds: float) -> list[
         with one_core_each(process):
             light = Stream(port, requests[LIGHT])
             rate = await light.as_answered(CONNECTIONS, max(1, normal_seconds / 6))
-            each = seconds / len(requests)
+            each = seconds / len(kinds)
             stage = Stage(port, process, requests, NORMAL_SHARE * rate, each)
             async with stage.normal_load() as light:
                 await asyncio.sleep(normal_seconds)
             normal = p99(light.answers, OK)
             figures = [Figure("normal p99 of light requests", "ms", normal)]
-            for kind in (*(each for each in requests if each != LIGHT), LIGHT):
+            for kind in kinds:
                 figures += await overload(kind, stage, normal)
             return [*figures, await left(stage)]
 
@@ -202,7 +204,8 @@ def prove(
     seconds: Annotated[float, Parameter(help="Seconds of overload, of all kinds together.")] = 60,
     normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before.")] = 30,
     bundle: Annotated[Path, Parameter(help="The served bundle.")] = EXAMPLE,
+    kind: Annotated[Sequence[str], Parameter(help="Kinds of requests.")] = KINDS,
 ) -> Iterator[Figure]:
     """Overload a service with dear and with light requests."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # for its speed
-        yield from runner.run(_measure(bundle, seconds, normal_seconds))
+        yield from runner.run(_measure(bundle, seconds, normal_seconds, kind))

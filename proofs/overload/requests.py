@@ -6,10 +6,13 @@ import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.load.connection import post
 
 LIGHT = "light"
+KINDS = ("batch", "explain", "filters", "compare", LIGHT)
+_RANKED = 200  # items in an answer of the teacher
 _MAX_VALUES = 64  # of a filter on one attribute
 _REQUESTS = 50  # different ones of each kind
 _TEACHER_SECONDS = 0.02
@@ -18,11 +21,10 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 def requests_of(bundle: Path) -> Mapping[str, Sequence[bytes]]:
     """Makes requests about the items of a bundle, by kind; those of `LIGHT` are plain ones."""
-    lines = (bundle / "items.jsonl").read_text(encoding="utf-8").splitlines()
-    items = [json.loads(line) for line in lines]
+    items = _items(bundle)
     ids = [each["item_id"] for each in items]
     values = {name: value for each in items for name, value in each["attributes"].items()}
-    draw = random.Random(1)  # noqa: S311 - no secret
+    draw = _draw()
 
     def histories(length: int) -> list[list[str]]:
         return [draw.sample(ids, min(length, len(ids))) for _ in range(_REQUESTS)]
@@ -51,9 +53,19 @@ def requests_of(bundle: Path) -> Mapping[str, Sequence[bytes]]:
     }
 
 
+def _items(bundle: Path) -> list[dict[str, Any]]:
+    lines = (bundle / "items.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def _draw() -> random.Random:
+    return random.Random(1)  # noqa: S311 - no secret
+
+
 @asynccontextmanager
-async def teaching(item_ids: Sequence[str]) -> AsyncIterator[int]:
+async def teaching(bundle: Path) -> AsyncIterator[int]:
     """Serves the answers of a teacher that takes 20 ms; gives its port."""
+    item_ids = _draw().sample([each["item_id"] for each in _items(bundle)], _RANKED)
     ranking = {"item_ids": item_ids, "distances": list(range(len(item_ids)))}
     body = json.dumps({"teacher_version": "proof", **ranking}).encode()
     head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "

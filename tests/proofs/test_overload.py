@@ -6,7 +6,7 @@ TIMED = ("p99", "goodput", "memory")
 
 
 def test_too_many_requests_are_answered_or_refused_and_none_is_lost() -> None:
-    figures = list(prove(seconds=5, normal_seconds=1))
+    figures = list(prove(seconds=2, normal_seconds=0.5, kind=["batch"]))
     untimed = [each for each in figures if not any(word in each.name for word in TIMED)]
     assert [each.name for each in untimed if not each.holds] == []
     refused = {each.name: each.value for each in figures if each.name.endswith(": refused")}
