@@ -54,10 +54,13 @@ KINDS = (
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[tuple[int, psutil.Process]]:
-    """Runs `python -m service` until the block ends; gives its port and its process."""
+async def serving(**more: str) -> AsyncIterator[tuple[int, psutil.Process]]:
+    """Runs `python -m service` until the block ends; gives its port and its process.
+
+    `more`: further settings.
+    """
     port = free_port()
-    settings = {"BUNDLE_PATH": str(EXAMPLE), "PORT": str(port)}
+    settings = {"BUNDLE_PATH": str(EXAMPLE), "PORT": str(port), **more}
     process = subprocess.Popen([sys.executable, "-m", "service"], env=os.environ | settings)
     try:
         async with httpx.AsyncClient(trust_env=False) as client:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,10 +10,12 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from service.access.access import Access
+from service.admission.middleware import AdmitByCost
+from service.api.costs import COSTS, check_costs, free_paths
 from service.api.gate import Gate
 from service.api.lanes import open_lanes
 from service.api.openapi import complete
-from service.api.problems import install_problems
+from service.api.problems import documented, install_problems, refusal_response
 from service.api.routes import docs, health, items, model, page, recommendations, sessions, teacher
 from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
@@ -62,15 +65,17 @@ def create_app(
         ValidationError: a setting in the environment is invalid.
         FastLaneError: a route or a middleware does something that a fast lane would skip.
         RouteTableError: a route has no scope.
+        CostError: a route has no cost.
     """
     settings = settings or Settings()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
         async with open_runtime(
-            settings, metrics, drain, access, while_loading
+            settings, metrics, drain, access, while_loading, free_paths()
         ) as app.state.runtime:
-            yield
+            # `service.http.protocol` asks it before each request.
+            yield {"admission": app.state.runtime.admission}
         if settings.tracing:
             end_tracing()
 
@@ -90,11 +95,13 @@ def create_app(
     install_problems(app)
     if settings.tracing:
         install_tracing(app)
-    for routes in (recommendations, sessions, teacher, items, model, health, page, docs):
-        app.include_router(routes.router)
+    for routes in (recommendations, sessions, teacher, items, model, page, docs):
+        app.include_router(routes.router, responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
+    app.include_router(health.router)
     gate = Middleware(Gate, routes=scope_table(app), access=access)
+    check_costs()
     app.user_middleware = _middlewares(settings, metrics, drain, gate, open_lanes(app))
-    check_skipped(app.user_middleware, FastLanes, HONOURED)
+    check_skipped(app.user_middleware, FastLanes, HONOURED | {AdmitByCost})
     return app
 
 
@@ -132,6 +139,8 @@ def _middlewares(
         gate,
         # Before the next one: a request in a lane saves the time that it takes.
         Middleware(FastLanes, lanes=lanes),
+        # After the lanes, whose requests are light, and before bodies are parsed.
+        Middleware(AdmitByCost, costs=COSTS, answer=refusal_response),
         # Last, because only the routes after it read bodies. Lanes check the same limit themselves.
         Middleware(BodyLimit),
     ]

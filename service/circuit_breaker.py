@@ -40,6 +40,7 @@ class CircuitBreaker:
                 never tries, so only `call_even_if_open` finds out that the backend is back.
             clock: returns the time in seconds; tests pass their own.
         """
+        self.calls_in_progress = 0
         self._name = name
         self._failure = failure
         self._refusal = refusal or ()
@@ -76,6 +77,7 @@ class CircuitBreaker:
         when many calls share a lost connection, only the first failure counts.
         """
         began = self._clock()
+        self.calls_in_progress += 1
         try:
             answer = await operation()
         except self._failure as error:
@@ -85,6 +87,8 @@ class CircuitBreaker:
         except self._refusal:
             self._count_success()
             raise
+        finally:
+            self.calls_in_progress -= 1
         self._count_success()
         return answer
 

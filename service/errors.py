@@ -11,6 +11,7 @@ ServiceError
 │   └── HistoryRefusalError    the history store answers, and refuses to write
 ├── ItemStoreUnavailableError  the store of added items does not answer
 ├── LeavingError               this worker is draining
+├── OverloadedError            this worker has too much work for this request
 └── TeacherUnavailableError    the teacher does not answer this request
     ├── NoTeacherError         no teacher is connected
     ├── TeacherRefusalError    the teacher replies that it is busy or refuses the request
@@ -92,6 +93,18 @@ class LeavingError(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("this worker is draining and will stop: send requests to another one")
+
+
+class OverloadedError(ServiceError):
+    """This worker has too much work to answer this request in time.
+
+    Attributes:
+        retry_after: seconds after which the work that waits is done, estimated.
+    """
+
+    def __init__(self, retry_after: int = 1) -> None:
+        super().__init__("this worker has too much work: try again later")
+        self.retry_after = retry_after
 
 
 class TeacherUnavailableError(ServiceError):

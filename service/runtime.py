@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -12,6 +12,7 @@ from prometheus_client.core import GaugeMetricFamily
 
 from service.access.access import Access
 from service.access.rate_limits import RateLimits
+from service.admission.admission import Admission
 from service.background import in_background
 from service.bundles.added_items import AddedItems
 from service.bundles.checking import BundleChecks
@@ -44,6 +45,7 @@ class Runtime:
         session_refs: names sessions for `history`.
         added_items: adds items to the bundles in `variants`.
         teacher: None if TEACHER_URL is unset.
+        admission: decides which requests are worked on.
     """
 
     settings: Settings
@@ -56,6 +58,7 @@ class Runtime:
     teacher: Teacher | None
     drain: Drain
     access: Access
+    admission: Admission
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
@@ -101,6 +104,7 @@ class Runtime:
             refused.add_metric([slot.name], slot.refused is not None)
         yield info
         yield refused
+        yield from self.admission.gauges()
         for name, text, value in (
             ("history_lost", "1 while the history store is lost.", self.history.is_lost),
             (
@@ -136,10 +140,12 @@ async def open_runtime(
     drain: Drain,
     access: Access,
     while_loading: WhileLoading,
+    free_paths: Collection[bytes],
 ) -> AsyncIterator[Runtime]:
     """Reads the keys, loads the bundles, opens the stores and connects the teacher.
 
     While the context is open, background tasks load changed keys, new bundles and added items.
+    Requests to `free_paths` are never refused.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -165,6 +171,7 @@ async def open_runtime(
             connected_teacher(settings, metrics) as teacher,
         ):
             refs = SessionRefs(settings)
+            admission = Admission(settings, free_paths, metrics, history.waiting)
             runtime = Runtime(
                 settings,
                 variants,
@@ -176,6 +183,7 @@ async def open_runtime(
                 teacher,
                 drain,
                 access,
+                admission,
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():

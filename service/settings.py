@@ -174,6 +174,11 @@ class Settings(AccessSettings, OutageSettings):
         description="TEACHER_CONCURRENCY: maximum number of simultaneous requests per worker to "
         "the teacher; the student answers the others",
     )
+    teacher_requests: int = Field(
+        default=16,
+        ge=1,
+        description="TEACHER_REQUESTS: maximum number of requests to the teacher's routes at once",
+    )
     teacher_pause_seconds: float = Field(
         default=5.0,
         gt=0,
@@ -197,6 +202,22 @@ class Settings(AccessSettings, OutageSettings):
         le=1,
         description="SHADOW_SHARE: share of the student's answers that are compared with the "
         "teacher's in the background, from 0 to 1; needs TEACHER_URL",
+    )
+
+    light_requests: int = Field(
+        default=64,
+        ge=1,
+        description="LIGHT_REQUESTS: maximum number of requests on the event loop of a worker",
+    )
+    heavy_turns: int = Field(
+        default=1,
+        ge=1,
+        description="HEAVY_TURNS: maximum number of heavy requests, such as batches, at once",
+    )
+    heavy_queue_units: int = Field(
+        default=1_000,
+        ge=1,
+        description="HEAVY_QUEUE_UNITS: maximum units of the heavy requests that wait",
     )
 
     port: int = Field(default=8000, ge=0, le=65_535, description="PORT: port to listen on")

@@ -10,6 +10,8 @@ from fastapi import FastAPI
 
 from service.app import create_app
 
+_SWITCH_SECONDS = 0.0002
+
 
 def create_worker() -> FastAPI:
     """Makes the application from the environment; its bundles are never garbage-collected.
@@ -17,6 +19,9 @@ def create_worker() -> FastAPI:
     A garbage collection that walks a whole catalog would delay all requests by tens of
     milliseconds.
     """
+    # Heavy work in a thread delays the event loop by at most this long when both need the
+    # interpreter.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     return create_app(while_loading=without_garbage_collection)
 
 

@@ -9,16 +9,21 @@ from collections.abc import Sequence
 from fastapi import FastAPI
 
 from service.access.principal import SCOPE_KEY
+from service.admission.costs import MAX_LIGHT_BODY_BYTES
+from service.api.costs import COSTS
 from service.api.gate import get_principal
+from service.api.requests import get_scope
 from service.api.routes.recommendations import recommend
 from service.api.routes.sessions import append_event
 from service.http.fast_lane import FastLane, Provided, open_lane
+from service.http.lane_rules import FastLaneError
 from service.runtime import get_runtime
 from service.telemetry.stopwatch import get_stopwatch
 
 _HANDLERS = (append_event, recommend)
 
 _PROVIDED: Provided = {
+    get_scope: lambda scope: scope,
     get_runtime: lambda scope: scope["app"].state.runtime,
     get_principal: lambda scope: scope[SCOPE_KEY],
     get_stopwatch: lambda scope: scope["stopwatch"],
@@ -28,7 +33,16 @@ _PROVIDED: Provided = {
 def open_lanes(app: FastAPI) -> Sequence[FastLane]:
     """Makes the fast lanes of `app`, after all its routes were added.
 
+    Longer bodies than those of light requests are left to FastAPI, where they wait for their turn.
+
     Raises:
-        FastLaneError: a route does something that its lane would skip.
+        FastLaneError: a route does something that its lane would skip, or its work is not light.
     """
-    return [open_lane(app, handler, _PROVIDED) for handler in _HANDLERS]
+    lanes = [
+        open_lane(app, handler, _PROVIDED, max_body_bytes=MAX_LIGHT_BODY_BYTES)
+        for handler in _HANDLERS
+    ]
+    for lane in lanes:
+        if COSTS[f"POST {lane.path}"].kind != "light":
+            raise FastLaneError(f"POST {lane.path} is not light work: remove its lane")
+    return lanes

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from service.api.problems import FieldProblem
-from service.errors import LeavingError, NoTeacherError, TooManyRequestsError
+from service.errors import LeavingError, NoTeacherError, OverloadedError, TooManyRequestsError
 from service.http.body_limit import MAX_BODY_BYTES
 from service.variant_setting import DEFAULT_VARIANT
 
@@ -236,6 +236,7 @@ DETAILS_OF_ALL: Mapping[HTTPStatus, str] = {
     HTTPStatus.FORBIDDEN: "this key lacks the scope `read`",
     HTTPStatus.TOO_MANY_REQUESTS: str(TooManyRequestsError(0.5)),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is longer than {MAX_BODY_BYTES} bytes",
+    HTTPStatus.SERVICE_UNAVAILABLE: str(OverloadedError()),
 }
 """Details of problems by status, where they are the same for all routes."""
 

@@ -20,6 +20,7 @@ from service.errors import (
     ItemStoreUnavailableError,
     LeavingError,
     NotFoundError,
+    OverloadedError,
     ServiceError,
     TeacherUnavailableError,
     TooManyRequestsError,
@@ -45,6 +46,7 @@ STATUS: Mapping[type[ServiceError], HTTPStatus] = {
     HistoryUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     ItemStoreUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
     LeavingError: HTTPStatus.SERVICE_UNAVAILABLE,
+    OverloadedError: HTTPStatus.SERVICE_UNAVAILABLE,
     TeacherUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -134,7 +136,16 @@ def service_problem(error: ServiceError) -> Response:
     headers = HEADERS.get(status)
     if isinstance(error, TooManyRequestsError):
         headers = {"Retry-After": str(error.retry_after_seconds)}
+    if isinstance(error, OverloadedError):
+        headers = {"Retry-After": str(error.retry_after)}
     return problem_response(status, str(error), fields, headers)
+
+
+def refusal_response(error: OverloadedError | HTTPException) -> Response:
+    """Makes the answer to a request that a middleware refused with `error`."""
+    if isinstance(error, HTTPException):
+        return problem_response(error.status_code, error.detail)
+    return service_problem(error)
 
 
 async def _service_error(_: Request, error: ServiceError) -> Response:

@@ -1,6 +1,13 @@
-"""Checks the query of a request and joins it with the stored history of its session."""
+"""Checks the query of a request, joins it with its session's stored history, and weighs it."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.types import Scope
 
 from service.access.principal import Principal
+from service.admission.costs import filter_units
+from service.admission.gate import Turn
 from service.api.schemas import RecommendationQuery
 from service.bundles.variants import ServedVariant
 from service.errors import InvalidRequestError
@@ -55,3 +62,34 @@ def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
         deny=query.deny,
         mask_seen=query.mask_seen,
     )
+
+
+def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
+    """Returns the units of a query if its filters or its explanation make it heavy work, else 0."""
+    units = units_of_filters(variant, query) if query.allow or query.deny else 0
+    if explain:  # ranks once for each item of the window
+        window = variant.recommender.manifest.max_history_length
+        units += 1 + min(len(query.history), window) // 2
+    return units
+
+
+def units_of_filters(variant: ServedVariant, query: Query) -> int:
+    """Returns the units of a query's filters beyond those of a light request."""
+    filters = variant.recommender.catalog.filters
+    return filter_units(filters.num_steps(query.allow, query.deny))
+
+
+# Coroutines, because FastAPI would run ordinary functions in a thread.
+async def get_scope(request: Request) -> Scope:
+    """Returns the ASGI scope of the request; a dependency of routes."""
+    return request.scope
+
+
+async def get_turn(request: Request) -> Turn:
+    """Returns the turn in which a heavy request is answered; a dependency of routes."""
+    turn: Turn = request.scope["turn"]
+    return turn
+
+
+ScopeDep = Annotated[Scope, Depends(get_scope)]
+TurnDep = Annotated[Turn, Depends(get_turn)]

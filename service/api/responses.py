@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
-from anyio import to_thread
 from fastapi import Response
 
 from export.contract.bundle import Item
+from service.admission.gate import Turn
 from service.bundles.variants import ServedVariant
 from service.errors import StudentError
-from service.ranking.explanations import Reasons, explain
+from service.ranking.explanations import Reasons, explain_in_slices
 from service.ranking.recommender import Query, Recommendations
+from service.runtime import Runtime
 from service.stores.history.guarded import StoredHistory
 from service.telemetry.stopwatch import Stopwatch
 
@@ -78,22 +79,51 @@ def recommendation_response(
     return json_response(content, {"Server-Timing": stopwatch.header()})
 
 
-async def explained_response(
+async def response_in_turn(
+    runtime: Runtime,
+    variant: ServedVariant,
+    query: Query,
+    stopwatch: Stopwatch,
+    turn: Turn,
+    *,
+    explain: bool,
+    degraded: bool,
+) -> Response:
+    """Ranks a query in its turn of heavy work and makes a RecommendationAnswer.
+
+    `explain`: whether each item gets its reasons. `degraded`: whether the history store did not
+    answer.
+
+    Raises:
+        OverloadedError: the time of the request is over, or its sender has left.
+    """
+    with stopwatch.time("infer"):
+        answer = await turn.run(variant.recommender.recommend, query)
+    runtime.offer_to_shadow(variant, query, answer)
+    if explain:
+        return await _explained_response(variant, query, answer, stopwatch, turn, degraded=degraded)
+    return recommendation_response(variant, answer, stopwatch, degraded=degraded)
+
+
+async def _explained_response(
     variant: ServedVariant,
     query: Query,
     recommendations: Recommendations,
     stopwatch: Stopwatch,
+    turn: Turn,
     *,
     degraded: bool,
 ) -> Response:
-    """Makes a RecommendationAnswer with the reasons of each item.
+    """Makes a RecommendationAnswer with the reasons of each item, within a turn.
 
     If the student fails to explain, `reasons` are empty and the answer is degraded. `degraded`:
     whether the history store did not answer.
     """
     with stopwatch.time("explain"):
         try:
-            reasons = await to_thread.run_sync(explain, variant.recommender, query, recommendations)
+            reasons = await turn.run_slices(
+                explain_in_slices(variant.recommender, query, recommendations)
+            )
         except StudentError:
             degraded, reasons = True, [[] for _ in recommendations.ranking]
     content = recommendation_content(variant, recommendations, stopwatch, degraded=degraded)

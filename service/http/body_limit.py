@@ -1,5 +1,6 @@
 """Limits the length and the structure of request bodies before they are parsed."""
 
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from fastapi import HTTPException
@@ -29,7 +30,8 @@ class BodyLimit:
             return
 
         async def receive_limited() -> Message:
-            _check_announced(scope)
+            # Before anything of the body is read.
+            _check_length(announced_length(scope["headers"]))
             message = await whole_body(receive)
             if has_too_much_structure(message.get("body", b"")):
                 # `service.api.problems` answers 422, as to any other invalid body.
@@ -60,13 +62,26 @@ async def whole_body(receive: Receive) -> Message:
     return {**message, "body": b"".join(parts)}
 
 
-def _check_announced(scope: Scope) -> None:
-    """Refuses a body whose Content-Length is over the limit, before anything of it is read."""
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and len(value) <= _LENGTH_DIGITS:
-            _check_length(int(value))
-        elif name == b"content-length":
-            _check_length(MAX_BODY_BYTES + 1)
+def announced_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """Returns the length of the body by its headers; the longest allowed if they do not tell it."""
+    length = 0
+    for name, value in headers:
+        if name == b"content-length":
+            is_readable = value.isdigit() and len(value) <= _LENGTH_DIGITS
+            length = max(length, int(value) if is_readable else MAX_BODY_BYTES + 1)
+        elif name == b"transfer-encoding":
+            length = max(length, MAX_BODY_BYTES)
+    return length
+
+
+def replayed(message: Message, receive: Receive) -> Receive:
+    """Returns a `receive` that first returns `message`, which was received already."""
+    first = [message]
+
+    async def receive_again() -> Message:
+        return first.pop() if first else await receive()
+
+    return receive_again
 
 
 def _checked(part: bytes, received: int) -> bytes:

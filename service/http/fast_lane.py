@@ -17,9 +17,9 @@ from typing import Any, Never, Self
 from fastapi import FastAPI, Request, Response
 from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic import TypeAdapter, ValidationError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.http.body_limit import MAX_BODY_BYTES, BodyLimit, whole_body
+from service.http.body_limit import MAX_BODY_BYTES, BodyLimit, replayed, whole_body
 from service.http.body_structure import has_too_much_structure
 from service.http.ids_in_paths import EncodedPath
 from service.http.lane_rules import FastLaneError, check_route
@@ -44,15 +44,19 @@ class FastLane:
     """Answers common requests to one `POST` route without FastAPI.
 
     Attributes:
+        path: path of the route.
         max_body_bytes: maximum length of a body.
     """
 
-    def __init__(self, route: RouteContext, provided: Provided) -> None:
+    def __init__(
+        self, route: RouteContext, provided: Provided, max_body_bytes: int = MAX_BODY_BYTES
+    ) -> None:
         """Makes the lane of `route`; raises FastLaneError if a lane would skip something of it."""
         check_route(route, provided)
         dependant = route.dependant
         (body,) = dependant.body_params
-        self.max_body_bytes = min(MAX_BODY_BYTES, route.max_body_size or MAX_BODY_BYTES)
+        self.max_body_bytes = min(max_body_bytes, route.max_body_size or MAX_BODY_BYTES)
+        self.path = route.path or ""
         self._route = route.original_route
         self._handler: Callable[..., Any] = dependant.call
         self._path_regex: re.Pattern[str] = route.path_regex
@@ -132,14 +136,19 @@ class FastLanes:
         # Without a body, the client left before it had sent all of it.
         arguments = lane.arguments(scope, path, message["body"]) if "body" in message else None
         if arguments is None:
-            await self._app(scope, _replayed(message, receive), send)
+            await self._app(scope, replayed(message, receive), send)
             return
         response = await lane.answer(scope, arguments)
         await response(scope, receive, send)
 
 
-def open_lane(app: FastAPI, handler: Callable[..., Any], provided: Provided) -> FastLane:
-    """Makes a lane of the route of `app` that calls `handler`.
+def open_lane(
+    app: FastAPI,
+    handler: Callable[..., Any],
+    provided: Provided,
+    max_body_bytes: int = MAX_BODY_BYTES,
+) -> FastLane:
+    """Makes a lane of the route of `app` that calls `handler`, for bodies of a limited length.
 
     The lane sees the route as the application serves it: with the dependencies of the application
     and of every router that includes the route.
@@ -149,7 +158,7 @@ def open_lane(app: FastAPI, handler: Callable[..., Any], provided: Provided) -> 
     """
     for route in iter_route_contexts(app.routes):
         if route.endpoint is handler:
-            return FastLane(route, provided)
+            return FastLane(route, provided, max_body_bytes)
     raise FastLaneError(
         f"no route calls {handler.__qualname__}: remove its lane (service/api/lanes.py)"
     )
@@ -240,13 +249,3 @@ def _exception_handler(app: FastAPI, error: Exception) -> Callable[..., Any] | N
     handlers = app.exception_handlers
     keys = (getattr(error, "status_code", None), *classes)
     return next((handlers[each] for each in keys if each in handlers), None)
-
-
-def _replayed(message: Message, receive: Receive) -> Receive:
-    """Returns a `receive` that first returns `message`, which was received already."""
-    first = [message]
-
-    async def receive_again() -> Message:
-        return first.pop() if first else await receive()
-
-    return receive_again

@@ -8,13 +8,15 @@ module ends connections that send more after their answer.
 
 import asyncio
 import json
+from functools import cache
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.access.security_headers import NO_STORE, NOSNIFF
+from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES
 from service.http.connections import NEVER, Connections
 
@@ -41,6 +43,29 @@ class RefusedError(Exception):
     """A request exceeds a limit; raised in a callback of the parser, which then stops."""
 
 
+class LightAdmission(Protocol):
+    """Decides which requests the event loop works on; see `service.admission`.
+
+    Attributes:
+        max_light: number of requests in progress below which every request is accepted.
+    """
+
+    max_light: int
+
+    def is_overloaded(self, in_progress: int, url: bytes) -> bool:
+        """Returns whether a new request must be refused."""
+        ...
+
+
+class _Answered:
+    """Stands for a request that was answered without the application."""
+
+    response_complete = True
+    response_started = True
+    disconnected = False
+    message_event = asyncio.Event()
+
+
 class LimitedProtocol(HttpToolsProtocol):
     """One connection of uvicorn's httptools protocol, which refuses requests beyond the limits.
 
@@ -56,6 +81,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._received = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
         self._all: Connections
+        # The application provides it when it starts; without it every request is accepted.
+        self._admission: LightAdmission | None = self.app_state.get("admission")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accepts the connection; refuses it with 503 if there are too many."""
@@ -93,13 +120,22 @@ class LimitedProtocol(HttpToolsProtocol):
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 f"headers of over {MAX_HEADER_BYTES} bytes",
             )
-        HttpToolsProtocol.on_headers_complete(self)
+        admission = self._admission
+        if admission and len(self.tasks) >= admission.max_light and self._is_overloaded(admission):
+            self._answer_overloaded()
+        else:
+            HttpToolsProtocol.on_headers_complete(self)
+            # `service.admission.caller` reads it.
+            self.scope["extensions"] = {"has_left": self.transport.is_closing}  # type: ignore[dict-item]
         self._is_in_body = True
         self._received = 1  # not 0, which is for a connection that waits for a request
 
     def on_message_complete(self) -> None:
         """Ends the request's deadline."""
         HttpToolsProtocol.on_message_complete(self)
+        if self.cycle.response_complete and self.timeout_keep_alive_task is None:
+            # It was answered before its body came, which ended the wait for the next request.
+            HttpToolsProtocol.on_response_complete(self)
         self._is_in_body = False
         self._received = 0
         self.deadline = NEVER
@@ -124,6 +160,24 @@ class LimitedProtocol(HttpToolsProtocol):
     def _leave(self) -> None:
         if self.deadline < NEVER:
             self.expire()
+
+    def _is_overloaded(self, admission: "LightAdmission") -> bool:
+        """Returns whether to refuse a request; one that follows an unanswered one is not refused.
+
+        A connection works on one request at a time.
+        """
+        is_first = self.cycle is None or self.cycle.response_complete
+        return is_first and admission.is_overloaded(len(self.tasks), self.url)
+
+    def _answer_overloaded(self) -> None:
+        """Answers 503 without the work of the application; the request's body is skipped."""
+        keep_alive = self.parser.should_keep_alive()
+        self.transport.write(_overloaded(keep_alive=keep_alive))
+        self.cycle = _Answered()  # type: ignore[assignment] # what the base class reads of a cycle
+        if keep_alive:
+            HttpToolsProtocol.on_response_complete(self)
+        else:
+            self.transport.close()
 
     def _limit(self) -> None:
         """Refuses an incomplete request that is too long, and sets the deadline of its part."""
@@ -154,7 +208,12 @@ def _length(headers: list[tuple[bytes, bytes]]) -> int:
     return sum(len(name) + len(value) for name, value in headers)
 
 
-def _problem(status: HTTPStatus, detail: str) -> bytes:
+@cache
+def _overloaded(*, keep_alive: bool) -> bytes:
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(OverloadedError()), keep_alive=keep_alive)
+
+
+def _problem(status: HTTPStatus, detail: str, *, keep_alive: bool = False) -> bytes:
     """Returns a whole answer of `application/problem+json`, without the work of the application."""
     content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
     body = json.dumps({**content, "errors": []}).encode()
@@ -167,6 +226,8 @@ def _problem(status: HTTPStatus, detail: str) -> bytes:
     }
     if status is not HTTPStatus.SERVICE_UNAVAILABLE:
         del headers["retry-after"]
+    if keep_alive:
+        del headers["connection"]
     lines = [f"HTTP/1.1 {status.value} {status.phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body

@@ -1,6 +1,6 @@
 """Explains a recommendation by the fall of its score when an item is left out of the history."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,18 @@ Reasons = Sequence[tuple[Item, float]]
 """Items of the history, each with the score drop without it; largest drop first."""
 
 
-def explain(
+_SLICE = 8  # queries that are ranked between two requests for other work
+
+
+def explain_in_slices(
     recommender: Recommender, query: Query, recommendations: Recommendations
-) -> list[Reasons]:
+) -> Generator[None, None, list[Reasons]]:
     """Returns the reasons for each recommended item, in the order of `recommendations`.
 
-    Ranks once more for each item among the newest `max_history_length`, without that item. If the
-    item occurs more than once in the history, all its occurrences are left out. An item that the
-    student does not read is no reason. Only positive score drops are reasons. If a fallback ranked
-    instead of the student, all reasons are empty.
+    Yields after each slice of the work. Ranks once more for each item among the newest
+    `max_history_length`, without that item. If the item occurs more than once in the history, all
+    its occurrences are left out. An item that the student does not read is no reason. Only positive
+    score drops are reasons. If a fallback ranked instead of the student, all reasons are empty.
 
     Raises:
         StudentError: the student failed.
@@ -35,7 +38,7 @@ def explain(
     history, _ = catalog.divided(catalog.known_indices(query.history))
     recommended = catalog.known_indices(item.item_id for item, _ in recommendations.ranking)
     left_out = list(dict.fromkeys(history[-recommender.manifest.max_history_length :]))
-    drops = _score_drops(recommender, history, left_out, recommended)
+    drops = yield from _score_drops(recommender, history, left_out, recommended)
     return [
         [(catalog.item(left_out[row]), float(column[row])) for row in _largest(column)]
         for column in drops.T
@@ -47,7 +50,7 @@ def _score_drops(
     history: Sequence[int],
     left_out: Sequence[int],
     recommended: Sequence[int],
-) -> NDArray[np.float64]:
+) -> Generator[None, None, NDArray[np.float64]]:
     """Returns the score drop of each recommended item without each item of `left_out`.
 
     The array is `[left_out, recommended]`: the score with the whole history minus the score without
@@ -60,7 +63,10 @@ def _score_drops(
         IndexQuery(each or [0], len(recommended), allowed=allowed, mask_seen=False)
         for each in (history, *shortened)
     ]
-    rankings = map(dict, recommender.student.rank_many(queries))
+    rankings: list[dict[int, float]] = []
+    for start in range(0, len(queries), _SLICE):
+        rankings += map(dict, recommender.student.rank_many(queries[start : start + _SLICE]))
+        yield
     scores: NDArray[np.float64] = np.array(
         [[by_item[index] for index in recommended] for by_item in rankings]
     )

@@ -24,17 +24,17 @@ class TeacherRecommendations:
 
 
 async def ask_teacher(
-    slow_path: SlowPath, recommender: Recommender, query: Query
+    slow_path: SlowPath, recommender: Recommender, query: Query, teacher_query: TeacherQuery
 ) -> TeacherRecommendations:
     """Returns the teacher's recommendations: up to `k` items that the query allows.
 
+    `teacher_query` is what `teacher_query_for` makes of `query`; it may be made in a thread.
     Items that the catalog does not have are left out, so there may be fewer than `k`.
 
     Raises:
         TeacherUnavailableError: the teacher does not answer, or the catalog has none of its items.
-        InvalidRequestError: a filter names an attribute that no item has.
     """
-    result = await slow_path.recommend(teacher_query_for(recommender, query))
+    result = await slow_path.recommend(teacher_query)
     catalog, answer = recommender.catalog, result.answer
     found = zip(map(catalog.find, answer.item_ids), answer.distances, strict=True)
     # Negative distances are the scores, because better items have lower distances.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from service.errors import TeacherUnavailableError
 from service.ranking.recommender import Query, Recommendations, Recommender
 from service.teacher.agreement import agreement
-from service.teacher.answering import ask_teacher
+from service.teacher.answering import ask_teacher, teacher_query_for
 from service.teacher.slow_path import SlowPath
 
 logger = logging.getLogger(__name__)
@@ -76,7 +76,9 @@ class Shadow:
                 logger.exception("shadow: comparison failed")
 
     async def _compare(self, sampled: Sampled) -> None:
-        teacher = await ask_teacher(self._teacher, sampled.recommender, sampled.query)
+        recommender, query = sampled.recommender, sampled.query
+        teacher_query = teacher_query_for(recommender, query)
+        teacher = await ask_teacher(self._teacher, recommender, query, teacher_query)
         result = agreement(sampled.answer.item_ids, teacher.recommendations.item_ids)
         self._observe(result.overlap)
         logger.info(

@@ -1,6 +1,6 @@
 """Prometheus metrics: rate, errors and duration of requests by route, and sources of answers."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 
 from prometheus_client import (
@@ -55,6 +55,12 @@ class Metrics:
             buckets=_SHARES,
             registry=self._registry,
         )
+        self._refusals = Counter(
+            "recommender_refusals",
+            "Requests that were refused or dropped because of too much work, by reason.",
+            ["reason"],
+            registry=self._registry,
+        )
         # Metrics by their label values, because a call of `labels()` takes longer than counting.
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._of_part: dict[str, Histogram] = {}
@@ -93,6 +99,15 @@ class Metrics:
             labels = (variant, source, str(degraded).lower())
             self._of_answer[answer] = self._answers.labels(*labels)
         self._of_answer[answer].inc()
+
+    def count_refusal(self, reason: str) -> None:
+        """Counts a request that was refused or dropped because of too much work."""
+        self._refusals.labels(reason).inc()
+
+    def announce_refusals(self, reasons: Iterable[str]) -> None:
+        """Makes the counters of `reasons`, so that they are 0 until the first refusal."""
+        for reason in reasons:
+            self._refusals.labels(reason)
 
     def observe_shadow(self, overlap: float) -> None:
         """Records the overlap of student and teacher in one answer of shadow traffic, in [0, 1]."""

@@ -11,6 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from export.contract.bundle import BundleError
 from service import app as composition
+from service.admission.middleware import AdmitByCost
 from service.api.gate import Gate
 from service.api.problems import STATUS
 from service.app import create_app
@@ -63,6 +64,7 @@ def test_middlewares_see_a_request_in_the_order_that_service_app_explains() -> N
         EncodedPath,
         Gate,
         FastLanes,
+        AdmitByCost,
         BodyLimit,
     ]
 

@@ -4,11 +4,11 @@ from http import HTTPStatus
 from typing import Annotated
 
 import numpy as np
-from anyio import to_thread
 from fastapi import APIRouter, Query, Response
 
 from export.contract.bundle import Item
 from service.api.problems import documented
+from service.api.requests import TurnDep
 from service.api.responses import json_response, ranking_content
 from service.api.schemas import (
     AddedItemAnswer,
@@ -31,6 +31,7 @@ router = APIRouter(prefix="/v1/items", tags=["items"])
 @router.get("", response_model=ItemsAnswer, responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY))
 async def search_items(
     runtime: RuntimeDep,
+    turn: TurnDep,
     query: Annotated[
         str, Query(max_length=256, description="words that the title contains; empty: all items")
     ] = "",
@@ -38,7 +39,7 @@ async def search_items(
 ) -> ItemsAnswer:
     """Finds items whose title contains every word of `query`, most popular first."""
     catalog = runtime.variants.control.recommender.catalog
-    found = await to_thread.run_sync(catalog.search, query, limit)
+    found = await turn.run(catalog.search, query, limit)
     return ItemsAnswer(items=[ItemAnswer(**vars(item)) for item in found])
 
 
@@ -107,13 +108,13 @@ async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
     responses=documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND),
 )
 async def read_similar_items(
-    item_id: ItemIdInPath, runtime: RuntimeDep, k: KInQuery = DEFAULT_K
+    item_id: ItemIdInPath, runtime: RuntimeDep, turn: TurnDep, k: KInQuery = DEFAULT_K
 ) -> Response:
     """Returns the `k` items whose vectors have the largest cosine with the item's vector."""
     runtime.check_k(k)
     variant = runtime.variants.control
     _find_item(variant, item_id)
-    similar = await to_thread.run_sync(variant.recommender.similar, item_id, k)
+    similar = await turn.run(variant.recommender.similar, item_id, k)
     items = ranking_content(similar)
     return json_response({"model_version": variant.model_version, "items": items})
 

@@ -1,21 +1,27 @@
 """Recommendation routes: for a history in the request, for a session, or for both."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from http import HTTPStatus
 
-from anyio import to_thread
 from fastapi import APIRouter, Response
 
 from service.api.gate import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
-from service.api.requests import check_query, query_of, stored_history_of
+from service.api.requests import (
+    ScopeDep,
+    TurnDep,
+    check_query,
+    heavy_units,
+    query_of,
+    stored_history_of,
+)
 from service.api.responses import (
-    explained_response,
     json_response,
     recommendation_content,
     recommendation_response,
+    response_in_turn,
 )
 from service.api.schemas import (
     BatchAnswer,
@@ -25,9 +31,11 @@ from service.api.schemas import (
 )
 from service.bundles.variants import ServedVariant
 from service.ranking.batching import answer_by_group
+from service.ranking.micro_batcher import MAX_BATCH_SIZE
 from service.ranking.recommender import Query, Recommendations
 from service.runtime import RuntimeDep
-from service.telemetry.stopwatch import StopwatchDep
+from service.stores.history.guarded import StoredHistory
+from service.telemetry.stopwatch import Stopwatch, StopwatchDep
 
 _RESPONSES = TIMED | documented(
     HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
@@ -42,6 +50,7 @@ async def recommend(
     runtime: RuntimeDep,
     principal: PrincipalDep,
     stopwatch: StopwatchDep,
+    scope: ScopeDep,
 ) -> Response:
     """Recommends the next `k` items. Stores nothing, and reads nothing without `session_id`."""
     variant = runtime.variants.for_session(request.session_id)
@@ -49,17 +58,30 @@ async def recommend(
     with stopwatch.time("history"):
         stored = await stored_history_of(runtime, request, principal)
     query = query_of(request, stored)
+    if units := heavy_units(variant, query, explain=request.explain):
+        async with runtime.admission.heavy.turn(scope, units) as turn:
+            return await response_in_turn(
+                runtime,
+                variant,
+                query,
+                stopwatch,
+                turn,
+                explain=request.explain,
+                degraded=stored.degraded,
+            )
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
     runtime.offer_to_shadow(variant, query, answer)
-    if request.explain:
-        return await explained_response(variant, query, answer, stopwatch, degraded=stored.degraded)
     return recommendation_response(variant, answer, stopwatch, degraded=stored.degraded)
 
 
 @router.post("/batch", response_model=BatchAnswer, responses=_RESPONSES)
 async def recommend_batch(
-    batch: BatchRequest, runtime: RuntimeDep, principal: PrincipalDep, stopwatch: StopwatchDep
+    batch: BatchRequest,
+    runtime: RuntimeDep,
+    principal: PrincipalDep,
+    stopwatch: StopwatchDep,
+    turn: TurnDep,
 ) -> Response:
     """Answers several queries, in their order. If one of them is invalid, none is answered."""
     served = [runtime.variants.for_session(request.session_id) for request in batch.requests]
@@ -70,15 +92,30 @@ async def recommend_batch(
             *(stored_history_of(runtime, request, principal) for request in batch.requests)
         )
     queries = list(map(query_of, batch.requests, stored))
-    with stopwatch.time("infer"):
-        answers = await to_thread.run_sync(_recommend_many, served, queries)
+    answers, response = await turn.run_slices(_in_slices(served, queries, stored, stopwatch))
     for variant, query, answer in zip(served, queries, answers, strict=True):
         runtime.offer_to_shadow(variant, query, answer)
+    return response
+
+
+def _in_slices(
+    served: Sequence[ServedVariant],
+    queries: Sequence[Query],
+    stored: Sequence[StoredHistory],
+    stopwatch: Stopwatch,
+) -> Generator[None, None, tuple[Sequence[Recommendations], Response]]:
+    """Answers the queries, in slices that share inferences, and makes the response."""
+    answers: list[Recommendations] = []
+    with stopwatch.time("infer"):
+        for start in range(0, len(queries), MAX_BATCH_SIZE):
+            part = slice(start, start + MAX_BATCH_SIZE)
+            answers += _recommend_many(served[part], queries[part])
+            yield
     contents = [
         recommendation_content(variant, answer, stopwatch, degraded=history.degraded)
         for variant, answer, history in zip(served, answers, stored, strict=True)
     ]
-    return json_response({"answers": contents}, {"Server-Timing": stopwatch.header()})
+    return answers, json_response({"answers": contents}, {"Server-Timing": stopwatch.header()})
 
 
 def _recommend_many(

@@ -7,12 +7,13 @@ from fastapi import APIRouter, Response
 from service.api.gate import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
+from service.api.requests import ScopeDep, heavy_units
 from service.api.responses import (
     event_outcome,
     event_response,
-    explained_response,
     json_response,
     recommendation_response,
+    response_in_turn,
 )
 from service.api.schemas import (
     EventAnswer,
@@ -84,6 +85,7 @@ async def recommend_for_session(
     runtime: RuntimeDep,
     principal: PrincipalDep,
     stopwatch: StopwatchDep,
+    scope: ScopeDep,
     k: KInQuery = DEFAULT_K,
     *,
     mask_seen: bool = True,
@@ -98,11 +100,20 @@ async def recommend_for_session(
     with stopwatch.time("history"):
         stored = await runtime.history.read(runtime.session(session_id, principal.tenant))
     query = Query(stored.history, k, mask_seen=mask_seen)
+    if units := heavy_units(variant, query, explain=explain):
+        async with runtime.admission.heavy.turn(scope, units) as turn:
+            return await response_in_turn(
+                runtime,
+                variant,
+                query,
+                stopwatch,
+                turn,
+                explain=explain,
+                degraded=stored.degraded,
+            )
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
     runtime.offer_to_shadow(variant, query, answer)
-    if explain:
-        return await explained_response(variant, query, answer, stopwatch, degraded=stored.degraded)
     return recommendation_response(variant, answer, stopwatch, degraded=stored.degraded)
 
 

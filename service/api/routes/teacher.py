@@ -11,7 +11,13 @@ from fastapi import APIRouter, Depends, Response
 from service.api.gate import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
-from service.api.requests import check_query, query_of, stored_history_of
+from service.api.requests import (
+    ScopeDep,
+    check_query,
+    query_of,
+    stored_history_of,
+    units_of_filters,
+)
 from service.api.responses import json_response, ranking_content, recommendation_content
 from service.api.schemas import RecommendationQuery
 from service.api.teacher_schemas import ComparisonAnswer, TeacherRecommendationAnswer
@@ -20,11 +26,14 @@ from service.errors import TeacherUnavailableError
 from service.ranking.recommender import Query, Recommendations
 from service.runtime import RuntimeDep
 from service.teacher.agreement import agreement
-from service.teacher.answering import TeacherRecommendations, ask_teacher
+from service.teacher.answering import TeacherRecommendations, ask_teacher, teacher_query_for
+from service.teacher.client import TeacherQuery
 from service.teacher.slow_path import SlowPath
 from service.telemetry.stopwatch import StopwatchDep
 
 logger = logging.getLogger(__name__)
+
+_FILTERS_WEIGH = 4  # a mask and the ids that it denies, against a mask
 
 router = APIRouter(prefix="/v1", tags=["teacher"])
 
@@ -52,6 +61,8 @@ class StudentAnswer:
         recommendations: the student's answer, or that of a fallback.
         seconds: time that the student took.
         degraded: whether the history store did not answer.
+        teacher_query: the query for the teacher; None: it could not answer, because the catalog
+            has no item of the history or no item is allowed.
     """
 
     variant: ServedVariant
@@ -59,12 +70,12 @@ class StudentAnswer:
     recommendations: Recommendations
     seconds: float
     degraded: bool
+    teacher_query: TeacherQuery | None
 
     @property
     def is_for_teacher(self) -> bool:
-        """Whether the teacher can answer: a history item is known, and some item is allowed."""
-        knows_item = self.recommendations.unknown_items < len(self.query.history)
-        return knows_item and bool(self.recommendations.ranking)
+        """Whether the teacher can answer."""
+        return self.teacher_query is not None
 
 
 async def _ask_student(
@@ -72,17 +83,28 @@ async def _ask_student(
     runtime: RuntimeDep,
     principal: PrincipalDep,
     stopwatch: StopwatchDep,
+    scope: ScopeDep,
 ) -> StudentAnswer:
+    """Answers by the student, in a turn: filters cost more here, where the teacher needs ids."""
     variant = runtime.variants.for_session(body.session_id)
     check_query(runtime, variant, body)
     with stopwatch.time("history"):
         stored = await stored_history_of(runtime, body, principal)
     query = query_of(body, stored)
-    started = perf_counter()
+    units = 1 + _FILTERS_WEIGH * units_of_filters(variant, query)
     with stopwatch.time("infer"):
-        recommendations = variant.recommender.recommend(query)
+        async with runtime.admission.heavy.turn(scope, units) as turn:
+            return await turn.run(_student_answer, variant, query, stored.degraded)
+
+
+def _student_answer(variant: ServedVariant, query: Query, degraded: bool) -> StudentAnswer:
+    started = perf_counter()
+    recommendations = variant.recommender.recommend(query)
     seconds = perf_counter() - started
-    return StudentAnswer(variant, query, recommendations, seconds, stored.degraded)
+    knows_item = recommendations.unknown_items < len(query.history)
+    is_for_teacher = knows_item and bool(recommendations.ranking)
+    teacher_query = teacher_query_for(variant.recommender, query) if is_for_teacher else None
+    return StudentAnswer(variant, query, recommendations, seconds, degraded, teacher_query)
 
 
 StudentAnswerDep = Annotated[StudentAnswer, Depends(_ask_student)]
@@ -139,10 +161,11 @@ async def compare(
 async def _ask_teacher(
     slow_path: SlowPath, student: StudentAnswer
 ) -> TeacherRecommendations | None:
-    if not student.is_for_teacher:
+    if student.teacher_query is None:
         return None
+    recommender = student.variant.recommender
     try:
-        return await ask_teacher(slow_path, student.variant.recommender, student.query)
+        return await ask_teacher(slow_path, recommender, student.query, student.teacher_query)
     except TeacherUnavailableError as error:
         logger.info("the student answers instead of the teacher: %s", error)
         return None

@@ -76,6 +76,10 @@ class GuardedHistory:
         """Whether the circuit breaker is open, so that requests do not ask the store."""
         return self._breaker.is_open
 
+    def waiting(self) -> int:
+        """Returns the number of calls that wait for the store."""
+        return self._breaker.calls_in_progress
+
     async def append(self, session: Session, event: Event) -> StoredHistory:
         """Stores `event` and returns the history that ends with it.
 

@@ -28,21 +28,24 @@ async def port(bundle_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     """The port of a server with short deadlines."""
     monkeypatch.setattr(protocol, "HEADER_SECONDS", HEADER_SECONDS)
     monkeypatch.setattr(protocol, "BODY_SECONDS", BODY_SECONDS)
-    async with serving(bundle_path) as (port, _):
+    async with serving(Settings(bundle_path=bundle_path)) as (port, _):
         yield port
 
 
 @asynccontextmanager
-async def serving(bundle_path: Path) -> AsyncIterator[tuple[int, uvicorn.Server]]:
+async def serving(
+    settings: Settings, timeout_keep_alive: int = 75
+) -> AsyncIterator[tuple[int, uvicorn.Server]]:
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(Settings(bundle_path=bundle_path)),
+            create_app(settings),
             http=protocol.LimitedProtocol,
             ws="none",
             lifespan="on",
             log_config=None,
             timeout_graceful_shutdown=10,
+            timeout_keep_alive=timeout_keep_alive,
         )
     )
     running = asyncio.create_task(server._serve([listener]))
@@ -161,7 +164,7 @@ async def test_a_connection_too_many_is_refused_and_a_place_becomes_free(
 
 
 async def test_slow_bodies_do_not_delay_the_end_of_a_worker(bundle_path: Path) -> None:
-    async with serving(bundle_path) as (port, _):
+    async with serving(Settings(bundle_path=bundle_path)) as (port, _):
         slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(200)]
         for _, writer in slow:
             writer.write(POST + b"Content-Length: 9\r\n\r\n{")

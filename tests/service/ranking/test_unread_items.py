@@ -1,19 +1,28 @@
 """The ring a … h, whose student reads neither `b` nor `f`: both have no training interaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
 from service.bundles.loading import load_recommender
 from service.errors import StudentError
-from service.ranking.explanations import explain
+from service.ranking.explanations import Reasons, explain_in_slices
 from service.ranking.recommender import Query, Recommendations, Recommender
 
 
 @pytest.fixture
 def recommender(save_bundle_with: Callable[..., Path]) -> Recommender:
     return load_recommender(save_bundle_with(unread="bf"), max_k=100)
+
+
+def result_of(slices: Generator[None, None, list[Reasons]]) -> list[Reasons]:
+    while True:
+        try:
+            next(slices)
+        except StopIteration as end:
+            result: list[Reasons] = end.value
+            return result
 
 
 def ids(recommendations: Recommendations) -> str:
@@ -84,7 +93,7 @@ def test_unread_items_are_similar_to_none(recommender: Recommender) -> None:
 
 def test_an_unread_item_is_no_reason(recommender: Recommender) -> None:
     query = Query(["a", "c", "f"], k=1)
-    (reasons,) = explain(recommender, query, recommender.recommend(query))
+    (reasons,) = result_of(explain_in_slices(recommender, query, recommender.recommend(query)))
     assert [(item.item_id, drop) for item, drop in reasons] == [("c", 2.0)]
 
 

@@ -1,0 +1,211 @@
+"""Proves that overload costs nobody else: goodput, light requests, refusals, liveness, memory.
+
+A real service has one core and the generator another. Of each kind of dear request (batch, explain,
+filters over the catalog, compare) five times as many are sent as the service can answer beside its
+normal load of light requests, then twice as many light ones. Normal is the p99 of the light
+requests before.
+
+python -m proofs overload [--seconds N] [--normal-seconds N] [--bundle FOLDER] [--kind KIND]
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import numpy as np
+import psutil
+import uvloop
+from cyclopts import Parameter
+
+from proofs.fuzz import EXAMPLE
+from proofs.hostile import serving
+from proofs.overload.load import NO_ANSWER, OK, REFUSED, Answer, Stream
+from proofs.overload.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
+from proofs.record import Figure
+
+MIB = 2**20
+NORMAL_SHARE = 0.3  # of the sustainable rate of light requests
+MAX_NORMAL_MS = 20
+RECOVERY_SECONDS = 2.0
+CONNECTIONS = 16  # that keep the service busy with light requests
+HEAVY_CONNECTIONS = 3
+LEAVING = 100  # clients that leave
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running service with its normal load.
+
+    Attributes:
+        port: its port.
+        process: its process.
+        requests: requests by kind.
+        light_rate: light requests a second of the normal load.
+        seconds: duration of the overload of one kind.
+    """
+
+    port: int
+    process: psutil.Process
+    requests: Mapping[str, Sequence[bytes]]
+    light_rate: float
+    seconds: float
+
+    def stream(self, kind: str) -> Stream:
+        """Makes a stream of requests of a kind."""
+        return Stream(self.port, self.requests[kind])
+
+    @asynccontextmanager
+    async def normal_load(self) -> AsyncIterator[Stream]:
+        """Sends light requests at the normal rate while the context is open."""
+        async with running(self.stream(LIGHT), self.light_rate) as light:
+            yield light
+
+
+@asynccontextmanager
+async def running(stream: Stream, rate: float) -> AsyncIterator[Stream]:
+    """Sends the requests of a stream at a rate while the context is open."""
+    over = asyncio.Event()
+    task = asyncio.create_task(stream.at_rate(rate, over))
+    yield stream
+    over.set()
+    await task
+
+
+@contextmanager
+def one_core_each(service: psutil.Process) -> Iterator[None]:
+    """Lets the service run on the first core and this process on the second, if there are two."""
+    cores = sorted(psutil.Process().cpu_affinity())
+    if len(cores) > 1:
+        service.cpu_affinity(cores[:1])
+        psutil.Process().cpu_affinity(cores[1:2])
+    try:
+        yield
+    finally:
+        psutil.Process().cpu_affinity(cores)
+
+
+def p99(answers: Sequence[Answer], *statuses: int) -> float:
+    """Returns the p99 of the answers with these statuses in milliseconds; 0 if there are none."""
+    seconds = [each.seconds for each in answers if each.status in statuses]
+    return float(np.percentile(seconds, 99)) * 1000 if seconds else 0.0
+
+
+async def overload(kind: str, stage: Stage, normal: float) -> list[Figure]:
+    """Sends too many requests of a kind; returns the figures of that time and of the time after."""
+    factor = 2 if kind == LIGHT else 5
+    sustainable = await _sustainable(kind, stage)
+    memory = stage.process.memory_info().rss / MIB
+    health = Stream(stage.port, [HEALTH])
+    async with stage.normal_load() as light, running(health, 10):
+        async with running(stage.stream(kind), factor * sustainable) as flood:
+            await asyncio.sleep(stage.seconds)
+            grown = stage.process.memory_info().rss / MIB - memory
+            offered = (len(flood.answers) + flood.unsent) / stage.seconds / sustainable
+            during, good = list(light.answers), sum(each.status == OK for each in flood.answers)
+        await asyncio.sleep(RECOVERY_SECONDS)
+        answered = len(light.answers)
+        await asyncio.sleep(RECOVERY_SECONDS)
+        after = light.answers[answered:]
+    if kind == LIGHT:
+        good += sum(each.status == OK for each in during)
+        during += flood.answers
+    everything = [*flood.answers, *light.answers]
+    limit = 2 * min(normal, MAX_NORMAL_MS)
+    name = f"{factor}x {kind}"
+    share = good / stage.seconds / sustainable
+    return [
+        Figure(f"{name}: sustainable rate", "requests/s", sustainable),
+        Figure(f"{name}: offered, of that", "", offered, at_least=0.9 * factor),
+        Figure(f"{name}: goodput, of the sustainable rate", "", share, at_least=0.8),
+        Figure(f"{name}: p99 of accepted light ones", "ms", p99(during, OK), at_most=limit),
+        Figure(f"{name}: p99 of refusals", "ms", p99(flood.answers, REFUSED), at_most=50),
+        Figure(f"{name}: p99 of /healthz", "ms", p99(health.answers, OK), at_most=50),
+        Figure(f"{name}: memory grown", "MiB", grown, at_most=64),
+        Figure(f"{name}: p99 from 2 s after the end", "ms", p99(after, OK), at_most=limit),
+        *_counts(name, everything),
+    ]
+
+
+async def _sustainable(kind: str, stage: Stage) -> float:
+    """Returns how many requests of a kind the service answers a second beside its normal load."""
+    seconds = max(1.0, stage.seconds / 3)
+    if kind == LIGHT:
+        rate = await stage.stream(kind).as_answered(CONNECTIONS, seconds)
+    else:
+        async with stage.normal_load():
+            rate = await stage.stream(kind).as_answered(HEAVY_CONNECTIONS, seconds)
+    return max(rate, 1.0)  # a busy machine may answer nothing in a short run
+
+
+def _counts(name: str, answers: Sequence[Answer]) -> Iterator[Figure]:
+    count = Counter(each.status for each in answers)
+    lost = count[NO_ANSWER]
+    others = count.total() - count[OK] - count[REFUSED] - lost
+    yield Figure(f"{name}: refused", "requests", count[REFUSED])
+    yield Figure(f"{name}: lost, or without Retry-After", "requests", lost, at_most=0)
+    yield Figure(f"{name}: neither 200 nor 503", "requests", others, at_most=0)
+
+
+async def left(stage: Stage) -> Figure:
+    """Sends batches whose clients leave at once; counts those that were computed all the same."""
+    before = await _computed_lists(stage.port)
+    batch = stage.requests["batch"][0]
+    for _ in range(LEAVING):
+        _, writer = await asyncio.open_connection("127.0.0.1", stage.port)
+        writer.write(batch)
+        await writer.drain()
+        writer.transport.abort()
+    await asyncio.sleep(2)
+    computed = await _computed_lists(stage.port) - before
+    return Figure(
+        f"of {LEAVING} batches of clients that left: computed", "batches", computed / 64, at_most=1
+    )
+
+
+async def _computed_lists(port: int) -> float:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+    lines = [line for line in text.splitlines() if line.startswith("recommender_answers_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+async def _measure(
+    bundle: Path, seconds: float, normal_seconds: float, kinds: Sequence[str]
+) -> list[Figure]:
+    requests = requests_of(bundle)
+    async with (
+        teaching(bundle) as teacher_port,
+        serving(BUNDLE_PATH=str(bundle), TEACHER_URL=f"http://127.0.0.1:{teacher_port}") as (
+            port,
+            process,
+        ),
+    ):
+        with one_core_each(process):
+            light = Stream(port, requests[LIGHT])
+            rate = await light.as_answered(CONNECTIONS, max(1, normal_seconds / 6))
+            each = seconds / len(kinds)
+            stage = Stage(port, process, requests, NORMAL_SHARE * rate, each)
+            async with stage.normal_load() as light:
+                await asyncio.sleep(normal_seconds)
+            normal = p99(light.answers, OK)
+            figures = [Figure("normal p99 of light requests", "ms", normal)]
+            for kind in kinds:
+                figures += await overload(kind, stage, normal)
+            return [*figures, await left(stage)]
+
+
+def prove(
+    *,
+    seconds: Annotated[float, Parameter(help="Seconds of overload, of all kinds together.")] = 60,
+    normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before.")] = 30,
+    bundle: Annotated[Path, Parameter(help="The served bundle.")] = EXAMPLE,
+    kind: Annotated[Sequence[str], Parameter(help="Kinds of requests.")] = KINDS,
+) -> Iterator[Figure]:
+    """Overload a service with dear and with light requests."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # for its speed
+        yield from runner.run(_measure(bundle, seconds, normal_seconds, kind))

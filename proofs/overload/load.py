@@ -1,0 +1,151 @@
+"""Streams of requests that do not wait for the service, and what became of each request."""
+
+import asyncio
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import cast
+
+MAX_CONNECTIONS = 400
+"""Maximum number of unanswered requests of a stream; a client that has more sends none."""
+
+OK, REFUSED, NO_ANSWER = 200, 503, 599
+"""Statuses: answered; refused, with `Retry-After`; lost, or refused without it."""
+
+_TICK_SECONDS = 0.001
+_PAUSE_SECONDS = 0.02  # after a refusal
+_MAX_LATE_SECONDS = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The end of a request: when it was sent, how long its answer took, and its status."""
+
+    sent: float
+    seconds: float
+    status: int
+
+
+@dataclass
+class Stream:
+    """Sends `requests` in turn to `port`, at a rate or as fast as they are answered.
+
+    Attributes:
+        answers: what became of each request that could be sent.
+        unsent: number of requests that found no free connection.
+    """
+
+    port: int
+    requests: Sequence[bytes]
+    answers: list[Answer] = field(default_factory=list)
+    unsent: int = 0
+
+    def __post_init__(self) -> None:
+        self._next: Iterator[bytes] = cycle(self.requests)
+        self._idle: list[_Connection] = []
+        self._open: set[_Connection] = set()
+
+    async def at_rate(self, rate: float, until: asyncio.Event) -> None:
+        """Sends `rate` requests a second until the event is set, whatever becomes of them.
+
+        Times count from the sending, because the service does not delay it. If this process itself
+        is too late, it leaves requests out.
+        """
+        due = time.perf_counter()
+        while not until.is_set():
+            now = time.perf_counter()
+            due = max(due, now - _MAX_LATE_SECONDS)
+            while due <= now:
+                await self._send()
+                due += 1 / rate
+            await asyncio.sleep(_TICK_SECONDS)
+        await self._end()
+
+    async def as_answered(self, connections: int, seconds: float) -> float:
+        """Sends a request as soon as one is answered; returns the good answers a second."""
+        began = time.perf_counter()
+        while time.perf_counter() < began + seconds:
+            while len(self._open) - len(self._idle) < connections:
+                await self._send()
+            is_refused = bool(self.answers) and self.answers[-1].status != OK
+            await asyncio.sleep(_PAUSE_SECONDS if is_refused else _TICK_SECONDS)
+        good = sum(each.status == OK for each in self.answers)
+        await self._end()
+        return good / seconds
+
+    async def _send(self) -> None:
+        if self._idle:
+            connection = self._idle.pop()
+        elif len(self._open) < MAX_CONNECTIONS:
+            connection = _Connection(self)
+            self._open.add(connection)
+            loop = asyncio.get_running_loop()
+            await loop.create_connection(lambda: connection, "127.0.0.1", self.port)
+        else:
+            self.unsent += 1
+            return
+        connection.send(next(self._next))
+
+    async def _end(self) -> None:
+        """Waits for the last answers, and closes."""
+        for _ in range(500):
+            if len(self._idle) == len(self._open):
+                break
+            await asyncio.sleep(0.02)
+        for each in list(self._open):
+            each.close()
+
+    def answered(self, connection: "_Connection", status: int, *, is_open: bool) -> None:
+        """Records the end of the connection's request; the connection is free then."""
+        now = time.perf_counter()
+        self.answers.append(Answer(connection.sent, now - connection.sent, status))
+        if is_open:
+            self._idle.append(connection)
+
+    def forget(self, connection: "_Connection") -> None:
+        """Forgets a closed connection."""
+        self._open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
+
+
+class _Connection(asyncio.Protocol):
+    """A keep-alive connection with at most one unanswered request.
+
+    Attributes:
+        sent: time at which its request was sent.
+    """
+
+    def __init__(self, stream: Stream) -> None:
+        self.sent = 0.0
+        self._stream = stream
+        self._is_waiting = False
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def send(self, request: bytes) -> None:
+        self.sent, self._is_waiting = time.perf_counter(), True
+        self._transport.write(request)
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, end, body = self._buffer.partition(b"\r\n\r\n")
+        head = head.lower()
+        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]) if end else 0
+        if end and len(body) >= length:
+            self._buffer, self._is_waiting = b"", False
+            status = int(head[9:12])
+            if status == REFUSED and b"\r\nretry-after: " not in head:
+                status = NO_ANSWER
+            self._stream.answered(self, status, is_open=True)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if self._is_waiting:
+            self._stream.answered(self, NO_ANSWER, is_open=False)
+        self._stream.forget(self)

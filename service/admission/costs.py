@@ -1,0 +1,51 @@
+"""The cost of requests in units, as far as it is known before the body is parsed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["free", "light", "heavy", "teacher", "admin"]
+"""What a route keeps busy: nothing, the event loop, a thread, the teacher, bundles and items."""
+
+MAX_LIGHT_BODY_BYTES = 32 << 10
+"""Maximum length of a body that a light route parses without waiting for its turn."""
+
+_BYTES_PER_UNIT = 8 << 10
+_MIN_QUERY_BYTES = 20  # `{"session_id":"a"},`
+_MAX_QUERIES = 64
+_ITEMS_PER_UNIT = 2_000
+_STEPS_PER_UNIT = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """How the requests of a route are admitted.
+
+    Attributes:
+        kind: what the route keeps busy.
+        units: returns the units of a heavy request, from the length of its body and the number of
+            items in the catalog.
+    """
+
+    kind: Kind
+    units: Callable[[int, int], int] = lambda length, num_items: 1 + body_units(length)  # noqa: ARG005
+
+
+def body_units(length: int) -> int:
+    """Returns the units of parsing a body of `length` bytes."""
+    return length // _BYTES_PER_UNIT
+
+
+def batch_units(length: int, _: int) -> int:
+    """Returns the units of a batch request: of as many queries as the body may have."""
+    return 1 + min(_MAX_QUERIES, length // _MIN_QUERY_BYTES) // 2 + body_units(length)
+
+
+def catalog_units(_: int, num_items: int) -> int:
+    """Returns the units of a request that reads every item of the catalog."""
+    return 1 + num_items // _ITEMS_PER_UNIT
+
+
+def filter_units(num_steps: int) -> int:
+    """Returns the units of a filter of `num_steps` beyond those of a light request."""
+    return num_steps // _STEPS_PER_UNIT

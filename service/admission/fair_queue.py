@@ -1,0 +1,91 @@
+"""A bounded queue in units of work that shares both its places and its turns between callers.
+
+Source: start-time fair queueing (Goyal, Vin and Cheng, 1996) for the order, and dropping from the
+longest queue (Suter et al., 1998) for the places.
+"""
+
+from collections import Counter, deque
+from typing import Generic, TypeVar
+
+Entry = TypeVar("Entry")
+
+
+class FairQueue(Generic[Entry]):
+    """Entries that wait, each with the key of its caller and its units.
+
+    The next entry is the oldest one of the key that has had the fewest units while others waited.
+
+    Attributes:
+        units: units of all entries.
+    """
+
+    def __init__(self, max_units: int) -> None:
+        self.units = 0
+        self._max_units = max_units
+        self._entries: dict[str, deque[tuple[int, Entry]]] = {}
+        self._units_of: Counter[str] = Counter()
+        self._turn = 0  # the tag of the entry that was taken last
+        self._tags: dict[str, int] = {}  # of the next entry of each key
+
+    def __len__(self) -> int:
+        return sum(map(len, self._entries.values()))
+
+    def push(self, key: str, units: int, entry: Entry) -> list[Entry]:
+        """Adds an entry; returns those that lose their place, which may be `entry` itself.
+
+        While there are too many units, the newest entry of the key with the most units leaves. An
+        entry that is alone stays, whatever its units.
+        """
+        if key not in self._entries:
+            self._entries[key] = deque()
+            self._tags[key] = max(self._turn, self._tags.get(key, 0))
+        self._entries[key].append((units, entry))
+        self._count(key, units)
+        dropped = []
+        while self.units > self._max_units and len(self) > 1:
+            longest = max(self._entries, key=lambda each: (self._units_of[each], each == key))
+            dropped.append(self._take(longest, newest=True)[1])
+        return dropped
+
+    def pop(self) -> Entry | None:
+        """Takes the next entry; returns None if the queue is empty."""
+        if not self._entries:
+            self._tags.clear()
+            self._turn = 0
+            return None
+        key = min(self._entries, key=self._tags.__getitem__)
+        self._turn = self._tags[key]
+        # A key without entries keeps its tag only while the tag is ahead of the turn.
+        for each in [each for each, tag in self._tags.items() if tag < self._turn]:
+            del self._tags[each]
+        self._tags[key] += self._entries[key][0][0]
+        return self._take(key, newest=False)[1]
+
+    def units_before(self, key: str, units: int) -> int:
+        """Returns the units that would have their turn before a new entry of `key`."""
+        until = self._units_of[key] + units
+        return sum(min(each, until) for each in self._units_of.values())
+
+    def remove(self, key: str, entry: Entry) -> None:
+        """Removes an entry, if it still waits."""
+        for units, each in self._entries.get(key, ()):
+            if each is entry:
+                self._entries[key].remove((units, each))
+                self._count(key, -units)
+                self._forget_if_empty(key)
+                return
+
+    def _take(self, key: str, *, newest: bool) -> tuple[int, Entry]:
+        entries = self._entries[key]
+        units, entry = entries.pop() if newest else entries.popleft()
+        self._count(key, -units)
+        self._forget_if_empty(key)
+        return units, entry
+
+    def _count(self, key: str, units: int) -> None:
+        self.units += units
+        self._units_of[key] += units
+
+    def _forget_if_empty(self, key: str) -> None:
+        if not self._entries[key]:
+            del self._entries[key], self._units_of[key]

@@ -1,0 +1,212 @@
+"""The gate of heavy work: few requests work at once, the others wait for their turn in a queue."""
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from anyio import to_thread
+from starlette.types import Scope
+
+from service.admission.caller import Caller, caller_of
+from service.admission.fair_queue import FairQueue
+from service.errors import OverloadedError
+
+Result = TypeVar("Result")
+Slices = Generator[None, None, Result]
+"""Work in slices: each `yield` ends one, and the generator returns the result."""
+
+Refusal = Callable[[str], None]
+"""Counts a refusal, by its reason."""
+
+_FIRST_SECONDS_PER_UNIT = 0.0005
+_WEIGHT_OF_NEWEST = 0.2
+
+_SAFETY = 4
+"""A request is accepted if its turn is expected within this part of its time: turns may become
+slower, and a late refusal is worse than an early one."""
+
+
+@dataclass(slots=True, eq=False)
+class _Waiting:
+    caller: Caller
+    units: int
+    until: float
+    granted: "asyncio.Future[None]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Gate:
+    """Lets at most `max_turns` requests work at once, the others in fair order.
+
+    A request is refused at once if the queue is full, or if its turn would come too late. It is
+    dropped when its time is over or its sender has left.
+
+    Attributes:
+        running_units: units of the requests that have a turn.
+        waiting: number of requests that wait.
+        in_progress: number of requests that wait or have a turn.
+    """
+
+    def __init__(self, max_turns: int, max_units: int, refused: Refusal) -> None:
+        self.running_units = 0
+        self._turns = 0
+        self._max_turns = max_turns
+        self._queue: FairQueue[_Waiting] = FairQueue(max_units)
+        self._refused = refused
+        self._seconds_per_unit = _FIRST_SECONDS_PER_UNIT
+
+    @property
+    def queued_units(self) -> int:
+        """Units of the requests that wait."""
+        return self._queue.units
+
+    @property
+    def in_progress(self) -> int:
+        """Number of requests that wait or have a turn."""
+        return self._turns + len(self._queue)
+
+    def wait_seconds(self, key: str = "", units: int = 1) -> float:
+        """Estimates the seconds until a new request of `key` would have its turn."""
+        if self._turns < self._max_turns:
+            return 0.0
+        before = self.running_units + self._queue.units_before(key, units)
+        return before * self._seconds_per_unit / self._max_turns
+
+    def check(self, caller: Caller, units: int) -> None:
+        """Raises OverloadedError if the turn of a new request would come too late."""
+        if _SAFETY * self.wait_seconds(caller.key, units) > caller.wait_seconds:
+            raise self.refusal("full")
+
+    async def enter(self, caller: Caller, units: int) -> "Turn":
+        """Waits for a turn.
+
+        Raises:
+            OverloadedError: the request is refused, its time is over or its sender has left.
+        """
+        self.check(caller, units)
+        until = time.monotonic() + caller.wait_seconds
+        waiting = _Waiting(caller, units, until)
+        if self._turns < self._max_turns:
+            self._grant(waiting)
+        else:
+            await self._wait(waiting)
+        return Turn(self, waiting.units, caller, until)
+
+    def leave(self, units: int, seconds: float) -> None:
+        """Ends a turn that took `seconds`, and begins the next."""
+        self._turns -= 1
+        self.running_units -= units
+        newest = seconds / units
+        self._seconds_per_unit += _WEIGHT_OF_NEWEST * (newest - self._seconds_per_unit)
+        while self._turns < self._max_turns and (waiting := self._queue.pop()):
+            if waiting.caller.has_left():
+                self._refuse(waiting, "left")
+            else:
+                self._grant(waiting)
+
+    def refusal(self, reason: str) -> OverloadedError:
+        """Counts a refused or dropped request; returns the error to raise."""
+        self._refused(reason)
+        return OverloadedError(max(1, math.ceil(self.wait_seconds())))
+
+    @asynccontextmanager
+    async def turn(self, scope: Scope, units: int) -> AsyncIterator["Turn"]:
+        """Waits for a turn of `units`, unless the request of `scope` has one; ends it afterwards.
+
+        Raises:
+            OverloadedError: the request is refused, its time is over or its sender has left.
+        """
+        if "turn" in scope:
+            yield scope["turn"]
+            return
+        turn = await self.enter(caller_of(scope), units)
+        try:
+            yield turn
+        finally:
+            turn.end()
+
+    async def _wait(self, waiting: _Waiting) -> None:
+        for dropped in self._queue.push(waiting.caller.key, waiting.units, waiting):
+            self._refuse(dropped, "full")
+        loop, seconds = asyncio.get_running_loop(), waiting.caller.wait_seconds
+        timer = loop.call_later(seconds, self._refuse, waiting, "deadline")
+        try:
+            await waiting.granted
+        except asyncio.CancelledError:
+            self._abandon(waiting)
+            raise
+        finally:
+            timer.cancel()
+
+    def _abandon(self, waiting: _Waiting) -> None:
+        """Gives back the place, or the turn, of a request that was cancelled."""
+        self._queue.remove(waiting.caller.key, waiting)
+        if waiting.granted.done() and not waiting.granted.cancelled():
+            self.leave(waiting.units, self._seconds_per_unit * waiting.units)
+
+    def _grant(self, waiting: _Waiting) -> None:
+        self._turns += 1
+        self.running_units += waiting.units
+        waiting.granted.set_result(None)
+
+    def _refuse(self, waiting: _Waiting, reason: str) -> None:
+        self._queue.remove(waiting.caller.key, waiting)
+        if not waiting.granted.done():
+            waiting.granted.set_exception(self.refusal(reason))
+
+
+class Turn:
+    """The right to do heavy work, until `end`."""
+
+    def __init__(self, gate: Gate, units: int, caller: Caller, until: float) -> None:
+        self._gate = gate
+        self._units = units
+        self._caller = caller
+        self._until = until
+        self._began = time.monotonic()
+        self._is_over = False
+
+    async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Calls `function` in a thread.
+
+        Raises:
+            OverloadedError: the time is over, or the sender has left.
+        """
+        self._check()
+        return await to_thread.run_sync(function, *arguments)
+
+    async def run_slices(self, slices: Slices[Result]) -> Result:
+        """Runs the slices in a thread, one after the other, and returns their result.
+
+        Raises:
+            OverloadedError: the time is over or the sender has left; no further slice runs.
+        """
+        return await self.run(self._run_all, slices)
+
+    def _run_all(self, slices: Slices[Result]) -> Result:
+        # In one call: to change threads after each slice would take longer on a busy core.
+        while True:
+            try:
+                next(slices)
+            except StopIteration as end:
+                result: Result = end.value
+                return result
+            time.sleep(0)  # lets the event loop run, if it waits for the interpreter
+            self._check()
+
+    def end(self) -> None:
+        """Ends the turn; a second call does nothing."""
+        if not self._is_over:
+            self._is_over = True
+            self._gate.leave(self._units, time.monotonic() - self._began)
+
+    def _check(self) -> None:
+        if self._caller.has_left():
+            raise self._gate.refusal("left")
+        if time.monotonic() > self._until:
+            raise self._gate.refusal("deadline")

@@ -1,0 +1,61 @@
+"""The cost of every route: what it keeps busy, and for how many units.
+
+A route without a cost keeps the application from being made. Fast lanes serve light routes only.
+"""
+
+from collections.abc import Mapping
+
+from service.admission.costs import Cost, batch_units, catalog_units
+from service.api.scopes import SCOPES
+
+_FREE, _LIGHT, _TEACHER, _ADMIN = Cost("free"), Cost("light"), Cost("teacher"), Cost("admin")
+_CATALOG = Cost("heavy", catalog_units)
+
+COSTS: Mapping[str, Cost] = {
+    "POST /v1/recommendations": _LIGHT,
+    "POST /v1/recommendations/batch": Cost("heavy", batch_units),
+    "POST /v1/sessions/{session_id}/events": _LIGHT,
+    "GET /v1/sessions/{session_id}/recommendations": _LIGHT,
+    "GET /v1/sessions/{session_id}": _LIGHT,
+    "DELETE /v1/sessions/{session_id}": _LIGHT,
+    "POST /v1/teacher/recommendations": _TEACHER,
+    "POST /v1/compare": _TEACHER,
+    "GET /v1/items": _CATALOG,
+    "POST /v1/items": _ADMIN,
+    "GET /v1/items/{item_id}": _LIGHT,
+    "DELETE /v1/items/{item_id}": _ADMIN,
+    "GET /v1/items/{item_id}/similar": _CATALOG,
+    "GET /v1/model": _LIGHT,
+    "POST /v1/model/activate": _ADMIN,
+    "POST /v1/model/rollback": _ADMIN,
+    "GET /v1/examples": _LIGHT,
+    "GET /healthz": _FREE,
+    "GET /readyz": _FREE,
+    "GET /metrics": _FREE,
+    "GET /openapi.json": _LIGHT,
+    "HEAD /openapi.json": _LIGHT,
+    "GET /docs": _LIGHT,
+    "GET /docs/{name}": _LIGHT,
+    "GET /": _LIGHT,
+    "GET /static/{name}": _LIGHT,
+}
+"""Costs by route. Explanations and costly filters, which only the parsed body tells, take a turn in
+their handlers."""
+
+
+class CostError(Exception):
+    """A route has no cost, or a cost no route."""
+
+
+def check_costs() -> None:
+    """Raises CostError unless the routes with a cost are those with a scope, which are all."""
+    if COSTS.keys() != SCOPES.keys():
+        differ = ", ".join(sorted(COSTS.keys() ^ SCOPES.keys()))
+        raise CostError(f"routes without a cost, or costs without a route: {differ}")
+
+
+def free_paths() -> frozenset[bytes]:
+    """Returns the paths of the free routes, which have no parameters."""
+    return frozenset(
+        name.partition(" ")[2].encode() for name, cost in COSTS.items() if cost.kind == "free"
+    )

@@ -1,0 +1,204 @@
+"""The service admits requests by their cost: over its application, and over sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from service.admission.admission import Admission
+from service.admission.caller import Caller
+from service.settings import Settings
+from tests.service.http.test_protocol import POST, serving, status_of
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Connect
+
+pytestmark = pytest.mark.anyio
+
+HISTORY = {"history": ["c"], "k": 3}
+BATCH = {"requests": [HISTORY]}
+ONE_SECOND = {"Prefer": "wait=1"}
+LONG_BODY = {"history": ["c"], "exclude": ["x" * 200] * 200}
+
+
+def admission_of(client: httpx.AsyncClient) -> Admission:
+    transport = client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    app = transport.app
+    assert isinstance(app, FastAPI)
+    admission: Admission = app.state.runtime.admission
+    return admission
+
+
+@asynccontextmanager
+async def busy(client: httpx.AsyncClient) -> AsyncIterator[None]:
+    """A request has the only turn of heavy work while the context is open."""
+    turn = await admission_of(client).heavy.enter(Caller("", 60, lambda: False), 1)
+    yield
+    turn.end()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/recommendations/batch", BATCH),
+        ("POST", "/v1/recommendations", {**HISTORY, "explain": True}),
+        ("POST", "/v1/recommendations", LONG_BODY),
+        ("GET", "/v1/sessions/ann/recommendations?explain=true", None),
+        ("GET", "/v1/items/c/similar", None),
+        ("GET", "/v1/items?query=heat", None),
+    ],
+)
+async def test_a_heavy_request_waits_for_its_turn_and_says_503_when_its_time_is_over(
+    client: httpx.AsyncClient, method: str, path: str, body: object
+) -> None:
+    async with busy(client):
+        answer = await client.request(method, path, json=body, headers=ONE_SECOND)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (await client.request(method, path, json=body, headers=ONE_SECOND)).status_code == 200
+    assert admission_of(client).heavy.in_progress == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/healthz", None),
+        ("GET", "/readyz", None),
+        ("GET", "/metrics", None),
+        ("POST", "/v1/recommendations", HISTORY),
+        ("POST", "/v1/sessions/ann/events?k=3", {"item_id": "c"}),
+    ],
+)
+async def test_light_and_free_requests_pass_while_heavy_work_waits(
+    client: httpx.AsyncClient, method: str, path: str, body: object
+) -> None:
+    async with busy(client):
+        assert (await client.request(method, path, json=body)).status_code == 200
+
+
+async def test_a_heavy_request_that_finds_the_queue_full_is_refused_before_its_time_is_over(
+    bundle_path: Path, connect: "Connect"
+) -> None:
+    settings = Settings(bundle_path=bundle_path, heavy_queue_units=1)
+    async with connect(settings) as client, busy(client):
+        waiting = asyncio.create_task(
+            client.post("/v1/recommendations/batch", json=BATCH, headers=ONE_SECOND)
+        )
+        await asyncio.sleep(0.1)
+        patient = {"Prefer": "wait=10"}
+        async with asyncio.timeout(5):
+            refused = await client.post("/v1/recommendations/batch", json=BATCH, headers=patient)
+        assert refused.status_code == 503
+        assert (await waiting).status_code == 503
+        metrics = (await client.get("/metrics")).text
+    assert 'recommender_refusals_total{reason="full"} 1.0' in metrics
+    assert 'recommender_refusals_total{reason="deadline"} 1.0' in metrics
+    assert 'recommender_heavy_units{state="running"} 1.0' in metrics
+
+
+async def test_the_routes_of_the_teacher_have_a_bound_of_their_own(
+    bundle_path: Path, connect: "Connect"
+) -> None:
+    settings = Settings(bundle_path=bundle_path, teacher_requests=1)
+    async with connect(settings) as client:
+        with admission_of(client).waiting_kinds["teacher"].entered():
+            refused = await client.post("/v1/compare", json=HISTORY)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert "too much work" in refused.json()["detail"]
+            assert (await client.post("/v1/recommendations", json=HISTORY)).status_code == 200
+        assert "no teacher" in (await client.post("/v1/compare", json=HISTORY)).json()["detail"]
+
+
+GET = b"GET %b HTTP/1.1\r\nHost: s\r\n\r\n"
+INCOMPLETE = POST + b"Content-Length: 9\r\n\r\n{"
+
+
+async def answer_of(reader: asyncio.StreamReader) -> bytes:
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    return head + await reader.readexactly(length)
+
+
+async def test_one_more_light_request_than_the_bound_is_refused_and_its_connection_stays(
+    bundle_path: Path,
+) -> None:
+    settings = Settings(bundle_path=bundle_path, light_requests=1)
+    async with serving(settings) as (port, _):
+        _, first = await asyncio.open_connection("127.0.0.1", port)
+        first.write(INCOMPLETE)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.sleep(0.1)
+        writer.write(POST + b"Content-Length: 18\r\n\r\n")
+        refused = await answer_of(reader)
+        assert status_of(refused) == 503
+        assert b"retry-after: 1\r\n" in refused
+        assert b"application/problem+json" in refused
+        writer.write(b'{"history": ["c"]}')  # of the refused request
+        writer.write(GET % b"/healthz?x=1")
+        assert status_of(await answer_of(reader)) == 200
+        first.close()
+        await asyncio.sleep(0.1)
+        writer.write(GET % b"/v1/model")
+        assert status_of(await answer_of(reader)) == 200
+        writer.close()
+
+
+async def test_a_connection_that_was_refused_is_not_forgotten_when_its_body_comes(
+    bundle_path: Path,
+) -> None:
+    settings = Settings(bundle_path=bundle_path, light_requests=1)
+    async with serving(settings, timeout_keep_alive=1) as (port, _):
+        _, first = await asyncio.open_connection("127.0.0.1", port)
+        first.write(INCOMPLETE)
+        await asyncio.sleep(0.1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(POST + b"Content-Length: 18\r\n\r\n")
+        assert status_of(await answer_of(reader)) == 503
+        writer.write(b'{"history": ["c"]}')
+        assert await asyncio.wait_for(reader.read(), 10) == b""  # the end of the idle time
+        first.close()
+        writer.close()
+
+
+async def test_requests_that_wait_for_a_turn_do_not_count_as_light_work(bundle_path: Path) -> None:
+    settings = Settings(bundle_path=bundle_path, light_requests=2)
+    async with serving(settings) as (port, server):
+        app = server.config.loaded_app
+        while not hasattr(app, "state"):
+            app = app.app
+        turn = await app.state.runtime.admission.heavy.enter(Caller("", 60, lambda: False), 1)
+        heavy = []
+        for _ in range(3):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(GET % b"/v1/items/c/similar")
+            heavy.append(writer)
+        await asyncio.sleep(0.2)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET % b"/v1/model")
+        assert status_of(await answer_of(reader)) == 200
+        turn.end()
+        for each in (*heavy, writer):
+            each.close()
+
+
+@pytest.mark.parametrize("part", [b"", b'{"requests": '])
+async def test_a_client_that_sends_its_body_slowly_has_no_turn_meanwhile(
+    bundle_path: Path, part: bytes
+) -> None:
+    async with serving(Settings(bundle_path=bundle_path)) as (port, _):
+        _, slow = await asyncio.open_connection("127.0.0.1", port)
+        head = b"POST /v1/recommendations/batch HTTP/1.1\r\nHost: s\r\n"
+        slow.write(head + b"Content-Type: application/json\r\nContent-Length: 40\r\n\r\n" + part)
+        await asyncio.sleep(0.1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(GET % b"/v1/items/c/similar")
+        assert status_of(await answer_of(reader)) == 200
+        slow.close()
+        writer.close()
