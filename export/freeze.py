@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.bundle import Item, Manifest, save_bundle
-from export.figures import Comparison, measure, metrics_of
+from export.figures import REFIT, VALIDATION, Comparison, measure, metrics_of
 from export.graphs.common_case_graph import export_common_case
 from export.graphs.item_encoder import export_item_encoder
 from export.graphs.ranking_graph import export_student
@@ -19,12 +19,21 @@ from export.served_figures import served_ranker
 from export.sessions import CommonCaseSession, RankingSession
 from training.data.dataset import HELD_OUT, Dataset
 from training.distillation.checkpoint import Checkpoint
+from training.evaluation.baselines.runs import BySplit
 from training.students.student import Student
 
 NUM_HISTORIES = 16
 # A bundle gets a common-case graph only if the graph proves its answer for this share of queries.
 # For every other query the ranking graph runs as well.
 MIN_PROVEN_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint and the dataset that it was trained on, a view for a refit."""
+
+    checkpoint: Checkpoint
+    dataset: Dataset
 
 
 @dataclass(frozen=True)
@@ -72,18 +81,22 @@ def freeze(
     provenance: Mapping[str, Any],
     item_embeddings: NDArray[np.float32] | None = None,
     comparison: Comparison | None = None,
+    twin: Trained | None = None,
 ) -> Manifest:
     """Exports the student of `checkpoint`, measures it as served, and writes its bundle.
 
     Args:
         checkpoint: the student to export.
-        dataset: the dataset that the student was trained on; its held-out examples are measured.
+        dataset: the dataset that the student was trained on; its held-out examples are measured,
+            unless there is a `twin`.
         folder: the bundle's folder, which is replaced as a whole.
         provenance: the provenance for the manifest.
         item_embeddings: `[catalog rows, size]`, the LLM embeddings that the student was trained
             with. From them the item encoder is made and checked; None leaves it out.
         comparison: what the student is compared with, for the manifest's figures and verdict;
             None leaves both empty.
+        twin: for a student that was trained on all rows, the refit without test rows. Its graphs
+            are measured instead, since the student has seen the test examples.
 
     Returns:
         The manifest of the new bundle.
@@ -101,23 +114,37 @@ def freeze(
             student.item_table, item_embeddings, encoder
         )
         graphs = export_graphs(student, Path(scratch))
-        ranker = served_ranker(graphs.model, graphs.common_case, dataset, longest)
-        served = measure(ranker, dataset, "served")
+        if twin is None:
+            measured, served = dataset, _measured(graphs, dataset, longest)
+        else:
+            measured, served = twin.dataset, _measured_twin(twin, Path(scratch) / "twin")
         return save_bundle(
             folder,
             graphs.model,
             items_of(dataset),
-            histories=histories_of(dataset, longest),
+            histories=histories_of(measured, longest),
             common_case=graphs.common_case,
             item_encoder=encoder if can_encode else None,
             student=checkpoint.description.student.kind,
             max_history_length=longest,
             metrics={"seed": checkpoint.description.seed, **metrics_of(served)},
-            figures=comparison.figures(served, dataset) if comparison else (),
-            verdict=comparison.verdict(served, dataset) if comparison else "",
+            protocol=REFIT if twin else VALIDATION,
+            figures=comparison.figures(served, measured) if comparison else (),
+            verdict=comparison.verdict(served, measured) if comparison else "",
             parity_error=graphs.parity_error,
             provenance=provenance,
         )
+
+
+def _measured(graphs: Graphs, dataset: Dataset, max_history_length: int) -> BySplit:
+    ranker = served_ranker(graphs.model, graphs.common_case, dataset, max_history_length)
+    return measure(ranker, dataset, "served")
+
+
+def _measured_twin(twin: Trained, folder: Path) -> BySplit:
+    student = twin.checkpoint.student()
+    folder.mkdir()
+    return _measured(export_graphs(student, folder), twin.dataset, student.max_history_length)
 
 
 def items_of(dataset: Dataset) -> Iterator[Item]:
