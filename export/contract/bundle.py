@@ -88,19 +88,24 @@ class Bundle:
         return _read_verified(path, self.manifest) if path.name in self.manifest.sha256 else None
 
 
-class Facts(TypedDict):
-    """Manifest fields that the caller of `save_bundle` gives; `Manifest` describes them."""
+class StudentFacts(TypedDict):
+    """Manifest fields about the student and how well it ranks; `Manifest` describes them."""
 
     student: str
     max_history_length: int
     metrics: Mapping[str, Any]
+    figures: NotRequired[Sequence[Figure]]
+    verdict: NotRequired[str]
+
+
+class Facts(StudentFacts):
+    """Manifest fields that the caller of `save_bundle` gives; `Manifest` describes them."""
+
     parity_error: float
     provenance: Mapping[str, Any]
     origin: NotRequired[str]
     protocol: NotRequired[str]
     trained_until: NotRequired[int | None]
-    figures: NotRequired[Sequence[Figure]]
-    verdict: NotRequired[str]
     scorer: NotRequired[Mapping[str, Any] | None]
 
 

@@ -1,17 +1,18 @@
 """Jobs: the training of one student, from settings and knowledge to a checkpoint."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, Protocol
 from training.distillation import cold_start
 from training.distillation.checkpoint import (
     Checkpoint,
     Description,
+    best_on_validation,
     checkpoint_name,
     is_trained,
     load_checkpoint,
@@ -21,8 +22,9 @@ from training.distillation.controls import LISTS, shuffled_embeddings
 from training.distillation.distributed import Processes, available_processes
 from training.distillation.losses.candidates import answers_among, next_item_candidates
 from training.distillation.losses.teacher_lists import RankingLists, ranking_lists
+from training.distillation.refit import Refit
 from training.distillation.trainer import Trainer, TrainingState
-from training.distillation.variants import VARIANTS
+from training.distillation.variants import DISTILLED, VARIANTS
 from training.errors import CheckpointError, KnowledgeError
 from training.knowledge import Knowledge, Summary
 from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
@@ -30,6 +32,7 @@ from training.stage import fingerprint
 from training.students.registry import build_student
 from training.students.student import Student
 
+REFITS: tuple[Protocol, ...] = ("refit", "refit-all")
 # Increment when a code change trains another student, or ranks differently, for unchanged settings.
 RECIPE_VERSION = 5
 
@@ -55,12 +58,13 @@ class Job:
 
     Attributes:
         experiment: settings of student, training and distillation.
-        dataset: the dataset to train and validate on.
+        dataset: the dataset to train and validate on; for a refit, a view to train on.
         variant: name of the method variant in `VARIANTS`.
         seed: random seed of the training.
         knowledge: knowledge that the variant learns from; None for a variant without a teacher. A
             `Summary` is enough to compute the stamp and so to find stored results; a job with a
             summary cannot be trained.
+        refit: what a refit takes over from its validation run; None for a training with validation.
     """
 
     experiment: Experiment
@@ -68,11 +72,28 @@ class Job:
     variant: str
     seed: int
     knowledge: Knowledge | Summary | None
+    refit: Refit | None = None
+
+    @property
+    def protocol(self) -> Protocol:
+        """The rows that the student learns."""
+        return self.refit.protocol if self.refit else "train"
 
     @property
     def name(self) -> str:
-        """Folder name of the job's checkpoint, `VARIANT-SEED`."""
-        return checkpoint_name(self.variant, self.seed)
+        """Folder name of the job's checkpoint, see `checkpoint_name`."""
+        return checkpoint_name(self.variant, self.seed, self.protocol)
+
+    def refitted(
+        self,
+        protocol: Protocol,
+        epochs: int,
+        cold_bonus: float | None = None,
+        source: Path | None = None,
+    ) -> "Job":
+        """Returns the refit of this job, which has been run; the arguments are those of `Refit`."""
+        refit = Refit(protocol, self.dataset, epochs, cold_bonus, source)
+        return replace(self, dataset=self.dataset.under(protocol), refit=refit)
 
     @property
     def settings(self) -> DistillationConfig:
@@ -138,6 +159,8 @@ class Job:
         if self.has_random_features:
             parts += [settings.embedding_weight, settings.embedding_columns]
             parts += [settings.offset_dropout]
+        if self.refit is not None:
+            parts += self.refit.stamp_parts(places_cold=settings.cold_bonus)
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
@@ -148,7 +171,7 @@ class Job:
         processes = available_processes()
         state_path = checkpoints / f".{self.name}.{self.stamp}.state"
         trained = self.train(state_path, self.name, processes)
-        checkpoint = Checkpoint(self._described(trained), trained.progress.best_state)
+        checkpoint = self.checkpoint_of(trained)
         if processes.rank == 0:
             save_checkpoint(checkpoint, checkpoints / self.name, self.stamp)
             for leftover in checkpoints.glob(f".{self.name}.*.state*"):
@@ -169,7 +192,10 @@ class Job:
         progress = trainer.train(state_path, label)
         bonus = None
         if (price := self._cold_price) is not None:
-            bonus = cold_start.place_after_training(trainer, price)
+            if self.refit:
+                bonus = self.refit.place_after_training(trainer)
+            else:
+                bonus = cold_start.place_after_training(trainer, price)
         return TrainedStudent(trainer.student, progress, bonus)
 
     def trainer(self, processes: Processes | None = None) -> Trainer:
@@ -184,6 +210,7 @@ class Job:
             self.seed,
             self._lists(),
             processes,
+            self.refit.epochs if self.refit else None,
         )
 
     def refuse_missing_answers(self) -> None:
@@ -261,9 +288,10 @@ class Job:
             answers = answers_among(answers, candidates)
         return ranking_lists(answers, len(self.dataset.item_indices), self.settings)
 
-    def _described(self, trained: TrainedStudent) -> Description:
+    def checkpoint_of(self, trained: TrainedStudent) -> Checkpoint:
+        """Returns the checkpoint of a student that this job has trained."""
         progress = trained.progress
-        return Description(
+        description = Description(
             student=self.experiment.student,
             variant=self.variant,
             seed=self.seed,
@@ -273,7 +301,9 @@ class Job:
             cold_bonus=trained.cold_bonus,
             validation=progress.best_metrics,
             seconds=progress.seconds,
+            protocol=self.protocol,
         )
+        return Checkpoint(description, progress.best_state)
 
 
 def run_job(job: Job, folder: Path) -> Checkpoint:
@@ -291,6 +321,28 @@ def jobs_of(
             yield Job(experiment, dataset, variant, seed, needed)
 
 
+def refits_of_best(jobs: Iterable[Job], folder: Path) -> dict[Protocol, Job]:
+    """Returns the two refits of the best distilled student on validation, by protocol.
+
+    "refit-all" learns all rows and is served; "refit" learns the rows before test, and its test
+    figures stand for the other's.
+
+    Args:
+        jobs: jobs with validation, among them those of the variant `DISTILLED`.
+        folder: folder of their checkpoints.
+
+    Raises:
+        CheckpointError: a checkpoint is missing, damaged, or was trained with other settings.
+    """
+    by_name = {job.name: job for job in jobs}
+    best = best_on_validation(current_checkpoints(by_name.values(), folder), DISTILLED)
+    job, chosen = by_name[best.name], best.description
+    return {
+        protocol: job.refitted(protocol, chosen.best_epoch, chosen.cold_bonus, folder / best.name)
+        for protocol in REFITS
+    }
+
+
 def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
     """Loads the checkpoints of `jobs` from `folder`, in order.
 
@@ -302,7 +354,9 @@ def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
 
 def _current_checkpoint(job: Job, folder: Path) -> Checkpoint:
     if not is_trained(folder, job.stamp):
+        option = " --refit" if job.refit else ""
         raise CheckpointError(
-            f"{folder}: missing or trained with other settings; run `python -m training.distill`"
+            f"{folder}: missing or trained with other settings; "
+            f"run `python -m training.distill{option}`"
         )
     return load_checkpoint(folder)
