@@ -13,6 +13,8 @@ PORT ?= 8000
 DEMO := .venv/demo
 DEV := .venv/dev
 PEERS := .venv/peers
+WITNESS := .venv/witness
+MODEL ?= SASRec
 LOCK := .venv/lock
 AUDIT := .venv/audit
 IN_DEMO := $(DEMO)/bin/distilled-recommender
@@ -33,7 +35,7 @@ REQUIREMENTS = $(PYTHON) docker/requirements.py
 OF_TORCH := ^(torch|triton|nvidia-.*|cuda-.*)==
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate ladder reports export serve test compose-test check bench bench-quick commands access wheel wheel-proof chaos lock lock-hashes lock-torch audit format clean
+.PHONY: help demo smoke prepare teach distill evaluate ladder reports witness export serve test compose-test check bench bench-quick commands access wheel wheel-proof chaos lock lock-hashes lock-torch audit format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +58,11 @@ ladder: $(DEV)/ready  ## what each part of the method earns, to docs/results (ho
 
 reports: $(DEV)/ready  ## make every report of docs/results again from its runs: no figure may change (minutes)
 	$(DEV)/bin/python -m training.ladder.regenerate docs/results --work $(WORK)
+
+witness: $(DEV)/ready $(WITNESS)/ready  ## RecTools' MODEL (SASRec, eSASRec) on the dataset of CONFIG, as a row of its report (an hour or more)
+	$(IN_DEV) prepare $(CONFIG) --work $(WORK)
+	$(WITNESS)/bin/python -W ignore -m benchmarks.rivals.rectools_ranker $(WORK)/$(NAME)/dataset $(WORK)/$(NAME)/witness.npz --model $(MODEL)
+	$(DEV)/bin/python -m training.ladder.witness $(CONFIG) $(WORK)/$(NAME)/witness.npz --work $(WORK)
 
 serve: $(DEMO)/ready  ## the bundle of NAME
 	$(IN_DEMO) serve $(WORK)/$(NAME)/bundle --host $(HOST) --port $(PORT)
@@ -141,6 +148,13 @@ $(PEERS)/ready: pyproject.toml
 	@echo "installing the servers to be compared with into $(PEERS)"
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python $(INSTALL) --editable '.[peers]'
+	touch $@
+
+# RecTools needs NumPy 1, so this environment has nothing of the package.
+$(WITNESS)/ready:
+	@echo "installing RecTools, to be compared with, into $(WITNESS)"
+	$(PYTHON) -m venv $(WITNESS)
+	$(WITNESS)/bin/python $(INSTALL) 'rectools[torch]>=0.19,<0.20'
 	touch $@
 
 $(LOCK)/ready:

@@ -17,7 +17,7 @@ from training.evaluation.intervals import Bootstrap, Interval
 from training.evaluation.metrics import metric_values
 from training.evaluation.rank_files import held_out_examples
 from training.evaluation.stored import answers_ranker
-from training.evaluation.verdict import differences_to, verdict
+from training.evaluation.verdict import best_baseline, differences_to, verdict
 from training.evaluation.yardstick import Ranker, evaluate
 from training.knowledge import Knowledge
 from training.progress import ProgressBar, counting
@@ -94,7 +94,14 @@ class Comparison:
         )
         refitted = ", refitted" if self.student.protocol == REFIT else ""
         label = f"{self.student.student} {self.student.row} (seed {self.seed}{refitted})"
-        return verdict(label, differences, len(evaluation.rows))
+        best = best_baseline(
+            {
+                name: each[Split.VALIDATION].ranks
+                for name, each in self.baselines.items()
+                if Split.VALIDATION in each
+            }
+        )
+        return verdict(label, differences, len(evaluation.rows), best)
 
 
 def measure(ranker: Ranker, dataset: Dataset, label: str) -> BySplit:

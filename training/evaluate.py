@@ -18,12 +18,12 @@ from training.data.storage import load_dataset
 from training.distillation.checkpoint import Checkpoint, best_on_validation
 from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
-from training.evaluation.baselines.runs import baseline_evaluations
+from training.evaluation.baselines.runs import BySplit, baseline_evaluations
 from training.evaluation.intervals import Interval
 from training.evaluation.row_names import row_name
 from training.evaluation.stored import answers_ranker
 from training.evaluation.table import ResultRow, as_text, save_results
-from training.evaluation.verdict import METRIC, differences_to, verdict
+from training.evaluation.verdict import METRIC, best_baseline, differences_to, verdict
 from training.evaluation.yardstick import Evaluation, Ranker, evaluate, ranker_of
 from training.knowledge import Knowledge, load_knowledge
 from training.progress import ProgressBar, counting
@@ -53,21 +53,23 @@ def evaluate_all(experiment: Experiment, workplace: Workplace) -> None:
     jobs = jobs_of(experiment, dataset, knowledge, DEFAULT_VARIANTS)
     checkpoints = current_checkpoints(jobs, workplace.checkpoints)
     chosen = best_on_validation(checkpoints, DISTILLED)
-    baselines = baseline_rows(dataset, workplace)
+    baselines = baseline_evaluations(dataset, workplace.baselines)
+    rows_of_baselines = baseline_rows(baselines)
     students = evaluate_students(checkpoints, dataset)
     loss = experiment.training.loss
     rows = [
-        *baselines,
+        *rows_of_baselines,
         *teacher_rows(f"teacher {experiment.teacher.kind}", knowledge, dataset),
         *student_rows(checkpoints, students, loss),
     ]
     differences = differences_to_baselines(
-        students[chosen.name], baselines, dataset, experiment.ladder.num_resamples
+        students[chosen.name], rows_of_baselines, dataset, experiment.ladder.num_resamples
     )
     sentence = verdict(
         f"{display_name(chosen, loss)} (seed {chosen.description.seed})",
         differences,
         len(students[chosen.name].rows),
+        best_baseline({name: each[Split.VALIDATION].ranks for name, each in baselines.items()}),
     )
     facts = _facts(dataset, checkpoints, chosen) | {"differences": _as_json(differences)}
     with whole_folder(workplace.results) as folder:
@@ -78,9 +80,8 @@ def evaluate_all(experiment: Experiment, workplace: Workplace) -> None:
     say(f"written: {workplace.results}")
 
 
-def baseline_rows(dataset: Dataset, workplace: Workplace) -> list[ResultRow]:
+def baseline_rows(evaluations: Mapping[str, BySplit]) -> list[ResultRow]:
     """Returns the row of every baseline of the registry, on the test examples."""
-    evaluations = baseline_evaluations(dataset, workplace.baselines)
     return [ResultRow(name, (each[Split.TEST],)) for name, each in evaluations.items()]
 
 

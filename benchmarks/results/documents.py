@@ -35,6 +35,8 @@ DATA = {
     "amazon-games-paper": "[Amazon games, the paper's targets](docs/results/amazon-games-paper.md)",
 }
 
+NEIGHBOURS = "order-aware kNN"  # the baseline that validation prefers on all three data sets
+
 Section = Callable[[Mapping[str, Report]], str]
 
 
@@ -88,21 +90,21 @@ def summary_section(reports: Mapping[str, Report]) -> str:
         ["LLM teacher", quality.cell("teacher retrieval"), *cells("retrieval teacher")],
         ["**student, distilled from it**", quality.cell("DLLM2Rec", "SASRec"), *of_student],
         ["the same student without a teacher", quality.cell("CE", "SASRec"), *of_student],
-        ["VMIS-kNN, which trains nothing", quality.cell("VMIS-kNN"), "", ""],
+        [f"{NEIGHBOURS}, which trains nothing", quality.cell(NEIGHBOURS), "", ""],
     ]
     return markdown_table(["MovieLens", "NDCG@20", "p50", "a million answers"], rows)
 
 
 def worth_section(_: Mapping[str, Report]) -> str:
     """Returns README's table of test NDCG@20 on all data sets."""
-    head = ["test NDCG@20", "VMIS-kNN", "best teacher", "student alone", "student, distilled"]
+    head = ["test NDCG@20", NEIGHBOURS, "best teacher", "student alone", "student, distilled"]
     rows = []
     for name, link in DATA.items():
         quality = RankingFigures(LADDER_REPORTS / f"{name}.csv")
         rows.append(
             [
                 link,
-                quality.cell("VMIS-kNN"),
+                quality.cell(NEIGHBOURS),
                 quality.cell(quality.best_teacher()),
                 quality.cell("CE", "SASRec"),
                 quality.cell("DLLM2Rec", "SASRec"),

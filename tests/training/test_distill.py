@@ -96,6 +96,7 @@ def test_evaluate_prints_and_writes_a_row_for_everything_that_ranks(
         "popularity",
         "last-item",
         "VMIS-kNN",
+        "order-aware kNN",
         "teacher retrieval",
         "SASRec CE",
         "SASRec DLLM2Rec",

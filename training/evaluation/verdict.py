@@ -67,7 +67,21 @@ def metric_interval(
     return _draws(ranks, Bootstrap(users, num_draws), metric).interval()
 
 
-def verdict(student: str, differences: Mapping[str, Interval], num_examples: int) -> str:
+def best_baseline(validation: Mapping[str, Ranks]) -> str:
+    """Returns the baseline with the highest validation NDCG@20, the first one in case of a tie.
+
+    Args:
+        validation: `[examples]`, the ranks of each baseline on the validation examples, by name;
+            none of them for refits, and the result is "".
+    """
+    if not validation:
+        return ""
+    return max(validation, key=lambda name: metric_values(validation[name], METRIC).mean())
+
+
+def verdict(
+    student: str, differences: Mapping[str, Interval], num_examples: int, best: str = ""
+) -> str:
     """Writes the sentence that says which baselines the student is above and which it is below.
 
     Baselines whose interval contains zero are listed as not shown to differ.
@@ -76,10 +90,12 @@ def verdict(student: str, differences: Mapping[str, Interval], num_examples: int
         student: name of the student, with the seed if there are several.
         differences: student minus baseline, by name of the baseline; see `differences_to`.
         num_examples: number of test examples.
+        best: the best baseline by validation, which a second sentence names; empty for none.
     """
     examples = f"On {num_examples:,} test examples"
     if not differences:
         return f"{examples}, {student} was compared with no baseline."
+    preferred = f" Of the baselines, validation prefers {best}." if best else ""
     clauses = [
         f"{relation} {_listed(baselines)}"
         for relation, baselines in (
@@ -91,7 +107,7 @@ def verdict(student: str, differences: Mapping[str, Interval], num_examples: int
     ]
     return (
         f"{examples}, the {METRIC} of {student} is {_listed(clauses, ', and ')}; "
-        "brackets hold 95 % intervals."
+        f"brackets hold 95 % intervals.{preferred}"
     )
 
 

@@ -27,10 +27,12 @@ from training.evaluation.baselines.registry import BASELINES
 from training.evaluation.baselines.runs import BaselineRun
 from training.ladder.plan.plan import Cell, Plan
 from training.ladder.plan.rows import ROWS
+from training.ladder.plan.witnesses import WITNESSES, WitnessRun
 from training.ladder.report.origin import origin_of
 from training.ladder.report.save import save_report
 from training.ladder.results.from_runs import (
-    baseline_line,
+    mixed_lines,
+    ranker_line,
     reference_lines,
     refitted_titles,
     student_line,
@@ -40,6 +42,7 @@ from training.ladder.runs.choices import Choices
 from training.ladder.runs.find_teachers import find_teachers
 from training.ladder.runs.forecast import forecast_runs
 from training.ladder.runs.measure_references import teacher_rankings, title_layer_rankings
+from training.ladder.runs.mix import mix_students, mixtures_of, refitted_mixtures
 from training.ladder.runs.refits import measured_refits, train_refits
 from training.ladder.runs.schedule import perform_all, train_cells
 from training.ladder.runs.store import RunStore
@@ -77,6 +80,9 @@ class LadderOptions:
     """Use only these teachers; the first replaces the experiment's own teacher in every row."""
     out: Annotated[Path, Parameter(show_default=True)] = Path("docs/results")
     """Folder of the report and of the stored runs."""
+    mixtures: bool = False
+    """Measure students fused with neighbours, and ensembles of seeds; trains them again if their
+    states are gone."""
     keep_states: bool = False
     """Keep training states (large), so that another cold_price needs no new training."""
     workers: Workers = None
@@ -123,7 +129,9 @@ def run_ladder(experiment: Experiment, workplace: Workplace, options: LadderOpti
         baselines += [run.refitted() for run in baselines]
         references += [line for each in references for line in refitted_titles(each)]
     perform_all(baselines, store, options.workers)
-    lines = [*(baseline_line(each, store) for each in baselines), *references]
+    witnesses = [run for name in WITNESSES if store.has(run := WitnessRun(name, dataset))]
+    rankers: list[BaselineRun | WitnessRun] = [*baselines, *witnesses]
+    lines = [*(ranker_line(each, store) for each in rankers), *references]
     _train_and_report(choices, lines, options)
 
 
@@ -140,17 +148,22 @@ def _train_and_report(choices: Choices, lines: list[Measured], options: LadderOp
                 lines.append(student_line(cell, choices, jobs))
             elif options.rows:
                 say(f"left out: {cell.name}, which has no stored run")
+            lines += mixed_lines(cell, mixtures_of(cell, choices), choices.store)
             if options.refits and (refits := measured_refits(cell, choices)):
                 lines.append(student_line(cell, choices, refits))
+                lines += mixed_lines(cell, refitted_mixtures(cell, choices), choices.store)
         save_report(lines, figures, dict(origin_of(lines, plan)), options.out, plan.experiment.name)
 
 
 def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> None:
     """Trains the missing runs and refits of `cells`, as far as `options.protocol` has them."""
+    keep_states = options.keep_states or options.mixtures
     if options.protocol != "refit":
-        train_cells(cells, choices, options.workers, keep_states=options.keep_states)
+        train_cells(cells, choices, options.workers, keep_states=keep_states)
     if options.refits:
-        train_refits(cells, choices, options.workers, keep_states=options.keep_states)
+        train_refits(cells, choices, options.workers, keep_states=keep_states)
+    if options.mixtures:
+        mix_students(cells, choices, refits=options.refits, keep_states=options.keep_states)
 
 
 def _narrowed(experiment: Experiment, options: LadderOptions) -> Experiment:

@@ -1,7 +1,7 @@
 """Checks every report of a folder: makes it anew from stored ranks and compares.
 
 A report names the command that wrote it. The command is run again with `--kept` and a temporary
-`--out`, and the Markdown and CSV files are compared line by line.
+`--out`, and the Markdown and both CSV files are compared line by line.
 
 python -m training.ladder.regenerate docs/results
 """
@@ -96,8 +96,8 @@ def _copy_runs(report: Path, experiment: Experiment, folder: Path) -> None:
 
 
 def _changes(report: Path, folder: Path) -> Iterator[str]:
-    """Yields the lines of a diff between the report and its CSV, and their new form in `folder`."""
-    for name in (report.name, report.with_suffix(".csv").name):
+    """Yields the lines of a diff between a report with its CSVs and their form in `folder`."""
+    for name in (report.name, f"{report.stem}.csv", f"{report.stem}-pairs.csv"):
         before, after = (_compared_lines(each / name) for each in (report.parent, folder))
         yield from unified_diff(before, after, str(report.parent / name), "again", lineterm="", n=0)
 

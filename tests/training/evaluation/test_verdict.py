@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from training.evaluation.intervals import Interval
-from training.evaluation.verdict import differences_to, metric_interval, verdict
+from training.evaluation.verdict import best_baseline, differences_to, metric_interval, verdict
 
 ABOVE = Interval(0.012, 0.008, 0.016)
 BELOW = Interval(-0.02, -0.03, -0.01)
@@ -99,3 +99,11 @@ def test_without_baselines_the_verdict_says_so() -> None:
 @pytest.mark.parametrize("edge", [Interval(0.1, 0.0, 0.2), Interval(-0.1, -0.2, 0.0)])
 def test_an_interval_that_touches_zero_shows_no_difference(edge: Interval) -> None:
     assert " is not shown to differ from a (" in sentence(a=edge)
+
+
+def test_the_best_baseline_by_validation_is_named() -> None:
+    best = best_baseline({"a": ABSENT, "b": SECOND, "c": SECOND})
+
+    assert best == "b"
+    text = verdict(STUDENT, {"a": ABOVE, "b": UNDECIDED}, num_examples=4, best=best)
+    assert text.endswith("brackets hold 95 % intervals. Of the baselines, validation prefers b.")

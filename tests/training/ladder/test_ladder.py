@@ -28,12 +28,13 @@ def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
     header = (config.parent / "results" / "chain.csv").read_text().splitlines()[0]
     assert header == (
         "row,student,teacher,loss,protocol,split,targets,metric,mean,low,high,seeds,train_seconds,"
-        "teacher_tokens"
+        "teacher_tokens,kind,teacher_free,served"
     )
     assert {line["row"] for line in lines if not line["student"]} == {
         "popularity",
         "last-item",
         "VMIS-kNN",
+        "order-aware kNN",
         "teacher retrieval",
         "control title neighbours",
     }
@@ -44,6 +45,14 @@ def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
     }
     assert {line["seeds"] for line in lines if line["row"] == "DLLM2Rec"} == {"2"}
     assert {line["loss"] for line in lines if line["row"] == "BCE"} == {"binary"}
+    kinds = {(e["row"], e["kind"], e["teacher_free"], e["served"]) for e in lines}
+    assert kinds >= {
+        ("VMIS-kNN", "ranker", "yes", "no"),
+        ("teacher retrieval", "teacher", "no", "no"),
+        ("CE", "student", "yes", "yes"),
+        ("DLLM2Rec", "student", "no", "yes"),
+        ("control shuffled lists", "control", "no", "no"),
+    }
     report = (config.parent / "results" / "chain.md").read_text()
     assert "| teacher retrieval | retrieval | 1.0000 | 1.0000 [1.0000, 1.0000] |" in report
     assert (config.parent / "results" / "chain-cost.png").stat().st_size > 1_000
@@ -201,6 +210,7 @@ def test_a_report_of_one_row_has_no_empty_section(config: Path) -> None:
     assert [line for line in report.splitlines() if line.startswith("## ")] == [
         "## How well each ranks",
         "## Against teachers and neighbours",
+        "## By stratum",
         "## What was chosen",
     ]
     assert not (results / "chain-parts.png").exists()

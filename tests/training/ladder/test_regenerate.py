@@ -51,6 +51,17 @@ def test_a_figure_that_does_not_follow_from_the_stored_ranks_is_shown(
     assert name in output
 
 
+def test_a_difference_that_does_not_follow_from_the_stored_ranks_is_shown(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = results / "chain-pairs.csv"
+    pairs.write_text(pairs.read_text() + "CE,Caser,,popularity,,train,test,all,NDCG@20,0.9999\n")
+
+    assert regenerate_all(results) == 1
+
+    assert "0.9999" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("rest", ["an empty folder", "nothing"])
 def test_a_report_whose_runs_are_gone_cannot_be_made(
     results: Path, capsys: pytest.CaptureFixture[str], rest: str

@@ -4,12 +4,21 @@ The table of `evaluate`, the ladder and the manifest of a bundle show all of `BA
 that is added here appears in each of them.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from training.data.dataset import Dataset
 from training.evaluation.baselines.counts import popularity, tuned_transitions
-from training.evaluation.baselines.session_neighbours import tuned_session_neighbours
+from training.evaluation.baselines.ordered_neighbours import (
+    OrderedNeighbours,
+    OrderedSettings,
+    tuned_ordered_neighbours,
+)
+from training.evaluation.baselines.session_neighbours import (
+    NeighbourSettings,
+    SessionNeighbours,
+    tuned_session_neighbours,
+)
 from training.evaluation.yardstick import Scorer
 
 
@@ -31,8 +40,24 @@ BASELINES: Mapping[str, Tuning] = {
     "popularity": popularity,
     "last-item": tuned_transitions,
     "VMIS-kNN": tuned_session_neighbours,
+    "order-aware kNN": tuned_ordered_neighbours,
 }
 """Maps the name of a baseline to the function that tunes it on the validation examples."""
 
+FITTED: Mapping[str, Callable[[Dataset, Mapping[str, Any]], Scorer]] = {
+    "VMIS-kNN": lambda dataset, chosen: SessionNeighbours(dataset, NeighbourSettings(**chosen)),
+    "order-aware kNN": lambda dataset, chosen: OrderedNeighbours(
+        dataset, OrderedSettings(**chosen)
+    ),
+}
+"""Maps the name of a baseline to the function that fits it with settings of an earlier tuning."""
 
-BASELINES_VERSION = 1  # increment when a code change alters the ranks of a baseline
+# Version of a baseline's ranks; increment it when a code change alters them.
+VERSIONS: Mapping[str, int] = {
+    "popularity": 1,
+    "last-item": 1,
+    "VMIS-kNN": 2,
+    "order-aware kNN": 1,
+}
+
+BASELINES_VERSION = 2  # increment when a baseline is added or its version changes

@@ -1,18 +1,18 @@
 """Tunes and measures the baselines once per dataset, and stores their ranks.
 
 `evaluate` writes the ranks to `work/<name>/baselines`, where the export reads them. They are stored
-because tuning VMIS-kNN on a large dataset takes minutes. A refitted baseline is tuned on validation
-and then fitted on training and validation rows.
+because tuning neighbours on a large dataset takes minutes. A refitted baseline is tuned on
+validation and then fitted on training and validation rows.
 """
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from training.data.dataset import Dataset, Split
 from training.errors import ResultError
-from training.evaluation.baselines.registry import BASELINES, BASELINES_VERSION
+from training.evaluation.baselines.registry import BASELINES, FITTED, VERSIONS
 from training.evaluation.rank_files import RankFile, held_out_ranks
 from training.evaluation.yardstick import Evaluation, Scorer
 from training.provenance import commit, hardware
@@ -49,21 +49,30 @@ class BaselineRun:
     @property
     def stamp(self) -> str:
         """Fingerprint of everything that decides the baseline's ranks."""
-        return fingerprint(BASELINES_VERSION, self.name, self.dataset.fingerprint)
+        return fingerprint(VERSIONS[self.name], self.name, self.dataset.fingerprint)
 
     def tune(self) -> "TunedBaseline":
         """Tunes the baseline on the validation examples, and fits it."""
         began = time.perf_counter()
         scorer = BASELINES[self.name](self.tuned_on or self.dataset, self.dataset)
-        return TunedBaseline(scorer, time.perf_counter() - began)
+        settings = getattr(scorer, "settings", None)
+        chosen = asdict(settings) if settings is not None else {}
+        return TunedBaseline(scorer, time.perf_counter() - began, chosen)
+
+    def fitted(self, settings: Mapping[str, object]) -> Scorer:
+        """Fits the baseline with settings that it was tuned to before."""
+        if self.name in FITTED:
+            return FITTED[self.name](self.dataset, settings)
+        return BASELINES[self.name](self.tuned_on or self.dataset, self.dataset)
 
 
 @dataclass(frozen=True)
 class TunedBaseline:
-    """The scorer of a tuned baseline, and the seconds that tuning took."""
+    """The scorer of a tuned baseline, the seconds that tuning took, and the chosen settings."""
 
     scorer: Scorer
     seconds: float
+    settings: Mapping[str, object]
 
 
 def baseline_evaluations(
@@ -93,6 +102,7 @@ def _evaluations(run: BaselineRun, folder: Path) -> BySplit:
         return saved
     tuned = run.tune()
     facts = {"stamp": run.stamp, "name": run.name, "seconds": tuned.seconds}
+    facts |= {"settings": tuned.settings}
     ranks = held_out_ranks(tuned.scorer, run.dataset, run.name)
     file.save(facts | {"machine": hardware(), "commits": [commit()]}, ranks)
     return file.evaluations()

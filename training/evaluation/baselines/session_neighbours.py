@@ -1,58 +1,67 @@
-"""VMIS-kNN: recommends the items of users with a similar recent history.
+"""VMIS-kNN as in Serenade: recommends the items of recent users with a similar recent history.
 
-This is the session-based nearest-neighbour method of Serenade (Kersbergen et al., SIGMOD 2022),
-with two differences. A session is all training interactions of one user. Every session that shares
-an item is compared, not only the most recent ones, because datasets have no clock that all users
-share.
+Source: Kersbergen et al., "Serenade", SIGMOD 2022, and its reference implementation. Three things
+differ. A session is all training interactions of one user. Its place in the dataset stands for its
+time, because a dataset has no clock that all users share. Popularity answers where no session
+matches.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Dataset, Split
-from training.evaluation.baselines.tuning import best_on_validation
+from training.data.dataset import Dataset
+from training.evaluation.baselines.sessions import Sessions
+from training.evaluation.baselines.tuning import tuned
 
-NUM_NEIGHBOURS = (50, 200, 1_000)
-HISTORY_LENGTHS = (2, 5, 10, 30)
-TIE_BREAK = 1e-6  # weight of popularity, which orders items that no neighbour has
+LONGEST = 0.995  # quantile of the lengths of sessions; longer ones are left out
+MATCH_STEP = 0.1  # by how much the match weight falls with each older position
+DECIMALS = 9  # sums of equal weights in another order are equal after rounding
+OPTIONS: Mapping[str, Sequence[int]] = {
+    "num_neighbours": (50, 200, 1_000),
+    "history_length": (2, 5, 10),
+    "num_recent": (1_000, 5_000, 25_000),
+}
 
 
 @dataclass(frozen=True)
 class NeighbourSettings:
-    """The two settings of VMIS-kNN.
+    """The settings of VMIS-kNN.
 
     Attributes:
         num_neighbours: number of most similar sessions that items are recommended from.
         history_length: number of latest items of the history that sessions are compared with.
+        num_recent: number of most recent sessions that are compared.
     """
 
-    num_neighbours: int
-    history_length: int
+    num_neighbours: int = 200
+    history_length: int = 5
+    num_recent: int = 5_000
+
+
+START = NeighbourSettings()
+"""The settings that tuning starts from."""
 
 
 class SessionNeighbours:
     """Scores an item by the similarity of the neighbouring sessions that contain it.
 
-    `score(i) = log(sessions / sessions with i) * sum_n [i in n] * similarity(n) * match(n)`, summed
-    over the neighbours `n`. `similarity(n)` sums the weights of the items that the history and `n`
-    share, and `match(n)` is the weight of the latest shared item. The weight of the `p`-th latest
-    of `l` items is `1 - (p - 1) / l`.
+    `score(i) = log(interactions / sessions with i) * sum_n [i in n] * similarity(n) * match(n)`,
+    summed over the neighbours `n`. `similarity(n)` sums the weights of the items that the history
+    and `n` share; the weight of the `p`-th latest of `l` items is `(l - p + 1) / distinct items`.
+    `match(n)` is `1 - 0.1 p` for the latest shared item. Of equally similar sessions the more
+    recent one is the neighbour.
     """
 
     def __init__(self, dataset: Dataset, settings: NeighbourSettings) -> None:
         self.dataset = dataset
         self.settings = settings
-        trained = np.flatnonzero(dataset.splits == Split.TRAIN)
-        pairs = np.stack([dataset.user_of_row[trained], dataset.item_indices[trained]], axis=1)
-        users, items = np.unique(pairs, axis=0).T
-        self.items_of_user = Groups(users, items, len(dataset.user_ids))
-        self.users_of_item = Groups(items, users, dataset.catalog.num_rows)
-        sizes = self.users_of_item.sizes
-        self.rarity = np.log(max(len(np.unique(users)), 1) / np.maximum(sizes, 1))
-        self.fallback = TIE_BREAK * sizes / max(sizes.max(), 1)
+        self.index = Sessions(dataset, _not_among_the_longest)
+        num_pairs = max(len(self.index.items), 1)
+        self.rarity = np.log(num_pairs / np.maximum(self.index.sessions_with, 1))
+        self.fallback = self.index.popularity
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Returns scores of all items for each example row, `[rows, catalog rows]`."""
@@ -60,75 +69,48 @@ class SessionNeighbours:
 
     def _score(self, row: int) -> NDArray[np.float32]:
         neighbours, votes = self._neighbours(row)
-        items, owners = self.items_of_user.members_of(neighbours)
+        pairs, owners = self.index.pairs_of_session.members_of(neighbours)
+        items = self.index.items[pairs]
         counts = np.bincount(items, weights=votes[owners], minlength=len(self.rarity))
         scores: NDArray[np.float32] = (counts * self.rarity + self.fallback).astype(np.float32)
         return scores
 
     def _neighbours(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Returns the users of the most similar sessions, and `similarity * match` of each.
-
-        The user of `row` is left out.
-        """
-        latest = self._latest_items(row)
-        weights = 1 - np.arange(len(latest)) / len(latest)
-        users, places = self.users_of_item.members_of(latest)
-        others = users != self.dataset.user_of_row[row]
-        users, weights = users[others], weights[places[others]]
-        found, first, places = np.unique(users, return_index=True, return_inverse=True)
-        similarities = np.bincount(places, weights=weights, minlength=len(found))
-        best = np.argsort(-similarities, kind="stable")[: self.settings.num_neighbours]
-        # Shared items come latest first, so a user's first weight is that of the latest match.
-        return found[best], (similarities * weights[first])[best]
-
-    def _latest_items(self, row: int) -> NDArray[np.int64]:
-        """Returns the distinct items among the latest `history_length` ones, latest first."""
-        latest = self.dataset.history(row)[: -self.settings.history_length - 1 : -1]
-        _, first = np.unique(latest, return_index=True)
-        return latest[np.sort(first)].astype(np.int64)
-
-
-class Groups:
-    """An index of the members of each group, built from pairs of group and member.
-
-    Args:
-        groups: `[pairs]`, the group of each pair, numbered from 0.
-        members: `[pairs]`, the member of each pair.
-        num_groups: number of groups, empty ones included.
-    """
-
-    def __init__(
-        self, groups: NDArray[np.integer], members: NDArray[np.integer], num_groups: int
-    ) -> None:
-        self.members = members[np.argsort(groups, kind="stable")]
-        self.sizes = np.bincount(groups, minlength=num_groups)
-        self.begins = np.cumsum(self.sizes) - self.sizes
-
-    def members_of(
-        self, groups: NDArray[np.int64]
-    ) -> tuple[NDArray[np.integer], NDArray[np.int64]]:
-        """Returns the members of `groups`, group by group.
-
-        Returns:
-            The members, and for each the index of its group in the argument `groups`.
-        """
-        sizes = self.sizes[groups]
-        places = np.repeat(np.arange(len(groups)), sizes)
-        within = np.arange(len(places)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        return self.members[self.begins[groups][places] + within], places
+        """Returns the most similar sessions, and `similarity * match` of each."""
+        settings = self.settings
+        latest = self.dataset.history(row)[: -settings.history_length - 1 : -1]
+        items, positions = np.unique(latest, return_index=True)  # an item's latest position
+        newest_first = np.argsort(positions)
+        items, positions = items[newest_first], positions[newest_first]
+        weights = (len(latest) - positions) / len(items)
+        pairs, indices = self.index.matches(row, items)
+        sessions, first, found = np.unique(
+            self.index.sessions[pairs], return_index=True, return_inverse=True
+        )
+        similarities = np.bincount(found, weights=weights[indices], minlength=len(sessions))
+        # Matches come newest first, so a session's first one is that of its latest shared item.
+        match = np.maximum(1 - MATCH_STEP * (positions[indices[first]] + 1), 0)
+        recent = np.arange(len(sessions))[: -settings.num_recent - 1 : -1]
+        order = np.argsort(-similarities[recent].round(DECIMALS), kind="stable")
+        best = recent[order[: settings.num_neighbours]]
+        return sessions[best], (similarities * match)[best]
 
 
 def tuned_session_neighbours(
     dataset: Dataset, fitted_on: Dataset | None = None
 ) -> SessionNeighbours:
-    """Returns VMIS-kNN with the settings that are best on the validation examples.
+    """Returns VMIS-kNN with the settings that are best on the validation examples of `dataset`.
 
-    They are chosen on `dataset`; the sessions are those of `fitted_on`, None for the same.
+    It is fitted on the training rows of `fitted_on`; None for those of `dataset`.
     """
-    grid = [NeighbourSettings(*each) for each in product(NUM_NEIGHBOURS, HISTORY_LENGTHS)]
 
     def neighbours(settings: NeighbourSettings) -> SessionNeighbours:
         return SessionNeighbours(dataset, settings)
 
-    chosen = best_on_validation(grid, neighbours, dataset, "tuning VMIS-kNN")
-    return SessionNeighbours(fitted_on or dataset, chosen)
+    settings = tuned(START, OPTIONS, neighbours, dataset, "tuning VMIS-kNN")
+    return SessionNeighbours(fitted_on or dataset, settings)
+
+
+def _not_among_the_longest(lengths: NDArray[np.int64]) -> NDArray[np.bool_]:
+    kept: NDArray[np.bool_] = lengths <= np.quantile(lengths[lengths > 0], LONGEST)
+    return kept

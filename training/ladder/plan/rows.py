@@ -30,6 +30,7 @@ GridName = Literal["plain", "ranking", "embeddings", "method"]
 # Rows of rankers without a student: a baseline, titles near the last item's, and titles near those
 # of the whole history.
 NEIGHBOURS_ROW = "VMIS-kNN"
+ORDERED_ROW = "order-aware kNN"
 TITLES_ROW = "control title neighbours"
 HISTORY_TITLES_ROW = "control title neighbours of the history"
 # Rows that are trained with `ladder.headline_seeds`.

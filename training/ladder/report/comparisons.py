@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval
 from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW
-from training.ladder.plan.rows import NEIGHBOURS_ROW
+from training.ladder.plan.rows import NEIGHBOURS_ROW, ORDERED_ROW
 from training.ladder.report.tables import as_table, outcome, percent, signed
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import METRIC
@@ -14,7 +14,7 @@ WHOLE_ROWS = (DISTILLED_ROW, COLD_ROW)
 
 
 def against_others(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section that compares students and teachers with teachers and VMIS-kNN.
+    """Writes the section that compares students and teachers with teachers and neighbours.
 
     Returns "" if there is nothing to compare.
     """
@@ -41,7 +41,7 @@ def _is_compared(line: Measured) -> bool:
 
 def _is_alternative(line: Measured) -> bool:
     """Whether the ranker could be served in place of a student."""
-    return line.is_teacher or line.row == NEIGHBOURS_ROW
+    return line.is_teacher or line.row in (NEIGHBOURS_ROW, ORDERED_ROW)
 
 
 def _validation_difference(line: Measured, other: Measured, figures: Figures) -> str:

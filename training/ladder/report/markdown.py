@@ -8,6 +8,7 @@ from training.ladder.report.cold_targets import cold_targets
 from training.ladder.report.comparisons import against_others, between_teachers
 from training.ladder.report.parts import negative_results, papers_comparison, parts
 from training.ladder.report.refitted import REFITTED_NOTE, headlines, trained_alone
+from training.ladder.report.strata import by_stratum
 from training.ladder.report.tables import as_table, figure_of
 from training.ladder.results.measured import COLD_BEFORE, TARGETS, Figures, Measured
 from training.ladder.results.part_gains import METRIC
@@ -56,6 +57,7 @@ def as_report(
         against_others(lines, figures),
         between_teachers(lines, figures),
         cold_targets(lines, figures),
+        by_stratum(lines, figures),
         negative_results(lines, figures),
         "## How well each ranked before it was refitted" if before else "",
         *_rankers_tables(before, figures),
@@ -131,9 +133,9 @@ def _choice_cells(line: Measured) -> list[str]:
         line.student,
         line.row,
         line.teacher,
-        str(line.num_trials),
+        str(line.num_trials or ""),
         ", ".join(f"{k} = {v}" for k, v in line.settings.items()),
-        _by_seed(run.best_epoch for run in line.runs),
+        _by_seed(run.best_epoch for run in line.runs) if line.kind == "student" else "",
         _by_seed(run.cold_bonus for run in line.runs) if has_bonus else "",
     ]
 

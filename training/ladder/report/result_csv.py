@@ -25,6 +25,9 @@ COLUMNS = (
     "seeds",
     "train_seconds",
     "teacher_tokens",
+    "kind",
+    "teacher_free",
+    "served",
 )
 
 
@@ -63,4 +66,11 @@ def _record(
         line.num_runs,
         f"{line.train_seconds:.1f}",
         line.teacher_tokens,
+        line.kind,
+        _yes(line.is_teacher_free),
+        _yes(line.kind == "student"),
     ]
+
+
+def _yes(answer: bool) -> str:
+    return "yes" if answer else "no"

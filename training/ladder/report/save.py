@@ -5,6 +5,7 @@ from pathlib import Path
 
 from training.cli import say
 from training.ladder.report.markdown import as_report
+from training.ladder.report.pairs_csv import save_pairs
 from training.ladder.report.plots import save_cost_plot, save_parts_plot
 from training.ladder.report.refitted import headlines
 from training.ladder.report.result_csv import save_figures
@@ -20,7 +21,9 @@ def save_report(
     folder: Path,
     name: str,
 ) -> None:
-    """Writes `<name>.md`, `<name>.csv` and `<name>-*.png` into `folder`, and prints the path.
+    """Writes `<name>.md`, `<name>.csv`, `<name>-pairs.csv` and `<name>-*.png` into `folder`.
+
+    Prints the path of the report.
 
     Args:
         lines: the measured rankers.
@@ -30,6 +33,7 @@ def save_report(
         name: name of the experiment.
     """
     save_figures(lines, figures, folder / f"{name}.csv")
+    save_pairs(lines, figures, folder / f"{name}-pairs.csv")
     shown = headlines(lines)
     save_cost_plot(shown, figures, folder / f"{name}-cost.png")
     if has_part_gains(shown, figures):

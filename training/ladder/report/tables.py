@@ -18,7 +18,11 @@ def figure_of(line: Measured, figures: Figures, targets: str, metric: str) -> st
     """
     if not figures.is_among(targets, line.answered(Split.TEST), line.protocol).any():
         return ""
-    interval = figures.draws(line, Split.TEST, targets, metric).interval()
+    return bracketed(figures.draws(line, Split.TEST, targets, metric).interval())
+
+
+def bracketed(interval: Interval) -> str:
+    """Formats a figure with its interval."""
     return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 

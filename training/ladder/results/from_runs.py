@@ -1,6 +1,6 @@
 """Makes the lines of the ladder from stored runs and references."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
@@ -9,20 +9,27 @@ from training.distillation.job import Job
 from training.evaluation.baselines.runs import BaselineRun
 from training.evaluation.rank_files import held_out_examples
 from training.evaluation.yardstick import Evaluation
+from training.ladder.plan.mixtures import MixedRun
 from training.ladder.plan.plan import Cell
 from training.ladder.plan.references import Reference
+from training.ladder.plan.witnesses import WitnessRun
 from training.ladder.results.measured import Measured
 from training.ladder.runs.choices import Choices
-from training.ladder.runs.store import Run, RunStore
+from training.ladder.runs.store import HasStamp, RunStore
 from training.ladder.runs.teacher_ranks import ReferenceRanking
 from training.settings.student import STUDENT_NAMES
 
 
-def baseline_line(run: BaselineRun, store: RunStore) -> Measured:
-    """Makes the line of a baseline from its stored run."""
+def ranker_line(run: BaselineRun | WitnessRun, store: RunStore) -> Measured:
+    """Makes the line of a baseline or an outside witness from its stored run."""
     facts = store.facts(run)
     return Measured(
-        run.name, _by_split([run], store), facts.seconds, runs=[facts], protocol=facts.protocol
+        run.name,
+        _by_split([run], store),
+        facts.seconds,
+        settings=facts.settings,
+        runs=[facts],
+        protocol=facts.protocol,
     )
 
 
@@ -71,7 +78,38 @@ def student_line(cell: Cell, choices: Choices, jobs: Sequence[Job]) -> Measured:
     )
 
 
-def _by_split(runs: Sequence[Run], store: RunStore) -> Mapping[Split, Sequence[Evaluation]]:
+def mixed_lines(cell: Cell, every_run: Sequence[MixedRun], store: RunStore) -> Iterator[Measured]:
+    """Yields a line for each row of mixtures of a cell that has a stored run."""
+    for row in dict.fromkeys(run.row for run in every_run):
+        runs = [run for run in every_run if run.row == row and store.has(run)]
+        if not runs:
+            continue
+        facts = [store.facts(each) for each in runs]
+        yield Measured(
+            row,
+            _by_split(runs, store),
+            fmean(each.seconds for each in facts),
+            student=STUDENT_NAMES[cell.student],
+            teacher=cell.teacher.kind if cell.teacher else "",
+            loss=runs[0].jobs[0].experiment.training.loss,
+            teacher_tokens=cell.teacher.tokens if cell.teacher else 0,
+            seeds=[run.jobs[0].seed for run in runs] if runs[0].baseline else (),
+            settings=_joined([each.settings for each in facts]),
+            runs=facts,
+            protocol=runs[0].jobs[0].protocol,
+            mixture="fused" if runs[0].baseline else "ensemble",
+        )
+
+
+def _joined(settings: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """Returns the settings of several runs, the distinct values of each in one text."""
+    return {
+        name: " or ".join(dict.fromkeys(str(each[name]) for each in settings))
+        for name in settings[0]
+    }
+
+
+def _by_split(runs: Sequence[HasStamp], store: RunStore) -> Mapping[Split, Sequence[Evaluation]]:
     return {
         split: [store.evaluation(each, split) for each in runs]
         for split in held_out_examples(runs[0].dataset)

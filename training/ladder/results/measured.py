@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ COLD_BEFORE = "cold-train"
 # Cold items in no validation example, neither as next item nor in the history. The cold bonus
 # learns from validation examples, so it has not seen these items.
 NEW = "new"
+
+
+Kind = Literal["ranker", "student", "teacher", "control", "ensemble"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Measured:
         settings: the chosen trial; empty if there were no trials.
         runs: facts of each run; empty for a reference.
         protocol: the rows that the ranker was fitted on; a refit has no validation figures.
+        mixture: whether students are fused with a baseline, or averaged over seeds.
     """
 
     row: str
@@ -53,6 +58,7 @@ class Measured:
     settings: Mapping[str, object] = field(default_factory=dict)
     runs: Sequence[RunFacts] = ()
     protocol: Protocol = "train"
+    mixture: Literal["", "fused", "ensemble"] = ""
 
     @property
     def targets(self) -> Sequence[str]:
@@ -76,6 +82,22 @@ class Measured:
     def can_be_compared(self, other: "Measured") -> bool:
         """Whether the two lines share a seed, or one of them has no seeds; see `Figures.pair`."""
         return not (self.seeds and other.seeds) or not set(self.seeds).isdisjoint(other.seeds)
+
+    @property
+    def kind(self) -> Kind:
+        """Whether the line is a student, an ensemble, a control, a teacher or another ranker."""
+        if self.is_teacher:
+            return "teacher"
+        if self.row.startswith("control "):
+            return "control"
+        if self.mixture == "ensemble":
+            return "ensemble"
+        return "student" if self.student and not self.mixture else "ranker"
+
+    @property
+    def is_teacher_free(self) -> bool:
+        """Whether nothing of an LLM is in the line."""
+        return not self.teacher
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -138,6 +160,23 @@ class Figures:
             values = np.stack([metric_values(each.of(rows).ranks, metric) for each in runs])
             is_among = self.is_among(targets, rows, protocol)
             self._draws[key] = self._bootstrap(rows).draws(values, is_among)
+        return self._draws[key]
+
+    def of_part(self, line: Measured, name: str, chosen: NDArray[np.bool_], metric: str) -> Draws:
+        """Computes a test figure of `line` on a part of the examples that it ranked.
+
+        Args:
+            line: the ranker.
+            name: name of the part, unique among the parts of the dataset.
+            chosen: `[interactions]`, whether each row of the dataset belongs to the part.
+            metric: name of the metric, such as `NDCG@20`.
+        """
+        key = (*line.key, line.protocol, "part", name, metric)
+        if key not in self._draws:
+            rows = line.answered(Split.TEST)
+            runs = line.evaluations[Split.TEST]
+            values = np.stack([metric_values(each.ranks, metric) for each in runs])
+            self._draws[key] = self._bootstrap(rows).draws(values, chosen[rows])
         return self._draws[key]
 
     def pair(

@@ -1,9 +1,16 @@
 """Performs runs of the ladder: trains or tunes, measures, and saves the ranks in the store."""
 
+import time
+from dataclasses import asdict
+from typing import Any
+
 from training.data.dataset import Protocol
 from training.distillation.checkpoint import save_checkpoint
 from training.distillation.distributed import available_processes
 from training.distillation.job import Job, TrainedStudent
+from training.evaluation.fusion import FusionSettings, fused, mean_of, tuned_fusion
+from training.evaluation.yardstick import Scorer
+from training.ladder.plan.mixtures import MixedRun
 from training.ladder.runs.store import Run, RunFacts, RunStore
 from training.provenance import commit
 from training.students.scorer import StudentScorer
@@ -21,17 +28,58 @@ def perform(run: Run, store: RunStore) -> str:
     """
     if isinstance(run, Job):
         _train(run, store)
+    elif isinstance(run, MixedRun):
+        _mix(run, store)
     else:
         tuned = run.tune()
         protocol: Protocol = "refit" if run.is_refit else "train"
-        facts = RunFacts(run.name, tuned.seconds, store.machine, [commit()], protocol=protocol)
+        facts = RunFacts(
+            run.name,
+            tuned.seconds,
+            store.machine,
+            [commit()],
+            protocol=protocol,
+            settings=tuned.settings,
+        )
         store.save(run, tuned.scorer, facts)
     return run.stamp
 
 
+def _mix(run: MixedRun, store: RunStore) -> None:
+    """Measures a mixture; its students are trained again unless their states are kept."""
+    began = time.perf_counter()
+    scorers: list[Scorer] = [
+        StudentScorer(_trained(job, store).student, job.dataset) for job in run.jobs
+    ]
+    settings: dict[str, Any] = {}
+    if run.baseline is None:
+        scorer = mean_of(scorers)
+    else:
+        neighbours = run.baseline.fitted(store.facts(run.baseline).settings)
+        if run.tuned is not None:
+            chosen = FusionSettings(**store.facts(run.tuned).settings)
+        else:
+            chosen = tuned_fusion(scorers[0], neighbours, run.dataset, f"fusing {run.name}")
+        scorer, settings = fused(scorers[0], neighbours, chosen), asdict(chosen)
+    facts = RunFacts(
+        run.name,
+        time.perf_counter() - began,
+        store.machine,
+        [commit()],
+        protocol=run.jobs[0].protocol,
+        settings=settings,
+    )
+    store.save(run, scorer, facts)
+
+
+def _trained(job: Job, store: RunStore) -> TrainedStudent:
+    name = f"{job.experiment.student.kind} {job.name} {job.stamp[:6]}"
+    return job.train(store.state_path(job), name, available_processes())
+
+
 def _train(job: Job, store: RunStore) -> None:
     name = f"{job.experiment.student.kind} {job.name}"
-    trained = job.train(store.state_path(job), f"{name} {job.stamp[:6]}", available_processes())
+    trained = _trained(job, store)
     progress = trained.progress
     facts = RunFacts(
         name,

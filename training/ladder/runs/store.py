@@ -1,15 +1,18 @@
 """Stores measured runs next to the report, one file of ranks per run: `runs/<data>/<stamp>.npz`.
 
-A run is the training of a student or the tuning of a baseline. Its file holds the ranks of the
-held-out examples, from which all figures of a report and their intervals are computed. The stamp is
-the fingerprint of everything that decides these ranks. Rows that need the same run therefore share
-its file, and so does a later ladder.
+A run is the training of a student, the tuning of a baseline, or a mixture of both. Its file holds
+the ranks of the held-out examples, from which all figures of a report and their intervals are
+computed. The stamp is the fingerprint of everything that decides these ranks. Rows that need the
+same run therefore share its file, and so does a later ladder.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Split
 from training.data.dataset import Protocol as FittedOn
@@ -17,8 +20,9 @@ from training.distillation.job import Job
 from training.evaluation.baselines.runs import BaselineRun
 from training.evaluation.rank_files import RankFile, held_out_ranks
 from training.evaluation.yardstick import Evaluation, Scorer
+from training.ladder.plan.mixtures import MixedRun
 
-Run = BaselineRun | Job
+Run = BaselineRun | Job | MixedRun
 
 
 class HasStamp(Protocol):
@@ -47,6 +51,7 @@ class RunFacts:
         best_epoch: number of the epoch whose student was measured; 0 for a baseline.
         cold_bonus: mean cold bonus that was added to the scores of cold items; None if cold items
             were left as trained.
+        settings: settings that a baseline or mixture was tuned to; empty for a student.
         is_former: whether the run was found by its former stamp, see `RunStore.former`. Not saved.
         protocol: the rows that were learned; runs stored before refits existed are "train".
     """
@@ -57,6 +62,7 @@ class RunFacts:
     commits: Sequence[str]
     best_epoch: int = 0
     cold_bonus: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     is_former: bool = False
     protocol: FittedOn = "train"
 
@@ -93,7 +99,7 @@ class RunStore:
         """Whether the ranks of `run` are stored."""
         return self.file(run).path.exists()
 
-    def facts(self, run: Run) -> RunFacts:
+    def facts(self, run: HasStamp) -> RunFacts:
         """Reads how a measured run was made (time, machine, commits) from the file of its ranks.
 
         Raises:
@@ -105,7 +111,7 @@ class RunStore:
         except TypeError as error:
             raise file.damaged() from error
 
-    def evaluation(self, run: Run, split: Split) -> Evaluation:
+    def evaluation(self, run: HasStamp, split: Split) -> Evaluation:
         """Reads the ranks of a measured run on one split, and not those of the other split.
 
         Raises:
@@ -115,7 +121,12 @@ class RunStore:
 
     def save(self, run: Run, scorer: Scorer, facts: RunFacts) -> None:
         """Ranks the held-out examples with the run's `scorer`, and saves the ranks with `facts`."""
-        ranks = held_out_ranks(scorer, run.dataset, facts.name)
+        self.save_ranks(run, held_out_ranks(scorer, run.dataset, facts.name), facts)
+
+    def save_ranks(
+        self, run: HasStamp, ranks: Mapping[str, NDArray[np.int64]], facts: RunFacts
+    ) -> None:
+        """Saves ranks, `[examples]` by name of the split, with `facts`."""
         saved = {name: value for name, value in asdict(facts).items() if name != "is_former"}
         RankFile(self._path(run.stamp), run.dataset).save(saved, ranks)
 

@@ -32,7 +32,9 @@ def test_every_baseline_of_the_registry_is_measured_on_both_held_out_splits(
 ) -> None:
     found = baseline_evaluations(chain_dataset, tmp_path)
 
-    assert list(found) == list(BASELINES) == ["popularity", "last-item", "VMIS-kNN"]
+    assert (
+        list(found) == list(BASELINES) == ["popularity", "last-item", "VMIS-kNN", "order-aware kNN"]
+    )
     for split in (Split.VALIDATION, Split.TEST):
         rows = chain_dataset.example_rows(split)
         assert all(each[split].rows.tolist() == rows.tolist() for each in found.values())

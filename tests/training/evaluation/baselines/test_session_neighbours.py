@@ -1,74 +1,90 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from training.data.catalog import Catalog
+from tests.training.evaluation.baselines.conftest import with_next_item
 from training.data.dataset import Dataset, Split, make_dataset
+from training.evaluation.baselines import session_neighbours
 from training.evaluation.baselines.session_neighbours import (
-    Groups,
     NeighbourSettings,
     SessionNeighbours,
     tuned_session_neighbours,
 )
 
-
-@pytest.fixture
-def visits() -> Dataset:
-    """Four neighbours, then eve, whose history is a b c a before her held-out row 14.
-
-    ann: a b d, bob: c e, cay: d f, dan: b c d. Nobody else has both a and c.
-    """
-    sessions = [[1, 2, 4], [3, 5], [4, 6], [2, 3, 4], [1, 2, 3, 1, 6]]
-    lengths = [len(session) for session in sessions]
-    return make_dataset(
-        name="visits",
-        catalog=Catalog(tuple("abcdef"), tuple("ABCDEF"), ({},) * 6),
-        user_ids=("ann", "bob", "cay", "dan", "eve"),
-        item_indices=np.concatenate(sessions),
-        user_offsets=np.cumsum([0, *lengths]),
-        splits=np.array([Split.TRAIN] * 14 + [Split.VALIDATION]),
-    )
+EVERYONE = NeighbourSettings(num_neighbours=10, history_length=4, num_recent=10)
 
 
-def scores(dataset: Dataset, num_neighbours: int, history_length: int) -> list[float]:
-    settings = NeighbourSettings(num_neighbours, history_length)
-    result: list[float] = SessionNeighbours(dataset, settings)(np.array([14]))[0].tolist()
+def scores(dataset: Dataset, settings: NeighbourSettings, row: int = 14) -> list[float]:
+    result: list[float] = SessionNeighbours(dataset, settings)(np.array([row]))[0].tolist()
     return result
 
 
 def test_an_item_scores_by_the_neighbours_that_have_it_and_by_its_rarity(visits: Dataset) -> None:
-    # Latest first a c b weigh 1, 2/3, 1/3. Similarity times latest match: ann (1 + 1/3) * 1,
-    # bob 2/3 * 2/3, dan (2/3 + 1/3) * 2/3; cay shares nothing, eve herself is left out.
-    ann, bob, dan = 4 / 3, 4 / 9, 2 / 3
+    # The last four are a c b a: of three distinct items a weighs 4/3, c 3/3, b 2/3. Matches at the
+    # latest place weigh 0.9, one earlier 0.8. Similarity times match: ann (4/3 + 2/3) * 0.9,
+    # bob 3/3 * 0.8, dan (3/3 + 2/3) * 0.8; cay shares nothing, eve herself is left out.
+    ann, bob, dan = 1.8, 0.8, 4 / 3
 
+    # All five sessions have 13 interactions with distinct items.
     expected = [
         0,
-        ann * math.log(5 / 2),
-        (ann + dan) * math.log(5 / 3),
-        (bob + dan) * math.log(5 / 3),
-        (ann + dan) * math.log(5 / 3),
-        bob * math.log(5 / 1),
+        ann * math.log(13 / 2),
+        (ann + dan) * math.log(13 / 3),
+        (bob + dan) * math.log(13 / 3),
+        (ann + dan) * math.log(13 / 3),
+        bob * math.log(13 / 1),
         0,
     ]
-    assert scores(visits, 10, 4) == pytest.approx(expected, abs=1e-5)
+    assert scores(visits, EVERYONE) == pytest.approx(expected, abs=1e-5)
 
 
 def test_only_the_most_similar_neighbours_vote(visits: Dataset) -> None:
-    everyone, nearest = scores(visits, 10, 4), scores(visits, 1, 4)
+    nearest = scores(visits, replace(EVERYONE, num_neighbours=1))
 
-    assert everyone[5] > 0.1  # bob's e
     assert nearest == pytest.approx(
-        [0, *(4 / 3 * math.log(each) for each in (5 / 2, 5 / 3)), 0, 4 / 3 * math.log(5 / 3), 0, 0],
+        [0, *(1.8 * math.log(13 / each) for each in (2, 3)), 0, 1.8 * math.log(13 / 3), 0, 0],
         abs=1e-5,
     )
 
 
+def test_of_equally_similar_sessions_the_more_recent_one_votes(visits: Dataset) -> None:
+    # Of the last two, a and c, bob and dan share c alone. Dan comes later in the dataset.
+    line = scores(visits, NeighbourSettings(num_neighbours=2, history_length=2, num_recent=10))
+
+    assert line[5] < 1e-5  # bob's e
+    assert line[2] == pytest.approx((0.9 + 0.5 * 0.8) * math.log(13 / 3), abs=1e-5)  # ann and dan
+
+
+def test_only_the_most_recent_matching_sessions_are_compared(visits: Dataset) -> None:
+    line = scores(visits, replace(EVERYONE, num_recent=2))  # bob and dan, not ann
+
+    assert line[1] < 1e-5  # ann's a
+    assert line[5] == pytest.approx(0.8 * math.log(13), abs=1e-5)  # bob's e
+
+
+def test_the_longest_sessions_are_left_out_and_not_counted(visits: Dataset) -> None:
+    """A sixth session has every item; of six lengths it is above the quantile 0.995."""
+    longer = make_dataset(
+        "longer",
+        visits.catalog,
+        (*visits.user_ids, "fay"),
+        np.concatenate([visits.item_indices, np.arange(1, 7)]),
+        np.append(visits.user_offsets, len(visits.item_indices) + 6),
+        np.concatenate([visits.splits, np.full(6, Split.TRAIN)]),
+    )
+
+    assert scores(longer, EVERYONE) == pytest.approx(scores(visits, EVERYONE), abs=1e-5)
+
+
 def test_a_shorter_history_length_ignores_older_items(visits: Dataset) -> None:
     # Of the last two, a and c: ann shares a, bob and dan share c at half the weight.
-    expected = 0.25 * math.log(5 / 1)
+    expected = 0.5 * 0.8 * math.log(13 / 1)
 
-    assert scores(visits, 10, 2)[5] == pytest.approx(expected, abs=1e-5)
+    assert scores(visits, replace(EVERYONE, history_length=2))[5] == pytest.approx(
+        expected, abs=1e-5
+    )
 
 
 def test_without_a_neighbour_popularity_decides_the_order(tiny_dataset: Dataset) -> None:
@@ -76,29 +92,26 @@ def test_without_a_neighbour_popularity_decides_the_order(tiny_dataset: Dataset)
 
     line = SessionNeighbours(tiny_dataset, settings)(np.array([4]))[0]  # after d, met by no one
 
-    assert line.argsort()[::-1][0] == 3  # c is in every session
-    assert line.max() < 1e-5
+    assert line.argsort()[::-1][0] in (2, 3)  # b and c are in both of the shorter sessions
+    assert 0 < line.max() < 1e-5
 
 
 def test_the_settings_are_tuned_on_validation(
     visits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = "training.evaluation.baselines.session_neighbours"
-    monkeypatch.setattr(f"{module}.NUM_NEIGHBOURS", (1, 3))
-    monkeypatch.setattr(f"{module}.HISTORY_LENGTHS", (1, 4))
-    items = visits.item_indices.copy()
-    items[14] = 5  # eve's next item is bob's e, which needs more neighbours and a longer history
-    dataset = make_dataset(
-        "e", visits.catalog, visits.user_ids, items, visits.user_offsets, visits.splits
-    )
+    options = {"num_neighbours": (1, 3), "history_length": (1, 4)}
+    monkeypatch.setattr(session_neighbours, "OPTIONS", options)
+    monkeypatch.setattr(session_neighbours, "START", NeighbourSettings(3, 1, 10))
+    # Eve's next item is bob's e, which needs more neighbours and a longer history.
+    dataset = with_next_item(visits, 5)
 
-    assert tuned_session_neighbours(dataset).settings == NeighbourSettings(3, 4)
+    assert tuned_session_neighbours(dataset).settings == NeighbourSettings(3, 4, 10)
 
 
-def test_members_come_group_by_group_with_the_place_of_their_group() -> None:
-    groups = Groups(np.array([2, 0, 2, 3]), np.array([7, 8, 9, 6]), num_groups=4)
+def test_settings_of_one_dataset_can_be_fitted_on_another(visits: Dataset) -> None:
+    more = replace(visits, splits=np.full(15, Split.TRAIN, dtype=np.uint8), fingerprint="more")
 
-    members, places = groups.members_of(np.array([3, 1, 2]))
+    fitted = tuned_session_neighbours(visits, fitted_on=more)
 
-    assert members.tolist() == [6, 7, 9]
-    assert places.tolist() == [0, 2, 2]
+    assert fitted.dataset is more
+    assert fitted.index.lengths.sum() == 13 + 1 - 4  # eve's session has now four items: the longest

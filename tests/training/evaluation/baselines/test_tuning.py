@@ -1,5 +1,7 @@
 """Tuning on the validation examples, with a progress bar."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,7 +9,7 @@ from numpy.typing import NDArray
 from training.data.dataset import Dataset, Split
 from training.evaluation.baselines import tuning
 from training.evaluation.baselines.session_neighbours import tuned_session_neighbours
-from training.evaluation.baselines.tuning import best_on_validation
+from training.evaluation.baselines.tuning import best_on_validation, tuned
 from training.evaluation.yardstick import Scorer
 from training.progress import ProgressBar
 
@@ -62,13 +64,53 @@ def test_of_equal_candidates_the_first_is_chosen(chain_dataset: Dataset) -> None
     assert chosen == "a"
 
 
-def test_tuning_of_vmis_knn_advances_with_every_batch_of_every_candidate(
+def test_tuning_of_vmis_knn_fills_its_bar_with_every_settings_it_may_try(
     chain_dataset: Dataset, bars: list[RecordedBar], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.evaluation.yardstick.BATCH_SIZE", 10)
 
     tuned_session_neighbours(chain_dataset)
 
-    num_candidates, num_examples = 3 * 4, len(chain_dataset.example_rows(Split.VALIDATION))
-    assert [bar.total for bar in bars] == [num_candidates * num_examples]
-    assert bars[0].advances == [10] * (num_candidates * num_examples // 10)
+    num_tries = 1 + 2 * (2 + 2 + 2)  # three fields of three values, in two rounds
+    num_examples = len(chain_dataset.example_rows(Split.VALIDATION))
+    assert [bar.total for bar in bars] == [num_tries * num_examples]
+    assert sum(bars[0].advances) == num_tries * num_examples
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Settings of a ranker that is right at one step ahead without an error."""
+
+    ahead: int = 3
+    errors: int = 0
+
+
+def tuned_steps(dataset: Dataset) -> tuple[Steps, list[Steps]]:
+    """Tunes `Steps`; returns what was chosen, and what was measured."""
+    measured: list[Steps] = []
+
+    def scorer_of(steps: Steps) -> Scorer:
+        measured.append(steps)
+        return steps_ahead(dataset, steps.ahead + steps.errors)
+
+    options = {"ahead": (1, 3), "errors": (0, 2)}
+    return tuned(Steps(), options, scorer_of, dataset, "steps"), measured
+
+
+def test_settings_are_searched_one_field_at_a_time_and_measured_once(
+    chain_dataset: Dataset,
+) -> None:
+    chosen, measured = tuned_steps(chain_dataset)
+
+    assert chosen == Steps(1, 0)
+    assert measured == [Steps(3, 0), Steps(1, 0), Steps(1, 2)]
+
+
+def test_a_search_ranks_a_bounded_part_of_the_examples(
+    chain_dataset: Dataset, bars: list[RecordedBar], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tuning, "MAX_EXAMPLES", 11)
+
+    tuned_steps(chain_dataset)
+
+    assert bars[0].total == (1 + 2 * 2) * 10  # every third of 30 examples

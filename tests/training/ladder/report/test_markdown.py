@@ -7,7 +7,7 @@ import numpy as np
 from training.data.dataset import Dataset, Split
 from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW
 from training.evaluation.yardstick import Evaluation
-from training.ladder.plan.rows import TITLES_ROW
+from training.ladder.plan.rows import NEIGHBOURS_ROW, TITLES_ROW
 from training.ladder.report.markdown import as_report
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import part_gains
@@ -240,3 +240,32 @@ def test_a_student_whose_cold_items_were_left_as_trained_has_no_bonus(
     text = as_report([both], Figures(tiny_dataset, num_draws=1), {}, "tiny").splitlines()
     chosen = [each for each in text if "rate = 0.5" in each]
     assert chosen == [f"| SASRec | {COLD_ROW} |  | 2 | rate = 0.5 | 4, 4 | none, 0 |"]
+
+
+def test_the_settings_that_a_baseline_was_tuned_to_are_shown(tiny_dataset: Dataset) -> None:
+    measured = line(NEIGHBOURS_ROW, tiny_dataset, warm=1, cold=0, student="")
+    tuned = replace(measured, settings={"reach": 4.0}, num_trials=0)
+
+    text = as_report([tuned], Figures(tiny_dataset, num_draws=100), {}, "tiny")
+
+    assert f"|  | {NEIGHBOURS_ROW} |  |  | reach = 4.0 |  |  |" in text
+
+
+def test_the_main_rows_are_shown_by_stratum_with_the_number_of_examples(
+    tiny_dataset: Dataset,
+) -> None:
+    """The warm target follows a cold item, the cold one follows none."""
+    text = report(tiny_dataset)
+
+    start = text.index("### Cold items, as target and in the history")
+    assert text[start + 2] == (
+        "| row | student | teacher | warm target, one as its last item (n = 1) "
+        "| cold target, none in the history (n = 1) |"
+    )
+    of_ce = "| 0.5000 [0.5000, 0.5000] | 0.0000 [0.0000, 0.0000] |"
+    assert text[start + 4] == f"| {CE_ROW} | SASRec |  {of_ce}"
+    assert [row.split("|")[1].strip() for row in text[start + 4 :][:3]] == [
+        CE_ROW,
+        DISTILLED_ROW,
+        COLD_ROW,
+    ]

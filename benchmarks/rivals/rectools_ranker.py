@@ -1,0 +1,178 @@
+"""An outside witness: RecTools' SASRec or eSASRec, trained and tested on a prepared dataset.
+
+It runs in an environment of its own, since RecTools needs NumPy 1, and imports nothing of this
+project. It reads the folder of a dataset and writes the first items of every held-out example.
+`training.ladder.witness` turns them into ranks by the project's own measure.
+
+    python -m benchmarks.rivals.rectools_ranker work/NAME/dataset rankings.npz --model SASRec
+
+A part of the validation examples chooses the epoch. The rankings of its model are written, for all
+examples of validation and test.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import rectools
+import torch
+from numpy.typing import NDArray
+from rectools import Columns
+from rectools.dataset import Dataset as RecToolsDataset
+from rectools.models import SASRecModel
+from rectools.models.nn.transformers.ligr import LiGRLayers
+
+LIST_LENGTH = 20
+TRAIN, VALIDATION, TEST = 0, 2, 3  # values of `training.data.dataset.Split`
+LOSSES = {"SASRec": "softmax", "eSASRec": "sampled_softmax"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The arrays of a dataset folder; see `training.data.dataset.Dataset`."""
+
+    items: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    splits: NDArray[np.uint8]
+
+    @property
+    def users(self) -> NDArray[np.int64]:
+        """`[interactions]`, the user of each row."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    def examples(self, split: int) -> NDArray[np.int64]:
+        """Returns the rows of a split that have a history, ascending."""
+        is_first = np.zeros(len(self.items), dtype=np.bool_)
+        is_first[self.offsets[:-1]] = True
+        return np.flatnonzero((self.splits == split) & ~is_first)
+
+    def histories(self, rows: NDArray[np.int64]) -> RecToolsDataset:
+        """Returns the histories of examples, each as the interactions of a user of its own."""
+        begins = self.offsets[:-1][self.users[rows]]
+        lengths = rows - begins
+        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        places = np.repeat(begins, lengths) + within
+        return interactions(np.repeat(rows, lengths), self.items[places], within)
+
+
+def interactions(
+    users: NDArray[np.int64], items: NDArray[np.int32], order: NDArray[np.int64]
+) -> RecToolsDataset:
+    """Builds a RecTools dataset; `order` stands for the time of each interaction."""
+    table = pd.DataFrame(
+        {
+            Columns.User: users,
+            Columns.Item: items,
+            Columns.Weight: 1,
+            Columns.Datetime: pd.Timestamp("2000-01-01") + pd.to_timedelta(order, unit="s"),
+        }
+    )
+    return RecToolsDataset.construct(table)
+
+
+def build(options: argparse.Namespace) -> SASRecModel:
+    """Builds the model; eSASRec is SASRec with LiGR layers and a sampled softmax."""
+    is_e = options.model == "eSASRec"
+    layers = {"transformer_layers_type": LiGRLayers} if is_e else {}
+    return SASRecModel(
+        n_blocks=2,
+        n_heads=options.heads,
+        n_factors=options.factors,
+        dropout_rate=options.dropout,
+        session_max_len=options.max_length,
+        loss=LOSSES[options.model],
+        n_negatives=options.negatives if is_e else 1,
+        lr=options.learning_rate,
+        batch_size=options.batch_size,
+        epochs=1,
+        deterministic=True,
+        use_key_padding_mask=is_e,
+        recommend_torch_device="cpu",
+        **layers,
+    )
+
+
+def rank(model: SASRecModel, data: Prepared, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Returns the first unseen items of each example, `[examples, LIST_LENGTH]`; 0 is no item."""
+    found = model.recommend(
+        users=rows,
+        dataset=data.histories(rows),
+        k=LIST_LENGTH,
+        filter_viewed=True,
+        on_unsupported_targets="ignore",  # no item of the history was trained on
+    )
+    rankings = np.zeros((len(rows), LIST_LENGTH), dtype=np.int32)
+    lines = np.searchsorted(rows, found[Columns.User])
+    rankings[lines, found[Columns.Rank] - 1] = found[Columns.Item]
+    return rankings
+
+
+def ndcg(data: Prepared, rows: NDArray[np.int64], rankings: NDArray[np.int32]) -> float:
+    """Computes NDCG@20 of rankings, with one relevant item an example."""
+    hits = rankings == data.items[rows][:, None]
+    return float((hits / np.log2(np.arange(2, LIST_LENGTH + 2))).sum(axis=1).mean())
+
+
+def train(data: Prepared, options: argparse.Namespace) -> tuple[SASRecModel, dict[str, object]]:
+    """Trains the model; returns it as it was at its best validation, and facts of the training."""
+    trained = np.flatnonzero(data.splits == TRAIN)
+    training = interactions(data.users[trained], data.items[trained], trained)
+    model, began = build(options), time.perf_counter()
+    rows = data.examples(VALIDATION)
+    rows = rows[:: -(-len(rows) // options.examples)]
+    best, weights, best_epoch = -1.0, {}, 0
+    for epoch in range(options.every, options.epochs + 1, options.every):
+        model.fit_partial(training, min_epochs=options.every, max_epochs=options.every)
+        figure = ndcg(data, rows, rank(model, data, rows))
+        print(f"epoch {epoch}: validation NDCG@20 {figure:.4f}", flush=True)  # noqa: T201
+        if figure > best:
+            best, best_epoch = figure, epoch
+            weights = deepcopy(model.torch_model.state_dict())
+        elif epoch - best_epoch >= options.patience:
+            break
+    model.torch_model.load_state_dict(weights)
+    return model, {"best_epoch": best_epoch, "seconds": time.perf_counter() - began}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the program with `arguments`; None stands for those of the process."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", type=Path, help="folder that `prepare` wrote")
+    parser.add_argument("out", type=Path, help=".npz file of rankings")
+    parser.add_argument("--model", choices=tuple(LOSSES), default="SASRec")
+    for name, default in (
+        *(("epochs", 100), ("patience", 10), ("batch_size", 128), ("max_length", 50)),
+        *(("factors", 64), ("heads", 2), ("negatives", 256), ("seed", 0)),
+        *(("every", 1), ("examples", 2_000)),
+    ):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=default)
+    parser.add_argument("--dropout", type=float, default=0.2)
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    options = parser.parse_args(arguments)
+    torch.manual_seed(options.seed)
+    np.random.seed(options.seed)
+    with np.load(options.dataset / "interactions.npz") as arrays:
+        data = Prepared(arrays["item_indices"], arrays["user_offsets"], arrays["splits"])
+    model, facts = train(data, options)
+    validation, test = (rank(model, data, data.examples(each)) for each in (VALIDATION, TEST))
+    settings = {
+        name: value for name, value in vars(options).items() if name not in ("dataset", "out")
+    }
+    description = json.loads((options.dataset / "dataset.json").read_text(encoding="utf-8"))
+    facts |= {
+        "settings": settings,
+        "rectools": rectools.__version__,
+        "fingerprint": description["fingerprint"],
+    }
+    text = np.array(json.dumps(facts))
+    np.savez_compressed(options.out, facts=text, validation=validation, test=test)
+
+
+if __name__ == "__main__":
+    main()

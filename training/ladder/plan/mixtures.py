@@ -1,0 +1,107 @@
+"""Mixtures: rows that fuse a student with a baseline, or average the students of several seeds.
+
+A fused row shows what a shop has without a teacher, at its best. An ensemble is an upper mark: it
+costs several students for each answer and is not served.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from training.data.dataset import Dataset
+from training.distillation.job import Job
+from training.evaluation.baselines.runs import BaselineRun
+from training.evaluation.row_names import CE_ROW, DISTILLED_ROW, STRONGEST_ROW
+from training.ladder.plan.plan import Cell
+from training.ladder.plan.rows import ORDERED_ROW
+from training.stage import fingerprint
+
+# Increment when a code change alters the ranks of a mixture with unchanged parts.
+MIXTURES_VERSION = 1
+NUM_AVERAGED = 3  # number of seeds of an ensemble
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """What a row mixes.
+
+    Attributes:
+        student_row: row of the students.
+        baseline: baseline that each student is fused with; None to average students of
+            `NUM_AVERAGED` seeds.
+    """
+
+    student_row: str
+    baseline: str | None = None
+
+
+MIXTURES: Mapping[str, Mixture] = {
+    f"{CE_ROW} fused with kNN": Mixture(CE_ROW, ORDERED_ROW),
+    f"{STRONGEST_ROW} fused with kNN": Mixture(STRONGEST_ROW, ORDERED_ROW),
+    f"{CE_ROW}, three seeds": Mixture(CE_ROW),
+    f"{DISTILLED_ROW}, three seeds": Mixture(DISTILLED_ROW),
+}
+"""Maps the name of a row to what it mixes."""
+
+
+@dataclass(frozen=True)
+class MixedRun:
+    """The measuring of one mixture.
+
+    Attributes:
+        row: name of the row, a key of `MIXTURES`.
+        jobs: the trainings of its students: one for a fused row, several for an ensemble.
+        baseline: the baseline that the student is fused with; None for an ensemble.
+        tuned: for a refit, the fusion whose settings are taken over; else None.
+    """
+
+    row: str
+    jobs: tuple[Job, ...]
+    baseline: BaselineRun | None
+    tuned: "MixedRun | None" = None
+
+    @property
+    def name(self) -> str:
+        """Names of row and seeds, for messages."""
+        return f"{self.row} {', '.join(str(job.seed) for job in self.jobs)}"
+
+    @property
+    def dataset(self) -> Dataset:
+        """Dataset of the students."""
+        return self.jobs[0].dataset
+
+    @property
+    def stamp(self) -> str:
+        """Fingerprint of everything that decides the ranks."""
+        baseline = self.baseline.stamp if self.baseline else ""
+        return fingerprint(MIXTURES_VERSION, [job.stamp for job in self.jobs], baseline)
+
+
+def mixed_runs(cell: Cell, jobs: Sequence[Job], before: Sequence[Job] = ()) -> list[MixedRun]:
+    """Returns the runs of every mixture of a cell's students.
+
+    Args:
+        cell: the cell whose students are mixed.
+        jobs: their trainings, one per seed; an ensemble takes the first ones.
+        before: if `jobs` are refits, the training before each of them.
+    """
+    return list(_mixed_runs(cell, jobs, before))
+
+
+def _mixed_runs(cell: Cell, jobs: Sequence[Job], before: Sequence[Job]) -> Iterator[MixedRun]:
+    for row, mixture in MIXTURES.items():
+        if mixture.student_row != cell.row or not jobs:
+            continue
+        if mixture.baseline:
+            yield from _fused_runs(row, mixture.baseline, jobs, before)
+        elif len(jobs) >= NUM_AVERAGED:
+            yield MixedRun(row, tuple(jobs[:NUM_AVERAGED]), None)
+
+
+def _fused_runs(
+    row: str, baseline: str, jobs: Sequence[Job], before: Sequence[Job]
+) -> Iterator[MixedRun]:
+    fitted = BaselineRun(baseline, (before or jobs)[0].dataset)
+    if not before:
+        yield from (MixedRun(row, (job,), fitted) for job in jobs)
+    for job, earlier in zip(jobs, before, strict=False):
+        yield MixedRun(row, (job,), fitted.refitted(), MixedRun(row, (earlier,), fitted))

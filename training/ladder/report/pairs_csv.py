@@ -1,0 +1,77 @@
+"""Writes differences of pairs of rows as CSV, for programs: one paired difference per line.
+
+A row of a student is compared with everything that has no teacher, and with the rows of `STEPS`.
+Another student's rows are left out.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from training.ladder.plan.rows import STEPS
+from training.ladder.results.measured import Figures, Measured
+from training.stage import write_text
+
+COLUMNS = (
+    "row",
+    "student",
+    "teacher",
+    "against",
+    "against_student",
+    "protocol",
+    "split",
+    "targets",
+    "metric",
+    "difference",
+    "low",
+    "high",
+    "seeds",
+)
+METRICS = ("NDCG@20", "HR@20")
+
+
+def save_pairs(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
+    """Writes one CSV line per pair of rows, split, targets and metric to `path`."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for line in lines:
+        for other in lines:
+            if _are_compared(line, other):
+                writer.writerows(_records(line, other, figures))
+    write_text(path, text.getvalue())
+
+
+def _are_compared(line: Measured, other: Measured) -> bool:
+    """Whether `line` is a student's and `other` lacks the teacher, or one part, that it has."""
+    is_other = line is not other and line.protocol == other.protocol
+    if not line.student or not is_other or not line.can_be_compared(other):
+        return False
+    is_titles = other.kind == "control" and not other.student
+    if other.student not in ("", line.student) or is_titles:
+        return False
+    is_step = (line.row, other.row) in STEPS.values() and other.teacher in ("", line.teacher)
+    return other.is_teacher_free or is_step
+
+
+def _records(line: Measured, other: Measured, figures: Figures) -> Iterator[list[object]]:
+    shared = set(line.seeds) & set(other.seeds) if other.seeds else line.seeds
+    for split in (each for each in line.evaluations if each in other.evaluations):
+        for targets in line.targets:
+            if not figures.is_among(targets, line.answered(split), line.protocol).any():
+                continue
+            for metric in METRICS:
+                more, less = figures.pair(line, other, targets, metric, split)
+                found = more.minus(less).interval()
+                yield [
+                    *line.key,
+                    other.row,
+                    other.student,
+                    line.protocol,
+                    split.name.lower(),
+                    targets,
+                    metric,
+                    *(f"{each:.6f}" for each in (found.mean, found.low, found.high)),
+                    len(shared) or 1,
+                ]

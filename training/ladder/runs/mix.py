@@ -1,0 +1,48 @@
+"""Mixtures of the ladder: measured students fused with a baseline, and ensembles of seeds.
+
+A student is trained again where its training state is gone. Mixtures are measured one after
+another, since several of them may need the same student.
+"""
+
+from collections.abc import Sequence
+
+from training.distillation.job import Job
+from training.ladder.plan.mixtures import MixedRun, mixed_runs
+from training.ladder.plan.plan import Cell
+from training.ladder.runs.choices import Choices
+from training.ladder.runs.refits import measured_refits
+from training.ladder.runs.schedule import perform_all
+
+
+def mixtures_of(cell: Cell, choices: Choices) -> list[MixedRun]:
+    """Returns the mixtures of a cell's measured students."""
+    return mixed_runs(cell, choices.measured_jobs(cell))
+
+
+def refitted_mixtures(cell: Cell, choices: Choices) -> list[MixedRun]:
+    """Returns the mixtures of a cell's measured refits; weights are those of before the refit."""
+    by_seed = {job.seed: job for job in choices.measured_jobs(cell)}
+    refits = measured_refits(cell, choices)
+    return mixed_runs(cell, refits, [by_seed[job.seed] for job in refits])
+
+
+def mix_students(
+    cells: Sequence[Cell], choices: Choices, *, refits: bool, keep_states: bool
+) -> None:
+    """Measures the missing mixtures of all cells.
+
+    Args:
+        cells: the cells whose students are mixed.
+        choices: chooses among the trials of a cell.
+        refits: whether the refits of the cells are mixed too.
+        keep_states: whether the training states of the cells are kept at the end.
+    """
+    store = choices.store
+    runs = [run for cell in cells for run in mixtures_of(cell, choices)]
+    if refits:
+        runs += [run for cell in cells for run in refitted_mixtures(cell, choices)]
+    perform_all(runs, store, num_workers=1)
+    if not keep_states:
+        trained: list[Job] = [job for run in runs for job in run.jobs]
+        trials = [job for cell in cells for job in choices.plan.trial_jobs(cell)]
+        store.forget_training([*trained, *trials])

@@ -1,0 +1,109 @@
+"""Stores the rankings of an outside model, so that reports hold it like any other row.
+
+`benchmarks.rivals.rectools_ranker` trains RecTools' models in an environment of its own and writes
+the first items of each held-out example. Their ranks are computed here, by the measure of all rows.
+`training.ladder` reports them from then on.
+
+python -m training.ladder.witness configs/movielens.toml rankings.npz
+"""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from cyclopts import Parameter
+from numpy.typing import NDArray
+
+from training.cli import run, say
+from training.data.dataset import HELD_OUT, Dataset, Split, indices_among
+from training.data.storage import load_dataset
+from training.errors import ResultError
+from training.evaluation.rank_files import DAMAGE, split_key
+from training.evaluation.yardstick import LIST_LENGTH, Ranker, evaluate
+from training.ladder.plan.witnesses import WITNESSES, WitnessRun
+from training.ladder.runs.store import RunFacts, RunStore
+from training.provenance import commit, hardware
+from training.settings.options import WORK, Config, Work
+from training.workplace import open_experiment
+
+Rankings = Annotated[Path, Parameter(help="The .npz file that the outside model's program wrote.")]
+Out = Annotated[Path, Parameter(help="Folder of the reports and of their stored runs.")]
+
+
+def command(
+    config: Config, rankings: Rankings, /, *, work: Work = WORK, out: Out = Path("docs/results")
+) -> None:
+    """Store the rankings of an outside model as a row of the reports."""
+    experiment, workplace = open_experiment(config, work)
+    store = RunStore(out / "runs" / experiment.name, workplace.ladder, hardware())
+    stored = store_witness(rankings, load_dataset(workplace.dataset), store)
+    say(f"written: {store.file(stored).path}, {stored.name}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    return run(command, "training.ladder.witness", arguments)
+
+
+def store_witness(path: Path, dataset: Dataset, store: RunStore) -> WitnessRun:
+    """Computes the ranks of the rankings in `path`, stores them, and returns their run.
+
+    Raises:
+        ResultError: the file is damaged, of another dataset or model, or ranks a seen item.
+    """
+    facts, rankings = _read(path, dataset)
+    witness = WitnessRun(f"RecTools {facts['settings']['model']}", dataset)
+    if witness.name not in WITNESSES:
+        raise ResultError(f"{path}: model {witness.name!r} is none of {', '.join(WITNESSES)}")
+    try:
+        ranks = {split_key(split): _ranks(rankings[split], dataset, split) for split in HELD_OUT}
+    except ValueError as error:
+        raise ResultError(f"{path}: {error}") from error
+    saved = RunFacts(
+        f"{witness.name}, rectools {facts['rectools']}",
+        facts["seconds"],
+        store.machine,
+        [commit()],
+        facts["best_epoch"],
+        settings=facts["settings"],
+    )
+    store.save_ranks(witness, ranks, saved)
+    return witness
+
+
+def _read(
+    path: Path, dataset: Dataset
+) -> tuple[Mapping[str, Any], Mapping[Split, NDArray[np.integer]]]:
+    """Reads facts and rankings; each ranking is `[examples, LIST_LENGTH]`, item indices."""
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            facts: dict[str, Any] = json.loads(str(arrays["facts"]))
+            rankings = {split: arrays[split_key(split)] for split in HELD_OUT}
+    except DAMAGE as error:
+        raise ResultError(f"{path}: not a file of rankings ({error})") from error
+    if facts.get("fingerprint") != dataset.fingerprint:
+        raise ResultError(
+            f"{path}: made for dataset {facts.get('fingerprint')}, not {dataset.fingerprint}; "
+            "train the model on the folder that `prepare` wrote"
+        )
+    for split, each in rankings.items():
+        shape = (len(dataset.example_rows(split)), LIST_LENGTH)
+        if each.shape != shape or each.min() < 0 or each.max() >= dataset.catalog.num_rows:
+            raise ResultError(
+                f"{path}: {split_key(split)} has shape {each.shape} and items from {each.min()} to "
+                f"{each.max()}; allowed are {shape} and 0 to {dataset.catalog.num_items}"
+            )
+    return facts, rankings
+
+
+def _ranks(rankings: NDArray[np.integer], dataset: Dataset, split: Split) -> NDArray[np.int64]:
+    rows = dataset.example_rows(split)
+    ranker: Ranker = lambda asked: rankings[indices_among(rows, asked)]  # noqa: E731
+    return evaluate(ranker, dataset, rows).ranks
+
+
+if __name__ == "__main__":
+    sys.exit(main())
