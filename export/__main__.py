@@ -2,11 +2,13 @@
 
 python -m export configs/movielens.toml
 python -m export configs/movielens.toml --publish bundles   # services load it without a restart
+python -m export configs/movielens.toml --refit   # a student of all rows, after `distill --refit`
 """
 
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +17,22 @@ from cyclopts import Parameter
 from export.contract.bundle import BundleError, BundleLayout, Manifest, load_bundle
 from export.contract.folders import finish_replacement, readable_folder
 from export.contract.publish import publish
-from export.figures import Comparison, RowName, measure, metrics_of, teacher_evaluations
-from export.freeze import freeze
+from export.figures import (
+    REFIT,
+    VALIDATION,
+    Comparison,
+    RowName,
+    measure,
+    metrics_of,
+    teacher_evaluations,
+)
+from export.freeze import Trained, freeze
 from training.cli import run, say
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
+from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import WEIGHTS_NAME, Checkpoint, best_on_validation
-from training.distillation.job import current_checkpoints, jobs_of
+from training.distillation.job import Job, current_checkpoints, jobs_of
 from training.distillation.variants import DISTILLED, VARIANTS
 from training.errors import ConfigError
 from training.evaluation.baselines.registry import BASELINES_VERSION
@@ -48,12 +59,22 @@ Bundles = Annotated[
         help="Folder of bundles: copy the bundle there and make it the one that services load.",
     ),
 ]
+Refit = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Export the best student as `distill --refit` trained it again on all interactions; "
+        "its figures are those of its refit without test interactions.",
+    ),
+]
 
 
-def command(config: Config, /, *, work: Work = WORK, bundles: Bundles = None) -> None:
+def command(
+    config: Config, /, *, work: Work = WORK, bundles: Bundles = None, refit: Refit = False
+) -> None:
     """Export the best distilled student as a bundle."""
     experiment, workplace = open_experiment(config, work)
-    export(experiment, workplace)
+    export(experiment, workplace, refit=refit)
     if bundles is not None:
         _publish(workplace.bundle, bundles)
 
@@ -71,42 +92,103 @@ def _publish(bundle: Path, folder: Path) -> None:
     say(f"{link.path} is {link.bundle} now")
 
 
-def export(experiment: Experiment, workplace: Workplace) -> None:
+@dataclass(frozen=True)
+class Choice:
+    """The student to export, and the one that is measured for its figures.
+
+    Attributes:
+        served: the student to export.
+        measured: the student whose test figures the manifest shows; another one only for a refit.
+        made_from: fingerprint of everything that decides the bundle.
+        weights_sha256: hash of the weights of `served`.
+    """
+
+    served: Trained
+    measured: Trained
+    made_from: str
+    weights_sha256: str
+
+    @property
+    def twin(self) -> Trained | None:
+        """The student that is measured, if it is not the served one."""
+        return None if self.measured is self.served else self.measured
+
+
+def export(experiment: Experiment, workplace: Workplace, *, refit: bool = False) -> None:
     """Writes the bundle of the experiment's best distilled checkpoint, unless it is up to date.
 
-    The best checkpoint is the one with the highest validation NDCG@20.
+    The best checkpoint is the one with the highest validation NDCG@20. With `refit`, its refit on
+    all rows is exported.
     """
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
-    jobs = jobs_of(experiment, dataset, knowledge, [DISTILLED])
-    checkpoints = current_checkpoints(jobs, workplace.checkpoints)
-    checkpoint = best_on_validation(checkpoints, DISTILLED)
-    weights_sha256 = _weights_hash(workplace.checkpoints / checkpoint.name)
-    made_from = fingerprint(
-        RULES_VERSION, BASELINES_VERSION, dataset.fingerprint, checkpoint.name, weights_sha256
-    )
+    choice = _choice(list(jobs_of(experiment, dataset, knowledge, [DISTILLED])), workplace, refit)
     finish_replacement(workplace.bundle)
-    if is_bundle_of(made_from, workplace.bundle):
+    if is_bundle_of(choice.made_from, workplace.bundle):
         say(f"{workplace.bundle} is current, nothing to do")
         return
+    served, measured = choice.served, choice.measured
+    say(f"exporting {served.checkpoint.name}, the best on validation")
+    comparison = compare(measured.checkpoint, dataset, knowledge, experiment, workplace)
+    manifest = freeze(
+        served.checkpoint,
+        served.dataset,
+        workplace.bundle,
+        _provenance(choice, dataset, knowledge, experiment),
+        knowledge.item_embeddings,
+        comparison,
+        choice.twin,
+    )
+    in_torch = torch_metrics(measured.checkpoint, measured.dataset)
+    say(describe(workplace.bundle, manifest, in_torch))
+
+
+def _choice(jobs: Sequence[Job], workplace: Workplace, refit: bool) -> Choice:
+    if refit:
+        refits, folder = refits_of_best(jobs, workplace.checkpoints), workplace.refits
+        chosen = [refits["refit-all"], refits["refit"]]
+    else:
+        checkpoints, folder = (
+            current_checkpoints(jobs, workplace.checkpoints),
+            workplace.checkpoints,
+        )
+        best = best_on_validation(checkpoints, DISTILLED)
+        chosen = [job for job in jobs if job.name == best.name]
+    trained = [
+        Trained(each, job.dataset)
+        for each, job in zip(current_checkpoints(chosen, folder), chosen, strict=True)
+    ]
+    hashes = [_weights_hash(folder / job.name) for job in chosen]
+    made_from = fingerprint(
+        RULES_VERSION,
+        BASELINES_VERSION,
+        jobs[0].dataset.fingerprint,
+        *(part for job, each in zip(chosen, hashes, strict=True) for part in (job.name, each)),
+    )
+    return Choice(trained[0], trained[-1], made_from, hashes[0])
+
+
+def _provenance(
+    choice: Choice, dataset: Dataset, knowledge: Knowledge, experiment: Experiment
+) -> dict[str, Any]:
+    served = choice.served.checkpoint
     provenance = {
-        "made_from": made_from,
+        "made_from": choice.made_from,
         "commit": commit(),
         "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
         "knowledge": without_addresses(knowledge.provenance),
         "checkpoint": {
-            "name": checkpoint.name,
-            "sha256": weights_sha256,
-            **checkpoint.description.model_dump(mode="json"),
+            "name": served.name,
+            "sha256": choice.weights_sha256,
+            **served.description.model_dump(mode="json"),
         },
         "experiment": without_addresses(experiment.model_dump(mode="json")),
     }
-    say(f"exporting {checkpoint.name}, the best on validation")
-    comparison = compare(checkpoint, dataset, knowledge, experiment, workplace)
-    manifest = freeze(
-        checkpoint, dataset, workplace.bundle, provenance, knowledge.item_embeddings, comparison
-    )
-    say(describe(workplace.bundle, manifest, torch_metrics(checkpoint, dataset)))
+    if choice.twin is not None:
+        measured = choice.twin.checkpoint
+        description = measured.description.model_dump(mode="json")
+        provenance["measured"] = {"name": measured.name, **description}
+    return provenance
 
 
 def _weights_hash(checkpoint: Path) -> str:
@@ -135,19 +217,24 @@ def compare(
 ) -> Comparison:
     """Ranks with the baselines and the teacher, for comparison with the student of `checkpoint`.
 
-    Ranks that `evaluate` has stored are read; a baseline without stored ranks is tuned first.
+    Ranks that `evaluate` has stored are read; a baseline without stored ranks is tuned first. For a
+    refit the baselines are refitted too. The teacher's answers are those of its own training.
     """
     description = checkpoint.description
+    refitted = description.protocol != "train"
     teacher = teacher_evaluations(knowledge, dataset)
+    if refitted:
+        teacher = {split: each for split, each in teacher.items() if split == Split.TEST}
     teacher_name = RowName(f"teacher {experiment.teacher.kind}", teacher_free=False)
     return Comparison(
         student=RowName(
             row_name(description.variant, experiment.training.loss),
             STUDENT_NAMES[description.student.kind],
             teacher_free=not VARIANTS[description.variant].needs_teacher,
+            protocol=REFIT if refitted else VALIDATION,
         ),
         seed=description.seed,
-        baselines=baseline_evaluations(dataset, workplace.baselines),
+        baselines=baseline_evaluations(dataset, workplace.baselines, refitted=refitted),
         teacher=(teacher_name, teacher) if teacher else None,
         num_draws=experiment.ladder.num_resamples,
     )

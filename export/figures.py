@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from export.contract.manifest import Figure
-from training.data.dataset import HELD_OUT, Dataset, Split
+from export.contract.manifest import PROTOCOLS, Figure
+from training.data.dataset import Dataset, Split
 from training.evaluation.baselines.runs import BySplit
 from training.evaluation.intervals import Bootstrap, Interval
 from training.evaluation.metrics import metric_values
+from training.evaluation.rank_files import held_out_examples
 from training.evaluation.stored import answers_ranker
 from training.evaluation.verdict import differences_to, verdict
 from training.evaluation.yardstick import Ranker, evaluate
@@ -23,7 +24,7 @@ from training.progress import ProgressBar, counting
 
 METRICS = ("NDCG@20", "HR@20")
 TARGETS = "all"
-PROTOCOL = "validation"
+VALIDATION, REFIT = PROTOCOLS
 
 
 class RowName(NamedTuple):
@@ -33,11 +34,13 @@ class RowName(NamedTuple):
         row: name of the method variant, baseline or teacher.
         student: name of the student's architecture; empty if the ranker is not a student.
         teacher_free: whether the ranker was made without an LLM teacher.
+        protocol: the interactions that the ranker was trained on, a name of `PROTOCOLS`.
     """
 
     row: str
     student: str = ""
     teacher_free: bool = True
+    protocol: str = VALIDATION
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Comparison:
     """The student to export and the rankers that it is compared with.
 
     Attributes:
-        student: row of the student.
+        student: row of the student; the baselines were fitted under the same protocol.
         seed: seed of the student's training.
         baselines: by name of the baseline, its ranks on all examples of each held-out split.
         teacher: row and ranks of the teacher; None if no answers for held-out examples are stored.
@@ -67,7 +70,10 @@ class Comparison:
         """
         rows = [
             (self.student, student),
-            *((RowName(name), each) for name, each in self.baselines.items()),
+            *(
+                (RowName(name, protocol=self.student.protocol), each)
+                for name, each in self.baselines.items()
+            ),
             *([self.teacher] if self.teacher else []),
         ]
         return tuple(_figures(rows, dataset, self.num_draws))
@@ -86,7 +92,8 @@ class Comparison:
             dataset.user_of_row[evaluation.rows],
             num_draws=self.num_draws,
         )
-        label = f"{self.student.student} {self.student.row} (seed {self.seed})"
+        refitted = ", refitted" if self.student.protocol == REFIT else ""
+        label = f"{self.student.student} {self.student.row} (seed {self.seed}{refitted})"
         return verdict(label, differences, len(evaluation.rows))
 
 
@@ -95,12 +102,10 @@ def measure(ranker: Ranker, dataset: Dataset, label: str) -> BySplit:
 
     `label` is the ranker's name on the progress bar.
     """
-    examples = {split: dataset.example_rows(split) for split in HELD_OUT}
     evaluations = {}
-    for split, rows in examples.items():
-        if len(rows):
-            with ProgressBar(f"{label} {split.name.lower()}", len(rows), "example") as bar:
-                evaluations[split] = evaluate(counting(ranker, bar), dataset, rows)
+    for split, rows in held_out_examples(dataset).items():
+        with ProgressBar(f"{label} {split.name.lower()}", len(rows), "example") as bar:
+            evaluations[split] = evaluate(counting(ranker, bar), dataset, rows)
     return evaluations
 
 
@@ -132,7 +137,7 @@ def teacher_evaluations(knowledge: Knowledge, dataset: Dataset) -> BySplit:
 def _figures(
     rows: Sequence[tuple[RowName, BySplit]], dataset: Dataset, num_draws: int
 ) -> Iterator[Figure]:
-    examples = {split: dataset.example_rows(split) for split in HELD_OUT}
+    examples = held_out_examples(dataset)
     bootstraps = {
         split: Bootstrap(dataset.user_of_row[each], num_draws) for split, each in examples.items()
     }
@@ -149,7 +154,6 @@ def _figures(
 def _figure(name: RowName, split: Split, metric: str, interval: Interval) -> Figure:
     return Figure(
         **name._asdict(),
-        protocol=PROTOCOL,
         split=split.name.lower(),
         targets=TARGETS,
         metric=metric,

@@ -1,6 +1,6 @@
 """Makes a bundle of a checkpoint: exports its graphs, checks and measures them, and saves them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.bundle import Item, Manifest, save_bundle
-from export.figures import Comparison, measure, metrics_of
+from export.figures import REFIT, VALIDATION, Comparison, measure, metrics_of
 from export.graphs.common_case_graph import export_common_case
 from export.graphs.item_encoder import export_item_encoder
 from export.graphs.ranking_graph import export_student
@@ -19,12 +19,21 @@ from export.served_figures import served_ranker
 from export.sessions import CommonCaseSession, RankingSession
 from training.data.dataset import HELD_OUT, Dataset
 from training.distillation.checkpoint import Checkpoint
+from training.evaluation.baselines.runs import BySplit
 from training.students.student import Student
 
 NUM_HISTORIES = 16
 # A bundle gets a common-case graph only if the graph proves its answer for this share of queries.
 # For every other query the ranking graph runs as well.
 MIN_PROVEN_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A checkpoint and the dataset that it was trained on, a view for a refit."""
+
+    checkpoint: Checkpoint
+    dataset: Dataset
 
 
 @dataclass(frozen=True)
@@ -72,18 +81,22 @@ def freeze(
     provenance: Mapping[str, Any],
     item_embeddings: NDArray[np.float32] | None = None,
     comparison: Comparison | None = None,
+    twin: Trained | None = None,
 ) -> Manifest:
     """Exports the student of `checkpoint`, measures it as served, and writes its bundle.
 
     Args:
         checkpoint: the student to export.
-        dataset: the dataset that the student was trained on; its held-out examples are measured.
+        dataset: the dataset that the student was trained on; its held-out examples are measured,
+            unless there is a `twin`.
         folder: the bundle's folder, which is replaced as a whole.
         provenance: the provenance for the manifest.
         item_embeddings: `[catalog rows, size]`, the LLM embeddings that the student was trained
             with. From them the item encoder is made and checked; None leaves it out.
         comparison: what the student is compared with, for the manifest's figures and verdict;
             None leaves both empty.
+        twin: for a student that was trained on all rows, the refit without test rows. Its graphs
+            are measured instead, since the student has seen the test examples.
 
     Returns:
         The manifest of the new bundle.
@@ -99,23 +112,41 @@ def freeze(
         encoder = _item_encoder(student, item_embeddings, Path(scratch))
         graphs = export_graphs(student, Path(scratch))
         items = list(items_of(dataset, student.item_table.readable_rows()))
-        ranker = served_ranker(graphs.model, graphs.common_case, dataset, longest, items)
-        served = measure(ranker, dataset, "served")
+        if twin is None:
+            measured, served = dataset, _measured(graphs, dataset, longest, items)
+        else:
+            measured, served = twin.dataset, _measured_twin(twin, Path(scratch) / "twin")
         return save_bundle(
             folder,
             graphs.model,
             items,
-            histories=histories_of(dataset, longest),
+            histories=histories_of(measured, longest),
             common_case=graphs.common_case,
             item_encoder=encoder,
             student=checkpoint.description.student.kind,
             max_history_length=longest,
             metrics={"seed": checkpoint.description.seed, **metrics_of(served)},
-            figures=comparison.figures(served, dataset) if comparison else (),
-            verdict=comparison.verdict(served, dataset) if comparison else "",
+            protocol=REFIT if twin else VALIDATION,
+            figures=comparison.figures(served, measured) if comparison else (),
+            verdict=comparison.verdict(served, measured) if comparison else "",
             parity_error=graphs.parity_error,
             provenance=provenance,
         )
+
+
+def _measured(
+    graphs: Graphs, dataset: Dataset, max_history_length: int, items: Sequence[Item]
+) -> BySplit:
+    ranker = served_ranker(graphs.model, graphs.common_case, dataset, max_history_length, items)
+    return measure(ranker, dataset, "served")
+
+
+def _measured_twin(twin: Trained, folder: Path) -> BySplit:
+    student = twin.checkpoint.student()
+    folder.mkdir()
+    items = list(items_of(twin.dataset, student.item_table.readable_rows()))
+    graphs = export_graphs(student, folder)
+    return _measured(graphs, twin.dataset, student.max_history_length, items)
 
 
 def _item_encoder(

@@ -1,26 +1,30 @@
 """Trains students from dataset and teacher knowledge, and writes `work/<name>/checkpoints`.
 
 python -m training.distill configs/movielens.toml
+python -m training.distill configs/movielens.toml --refit  # and what `export --refit` serves
 torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # two processes, one student
 """
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from training.cli import run, say
+from training.data.dataset import Dataset
 from training.data.storage import load_dataset
+from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import Checkpoint, is_trained
 from training.distillation.distributed import is_distributed, leave_process_group
-from training.distillation.job import Job, run_job
+from training.distillation.job import Job, jobs_of, run_job
 from training.distillation.process_pool import side_by_side
-from training.distillation.variants import DEFAULT_VARIANTS, VARIANTS
+from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
 from training.evaluation.yardstick import SELECTION_METRIC
-from training.knowledge import load_knowledge
+from training.knowledge import Knowledge, load_knowledge
 from training.settings.experiment import Experiment
 from training.settings.options import WORK, Config, Seeds, Work, Workers, distinct_seeds
 from training.stage import finish_replacement
@@ -41,6 +45,8 @@ class DistillOptions:
             help=f"Train only this variant; by default {' and '.join(DEFAULT_VARIANTS)}.",
         ),
     ] = None
+    refit: bool = False
+    """Then train the best distilled student again, on held-out rows too, for `export --refit`."""
     workers: Workers = None
 
 
@@ -58,35 +64,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def distill(experiment: Experiment, workplace: Workplace, options: DistillOptions) -> None:
-    """Trains every method variant with every seed, unless its checkpoint is up to date."""
+    """Trains every method variant with every seed, unless its checkpoint is up to date.
+
+    With `options.refit`, the refits of the best distilled student follow; see `refits_of_best`.
+    """
+    dataset = load_dataset(workplace.dataset)
+    _train(_jobs(experiment, workplace, dataset, options), workplace.checkpoints, options)
+    if options.refit:
+        jobs = jobs_of(experiment, dataset, _knowledge(experiment, workplace, dataset), [DISTILLED])
+        refits = refits_of_best(jobs, workplace.checkpoints)
+        _train(refits.values(), workplace.refits, options)
+    leave_process_group()
+
+
+def _train(jobs: Iterable[Job], checkpoints: Path, options: DistillOptions) -> None:
+    """Trains the jobs whose checkpoint in the folder `checkpoints` is not up to date."""
     due = []
-    for job in _jobs(experiment, workplace, options):
-        folder = workplace.checkpoints / job.name
+    for job in jobs:
+        folder = checkpoints / job.name
         finish_replacement(folder)
         if is_trained(folder, job.stamp):
             say(f"{folder} is current, nothing to do")
         else:
             due.append(job)
-    train = partial(run_job, folder=workplace.checkpoints)
+    train = partial(run_job, folder=checkpoints)
     for checkpoint in side_by_side(train, due, 1 if is_distributed() else options.workers):
-        say(f"{workplace.checkpoints / checkpoint.name}: {_describe(checkpoint)}")
-    leave_process_group()
+        say(f"{checkpoints / checkpoint.name}: {_describe(checkpoint)}")
 
 
-def _jobs(experiment: Experiment, workplace: Workplace, options: DistillOptions) -> Iterator[Job]:
-    dataset = load_dataset(workplace.dataset)
+def _jobs(
+    experiment: Experiment, workplace: Workplace, dataset: Dataset, options: DistillOptions
+) -> Iterator[Job]:
     for variant in [options.variant] if options.variant else DEFAULT_VARIANTS:
         knowledge = None
         if VARIANTS[variant].needs_teacher:
-            knowledge = load_knowledge(
-                knowledge_folder(experiment, workplace), dataset, experiment.teacher
-            )
+            knowledge = _knowledge(experiment, workplace, dataset)
         for seed in distinct_seeds(options.seed) or experiment.training.seeds:
             yield Job(experiment, dataset, variant, seed, knowledge)
 
 
+def _knowledge(experiment: Experiment, workplace: Workplace, dataset: Dataset) -> Knowledge:
+    return load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
+
+
 def _describe(checkpoint: Checkpoint) -> str:
     description = checkpoint.description
+    if description.protocol != "train":
+        rows = "all rows" if description.protocol == "refit-all" else "training and validation rows"
+        return f"trained on {rows}, {description.best_epoch} epochs, {description.seconds:.0f} s"
     return (
         f"validation {SELECTION_METRIC} {description.validation[SELECTION_METRIC]:.4f}, "
         f"best epoch {description.best_epoch}, {description.seconds:.0f} s"

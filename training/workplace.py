@@ -50,6 +50,11 @@ class Workplace:
         return self.folder / "checkpoints"
 
     @property
+    def refits(self) -> Path:
+        """Folder of refitted students, a sub-folder each, which `training.distill` writes."""
+        return self.folder / "refits"
+
+    @property
     def ladder(self) -> Path:
         """Folder of the training states that runs of `training.ladder` resume from."""
         return self.folder / "ladder"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from training import distill, evaluate
+from training.distillation.checkpoint import best_on_validation, load_checkpoint
 
 
 def run_distill(chain_config: Path, *options: str) -> int:
@@ -51,6 +52,35 @@ def test_a_current_checkpoint_is_not_trained_again(
 
     assert weights.stat().st_mtime_ns == before
     assert "plain-0 is current, nothing to do" in capsys.readouterr().out
+
+
+def test_with_refit_the_best_student_is_trained_again_on_held_out_rows_once(
+    chain_config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = chain_config.parent / "work/chain"
+    assert run_distill(chain_config, "--refit") == 0
+    assert checkpoints(chain_config) == ["distilled-0", "distilled-1", "plain-0", "plain-1"]
+    best = best_on_validation(
+        [load_checkpoint(folder / "checkpoints" / f"distilled-{seed}") for seed in (0, 1)],
+        "distilled",
+    )
+    names = [f"{best.name}-refit", f"{best.name}-refit-all"]
+    assert sorted(path.name for path in (folder / "refits").iterdir()) == names
+    for name in names:
+        refitted = load_checkpoint(folder / "refits" / name).description
+        assert refitted.best_epoch == best.description.best_epoch
+    assert "trained on all rows" in capsys.readouterr().out
+
+    assert run_distill(chain_config, "--refit") == 0
+    assert all(f"{name} is current, nothing to do" in capsys.readouterr().out for name in names[:1])
+
+
+def test_without_every_distilled_student_nothing_is_refitted(
+    chain_config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With one seed only, validation has not chosen among the seeds."""
+    assert run_distill(chain_config, "--seed", "0", "--refit") == 2
+    assert "distilled-1: missing" in capsys.readouterr().err
 
 
 def test_evaluate_prints_and_writes_a_row_for_everything_that_ranks(

@@ -6,9 +6,11 @@ its history are the items of the earlier rows. Teacher knowledge refers to examp
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,15 @@ class Split(IntEnum):
 
 
 HELD_OUT = (Split.VALIDATION, Split.TEST)
+
+Protocol = Literal["train", "refit", "refit-all"]
+"""Name of the rows that a ranker is fitted on, see `LEARNT`."""
+LEARNT: Mapping[Protocol, tuple[Split, ...]] = {
+    "train": (),
+    "refit": (Split.VALIDATION,),
+    "refit-all": HELD_OUT,
+}
+"""Maps a protocol to the held-out splits that it learns besides the TRAIN rows."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,19 @@ class Dataset:
     def warm_items(self) -> NDArray[np.bool_]:
         """Returns a mask of the items with a training interaction, `[catalog rows]`."""
         return self.train_counts() > 0
+
+    def under(self, protocol: Protocol) -> "Dataset":
+        """Returns a view of this dataset in which the rows that `protocol` learns are TRAIN rows.
+
+        HISTORY rows stay as they are, and so do row numbers. The fingerprint of the view is
+        derived from that of this dataset. Under "train" it is this dataset.
+        """
+        if protocol == "train":
+            return self
+        is_learnt = np.isin(self.splits, LEARNT[protocol])
+        derived = hashlib.sha256(f"{protocol} {self.fingerprint}".encode()).hexdigest()[:16]
+        splits = np.where(is_learnt, np.uint8(Split.TRAIN), self.splits)
+        return replace(self, fingerprint=derived, splits=splits)
 
     def content_fingerprint(self) -> str:
         """Hashes items, users, order and splits, without the name; equal on every machine."""

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from training.compute.tensor_file import read_tensors, write_tensors
+from training.data.dataset import Protocol
 from training.errors import CheckpointError, TensorFileError
 from training.evaluation.yardstick import SELECTION_METRIC
 from training.settings.section import Section
@@ -36,8 +37,9 @@ class Description(Section):
         embedding_weight: factor of the projected LLM embedding; unused without embeddings.
         best_epoch: number of the epoch that the weights are from; the first is 1.
         cold_bonus: mean that is added to scores of cold items; None if they were not placed.
-        validation: metrics on the validation examples, by name.
+        validation: metrics on the validation examples, by name; empty for a refit.
         seconds: training time, validation included.
+        protocol: the rows that it was trained on.
     """
 
     student: StudentConfig
@@ -49,6 +51,7 @@ class Description(Section):
     cold_bonus: float | None = None
     validation: Mapping[str, float]
     seconds: float
+    protocol: Protocol = "train"
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,9 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """Folder name of the checkpoint, `VARIANT-SEED`."""
-        return checkpoint_name(self.description.variant, self.description.seed)
+        """Folder name of the checkpoint, see `checkpoint_name`."""
+        description = self.description
+        return checkpoint_name(description.variant, description.seed, description.protocol)
 
     def student(self) -> Student:
         """Builds the student with these weights, in `eval()`."""
@@ -83,9 +87,9 @@ class Checkpoint:
         return student.eval()
 
 
-def checkpoint_name(variant: str, seed: int) -> str:
-    """Returns the folder name of the student of `variant` and `seed`."""
-    return f"{variant}-{seed}"
+def checkpoint_name(variant: str, seed: int, protocol: Protocol = "train") -> str:
+    """Returns the folder name of a student, `VARIANT-SEED`, for a refit `VARIANT-SEED-PROTOCOL`."""
+    return f"{variant}-{seed}" if protocol == "train" else f"{variant}-{seed}-{protocol}"
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:

@@ -6,7 +6,7 @@ bonus the offset gives to cold items.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -49,6 +49,17 @@ class ColdFit:
     offset: Tensor
     direction: Tensor
 
+    def centred(self, query_vectors: Tensor, columns: Tensor) -> "ColdFit":
+        """Returns this fit with the offset that adds 0 to the mean score of cold items.
+
+        Args:
+            query_vectors: `[examples, hidden]`, what the mean is taken over.
+            columns: `[cold, columns]`, the principal columns of the cold items.
+        """
+        mean_vector = self.offset + self.projection @ columns.mean(dim=0)
+        added = float((query_vectors @ mean_vector).mean())
+        return replace(self, offset=self.offset - added * self.direction)
+
     def offset_with(self, bonus: float) -> Tensor:
         """Returns the offset `[hidden]` that, with `projection`, adds `bonus` to the mean score."""
         return self.offset + bonus * self.direction
@@ -69,18 +80,34 @@ def centred_fit(
         untouched: `[items]`, whether training neither read nor predicted an item.
         donors: `[items]`, whether an item is a donor.
     """
+    query_vectors = place_by_donors(student, dataset, rows, untouched, donors)
+    columns = student.item_table.columns_of(untouched)
+    direction = common_direction(query_vectors)
+    start = ColdFit(columns.new_zeros(len(direction), columns.shape[1]), direction, direction)
+    return fit_from(start, student, dataset, rows, untouched).centred(query_vectors, columns)
+
+
+def place_by_donors(
+    student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, donors: Tensor
+) -> Tensor:
+    """Places cold items by titles and donors only, and computes query vectors of examples then.
+
+    Args:
+        student: the trained student, which is changed.
+        dataset: the dataset of the examples.
+        rows: the examples, of which at most `MAX_QUERY_VECTORS` are computed.
+        untouched: `[items]`, whether training neither read nor predicted an item.
+        donors: `[items]`, whether an item is a donor.
+
+    Returns:
+        The query vectors, `[computed examples, hidden]`.
+    """
     table = student.item_table
     columns = table.columns_of(untouched)
     no_offset = torch.zeros_like(table.cold_items.offset)
     no_projection = columns.new_zeros(len(no_offset), columns.shape[1])
     table.place_cold_items(untouched, donors, no_offset, no_projection)
-    query_vectors = _query_vectors(student, dataset, rows[:: len(rows) // MAX_QUERY_VECTORS + 1])
-    direction = common_direction(query_vectors)
-    start = ColdFit(no_projection, direction, direction)
-    fit = fit_from(start, student, dataset, rows, untouched)
-    mean_vector = fit.offset + fit.projection @ columns.mean(dim=0)
-    added = float((query_vectors @ mean_vector).mean())
-    return ColdFit(fit.projection, fit.offset - added * direction, direction)
+    return _query_vectors(student, dataset, rows[:: len(rows) // MAX_QUERY_VECTORS + 1])
 
 
 def common_direction(query_vectors: Tensor) -> Tensor:

@@ -157,10 +157,24 @@ def current_items(dataset: Dataset) -> Tensor:
     An item is current if it occurs at least `MIN_HOLDERS` times in the last rows of users. These
     are the last `LAST_ROWS` rows of each user before the first validation example of that user.
     """
-    rows = dataset.example_rows(Split.VALIDATION)
-    firsts = rows[np.unique(dataset.user_of_row[rows], return_index=True)[1]]
+    return in_demand_before(first_examples(dataset, Split.VALIDATION), dataset)
+
+
+def first_examples(dataset: Dataset, split: Split) -> Rows:
+    """Returns the first example of each user who has examples in `split`, `[users]`."""
+    rows = dataset.example_rows(split)
+    first: Rows = rows[np.unique(dataset.user_of_row[rows], return_index=True)[1]]
+    return first
+
+
+def in_demand_before(ends: Rows, dataset: Dataset) -> Tensor:
+    """Returns a mask `[items]` of the items that were in demand before `ends`.
+
+    See `current_items`; `ends` are dataset rows, each the end (not included) of a user's rows.
+    """
     back = np.arange(1, LAST_ROWS + 1)
-    last = (firsts[:, None] - back)[dataset.position_of_row[firsts][:, None] >= back]
+    num_before = dataset.position_of_row[ends - 1] + 1
+    last = (ends[:, None] - back)[num_before[:, None] >= back]
     taken = last[np.isin(dataset.splits[last], (Split.TRAIN, Split.HISTORY))]
     holders = np.bincount(dataset.item_indices[taken], minlength=dataset.catalog.num_rows)
     return torch.from_numpy(holders[1:] >= MIN_HOLDERS)
@@ -172,8 +186,13 @@ def donors_for(untouched: Tensor, dataset: Dataset) -> Tensor:
     Donors are the current items that training touched. If these are fewer than `NUM_NEIGHBOURS`,
     all touched items are donors.
     """
+    return donors_among(current_items(dataset), untouched)
+
+
+def donors_among(current: Tensor, untouched: Tensor) -> Tensor:
+    """Returns the donors, see `donors_for`; `current` and `untouched` are masks `[items]`."""
     untouched = untouched.cpu()
-    donors = current_items(dataset) & ~untouched
+    donors = current & ~untouched
     return donors if donors.sum() >= NUM_NEIGHBOURS else ~untouched
 
 

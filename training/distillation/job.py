@@ -1,13 +1,13 @@
 """Jobs: the training of one student, from settings and knowledge to a checkpoint."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from training.data.dataset import Dataset
+from training.data.dataset import Dataset, Protocol
 from training.distillation import cold_start
 from training.distillation.checkpoint import (
     Checkpoint,
@@ -21,6 +21,7 @@ from training.distillation.controls import LISTS, shuffled_embeddings
 from training.distillation.distributed import Processes, available_processes
 from training.distillation.losses.candidates import answers_among, next_item_candidates
 from training.distillation.losses.teacher_lists import RankingLists, ranking_lists
+from training.distillation.refit import Refit
 from training.distillation.trainer import Trainer, TrainingState
 from training.distillation.variants import VARIANTS
 from training.errors import CheckpointError, KnowledgeError
@@ -55,12 +56,13 @@ class Job:
 
     Attributes:
         experiment: settings of student, training and distillation.
-        dataset: the dataset to train and validate on.
+        dataset: the dataset to train and validate on; for a refit, a view to train on.
         variant: name of the method variant in `VARIANTS`.
         seed: random seed of the training.
         knowledge: knowledge that the variant learns from; None for a variant without a teacher. A
             `Summary` is enough to compute the stamp and so to find stored results; a job with a
             summary cannot be trained.
+        refit: what a refit takes over from its validation run; None for a training with validation.
     """
 
     experiment: Experiment
@@ -68,11 +70,28 @@ class Job:
     variant: str
     seed: int
     knowledge: Knowledge | Summary | None
+    refit: Refit | None = None
+
+    @property
+    def protocol(self) -> Protocol:
+        """The rows that the student learns."""
+        return self.refit.protocol if self.refit else "train"
 
     @property
     def name(self) -> str:
-        """Folder name of the job's checkpoint, `VARIANT-SEED`."""
-        return checkpoint_name(self.variant, self.seed)
+        """Folder name of the job's checkpoint, see `checkpoint_name`."""
+        return checkpoint_name(self.variant, self.seed, self.protocol)
+
+    def refitted(
+        self,
+        protocol: Protocol,
+        epochs: int,
+        cold_bonus: float | None = None,
+        source: Path | None = None,
+    ) -> "Job":
+        """Returns the refit of this job, which has been run; the arguments are those of `Refit`."""
+        refit = Refit(protocol, self.dataset, epochs, cold_bonus, source)
+        return replace(self, dataset=self.dataset.under(protocol), refit=refit)
 
     @property
     def settings(self) -> DistillationConfig:
@@ -138,6 +157,8 @@ class Job:
         if self.has_random_features:
             parts += [settings.embedding_weight, settings.embedding_columns]
             parts += [settings.offset_dropout]
+        if self.refit is not None:
+            parts += self.refit.stamp_parts(places_cold=settings.cold_bonus)
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
@@ -148,7 +169,7 @@ class Job:
         processes = available_processes()
         state_path = checkpoints / f".{self.name}.{self.stamp}.state"
         trained = self.train(state_path, self.name, processes)
-        checkpoint = Checkpoint(self._described(trained), trained.progress.best_state)
+        checkpoint = self.checkpoint_of(trained)
         if processes.rank == 0:
             save_checkpoint(checkpoint, checkpoints / self.name, self.stamp)
             for leftover in checkpoints.glob(f".{self.name}.*.state*"):
@@ -169,7 +190,10 @@ class Job:
         progress = trainer.train(state_path, label)
         bonus = None
         if (price := self._cold_price) is not None:
-            bonus = cold_start.place_after_training(trainer, price)
+            if self.refit:
+                bonus = self.refit.place_after_training(trainer)
+            else:
+                bonus = cold_start.place_after_training(trainer, price)
         return TrainedStudent(trainer.student, progress, bonus)
 
     def trainer(self, processes: Processes | None = None) -> Trainer:
@@ -184,6 +208,7 @@ class Job:
             self.seed,
             self._lists(),
             processes,
+            self.refit.epochs if self.refit else None,
         )
 
     def refuse_missing_answers(self) -> None:
@@ -261,9 +286,10 @@ class Job:
             answers = answers_among(answers, candidates)
         return ranking_lists(answers, len(self.dataset.item_indices), self.settings)
 
-    def _described(self, trained: TrainedStudent) -> Description:
+    def checkpoint_of(self, trained: TrainedStudent) -> Checkpoint:
+        """Returns the checkpoint of a student that this job has trained."""
         progress = trained.progress
-        return Description(
+        description = Description(
             student=self.experiment.student,
             variant=self.variant,
             seed=self.seed,
@@ -273,7 +299,9 @@ class Job:
             cold_bonus=trained.cold_bonus,
             validation=progress.best_metrics,
             seconds=progress.seconds,
+            protocol=self.protocol,
         )
+        return Checkpoint(description, progress.best_state)
 
 
 def run_job(job: Job, folder: Path) -> Checkpoint:
@@ -302,7 +330,9 @@ def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
 
 def _current_checkpoint(job: Job, folder: Path) -> Checkpoint:
     if not is_trained(folder, job.stamp):
+        option = " --refit" if job.refit else ""
         raise CheckpointError(
-            f"{folder}: missing or trained with other settings; run `python -m training.distill`"
+            f"{folder}: missing or trained with other settings; "
+            f"run `python -m training.distill{option}`"
         )
     return load_checkpoint(folder)

@@ -1,5 +1,7 @@
 """The training loop of one student; validation NDCG@20 chooses the best epoch.
 
+A refit has a fixed number of epochs and no validation: the last epoch counts as the best one.
+
 A killed run can be resumed. The random numbers of an epoch depend on seed and epoch only. So on a
 CPU, a resumed run ends with exactly the weights of an uninterrupted one.
 """
@@ -90,6 +92,13 @@ class TrainingState:
             self.best_epoch = self.epoch
             self.keep(student, metrics)
 
+    def record_unvalidated(self, student: nn.Module, seconds: float) -> None:
+        """Counts a finished epoch of a refit; copies its student, the last one so far."""
+        self.epoch += 1
+        self.seconds += seconds
+        self.best_epoch = self.epoch
+        self.keep(student, {})
+
     def keep(self, student: nn.Module, metrics: Mapping[str, float]) -> None:
         """Copies the weights of `student` as the best ones, with its validation `metrics`."""
         self.best_metrics = metrics
@@ -108,6 +117,8 @@ class Trainer:
         seed: random seed of batches and dropout.
         lists: the teacher's ranking lists, which become part of the loss; None trains without them.
         processes: processes that share the batches; None trains in this process on the CPU.
+        num_epochs: number of epochs of a refit, which validates nothing; None trains until
+            validation stops it.
     """
 
     def __init__(
@@ -118,11 +129,13 @@ class Trainer:
         seed: int,
         lists: RankingLists | None = None,
         processes: Processes | None = None,
+        num_epochs: int | None = None,
     ) -> None:
         self.student = student
         self.dataset = dataset
         self.config = config
         self.seed = seed
+        self.num_epochs = num_epochs
         self.processes = processes or SingleProcess(torch.device("cpu"))
         self.objective = DistillationObjective(
             student, config, candidates_of(student, dataset, config), lists, self.processes.device
@@ -144,7 +157,7 @@ class Trainer:
         self.progress = TrainingState()
 
     def train(self, state_path: Path, label: str) -> TrainingState:
-        """Trains all epochs, then loads the weights of the best epoch into `student`.
+        """Trains until it is over, then loads the weights of the best epoch into `student`.
 
         Args:
             state_path: file of the training state. It is written after every epoch; if a killed run
@@ -155,12 +168,18 @@ class Trainer:
         self.progress.add_commit(commit())
         self.processes.wait()
         done, shown = self.progress.epoch, self.processes.rank == 0
-        with ProgressBar(label, self.config.max_epochs, "epoch", done=done, shown=shown) as bar:
-            while not self.progress.is_over(self.config):
+        most = self.num_epochs or self.config.max_epochs
+        with ProgressBar(label, most, "epoch", done=done, shown=shown) as bar:
+            while not self._is_over():
                 self._epoch(bar)
                 self._save(state_path)
             self.student.load_state_dict(self.progress.best_state)
         return self.progress
+
+    def _is_over(self) -> bool:
+        if self.num_epochs is None:
+            return self.progress.is_over(self.config)
+        return self.progress.epoch >= self.num_epochs
 
     def _epoch(self, bar: ProgressBar) -> None:
         began = time.perf_counter()
@@ -174,13 +193,16 @@ class Trainer:
             self.step(batch)
             bar.show(step=f"{number}/{len(batches)}")
             bar.advance(part)
-        metrics = self.validate(lambda: bar.advance(part))
-        self.progress.record(self.student, metrics, time.perf_counter() - began)
+        if self.num_epochs is None:
+            metrics = self.validate(lambda: bar.advance(part))
+            self.progress.record(self.student, metrics, time.perf_counter() - began)
+            bar.show(
+                **{SELECTION_METRIC: f"{metrics[SELECTION_METRIC]:.4f}"},
+                best=f"{self.progress.best_metrics[SELECTION_METRIC]:.4f}",
+            )
+        else:
+            self.progress.record_unvalidated(self.student, time.perf_counter() - began)
         bar.move_to(self.progress.epoch)  # by rounding, the parts may not add up to 1
-        bar.show(
-            **{SELECTION_METRIC: f"{metrics[SELECTION_METRIC]:.4f}"},
-            best=f"{self.progress.best_metrics[SELECTION_METRIC]:.4f}",
-        )
 
     def step(self, batch: Batch) -> None:
         """Updates the weights from one batch; each process computes its part of the batch."""

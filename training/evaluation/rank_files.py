@@ -50,6 +50,10 @@ class RankFile:
         """Reads the ranks of all examples of one split, and not those of the other split."""
         return Evaluation(self.dataset.example_rows(split), self.ranks(split_key(split), split))
 
+    def evaluations(self) -> dict[Split, Evaluation]:
+        """Reads the ranks of every held-out split that has examples."""
+        return {split: self.evaluation(split) for split in held_out_examples(self.dataset)}
+
     def ranks(self, name: str, split: Split) -> NDArray[np.int64]:
         """Reads the array `name`, ranks of all examples of `split`, `[examples]`."""
         ranks = self._read(name)
@@ -91,12 +95,18 @@ def held_out_ranks(scorer: Scorer, dataset: Dataset, name: str) -> dict[str, NDA
         dataset: dataset of the examples.
         name: name of the ranker on the progress bar.
     """
-    rows = {split: dataset.example_rows(split) for split in HELD_OUT}
+    rows = held_out_examples(dataset)
     with ProgressBar(f"measuring {name}", sum(map(len, rows.values())), "example") as bar:
         ranker = counting(ranker_of(scorer, dataset), bar)
         return {
-            split_key(split): evaluate(ranker, dataset, rows[split]).ranks for split in HELD_OUT
+            split_key(split): evaluate(ranker, dataset, each).ranks for split, each in rows.items()
         }
+
+
+def held_out_examples(dataset: Dataset) -> dict[Split, NDArray[np.int64]]:
+    """Returns the example rows of each held-out split that has any; a refit has no validation."""
+    rows = {split: dataset.example_rows(split) for split in HELD_OUT}
+    return {split: each for split, each in rows.items() if len(each)}
 
 
 def split_key(split: Split) -> str:

@@ -3,7 +3,8 @@
 The report is `docs/results/<name>.{md,csv}` and plots. Runs are stored in a folder next to the
 report, and a stored run is not repeated; another `--out` starts without stored runs. A ladder can
 be run in steps, with some `--rows` of some `--students` at a time. `--kept` then reports all stored
-runs, also on a machine without the teachers' knowledge.
+runs, also on a machine without the teachers' knowledge. With `--protocol both`, every student and
+baseline is also refitted on training and validation rows.
 
 python -m training.ladder configs/movielens.toml
 """
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Group, Parameter
 from cyclopts.validators import mutually_exclusive
@@ -24,16 +25,22 @@ from training.distillation.process_pool import usable_cores
 from training.errors import ConfigError
 from training.evaluation.baselines.registry import BASELINES
 from training.evaluation.baselines.runs import BaselineRun
-from training.ladder.plan.plan import Plan
+from training.ladder.plan.plan import Cell, Plan
 from training.ladder.plan.rows import ROWS
 from training.ladder.report.origin import origin_of
 from training.ladder.report.save import save_report
-from training.ladder.results.from_runs import baseline_line, reference_lines, student_line
+from training.ladder.results.from_runs import (
+    baseline_line,
+    reference_lines,
+    refitted_titles,
+    student_line,
+)
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.runs.choices import Choices
 from training.ladder.runs.find_teachers import find_teachers
 from training.ladder.runs.forecast import forecast_runs
 from training.ladder.runs.measure_references import teacher_rankings, title_layer_rankings
+from training.ladder.runs.refits import measured_refits, train_refits
 from training.ladder.runs.schedule import perform_all, train_cells
 from training.ladder.runs.store import RunStore
 from training.provenance import hardware
@@ -55,6 +62,15 @@ class LadderOptions:
     """Train only these kinds of student, instead of the experiment's ladder.students."""
     rows: Annotated[tuple[str, ...], Parameter(consume_multiple=1, choices=tuple(ROWS))] = ()
     """Train and report only these rows; by default all."""
+    protocol: Annotated[
+        Literal["train", "refit", "both"],
+        Parameter(
+            show_default=True,
+            help="`train`: rows are learned from training interactions, which leaves validation "
+            "to choose. `refit`: rows whose runs are stored are trained once more, on validation "
+            "interactions too. `both`: first one, then the other. A report with refits has both.",
+        ),
+    ] = "train"
     seeds: Seeds = ()
     """Seeds of every row, instead of the experiment's; the seed of trials stays as it is."""
     teachers: Annotated[tuple[TeacherKind, ...], Parameter(consume_multiple=1)] = ()
@@ -68,6 +84,11 @@ class LadderOptions:
     """Report only stored runs and teachers: train nothing and read no knowledge."""
     dry_run: Annotated[bool, Parameter(group=_INSTEAD_OF_TRAINING)] = False
     """Print the trainings that are still to be done and their duration, and train nothing."""
+
+    @property
+    def refits(self) -> bool:
+        """Whether rows are refitted."""
+        return self.protocol != "train"
 
 
 DEFAULTS = LadderOptions()
@@ -93,9 +114,14 @@ def run_ladder(experiment: Experiment, workplace: Workplace, options: LadderOpti
     choices = Choices(plan, store)
     if options.dry_run:
         forecast_runs(choices, _num_workers(options))
+        if options.refits:
+            say("not counted: a refit of each of these runs, for the epochs that it chooses")
         return
     references = _reference_lines(plan, workplace, store, stored_only=options.kept)
     baselines = [BaselineRun(name, dataset) for name in BASELINES]
+    if options.refits:
+        baselines += [run.refitted() for run in baselines]
+        references += [line for each in references for line in refitted_titles(each)]
     perform_all(baselines, store, options.workers)
     lines = [*(baseline_line(each, store) for each in baselines), *references]
     _train_and_report(choices, lines, options)
@@ -108,13 +134,23 @@ def _train_and_report(choices: Choices, lines: list[Measured], options: LadderOp
     for student in plan.experiment.ladder.students:
         cells = list(plan.cells(student))
         if not options.kept:
-            train_cells(cells, choices, options.workers, keep_states=options.keep_states)
+            _train(cells, choices, options)
         for cell in cells:
-            if choices.measured_jobs(cell):
-                lines.append(student_line(cell, choices))
+            if jobs := choices.measured_jobs(cell):
+                lines.append(student_line(cell, choices, jobs))
             elif options.rows:
                 say(f"left out: {cell.name}, which has no stored run")
+            if options.refits and (refits := measured_refits(cell, choices)):
+                lines.append(student_line(cell, choices, refits))
         save_report(lines, figures, dict(origin_of(lines, plan)), options.out, plan.experiment.name)
+
+
+def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> None:
+    """Trains the missing runs and refits of `cells`, as far as `options.protocol` has them."""
+    if options.protocol != "refit":
+        train_cells(cells, choices, options.workers, keep_states=options.keep_states)
+    if options.refits:
+        train_refits(cells, choices, options.workers, keep_states=options.keep_states)
 
 
 def _narrowed(experiment: Experiment, options: LadderOptions) -> Experiment:
@@ -136,7 +172,13 @@ def _refuse_other_losses(experiment: Experiment) -> None:
 def _store(experiment: Experiment, workplace: Workplace, options: LadderOptions) -> RunStore:
     machine = f"{hardware()}, {_num_workers(options)} runs side by side"
     folder = options.out / "runs" / experiment.name
-    return RunStore(folder, workplace.ladder, machine, former=options.kept)
+    return RunStore(
+        folder,
+        workplace.ladder,
+        machine,
+        former=options.kept,
+        keeps_placed=options.refits,
+    )
 
 
 def _plan(

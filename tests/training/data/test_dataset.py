@@ -63,3 +63,29 @@ def test_a_changed_title_changes_the_fingerprint(tiny_dataset: Dataset) -> None:
     changed = replace(tiny_dataset, catalog=replace(tiny_dataset.catalog, titles=titles))
 
     assert changed.content_fingerprint() != tiny_dataset.fingerprint
+
+
+def test_under_a_refit_held_out_rows_are_training_rows_and_history_rows_stay(
+    tiny_dataset: Dataset,
+) -> None:
+    train, history, test = Split.TRAIN, Split.HISTORY, Split.TEST
+    refit, everything = tiny_dataset.under("refit"), tiny_dataset.under("refit-all")
+
+    assert refit.splits.tolist() == [
+        *[train] * 4,
+        test,
+        *(train, train, test),
+        *(train, history, train),
+    ]
+    assert everything.splits.tolist() == [train] * 9 + [history, train]
+    assert refit.example_rows(Split.VALIDATION).tolist() == []
+    assert refit.train_counts().tolist() == [0, 2, 2, 3, 1, 0]
+    assert tiny_dataset.under("train") is tiny_dataset
+
+
+def test_a_view_has_a_fingerprint_derived_from_that_of_its_dataset(tiny_dataset: Dataset) -> None:
+    """Literals, since another fingerprint would orphan all kept refits."""
+    views = [tiny_dataset.under(protocol).fingerprint for protocol in ("refit", "refit-all")]
+    assert views == ["78b9ed040d22d40f", "8dcf641b9c2b4435"]
+    other = replace(tiny_dataset, fingerprint="another")
+    assert other.under("refit").fingerprint != views[0]

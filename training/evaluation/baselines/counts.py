@@ -10,9 +10,12 @@ from training.evaluation.yardstick import Scorer
 POPULARITY_SHARES = (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7)
 
 
-def popularity(dataset: Dataset) -> Scorer:
-    """Returns a scorer whose score of an item is its share of the training interactions."""
-    shares = _popularity_shares(dataset)
+def popularity(dataset: Dataset, fitted_on: Dataset | None = None) -> Scorer:
+    """Returns a scorer whose score of an item is its share of the training interactions.
+
+    It has no settings, so `dataset` is only read if `fitted_on` is None.
+    """
+    shares = _popularity_shares(fitted_on or dataset)
 
     def score(rows: NDArray[np.int64]) -> NDArray[np.float32]:
         return np.tile(shares, (len(rows), 1))
@@ -51,14 +54,17 @@ class Transitions:
         return scores
 
 
-def tuned_transitions(dataset: Dataset) -> Transitions:
-    """Returns transitions with the popularity share that is best on the validation examples."""
+def tuned_transitions(dataset: Dataset, fitted_on: Dataset | None = None) -> Transitions:
+    """Returns transitions with the popularity share that is best on the validation examples.
+
+    The share is chosen on `dataset`; transitions are counted on `fitted_on`, None for the same.
+    """
 
     def transitions(share: float) -> Transitions:
         return Transitions(dataset, share)
 
-    label = "tuning last-item"
-    return transitions(best_on_validation(POPULARITY_SHARES, transitions, dataset, label))
+    share = best_on_validation(POPULARITY_SHARES, transitions, dataset, "tuning last-item")
+    return Transitions(fitted_on or dataset, share)
 
 
 def _popularity_shares(dataset: Dataset) -> NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """Tunes and measures the baselines once per dataset, and stores their ranks.
 
 `evaluate` writes the ranks to `work/<name>/baselines`, where the export reads them. They are stored
-because tuning VMIS-kNN on a large dataset takes minutes.
+because tuning VMIS-kNN on a large dataset takes minutes. A refitted baseline is tuned on validation
+and then fitted on training and validation rows.
 """
 
 import time
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.data.dataset import HELD_OUT, Dataset, Split
+from training.data.dataset import Dataset, Split
 from training.errors import ResultError
 from training.evaluation.baselines.registry import BASELINES, BASELINES_VERSION
 from training.evaluation.rank_files import RankFile, held_out_ranks
@@ -23,10 +24,27 @@ BySplit = Mapping[Split, Evaluation]
 
 @dataclass(frozen=True)
 class BaselineRun:
-    """The tuning of one baseline on one dataset; `name` is a key of `BASELINES`."""
+    """The tuning of one baseline on one dataset.
+
+    Attributes:
+        name: a key of `BASELINES`.
+        dataset: dataset that the baseline is fitted and measured on; for a refit, a view.
+        tuned_on: dataset whose validation examples choose the settings of a refit; None for
+            `dataset`.
+    """
 
     name: str
     dataset: Dataset
+    tuned_on: Dataset | None = None
+
+    def refitted(self) -> "BaselineRun":
+        """Returns the refit of this baseline, on training and validation rows."""
+        return BaselineRun(self.name, self.dataset.under("refit"), self.dataset)
+
+    @property
+    def is_refit(self) -> bool:
+        """Whether the baseline is fitted on more rows than it is tuned on."""
+        return self.tuned_on is not None
 
     @property
     def stamp(self) -> str:
@@ -34,9 +52,9 @@ class BaselineRun:
         return fingerprint(BASELINES_VERSION, self.name, self.dataset.fingerprint)
 
     def tune(self) -> "TunedBaseline":
-        """Tunes the baseline on the validation examples."""
+        """Tunes the baseline on the validation examples, and fits it."""
         began = time.perf_counter()
-        scorer = BASELINES[self.name](self.dataset)
+        scorer = BASELINES[self.name](self.tuned_on or self.dataset, self.dataset)
         return TunedBaseline(scorer, time.perf_counter() - began)
 
 
@@ -48,7 +66,9 @@ class TunedBaseline:
     seconds: float
 
 
-def baseline_evaluations(dataset: Dataset, folder: Path) -> Mapping[str, BySplit]:
+def baseline_evaluations(
+    dataset: Dataset, folder: Path, *, refitted: bool = False
+) -> Mapping[str, BySplit]:
     """Returns the ranks of every baseline by name, in the order of `BASELINES`.
 
     Ranks whose file in `folder` is up to date are read. Any other baseline is tuned, measured and
@@ -57,13 +77,17 @@ def baseline_evaluations(dataset: Dataset, folder: Path) -> Mapping[str, BySplit
     Args:
         dataset: dataset with validation examples, which tuning needs, and test examples.
         folder: folder of the files, one per baseline; `Workplace.baselines`.
+        refitted: whether the baselines are refitted; they then have ranks of test examples only.
     """
     runs = [BaselineRun(name, dataset) for name in BASELINES]
+    if refitted:
+        runs = [run.refitted() for run in runs]
     return {run.name: _evaluations(run, folder) for run in runs}
 
 
 def _evaluations(run: BaselineRun, folder: Path) -> BySplit:
-    file = RankFile(folder / f"{run.name}.npz", run.dataset)
+    name = f"{run.name}-refit" if run.is_refit else run.name
+    file = RankFile(folder / f"{name}.npz", run.dataset)
     saved = _read_current(file, run.stamp)
     if saved is not None:
         return saved
@@ -71,7 +95,7 @@ def _evaluations(run: BaselineRun, folder: Path) -> BySplit:
     facts = {"stamp": run.stamp, "name": run.name, "seconds": tuned.seconds}
     ranks = held_out_ranks(tuned.scorer, run.dataset, run.name)
     file.save(facts | {"machine": hardware(), "commits": [commit()]}, ranks)
-    return {split: file.evaluation(split) for split in HELD_OUT}
+    return file.evaluations()
 
 
 def _read_current(file: RankFile, stamp: str) -> BySplit | None:
@@ -79,6 +103,6 @@ def _read_current(file: RankFile, stamp: str) -> BySplit | None:
     try:
         if file.facts().get("stamp") != stamp:
             return None
-        return {split: file.evaluation(split) for split in HELD_OUT}
+        return file.evaluations()
     except ResultError:
         return None

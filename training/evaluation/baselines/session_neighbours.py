@@ -118,11 +118,17 @@ class Groups:
         return self.members[self.begins[groups][places] + within], places
 
 
-def tuned_session_neighbours(dataset: Dataset) -> SessionNeighbours:
-    """Returns VMIS-kNN with the settings that are best on the validation examples."""
+def tuned_session_neighbours(
+    dataset: Dataset, fitted_on: Dataset | None = None
+) -> SessionNeighbours:
+    """Returns VMIS-kNN with the settings that are best on the validation examples.
+
+    They are chosen on `dataset`; the sessions are those of `fitted_on`, None for the same.
+    """
     grid = [NeighbourSettings(*each) for each in product(NUM_NEIGHBOURS, HISTORY_LENGTHS)]
 
     def neighbours(settings: NeighbourSettings) -> SessionNeighbours:
         return SessionNeighbours(dataset, settings)
 
-    return neighbours(best_on_validation(grid, neighbours, dataset, "tuning VMIS-kNN"))
+    chosen = best_on_validation(grid, neighbours, dataset, "tuning VMIS-kNN")
+    return SessionNeighbours(fitted_on or dataset, chosen)

@@ -23,14 +23,15 @@ HEADINGS = (
 
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     """Writes the section; returns "" if there is no cold target or no row of the whole method."""
-    if not figures.count(Split.TEST, "cold"):
+    protocol = lines[0].protocol
+    if not figures.count(Split.TEST, "cold", protocol):
         return ""
     cells = list(_students_cells(lines, figures))
     if not cells:
         return ""
     note = (
-        f"{figures.count(Split.TEST, NEW):,} of the cold ones are new: no validation example, from "
-        f"which `{COLD_ROW}` learns, asks for them or has them in its history."
+        f"{figures.count(Split.TEST, NEW, protocol):,} of the cold ones are new: no validation "
+        f"example, from which `{COLD_ROW}` learns, asks for them or has them in its history."
     )
     against = _against_titles(lines, figures)
     return "\n\n".join(["## Cold targets", note, as_table(HEADINGS, cells), *against])
@@ -96,7 +97,7 @@ def _over_titles(
     line: Measured, titles: Measured, figures: Figures, targets: str
 ) -> tuple[str, str]:
     """Returns HR@20 on `targets`, and its difference from the HR@20 of the ranking by titles."""
-    if not figures.count(Split.TEST, targets):
+    if not figures.count(Split.TEST, targets, line.protocol):
         return "", ""
     more, less = figures.pair(line, titles, targets, "HR@20")
     return figure_of(line, figures, targets, "HR@20"), signed(more.minus(less).interval())

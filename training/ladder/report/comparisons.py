@@ -23,7 +23,7 @@ def against_others(lines: Sequence[Measured], figures: Figures) -> str:
             f"{line.student} {line.row}".strip(),
             line.teacher if line.student else "",
             other.row,
-            signed(difference_of(line, other, figures, Split.VALIDATION)),
+            _validation_difference(line, other, figures),
             signed(difference_of(line, other, figures, Split.TEST)),
         ]
         for place, line in enumerate(lines)
@@ -42,6 +42,13 @@ def _is_compared(line: Measured) -> bool:
 def _is_alternative(line: Measured) -> bool:
     """Whether the ranker could be served in place of a student."""
     return line.is_teacher or line.row == NEIGHBOURS_ROW
+
+
+def _validation_difference(line: Measured, other: Measured, figures: Figures) -> str:
+    """Formats the difference on validation examples; returns "" for a refit, which learned them."""
+    if line.protocol == "refit":
+        return ""
+    return signed(difference_of(line, other, figures, Split.VALIDATION))
 
 
 def difference_of(line: Measured, other: Measured, figures: Figures, split: Split) -> Interval:

@@ -1,14 +1,15 @@
 """Writes the report of a ladder in Markdown, with an interval for every figure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from training.data.dataset import Split
+from training.data.dataset import Protocol, Split
 from training.evaluation.row_names import COLD_ROW
 from training.ladder.report.cold_targets import cold_targets
 from training.ladder.report.comparisons import against_others, between_teachers
 from training.ladder.report.parts import negative_results, papers_comparison, parts
+from training.ladder.report.refitted import REFITTED_NOTE, headlines, trained_alone
 from training.ladder.report.tables import as_table, figure_of
-from training.ladder.results.measured import TARGETS, Figures, Measured
+from training.ladder.results.measured import COLD_BEFORE, TARGETS, Figures, Measured
 from training.ladder.results.part_gains import METRIC
 
 HEADINGS = (
@@ -24,6 +25,7 @@ HEADINGS = (
     "train s",
     "teacher tokens",
 )
+REFITTED_HEADINGS = (*HEADINGS[:2], "HR@20, cold before", *HEADINGS[3:])
 SHOWN = (("all", "NDCG@20"), ("all", "HR@20"), ("warm", "NDCG@20"), ("cold", "HR@20"))
 
 
@@ -33,18 +35,21 @@ def as_report(
     """Writes the text of the whole report.
 
     Args:
-        lines: the measured rankers.
+        lines: the measured rankers, of one protocol or both. If there are refits, they make the
+            headlines, and the other lines follow in a table.
         figures: computes the figures of `lines`.
         origin: names and values of the list at the top, the command first.
         picture: common beginning of the plots' file names, in the folder of the report.
     """
-    groups = dict.fromkeys(line.student for line in lines)  # "" for rankers without a student
+    every_line, lines = lines, headlines(lines)
+    before = trained_alone(every_line)
     sections = [
         f"# The ladder on {figures.dataset.name}",
         "\n".join(f"- {name}: {value}" for name, value in origin.items()),
-        _examples(figures),
-        "## How well each ranks",
-        *(_rankers_table(student, lines, figures) for student in groups),
+        _examples(figures, lines[0].protocol),
+        REFITTED_NOTE if before else "",
+        "## How well each ranks, refitted" if before else "## How well each ranks",
+        *_rankers_tables(lines, figures),
         f"![quality against cost]({picture}-cost.png)",
         parts(lines, figures, picture),
         papers_comparison(lines, figures),
@@ -52,19 +57,22 @@ def as_report(
         between_teachers(lines, figures),
         cold_targets(lines, figures),
         negative_results(lines, figures),
+        "## How well each ranked before it was refitted" if before else "",
+        *_rankers_tables(before, figures),
         "## What was chosen",
-        _choices_table(lines),
+        _choices_table(before or lines),
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
 
 
-def _examples(figures: Figures) -> str:
+def _examples(figures: Figures, protocol: Protocol) -> str:
     """Writes the paragraph that says on which examples, and how, everything was measured."""
-    counts = ", ".join(f"{figures.count(Split.TEST, each):,} {each}" for each in TARGETS)
+    counts = ", ".join(f"{figures.count(Split.TEST, each, protocol):,} {each}" for each in TARGETS)
+    learned = "training" if protocol == "train" else "training or validation"
     rows = figures.dataset.example_rows(Split.TEST)
     users = len(set(figures.dataset.user_of_row[rows].tolist()))
     return (
-        f"Test examples: {counts} (cold: no training interaction with the item), of {users:,} "
+        f"Test examples: {counts} (cold: no {learned} interaction with the item), of {users:,} "
         f"users, ranked over the full catalog of {figures.dataset.catalog.num_items:,} items, "
         f"seen ones left out. In brackets: 95 % of {figures.num_draws:,} draws of users and, by "
         "Student's t, of the mean over seeds; so a lower end may be below 0. "
@@ -75,24 +83,39 @@ def _examples(figures: Figures) -> str:
     )
 
 
+def _rankers_tables(lines: Sequence[Measured], figures: Figures) -> list[str]:
+    groups = dict.fromkeys(line.student for line in lines)  # "" for rankers without a student
+    return [_rankers_table(student, lines, figures) for student in groups]
+
+
 def _rankers_table(student: str, lines: Sequence[Measured], figures: Figures) -> str:
     """Writes the table of one student's rows; "" stands for the rankers without a student."""
-    cells = [_ranker_cells(line, figures) for line in lines if line.student == student]
-    return f"### {student or 'Without a student'}\n\n{as_table(HEADINGS, cells)}"
+    own = [line for line in lines if line.student == student]
+    cells = [_ranker_cells(line, figures) for line in own]
+    headings = HEADINGS if own[0].protocol == "train" else REFITTED_HEADINGS
+    return f"### {student or 'Without a student'}\n\n{as_table(headings, cells)}"
 
 
 def _ranker_cells(line: Measured, figures: Figures) -> list[str]:
-    validation = figures.draws(line, Split.VALIDATION, "all", METRIC).interval()
     return [
         line.row,
         line.teacher,
-        f"{validation.mean:.4f}",
+        *_between(line, figures),
         *(figure_of(line, figures, *each) for each in SHOWN),
         f"{len(line.answered(Split.TEST)):,}",
         str(line.num_runs),
         f"{line.train_seconds:,.0f}",
         f"{line.teacher_tokens:,}" if line.teacher_tokens else "",
     ]
+
+
+def _between(line: Measured, figures: Figures) -> Iterator[str]:
+    """Yields the cell after the teacher's: a refit has no validation figure."""
+    if line.protocol == "train":
+        validation = figures.draws(line, Split.VALIDATION, "all", METRIC).interval()
+        yield f"{validation.mean:.4f}"
+    else:
+        yield figure_of(line, figures, COLD_BEFORE, "HR@20")
 
 
 def _choices_table(lines: Sequence[Measured]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from training.data.dataset import Split
 from training.evaluation.table import METRICS
-from training.ladder.results.measured import TARGETS, Figures, Measured
+from training.ladder.results.measured import Figures, Measured
 from training.stage import write_text
 
 COLUMNS = (
@@ -15,6 +15,7 @@ COLUMNS = (
     "student",
     "teacher",
     "loss",
+    "protocol",
     "split",
     "targets",
     "metric",
@@ -38,9 +39,9 @@ def save_figures(lines: Sequence[Measured], figures: Figures, path: Path) -> Non
 
 
 def _records(line: Measured, figures: Figures) -> Iterator[list[object]]:
-    for split in (Split.VALIDATION, Split.TEST):
-        for targets in TARGETS:
-            if figures.is_among(targets, line.answered(split)).any():
+    for split in line.evaluations:
+        for targets in line.targets:
+            if figures.is_among(targets, line.answered(split), line.protocol).any():
                 for metric in METRICS:
                     yield _record(line, figures, split, targets, metric)
 
@@ -54,6 +55,7 @@ def _record(
         line.student,
         line.teacher,
         line.loss,
+        line.protocol,
         split.name.lower(),
         targets,
         metric,

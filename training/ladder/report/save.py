@@ -6,6 +6,7 @@ from pathlib import Path
 from training.cli import say
 from training.ladder.report.markdown import as_report
 from training.ladder.report.plots import save_cost_plot, save_parts_plot
+from training.ladder.report.refitted import headlines
 from training.ladder.report.result_csv import save_figures
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import has_part_gains
@@ -29,8 +30,9 @@ def save_report(
         name: name of the experiment.
     """
     save_figures(lines, figures, folder / f"{name}.csv")
-    save_cost_plot(lines, figures, folder / f"{name}-cost.png")
-    if has_part_gains(lines, figures):
-        save_parts_plot(lines, figures, folder / f"{name}-parts.png")
+    shown = headlines(lines)
+    save_cost_plot(shown, figures, folder / f"{name}-cost.png")
+    if has_part_gains(shown, figures):
+        save_parts_plot(shown, figures, folder / f"{name}-parts.png")
     write_text(folder / f"{name}.md", as_report(lines, figures, origin, name))
     say(f"written: {folder / name}.md")

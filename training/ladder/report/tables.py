@@ -16,7 +16,7 @@ def figure_of(line: Measured, figures: Figures, targets: str, metric: str) -> st
         targets: the next items that count, see `Figures.draws`.
         metric: name of the metric, such as `NDCG@20`.
     """
-    if not figures.is_among(targets, line.answered(Split.TEST)).any():
+    if not figures.is_among(targets, line.answered(Split.TEST), line.protocol).any():
         return ""
     interval = figures.draws(line, Split.TEST, targets, metric).interval()
     return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"

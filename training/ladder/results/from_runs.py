@@ -1,10 +1,13 @@
 """Makes the lines of the ladder from stored runs and references."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from statistics import fmean
 
-from training.data.dataset import HELD_OUT, Split
+from training.data.dataset import Split
+from training.distillation.job import Job
 from training.evaluation.baselines.runs import BaselineRun
+from training.evaluation.rank_files import held_out_examples
 from training.evaluation.yardstick import Evaluation
 from training.ladder.plan.plan import Cell
 from training.ladder.plan.references import Reference
@@ -18,7 +21,9 @@ from training.settings.student import STUDENT_NAMES
 def baseline_line(run: BaselineRun, store: RunStore) -> Measured:
     """Makes the line of a baseline from its stored run."""
     facts = store.facts(run)
-    return Measured(run.name, _by_split([run], store), facts.seconds, runs=[facts])
+    return Measured(
+        run.name, _by_split([run], store), facts.seconds, runs=[facts], protocol=facts.protocol
+    )
 
 
 def reference_lines(reference: Reference, rankings: Sequence[ReferenceRanking]) -> list[Measured]:
@@ -35,9 +40,20 @@ def reference_lines(reference: Reference, rankings: Sequence[ReferenceRanking]) 
     ]
 
 
-def student_line(cell: Cell, choices: Choices) -> Measured:
-    """Makes the line of a cell from those of its seeds that have a stored run."""
-    jobs = choices.measured_jobs(cell)
+def refitted_titles(line: Measured) -> list[Measured]:
+    """Returns the refit of a reference that ranks by titles; empty for a teacher's answers.
+
+    Only its decay is chosen, on validation, and nothing is fitted. So a refit ranks test examples
+    as before. A teacher may be fitted on training examples, and is not asked again.
+    """
+    if line.is_teacher:
+        return []
+    of_test = {Split.TEST: line.evaluations[Split.TEST]}
+    return [replace(line, evaluations=of_test, protocol="refit")]
+
+
+def student_line(cell: Cell, choices: Choices, jobs: Sequence[Job]) -> Measured:
+    """Makes the line of a cell from `jobs`, its measured runs or their refits, one per seed."""
     runs = [choices.store.facts(job) for job in jobs]
     return Measured(
         cell.row,
@@ -51,8 +67,12 @@ def student_line(cell: Cell, choices: Choices) -> Measured:
         num_trials=len(choices.plan.trials(cell)),
         settings=choices.choose(cell),
         runs=runs,
+        protocol=jobs[0].protocol,
     )
 
 
 def _by_split(runs: Sequence[Run], store: RunStore) -> Mapping[Split, Sequence[Evaluation]]:
-    return {split: [store.evaluation(each, split) for each in runs] for split in HELD_OUT}
+    return {
+        split: [store.evaluation(each, split) for each in runs]
+        for split in held_out_examples(runs[0].dataset)
+    }

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.dataset import Dataset, Split
+from training.data.dataset import Dataset, Protocol, Split
 from training.evaluation.intervals import Bootstrap, Draws
 from training.evaluation.metrics import metric_values
 from training.evaluation.yardstick import Evaluation
 from training.ladder.runs.store import RunFacts
 
+SHOWN_PROTOCOLS: tuple[Protocol, ...] = ("train", "refit")
 TARGETS = ("all", "warm", "cold")
+# Next items without a training interaction, for a refit: some of them are warm to it.
+COLD_BEFORE = "cold-train"
 # Cold items in no validation example, neither as next item nor in the history. The cold bonus
 # learns from validation examples, so it has not seen these items.
 NEW = "new"
@@ -35,6 +38,7 @@ class Measured:
         num_trials: number of trials that the settings were chosen from; 0 if there were none.
         settings: the chosen trial; empty if there were no trials.
         runs: facts of each run; empty for a reference.
+        protocol: the rows that the ranker was fitted on; a refit has no validation figures.
     """
 
     row: str
@@ -48,6 +52,12 @@ class Measured:
     num_trials: int = 0
     settings: Mapping[str, object] = field(default_factory=dict)
     runs: Sequence[RunFacts] = ()
+    protocol: Protocol = "train"
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """The next items that the line has figures of, see `Figures.is_among`."""
+        return TARGETS if self.protocol == "train" else (*TARGETS, COLD_BEFORE)
 
     @property
     def num_runs(self) -> int:
@@ -69,7 +79,7 @@ class Measured:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Row, student and teacher, which together identify the line."""
+        """Row, student and teacher, which together identify the line under its protocol."""
         return self.row, self.student, self.teacher
 
 
@@ -89,8 +99,10 @@ class Figures:
     def __init__(self, dataset: Dataset, num_draws: int) -> None:
         self.dataset = dataset
         self.num_draws = num_draws
-        self.is_warm = dataset.train_counts() > 0
-        self.is_known = self.is_warm | in_validation(dataset)
+        self.is_warm: Mapping[Protocol, NDArray[np.bool_]] = {
+            protocol: dataset.under(protocol).train_counts() > 0 for protocol in SHOWN_PROTOCOLS
+        }
+        self.is_known = self.is_warm["train"] | in_validation(dataset)
         self._bootstraps: dict[int, Bootstrap] = {}
         self._draws: dict[tuple[object, ...], Draws] = {}
 
@@ -102,25 +114,30 @@ class Figures:
         metric: str,
         seeds: Sequence[int] = (),
         rows: NDArray[np.int64] | None = None,
+        protocol: Protocol | None = None,
     ) -> Draws:
         """Computes a figure of `line` with its bootstrap draws; a repeated call is cached.
 
         Args:
             line: the ranker.
             split: split of the examples.
-            targets: the next items that count, a name of `TARGETS` or `NEW`.
+            targets: the next items that count, see `is_among`.
             metric: name of the metric, such as `NDCG@20`.
             seeds: seeds of the runs that count; empty for all runs.
             rows: dataset rows of the examples that count; None for all that `line` ranked.
+            protocol: protocol that decides which items are warm; None for that of `line`.
         """
+        protocol = protocol or line.protocol
         runs = line.evaluations[split]
         if seeds and line.seeds:
             runs = [runs[line.seeds.index(seed)] for seed in seeds]
         rows = runs[0].rows if rows is None else rows
-        key = (*line.key, split, targets, metric, *(seeds or line.seeds), hash(rows.tobytes()))
+        of_line = (*line.key, line.protocol, protocol, *(seeds or line.seeds))
+        key = (*of_line, split, targets, metric, hash(rows.tobytes()))
         if key not in self._draws:
             values = np.stack([metric_values(each.of(rows).ranks, metric) for each in runs])
-            self._draws[key] = self._bootstrap(rows).draws(values, self.is_among(targets, rows))
+            is_among = self.is_among(targets, rows, protocol)
+            self._draws[key] = self._bootstrap(rows).draws(values, is_among)
         return self._draws[key]
 
     def pair(
@@ -133,6 +150,8 @@ class Figures:
     ) -> tuple[Draws, Draws]:
         """Computes the figures of two lines on the seeds and examples that both have.
 
+        If one of them is a refit, warm items are those of the refit.
+
         Raises:
             ValueError: both lines have seeds, but none in common.
         """
@@ -140,27 +159,37 @@ class Figures:
         if not line.can_be_compared(other):
             raise ValueError(f"no seed of {line.seeds} is in {other.seeds}; compare other lines")
         rows = np.intersect1d(line.answered(split), other.answered(split))
+        is_refit = "refit" in (line.protocol, other.protocol)
+        protocol: Protocol = "refit" if is_refit else "train"
         more, less = (
-            self.draws(each, split, targets, metric, shared, rows) for each in (line, other)
+            self.draws(each, split, targets, metric, shared, rows, protocol)
+            for each in (line, other)
         )
         return more, less
 
-    def is_among(self, targets: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def is_among(
+        self, targets: str, rows: NDArray[np.int64], protocol: Protocol = "train"
+    ) -> NDArray[np.bool_]:
         """Returns `[rows]`, whether each next item is among `targets`.
 
         Args:
-            targets: a name of `TARGETS` or `NEW`.
+            targets: a name of `TARGETS`, `NEW` or `COLD_BEFORE`.
             rows: `[rows]`, dataset rows of the next items.
+            protocol: protocol that decides which items are warm: those that it is fitted on.
         """
         if targets == "all":
             return np.ones(len(rows), dtype=np.bool_)
-        is_known = self.is_known if targets == NEW else self.is_warm
+        if targets == COLD_BEFORE:
+            targets, protocol = "cold", "train"
+        is_known = self.is_warm[protocol]
+        if targets == NEW:
+            is_known = is_known | self.is_known
         known = is_known[self.dataset.item_indices[rows]]
         return known if targets == "warm" else ~known
 
-    def count(self, split: Split, targets: str) -> int:
+    def count(self, split: Split, targets: str, protocol: Protocol = "train") -> int:
         """Counts the examples of a split whose next item is among `targets`."""
-        return int(self.is_among(targets, self.dataset.example_rows(split)).sum())
+        return int(self.is_among(targets, self.dataset.example_rows(split), protocol).sum())
 
     def _bootstrap(self, rows: NDArray[np.int64]) -> Bootstrap:
         """Returns the bootstrap of these examples; equal `rows` share one."""

@@ -1,7 +1,9 @@
 """Performs runs of the ladder: trains or tunes, measures, and saves the ranks in the store."""
 
+from training.data.dataset import Protocol
+from training.distillation.checkpoint import save_checkpoint
 from training.distillation.distributed import available_processes
-from training.distillation.job import Job
+from training.distillation.job import Job, TrainedStudent
 from training.ladder.runs.store import Run, RunFacts, RunStore
 from training.provenance import commit
 from training.students.scorer import StudentScorer
@@ -21,7 +23,8 @@ def perform(run: Run, store: RunStore) -> str:
         _train(run, store)
     else:
         tuned = run.tune()
-        facts = RunFacts(run.name, tuned.seconds, store.machine, [commit()])
+        protocol: Protocol = "refit" if run.is_refit else "train"
+        facts = RunFacts(run.name, tuned.seconds, store.machine, [commit()], protocol=protocol)
         store.save(run, tuned.scorer, facts)
     return run.stamp
 
@@ -37,5 +40,19 @@ def _train(job: Job, store: RunStore) -> None:
         progress.commits,
         progress.best_epoch,
         trained.cold_bonus,
+        job.protocol,
     )
     store.save(job, StudentScorer(trained.student, job.dataset), facts)
+    if store.keeps_placed and trained.cold_bonus is not None and job.refit is None:
+        _keep_placed(job, trained, store)
+
+
+def train_again(job: Job, store: RunStore) -> None:
+    """Trains a measured job once more, for the checkpoint that its refit places cold items from."""
+    label = f"{job.name} {job.stamp[:6]} again"
+    trained = job.train(store.state_path(job), label, available_processes())
+    _keep_placed(job, trained, store)
+
+
+def _keep_placed(job: Job, trained: TrainedStudent, store: RunStore) -> None:
+    save_checkpoint(job.checkpoint_of(trained), store.checkpoint_path(job), job.stamp)

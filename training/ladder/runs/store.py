@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from training.data.dataset import Dataset, Split
+from training.data.dataset import Protocol as FittedOn
 from training.distillation.job import Job
 from training.evaluation.baselines.runs import BaselineRun
 from training.evaluation.rank_files import RankFile, held_out_ranks
@@ -46,6 +47,7 @@ class RunFacts:
         best_epoch: number of the epoch whose student was measured; 0 for a baseline.
         cold_bonus: mean cold bonus that was added to the scores of cold items; None if cold items
             were left as trained.
+        protocol: the rows that were learned; runs stored before refits existed are "train".
         is_former: whether the run was found by its former stamp, see `RunStore.former`. Not saved.
     """
 
@@ -55,6 +57,7 @@ class RunFacts:
     commits: Sequence[str]
     best_epoch: int = 0
     cold_bonus: float | None = None
+    protocol: FittedOn = "train"
     is_former: bool = False
 
 
@@ -69,12 +72,15 @@ class RunStore:
         machine: the hardware, and the number of parallel runs, saved with every run.
         former: whether a job that is not stored is represented by a stored run of the former rule,
             by which students without titles read every item of a history (`Job.former_stamp`).
+        keeps_placed: whether the checkpoints of students with placed cold items are kept beside
+            the states, for their refits.
     """
 
     results: Path
     states: Path
     machine: str
     former: bool = False
+    keeps_placed: bool = False
 
     def file(self, run: HasStamp) -> RankFile:
         """Returns the file of ranks of a run or reference, whether or not it exists."""
@@ -119,6 +125,10 @@ class RunStore:
         Jobs that differ only in how cold items are placed after training share it.
         """
         return self.states / f"{job.training_stamp}.state"
+
+    def checkpoint_path(self, job: Job) -> Path:
+        """Returns the folder of the checkpoint that the refit of a job places cold items from."""
+        return self.states / f"{job.stamp}.checkpoint"
 
     def forget_training(self, runs: Iterable[Run]) -> None:
         """Removes the training states of `runs`; call it once no run needs to start from them."""

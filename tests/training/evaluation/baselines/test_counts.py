@@ -47,3 +47,9 @@ def test_the_popularity_share_is_tuned_on_validation_whatever_test_would_prefer(
     )
     # Of a and c: 0.8 s and 1 - 0.9 s, so a is above c from s = 0.59 on.
     assert tuned_transitions(dataset).popularity_share == max(POPULARITY_SHARES) == 0.7
+
+
+def test_refitted_popularity_counts_what_the_refit_learns(tiny_dataset: Dataset) -> None:
+    scores = popularity(tiny_dataset, tiny_dataset.under("refit"))(np.array([7]))
+    # Train: ann a b c, bob b c, cay a c; and ann's d of validation.
+    assert scores[0].tolist() == pytest.approx([0, 2 / 8, 2 / 8, 3 / 8, 1 / 8, 0])

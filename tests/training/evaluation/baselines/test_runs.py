@@ -40,6 +40,37 @@ def test_every_baseline_of_the_registry_is_measured_on_both_held_out_splits(
         assert found["last-item"][split].ranks.tolist() == [1] * len(rows)
 
 
+def test_a_refitted_baseline_is_tuned_on_validation_and_fitted_on_it_afterwards(
+    chain_dataset: Dataset, tmp_path: Path
+) -> None:
+    """In validation and in test the seventh item after the last one follows, in training the next.
+
+    Two of five training transitions and then a half of them: with train alone no test item ranks
+    first, since a transition that was never counted is below all that were.
+    """
+    items = chain_dataset.item_indices.copy()
+    for split in (Split.VALIDATION, Split.TEST):
+        rows = chain_dataset.example_rows(split)
+        items[rows] = (items[rows - 1] + 6) % 12 + 1
+    dataset = replace(chain_dataset, item_indices=items)
+
+    before = baseline_evaluations(dataset, tmp_path)
+    refitted = baseline_evaluations(dataset, tmp_path, refitted=True)
+
+    assert all(list(each) == [Split.TEST] for each in refitted.values())
+    assert (
+        refitted["last-item"][Split.TEST].rows.tolist() == dataset.example_rows(Split.TEST).tolist()
+    )
+    assert (
+        refitted["last-item"][Split.TEST].metrics["NDCG@20"]
+        > (before["last-item"][Split.TEST].metrics["NDCG@20"])
+    )
+    again = baseline_evaluations(dataset, tmp_path)
+    assert again["last-item"][Split.VALIDATION].ranks.tolist() == (
+        before["last-item"][Split.VALIDATION].ranks.tolist()
+    )
+
+
 def test_a_second_call_reads_the_same_ranks_and_tunes_nothing(
     chain_dataset: Dataset, tmp_path: Path, tuned: list[str]
 ) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from training.data.dataset import Dataset, Split
 from training.evaluation.intervals import Interval
 from training.evaluation.yardstick import Evaluation
-from training.ladder.results.measured import NEW, Figures, Measured
+from training.ladder.results.measured import COLD_BEFORE, NEW, Figures, Measured
 
 
 def line(row: str, dataset: Dataset, *ranks: list[int], seeds: Sequence[int] = ()) -> Measured:
@@ -102,3 +102,34 @@ def test_two_lines_are_compared_over_the_seeds_that_both_have(tiny_dataset: Data
     assert figures_of(three, seedless) == [0.5, 0.5]
     with pytest.raises(ValueError, match="no seed of"):
         figures_of(three, another)
+
+
+def test_targets_of_a_refit_are_cold_if_neither_training_nor_validation_has_their_item(
+    tiny_dataset: Dataset,
+) -> None:
+    """Ann's d is of validation: asked for in test, it was cold and is warm to a refit."""
+    items = tiny_dataset.item_indices.copy()
+    items[4] = 4  # ann takes d again, in test; bob's e stays cold
+    figures = Figures(replace(tiny_dataset, item_indices=items), num_draws=1)
+    rows = tiny_dataset.example_rows(Split.TEST)
+
+    assert figures.is_among("cold", rows).tolist() == [True, True]
+    assert figures.is_among("cold", rows, "refit").tolist() == [False, True]
+    assert figures.is_among(COLD_BEFORE, rows, "refit").tolist() == [True, True]
+    assert figures.count(Split.TEST, "warm", "refit") == 1
+
+
+def test_a_refit_and_another_line_are_compared_on_the_targets_of_the_refit(
+    tiny_dataset: Dataset,
+) -> None:
+    """Rank 1 on what only a refit calls warm is no hit on the targets that are cold to it."""
+    items = tiny_dataset.item_indices.copy()
+    items[4] = 4
+    dataset = replace(tiny_dataset, item_indices=items)
+    ranked = {Split.TEST: [Evaluation(dataset.example_rows(Split.TEST), np.array([1, 0]))]}
+    before = Measured("CE", ranked, 1.0, student="SASRec")
+    refitted = replace(before, protocol="refit")
+
+    pair = Figures(dataset, num_draws=1).pair(refitted, before, "cold", "HR@1")
+
+    assert [each.interval().mean for each in pair] == [0, 0]

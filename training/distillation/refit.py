@@ -1,0 +1,139 @@
+"""Refits: a student trained once more, on held-out rows too, when validation has chosen everything.
+
+A refit has the settings, the seed and the number of epochs of its validation run, the training that
+validation chose them with. Its dataset is a view (`Dataset.under`), so it has no validation
+examples to choose by. A validation example has no ranking list in a refit: the teacher's answers to
+held-out examples are for evaluation only.
+
+The cold bonus is not fitted again, since no example is left for that. Projection `C`, offset `u`
+and bonus of the validation run are carried over to the items that the refit has not touched. The
+two students are trained apart, so each describes items in axes of its own. Hence `C` and `u` are
+rotated first, by the rotation that brings the item vectors of one student nearest to those of the
+other. Then `u` is moved so that both together add the same bonus as before.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data.dataset import LEARNT, Dataset, Protocol, Split
+from training.distillation.batches import TrainingWindows
+from training.distillation.checkpoint import load_checkpoint
+from training.distillation.cold_fit import ColdFit, Rows, common_direction, place_by_donors
+from training.distillation.cold_start import (
+    donors_among,
+    first_examples,
+    in_demand_before,
+    untouched_items,
+)
+from training.distillation.trainer import Trainer
+from training.students.item_table import ItemTable
+
+# Increment when a code change trains another student in a refit with unchanged settings.
+REFIT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Refit:
+    """What a refit takes over from its validation run.
+
+    Attributes:
+        protocol: the rows that it learns, "refit" or "refit-all".
+        dataset: the dataset of the validation run.
+        epochs: number of epochs, the best one of the validation run.
+        cold_bonus: mean that is added to scores of cold items; None if they are not placed.
+        source: folder of the validation run's checkpoint, from which cold items are placed; not
+            read without a cold bonus.
+    """
+
+    protocol: Protocol
+    dataset: Dataset
+    epochs: int
+    cold_bonus: float | None = None
+    source: Path | None = None
+
+    def stamp_parts(self, *, places_cold: bool) -> list[object]:
+        """Returns what a refit adds to the stamp of a training run.
+
+        The dataset's fingerprint, which is in the stamp anyway, tells the protocol.
+        """
+        cold_parts = [self.cold_bonus] if places_cold else []
+        return ["refit", REFIT_VERSION, self.epochs, *cold_parts]
+
+    def place_after_training(self, trainer: Trainer) -> float | None:
+        """Places the cold items of a refitted student as its validation run placed them.
+
+        The student with placed cold items becomes the one of `trainer.progress`. Returns the bonus;
+        None if no cold items were placed, because the refit touched every item or the validation
+        run placed none.
+
+        Raises:
+            CheckpointError: the checkpoint of the validation run is missing or damaged.
+            ValueError: there is a bonus, but no `source`.
+        """
+        untouched = untouched_items(trainer.dataset, trainer.windows)
+        if self.cold_bonus is None or not untouched.any():
+            return None
+        began = time.perf_counter()
+        self._place(trainer, untouched, self.cold_bonus)
+        trainer.progress.keep(trainer.student, {})
+        trainer.progress.seconds += time.perf_counter() - began
+        return self.cold_bonus
+
+    @torch.no_grad()
+    def _place(self, trainer: Trainer, untouched: Tensor, bonus: float) -> None:
+        student, table = trainer.student, trainer.student.item_table
+        donors = donors_among(self.current_items(trainer.dataset), untouched)
+        query_vectors = place_by_donors(
+            student, trainer.dataset, self._newest_learnt(), untouched, donors
+        )
+        carried = self._rotated(trainer, common_direction(query_vectors))
+        fit = carried.centred(query_vectors, table.columns_of(untouched))
+        table.place_cold_items(untouched, donors, fit.offset_with(bonus), fit.projection)
+
+    def current_items(self, view: Dataset) -> Tensor:
+        """Returns a mask `[items]` of the items in demand when the rows that are learnt end.
+
+        With test rows held out, these are the last rows of each user before the first test example.
+        Without, they are the last rows of the users who have test examples.
+        """
+        if Split.TEST not in LEARNT[self.protocol]:
+            return in_demand_before(first_examples(view, Split.TEST), view)
+        users = np.unique(self.dataset.user_of_row[self._newest_learnt()])
+        return in_demand_before(view.user_offsets[users + 1], view)
+
+    def _newest_learnt(self) -> Rows:
+        return self.dataset.example_rows(LEARNT[self.protocol][-1])
+
+    def _rotated(self, trainer: Trainer, direction: Tensor) -> ColdFit:
+        """Returns `C` and `u` of the validation run in the axes of the refitted student."""
+        if self.source is None:
+            raise ValueError("a refit with a cold bonus needs the checkpoint of its validation run")
+        source = load_checkpoint(self.source).student().item_table.to(direction.device)
+        if source.cold_items.projection is None:
+            raise ValueError(f"{self.source}: its cold items are not placed")
+        turn = rotation(source, trainer.student.item_table, self._touched_before(trainer))
+        offset, projection = source.cold_items.offset, source.cold_items.projection
+        return ColdFit(turn @ projection, turn @ offset, direction)
+
+    def _touched_before(self, trainer: Trainer) -> Tensor:
+        """Returns a mask `[items]` of the items that the validation run touched."""
+        windows = TrainingWindows(self.dataset, trainer.windows.length, trainer.windows.batch_size)
+        return ~untouched_items(self.dataset, windows)
+
+
+def rotation(before: ItemTable, after: ItemTable, items: Tensor) -> Tensor:
+    """Returns the orthogonal matrix `[hidden, hidden]` that turns one table into the other best.
+
+    It minimises the squared distance of the vectors of `after` from the turned ones of `before`
+    (orthogonal Procrustes problem), over the items of the mask `items` `[items]`.
+    """
+    selected = items.to(before.padding.device)
+    old, new = (table.eval()()[1:][selected].double() for table in (before, after))
+    left, _, right = torch.linalg.svd(new.T @ old)
+    turn: Tensor = (left @ right).float()
+    return turn

@@ -1,0 +1,39 @@
+"""Orders the lines of a report by protocol: refits make the headlines where there are any."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from training.ladder.results.measured import Measured
+
+REFITTED_NOTE = (
+    "Refitted: when validation had chosen settings and epochs, each row was trained once more on "
+    "training and validation interactions, for as many epochs, and then ranked the test examples. "
+    "Cold bonuses were taken over, not fitted again. Titles have nothing to fit, and the teachers' "
+    "own answers are those of before. *Cold before*: no training interaction with the item, so the "
+    "cold targets of the tables before refitting."
+)
+
+
+def headlines(lines: Sequence[Measured]) -> list[Measured]:
+    """Returns the lines that a report compares.
+
+    These are the refits and, beside them, the teachers' own answers. Without a refitted student
+    they are all lines that are no refits.
+    """
+    if not _has_refits(lines):
+        return [line for line in lines if line.protocol == "train"]
+    return [_beside_refits(line) for line in lines if line.protocol == "refit" or line.is_teacher]
+
+
+def trained_alone(lines: Sequence[Measured]) -> list[Measured]:
+    """Returns the lines that learned training rows alone, if `headlines` are refits; else none."""
+    return [line for line in lines if line.protocol == "train"] if _has_refits(lines) else []
+
+
+def _has_refits(lines: Sequence[Measured]) -> bool:
+    return any(line.student and line.protocol == "refit" for line in lines)
+
+
+def _beside_refits(line: Measured) -> Measured:
+    """Returns the line as one that counts warm and cold targets as the refits do."""
+    return replace(line, protocol="refit")

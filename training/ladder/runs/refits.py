@@ -1,0 +1,66 @@
+"""Refits of the ladder: each measured student is trained once more, on validation rows too.
+
+A refit has the settings of its cell's chosen trial, its seed, and the epochs that validation chose
+in the run with the same seed. So only a measured run has a refit.
+"""
+
+import shutil
+from collections.abc import Sequence
+from functools import partial
+
+from training.distillation.checkpoint import is_trained
+from training.distillation.job import Job
+from training.distillation.process_pool import side_by_side
+from training.ladder.plan.plan import Cell
+from training.ladder.runs.choices import Choices
+from training.ladder.runs.perform import train_again
+from training.ladder.runs.schedule import perform_all
+from training.ladder.runs.store import RunStore
+
+
+def refit_of(job: Job, store: RunStore) -> Job:
+    """Returns the refit of a measured job."""
+    facts = store.facts(job)
+    return job.refitted("refit", facts.best_epoch, facts.cold_bonus, store.checkpoint_path(job))
+
+
+def refit_jobs(cell: Cell, choices: Choices) -> list[Job]:
+    """Returns the refits of a cell: one for each seed whose run is measured."""
+    return [refit_of(job, choices.store) for job in choices.measured_jobs(cell)]
+
+
+def measured_refits(cell: Cell, choices: Choices) -> list[Job]:
+    """Returns the refits of a cell that are measured."""
+    return list(filter(choices.store.has, refit_jobs(cell, choices)))
+
+
+def train_refits(
+    cells: Sequence[Cell], choices: Choices, num_workers: int | None, *, keep_states: bool
+) -> None:
+    """Trains the missing refits of all cells.
+
+    A run with placed cold items whose checkpoint is not there is trained again first.
+
+    Args:
+        cells: the cells whose measured runs are refitted.
+        choices: chooses among the trials of a cell.
+        num_workers: number of parallel processes; None for one per core.
+        keep_states: whether training states and checkpoints are kept at the end.
+    """
+    store = choices.store
+    jobs = [job for cell in cells for job in choices.measured_jobs(cell)]
+    due = {job.stamp: job for job in jobs if not store.has(refit_of(job, store))}
+    unplaced = [job for job in due.values() if _lacks_checkpoint(job, store)]
+    for _ in side_by_side(partial(train_again, store=store), unplaced, num_workers):
+        pass
+    refits = [refit_of(job, store) for job in due.values()]
+    perform_all(refits, store, num_workers)
+    if not keep_states:
+        store.forget_training([*unplaced, *refits])
+        for job in jobs:
+            shutil.rmtree(store.checkpoint_path(job), ignore_errors=True)
+
+
+def _lacks_checkpoint(job: Job, store: RunStore) -> bool:
+    is_placed = store.facts(job).cold_bonus is not None
+    return is_placed and not is_trained(store.checkpoint_path(job), job.stamp)
