@@ -17,6 +17,7 @@ from cyclopts import Parameter
 from training.cli import run, say
 from training.data.dataset import Dataset
 from training.data.storage import load_dataset
+from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import Checkpoint, is_trained
 from training.distillation.distributed import is_distributed, leave_process_group
 from training.distillation.job import Job, jobs_of, refits_of_best, run_job
