@@ -32,7 +32,7 @@ from training.data.dataset import Dataset, Split
 from training.data.storage import load_dataset
 from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import WEIGHTS_NAME, Checkpoint, best_on_validation
-from training.distillation.job import Job, current_checkpoints, jobs_of, refits_of_best
+from training.distillation.job import Job, current_checkpoints, jobs_of
 from training.distillation.variants import DISTILLED, VARIANTS
 from training.errors import ConfigError
 from training.evaluation.baselines.registry import BASELINES_VERSION

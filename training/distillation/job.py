@@ -12,7 +12,6 @@ from training.distillation import cold_start
 from training.distillation.checkpoint import (
     Checkpoint,
     Description,
-    best_on_validation,
     checkpoint_name,
     is_trained,
     load_checkpoint,
@@ -24,7 +23,7 @@ from training.distillation.losses.candidates import answers_among, next_item_can
 from training.distillation.losses.teacher_lists import RankingLists, ranking_lists
 from training.distillation.refit import Refit
 from training.distillation.trainer import Trainer, TrainingState
-from training.distillation.variants import DISTILLED, VARIANTS
+from training.distillation.variants import VARIANTS
 from training.errors import CheckpointError, KnowledgeError
 from training.knowledge import Knowledge, Summary
 from training.settings.experiment import DistillationConfig, Experiment, TrainingConfig
@@ -32,7 +31,6 @@ from training.stage import fingerprint
 from training.students.registry import build_student
 from training.students.student import Student
 
-REFITS: tuple[Protocol, ...] = ("refit", "refit-all")
 # Increment when a code change trains another student, or ranks differently, for unchanged settings.
 RECIPE_VERSION = 5
 
@@ -319,28 +317,6 @@ def jobs_of(
         needed = knowledge if VARIANTS[variant].needs_teacher else None
         for seed in experiment.training.seeds:
             yield Job(experiment, dataset, variant, seed, needed)
-
-
-def refits_of_best(jobs: Iterable[Job], folder: Path) -> dict[Protocol, Job]:
-    """Returns the two refits of the best distilled student on validation, by protocol.
-
-    "refit-all" learns all rows and is served; "refit" learns the rows before test, and its test
-    figures stand for the other's.
-
-    Args:
-        jobs: jobs with validation, among them those of the variant `DISTILLED`.
-        folder: folder of their checkpoints.
-
-    Raises:
-        CheckpointError: a checkpoint is missing, damaged, or was trained with other settings.
-    """
-    by_name = {job.name: job for job in jobs}
-    best = best_on_validation(current_checkpoints(by_name.values(), folder), DISTILLED)
-    job, chosen = by_name[best.name], best.description
-    return {
-        protocol: job.refitted(protocol, chosen.best_epoch, chosen.cold_bonus, folder / best.name)
-        for protocol in REFITS
-    }
 
 
 def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:

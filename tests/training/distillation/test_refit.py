@@ -10,11 +10,12 @@ import torch
 from tests.training.distillation.conftest import COLD
 from training.data.dataset import Dataset, Protocol, Split
 from training.distillation import refit as refits
+from training.distillation.best_refits import refits_of_best
 from training.distillation.checkpoint import Checkpoint, Description, save_checkpoint
 from training.distillation.cold_fit import place_by_donors
 from training.distillation.cold_start import donors_among
 from training.distillation.distributed import SingleProcess
-from training.distillation.job import Job, refits_of_best
+from training.distillation.job import Job
 from training.distillation.refit import Refit, rotation
 from training.distillation.trainer import Trainer
 from training.evaluation.yardstick import evaluate, ranker_of

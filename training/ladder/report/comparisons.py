@@ -51,13 +51,6 @@ def _validation_difference(line: Measured, other: Measured, figures: Figures) ->
     return signed(difference_of(line, other, figures, Split.VALIDATION))
 
 
-def _validation_difference(line: Measured, other: Measured, figures: Figures) -> str:
-    """Formats the difference on validation examples; returns "" for a refit, which learned them."""
-    if line.protocol == "refit":
-        return ""
-    return signed(difference_of(line, other, figures, Split.VALIDATION))
-
-
 def difference_of(line: Measured, other: Measured, figures: Figures, split: Split) -> Interval:
     """Returns NDCG@20 of `line` minus NDCG@20 of `other`, on the seeds and examples of both."""
     more, less = figures.pair(line, other, "all", METRIC, split)

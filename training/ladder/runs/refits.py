@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Sequence
 from functools import partial
 
+from training.distillation.checkpoint import is_trained
 from training.distillation.job import Job
 from training.distillation.process_pool import side_by_side
 from training.ladder.plan.plan import Cell
@@ -15,7 +16,6 @@ from training.ladder.runs.choices import Choices
 from training.ladder.runs.perform import train_again
 from training.ladder.runs.schedule import perform_all
 from training.ladder.runs.store import RunStore
-from training.stage import is_current
 
 
 def refit_of(job: Job, store: RunStore) -> Job:
@@ -63,4 +63,4 @@ def train_refits(
 
 def _lacks_checkpoint(job: Job, store: RunStore) -> bool:
     is_placed = store.facts(job).cold_bonus is not None
-    return is_placed and not is_current(store.checkpoint_path(job), job.stamp)
+    return is_placed and not is_trained(store.checkpoint_path(job), job.stamp)
