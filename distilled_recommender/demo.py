@@ -15,11 +15,13 @@ import httpx
 import uvicorn
 from cyclopts import Parameter
 from cyclopts.validators import Number
+from pydantic import ValidationError
 
 from distilled_recommender.files import KNOWLEDGE, MOVIELENS, TERMS, carried, lay_out
 from export.__main__ import export
 from service.api.schemas import MAX_IDS
 from service.app import create_app
+from service.http.protocol import LimitedProtocol
 from service.settings import Settings
 from training.cli import say
 from training.data.dataset import Dataset, Split
@@ -68,6 +70,7 @@ def command(
     options: DemoOptions = DEFAULTS,
 ) -> None:
     """Make a bundle of MovieLens, serve it and query it: the whole pipeline in minutes."""
+    _settings(options.host)  # before the stages, which take minutes
     if config == MOVIELENS:
         _lay_out_movielens()
     experiment, workplace = open_experiment(config, work)
@@ -109,12 +112,34 @@ def _run_stage(name: str, stage: Stage, experiment: Experiment, workplace: Workp
     say(f"   {time.monotonic() - started:.1f} s")
 
 
+def _settings(host: str, **more: Path) -> Settings:
+    """Returns the settings of the demo's service, which needs no key for the demo's own requests.
+
+    Raises:
+        ConfigError: a setting in the environment is invalid, or other machines reach `host` and
+            ALLOW_ANONYMOUS does not let them in.
+    """
+    try:
+        return Settings.model_validate({"host": host, "keys_file": None, **more})
+    except ValidationError as error:
+        messages = [each["msg"].removeprefix("Value error, ") for each in error.errors()]
+        raise ConfigError("; ".join(messages)) from None
+
+
 @contextmanager
 def _service(bundle: Path, host: str, port: int) -> Iterator[httpx.Client]:
     """Serves `bundle` in a thread for the duration of a `with` block; yields an HTTP client."""
     say("\n── service")
-    app = create_app(Settings(bundle_path=bundle))
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, access_log=False))
+    config = uvicorn.Config(
+        create_app(_settings(host, bundle_path=bundle)),
+        host=host,
+        port=port,
+        access_log=False,
+        server_header=False,
+        http=LimitedProtocol,
+        ws="none",
+    )
+    server = uvicorn.Server(config)
     # A daemon thread does not keep the process alive, even if it does not stop.
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

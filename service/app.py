@@ -22,7 +22,6 @@ from service.bundles.hot_swap import WhileLoading
 from service.http.body_limit import BodyLimit
 from service.http.draining import CloseWhileDraining, Drain
 from service.http.fast_lane import HONOURED, FastLane, FastLanes
-from service.http.ids_in_paths import EncodedPath
 from service.http.lane_rules import check_skipped
 from service.http.request_log import RequestLog
 from service.http.timing import RequestTiming
@@ -133,8 +132,6 @@ def _middlewares(
         *([_cors(settings.allowed_origins)] if settings.allowed_origins else []),
         # Before the lanes, because their requests are logged too. It logs the path of the route.
         *([Middleware(RequestLog)] if settings.log_requests else []),
-        # Before the gate and the router, which would split an id at a decoded `/`.
-        Middleware(EncodedPath),
         # Before everything that reads a body or calls a route, lanes too.
         gate,
         # Before the next one: a request in a lane saves the time that it takes.

@@ -76,7 +76,8 @@ class RateLimits:
             return True
         if self._execute is not None and now >= self._shared_again_at:
             return False
-        key.renew(key.bucket.take(limits, 1, 0, self._unix()), now)
+        want, unused = _lease_size(limits), key.give_back()
+        key.renew(key.bucket.take(limits, want, unused, self._unix()), now)
         return key.use_lease(now)
 
     async def take(self, principal: Principal) -> None:

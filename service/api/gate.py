@@ -14,6 +14,7 @@ from service.access.route_table import ROUTE_KEY, RouteTable
 from service.api.problems import http_problem, service_problem
 from service.api.scopes import ITEM_CHANGES
 from service.errors import ForbiddenError, ServiceError, UnauthorizedError
+from service.http.ids_in_paths import keep_encoded
 
 Needed = principals.Scope | None
 
@@ -22,7 +23,8 @@ class Gate:
     """ASGI middleware: authenticates, authorises and limits requests before their bodies are read.
 
     It comes before the fast lanes, so that their requests pass it as all others do. A request whose
-    path belongs to no route ends here, so that no route can be reached around the table.
+    path belongs to no route ends here, so that no route can be reached around the table. The path
+    stays encoded from here on.
     """
 
     def __init__(self, app: ASGIApp, routes: RouteTable[Needed], access: Access) -> None:
@@ -44,28 +46,29 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        keep_encoded(scope)
         found = self._routes.find(scope["method"], scope["path"])
         if found is None:
             await self._not_found(scope)(scope, receive, send)
             return
-        scope[ROUTE_KEY] = found.path
+        scope[ROUTE_KEY] = path = found.path
         if found.value is not None:
             try:
-                principal = scope[SCOPE_KEY] = self._admitted(scope, found.path, found.value)
-                if not self._limits.take_at_once(principal):
+                principal = self._authentication.principal(scope["headers"])
+                if found.value not in principal.scopes:
+                    self._check_closed(principal, path, found.value)
+                if principal.limits is not None and not self._limits.take_at_once(principal):
                     await self._limits.take(principal)
             except ServiceError as error:
                 await service_problem(error)(scope, receive, send)
                 return
+            scope[SCOPE_KEY] = principal
         await self._app(scope, receive, send)
 
-    def _admitted(self, scope: Scope, path: str, needed: principals.Scope) -> Principal:
-        """Returns the principal; raises UnauthorizedError or ForbiddenError."""
-        principal = self._authentication.principal(scope["headers"])
-        is_allowed = needed in principal.scopes
-        if not is_allowed and not (self._are_items_open and path in ITEM_CHANGES):
+    def _check_closed(self, principal: Principal, path: str, needed: principals.Scope) -> None:
+        """Raises UnauthorizedError or ForbiddenError, unless the route is open to everybody."""
+        if not (self._are_items_open and path in ITEM_CHANGES):
             raise self._refusal(principal, needed)
-        return principal
 
     def _refusal(self, principal: Principal, needed: principals.Scope) -> ServiceError:
         if principal.key_id:

@@ -19,19 +19,16 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from pydantic import TypeAdapter, ValidationError
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from service.access.route_table import ROUTE_KEY
 from service.http.body_limit import MAX_BODY_BYTES, BodyLimit, replayed, whole_body
 from service.http.body_structure import has_too_much_structure
-from service.http.ids_in_paths import EncodedPath
 from service.http.lane_rules import FastLaneError, check_route
 
 Provided = Mapping[Callable[..., Any], Callable[[Scope], Any]]
 """Maps a dependency to a function that gets its value from the ASGI scope of a request."""
 
-HONOURED = frozenset({BodyLimit, EncodedPath})
-"""Middlewares whose rules a lane keeps itself, so that requests in a lane may skip them.
-
-A lane has the limit of BodyLimit, and leaves encoded paths to FastAPI behind EncodedPath.
-"""
+HONOURED = frozenset({BodyLimit})
+"""Middlewares whose rules a lane keeps itself, so that requests in a lane may skip them."""
 
 # Matches only values that URL decoding would not change.
 _QUERY_PARAMETER = re.compile(rb"(\w+)=([\w.-]+)")
@@ -70,6 +67,10 @@ class FastLane:
     def match(self, path: str) -> re.Match[str] | None:
         """Returns the match of `path` with the path of the route; None: it is another route's."""
         return self._path_regex.match(path)
+
+    def is_for(self, scope: Scope) -> bool:
+        """Whether a request to the route is common enough for the lane."""
+        return _is_common(scope, self.max_body_bytes)
 
     def arguments(self, scope: Scope, path: re.Match[str], body: bytes) -> dict[str, Any] | None:
         """Returns the arguments for the handler; None: the request is uncommon or invalid.
@@ -114,19 +115,22 @@ class FastLane:
 
 
 class FastLanes:
-    """ASGI middleware: answers common requests in their lanes, and passes on all others."""
+    """ASGI middleware: answers common requests in their lanes, and passes on all others.
+
+    The gate comes before it, and has found the route of each request.
+    """
 
     def __init__(self, app: ASGIApp, lanes: Sequence[FastLane]) -> None:
         self._app = app
-        self._lanes = lanes
+        self._lanes = {each.path: each for each in lanes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request that a lane can answer; passes on any other, with its body."""
         if scope["type"] == "http" and scope["method"] == "POST":
-            for lane in self._lanes:
-                if (path := lane.match(scope["path"])) and _is_common(scope, lane.max_body_bytes):
-                    await self._enter(lane, path, scope, receive, send)
-                    return
+            lane = self._lanes.get(scope[ROUTE_KEY])
+            if lane and (path := lane.match(scope["path"])) and lane.is_for(scope):
+                await self._enter(lane, path, scope, receive, send)
+                return
         await self._app(scope, receive, send)
 
     async def _enter(

@@ -9,26 +9,19 @@ from urllib.parse import unquote
 
 from fastapi import Path
 from pydantic import BeforeValidator
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from service.settings import MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
 
 
-class EncodedPath:
-    """ASGI middleware: gives the router the path as it was sent, still percent-encoded.
+def keep_encoded(scope: Scope) -> None:
+    """Gives the router the path as it was sent, still percent-encoded.
 
     `ItemIdInPath` and `SessionIdInPath` decode the ids.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Replaces the decoded path by the path as it was sent."""
-        raw_path = scope.get("raw_path")
-        if raw_path and b"%" in raw_path:
-            scope["path"] = raw_path.partition(b"?")[0].decode("latin-1")
-        await self._app(scope, receive, send)
+    raw_path = scope.get("raw_path")
+    if raw_path and b"%" in raw_path:
+        scope["path"] = raw_path.partition(b"?")[0].decode("latin-1")
 
 
 def decoded(encoded: str) -> str:

@@ -47,6 +47,19 @@ def test_the_demo_lays_out_its_experiment_and_knowledge_in_an_empty_folder(
     assert (KNOWLEDGE / "knowledge.json").exists()
 
 
+def test_the_demo_does_not_begin_on_an_address_that_others_reach_unless_everybody_may_use_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "_stages", lambda: {"stop": stop})
+    monkeypatch.setenv("KEYS_FILE", "keys.json")
+    assert main(["demo", "--once", "--host", "0.0.0.0"]) == 2  # noqa: S104 - refused
+    assert "HOST = 0.0.0.0 lets other machines in" in capsys.readouterr().err
+    monkeypatch.setenv("ALLOW_ANONYMOUS", "read")
+    assert main(["demo", "--once", "--host", "0.0.0.0"]) == 2  # noqa: S104 - stopped before
+    assert capsys.readouterr().err.startswith("error: stopped with")
+
+
 def stop(experiment: Experiment, _: Workplace) -> None:
     raise ConfigError(f"stopped with {experiment.knowledge}")
 

@@ -19,7 +19,6 @@ from service.errors import ServiceError
 from service.http.body_limit import BodyLimit
 from service.http.draining import CloseWhileDraining
 from service.http.fast_lane import FastLanes
-from service.http.ids_in_paths import EncodedPath
 from service.http.lane_rules import FastLaneError
 from service.http.request_log import RequestLog
 from service.http.timing import RequestTiming
@@ -61,7 +60,6 @@ def test_middlewares_see_a_request_in_the_order_that_service_app_explains() -> N
         RequestTiming,
         CloseWhileDraining,
         RequestLog,
-        EncodedPath,
         Gate,
         FastLanes,
         AdmitByCost,
