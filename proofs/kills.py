@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from proofs.record import Figure
 
 ROOT = Path(__file__).parents[1]
+PACKAGES = ("export", "service", "training")
 STAGES = ("prepare", "teach", "distill", "evaluate", "export", "publish")
 PATIENCE_SECONDS = 300
 VARYING = frozenset({"seconds", "teach_seconds"})
@@ -62,6 +63,11 @@ class Road:
     folder: Path
 
     @property
+    def code(self) -> Path:
+        """The folder of the programs: a copy, since the checkout and its commit may change."""
+        return self.folder / "code"
+
+    @property
     def work(self) -> Path:
         """The folder that the stages write into."""
         return self.folder / "work"
@@ -82,7 +88,7 @@ class Road:
             words += ["--workers", "1"] if stage == "distill" else []
         return subprocess.Popen(
             [sys.executable, "-m", *words],
-            cwd=ROOT,
+            cwd=self.code,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -147,7 +153,10 @@ def _without_durations(value: Any) -> Any:
 
 
 def lay_out(folder: Path) -> Road:
-    """Writes the tables, the experiment and the tiny LLM."""
+    """Writes the programs, the tables, the experiment and the tiny LLM."""
+    road = Road(folder)
+    for each in PACKAGES:
+        shutil.copytree(ROOT / each, road.code / each)
     titles = ("Alien", "Brazil", "Clue", "Dune", "Eraserhead", "Fargo")
     items = [f"{number},{title}" for number, title in enumerate(titles)]
     (folder / "items.csv").write_text("\n".join(["item_id,title", *items]) + "\n")
@@ -156,7 +165,7 @@ def lay_out(folder: Path) -> Road:
     _save_llm(folder / "llm")
     text = EXPERIMENT.format(folder=folder, llm=folder / "llm")
     (folder / "tiny.toml").write_text(text)
-    return Road(folder)
+    return road
 
 
 def _save_llm(folder: Path) -> None:

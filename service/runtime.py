@@ -29,6 +29,7 @@ from service.stores.opening import open_history, open_item_store, open_shared_li
 from service.stores.session_refs import SessionRefs
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
+from service.telemetry.logs import logs_fail
 from service.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ class Runtime:
                 self.history.num_journalled,
             ),
             ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
+            ("logs_failing", "1 while log lines cannot be written.", logs_fail()),
             ("added_items", "Number of items added at run time.", len(self.added_items)),
         ):
             yield GaugeMetricFamily(f"recommender_{name}", text, value=float(value))

@@ -1,9 +1,11 @@
 """Formats of the log: one line of text per record for people, or one JSON object for machines."""
 
+import io
 import logging
+import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TextIO
 
 import orjson
 
@@ -45,6 +47,60 @@ class TextLines(logging.Formatter):
         return super().format(record) + (f" [{current_id}]" if current_id else "")
 
 
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Writes lines to stderr. Lines that it cannot write are lost, which one line tells later.
+
+    The disk may be full where stderr ends. Requests must not fail for that, nor wait.
+
+    Attributes:
+        num_lost: number of lines that were lost since the last one that was written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(_unbuffered(sys.stderr))
+        self.num_lost = 0
+        self._reason: OSError | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record, and before it how many lines were lost."""
+        try:
+            line = self.format(record)
+        except Exception:
+            self.handleError(record)  # the message does not fit its values
+            return
+        try:
+            if self.num_lost:
+                self._write(self.format(self._notice()))
+                self.num_lost = 0
+            self._write(line)
+        except OSError as error:
+            self.num_lost += 1
+            self._reason = error
+
+    def _write(self, line: str) -> None:
+        self.stream.write(line + self.terminator)
+        self.flush()
+
+    def _notice(self) -> logging.LogRecord:
+        values = (self.num_lost, self._reason)
+        text = "%d log lines could not be written: %s"
+        return logging.LogRecord(__name__, logging.WARNING, "", 0, text, values, None)
+
+
+def _unbuffered(stream: TextIO) -> TextIO:
+    """Returns a stream to the same file that keeps nothing that it could not write."""
+    try:
+        file = io.FileIO(stream.fileno(), "w", closefd=False)
+    except (OSError, AttributeError):  # no file: a test reads the stream
+        return stream
+    return io.TextIOWrapper(file, "utf-8", "backslashreplace", write_through=True)
+
+
+def logs_fail() -> bool:
+    """Returns whether the last line of the log could not be written."""
+    return any(getattr(each, "num_lost", 0) for each in logging.getLogger().handlers)
+
+
 _FORMATTERS: dict[LogFormat, type[logging.Formatter]] = {"text": TextLines, "json": JsonLines}
 
 
@@ -55,7 +111,7 @@ def log_config(log_format: LogFormat, level: LogLevel) -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"lines": {"()": f"{__name__}.{formatter.__name__}"}},
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+        "handlers": {"stderr": {"()": f"{__name__}.LineHandler", "formatter": "lines"}},
         "root": {"level": level.upper(), "handlers": ["stderr"]},
         "loggers": {
             # Overrides handlers that another server in this process may have set up.
