@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 FILES = ("--file", "docker-compose.yml", "--file", "docker-compose.production.yml")
 PORT = 18100
 NEEDED = (
-    *("LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE"),
+    *(
+        "LISTEN",
+        "REDIS_MAXMEMORY",
+        "REDIS_MEMORY",
+        "REDIS_TLS_CERT_FILE",
+        "REDIS_TLS_KEY_FILE",
+        "REDIS_URL_FILE",
+        "ADMIN_KEY_FILE",
+    ),
     *("SESSION_SECRET_FILE", "KEYS_FOLDER"),
 )
 GIVEN = {*NEEDED, "COMPOSE_FILE", "REPLICAS"}
@@ -107,8 +115,10 @@ def test_only_the_owner_can_open_the_folder_of_secrets(production: Production) -
 
 
 def test_redis_requires_its_password_and_the_service_has_it(production: Production) -> None:
-    ping = ("exec", "--no-TTY", "redis", "redis-cli", "ping")
-    assert "NOAUTH" in production.compose(*ping)
+    inside = ("docker", "compose", "exec", "--no-TTY", "redis", "redis-cli")
+    assert production.attempt(*inside, "ping").returncode != 0  # without TLS
+    over_tls = (*inside, "--tls", "--cacert", "/run/secrets/redis_tls_cert", "ping")
+    assert "NOAUTH" in production.run(*over_tls)
     assert "PONG" in production.compose("exec", "--no-TTY", "redis", "ask", "ping")
     headers = {"Authorization": f"Bearer {production.secret('admin_key')}"}
     rollback = f"http://127.0.0.1:{PORT}/v1/model/rollback"
