@@ -67,7 +67,7 @@ def test_a_replica_cannot_replace_the_bundles_that_it_serves(
 ) -> None:
     (container,) = stack.containers("service")
     mounts = {each["Destination"]: each["RW"] for each in stack.inspect(container)["Mounts"]}
-    assert mounts == {"/bundles": False}
+    assert mounts == {"/bundles": False, "/journal": True}
     version = client.get("/v1/model").json()["model_version"]
     program = "import pathlib; pathlib.Path('/bundles/new').touch()"
     inside = ("docker", "exec", container, "python", "-c", program)
