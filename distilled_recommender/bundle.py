@@ -1,7 +1,12 @@
-"""`distilled-recommender bundle`: verifies, shows and publishes bundles; needs no extra."""
+"""`distilled-recommender bundle`: verifies, shows, signs and publishes bundles.
 
+Keys need the extra `sign`, the rest no extra.
+"""
+
+import os
 import sys
 from collections.abc import Iterator
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -22,15 +27,37 @@ First = Annotated[bool, Parameter(help=publishing.ARGUMENTS["first"])]
 AsJson = Annotated[bool, Parameter(name="--json", help="Print the whole manifest as JSON.")]
 
 
-def verify(bundle: BundleFolder, /) -> int:
-    """Check that a bundle is intact: compare every file with its hash in the manifest."""
+PublicKeys = Annotated[
+    Path | None, Parameter(help=publishing.ARGUMENTS["key"], env_var="BUNDLE_PUBLIC_KEYS")
+]
+SecretKeyFile = Annotated[Path, Parameter(help="File of a secret key, as `minisign -G` writes it.")]
+
+
+def verify(bundle: BundleFolder, /, *, key: PublicKeys = None) -> int:
+    """Check that a bundle is intact, and with a key, that its owner has signed it."""
+    trust = publishing.trust_of(key)
     try:
-        manifest = load_bundle(bundle).manifest
+        manifest = load_bundle(bundle, trust).manifest
     except BundleError as error:
         sys.stderr.write(f"error: {error}\n")
         return DAMAGED
-    say(f"{bundle}: intact, version {manifest.model_version}, {manifest.num_items:,} items")
+    intact = "intact" if trust is None else "intact and signed"
+    say(f"{bundle}: {intact}, version {manifest.model_version}, {manifest.num_items:,} items")
     return 0
+
+
+def sign(bundle: BundleFolder, /, *, key: SecretKeyFile) -> None:
+    """Sign a bundle: write manifest.json.minisig beside its manifest."""
+    try:
+        from export.contract.signatures import is_encrypted, sign_bundle
+    except ImportError as error:
+        raise BundleError(
+            f"signing needs py-minisign ({error}); install distilled-recommender[sign]"
+        ) from None
+    password = None
+    if is_encrypted(key):
+        password = os.environ.get("MINISIGN_PASSWORD") or getpass(f"password of {key}: ")
+    say(f"{bundle}: signed, version {sign_bundle(bundle, key, password)}")
 
 
 def show(bundle: BundleFolder, /, *, as_json: AsJson = False) -> None:
@@ -43,11 +70,18 @@ def show(bundle: BundleFolder, /, *, as_json: AsJson = False) -> None:
         say(line)
 
 
-def publish(bundle: BundleFolder, folder: PublishedFolder, /, *, first: First = False) -> None:
+def publish(
+    bundle: BundleFolder,
+    folder: PublishedFolder,
+    /,
+    *,
+    first: First = False,
+    key: PublicKeys = None,
+) -> None:
     """Copy a bundle into a folder of bundles and make it the active one."""
     copy = publishing.publish_first if first else publishing.publish
     try:
-        link = copy(bundle, folder)
+        link = copy(bundle, folder, publishing.trust_of(key))
     except OSError as error:
         raise BundleError(f"{folder}: {error}") from error
     say(f"{link.path} is {link.bundle}")

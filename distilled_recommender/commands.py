@@ -119,7 +119,12 @@ BUNDLE_COMMANDS = (
     LazyCommand(
         "verify",
         "distilled_recommender.bundle:verify",
-        "Check that a bundle is intact: compare every file with its hash in the manifest.",
+        "Check that a bundle is intact, and with a key, that its owner has signed it.",
+    ),
+    LazyCommand(
+        "sign",
+        "distilled_recommender.bundle:sign",
+        "Sign a bundle: write manifest.json.minisig beside its manifest.",
     ),
     LazyCommand(
         "show",
@@ -150,7 +155,7 @@ KEY_COMMANDS = (
     ),
 )
 GROUPS = (
-    CommandGroup("bundle", "Verify, show or publish a bundle.", BUNDLE_COMMANDS),
+    CommandGroup("bundle", "Verify, sign, show or publish a bundle.", BUNDLE_COMMANDS),
     CommandGroup("key", "Make, list or revoke API keys of the service.", KEY_COMMANDS),
 )
 

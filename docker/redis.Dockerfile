@@ -24,7 +24,7 @@ RUN /cyclonedx/bin/python sbom.py redis --version "$(cat /redis/redis-version)" 
 
 FROM ${REDIS_IMAGE}
 COPY docker/redis/redis.conf /etc/recommender/
-COPY --chmod=755 docker/redis/start docker/redis/password docker/redis/ask docker/redis/is-answering \
+COPY --chmod=755 docker/redis/start docker/redis/password docker/redis/tls docker/redis/ask docker/redis/is-answering \
     docker/redis/backup docker/redis/restore /usr/local/bin/
 COPY --from=sbom /redis.cdx.json /usr/share/sbom/
 RUN mkdir -p /data && chown redis:redis /data

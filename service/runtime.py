@@ -15,7 +15,7 @@ from service.access.rate_limits import RateLimits
 from service.admission.admission import Admission
 from service.background import in_background
 from service.bundles.added_items import AddedItems
-from service.bundles.checking import BundleChecks
+from service.bundles.checking import checks_of
 from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
 from service.bundles.variants import ServedVariant, ServedVariants
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
@@ -154,7 +154,7 @@ async def open_runtime(
         KeysFileError: the file of API keys cannot be used.
     """
     access.authentication.load()
-    checks = BundleChecks(settings.max_k, settings.load_seconds)
+    checks = checks_of(settings)
     with while_loading():
         variants = open_variants(settings.served_variants, settings.max_k, checks)
     hot_swap = HotSwap(

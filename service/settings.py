@@ -69,6 +69,11 @@ class Settings(AccessSettings, OutageSettings):
         description="LOAD_SECONDS: maximum time in which a child process loads and checks a new "
         "bundle; a bundle that takes longer is refused",
     )
+    bundle_public_keys: Path | None = Field(
+        default=None,
+        description="BUNDLE_PUBLIC_KEYS: file of minisign public keys; if set, only bundles that "
+        "one of them has signed are served. It is read at the start",
+    )
     items_path: Path = Field(
         default=Path("added-items.jsonl"),
         description="ITEMS_PATH: the file of added items if REDIS_URL is unset",

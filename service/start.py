@@ -16,7 +16,7 @@ from pydantic_settings import SettingsError
 
 from export.contract.bundle import BundleError, BundleLayout
 from service.access.keys_file import KeysFileError, read_keys
-from service.bundles.checking import BundleChecks
+from service.bundles.checking import checks_of
 from service.processes.server import FINISH_SECONDS
 from service.processes.serving import serve
 from service.settings import Settings, described
@@ -85,7 +85,7 @@ def _check_bundles(settings: Settings) -> None:
     Raises:
         BundleError: a bundle is refused.
     """
-    checks = BundleChecks(settings.max_k, settings.load_seconds)
+    checks = checks_of(settings)
     paths = [each.path for each in settings.served_variants]
     with ThreadPoolExecutor(max_workers=2) as threads:
         checking = threads.map(checks.check, paths)

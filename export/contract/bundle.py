@@ -8,6 +8,7 @@ A bundle is a folder with these files:
     histories.jsonl     real histories, with which the service warms up
     item_encoder.onnx   makes vectors of new items; absent for a student without LLM embeddings
     manifest.json       describes all of them
+    manifest.json.minisig   who has signed the manifest; absent if nobody has
 
 The manifest stores the hash of every other file, and its `model_version` is a hash of its other
 fields, so a change of one byte in any file is detected. `export.contract.tensors` names the
@@ -20,12 +21,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, Unpack
+from typing import Any, NotRequired, Protocol, TypedDict, Unpack
 
 from export.contract.folders import folder_identity, readable_folder, whole_folder
 from export.contract.items import Item as Item
 from export.contract.items import line_of, parse_items
-from export.contract.layout import MAX_HISTORIES, MAX_MANIFEST_SIZE, max_size
+from export.contract.layout import MAX_HISTORIES, MAX_MANIFEST_SIZE, MAX_SIGNATURE_SIZE, max_size
 from export.contract.layout import BundleLayout as BundleLayout
 from export.contract.manifest import ABSENT_BEFORE_4, SCHEMA_VERSION, render, with_version
 from export.contract.manifest import Figure as Figure
@@ -86,6 +87,13 @@ class Bundle:
 
     def _read_optional(self, path: Path) -> bytes | None:
         return _read_verified(path, self.manifest) if path.name in self.manifest.sha256 else None
+
+
+class Trust(Protocol):
+    """Decides whose bundles are accepted; `export.contract.signatures` has the implementation."""
+
+    def verify(self, manifest: Path, content: bytes) -> None:
+        """Raises BundleError unless the file `manifest`, with these bytes, is accepted."""
 
 
 class StudentFacts(TypedDict):
@@ -153,18 +161,21 @@ def save_bundle(
         return _read_bundle(layout).manifest
 
 
-def load_bundle(folder: Path) -> Bundle:
+def load_bundle(folder: Path, trust: Trust | None = None) -> Bundle:
     """Reads and verifies the bundle in `folder`, even while the bundle is being replaced.
 
+    With `trust`, only bundles that it accepts are read.
+
     Raises:
-        BundleError: a file is missing or changed, or this program cannot read the schema version.
+        BundleError: a file is missing or changed, this program cannot read the schema version, or
+            `trust` does not accept the bundle.
     """
     folder = folder.resolve()
     for attempt in count(1):
         found = readable_folder(folder)
         identity = folder_identity(found)
         try:
-            return _read_bundle(BundleLayout(found))
+            return _read_bundle(BundleLayout(found), trust)
         except BundleError:
             # If the folder was replaced meanwhile, files of two bundles were mixed: read again.
             is_same = readable_folder(folder) == found and folder_identity(found) == identity
@@ -179,8 +190,10 @@ def copy_bundle(bundle: Bundle, target: Path) -> None:
     Raises:
         BundleError: a file is not there any more, or is no regular file now.
     """
-    manifest = BundleLayout(bundle.folder).manifest
-    copy_file(manifest, target / manifest.name, MAX_MANIFEST_SIZE)
+    layout = BundleLayout(bundle.folder)
+    copy_file(layout.manifest, target / layout.manifest.name, MAX_MANIFEST_SIZE)
+    if layout.signature.exists():
+        copy_file(layout.signature, target / layout.signature.name, MAX_SIGNATURE_SIZE)
     for name in bundle.manifest.sha256:
         path = bundle.folder / name
         copy_file(path, target / name, max_size(path, bundle.manifest.num_items))
@@ -199,8 +212,8 @@ def _manifest(layout: BundleLayout, num_items: int, facts: Facts) -> Manifest:
     )
 
 
-def _read_bundle(layout: BundleLayout) -> Bundle:
-    manifest = _read_manifest(layout)
+def _read_bundle(layout: BundleLayout, trust: Trust | None = None) -> Bundle:
+    manifest = _read_manifest(layout, trust)
     for name in manifest.sha256.keys() - {layout.items.name, layout.histories.name}:
         path = layout.folder / name
         _verify(path, sha256_of(path, max_size(path, manifest.num_items)), manifest)
@@ -214,8 +227,11 @@ def _read_bundle(layout: BundleLayout) -> Bundle:
     return Bundle(manifest=manifest, items=items, histories=histories, folder=layout.folder)
 
 
-def _read_manifest(layout: BundleLayout) -> Manifest:
-    manifest = _parse_manifest(layout.manifest, read_file(layout.manifest, MAX_MANIFEST_SIZE))
+def _read_manifest(layout: BundleLayout, trust: Trust | None) -> Manifest:
+    content = read_file(layout.manifest, MAX_MANIFEST_SIZE)
+    if trust is not None:  # before anything else of it is read
+        trust.verify(layout.manifest, content)
+    manifest = _parse_manifest(layout.manifest, content)
     required, optional = ({each.name for each in of} for of in (layout.required, layout.optional))
     if not required <= set(manifest.sha256) <= required | optional:
         raise BundleError(

@@ -8,7 +8,8 @@ from export.contract.records import MAX_LINE_LENGTH
 MAX_MANIFEST_SIZE = 4 * 10**6
 MAX_LINES_SIZE = 2 * 10**9
 MAX_GRAPH_SIZE = 4 * 10**9
-"""Maximum sizes of the manifest, of a file of lines and of a graph, in bytes."""
+MAX_SIGNATURE_SIZE = 4_096
+"""Maximum sizes of the manifest, of a file of lines, of a graph and of a signature, in bytes."""
 MAX_HISTORIES = 10_000
 _GRAPH_BASE_SIZE = 2**26
 _GRAPH_ITEM_SIZE = 2**15  # two tables of 4,096 numbers an item
@@ -39,6 +40,11 @@ class BundleLayout:
     def manifest(self) -> Path:
         """The JSON description of the bundle."""
         return self.folder / "manifest.json"
+
+    @property
+    def signature(self) -> Path:
+        """The signature of the manifest, in minisign's format; absent if nobody has signed it."""
+        return self.folder / "manifest.json.minisig"
 
     @property
     def histories(self) -> Path:

@@ -8,7 +8,7 @@
 
 Services read the link as if it were a bundle's folder, and load the new bundle when the link moves.
 The link moves in one rename, so a reader finds the old bundle or the new one. Only the standard
-library is imported here.
+library is imported here, unless public keys are named.
 
 python -m export.contract.publish work/movielens/bundle bundles
 """
@@ -22,14 +22,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
 
-from export.contract.bundle import BundleError, copy_bundle, load_bundle
+from export.contract.bundle import (
+    Bundle,
+    BundleError,
+    BundleLayout,
+    Trust,
+    copy_bundle,
+    load_bundle,
+)
 from export.contract.folders import finish_replacement, whole_folder
+from export.contract.layout import MAX_SIGNATURE_SIZE
+from export.contract.reading import read_file
 
 LINK_NAME = "active"
 ARGUMENTS = {
     "bundle": "Folder of a bundle, as `export` writes it.",
     "folder": "Folder of bundles, from whose active bundle services are served.",
     "first": "Do nothing if a bundle is already active there.",
+    "key": "File of minisign public keys, by one of which the bundle must be signed.",
 }
 """Help texts of the arguments, here and in `distilled-recommender bundle publish`."""
 
@@ -85,30 +95,32 @@ class BundleLink:
         return self.path.with_name(f".{self.path.name}.previous")
 
 
-def publish(bundle: Path, folder: Path) -> BundleLink:
+def publish(bundle: Path, folder: Path, trust: Trust | None = None) -> BundleLink:
     """Copies a bundle to `folder/<model_version>` and points the link `folder/active` to it.
+
+    With `trust`, only a bundle that it accepts is published.
 
     Returns:
         The link.
 
     Raises:
-        BundleError: the bundle cannot be loaded; nothing has changed.
+        BundleError: the bundle cannot be loaded or is not accepted; nothing has changed.
         OSError: the folder cannot be written.
     """
-    loaded = load_bundle(bundle)
+    loaded = load_bundle(bundle, trust)
     version = loaded.manifest.model_version
     link = BundleLink(folder / LINK_NAME)
     target = link.folder(version)
     finish_replacement(target)
-    if not _can_be_loaded(target):
+    if not _is_copy(target, loaded):
         with whole_folder(target) as building:
             copy_bundle(loaded, building)
-            load_bundle(building)
+            load_bundle(building, trust)
     link.move(version)
     return link
 
 
-def publish_first(bundle: Path, folder: Path) -> BundleLink:
+def publish_first(bundle: Path, folder: Path, trust: Trust | None = None) -> BundleLink:
     """Publishes a bundle unless one is active in `folder`; concurrent callers wait for each other.
 
     Returns:
@@ -123,7 +135,7 @@ def publish_first(bundle: Path, folder: Path) -> BundleLink:
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder):
             if link.bundle is None:
-                publish(bundle, folder)
+                publish(bundle, folder, trust)
     return link
 
 
@@ -136,9 +148,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bundle", type=Path, help=ARGUMENTS["bundle"])
     parser.add_argument("folder", type=Path, help=ARGUMENTS["folder"])
     parser.add_argument("--first", action="store_true", help=ARGUMENTS["first"])
+    parser.add_argument("--key", type=Path, help=ARGUMENTS["key"], default=_configured_key())
     options = parser.parse_args(arguments)
     try:
-        link = (publish_first if options.first else publish)(options.bundle, options.folder)
+        trust = trust_of(options.key)
+        link = (publish_first if options.first else publish)(options.bundle, options.folder, trust)
     except (BundleError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 2
@@ -159,12 +173,42 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _can_be_loaded(folder: Path) -> bool:
+def trust_of(keys: Path | None) -> Trust | None:
+    """Reads the file of public keys; None stands for no file, and accepts any bundle.
+
+    Raises:
+        BundleError: the file cannot be used, or the library py-minisign is not installed.
+    """
+    if keys is None:
+        return None
+    try:  # an extra, which nobody needs who has no key
+        from export.contract.signatures import read_trusted_keys
+    except ImportError as error:
+        raise BundleError(
+            f"{keys}: verifying signatures needs py-minisign ({error}); install "
+            "distilled-recommender[sign]"
+        ) from None
+    return read_trusted_keys(keys)
+
+
+def _configured_key() -> Path | None:
+    value = os.environ.get("BUNDLE_PUBLIC_KEYS")
+    return Path(value) if value else None
+
+
+def _is_copy(folder: Path, bundle: Bundle) -> bool:
+    """Whether `folder` has the same bundle, intact and with the same signature."""
     try:
-        load_bundle(folder)
+        return load_bundle(folder).manifest == bundle.manifest and (
+            _signature_of(folder) == _signature_of(bundle.folder)
+        )
     except BundleError:
         return False
-    return True
+
+
+def _signature_of(folder: Path) -> bytes | None:
+    path = BundleLayout(folder).signature
+    return read_file(path, MAX_SIGNATURE_SIZE) if path.exists() else None
 
 
 def _target(link: Path) -> str | None:

@@ -18,10 +18,12 @@ from pathlib import Path
 import anyio
 import onnxruntime as ort
 
-from export.contract.bundle import BundleError, BundleLayout
+from export.contract.bundle import BundleError, BundleLayout, Trust
 from export.contract.folders import readable_folder
 from export.contract.layout import MAX_MANIFEST_SIZE
+from export.contract.publish import trust_of
 from export.contract.reading import read_file
+from service.settings import Settings
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
 """Environment variables of the child; it gets no secrets."""
@@ -30,11 +32,19 @@ _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT",
 class BundleChecks:
     """Checks bundles by loading them in a child process, and remembers which have passed."""
 
-    def __init__(self, max_k: int, seconds: float, stamps: Path | None = None) -> None:
+    def __init__(
+        self,
+        max_k: int,
+        seconds: float,
+        stamps: Path | None = None,
+        trust: Trust | None = None,
+    ) -> None:
         """`seconds` is the deadline of one check; passed checks are remembered in `stamps`.
 
-        Only this user may write the folder `stamps`.
+        Only this user may write the folder `stamps`. With `trust`, a bundle that it does not accept
+        is refused before anything else, and even if it has passed before.
         """
+        self.trust = trust
         self._max_k = max_k
         self._seconds = seconds
         self._stamps = _default_stamps() if stamps is None else stamps
@@ -98,7 +108,10 @@ class BundleChecks:
     def _key(self, folder: Path) -> str:
         """A hash of the manifest, which has the hashes of all files, and of what decides."""
         manifest = BundleLayout(readable_folder(folder.resolve())).manifest
-        digest = hashlib.sha256(read_file(manifest, MAX_MANIFEST_SIZE))
+        content = read_file(manifest, MAX_MANIFEST_SIZE)
+        if self.trust is not None:
+            self.trust.verify(manifest, content)
+        digest = hashlib.sha256(content)
         digest.update(f"{ort.__version__} {sys.version} {self._max_k} {_program_time()}".encode())
         return digest.hexdigest()
 
@@ -133,6 +146,16 @@ class BundleChecks:
                 (self._stamps / key).touch(mode=0o600)
         except OSError:
             return  # no place for stamps: every process checks for itself
+
+
+def checks_of(settings: Settings) -> BundleChecks:
+    """Makes the checks that the settings describe; BUNDLE_PUBLIC_KEYS is read once.
+
+    Raises:
+        BundleError: the file of public keys cannot be used.
+    """
+    trust = trust_of(settings.bundle_public_keys)
+    return BundleChecks(settings.max_k, settings.load_seconds, trust=trust)
 
 
 def _default_stamps() -> Path:

@@ -206,7 +206,7 @@ class HotSwap:
     def _load_checked(self, folder: Path) -> Recommender:
         if not self._checks.has_passed(folder):
             raise BundleError(f"{folder}: changed since it was checked")
-        return load_recommender(folder, self._max_k)
+        return load_recommender(folder, self._max_k, self._checks.trust)
 
 
 def link_of(slot: VariantSlot) -> BundleLink:
@@ -237,5 +237,5 @@ def state_of(path: Path) -> tuple[object, ...]:
 def _open_slot(variant: VariantSetting, max_k: int, checks: BundleChecks) -> VariantSlot:
     seen = state_of(variant.path)
     checks.check(variant.path)
-    served = ServedVariant(variant.name, load_recommender(variant.path, max_k))
+    served = ServedVariant(variant.name, load_recommender(variant.path, max_k, checks.trust))
     return VariantSlot(served, variant.weight, variant.path, seen)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.contract.bundle import Bundle, BundleError, BundleLayout, load_bundle
+from export.contract.bundle import Bundle, BundleError, BundleLayout, Trust, load_bundle
 from service.errors import StudentError
 from service.ranking.catalog import BundleItems, Catalog
 from service.ranking.item_neighbours import ItemVectors
@@ -19,14 +19,14 @@ MAX_SCORE_DIFFERENCE = 1e-3
 """Maximum difference between an item's scores by the two graphs, relative to 1 + the score."""
 
 
-def load_recommender(folder: Path, max_k: int) -> Recommender:
+def load_recommender(folder: Path, max_k: int, trust: Trust | None = None) -> Recommender:
     """Loads, checks and warms up a bundle, so that the first request is as fast as later ones.
 
     Raises:
         BundleError: the bundle cannot be loaded, breaks the contract of `export.contract.bundle`,
-            or fails the smoke check of `make_recommender`.
+            is not accepted by `trust`, or fails the smoke check of `make_recommender`.
     """
-    return make_recommender(load_bundle(folder), max_k)
+    return make_recommender(load_bundle(folder, trust), max_k)
 
 
 def make_recommender(bundle: Bundle, max_k: int) -> Recommender:

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 FILES = ("--file", "docker-compose.yml", "--file", "docker-compose.production.yml")
 PORT = 18100
 NEEDED = (
-    *("LISTEN", "REDIS_MAXMEMORY", "REDIS_URL_FILE", "ADMIN_KEY_FILE"),
+    *(
+        "LISTEN",
+        "REDIS_MAXMEMORY",
+        "REDIS_MEMORY",
+        "REDIS_TLS_CERT_FILE",
+        "REDIS_TLS_KEY_FILE",
+        "REDIS_URL_FILE",
+        "ADMIN_KEY_FILE",
+    ),
     *("SESSION_SECRET_FILE", "KEYS_FOLDER"),
 )
 GIVEN = {*NEEDED, "COMPOSE_FILE", "REPLICAS"}
@@ -107,8 +115,10 @@ def test_only_the_owner_can_open_the_folder_of_secrets(production: Production) -
 
 
 def test_redis_requires_its_password_and_the_service_has_it(production: Production) -> None:
-    ping = ("exec", "--no-TTY", "redis", "redis-cli", "ping")
-    assert "NOAUTH" in production.compose(*ping)
+    inside = ("docker", "compose", "exec", "--no-TTY", "redis", "redis-cli")
+    assert production.attempt(*inside, "ping").returncode != 0  # without TLS
+    over_tls = (*inside, "--tls", "--cacert", "/run/secrets/redis_tls_cert", "ping")
+    assert "NOAUTH" in production.run(*over_tls)
     assert "PONG" in production.compose("exec", "--no-TTY", "redis", "ask", "ping")
     headers = {"Authorization": f"Bearer {production.secret('admin_key')}"}
     rollback = f"http://127.0.0.1:{PORT}/v1/model/rollback"
@@ -169,9 +179,8 @@ def test_a_backup_made_while_redis_rewrites_its_file_is_restored_completely(
     production.run("docker/restore", "sessions.tar")
     url, key = f"http://127.0.0.1:{PORT}", production.key()
     with httpx.Client(base_url=url, headers=key, trust_env=False) as client:
-        wait_for_the_store(client)
         for session_id, item_ids in acknowledged.items():
-            stored = client.get(f"/v1/sessions/{session_id}").json()["history"]
+            stored = stored_history(client, session_id)
             assert item_ids
             assert stored[: len(item_ids)] == item_ids
 
@@ -206,10 +215,13 @@ def wait_for_status(url: str, headers: Mapping[str, str], status: int) -> None:
     raise TimeoutError
 
 
-def wait_for_the_store(client: httpx.Client) -> None:
+def stored_history(client: httpx.Client, session_id: str) -> list[str]:
+    """Returns the history of a session, once the replica that is asked has Redis again."""
     for _ in range(100):
-        if client.get("/readyz").json()["history_store"] == "reachable":
-            return
+        answer = client.get(f"/v1/sessions/{session_id}").json()
+        if not answer["degraded"]:
+            history: list[str] = answer["history"]
+            return history
         time.sleep(0.1)
     raise TimeoutError
 

@@ -43,13 +43,38 @@ def test_the_service_image_has_no_torch_and_adds_little_to_its_base(stack: "Stac
     assert added <= 350 * MEBIBYTE
 
 
-def test_the_service_is_unprivileged_and_can_write_only_to_its_volumes(stack: "Stack") -> None:
+def test_no_container_has_root_capabilities_a_writable_root_or_unlimited_resources(
+    stack: "Stack",
+) -> None:
     assert stack.inside("id", "-u").strip() == "10001"
+    containers = [stack.inspect(each) for each in stack.containers()]
+    names = {each["Config"]["Labels"]["com.docker.compose.service"] for each in containers}
+    assert names == {"balancer", "redis", "service"}
+    for container in containers:
+        host = container["HostConfig"]
+        assert container["Config"]["User"] not in {"", "0", "root"}
+        assert host["ReadonlyRootfs"]
+        assert not host["Privileged"]
+        assert host["CapDrop"] == ["ALL"]
+        assert host["CapAdd"] is None
+        assert "no-new-privileges:true" in host["SecurityOpt"]
+        assert 0 < host["PidsLimit"] <= 1024
+        assert 0 < host["Memory"] <= 1 << 30
+
+
+def test_a_replica_cannot_replace_the_bundles_that_it_serves(
+    stack: "Stack", client: httpx.Client
+) -> None:
     (container,) = stack.containers("service")
-    host = stack.inspect(container)["HostConfig"]
-    assert host["ReadonlyRootfs"]
-    assert host["CapDrop"] == ["ALL"]
-    assert "no-new-privileges:true" in host["SecurityOpt"]
+    mounts = {each["Destination"]: each["RW"] for each in stack.inspect(container)["Mounts"]}
+    assert mounts == {"/bundles": False, "/journal": True}
+    version = client.get("/v1/model").json()["model_version"]
+    program = "import pathlib; pathlib.Path('/bundles/new').touch()"
+    inside = ("docker", "exec", container, "python", "-c", program)
+    done = subprocess.run(inside, capture_output=True, text=True, check=False)
+    assert "Read-only file system" in done.stderr
+    publish = ("run", "--rm", "publish", "python", "-m", "export.contract.publish")
+    stack.compose(*publish, f"/bundles/{version}", "/bundles")
 
 
 def test_the_service_is_ready_within_five_seconds_of_its_start(stack: "Stack") -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from service.http.connections import MAX_CLIENT_CONNECTIONS
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +48,7 @@ def test_env_example_has_the_defaults_of_the_stack() -> None:
 
 
 def test_every_variable_passed_on_is_a_setting_with_its_default_in_env_example() -> None:
-    others = {"OTEL_EXPORTER_OTLP_ENDPOINT"}
+    others = {"OTEL_EXPORTER_OTLP_ENDPOINT", "BUNDLE_PUBLIC_KEYS"}
     for name in passed_on() - others:
         default = Settings.model_fields[name.lower()].default
         shown = documented()[name]
@@ -81,7 +82,31 @@ def test_every_container_is_read_only_without_capabilities_and_with_bounded_logs
     for name, each in services().items():
         assert each["read_only"], name
         assert each["cap_drop"] == ["ALL"], name
+        assert each["security_opt"] == ["no-new-privileges:true"], name
         assert each["logging"]["options"], name
+
+
+def test_every_container_has_a_limit_of_memory_and_of_processes() -> None:
+    for name, each in services().items():
+        assert each["mem_limit"], name
+        assert 0 < each["pids_limit"] <= 1024, name
+
+
+def test_only_training_and_publishing_can_write_bundles() -> None:
+    mounts = {name: each.get("volumes", []) for name, each in services().items()}
+    writers = {name for name, volumes in mounts.items() if "bundles:/bundles" in volumes}
+    assert writers == {"publish", "train"}
+    assert "bundles:/bundles:ro" in mounts["service"]
+    assert services()["service"]["depends_on"]["publish"] == {
+        "condition": "service_completed_successfully"
+    }
+
+
+def test_the_balancer_bounds_the_requests_of_a_replica_and_their_wait() -> None:
+    balancer = text(ROOT / "docker/balancer/haproxy.cfg")
+    (limit,) = re.findall(r"default-server maxconn (\d+)", balancer)
+    assert int(limit) * 2 <= MAX_CLIENT_CONNECTIONS
+    assert "timeout queue 1s" in balancer
 
 
 def test_images_of_others_have_a_version() -> None:

@@ -91,6 +91,15 @@ def test_every_pod_is_unprivileged_with_a_read_only_root_and_a_memory_limit(name
         assert "memory" in container["resources"]["limits"]
 
 
+def test_replicas_mount_bundles_read_only_and_have_no_private_key() -> None:
+    (container,) = pods()["service"]["containers"]
+    mounts = {each["name"]: each for each in container["volumeMounts"]}
+    assert mounts["bundles"]["readOnly"]
+    volumes = {each["name"]: each for each in pods()["service"]["volumes"]}
+    secrets = {item["key"] for item in volumes["secrets"]["secret"]["items"]}
+    assert secrets == {"redis_url", "redis_tls_cert", "admin_key", "session_secret", "keys.json"}
+
+
 @pytest.mark.parametrize("name", ["service", "redis", "teacher"])
 def test_every_server_has_probes_and_a_network_policy(name: str) -> None:
     (container,) = pods()[name]["containers"]

