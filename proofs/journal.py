@@ -45,7 +45,7 @@ def prove(*, bundle: Path = _BUNDLE, rate: float = 300, seconds: float = 60) -> 
             wait_until(lambda: not _waiting(journal), _PATIENCE_SECONDS)
             replayed = time.monotonic()
             yield from _figures(load, replayed - back)
-            yield from event_figures("journal", load, redis)
+            yield from event_figures("journal", load, redis.client)
         finally:
             service.kill()
             redis.kill()
