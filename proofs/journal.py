@@ -41,12 +41,11 @@ def prove(*, bundle: Path = _BUNDLE, rate: float = 300, seconds: float = 60) -> 
             with Load(service.port, rate) as load:
                 _take_redis_away(redis, service, seconds)
                 back = time.monotonic()
-                wait_until(lambda: not _waiting(journal), _PATIENCE_SECONDS)
-                replayed = time.monotonic()
                 time.sleep(_SECONDS_OF_NORMAL_LOAD)
             wait_until(lambda: not _waiting(journal), _PATIENCE_SECONDS)
+            replayed = time.monotonic()
             yield from _figures(load, replayed - back)
-            yield from event_figures("journal", load, redis)
+            yield from event_figures("journal", load, redis.client)
         finally:
             service.kill()
             redis.kill()

@@ -6,20 +6,24 @@ A real service process and a real Redis with a replica; a TCP proxy of ours make
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
+from redis import Redis, RedisCluster
 
-from proofs.chaos.faults import FAULTS, Fault
+from proofs.chaos.cluster import primary_killed, running_cluster_stack
+from proofs.chaos.faults import FAULTS
 from proofs.chaos.load import Answer, Load
 from proofs.chaos.plot import Row, save_plot
-from proofs.chaos.stack import SESSION_SECRET, RedisNode, Stack, free_ports, running_stack
+from proofs.chaos.stack import SESSION_SECRET, free_ports, running_stack
 from proofs.record import FOLDER, Figure
 from service.access.principal import DEFAULT_TENANT
 from service.stores.history.redis_keys import keys_of
 from service.stores.session_refs import session_ref
 
 _BUNDLE = Path(__file__).parents[2] / "assets" / "movielens" / "bundle"
+CLUSTER_FAULT = "cluster primary killed"
 _MAX_EXTRA_MS = 50
 _MAX_RECOVERY_SECONDS = 2
 
@@ -33,7 +37,7 @@ def prove(
     fault: Sequence[str] = (),
     plot: Path = FOLDER / "chaos.png",
 ) -> Iterator[Figure]:
-    """Measures each fault, one after the other on the same stack, and draws latency over time.
+    """Measures each fault, one after the other, and draws latency over time.
 
     Args:
         bundle: the served bundle.
@@ -44,31 +48,43 @@ def prove(
         plot: file of the picture.
     """
     rows: list[Row] = []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_stack(Path(folder), bundle, free_ports()) as stack,
-    ):
-        for name in fault or FAULTS:
-            row = _measure(name, FAULTS[name], stack, rate, seconds, before)
-            rows.append(row)
-            yield from _latency_figures(row)
-            yield from event_figures(name, row.load, stack.primary)
+    chosen = fault or (*FAULTS, CLUSTER_FAULT)
+
+    def measure(name: str, faulty: AbstractContextManager[None], port: int) -> Row:
+        rows.append(_measure(name, faulty, Load(port, rate, name), seconds, before))
+        return rows[-1]
+
+    with tempfile.TemporaryDirectory() as folder:
+        on_one_node = [each for each in chosen if each in FAULTS]
+        if on_one_node:
+            with running_stack(Path(folder), bundle, free_ports()) as stack:
+                for name in on_one_node:
+                    row = measure(name, FAULTS[name](stack), stack.service_port)
+                    yield from _figures(row, stack.primary.client)
+        if CLUSTER_FAULT in chosen:
+            with running_cluster_stack(Path(folder), bundle, free_ports()) as cluster:
+                row = measure(CLUSTER_FAULT, primary_killed(cluster), cluster.service_port)
+                yield from _figures(row, cluster.client)
     save_plot(plot, rows)
 
 
 def _measure(
-    name: str, fault: Fault, stack: Stack, rate: float, seconds: float, before: float
+    name: str, faulty: AbstractContextManager[None], load: Load, seconds: float, before: float
 ) -> Row:
-    session_name = "".join(filter(str.isalnum, name))
-    with Load(stack.service_port, rate, session_name) as load:
+    with load:
         time.sleep(before)
         began = time.monotonic()
-        with fault(stack):
+        with faulty:
             time.sleep(seconds)
             ended = time.monotonic()
         over = time.monotonic()
         time.sleep(_MAX_RECOVERY_SECONDS + 1)
     return Row(name, load, began, ended, over)
+
+
+def _figures(row: Row, redis: Redis | RedisCluster) -> Iterator[Figure]:
+    yield from _latency_figures(row)
+    yield from event_figures(row.name, row.load, redis)
 
 
 def _latency_figures(row: Row) -> Iterator[Figure]:
@@ -88,12 +104,12 @@ def _latency_figures(row: Row) -> Iterator[Figure]:
         yield Figure(f"{name}: /readyz degraded after", "s", min(told))
 
 
-def event_figures(name: str, load: Load, redis: RedisNode) -> Iterator[Figure]:
+def event_figures(name: str, load: Load, redis: Redis | RedisCluster) -> Iterator[Figure]:
     """Compares the histories in Redis with the events that were acknowledged."""
     lost = doubled = disordered = 0
     for session, acknowledged in load.acknowledged.items():
         ref = session_ref(SESSION_SECRET, DEFAULT_TENANT, session)
-        entries = redis.client.lrange(keys_of(ref).events, 0, -1)
+        entries = redis.lrange(keys_of(ref).events, 0, -1)
         stored = [str(entry).partition("\n")[0] for entry in entries]
         lost += len(set(acknowledged) - set(stored))
         doubled += len(stored) - len(set(stored))

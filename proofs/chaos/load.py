@@ -66,7 +66,7 @@ class Load:
         await asyncio.gather(*visitors, self._watch_readiness())
 
     async def _visit(self, number: int) -> None:
-        session = f"{self.name}-{number}"
+        session = f"{''.join(filter(str.isalnum, self.name))}-{number}"
         acknowledged = self.acknowledged.setdefault(session, [])
         client, interval = _Client(self.port), _VISITORS / self.rate
         due = time.monotonic() + interval * number / _VISITORS

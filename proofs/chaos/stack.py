@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 60
 class RedisNode:
     """A redis-server with an append-only file, which outlives a kill."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, *options: str) -> None:
         folder.mkdir(parents=True)
         self.port = port
         self.client = Redis(port=port, decode_responses=True)
@@ -32,6 +32,7 @@ class RedisNode:
             *("redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""),
             *("--dir", str(folder), "--appendonly", "yes", "--repl-diskless-sync-delay", "0"),
             *("--loading-process-events-interval-bytes", "1024"),
+            *options,
         ]
         self.start()
 

@@ -16,6 +16,9 @@ from service.stores.redis_replies import refuses_writes
 
 RedisClient = Redis | RedisCluster
 
+# A node that stays lost is not looked for at each command.
+_SECONDS_BETWEEN_REFRESHES = 0.5
+
 
 def connect_redis(
     url: str, *, timeout_seconds: float, max_connections: int, is_cluster: bool = False
@@ -56,32 +59,60 @@ def _options(timeout_seconds: float) -> dict[str, Any]:
 
 
 class _Cluster(RedisCluster):
-    """A cluster client whose commands wait for a free connection instead of failing at once."""
+    """A cluster client whose commands take one deadline, with a background look at the topology.
+
+    redis-py reads the topology again after each lost connection, in the request that lost it. That
+    takes milliseconds of CPU, and would delay the sessions of the other nodes while one is down.
+    """
 
     def __init__(self, *, wait_seconds: float, max_connections: int, **options: Any) -> None:
         # Without full coverage, sessions on the other nodes are still served if a node is lost.
         super().__init__(max_connections=max_connections, require_full_coverage=False, **options)
         self._wait_seconds = wait_seconds
         self._free = asyncio.Semaphore(max_connections)
+        self._refreshing: asyncio.Task[None] | None = None
+        self._may_refresh_at = 0.0
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Sends a command to the node of its key; sends PING to all primary nodes.
 
         Raises:
             RedisError: Redis refuses the command or cannot be reached.
-            TimeoutError: no connection was free within `wait_seconds`.
+            TimeoutError: no connection was free, or there was no reply, within `wait_seconds`.
         """
         if args == ("PING",):  # the store counts as reachable only if no primary is lost
             options["target_nodes"] = self.PRIMARIES
         async with asyncio.timeout(self._wait_seconds):
-            await self._free.acquire()
+            if self._initialize:
+                await self._refresh()
+            async with self._free:
+                return await super().execute_command(*args, **options)
+
+    async def _refresh(self) -> None:
+        """Reads the topology in the background; waits for it only if there is none yet."""
+        loop = asyncio.get_running_loop()
+        has_none = self.get_default_node() is None
+        if self._refreshing is None and (has_none or loop.time() >= self._may_refresh_at):
+            self._may_refresh_at = loop.time() + _SECONDS_BETWEEN_REFRESHES
+            self._refreshing = loop.create_task(self._read_topology(has_none=has_none))
+        if has_none and self._refreshing is not None:
+            # A deadline that passes must not end it, or a slow cluster would never be found.
+            await asyncio.shield(self._refreshing)
+        self._initialize = False
+
+    async def _read_topology(self, *, has_none: bool) -> None:
         try:
-            return await super().execute_command(*args, **options)
+            await (self.initialize() if has_none else self.nodes_manager.initialize())
+        except RedisError:
+            if has_none:
+                raise
         finally:
-            self._free.release()
+            self._refreshing = None
 
     async def aclose(self) -> None:
         """Closes all connections, also those that RedisCluster leaves open after a failure."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
         await super().aclose()
         for nodes in ("nodes_cache", "startup_nodes"):
             await self.nodes_manager.aclose(nodes)

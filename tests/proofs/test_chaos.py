@@ -12,7 +12,7 @@ from proofs.fault_proxy import FaultProxy
 TIMED = ("p99", "recovery", "/readyz")
 
 
-@pytest.mark.parametrize("fault", ["kill -9", "OOM"])
+@pytest.mark.parametrize("fault", ["kill -9", "OOM", "cluster primary killed"])
 def test_a_fault_of_redis_costs_no_answer_and_no_acknowledged_event(
     fault: str, tmp_path: Path
 ) -> None:

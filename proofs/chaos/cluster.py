@@ -1,0 +1,91 @@
+"""A Redis Cluster of three primaries and three replicas with a service on it, and its fault."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from redis import RedisCluster
+from redis.exceptions import RedisError
+
+from proofs.chaos.stack import RedisNode, ServiceProcess, wait_until
+
+_NUM_SLOTS = 16_384
+_NUM_PRIMARIES = 3
+_MAX_PORT = 65_535 - 10_000  # nodes talk to each other on port + 10,000
+_NODE_TIMEOUT_MS = 500
+
+
+@dataclass
+class ClusterStack:
+    """A service on a cluster; the first node is the primary that a fault kills."""
+
+    nodes: list[RedisNode]
+    client: RedisCluster
+    service_port: int
+
+
+@contextmanager
+def running_cluster_stack(
+    folder: Path, bundle: Path, ports: Iterator[int]
+) -> Iterator[ClusterStack]:
+    """Runs six nodes and a service until the context ends."""
+    usable = (port for port in ports if port <= _MAX_PORT)
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(_NODE_TIMEOUT_MS))
+    more = ("--cluster-require-full-coverage", "no")
+    with ExitStack() as parts:
+        nodes = []
+        for number in range(2 * _NUM_PRIMARIES):
+            nodes.append(RedisNode(folder / f"node{number}", next(usable), *options, *more))
+            parts.callback(nodes[-1].kill)
+        _join(nodes)
+        client = RedisCluster(host="127.0.0.1", port=nodes[1].port, decode_responses=True)
+        parts.callback(client.close)
+        url = f"redis://127.0.0.1:{nodes[1].port}"
+        service = ServiceProcess(bundle, url, next(ports), REDIS_CLUSTER="true")
+        parts.callback(service.end)
+        yield ClusterStack(nodes, client, service.port)
+
+
+@contextmanager
+def primary_killed(stack: ClusterStack) -> Iterator[None]:
+    """SIGKILL of a primary, whose replica takes over; it comes back as a replica at the end."""
+    stack.nodes[0].kill()
+    try:
+        yield
+    finally:
+        stack.nodes[0].start()
+
+
+def _join(nodes: list[RedisNode]) -> None:
+    primaries, replicas = nodes[:_NUM_PRIMARIES], nodes[_NUM_PRIMARIES:]
+    for number, node in enumerate(primaries):
+        first, last = (_NUM_SLOTS * each // _NUM_PRIMARIES for each in (number, number + 1))
+        _cluster(node, "ADDSLOTSRANGE", first, last - 1)
+    for node in nodes[1:]:
+        _cluster(node, "MEET", "127.0.0.1", nodes[0].port)
+    wait_until(lambda: all(_knows(node, len(nodes)) for node in nodes))
+    for primary, replica in zip(primaries, replicas, strict=True):
+        _cluster(replica, "REPLICATE", _cluster(primary, "MYID"))
+    wait_until(lambda: all(_is_complete(node) for node in nodes))
+
+
+def _knows(node: RedisNode, count: int) -> bool:
+    return int(_cluster(node, "INFO")["cluster_known_nodes"]) == count
+
+
+def _is_complete(node: RedisNode) -> bool:
+    """Whether the node sees all slots served, and is a replica in step if it is one."""
+    state = _cluster(node, "INFO")
+    if state["cluster_state"] != "ok" or int(state["cluster_size"]) != _NUM_PRIMARIES:
+        return False
+    role = node.client.role()
+    return bool(role[0] == "master" or role[3] == "connected")
+
+
+def _cluster(node: RedisNode, *words: str | int) -> Any:
+    try:
+        return node.client.cluster(*words)
+    except RedisError as error:
+        raise RuntimeError(f"CLUSTER {words[0]} on port {node.port}: {error}") from error
