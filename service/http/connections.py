@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 MAX_CONNECTIONS = 4096
@@ -13,7 +14,11 @@ MAX_CLIENT_CONNECTIONS = 2048
 NEVER = float("inf")
 """A deadline that does not pass."""
 
+READ_SECONDS = 30.0
+"""Maximum time in which a client reads an answer, from when the sockets' buffers are full."""
+
 _SWEEP_SECONDS = 0.5
+_EXPIRED_AT_ONCE = 100  # an answer to a thousand would delay all others
 
 
 class Connection(Protocol):
@@ -23,6 +28,12 @@ class Connection(Protocol):
 
     def expire(self) -> None:
         """Ends the connection, whose deadline has passed."""
+
+    def unread_answer(self) -> object | None:
+        """Returns the answer that the client has not read yet; None if there is none."""
+
+    def abort(self) -> None:
+        """Ends the connection, although its client has not read all."""
 
 
 class Connections:
@@ -37,6 +48,8 @@ class Connections:
         self._addresses: dict[Connection, str] = {}
         self._by_address: Counter[str] = Counter()
         self._is_sweeping = False
+        # The answer that each client has not read yet, and since when.
+        self._unread: dict[Connection, tuple[object, float]] = {}
 
     def add(self, connection: Connection, address: str) -> bool:
         """Adds a connection; returns False, and adds nothing, if there are too many."""
@@ -60,8 +73,25 @@ class Connections:
 
     def _sweep(self) -> None:
         now = self._loop.time()
-        for each in [each for each in self._addresses if each.deadline < now]:
-            each.expire()
+        self._expire([each for each in self._addresses if each.deadline < now])
+        self._unread = dict(self._still_unread(now))
+        for each, (_, since) in self._unread.items():
+            if since + READ_SECONDS < now:
+                each.abort()
         self._is_sweeping = bool(self._addresses)
         if self._is_sweeping:
             self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    def _expire(self, late: Sequence[Connection]) -> None:
+        for each in late[:_EXPIRED_AT_ONCE]:
+            each.expire()
+        if len(late) > _EXPIRED_AT_ONCE:
+            self._loop.call_soon(self._expire, late[_EXPIRED_AT_ONCE:])
+
+    def _still_unread(self, now: float) -> Iterator[tuple[Connection, tuple[object, float]]]:
+        for each in self._addresses:
+            answer = each.unread_answer()
+            if answer is not None:
+                before, since = self._unread.get(each, (None, now))
+                # A client that reads one answer after the other is slow, but not stuck.
+                yield each, (answer, since if before is answer else now)
