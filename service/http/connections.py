@@ -41,6 +41,10 @@ class Connections:
 
     A sweep twice a second looks at all of them, because a timer for each request would cost more.
     So a connection ends up to half a second late.
+
+    Attributes:
+        waiting: number of connections whose request waits for its client: for the rest of its body,
+            or until its answer is read. The connections count themselves.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -48,6 +52,7 @@ class Connections:
         self._addresses: dict[Connection, str] = {}
         self._by_address: Counter[str] = Counter()
         self._is_sweeping = False
+        self.waiting = 0
         # The answer that each client has not read yet, and since when.
         self._unread: dict[Connection, tuple[object, float]] = {}
 

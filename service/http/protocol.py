@@ -77,6 +77,7 @@ class LimitedProtocol(HttpToolsProtocol):
     __slots__ = (
         "_admission",
         "_all",
+        "_is_body_awaited",
         "_is_body_deadline",
         "_is_in_body",
         "_received",
@@ -88,7 +89,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self.pipeline = Pipeline()  # type: ignore[assignment] # what the base class uses of a deque
         self.deadline = NEVER
-        self._is_in_body = self._is_body_deadline = False
+        self._is_in_body = self._is_body_deadline = self._is_body_awaited = False
         # Bytes of the head or the body that is incomplete, and of what came with its first ones.
         self._received = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
@@ -108,6 +109,9 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the connection."""
         self._all.remove(self)
+        self._count_waiting(is_body_awaited=False)
+        if self.flow.write_paused:
+            self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -152,6 +156,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_in_body = False
         self._received = 0
         self.deadline = NEVER
+        if self._is_body_awaited:
+            self._count_waiting(is_body_awaited=False)
 
     def send_400_response(self, msg: str) -> None:
         """Answers a request that the parser refuses, or that exceeds a limit."""
@@ -188,7 +194,7 @@ class LimitedProtocol(HttpToolsProtocol):
         A connection works on one request at a time.
         """
         is_first = self.cycle is None or self.cycle.response_complete
-        return is_first and admission.is_overloaded(len(self.tasks), self.url)
+        return is_first and admission.is_overloaded(len(self.tasks) - self._all.waiting, self.url)
 
     def _answer_overloaded(self) -> None:
         """Answers 503 without the work of the application; the request's body is skipped."""
@@ -200,9 +206,24 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def pause_writing(self) -> None:
+        """Notes that the client does not read its answer."""
+        self._all.waiting += 1
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Notes that the client reads again."""
+        self._all.waiting -= 1
+        super().resume_writing()
+
+    def _count_waiting(self, *, is_body_awaited: bool) -> None:
+        self._all.waiting += is_body_awaited - self._is_body_awaited
+        self._is_body_awaited = is_body_awaited
+
     def _limit(self) -> None:
         """Refuses an incomplete request that is too long, and sets the deadline of its part."""
         is_body = self._is_in_body
+        self._count_waiting(is_body_awaited=is_body and not self.cycle.response_complete)
         if not is_body and self._received > _MAX_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "URL and headers too long")
         elif self._received > _MAX_UNREAD_BYTES:
