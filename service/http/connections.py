@@ -3,7 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 MAX_CONNECTIONS = 4096
 """Maximum number of open connections of a worker."""
@@ -21,6 +22,9 @@ _SWEEP_SECONDS = 0.5
 _EXPIRED_AT_ONCE = 100  # an answer to a thousand would delay all others
 
 
+T = TypeVar("T")
+
+
 class Connection(Protocol):
     """A connection with a deadline, in seconds of the event loop's clock."""
 
@@ -36,6 +40,20 @@ class Connection(Protocol):
         """Ends the connection, although its client has not read all."""
 
 
+class LightAdmission(Protocol):
+    """Decides which requests the event loop works on; see `service.admission`.
+
+    Attributes:
+        max_light: number of requests in progress below which every request is accepted.
+    """
+
+    max_light: int
+
+    def is_overloaded(self, in_progress: int, url: bytes) -> bool:
+        """Returns whether a new request must be refused."""
+        ...
+
+
 class Connections:
     """Counts the connections of one event loop and ends those whose deadline has passed.
 
@@ -45,6 +63,7 @@ class Connections:
     Attributes:
         waiting: number of connections whose request waits for its client: for the rest of its body,
             or until its answer is read. The connections count themselves.
+        admission: None: every request is accepted.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -53,6 +72,8 @@ class Connections:
         self._by_address: Counter[str] = Counter()
         self._is_sweeping = False
         self.waiting = 0
+        self.admission: LightAdmission | None = None
+        self._servers: dict[object, Any] = {}
         # The answer that each client has not read yet, and since when.
         self._unread: dict[Connection, tuple[object, float]] = {}
 
@@ -75,6 +96,15 @@ class Connections:
             self._by_address[address] -= 1
             if not self._by_address[address]:
                 del self._by_address[address]
+
+    def shared(self, server: T) -> T:
+        """Returns the address of this server that equals `server`, one object for all."""
+        same: T = self._servers.setdefault(server, server)
+        return same
+
+    def stop_waiting(self, number: int) -> None:
+        """Notes that `number` requests no longer wait for their clients."""
+        self.waiting -= number
 
     def _sweep(self) -> None:
         now = self._loop.time()
@@ -100,3 +130,14 @@ class Connections:
                 before, since = self._unread.get(each, (None, now))
                 # A client that reads one answer after the other is slow, but not stuck.
                 yield each, (answer, since if before is answer else now)
+
+
+_of_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Connections]" = WeakKeyDictionary()
+
+
+def connections_of(loop: asyncio.AbstractEventLoop) -> Connections:
+    """Returns the connections of an event loop."""
+    connections = _of_loops.get(loop)
+    if connections is None:
+        connections = _of_loops[loop] = Connections(loop)
+    return connections
