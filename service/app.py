@@ -1,5 +1,6 @@
 """The composition root: makes the application from the settings."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from http import HTTPStatus
@@ -20,6 +21,7 @@ from service.api.routes import docs, health, items, model, page, recommendations
 from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
 from service.http.body_limit import BodyLimit
+from service.http.connections import connections_of
 from service.http.draining import CloseWhileDraining, Drain
 from service.http.fast_lane import HONOURED, FastLane, FastLanes
 from service.http.lane_rules import check_skipped
@@ -69,12 +71,15 @@ def create_app(
     settings = settings or Settings()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, object]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_runtime(
             settings, metrics, drain, access, while_loading, free_paths()
         ) as app.state.runtime:
             # `service.http.protocol` asks it before each request.
-            yield {"admission": app.state.runtime.admission}
+            connections = connections_of(asyncio.get_running_loop())
+            connections.admission = app.state.runtime.admission
+            yield
+            connections.admission = None
         if settings.tracing:
             end_tracing()
 

@@ -1,13 +1,14 @@
 """The bounds of one worker: light work, heavy work, and routes that wait for something slow."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
 
 from prometheus_client.core import GaugeMetricFamily
+from starlette.types import Message, Receive
 
 from service.admission.costs import Kind
 from service.admission.gate import Gate, Refusal
 from service.errors import OverloadedError
+from service.http.body_limit import whole_body
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -15,39 +16,80 @@ REASONS = ("busy", "full", "deadline", "left", "teacher", "admin", "receiving")
 """Reasons of refusals: too much light work, a full queue, a time that is over, a sender that has
 left, and too many requests of a kind or with bodies under way."""
 
-_MAX_RECEIVING_UNITS = 4_000
-"""Maximum units of heavy requests whose bodies are under way: 32 MB of bodies."""
+_MAX_RECEIVING_BYTES = 64 << 20
+"""Maximum number of bytes of incomplete bodies of heavy requests."""
 
 _MAX_ADMIN_REQUESTS = 16
 
 
 class Bound:
-    """Bounds the units of requests that are in progress; refuses one that exceeds it."""
+    """Bounds the number of requests of a kind; each ends its place when its answer begins."""
 
-    def __init__(self, reason: str, max_units: int, refused: Refusal) -> None:
-        self.units = 0
+    def __init__(self, reason: str, max_requests: int, refused: Refusal) -> None:
         self.requests = 0
         self._reason = reason
-        self._max_units = max_units
+        self._max_requests = max_requests
         self._refused = refused
 
-    @contextmanager
-    def entered(self, units: int = 1) -> Iterator[None]:
-        """Counts a request while the context is open.
-
-        Raises:
-            OverloadedError: there are too many.
-        """
-        if self.units and self.units + units > self._max_units:
+    def check(self) -> None:
+        """Raises OverloadedError if there are too many requests."""
+        if self.requests >= self._max_requests:
             self._refused(self._reason)
             raise OverloadedError
-        self.units += units
+
+    def enter(self) -> "Place":
+        """Counts a request; raises OverloadedError if there are too many."""
+        self.check()
         self.requests += 1
+        return Place(self)
+
+
+class Place:
+    """The place of a request within a bound, until `end`."""
+
+    def __init__(self, bound: Bound) -> None:
+        self._bound = bound
+        self._is_over = False
+
+    def end(self) -> None:
+        """Gives the place back; a second call does nothing."""
+        if not self._is_over:
+            self._is_over = True
+            self._bound.requests -= 1
+
+
+class Bodies:
+    """Receives whole bodies, and bounds the bytes of those that are not complete yet."""
+
+    def __init__(self, refused: Refusal, max_bytes: int = _MAX_RECEIVING_BYTES) -> None:
+        self._bytes = 0
+        self._max_bytes = max_bytes
+        self._refused = refused
+
+    async def receive(self, receive: Receive) -> Message:
+        """Receives a whole body as one message, as `whole_body` does.
+
+        Raises:
+            HTTPException: 413, the body is too long.
+            OverloadedError: there are too many bytes of incomplete bodies.
+        """
+        received = 0
+
+        async def receive_counted() -> Message:
+            nonlocal received
+            message = await receive()
+            length = len(message.get("body", b""))
+            received += length
+            self._bytes += length
+            if self._bytes > self._max_bytes:
+                self._refused("receiving")
+                raise OverloadedError
+            return message
+
         try:
-            yield
+            return await whole_body(receive_counted)
         finally:
-            self.units -= units
-            self.requests -= 1
+            self._bytes -= received
 
 
 class Admission:
@@ -56,7 +98,7 @@ class Admission:
     Attributes:
         max_light: number of requests in progress below which every request is accepted.
         heavy: the gate of heavy work.
-        receiving: bounds the heavy requests whose bodies are under way.
+        bodies: receives the bodies of heavy requests.
         waiting_kinds: bounds of the routes that wait for something slow, by kind.
     """
 
@@ -78,7 +120,7 @@ class Admission:
         refused = metrics.count_refusal
         metrics.announce_refusals(REASONS)
         self.heavy = Gate(settings.heavy_turns, settings.heavy_queue_units, refused)
-        self.receiving = Bound("receiving", _MAX_RECEIVING_UNITS, refused)
+        self.bodies = Bodies(refused)
         self.waiting_kinds: Mapping[Kind, Bound] = {
             "teacher": Bound("teacher", settings.teacher_requests, refused),
             "admin": Bound("admin", _MAX_ADMIN_REQUESTS, refused),
@@ -92,7 +134,7 @@ class Admission:
         """Returns whether a new request must be refused, because of the light work in progress.
 
         Args:
-            in_progress: number of requests that are not yet answered, of all kinds.
+            in_progress: number of requests that are not yet answered and wait for no client.
             url: the URL of the new request.
         """
         if in_progress < self.max_light or in_progress - self._waiting() < self.max_light:
@@ -104,8 +146,8 @@ class Admission:
 
     def _waiting(self) -> int:
         """Returns the number of requests that wait, and so do not keep the event loop busy."""
-        bounds = (self.receiving, *self.waiting_kinds.values())
-        waiting = sum(each.requests for each in bounds) + self.heavy.in_progress
+        waiting = sum(each.requests for each in self.waiting_kinds.values())
+        waiting += self.heavy.in_progress
         return waiting + self._waiting_for_store()
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:

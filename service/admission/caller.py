@@ -36,11 +36,12 @@ class Caller:
 def caller_of(scope: Scope) -> Caller:
     """Reads the caller from the ASGI scope of its request.
 
-    `scope["principal"]`, if there is one, has the attribute `key_id`. The server puts a function
-    into `scope["extensions"]["has_left"]`; without it, nobody leaves.
+    `scope["principal"]`, if there is one, has the attribute `key_id`. The server puts the client
+    connection into `scope["connection"]`, with a method `has_left`; without it, nobody leaves.
     """
     key = getattr(scope.get("principal"), "key_id", _ANONYMOUS)
-    has_left = scope.get("extensions", {}).get("has_left", lambda: False)
+    connection = scope.get("connection")
+    has_left = connection.has_left if connection else _never
     return Caller(key, wait_seconds(scope["headers"]), has_left)
 
 
@@ -50,3 +51,7 @@ def wait_seconds(headers: list[tuple[bytes, bytes]]) -> float:
         if name == b"prefer" and (found := _WAIT.search(value)):
             return min(max(1, int(found[1])), MAX_WAIT_SECONDS)
     return DEFAULT_WAIT_SECONDS
+
+
+def _never() -> bool:
+    return False

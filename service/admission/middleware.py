@@ -6,19 +6,19 @@ from fastapi import HTTPException, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.access.route_table import ROUTE_KEY
-from service.admission.admission import Admission
+from service.admission.admission import Admission, Place
 from service.admission.caller import caller_of
 from service.admission.costs import MAX_LIGHT_BODY_BYTES, Cost, Kind
 from service.admission.gate import Turn
 from service.errors import OverloadedError
-from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed, whole_body
+from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed
 
 
 class AdmitByCost:
     """ASGI middleware: answers 503 to a request that would come too late, before it costs much.
 
-    A heavy request has its whole body before it waits for a turn, and gives the turn back when its
-    answer begins: so no slow client holds one. Light requests in a lane need no turn.
+    A request has its whole body before it takes a turn or a place within a bound, and gives it back
+    when its answer begins: so no slow client holds one. Light requests in a lane need no turn.
     """
 
     def __init__(
@@ -50,29 +50,30 @@ class AdmitByCost:
         runtime = scope["app"].state.runtime
         admission: Admission = runtime.admission
         kind = _kind(cost.kind, length)
-        if bound := admission.waiting_kinds.get(kind):
-            with bound.entered():
-                await self._app(scope, receive, send)
-        elif kind == "heavy":
+        bound = admission.waiting_kinds.get(kind)
+        if bound is None and kind != "heavy":
+            await self._app(scope, receive, send)
+            return
+        caller, units = caller_of(scope), 0
+        if bound:
+            bound.check()
+        else:
             num_items = len(runtime.variants.control.recommender.catalog)
             units = cost.units(length, num_items)
-            await self._in_turn(admission, units, scope, receive, send)
+            admission.heavy.check(caller, units)
+        message = await admission.bodies.receive(receive)
+        if "body" not in message:  # the client left before it had sent the whole body
+            await self._app(scope, replayed(message, receive), send)
+            return
+        place: Place | Turn
+        if bound:
+            place = bound.enter()
         else:
-            await self._app(scope, receive, send)
-
-    async def _in_turn(
-        self, admission: Admission, units: int, scope: Scope, receive: Receive, send: Send
-    ) -> None:
-        caller = caller_of(scope)
-        admission.heavy.check(caller, units)
-        with admission.receiving.entered(units):
-            message = await whole_body(receive)
-        if "body" in message:  # else the client left before it had sent the whole body
-            scope["turn"] = turn = await admission.heavy.enter(caller, units)
-            try:
-                await self._app(scope, replayed(message, receive), _until_answer(turn, send))
-            finally:
-                turn.end()
+            place = scope["turn"] = await admission.heavy.enter(caller, units)
+        try:
+            await self._app(scope, replayed(message, receive), _until_answer(place, send))
+        finally:
+            place.end()
 
 
 def _kind(kind: Kind, length: int) -> Kind:
@@ -80,10 +81,10 @@ def _kind(kind: Kind, length: int) -> Kind:
     return "heavy" if kind == "light" and length > MAX_LIGHT_BODY_BYTES else kind
 
 
-def _until_answer(turn: Turn, send: Send) -> Send:
-    async def send_after_turn(message: Message) -> None:
+def _until_answer(place: Place | Turn, send: Send) -> Send:
+    async def send_after_end(message: Message) -> None:
         if message["type"] == "http.response.start":
-            turn.end()
+            place.end()
         await send(message)
 
-    return send_after_turn
+    return send_after_end

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import Counter
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 MAX_CONNECTIONS = 4096
 """Maximum number of open connections of a worker."""
@@ -13,7 +15,14 @@ MAX_CLIENT_CONNECTIONS = 2048
 NEVER = float("inf")
 """A deadline that does not pass."""
 
+READ_SECONDS = 30.0
+"""Maximum time in which a client reads an answer, from when the sockets' buffers are full."""
+
 _SWEEP_SECONDS = 0.5
+_EXPIRED_AT_ONCE = 100  # an answer to a thousand would delay all others
+
+
+T = TypeVar("T")
 
 
 class Connection(Protocol):
@@ -24,12 +33,37 @@ class Connection(Protocol):
     def expire(self) -> None:
         """Ends the connection, whose deadline has passed."""
 
+    def unread_answer(self) -> object | None:
+        """Returns the answer that the client has not read yet; None if there is none."""
+
+    def abort(self) -> None:
+        """Ends the connection, although its client has not read all."""
+
+
+class LightAdmission(Protocol):
+    """Decides which requests the event loop works on; see `service.admission`.
+
+    Attributes:
+        max_light: number of requests in progress below which every request is accepted.
+    """
+
+    max_light: int
+
+    def is_overloaded(self, in_progress: int, url: bytes) -> bool:
+        """Returns whether a new request must be refused."""
+        ...
+
 
 class Connections:
     """Counts the connections of one event loop and ends those whose deadline has passed.
 
     A sweep twice a second looks at all of them, because a timer for each request would cost more.
     So a connection ends up to half a second late.
+
+    Attributes:
+        waiting: number of connections whose request waits for its client: for the rest of its body,
+            or until its answer is read. The connections count themselves.
+        admission: None: every request is accepted.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -37,6 +71,11 @@ class Connections:
         self._addresses: dict[Connection, str] = {}
         self._by_address: Counter[str] = Counter()
         self._is_sweeping = False
+        self.waiting = 0
+        self.admission: LightAdmission | None = None
+        self._servers: dict[object, Any] = {}
+        # The answer that each client has not read yet, and since when.
+        self._unread: dict[Connection, tuple[object, float]] = {}
 
     def add(self, connection: Connection, address: str) -> bool:
         """Adds a connection; returns False, and adds nothing, if there are too many."""
@@ -58,10 +97,47 @@ class Connections:
             if not self._by_address[address]:
                 del self._by_address[address]
 
+    def shared(self, server: T) -> T:
+        """Returns the address of this server that equals `server`, one object for all."""
+        same: T = self._servers.setdefault(server, server)
+        return same
+
+    def stop_waiting(self, number: int) -> None:
+        """Notes that `number` requests no longer wait for their clients."""
+        self.waiting -= number
+
     def _sweep(self) -> None:
         now = self._loop.time()
-        for each in [each for each in self._addresses if each.deadline < now]:
-            each.expire()
+        self._expire([each for each in self._addresses if each.deadline < now])
+        self._unread = dict(self._still_unread(now))
+        for each, (_, since) in self._unread.items():
+            if since + READ_SECONDS < now:
+                each.abort()
         self._is_sweeping = bool(self._addresses)
         if self._is_sweeping:
             self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    def _expire(self, late: Sequence[Connection]) -> None:
+        for each in late[:_EXPIRED_AT_ONCE]:
+            each.expire()
+        if len(late) > _EXPIRED_AT_ONCE:
+            self._loop.call_soon(self._expire, late[_EXPIRED_AT_ONCE:])
+
+    def _still_unread(self, now: float) -> Iterator[tuple[Connection, tuple[object, float]]]:
+        for each in self._addresses:
+            answer = each.unread_answer()
+            if answer is not None:
+                before, since = self._unread.get(each, (None, now))
+                # A client that reads one answer after the other is slow, but not stuck.
+                yield each, (answer, since if before is answer else now)
+
+
+_of_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Connections]" = WeakKeyDictionary()
+
+
+def connections_of(loop: asyncio.AbstractEventLoop) -> Connections:
+    """Returns the connections of an event loop."""
+    connections = _of_loops.get(loop)
+    if connections is None:
+        connections = _of_loops[loop] = Connections(loop)
+    return connections

@@ -10,15 +10,15 @@ import asyncio
 import json
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Protocol
-from weakref import WeakKeyDictionary
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.access.security_headers import NO_STORE, NOSNIFF
 from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES
-from service.http.connections import NEVER, Connections
+from service.http.connections import NEVER, Connections, LightAdmission, connections_of
+from service.http.flow import LazyFlow, Pipeline
 
 MAX_URL_BYTES = 8 << 10
 
@@ -32,29 +32,14 @@ BODY_SECONDS = 20.0
 """Maximum time from the end of the headers to the end of the body."""
 
 _LEAVING_SECONDS = 0.3
+_ENDING_SECONDS = 0.1
 _CHUNK = MAX_HEADER_BYTES
 _MAX_HEAD_BYTES = MAX_URL_BYTES + 2 * MAX_HEADER_BYTES  # with the marks between the headers
 _MAX_UNREAD_BYTES = 2 * MAX_BODY_BYTES
 
-_of_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Connections]" = WeakKeyDictionary()
-
 
 class RefusedError(Exception):
     """A request exceeds a limit; raised in a callback of the parser, which then stops."""
-
-
-class LightAdmission(Protocol):
-    """Decides which requests the event loop works on; see `service.admission`.
-
-    Attributes:
-        max_light: number of requests in progress below which every request is accepted.
-    """
-
-    max_light: int
-
-    def is_overloaded(self, in_progress: int, url: bytes) -> bool:
-        """Returns whether a new request must be refused."""
-        ...
 
 
 class _Answered:
@@ -73,21 +58,33 @@ class LimitedProtocol(HttpToolsProtocol):
         deadline: time at which the connection ends, unless the next part of a request ends before.
     """
 
+    # Slots, because Python stores up to 30 other attributes of an object in a fifth of the memory.
+    __slots__ = (
+        "_all",
+        "_is_body_awaited",
+        "_is_body_deadline",
+        "_is_in_body",
+        "_received",
+        "_refusal",
+        "deadline",
+    )
+
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.pipeline = Pipeline()  # type: ignore[assignment] # what the base class uses of a deque
         self.deadline = NEVER
-        self._is_in_body = self._is_body_deadline = False
+        self._is_in_body = self._is_body_deadline = self._is_body_awaited = False
         # Bytes of the head or the body that is incomplete, and of what came with its first ones.
         self._received = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
         self._all: Connections
-        # The application provides it when it starts; without it every request is accepted.
-        self._admission: LightAdmission | None = self.app_state.get("admission")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accepts the connection; refuses it with 503 if there are too many."""
         super().connection_made(transport)
-        self._all = _of_loops.setdefault(self.loop, Connections(self.loop))
+        self.flow = LazyFlow(transport)
+        self._all = connections_of(self.loop)
+        self.server = self._all.shared(self.server)
         self.deadline = self.loop.time() + HEADER_SECONDS
         if not self._all.add(self, self.client[0] if self.client else ""):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
@@ -95,6 +92,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the connection."""
         self._all.remove(self)
+        # The request still counts as waiting until its task has noticed that the client left.
+        waiting = self._is_body_awaited + self.flow.write_paused
+        if waiting:
+            self.loop.call_later(_ENDING_SECONDS, self._all.stop_waiting, waiting)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -120,13 +121,12 @@ class LimitedProtocol(HttpToolsProtocol):
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 f"headers of over {MAX_HEADER_BYTES} bytes",
             )
-        admission = self._admission
+        admission = self._all.admission
         if admission and len(self.tasks) >= admission.max_light and self._is_overloaded(admission):
             self._answer_overloaded()
         else:
             HttpToolsProtocol.on_headers_complete(self)
-            # `service.admission.caller` reads it.
-            self.scope["extensions"] = {"has_left": self.transport.is_closing}  # type: ignore[dict-item]
+            self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
         self._is_in_body = True
         self._received = 1  # not 0, which is for a connection that waits for a request
 
@@ -139,6 +139,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_in_body = False
         self._received = 0
         self.deadline = NEVER
+        if self._is_body_awaited:
+            self._count_waiting(is_body_awaited=False)
 
     def send_400_response(self, msg: str) -> None:
         """Answers a request that the parser refuses, or that exceeds a limit."""
@@ -157,17 +159,29 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive")
 
+    def has_left(self) -> bool:
+        """Returns whether the client has closed the connection."""
+        return self.transport.is_closing()
+
+    def unread_answer(self) -> object | None:
+        """Returns what stands for the answer that the client has not read; None if it read all."""
+        return (self.cycle or self) if self.transport.get_write_buffer_size() else None
+
+    def abort(self) -> None:
+        """Closes the connection without sending the rest of its answer."""
+        self.transport.abort()
+
     def _leave(self) -> None:
         if self.deadline < NEVER:
             self.expire()
 
-    def _is_overloaded(self, admission: "LightAdmission") -> bool:
+    def _is_overloaded(self, admission: LightAdmission) -> bool:
         """Returns whether to refuse a request; one that follows an unanswered one is not refused.
 
         A connection works on one request at a time.
         """
         is_first = self.cycle is None or self.cycle.response_complete
-        return is_first and admission.is_overloaded(len(self.tasks), self.url)
+        return is_first and admission.is_overloaded(len(self.tasks) - self._all.waiting, self.url)
 
     def _answer_overloaded(self) -> None:
         """Answers 503 without the work of the application; the request's body is skipped."""
@@ -179,9 +193,24 @@ class LimitedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def pause_writing(self) -> None:
+        """Notes that the client does not read its answer."""
+        self._all.waiting += 1
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Notes that the client reads again."""
+        self._all.waiting -= 1
+        super().resume_writing()
+
+    def _count_waiting(self, *, is_body_awaited: bool) -> None:
+        self._all.waiting += is_body_awaited - self._is_body_awaited
+        self._is_body_awaited = is_body_awaited
+
     def _limit(self) -> None:
         """Refuses an incomplete request that is too long, and sets the deadline of its part."""
         is_body = self._is_in_body
+        self._count_waiting(is_body_awaited=is_body and not self.cycle.response_complete)
         if not is_body and self._received > _MAX_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "URL and headers too long")
         elif self._received > _MAX_UNREAD_BYTES:

@@ -1,6 +1,7 @@
 """The service admits requests by their cost: over its application, and over sockets."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,10 +9,16 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
+from starlette.types import Message, Receive
 
-from service.admission.admission import Admission
+from service.admission.admission import Admission, Bodies
 from service.admission.caller import Caller
+from service.errors import OverloadedError
+from service.ranking.micro_batcher import MicroBatcher
+from service.ranking.recommender import Query, Recommendations, Recommender
+from service.runtime import Runtime
 from service.settings import Settings
 from tests.service.http.test_protocol import POST, serving, status_of
 
@@ -108,15 +115,17 @@ async def test_the_routes_of_the_teacher_have_a_bound_of_their_own(
 ) -> None:
     settings = Settings(bundle_path=bundle_path, teacher_requests=1)
     async with connect(settings) as client:
-        with admission_of(client).waiting_kinds["teacher"].entered():
-            refused = await client.post("/v1/compare", json=HISTORY)
-            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
-            assert "too much work" in refused.json()["detail"]
-            assert (await client.post("/v1/recommendations", json=HISTORY)).status_code == 200
+        place = admission_of(client).waiting_kinds["teacher"].enter()
+        refused = await client.post("/v1/compare", json=HISTORY)
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert "too much work" in refused.json()["detail"]
+        assert (await client.post("/v1/recommendations", json=HISTORY)).status_code == 200
+        place.end()
         assert "no teacher" in (await client.post("/v1/compare", json=HISTORY)).json()["detail"]
 
 
 GET = b"GET %b HTTP/1.1\r\nHost: s\r\n\r\n"
+WHOLE = POST + b"Content-Length: 18\r\n\r\n" + b'{"history": ["c"]}'
 INCOMPLETE = POST + b"Content-Length: 9\r\n\r\n{"
 
 
@@ -126,25 +135,49 @@ async def answer_of(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(length)
 
 
+def runtime_of(server: uvicorn.Server) -> Runtime:
+    app = server.config.loaded_app
+    while not hasattr(app, "state"):
+        app = app.app
+    runtime: Runtime = app.state.runtime
+    return runtime
+
+
+@asynccontextmanager
+async def working(server: uvicorn.Server, port: int) -> AsyncIterator[None]:
+    """A light request is worked on while the context is open."""
+
+    class Held(MicroBatcher):
+        async def recommend(self, recommender: Recommender, query: Query) -> Recommendations:
+            await over.wait()
+            return await super().recommend(recommender, query)
+
+    over = asyncio.Event()
+    runtime_of(server).micro_batcher = Held()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(WHOLE)
+    await asyncio.sleep(0.1)
+    yield
+    over.set()
+    assert status_of(await answer_of(reader)) == 200
+    writer.close()
+
+
 async def test_one_more_light_request_than_the_bound_is_refused_and_its_connection_stays(
     bundle_path: Path,
 ) -> None:
     settings = Settings(bundle_path=bundle_path, light_requests=1)
-    async with serving(settings) as (port, _):
-        _, first = await asyncio.open_connection("127.0.0.1", port)
-        first.write(INCOMPLETE)
+    async with serving(settings) as (port, server):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.sleep(0.1)
-        writer.write(POST + b"Content-Length: 18\r\n\r\n")
-        refused = await answer_of(reader)
-        assert status_of(refused) == 503
-        assert b"retry-after: 1\r\n" in refused
-        assert b"application/problem+json" in refused
-        writer.write(b'{"history": ["c"]}')  # of the refused request
-        writer.write(GET % b"/healthz?x=1")
-        assert status_of(await answer_of(reader)) == 200
-        first.close()
-        await asyncio.sleep(0.1)
+        async with working(server, port):
+            writer.write(POST + b"Content-Length: 18\r\n\r\n")
+            refused = await answer_of(reader)
+            assert status_of(refused) == 503
+            assert b"retry-after: 1\r\n" in refused
+            assert b"application/problem+json" in refused
+            writer.write(b'{"history": ["c"]}')  # of the refused request
+            writer.write(GET % b"/healthz?x=1")
+            assert status_of(await answer_of(reader)) == 200
         writer.write(GET % b"/v1/model")
         assert status_of(await answer_of(reader)) == 200
         writer.close()
@@ -154,26 +187,21 @@ async def test_a_connection_that_was_refused_is_not_forgotten_when_its_body_come
     bundle_path: Path,
 ) -> None:
     settings = Settings(bundle_path=bundle_path, light_requests=1)
-    async with serving(settings, timeout_keep_alive=1) as (port, _):
-        _, first = await asyncio.open_connection("127.0.0.1", port)
-        first.write(INCOMPLETE)
-        await asyncio.sleep(0.1)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(POST + b"Content-Length: 18\r\n\r\n")
-        assert status_of(await answer_of(reader)) == 503
-        writer.write(b'{"history": ["c"]}')
-        assert await asyncio.wait_for(reader.read(), 10) == b""  # the end of the idle time
-        first.close()
+    async with serving(settings, timeout_keep_alive=1) as (port, server):
+        async with working(server, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(POST + b"Content-Length: 18\r\n\r\n")
+            assert status_of(await answer_of(reader)) == 503
+            writer.write(b'{"history": ["c"]}')
+            assert await asyncio.wait_for(reader.read(), 10) == b""  # the end of the idle time
         writer.close()
 
 
 async def test_requests_that_wait_for_a_turn_do_not_count_as_light_work(bundle_path: Path) -> None:
     settings = Settings(bundle_path=bundle_path, light_requests=2)
     async with serving(settings) as (port, server):
-        app = server.config.loaded_app
-        while not hasattr(app, "state"):
-            app = app.app
-        turn = await app.state.runtime.admission.heavy.enter(Caller("", 60, lambda: False), 1)
+        gate = runtime_of(server).admission.heavy
+        turn = await gate.enter(Caller("", 60, lambda: False), 1)
         heavy = []
         for _ in range(3):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -186,6 +214,59 @@ async def test_requests_that_wait_for_a_turn_do_not_count_as_light_work(bundle_p
         turn.end()
         for each in (*heavy, writer):
             each.close()
+
+
+async def test_requests_that_wait_for_their_clients_do_not_count_as_light_work(
+    bundle_path: Path,
+) -> None:
+    settings = Settings(bundle_path=bundle_path, light_requests=1)
+    async with serving(settings) as (port, _):
+        slow = []
+        for _ in range(3):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(INCOMPLETE)
+            slow.append(writer)
+        with socket.socket() as stuck:  # reads none of its answers
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stuck.connect(("127.0.0.1", port))
+            stuck.sendall(GET % b"/openapi.json" * 200)
+            await asyncio.sleep(1)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(WHOLE)
+            assert status_of(await answer_of(reader)) == 200
+        for each in slow:
+            each.close()
+        await asyncio.sleep(0.1)
+        writer.write(WHOLE)
+        assert status_of(await answer_of(reader)) == 200
+        writer.close()
+
+
+async def test_incomplete_bodies_of_heavy_requests_have_a_bound_of_bytes() -> None:
+    refusals = list[str]()
+    bodies = Bodies(refusals.append, max_bytes=10)
+    sent = asyncio.Event()
+
+    async def slow() -> Message:
+        await sent.wait()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    def parts(*lengths: int) -> Receive:
+        messages = [{"type": "http.request", "body": b"x" * n, "more_body": True} for n in lengths]
+
+        async def receive() -> Message:
+            return messages.pop(0) if messages else await slow()
+
+        return receive
+
+    first = asyncio.create_task(bodies.receive(parts(3, 3)))
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError):
+        await bodies.receive(parts(5))
+    assert refusals == ["receiving"]
+    sent.set()
+    assert (await first)["body"] == b"x" * 6
+    assert (await bodies.receive(parts(10)))["body"] == b"x" * 10
 
 
 @pytest.mark.parametrize("part", [b"", b'{"requests": '])

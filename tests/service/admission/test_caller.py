@@ -34,6 +34,6 @@ def test_the_key_is_that_of_the_principal_and_requests_without_one_share_a_key()
 
 
 def test_the_server_tells_whether_the_sender_has_left() -> None:
-    scope = {"headers": [], "extensions": {"has_left": lambda: True}}
+    scope = {"headers": [], "connection": SimpleNamespace(has_left=lambda: True)}
     assert caller_of(scope).has_left()
     assert not caller_of({"headers": []}).has_left()

@@ -97,6 +97,22 @@ async def test_a_request_beyond_a_limit_of_bytes_is_refused(
     assert b"application/problem+json" in answer
 
 
+async def test_a_client_that_does_not_read_its_answers_is_ended(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "READ_SECONDS", 0.2)
+    async with serving(Settings(bundle_path=bundle_path)) as (port, server):
+        with socket.socket() as stuck:
+            stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            stuck.connect(("127.0.0.1", port))
+            stuck.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: s\r\n\r\n" * 200)
+            async with asyncio.timeout(60):
+                while not server.server_state.connections:
+                    await asyncio.sleep(0.01)
+                while server.server_state.connections:
+                    await asyncio.sleep(0.05)
+
+
 async def test_endless_headers_end_the_connection_within_a_megabyte(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET / HTTP/1.1\r\nX: ")
