@@ -34,6 +34,8 @@ SETTINGS_OF_ANSWERS: Mapping[TeacherKind, tuple[str, ...]] = {
     ),
     "generative": ("model", "precision", "tuning", "max_titles", "overlap", "writing"),
     "titles": ("model", "layers", "precision", "title_decays"),
+    "tf-idf": ("tf_idf_columns", "title_decays"),
+    "word-vectors": ("word_vectors", "title_decays"),
 }
 
 # Values for settings that the provenance of old knowledge lacks, because they did not exist yet.

@@ -20,13 +20,14 @@ from training.knowledge import Knowledge, load_knowledge, save_knowledge
 from training.provenance import commit, hardware
 from training.settings.experiment import Experiment
 from training.settings.options import WORK, Config, Kind, Work
+from training.settings.teacher import WORDS_KINDS
 from training.stage import fingerprint, finish_replacement, is_current, write_stage
 from training.teacher.budget import refuse_no_examples
 from training.teacher.generative.load_engine import load_engine
 from training.teacher.generative.teach import teach_generative
 from training.teacher.llm.prompts import PROMPT_VERSION
 from training.teacher.retrieval.teach import teach_retrieval
-from training.teacher.titles.teach import teach_titles
+from training.teacher.titles.teach import embed_catalog, embed_catalog_by_words, teach_titles
 from training.teacher.tuning.tuned_model import language_model, load_tuned, tune_if_configured
 from training.workplace import Workplace, knowledge_folder, open_experiment, with_teacher
 
@@ -93,8 +94,11 @@ def _knowledge_of(
 ) -> Knowledge:
     config = experiment.teacher
     refuse_no_examples(config)
+    if config.kind in WORDS_KINDS:
+        return teach_titles(dataset, config, *embed_catalog_by_words(dataset, config))
     if config.kind == "titles":
-        return teach_titles(dataset, config, workplace.reading, language_model(config))
+        read = embed_catalog(dataset, config, workplace.reading, language_model(config))
+        return teach_titles(dataset, config, *read)
     tune_if_configured(dataset, config, workplace.tuned)
     if config.kind == "retrieval":
         tuned = load_tuned(dataset, config, workplace.tuned)

@@ -45,6 +45,16 @@ class Workplace:
         return self.folder / "knowledge-titles"
 
     @property
+    def tf_idf_knowledge(self) -> Path:
+        """Folder of a TF-IDF teacher's knowledge, which `training.teach` writes."""
+        return self.folder / "knowledge-tf-idf"
+
+    @property
+    def word_vectors_knowledge(self) -> Path:
+        """Folder of a word-vectors teacher's knowledge, which `training.teach` writes."""
+        return self.folder / "knowledge-word-vectors"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the trained students, one sub-folder each, which `training.distill` writes."""
         return self.folder / "checkpoints"
@@ -97,6 +107,8 @@ def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
         "retrieval": workplace.knowledge,
         "generative": workplace.generative_knowledge,
         "titles": workplace.titles_knowledge,
+        "tf-idf": workplace.tf_idf_knowledge,
+        "word-vectors": workplace.word_vectors_knowledge,
     }
     return folders[experiment.teacher.kind]
 

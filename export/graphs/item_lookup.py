@@ -14,7 +14,7 @@ from onnx import helper
 from export.graphs.fusion import drop_unread
 
 # Operators that map each row by itself if all inputs but the first are constant.
-ROW_WISE = ("LayerNormalization", "MatMul", "Add", "Mul", "Relu", "Gelu")
+ROW_WISE = ("LayerNormalization", "MatMul", "Add", "Mul", "Relu", "Gelu", "Sigmoid")
 OF_TABLE = ".of_table"
 
 

@@ -2,8 +2,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from export.contract.bundle import Bundle, BundleLayout, Item, load_bundle
@@ -13,9 +15,11 @@ from export.freeze import export_graphs, freeze
 from export.graphs.item_encoder import ItemEncoderError
 from export.parity import ParityError
 from export.sessions import CommonCaseSession, RankingSession
+from tests.export.conftest import CONFIG, NUM_ITEMS
 from training.data.dataset import Dataset
 from training.distillation.checkpoint import Checkpoint
 from training.evaluation.yardstick import ranker_of
+from training.students.registry import build_student
 from training.students.scorer import StudentScorer
 from training.students.student import Student
 
@@ -40,6 +44,22 @@ def test_a_bundle_names_its_items_in_index_order_with_training_popularity(
     attributes = {"genres": ["Drama", "G2"]}
     assert bundle.items[1] == Item("id-2", "Film 2", popularity, attributes)
     assert len(bundle.items) == 30
+
+
+def test_both_graphs_of_a_student_with_gated_blocks_rank_as_it_does(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = CONFIG.model_copy(update={"block": "ligr", "feed_forward_factor": 2})
+    student = build_student(config, NUM_ITEMS + 1).eval()
+    for parameter in student.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+
+    graphs = export_graphs(student, tmp_path, num_random=50)
+
+    assert 0 < graphs.parity_error < 1e-4
+    # The gate of the first block depends on one item only, so it is computed once for each item.
+    operators = [node.op_type for node in onnx.load(tmp_path / "plain.onnx").graph.node]
+    assert operators.index("Sigmoid") < operators.index("Attention")
+    assert {"Attention", "Sigmoid"} <= set(operators)
 
 
 def test_a_manifest_says_what_was_frozen(bundle: Bundle) -> None:

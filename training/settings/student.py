@@ -1,13 +1,14 @@
 """The registry of student kinds, and the settings `[student]` of an experiment."""
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Set
+from typing import ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from training.settings.section import Section
 
 StudentKind = Literal["sasrec", "gru4rec", "caser"]
+BlockKind = Literal["pre-norm", "ligr"]
 
 # Each kind is implemented in `training/students/<kind>.py` by a class with the name below.
 STUDENT_NAMES: Mapping[StudentKind, str] = {
@@ -20,6 +21,8 @@ STUDENT_NAMES: Mapping[StudentKind, str] = {
 class StudentConfig(Section):
     """Settings of the student's architecture; each kind reads those that apply to it."""
 
+    ADDED_LATER: ClassVar[Set[str]] = {"block"}
+
     kind: StudentKind = Field(default="sasrec", description="architecture of the student")
     max_history_length: int = Field(
         default=50, ge=1, description="number of newest items that the student reads"
@@ -30,6 +33,10 @@ class StudentConfig(Section):
     )
     num_heads: int = Field(
         default=2, ge=1, description="attention heads of SASRec; must divide hidden_size"
+    )
+    block: BlockKind = Field(
+        default="pre-norm",
+        description="attention block of SASRec; `ligr` has gated residuals and a SwiGLU",
     )
     feed_forward_factor: int = Field(
         default=1, ge=1, description="inner size of SASRec's feed-forward layers / hidden_size"

@@ -11,12 +11,19 @@ from training.settings.section import Section
 
 REMOTE_PREFIX = "openai:"
 
-TeacherKind = Literal["retrieval", "generative", "titles"]
+TeacherKind = Literal["retrieval", "generative", "titles", "tf-idf", "word-vectors"]
+# Kinds that read each title by itself and answer with the titles nearest to those of a history.
+TITLES_KINDS: Set[TeacherKind] = {"titles", "tf-idf", "word-vectors"}
+# Those of them that embed titles by their words, with no LLM: controls for what the LLM adds.
+WORDS_KINDS: Set[TeacherKind] = {"tf-idf", "word-vectors"}
+_WITHOUT_AN_LLM: Mapping[str, object] = {"tuning": "none", "budget_tokens": None, "layers": None}
 # Settings of which a kind of teacher allows only one value.
 FIXED_SETTINGS: Mapping[TeacherKind, Mapping[str, object]] = {
     "retrieval": {},
     "generative": {"layers": None},
     "titles": {"tuning": "none", "budget_tokens": None},
+    "tf-idf": _WITHOUT_AN_LLM,
+    "word-vectors": _WITHOUT_AN_LLM,
 }
 Pooling = Literal["last", "mean"]
 
@@ -128,13 +135,14 @@ class EndpointConfig(Section):
 class TeacherConfig(Section):
     """The LLM teacher: kind, model, tuning, and the examples that it answers."""
 
-    ADDED_LATER: ClassVar[Set[str]] = {"budget_held_out"}
+    ADDED_LATER: ClassVar[Set[str]] = {"budget_held_out", "tf_idf_columns", "word_vectors"}
 
     kind: TeacherKind = Field(
         default="retrieval",
         description="`retrieval` reads histories and matches titles; `generative` writes the next "
         "title; `titles` reads each title by itself, which takes minutes, and answers with the "
-        "titles nearest to those of the history",
+        "titles nearest to those of the history; `tf-idf` and `word-vectors` do the same by the "
+        "words of titles, without an LLM",
     )
     model: str = Field(
         default="smollm2",
@@ -217,6 +225,16 @@ class TeacherConfig(Section):
         description="number of validation examples, and of test examples, to answer, drawn at "
         "random; by default all",
     )
+    tf_idf_columns: int = Field(
+        default=128,
+        ge=1,
+        description="length of title embeddings, for kind = 'tf-idf': number of singular vectors",
+    )
+    word_vectors: str | None = Field(
+        default=None,
+        description="text file of word vectors, for kind = 'word-vectors': a word and its numbers "
+        "on each line, as GloVe is published",
+    )
     title_decays: tuple[float, ...] = Field(
         default=(0.0, 0.3, 0.5),
         min_length=1,
@@ -275,9 +293,10 @@ class TeacherConfig(Section):
     def _a_titles_teacher_has_no_token_budget(
         cls, budget: int | None, others: ValidationInfo
     ) -> int | None:
-        if budget is not None and others.data.get("kind") == "titles":
+        if budget is not None and others.data.get("kind") in TITLES_KINDS:
             raise ValueError(
-                "kind = 'titles' reads no histories, only titles: limit it by budget_sequences"
+                f"kind = {others.data['kind']!r} reads no histories, only titles: limit it by "
+                "budget_sequences"
             )
         return budget
 
@@ -295,6 +314,6 @@ class TeacherConfig(Section):
         model, kind = others.data.get("model", ""), others.data.get("kind")
         if model.startswith(REMOTE_PREFIX) and (kind, tuning) != ("generative", "none"):
             raise ValueError(f"{model!r} needs kind = 'generative' and tuning = 'none'")
-        if kind == "titles" and tuning != "none":
-            raise ValueError("kind = 'titles' learns from no history and needs tuning = 'none'")
+        if kind in TITLES_KINDS and tuning != "none":
+            raise ValueError(f"kind = {kind!r} learns from no history and needs tuning = 'none'")
         return tuning

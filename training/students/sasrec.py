@@ -1,19 +1,16 @@
 """SASRec: a small causal transformer over the history (Kang and McAuley, ICDM 2018).
 
-Its blocks normalise their inputs (pre-norm). Instead of position embeddings, attention has a
-learned bias for each head and each distance between two positions. So the query vector of a history
-does not depend on where in a window the history begins.
+`training/students/blocks.py` has its blocks, `training/students/attention.py` their attention.
 """
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from training.settings.student import StudentConfig
-from training.students.item_table import INITIAL_SPREAD, ItemTable
+from training.students.attention import padding_penalty
+from training.students.blocks import BLOCKS
+from training.students.item_table import ItemTable
 from training.students.student import Student
-
-PENALTY = -1e9  # added to the attention scores of padding
 
 
 class SASRec(Student):
@@ -22,7 +19,7 @@ class SASRec(Student):
     def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
         super().__init__(config, item_table)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.num_layers))
+        self.blocks = nn.ModuleList(BLOCKS[config.block](config) for _ in range(config.num_layers))
         self.norm = nn.LayerNorm(config.hidden_size)
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
@@ -48,138 +45,3 @@ class SASRec(Student):
             hidden = block(hidden, mask, only_newest=block is self.blocks[-1])
         query: Tensor = self.norm(hidden)
         return query
-
-
-class Block(nn.Module):
-    """A pre-norm transformer block: attention, then a feed-forward layer, each with a residual."""
-
-    def __init__(self, config: StudentConfig) -> None:
-        super().__init__()
-        size = config.hidden_size
-        self.attention_norm = nn.LayerNorm(size)
-        self.attention = Attention(config)
-        self.feed_forward_norm = nn.LayerNorm(size)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(size, size * config.feed_forward_factor),
-            nn.GELU(),
-            nn.Linear(size * config.feed_forward_factor, size),
-        )
-        self.dropout = nn.Dropout(config.dropout)
-
-    def forward(self, hidden: Tensor, mask: Tensor | None, *, only_newest: bool = False) -> Tensor:
-        """Applies the block to `[batch, length, hidden]`.
-
-        Args:
-            hidden: `[batch, length, hidden]`.
-            mask: `padding_penalty` of the histories; None if they are unpadded.
-            only_newest: whether to compute the last position only.
-
-        Returns:
-            `[batch, length, hidden]`, or `[batch, hidden]` with `only_newest`.
-        """
-        normed = self.attention_norm(hidden)
-        if only_newest:
-            hidden = hidden[:, -1] + self.dropout(self.attention.newest(normed, mask))
-        else:
-            hidden = hidden + self.dropout(self.attention(normed, mask))
-        added: Tensor = self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
-        return hidden + added
-
-
-class Attention(nn.Module):
-    """Multi-head attention with a learned bias for each head and distance between positions."""
-
-    def __init__(self, config: StudentConfig) -> None:
-        super().__init__()
-        self.num_heads = config.num_heads
-        self.queries = nn.Linear(config.hidden_size, config.hidden_size)
-        self.keys_and_values = nn.Linear(config.hidden_size, 2 * config.hidden_size)
-        self.output = nn.Linear(config.hidden_size, config.hidden_size)
-        self.distance_bias = nn.Parameter(
-            torch.randn(config.num_heads, config.max_history_length) * INITIAL_SPREAD
-        )
-
-    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Applies causal self-attention; maps `[batch, length, hidden]` to the same shape."""
-        queries = self._heads(self.queries(hidden))  # [batch, heads, length, size]
-        keys, values = map(self._heads, self.keys_and_values(hidden).chunk(2, dim=-1))
-        bias = self._bias(hidden.shape[1])
-        if mask is not None:
-            bias = bias + mask
-        mixed = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=bias)
-        output: Tensor = self.output(mixed.transpose(1, 2).flatten(-2))
-        return output
-
-    def newest(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Computes the output of `forward` at the last position, `[batch, hidden]`.
-
-        For one query, computing no key and no value of any item is faster: `q (K x)` is `(q K) x`,
-        and the mean of `V x` is `V` times the mean of `x`. The bias of the keys adds the same
-        number to the score of every item, so the softmax does not depend on it.
-        """
-        probes = self._probes(hidden[:, -1])
-        bias = self.distance_bias[:, : hidden.shape[1]].flip(-1)
-        likeness = probes @ hidden.mT + bias
-        if mask is not None:
-            likeness = likeness + mask[:, 0]
-        return self._output_of_mean(likeness.softmax(dim=-1) @ hidden)
-
-    def _probes(self, newest: Tensor) -> Tensor:
-        """Multiplies each head's query by the weights of its keys, `[batch, heads, hidden]`.
-
-        The product of such a probe with the hidden vector of an item is the attention score of that
-        item, scaled.
-        """
-        keys, _ = self._keys_and_values_by_head()
-        weight = self.queries.weight.view(keys.shape)
-        bias = self.queries.bias.view(keys.shape[:2])[..., None]
-        scale = keys.shape[1] ** -0.5
-        probes = functional.linear(
-            newest, (keys.mT @ weight).flatten(0, 1) * scale, (keys.mT @ bias).flatten() * scale
-        )
-        return probes.view(-1, self.num_heads, keys.shape[2])
-
-    def _output_of_mean(self, means: Tensor) -> Tensor:
-        """Maps each head's mean hidden vector, `[batch, heads, hidden]`, to `[batch, hidden]`.
-
-        The means are weighted by attention; the weights of values and output are applied to them.
-        """
-        _, values = self._keys_and_values_by_head()
-        heads, size, width = values.shape
-        parts = self.output.weight.view(width, heads, size).transpose(0, 1)
-        weight = (parts @ values).transpose(0, 1).flatten(1)
-        bias = self.output(self.keys_and_values.bias[width:])
-        return functional.linear(means.flatten(1), weight, bias)
-
-    def _keys_and_values_by_head(self) -> tuple[Tensor, Tensor]:
-        """Returns the weights of keys and of values, `[heads, size, hidden]` each."""
-        width = self.keys_and_values.in_features
-        keys, values = self.keys_and_values.weight.view(2, self.num_heads, -1, width)
-        return keys, values
-
-    def _bias(self, length: int) -> Tensor:
-        """Bias for each head, query position and key position, `[heads, length, length]`.
-
-        It is -inf where the key comes after the query. The bias is computed for the longest history
-        and then cut: the uncut part does not depend on the input, so the export stores it as a
-        constant.
-        """
-        positions = torch.arange(self.distance_bias.shape[1])
-        distances = positions[:, None] - positions
-        bias = self.distance_bias[:, distances.clamp(min=0)].masked_fill(distances < 0, -torch.inf)
-        return bias[:, :length, :length]
-
-    def _heads(self, hidden: Tensor) -> Tensor:
-        batch, length, size = hidden.shape
-        parts = hidden.view(batch, length, self.num_heads, size // self.num_heads)
-        return parts.transpose(1, 2)
-
-
-def padding_penalty(histories: Tensor) -> Tensor:
-    """Returns the attention mask of padding, `[batch, 1, 1, length]`.
-
-    It is 0 for items and `PENALTY` for padding. The penalty is finite, since with -inf everywhere
-    the softmax of an all-padding history would be NaN.
-    """
-    penalty: Tensor = (histories == 0)[:, None, None] * PENALTY
-    return penalty

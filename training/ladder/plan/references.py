@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from training.data.dataset import Dataset
 from training.knowledge import Knowledge, Summary, settings_of_answers
-from training.settings.teacher import TeacherConfig
+from training.settings.teacher import TITLES_KINDS, TeacherConfig
 from training.stage import fingerprint
 
 # Increment when a code change alters the ranks of a reference with unchanged settings.
@@ -65,7 +65,7 @@ class Teacher:
     @property
     def ranks_by_last_title(self) -> bool:
         """Whether the teacher ranks by the last item's title only, as the title control does."""
-        return self.kind == "titles" and not self.knowledge.provenance.get("decay")
+        return self.kind in TITLES_KINDS and not self.knowledge.provenance.get("decay")
 
     @property
     def tokens(self) -> int:

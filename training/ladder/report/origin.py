@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from training.data.dataset import Split
@@ -63,6 +64,10 @@ def _described(teacher: Teacher, num_answered: int, num_examples: int) -> str:
 def _llm(facts: Mapping[str, Any]) -> str:
     """Describes the LLM of a teacher, with its settings that differ from the defaults."""
     settings = facts.get("settings", {})
+    if settings.get("kind") == "tf-idf":
+        return f"no LLM, TF-IDF of titles in {settings['tf_idf_columns']} columns"
+    if settings.get("kind") == "word-vectors":
+        return f"no LLM, means of the words of titles in {Path(settings['word_vectors']).name}"
     model = f"{settings.get('model', 'unknown')} at {settings.get('precision', 'unknown')}"
     layers, pooling, tuning = (settings.get(each) for each in ("layers", "pooling", "tuning"))
     has_mean = pooling == "mean" and settings["kind"] == "retrieval"

@@ -12,7 +12,7 @@ from training.ladder.plan.references import Reference, Teacher
 from training.ladder.runs.store import RunStore
 from training.ladder.runs.teacher_ranks import load_reference
 from training.settings.experiment import Experiment
-from training.settings.teacher import TeacherKind
+from training.settings.teacher import TITLES_KINDS, TeacherKind
 from training.workplace import Workplace, knowledge_folder, with_teacher
 
 
@@ -66,9 +66,9 @@ def title_decays(experiment: Experiment) -> Sequence[float]:
 def _history_decays(experiment: Experiment, kind: TeacherKind) -> Sequence[float]:
     """Returns the title decays to try when ranking with the titles of a teacher of this kind.
 
-    The titles teacher already ranks by the whole history, so only 0 is tried for it.
+    A teacher of titles already ranks by the whole history, so only 0 is tried for it.
     """
-    return (0.0,) if kind == "titles" else title_decays(experiment)
+    return (0.0,) if kind in TITLES_KINDS else title_decays(experiment)
 
 
 def _stored_teacher(reference: Reference, store: RunStore) -> Teacher | None:

@@ -15,7 +15,7 @@ from training.errors import KnowledgeError
 from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.knowledge import DESCRIPTION_NAME, Knowledge, load_knowledge
 from training.settings.experiment import Experiment
-from training.settings.teacher import TeacherConfig, TeacherKind
+from training.settings.teacher import WORDS_KINDS, TeacherConfig, TeacherKind
 from training.stage import fingerprint
 from training.teacher.generative.engine import Engine
 from training.teacher.generative.grounding import Grounding
@@ -31,6 +31,8 @@ from training.teacher.llm.title_embeddings import mean_states
 from training.teacher.llm.windows import first_title
 from training.teacher.matcher import Matcher, load_matcher
 from training.teacher.retrieval.title_blend import blended
+from training.teacher.titles.teach import words_embedder
+from training.teacher.titles.words import TitleEmbedder
 from training.teacher.tuning.tuned_model import language_model, load_tuned
 from training.workplace import Workplace, knowledge_folder
 
@@ -86,13 +88,25 @@ class RetrievalBackend(TitleEncoder):
 
 
 @dataclass(frozen=True)
-class TitlesBackend(TitleEncoder):
-    """Backend of a titles teacher: distances between stored title embeddings.
+class TitlesBackend:
+    """Backend of a teacher of titles: distances between stored title embeddings.
 
-    The LLM is used only to embed new titles.
+    Attributes:
+        encoder: embeds new titles; used for nothing else.
+        neighbours: distances between titles.
     """
 
+    encoder: TitleEmbedder
     neighbours: TitleNeighbours
+
+    @property
+    def name(self) -> str:
+        """Name of what embeds titles."""
+        return self.encoder.name
+
+    def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
+        """Embeds titles, `[titles, size]`."""
+        return self.encoder.embed(titles)
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
         """Computes the distances of all titles from the titles of a history."""
@@ -217,7 +231,9 @@ def _load_titles(
             "`python -m training.teach`"
         )
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings, decay)
-    return TitlesBackend(language_model(config), neighbours)
+    if config.kind in WORDS_KINDS:
+        return TitlesBackend(words_embedder(dataset.catalog.titles, config), neighbours)
+    return TitlesBackend(TitleEncoder(language_model(config)), neighbours)
 
 
 BackendLoader = Callable[[Dataset, TeacherConfig, Path, Workplace], TeacherBackend]
@@ -225,6 +241,8 @@ BACKEND_LOADERS: Mapping[TeacherKind, BackendLoader] = {
     "retrieval": _load_retrieval,
     "generative": _load_generative,
     "titles": _load_titles,
+    "tf-idf": _load_titles,
+    "word-vectors": _load_titles,
 }
 
 

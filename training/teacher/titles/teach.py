@@ -1,5 +1,8 @@
 """The titles teacher: its LLM reads only titles, which takes minutes on a CPU.
 
+Two kinds of teacher are controls for the LLM: they embed the same titles by their words, and are
+the same in all else.
+
 Students get the title embeddings. Ranking lists have the items whose titles are nearest to the
 titles of a history. The teacher learns nothing from interactions, except for a decay that is chosen
 on validation examples.
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.data.dataset import Dataset, Split
+from training.errors import ConfigError
 from training.evaluation.baselines.title_neighbours import TitleNeighbours
 from training.evaluation.yardstick import LIST_LENGTH, SELECTION_METRIC, evaluate, ranker_of
 from training.knowledge import Answers, Knowledge
@@ -27,23 +31,25 @@ from training.teacher.llm.language_model import LanguageModel
 from training.teacher.llm.prompts import PROMPT_VERSION, prompt_builder
 from training.teacher.llm.shards import Cost
 from training.teacher.llm.title_embeddings import embed_titles_resumably
+from training.teacher.titles.tf_idf import TfIdf
+from training.teacher.titles.word_vectors import WordVectors
+from training.teacher.titles.words import TitleEmbedder
 from training.teacher.top_k import answer
 
 SETTINGS_OF_TITLES = frozenset({"model", "layers", "precision", "tokens_per_batch"})
 
 
 def teach_titles(
-    dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
+    dataset: Dataset, config: TeacherConfig, embeddings: NDArray[np.float32], cost: Cost
 ) -> Knowledge:
-    """Makes the knowledge of a titles teacher: embeds titles and answers with the nearest.
+    """Makes the knowledge of a teacher of titles, which answers with the nearest titles.
 
     Args:
         dataset: histories and titles.
         config: settings of the teacher.
-        folder: parent folder of stored embeddings.
-        model: the LLM.
+        embeddings: `[catalog rows, size]`, the embeddings of the titles.
+        cost: cost of computing them.
     """
-    embeddings, cost = embed_catalog(dataset, config, folder, model)
     began = time.monotonic()
     decay = best_decay(dataset, embeddings, config.title_decays)
     neighbours = TitleNeighbours(dataset, embeddings, decay)
@@ -88,6 +94,37 @@ def embed_catalog(
     folder.mkdir(parents=True, exist_ok=True)
     embeddings, cost = embed_titles_resumably(model, builder, config.tokens_per_batch, folder)
     return embeddings.astype(np.float16).astype(np.float32), cost
+
+
+def embed_catalog_by_words(
+    dataset: Dataset, config: TeacherConfig
+) -> tuple[NDArray[np.float32], Cost]:
+    """Embeds the titles of the catalog by their words; returns the same as `embed_catalog`.
+
+    Raises:
+        ConfigError: the file of word vectors is missing or damaged.
+    """
+    began = time.monotonic()
+    titles = dataset.catalog.titles
+    embeddings = words_embedder(titles, config).embed(titles)
+    whole = np.concatenate([np.zeros_like(embeddings[:1]), embeddings])
+    cost = Cost(0, time.monotonic() - began)
+    return whole.astype(np.float16).astype(np.float32), cost
+
+
+def words_embedder(titles: Sequence[str], config: TeacherConfig) -> TitleEmbedder:
+    """Makes what embeds titles for a kind of `WORDS_KINDS`; `titles` are those of the catalog.
+
+    Raises:
+        ConfigError: the file of word vectors is missing or damaged.
+    """
+    if config.kind == "tf-idf":
+        return TfIdf(titles, config.tf_idf_columns)
+    if config.word_vectors is None:
+        raise ConfigError(
+            "teacher.word_vectors: missing; kind = 'word-vectors' needs a text file of word vectors"
+        )
+    return WordVectors(Path(config.word_vectors))
 
 
 def best_decay(dataset: Dataset, embeddings: NDArray[np.float32], decays: Sequence[float]) -> float:

@@ -1,7 +1,7 @@
 import torch
 
 from training.settings.student import StudentConfig
-from training.students.sasrec import PENALTY, Attention, padding_penalty
+from training.students.attention import PENALTY, Attention, padding_penalty
 
 LENGTH = 4
 

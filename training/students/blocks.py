@@ -1,0 +1,106 @@
+"""Blocks of SASRec: attention, then a feed-forward layer, each added to its input.
+
+- `pre-norm` normalises the input of both.
+- `ligr` does so too, and multiplies what each adds by a gate: the sigmoid of a linear layer of the
+  input that it is added to. Its feed-forward layer is a SwiGLU. The block is LiGR's (Borisyuk et
+  al., 2025, arXiv 2502.03417), in the form that eSASRec has (RecSys 2025).
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.settings.student import BlockKind, StudentConfig
+from training.students.attention import Attention
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block: attention, then a feed-forward layer, each with a residual.
+
+    Attributes:
+        attention_gate: makes the gate of the attention's output; None: it is not gated.
+        feed_forward_gate: the same for the feed-forward layer.
+    """
+
+    attention_gate: nn.Linear | None
+    feed_forward_gate: nn.Linear | None
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(config.hidden_size)
+        self.attention = Attention(config)
+        self.feed_forward_norm = nn.LayerNorm(config.hidden_size)
+        self.feed_forward = self.feed_forward_layer(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.attention_gate = self.feed_forward_gate = None
+
+    def feed_forward_layer(self, config: StudentConfig) -> nn.Module:
+        """Makes the feed-forward layer, which maps `[..., hidden]` to the same shape."""
+        size = config.hidden_size
+        return nn.Sequential(
+            nn.Linear(size, size * config.feed_forward_factor),
+            nn.GELU(),
+            nn.Linear(size * config.feed_forward_factor, size),
+        )
+
+    def forward(self, hidden: Tensor, mask: Tensor | None, *, only_newest: bool = False) -> Tensor:
+        """Applies the block to `[batch, length, hidden]`.
+
+        Args:
+            hidden: `[batch, length, hidden]`.
+            mask: `padding_penalty` of the histories; None if they are unpadded.
+            only_newest: whether to compute the last position only.
+
+        Returns:
+            `[batch, length, hidden]`, or `[batch, hidden]` with `only_newest`.
+        """
+        normed = self.attention_norm(hidden)
+        if only_newest:
+            hidden, mixed = hidden[:, -1], self.attention.newest(normed, mask)
+        else:
+            mixed = self.attention(normed, mask)
+        hidden = hidden + gated(self.attention_gate, hidden, self.dropout(mixed))
+        added = self.dropout(self.feed_forward(self.feed_forward_norm(hidden)))
+        return hidden + gated(self.feed_forward_gate, hidden, added)
+
+
+class LigrBlock(Block):
+    """A block with gated residuals and a SwiGLU as feed-forward layer."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__(config)
+        size = config.hidden_size
+        self.attention_gate = nn.Linear(size, size)
+        self.feed_forward_gate = nn.Linear(size, size)
+
+    def feed_forward_layer(self, config: StudentConfig) -> nn.Module:
+        """See `Block.feed_forward_layer`."""
+        return SwiGLU(config)
+
+
+class SwiGLU(nn.Module):
+    """A feed-forward layer `W (silu(U x) ∘ V x)` without biases (Shazeer, 2020)."""
+
+    def __init__(self, config: StudentConfig) -> None:
+        super().__init__()
+        size, inner = config.hidden_size, config.hidden_size * config.feed_forward_factor
+        self.switch = nn.Linear(size, inner, bias=False)
+        self.values = nn.Linear(size, inner, bias=False)
+        self.output = nn.Linear(inner, size, bias=False)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Maps `[..., hidden]` to the same shape."""
+        inner = functional.silu(self.switch(hidden)) * self.values(hidden)
+        output: Tensor = self.output(self.dropout(inner))
+        return output
+
+
+BLOCKS: Mapping[BlockKind, type[Block]] = {"pre-norm": Block, "ligr": LigrBlock}
+
+
+def gated(gate: nn.Linear | None, hidden: Tensor, added: Tensor) -> Tensor:
+    """Multiplies `added` by the gate of `hidden`, of the same shape; None leaves it as it is."""
+    return added if gate is None else torch.sigmoid(gate(hidden)) * added

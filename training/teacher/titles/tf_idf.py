@@ -1,0 +1,82 @@
+"""Embeds titles by TF-IDF and a truncated SVD (latent semantic analysis), without an LLM.
+
+A title is the vector of `count · (log((1 + titles) / (1 + titles with the word)) + 1)` over all
+words of the catalog, at unit length. Its embedding is that vector's product with the first right
+singular vectors of all titles.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.teacher.titles.words import words_of
+
+SEED = 0
+NUM_SPARE_PROBES, NUM_POWER_STEPS = 10, 4  # of the randomised SVD (Halko et al., 2011)
+
+
+class TfIdf:
+    """TF-IDF with a truncated SVD, fitted to the titles of a catalog.
+
+    Args:
+        titles: the titles to fit.
+        size: maximum number of singular vectors; an embedding has as many columns.
+    """
+
+    name = "TF-IDF"
+
+    def __init__(self, titles: Sequence[str], size: int) -> None:
+        counts = Counter(word for title in titles for word in set(words_of(title)))
+        self.column_of = {word: column for column, word in enumerate(sorted(counts))}
+        with_word = np.array([counts[word] for word in self.column_of], dtype=np.float64)
+        self.idf = np.log((1 + len(titles)) / (1 + with_word)) + 1
+        self.directions = right_singular_vectors(self.weights(titles), size)
+
+    def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
+        """See `TitleEmbedder.embed`; unknown words do not count."""
+        embeddings: NDArray[np.float32] = (self.weights(titles) @ self.directions).float().numpy()
+        return embeddings
+
+    def weights(self, titles: Sequence[str]) -> Tensor:
+        """Returns the weights of words in titles, sparse, `[titles, words]`, at unit length."""
+        counts = [Counter(filter(self.column_of.__contains__, words_of(each))) for each in titles]
+        rows = np.repeat(np.arange(len(titles)), [len(each) for each in counts])
+        columns = np.array([self.column_of[word] for each in counts for word in each], dtype=int)
+        values = np.array([count for each in counts for count in each.values()], dtype=np.float64)
+        values *= self.idf[columns]
+        lengths = np.sqrt(np.bincount(rows, values**2, minlength=len(titles)))
+        places = torch.from_numpy(np.stack([rows, columns]))
+        shape = len(titles), len(self.column_of)
+        scaled = torch.from_numpy(values / lengths[rows])
+        return torch.sparse_coo_tensor(places, scaled, shape, check_invariants=True).coalesce()
+
+
+def right_singular_vectors(matrix: Tensor, size: int) -> Tensor:
+    """Returns the first right singular vectors of a sparse matrix, `[columns, size]`.
+
+    They are computed by a randomised SVD with a fixed seed. The largest entry of each is positive.
+
+    Args:
+        matrix: `[rows, columns]`, sparse, in double precision.
+        size: number of singular vectors; no more are returned than there are rows or columns.
+    """
+    num_probes = min(size + NUM_SPARE_PROBES, *matrix.shape)
+    generator = torch.Generator().manual_seed(SEED)
+    shape = matrix.shape[1], num_probes
+    span = torch.randn(shape, generator=generator, dtype=torch.float64)
+    for _ in range(NUM_POWER_STEPS):
+        span = _orthonormal(matrix.T @ _orthonormal(matrix @ span))
+    _, _, rotation = torch.linalg.svd(matrix @ span, full_matrices=False)
+    vectors = span @ rotation[:size].T
+    largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
+    of_one_sign: Tensor = vectors * largest.sign()
+    return of_one_sign
+
+
+def _orthonormal(vectors: Tensor) -> Tensor:
+    basis: Tensor = torch.linalg.qr(vectors).Q
+    return basis
