@@ -7,15 +7,34 @@ export class Problem extends Error {
   }
 }
 
+// The key of this tab, if the service needs one. It is sent to this service only.
+const KEY = "api-key";
+let isDeclined = false; // the visitor has no key: not asked again before the page is reloaded
+
+/** Asks for a key unless another request got one meanwhile; returns whether there is a new one. */
+function hasNewKey(refused) {
+  if (sessionStorage.getItem(KEY) !== refused) return true;
+  if (isDeclined) return false;
+  const given = window.prompt("This service needs an API key (ID.SECRET):");
+  if (given) sessionStorage.setItem(KEY, given.trim());
+  isDeclined = !given;
+  return !isDeclined;
+}
+
 const pathOf = (...parts) => parts.map(encodeURIComponent).join("/");
 
 async function request(method, path, { body, signal } = {}) {
+  const key = sessionStorage.getItem(KEY);
   const response = await fetch(path, {
     method,
     signal,
-    headers: body && { "Content-Type": "application/json" },
+    headers: {
+      ...(body && { "Content-Type": "application/json" }),
+      ...(key && { Authorization: `Bearer ${key}` }),
+    },
     body: body && JSON.stringify(body),
   });
+  if (response.status === 401 && hasNewKey(key)) return request(method, path, { body, signal });
   const answer = response.status === 204 ? null : await response.json();
   if (!response.ok) throw new Problem(response.status, answer.detail);
   return { answer, milliseconds: totalTime(response.headers.get("Server-Timing")) };

@@ -11,10 +11,15 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver import ActionChains
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.alert import Alert
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.ui import WebDriverWait
+
+from service.access.key_commands import NewKey, create_key
+from service.access.principal import Scope
 
 if TYPE_CHECKING:
     from tests.conftest import RedisServer
@@ -310,6 +315,40 @@ def test_nothing_is_wider_than_the_screen(browser: webdriver.Chrome, url: str, w
     page.load_an_example()
     page.wait_for_comparison()
     assert browser.execute_script("return document.documentElement.scrollWidth") == width
+
+
+def prompt(browser: webdriver.Chrome) -> Alert:
+    """Waits for the page to ask for a key."""
+    return WebDriverWait(browser, PATIENCE_SECONDS).until(expected_conditions.alert_is_present())
+
+
+def test_a_service_that_needs_a_key_is_used_with_one_that_the_page_asks_for_once(
+    browser: webdriver.Chrome, serve: "Serve", films_bundle: Path, tmp_path: Path
+) -> None:
+    key = create_key(tmp_path / "keys", NewKey(frozenset({Scope.READ, Scope.WRITE})))
+    with serve(films_bundle, KEYS_FILE=str(tmp_path / "keys")) as url:
+        browser.get(url)
+        asked = prompt(browser)
+        asked.send_keys("nobody.wrong")
+        asked.accept()
+        asked = prompt(browser)
+        asked.send_keys(key)
+        asked.accept()
+        page = Page(browser, url)
+        page.add("toy sto", "Toy Story (1995)")
+        assert key not in browser.current_url
+
+
+def test_without_a_key_the_page_shows_what_is_missing(
+    browser: webdriver.Chrome, serve: "Serve", films_bundle: Path, tmp_path: Path
+) -> None:
+    create_key(tmp_path / "keys", NewKey(frozenset({Scope.READ})))
+    with serve(films_bundle, KEYS_FILE=str(tmp_path / "keys")) as url:
+        browser.get(url)
+        prompt(browser).dismiss()
+        WebDriverWait(browser, PATIENCE_SECONDS).until(
+            lambda _: "send a key with scope" in browser.find_element(By.ID, "alarm").text
+        )
 
 
 @pytest.mark.skipif(not SCREENSHOTS, reason="set SCREENSHOTS=docs to write them")

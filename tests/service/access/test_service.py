@@ -83,6 +83,31 @@ def test_two_workers_hold_a_key_to_its_limits_together(serve: "Serve", tmp_path:
 
 
 @pytest.mark.slow
+def test_two_workers_let_no_more_pass_than_the_burst_and_what_the_rate_allows_meanwhile(
+    serve: "Serve", tmp_path: Path
+) -> None:
+    """Three clients send at once, as fast as they can, until 25 requests have passed."""
+    headers = limited(tmp_path / "keys", Limits(5.0, 10))
+    url = serve(workers=2, keys_file=tmp_path / "keys")
+    answers: Counter[int] = Counter()
+
+    def send() -> None:
+        while answers[200] < 25:
+            answers[ask(url, headers)] += 1
+
+    started = time.monotonic()
+    clients = [threading.Thread(target=send) for _ in range(3)]
+    for each in clients:
+        each.start()
+    for each in clients:
+        each.join()
+    seconds = time.monotonic() - started
+    assert set(answers) == {200, 429}
+    # A worker may keep tokens that it took in advance for a second.
+    assert answers[200] <= 10 + 5 * (seconds + 1)
+
+
+@pytest.mark.slow
 def test_keys_are_rotated_and_revoked_under_load_and_no_request_of_a_valid_key_is_lost(
     serve: "Serve", tmp_path: Path
 ) -> None:
