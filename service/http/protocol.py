@@ -12,11 +12,12 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.access.security_headers import NO_STORE, NOSNIFF
 from service.errors import OverloadedError
-from service.http.body_limit import MAX_BODY_BYTES
+from service.http.body_limit import MAX_BODY_BYTES, announced_length
 from service.http.connections import NEVER, Connections, LightAdmission, connections_of
 from service.http.flow import LazyFlow, Pipeline
 
@@ -35,6 +36,7 @@ _LEAVING_SECONDS = 0.3
 _ENDING_SECONDS = 0.1
 _CHUNK = MAX_HEADER_BYTES
 _MAX_HEAD_BYTES = MAX_URL_BYTES + 2 * MAX_HEADER_BYTES  # with the marks between the headers
+_MAX_HELD_BYTES = 32 << 10  # longer bodies are read by the application as they come
 _MAX_UNREAD_BYTES = 2 * MAX_BODY_BYTES
 
 
@@ -61,6 +63,7 @@ class LimitedProtocol(HttpToolsProtocol):
     # Slots, because Python stores up to 30 other attributes of an object in a fifth of the memory.
     __slots__ = (
         "_all",
+        "_held",
         "_is_body_awaited",
         "_is_body_deadline",
         "_is_in_body",
@@ -78,6 +81,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._received = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
         self._all: Connections
+        # A request whose body is incomplete, and the application that waits for it.
+        self._held: tuple[RequestResponseCycle, ASGI3Application] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accepts the connection; refuses it with 503 if there are too many."""
@@ -112,7 +117,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.data_received(data[start : start + _CHUNK])
 
     def on_headers_complete(self) -> None:
-        """Starts the request, unless its URL or its headers are too long."""
+        """Accepts the request, unless it is too long or there is too much work."""
         if len(self.url) > MAX_URL_BYTES:
             self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"URL of over {MAX_URL_BYTES} bytes")
         # A head that came in one piece cannot be longer than the limit, and is not counted.
@@ -131,8 +136,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._received = 1  # not 0, which is for a connection that waits for a request
 
     def on_message_complete(self) -> None:
-        """Ends the request's deadline."""
+        """Starts the request, if it waited for its body, and ends its deadline."""
         HttpToolsProtocol.on_message_complete(self)
+        if self._held:
+            self._start_held(is_late=self.deadline < NEVER)
         if self.cycle.response_complete and self.timeout_keep_alive_task is None:
             # It was answered before its body came, which ended the wait for the next request.
             HttpToolsProtocol.on_response_complete(self)
@@ -175,6 +182,31 @@ class LimitedProtocol(HttpToolsProtocol):
         if self.deadline < NEVER:
             self.expire()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Starts a request; one whose body has not come yet is held until then.
+
+        A task takes 10 KB. So slow bodies do not take that much memory each.
+        """
+        if cycle.more_body:
+            self._held = cycle, app
+        else:
+            HttpToolsProtocol._start_asgi_task(self, cycle, app)
+
+    def _start_held(self, *, is_late: bool) -> None:
+        """Starts the request that was held; `is_late`: unless there is too much work now."""
+        if self._held is None:
+            return
+        (cycle, app), self._held = self._held, None
+        admission = self._all.admission if is_late else None
+        if admission and admission.is_overloaded(len(self.tasks) - self._all.waiting, self.url):
+            self._answer_overloaded()
+        else:
+            HttpToolsProtocol._start_asgi_task(self, cycle, app)
+
+    def _must_not_be_held(self) -> bool:
+        """Returns whether the request's body is long or waits for the application's consent."""
+        return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
+
     def _is_overloaded(self, admission: LightAdmission) -> bool:
         """Returns whether to refuse a request; one that follows an unanswered one is not refused.
 
@@ -210,7 +242,10 @@ class LimitedProtocol(HttpToolsProtocol):
     def _limit(self) -> None:
         """Refuses an incomplete request that is too long, and sets the deadline of its part."""
         is_body = self._is_in_body
-        self._count_waiting(is_body_awaited=is_body and not self.cycle.response_complete)
+        if is_body and self._held and self._must_not_be_held():
+            self._start_held(is_late=False)
+        is_started = is_body and not self._held and not self.cycle.response_complete
+        self._count_waiting(is_body_awaited=is_started)
         if not is_body and self._received > _MAX_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "URL and headers too long")
         elif self._received > _MAX_UNREAD_BYTES:

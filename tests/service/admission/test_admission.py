@@ -242,6 +242,39 @@ async def test_requests_that_wait_for_their_clients_do_not_count_as_light_work(
         writer.close()
 
 
+async def test_requests_whose_bodies_come_late_at_once_are_refused_above_the_bound(
+    bundle_path: Path,
+) -> None:
+    settings = Settings(bundle_path=bundle_path, light_requests=1)
+    async with serving(settings) as (port, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(WHOLE[:-1])
+        await asyncio.sleep(0.1)
+        async with working(server, port):
+            writer.write(WHOLE[-1:])
+            assert status_of(await answer_of(reader)) == 503
+        writer.write(WHOLE)
+        assert status_of(await answer_of(reader)) == 200
+        writer.close()
+
+
+async def test_a_request_with_a_short_body_starts_when_the_body_is_complete(
+    bundle_path: Path,
+) -> None:
+    async with serving(Settings(bundle_path=bundle_path)) as (port, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(WHOLE[:-1])
+        await asyncio.sleep(0.1)
+        assert not server.server_state.tasks
+        writer.write(WHOLE[-1:])
+        assert status_of(await answer_of(reader)) == 200
+        writer.write(POST + b"Expect: 100-continue\r\nContent-Length: 18\r\n\r\n")
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b'{"history": ["c"]}')
+        assert status_of(await answer_of(reader)) == 200
+        writer.close()
+
+
 async def test_incomplete_bodies_of_heavy_requests_have_a_bound_of_bytes() -> None:
     refusals = list[str]()
     bodies = Bodies(refusals.append, max_bytes=10)
