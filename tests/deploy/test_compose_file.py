@@ -107,6 +107,7 @@ def test_the_balancer_bounds_the_requests_of_a_replica_and_their_wait() -> None:
     (limit,) = re.findall(r"default-server maxconn (\d+)", balancer)
     assert int(limit) * 2 <= MAX_CLIENT_CONNECTIONS
     assert "timeout queue 1s" in balancer
+    assert re.search(r"http-error status 503 .* hdr Retry-After 1$", balancer, re.M)
 
 
 def test_images_of_others_have_a_version() -> None:

@@ -9,6 +9,16 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DIGEST = "sha256:" + "0123456789abcdef" * 4
+PLATFORM = "sha256:" + "f" * 64
+# As buildx answers for an image of several platforms.
+ANSWER = f"""cat <<'END'
+{{
+  "mediaType": "application/vnd.oci.image.index.v1+json",
+  "digest": "{DIGEST}",
+  "size": 9,
+  "manifests": [{{"digest": "{PLATFORM}", "platform": {{"architecture": "amd64"}}}}]
+}}
+END"""
 
 
 @pytest.fixture
@@ -46,18 +56,19 @@ def defaults() -> dict[str, str]:
 
 def test_the_digests_that_the_registry_gives_are_written_for_docker_compose(checkout: Path) -> None:
     (checkout / ".env").write_text("REPLICAS=2\nREDIS_IMAGE=mirror:5000/redis:8@sha256:old\n")
-    done = lock(checkout, f"echo {DIGEST}")
+    done = lock(checkout, ANSWER)
     assert done.returncode == 0, done.stderr
     written = dict(line.split("=") for line in (checkout / ".env").read_text().splitlines())
     wanted = defaults() | {"REDIS_IMAGE": "mirror:5000/redis:8"}
     assert written.pop("REPLICAS") == "2"
     assert written == {name: f"{image}@{DIGEST}" for name, image in wanted.items()}
-    assert lock(checkout, f"echo {DIGEST}").returncode == 0
+    assert lock(checkout, ANSWER).returncode == 0
     assert (checkout / ".env").read_text().count("REDIS_IMAGE") == 1
 
 
 @pytest.mark.parametrize(
-    "docker", ["exit 1", "echo nothing", '[ "$6" = redis:8 ] || echo sha256:1']
+    "docker",
+    ["exit 1", "echo nothing", f"case $6 in redis:*) exit 1;; esac; {ANSWER}", "echo sha256:1"],
 )
 def test_without_an_answer_for_each_image_no_digest_is_written(checkout: Path, docker: str) -> None:
     (checkout / ".env").write_text("REPLICAS=2\n")
