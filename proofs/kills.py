@@ -156,7 +156,8 @@ def lay_out(folder: Path) -> Road:
     """Writes the programs, the tables, the experiment and the tiny LLM."""
     road = Road(folder)
     for each in PACKAGES:
-        shutil.copytree(ROOT / each, road.code / each)
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / each, road.code / each, ignore=ignore)
     titles = ("Alien", "Brazil", "Clue", "Dune", "Eraserhead", "Fargo")
     items = [f"{number},{title}" for number, title in enumerate(titles)]
     (folder / "items.csv").write_text("\n".join(["item_id,title", *items]) + "\n")

@@ -1,10 +1,8 @@
-"""Proves that fast lanes answer as FastAPI does: the same generated requests go to both.
+"""Compares fast lanes with FastAPI: the same generated requests go to both.
 
 Two applications serve one bundle, one of them without its lanes. Each generated request goes to
 both, and their answers are compared: status, headers and body, apart from ids and timings. Bodies
 are valid ones, damaged ones and arbitrary bytes, whole or truncated, with doubled headers.
-
-python -m proofs fuzz [--bodies N] [--bundle FOLDER]
 """
 
 import asyncio
@@ -15,9 +13,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-from cyclopts import Parameter
 from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -27,8 +24,6 @@ from proofs.record import Figure
 from service.app import create_app
 from service.http.fast_lane import FastLanes
 from service.settings import Settings
-
-EXAMPLE = Path(__file__).parents[1] / "assets" / "movielens" / "bundle"
 
 _IGNORED = {b"x-request-id", b"server-timing"}
 _INVALID = 400
@@ -246,12 +241,8 @@ def compare(bundle: Path, bodies: int) -> Tally:
     return tally
 
 
-def prove(
-    *,
-    bodies: Annotated[int, Parameter(help="Number of generated bodies.")] = 100_000,
-    bundle: Annotated[Path, Parameter(help="Bundle that both applications serve.")] = EXAMPLE,
-) -> Iterator[Figure]:
-    """Compare fast lanes with FastAPI, answer by answer."""
+def lane_figures(bundle: Path, bodies: int) -> Iterator[Figure]:
+    """Compares the answers to `bodies` generated requests; prints the first that differ."""
     tally = compare(bundle, bodies)
     for request, one, other in tally.differences[:5]:
         print(request, one, other, sep="\n  ")  # noqa: T201 - what a reader needs to repair it

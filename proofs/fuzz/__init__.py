@@ -1,0 +1,32 @@
+"""Proves that fast lanes answer as FastAPI does, all routes as OpenAPI says, and none with 5xx.
+
+python -m proofs fuzz [--bodies N] [--examples N] [--bundle FOLDER]
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from proofs.film_teacher import FILMS as EXAMPLE
+from proofs.fuzz.lanes import lane_figures
+from proofs.fuzz.routes import route_figures
+from proofs.record import Figure
+
+__all__ = ["EXAMPLE", "prove"]
+
+
+def prove(
+    *,
+    bodies: Annotated[int, Parameter(help="Number of generated bodies.")] = 100_000,
+    examples: Annotated[
+        int, Parameter(help="Schemathesis' examples of each route and kind of value.")
+    ] = 500,
+    bundle: Annotated[Path, Parameter(help="Bundle that the applications serve.")] = EXAMPLE,
+) -> Iterator[Figure]:
+    """Compare fast lanes with FastAPI, and all routes with OpenAPI."""
+    yield from lane_figures(bundle, bodies)
+    with TemporaryDirectory() as name:
+        yield from route_figures(bundle, examples, Path(name).resolve())

@@ -1,0 +1,115 @@
+"""Schemathesis calls every route with examples, border cases and random values."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+
+from export.contract.publish import BundleLink
+from proofs.chaos.stack import RedisNode, ServiceProcess, free_ports
+from proofs.film_teacher import running_teacher
+from proofs.record import Figure
+from service.api import openapi_examples
+
+KEY = "a-key-for-schemathesis"
+SETTINGS = """
+seed = 1
+workers = 1
+request-timeout = 120
+suppress-health-check = ["too_slow"]
+
+[generation]
+max-examples = {examples}
+database = "none"
+
+[phases.stateful]
+enabled = false
+
+[checks]
+enabled = false
+not_a_server_error.enabled = true
+status_code_conformance.enabled = true
+content_type_conformance.enabled = true
+response_headers_conformance.enabled = true
+response_schema_conformance.enabled = true
+"""
+
+Counts = dict[tuple[str, str], dict[str, int]]
+
+
+def published(bundle: Path, folder: Path) -> BundleLink:
+    """Makes a link to a copy of a bundle, beside a copy with the name that the examples have."""
+    link = BundleLink(folder / "active")
+    for name in (openapi_examples.BODIES["Activation"]["bundle"], "served-first"):
+        shutil.copytree(bundle, link.folder(name))
+        link.move(name)
+    return link
+
+
+def run_schemathesis(
+    url: str, key: str, folder: Path, examples: int
+) -> "subprocess.CompletedProcess[str]":
+    """Runs Schemathesis with a fixed seed; its exit code is 0 if all answers fit the schema."""
+    # The examples ask for this session before they make it.
+    event = {"item_id": "260"}
+    headers = {"Authorization": f"Bearer {key}"}
+    path = f"{url}/v1/sessions/ada/events"
+    httpx.post(path, json=event, headers=headers, timeout=120).raise_for_status()
+    config = folder / "schemathesis.toml"
+    config.write_text(SETTINGS.format(examples=examples))
+    program = str(Path(sys.executable).with_name("schemathesis"))
+    arguments = ["run", f"{url}/openapi.json", "--header", f"Authorization: Bearer {key}"]
+    return subprocess.run(
+        [program, "--config-file", str(config), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def answers_of(url: str) -> Counts:
+    """Reads the number of answers by method and route, then by status, from the metrics."""
+    counts: Counts = {}
+    pattern = r'request_seconds_count{method="(.*?)",route="(.*?)",status="(.*?)"} (\S+)'
+    for method, route, status, number in re.findall(
+        pattern, httpx.get(f"{url}/metrics", timeout=120).text
+    ):
+        counts.setdefault((method, route), {})[status] = int(float(number))
+    return counts
+
+
+def route_figures(bundle: Path, examples: int, folder: Path) -> Iterator[Figure]:
+    """Runs Schemathesis against a service with Redis and a teacher; prints what does not fit."""
+    ports = free_ports()
+    with ExitStack() as parts:
+        redis = RedisNode(folder / "redis", next(ports))
+        parts.callback(redis.client.close)
+        parts.callback(redis.kill)
+        service = ServiceProcess(
+            published(bundle, folder / "bundles").path,
+            f"redis://127.0.0.1:{redis.port}",
+            next(ports),
+            ADMIN_KEY=KEY,
+            TEACHER_URL=parts.enter_context(running_teacher()),
+            MAX_ADDED_ITEMS="50",
+            MAX_SESSION_LENGTH="50",
+        )
+        parts.callback(service.end)
+        url = f"http://127.0.0.1:{service.port}"
+        run = run_schemathesis(url, KEY, folder, examples)
+        counts = answers_of(url)
+    if run.returncode:
+        print(run.stdout[-20_000:])  # noqa: T201 - what a reader needs to repair it
+    total = sum(sum(each.values()) for each in counts.values())
+    failed = [each.get(status, 0) for each in counts.values() for status in each if status >= "5"]
+    yield Figure("routes: called", "routes", len(counts))
+    yield Figure("routes: answers", "answers", total, at_least=1)
+    yield Figure("routes: answered 5xx", "answers", sum(failed), at_most=0)
+    unfit = int(run.returncode != 0)
+    yield Figure("routes: runs with an answer outside of OpenAPI", "runs", unfit, at_most=0)

@@ -1,0 +1,207 @@
+"""Proves that the service stays as it is for half an hour of load, swaps and Redis restarts.
+
+A real service with a real Redis answers events and recommendations. Meanwhile its bundle is swapped
+and Redis is restarted, again and again. Its memory, descriptors, connections and log are read all
+the time. Growth is the median of the last fifth of the run less that of the second fifth.
+
+python -m proofs soak [--minutes N] [--rate N]
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Annotated
+from urllib.request import urlopen
+
+import psutil
+from cyclopts import Parameter
+
+from export.contract.bundle import BundleLayout
+from export.contract.publish import BundleLink
+from proofs.bundles import rehash
+from proofs.chaos.load import Load
+from proofs.chaos.stack import RedisNode, wait_until
+from proofs.fuzz import EXAMPLE
+from proofs.record import Figure
+from proofs.wheel import free_port
+
+MIB = 2**20
+SAMPLES = 200
+MAX_GROWN_MIB = 10
+MAX_GROWN_DESCRIPTORS = 5
+MAX_LOG_BYTES_A_MINUTE = 10_000
+BUNDLES = ("one", "other")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the service uses at one time."""
+
+    memory_mib: float
+    descriptors: float
+    connections: float
+    redis_clients: float
+
+
+class Service:
+    """`python -m service` on a folder of two bundles and a Redis of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self.redis = RedisNode(folder / "redis", free_port())
+        self.link = _two_bundles(folder / "bundles")
+        self.log = folder / "log"
+        settings = {
+            "BUNDLE_PATH": str(self.link.path),
+            "PORT": str(self.port),
+            "REDIS_URL": f"redis://127.0.0.1:{self.redis.port}",
+            "SESSION_SECRET": token_hex(32),
+        }
+        with self.log.open("wb") as log:
+            self.process = psutil.Popen(
+                [sys.executable, "-m", "service"], env=os.environ | settings, stderr=log
+            )
+        wait_until(lambda: self._get("/readyz") != b"")
+
+    def close(self) -> None:
+        """Ends the service and Redis."""
+        self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=30)
+        self.redis.kill()
+        self.redis.client.close()
+
+    def sample(self) -> Sample | None:
+        """Reads what the service uses; None while Redis is restarted."""
+        with suppress(Exception):  # redis-py raises several kinds while Redis starts
+            return Sample(
+                self.process.memory_info().rss / MIB,
+                self.process.num_fds(),
+                len(self.process.net_connections()),
+                self.redis.client.info("clients")["connected_clients"],
+            )
+        return None
+
+    def swap(self) -> None:
+        """Publishes the other bundle, and waits until it is served."""
+        before = self._version()
+        (other,) = (each for each in BUNDLES if each != self.link.bundle)
+        self.link.move(other)
+        wait_until(lambda: self._version() not in (None, before))
+
+    def restart_redis(self) -> None:
+        """Kills Redis, and starts it again with its append-only file."""
+        self.redis.kill()
+        self.redis.start(while_loading=True)
+
+    def _version(self) -> object:
+        answer = self._get("/v1/model")
+        return json.loads(answer)["model_version"] if answer else None
+
+    def _get(self, path: str) -> bytes:
+        with suppress(OSError), urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            content: bytes = answer.read()
+            return content
+        return b""
+
+
+def _two_bundles(folder: Path) -> BundleLink:
+    """Lays the example bundle and a copy with another version into `folder`."""
+    link = BundleLink(folder / "active")
+    for name in BUNDLES:
+        copy = link.folder(name)
+        shutil.copytree(EXAMPLE, copy)
+        manifest = BundleLayout(copy).manifest
+        content = json.loads(manifest.read_bytes())
+        manifest.write_text(json.dumps(content | {"provenance": {"made_by": name}}))
+        rehash(copy)
+    link.move(BUNDLES[0])
+    return link
+
+
+class Repeated:
+    """Calls a function again and again, in a thread, while the context is open."""
+
+    def __init__(self, work: Callable[[], None], seconds: float) -> None:
+        self.num_done = 0
+        self._work = work
+        self._seconds = seconds
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> "Repeated":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._is_over.wait(self._seconds):
+            self._work()
+            self.num_done += 1
+
+
+def grown(samples: Sequence[Sample], name: str) -> float:
+    """Returns by how much a value grew from the second to the last fifth of the samples."""
+    values: list[float] = [getattr(each, name) for each in samples]
+    fifth = max(1, len(values) // 5)
+    return median(values[-fifth:]) - median(values[fifth : 2 * fifth] or values[:1])
+
+
+def prove(
+    *,
+    minutes: Annotated[float, Parameter(help="How long the load runs.")] = 30,
+    rate: Annotated[float, Parameter(help="Requests a second.")] = 500,
+    swap_seconds: Annotated[float, Parameter(help="Time between two swaps of the bundle.")] = 60,
+    restart_seconds: Annotated[float, Parameter(help="Time between restarts of Redis.")] = 300,
+) -> Iterator[Figure]:
+    """Run load, bundle swaps and Redis restarts for half an hour."""
+    samples: list[Sample] = []
+    with TemporaryDirectory() as name, ExitStack() as parts:
+        service = Service(Path(name))
+        parts.callback(service.close)
+        load = Load(service.port, rate, "soak")
+        restarts = Repeated(service.restart_redis, restart_seconds)
+        swaps = Repeated(service.swap, swap_seconds)
+        with load, restarts, swaps:
+            until = time.monotonic() + minutes * 60
+            while time.monotonic() < until:
+                time.sleep(minutes * 60 / SAMPLES)
+                samples += [each for each in [service.sample()] if each]
+        log_bytes = service.log.stat().st_size
+    yield from _load_figures(load, minutes)
+    yield Figure("swaps", "swaps", swaps.num_done, at_least=1)
+    yield Figure("restarts of Redis", "restarts", restarts.num_done, at_least=1)
+    yield from _usage_figures(samples)
+    log_rate = log_bytes / minutes
+    yield Figure("log", "bytes a minute", log_rate, at_most=MAX_LOG_BYTES_A_MINUTE)
+
+
+def _load_figures(load: Load, minutes: float) -> Iterator[Figure]:
+    yield Figure("answers", "answers a second", len(load.answers) / minutes / 60)
+    errors = sum(each.status >= 400 for each in load.answers)
+    yield Figure("errors and lost connections", "answers", errors, at_most=0)
+    degraded = sum(each.is_degraded for each in load.answers)
+    yield Figure("degraded", "share", degraded / max(1, len(load.answers)))
+
+
+def _usage_figures(samples: Sequence[Sample]) -> Iterator[Figure]:
+    yield Figure("memory at the end", "MiB", samples[-1].memory_mib)
+    yield Figure("memory: growth", "MiB", grown(samples, "memory_mib"), at_most=MAX_GROWN_MIB)
+    for name in ("descriptors", "connections", "redis_clients"):
+        label = name.replace("_", " ")
+        most = MAX_GROWN_DESCRIPTORS
+        yield Figure(f"{label}: growth", label, grown(samples, name), at_most=most)
