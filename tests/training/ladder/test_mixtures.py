@@ -1,12 +1,16 @@
 """Rows that fuse a student with a baseline or average seeds, in a ladder on disk."""
 
+import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.training.ladder.conftest import records, run_ladder
 from training.distillation.job import Job
 from training.ladder.results.measured import TARGETS
+from training.ladder.runs.store import RunFacts
 
 NARROW = ("--students", "caser", "--rows", "CE", "--seeds", "0", "1", "2")
 FUSED, ENSEMBLE = "CE fused with kNN", "CE, three seeds"
@@ -19,6 +23,13 @@ def figures(config: Path, metric: str = "NDCG@20") -> dict[tuple[str, str], floa
         for line in records(config)
         if (line["targets"], line["metric"]) == (TARGETS[0], metric)
     }
+
+
+def facts_of_runs(config: Path) -> list[dict[str, Any]]:
+    """Facts in the files of stored runs."""
+    files = sorted((config.parent / "results" / "runs" / "chain").glob("*.npz"))
+    facts = [json.loads(str(np.load(file)["facts"])) for file in files]
+    return [each for each in facts if "name" in each]  # a reference has none
 
 
 @pytest.fixture
@@ -70,3 +81,19 @@ def test_without_the_option_no_student_is_trained_for_a_mixture(
 
     assert sorted(trained) == [0, 1, 2]
     assert not {row for row, _ in figures(config)} & {FUSED, ENSEMBLE}
+
+
+def test_a_fused_refit_takes_its_weight_over_and_is_reported_beside_its_student(
+    config: Path,
+) -> None:
+    assert run_ladder(config, *NARROW, "--protocol", "both", "--mixtures") == 0
+
+    lines = [line for line in records(config) if line["split"] == "test"]
+    protocols = {(line["row"], line["protocol"]) for line in lines}
+    assert protocols >= {(row, each) for row in (FUSED, ENSEMBLE) for each in ("train", "refit")}
+    stored = [RunFacts(**facts) for facts in facts_of_runs(config)]
+    of_fused = [each for each in stored if each.name.startswith(FUSED)]
+    chosen = {each.name: each.settings for each in of_fused if each.protocol == "train"}
+    taken_over = {each.name: each.settings for each in of_fused if each.protocol == "refit"}
+    assert taken_over == chosen
+    assert len(chosen) == 3

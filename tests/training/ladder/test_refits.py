@@ -41,6 +41,7 @@ def test_both_protocols_stand_in_the_report_and_the_refitted_one_in_the_headline
         "## How well each ranks, refitted",
         "## What each part is worth",
         "## Against teachers and neighbours",
+        "## By stratum",
         "## What was not shown",
         "## How well each ranked before it was refitted",
         "## What was chosen",
@@ -72,7 +73,7 @@ def test_stored_ranks_carry_their_protocol_and_those_without_one_are_of_training
     runs = config.parent / "results" / "runs" / "chain"
     stored = {path: dict(np.load(path)) for path in runs.glob("*.npz")}
     told = {path: str(arrays["facts"]) for path, arrays in stored.items()}
-    assert sum('"protocol": "refit"' in each for each in told.values()) == 4  # CE, three baselines
+    assert sum('"protocol": "refit"' in each for each in told.values()) == 5  # CE, four baselines
     for path, arrays in stored.items():
         arrays["facts"] = np.array(told[path].replace(', "protocol": "train"', ""))
         np.savez_compressed(path, **arrays)
