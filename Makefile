@@ -35,7 +35,7 @@ REQUIREMENTS = $(PYTHON) docker/requirements.py
 OF_TORCH := ^(torch|triton|nvidia-.*|cuda-.*)==
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate ladder reports witness export serve test compose-test check bench bench-quick commands access wheel wheel-proof chaos lock lock-hashes lock-torch audit format clean
+.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness export serve test compose-test check bench bench-quick commands access wheel wheel-proof chaos lock lock-hashes lock-torch audit format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,10 @@ smoke: $(DEMO)/ready  ## the same without staying up
 
 prepare distill evaluate export: $(DEMO)/ready  ## one stage of the road
 	$(IN_DEMO) $@ $(CONFIG) --work $(WORK)
+
+refit: $(DEMO)/ready  ## train the best student again, on all interactions, and export it
+	$(IN_DEMO) distill $(CONFIG) --work $(WORK) --refit
+	$(IN_DEMO) export $(CONFIG) --work $(WORK) --refit
 
 teach: $(DEV)/ready  ## ask the LLM again (hours on a CPU, minutes on a GPU; resumes after a kill)
 	$(IN_DEV) prepare $(CONFIG) --work $(WORK)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +58,8 @@ class DemoOptions:
     """Port that the service listens on."""
     once: bool = False
     """End after the example answers, instead of serving until Ctrl-C."""
+    refit: bool = False
+    """Serve the student that was trained again on all interactions, as a shop would."""
 
 
 DEFAULTS = DemoOptions()
@@ -76,7 +79,7 @@ def command(
     experiment, workplace = open_experiment(config, work)
     if experiment.data.source == "movielens":
         say(carried(TERMS).read_text(encoding="utf-8").rstrip())
-    for name, stage in _stages().items():
+    for name, stage in _stages(refit=options.refit).items():
         _run_stage(name, stage, experiment, workplace)
     with _service(workplace.bundle, options.host, options.port) as client:
         for history in _real_histories(load_dataset(workplace.dataset)):
@@ -96,12 +99,13 @@ def _lay_out_movielens() -> None:
             say(f"written: {path}, copied from the package")
 
 
-def _stages() -> dict[str, Stage]:
+def _stages(*, refit: bool) -> dict[str, Stage]:
+    distilling = DistillOptions(refit=refit)
     return {
         "prepare": prepare,
-        "distill": lambda experiment, workplace: distill(experiment, workplace, DistillOptions()),
+        "distill": lambda experiment, workplace: distill(experiment, workplace, distilling),
         "evaluate": evaluate_all,
-        "export": export,
+        "export": partial(export, refit=refit),
     }
 
 

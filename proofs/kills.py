@@ -28,7 +28,9 @@ from proofs.record import Figure
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("export", "service", "training")
-STAGES = ("prepare", "teach", "distill", "evaluate", "export", "publish")
+STAGES = ("prepare", "teach", "distill", "evaluate", "refit", "export", "publish")
+MODULES = {"refit": "training.distill", "export": "export"}  # of the others, `training.STAGE`
+OPTIONS = {"distill": ["--workers", "1"], "refit": ["--workers", "1", "--refit"]}
 PATIENCE_SECONDS = 300
 VARYING = frozenset({"seconds", "teach_seconds"})
 """Keys in JSON that say how long a run took; they differ between any two runs."""
@@ -83,9 +85,9 @@ class Road:
         if stage == "publish":
             words = ["export.contract.publish", bundle, str(self.bundles)]
         else:
-            module = "export" if stage == "export" else f"training.{stage}"
+            module = MODULES.get(stage, f"training.{stage}")
             words = [module, str(self.folder / "tiny.toml"), "--work", str(self.work)]
-            words += ["--workers", "1"] if stage == "distill" else []
+            words += OPTIONS.get(stage, [])
         return subprocess.Popen(
             [sys.executable, "-m", *words],
             cwd=self.code,

@@ -1,6 +1,7 @@
 """Reads how well each row of a ladder report ranks, for the tables of documents."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 from training.evaluation.yardstick import SELECTION_METRIC
@@ -11,17 +12,21 @@ _TEACHER = "teacher "
 class RankingFigures:
     """NDCG@20 over all targets, by row and student, of one `docs/results/NAME.csv`.
 
-    Of several rows with the same name and student, the first counts: it has the first teacher.
+    Of several rows with the same name and student, the first counts: it has the first teacher. In
+    a report with refitted students, rows are those of the refits; teachers are never refitted.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._figures: dict[tuple[str, str, str], dict[str, str]] = {}
         with path.open(encoding="utf-8", newline="") as file:
-            for each in csv.DictReader(file):
-                if each["metric"] == SELECTION_METRIC and each["targets"] == "all":
-                    key = each["split"], each["row"], each["student"]
-                    self._figures.setdefault(key, each)
+            records = list(csv.DictReader(file))
+        self.has_refits = any(_is_refit(each) and each["student"] for each in records)
+        for each in records:
+            is_counted = _is_refit(each) == self.has_refits or each["row"].startswith(_TEACHER)
+            if is_counted and (each["metric"], each["targets"]) == (SELECTION_METRIC, "all"):
+                key = each["split"], each["row"], each["student"]
+                self._figures.setdefault(key, each)
 
     def cell(self, row: str, student: str = "") -> str:
         """Returns test NDCG@20 of a row with its 95 % interval, as `0.0586 [0.0499, 0.0686]`.
@@ -42,3 +47,7 @@ class RankingFigures:
             if split == "validation" and row.startswith(_TEACHER)
         }
         return max(of_teachers, key=lambda row: of_teachers[row])
+
+
+def _is_refit(record: Mapping[str, str]) -> bool:
+    return record.get("protocol") == "refit"

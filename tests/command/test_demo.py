@@ -38,7 +38,7 @@ def test_the_demo_lays_out_its_experiment_and_knowledge_in_an_empty_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "_stages", lambda: {"stop": stop})
+    monkeypatch.setattr(demo, "_stages", lambda **_: {"stop": stop})
 
     assert main(["demo", "--once"]) == 2
 

@@ -58,7 +58,7 @@ def test_with_refit_the_best_student_is_trained_again_on_held_out_rows_once(
     chain_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = chain_config.parent / "work/chain"
-    assert run_distill(chain_config, "--refit") == 0
+    assert run_distill(chain_config, "--refit", "--workers", "1") == 0
     assert checkpoints(chain_config) == ["distilled-0", "distilled-1", "plain-0", "plain-1"]
     best = best_on_validation(
         [load_checkpoint(folder / "checkpoints" / f"distilled-{seed}") for seed in (0, 1)],
@@ -71,7 +71,7 @@ def test_with_refit_the_best_student_is_trained_again_on_held_out_rows_once(
         assert refitted.best_epoch == best.description.best_epoch
     assert "trained on all rows" in capsys.readouterr().out
 
-    assert run_distill(chain_config, "--refit") == 0
+    assert run_distill(chain_config, "--refit", "--workers", "1") == 0
     assert all(f"{name} is current, nothing to do" in capsys.readouterr().out for name in names[:1])
 
 
@@ -79,7 +79,7 @@ def test_without_every_distilled_student_nothing_is_refitted(
     chain_config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With one seed only, validation has not chosen among the seeds."""
-    assert run_distill(chain_config, "--seed", "0", "--refit") == 2
+    assert run_distill(chain_config, "--seed", "0", "--refit", "--workers", "1") == 2
     assert "distilled-1: missing" in capsys.readouterr().err
 
 

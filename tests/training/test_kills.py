@@ -122,6 +122,23 @@ def distill_stage(request: pytest.FixtureRequest) -> Stage:
     )
 
 
+def refit_stage(request: pytest.FixtureRequest) -> Stage:
+    """The best student is trained anew, and then its two refits."""
+    config: Path = request.getfixturevalue("chain_config")
+    options = ("--variant", "distilled", "--workers", "1", "--refit")
+    replaced(config, "seeds = [0, 1]", "seeds = [0]")
+    replaced(config, "max_epochs = 3", "max_epochs = 1")
+    run(distill.main, config, *options)
+    replaced(config, "max_epochs = 1", "max_epochs = 2")
+    work = config.parent / "work"
+    return Stage(
+        work,
+        work / "chain" / "refits" / "distilled-0-refit-all",
+        lambda: run(distill.main, config, *options),
+        lambda result: load_checkpoint(result).description.best_epoch,
+    )
+
+
 def evaluate_stage(request: pytest.FixtureRequest) -> Stage:
     config: Path = request.getfixturevalue("chain_config")
     replaced(config, "max_epochs = 3", "max_epochs = 1")
@@ -158,6 +175,24 @@ def export_stage(request: pytest.FixtureRequest) -> Stage:
         work / "chain" / "bundle",
         lambda: run(export.main, config),
         lambda result: load_bundle(result).manifest.metrics["seed"],
+    )
+
+
+def export_refit_stage(request: pytest.FixtureRequest) -> Stage:
+    """A bundle of validation's student is replaced with that of its refit."""
+    config: Path = request.getfixturevalue("chain_config")
+    replaced(config, "seeds = [0, 1]", "seeds = [0]")
+    replaced(config, "max_epochs = 3", "max_epochs = 1")
+    run(distill.main, config, "--variant", "distilled", "--workers", "1", "--refit")
+    monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
+    monkeypatch.setattr("export.freeze.export_graphs", graphs_exported_once(config.parent))
+    run(export.main, config)
+    work = config.parent / "work"
+    return Stage(
+        work,
+        work / "chain" / "bundle",
+        lambda: run(export.main, config, "--refit"),
+        lambda result: load_bundle(result).manifest.protocol == "refit",
     )
 
 
@@ -235,8 +270,10 @@ def files_of(work: Path) -> dict[str, bytes]:
         (prepare_stage, 3),
         (teach_stage, 5),
         (distill_stage, 4),
+        (refit_stage, 8),
         (evaluate_stage, 6),
         (export_stage, 3),
+        (export_refit_stage, 3),
         (publish_stage, 3),
         (publish_again_stage, 4),
     ],

@@ -35,3 +35,24 @@ def test_validation_chooses_the_best_teacher(figures: RankingFigures) -> None:
 def test_a_missing_row_is_named(figures: RankingFigures) -> None:
     with pytest.raises(ValueError, match="no row 'CE' of student 'SASRec'"):
         figures.cell("CE", "SASRec")
+
+
+def test_figures_are_those_of_refits_where_students_were_refitted(tmp_path: Path) -> None:
+    lines = [
+        "row,student,protocol,split,targets,metric,mean,low,high",
+        "CE,SASRec,train,test,all,NDCG@20,0.03,0.02,0.04",
+        "VMIS-kNN,,train,test,all,NDCG@20,0.05,0.04,0.06",
+        "VMIS-kNN,,refit,test,all,NDCG@20,0.06,0.05,0.07",
+        "teacher titles,,train,test,all,NDCG@20,0.01,0.0,0.02",
+    ]
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join(lines) + "\n")
+    assert RankingFigures(path).cell("VMIS-kNN") == "0.0500 [0.0400, 0.0600]"
+
+    lines.append("CE,SASRec,refit,test,all,NDCG@20,0.04,0.03,0.05")
+    path.write_text("\n".join(lines) + "\n")
+    figures = RankingFigures(path)
+
+    assert figures.cell("CE", "SASRec") == "0.0400 [0.0300, 0.0500]"
+    assert figures.cell("VMIS-kNN") == "0.0600 [0.0500, 0.0700]"
+    assert figures.cell("teacher titles") == "0.0100 [0.0000, 0.0200]"

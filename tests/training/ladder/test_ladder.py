@@ -27,8 +27,8 @@ def test_a_whole_ladder_has_every_row_of_every_student(config: Path) -> None:
     lines = records(config)
     header = (config.parent / "results" / "chain.csv").read_text().splitlines()[0]
     assert header == (
-        "row,student,teacher,loss,protocol,split,targets,metric,mean,low,high,seeds,train_seconds,"
-        "teacher_tokens,kind,teacher_free,served"
+        "row,student,teacher,loss,split,targets,metric,mean,low,high,seeds,train_seconds,"
+        "teacher_tokens,protocol,kind,teacher_free,served"
     )
     assert {line["row"] for line in lines if not line["student"]} == {
         "popularity",
