@@ -1,6 +1,6 @@
-"""Measures the CPU time that the gate adds to a request: without keys, with one, with limits.
+"""Measures the CPU time that authorization adds to a request: without keys, with one, with limits.
 
-The gate of a real application is called around an application that does nothing, in turns with
+`AuthorizeByKey` of a real application is called around an application that does nothing, in turns with
 calls of that application alone. A request to the service takes about 190 µs of CPU besides.
 """
 
@@ -17,7 +17,7 @@ from service.access.access import Access
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Limits
 from service.access.principal import Scope as KeyScope
-from service.api.gate import Gate
+from service.api.authorization import AuthorizeByKey
 from service.api.scopes import scope_table
 from service.app import create_app
 from service.settings import Settings
@@ -47,10 +47,10 @@ def prove(*, pairs: int = 15, blocks: int = 100) -> Iterator[Figure]:
         calls = _calls(Path(folder) / "keys.json")
         runs = [cpu_us(calls, blocks) for _ in range(pairs)]
     for name, at_most in (
-        ("gate without keys", 5),
-        ("gate, a key", 5),
-        ("gate, a key with limits", 10),
-        ("gate, a wrong key is refused", 100),
+        ("without keys", 5),
+        ("with a key", 5),
+        ("with a key that has limits", 10),
+        ("a wrong key, refused", 100),
     ):
         added = sorted(run[name] - run["nothing"] for run in runs)
         cut = int(len(added) * _AROUND_MEDIAN)
@@ -62,24 +62,24 @@ def _calls(keys_path: Path) -> dict[str, Callable[[], object]]:
     scopes = frozenset(KeyScope)
     plain = create_key(keys_path, NewKey(scopes))
     limited = create_key(keys_path, NewKey(scopes, limits=Limits(1e6, 10**6, 10**12)))
-    without, with_keys = _gate(Settings()), _gate(Settings(keys_file=keys_path))
+    without, with_keys = _authorization(Settings()), _authorization(Settings(keys_file=keys_path))
     return {
         "nothing": _call(_nothing),
-        "gate without keys": _call(without),
-        "gate, a key": _call(with_keys, plain),
-        "gate, a key with limits": _call(with_keys, limited),
-        "gate, a wrong key is refused": _call(with_keys, f"{plain}x"),
+        "without keys": _call(without),
+        "with a key": _call(with_keys, plain),
+        "with a key that has limits": _call(with_keys, limited),
+        "a wrong key, refused": _call(with_keys, f"{plain}x"),
     }
 
 
-def _gate(settings: Settings) -> Gate:
+def _authorization(settings: Settings) -> AuthorizeByKey:
     access = Access.of(settings)
     access.authentication.load()
-    return Gate(_nothing, scope_table(create_app(settings)), access)
+    return AuthorizeByKey(_nothing, scope_table(create_app(settings)), access)
 
 
 async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
-    """Does nothing, as the application behind the gate."""
+    """Does nothing, as the application behind the middleware."""
 
 
 def _call(

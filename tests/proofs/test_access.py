@@ -3,12 +3,12 @@
 from proofs.access import prove
 
 
-def test_the_gate_is_measured_without_keys_with_one_with_limits_and_with_a_wrong_one() -> None:
+def test_authorization_is_measured_without_keys_with_one_with_limits_and_with_a_wrong_one() -> None:
     figures = list(prove(pairs=1, blocks=1))
     assert [each.name for each in figures] == [
-        "gate without keys",
-        "gate, a key",
-        "gate, a key with limits",
-        "gate, a wrong key is refused",
+        "without keys",
+        "with a key",
+        "with a key that has limits",
+        "a wrong key, refused",
     ]
     assert all(each.unit == "µs CPU" for each in figures)
