@@ -1,7 +1,7 @@
 """Measures the CPU time that authorization adds to a request: without keys, with one, with limits.
 
-`AuthorizeByKey` of a real application is called around an application that does nothing, in turns with
-calls of that application alone. A request to the service takes about 190 µs of CPU besides.
+`AuthorizeByKey` of a real application is called around an application that does nothing, in turns
+with calls of that application alone. A request to the service takes about 190 µs of CPU besides.
 """
 
 import statistics
