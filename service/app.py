@@ -12,8 +12,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.access.access import Access
 from service.admission.middleware import AdmitByCost
+from service.api.authorization import AuthorizeByKey
 from service.api.costs import COSTS, check_costs, free_paths
-from service.api.gate import Gate
 from service.api.lanes import open_lanes
 from service.api.openapi import complete
 from service.api.problems import documented, install_problems, refusal_response
@@ -102,9 +102,9 @@ def create_app(
     for routes in (recommendations, sessions, teacher, items, model, page, docs):
         app.include_router(routes.router, responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
     app.include_router(health.router)
-    gate = Middleware(Gate, routes=scope_table(app), access=access)
+    authorization = Middleware(AuthorizeByKey, routes=scope_table(app), access=access)
     check_costs()
-    app.user_middleware = _middlewares(settings, metrics, drain, gate, open_lanes(app))
+    app.user_middleware = _middlewares(settings, metrics, drain, authorization, open_lanes(app))
     check_skipped(app.user_middleware, FastLanes, HONOURED | {AdmitByCost})
     return app
 
@@ -120,7 +120,11 @@ def _cors(origins: Sequence[str]) -> Middleware:
 
 
 def _middlewares(
-    settings: Settings, metrics: Metrics, drain: Drain, gate: Middleware, lanes: Sequence[FastLane]
+    settings: Settings,
+    metrics: Metrics,
+    drain: Drain,
+    authorization: Middleware,
+    lanes: Sequence[FastLane],
 ) -> list[Middleware]:
     """Returns the middlewares in the order in which they see a request.
 
@@ -133,12 +137,12 @@ def _middlewares(
         Middleware(RequestTiming, metrics=metrics),
         # Before the lanes, because their answers must close connections too while draining.
         Middleware(CloseWhileDraining, drain=drain),
-        # Before the gate, because a browser asks for permission without a key.
+        # Before authorization, because a browser asks for permission without a key.
         *([_cors(settings.allowed_origins)] if settings.allowed_origins else []),
         # Before the lanes, because their requests are logged too. It logs the path of the route.
         *([Middleware(RequestLog)] if settings.log_requests else []),
         # Before everything that reads a body or calls a route, lanes too.
-        gate,
+        authorization,
         # Before the next one: a request in a lane saves the time that it takes.
         Middleware(FastLanes, lanes=lanes),
         # After the lanes, whose requests are light, and before bodies are parsed.

@@ -1,4 +1,4 @@
-"""The two parts of access that the gate asks, made from the settings."""
+"""Authentication and limits, as the settings choose them."""
 
 from dataclasses import dataclass, field
 from typing import Self

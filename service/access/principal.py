@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 SCOPE_KEY = "principal"
-"""Key of the ASGI scope under which `Gate` puts the Principal of a request."""
+"""Key of the ASGI scope under which `AuthorizeByKey` puts the Principal of a request."""
 
 DEFAULT_TENANT = "default"
 """Tenant of requests without a key, and of the ADMIN_KEY."""

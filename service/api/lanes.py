@@ -10,8 +10,8 @@ from fastapi import FastAPI
 
 from service.access.principal import SCOPE_KEY
 from service.admission.costs import MAX_LIGHT_BODY_BYTES
+from service.api.authorization import get_principal
 from service.api.costs import COSTS
-from service.api.gate import get_principal
 from service.api.requests import get_scope
 from service.api.routes.recommendations import recommend
 from service.api.routes.sessions import append_event

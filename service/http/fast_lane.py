@@ -117,7 +117,7 @@ class FastLane:
 class FastLanes:
     """ASGI middleware: answers common requests in their lanes, and passes on all others.
 
-    The gate comes before it, and has found the route of each request.
+    `AuthorizeByKey` comes before it, and has found the route of each request.
     """
 
     def __init__(self, app: ASGIApp, lanes: Sequence[FastLane]) -> None:

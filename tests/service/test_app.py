@@ -12,7 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from export.contract.bundle import BundleError
 from service import app as composition
 from service.admission.middleware import AdmitByCost
-from service.api.gate import Gate
+from service.api.authorization import AuthorizeByKey
 from service.api.problems import STATUS
 from service.app import create_app
 from service.errors import ServiceError
@@ -60,7 +60,7 @@ def test_middlewares_see_a_request_in_the_order_that_service_app_explains() -> N
         RequestTiming,
         CloseWhileDraining,
         RequestLog,
-        Gate,
+        AuthorizeByKey,
         FastLanes,
         AdmitByCost,
         BodyLimit,

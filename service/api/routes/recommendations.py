@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
-from service.api.gate import PrincipalDep
+from service.api.authorization import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
 from service.api.requests import (

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
-from service.api.gate import PrincipalDep
+from service.api.authorization import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
 from service.api.requests import (

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,13 @@ def test_a_key_is_read_with_its_tenant_scopes_and_limits(tmp_path: Path) -> None
     assert principal.scopes == {Scope.READ}
     assert principal.limits == Limits(5, 10, 1000)
     assert principal.expires_at == 1_927_584_000
+
+
+def test_the_key_in_the_operations_guide_is_one_that_the_service_reads(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(.*?\"salt\".*?)```", text, re.S)
+    (key,) = read_keys(saved(tmp_path / "keys", json.loads(example))).keys
+    assert key.principal(frozenset()).limits == Limits(50.0, 100)
 
 
 def test_a_key_has_its_own_scopes_and_those_of_everybody(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from service.access.bucket import Bucket, Grant, take_shared
 from service.access.principal import Limits, Principal
 from service.access.rate_limits import RateLimits
 from service.errors import TooManyRequestsError
-from service.stores.redis_client import connect_shared
+from service.stores.redis_client import connect_redis, connect_shared
 
 if TYPE_CHECKING:
     from service.stores.redis_connection import SharedConnection
-    from tests.conftest import RedisServer
+    from tests.conftest import RedisCluster, RedisServer
 
 NOON = 1_899_979_200.0  # 2030-03-17T12:00:00Z
 pytestmark = pytest.mark.anyio
@@ -176,6 +176,23 @@ async def test_tokens_that_a_worker_does_not_use_go_back(redis: "SharedConnectio
         clock.now += 2
     used = int(await redis.execute_command("HGET", "limit:k1", "used"))
     assert used == 19 + 50  # the last lease is still there
+
+
+async def test_workers_share_a_limit_on_a_redis_cluster_too(
+    redis_cluster: "RedisCluster",
+) -> None:
+    client = connect_redis(
+        redis_cluster.url, timeout_seconds=60, max_connections=4, is_cluster=True
+    )
+    try:
+        for key_id in ("k1", "k2", "k3"):  # on different nodes, each without the script at first
+            workers = [RateLimits(), RateLimits()]
+            for each in workers:
+                each.share(client.execute_command)
+            who = principal(Limits(None, None, 10), key_id)
+            assert [await passed(each, who, 7) for each in workers] == [7, 3]
+    finally:
+        await client.aclose()
 
 
 @pytest.mark.parametrize("seed", range(5))

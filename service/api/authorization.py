@@ -19,7 +19,7 @@ from service.http.ids_in_paths import keep_encoded
 Needed = principals.Scope | None
 
 
-class Gate:
+class AuthorizeByKey:
     """ASGI middleware: authenticates, authorises and limits requests before their bodies are read.
 
     It comes before the fast lanes, so that their requests pass it as all others do. A request whose
@@ -28,7 +28,7 @@ class Gate:
     """
 
     def __init__(self, app: ASGIApp, routes: RouteTable[Needed], access: Access) -> None:
-        """Makes the gate.
+        """Makes the middleware.
 
         Args:
             app: the next middleware.
