@@ -31,7 +31,7 @@ PACKAGES = ("export", "service", "training")
 STAGES = ("prepare", "teach", "distill", "evaluate", "refit", "export", "publish")
 MODULES = {"refit": "training.distill", "export": "export"}  # of the others, `training.STAGE`
 OPTIONS = {"distill": ["--workers", "1"], "refit": ["--workers", "1", "--refit"]}
-PATIENCE_SECONDS = 300
+PATIENCE_SECONDS = 1800
 VARYING = frozenset({"seconds", "teach_seconds"})
 """Keys in JSON that say how long a run took; they differ between any two runs."""
 
