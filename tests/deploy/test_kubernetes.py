@@ -1,11 +1,15 @@
 """Tests of deploy/kubernetes: valid, hardened, and the same programs as in docker-compose.yml."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+
+from export.contract.publish import BundleLink, publish
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy/kubernetes"
@@ -98,6 +102,33 @@ def test_replicas_mount_bundles_read_only_and_have_no_private_key() -> None:
     volumes = {each["name"]: each for each in pods()["service"]["volumes"]}
     secrets = {item["key"] for item in volumes["secrets"]["secret"]["items"]}
     assert secrets == {"redis_url", "redis_tls_cert", "admin_key", "session_secret", "keys.json"}
+
+
+def test_a_rollback_job_serves_the_previous_bundle_and_reaches_no_network(tmp_path: Path) -> None:
+    job = named("CronJob", "rollback")["spec"]
+    assert job["suspend"]
+    pod = job["jobTemplate"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert not pod["automountServiceAccountToken"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    policy = named("NetworkPolicy", "rollback")["spec"]
+    assert policy == {
+        "podSelector": {"matchLabels": {"app": "rollback"}},
+        "policyTypes": ["Ingress", "Egress"],
+    }
+    bundles = tmp_path / "bundles"
+    first = publish(ROOT / "assets/movielens/bundle", bundles).bundle
+    second = publish(ROOT / "tests/export/contract/schema_3", bundles).bundle
+    *shell, script = container["command"]
+    local = script.replace("/bundles", str(bundles)).replace("python", sys.executable)
+    for expected in (first, second):
+        subprocess.run([*shell, local], cwd=ROOT, check=True, capture_output=True)
+        assert BundleLink(bundles / "active").bundle == expected
 
 
 @pytest.mark.parametrize("name", ["service", "redis", "teacher"])
