@@ -18,6 +18,7 @@ from pydantic_settings import (
 
 from service.access.settings import AccessSettings
 from service.outage_settings import OutageSettings
+from service.sentinel_url import SENTINEL_SCHEMES, parse_sentinel_url
 from service.variant_setting import DEFAULT_VARIANT, VariantSetting, parse_variants
 
 LogFormat = Literal["text", "json"]
@@ -33,7 +34,7 @@ MAX_SESSION_ID_LENGTH = 128
 _MIN_SECRET_LENGTH = 32
 _HTTP_SCHEMES = ("http://", "https://")
 _NETWORK_SCHEMES = ("redis://", "rediss://")
-_REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://")
+_REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://", *SENTINEL_SCHEMES)
 
 
 class Settings(AccessSettings, OutageSettings):
@@ -95,7 +96,8 @@ class Settings(AccessSettings, OutageSettings):
     redis_url: SecretStr | None = Field(
         default=None,
         description="REDIS_URL: the Redis that stores sessions and added items (redis://, "
-        "rediss:// or unix://); unset = memory of this process, and ITEMS_PATH",
+        "rediss://, unix://, or redis+sentinel://HOST:PORT,HOST:PORT/NAME/DATABASE); "
+        "unset = memory of this process, and ITEMS_PATH",
     )
     redis_cluster: bool = Field(
         default=False,
@@ -343,6 +345,8 @@ class Settings(AccessSettings, OutageSettings):
     def _check_redis_url(cls, url: SecretStr | None) -> SecretStr | None:
         if url and not url.get_secret_value().startswith(_REDIS_SCHEMES):
             raise ValueError(f"must start with one of {', '.join(_REDIS_SCHEMES)}")
+        if url and url.get_secret_value().startswith(SENTINEL_SCHEMES):
+            parse_sentinel_url(url.get_secret_value())
         return url
 
 

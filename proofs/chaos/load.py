@@ -135,5 +135,5 @@ class _Client:
         self._writer.write(request)
         head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
         length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-        content: dict[str, Any] = orjson.loads(await self._reader.readexactly(length))
-        return int(head[9:12]), content
+        status, content = int(head[9:12]), await self._reader.readexactly(length)
+        return status, orjson.loads(content) if b"json" in head else {}

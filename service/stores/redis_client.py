@@ -8,16 +8,18 @@ from typing import Any, Protocol
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError as LostError
+from redis.exceptions import RedisClusterException, RedisError
 
 from service.errors import ServiceError
 from service.stores.redis_connection import SharedConnection
+from service.stores.redis_pools import is_sentinel, sentinel_pool
 from service.stores.redis_replies import refuses_writes
 
 RedisClient = Redis | RedisCluster
 
-# A node that stays lost is not looked for at each command.
-_SECONDS_BETWEEN_REFRESHES = 0.5
+SECONDS_BETWEEN_REFRESHES = 0.5
+"""Minimum time between two looks at the topology of a cluster with a lost node."""
 
 
 def connect_redis(
@@ -28,15 +30,18 @@ def connect_redis(
     A retry could run a command twice, and every caller can answer without Redis.
 
     Args:
-        url: the Redis, or any node of the cluster.
+        url: the Redis, Sentinels that know it, or any node of the cluster.
         timeout_seconds: maximum time to wait for a free connection, for connecting and for a reply.
-        max_connections: maximum number of connections, and so of commands at once.
+        max_connections: maximum number of connections, and so of commands at once; with Sentinel,
+            there is no maximum.
         is_cluster: whether `url` names a cluster. Each command of this service touches one hash
             slot only, as a cluster requires.
     """
     options = {"max_connections": max_connections, **_options(timeout_seconds)}
     if is_cluster:
-        return _Cluster.from_url(url, wait_seconds=timeout_seconds, **options)
+        return ClusterClient.from_url(url, wait_seconds=timeout_seconds, **options)
+    if is_sentinel(url):
+        return Redis.from_pool(sentinel_pool(url, **_options(timeout_seconds)))
     return Redis.from_pool(BlockingConnectionPool.from_url(url, timeout=timeout_seconds, **options))
 
 
@@ -58,7 +63,7 @@ def _options(timeout_seconds: float) -> dict[str, Any]:
     }
 
 
-class _Cluster(RedisCluster):
+class ClusterClient(RedisCluster):
     """A cluster client whose commands take one deadline, with a background look at the topology.
 
     redis-py reads the topology again after each lost connection, in the request that lost it. That
@@ -70,7 +75,7 @@ class _Cluster(RedisCluster):
         super().__init__(max_connections=max_connections, require_full_coverage=False, **options)
         self._wait_seconds = wait_seconds
         self._free = asyncio.Semaphore(max_connections)
-        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[LostError | None] | None = None
         self._may_refresh_at = 0.0
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -86,33 +91,37 @@ class _Cluster(RedisCluster):
             if self._initialize:
                 await self._refresh()
             async with self._free:
-                return await super().execute_command(*args, **options)
+                try:
+                    return await super().execute_command(*args, **options)
+                except (RedisClusterException, AttributeError, RuntimeError) as error:
+                    # No RedisError, though a node is lost: redis-py closes all connections to it,
+                    # also those on which another command is just about to be written.
+                    raise LostError(f"lost a node of the cluster: {error}") from error
 
     async def _refresh(self) -> None:
         """Reads the topology in the background; waits for it only if there is none yet."""
         loop = asyncio.get_running_loop()
         has_none = self.get_default_node() is None
         if self._refreshing is None and (has_none or loop.time() >= self._may_refresh_at):
-            self._may_refresh_at = loop.time() + _SECONDS_BETWEEN_REFRESHES
+            self._may_refresh_at = loop.time() + SECONDS_BETWEEN_REFRESHES
             self._refreshing = loop.create_task(self._read_topology(has_none=has_none))
-        if has_none and self._refreshing is not None:
-            # A deadline that passes must not end it, or a slow cluster would never be found.
-            await asyncio.shield(self._refreshing)
+        # A deadline that passes must not end it, or a slow cluster would never be found.
+        if has_none and self._refreshing and (error := await asyncio.shield(self._refreshing)):
+            raise error
         self._initialize = False
 
-    async def _read_topology(self, *, has_none: bool) -> None:
+    async def _read_topology(self, *, has_none: bool) -> LostError | None:
+        """Returns an error instead of raising it, since nobody may wait any more."""
         try:
             await (self.initialize() if has_none else self.nodes_manager.initialize())
-        except RedisError:
-            if has_none:
-                raise
+        except (RedisError, RedisClusterException) as error:
+            return LostError(f"no node of the cluster answers: {error}")
         finally:
             self._refreshing = None
+        return None
 
     async def aclose(self) -> None:
         """Closes all connections, also those that RedisCluster leaves open after a failure."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
         await super().aclose()
         for nodes in ("nodes_cache", "startup_nodes"):
             await self.nodes_manager.aclose(nodes)

@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import hiredis
-from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as LostError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as LateError
 
+from service.stores.redis_pools import pool_for
 from service.stores.redis_replies import another_node_may_answer, reply_error
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class SharedConnection:
             timeout_seconds: maximum time of a command, also of one that waits for a connection.
             options: options of redis-py's connections.
         """
-        self._pool = ConnectionPool.from_url(url, **options)
+        self._pool = pool_for(url, **options)
         self._timeout_seconds = timeout_seconds
         self._pipeline: _Pipeline | None = None
         self._connecting: asyncio.Task[_Pipeline] | None = None
@@ -68,6 +68,7 @@ class SharedConnection:
             self._connecting.cancel()
         if self._pipeline is not None:
             self._pipeline.close(LostError("closed"))
+        await self._pool.aclose()
 
     async def _send_on_new_connection(self, command: bytes) -> Any:
         loop, pipeline, sent_at = asyncio.get_running_loop(), None, 0.0

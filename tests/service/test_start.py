@@ -90,7 +90,8 @@ def test_invalid_settings_are_named_without_their_values(
         main()
     assert exit_.value.code == (
         "MAX_K: Input should be greater than or equal to 20\n"
-        "REDIS_URL: must start with one of redis://, rediss://, unix://"
+        "REDIS_URL: must start with one of redis://, rediss://, unix://, redis+sentinel://, "
+        "rediss+sentinel://"
     )
 
 

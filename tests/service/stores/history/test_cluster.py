@@ -1,16 +1,20 @@
 """Histories in a Redis Cluster: each session is stored on one node."""
 
+import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 from redis import Redis
+from redis.asyncio.cluster import NodesManager
 
 from service.errors import HistoryUnavailableError
 from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.protocol import Event, Retention, Session
-from service.stores.redis_client import connect_redis
+from service.stores.redis_client import SECONDS_BETWEEN_REFRESHES, ClusterClient, connect_redis
+from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
     from tests.conftest import RedisCluster
@@ -28,6 +32,12 @@ async def store(mortal_cluster: "RedisCluster") -> AsyncIterator[ClusterHistoryS
     store = ClusterHistoryStore(client, Retention(10, 60, 60))
     yield store
     await store.close()
+
+
+def connected(cluster: "RedisCluster") -> ClusterClient:
+    client = connect_redis(cluster.url, timeout_seconds=5, max_connections=2, is_cluster=True)
+    assert isinstance(client, ClusterClient)
+    return client
 
 
 def keys_of(cluster: "RedisCluster", number: int) -> set[str]:
@@ -61,3 +71,41 @@ async def test_a_lost_node_takes_only_its_own_sessions_with_it(
             assert await store.append(Session(session_id), Event("b")) == ["a", "b"]
     with pytest.raises(HistoryUnavailableError):
         await store.ping()
+
+
+async def test_a_lost_node_is_not_looked_for_at_each_command(
+    mortal_cluster: "RedisCluster", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connected(mortal_cluster)
+    store = ClusterHistoryStore(client, Retention(10, 60, 60))
+    for session_id in SESSIONS:
+        await store.append(Session(session_id), Event("a"))
+    looks, look = [0], NodesManager.initialize
+
+    async def count(self: NodesManager, **options: Any) -> None:
+        looks[0] += 1
+        await look(self, **options)
+
+    monkeypatch.setattr(NodesManager, "initialize", count)
+    await anyio.sleep(SECONDS_BETWEEN_REFRESHES)  # since the first look
+    mortal_cluster.nodes[1].kill()
+    began = time.monotonic()
+    for session_id in SESSIONS:
+        with suppress(HistoryUnavailableError):
+            await store.append(Session(session_id), Event("b"))
+    assert 1 <= looks[0] <= 1 + (time.monotonic() - began) / SECONDS_BETWEEN_REFRESHES
+    await store.close()
+
+
+async def test_a_deadline_that_passes_does_not_end_the_search_for_the_cluster(
+    mortal_cluster: "RedisCluster",
+) -> None:
+    client = connected(mortal_cluster)
+    client._wait_seconds = 0.000_001
+    store = ClusterHistoryStore(client, Retention(10, 60, 60))
+    with pytest.raises(HistoryUnavailableError):
+        await store.read(Session("s"))
+    with anyio.fail_after(PATIENCE_SECONDS):
+        while client.get_default_node() is None:
+            await anyio.sleep(0.01)
+    await store.close()

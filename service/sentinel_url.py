@@ -1,0 +1,53 @@
+"""Addresses of a Redis behind Sentinel: `redis+sentinel://HOST:PORT,HOST:PORT/NAME/DATABASE`."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+SENTINEL_SCHEMES = ("redis+sentinel://", "rediss+sentinel://")
+_FORM = "redis+sentinel://[USER:PASSWORD@]HOST:PORT[,HOST:PORT ...]/NAME[/DATABASE]"
+_DEFAULT_PORT = 26_379
+
+
+class SentinelUrl(NamedTuple):
+    """The parts of an address.
+
+    Attributes:
+        sentinels: host and port of each Sentinel.
+        name: the name by which they know the Redis.
+        redis_url: user, password, database and options as an address of redis-py; its host does
+            not count.
+    """
+
+    sentinels: Sequence[tuple[str, int]]
+    name: str
+    redis_url: str
+
+
+def parse_sentinel_url(url: str) -> SentinelUrl:
+    """Takes an address apart.
+
+    Raises:
+        ValueError: it has another form. The message has no part of it, since it may be a secret.
+    """
+    parts = urlsplit(url)
+    login, at, hosts = parts.netloc.rpartition("@")
+    name, _, database = parts.path.strip("/").partition("/")
+    try:
+        sentinels = [_host_and_port(each) for each in hosts.split(",")]
+    except ValueError:
+        raise ValueError(f"must have the form {_FORM}") from None
+    if not name or "/" in database:
+        raise ValueError(f"must have the form {_FORM}")
+    scheme = parts.scheme.removesuffix("+sentinel")
+    query = f"?{parts.query}" if parts.query else ""
+    return SentinelUrl(
+        sentinels, unquote(name), f"{scheme}://{login}{at}localhost/{database}{query}"
+    )
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    parts = urlsplit(f"//{text}")  # knows IPv6 too
+    if not parts.hostname:
+        raise ValueError(text)
+    return parts.hostname, parts.port or _DEFAULT_PORT
