@@ -11,9 +11,10 @@ from itertools import product
 
 from training.data.dataset import Dataset
 from training.distillation.job import Job
+from training.distillation.variants import VARIANTS
 from training.evaluation.row_names import DISTILLED_ROW, TITLE_LISTS_ROW
 from training.ladder.plan.references import Teacher
-from training.ladder.plan.rows import HEADLINES, ROWS, settings_of, with_settings
+from training.ladder.plan.rows import HEADLINES, ROWS, LadderRow, settings_of, with_settings
 from training.settings.experiment import Experiment
 from training.settings.ladder import Setting
 from training.settings.student import STUDENT_NAMES, StudentKind
@@ -69,14 +70,19 @@ class Plan:
             if not row.needs_teacher:
                 yield Cell(name, student, None)
                 continue
-            for teacher in self._teachers_with_lists() if row.every_teacher else self.teachers[:1]:
+            for teacher in self._teachers_of(row):
                 if name != TITLE_LISTS_ROW or not teacher.ranks_by_last_title:
                     yield Cell(name, student, teacher)
 
-    def _teachers_with_lists(self) -> Iterator[Teacher]:
-        """Yields the first teacher, and those others that have answered training examples."""
+    def _teachers_of(self, row: LadderRow) -> Iterator[Teacher]:
+        """Yields the first teacher, and if the row has every teacher, those that can teach it.
+
+        A row with lists is taught by those that have answered training examples.
+        """
         yield self.teachers[0]
-        yield from (each for each in self.teachers[1:] if each.knowledge.num_lists)
+        for each in self.teachers[1:] if row.every_teacher else ():
+            if each.knowledge.num_lists or not VARIANTS[row.variant].ranking:
+                yield each
 
     def trials(self, cell: Cell) -> list[Trial]:
         """Returns the settings that a cell may choose from: every combination of its grid."""

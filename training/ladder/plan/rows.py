@@ -74,7 +74,9 @@ _SPECIAL_ROWS: Mapping[str, LadderRow] = {
     BCE_ROW: LadderRow(*TRAINING_OF_ROW[BCE_ROW], grid="plain", times_the_epochs=3),
     CE_ROW: LadderRow(*TRAINING_OF_ROW[CE_ROW], grid="plain"),
     RD_ROW: LadderRow(*TRAINING_OF_ROW[RD_ROW], grid="ranking"),
-    EMBEDDINGS_ROW: LadderRow(*TRAINING_OF_ROW[EMBEDDINGS_ROW], grid="embeddings"),
+    EMBEDDINGS_ROW: LadderRow(
+        *TRAINING_OF_ROW[EMBEDDINGS_ROW], grid="embeddings", every_teacher=True
+    ),
     RANKING_ROW: LadderRow(*TRAINING_OF_ROW[RANKING_ROW], grid="ranking", every_teacher=True),
     DISTILLED_ROW: LadderRow(*TRAINING_OF_ROW[DISTILLED_ROW], grid="method", every_teacher=True),
     COLD_ROW: LadderRow(*TRAINING_OF_ROW[COLD_ROW], every_teacher=True),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from training.data.dataset import Split
 from training.evaluation.intervals import Interval
-from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW
+from training.evaluation.row_names import CE_ROW, COLD_ROW, DISTILLED_ROW, EMBEDDINGS_ROW
 from training.ladder.plan.rows import NEIGHBOURS_ROW, ORDERED_ROW
 from training.ladder.report.tables import as_table, outcome, percent, signed
 from training.ladder.results.measured import Figures, Measured
@@ -71,12 +71,13 @@ def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def pairs_of_teachers(lines: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
-    """Yields pairs of lines that differ only in the teacher, for rows of the whole method.
+    """Yields pairs of lines that differ only in the teacher.
 
+    They are of rows of the whole method, and of the row that has the teacher's embeddings only.
     The second line of a pair comes earlier in `lines`.
     """
     for place, line in enumerate(lines):
-        for other in lines[:place] if line.row in WHOLE_ROWS else ():
+        for other in lines[:place] if line.row in (*WHOLE_ROWS, EMBEDDINGS_ROW) else ():
             is_same_row = (line.student, line.row) == (other.student, other.row)
             if is_same_row and line.can_be_compared(other):
                 yield line, other

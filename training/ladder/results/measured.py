@@ -12,6 +12,7 @@ from training.evaluation.intervals import Bootstrap, Draws
 from training.evaluation.metrics import metric_values
 from training.evaluation.yardstick import Evaluation
 from training.ladder.runs.store import RunFacts
+from training.settings.teacher import WORDS_KINDS
 
 SHOWN_PROTOCOLS: tuple[Protocol, ...] = ("train", "refit")
 TARGETS = ("all", "warm", "cold")
@@ -96,8 +97,8 @@ class Measured:
 
     @property
     def is_teacher_free(self) -> bool:
-        """Whether nothing of an LLM is in the line."""
-        return not self.teacher
+        """Whether nothing of an LLM is in the line; the words of titles are no LLM."""
+        return not self.teacher or self.teacher in WORDS_KINDS
 
     @property
     def key(self) -> tuple[str, str, str]:

@@ -133,3 +133,11 @@ def test_a_refit_and_another_line_are_compared_on_the_targets_of_the_refit(
     pair = Figures(dataset, num_draws=1).pair(refitted, before, "cold", "HR@1")
 
     assert [each.interval().mean for each in pair] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("teacher", "is_free"),
+    [("", True), ("tf-idf", True), ("word-vectors", True), ("titles", False), ("retrieval", False)],
+)
+def test_a_line_is_teacher_free_if_no_llm_taught_it(teacher: str, *, is_free: bool) -> None:
+    assert Measured("any", {}, train_seconds=1.0, teacher=teacher).is_teacher_free == is_free

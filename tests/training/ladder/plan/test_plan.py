@@ -1,0 +1,33 @@
+"""The cells of a ladder."""
+
+from training.data.dataset import Dataset
+from training.knowledge import Summary
+from training.ladder.plan.plan import Plan
+from training.ladder.plan.references import Reference, Teacher
+from training.settings.experiment import DataConfig, Experiment
+from training.settings.teacher import TeacherConfig, TeacherKind
+
+
+def test_each_text_has_a_cell_with_its_embeddings_also_if_it_has_no_lists(
+    tiny_dataset: Dataset,
+) -> None:
+    def teacher(kind: TeacherKind, num_lists: int) -> Teacher:
+        summary = Summary(kind, kind, num_lists, {})
+        return Teacher(summary, Reference(kind, TeacherConfig(kind=kind), (0.0,), tiny_dataset))
+
+    experiment = Experiment(name="tiny", data=DataConfig(source="movielens"))
+    teachers = [teacher("titles", 3), teacher("tf-idf", 0), teacher("word-vectors", 3)]
+    rows = ["CE", "embeddings only", "DLLM2Rec", "DLLM2Rec without offset"]
+    plan = Plan(experiment, tiny_dataset, teachers, rows)
+
+    cells = [(cell.row, cell.teacher and cell.teacher.kind) for cell in plan.cells("caser")]
+
+    assert cells == [
+        ("CE", None),
+        ("embeddings only", "titles"),
+        ("embeddings only", "tf-idf"),
+        ("embeddings only", "word-vectors"),
+        ("DLLM2Rec", "titles"),
+        ("DLLM2Rec", "word-vectors"),
+        ("DLLM2Rec without offset", "titles"),
+    ]
