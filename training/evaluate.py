@@ -8,9 +8,12 @@ python -m training.evaluate configs/movielens.toml
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from cyclopts import Parameter
 
 from training.cli import run, say
 from training.data.dataset import Dataset, Split
@@ -20,7 +23,9 @@ from training.distillation.job import current_checkpoints, jobs_of
 from training.distillation.variants import DEFAULT_VARIANTS, DISTILLED, VARIANTS
 from training.evaluation.baselines.runs import BySplit, baseline_evaluations
 from training.evaluation.intervals import Interval
+from training.evaluation.rank_files import RankFile, split_key
 from training.evaluation.row_names import row_name
+from training.evaluation.shuffled import relative_change, with_shuffled_histories
 from training.evaluation.stored import answers_ranker
 from training.evaluation.table import ResultRow, as_text, save_results
 from training.evaluation.verdict import METRIC, best_baseline, differences_to, verdict
@@ -35,10 +40,15 @@ from training.stage import whole_folder
 from training.students.scorer import StudentScorer
 from training.workplace import Workplace, knowledge_folder, open_experiment
 
+Shuffled = Annotated[
+    bool,
+    Parameter(help="Also rank after shuffled histories: what a student loses, its order earns."),
+]
 
-def command(config: Config, /, *, work: Work = WORK) -> None:
+
+def command(config: Config, /, *, work: Work = WORK, shuffled: Shuffled = False) -> None:
     """Measure students, teacher and baselines on the test examples."""
-    evaluate_all(*open_experiment(config, work))
+    evaluate_all(*open_experiment(config, work), shuffled=shuffled)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(command, "training.evaluate", arguments)
 
 
-def evaluate_all(experiment: Experiment, workplace: Workplace) -> None:
+def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool = False) -> None:
     """Writes and prints the table, the verdict and the name of the checkpoint to export."""
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
@@ -72,7 +82,11 @@ def evaluate_all(experiment: Experiment, workplace: Workplace) -> None:
         best_baseline({name: each[Split.VALIDATION].ranks for name, each in baselines.items()}),
     )
     facts = _facts(dataset, checkpoints, chosen) | {"differences": _as_json(differences)}
+    after = _after_shuffled(checkpoints, students, experiment, dataset) if shuffled else None
     with whole_folder(workplace.results) as folder:
+        if after is not None:
+            after.save(folder / "shuffled", dataset)
+            rows, facts = [*rows, *after.rows], facts | {"changes": after.changes}
         save_results(rows, facts, folder, sentence)
     say(as_text(rows))
     say(f"\n{sentence}")
@@ -92,12 +106,59 @@ def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[
         yield ResultRow(name, (evaluate(answers_ranker(knowledge.test), dataset, rows),))
 
 
-def evaluate_students(checkpoints: Sequence[Checkpoint], dataset: Dataset) -> dict[str, Evaluation]:
-    """Ranks all test examples with each student; returns the ranks by name of the checkpoint."""
+@dataclass(frozen=True)
+class AfterShuffled:
+    """What the students rank after shuffled histories.
+
+    Attributes:
+        evaluations: ranks by name of the checkpoint.
+        rows: one row per method variant.
+        changes: relative change of NDCG@20 with its interval, by name of the row.
+    """
+
+    evaluations: Mapping[str, Evaluation]
+    rows: Sequence[ResultRow]
+    changes: Mapping[str, Mapping[str, float]]
+
+    def save(self, folder: Path, dataset: Dataset) -> None:
+        """Writes the ranks, a file for each checkpoint, and prints the changes."""
+        for name, each in self.evaluations.items():
+            file = RankFile(folder / f"{name}.npz", dataset)
+            file.save({"name": name, "shuffled": True}, {split_key(Split.TEST): each.ranks})
+        for name, change in self.changes.items():
+            found = Interval(**change)
+            say(f"{name}: {found.mean:+.1%} [{found.low:+.1%}, {found.high:+.1%}] of {METRIC}")
+
+
+def _after_shuffled(
+    checkpoints: Sequence[Checkpoint],
+    students: Mapping[str, Evaluation],
+    experiment: Experiment,
+    dataset: Dataset,
+) -> AfterShuffled:
+    """Ranks the test examples after shuffled histories; `students` are the ranks after ordered."""
+    found = evaluate_students(checkpoints, dataset, with_shuffled_histories(dataset))
+    loss, num_draws = experiment.training.loss, experiment.ladder.num_resamples
+    before, after = (list(student_rows(checkpoints, each, loss)) for each in (students, found))
+    rows = [replace(row, name=f"{row.name}, shuffled histories") for row in after]
+    changes = {
+        row.name: asdict(relative_change(ordered.evaluations, row.evaluations, dataset, num_draws))
+        for ordered, row in zip(before, rows, strict=True)
+    }
+    return AfterShuffled(found, rows, changes)
+
+
+def evaluate_students(
+    checkpoints: Sequence[Checkpoint], dataset: Dataset, histories: Dataset | None = None
+) -> dict[str, Evaluation]:
+    """Ranks all test examples with each student; returns the ranks by name of the checkpoint.
+
+    Students read the histories of the view `histories`; None stands for `dataset`.
+    """
     rows = dataset.example_rows(Split.TEST)
 
     def ranker(checkpoint: Checkpoint) -> Ranker:
-        return ranker_of(StudentScorer(checkpoint.student(), dataset), dataset)
+        return ranker_of(StudentScorer(checkpoint.student(), histories or dataset), dataset)
 
     with ProgressBar("measuring students", len(checkpoints) * len(rows), "example") as bar:
         return {

@@ -70,3 +70,20 @@ def test_a_second_evaluation_tunes_no_baseline(
     monkeypatch.delattr(BaselineRun, "tune")
 
     assert run_evaluate(trained)["rows"] == first["rows"]
+
+
+def test_the_loss_after_shuffled_histories_is_told_and_its_ranks_are_kept(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    work = trained.parent / "work"
+    assert evaluate.main([str(trained), "--work", str(work), "--shuffled"]) == 0
+
+    results = json.loads((folder(trained) / "results.json").read_text())
+    means = {row["name"]: row["metrics"]["NDCG@20"]["mean"] for row in results["rows"]}
+    change = results["changes"]["SASRec DLLM2Rec, shuffled histories"]
+    shuffled = means["SASRec DLLM2Rec, shuffled histories"]
+    assert change["mean"] == pytest.approx(shuffled / means["SASRec DLLM2Rec"] - 1)
+    assert change["low"] <= change["mean"] <= change["high"]
+    assert "SASRec DLLM2Rec, shuffled histories: " in capsys.readouterr().out
+    kept = sorted(path.stem for path in (folder(trained) / "shuffled").glob("*.npz"))
+    assert kept == sorted(results["students"])
