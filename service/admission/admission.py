@@ -23,7 +23,8 @@ Headers = Sequence[tuple[bytes, bytes]]
 _MAX_RECEIVING_BYTES = 64 << 20
 """Maximum number of bytes of incomplete bodies of heavy requests."""
 
-_MAX_ADMIN_REQUESTS = 16
+_MAX_ADMIN_REQUESTS = 256
+"""Maximum number of changes of bundles and items that wait: one at a time is made."""
 
 
 class Bound:
