@@ -173,7 +173,9 @@ async def open_runtime(
             connected_teacher(settings, metrics) as teacher,
         ):
             refs = SessionRefs(settings)
-            admission = Admission(settings, free_paths, metrics, history.waiting)
+            admission = Admission(
+                settings, free_paths, metrics, history.waiting, access.authentication.key_id
+            )
             runtime = Runtime(
                 settings,
                 variants,

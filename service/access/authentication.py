@@ -79,6 +79,13 @@ class Authentication:
                     return self._principal_of(value)
         return self._anonymous
 
+    def key_id(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
+        """Returns the id of the request's key; empty if it has none that is valid."""
+        try:
+            return self.principal(headers).key_id
+        except UnauthorizedError:
+            return ""
+
     def load(self) -> None:
         """Reads the file of keys, if there is one; raises KeysFileError."""
         if self._path is None:

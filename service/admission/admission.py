@@ -1,20 +1,24 @@
 """The bounds of one worker: light work, heavy work, and routes that wait for something slow."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from prometheus_client.core import GaugeMetricFamily
 from starlette.types import Message, Receive
 
 from service.admission.costs import Kind
 from service.admission.gate import Gate, Refusal
+from service.admission.light_shares import LightShares
 from service.errors import OverloadedError
 from service.http.body_limit import whole_body
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
-REASONS = ("busy", "full", "deadline", "left", "teacher", "admin", "receiving")
-"""Reasons of refusals: too much light work, a full queue, a time that is over, a sender that has
-left, and too many requests of a kind or with bodies under way."""
+REASONS = ("busy", "share", "full", "deadline", "left", "teacher", "admin", "receiving")
+"""Reasons of refusals: too much light work, more of it than the key's share, a full queue, a time
+that is over, a sender that has left, and too many requests of a kind or with bodies under way."""
+
+Headers = Sequence[tuple[bytes, bytes]]
 
 _MAX_RECEIVING_BYTES = 64 << 20
 """Maximum number of bytes of incomplete bodies of heavy requests."""
@@ -96,7 +100,7 @@ class Admission:
     """Decides which requests one worker works on.
 
     Attributes:
-        max_light: number of requests in progress below which every request is accepted.
+        accepts_below: number of requests in progress below which every request is accepted.
         heavy: the gate of heavy work.
         bodies: receives the bodies of heavy requests.
         waiting_kinds: bounds of the routes that wait for something slow, by kind.
@@ -108,6 +112,7 @@ class Admission:
         free_paths: Collection[bytes],
         metrics: Metrics,
         waiting_for_store: Callable[[], int],
+        key_of: Callable[[Headers], str],
     ) -> None:
         """Makes the bounds.
 
@@ -116,6 +121,7 @@ class Admission:
             free_paths: paths of the routes that are never refused.
             metrics: count refusals by their reasons.
             waiting_for_store: returns the number of commands without a reply of the history store.
+            key_of: returns the id of the API key of a request; empty if it has none.
         """
         refused = metrics.count_refusal
         metrics.announce_refusals(REASONS)
@@ -125,24 +131,35 @@ class Admission:
             "teacher": Bound("teacher", settings.teacher_requests, refused),
             "admin": Bound("admin", _MAX_ADMIN_REQUESTS, refused),
         }
-        self.max_light = settings.light_requests
+        self._max_light = settings.light_requests
+        # Between half of the bound and the bound, keys with more than their share are refused.
+        self._shares = LightShares() if settings.keys_file else None
+        self.accepts_below = self._max_light // 2 if self._shares else self._max_light
+        self._key_of = key_of
         self._free_paths = free_paths
         self._refused = refused
         self._waiting_for_store = waiting_for_store
 
-    def is_overloaded(self, in_progress: int, url: bytes) -> bool:
+    def is_overloaded(self, in_progress: int, url: bytes, headers: Headers) -> bool:
         """Returns whether a new request must be refused, because of the light work in progress.
 
         Args:
             in_progress: number of requests that are not yet answered and wait for no client.
             url: the URL of the new request.
+            headers: its headers.
         """
-        if in_progress < self.max_light or in_progress - self._waiting() < self.max_light:
+        if in_progress < self.accepts_below:
             return False
-        if url.partition(b"?")[0] in self._free_paths:
+        working = in_progress - self._waiting()
+        if working < self.accepts_below or url.partition(b"?")[0] in self._free_paths:
             return False
-        self._refused("busy")
-        return True
+        if self._shares and not self._shares.admits(self._key_of(headers), time.monotonic()):
+            self._refused("share")
+            return True
+        if working >= self._max_light:
+            self._refused("busy")
+            return True
+        return False
 
     def _waiting(self) -> int:
         """Returns the number of requests that wait, and so do not keep the event loop busy."""

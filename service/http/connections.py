@@ -44,12 +44,14 @@ class LightAdmission(Protocol):
     """Decides which requests the event loop works on; see `service.admission`.
 
     Attributes:
-        max_light: number of requests in progress below which every request is accepted.
+        accepts_below: number of requests in progress below which every request is accepted.
     """
 
-    max_light: int
+    accepts_below: int
 
-    def is_overloaded(self, in_progress: int, url: bytes) -> bool:
+    def is_overloaded(
+        self, in_progress: int, url: bytes, headers: Sequence[tuple[bytes, bytes]]
+    ) -> bool:
         """Returns whether a new request must be refused."""
         ...
 

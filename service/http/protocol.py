@@ -127,7 +127,8 @@ class LimitedProtocol(HttpToolsProtocol):
                 f"headers of over {MAX_HEADER_BYTES} bytes",
             )
         admission = self._all.admission
-        if admission and len(self.tasks) >= admission.max_light and self._is_overloaded(admission):
+        is_busy = admission and len(self.tasks) >= admission.accepts_below
+        if admission and is_busy and self._is_overloaded(admission):
             self._answer_overloaded()
         else:
             HttpToolsProtocol.on_headers_complete(self)
@@ -198,7 +199,8 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         (cycle, app), self._held = self._held, None
         admission = self._all.admission if is_late else None
-        if admission and admission.is_overloaded(len(self.tasks) - self._all.waiting, self.url):
+        in_progress = len(self.tasks) - self._all.waiting
+        if admission and admission.is_overloaded(in_progress, self.url, self.headers):
             self._answer_overloaded()
         else:
             HttpToolsProtocol._start_asgi_task(self, cycle, app)
@@ -213,7 +215,8 @@ class LimitedProtocol(HttpToolsProtocol):
         A connection works on one request at a time.
         """
         is_first = self.cycle is None or self.cycle.response_complete
-        return is_first and admission.is_overloaded(len(self.tasks) - self._all.waiting, self.url)
+        in_progress = len(self.tasks) - self._all.waiting
+        return is_first and admission.is_overloaded(in_progress, self.url, self.headers)
 
     def _answer_overloaded(self) -> None:
         """Answers 503 without the work of the application; the request's body is skipped."""

@@ -13,9 +13,13 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import Message, Receive
 
+from service.access.key_commands import NewKey, create_key
+from service.access.principal import Scope
+from service.admission import light_shares
 from service.admission.admission import Admission, Bodies
 from service.admission.caller import Caller
 from service.errors import OverloadedError
+from service.http.connections import connections_of
 from service.ranking.micro_batcher import MicroBatcher
 from service.ranking.recommender import Query, Recommendations, Recommender
 from service.runtime import Runtime
@@ -144,7 +148,7 @@ def runtime_of(server: uvicorn.Server) -> Runtime:
 
 
 @asynccontextmanager
-async def working(server: uvicorn.Server, port: int) -> AsyncIterator[None]:
+async def working(server: uvicorn.Server, port: int, header: bytes = b"") -> AsyncIterator[None]:
     """A light request is worked on while the context is open."""
 
     class Held(MicroBatcher):
@@ -155,7 +159,7 @@ async def working(server: uvicorn.Server, port: int) -> AsyncIterator[None]:
     over = asyncio.Event()
     runtime_of(server).micro_batcher = Held()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(WHOLE)
+    writer.write(WHOLE.replace(b"\r\n\r\n", b"\r\n" + header + b"\r\n"))
     await asyncio.sleep(0.1)
     yield
     over.set()
@@ -180,6 +184,30 @@ async def test_one_more_light_request_than_the_bound_is_refused_and_its_connecti
             assert status_of(await answer_of(reader)) == 200
         writer.write(GET % b"/v1/model")
         assert status_of(await answer_of(reader)) == 200
+        writer.close()
+
+
+async def test_near_the_bound_only_keys_with_more_than_their_share_are_refused(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(light_shares, "_WINDOW_SECONDS", 60)
+    path, new = tmp_path / "keys.json", NewKey(frozenset({Scope.READ}))
+    greedy, modest = (
+        b"Authorization: Bearer %b\r\n" % create_key(path, new).encode() for _ in range(2)
+    )
+    settings = Settings(bundle_path=bundle_path, light_requests=2, keys_file=path)
+    async with serving(settings) as (port, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def status(key: bytes) -> int:
+            writer.write(GET[:-2] % b"/v1/model" + key + b"\r\n")
+            return status_of(await answer_of(reader))
+
+        async with working(server, port, modest):
+            assert {await status(greedy) for _ in range(20)} == {200}  # it is alone
+            assert await status(modest) == 200
+            assert await status(greedy) == 503
+        assert await status(greedy) == 200
         writer.close()
 
 
@@ -230,7 +258,9 @@ async def test_requests_that_wait_for_their_clients_do_not_count_as_light_work(
             stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             stuck.connect(("127.0.0.1", port))
             stuck.sendall(GET % b"/openapi.json" * 200)
-            await asyncio.sleep(1)
+            async with asyncio.timeout(60):
+                while not connections_of(asyncio.get_running_loop()).waiting:
+                    await asyncio.sleep(0.01)
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(WHOLE)
             assert status_of(await answer_of(reader)) == 200

@@ -1,0 +1,27 @@
+"""Tells which API keys send more than their share of light requests, while there is much work."""
+
+from collections import Counter
+
+_WINDOW_SECONDS = 0.25
+_SLACK = 4
+"""Requests of a window by which a key may exceed its share, since equal keys differ by chance."""
+
+
+class LightShares:
+    """Counts the requests of each key in windows of time. All keys have equal shares."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._ends_at = 0.0
+
+    def admits(self, key: str, now: float) -> bool:
+        """Counts a request of `key`; returns whether the key has not exceeded its share.
+
+        A key that is alone has all. `now`: seconds of a clock that never goes back.
+        """
+        if now >= self._ends_at:
+            self._counts.clear()
+            self._ends_at = now + _WINDOW_SECONDS
+        self._counts[key] += 1
+        share = self._counts.total() / len(self._counts)
+        return len(self._counts) == 1 or self._counts[key] <= share + _SLACK
