@@ -17,6 +17,7 @@ import random
 import signal
 import sys
 import time
+from asyncio.subprocess import Process
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -129,7 +130,7 @@ async def end_at(moment: float, settings: dict[str, str], *, in_start: bool) -> 
     load, clients = Load(int(settings["PORT"])), None
     try:
         if not in_start:
-            await ready(load.port)
+            await ready(load.port, process)
             clients = asyncio.create_task(load.run())
         await asyncio.sleep(moment)
         signalled = time.monotonic()
@@ -151,10 +152,12 @@ async def end_at(moment: float, settings: dict[str, str], *, in_start: bool) -> 
     return End(exit_code, seconds, num_answered, len(failed))
 
 
-async def ready(port: int) -> float:
+async def ready(port: int, process: Process) -> float:
     """Waits until the service is ready; returns for how many seconds."""
     started = time.monotonic()
     while time.monotonic() < started + READY_SECONDS:
+        if process.returncode is not None:
+            raise RuntimeError(f"the service ended with {process.returncode} before it was ready")
         with suppress(OSError, EOFError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"GET /readyz HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n")
@@ -174,7 +177,7 @@ async def start_seconds(settings: dict[str, str]) -> float:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        return await ready(int(settings["PORT"]))
+        return await ready(int(settings["PORT"]), process)
     finally:
         process.kill()
         await process.wait()
