@@ -20,6 +20,7 @@ from training.distillation.refit import Refit, rotation
 from training.distillation.trainer import Trainer
 from training.evaluation.yardstick import evaluate, ranker_of
 from training.knowledge import Knowledge
+from training.progress import ProgressBar
 from training.settings.experiment import Experiment, TrainingConfig
 from training.students.item_table import ItemTable
 from training.students.scorer import StudentScorer
@@ -49,6 +50,24 @@ def test_a_refit_trains_for_the_given_epochs_and_validates_none_of_them(
     assert trained.progress.best_metrics == {}
     last = trained.student.state_dict()
     assert all(torch.equal(last[name], each) for name, each in trained.progress.best_state.items())
+
+
+def test_the_bar_of_a_refit_ends_with_its_last_epoch(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[tuple[float, float, str]] = []
+    bars: list[ProgressBar] = []
+
+    def watched(label: str, total: float, unit: str, *, done: float, shown: bool) -> ProgressBar:
+        begun.append((done, total, unit))
+        bars.append(ProgressBar(label, total, unit, done=done, shown=shown))
+        return bars[-1]
+
+    monkeypatch.setattr("training.distillation.trainer.ProgressBar", watched)
+    job.refitted("refit", 2).train(tmp_path / "state", "refit", HERE)
+
+    assert begun == [(0, 2, "epoch")]
+    assert [bar.done for bar in bars] == [2]
 
 
 def test_a_refit_learns_what_only_validation_shows(

@@ -46,3 +46,4 @@ def mix_students(
         trained: list[Job] = [job for run in runs for job in run.jobs]
         trials = [job for cell in cells for job in choices.plan.trial_jobs(cell)]
         store.forget_training([*trained, *trials])
+        store.forget_checkpoints(job for cell in cells for job in choices.measured_jobs(cell))

@@ -4,7 +4,6 @@ A refit has the settings of its cell's chosen trial, its seed, and the epochs th
 in the run with the same seed. So only a measured run has a refit.
 """
 
-import shutil
 from collections.abc import Sequence
 from functools import partial
 
@@ -57,8 +56,7 @@ def train_refits(
     perform_all(refits, store, num_workers)
     if not keep_states:
         store.forget_training([*unplaced, *refits])
-        for job in jobs:
-            shutil.rmtree(store.checkpoint_path(job), ignore_errors=True)
+        store.forget_checkpoints(jobs)
 
 
 def _lacks_checkpoint(job: Job, store: RunStore) -> bool:

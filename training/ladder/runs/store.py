@@ -6,6 +6,7 @@ computed. The stamp is the fingerprint of everything that decides these ranks. R
 same run therefore share its file, and so does a later ladder.
 """
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -140,6 +141,11 @@ class RunStore:
     def checkpoint_path(self, job: Job) -> Path:
         """Returns the folder of the checkpoint that the refit of a job places cold items from."""
         return self.states / f"{job.stamp}.checkpoint"
+
+    def forget_checkpoints(self, jobs: Iterable[Job]) -> None:
+        """Removes the checkpoints that refits place cold items from; call it after the refits."""
+        for each in jobs:
+            shutil.rmtree(self.checkpoint_path(each), ignore_errors=True)
 
     def forget_training(self, runs: Iterable[Run]) -> None:
         """Removes the training states of `runs`; call it once no run needs to start from them."""
