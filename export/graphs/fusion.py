@@ -61,7 +61,7 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
 
 
 def split_layers(graph: onnx.GraphProto) -> None:
-    """Replaces each linear layer whose output is split by one layer per part, in place.
+    """Replaces, in place, each linear layer whose output is split by one smaller layer per part.
 
     The weights are split once, here, instead of the output in every run.
     """

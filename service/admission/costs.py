@@ -19,10 +19,10 @@ _STEPS_PER_UNIT = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """How the requests of a route are admitted.
+    """The cost of a route's requests, by which they are admitted.
 
     Attributes:
-        kind: what the route keeps busy.
+        kind: the resource that the requests use: the event loop, a thread or the teacher.
         units: returns the units of a heavy request, from the length of its body and the number of
             items in the catalog.
     """
@@ -37,7 +37,7 @@ def body_units(length: int) -> int:
 
 
 def batch_units(length: int, _: int) -> int:
-    """Returns the units of a batch request: of as many queries as the body may have."""
+    """Returns the units of a batch request that has as many queries as fit into its body."""
     return 1 + min(_MAX_QUERIES, length // _MIN_QUERY_BYTES) // 2 + body_units(length)
 
 

@@ -100,7 +100,7 @@ class Connections:
                 del self._by_address[address]
 
     def shared(self, server: T) -> T:
-        """Returns the address of this server that equals `server`, one object for all."""
+        """Interns a server address, so that equal addresses of connections share one object."""
         same: T = self._servers.setdefault(server, server)
         return same
 

@@ -74,7 +74,7 @@ class StudentAnswer:
 
     @property
     def is_for_teacher(self) -> bool:
-        """Whether the teacher can answer."""
+        """Whether the teacher can be asked this query: `teacher_query` is not None."""
         return self.teacher_query is not None
 
 

@@ -38,7 +38,7 @@ class GuardedHistory:
     """Calls a history store through a circuit breaker; routes use the store only in this way.
 
     Writing has a health of its own: only a write shows that writes work, no PING and no read. A
-    store that refuses writes is read on.
+    store that refuses writes is still read.
 
     Attributes:
         writes_fail: whether the last write failed.

@@ -93,8 +93,9 @@ class ReplayableStore(Protocol):
 class HistoryStore(Protocol):
     """Stores the item ids of sessions, oldest first.
 
-    A session under a former name is found, and moved when an event is appended. If there are events
-    under several names, `read` returns the newest name's only until then.
+    `read` finds a session under a former name, and `append` moves it to the current one. Where
+    several names hold events, `read` returns those of the most recent name, until an append has
+    joined them all.
 
     Every method but `close` raises HistoryUnavailableError when the store does not answer. Methods
     that write raise HistoryRefusalError when it answers and refuses to write.

@@ -35,5 +35,5 @@ def _has_refits(lines: Sequence[Measured]) -> bool:
 
 
 def _beside_refits(line: Measured) -> Measured:
-    """Returns the line as one that counts warm and cold targets as the refits do."""
+    """Returns a copy of `line` that calls items cold if a refit, too, learns nothing of them."""
     return replace(line, protocol="refit")

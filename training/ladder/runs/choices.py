@@ -43,5 +43,7 @@ class Choices:
         return self.plan.jobs_with(cell, self.choose(cell))
 
     def measured_jobs(self, cell: Cell) -> list[Job]:
-        """Returns the jobs of a cell that are measured; empty while `can_choose` is false."""
+        """Returns the jobs whose figures a cell reports: all seeds of its chosen trial.
+
+        It is empty while `can_choose` is false."""
         return list(filter(self.store.has, self.jobs(cell))) if self.can_choose(cell) else []

@@ -15,12 +15,12 @@ from training.ladder.runs.schedule import perform_all
 
 
 def mixtures_of(cell: Cell, choices: Choices) -> list[MixedRun]:
-    """Returns the mixtures of a cell's measured students."""
+    """Returns the fused rows and ensembles of a cell, made of the students that it measures."""
     return mixed_runs(cell, choices.measured_jobs(cell))
 
 
 def refitted_mixtures(cell: Cell, choices: Choices) -> list[MixedRun]:
-    """Returns the mixtures of a cell's measured refits; weights are those of before the refit."""
+    """Returns the fused rows and ensembles of a cell's refits, with the weights of before."""
     by_seed = {job.seed: job for job in choices.measured_jobs(cell)}
     refits = measured_refits(cell, choices)
     return mixed_runs(cell, refits, [by_seed[job.seed] for job in refits])
@@ -29,7 +29,7 @@ def refitted_mixtures(cell: Cell, choices: Choices) -> list[MixedRun]:
 def mix_students(
     cells: Sequence[Cell], choices: Choices, *, refits: bool, keep_states: bool
 ) -> None:
-    """Measures the missing mixtures of all cells.
+    """Measures the fused rows and ensembles of all cells that are not stored yet.
 
     Args:
         cells: the cells whose students are mixed.

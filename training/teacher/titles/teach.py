@@ -99,7 +99,7 @@ def embed_catalog(
 def embed_catalog_by_words(
     dataset: Dataset, config: TeacherConfig
 ) -> tuple[NDArray[np.float32], Cost]:
-    """Embeds the titles of the catalog by their words; returns the same as `embed_catalog`.
+    """Embeds the titles of the catalog by their words; returns what `embed_catalog` returns.
 
     Raises:
         ConfigError: the file of word vectors is missing or damaged.
