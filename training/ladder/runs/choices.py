@@ -45,5 +45,6 @@ class Choices:
     def measured_jobs(self, cell: Cell) -> list[Job]:
         """Returns the jobs whose figures a cell reports: all seeds of its chosen trial.
 
-        It is empty while `can_choose` is false."""
+        It is empty while `can_choose` is false.
+        """
         return list(filter(self.store.has, self.jobs(cell))) if self.can_choose(cell) else []
