@@ -215,8 +215,8 @@ class Job:
         """Checks that the knowledge has what the variant learns from; called before any epoch.
 
         Raises:
-            KnowledgeError: the knowledge is a summary without answers, or the variant learns from ranking
-                lists and the teacher answered no training example.
+            KnowledgeError: the knowledge is a summary without answers, or the variant learns from
+                ranking lists and the teacher answered no training example.
         """
         if self._present_knowledge is None or self.settings.ranking_weight == 0:
             return
