@@ -157,7 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
     np.random.seed(options.seed)
-    with np.load(options.dataset / "interactions.npz") as arrays:
+    with np.load(options.dataset / "interactions.npz", allow_pickle=False) as arrays:
         data = Prepared(arrays["item_indices"], arrays["user_offsets"], arrays["splits"])
     model, facts = train(data, options)
     validation, test = (rank(model, data, data.examples(each)) for each in (VALIDATION, TEST))

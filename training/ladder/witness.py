@@ -79,7 +79,7 @@ def _read(
 ) -> tuple[Mapping[str, Any], Mapping[Split, NDArray[np.integer]]]:
     """Reads facts and rankings; each ranking is `[examples, LIST_LENGTH]`, item indices."""
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             facts: dict[str, Any] = json.loads(str(arrays["facts"]))
             rankings = {split: arrays[split_key(split)] for split in HELD_OUT}
     except DAMAGE as error:
