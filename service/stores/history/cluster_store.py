@@ -32,7 +32,7 @@ class ClusterHistoryStore(RedisHistoryStore):
     async def forget(self, session: Session) -> None:
         """See HistoryStore."""
         keys = all_keys_of(session)
-        groups = (keys.current, *([key] for key in keys.flat()[2:]))
+        groups = (keys.current, *([key] for key in keys.flat[2:]))
         with unavailable():
             await self._remember_as_erased(session)
             await asyncio.gather(*(self._redis.execute_command("UNLINK", *each) for each in groups))

@@ -30,15 +30,13 @@ class AllKeys(NamedTuple):
         current: the keys that are written.
         former_events: lists under former names, from which the session is moved.
         former_event_ids: sets under former names, likewise.
+        flat: current keys, lists, sets.
     """
 
     current: SessionKeys
     former_events: Sequence[str]
     former_event_ids: Sequence[str]
-
-    def flat(self) -> Sequence[str]:
-        """Returns all keys: current ones, lists, sets."""
-        return (*self.current, *self.former_events, *self.former_event_ids)
+    flat: Sequence[str]
 
 
 def keys_of(ref: str) -> SessionKeys:
@@ -56,10 +54,11 @@ def erased_key_of(ref: str) -> str:
 @lru_cache(_NUM_CACHED)
 def all_keys_of(session: Session) -> AllKeys:
     """Returns the keys under which a session is, or may still be, stored."""
+    current = keys_of(session.ref)
+    events = [] if session.old_id is None else [f"session:{session.old_id}"]
+    if not session.former_refs:
+        return AllKeys(current, events, (), (*current, *events))
     former = [keys_of(ref) for ref in session.former_refs]
-    old = [] if session.old_id is None else [f"session:{session.old_id}"]
-    return AllKeys(
-        keys_of(session.ref),
-        [*(each.events for each in former), *old],
-        [each.event_ids for each in former],
-    )
+    events += [each.events for each in former]
+    event_ids = [each.event_ids for each in former]
+    return AllKeys(current, events, event_ids, (*current, *events, *event_ids))

@@ -50,11 +50,11 @@ class RedisHistoryStore:
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """See HistoryStore."""
         keys = all_keys_of(session)
-        parts: list[str | int] = [*keys.flat(), event.event_id or "", event.item_id, now()]
+        parts: list[str | int] = [*keys.flat, event.event_id or "", event.item_id, now()]
         if keys.former_event_ids:
             parts.append(len(keys.former_event_ids))
         with unavailable():
-            return item_ids(await self._script.run(self._redis, len(keys.flat()), *parts))
+            return item_ids(await self._script.run(self._redis, len(keys.flat), *parts))
 
     async def read(self, session: Session) -> Sequence[str]:
         """See HistoryStore."""
@@ -75,7 +75,7 @@ class RedisHistoryStore:
         """See HistoryStore."""
         with unavailable():
             await self._remember_as_erased(session)
-            await self._redis.execute_command("UNLINK", *all_keys_of(session).flat())
+            await self._redis.execute_command("UNLINK", *all_keys_of(session).flat)
 
     async def _remember_as_erased(self, session: Session) -> None:
         if self._has_journals:
