@@ -69,8 +69,8 @@ class LadderOptions:
         Literal["train", "refit", "both"],
         Parameter(
             show_default=True,
-            help="`train`: rows are learned from training interactions, which leaves validation "
-            "to choose. `refit`: rows whose runs are stored are trained once more, on validation "
+            help="With `train`, rows are learned from training interactions, and validation "
+            "chooses. `refit`: rows whose runs are stored are trained once more, on validation "
             "interactions too. `both`: first one, then the other. A report with refits has both.",
         ),
     ] = "train"
