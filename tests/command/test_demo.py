@@ -51,7 +51,7 @@ def test_the_demo_does_not_begin_on_an_address_that_others_reach_unless_everybod
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(demo, "_stages", lambda: {"stop": stop})
+    monkeypatch.setattr(demo, "_stages", lambda **_: {"stop": stop})
     monkeypatch.setenv("KEYS_FILE", "keys.json")
     assert main(["demo", "--once", "--host", "0.0.0.0"]) == 2  # noqa: S104 - refused
     assert "HOST = 0.0.0.0 lets other machines in" in capsys.readouterr().err
