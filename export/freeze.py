@@ -92,11 +92,9 @@ def freeze(
         folder: the bundle's folder, which is replaced as a whole.
         provenance: the provenance for the manifest.
         item_embeddings: `[catalog rows, size]`, the LLM embeddings that the student was trained
-            with. From them the item encoder is made and checked; None leaves it out.
-        comparison: what the student is compared with, for the manifest's figures and verdict;
-            None leaves both empty.
-        twin: for a student that was trained on all rows, the refit without test rows. Its graphs
-            are measured instead, since the student has seen the test examples.
+            with, for the item encoder; None leaves it out.
+        comparison: source of the manifest's figures and verdict; None leaves both empty.
+        twin: for a student that has seen the test examples, the refit that has not; it is measured.
 
     Returns:
         The manifest of the new bundle.

@@ -1,8 +1,8 @@
 """The composition root: makes the application from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -38,11 +38,23 @@ from service.telemetry.tracing import end_tracing, install_tracing
 _TELEMETRY_OFF = {"tracing": False, "metrics": False, "logs": False}
 
 
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
 class Application(FastAPI):
     """FastAPI with an OpenAPI schema that also documents headers, problems and examples."""
 
-    def __init__(self, *, max_k: int, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, max_k: int, lifespan: Lifespan) -> None:
+        super().__init__(
+            title="Distilled recommender",
+            version="1",
+            lifespan=lifespan,
+            docs_url=None,
+            redoc_url=None,
+            # A redirect would lead to whatever host the request names.
+            redirect_slashes=False,
+            telemetry=_TELEMETRY_OFF,
+        )
         self._max_k = max_k
 
     def openapi(self) -> dict[str, Any]:
@@ -85,17 +97,7 @@ def create_app(
 
     metrics, drain = Metrics(), Drain(settings.drain_seconds)
     access = Access.of(settings)
-    app = Application(
-        max_k=settings.max_k,
-        title="Distilled recommender",
-        version="1",
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        # A redirect would lead to whatever host the request names.
-        redirect_slashes=False,
-        telemetry=_TELEMETRY_OFF,
-    )
+    app = Application(settings.max_k, lifespan)
     install_problems(app)
     if settings.tracing:
         install_tracing(app)

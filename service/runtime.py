@@ -154,12 +154,7 @@ async def open_runtime(
         KeysFileError: the file of API keys cannot be used.
     """
     access.authentication.load()
-    checks = checks_of(settings)
-    with while_loading():
-        variants = open_variants(settings.served_variants, settings.max_k, checks)
-    hot_swap = HotSwap(
-        variants, settings.max_k, settings.bundles_poll_seconds, while_loading, checks
-    )
+    variants, hot_swap = _open_bundles(settings, while_loading)
     added_items = AddedItems(open_item_store(settings), variants, settings.items_poll_seconds)
     history = open_history(settings)
     await _read_added_items(added_items)
@@ -172,7 +167,6 @@ async def open_runtime(
             _shared_limits(settings, access.limits),
             connected_teacher(settings, metrics) as teacher,
         ):
-            refs = SessionRefs(settings)
             admission = Admission(
                 settings, free_paths, metrics, history.waiting, access.authentication.key_id
             )
@@ -180,7 +174,7 @@ async def open_runtime(
                 settings,
                 variants,
                 hot_swap,
-                refs,
+                SessionRefs(settings),
                 history,
                 added_items,
                 metrics,
@@ -195,6 +189,17 @@ async def open_runtime(
     finally:
         await added_items.close()
         await history.close()
+
+
+def _open_bundles(
+    settings: Settings, while_loading: WhileLoading
+) -> tuple[ServedVariants, HotSwap]:
+    """Loads the bundles of all variants, and makes what replaces them later."""
+    checks, max_k = checks_of(settings), settings.max_k
+    with while_loading():
+        variants = open_variants(settings.served_variants, max_k, checks)
+    hot_swap = HotSwap(variants, max_k, settings.bundles_poll_seconds, while_loading, checks)
+    return variants, hot_swap
 
 
 @asynccontextmanager

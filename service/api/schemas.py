@@ -18,9 +18,7 @@ MAX_IDS = 1000
 MAX_BATCH = 64
 """Maximum number of queries in a batch request."""
 
-UNKNOWN_ITEMS = (
-    "number of ids that the catalog does not have, in the stored history and in the request's"
-)
+UNKNOWN_ITEMS = "number of ids, stored and in the request, that the catalog does not have"
 """Description of a field."""
 
 ItemId = Annotated[str, Field(min_length=1, max_length=MAX_ITEM_ID_LENGTH)]
