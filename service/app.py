@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -35,7 +36,7 @@ from service.telemetry.tracing import end_tracing, install_tracing
 # FastAPI's own telemetry is off, because `install_tracing` makes the spans and `Metrics` counts
 # requests. If it were on, it would look for OpenTelemetry providers at each request, which costs
 # 12 µs.
-_TELEMETRY_OFF = {"tracing": False, "metrics": False, "logs": False}
+_TELEMETRY_OFF: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]

@@ -286,8 +286,12 @@ class Settings(AccessSettings, OutageSettings, TeacherSettings):
 
 
 def described() -> str:
-    """Returns one line per setting: name, meaning and, in brackets, the default."""
-    fields = Settings.model_fields.values()
+    """Returns one line per setting: name, meaning and, in brackets, the default.
+
+    Those of `Settings` itself come first, then those of its bases.
+    """
+    own = [name for name in Settings.model_fields if name in Settings.__annotations__]
+    fields = [Settings.model_fields[name] for name in dict.fromkeys([*own, *Settings.model_fields])]
     defaults = ["unset" if each.default is None else each.default for each in fields]
     return "".join(
         f"{each.description} [{default}]\n" for each, default in zip(fields, defaults, strict=True)
