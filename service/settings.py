@@ -16,10 +16,10 @@ from pydantic_settings import (
 )
 
 from service.access.settings import AccessSettings
-from service.outage_settings import OutageSettings
-from service.sentinel_url import SENTINEL_SCHEMES, parse_sentinel_url
-from service.teacher_settings import TeacherSettings
-from service.variant_setting import DEFAULT_VARIANT, VariantSetting, parse_variants
+from service.setting_parts.outage import OutageSettings
+from service.setting_parts.sentinel_url import SENTINEL_SCHEMES, parse_sentinel_url
+from service.setting_parts.teacher import TeacherSettings
+from service.setting_parts.variants import DEFAULT_VARIANT, VariantSetting, parse_variants
 
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]

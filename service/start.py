@@ -19,10 +19,10 @@ from service.access.keys_file import KeysFileError, read_keys
 from service.bundles.checking import checks_of
 from service.processes.server import FINISH_SECONDS
 from service.processes.serving import serve
+from service.setting_parts.variants import VariantSetting
 from service.settings import Settings, described
 from service.telemetry.logs import log_config
 from service.telemetry.worker_metrics import FOLDER_VARIABLE
-from service.variant_setting import VariantSetting
 
 _HOW_TO_GET_A_BUNDLE = (
     "make one with `distilled-recommender demo` (MovieLens) "

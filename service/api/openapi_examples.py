@@ -11,7 +11,7 @@ from typing import Any
 from service.api.problems import FieldProblem
 from service.errors import LeavingError, NoTeacherError, OverloadedError, TooManyRequestsError
 from service.http.body_limit import MAX_BODY_BYTES
-from service.variant_setting import DEFAULT_VARIANT
+from service.setting_parts.variants import DEFAULT_VARIANT
 
 # A made-up version. It is not read from the shipped bundle, because the service's image and wheel
 # do not have that folder. It is not that of the served bundle either, because the OpenAPI schema

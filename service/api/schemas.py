@@ -7,10 +7,10 @@ from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.ranking.recommender import Source
+from service.setting_parts.variants import DEFAULT_VARIANT
 from service.settings import DEFAULT_K, MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
 from service.stores.history.protocol import NotStored
 from service.teacher.client import EmbeddingNumber
-from service.variant_setting import DEFAULT_VARIANT
 
 MAX_IDS = 1000
 """Maximum number of ids in a request's history, and in its exclusions."""

@@ -23,7 +23,7 @@ from service.bundles.loading import load_recommender
 from service.bundles.variants import ServedVariant, ServedVariants, VariantSlot
 from service.errors import ConflictError, InvalidRequestError, StudentError
 from service.ranking.recommender import Recommender
-from service.variant_setting import VariantSetting
+from service.setting_parts.variants import VariantSetting
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from redis.asyncio import ConnectionPool, Sentinel
 from redis.asyncio.connection import parse_url
 from redis.asyncio.sentinel import SentinelConnectionPool
 
-from service.sentinel_url import SENTINEL_SCHEMES, parse_sentinel_url
+from service.setting_parts.sentinel_url import SENTINEL_SCHEMES, parse_sentinel_url
 
 _OF_SENTINEL = "sentinel_"
 """Prefix of the options in an address that are for the Sentinels, as `sentinel_password`."""

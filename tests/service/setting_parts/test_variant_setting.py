@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from service.setting_parts.variants import VariantSetting, parse_variants
 from service.settings import Settings
-from service.variant_setting import VariantSetting, parse_variants
 
 
 def test_a_list_names_bundles_and_weights() -> None:

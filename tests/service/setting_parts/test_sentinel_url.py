@@ -1,6 +1,6 @@
 import pytest
 
-from service.sentinel_url import parse_sentinel_url
+from service.setting_parts.sentinel_url import parse_sentinel_url
 from service.settings import Settings
 
 
