@@ -203,7 +203,7 @@ def _allowed_methods(request: Request) -> str:
 
 
 def _unusable(fields: Sequence[FieldProblem], found: int = 1) -> Response:
-    """Makes the answer 422; `found`: number of errors, of which `fields` may be the first only."""
+    """Makes the answer 422; `found`: number of all errors; `fields`: the first ones."""
     detail = detail_of(fields)
     if found > len(fields):
         detail = f"{detail}; and {found - len(fields)} more"

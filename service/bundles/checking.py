@@ -106,7 +106,7 @@ class BundleChecks:
         await anyio.to_thread.run_sync(self._conclude, folder, key, done)
 
     def _key(self, folder: Path) -> str:
-        """A hash of the manifest, which has the hashes of all files, and of what decides."""
+        """Returns a hash of the manifest, `max_k` and the versions of the programs that check."""
         manifest = BundleLayout(readable_folder(folder.resolve())).manifest
         content = read_file(manifest, MAX_MANIFEST_SIZE)
         if self.trust is not None:
@@ -171,7 +171,7 @@ def _is_own(folder: Path) -> bool:
 
 
 def _program_time() -> float:
-    """When the loading program last changed: another program checks anew."""
+    """Returns the modification time of `loading.py`: after a change, bundles are checked again."""
     from service.bundles import loading
 
     return Path(loading.__file__).stat().st_mtime
