@@ -105,7 +105,7 @@ def check_parity(
         student: the student that was exported.
         ranking_graph: its ranking graph.
         common_case_graph: its common-case graph; None if it has none.
-        num_random: number of random histories, which are ranked after besides the edge cases.
+        num_random: number of random histories to rank after, in addition to the edge cases.
         seed: seed of the histories.
 
     Raises:

@@ -229,7 +229,7 @@ def _read_bundle(layout: BundleLayout, trust: Trust | None = None) -> Bundle:
 
 def _read_manifest(layout: BundleLayout, trust: Trust | None) -> Manifest:
     content = read_file(layout.manifest, MAX_MANIFEST_SIZE)
-    if trust is not None:  # before anything else of it is read
+    if trust is not None:  # before the content is parsed
         trust.verify(layout.manifest, content)
     manifest = _parse_manifest(layout.manifest, content)
     required, optional = ({each.name for each in of} for of in (layout.required, layout.optional))

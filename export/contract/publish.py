@@ -181,7 +181,7 @@ def trust_of(keys: Path | None) -> Trust | None:
     """
     if keys is None:
         return None
-    try:  # an extra, which nobody needs who has no key
+    try:  # py-minisign is an extra, needed only with keys
         from export.contract.signatures import read_trusted_keys
     except ImportError as error:
         raise BundleError(
