@@ -34,7 +34,7 @@ class Split(IntEnum):
 HELD_OUT = (Split.VALIDATION, Split.TEST)
 
 Protocol = Literal["train", "refit", "refit-all"]
-"""Name of the rows that a ranker is fitted on, see `LEARNT`."""
+"""Names the rows that a ranker is fitted on, see `LEARNT`."""
 LEARNT: Mapping[Protocol, tuple[Split, ...]] = {
     "train": (),
     "refit": (Split.VALIDATION,),

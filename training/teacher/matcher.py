@@ -85,7 +85,7 @@ class Matcher(nn.Module):
 
 
 def matcher_distances(matcher: Matcher, states: States) -> Distances:
-    """Returns the function that computes the distances of all items for rows that `states` has."""
+    """Returns a function that maps dataset rows in `states` to the distances of all items."""
     matcher.eval()
     with torch.inference_mode():
         items = matcher.items()
