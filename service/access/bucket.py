@@ -59,7 +59,7 @@ class Grant:
     """The tokens that a bucket has granted, or the time to wait for one.
 
     Attributes:
-        tokens: number of requests that may be made.
+        tokens: number of tokens that were granted; each allows one request.
         wait_seconds: time until the next token, if none was granted.
     """
 

@@ -48,7 +48,7 @@ class StoredKey(BaseModel):
     """One key of the file; see `docs/operations.md`.
 
     Attributes:
-        id: public part of the key; logs and metrics may have it.
+        id: public part of the key, which logs and metrics show.
         salt: random bytes in hexadecimal, 16 at least.
         sha256: hash of salt and secret in hexadecimal, see `hash_of`.
         requests_per_second: null: no limit; so is `requests_per_day`.

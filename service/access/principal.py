@@ -42,7 +42,7 @@ class Principal:
     Attributes:
         key_id: public part of the key; empty: the request has no key.
         tenant: sessions of two tenants never meet.
-        scopes: what the request may do, including what everybody may do.
+        scopes: the scopes of the key, and those that every request has.
         limits: None: the key has no limit.
         expires_at: Unix time from which the key is refused.
     """

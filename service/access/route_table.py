@@ -44,7 +44,7 @@ class Found(Generic[V]):
 
 
 class RouteTable(Generic[V]):
-    """The value of each route, by method and path."""
+    """Maps method and path of a request to its route and the route's value, such as its scope."""
 
     def __init__(self, routes: Iterable[ServedRoute], values: Mapping[str, V]) -> None:
         """Makes the table.

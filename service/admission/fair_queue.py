@@ -31,10 +31,10 @@ class FairQueue(Generic[Entry]):
         return sum(map(len, self._entries.values()))
 
     def push(self, key: str, units: int, entry: Entry) -> list[Entry]:
-        """Adds an entry; returns those that lose their place, which may be `entry` itself.
+        """Adds an entry; returns the entries that are dropped for it, possibly `entry` itself.
 
-        While there are too many units, the newest entry of the key with the most units leaves. An
-        entry that is alone stays, whatever its units.
+        While there are too many units, the newest entry of the key with the most units is dropped.
+        The only entry of the queue is never dropped.
         """
         if key not in self._entries:
             self._entries[key] = deque()

@@ -105,7 +105,7 @@ def detail_of(errors: Sequence[FieldProblem]) -> str:
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Returns the OpenAPI `responses` of a route that may answer problems of these statuses."""
+    """Returns the OpenAPI `responses` of a route that can answer with problems of `statuses`."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status.value: {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}

@@ -85,7 +85,7 @@ class BundleChecks:
         self._conclude(folder, key, done)
 
     async def check_async(self, folder: Path) -> None:
-        """Checks as `check` does, while the event loop serves; the child ends if it is cancelled.
+        """Checks as `check` does, without blocking the event loop; ends the child if cancelled.
 
         Raises:
             BundleError: the bundle is refused, or its check took too long or crashed.

@@ -65,7 +65,7 @@ class FastLane:
         }
 
     def match(self, path: str) -> re.Match[str] | None:
-        """Returns the match of `path` with the path of the route; None: it is another route's."""
+        """Returns the match of `path` with the path of the route; None if they do not match."""
         return self._path_regex.match(path)
 
     def is_for(self, scope: Scope) -> bool:

@@ -229,12 +229,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.close()
 
     def pause_writing(self) -> None:
-        """Notes that the client does not read its answer."""
+        """Counts the request as waiting, because its client does not read the answer."""
         self._all.waiting += 1
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Notes that the client reads again."""
+        """Stops counting the request as waiting, because its client reads again."""
         self._all.waiting -= 1
         super().resume_writing()
 

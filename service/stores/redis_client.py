@@ -133,7 +133,7 @@ def redis_errors_as(
 ) -> Iterator[None]:
     """Raises errors of Redis and of the network as `kind`, with `store` in the message.
 
-    `refusal`: the type instead, if Redis answers and refuses only to write; None: `kind` too.
+    `refusal`: the type to raise if Redis answers but refuses to write; None: `kind`.
 
     The message is sent to clients, so it has only the type of the original error. That error is the
     cause: its text may name hosts and is for the log.

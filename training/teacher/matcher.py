@@ -132,7 +132,7 @@ def projection(sample: Tensor, size: int, dropout: float) -> nn.Sequential:
 
 
 def save_matcher(matcher: Matcher, folder: Path) -> None:
-    """Writes the projections into `folder`, in half precision.
+    """Writes the projections of a matcher into `folder`, in half precision.
 
     Title embeddings are not written, since they are stored with the knowledge.
     """

@@ -57,7 +57,7 @@ class StudentAnswer:
 
     Attributes:
         variant: the variant whose student was asked.
-        query: the query, which the teacher may be asked too.
+        query: the query that the student answered.
         recommendations: the student's answer, or that of a fallback.
         seconds: time that the student took.
         degraded: whether the history store did not answer.

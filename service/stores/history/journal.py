@@ -38,14 +38,14 @@ class Journal:
     """Keeps events in files until they are stored.
 
     A record is on the disk before `append` returns. Records that arrive while the disk is busy are
-    written together, with one fsync. Files are used in one thread, so never two at a time.
+    written together, with one fsync. All file operations run in one thread, one after the other.
 
     Attributes:
         num_waiting: number of records of this worker that are not stored yet.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        """Makes a journal that has no file yet.
+        """Makes a journal; its first record creates its first file.
 
         Args:
             path: folder of the journals of all workers on this machine.

@@ -1,7 +1,7 @@
 """VMIS-kNN as in Serenade: recommends the items of recent users with a similar recent history.
 
 Source: Kersbergen et al., "Serenade", SIGMOD 2022, and its reference implementation. Three things
-differ. A session is all training interactions of one user. Its place in the dataset stands for its
+differ. A session is all training interactions of one user. Its place in the dataset serves as its
 time, because a dataset has no clock that all users share. Popularity answers where no session
 matches.
 """

@@ -86,7 +86,7 @@ class Measured:
 
     @property
     def kind(self) -> Kind:
-        """Whether the line is a student, an ensemble, a control, a teacher or another ranker."""
+        """Kind of the ranker; "ranker" for baselines, outside witnesses and fused rows."""
         if self.is_teacher:
             return "teacher"
         if self.row.startswith("control "):
