@@ -61,9 +61,9 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
 
 
 def split_layers(graph: onnx.GraphProto) -> None:
-    """Splits each linear layer whose output is split into one smaller layer per part, in place.
+    """Replaces, in place, each linear layer with a split output by several: one per part of it.
 
-    Thus the weights are split once, and no run has to split the output.
+    The weights are split once, here, so no run has to split the output.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}

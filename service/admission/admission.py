@@ -15,8 +15,12 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
 REASONS = ("busy", "share", "full", "deadline", "left", "teacher", "admin", "receiving")
-"""Reasons of refusals: too much light work, more of it than the key's share, a full queue, a time
-that is over, a sender that has left, and too many requests of a kind or with bodies under way."""
+"""Reasons of refusals, as the metrics name them.
+
+`busy`: too much light work; `share`: more of it than the key's share. `full`: the queue of heavy
+work is full; `deadline`: the request's time is over; `left`: its sender has left. `teacher` and
+`admin`: too many such requests. `receiving`: too many bytes of incomplete bodies.
+"""
 
 Headers = Sequence[tuple[bytes, bytes]]
 

@@ -37,7 +37,7 @@ def caller_of(scope: Scope) -> Caller:
     """Reads the caller from the ASGI scope of its request.
 
     `scope["principal"]`, if there is one, has the attribute `key_id`. The server puts the client
-    connection into `scope["connection"]`, with a method `has_left`; without it, it is never true.
+    connection into `scope["connection"]`, with a method `has_left`; without it, nobody has left.
     """
     key = getattr(scope.get("principal"), "key_id", _ANONYMOUS)
     connection = scope.get("connection")

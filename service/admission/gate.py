@@ -26,7 +26,7 @@ _FIRST_SECONDS_PER_UNIT = 0.0005
 _WEIGHT_OF_NEWEST = 0.2
 
 _SAFETY = 4
-"""A request is accepted if its turn is expected within this part of its time: turns may become
+"""A request is accepted if its turn is expected within 1 / _SAFETY of its time. Turns can become
 slower, and a late refusal is worse than an early one."""
 
 

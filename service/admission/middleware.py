@@ -17,8 +17,8 @@ from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed
 class AdmitByCost:
     """ASGI middleware: answers 503 early to a request whose turn would come too late.
 
-    A request takes a turn, or a place within a bound, when its whole body has arrived. It gives it
-    back when its answer begins. So no slow client holds one. Light requests need neither.
+    A request takes a turn, or a place within a bound, only when its whole body has arrived. The
+    turn ends when the answer begins. So no slow client holds one. Light requests need neither.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class AdmitByCost:
         costs: Mapping[str, Cost],
         answer: Callable[[OverloadedError | HTTPException], Response],
     ) -> None:
-        """`costs`: by method and path of the route; `answer`: makes the answer to a refusal."""
+        """`costs`: Cost of each route, by method and path; `answer`: makes a refusal's answer."""
         self._app = app
         self._costs = costs
         self._answer = answer
@@ -77,7 +77,7 @@ class AdmitByCost:
 
 
 def _kind(kind: Kind, length: int) -> Kind:
-    """Returns the kind of a request: a light one with a long body is heavy, since parsing is."""
+    """Returns the kind of a request: a light one with a long body is heavy, because of parsing."""
     return "heavy" if kind == "light" and length > MAX_LIGHT_BODY_BYTES else kind
 
 

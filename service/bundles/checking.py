@@ -2,7 +2,7 @@
 
 The graphs of a bundle are programs: they may run for ever, use all memory or crash onnxruntime. In
 a child process this costs a refused bundle. A bundle that passed is not checked again on this
-machine; an empty file in a folder of this user, named by a hash of the manifest, remembers it.
+machine. A stamp records it: an empty file in a folder of this user, named by a hash.
 """
 
 import hashlib

@@ -1,9 +1,9 @@
 """The HTTP protocol of a worker: uvicorn's, with limits of bytes, time and connections.
 
-There may be no proxy before the service, so it refuses by itself, the cheapest first: bytes of the
-URL and the headers as they come, then time, then the number of connections. uvicorn's httptools
-protocol has none of these limits. `BodyLimit` limits the bytes of bodies that are read; this
-module ends connections that send more after their answer.
+The service can run without a proxy, so it enforces limits itself. It limits the bytes of URL and
+headers as they come, the time that a request takes, and the number of connections. uvicorn's
+httptools protocol has none of these limits. `BodyLimit` limits the bytes of bodies that are read;
+this module ends connections that send more after their answer.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class LimitedProtocol(HttpToolsProtocol):
     """One connection of uvicorn's httptools protocol, which refuses requests beyond the limits.
 
     Attributes:
-        deadline: time at which the connection ends, unless the request's head or body is complete.
+        deadline: time at which the head or body of a request must be complete, or it is refused.
     """
 
     # Slots keep `__dict__` at 30 keys, up to which objects share them: a fifth of the memory.

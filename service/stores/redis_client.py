@@ -111,7 +111,7 @@ class ClusterClient(RedisCluster):
         self._initialize = False
 
     async def _read_topology(self, *, has_none: bool) -> LostError | None:
-        """Reads the topology; returns an error, since perhaps no command waits to catch it."""
+        """Reads the topology; returns an error, not raises it: perhaps no command waits for it."""
         try:
             await (self.initialize() if has_none else self.nodes_manager.initialize())
         except (RedisError, RedisClusterException) as error:

@@ -1,6 +1,6 @@
 """The dataset: one row per interaction, ordered by user and then from old to new.
 
-An *example* is a row that has earlier rows of the same user: its next item is the item of the row,
+An *example* is a row that has earlier rows of the same user. Its next item is the item of the row,
 its history are the items of the earlier rows. Teacher knowledge refers to examples by row number.
 """
 

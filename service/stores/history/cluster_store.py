@@ -1,7 +1,7 @@
 """Session histories in a Redis Cluster, where the keys of a script must lie in one slot.
 
 So moving a session from a former name takes three steps: read, store, remove. If the process ends
-before the last step, the next append moves it again, and stores events without an id twice.
+between the last two, the next append moves it again, and stores events without an id twice.
 """
 
 import asyncio

@@ -105,7 +105,7 @@ class HistoryStore(Protocol):
         """Stores `event` and returns the history that ends with it.
 
         If an event with the same `event_id` was stored within its window, nothing changes, and the
-        returned history ends with that event; if that event was trimmed away, all of the history is
+        returned history ends with that event. If that event was trimmed away, all of the history is
         returned. Concurrent calls lose no event.
         """
         ...

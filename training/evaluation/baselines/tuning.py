@@ -76,7 +76,7 @@ def tuned(
         for name, values in [*options.items()] * ROUNDS:
             others = (replace(best, **{name: value}) for value in values)
             best = max(best, *others, key=figure)
-        bar.advance((num_tries - len(measured)) * len(rows))  # tried twice
+        bar.advance((num_tries - len(measured)) * len(rows))  # settings tried again
     return best  # type: ignore[no-any-return]
 
 

@@ -44,7 +44,7 @@ def save_pairs(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
 
 
 def _are_compared(line: Measured, other: Measured) -> bool:
-    """Whether `line` is a student's row and `other` is to be compared with it, see above."""
+    """Whether `line` is a student's row that is compared with `other`, by the module's rule."""
     is_other = line is not other and line.protocol == other.protocol
     if not line.student or not is_other or not line.can_be_compared(other):
         return False
