@@ -167,7 +167,7 @@ def _measured_twin(twin: Trained, folder: Path) -> BySplit:
 
 
 def items_of(dataset: Dataset, readable: NDArray[np.bool_] | None = None) -> Iterator[Item]:
-    """Yields the catalog's items in order of item_index, with their training interactions.
+    """Yields the catalog's items in order of item_index, each with its popularity in training.
 
     `readable` is `[catalog rows]`, whether the student reads an item; None: it reads all.
     """

@@ -105,7 +105,7 @@ def check_parity(
         student: the student that was exported.
         ranking_graph: its ranking graph.
         common_case_graph: its common-case graph; None if it has none.
-        num_random: number of random histories, which are ranked after besides the edge cases.
+        num_random: number of random histories to rank after, in addition to the edge cases.
         seed: seed of the histories.
 
     Raises:
@@ -213,8 +213,8 @@ def _rankings(
 ) -> Iterator[tuple[str, SingleRanking]]:
     """Yields pairs: how an answer was computed, for messages, and the answer.
 
-    First comes the ranking graph's. Then come two of the common-case graph, for the history as a
-    single query and in a batch, without the items that it could not prove; they are missing if
+    First comes the ranking graph's. Then come two of the common-case graph, without the items that
+    it could not prove: for the history as a single query, and in a batch. They are missing if
     there is no such graph or the history has padding. `longest` is the length of the window.
     """
     lines = ranking_graph.rank(history[None], LIST_LENGTH, mask_seen=True)

@@ -52,7 +52,7 @@ class Application(FastAPI):
             lifespan=lifespan,
             docs_url=None,
             redoc_url=None,
-            # A redirect would lead to whatever host the request names.
+            # A redirect would lead to the host that the request names, which can be any.
             redirect_slashes=False,
             telemetry=_TELEMETRY_OFF,
         )

@@ -15,7 +15,7 @@ async def in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        # Cancelled again and again, because redis-py may take a cancellation for a lost connection
+        # Cancelled repeatedly, because redis-py can mistake a cancellation for a lost connection
         # and go on.
         while not task.done():
             task.cancel()

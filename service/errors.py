@@ -99,7 +99,7 @@ class OverloadedError(ServiceError):
     """This worker has too much work to answer this request in time.
 
     Attributes:
-        retry_after: seconds after which the work that waits is done, estimated.
+        retry_after: estimated seconds until the work that waits now is done.
     """
 
     def __init__(self, retry_after: int = 1) -> None:

@@ -194,7 +194,7 @@ async def open_runtime(
 def _open_bundles(
     settings: Settings, while_loading: WhileLoading
 ) -> tuple[ServedVariants, HotSwap]:
-    """Loads the bundles of all variants, and makes what replaces them later."""
+    """Loads the bundles of all variants, and makes the HotSwap that replaces them later."""
     checks, max_k = checks_of(settings), settings.max_k
     with while_loading():
         variants = open_variants(settings.served_variants, max_k, checks)

@@ -221,7 +221,7 @@ class Settings(AccessSettings, OutageSettings, TeacherSettings):
 
     @property
     def served_variants(self) -> Sequence[VariantSetting]:
-        """The variants to serve, the control first; without VARIANTS one that is BUNDLE_PATH."""
+        """The variants to serve, the control first; without VARIANTS only that of BUNDLE_PATH."""
         if self.variants is None:
             return [VariantSetting(DEFAULT_VARIANT, self.bundle_path)]
         return parse_variants(self.variants)

@@ -80,7 +80,7 @@ def _server_config(settings: Settings) -> uvicorn.Config:
 
 
 def _check_bundles(settings: Settings) -> None:
-    """Checks the bundles in child processes and, meanwhile, imports what the only worker needs.
+    """Checks the bundles in child processes; meanwhile imports the modules of a single worker.
 
     Raises:
         BundleError: a bundle is refused.

@@ -108,10 +108,10 @@ def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[
 
 @dataclass(frozen=True)
 class AfterShuffled:
-    """What the students rank after shuffled histories.
+    """The results of students that rank after shuffled histories.
 
     Attributes:
-        evaluations: ranks by name of the checkpoint.
+        evaluations: ranks of the test examples, by name of the checkpoint.
         rows: one row per method variant.
         changes: relative change of NDCG@20 with its interval, by name of the row.
     """
@@ -136,7 +136,10 @@ def _after_shuffled(
     experiment: Experiment,
     dataset: Dataset,
 ) -> AfterShuffled:
-    """Ranks the test examples after shuffled histories; `students` are the ranks after ordered."""
+    """Ranks the test examples after shuffled histories.
+
+    `students`: the ranks after unshuffled histories, by name of the checkpoint.
+    """
     found = evaluate_students(checkpoints, dataset, with_shuffled_histories(dataset))
     loss, num_draws = experiment.training.loss, experiment.ladder.num_resamples
     before, after = (list(student_rows(checkpoints, each, loss)) for each in (students, found))

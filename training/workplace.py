@@ -10,7 +10,7 @@ from training.settings.teacher import FIXED_SETTINGS, TeacherKind
 
 @dataclass(frozen=True)
 class Workplace:
-    """The folders of an experiment in `folder`, which is `work/<name>`; they may not exist yet."""
+    """The folders of an experiment in `folder`, which is `work/<name>`; none has to exist."""
 
     folder: Path
 

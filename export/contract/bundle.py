@@ -8,7 +8,7 @@ A bundle is a folder with these files:
     histories.jsonl     real histories, with which the service warms up
     item_encoder.onnx   makes vectors of new items; absent for a student without LLM embeddings
     manifest.json       describes all of them
-    manifest.json.minisig   who has signed the manifest; absent if nobody has
+    manifest.json.minisig   signature of the manifest; absent if nobody has signed it
 
 The manifest stores the hash of every other file, and its `model_version` is a hash of its other
 fields, so a change of one byte in any file is detected. `export.contract.tensors` names the
@@ -229,7 +229,7 @@ def _read_bundle(layout: BundleLayout, trust: Trust | None = None) -> Bundle:
 
 def _read_manifest(layout: BundleLayout, trust: Trust | None) -> Manifest:
     content = read_file(layout.manifest, MAX_MANIFEST_SIZE)
-    if trust is not None:  # before anything else of it is read
+    if trust is not None:  # before the content is parsed
         trust.verify(layout.manifest, content)
     manifest = _parse_manifest(layout.manifest, content)
     required, optional = ({each.name for each in of} for of in (layout.required, layout.optional))

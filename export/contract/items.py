@@ -50,7 +50,7 @@ _CHECKS: Checks = {
 
 
 def line_of(item: Item) -> dict[str, Any]:
-    """Returns the content of an item's line; bundles without unread items are as they ever were."""
+    """Returns the fields of an item's line; `is_read` is among them only if it is false."""
     content = asdict(item)
     return {name: each for name, each in content.items() if name != "is_read" or not each}
 

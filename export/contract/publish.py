@@ -174,14 +174,14 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def trust_of(keys: Path | None) -> Trust | None:
-    """Reads the file of public keys; None stands for no file, and accepts any bundle.
+    """Returns the Trust of a file of public keys; None without a file: any bundle is accepted.
 
     Raises:
         BundleError: the file cannot be used, or the library py-minisign is not installed.
     """
     if keys is None:
         return None
-    try:  # an extra, which nobody needs who has no key
+    try:  # py-minisign is an extra, needed only with keys
         from export.contract.signatures import read_trusted_keys
     except ImportError as error:
         raise BundleError(

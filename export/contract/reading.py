@@ -1,4 +1,4 @@
-"""Reads files of strangers: regular files of a bounded size, and nothing that waits or never ends.
+"""Reads untrusted files: only regular files of a bounded size, no links, pipes or devices.
 
 A bundle may come from anybody. A pipe in the place of a file would block its reader for ever, a
 device would fill the memory, a link could name any file of this machine. Standard library only.
@@ -79,7 +79,7 @@ def _blocks(path: Path, at_most: int) -> Iterator[bytes]:
 
 @contextmanager
 def _opened(path: Path, at_most: int) -> Iterator[tuple[BinaryIO, int]]:
-    """Gives the open file and its size."""
+    """Yields the open file and its size."""
     try:
         with _open_regular(path) as file:
             status = os.fstat(file.fileno())

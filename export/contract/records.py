@@ -52,7 +52,7 @@ def write_lines(path: Path, records: Iterable[object]) -> int:
 
 
 def numbered_lines(path: Path, text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yields each line of `text`, the content of file `path`, after its place for messages.
+    """Yields pairs: the place of a line of `text` in the file `path`, for messages; the line.
 
     Raises:
         BundleError: there are too many lines, or one is too long.
@@ -185,7 +185,7 @@ def optional(check: Check) -> Check:
 
 
 def text_of(at_most: int, at_least: int = 0) -> Check:
-    """A string of some number of characters, without lone surrogates."""
+    """Returns a check that allows strings of a bounded length, without lone surrogates."""
     length = f"{at_least} to {at_most:,}" if at_least else f"at most {at_most:,}"
 
     def passes(value: object) -> bool:
@@ -195,7 +195,7 @@ def text_of(at_most: int, at_least: int = 0) -> Check:
 
 
 def whole_number(at_least: int, at_most: int, expected: str = "") -> Check:
-    """A whole number in a range; `expected` tells messages what is allowed."""
+    """Returns a check that allows whole numbers in a range; `expected` describes it in messages."""
     return Check(
         expected or f"a whole number, {at_least} to {at_most}",
         lambda value: _is_whole_number(value) and at_least <= value <= at_most,  # type: ignore[operator]
@@ -203,7 +203,7 @@ def whole_number(at_least: int, at_most: int, expected: str = "") -> Check:
 
 
 def list_of(check: Check) -> Check:
-    """A list whose members all pass a check."""
+    """Returns a check that allows lists whose members all pass `check`."""
     return Check(
         f"a list, each {check.expected}",
         lambda value: isinstance(value, list) and all(map(check.passes, value)),
@@ -211,7 +211,7 @@ def list_of(check: Check) -> Check:
 
 
 def object_of(check: Check) -> Check:
-    """An object whose values all pass a check; its keys are names."""
+    """Returns a check that allows objects whose keys are names and whose values pass `check`."""
     return Check(
         f"an object, each value {check.expected}",
         lambda value: (

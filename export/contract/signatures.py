@@ -1,7 +1,7 @@
 """Signs bundles and verifies who signed them, in the format of minisign (Ed25519).
 
 The signature of `manifest.json` lies beside it, in `manifest.json.minisig`. The manifest has the
-hashes of all other files, so it stands for the whole bundle. `minisign -V -p KEY.pub -m
+hashes of all other files, so its signature covers the whole bundle. `minisign -V -p KEY.pub -m
 manifest.json` verifies the same file. Needs the library py-minisign (the extra `sign`), so only
 programs that were given a key import this module.
 """

@@ -61,9 +61,9 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
 
 
 def split_layers(graph: onnx.GraphProto) -> None:
-    """Replaces, in place, each linear layer whose output is split by one smaller layer per part.
+    """Replaces, in place, each linear layer with a split output by several: one per part of it.
 
-    The weights are split once, here, instead of the output in every run.
+    The weights are split once, here, so no run has to split the output.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}

@@ -1,4 +1,4 @@
-"""Authentication and limits, as the settings choose them."""
+"""Builds authentication and rate limits from the settings."""
 
 from dataclasses import dataclass, field
 from typing import Self
@@ -10,7 +10,7 @@ from service.access.settings import AccessSettings
 
 @dataclass(frozen=True)
 class Access:
-    """Who may call the service, and how often.
+    """Authentication and rate limits of the service.
 
     Attributes:
         are_items_open: whether everybody may add and remove items.
@@ -22,7 +22,7 @@ class Access:
 
     @classmethod
     def of(cls, settings: AccessSettings) -> Self:
-        """Makes the parts; the file of keys is not read yet."""
+        """Builds both from the settings; the file of keys is not read before `load`."""
         admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
         authentication = Authentication(settings.keys_file, admin_key, settings.scopes_for_all)
         return cls(authentication, settings.are_items_open)

@@ -1,8 +1,8 @@
 """Finds the principal of a request by its `Authorization` header: `Bearer ID.SECRET`.
 
-The keys are those of KEYS_FILE, which is read again when it changes, and the ADMIN_KEY. A header
-that was verified is remembered until the file changes. Each remembered header is a key of a
-dictionary, whose hash is seeded at random, so that the time of a look-up tells nothing about it.
+The keys are those of KEYS_FILE, which is read again when it changes, and the ADMIN_KEY. Verified
+headers are cached in a dictionary until the file changes. Python seeds its hashes at random, so the
+time of a look-up tells nothing about the cached headers.
 """
 
 import asyncio
@@ -28,33 +28,33 @@ from service.errors import UnauthorizedError
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-"""Interval at which a worker looks whether the file of keys has changed."""
+"""Interval at which a worker checks whether the file of keys has changed."""
 
 _MAX_TOKEN_BYTES = 512
-# Compared with instead of a key that does not exist, so that an unknown id takes as long.
+# Stands in for an unknown key in the comparison, so that an unknown id takes as long to refuse.
 _NO_KEY = StoredKey(
     id="none", salt="00" * 16, sha256="0" * 64, tenant="none", scopes=frozenset(Scope)
 )
 
 
 class Authentication:
-    """Knows the keys of the service.
+    """Authenticates requests by the keys of KEYS_FILE and by the ADMIN_KEY.
 
     Attributes:
         has_keys: whether the service has a file of keys or an admin key.
         is_file_refused: whether the file of keys has changed and cannot be used; the keys that were
-            read before are then valid.
+            read before then stay valid.
     """
 
     def __init__(
         self, keys_path: Path | None, admin_key: str | None, for_all: frozenset[Scope]
     ) -> None:
-        """Makes an authentication that knows no key of the file before `load`.
+        """Makes an Authentication; it knows the keys of the file only after `load`.
 
         Args:
             keys_path: the file of keys; None: there is none.
             admin_key: a key with scope admin; None: there is none.
-            for_all: what a request may do with any key and without one.
+            for_all: scopes of every request, with or without a key.
         """
         self.has_keys = keys_path is not None or admin_key is not None
         self.is_file_refused = False
@@ -90,14 +90,14 @@ class Authentication:
         """Reads the file of keys, if there is one; raises KeysFileError."""
         if self._path is None:
             return
-        # First, so that a change while the file is read is seen by the next look.
+        # Taken before reading, so that the next poll sees a change made while the file is read.
         self._signature = signature(self._path)
         self._keys = {each.id: each for each in read_keys(self._path).keys}
         self._verified = {}
         self.is_file_refused = False
 
     async def follow(self) -> None:
-        """Reads the file of keys whenever it has changed; keeps the old keys if it is broken."""
+        """Polls the file of keys until cancelled; keeps the old keys if a new file is broken."""
         while self._path is not None:
             await asyncio.sleep(POLL_SECONDS)
             await asyncio.to_thread(self._load_if_changed, self._path)
@@ -109,7 +109,7 @@ class Authentication:
             self.load()
         except KeysFileError as error:
             self.is_file_refused = True
-            logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - names no value
+            logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - no traceback
         else:
             logger.info("read %d keys from KEYS_FILE", len(self._keys))
 
@@ -147,5 +147,5 @@ class Authentication:
 
 
 def _is_equal(one: bytes, other: bytes) -> bool:
-    """Compares texts of any length in a time that depends on the length of the first only."""
+    """Compares bytes of any length, in a time that does not depend on the content of `other`."""
     return hmac.compare_digest(sha256(one).digest(), sha256(other).digest())

@@ -1,8 +1,8 @@
 """The token bucket and the day's quota of one key, in memory or in Redis, by the same rules.
 
-Tokens come at `requests_per_second` and at most `burst` of them are kept. A quota counts the
-requests of a day in UTC. Both lend tokens in advance, so that a worker asks once for many requests;
-what it did not use it gives back with its next question.
+The bucket refills at `requests_per_second` and holds at most `burst` tokens. A quota counts the
+requests of a day in UTC. A worker takes a lease: tokens for several requests at once. It returns
+the unused ones when it takes the next lease.
 """
 
 import math
@@ -17,13 +17,13 @@ from service.access.principal import Limits
 
 DAY_SECONDS = 86_400
 UNLIMITED = 0
-"""How a rate or a quota that does not exist is written in the script's arguments."""
+"""Argument of the script that stands for no rate, or for no quota."""
 
 Execute = Callable[..., Awaitable[Any]]
 """Sends one command to Redis and returns its reply."""
 
-# The clock is that of Redis, so that all workers have the same. Effects of scripts are replicated,
-# not scripts, so that the clock may be read before a write.
+# Reads the clock of Redis, so that all workers use the same one. Redis replicates the writes of a
+# script, not its text, so a script that reads the clock is allowed to write.
 _SCRIPT = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
@@ -56,11 +56,11 @@ _SCRIPT_SHA = sha1(_SCRIPT.encode()).hexdigest()  # noqa: S324 - how Redis names
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The answer to a question for tokens.
+    """The tokens that a bucket has granted, or the time to wait for one.
 
     Attributes:
-        tokens: number of requests that may be made.
-        wait_seconds: if there are none, the time until there is one.
+        tokens: number of tokens that were granted; each allows one request.
+        wait_seconds: time until the next token, if none was granted.
     """
 
     tokens: int
@@ -68,7 +68,7 @@ class Grant:
 
 
 def burst_of(limits: Limits) -> int:
-    """Returns the number of requests that may come at once."""
+    """Returns the capacity of the bucket: `burst`, or by default the tokens of one second."""
     return limits.burst or max(1, int(limits.requests_per_second or 1))
 
 
@@ -113,7 +113,7 @@ class Bucket:
 async def take_shared(
     execute: Execute, key_id: str, limits: Limits, want: int, unused: int
 ) -> Grant:
-    """Takes tokens as `Bucket.take` does, of a bucket in Redis that all workers share.
+    """Takes tokens, as `Bucket.take` does, from a bucket in Redis that all workers share.
 
     Raises:
         RedisError: Redis refuses the command, is too slow, or cannot be reached.

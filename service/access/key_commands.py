@@ -1,4 +1,4 @@
-"""Makes, lists and revokes API keys in a file; a running service follows within a second."""
+"""Makes, lists and revokes API keys in a file; a running service reads changes within a second."""
 
 import fcntl
 import os
@@ -32,7 +32,7 @@ ARGUMENTS: Mapping[str, str] = {
     "expires_in_days": "Days until the key expires; never by default.",
     "key_id": "Id of the key: its part before the dot.",
 }
-"""Help texts of the arguments of the commands, which two programs share."""
+"""Help texts by argument, shared by `python -m service.access` and `distilled-recommender key`."""
 
 _SECRET_BYTES = 32
 _ID_BYTES = 6
@@ -40,10 +40,10 @@ _ID_BYTES = 6
 
 @dataclass(frozen=True)
 class NewKey:
-    """What a new key may do.
+    """The scopes, tenant, limits and lifetime of a key to create.
 
     Attributes:
-        expires_in_days: None: never.
+        expires_in_days: days until the key expires; None: it never does.
     """
 
     scopes: frozenset[Scope]
@@ -112,7 +112,7 @@ def _stored(new: NewKey, key_id: str, secret: str) -> StoredKey:
 
 @contextmanager
 def _changing(path: Path) -> Iterator[list[StoredKey]]:
-    """Yields the keys of the file as a list, and writes them back; one program at a time."""
+    """Yields the keys of the file as a list to edit, then writes it back; holds a file lock."""
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

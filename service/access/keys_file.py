@@ -1,7 +1,7 @@
 """The file of API keys (KEYS_FILE): its form, its limits, reading and writing it.
 
 A secret has 32 random bytes, so that a guess is hopeless and one fast hash is enough. The file has
-salted hashes only. Whoever reads it can call nothing.
+salted hashes only, so its content is no use for calling the service.
 """
 
 import hmac
@@ -48,7 +48,7 @@ class StoredKey(BaseModel):
     """One key of the file; see `docs/operations.md`.
 
     Attributes:
-        id: public part of the key; logs and metrics may have it.
+        id: public part of the key, which logs and metrics show.
         salt: random bytes in hexadecimal, 16 at least.
         sha256: hash of salt and secret in hexadecimal, see `hash_of`.
         requests_per_second: null: no limit; so is `requests_per_day`.
@@ -126,7 +126,7 @@ def read_keys(path: Path) -> KeysFile:
 
 
 def write_keys(path: Path, content: KeysFile) -> None:
-    """Replaces the file as a whole."""
+    """Writes the file atomically: a reader finds the old content or the new one."""
     with whole_file(path) as file:
         file.write(content.model_dump_json(by_alias=True, indent=2).encode() + b"\n")
 
@@ -152,7 +152,7 @@ def _content(path: Path) -> bytes:
 
 
 def described(error: ValidationError) -> str:
-    """Names the first errors by their place, without values, which may be parts of keys."""
+    """Describes the first errors by place and reason, without values, which can be secrets."""
     errors = error.errors(include_url=False, include_input=False, include_context=False)
     messages = [each["msg"].removeprefix("Value error, ") for each in errors]
     places = [_place(each["loc"]) for each in errors]

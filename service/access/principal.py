@@ -22,11 +22,11 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a key may send; None: no limit.
+    """Rate and daily quota of a key; None: no limit.
 
     Attributes:
         requests_per_second: average rate.
-        burst: number of requests that may come at once after a pause; None: those of a second.
+        burst: number of requests that may come at once; None: as many as a second allows.
         requests_per_day: number of requests of a day in UTC.
     """
 
@@ -42,7 +42,7 @@ class Principal:
     Attributes:
         key_id: public part of the key; empty: the request has no key.
         tenant: sessions of two tenants never meet.
-        scopes: what the request may do, including what everybody may do.
+        scopes: the scopes of the key, and those that every request has.
         limits: None: the key has no limit.
         expires_at: Unix time from which the key is refused.
     """

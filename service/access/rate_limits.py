@@ -1,8 +1,8 @@
-"""Holds each key to its rate and its daily quota; all workers on one Redis together.
+"""Enforces the rate and the daily quota of each key, across all workers that share a Redis.
 
-A request of a key mostly takes a token that its worker has already: no round trip, half a
-microsecond. When none is left, one request asks Redis for the tokens of a tenth of a second, and
-the others wait for it. A key that is over its limit is refused until a token comes, without asking.
+Most requests take a token that their worker has leased: half a microsecond, no round trip. When no
+token is left, one request leases those of a tenth of a second from Redis, and the others wait for
+it. A key over its limit is refused without asking Redis, until its next token is due.
 """
 
 import asyncio
@@ -19,28 +19,28 @@ from service.errors import TooManyRequestsError
 logger = logging.getLogger(__name__)
 
 _LEASE_SECONDS = 0.1
-"""Time for which a worker takes tokens in advance."""
+"""Time whose tokens a worker leases at once."""
 
 _LEASE_OF_A_DAY = 0.001
-"""Part of a daily quota that a worker takes in advance at most."""
+"""Maximum share of a daily quota in one lease."""
 
 _MAX_LEASE_AGE_SECONDS = 1.0
-"""Time after which unused tokens go back before a request takes one."""
+"""Age of a lease after which its unused tokens are returned instead of used."""
 
 _MAX_REFUSAL_SECONDS = 5.0
-"""Time after which a refused key is asked for again, though its quota ends later."""
+"""Maximum time for which a key is refused without asking for a new lease."""
 
 _PAUSE_SECONDS = 1.0
-"""Time for which a Redis that has failed is not asked; each worker then holds the limits alone."""
+"""Time without calls to Redis after a failure; each worker then enforces the limits alone."""
 
 
 class RateLimits:
-    """The limits of all keys, as one worker holds them."""
+    """Enforces the limits of all keys in one worker."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, unix: Callable[[], float] = time.time
     ) -> None:
-        """Makes limits that nothing has been taken of, and that this worker holds alone.
+        """Makes limits with full buckets, of this worker alone until `share` is called.
 
         Args:
             clock: returns a time in seconds that never goes back; tests pass their own.
@@ -53,14 +53,14 @@ class RateLimits:
         self._shared_again_at = 0.0
 
     def share(self, execute: Execute) -> None:
-        """Holds the limits together with all workers on one Redis.
+        """Shares the limits from now on with all workers on one Redis.
 
-        `execute`: sends a command to Redis.
+        `execute`: sends a command to that Redis.
         """
         self._execute = execute
 
     def take_at_once(self, principal: Principal) -> bool:
-        """Takes a token for one request if this worker has one; False: call `take`.
+        """Takes a token for one request, if no call to Redis is needed; returns False if it is.
 
         Raises:
             TooManyRequestsError: the key is over a limit.
@@ -87,11 +87,11 @@ class RateLimits:
             if key.asking is None:
                 ask = self._ask(principal.key_id, key, self._execute)
                 key.asking = asyncio.ensure_future(ask)
-            # Shielded, because a client that leaves must not cancel the question of the others.
+            # Shielded, because a client that leaves must not cancel a call that others wait for.
             await asyncio.shield(key.asking)
 
     async def _ask(self, key_id: str, key: "_KeyLimit", execute: Execute) -> None:
-        """Asks Redis for tokens; if it does not answer, it is not asked for a pause."""
+        """Takes a lease from Redis; after a failure, Redis is not asked for `_PAUSE_SECONDS`."""
         want, unused = _lease_size(key.limits), key.give_back()
         try:
             grant = await take_shared(execute, key_id, key.limits, want, unused)
@@ -109,12 +109,12 @@ class RateLimits:
 
 
 class _KeyLimit:
-    """What one worker knows of one key.
+    """The lease of one key in one worker.
 
     Attributes:
-        limits: those of the key; when they change, the worker forgets what it knew.
+        limits: limits of the key; if they change, this object is replaced.
         bucket: the bucket of this worker, used while there is no Redis.
-        asking: the question for more tokens that is under way.
+        asking: the call to Redis for a new lease, while it is in progress.
     """
 
     __slots__ = (
@@ -136,7 +136,7 @@ class _KeyLimit:
         self._may_ask_at = self._refused_until = 0.0
 
     def use_lease(self, now: float) -> bool:
-        """Uses a token; returns False if there is none; raises TooManyRequestsError."""
+        """Uses a leased token; False: none is left. Raises TooManyRequestsError over the limit."""
         if self._lease > 0 and now < self._lease_ends_at:
             self._lease -= 1
             return True
@@ -145,12 +145,12 @@ class _KeyLimit:
         return False
 
     def give_back(self) -> int:
-        """Returns the number of unused tokens, and forgets them."""
+        """Ends the lease; returns its number of unused tokens."""
         unused, self._lease = self._lease, 0
         return unused
 
     def renew(self, grant: Grant, now: float) -> None:
-        """Keeps the tokens of a grant, or the time for which there are none."""
+        """Begins a lease with the tokens of `grant`; without tokens, refuses the key for a time."""
         self._lease, self._lease_ends_at = grant.tokens, now + _MAX_LEASE_AGE_SECONDS
         wait = 0.0 if grant.tokens else grant.wait_seconds
         self._refused_until = now + wait
@@ -158,7 +158,7 @@ class _KeyLimit:
 
 
 def _lease_size(limits: Limits) -> int:
-    """Returns the number of tokens to take at once: few of a day's, so that few lie idle."""
+    """Returns the number of tokens in a lease; small, so that few lie unused in one worker."""
     sizes = []
     if limits.requests_per_second:
         sizes.append(limits.requests_per_second * _LEASE_SECONDS)

@@ -44,7 +44,7 @@ class Found(Generic[V]):
 
 
 class RouteTable(Generic[V]):
-    """The value of each route, by method and path."""
+    """Maps method and path of a request to its route and the route's value, such as its scope."""
 
     def __init__(self, routes: Iterable[ServedRoute], values: Mapping[str, V]) -> None:
         """Makes the table.
@@ -87,7 +87,7 @@ class RouteTable(Generic[V]):
 class _Matcher(Generic[V]):
     """The routes of one method: those without parameters in a dictionary, the others as a pattern.
 
-    A path without parameters that an earlier pattern matches too is left to the patterns.
+    A path without parameters is among the patterns too, if an earlier pattern matches it.
     """
 
     def __init__(self, entries: Iterable[tuple[str, Found[V]]]) -> None:
@@ -99,7 +99,7 @@ class _Matcher(Generic[V]):
             if "{" not in found.path and is_first:
                 self._fixed.setdefault(found.path, found)
                 continue
-            # Groups of the pattern itself do not count, so that the last group is the route's.
+            # The pattern's own groups capture nothing, so that `lastindex` is the route's number.
             patterns.append(f"({_NAMED_GROUP.sub('(?:', pattern)})")
             self._found.append(found)
         self._match = re.compile("|".join(patterns) or "(?!)").match

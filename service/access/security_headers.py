@@ -1,4 +1,4 @@
-"""Headers of every answer, which tell browsers and caches not to guess and not to keep."""
+"""Security headers of answers: against content sniffing, caching and embedding of pages."""
 
 from collections.abc import Mapping
 
@@ -15,9 +15,9 @@ FOR_PAGES: Mapping[str, str] = {
 
 
 def add_security_headers(headers: list[tuple[bytes, bytes]]) -> None:
-    """Adds the headers to those of an answer: `nosniff`, and `no-store` unless it says otherwise.
+    """Adds `nosniff` to an answer's headers, and `no-store` unless they have a `Cache-Control`.
 
-    Answers of the API have histories of users; only pages and their files may be cached.
+    Answers of the API can hold histories of users; only pages and their files may be cached.
     """
     headers.append(NOSNIFF)
     for name, _ in headers:
@@ -27,7 +27,7 @@ def add_security_headers(headers: list[tuple[bytes, bytes]]) -> None:
 
 
 def content_security_policy(*more: str) -> str:
-    """Returns a policy that lets a page load from this service only, with further directives."""
+    """Returns a policy that allows this service as the only source, plus the directives `more`."""
     rules = (
         "default-src 'self'",
         *more,

@@ -18,7 +18,7 @@ _ALL_ORIGINS = "*"
 
 
 class AccessSettings(BaseSettings):
-    """Settings of access; `service.settings.Settings` has them and all others."""
+    """Settings of access; a base class of `service.settings.Settings`."""
 
     host: str = Field(default="127.0.0.1", description="HOST: address to listen on")
     keys_file: Path | None = Field(

@@ -15,8 +15,12 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
 REASONS = ("busy", "share", "full", "deadline", "left", "teacher", "admin", "receiving")
-"""Reasons of refusals: too much light work, more of it than the key's share, a full queue, a time
-that is over, a sender that has left, and too many requests of a kind or with bodies under way."""
+"""Reasons of refusals, as the metrics name them.
+
+`busy`: too much light work; `share`: more of it than the key's share. `full`: the queue of heavy
+work is full; `deadline`: the request's time is over; `left`: its sender has left. `teacher` and
+`admin`: too many such requests. `receiving`: too many bytes of incomplete bodies.
+"""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -24,11 +28,11 @@ _MAX_RECEIVING_BYTES = 64 << 20
 """Maximum number of bytes of incomplete bodies of heavy requests."""
 
 _MAX_ADMIN_REQUESTS = 256
-"""Maximum number of changes of bundles and items that wait: one at a time is made."""
+"""Maximum number of requests that change bundles or items; they are handled one at a time."""
 
 
 class Bound:
-    """Bounds the number of requests of a kind; each ends its place when its answer begins."""
+    """Bounds the number of requests of a kind; a request counts until its answer begins."""
 
     def __init__(self, reason: str, max_requests: int, refused: Refusal) -> None:
         self.requests = 0
@@ -43,7 +47,7 @@ class Bound:
             raise OverloadedError
 
     def enter(self) -> "Place":
-        """Counts a request; raises OverloadedError if there are too many."""
+        """Takes a place for a request; raises OverloadedError if there are too many."""
         self.check()
         self.requests += 1
         return Place(self)
@@ -98,7 +102,7 @@ class Bodies:
 
 
 class Admission:
-    """Decides which requests one worker works on.
+    """Accepts or refuses the requests of one worker, by its bounds.
 
     Attributes:
         accepts_below: number of requests in progress below which every request is accepted.
@@ -121,7 +125,8 @@ class Admission:
             settings: has their sizes.
             free_paths: paths of the routes that are never refused.
             metrics: count refusals by their reasons.
-            waiting_for_store: returns the number of commands without a reply of the history store.
+            waiting_for_store: returns the number of commands that the history store has yet to
+                answer.
             key_of: returns the id of the API key of a request; empty if it has none.
         """
         refused = metrics.count_refusal
@@ -133,7 +138,7 @@ class Admission:
             "admin": Bound("admin", _MAX_ADMIN_REQUESTS, refused),
         }
         self._max_light = settings.light_requests
-        # Between half of the bound and the bound, keys with more than their share are refused.
+        # From half of the bound on, keys over their share are refused; at the bound, all keys are.
         self._shares = LightShares() if settings.keys_file else None
         self.accepts_below = self._max_light // 2 if self._shares else self._max_light
         self._key_of = key_of
@@ -145,7 +150,7 @@ class Admission:
         """Returns whether a new request must be refused, because of the light work in progress.
 
         Args:
-            in_progress: number of requests that are not yet answered and wait for no client.
+            in_progress: number of unanswered requests, without those that wait for their clients.
             url: the URL of the new request.
             headers: its headers.
         """
@@ -169,7 +174,7 @@ class Admission:
         return waiting + self._waiting_for_store()
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
-        """Yields the units of heavy work that wait and that are worked on."""
+        """Yields the units of heavy requests that wait for a turn, and of those that have one."""
         units = GaugeMetricFamily(
             "recommender_heavy_units",
             "Units of heavy work that wait for a turn, and that have one.",

@@ -1,4 +1,4 @@
-"""Reads who sent a request, how long it waits and whether it has left, from the ASGI scope."""
+"""Reads the sender of a request from the ASGI scope: its key, its deadline, its connection."""
 
 import re
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def caller_of(scope: Scope) -> Caller:
     """Reads the caller from the ASGI scope of its request.
 
     `scope["principal"]`, if there is one, has the attribute `key_id`. The server puts the client
-    connection into `scope["connection"]`, with a method `has_left`; without it, nobody leaves.
+    connection into `scope["connection"]`, with a method `has_left`; without it, nobody has left.
     """
     key = getattr(scope.get("principal"), "key_id", _ANONYMOUS)
     connection = scope.get("connection")

@@ -1,4 +1,4 @@
-"""A bounded queue in units of work that shares both its places and its turns between callers.
+"""A queue bounded in units of work, which shares its places and its turns fairly among callers.
 
 Source: start-time fair queueing (Goyal, Vin and Cheng, 1996) for the order, and dropping from the
 longest queue (Suter et al., 1998) for the places.
@@ -24,17 +24,17 @@ class FairQueue(Generic[Entry]):
         self._max_units = max_units
         self._entries: dict[str, deque[tuple[int, Entry]]] = {}
         self._units_of: Counter[str] = Counter()
-        self._turn = 0  # the tag of the entry that was taken last
-        self._tags: dict[str, int] = {}  # of the next entry of each key
+        self._turn = 0  # start tag of the entry that was taken last
+        self._tags: dict[str, int] = {}  # start tag of the next entry of each key
 
     def __len__(self) -> int:
         return sum(map(len, self._entries.values()))
 
     def push(self, key: str, units: int, entry: Entry) -> list[Entry]:
-        """Adds an entry; returns those that lose their place, which may be `entry` itself.
+        """Adds an entry; returns the entries that are dropped for it, possibly `entry` itself.
 
-        While there are too many units, the newest entry of the key with the most units leaves. An
-        entry that is alone stays, whatever its units.
+        While there are too many units, the newest entry of the key with the most units is dropped.
+        The only entry of the queue is never dropped.
         """
         if key not in self._entries:
             self._entries[key] = deque()
@@ -55,14 +55,14 @@ class FairQueue(Generic[Entry]):
             return None
         key = min(self._entries, key=self._tags.__getitem__)
         self._turn = self._tags[key]
-        # A key without entries keeps its tag only while the tag is ahead of the turn.
+        # A key without entries keeps its tag only while it is not below the last one taken.
         for each in [each for each, tag in self._tags.items() if tag < self._turn]:
             del self._tags[each]
         self._tags[key] += self._entries[key][0][0]
         return self._take(key, newest=False)[1]
 
     def units_before(self, key: str, units: int) -> int:
-        """Returns the units that would have their turn before a new entry of `key`."""
+        """Returns the units that would be taken before a new entry of `key`."""
         until = self._units_of[key] + units
         return sum(min(each, until) for each in self._units_of.values())
 

@@ -26,7 +26,7 @@ _FIRST_SECONDS_PER_UNIT = 0.0005
 _WEIGHT_OF_NEWEST = 0.2
 
 _SAFETY = 4
-"""A request is accepted if its turn is expected within this part of its time: turns may become
+"""A request is accepted if its turn is expected within 1 / _SAFETY of its time. Turns can become
 slower, and a late refusal is worse than an early one."""
 
 
@@ -41,14 +41,14 @@ class _Waiting:
 
 
 class Gate:
-    """Lets at most `max_turns` requests work at once, the others in fair order.
+    """Lets at most `max_turns` requests work at once; the others wait in a FairQueue.
 
     A request is refused at once if the queue is full, or if its turn would come too late. It is
     dropped when its time is over or its sender has left.
 
     Attributes:
         running_units: units of the requests that have a turn.
-        waiting: number of requests that wait.
+        queued_units: units of the requests that wait.
         in_progress: number of requests that wait or have a turn.
     """
 
@@ -83,7 +83,7 @@ class Gate:
             raise self.refusal("full")
 
     async def enter(self, caller: Caller, units: int) -> "Turn":
-        """Waits for a turn.
+        """Waits for a turn of `units` and returns it.
 
         Raises:
             OverloadedError: the request is refused, its time is over or its sender has left.
@@ -144,7 +144,7 @@ class Gate:
             timer.cancel()
 
     def _abandon(self, waiting: _Waiting) -> None:
-        """Gives back the place, or the turn, of a request that was cancelled."""
+        """Removes a cancelled request from the queue, or ends its turn if it has one."""
         self._queue.remove(waiting.caller.key, waiting)
         if waiting.granted.done() and not waiting.granted.cancelled():
             self.leave(waiting.units, self._seconds_per_unit * waiting.units)
@@ -175,7 +175,7 @@ class Turn:
         """Calls `function` in a thread.
 
         Raises:
-            OverloadedError: the time is over, or the sender has left.
+            OverloadedError: the request's time is over, or its sender has left.
         """
         self._check()
         return await to_thread.run_sync(function, *arguments)
@@ -189,14 +189,14 @@ class Turn:
         return await self.run(self._run_all, slices)
 
     def _run_all(self, slices: Slices[Result]) -> Result:
-        # In one call: to change threads after each slice would take longer on a busy core.
+        # All in one thread call: a switch of threads after each slice would cost more.
         while True:
             try:
                 next(slices)
             except StopIteration as end:
                 result: Result = end.value
                 return result
-            time.sleep(0)  # lets the event loop run, if it waits for the interpreter
+            time.sleep(0)  # lets the event loop run, if it waits for the interpreter lock
             self._check()
 
     def end(self) -> None:

@@ -1,10 +1,10 @@
-"""Tells which API keys send more than their share of light requests, while there is much work."""
+"""Finds API keys that send more than an equal share of light requests to a busy worker."""
 
 from collections import Counter
 
 _WINDOW_SECONDS = 0.25
 _SLACK = 4
-"""Requests of a window by which a key may exceed its share, since equal keys differ by chance."""
+"""Number of requests above its share that a key may send in a window: equal keys vary by chance."""
 
 
 class LightShares:
@@ -17,7 +17,7 @@ class LightShares:
     def admits(self, key: str, now: float) -> bool:
         """Counts a request of `key`; returns whether the key has not exceeded its share.
 
-        A key that is alone has all. `now`: seconds of a clock that never goes back.
+        The only key of a window is always admitted. `now`: seconds of a clock that never goes back.
         """
         if now >= self._ends_at:
             self._counts.clear()

@@ -1,4 +1,4 @@
-"""Admits the requests that FastAPI answers by their cost, before their bodies are parsed."""
+"""Admits or refuses requests to FastAPI's routes by their cost, before bodies are parsed."""
 
 from collections.abc import Callable, Mapping
 
@@ -15,10 +15,10 @@ from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed
 
 
 class AdmitByCost:
-    """ASGI middleware: answers 503 to a request that would come too late, before it costs much.
+    """ASGI middleware: answers 503 early to a request whose turn would come too late.
 
-    A request has its whole body before it takes a turn or a place within a bound, and gives it back
-    when its answer begins: so no slow client holds one. Light requests in a lane need no turn.
+    A request takes a turn, or a place within a bound, only when its whole body has arrived. The
+    turn ends when the answer begins. So no slow client holds one. Light requests need neither.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class AdmitByCost:
         costs: Mapping[str, Cost],
         answer: Callable[[OverloadedError | HTTPException], Response],
     ) -> None:
-        """`costs`: of each route, by method and path; `answer`: makes the answer of a refusal."""
+        """`costs`: Cost of each route, by method and path; `answer`: makes a refusal's answer."""
         self._app = app
         self._costs = costs
         self._answer = answer
@@ -77,7 +77,7 @@ class AdmitByCost:
 
 
 def _kind(kind: Kind, length: int) -> Kind:
-    """Returns the kind of a request: parsing a long body is heavy work too."""
+    """Returns the kind of a request: a light one with a long body is heavy, because of parsing."""
     return "heavy" if kind == "light" and length > MAX_LIGHT_BODY_BYTES else kind
 
 

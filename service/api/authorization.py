@@ -1,4 +1,4 @@
-"""Lets a request pass if its principal may call the route; every other one is refused unread."""
+"""Refuses a request whose principal may not call the route, before the body is read."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -22,9 +22,9 @@ Needed = principals.Scope | None
 class AuthorizeByKey:
     """ASGI middleware: authenticates, authorises and limits requests before their bodies are read.
 
-    It comes before the fast lanes, so that their requests pass it as all others do. A request whose
-    path belongs to no route ends here, so that no route can be reached around the table. The path
-    stays encoded from here on.
+    It comes before the fast lanes, so that requests in a lane are checked too. It answers 404 or
+    405 if the table has no route for a request, so no route can be reached without a check. From
+    here on, the scope has the path as it was sent, percent-encoded.
     """
 
     def __init__(self, app: ASGIApp, routes: RouteTable[Needed], access: Access) -> None:

@@ -1,6 +1,6 @@
 """The cost of every route: what it keeps busy, and for how many units.
 
-A route without a cost keeps the application from being made. Fast lanes serve light routes only.
+If a route has no cost, the application cannot be made. Fast lanes serve light routes only.
 """
 
 from collections.abc import Mapping
@@ -44,11 +44,11 @@ their handlers."""
 
 
 class CostError(Exception):
-    """A route has no cost, or a cost no route."""
+    """A route has no cost, or a cost belongs to no route."""
 
 
 def check_costs() -> None:
-    """Raises CostError unless the routes with a cost are those with a scope, which are all."""
+    """Raises CostError unless COSTS has the routes of SCOPES, which are all routes."""
     if COSTS.keys() != SCOPES.keys():
         differ = ", ".join(sorted(COSTS.keys() ^ SCOPES.keys()))
         raise CostError(f"routes without a cost, or costs without a route: {differ}")

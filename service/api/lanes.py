@@ -1,7 +1,7 @@
 """The routes that have a fast lane, and the dependencies that a lane can provide.
 
-A route with a further dependency is refused when the application is made: add the dependency to
-`_PROVIDED` with the way to get its value, or take the route out of `_HANDLERS`.
+A route with a further dependency is refused when the application is made. Then add the dependency
+to `_PROVIDED`, with a function for its value, or take the route out of `_HANDLERS`.
 """
 
 from collections.abc import Sequence

@@ -105,7 +105,7 @@ def detail_of(errors: Sequence[FieldProblem]) -> str:
 
 
 def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
-    """Returns the OpenAPI `responses` of a route that may answer problems of these statuses."""
+    """Returns the OpenAPI `responses` of a route that can answer with problems of `statuses`."""
     schema = {"$ref": "#/components/schemas/Problem"}
     return {
         status.value: {"description": status.phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
@@ -203,7 +203,7 @@ def _allowed_methods(request: Request) -> str:
 
 
 def _unusable(fields: Sequence[FieldProblem], found: int = 1) -> Response:
-    """Makes the answer 422; `found`: number of errors, of which `fields` may be the first only."""
+    """Makes the answer 422; `found`: number of all errors; `fields`: the first ones."""
     detail = detail_of(fields)
     if found > len(fields):
         detail = f"{detail}; and {found - len(fields)} more"

@@ -1,4 +1,4 @@
-"""Checks the query of a request, joins it with its session's stored history, and weighs it."""
+"""Checks a query, joins it with its session's stored history, and computes its cost in units."""
 
 from typing import Annotated
 
@@ -45,7 +45,7 @@ async def stored_history_of(
 ) -> StoredHistory:
     """Reads the stored history of the query's session; empty if the query names no session.
 
-    `principal`: whose tenant has the session.
+    `principal`: the sender, whose tenant owns the session.
     """
     if not query.session_id:
         return StoredHistory([])

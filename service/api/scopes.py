@@ -1,6 +1,6 @@
 """The scope of every route: what a key must be allowed to do to call it.
 
-A route without a row keeps the application from being made, and so does a row without a route.
+If a route has no row, or a row has no route, the application cannot be made.
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 
 The graphs of a bundle are programs: they may run for ever, use all memory or crash onnxruntime. In
 a child process this costs a refused bundle. A bundle that passed is not checked again on this
-machine; an empty file in a folder of this user, named by a hash of the manifest, remembers it.
+machine. A stamp records it: an empty file in a folder of this user, named by a hash.
 """
 
 import hashlib
@@ -85,7 +85,7 @@ class BundleChecks:
         self._conclude(folder, key, done)
 
     async def check_async(self, folder: Path) -> None:
-        """Checks as `check` does, while the event loop serves; the child ends if it is cancelled.
+        """Checks as `check` does, without blocking the event loop; ends the child if cancelled.
 
         Raises:
             BundleError: the bundle is refused, or its check took too long or crashed.
@@ -106,7 +106,7 @@ class BundleChecks:
         await anyio.to_thread.run_sync(self._conclude, folder, key, done)
 
     def _key(self, folder: Path) -> str:
-        """A hash of the manifest, which has the hashes of all files, and of what decides."""
+        """Returns a hash of the manifest, `max_k` and the versions of the programs that check."""
         manifest = BundleLayout(readable_folder(folder.resolve())).manifest
         content = read_file(manifest, MAX_MANIFEST_SIZE)
         if self.trust is not None:
@@ -171,7 +171,7 @@ def _is_own(folder: Path) -> bool:
 
 
 def _program_time() -> float:
-    """When the loading program last changed: another program checks anew."""
+    """Returns the modification time of `loading.py`: after a change, bundles are checked again."""
     from service.bundles import loading
 
     return Path(loading.__file__).stat().st_mtime

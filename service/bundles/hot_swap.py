@@ -179,7 +179,7 @@ class HotSwap:
             slot.refused = None
         except (BundleError, StudentError) as error:
             self._refuse(slot, str(error))
-        except Exception as error:  # a defect of the service, also shown to who moved the link
+        except Exception as error:  # a defect; the client that moved the link is told too
             slot.refused = f"{type(error).__name__}: {error}"
             raise
 

@@ -18,7 +18,7 @@ from service.stores.items.protocol import AddedItem
 class ServedVariant:
     """A variant with the bundle that it serves at one moment.
 
-    A request uses the same one from its start to its end, whatever is swapped meanwhile.
+    A request uses the same one from its start to its end, even if the bundle is swapped meanwhile.
     """
 
     name: str

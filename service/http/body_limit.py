@@ -63,7 +63,7 @@ async def whole_body(receive: Receive) -> Message:
 
 
 def announced_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    """Returns the length of the body by its headers; the longest allowed if they do not tell it."""
+    """Returns the length of the body by its headers; the maximum if it is sent in chunks."""
     length = 0
     for name, value in headers:
         if name == b"content-length":

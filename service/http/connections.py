@@ -1,4 +1,4 @@
-"""The open connections of a worker: how many there may be, and until when each may stay."""
+"""The open connections of a worker, with bounds on their number and a deadline for each."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ READ_SECONDS = 30.0
 """Maximum time in which a client reads an answer, from when the sockets' buffers are full."""
 
 _SWEEP_SECONDS = 0.5
-_EXPIRED_AT_ONCE = 100  # an answer to a thousand would delay all others
+_EXPIRED_AT_ONCE = 100  # more answers in one turn would delay other requests
 
 
 T = TypeVar("T")
@@ -64,8 +64,8 @@ class Connections:
 
     Attributes:
         waiting: number of connections whose request waits for its client: for the rest of its body,
-            or until its answer is read. The connections count themselves.
-        admission: None: every request is accepted.
+            or until its answer is read. Each connection adds and subtracts its own.
+        admission: decides which requests are accepted; None: all of them.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -130,7 +130,7 @@ class Connections:
             answer = each.unread_answer()
             if answer is not None:
                 before, since = self._unread.get(each, (None, now))
-                # A client that reads one answer after the other is slow, but not stuck.
+                # A client that has finished an earlier answer is slow, but not stuck.
                 yield each, (answer, since if before is answer else now)
 
 
@@ -138,7 +138,7 @@ _of_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Connections]" = WeakKey
 
 
 def connections_of(loop: asyncio.AbstractEventLoop) -> Connections:
-    """Returns the connections of an event loop."""
+    """Returns the Connections of an event loop; one object for each loop."""
     connections = _of_loops.get(loop)
     if connections is None:
         connections = _of_loops[loop] = Connections(loop)

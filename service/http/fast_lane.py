@@ -28,7 +28,7 @@ Provided = Mapping[Callable[..., Any], Callable[[Scope], Any]]
 """Maps a dependency to a function that gets its value from the ASGI scope of a request."""
 
 HONOURED = frozenset({BodyLimit})
-"""Middlewares whose rules a lane keeps itself, so that requests in a lane may skip them."""
+"""Middlewares whose rules a lane enforces itself, so that requests in a lane can skip them."""
 
 # Matches only values that URL decoding would not change.
 _QUERY_PARAMETER = re.compile(rb"(\w+)=([\w.-]+)")
@@ -65,7 +65,7 @@ class FastLane:
         }
 
     def match(self, path: str) -> re.Match[str] | None:
-        """Returns the match of `path` with the path of the route; None: it is another route's."""
+        """Returns the match of `path` with the path of the route; None if they do not match."""
         return self._path_regex.match(path)
 
     def is_for(self, scope: Scope) -> bool:

@@ -11,7 +11,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 
 
 class LazyFlow(FlowControl):
-    """Flow control that makes its event only when the client does not read its answer.
+    """Flow control that creates its `asyncio.Event` only when a client does not read its answer.
 
     Attributes:
         read_paused: whether the transport reads nothing for now.
@@ -29,7 +29,7 @@ class LazyFlow(FlowControl):
             await self._is_writable_event.wait()
 
     def pause_writing(self) -> None:
-        """Lets `drain` wait."""
+        """Makes `drain` wait until `resume_writing`."""
         if not self.write_paused:
             self.write_paused = True
             self._is_writable_event = asyncio.Event()

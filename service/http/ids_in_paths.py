@@ -15,7 +15,7 @@ from service.settings import MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
 
 
 def keep_encoded(scope: Scope) -> None:
-    """Gives the router the path as it was sent, still percent-encoded.
+    """Sets the path of the ASGI scope to the path as it was sent, percent-encoded.
 
     `ItemIdInPath` and `SessionIdInPath` decode the ids.
     """

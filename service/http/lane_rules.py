@@ -52,12 +52,12 @@ def check_route(route: RouteContext, provided: Collection[Callable[..., Any]]) -
 def check_skipped(
     middlewares: Sequence[Middleware], lanes: object, honoured: Collection[object]
 ) -> None:
-    """Raises FastLaneError if requests in a lane would skip a middleware whose rule lanes lack.
+    """Raises FastLaneError if requests in a lane would skip a middleware that is not in `honoured`.
 
     Args:
         middlewares: the middlewares of the application, outermost first.
         lanes: the middleware that answers requests in lanes; they skip all middlewares after it.
-        honoured: middlewares whose rules the lanes keep themselves.
+        honoured: middlewares whose rules the lanes enforce themselves.
     """
     classes: list[object] = [each.cls for each in middlewares]
     skipped = [each for each in classes[classes.index(lanes) + 1 :] if each not in honoured]
@@ -73,7 +73,7 @@ def check_skipped(
 def _unknown_dependencies(
     dependant: Any, provided: Collection[Callable[..., Any]]
 ) -> Iterator[str]:
-    """Yields the dependencies, nested ones included, and their parameters that lanes lack."""
+    """Yields the dependencies and parameters that a lane cannot provide, nested ones included."""
     for each in dependant.dependencies:
         if each.call not in provided:
             yield f"the dependency {_name(each.call)}"

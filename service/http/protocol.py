@@ -1,9 +1,9 @@
 """The HTTP protocol of a worker: uvicorn's, with limits of bytes, time and connections.
 
-There may be no proxy before the service, so it refuses by itself, the cheapest first: bytes of the
-URL and the headers as they come, then time, then the number of connections. uvicorn's httptools
-protocol has none of these limits. `BodyLimit` limits the bytes of bodies that are read; this
-module ends connections that send more after their answer.
+The service can run without a proxy, so it enforces limits itself. It limits the bytes of URL and
+headers as they come, the time that a request takes, and the number of connections. uvicorn's
+httptools protocol has none of these limits. `BodyLimit` limits the bytes of bodies that are read;
+this module ends connections that send more after their answer.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ BODY_SECONDS = 20.0
 _LEAVING_SECONDS = 0.3
 _ENDING_SECONDS = 0.1
 _CHUNK = MAX_HEADER_BYTES
-_MAX_HEAD_BYTES = MAX_URL_BYTES + 2 * MAX_HEADER_BYTES  # with the marks between the headers
+_MAX_HEAD_BYTES = MAX_URL_BYTES + 2 * MAX_HEADER_BYTES  # with the separators of headers
 _MAX_HELD_BYTES = 32 << 10  # longer bodies are read by the application as they come
 _MAX_UNREAD_BYTES = 2 * MAX_BODY_BYTES
 
@@ -45,7 +45,7 @@ class RefusedError(Exception):
 
 
 class _Answered:
-    """Stands for a request that was answered without the application."""
+    """Replaces uvicorn's cycle of a request that was answered without the application."""
 
     response_complete = True
     response_started = True
@@ -57,10 +57,10 @@ class LimitedProtocol(HttpToolsProtocol):
     """One connection of uvicorn's httptools protocol, which refuses requests beyond the limits.
 
     Attributes:
-        deadline: time at which the connection ends, unless the next part of a request ends before.
+        deadline: time at which the head or body of a request must be complete, or it is refused.
     """
 
-    # Slots, because Python stores up to 30 other attributes of an object in a fifth of the memory.
+    # Slots keep `__dict__` at 30 keys, up to which objects share them: a fifth of the memory.
     __slots__ = (
         "_all",
         "_held",
@@ -74,10 +74,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.pipeline = Pipeline()  # type: ignore[assignment] # what the base class uses of a deque
+        self.pipeline = Pipeline()  # type: ignore[assignment] # has the deque's methods in use
         self.deadline = NEVER
         self._is_in_body = self._is_body_deadline = self._is_body_awaited = False
-        # Bytes of the head or the body that is incomplete, and of what came with its first ones.
+        # Number of bytes of the incomplete head or body, with those that came in the same piece.
         self._received = 0
         self._refusal: tuple[HTTPStatus, str] | None = None
         self._all: Connections
@@ -97,14 +97,14 @@ class LimitedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forgets the connection."""
         self._all.remove(self)
-        # The request still counts as waiting until its task has noticed that the client left.
+        # The request counts as waiting until its task has had time to notice that the client left.
         waiting = self._is_body_awaited + self.flow.write_paused
         if waiting:
             self.loop.call_later(_ENDING_SECONDS, self._all.stop_waiting, waiting)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser in pieces, so that no head is longer than its limit and a piece."""
+        """Feeds the parser in pieces, so that a head exceeds its limit by one piece at most."""
         if len(data) <= _CHUNK:
             self._received += len(data)
             HttpToolsProtocol.data_received(self, data)
@@ -142,7 +142,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._held:
             self._start_held(is_late=self.deadline < NEVER)
         if self.cycle.response_complete and self.timeout_keep_alive_task is None:
-            # It was answered before its body came, which ended the wait for the next request.
+            # It was answered before its body came. The body has stopped the keep-alive timer.
             HttpToolsProtocol.on_response_complete(self)
         self._is_in_body = False
         self._received = 0
@@ -155,7 +155,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
 
     def shutdown(self) -> None:
-        """Begins to leave: a request that is not complete a moment later is refused."""
+        """Begins the shutdown: a request still incomplete after `_LEAVING_SECONDS` is refused."""
         super().shutdown()
         if self.deadline < NEVER:
             self.loop.call_later(_LEAVING_SECONDS, self._leave)
@@ -172,7 +172,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return self.transport.is_closing()
 
     def unread_answer(self) -> object | None:
-        """Returns what stands for the answer that the client has not read; None if it read all."""
+        """Returns an object that identifies the unread answer; None if the client has read all."""
         return (self.cycle or self) if self.transport.get_write_buffer_size() else None
 
     def abort(self) -> None:
@@ -184,9 +184,9 @@ class LimitedProtocol(HttpToolsProtocol):
             self.expire()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        """Starts a request; one whose body has not come yet is held until then.
+        """Starts the task of a request, or holds the request until its body is complete.
 
-        A task takes 10 KB. So slow bodies do not take that much memory each.
+        A task takes 10 KB, which a client with a slow body would otherwise occupy.
         """
         if cycle.more_body:
             self._held = cycle, app
@@ -194,7 +194,7 @@ class LimitedProtocol(HttpToolsProtocol):
             HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _start_held(self, *, is_late: bool) -> None:
-        """Starts the request that was held; `is_late`: unless there is too much work now."""
+        """Starts the held request; with `is_late`, refuses it if there is too much work now."""
         if self._held is None:
             return
         (cycle, app), self._held = self._held, None
@@ -206,35 +206,35 @@ class LimitedProtocol(HttpToolsProtocol):
             HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _must_not_be_held(self) -> bool:
-        """Returns whether the request's body is long or waits for the application's consent."""
+        """Returns whether the request's body is long, or its client waits for `100 Continue`."""
         return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
 
     def _is_overloaded(self, admission: LightAdmission) -> bool:
-        """Returns whether to refuse a request; one that follows an unanswered one is not refused.
+        """Returns whether to refuse a request because there is too much work.
 
-        A connection works on one request at a time.
+        A pipelined request behind an unanswered one is accepted: it starts only after that one.
         """
         is_first = self.cycle is None or self.cycle.response_complete
         in_progress = len(self.tasks) - self._all.waiting
         return is_first and admission.is_overloaded(in_progress, self.url, self.headers)
 
     def _answer_overloaded(self) -> None:
-        """Answers 503 without the work of the application; the request's body is skipped."""
+        """Answers 503 without calling the application; the request's body is skipped."""
         keep_alive = self.parser.should_keep_alive()
         self.transport.write(_overloaded(keep_alive=keep_alive))
-        self.cycle = _Answered()  # type: ignore[assignment] # what the base class reads of a cycle
+        self.cycle = _Answered()  # type: ignore[assignment] # has the attributes in use
         if keep_alive:
             HttpToolsProtocol.on_response_complete(self)
         else:
             self.transport.close()
 
     def pause_writing(self) -> None:
-        """Notes that the client does not read its answer."""
+        """Counts the request as waiting, because its client does not read the answer."""
         self._all.waiting += 1
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Notes that the client reads again."""
+        """Stops counting the request as waiting, because its client reads again."""
         self._all.waiting -= 1
         super().resume_writing()
 
@@ -281,7 +281,7 @@ def _overloaded(*, keep_alive: bool) -> bytes:
 
 
 def _problem(status: HTTPStatus, detail: str, *, keep_alive: bool = False) -> bytes:
-    """Returns a whole answer of `application/problem+json`, without the work of the application."""
+    """Returns the bytes of an HTTP response with an `application/problem+json` body."""
     content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
     body = json.dumps({**content, "errors": []}).encode()
     headers = {

@@ -21,7 +21,7 @@ class RequestLog:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, then logs method, route, status and time in milliseconds.
 
-        The path itself is not logged, because it has session ids and may have anything else.
+        The path itself is not logged, because it has session ids and any text that a client sends.
         """
         if scope["type"] != "http":
             await self._app(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Measures and counts each request; gives its answer an id and the headers of every answer."""
+"""Measures and counts each request; adds the request id and the common headers to its answer."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

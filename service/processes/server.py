@@ -1,4 +1,4 @@
-"""uvicorn's server, which ends in time after SIGTERM."""
+"""uvicorn's server, with a deadline for its end after SIGTERM."""
 
 import asyncio
 import os
@@ -17,9 +17,9 @@ _END_SECONDS = 1.5
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which ends in time after SIGTERM and then loses nothing that has arrived.
+    """uvicorn's server, which ends by a deadline after SIGTERM, and first accepts what has arrived.
 
-    `service.http.draining` calls its handler of SIGTERM when DRAIN_SECONDS are over.
+    `service.http.draining` calls `handle_exit` when DRAIN_SECONDS are over.
     """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:

@@ -1,6 +1,6 @@
 """Runs the server: one worker in this process, or several that are watched and replaced.
 
-SIGTERM ends a process that still starts at once. One that serves answers for DRAIN_SECONDS more
+While the process starts, SIGTERM ends it at once. Once it serves, it answers for DRAIN_SECONDS more
 (`service.http.draining`) and ends within two seconds after that. The exit code is 0.
 """
 
@@ -20,7 +20,7 @@ def serve(config: uvicorn.Config, drain_seconds: float, start_seconds: float) ->
     Args:
         config: settings of the server.
         drain_seconds: time for which workers still answer after SIGTERM.
-        start_seconds: time after which one of several workers is replaced if it does not serve.
+        start_seconds: time in which each of several workers must start, or it is replaced.
     """
     if config.workers > 1:
         is_started = Supervisor(config, drain_seconds, start_seconds).run()

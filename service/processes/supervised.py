@@ -1,4 +1,4 @@
-"""A worker process of several: its event loop tells the supervisor that it runs."""
+"""One of several worker processes; its event loop sends beats to the supervisor."""
 
 import asyncio
 import logging
@@ -73,7 +73,7 @@ class Worker:
         return time.monotonic() - self._beat > _HUNG_SECONDS
 
     def forgive(self, seconds: float) -> None:
-        """Does not count some seconds, in which the supervisor could not read beats."""
+        """Extends the worker's time limits by `seconds` in which the supervisor read no beats."""
         self._since += seconds
         if self._beat is not None:
             self._beat += seconds
@@ -91,7 +91,7 @@ class Worker:
 
 def _serve(config: uvicorn.Config, sockets: list[socket], beats: Connection) -> None:
     """Serves, in the worker process, until a signal ends it."""
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # uvicorn raises the signal at its end
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # uvicorn re-raises it at its end
     config.configure_logging()
     with suppress(KeyboardInterrupt):
         _BeatingServer(config, beats).run(sockets)
@@ -114,7 +114,7 @@ class _BeatingServer(Server):
             try:
                 self._beats.send_bytes(b"")
             except BlockingIOError:
-                pass  # the supervisor is stopped, and has enough to read
+                pass  # the pipe is full, since the supervisor is paused
             except OSError:
                 break
             await asyncio.sleep(_BEAT_SECONDS)

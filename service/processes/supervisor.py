@@ -73,7 +73,7 @@ class Supervisor:
         return not is_served and (worker.exit_code or 0) > 0
 
     def _forgive_own_pause(self) -> None:
-        """Does not blame workers for the time in which this process was stopped too."""
+        """Extends the workers' time limits by any pause of this process, such as after SIGSTOP."""
         now = time.monotonic()
         pause = now - self._ticked_at - _TICK_SECONDS
         if pause > 1:
@@ -84,7 +84,7 @@ class Supervisor:
     def _end(self) -> None:
         """Ends all workers: by SIGTERM, again at each further signal, and at last by SIGKILL."""
         for listener in self._sockets:
-            listener.close()  # a connection that no worker accepts any more is refused
+            listener.close()  # the kernel then refuses new connections once no worker listens
         deadline = time.monotonic() + self._drain_seconds + _KILL_SECONDS
         num_passed_on = -1
         while self._is_any_alive() and time.monotonic() < deadline:

@@ -92,7 +92,7 @@ class Catalog:
         return [index for index in map(self._index_in_bundle.get, item_ids) if index]
 
     def divided(self, history: list[int]) -> tuple[list[int], Sequence[int]]:
-        """Divides the item indices of a history: those that the student reads, and the others."""
+        """Splits the item indices of a history: those that the student reads, and the others."""
         if not self.unread:
             return history, ()
         read = [index for index in history if index not in self.unread]

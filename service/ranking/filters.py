@@ -35,7 +35,7 @@ class AttributeIndex:
         return set(self._indices)
 
     def items_with(self, name: str, values: Iterable[str]) -> list[NDArray[np.int64]]:
-        """Returns the indices of the items whose attribute `name` has each value; none without."""
+        """Returns, for each of `values` that occurs, the indices of the items that have it."""
         by_value = self._indices.get(name, {})
         return [by_value[value] for value in values if value in by_value]
 
@@ -68,7 +68,7 @@ class Filters:
         return mask
 
     def num_steps(self, allow: AttributeFilter, deny: AttributeFilter) -> int:
-        """Returns how many places of masks `mask` would set, which is what it costs."""
+        """Returns the cost of `mask` in steps: the number of mask entries that it writes."""
         attributes = [*allow.items(), *deny.items()]
         found = (len(each) for attribute in attributes for each in self._found(*attribute))
         return len(attributes) * self._mask_length + sum(found)

@@ -27,7 +27,7 @@ class CommonCaseGraph:
     """Ranks queries without filters, exclusions, added items or padding. Thread-safe.
 
     `export.contract.tensors.COMMON_CASE_TENSORS` defines these queries. The graph returns None as
-    the ranking of a query if it cannot prove that it found the best items; the ranking graph must
+    the ranking of a query if it cannot prove that it found the best items. The ranking graph must
     then rank the query.
     """
 

@@ -11,7 +11,12 @@ class ItemVectors:
     """The vectors of all items, by item index."""
 
     def __init__(self, table: Vectors, added: Vectors) -> None:
-        """`table` are the bundle's `[items + 1, hidden]`, `added` those added `[added, hidden]`."""
+        """Joins two arrays of vectors.
+
+        Args:
+            table: vectors of the bundle's items, `[items + 1, hidden]`.
+            added: vectors of the added items, `[added, hidden]`.
+        """
         self._parts = (table, added)
         norms = [np.linalg.norm(part, axis=1) for part in self._parts]
         self._norms = np.maximum(np.concatenate(norms), np.finfo(np.float32).tiny)

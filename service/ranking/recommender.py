@@ -2,8 +2,8 @@
 
 The source of a recommendation list is chosen in this module only:
 
-1. `student`, if it reads an item of the history: the catalog has the item, and does not say that
-   the student does not read it;
+1. `student`, if it reads an item of the history: the catalog has the item, and the bundle does not
+   mark it as unread;
 2. `similar` items to those of the history, if the student fails; the answer is then degraded;
 3. `popular` items, if the student reads no item of the history;
 4. `catalog` order, if no allowed item has an interaction in the training data.
@@ -249,7 +249,7 @@ class Recommender:
         return source, list(zip(indices, map(float, counts), strict=True))
 
     def _candidates(self, query: IndexQuery) -> Mask:
-        """Returns the mask of the items that a fallback may recommend: the rule of the graphs."""
+        """Returns the mask of the items that a fallback may recommend, by the graphs' rules."""
         allowed = self.student.all_allowed if query.allowed is None else query.allowed
         mask = allowed.copy()
         mask[[0, *query.excluded]] = False

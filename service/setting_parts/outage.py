@@ -1,4 +1,4 @@
-"""The settings of what happens to events while the history store fails."""
+"""Settings of how events are treated while the history store fails."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ _MIB = 1 << 20
 
 
 class OutageSettings(BaseSettings):
-    """Settings of an outage; `service.settings.Settings` has them and all others."""
+    """Settings for outages of the history store; a base class of `service.settings.Settings`."""
 
     store_outage: Literal["refuse", "journal"] = Field(
         default="refuse",

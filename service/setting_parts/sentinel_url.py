@@ -25,10 +25,11 @@ class SentinelUrl(NamedTuple):
 
 
 def parse_sentinel_url(url: str) -> SentinelUrl:
-    """Takes an address apart.
+    """Parses an address.
 
     Raises:
-        ValueError: it has another form. The message has no part of it, since it may be a secret.
+        ValueError: it has another form. The message does not quote it, since it can have a
+            password.
     """
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")

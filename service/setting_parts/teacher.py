@@ -10,7 +10,7 @@ _HTTP_SCHEMES = ("http://", "https://")
 
 
 class TeacherSettings(BaseSettings):
-    """Settings of the teacher; `service.settings.Settings` has them and all others."""
+    """Settings of the teacher; a base class of `service.settings.Settings`."""
 
     teacher_url: str | None = Field(
         default=None,

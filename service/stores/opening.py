@@ -19,8 +19,8 @@ from service.stores.items.redis_store import RedisAddedItemStore
 from service.stores.redis_client import RedisCommands, connect_redis, connect_shared
 from service.stores.traced_redis import TracedRedis
 
-# Longer than for requests, none of which waits: reading all added items takes longer, and a replay
-# of the journal shall not begin again at each late reply.
+# Longer than for requests, since no request waits for these commands: reading all added items takes
+# longer, and a late reply must not make a replay of the journal begin again.
 _BACKGROUND_TIMEOUT_SECONDS = 5.0
 
 

@@ -19,7 +19,7 @@ from service.stores.redis_replies import refuses_writes
 RedisClient = Redis | RedisCluster
 
 SECONDS_BETWEEN_REFRESHES = 0.5
-"""Minimum time between two looks at the topology of a cluster with a lost node."""
+"""Minimum time between two reads of the topology of a cluster with a lost node."""
 
 
 def connect_redis(
@@ -64,7 +64,7 @@ def _options(timeout_seconds: float) -> dict[str, Any]:
 
 
 class ClusterClient(RedisCluster):
-    """A cluster client whose commands take one deadline, with a background look at the topology.
+    """A cluster client with a deadline for each command; reads the topology in the background.
 
     redis-py reads the topology again after each lost connection, in the request that lost it. That
     takes milliseconds of CPU, and would delay the sessions of the other nodes while one is down.
@@ -94,8 +94,8 @@ class ClusterClient(RedisCluster):
                 try:
                     return await super().execute_command(*args, **options)
                 except (RedisClusterException, AttributeError, RuntimeError) as error:
-                    # No RedisError, though a node is lost: redis-py closes all connections to it,
-                    # also those on which another command is just about to be written.
+                    # redis-py raises these, not a RedisError, if a node is lost: it closes all
+                    # connections to it, even one on which another command is about to be written.
                     raise LostError(f"lost a node of the cluster: {error}") from error
 
     async def _refresh(self) -> None:
@@ -105,13 +105,13 @@ class ClusterClient(RedisCluster):
         if self._refreshing is None and (has_none or loop.time() >= self._may_refresh_at):
             self._may_refresh_at = loop.time() + SECONDS_BETWEEN_REFRESHES
             self._refreshing = loop.create_task(self._read_topology(has_none=has_none))
-        # A deadline that passes must not end it, or a slow cluster would never be found.
+        # Shielded: a command's deadline must not cancel it, or a slow cluster is never read.
         if has_none and self._refreshing and (error := await asyncio.shield(self._refreshing)):
             raise error
         self._initialize = False
 
     async def _read_topology(self, *, has_none: bool) -> LostError | None:
-        """Returns an error instead of raising it, since nobody may wait any more."""
+        """Reads the topology; returns an error, not raises it: perhaps no command waits for it."""
         try:
             await (self.initialize() if has_none else self.nodes_manager.initialize())
         except (RedisError, RedisClusterException) as error:
@@ -133,7 +133,7 @@ def redis_errors_as(
 ) -> Iterator[None]:
     """Raises errors of Redis and of the network as `kind`, with `store` in the message.
 
-    `refusal`: the type instead, if Redis answers and refuses only to write; None: `kind` too.
+    `refusal`: the type to raise if Redis answers but refuses to write; None: `kind`.
 
     The message is sent to clients, so it has only the type of the original error. That error is the
     cause: its text may name hosts and is for the log.

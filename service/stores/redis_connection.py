@@ -22,10 +22,10 @@ from service.stores.redis_replies import another_node_may_answer, reply_error
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-# A new connection takes up to four round trips, a command one. A request waits for one deadline in
-# any case; the connection may be completed after it, for the requests that follow.
+# A new connection takes up to four round trips, a command one. A request waits for one deadline
+# only; connecting goes on after it, for the requests that follow.
 _DEADLINES_TO_CONNECT = 5
-# A node that refuses commands for long is not connected to for each of them.
+# Without a pause, each command that a node refuses would open a new connection.
 _SECONDS_BETWEEN_REPLACEMENTS = 0.5
 
 
@@ -78,7 +78,7 @@ class SharedConnection:
                 sent_at = loop.time()
                 return await pipeline.send(command)
         except LateError as error:
-            # If connecting took most of the time, the reply may be in time for the next commands.
+            # If connecting took most of the time, the connection itself is perhaps fast: keep it.
             if pipeline and loop.time() - sent_at > self._timeout_seconds / 2:
                 pipeline.close(error)
             raise

@@ -37,7 +37,7 @@ def _ref(keyed: hmac.HMAC, tenant: str, session_id: str) -> str:
 
 
 class SessionRefs:
-    """Finds the names of sessions by the secrets in the settings.
+    """Computes the names of sessions with the secrets in the settings.
 
     Without SESSION_SECRET, the secret is random: sessions then are in this process only.
     """
@@ -52,7 +52,7 @@ class SessionRefs:
         self._reads_old_keys = settings.old_session_keys and settings.redis_url is not None
 
     def _of(self, session_id: str, tenant: str = DEFAULT_TENANT) -> Session:
-        """Returns the names under which the session of a tenant is, or may still be, stored."""
+        """Returns the current name and the former names of a tenant's session."""
         return Session(
             _ref(self._keyed, tenant, session_id),
             tuple([_ref(each, tenant, session_id) for each in self._formerly_keyed]),

@@ -28,7 +28,7 @@ async def ask_teacher(
 ) -> TeacherRecommendations:
     """Returns the teacher's recommendations: up to `k` items that the query allows.
 
-    `teacher_query` is what `teacher_query_for` makes of `query`; it may be made in a thread.
+    `teacher_query` is the result of `teacher_query_for` for `query`, which can run in a thread.
     Items that the catalog does not have are left out, so there may be fewer than `k`.
 
     Raises:

@@ -51,8 +51,8 @@ class _Answer(BaseModel):
 class TeacherAnswer(_Answer):
     """The teacher's ranking list.
 
-    `item_ids` are nearest first, `distances` theirs. `generated_text` is the title that a
-    generative teacher wrote; None for other teachers.
+    `item_ids` are nearest first; `distances` has the distance of each. `generated_text` is the
+    title that a generative teacher wrote; None for other teachers.
     """
 
     item_ids: Sequence[str]

@@ -48,9 +48,9 @@ class TextLines(logging.Formatter):
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes lines to stderr. Lines that it cannot write are lost, which one line tells later.
+    """Writes lines to stderr; drops lines that it cannot write, and later reports their number.
 
-    The disk may be full where stderr ends. Requests must not fail for that, nor wait.
+    If stderr goes to a file on a full disk, requests must neither fail nor wait.
 
     Attributes:
         num_lost: number of lines that were lost since the last one that was written.
@@ -62,7 +62,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
         self._reason: OSError | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a record, and before it how many lines were lost."""
+        """Writes a record, and before it the number of lost lines, if there are any."""
         try:
             line = self.format(record)
         except Exception:
@@ -88,7 +88,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
 
 def _unbuffered(stream: TextIO) -> TextIO:
-    """Returns a stream to the same file that keeps nothing that it could not write."""
+    """Returns an unbuffered stream to the same file, which drops text that it cannot write."""
     try:
         file = io.FileIO(stream.fileno(), "w", closefd=False)
     except (OSError, AttributeError):  # no file: a test reads the stream

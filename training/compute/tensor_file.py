@@ -59,7 +59,7 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> Tree:
 def _described(tree: Tree, name: str, tensors: dict[str, Tensor]) -> Tree:
     """Describes `tree` in JSON; its tensors are added to `tensors` by name."""
     if isinstance(tree, Tensor):
-        # A copy: two entries of a file may not share memory, and have to be contiguous.
+        # A copy, because entries of a file must be contiguous and must not share memory.
         tensors[name] = tree.detach().cpu().clone(memory_format=torch.contiguous_format)
         return {"tensor": name}
     if isinstance(tree, Mapping):

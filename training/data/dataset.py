@@ -1,6 +1,6 @@
 """The dataset: one row per interaction, ordered by user and then from old to new.
 
-An *example* is a row that has earlier rows of the same user: its next item is the item of the row,
+An *example* is a row that has earlier rows of the same user. Its next item is the item of the row,
 its history are the items of the earlier rows. Teacher knowledge refers to examples by row number.
 """
 
@@ -34,7 +34,7 @@ class Split(IntEnum):
 HELD_OUT = (Split.VALIDATION, Split.TEST)
 
 Protocol = Literal["train", "refit", "refit-all"]
-"""Name of the rows that a ranker is fitted on, see `LEARNT`."""
+"""Names the rows that a ranker is fitted on, see `LEARNT`."""
 LEARNT: Mapping[Protocol, tuple[Split, ...]] = {
     "train": (),
     "refit": (Split.VALIDATION,),

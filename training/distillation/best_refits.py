@@ -14,8 +14,8 @@ REFITS: tuple[Protocol, ...] = ("refit", "refit-all")
 def refits_of_best(jobs: Iterable[Job], folder: Path) -> dict[Protocol, Job]:
     """Returns the two refits of the best distilled student on validation, by protocol.
 
-    "refit-all" learns all rows and is served; "refit" learns the rows before test, and its test
-    figures stand for the other's.
+    "refit-all" learns all rows and is served. "refit" learns the rows before test, so its figures
+    on the test examples are reported in place of those of the served one.
 
     Args:
         jobs: jobs with validation, among them those of the variant `DISTILLED`.

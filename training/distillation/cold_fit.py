@@ -90,7 +90,7 @@ def centred_fit(
 def place_by_donors(
     student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, donors: Tensor
 ) -> Tensor:
-    """Places cold items by titles and donors only, and computes query vectors of examples then.
+    """Places cold items by titles and donors only, then computes query vectors of examples.
 
     Args:
         student: the trained student, which is changed.

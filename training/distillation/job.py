@@ -89,7 +89,7 @@ class Job:
         cold_bonus: float | None = None,
         source: Path | None = None,
     ) -> "Job":
-        """Returns the refit of this job, which has been run; the arguments are those of `Refit`."""
+        """Returns the refit of this job, which must have run; see `Refit` for the arguments."""
         refit = Refit(protocol, self.dataset, epochs, cold_bonus, source)
         return replace(self, dataset=self.dataset.under(protocol), refit=refit)
 

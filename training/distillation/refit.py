@@ -127,9 +127,9 @@ class Refit:
 
 
 def rotation(before: ItemTable, after: ItemTable, items: Tensor) -> Tensor:
-    """Returns the orthogonal matrix `[hidden, hidden]` that turns one table into the other best.
+    """Returns the orthogonal matrix `[hidden, hidden]` that best maps table `before` to `after`.
 
-    It minimises the squared distance of the vectors of `after` from the turned ones of `before`
+    It minimises the squared distance between the mapped vectors of `before` and those of `after`
     (orthogonal Procrustes problem), over the items of the mask `items` `[items]`.
     """
     selected = items.to(before.padding.device)

@@ -93,7 +93,7 @@ class TrainingState:
             self.keep(student, metrics)
 
     def record_unvalidated(self, student: nn.Module, seconds: float) -> None:
-        """Counts a finished epoch of a refit; copies its student, the last one so far."""
+        """Counts a finished epoch of a refit, and keeps a copy of its student as the best one."""
         self.epoch += 1
         self.seconds += seconds
         self.best_epoch = self.epoch

@@ -59,8 +59,8 @@ class MethodVariant:
     def training_settings(self, experiment: Experiment) -> TrainingConfig:
         """Returns the experiment's settings of training with the parts of this variant on.
 
-        A part that the experiment has off gets the strength of its counterpart in the method:
-        items are dropped as often as offsets, and smoothing has the share of the ranking lists.
+        A part that the experiment has off gets the strength of its counterpart in the method.
+        Items are dropped as often as offsets, and smoothing has the share of the ranking lists.
 
         Raises:
             ConfigError: a part does not fit the experiment's loss.

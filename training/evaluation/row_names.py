@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 BCE_ROW = "BCE"  # the paper's baseline
 CE_ROW = "CE"
-STRONGEST_ROW = "CE at its strongest"  # with all that DLLM2Rec has besides a teacher
+STRONGEST_ROW = "CE at its strongest"  # CE with counterparts of all parts of DLLM2Rec
 RD_ROW = "RD"
 RANKING_ROW = "ranking only"
 EMBEDDINGS_ROW = "embeddings only"

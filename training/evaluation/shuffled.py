@@ -1,4 +1,4 @@
-"""Shuffles the histories of a dataset: how much a ranker loses tells how much it uses their order.
+"""Shuffles the histories of a dataset, to measure how much a ranker uses their order.
 
 Source: Klenitskiy et al., "Does it look sequential?", RecSys 2024. Each example's whole history is
 shuffled, so that a student with a short window also reads other items.

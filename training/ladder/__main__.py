@@ -93,7 +93,7 @@ class LadderOptions:
 
     @property
     def refits(self) -> bool:
-        """Whether rows are refitted."""
+        """Whether the protocol includes refits."""
         return self.protocol != "train"
 
 

@@ -41,7 +41,7 @@ class Attention(nn.Module):
     def newest(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Computes the output of `forward` at the last position, `[batch, hidden]`.
 
-        For one query, computing no key and no value of any item is faster: `q (K x)` is `(q K) x`,
+        For one query it is faster to compute no keys and no values: `q (K x)` is `(q K) x`,
         and the mean of `V x` is `V` times the mean of `x`. The bias of the keys adds the same
         number to the score of every item, so the softmax does not depend on it.
         """
@@ -89,7 +89,7 @@ class Attention(nn.Module):
         """Bias for each head, query position and key position, `[heads, length, length]`.
 
         It is -inf where the key comes after the query. The bias is computed for the longest history
-        and then cut: the uncut part does not depend on the input, so the export stores it as a
+        and then cut. The uncut bias does not depend on the input, so the export stores it as a
         constant.
         """
         positions = torch.arange(self.distance_bias.shape[1])

@@ -102,5 +102,5 @@ BLOCKS: Mapping[BlockKind, type[Block]] = {"pre-norm": Block, "ligr": LigrBlock}
 
 
 def gated(gate: nn.Linear | None, hidden: Tensor, added: Tensor) -> Tensor:
-    """Multiplies `added` by the gate of `hidden`, of the same shape; None leaves it as it is."""
+    """Multiplies `added` by `sigmoid(gate(hidden))`, of the same shape; by 1 without a gate."""
     return added if gate is None else torch.sigmoid(gate(hidden)) * added

@@ -157,7 +157,7 @@ class ItemTable(nn.Module):
         return self.cold_items.vectors(self._projected(columns), columns, self.all_items())
 
     def all_items(self) -> AllItems:
-        """Returns what donors are selected by: principal columns and offsets of all items.
+        """Returns principal columns and offsets of all items, by which donors are selected.
 
         Principal columns are those of the title embeddings, `[items, columns]`; offsets are
         `[items, hidden]`.

@@ -39,7 +39,7 @@ class StudentScorer:
 def popularity_scores(dataset: Dataset) -> NDArray[np.float32]:
     """Scores items by their training interactions, `[catalog rows]`; of equals, the first is best.
 
-    A score is minus the place in that order, which a float has exactly.
+    A score is minus the place in that order, which is an exact float.
     """
     counts = dataset.train_counts()[1:]
     scores = np.full(dataset.catalog.num_rows, -np.inf, dtype=np.float32)

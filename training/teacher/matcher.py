@@ -85,7 +85,7 @@ class Matcher(nn.Module):
 
 
 def matcher_distances(matcher: Matcher, states: States) -> Distances:
-    """Returns the function that computes the distances of all items for rows that `states` has."""
+    """Returns a function that maps dataset rows in `states` to the distances of all items."""
     matcher.eval()
     with torch.inference_mode():
         items = matcher.items()
@@ -132,7 +132,7 @@ def projection(sample: Tensor, size: int, dropout: float) -> nn.Sequential:
 
 
 def save_matcher(matcher: Matcher, folder: Path) -> None:
-    """Writes the projections into `folder`, in half precision.
+    """Writes the projections of a matcher into `folder`, in half precision.
 
     Title embeddings are not written, since they are stored with the knowledge.
     """

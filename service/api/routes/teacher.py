@@ -33,7 +33,7 @@ from service.telemetry.stopwatch import StopwatchDep
 
 logger = logging.getLogger(__name__)
 
-_FILTERS_WEIGH = 4  # a mask and the ids that it denies, against a mask
+_FILTERS_WEIGH = 4  # cost of a mask and of the list of denied ids, relative to that of a mask
 
 router = APIRouter(prefix="/v1", tags=["teacher"])
 
@@ -57,7 +57,7 @@ class StudentAnswer:
 
     Attributes:
         variant: the variant whose student was asked.
-        query: the query, which the teacher may be asked too.
+        query: the query that the student answered.
         recommendations: the student's answer, or that of a fallback.
         seconds: time that the student took.
         degraded: whether the history store did not answer.
@@ -85,7 +85,7 @@ async def _ask_student(
     stopwatch: StopwatchDep,
     scope: ScopeDep,
 ) -> StudentAnswer:
-    """Answers by the student, in a turn: filters cost more here, where the teacher needs ids."""
+    """Asks the student, in a turn whose units also pay for the teacher's list of denied ids."""
     variant = runtime.variants.for_session(body.session_id)
     check_query(runtime, variant, body)
     with stopwatch.time("history"):

@@ -1,7 +1,7 @@
-"""Session histories in a Redis Cluster, where a script reaches one slot only.
+"""Session histories in a Redis Cluster, where the keys of a script must lie in one slot.
 
-So a session under former names is read, stored and removed in three steps. If the process ends
-between the last two, the next append finds it again; events without an id are then stored twice.
+So moving a session from a former name takes three steps: read, store, remove. If the process ends
+between the last two, the next append moves it again, and stores events without an id twice.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class ClusterHistoryStore(RedisHistoryStore):
         entries: Sequence[Sequence[str]],
         event_ids: Sequence[Sequence[str]],
     ) -> None:
-        """Removes what was moved. An entry that was written since it was read stays."""
+        """Removes the entries that were moved; entries written after they were read stay."""
         for key, moved in zip(keys.former_events, entries, strict=True):
             if moved:
                 await REMOVE.run(self._redis, 1, key, *moved)

@@ -37,8 +37,8 @@ _FAILURES_TO_OPEN = 5  # failures in a row after which the circuit breaker opens
 class GuardedHistory:
     """Calls a history store through a circuit breaker; routes use the store only in this way.
 
-    Writing has a health of its own: only a write shows that writes work, no PING and no read. A
-    store that refuses writes is still read.
+    The health of writing is tracked apart from that of reading: only a write shows that writes
+    work. A store that refuses writes is read as before.
 
     Attributes:
         writes_fail: whether the last write failed.
@@ -135,9 +135,9 @@ class GuardedHistory:
             await self.probe()
 
     async def probe(self) -> None:
-        """Finds out whether a store that was lost answers, and whether one that failed writes.
+        """Checks whether the store answers again, and whether it accepts writes again.
 
-        If so, stores what is in the journal.
+        If both are true, stores the events of the journal.
         """
         if self.is_lost and not await self.is_reachable():
             return

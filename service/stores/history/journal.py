@@ -38,14 +38,14 @@ class Journal:
     """Keeps events in files until they are stored.
 
     A record is on the disk before `append` returns. Records that arrive while the disk is busy are
-    written together, with one fsync. Files are used in one thread, so never two at a time.
+    written together, with one fsync. All file operations run in one thread, one after the other.
 
     Attributes:
         num_waiting: number of records of this worker that are not stored yet.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        """Makes a journal that has no file yet.
+        """Makes a journal; its first record creates its first file.
 
         Args:
             path: folder of the journals of all workers on this machine.
@@ -60,7 +60,7 @@ class Journal:
         self._folder: tuple[Path, int] | None = None
         self._segment: SegmentWriter | None = None
         self._num_segments = 0
-        self._num_stored: dict[Path, int] = {}  # of segments whose replay was cut off
+        self._num_stored: dict[Path, int] = {}  # stored records of interrupted replays
         self._fails = False
 
     async def append(self, record: Record) -> None:
@@ -68,8 +68,8 @@ class Journal:
 
         Raises:
             JournalFullError: there is no room.
-            JournalError: the disk fails or is too slow; if it is too slow, the record may still be
-                written.
+            JournalError: the disk fails or is too slow. In the second case the record is possibly
+                written later.
         """
         saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unsaved.append((record.encoded(), saved))
@@ -82,11 +82,11 @@ class Journal:
             raise JournalError(f"the disk took more than {_SECONDS_TO_SAVE} s") from error
 
     async def replay(self, store: Callable[[Record], Awaitable[None]]) -> int:
-        """Passes all records to `store`, those of workers that have ended too.
+        """Passes all records to `store`, including those of workers that have ended.
 
         A segment is removed when all of its records are stored. If `store` raises, the rest stays
-        for the next call; a few records before the failure are passed again, after a restart all of
-        the segment.
+        for the next call. That call repeats a few stored records; after a restart, it repeats all
+        records of the segment.
 
         Returns:
             The number of records.
@@ -119,7 +119,7 @@ class Journal:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     async def _save(self) -> None:
-        """Writes all records that wait, until none does."""
+        """Writes the waiting records, batch by batch, until none is left."""
         while self._unsaved:
             batch, self._unsaved = self._unsaved, []
             error: JournalError | None = None
@@ -142,7 +142,7 @@ class Journal:
         try:
             segment.write(records)
         except OSError:
-            self._seal()  # what the disk has of the file is not known
+            self._seal()  # after an error, its content on the disk is unknown
             raise
 
     def _open_segment(self) -> SegmentWriter:
@@ -158,7 +158,7 @@ class Journal:
         return self._segment
 
     def _seal(self) -> Sequence[Path]:
-        """Closes the segment that is written; returns all segments of this worker."""
+        """Closes the current segment; returns all segments of this worker."""
         if self._segment is not None:
             self._segment.close()
             self._segment = None

@@ -49,7 +49,7 @@ def take_orphans(journal: Path) -> Mapping[Path, int]:
     """Locks the folders whose workers have ended; returns them with their locks' descriptors."""
     taken = {}
     for folder in journal.glob("[!.]*"):
-        with suppress(OSError):  # its worker lives, or another one was faster
+        with suppress(OSError):  # its worker lives, or another worker has just taken it
             taken[folder] = _lock(folder)
     return taken
 

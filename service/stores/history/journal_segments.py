@@ -52,7 +52,7 @@ class SegmentWriter:
         """Adds encoded records.
 
         Raises:
-            OSError: none of them counts; what was written of them is cut off again.
+            OSError: the records are not stored; the file is cut back to its former length.
         """
         try:
             written = 0

@@ -1,4 +1,4 @@
-"""Events in the journal, on their way to the store that could not take them."""
+"""Writes events to the journal while the history store fails, and stores them later."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class JournalledEvents:
-    """Keeps events while a store fails, and stores them when it works again."""
+    """Keeps events in a journal while a store fails, and stores them when it works again."""
 
     def __init__(self, journal: Journal, store: ReplayableStore) -> None:
         self._journal = journal
@@ -28,13 +28,13 @@ class JournalledEvents:
     def identified(event: Event) -> Event:
         """Returns the event with an id, a new one if it has none.
 
-        By its id it is stored once: a store that failed may have taken it, and a replay that was
-        cut off begins again.
+        With an id, an event that is sent to the store twice is stored once. A failed call has
+        possibly stored it, and an interrupted replay begins again.
         """
         return event if event.event_id else Event(event.item_id, uuid.uuid4().hex)
 
     async def keep(self, session: Session, event: Event) -> NotStored:
-        """Writes an event that has an id to the journal; returns what became of it."""
+        """Writes an event that has an id to the journal; returns the outcome as a NotStored."""
         at = time.time_ns() // 1000
         record = Record(session.ref, event.item_id, event.event_id or "", at)
         try:
@@ -46,7 +46,7 @@ class JournalledEvents:
         return "journalled"
 
     async def replay(self) -> None:
-        """Stores what is in the journal; if the store or the disk fails, the rest stays there."""
+        """Stores the events of the journal; if the store or the disk fails, the rest stay there."""
         try:
             count = await self._journal.replay(self._insert)
         except HistoryUnavailableError as error:

@@ -71,7 +71,7 @@ class InMemoryHistoryStore:
         """See HistoryStore."""
 
     def _is_new(self, stored: _Stored, event_id: str, now: float) -> bool:
-        """Whether the id is not in its window; if so, begins its window."""
+        """Whether no event with this id was stored within the window; if so, begins one."""
         begun = stored.event_ids.get(event_id)
         if begun is not None and begun > now - self._retention.event_id_seconds:
             return False

@@ -14,7 +14,7 @@ NotStored = Literal[
 
 
 class Session(NamedTuple):
-    """The names under which the history of a session is, or may still be, stored.
+    """The current name and the former names of a session in the history store.
 
     Attributes:
         ref: the name under which it is written.
@@ -53,7 +53,7 @@ class Retention:
     Attributes:
         max_length: maximum number of events per session; older events are dropped.
         ttl_seconds: the session is erased this long after its last event.
-        event_id_seconds: an event with the id of one that is at most this old is not stored again.
+        event_id_seconds: window in which a second event with the same id is not stored.
     """
 
     max_length: int
@@ -81,7 +81,7 @@ class ReplayableStore(Protocol):
             at: time of the event in µs since 1970.
 
         Raises:
-            HistoryUnavailableError: the event may be not stored.
+            HistoryUnavailableError: the event is possibly not stored.
         """
         ...
 
@@ -105,7 +105,7 @@ class HistoryStore(Protocol):
         """Stores `event` and returns the history that ends with it.
 
         If an event with the same `event_id` was stored within its window, nothing changes, and the
-        returned history ends with that event; if that event was trimmed away, all of the history is
+        returned history ends with that event. If that event was trimmed away, all of the history is
         returned. Concurrent calls lose no event.
         """
         ...

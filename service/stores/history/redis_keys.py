@@ -30,7 +30,7 @@ class AllKeys(NamedTuple):
         current: the keys that are written.
         former_events: lists under former names, from which the session is moved.
         former_event_ids: sets under former names, likewise.
-        flat: current keys, lists, sets.
+        flat: all of them in this order: current keys, former lists, former sets.
     """
 
     current: SessionKeys
@@ -47,13 +47,13 @@ def keys_of(ref: str) -> SessionKeys:
 
 
 def erased_key_of(ref: str) -> str:
-    """Returns the key of the time at which a session was erased, while a journal is used."""
+    """Returns the key of the time at which a session was erased; written only with a journal."""
     return f"f{keys_of(ref).events[1:]}"
 
 
 @lru_cache(_NUM_CACHED)
 def all_keys_of(session: Session) -> AllKeys:
-    """Returns the keys under which a session is, or may still be, stored."""
+    """Returns the current and the former keys of a session."""
     current = keys_of(session.ref)
     events = [] if session.old_id is None else [f"session:{session.old_id}"]
     if not session.former_refs:

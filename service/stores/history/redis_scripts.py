@@ -10,12 +10,12 @@ from service.stores.history.protocol import Retention
 from service.stores.redis_client import RedisCommands
 
 # KEYS: the list of events, the set of event ids, then lists and then sets under former names.
-# ARGV: event id (may be empty), item id, time in µs; and only if there is more than lists under
-# former names: the number of such sets; the number of entries and the entries that lie in other
-# slots of a cluster; event ids with their times, likewise.
+# ARGV: event id (empty if there is none), item id, time in µs. Then, unless KEYS has no sets under
+# former names and no entries lie in other slots of a cluster: the number of such sets; the number
+# of such entries and the entries; event ids of other slots with their times, in the same form.
 #
-# A full Redis refuses a script's first command that needs memory, but no later one. So nothing is
-# deleted before something was added.
+# A full Redis refuses a script only at its first command that needs memory. So the script deletes
+# nothing before it has added something.
 _APPEND = """
 local events, event_ids, now, has_moved = KEYS[1], KEYS[2], ARGV[3], false
 
@@ -76,7 +76,7 @@ return redis.call('LRANGE', events, 0, -1)
 # KEYS: the list of events, the set of event ids, the time at which the session was erased.
 # ARGV: event id, item id, time in µs.
 #
-# An entry whose time is not known, because it has no id or an old one, counts as older.
+# An entry whose time is unknown, because it has no id or its id has expired, counts as older.
 _INSERT = """
 local events, event_ids, event_id, at = KEYS[1], KEYS[2], ARGV[1], ARGV[3]
 local erased = redis.call('GET', KEYS[3])
@@ -108,7 +108,7 @@ for _, entry in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, entry) end
 
 
 class Script:
-    """A Lua script, which Redis knows by the SHA-1 of its text."""
+    """A Lua script, which Redis caches by the SHA-1 of its text."""
 
     def __init__(self, text: str) -> None:
         self._text = text

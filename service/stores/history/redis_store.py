@@ -5,7 +5,7 @@ is `event_id`, a line feed and `item_id`. An event id never contains a line feed
 ends it, and an item id may contain any character. The score of an event id is its time in µs.
 
 During a rolling upgrade, or while SESSION_SECRET changes, older replicas still write former names.
-So every event that is appended moves what is there to the end of the session.
+So each append also moves the events under former names to the end of the session.
 """
 
 import time

@@ -23,7 +23,7 @@ _KEYS = [
     "{added-items}",  # hash: item by id
     "{added-items}:version",  # integer: the number of the last change
     "{added-items}:touched",  # sorted set: item ids by the number of their last change
-    "{added-items}:forgotten",  # integer: changes up to this number may lack in the sorted set
+    "{added-items}:forgotten",  # integer: the sorted set is complete only after this number
 ]
 
 # The first version is the time in microseconds, so that a Redis that was emptied never repeats a

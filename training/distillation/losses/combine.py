@@ -21,5 +21,5 @@ def total_loss(next_item: Tensor, distillation: Tensor, weight: Tensor) -> Tenso
 
 
 def scores_of(queries: Tensor, table: Tensor, items: Tensor) -> Tensor:
-    """Scores other items at each position: `items` `[positions, M]`; returns the same shape."""
+    """Scores `items`, `[positions, M]`, at each position; returns the same shape."""
     return torch.einsum("nh,nmh->nm", queries, torch.nn.functional.embedding(items, table))

@@ -52,7 +52,7 @@ class OrderedNeighbours:
 
     `score(i) = log(sessions / sessions with i) * sum_n vote(n, i)`, summed over the neighbours `n`
     that have `i`. `vote(n, i) = similarity(n) * weight * exp(-distance / reach)`, times `backward`
-    if `i` stands before the match. The `p`-th latest of `l` items of the history has the weight
+    if `i` comes before the match. The `p`-th latest of `l` items of the history has the weight
     `1 - (p - 1) / l`. `similarity(n)` sums the weights of the shared items, divided by
     `length(n) ** length_exponent`. The match is the latest shared item.
     """

@@ -1,7 +1,7 @@
 """VMIS-kNN as in Serenade: recommends the items of recent users with a similar recent history.
 
 Source: Kersbergen et al., "Serenade", SIGMOD 2022, and its reference implementation. Three things
-differ. A session is all training interactions of one user. Its place in the dataset stands for its
+differ. A session is all training interactions of one user. Its place in the dataset serves as its
 time, because a dataset has no clock that all users share. Popularity answers where no session
 matches.
 """
@@ -50,7 +50,7 @@ class SessionNeighbours:
 
     `score(i) = log(interactions / sessions with i) * sum_n [i in n] * similarity(n) * match(n)`,
     summed over the neighbours `n`. `similarity(n)` sums the weights of the items that the history
-    and `n` share; the weight of the `p`-th latest of `l` items is `(l - p + 1) / distinct items`.
+    and `n` share. The weight of the `p`-th latest of `l` items is `(l - p + 1) / distinct items`.
     `match(n)` is `1 - 0.1 p` for the latest shared item. Of equally similar sessions the more
     recent one is the neighbour.
     """

@@ -50,7 +50,7 @@ def tuned(
 ) -> Candidate:
     """Searches settings one field at a time, by NDCG@20 on a fixed part of validation.
 
-    Each field of `options` in turn takes the value that is best beside the present others; it keeps
+    Each field of `options` in turn takes its best value while the other fields are fixed; it keeps
     its value in case of a tie. That is done `ROUNDS` times. Settings are measured once each, on at
     most `MAX_EXAMPLES` examples at equal distances.
 
@@ -76,7 +76,7 @@ def tuned(
         for name, values in [*options.items()] * ROUNDS:
             others = (replace(best, **{name: value}) for value in values)
             best = max(best, *others, key=figure)
-        bar.advance((num_tries - len(measured)) * len(rows))  # settings that came again
+        bar.advance((num_tries - len(measured)) * len(rows))  # settings tried again
     return best  # type: ignore[no-any-return]
 
 

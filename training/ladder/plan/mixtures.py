@@ -1,7 +1,7 @@
 """Mixtures: rows that fuse a student with a baseline, or average the students of several seeds.
 
-A fused row shows what a shop has without a teacher, at its best. An ensemble is an upper mark: it
-costs several students for each answer and is not served.
+A fused row shows the best that a shop can serve without a teacher. An ensemble is measured for
+comparison only: each of its answers costs several students, so it is not served.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ NUM_AVERAGED = 3  # number of seeds of an ensemble
 
 @dataclass(frozen=True)
 class Mixture:
-    """What a row mixes.
+    """A row that mixes the scores of several rankers.
 
     Attributes:
         student_row: row of the students.
@@ -40,18 +40,18 @@ MIXTURES: Mapping[str, Mixture] = {
     f"{CE_ROW}, three seeds": Mixture(CE_ROW),
     f"{DISTILLED_ROW}, three seeds": Mixture(DISTILLED_ROW),
 }
-"""Maps the name of a row to what it mixes."""
+"""The mixtures by the names of their rows."""
 
 
 @dataclass(frozen=True)
 class MixedRun:
-    """The measuring of one mixture.
+    """One measurement of a mixture, with its trained students.
 
     Attributes:
         row: name of the row, a key of `MIXTURES`.
-        jobs: the trainings of its students: one for a fused row, several for an ensemble.
+        jobs: the jobs that train its students: one for a fused row, several for an ensemble.
         baseline: the baseline that the student is fused with; None for an ensemble.
-        tuned: for a refit, the fusion whose settings are taken over; else None.
+        tuned: for a refitted fusion, the run whose fusion settings are used again; else None.
     """
 
     row: str
@@ -77,12 +77,12 @@ class MixedRun:
 
 
 def mixed_runs(cell: Cell, jobs: Sequence[Job], before: Sequence[Job] = ()) -> list[MixedRun]:
-    """Returns the runs of every mixture of a cell's students.
+    """Returns the runs of all mixtures of a cell's students; empty if its row is in no mixture.
 
     Args:
         cell: the cell whose students are mixed.
-        jobs: their trainings, one per seed; an ensemble takes the first ones.
-        before: if `jobs` are refits, the training before each of them.
+        jobs: the jobs of the students, one per seed; an ensemble takes the first ones.
+        before: if `jobs` are refits, the validation run of each.
     """
     return list(_mixed_runs(cell, jobs, before))
 

@@ -1,7 +1,7 @@
 """References: LLMs that rank without a student, for comparison with the students.
 
 An LLM ranks in up to three ways: by its answers as a teacher, by the distance of each title from
-the last item's title, and by the distance of each title from the titles of the whole history.
+the last item's title, and by its distance from the titles of the whole history.
 """
 
 from collections.abc import Sequence

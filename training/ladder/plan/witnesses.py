@@ -12,7 +12,7 @@ WITNESSES = ("RecTools SASRec", "RecTools eSASRec")
 class WitnessRun:
     """The stored ranks of an outside model; `name` is one of `WITNESSES`.
 
-    The project cannot train it, so its settings are facts of the file, not part of the stamp.
+    This project cannot train it, so the file states its settings; the stamp does not have them.
     """
 
     name: str

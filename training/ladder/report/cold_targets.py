@@ -40,7 +40,7 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
     """Yields the rows of the table, as lists of strings: one for each line of the whole method.
 
-    It has the line's gains over CE and over the ranking by titles, which the line's own teacher
+    A row has the line's gains over CE, and over the ranking by titles that the line's own teacher
     embeds.
     """
     by_key = {line.key: line for line in lines}

@@ -112,7 +112,7 @@ def _ranker_cells(line: Measured, figures: Figures) -> list[str]:
 
 
 def _between(line: Measured, figures: Figures) -> Iterator[str]:
-    """Yields the cell after the teacher's: a refit has no validation figure."""
+    """Yields the validation figure of a line; for a refit, HR@20 on items cold before it."""
     if line.protocol == "train":
         validation = figures.draws(line, Split.VALIDATION, "all", METRIC).interval()
         yield f"{validation.mean:.4f}"

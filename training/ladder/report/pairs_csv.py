@@ -1,7 +1,7 @@
 """Writes differences of pairs of rows as CSV, for programs: one paired difference per line.
 
-A row of a student is compared with everything that has no teacher, and with the rows of `STEPS`.
-Another student's rows are left out.
+A row of a student is compared with all rows without an LLM teacher, and with the rows that `STEPS`
+pairs it with. Rows of another student are left out.
 """
 
 import csv
@@ -44,7 +44,7 @@ def save_pairs(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
 
 
 def _are_compared(line: Measured, other: Measured) -> bool:
-    """Whether `line` is a student's and `other` lacks the teacher, or one part, that it has."""
+    """Whether `line` is a student's row that is compared with `other`, by the module's rule."""
     is_other = line is not other and line.protocol == other.protocol
     if not line.student or not is_other or not line.can_be_compared(other):
         return False

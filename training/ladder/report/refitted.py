@@ -26,7 +26,7 @@ def headlines(lines: Sequence[Measured]) -> list[Measured]:
 
 
 def trained_alone(lines: Sequence[Measured]) -> list[Measured]:
-    """Returns the lines that learned training rows alone, if `headlines` are refits; else none."""
+    """Returns the lines that are no refits, if `headlines` returns refits; else an empty list."""
     return [line for line in lines if line.protocol == "train"] if _has_refits(lines) else []
 
 
@@ -35,5 +35,8 @@ def _has_refits(lines: Sequence[Measured]) -> bool:
 
 
 def _beside_refits(line: Measured) -> Measured:
-    """Returns a copy of `line` that calls items cold if a refit, too, learns nothing of them."""
+    """Returns a copy of `line` with protocol `refit`, so that its figures use a refit's cold items.
+
+    A refit learns validation rows too, so fewer items are cold to it.
+    """
     return replace(line, protocol="refit")

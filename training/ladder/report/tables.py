@@ -22,7 +22,7 @@ def figure_of(line: Measured, figures: Figures, targets: str, metric: str) -> st
 
 
 def bracketed(interval: Interval) -> str:
-    """Formats a figure with its interval."""
+    """Formats a figure, followed by its interval in brackets."""
     return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 

@@ -51,7 +51,7 @@ def refitted_titles(line: Measured) -> list[Measured]:
     """Returns the refit of a reference that ranks by titles; empty for a teacher's answers.
 
     Only its decay is chosen, on validation, and nothing is fitted. So a refit ranks test examples
-    as before. A teacher may be fitted on training examples, and is not asked again.
+    as before. A teacher can be fitted on training examples, and is not refitted.
     """
     if line.is_teacher:
         return []

@@ -16,7 +16,7 @@ from training.settings.teacher import WORDS_KINDS
 
 SHOWN_PROTOCOLS: tuple[Protocol, ...] = ("train", "refit")
 TARGETS = ("all", "warm", "cold")
-# Next items without a training interaction, for a refit: some of them are warm to it.
+# Targets that were cold before the refit. Some are warm to it, since it learns validation rows.
 COLD_BEFORE = "cold-train"
 # Cold items in no validation example, neither as next item nor in the history. The cold bonus
 # learns from validation examples, so it has not seen these items.
@@ -63,7 +63,7 @@ class Measured:
 
     @property
     def targets(self) -> Sequence[str]:
-        """The next items that the line has figures of, see `Figures.is_among`."""
+        """Groups of next items that the line has figures on, by name; see `Figures.is_among`."""
         return TARGETS if self.protocol == "train" else (*TARGETS, COLD_BEFORE)
 
     @property
@@ -86,7 +86,7 @@ class Measured:
 
     @property
     def kind(self) -> Kind:
-        """Whether the line is a student, an ensemble, a control, a teacher or another ranker."""
+        """Kind of the ranker; "ranker" for baselines, outside witnesses and fused rows."""
         if self.is_teacher:
             return "teacher"
         if self.row.startswith("control "):
@@ -97,7 +97,7 @@ class Measured:
 
     @property
     def is_teacher_free(self) -> bool:
-        """Whether nothing of an LLM is in the line; the words of titles are no LLM."""
+        """Whether the ranker uses no LLM; a words teacher is none."""
         return not self.teacher or self.teacher in WORDS_KINDS
 
     @property

@@ -1,6 +1,6 @@
 """Divides examples into strata: by target and cold items in the history, length, and popularity.
 
-The strata of a division share no example and hold all of them.
+Each example belongs to exactly one stratum of a division.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

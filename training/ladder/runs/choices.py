@@ -20,7 +20,7 @@ class Choices:
     store: RunStore
 
     def can_choose(self, cell: Cell) -> bool:
-        """Whether the choice can be made: all trials are measured, or there is only one."""
+        """Whether the cell's trial can be chosen: all are measured, or there is only one."""
         is_only_one = len(self.plan.trials(cell)) == 1
         return is_only_one or all(map(self.store.has, self.plan.trial_jobs(cell)))
 

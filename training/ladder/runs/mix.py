@@ -1,7 +1,7 @@
 """Mixtures of the ladder: measured students fused with a baseline, and ensembles of seeds.
 
-A student is trained again where its training state is gone. Mixtures are measured one after
-another, since several of them may need the same student.
+A student whose training state was removed is trained again. Mixtures are measured one after
+another, since several of them can need the same student.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from training.ladder.runs.schedule import perform_all
 
 
 def mixtures_of(cell: Cell, choices: Choices) -> list[MixedRun]:
-    """Returns the fused rows and ensembles of a cell, made of the students that it measures."""
+    """Returns the runs of all mixtures of a cell's measured students."""
     return mixed_runs(cell, choices.measured_jobs(cell))
 
 
 def refitted_mixtures(cell: Cell, choices: Choices) -> list[MixedRun]:
-    """Returns the fused rows and ensembles of a cell's refits, with the weights of before."""
+    """Returns the runs of all mixtures of a cell's refits, with the fusion settings from before."""
     by_seed = {job.seed: job for job in choices.measured_jobs(cell)}
     refits = measured_refits(cell, choices)
     return mixed_runs(cell, refits, [by_seed[job.seed] for job in refits])
@@ -29,12 +29,12 @@ def refitted_mixtures(cell: Cell, choices: Choices) -> list[MixedRun]:
 def mix_students(
     cells: Sequence[Cell], choices: Choices, *, refits: bool, keep_states: bool
 ) -> None:
-    """Measures the fused rows and ensembles of all cells that are not stored yet.
+    """Measures the mixtures of all cells that are not stored yet.
 
     Args:
         cells: the cells whose students are mixed.
         choices: chooses among the trials of a cell.
-        refits: whether the refits of the cells are mixed too.
+        refits: whether mixtures of refitted students are measured too.
         keep_states: whether the training states of the cells are kept at the end.
     """
     store = choices.store

@@ -96,7 +96,10 @@ def _train(job: Job, store: RunStore) -> None:
 
 
 def train_again(job: Job, store: RunStore) -> None:
-    """Trains a measured job once more, for the checkpoint that its refit places cold items from."""
+    """Trains a measured job again and saves its checkpoint, from which its refit places cold items.
+
+    Needed if that checkpoint was removed.
+    """
     label = f"{job.name} {job.stamp[:6]} again"
     trained = job.train(store.state_path(job), label, available_processes())
     _keep_placed(job, trained, store)

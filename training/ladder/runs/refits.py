@@ -1,7 +1,7 @@
 """Refits of the ladder: each measured student is trained once more, on validation rows too.
 
 A refit has the settings of its cell's chosen trial, its seed, and the epochs that validation chose
-in the run with the same seed. So only a measured run has a refit.
+in the run with the same seed. So a job has a refit only when it is measured.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def train_refits(
 ) -> None:
     """Trains the missing refits of all cells.
 
-    A run with placed cold items whose checkpoint is not there is trained again first.
+    A measured run that placed cold items is trained again first, if its checkpoint is missing.
 
     Args:
         cells: the cells whose measured runs are refitted.

@@ -53,7 +53,7 @@ class RunFacts:
         cold_bonus: mean cold bonus that was added to the scores of cold items; None if cold items
             were left as trained.
         settings: settings that a baseline or mixture was tuned to; empty for a student.
-        is_former: whether the run was found by its former stamp, see `RunStore.former`. Not saved.
+        is_former: whether an older version stored the run, see `RunStore.former`. Not saved.
         protocol: the rows that were learned; runs stored before refits existed are "train".
     """
 
@@ -77,8 +77,8 @@ class RunStore:
         states: folder with the training states of unfinished jobs, and of jobs whose training
             other jobs start from.
         machine: the hardware, and the number of parallel runs, saved with every run.
-        former: whether a job that is not stored is represented by a stored run of the former rule,
-            by which students without titles read every item of a history (`Job.former_stamp`).
+        former: whether a job without a stored run takes the run that an older version stored. In
+            that version, students without titles read every item (`Job.former_stamp`).
         keeps_placed: whether the checkpoints of students with placed cold items are kept beside
             the states, for their refits.
     """
@@ -157,7 +157,7 @@ class RunStore:
         return self.results / f"{stamp}.npz"
 
     def _former(self, run: HasStamp) -> Path | None:
-        """Returns the file of a stored run of the former rule that represents `run`, if any."""
+        """Returns the file that an older version stored for `run`, if any; see `former`."""
         if not self.former or not isinstance(run, Job) or self._path(run.stamp).exists():
             return None
         path = self._path(run.former_stamp)

@@ -60,7 +60,7 @@ class WrittenTexts:
     cost: Cost
 
     def grounded(self, grounding: Grounding) -> Distances:
-        """Returns the function that computes the distances of all items from the texts of rows."""
+        """Returns a function from dataset rows to the distances of all items from their texts."""
 
         def distances(rows: NDArray[np.int64]) -> Tensor:
             texts = self.text_of_row[indices_among(self.rows, rows)]

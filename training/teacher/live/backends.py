@@ -101,7 +101,7 @@ class TitlesBackend:
 
     @property
     def name(self) -> str:
-        """Name of what embeds titles."""
+        """Name of the model or method that embeds titles."""
         return self.encoder.name
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:

@@ -34,7 +34,7 @@ class States:
         return States(rows, self.states[indices_among(self.rows, rows)])
 
     def of_split(self, dataset: Dataset, split: Split) -> "States":
-        """Selects the states of the examples of `split`, as far as there are any."""
+        """Selects the states of those examples of `split` that have one."""
         return self.of(np.intersect1d(self.rows, dataset.example_rows(split)))
 
 

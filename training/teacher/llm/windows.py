@@ -58,7 +58,7 @@ def plan_windows(
 def first_title(
     history_lengths: NDArray[np.int64], max_titles: int, overlap: int
 ) -> NDArray[np.int64]:
-    """Returns from which position on the prompt shows each history, `[histories]`.
+    """Returns the position in each history of the first title that its prompt shows, `[histories]`.
 
     Args:
         history_lengths: `[histories]`, number of items of each history.

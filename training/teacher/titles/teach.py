@@ -113,7 +113,7 @@ def embed_catalog_by_words(
 
 
 def words_embedder(titles: Sequence[str], config: TeacherConfig) -> TitleEmbedder:
-    """Makes what embeds titles for a kind of `WORDS_KINDS`; `titles` are those of the catalog.
+    """Makes the TitleEmbedder of a words teacher; `titles` are those of the catalog.
 
     Raises:
         ConfigError: the file of word vectors is missing or damaged.

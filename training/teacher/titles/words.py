@@ -1,4 +1,4 @@
-"""Words of titles, and what embeds titles by their words instead of by an LLM."""
+"""Words of titles, and the TitleEmbedder protocol: embeds titles by words, without an LLM."""
 
 import re
 from collections.abc import Sequence
