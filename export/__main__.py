@@ -197,7 +197,7 @@ def _weights_hash(checkpoint: Path) -> str:
 
 
 def is_bundle_of(made_from: str, folder: Path) -> bool:
-    """Whether `folder` holds an intact bundle that was made from the inputs `made_from`.
+    """Returns whether `folder` holds an intact bundle that was made from the inputs `made_from`.
 
     `made_from` is their fingerprint, which the bundle's provenance stores.
     """

@@ -51,7 +51,7 @@ class Agreement:
     max_difference: float
 
     def holds(self, tolerance: float = MAX_DIFFERENCE) -> bool:
-        """Whether all lists are equal and no score differs by more than `tolerance`."""
+        """Returns whether all lists are equal and no score differs by more than `tolerance`."""
         return self.num_differing == 0 and self.max_difference <= tolerance
 
     def __str__(self) -> str:

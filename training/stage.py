@@ -29,7 +29,7 @@ def fingerprint(*parts: object) -> str:
 
 
 def is_current(folder: Path, stamp: str) -> bool:
-    """Whether `folder` is a complete stage that was written with the stamp `stamp`."""
+    """Returns whether `folder` is a complete stage that was written with the stamp `stamp`."""
     try:
         recorded = json.loads((readable_folder(folder) / STAMP_NAME).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):

@@ -174,7 +174,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def trust_of(keys: Path | None) -> Trust | None:
-    """Returns the Trust of a file of public keys; None without a file: any bundle is accepted.
+    """Reads the public keys whose signatures of bundles are accepted.
+
+    Returns None without a file: then signatures are not checked.
 
     Raises:
         BundleError: the file cannot be used, or the library py-minisign is not installed.
@@ -197,7 +199,7 @@ def _configured_key() -> Path | None:
 
 
 def _is_copy(folder: Path, bundle: Bundle) -> bool:
-    """Whether `folder` has the same bundle, intact and with the same signature."""
+    """Returns whether `folder` has the same bundle, intact and with the same signature."""
     try:
         return load_bundle(folder).manifest == bundle.manifest and (
             _signature_of(folder) == _signature_of(bundle.folder)

@@ -111,7 +111,7 @@ def sign_bundle(folder: Path, key: Path, password: str | None = None) -> str:
 
 
 def is_encrypted(key: Path) -> bool:
-    """Whether the secret key in the file `key` has a password.
+    """Returns whether the secret key in the file `key` has a password.
 
     Raises:
         BundleError: the file has no secret key.

@@ -110,7 +110,10 @@ def _layer_before(
 
 
 def _before_split(producer_of: dict[str, onnx.NodeProto], name: str) -> str | None:
-    """Returns the name of the vectors that were split into the heads `name`; None if none were."""
+    """Returns the tensor that the graph splits into attention heads to make the tensor `name`.
+
+    It is None if `name` is not made by such a split.
+    """
     for kind in SPLIT:
         producer = producer_of.get(name)
         if producer is None or producer.op_type != kind:

@@ -76,7 +76,7 @@ def _knows(node: RedisNode, count: int) -> bool:
 
 
 def _is_complete(node: RedisNode) -> bool:
-    """Whether the node sees all slots served, and is a replica in step if it is one."""
+    """Returns whether the node sees all slots served, and is a replica in step if it is one."""
     state = _cluster(node, "INFO")
     if state["cluster_state"] != "ok" or int(state["cluster_size"]) != _NUM_PRIMARIES:
         return False

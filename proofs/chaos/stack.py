@@ -47,7 +47,7 @@ class RedisNode:
         self.process.wait()
 
     def answers(self, while_loading: bool) -> bool:
-        """Whether the server answers; `while_loading`: or says that it loads its file."""
+        """Returns whether the server answers; `while_loading`: or says that it loads its file."""
         try:
             return bool(self.client.ping())
         except LostError as error:

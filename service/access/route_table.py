@@ -80,7 +80,7 @@ class RouteTable(Generic[V]):
         return matcher.find(path) if matcher else None
 
     def has_path(self, path: str) -> bool:
-        """Whether any method has a route that matches `path`."""
+        """Returns whether any method has a route that matches `path`."""
         return any(each.find(path) for each in self._by_method.values())
 
 

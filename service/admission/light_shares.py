@@ -15,9 +15,9 @@ class LightShares:
         self._ends_at = 0.0
 
     def admits(self, key: str, now: float) -> bool:
-        """Counts a request of `key`; returns whether the key has not exceeded its share.
+        """Counts a request of `key`; returns whether the key keeps to its share of light requests.
 
-        The only key of a window is always admitted. `now`: seconds of a clock that never goes back.
+        A key that is alone in the current period is always admitted. `now`: seconds of a clock that never goes back.
         """
         if now >= self._ends_at:
             self._counts.clear()

@@ -46,7 +46,8 @@ def recommendation_content(
     Args:
         variant: the variant that answered.
         recommendations: its answer.
-        stopwatch: the request's; the metrics count the answers in it.
+        stopwatch: the stopwatch of the request; notes the answer, which the metrics count at the
+            end of the request.
         degraded: whether the history store did not answer.
     """
     degraded = degraded or recommendations.degraded

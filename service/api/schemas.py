@@ -191,7 +191,7 @@ class EventAnswer(BaseModel):
         "did not store it: then, unless it is journalled, send the event again with the same "
         "`event_id`"
     )
-    reason: Literal["no_consent"] | NotStored | None = Field(
+    reason: Literal["no_consent", NotStored] | None = Field(
         description="why the event is not stored; null: it is stored. store_unavailable: the "
         "history store did not answer; store_refused: it answers, and is full or read-only; "
         "journalled: likewise, and the event is on the service's disk and will be stored; "

@@ -69,7 +69,7 @@ class FastLane:
         return self._path_regex.match(path)
 
     def is_for(self, scope: Scope) -> bool:
-        """Whether a request to the route is common enough for the lane."""
+        """Returns whether a request to the route is common enough for the lane."""
         return _is_common(scope, self.max_body_bytes)
 
     def arguments(self, scope: Scope, path: re.Match[str], body: bytes) -> dict[str, Any] | None:

@@ -2,8 +2,8 @@
 
 A lane calls the handler of its route without FastAPI. So the lane must itself do the work that
 FastAPI does around a handler: resolve dependencies, serialise an answer, apply a route class. A
-route that needs other work is refused when the application is made. Otherwise an authentication
-dependency, for example, could be added to a route and be bypassed by its lane.
+route that needs work which its lane does not do is refused when the application is made. Otherwise
+a dependency that authenticates, for example, could be added to a route and be bypassed by its lane.
 """
 
 import inspect

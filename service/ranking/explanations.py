@@ -51,7 +51,7 @@ def _score_drops(
     left_out: Sequence[int],
     recommended: Sequence[int],
 ) -> Generator[None, None, NDArray[np.float64]]:
-    """Returns the score drop of each recommended item without each item of `left_out`.
+    """Returns how much each recommended item's score drops without each item of `left_out`.
 
     The array is `[left_out, recommended]`: the score with the whole history minus the score without
     the item. All arguments are item indices.

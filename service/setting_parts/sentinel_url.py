@@ -10,11 +10,11 @@ _DEFAULT_PORT = 26_379
 
 
 class SentinelUrl(NamedTuple):
-    """The parts of an address.
+    """The parts of the address of a Redis that Sentinels watch.
 
     Attributes:
         sentinels: host and port of each Sentinel.
-        name: the name by which they know the Redis.
+        name: the name of the Redis among the Sentinels, their master name.
         redis_url: user, password, database and options as an address of redis-py; its host does
             not count.
     """

@@ -23,7 +23,7 @@ def pool_for(url: str, **options: Any) -> ConnectionPool:
 
 
 def is_sentinel(url: str) -> bool:
-    """Whether `url` names Sentinels."""
+    """Returns whether `url` names Sentinels."""
     return url.startswith(SENTINEL_SCHEMES)
 
 

@@ -45,7 +45,7 @@ def all_workers(folder: Path) -> CollectorRegistry:
 
 
 class SharedGauges:
-    """Writes the gauges of this worker to the shared folder."""
+    """Writes the gauges of this worker to the folder from which any worker reports those of all."""
 
     def __init__(self, read: ReadGauges) -> None:
         self._read = read

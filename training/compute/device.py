@@ -12,7 +12,7 @@ def making_on(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def multiplies_halves(device: torch.device) -> bool:
-    """Whether `device` has fast products in bfloat16, a half-precision format.
+    """Returns whether `device` has fast products in bfloat16, a half-precision format.
 
     Without support in hardware, torch emulates them many times slower than float32.
     """

@@ -71,7 +71,7 @@ def leave_one_out(users: NDArray[np.int64]) -> NDArray[np.uint8]:
 
 
 def is_split_by_time(raw: RawData, config: DataConfig) -> bool:
-    """Whether `split_rows` splits all users at the same two moments in time."""
+    """Returns whether `split_rows` splits all users at the same two moments in time."""
     return raw.splits is None and config.split == "time"
 
 

@@ -61,7 +61,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def is_blank(values: "pd.Series[str]") -> "pd.Series[bool]":
-    """Whether each value is missing or only white space."""
+    """Returns whether each value is missing or only white space."""
     return values.isna() | (values.str.strip() == "")
 
 

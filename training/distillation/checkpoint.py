@@ -108,7 +108,7 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:
 
 
 def is_trained(folder: Path, stamp: str) -> bool:
-    """Whether `folder` holds the checkpoint that was written with the stamp `stamp`.
+    """Returns whether `folder` holds the checkpoint that was written with the stamp `stamp`.
 
     Folders of versions that wrote weights as a pickle do not count: they are trained again.
     """

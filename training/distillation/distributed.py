@@ -111,7 +111,7 @@ class SynchronizedProcesses:
 
 
 def is_distributed() -> bool:
-    """Whether torchrun started this process as one of several."""
+    """Returns whether torchrun started this process as one of several."""
     return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 

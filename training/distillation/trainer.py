@@ -69,7 +69,7 @@ class TrainingState:
     commits: tuple[str, ...] = ()
 
     def is_over(self, config: TrainingConfig) -> bool:
-        """Whether `max_epochs` is reached or the last `patience` epochs were no better."""
+        """Returns whether `max_epochs` is reached or the last `patience` epochs were no better."""
         waited = self.epoch - self.best_epoch
         return self.epoch >= config.max_epochs or waited >= config.patience
 

@@ -133,7 +133,7 @@ class EndpointConfig(Section):
 
 
 class TeacherConfig(Section):
-    """The LLM teacher: kind, model, tuning, and the examples that it answers."""
+    """Settings of the teacher: kind, model, tuning, and the examples that it answers."""
 
     ADDED_LATER: ClassVar[Set[str]] = {"budget_held_out", "tf_idf_columns", "word_vectors"}
 

@@ -141,7 +141,7 @@ def save_matcher(matcher: Matcher, folder: Path) -> None:
 
 
 def load_matcher(folder: Path, title_embeddings: Tensor, dropout: float = 0.0) -> Matcher:
-    """Reads a matcher that `save_matcher` wrote into `folder`, in `eval()`.
+    """Reads, in evaluation mode, the matcher that `save_matcher` wrote into `folder`.
 
     `title_embeddings` is `[catalog rows, hidden]`; `dropout` matters if it is trained further.
 

@@ -71,7 +71,7 @@ class InMemoryHistoryStore:
         """See HistoryStore."""
 
     def _is_new(self, stored: _Stored, event_id: str, now: float) -> bool:
-        """Whether no event with this id was stored within the window; if so, begins one."""
+        """Returns whether no event with this id was stored within the window; if so, begins one."""
         begun = stored.event_ids.get(event_id)
         if begun is not None and begun > now - self._retention.event_id_seconds:
             return False
@@ -90,7 +90,10 @@ class InMemoryHistoryStore:
 
 
 def _history_until(events: Sequence[Event], event_id: str) -> Sequence[str]:
-    """Returns the item ids up to the newest event with `event_id`; all, if it was trimmed away."""
+    """Returns the item ids up to the newest event with `event_id`, itself included.
+
+    They are all item ids if that event was trimmed away.
+    """
     history = [each.item_id for each in events]
     for length in range(len(history), 0, -1):
         if events[length - 1].event_id == event_id:

@@ -40,7 +40,7 @@ def _is_compared(line: Measured) -> bool:
 
 
 def _is_alternative(line: Measured) -> bool:
-    """Whether the ranker could be served in place of a student."""
+    """Returns whether the ranker could be served in place of a student."""
     return line.is_teacher or line.row in (NEIGHBOURS_ROW, ORDERED_ROW)
 
 

@@ -97,7 +97,7 @@ class RunStore:
         return RankFile(path, run.dataset)
 
     def has(self, run: HasStamp) -> bool:
-        """Whether the ranks of `run` are stored."""
+        """Returns whether the ranks of `run` are stored."""
         return self.file(run).path.exists()
 
     def facts(self, run: HasStamp) -> RunFacts:

@@ -35,7 +35,7 @@ class Exponents:
     transitions: float = 0.0
 
     def any(self) -> bool:
-        """Whether any signal is injected."""
+        """Returns whether any signal is injected."""
         return self != Exponents()
 
 
