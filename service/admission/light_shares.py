@@ -17,7 +17,8 @@ class LightShares:
     def admits(self, key: str, now: float) -> bool:
         """Counts a request of `key`; returns whether the key keeps to its share of light requests.
 
-        A key that is alone in the current period is always admitted. `now`: seconds of a clock that never goes back.
+        A key that is alone in the current period is always admitted.
+        `now`: seconds of a clock that never goes back.
         """
         if now >= self._ends_at:
             self._counts.clear()
