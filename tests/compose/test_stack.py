@@ -49,7 +49,7 @@ def test_no_container_has_root_capabilities_a_writable_root_or_unlimited_resourc
     assert stack.inside("id", "-u").strip() == "10001"
     containers = [stack.inspect(each) for each in stack.containers()]
     names = {each["Config"]["Labels"]["com.docker.compose.service"] for each in containers}
-    assert names == {"balancer", "redis", "service"}
+    assert names >= {"balancer", "redis", "service"}  # and those of profiles, after their tests
     for container in containers:
         host = container["HostConfig"]
         assert container["Config"]["User"] not in {"", "0", "root"}
@@ -59,7 +59,7 @@ def test_no_container_has_root_capabilities_a_writable_root_or_unlimited_resourc
         assert host["CapAdd"] is None
         assert "no-new-privileges:true" in host["SecurityOpt"]
         assert 0 < host["PidsLimit"] <= 1024
-        assert 0 < host["Memory"] <= 1 << 30
+        assert 0 < host["Memory"] <= 8 << 30
 
 
 def test_a_replica_cannot_replace_the_bundles_that_it_serves(
