@@ -59,7 +59,7 @@ def test_no_container_has_root_capabilities_a_writable_root_or_unlimited_resourc
         assert host["CapAdd"] is None
         assert "no-new-privileges:true" in host["SecurityOpt"]
         assert 0 < host["PidsLimit"] <= 1024
-        assert 0 < host["Memory"] <= 8 << 30
+        assert 0 < host["Memory"] <= 4 << 30
 
 
 def test_a_replica_cannot_replace_the_bundles_that_it_serves(
