@@ -26,9 +26,15 @@ from benchmarks.load.clicks import (
 from benchmarks.load.connection import post
 from benchmarks.load.generator import run_in_process
 from benchmarks.load.plan import Plan, Times
+from service.access.principal import DEFAULT_TENANT
+from service.stores.history.redis_keys import keys_of
+from service.stores.session_refs import session_ref
 
 RATE = 1_000
 """Requests per second of the benchmarks with a constant rate."""
+
+SESSION_SECRET = "of-benchmarks-alone-not-a-secret!"  # noqa: S105 - as it says
+"""The SESSION_SECRET of services that are measured, by which the keys of sessions are known."""
 
 K = 20
 NUM_REGULARS = 2_000
@@ -44,10 +50,13 @@ class Endpoint:
     Attributes:
         request_of: function that encodes a click as an HTTP request.
         proofs: byte strings that the body of every good answer contains.
+        key_of: function that returns the Redis key of a session's history; None if the only key
+            that contains the session's id is that key.
     """
 
     request_of: Callable[[Click], bytes]
     proofs: tuple[bytes, ...]
+    key_of: Callable[[str], str] | None = None
 
 
 def _event(click: Click) -> bytes:
@@ -55,8 +64,14 @@ def _event(click: Click) -> bytes:
     return post(path, orjson.dumps({"item_id": click.item_id}))
 
 
+def _service_key(session_id: str) -> str:
+    return keys_of(session_ref(SESSION_SECRET, DEFAULT_TENANT, session_id)).events
+
+
 # The student must answer by the stored history; an answer by any fallback counts as a failure.
-SERVICE = Endpoint(_event, (b'"source":"student"', b'"degraded":false', b'"unknown_items":0'))
+SERVICE = Endpoint(
+    _event, (b'"source":"student"', b'"degraded":false', b'"unknown_items":0'), _service_key
+)
 
 
 def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Click]:
@@ -77,8 +92,7 @@ def regulars(item_ids: Sequence[str], count: int) -> list[Click]:
 def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequence[str]) -> None:
     """Empties Redis, then gives each regular a history of HISTORY_LENGTH items.
 
-    A few template sessions are filled through the server and then copied within Redis. This works
-    with any server that stores a session under one key that contains the session's id.
+    A few template sessions are filled through the server and then copied within Redis.
 
     Args:
         redis_port: port of Redis on this machine.
@@ -87,7 +101,7 @@ def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequ
         item_ids: ids of the catalog.
 
     Raises:
-        BenchmarkError: too many clicks fail, or the server stores a session under several keys.
+        BenchmarkError: too many clicks fail, or no single key has the history of a session.
     """
     templates = [f"template-{number:03}" for number in range(NUM_TEMPLATES)]
     items = np.random.default_rng(SEED).choice(item_ids, NUM_TEMPLATES * HISTORY_LENGTH)
@@ -97,13 +111,13 @@ def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequ
         outcome = run_in_process(closed_loop(clicks, endpoint, port, seconds=60.0, connections=8))
         if outcome.num_failed > len(clicks) / 10:  # a lost click only shortens one history
             raise BenchmarkError(f"the server fails on its first clicks: {outcome.failures}")
-        keys = {session_id: _key_of(redis, session_id) for session_id in templates}
+        key_of = endpoint.key_of or _found_keys(redis, templates[0])
         pipeline = redis.pipeline(transaction=False)
         for number in range(NUM_REGULARS):
-            session_id = templates[number % NUM_TEMPLATES]
-            key = keys[session_id]
-            pipeline.copy(key, key.replace(session_id.encode(), f"regular-{number}".encode()))
-        pipeline.execute()
+            template = templates[number % NUM_TEMPLATES]
+            pipeline.copy(key_of(template), key_of(f"regular-{number}"))
+        if sum(pipeline.execute()) < NUM_REGULARS:
+            raise BenchmarkError(f"Redis has no key {key_of(templates[0])}, or not all like it")
 
 
 def open_loop(
@@ -135,11 +149,13 @@ def closed_loop(
     )
 
 
-def _key_of(redis: Redis, session_id: str) -> bytes:
+def _found_keys(redis: Redis, session_id: str) -> Callable[[str], str]:
+    """Returns the form of the only key that contains `session_id`, as a function of the id."""
     keys: list[bytes] = redis.keys(f"*{session_id}*")  # type: ignore[assignment]
     if len(keys) != 1:
         raise BenchmarkError(
             f"{len(keys)} Redis keys contain {session_id}: the server must store a session under "
             "exactly one key"
         )
-    return keys[0]
+    key = keys[0].decode()
+    return lambda each: key.replace(session_id, each)

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryDirectory, TemporaryFile
 
 import psutil
 
 from benchmarks.errors import BenchmarkError
+from benchmarks.load.workloads import SESSION_SECRET
 from benchmarks.options import ROOT
 
 START_SECONDS = 600.0  # so long because a generative teacher first embeds its whole catalog
@@ -140,7 +140,7 @@ def running_service(
     environment = {"BUNDLE_PATH": str(bundle.resolve()), "PORT": str(port), "WORKERS": "1"}
     environment |= settings
     if redis is not None:
-        environment |= {"REDIS_URL": redis_url(redis), "SESSION_SECRET": token_hex(32)}
+        environment |= {"REDIS_URL": redis_url(redis), "SESSION_SECRET": SESSION_SECRET}
     return running([sys.executable, "-m", "service"], port, "/readyz", environment)
 
 

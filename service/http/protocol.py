@@ -8,6 +8,7 @@ this module ends connections that send more after their answer.
 
 import asyncio
 import json
+from collections.abc import Collection
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -199,7 +200,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         (cycle, app), self._held = self._held, None
         admission = self._all.admission if is_late else None
-        in_progress = len(self.tasks) - self._all.waiting
+        in_progress = _unfinished(self.tasks) - self._all.waiting
         if admission and admission.is_overloaded(in_progress, self.url, self.headers):
             self._answer_overloaded()
         else:
@@ -215,7 +216,7 @@ class LimitedProtocol(HttpToolsProtocol):
         A pipelined request behind an unanswered one is accepted: it starts only after that one.
         """
         is_first = self.cycle is None or self.cycle.response_complete
-        in_progress = len(self.tasks) - self._all.waiting
+        in_progress = _unfinished(self.tasks) - self._all.waiting
         return is_first and admission.is_overloaded(in_progress, self.url, self.headers)
 
     def _answer_overloaded(self) -> None:
@@ -269,6 +270,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if not is_answering or (self._is_in_body and not self.cycle.response_started):
             self.transport.write(_problem(status, detail))
         self.transport.close()
+
+
+def _unfinished(tasks: Collection[asyncio.Task[None]]) -> int:
+    """Returns the number of tasks that run: a task that has ended is forgotten a turn later."""
+    return sum(not each.done() for each in tasks)
 
 
 def _length(headers: list[tuple[bytes, bytes]]) -> int:
