@@ -8,7 +8,6 @@ this module ends connections that send more after their answer.
 
 import asyncio
 import json
-from collections.abc import Collection
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -200,8 +199,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         (cycle, app), self._held = self._held, None
         admission = self._all.admission if is_late else None
-        in_progress = _unfinished(self.tasks) - self._all.waiting
-        if admission and admission.is_overloaded(in_progress, self.url, self.headers):
+        if admission and admission.is_overloaded(self._in_progress(), self.url, self.headers):
             self._answer_overloaded()
         else:
             HttpToolsProtocol._start_asgi_task(self, cycle, app)
@@ -216,8 +214,14 @@ class LimitedProtocol(HttpToolsProtocol):
         A pipelined request behind an unanswered one is accepted: it starts only after that one.
         """
         is_first = self.cycle is None or self.cycle.response_complete
-        in_progress = _unfinished(self.tasks) - self._all.waiting
-        return is_first and admission.is_overloaded(in_progress, self.url, self.headers)
+        return is_first and admission.is_overloaded(self._in_progress(), self.url, self.headers)
+
+    def _in_progress(self) -> int:
+        """Returns the number of started and unanswered requests that wait for no client.
+
+        uvicorn forgets a task one turn of the event loop after its end, so ended tasks are left out.
+        """
+        return sum(not each.done() for each in self.tasks) - self._all.waiting
 
     def _answer_overloaded(self) -> None:
         """Answers 503 without calling the application; the request's body is skipped."""
@@ -270,11 +274,6 @@ class LimitedProtocol(HttpToolsProtocol):
         if not is_answering or (self._is_in_body and not self.cycle.response_started):
             self.transport.write(_problem(status, detail))
         self.transport.close()
-
-
-def _unfinished(tasks: Collection[asyncio.Task[None]]) -> int:
-    """Returns the number of tasks that run: a task that has ended is forgotten a turn later."""
-    return sum(not each.done() for each in tasks)
 
 
 def _length(headers: list[tuple[bytes, bytes]]) -> int:
