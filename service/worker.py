@@ -14,7 +14,7 @@ _SWITCH_SECONDS = 0.0002
 
 
 def create_worker() -> FastAPI:
-    """Makes the application from the environment; its bundles are never garbage-collected.
+    """Makes the application from the environment, with bundles that are never garbage-collected.
 
     A garbage collection that walks a whole catalog would delay all requests by tens of
     milliseconds.
