@@ -54,11 +54,11 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the breaker is open: the backend failed in `max_failures` calls in a row."""
+        """Whether the breaker is open, because at least the last `max_failures` calls failed."""
         return self._failures >= self._max_failures
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Runs `operation` and returns its result, as long as the breaker is closed.
+        """Runs `operation` and returns its result, if the breaker is closed.
 
         While the breaker is open, one call per pause runs, to see whether the backend is back; all
         others raise `failure` at once.

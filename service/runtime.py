@@ -222,7 +222,7 @@ async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterato
 async def _read_added_items(added_items: AddedItems) -> None:
     """Reads the added items before the first request; gives up after `_ITEMS_SECONDS_AT_START`.
 
-    After that, or if their store fails, the service starts without them.
+    The service then starts without them, and reads them in the background.
     """
     try:
         async with asyncio.timeout(_ITEMS_SECONDS_AT_START):

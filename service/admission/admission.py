@@ -29,7 +29,7 @@ REASONS = ("busy", "share", "full", "deadline", "left", "teacher", "admin", "rec
 Headers = Sequence[tuple[bytes, bytes]]
 
 _MAX_RECEIVING_BYTES = 64 << 20
-"""Maximum number of bytes, over all requests, of bodies that have arrived in part."""
+"""Maximum number of bytes that the incomplete bodies of heavy, teacher and admin requests have."""
 
 _MAX_ADMIN_REQUESTS = 256
 """Maximum number of requests that change bundles or items; they are handled one at a time."""

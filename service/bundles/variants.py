@@ -33,7 +33,7 @@ class ServedVariant:
 
 @dataclass
 class VariantSlot:
-    """A variant of the settings, with the bundle that it serves now.
+    """A configured variant, with the bundle that it serves now.
 
     Attributes:
         current: the variant with its present bundle; a hot swap replaces it.

@@ -27,7 +27,7 @@ class BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on; reading a body beyond the limits raises HTTPException."""
+        """Passes the request on with a `receive` that raises HTTPException beyond the limits."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
