@@ -1,7 +1,7 @@
 """`python -m service`: serves a bundle over HTTP. All settings are environment variables.
 
-This module imports little, because SIGTERM must end the process with code 0 from the start, and
-importing all the rest takes a second.
+SIGTERM must end the process with code 0 from the start. So this module imports little before it
+handles the signal: the other imports take a second.
 """
 
 import os
@@ -12,7 +12,10 @@ from types import FrameType
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Serves until a signal ends the process; until it serves, SIGTERM ends it at once."""
+    """Serves until a signal ends the process.
+
+    During the start, SIGTERM ends the process at once, with code 0.
+    """
     signal.signal(signal.SIGTERM, _end)
     if hasattr(signal, "pthread_sigmask"):
         # The image blocks the signal until this line, where it can be handled: without a handler,

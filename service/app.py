@@ -71,13 +71,13 @@ def create_app(
     """Makes the application. It opens its bundles and stores when it starts, not before.
 
     Args:
-        settings: None: read from the environment.
-        while_loading: makes the context in which each bundle is loaded; by default one that does
+        settings: the settings of the service; None: read from the environment.
+        while_loading: returns the context in which each bundle is loaded; by default one that does
             nothing.
 
     Raises:
         ValidationError: a setting in the environment is invalid.
-        FastLaneError: a route or a middleware does something that a fast lane would skip.
+        FastLaneError: a fast lane would skip a middleware, or work that FastAPI does for its route.
         RouteTableError: a route has no scope.
         CostError: a route has no cost.
     """
@@ -131,7 +131,7 @@ def _middlewares(
 ) -> list[Middleware]:
     """Returns the middlewares in the order in which they see a request.
 
-    An answer passes them in the opposite order. A request in a fast lane is answered in
+    They see the answer in the opposite order. A request in a fast lane goes no further than
     `FastLanes`, so a middleware that every request needs comes before it.
     """
     return [

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class CircuitBreaker:
-    """Guards the calls to one backend that may fail."""
+    """Stops calls to a backend that has failed repeatedly, and tries one call after each pause."""
 
     def __init__(
         self,
@@ -34,7 +34,8 @@ class CircuitBreaker:
         Args:
             name: name of the backend in messages.
             failure: the error type that counts as a failure; an open breaker raises it too.
-            refusal: an error type that proves that the backend answers; None: there is none.
+            refusal: an error type that shows that the backend answers, and so counts as a success;
+                None: there is none.
             max_failures: number of failures in a row that open the breaker.
             pause_seconds: time between two tries while the breaker is open; `math.inf`: `call`
                 never tries, so only `call_even_if_open` finds out that the backend is back.
@@ -53,11 +54,11 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the breaker is open: the backend failed `max_failures` times in a row or more."""
+        """Whether the breaker is open, because at least the last `max_failures` calls failed."""
         return self._failures >= self._max_failures
 
     async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Runs `operation` and returns its result, as long as the breaker is closed.
+        """Runs `operation` and returns its result, if the breaker is closed.
 
         While the breaker is open, one call per pause runs, to see whether the backend is back; all
         others raise `failure` at once.
@@ -73,8 +74,8 @@ class CircuitBreaker:
     async def call_even_if_open(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Runs `operation` in any state of the breaker, so that a health check sees a recovery.
 
-        Counts the result. A failure is not counted if another call failed after this one began:
-        when many calls share a lost connection, only the first failure counts.
+        Its success or failure counts. A failure does not count if another call has failed since
+        this one began: when many calls share a lost connection, only the first failure counts.
         """
         began = self._clock()
         self.calls_in_progress += 1
@@ -93,7 +94,7 @@ class CircuitBreaker:
         return answer
 
     async def _probe(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Tries the backend with one call; calls that come meanwhile fail at once."""
+        """Tries the backend with one call while the breaker is open; others then fail at once."""
         self._paused_until = math.inf
         try:
             return await self.call_even_if_open(operation)

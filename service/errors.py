@@ -3,7 +3,7 @@
 ServiceError
 ├── InvalidRequestError        a request's value has the right type but cannot be used
 ├── NotFoundError              an item, a session or a variant does not exist
-├── ConflictError              a change contradicts the served bundle, its link or a limit
+├── ConflictError              a change contradicts the served bundle or its link, or passes a limit
 ├── UnauthorizedError          a request has no key, or one that is unknown, revoked or expired
 ├── ForbiddenError             a request's key lacks the scope of the route, or the route is closed
 ├── TooManyRequestsError       the request's key is over its rate or its daily quota
@@ -29,7 +29,10 @@ class ServiceError(Exception):
 
     @property
     def in_full(self) -> str:
-        """The message, followed by its cause's. For the log only: the cause may name hosts."""
+        """The error's message, followed by the message of its cause.
+
+        It is for the log only, because the cause can name hosts.
+        """
         return ": ".join(filter(None, (str(self), str(self.__cause__ or ""))))
 
 
@@ -37,7 +40,7 @@ class InvalidRequestError(ServiceError):
     """A request's value has the right type but cannot be used.
 
     Attributes:
-        field: path of the value in the request, as `requests[3].k`.
+        field: path of the value in the request, such as `requests[3].k`.
         message: what is wrong with the value.
     """
 
@@ -52,7 +55,7 @@ class NotFoundError(ServiceError):
 
 
 class ConflictError(ServiceError):
-    """A change to items or bundles contradicts the served bundle, its link or a limit."""
+    """A change of items or bundles contradicts the served bundle or its link, or passes a limit."""
 
 
 class UnauthorizedError(ServiceError):
@@ -71,7 +74,7 @@ class TooManyRequestsError(ServiceError):
     """
 
     def __init__(self, wait_seconds: float) -> None:
-        """`wait_seconds`: time until the key may send again."""
+        """Makes the error; `wait_seconds`: time until the key may send again, rounded up."""
         self.retry_after_seconds = max(1, math.ceil(wait_seconds))
         super().__init__(f"this key is over its limit: send again in {self.retry_after_seconds} s")
 
@@ -99,7 +102,7 @@ class OverloadedError(ServiceError):
     """This worker has too much work to answer this request in time.
 
     Attributes:
-        retry_after: estimated seconds until the work that waits now is done.
+        retry_after: estimated seconds until the waiting work is done.
     """
 
     def __init__(self, retry_after: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""The parts that routes use, opened when the service starts and closed when it ends."""
+"""The objects that routes use, opened when the service starts and closed when it ends."""
 
 import asyncio
 import logging
@@ -39,14 +39,14 @@ _ITEMS_SECONDS_AT_START = 1.0
 
 @dataclass
 class Runtime:
-    """The parts of a running service.
+    """The objects of a running service that routes use.
 
     Attributes:
         hot_swap: replaces the bundles in `variants`.
-        session_refs: names sessions for `history`.
-        added_items: adds items to the bundles in `variants`.
-        teacher: None if TEACHER_URL is unset.
-        admission: decides which requests are worked on.
+        session_refs: makes the names under which `history` stores sessions.
+        added_items: adds items to the catalogs in `variants`.
+        teacher: the connected teacher; None if TEACHER_URL is unset.
+        admission: accepts or refuses requests by the work in progress.
     """
 
     settings: Settings
@@ -68,7 +68,7 @@ class Runtime:
             raise InvalidRequestError(field, f"must be at most {self.settings.max_k}, not {k}")
 
     def session(self, session_id: str, tenant: str) -> Session:
-        """Names a session of a tenant for `history`."""
+        """Returns the names of a tenant's session in `history`, current and former ones."""
         return self.session_refs.of(session_id, tenant)
 
     @property
@@ -81,17 +81,20 @@ class Runtime:
     def offer_to_shadow(
         self, served: ServedVariant, query: Query, recommendations: Recommendations
     ) -> None:
-        """Offers an answer to shadow traffic: the teacher may be asked later; no request waits."""
+        """Offers an answer to shadow traffic, without waiting for the teacher.
+
+        Does nothing if no teacher is connected.
+        """
         if self.teacher:
             self.teacher.shadow.offer(served.recommender, query, recommendations)
 
     @property
     def is_teacher_lost(self) -> bool:
-        """Whether a teacher is connected and counts as lost."""
+        """Whether a teacher is connected and its circuit breaker is open."""
         return self.teacher is not None and self.teacher.slow_path.is_lost
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
-        """Yields gauges with their current values: served bundles, lost backends, added items."""
+        """Yields gauges with their current values, such as served bundles and lost backends."""
         labels = ["variant", "model_version", "student"]
         info = GaugeMetricFamily("recommender_variant_info", "Served bundles.", labels=labels)
         refused = GaugeMetricFamily(
@@ -144,10 +147,10 @@ async def open_runtime(
     while_loading: WhileLoading,
     free_paths: Collection[bytes],
 ) -> AsyncIterator[Runtime]:
-    """Reads the keys, loads the bundles, opens the stores and connects the teacher.
+    """Opens the runtime: reads the keys, loads the bundles, opens the stores, connects the teacher.
 
     While the context is open, background tasks load changed keys, new bundles and added items.
-    Requests to `free_paths` are never refused.
+    Requests to `free_paths` are never refused for too much work.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -204,7 +207,7 @@ def _open_bundles(
 
 @asynccontextmanager
 async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterator[None]:
-    """Lets all workers on one Redis share the limits of keys, if there are keys and a Redis."""
+    """Shares the limits of keys among all workers on one Redis, if there are keys and a Redis."""
     redis = open_shared_limits(settings) if settings.keys_file is not None else None
     if redis is None:
         yield
@@ -217,7 +220,10 @@ async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterato
 
 
 async def _read_added_items(added_items: AddedItems) -> None:
-    """Reads the added items before the first request, unless their store holds up the start."""
+    """Reads the added items before the first request; gives up after `_ITEMS_SECONDS_AT_START`.
+
+    The service then starts without them, and reads them in the background.
+    """
     try:
         async with asyncio.timeout(_ITEMS_SECONDS_AT_START):
             await added_items.refresh()
@@ -233,7 +239,7 @@ async def _read_added_items(added_items: AddedItems) -> None:
 
 # A coroutine, because FastAPI would run an ordinary function in a thread.
 async def get_runtime(request: Request) -> Runtime:
-    """Returns the runtime of the application; a dependency of routes."""
+    """FastAPI dependency: returns the runtime of the application."""
     runtime: Runtime = request.app.state.runtime
     return runtime
 

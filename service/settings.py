@@ -29,7 +29,7 @@ DEFAULT_K = 20
 
 MAX_ITEM_ID_LENGTH = 256
 MAX_SESSION_ID_LENGTH = 128
-"""Maximum number of characters of an id in a path, a query or a body."""
+"""Maximum number of characters in a session id."""
 
 _MIN_SECRET_LENGTH = 32
 _NETWORK_SCHEMES = ("redis://", "rediss://")
@@ -214,14 +214,14 @@ class Settings(AccessSettings, OutageSettings, TeacherSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - passed by its name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - passed by its name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Returns the sources by precedence: arguments, secret files, the environment."""
+        """Returns the sources of settings by precedence: arguments, secret files, environment."""
         folder = os.environ.get("SECRETS_PATH")
         secrets = [SecretsSettingsSource(settings_cls, folder)] if folder else []
         return init_settings, *secrets, env_settings
 
     @property
     def served_variants(self) -> Sequence[VariantSetting]:
-        """The variants to serve, the control first; without VARIANTS only that of BUNDLE_PATH."""
+        """The variants to serve, the control first; without VARIANTS, the one of BUNDLE_PATH."""
         if self.variants is None:
             return [VariantSetting(DEFAULT_VARIANT, self.bundle_path)]
         return parse_variants(self.variants)
@@ -288,7 +288,7 @@ class Settings(AccessSettings, OutageSettings, TeacherSettings):
 def described() -> str:
     """Returns one line per setting: name, meaning and, in brackets, the default.
 
-    Those of `Settings` itself come first, then those of its bases.
+    The settings of `Settings` itself come first, then those of its base classes.
     """
     own = [name for name in Settings.model_fields if name in Settings.__annotations__]
     fields = [Settings.model_fields[name] for name in dict.fromkeys([*own, *Settings.model_fields])]

@@ -1,4 +1,4 @@
-"""Reads the settings, checks the bundles and serves: what `python -m service` does."""
+"""The program `python -m service`: reads the settings, checks the bundles and serves."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ _HOW_TO_GET_A_BUNDLE = (
 )
 
 _IMPORT_SECONDS = 30
-"""Time that a worker has to start, on a busy machine, besides loading its bundles."""
+"""Maximum time of a worker's start on a busy machine, without the loading of its bundles."""
 
 
 def main(arguments: Sequence[str] = ()) -> None:
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] = ()) -> None:
 
     Raises:
         SystemExit: code 0 after `--help`; code 1 with a message if the service cannot start;
-            code 2 if `arguments` holds anything else.
+            code 2 for any other argument.
     """
     _parse(arguments)
     try:
@@ -80,7 +80,9 @@ def _server_config(settings: Settings) -> uvicorn.Config:
 
 
 def _check_bundles(settings: Settings) -> None:
-    """Checks the bundles in child processes; meanwhile imports the modules of a single worker.
+    """Checks the bundles in child processes.
+
+    If there will be one worker, imports its modules meanwhile.
 
     Raises:
         BundleError: a bundle is refused.
@@ -112,14 +114,14 @@ def _no_bundle(settings: Settings, variant: VariantSetting) -> str:
 
 
 def _line(error: ErrorDetails) -> str:
-    """Returns the setting and what is wrong with it, without the value, which may be a secret."""
+    """Describes an invalid setting by name and reason, without its value, which may be a secret."""
     names = [str(part).upper() for part in error["loc"]]
     return ": ".join([*names, error["msg"].removeprefix("Value error, ")])
 
 
 @contextmanager
 def _metrics_folder(workers: int) -> Iterator[None]:
-    """Makes a temporary folder for the metrics of several workers; for one worker does nothing.
+    """Makes a temporary folder for the metrics of several workers; does nothing for one worker.
 
     The environment variable FOLDER_VARIABLE passes the folder's path to the workers.
     """

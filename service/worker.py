@@ -1,4 +1,4 @@
-"""The application factory for a worker process that does nothing but serve."""
+"""The application factory for a worker process, which only serves."""
 
 import ctypes
 import gc
@@ -14,7 +14,7 @@ _SWITCH_SECONDS = 0.0002
 
 
 def create_worker() -> FastAPI:
-    """Makes the application from the environment; its bundles are never garbage-collected.
+    """Makes the application from the environment, with bundles that are never garbage-collected.
 
     A garbage collection that walks a whole catalog would delay all requests by tens of
     milliseconds.
@@ -27,10 +27,10 @@ def create_worker() -> FastAPI:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Exempts all objects that exist when the context ends from later garbage collections.
+    """Disables garbage collection in the context.
 
-    Then returns freed memory to the operating system, because opening a graph takes much memory
-    for a short time.
+    At its end, all existing objects are exempt from later garbage collections. Freed memory is
+    returned to the operating system, because opening a graph takes much memory for a short time.
     """
     gc.collect()
     gc.disable()

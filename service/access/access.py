@@ -13,7 +13,7 @@ class Access:
     """Authentication and rate limits of the service.
 
     Attributes:
-        are_items_open: whether everybody may add and remove items.
+        are_items_open: whether requests without a key may add and remove items.
     """
 
     authentication: Authentication
@@ -22,7 +22,7 @@ class Access:
 
     @classmethod
     def of(cls, settings: AccessSettings) -> Self:
-        """Builds both from the settings; the file of keys is not read before `load`."""
+        """Makes an Access from the settings; `authentication.load` reads the file of keys later."""
         admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
         authentication = Authentication(settings.keys_file, admin_key, settings.scopes_for_all)
         return cls(authentication, settings.are_items_open)

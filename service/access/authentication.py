@@ -1,8 +1,8 @@
 """Finds the principal of a request by its `Authorization` header: `Bearer ID.SECRET`.
 
-The keys are those of KEYS_FILE, which is read again when it changes, and the ADMIN_KEY. Verified
-headers are cached in a dictionary until the file changes. Python seeds its hashes at random, so the
-time of a look-up tells nothing about the cached headers.
+The keys are those of KEYS_FILE, which is read again when it changes, and the ADMIN_KEY. Headers
+with a valid key are cached in a dictionary until the file changes. Python's hashes of bytes have a
+random seed, so the time of a look-up tells nothing about the cached headers.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from service.errors import UnauthorizedError
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-"""Interval at which a worker checks whether the file of keys has changed."""
+"""Seconds between two checks of a worker whether the file of keys has changed."""
 
 _MAX_TOKEN_BYTES = 512
 # Stands in for an unknown key in the comparison, so that an unknown id takes as long to refuse.
@@ -41,20 +41,20 @@ class Authentication:
     """Authenticates requests by the keys of KEYS_FILE and by the ADMIN_KEY.
 
     Attributes:
-        has_keys: whether the service has a file of keys or an admin key.
-        is_file_refused: whether the file of keys has changed and cannot be used; the keys that were
-            read before then stay valid.
+        has_keys: whether KEYS_FILE or ADMIN_KEY is set.
+        is_file_refused: whether the file of keys has changed and its new content is unusable. The
+            keys that were read last then stay valid.
     """
 
     def __init__(
         self, keys_path: Path | None, admin_key: str | None, for_all: frozenset[Scope]
     ) -> None:
-        """Makes an Authentication; it knows the keys of the file only after `load`.
+        """Makes an Authentication with the admin key alone; `load` adds the keys of the file.
 
         Args:
             keys_path: the file of keys; None: there is none.
             admin_key: a key with scope admin; None: there is none.
-            for_all: scopes of every request, with or without a key.
+            for_all: scopes that every request has, with or without a key.
         """
         self.has_keys = keys_path is not None or admin_key is not None
         self.is_file_refused = False
@@ -68,10 +68,12 @@ class Authentication:
         self._signature: tuple[int, ...] = ()
 
     def principal(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
-        """Returns the principal of a request with these headers.
+        """Returns the principal of the request that has these headers.
+
+        Without a key, the principal has an empty key id and the scopes that every request has.
 
         Raises:
-            UnauthorizedError: the header has a key that is unknown, revoked or expired.
+            UnauthorizedError: `Authorization` has a key that is unknown, revoked or expired.
         """
         if self.has_keys:
             for name, value in headers:
@@ -80,14 +82,14 @@ class Authentication:
         return self._anonymous
 
     def key_id(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """Returns the id of the request's key; empty if it has none that is valid."""
+        """Returns the key id of the request that has these headers; empty without a valid key."""
         try:
             return self.principal(headers).key_id
         except UnauthorizedError:
             return ""
 
     def load(self) -> None:
-        """Reads the file of keys, if there is one; raises KeysFileError."""
+        """Reads the file of keys, if there is one; raises KeysFileError if it is unusable."""
         if self._path is None:
             return
         # Taken before reading, so that the next poll sees a change made while the file is read.
@@ -97,7 +99,10 @@ class Authentication:
         self.is_file_refused = False
 
     async def follow(self) -> None:
-        """Polls the file of keys until cancelled; keeps the old keys if a new file is broken."""
+        """Reads the file of keys again whenever it changes, until cancelled.
+
+        If the new content is unusable, the keys that were read last stay valid.
+        """
         while self._path is not None:
             await asyncio.sleep(POLL_SECONDS)
             await asyncio.to_thread(self._load_if_changed, self._path)
@@ -147,5 +152,8 @@ class Authentication:
 
 
 def _is_equal(one: bytes, other: bytes) -> bool:
-    """Compares bytes of any length, in a time that does not depend on the content of `other`."""
+    """Returns whether two byte strings are equal.
+
+    The time of the comparison does not depend on the content of `other`.
+    """
     return hmac.compare_digest(sha256(one).digest(), sha256(other).digest())

@@ -1,4 +1,4 @@
-"""The token bucket and the day's quota of one key, in memory or in Redis, by the same rules.
+"""The token bucket and the daily quota of one key, in memory or in Redis, by the same rules.
 
 The bucket refills at `requests_per_second` and holds at most `burst` tokens. A quota counts the
 requests of a day in UTC. A worker takes a lease: tokens for several requests at once. It returns
@@ -17,10 +17,10 @@ from service.access.principal import Limits
 
 DAY_SECONDS = 86_400
 UNLIMITED = 0
-"""Argument of the script that stands for no rate, or for no quota."""
+"""Argument of the Redis script that means: no rate limit, or no daily quota."""
 
 Execute = Callable[..., Awaitable[Any]]
-"""Sends one command to Redis and returns its reply."""
+"""A function that sends one command to Redis and returns its reply."""
 
 # Reads the clock of Redis, so that all workers use the same one. Redis replicates the writes of a
 # script, not its text, so a script that reads the clock is allowed to write.
@@ -56,11 +56,11 @@ _SCRIPT_SHA = sha1(_SCRIPT.encode()).hexdigest()  # noqa: S324 - how Redis names
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The tokens that a bucket has granted, or the time to wait for one.
+    """A bucket's answer: the number of granted tokens, or how long to wait for one.
 
     Attributes:
         tokens: number of tokens that were granted; each allows one request.
-        wait_seconds: time until the next token, if none was granted.
+        wait_seconds: time until the next token, if none was granted; else 0.
     """
 
     tokens: int
@@ -68,12 +68,15 @@ class Grant:
 
 
 def burst_of(limits: Limits) -> int:
-    """Returns the capacity of the bucket: `burst`, or by default the tokens of one second."""
+    """Returns a bucket's capacity in tokens: `burst`, or by default the refill of one second.
+
+    The default is 1 at least.
+    """
     return limits.burst or max(1, int(limits.requests_per_second or 1))
 
 
 class Bucket:
-    """The bucket of one key in the memory of this worker."""
+    """The token bucket and the daily quota of one key, in the memory of this worker."""
 
     __slots__ = ("_at", "_day", "_tokens", "_used")
 
@@ -83,11 +86,11 @@ class Bucket:
         self._day = self._used = 0
 
     def take(self, limits: Limits, want: int, unused: int, now: float) -> Grant:
-        """Takes up to `want` tokens, after `unused` ones are given back.
+        """Puts `unused` tokens back, then takes up to `want` tokens.
 
         Args:
             limits: the limits of the key.
-            want: number of tokens, 1 at least.
+            want: number of tokens to take, 1 at least.
             unused: number of tokens that were taken before and not used.
             now: Unix time.
         """
@@ -113,7 +116,7 @@ class Bucket:
 async def take_shared(
     execute: Execute, key_id: str, limits: Limits, want: int, unused: int
 ) -> Grant:
-    """Takes tokens, as `Bucket.take` does, from a bucket in Redis that all workers share.
+    """Puts `unused` tokens back and takes up to `want`, in a bucket in Redis for all workers.
 
     Raises:
         RedisError: Redis refuses the command, is too slow, or cannot be reached.

@@ -32,7 +32,10 @@ ARGUMENTS: Mapping[str, str] = {
     "expires_in_days": "Days until the key expires; never by default.",
     "key_id": "Id of the key: its part before the dot.",
 }
-"""Help texts by argument, shared by `python -m service.access` and `distilled-recommender key`."""
+"""Help text of each argument, by its name.
+
+`python -m service.access` and `distilled-recommender key` share these texts.
+"""
 
 _SECRET_BYTES = 32
 _ID_BYTES = 6
@@ -43,7 +46,7 @@ class NewKey:
     """The scopes, tenant, limits and lifetime of a key to create.
 
     Attributes:
-        expires_in_days: days until the key expires; None: it never does.
+        expires_in_days: days until the key expires; None: no expiry.
     """
 
     scopes: frozenset[Scope]
@@ -53,10 +56,10 @@ class NewKey:
 
 
 def create_key(path: Path, new: NewKey) -> str:
-    """Adds a key to the file and returns it, as `ID.SECRET`. The secret is not stored.
+    """Creates a key, adds its hash to the file at `path`, and returns the key as `ID.SECRET`.
 
     Raises:
-        KeysFileError: the file cannot be used, or the new key is not allowed.
+        KeysFileError: the file is unusable, or a value of `new` is not allowed.
     """
     key_id = f"k{secrets.token_hex(_ID_BYTES)}"
     secret = secrets.token_urlsafe(_SECRET_BYTES)
@@ -66,7 +69,7 @@ def create_key(path: Path, new: NewKey) -> str:
 
 
 def revoke_key(path: Path, key_id: str) -> None:
-    """Marks a key as revoked; raises KeysFileError if the file has no such key."""
+    """Marks a key as revoked; raises KeysFileError if the file has no such key or is unusable."""
     with _changing(path) as keys:
         places = [place for place, each in enumerate(keys) if each.id == key_id]
         if not places:
@@ -76,7 +79,11 @@ def revoke_key(path: Path, key_id: str) -> None:
 
 
 def list_keys(path: Path) -> Iterator[str]:
-    """Yields a line for each key: id, tenant, scopes, limits and state; raises KeysFileError."""
+    """Yields a line of text for each key: id, tenant, scopes, limits and state.
+
+    Raises:
+        KeysFileError: the file is unusable.
+    """
     for each in read_keys(path).keys:
         limits = [
             f"{each.requests_per_second:g}/s" if each.requests_per_second else "",
@@ -112,7 +119,10 @@ def _stored(new: NewKey, key_id: str, secret: str) -> StoredKey:
 
 @contextmanager
 def _changing(path: Path) -> Iterator[list[StoredKey]]:
-    """Yields the keys of the file as a list to edit, then writes it back; holds a file lock."""
+    """Yields the keys of the file as a list to edit, and writes the list back at the end.
+
+    A lock keeps other processes from editing meanwhile. After an error, the file stays as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

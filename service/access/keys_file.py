@@ -1,7 +1,7 @@
-"""The file of API keys (KEYS_FILE): its form, its limits, reading and writing it.
+"""Reads and writes the file of API keys (KEYS_FILE), and defines its format and its limits.
 
-A secret has 32 random bytes, so that a guess is hopeless and one fast hash is enough. The file has
-salted hashes only, so its content is no use for calling the service.
+A secret has 32 random bytes. It cannot be guessed, so one fast hash is enough. The file holds only
+salted hashes of the secrets, so nobody can call the service with its content.
 """
 
 import hmac
@@ -29,7 +29,7 @@ from service.access.principal import Limits, Principal, Scope
 MAX_FILE_BYTES = 1 << 20
 MAX_KEYS = 2000
 ADMIN_KEY_ID = "ADMIN_KEY"
-"""Key id of the setting ADMIN_KEY; no key of the file may have it."""
+"""Key id of the key in the setting ADMIN_KEY; no key of the file may have this id."""
 
 _MAX_ERRORS = 5
 _ID = r"^[A-Za-z0-9_-]{1,64}$"
@@ -41,18 +41,22 @@ Scopes = Annotated[
 
 
 class KeysFileError(Exception):
-    """The file of API keys cannot be used; the message names the file and what is wrong."""
+    """The file of API keys is missing, unreadable or invalid.
+
+    The message names the file and what is wrong.
+    """
 
 
 class StoredKey(BaseModel):
-    """One key of the file; see `docs/operations.md`.
+    """One key of the file, with a hash of its secret; see `docs/operations.md`.
 
     Attributes:
         id: public part of the key, which logs and metrics show.
-        salt: random bytes in hexadecimal, 16 at least.
+        salt: at least 16 random bytes, in hexadecimal.
         sha256: hash of salt and secret in hexadecimal, see `hash_of`.
-        requests_per_second: null: no limit; so is `requests_per_day`.
+        requests_per_second: allowed average rate; null: no limit.
         burst: number of requests that may come at once; null: as many as a second allows.
+        requests_per_day: allowed number of requests in a day in UTC; null: no limit.
         expires_at: time with an offset from UTC, such as `2027-01-31T00:00:00Z`; null: never.
         revoked: whether the key is refused.
     """
@@ -71,17 +75,23 @@ class StoredKey(BaseModel):
     revoked: bool = Field(default=False, strict=True)
 
     def is_secret(self, secret: str) -> bool:
-        """Compares a secret with the hash, in a time that does not depend on the secret."""
+        """Returns whether the stored hash is that of `secret`.
+
+        The time of the comparison does not depend on `secret`.
+        """
         return hmac.compare_digest(hash_of(self.salt, secret), self.sha256)
 
     def refusal(self, now: datetime) -> str | None:
-        """Returns why the key is refused, `revoked` or `expired`; None: it is valid."""
+        """Returns why the key is refused at the time `now`, `revoked` or `expired`; else None."""
         if self.revoked:
             return "revoked"
         return "expired" if self.expires_at and self.expires_at <= now else None
 
     def principal(self, for_all: frozenset[Scope]) -> Principal:
-        """Makes the principal of requests with this key; `for_all`: scopes of everybody."""
+        """Makes the principal of requests with this key.
+
+        `for_all`: scopes that every request has.
+        """
         rate = self.requests_per_second
         limits = None
         if rate or self.requests_per_day:
@@ -91,7 +101,7 @@ class StoredKey(BaseModel):
 
 
 class KeysFile(BaseModel):
-    """The content of the file."""
+    """The content of the file of keys: the version of its format, and keys with distinct ids."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -111,12 +121,12 @@ class KeysFile(BaseModel):
 
 
 def hash_of(salt: str, secret: str) -> str:
-    """Returns SHA-256 of the salt's bytes, followed by the secret as it is sent."""
+    """Returns the SHA-256 hash, in hexadecimal, of the decoded salt and then the UTF-8 secret."""
     return sha256(bytes.fromhex(salt) + secret.encode()).hexdigest()
 
 
 def read_keys(path: Path) -> KeysFile:
-    """Reads and checks the file; raises KeysFileError."""
+    """Reads and validates a file of keys; raises KeysFileError if it is unusable."""
     try:
         return KeysFile.model_validate_json(_content(path))
     except OSError as error:
@@ -126,13 +136,16 @@ def read_keys(path: Path) -> KeysFile:
 
 
 def write_keys(path: Path, content: KeysFile) -> None:
-    """Writes the file atomically: a reader finds the old content or the new one."""
+    """Writes a file of keys atomically: a reader finds the old content or the new one."""
     with whole_file(path) as file:
         file.write(content.model_dump_json(by_alias=True, indent=2).encode() + b"\n")
 
 
 def signature(path: Path) -> tuple[int, ...]:
-    """Returns numbers that change when the file changes; empty: there is no file."""
+    """Returns the file's device, inode, size and modification time; empty if there is no file.
+
+    A change of the file changes these numbers.
+    """
     try:
         found = path.stat()
     except OSError:
@@ -152,7 +165,10 @@ def _content(path: Path) -> bytes:
 
 
 def described(error: ValidationError) -> str:
-    """Describes the first errors by place and reason, without values, which can be secrets."""
+    """Describes the first errors of a validation in one line.
+
+    Each has its place in the file and a reason, but no value, because values can be secrets.
+    """
     errors = error.errors(include_url=False, include_input=False, include_context=False)
     messages = [each["msg"].removeprefix("Value error, ") for each in errors]
     places = [_place(each["loc"]) for each in errors]

@@ -1,18 +1,18 @@
-"""The principal of a request: which key sent it, for which tenant, and what it may do."""
+"""The principal of a request: the id of its key, its tenant, its scopes and its limits."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 SCOPE_KEY = "principal"
-"""Key of the ASGI scope under which `AuthorizeByKey` puts the Principal of a request."""
+"""Name of the entry of the ASGI scope in which `AuthorizeByKey` stores a request's Principal."""
 
 DEFAULT_TENANT = "default"
 """Tenant of requests without a key, and of the ADMIN_KEY."""
 
 
 class Scope(StrEnum):
-    """A group of routes that a key may call."""
+    """A permission that a key can have. Each route needs one scope, or none."""
 
     READ = "read"
     WRITE = "write"
@@ -25,9 +25,9 @@ class Limits:
     """Rate and daily quota of a key; None: no limit.
 
     Attributes:
-        requests_per_second: average rate.
+        requests_per_second: allowed average rate.
         burst: number of requests that may come at once; None: as many as a second allows.
-        requests_per_day: number of requests of a day in UTC.
+        requests_per_day: allowed number of requests in a day in UTC.
     """
 
     requests_per_second: float | None = None
@@ -37,14 +37,14 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who sent a request.
+    """The sender of a request, as its key describes it.
 
     Attributes:
         key_id: public part of the key; empty: the request has no key.
-        tenant: sessions of two tenants never meet.
+        tenant: owner of the sessions that the request can reach.
         scopes: the scopes of the key, and those that every request has.
-        limits: None: the key has no limit.
-        expires_at: Unix time from which the key is refused.
+        limits: rate and daily quota of the key; None: no limit.
+        expires_at: Unix time from which the key is refused; infinity: never.
     """
 
     key_id: str
@@ -55,13 +55,17 @@ class Principal:
 
 
 def parse_scopes(text: str) -> frozenset[Scope]:
-    """Reads a list such as `read,write`; raises ValueError, which names the allowed scopes."""
+    """Parses a comma-separated list of scopes, such as `read,write`.
+
+    Raises:
+        ValueError: a name is no scope; the message lists the scopes.
+    """
     names = [each.strip() for each in text.split(",")]
     return frozenset(map(_scope, names))
 
 
 def joined(scopes: Iterable[Scope]) -> str:
-    """Writes scopes as a list such as `read,write`, in the order of `Scope`."""
+    """Formats scopes as a comma-separated list such as `read,write`, in the order of `Scope`."""
     return ",".join(each for each in Scope if each in set(scopes))
 
 

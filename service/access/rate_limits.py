@@ -1,8 +1,9 @@
 """Enforces the rate and the daily quota of each key, across all workers that share a Redis.
 
-Most requests take a token that their worker has leased: half a microsecond, no round trip. When no
-token is left, one request leases those of a tenth of a second from Redis, and the others wait for
-it. A key over its limit is refused without asking Redis, until its next token is due.
+Most requests take a token that their worker has leased. This takes half a microsecond and no call
+to Redis. When no token is left, one request leases the tokens of a tenth of a second from Redis.
+The key's other requests wait for that lease. A key over its limit is refused without a call to
+Redis, until its next token is due.
 """
 
 import asyncio
@@ -19,28 +20,31 @@ from service.errors import TooManyRequestsError
 logger = logging.getLogger(__name__)
 
 _LEASE_SECONDS = 0.1
-"""Time whose tokens a worker leases at once."""
+"""Seconds for which a lease lasts if a key sends at its full rate."""
 
 _LEASE_OF_A_DAY = 0.001
-"""Maximum share of a daily quota in one lease."""
+"""Maximum size of a lease as a share of the daily quota."""
 
 _MAX_LEASE_AGE_SECONDS = 1.0
-"""Age of a lease after which its unused tokens are returned instead of used."""
+"""Age in seconds from which the unused tokens of a lease are returned instead of used."""
 
 _MAX_REFUSAL_SECONDS = 5.0
-"""Maximum time for which a key is refused without asking for a new lease."""
+"""Maximum time for which a key is refused before a worker tries to take a new lease."""
 
 _PAUSE_SECONDS = 1.0
-"""Time without calls to Redis after a failure; each worker then enforces the limits alone."""
+"""Seconds without calls to Redis after one has failed.
+
+In this time each worker enforces the limits on its own requests alone.
+"""
 
 
 class RateLimits:
-    """Enforces the limits of all keys in one worker."""
+    """Enforces the rates and the daily quotas of all keys in one worker."""
 
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, unix: Callable[[], float] = time.time
     ) -> None:
-        """Makes limits with full buckets, of this worker alone until `share` is called.
+        """Makes limits with full buckets; before `share`, they count this worker's requests alone.
 
         Args:
             clock: returns a time in seconds that never goes back; tests pass their own.
@@ -53,14 +57,16 @@ class RateLimits:
         self._shared_again_at = 0.0
 
     def share(self, execute: Execute) -> None:
-        """Shares the limits from now on with all workers on one Redis.
+        """Shares the limits, from now on, with all workers that use the same Redis.
 
         `execute`: sends a command to that Redis.
         """
         self._execute = execute
 
     def take_at_once(self, principal: Principal) -> bool:
-        """Takes a token for one request, if no call to Redis is needed; returns False if it is.
+        """Takes a token for one request; returns False if that needs a call to Redis.
+
+        A principal without limits needs no token; the result is True.
 
         Raises:
             TooManyRequestsError: the key is over a limit.
@@ -81,7 +87,11 @@ class RateLimits:
         return key.use_lease(now)
 
     async def take(self, principal: Principal) -> None:
-        """Takes a token for one request; raises TooManyRequestsError if the key is over a limit."""
+        """Takes a token for one request, and waits for a call to Redis if this needs one.
+
+        Raises:
+            TooManyRequestsError: the key is over a limit.
+        """
         while not self.take_at_once(principal) and self._execute is not None:
             key = self._keys[principal.key_id]
             if key.asking is None:
@@ -91,7 +101,7 @@ class RateLimits:
             await asyncio.shield(key.asking)
 
     async def _ask(self, key_id: str, key: "_KeyLimit", execute: Execute) -> None:
-        """Takes a lease from Redis; after a failure, Redis is not asked for `_PAUSE_SECONDS`."""
+        """Takes a lease from Redis; after a failure, calls to Redis stop for `_PAUSE_SECONDS`."""
         want, unused = _lease_size(key.limits), key.give_back()
         try:
             grant = await take_shared(execute, key_id, key.limits, want, unused)
@@ -112,8 +122,8 @@ class _KeyLimit:
     """The lease of one key in one worker.
 
     Attributes:
-        limits: limits of the key; if they change, this object is replaced.
-        bucket: the bucket of this worker, used while there is no Redis.
+        limits: limits of the key; if they change, a new object replaces this one.
+        bucket: the bucket of this worker, used without Redis and after a failed call to Redis.
         asking: the call to Redis for a new lease, while it is in progress.
     """
 
@@ -136,7 +146,12 @@ class _KeyLimit:
         self._may_ask_at = self._refused_until = 0.0
 
     def use_lease(self, now: float) -> bool:
-        """Uses a leased token; False: none is left. Raises TooManyRequestsError over the limit."""
+        """Uses one token of the lease; returns False if none is left or the lease is too old.
+
+        Raises:
+            TooManyRequestsError: there is no token, and `renew` has refused the key until a later
+                time.
+        """
         if self._lease > 0 and now < self._lease_ends_at:
             self._lease -= 1
             return True
@@ -145,12 +160,16 @@ class _KeyLimit:
         return False
 
     def give_back(self) -> int:
-        """Ends the lease; returns its number of unused tokens."""
+        """Ends the lease and returns the number of its unused tokens."""
         unused, self._lease = self._lease, 0
         return unused
 
     def renew(self, grant: Grant, now: float) -> None:
-        """Begins a lease with the tokens of `grant`; without tokens, refuses the key for a time."""
+        """Begins a lease with the tokens of `grant`.
+
+        If `grant` has no tokens, the key is refused until its next token is due, but at most for
+        `_MAX_REFUSAL_SECONDS`.
+        """
         self._lease, self._lease_ends_at = grant.tokens, now + _MAX_LEASE_AGE_SECONDS
         wait = 0.0 if grant.tokens else grant.wait_seconds
         self._refused_until = now + wait
@@ -158,7 +177,7 @@ class _KeyLimit:
 
 
 def _lease_size(limits: Limits) -> int:
-    """Returns the number of tokens in a lease; small, so that few lie unused in one worker."""
+    """Returns the number of tokens to lease at once; it is small, so that few stay unused."""
     sizes = []
     if limits.requests_per_second:
         sizes.append(limits.requests_per_second * _LEASE_SECONDS)

@@ -1,7 +1,8 @@
-"""Finds the route of a request by method and path, before the request is routed and its body read.
+"""Finds the route of a request by method and path, before FastAPI routes it and reads its body.
 
-The table is made of the routes that the application serves, in their order, with a value for each.
-It finds the route that the router will find, since it matches the same patterns in the same order.
+The table holds the routes that the application serves, in their order, each with a value such as
+its scope. It finds the route that the router will find, since it matches the same patterns in the
+same order.
 """
 
 import re
@@ -10,7 +11,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 ROUTE_KEY = "route_path"
-"""Key of the ASGI scope for the path of the request's route, such as `/v1/items/{item_id}`."""
+"""Name of the entry of the ASGI scope that holds the path template of the request's route.
+
+`AuthorizeByKey` stores it, such as `/v1/items/{item_id}`.
+"""
 
 V = TypeVar("V")
 
@@ -18,7 +22,7 @@ _NAMED_GROUP = re.compile(r"\(\?P<\w+>")
 
 
 class RouteTableError(Exception):
-    """A route of the application has no value, or a value belongs to no route."""
+    """A route of the application has no value in the table, or a value belongs to no route."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,8 @@ class ServedRoute:
     """A route of the application.
 
     Attributes:
-        path: as in `/v1/items/{item_id}`.
-        pattern: regular expression of the whole path.
+        path: path template, such as `/v1/items/{item_id}`.
+        pattern: regular expression that matches the whole path of a request.
     """
 
     methods: Collection[str]
@@ -37,7 +41,7 @@ class ServedRoute:
 
 @dataclass(frozen=True, slots=True)
 class Found(Generic[V]):
-    """The route of a request, and its value."""
+    """The path template of the route that a request matches, and the value of that route."""
 
     path: str
     value: V
@@ -75,19 +79,23 @@ class RouteTable(Generic[V]):
         self._by_method = {method: _Matcher(entries) for method, entries in found.items()}
 
     def find(self, method: str, path: str) -> Found[V] | None:
-        """Returns the first route that has `method` and matches `path`, still encoded."""
+        """Returns the first route that has `method` and matches `path`; None if there is none.
+
+        `path`: percent-encoded, as the client sent it.
+        """
         matcher = self._by_method.get(method)
         return matcher.find(path) if matcher else None
 
     def has_path(self, path: str) -> bool:
-        """Returns whether any method has a route that matches `path`."""
+        """Returns whether a route of any method matches `path`, which is percent-encoded."""
         return any(each.find(path) for each in self._by_method.values())
 
 
 class _Matcher(Generic[V]):
-    """The routes of one method: those without parameters in a dictionary, the others as a pattern.
+    """Finds the first route of one method that matches a path.
 
-    A path without parameters is among the patterns too, if an earlier pattern matches it.
+    Paths without parameters are looked up in a dictionary; other routes are tried by their pattern.
+    A path without parameters is tried by its pattern too, if an earlier pattern matches it.
     """
 
     def __init__(self, entries: Iterable[tuple[str, Found[V]]]) -> None:

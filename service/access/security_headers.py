@@ -11,13 +11,14 @@ FOR_PAGES: Mapping[str, str] = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
 }
-"""Headers of pages and their files, together with a Content-Security-Policy."""
+"""Security headers of pages and their files, without the Content-Security-Policy."""
 
 
 def add_security_headers(headers: list[tuple[bytes, bytes]]) -> None:
-    """Adds `nosniff` to an answer's headers, and `no-store` unless they have a `Cache-Control`.
+    """Adds `X-Content-Type-Options: nosniff` to an answer's headers, and a default `Cache-Control`.
 
-    Answers of the API can hold histories of users; only pages and their files may be cached.
+    The default is `no-store`, because answers of the API can hold histories of users. Only pages
+    and their files have a `Cache-Control` of their own and may be cached.
     """
     headers.append(NOSNIFF)
     for name, _ in headers:
@@ -27,7 +28,10 @@ def add_security_headers(headers: list[tuple[bytes, bytes]]) -> None:
 
 
 def content_security_policy(*more: str) -> str:
-    """Returns a policy that allows this service as the only source, plus the directives `more`."""
+    """Returns a Content-Security-Policy that allows files of this service only.
+
+    `more`: further directives, which can allow other sources.
+    """
     rules = (
         "default-src 'self'",
         *more,

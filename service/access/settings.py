@@ -1,4 +1,4 @@
-"""The settings of access: who may call the service, from where, and what everybody may see."""
+"""Settings of access: address, keys, origins, and what requests without a key may do."""
 
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -18,7 +18,7 @@ _ALL_ORIGINS = "*"
 
 
 class AccessSettings(BaseSettings):
-    """Settings of access; a base class of `service.settings.Settings`."""
+    """Settings of who may call the service; a base class of `service.settings.Settings`."""
 
     host: str = Field(default="127.0.0.1", description="HOST: address to listen on")
     keys_file: Path | None = Field(
@@ -50,20 +50,23 @@ class AccessSettings(BaseSettings):
 
     @property
     def scopes_for_all(self) -> frozenset[Scope]:
-        """What a request may do without a key."""
+        """The scopes that every request has, with or without a key."""
         if self.allow_anonymous is not None:
             return parse_scopes(self.allow_anonymous)
         return _FOR_EVERYBODY if self.keys_file is None else frozenset()
 
     @property
     def are_items_open(self) -> bool:
-        """Whether everybody may add and remove items: on loopback, if no key is set."""
+        """Whether requests without a key may add and remove items.
+
+        True only if neither a key nor ALLOW_ANONYMOUS is set; the service then listens on loopback.
+        """
         has_keys = self.keys_file is not None or self.admin_key is not None
         return not has_keys and self.allow_anonymous is None
 
     @property
     def allowed_origins(self) -> Sequence[str]:
-        """The origins of CORS_ORIGINS."""
+        """The origins whose pages may call the service from a browser, from CORS_ORIGINS."""
         return [each.strip() for each in (self.cors_origins or "").split(",") if each.strip()]
 
     @field_validator("allow_anonymous")

@@ -1,4 +1,4 @@
-"""The bounds of one worker: light work, heavy work, and routes that wait for something slow."""
+"""The bounds of one worker: light, heavy, teacher and admin requests, and incomplete bodies."""
 
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,22 +17,26 @@ from service.telemetry.metrics import Metrics
 REASONS = ("busy", "share", "full", "deadline", "left", "teacher", "admin", "receiving")
 """Reasons of refusals, as the metrics name them.
 
-`busy`: too much light work; `share`: more of it than the key's share. `full`: the queue of heavy
-work is full; `deadline`: the request's time is over; `left`: its sender has left. `teacher` and
-`admin`: too many such requests. `receiving`: too many bytes of incomplete bodies.
+- `busy`: there is too much light work.
+- `share`: there is much light work, and the key sends more than its share of it.
+- `full`: the queue of heavy work is full, or the request's turn would come too late.
+- `deadline`: the time of the request is over.
+- `left`: the client has closed the connection.
+- `teacher`, `admin`: there are too many requests of this kind.
+- `receiving`: incomplete bodies have too many bytes.
 """
 
 Headers = Sequence[tuple[bytes, bytes]]
 
 _MAX_RECEIVING_BYTES = 64 << 20
-"""Maximum number of bytes of incomplete bodies of heavy requests."""
+"""Maximum number of bytes that the incomplete bodies of heavy, teacher and admin requests have."""
 
 _MAX_ADMIN_REQUESTS = 256
 """Maximum number of requests that change bundles or items; they are handled one at a time."""
 
 
 class Bound:
-    """Bounds the number of requests of a kind; a request counts until its answer begins."""
+    """Bounds the number of requests of one kind; a request counts until its answer begins."""
 
     def __init__(self, reason: str, max_requests: int, refused: Refusal) -> None:
         self.requests = 0
@@ -41,20 +45,20 @@ class Bound:
         self._refused = refused
 
     def check(self) -> None:
-        """Raises OverloadedError if there are too many requests."""
+        """Raises OverloadedError if no place is free; does not take a place."""
         if self.requests >= self._max_requests:
             self._refused(self._reason)
             raise OverloadedError
 
     def enter(self) -> "Place":
-        """Takes a place for a request; raises OverloadedError if there are too many."""
+        """Takes a place for one request; raises OverloadedError if none is free."""
         self.check()
         self.requests += 1
         return Place(self)
 
 
 class Place:
-    """The place of a request within a bound, until `end`."""
+    """The place of one request within a bound, which it has until `end`."""
 
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
@@ -68,7 +72,7 @@ class Place:
 
 
 class Bodies:
-    """Receives whole bodies, and bounds the bytes of those that are not complete yet."""
+    """Receives whole request bodies, and bounds the total bytes of those still incomplete."""
 
     def __init__(self, refused: Refusal, max_bytes: int = _MAX_RECEIVING_BYTES) -> None:
         self._bytes = 0
@@ -76,11 +80,11 @@ class Bodies:
         self._refused = refused
 
     async def receive(self, receive: Receive) -> Message:
-        """Receives a whole body as one message, as `whole_body` does.
+        """Receives the whole body of one request as one message, as `whole_body` does.
 
         Raises:
             HTTPException: 413, the body is too long.
-            OverloadedError: there are too many bytes of incomplete bodies.
+            OverloadedError: the incomplete bodies of all requests have too many bytes.
         """
         received = 0
 
@@ -105,10 +109,10 @@ class Admission:
     """Accepts or refuses the requests of one worker, by its bounds.
 
     Attributes:
-        accepts_below: number of requests in progress below which every request is accepted.
+        accepts_below: number of requests in progress below which `is_overloaded` refuses none.
         heavy: the gate of heavy work.
-        bodies: receives the bodies of heavy requests.
-        waiting_kinds: bounds of the routes that wait for something slow, by kind.
+        bodies: receives the bodies of heavy, teacher and admin requests.
+        waiting_kinds: the bounds of teacher and admin requests, by kind.
     """
 
     def __init__(
@@ -119,15 +123,15 @@ class Admission:
         waiting_for_store: Callable[[], int],
         key_of: Callable[[Headers], str],
     ) -> None:
-        """Makes the bounds.
+        """Makes the bounds of one worker.
 
         Args:
-            settings: has their sizes.
+            settings: the settings that hold the maximum of each bound.
             free_paths: paths of the routes that are never refused.
-            metrics: count refusals by their reasons.
+            metrics: counts the refusals by reason.
             waiting_for_store: returns the number of commands that the history store has yet to
                 answer.
-            key_of: returns the id of the API key of a request; empty if it has none.
+            key_of: returns the key id of a request from its headers; empty without a valid key.
         """
         refused = metrics.count_refusal
         metrics.announce_refusals(REASONS)
@@ -147,12 +151,14 @@ class Admission:
         self._waiting_for_store = waiting_for_store
 
     def is_overloaded(self, in_progress: int, url: bytes, headers: Headers) -> bool:
-        """Returns whether a new request must be refused, because of the light work in progress.
+        """Returns whether to refuse a new request, because there is too much light work.
+
+        Counts the refusal.
 
         Args:
             in_progress: number of unanswered requests, without those that wait for their clients.
             url: the URL of the new request.
-            headers: its headers.
+            headers: the headers of the new request.
         """
         if in_progress < self.accepts_below:
             return False
@@ -168,13 +174,16 @@ class Admission:
         return False
 
     def _waiting(self) -> int:
-        """Returns the number of requests that wait, and so do not keep the event loop busy."""
+        """Returns how many of the requests in progress do not keep the event loop busy now.
+
+        These wait for a turn, the teacher, an admin change or the store, or work in a thread.
+        """
         waiting = sum(each.requests for each in self.waiting_kinds.values())
         waiting += self.heavy.in_progress
         return waiting + self._waiting_for_store()
 
     def gauges(self) -> Iterator[GaugeMetricFamily]:
-        """Yields the units of heavy requests that wait for a turn, and of those that have one."""
+        """Yields a gauge of the units of heavy requests: those that wait and those with a turn."""
         units = GaugeMetricFamily(
             "recommender_heavy_units",
             "Units of heavy work that wait for a turn, and that have one.",

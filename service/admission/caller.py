@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from starlette.types import Scope
 
 DEFAULT_WAIT_SECONDS = 2
-"""Time within which a heavy request must be answered, unless it says how long it waits."""
+"""Seconds within which a heavy request must be answered if it has no header `Prefer: wait=N`."""
 
 MAX_WAIT_SECONDS = 10
-"""Maximum of the time that a request can ask for with `Prefer: wait=N`."""
+"""Maximum number of seconds for which a request can wait; a larger N in `Prefer: wait=N` is cut."""
 
 _ANONYMOUS = ""
 _WAIT = re.compile(
@@ -34,10 +34,11 @@ class Caller:
 
 
 def caller_of(scope: Scope) -> Caller:
-    """Reads the caller from the ASGI scope of its request.
+    """Makes the Caller of a request from its ASGI scope.
 
-    `scope["principal"]`, if there is one, has the attribute `key_id`. The server puts the client
-    connection into `scope["connection"]`, with a method `has_left`; without it, nobody has left.
+    The key is the `key_id` of the principal in `scope["principal"]`; without a principal, it is
+    empty. The server puts the connection of the client into `scope["connection"]`. Its method
+    `has_left` tells whether the client has left; without it, the client counts as present.
     """
     key = getattr(scope.get("principal"), "key_id", _ANONYMOUS)
     connection = scope.get("connection")
@@ -46,7 +47,10 @@ def caller_of(scope: Scope) -> Caller:
 
 
 def wait_seconds(headers: list[tuple[bytes, bytes]]) -> float:
-    """Returns the seconds of the preference `wait` (RFC 7240), from 1 to `MAX_WAIT_SECONDS`."""
+    """Returns the N of the header `Prefer: wait=N` (RFC 7240), from 1 to `MAX_WAIT_SECONDS`.
+
+    Without this header, returns `DEFAULT_WAIT_SECONDS`.
+    """
     for name, value in headers:
         if name == b"prefer" and (found := _WAIT.search(value)):
             return min(max(1, int(found[1])), MAX_WAIT_SECONDS)

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["free", "light", "heavy", "teacher", "admin"]
-"""What a route keeps busy: nothing, the event loop, a thread, the teacher, bundles and items."""
+"""The kind of a route, by what its requests keep busy.
+
+- `free`: almost nothing; such a request is never refused.
+- `light`: the event loop.
+- `heavy`: a thread.
+- `teacher`: the teacher.
+- `admin`: the bundles or the added items.
+"""
 
 MAX_LIGHT_BODY_BYTES = 32 << 10
-"""Maximum length of a body that a light route parses without waiting for its turn."""
+"""Maximum number of bytes in the body of light work; a request with a longer one is heavy."""
 
 _BYTES_PER_UNIT = 8 << 10
 _MIN_QUERY_BYTES = 20  # `{"session_id":"a"},`
@@ -22,9 +29,9 @@ class Cost:
     """The cost of a route's requests, by which they are admitted.
 
     Attributes:
-        kind: the resource that the requests use: the event loop, a thread or the teacher.
-        units: returns the units of a heavy request, from the length of its body and the number of
-            items in the catalog.
+        kind: the kind of the route.
+        units: returns the units of a heavy request, from the number of bytes in its body and the
+            number of items in the catalog.
     """
 
     kind: Kind
@@ -37,7 +44,10 @@ def body_units(length: int) -> int:
 
 
 def batch_units(length: int, _: int) -> int:
-    """Returns the units of a batch request that has as many queries as fit into its body."""
+    """Returns the units of a batch request, as if it had as many queries as fit into its body.
+
+    `length`: number of bytes in the body.
+    """
     return 1 + min(_MAX_QUERIES, length // _MIN_QUERY_BYTES) // 2 + body_units(length)
 
 
@@ -47,5 +57,8 @@ def catalog_units(_: int, num_items: int) -> int:
 
 
 def filter_units(num_steps: int) -> int:
-    """Returns the units of a filter of `num_steps` beyond those of a light request."""
+    """Returns the units that a query's filters cost on top of a light request.
+
+    `num_steps`: number of mask entries that the filters write.
+    """
     return num_steps // _STEPS_PER_UNIT

@@ -1,7 +1,7 @@
-"""A queue bounded in units of work, which shares its places and its turns fairly among callers.
+"""A queue, bounded in units of work, that serves callers fairly and drops entries fairly.
 
 Source: start-time fair queueing (Goyal, Vin and Cheng, 1996) for the order, and dropping from the
-longest queue (Suter et al., 1998) for the places.
+longest queue (Suter et al., 1998) for the drops.
 """
 
 from collections import Counter, deque
@@ -11,12 +11,13 @@ Entry = TypeVar("Entry")
 
 
 class FairQueue(Generic[Entry]):
-    """Entries that wait, each with the key of its caller and its units.
+    """A queue of entries, each with the key of its caller and its units of work.
 
-    The next entry is the oldest one of the key that has had the fewest units while others waited.
+    The next entry is the oldest entry of one key: of the key that has been served the fewest units
+    while others waited.
 
     Attributes:
-        units: units of all entries.
+        units: total units of the entries in the queue.
     """
 
     def __init__(self, max_units: int) -> None:
@@ -33,8 +34,8 @@ class FairQueue(Generic[Entry]):
     def push(self, key: str, units: int, entry: Entry) -> list[Entry]:
         """Adds an entry; returns the entries that are dropped for it, possibly `entry` itself.
 
-        While there are too many units, the newest entry of the key with the most units is dropped.
-        The only entry of the queue is never dropped.
+        While the queue exceeds its maximum of units, it drops the newest entry of the key that has
+        the most units in it. The only entry of the queue is never dropped.
         """
         if key not in self._entries:
             self._entries[key] = deque()
@@ -48,7 +49,7 @@ class FairQueue(Generic[Entry]):
         return dropped
 
     def pop(self) -> Entry | None:
-        """Takes the next entry; returns None if the queue is empty."""
+        """Removes and returns the next entry; returns None if the queue is empty."""
         if not self._entries:
             self._tags.clear()
             self._turn = 0
@@ -62,12 +63,12 @@ class FairQueue(Generic[Entry]):
         return self._take(key, newest=False)[1]
 
     def units_before(self, key: str, units: int) -> int:
-        """Returns the units that would be taken before a new entry of `key`."""
+        """Estimates the units that would be served before a new entry of `key` with `units`."""
         until = self._units_of[key] + units
         return sum(min(each, until) for each in self._units_of.values())
 
     def remove(self, key: str, entry: Entry) -> None:
-        """Removes an entry, if it still waits."""
+        """Removes `entry`, which has `key`; does nothing if the queue no longer has it."""
         for units, each in self._entries.get(key, ()):
             if each is entry:
                 self._entries[key].remove((units, each))

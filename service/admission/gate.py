@@ -17,17 +17,20 @@ from service.errors import OverloadedError
 
 Result = TypeVar("Result")
 Slices = Generator[None, None, Result]
-"""Work in slices: each `yield` ends one, and the generator returns the result."""
+"""Heavy work in slices: each `yield` ends a slice, and the generator returns the result."""
 
 Refusal = Callable[[str], None]
-"""Counts a refusal, by its reason."""
+"""A function that counts a refusal by its reason, one of `service.admission.admission.REASONS`."""
 
 _FIRST_SECONDS_PER_UNIT = 0.0005
 _WEIGHT_OF_NEWEST = 0.2
 
 _SAFETY = 4
-"""A request is accepted if its turn is expected within 1 / _SAFETY of its time. Turns can become
-slower, and a late refusal is worse than an early one."""
+"""Safety factor of the expected wait for a turn.
+
+A request is accepted if its turn is expected within 1 / _SAFETY of the time that its sender waits.
+Turns can become slower, and a late refusal is worse than an early one.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,8 +46,8 @@ class _Waiting:
 class Gate:
     """Lets at most `max_turns` requests work at once; the others wait in a FairQueue.
 
-    A request is refused at once if the queue is full, or if its turn would come too late. It is
-    dropped when its time is over or its sender has left.
+    A request is refused at once if the queue is full, or if its turn would come too late. A waiting
+    request is dropped when its time is over or its sender has left.
 
     Attributes:
         running_units: units of the requests that have a turn.
@@ -71,19 +74,19 @@ class Gate:
         return self._turns + len(self._queue)
 
     def wait_seconds(self, key: str = "", units: int = 1) -> float:
-        """Estimates the seconds until a new request of `key` would have its turn."""
+        """Estimates the seconds until a new request of `key` with `units` would have its turn."""
         if self._turns < self._max_turns:
             return 0.0
         before = self.running_units + self._queue.units_before(key, units)
         return before * self._seconds_per_unit / self._max_turns
 
     def check(self, caller: Caller, units: int) -> None:
-        """Raises OverloadedError if the turn of a new request would come too late."""
+        """Raises OverloadedError if a new request with `units` would have its turn too late."""
         if _SAFETY * self.wait_seconds(caller.key, units) > caller.wait_seconds:
             raise self.refusal("full")
 
     async def enter(self, caller: Caller, units: int) -> "Turn":
-        """Waits for a turn of `units` and returns it.
+        """Waits for a turn for a request with `units`, and returns the turn.
 
         Raises:
             OverloadedError: the request is refused, its time is over or its sender has left.
@@ -98,7 +101,7 @@ class Gate:
         return Turn(self, waiting.units, caller, until)
 
     def leave(self, units: int, seconds: float) -> None:
-        """Ends a turn that took `seconds`, and begins the next."""
+        """Ends a turn with `units` that took `seconds`; gives free turns to waiting requests."""
         self._turns -= 1
         self.running_units -= units
         newest = seconds / units
@@ -110,13 +113,15 @@ class Gate:
                 self._grant(waiting)
 
     def refusal(self, reason: str) -> OverloadedError:
-        """Counts a refused or dropped request; returns the error to raise."""
+        """Counts a refused or dropped request by `reason`; returns the error to raise."""
         self._refused(reason)
         return OverloadedError(max(1, math.ceil(self.wait_seconds())))
 
     @asynccontextmanager
     async def turn(self, scope: Scope, units: int) -> AsyncIterator["Turn"]:
-        """Waits for a turn of `units`, unless the request of `scope` has one; ends it afterwards.
+        """Yields the turn of the request of `scope`; if it has none, waits for one with `units`.
+
+        A turn that was waited for here ends with the context.
 
         Raises:
             OverloadedError: the request is refused, its time is over or its sender has left.
@@ -161,7 +166,7 @@ class Gate:
 
 
 class Turn:
-    """The right to do heavy work, until `end`."""
+    """The right of one request to do heavy work, until `end`."""
 
     def __init__(self, gate: Gate, units: int, caller: Caller, until: float) -> None:
         self._gate = gate
@@ -172,7 +177,7 @@ class Turn:
         self._is_over = False
 
     async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Calls `function` in a thread.
+        """Calls `function` in a thread and returns its result.
 
         Raises:
             OverloadedError: the request's time is over, or its sender has left.

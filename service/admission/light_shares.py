@@ -4,20 +4,26 @@ from collections import Counter
 
 _WINDOW_SECONDS = 0.25
 _SLACK = 4
-"""Number of requests above its share that a key may send in a window: equal keys vary by chance."""
+"""Number of requests above its share that a key may send in a period.
+
+Keys that send at equal rates differ by chance.
+"""
 
 
 class LightShares:
-    """Counts the requests of each key in windows of time. All keys have equal shares."""
+    """Counts light requests by key, in periods of `_WINDOW_SECONDS`.
+
+    The share of each key is the mean number of requests per key in the current period.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._ends_at = 0.0
 
     def admits(self, key: str, now: float) -> bool:
-        """Counts a request of `key`; returns whether the key keeps to its share of light requests.
+        """Counts a request of `key`; returns whether the key exceeds its share by at most `_SLACK`.
 
-        A key that is alone in the current period is always admitted.
+        Returns True if no other key has sent a request in the current period.
         `now`: seconds of a clock that never goes back.
         """
         if now >= self._ends_at:

@@ -17,8 +17,9 @@ from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed
 class AdmitByCost:
     """ASGI middleware: answers 503 early to a request whose turn would come too late.
 
-    A request takes a turn, or a place within a bound, only when its whole body has arrived. The
-    turn ends when the answer begins. So no slow client holds one. Light requests need neither.
+    A heavy request waits for a turn, a teacher or admin request takes a place within a bound. Both
+    happen when the whole body has arrived, and last until the answer begins. So no slow client
+    holds a turn or a place. Light requests need neither.
     """
 
     def __init__(
@@ -27,13 +28,19 @@ class AdmitByCost:
         costs: Mapping[str, Cost],
         answer: Callable[[OverloadedError | HTTPException], Response],
     ) -> None:
-        """`costs`: Cost of each route, by method and path; `answer`: makes a refusal's answer."""
+        """Makes the middleware.
+
+        Args:
+            app: the next middleware.
+            costs: the cost of each route, by method and path, such as `GET /v1/items`.
+            answer: makes the response to a request that is refused with an error.
+        """
         self._app = app
         self._costs = costs
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on in its turn, or refuses it."""
+        """Passes an admitted request on, a heavy one in its turn; answers a refused one."""
         length = announced_length(scope["headers"]) if scope["type"] == "http" else 0
         if scope["type"] != "http" or length > MAX_BODY_BYTES:  # BodyLimit answers 413
             await self._app(scope, receive, send)
@@ -77,7 +84,10 @@ class AdmitByCost:
 
 
 def _kind(kind: Kind, length: int) -> Kind:
-    """Returns the kind of a request: a light one with a long body is heavy, because of parsing."""
+    """Returns the kind of a request, from its route's kind and the number of bytes in its body.
+
+    A request to a light route is heavy if its body is so long that parsing takes much time.
+    """
     return "heavy" if kind == "light" and length > MAX_LIGHT_BODY_BYTES else kind
 
 

@@ -20,11 +20,11 @@ Needed = principals.Scope | None
 
 
 class AuthorizeByKey:
-    """ASGI middleware: authenticates, authorises and limits requests before their bodies are read.
+    """ASGI middleware: checks key, scope and limits of a request before its body is read.
 
     It comes before the fast lanes, so that requests in a lane are checked too. It answers 404 or
-    405 if the table has no route for a request, so no route can be reached without a check. From
-    here on, the scope has the path as it was sent, percent-encoded.
+    405 if no route matches a request, so no route can be reached without a check. It replaces the
+    path in the ASGI scope by the path as the client sent it, percent-encoded.
     """
 
     def __init__(self, app: ASGIApp, routes: RouteTable[Needed], access: Access) -> None:
@@ -32,7 +32,7 @@ class AuthorizeByKey:
 
         Args:
             app: the next middleware.
-            routes: the scope of each route.
+            routes: the scope that each route needs; None: the route is open to everybody.
             access: the keys of the service, and their limits.
         """
         self._app = app
@@ -66,7 +66,12 @@ class AuthorizeByKey:
         await self._app(scope, receive, send)
 
     def _check_closed(self, principal: Principal, path: str, needed: principals.Scope) -> None:
-        """Raises UnauthorizedError or ForbiddenError, unless the route is open to everybody."""
+        """Refuses a request without the scope `needed`, unless its route is open to everybody.
+
+        Raises:
+            UnauthorizedError: the request has no key, and the service has keys.
+            ForbiddenError: the key lacks the scope, or the service has no key for the route.
+        """
         if not (self._are_items_open and path in ITEM_CHANGES):
             raise self._refusal(principal, needed)
 
@@ -90,7 +95,7 @@ class AuthorizeByKey:
 
 # A coroutine, because FastAPI would run an ordinary function in a thread.
 async def get_principal(request: Request) -> Principal:
-    """Returns the principal of a request; a dependency of routes."""
+    """FastAPI dependency: returns the principal of a request."""
     principal: Principal = request.scope[SCOPE_KEY]
     return principal
 

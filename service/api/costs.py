@@ -1,4 +1,4 @@
-"""The cost of every route: what it keeps busy, and for how many units.
+"""The cost of every route: its kind, which says what it keeps busy, and its units.
 
 If a route has no cost, the application cannot be made. Fast lanes serve light routes only.
 """
@@ -39,8 +39,11 @@ COSTS: Mapping[str, Cost] = {
     "GET /": _LIGHT,
     "GET /static/{name}": _LIGHT,
 }
-"""Costs by route. Explanations and costly filters, which only the parsed body tells, take a turn in
-their handlers."""
+"""The cost of each route, by method and path.
+
+Explanations and costly filters make a query to a light route heavy. Only the parsed body shows
+this, so the handler waits for the turn.
+"""
 
 
 class CostError(Exception):
@@ -48,14 +51,14 @@ class CostError(Exception):
 
 
 def check_costs() -> None:
-    """Raises CostError unless COSTS has the routes of SCOPES, which are all routes."""
+    """Raises CostError unless COSTS and SCOPES name the same routes; SCOPES names all."""
     if COSTS.keys() != SCOPES.keys():
         differ = ", ".join(sorted(COSTS.keys() ^ SCOPES.keys()))
         raise CostError(f"routes without a cost, or costs without a route: {differ}")
 
 
 def free_paths() -> frozenset[bytes]:
-    """Returns the paths of the free routes, which have no parameters."""
+    """Returns the paths of the routes that are never refused; these have no path parameters."""
     return frozenset(
         name.partition(" ")[2].encode() for name, cost in COSTS.items() if cost.kind == "free"
     )

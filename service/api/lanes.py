@@ -1,7 +1,7 @@
 """The routes that have a fast lane, and the dependencies that a lane can provide.
 
-A route with a further dependency is refused when the application is made. Then add the dependency
-to `_PROVIDED`, with a function for its value, or take the route out of `_HANDLERS`.
+If a lane cannot provide a dependency of its route, the application cannot be made. Then add the
+dependency to `_PROVIDED`, with a function for its value, or take the route out of `_HANDLERS`.
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,14 @@ _PROVIDED: Provided = {
 
 
 def open_lanes(app: FastAPI) -> Sequence[FastLane]:
-    """Makes the fast lanes of `app`, after all its routes were added.
+    """Makes the fast lanes of `app`, to which all routes must have been added.
 
-    Longer bodies than those of light requests are left to FastAPI, where they wait for their turn.
+    A lane leaves a body that is too long for light work to FastAPI; there the request waits for its
+    turn.
 
     Raises:
-        FastLaneError: a route does something that its lane would skip, or its work is not light.
+        FastLaneError: a lane would skip work that FastAPI does for its route, or the route's work
+            is not light.
     """
     lanes = [
         open_lane(app, handler, _PROVIDED, max_body_bytes=MAX_LIGHT_BODY_BYTES)

@@ -77,7 +77,10 @@ def _operations(schema: Node) -> Iterator[Node]:
 
 
 def _add_access(operation: Node, scope: Scope | None) -> None:
-    """Documents the key that a route needs, and the refusals of a request without it."""
+    """Adds to `operation` the key that its route needs, and the refusals of a bad or missing key.
+
+    `scope`: the scope that the route needs; None: it needs no key.
+    """
     if scope is None:
         return
     # `{}` beside the scheme means that the key is optional: the service may let everybody in.
@@ -122,7 +125,7 @@ def _complete_operation(operation: Node, schemas: Node) -> None:
 
 
 def _add_body_examples(body: Node) -> None:
-    """Adds one example for each schema that the body may have."""
+    """Adds one example for each schema that a request or response body can have."""
     for media in body.get("content", {}).values():
         schema = media["schema"]
         names = [_name(each) for each in schema.get("anyOf", [schema]) if "$ref" in each]
@@ -139,7 +142,7 @@ def _add_examples(body: Node, values: Mapping[str, Any]) -> None:
 
 
 def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
-    """Returns an example of the problem that `operation` answers with the error `status`."""
+    """Returns an example body of the problem that `operation` answers with the status `status`."""
     errors: list[FieldProblem] = []
     if status is HTTPStatus.UNPROCESSABLE_ENTITY:
         names = _fields(operation, schemas)

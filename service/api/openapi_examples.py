@@ -1,7 +1,7 @@
 """The examples in OpenAPI, with films of the shipped bundle, `assets/movielens/bundle`.
 
-`openapi.py` looks up bodies by the name of their schema, parameters by their own name, and details
-of problems by status and tag of the route.
+`openapi.py` looks up bodies by the name of their schema, parameters by their own name, and the
+field `detail` of a problem by status and tag of the route.
 """
 
 from collections.abc import Mapping
@@ -229,7 +229,7 @@ DETAILS: Mapping[tuple[HTTPStatus, str], str] = {
     (HTTPStatus.SERVICE_UNAVAILABLE, "teacher"): str(NoTeacherError()),
     (HTTPStatus.SERVICE_UNAVAILABLE, "health"): str(LeavingError()),
 }
-"""Details of problems by status and tag of the route, where they depend on the route."""
+"""Example of a problem's `detail` by status and tag of the route, where it depends on the route."""
 
 DETAILS_OF_ALL: Mapping[HTTPStatus, str] = {
     HTTPStatus.UNAUTHORIZED: "send a key with scope `read`: `Authorization: Bearer ID.SECRET`",
@@ -238,7 +238,7 @@ DETAILS_OF_ALL: Mapping[HTTPStatus, str] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is longer than {MAX_BODY_BYTES} bytes",
     HTTPStatus.SERVICE_UNAVAILABLE: str(OverloadedError()),
 }
-"""Details of problems by status, where they are the same for all routes."""
+"""Example of a problem's `detail` by status, where it is the same for all routes."""
 
 _TOO_MANY = "must be at most 100, not 1000"
 _NO_TEXT = "Input should be a valid string, not 1"
@@ -260,4 +260,7 @@ FIELDS: Mapping[str, FieldProblem] = {
     "bundle": FieldProblem(field="bundle", message=_NO_TEXT),
     "variant": FieldProblem(field="variant", message=_NO_TEXT),
 }
-"""Field errors by parameter or body field; the example of a route is the first that it can have."""
+"""Examples of field errors, by name of the parameter or body field.
+
+The example of a route is the first one whose name is a parameter or body field of the route.
+"""

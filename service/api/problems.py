@@ -32,7 +32,7 @@ from service.telemetry.logs import request_id
 MEDIA_TYPE = "application/problem+json"
 
 MAX_ERRORS = 20
-"""Maximum number of values that an answer names, so that it stays below 64 KB."""
+"""Maximum number of invalid values that a problem answer names, so that it stays below 64 KB."""
 
 _MAX_FIELD_LENGTH = 128
 
@@ -89,7 +89,7 @@ def problem_response(
     errors: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Makes the answer for a problem, with media type `application/problem+json`."""
+    """Makes the response with a problem, with media type `application/problem+json`."""
     body = problem(status, detail, errors).model_dump_json()
     return Response(body, status, headers, MEDIA_TYPE)
 
@@ -100,7 +100,7 @@ def problem(status: int, detail: str, errors: Sequence[FieldProblem] = ()) -> Pr
 
 
 def detail_of(errors: Sequence[FieldProblem]) -> str:
-    """Joins field errors to one line, `field: message; field: message`."""
+    """Joins field errors into one line, `field: message; field: message`."""
     return "; ".join(f"{each.field}: {each.message}" for each in errors)
 
 
@@ -114,7 +114,7 @@ def documented(*statuses: HTTPStatus) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_schemas() -> dict[str, Any]:
-    """Returns the OpenAPI schemas that `documented` refers to."""
+    """Returns the OpenAPI schemas of `Problem` and `FieldProblem`, to which `documented` refers."""
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     return {**schema.pop("$defs"), "Problem": schema}
 
@@ -128,7 +128,7 @@ def install_problems(app: FastAPI) -> None:
 
 
 def service_problem(error: ServiceError) -> Response:
-    """Makes the answer to a request that raised `error`."""
+    """Makes the problem answer to a request that failed with the ServiceError `error`."""
     status = next(status for kind, status in STATUS.items() if isinstance(error, kind))
     fields = []
     if isinstance(error, InvalidRequestError):
@@ -142,7 +142,7 @@ def service_problem(error: ServiceError) -> Response:
 
 
 def refusal_response(error: OverloadedError | HTTPException) -> Response:
-    """Makes the answer to a request that a middleware refused with `error`."""
+    """Makes the problem answer to a request that a middleware refused with `error`."""
     if isinstance(error, HTTPException):
         return problem_response(error.status_code, error.detail)
     return service_problem(error)
@@ -167,7 +167,10 @@ async def _http_error(request: Request, error: HTTPException) -> Response:
 
 
 def http_problem(request: Request, error: HTTPException) -> Response:
-    """Makes the answer to a request that raised `error`."""
+    """Makes the problem answer to a request that failed with the HTTPException `error`.
+
+    Status 400 becomes 422, as for every invalid body. Status 405 gets the header `Allow`.
+    """
     if error.status_code == HTTPStatus.BAD_REQUEST:
         # FastAPI answers 400 to a body that is not text; this service answers 422, as to any other
         # invalid body.
@@ -192,7 +195,7 @@ async def _unexpected_error(_: Request, __: Exception) -> Response:
 def _allowed_methods(request: Request) -> str:
     """Returns the methods that the request's path allows, for the header `Allow`.
 
-    FastAPI's router would list the methods of the first route with this path only.
+    FastAPI's router lists only the methods of the first route with this path.
     """
 
     def is_allowed(method: HTTPMethod) -> bool:
@@ -203,7 +206,10 @@ def _allowed_methods(request: Request) -> str:
 
 
 def _unusable(fields: Sequence[FieldProblem], found: int = 1) -> Response:
-    """Makes the answer 422; `found`: number of all errors; `fields`: the first ones."""
+    """Makes the 422 answer to a request with invalid values.
+
+    `fields`: the first errors. `found`: number of all errors.
+    """
     detail = detail_of(fields)
     if found > len(fields):
         detail = f"{detail}; and {found - len(fields)} more"
@@ -220,12 +226,12 @@ def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
 
 
 def _shortened(field: str) -> str:
-    """Cuts a name that a client made up, which may be a megabyte long."""
+    """Shortens a field name that a client has chosen, since it can be a megabyte long."""
     return field if len(field) <= _MAX_FIELD_LENGTH else f"{field[:_MAX_FIELD_LENGTH]}…"
 
 
 def _field_name(location: Sequence[str | int]) -> str:
-    """Writes a location of pydantic as a path into the request.
+    """Formats pydantic's location of an error as a path into the request.
 
     `("body", "requests", 0, "k")` is `requests[0].k`, `("body", "history", 3)` is `history[3]`,
     `("query", "k")` is `k` and `("body",)` is `body`.

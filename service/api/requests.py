@@ -23,9 +23,9 @@ def check_query(
 
     Args:
         runtime: has the setting MAX_K.
-        variant: has the catalog whose attributes the filters may name.
+        variant: filters may name the attributes of the items in its catalog.
         query: the query to check.
-        prefix: precedes the field's name in the error, as `requests[3].` in a batch.
+        prefix: precedes the field's name in the error, such as `requests[3].` in a batch.
 
     Raises:
         InvalidRequestError: `k` is too large, history and session are both missing, or a filter
@@ -53,7 +53,7 @@ async def stored_history_of(
 
 
 def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
-    """Makes the recommender's query; its history is the stored one, then the request's."""
+    """Makes the recommender's query, whose history is the stored one followed by the request's."""
     return Query(
         history=[*stored.history, *(query.history or [])],
         k=query.k,
@@ -65,7 +65,7 @@ def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
 
 
 def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
-    """Returns the units of a query if its filters or its explanation make it heavy work, else 0."""
+    """Returns the units of a query whose filters or explanation make it heavy work; else 0."""
     units = units_of_filters(variant, query) if query.allow or query.deny else 0
     if explain:  # ranks once for each item of the window
         window = variant.recommender.manifest.max_history_length
@@ -74,19 +74,19 @@ def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
 
 
 def units_of_filters(variant: ServedVariant, query: Query) -> int:
-    """Returns the units of a query's filters beyond those of a light request."""
+    """Returns the units that a query's filters cost on top of a light request."""
     filters = variant.recommender.catalog.filters
     return filter_units(filters.num_steps(query.allow, query.deny))
 
 
 # Coroutines, because FastAPI would run ordinary functions in a thread.
 async def get_scope(request: Request) -> Scope:
-    """Returns the ASGI scope of the request; a dependency of routes."""
+    """FastAPI dependency: returns the ASGI scope of a request."""
     return request.scope
 
 
 async def get_turn(request: Request) -> Turn:
-    """Returns the turn in which a heavy request is answered; a dependency of routes."""
+    """FastAPI dependency: returns the turn of a request to a heavy route."""
     turn: Turn = request.scope["turn"]
     return turn
 

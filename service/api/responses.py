@@ -28,7 +28,7 @@ def json_response(content: Mapping[str, Any], headers: Mapping[str, str] | None 
 
 
 def ranking_content(ranking: Sequence[tuple[Item, float]]) -> list[dict[str, Any]]:
-    """Returns items and scores as the fields of RecommendedItem."""
+    """Returns each item and its score as a dictionary with the fields of RecommendedItem."""
     return [
         {"item_id": item.item_id, "title": item.title, "score": score} for item, score in ranking
     ]
@@ -41,13 +41,13 @@ def recommendation_content(
     *,
     degraded: bool,
 ) -> dict[str, Any]:
-    """Returns the fields of a RecommendationAnswer, and counts the answer in the metrics.
+    """Returns the fields of a RecommendationAnswer, and notes the answer for the metrics.
 
     Args:
         variant: the variant that answered.
-        recommendations: its answer.
-        stopwatch: the stopwatch of the request; notes the answer, which the metrics count at the
-            end of the request.
+        recommendations: the recommendations to send.
+        stopwatch: the stopwatch of the request; the answer is noted in it, and the metrics count it
+            at the end of the request.
         degraded: whether the history store did not answer.
     """
     degraded = degraded or recommendations.degraded
@@ -139,7 +139,10 @@ def event_response(
     stopwatch: Stopwatch,
     outcome: Outcome,
 ) -> Response:
-    """Makes an EventAnswer with status 200; `outcome`: its fields `stored` and `reason`."""
+    """Makes an EventAnswer with status 200.
+
+    `outcome`: the fields `stored` and `reason` of the answer.
+    """
     content = {
         "model_version": variant.model_version,
         "variant": variant.name,
@@ -150,7 +153,10 @@ def event_response(
 
 
 def event_outcome(stored: StoredHistory, *, consent: bool) -> Outcome:
-    """Returns the fields `stored` and `reason` of an EventAnswer."""
+    """Returns the fields `stored` and `reason` of an EventAnswer.
+
+    `consent`: whether the event says that the user agrees to storing it.
+    """
     if not consent:
         return _NO_CONSENT
     if stored.not_stored is not None:

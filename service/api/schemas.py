@@ -19,7 +19,7 @@ MAX_BATCH = 64
 """Maximum number of queries in a batch request."""
 
 UNKNOWN_ITEMS = "number of ids, stored and in the request, that the catalog does not have"
-"""Description of a field."""
+"""Description of the field `unknown_items` of answers."""
 
 ItemId = Annotated[str, Field(min_length=1, max_length=MAX_ITEM_ID_LENGTH)]
 # The first wrong id ends the check: a megabyte of wrong ids would cost a second of the event loop.

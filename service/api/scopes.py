@@ -1,6 +1,6 @@
-"""The scope of every route: what a key must be allowed to do to call it.
+"""The scope that a key needs for each route.
 
-If a route has no row, or a row has no route, the application cannot be made.
+If a route is missing here, or a route named here does not exist, the application cannot be made.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from service.access.principal import Scope
 from service.access.route_table import RouteTable, ServedRoute
 
 OPEN = None
-"""The scope of routes that everybody may call: they show nothing of users."""
+"""Stands for no scope: everybody may call the route, which shows no data of users."""
 
 SCOPES: Mapping[str, Scope | None] = {
     "POST /v1/recommendations": Scope.READ,
@@ -44,14 +44,14 @@ SCOPES: Mapping[str, Scope | None] = {
 }
 
 ITEM_CHANGES = frozenset({"/v1/items", "/v1/items/{item_id}"})
-"""Paths of admin routes that everybody may call on loopback, if the service has no key at all."""
+"""Paths of the admin routes that need no key on loopback, if the service has no key at all."""
 
 
 def scope_table(app: FastAPI) -> RouteTable[Scope | None]:
-    """Makes the table of scopes for the routes of `app`.
+    """Makes the table that finds the scope of a request among the routes of `app`.
 
     Raises:
-        RouteTableError: a route has no row in SCOPES, or a row has no route.
+        RouteTableError: SCOPES lacks a route, or names one that does not exist.
     """
     routes = [
         ServedRoute(each.methods or (), each.path or "", each.path_regex.pattern)

@@ -13,14 +13,14 @@ from service.stores.items.protocol import AddedItem, AddedItemStore
 logger = logging.getLogger(__name__)
 
 _MAX_NORM_RATIO = 3
-"""Maximum length of an added item's vector, relative to the longest vector of the bundle.
+"""Maximum norm of an added item's vector, relative to the largest norm of the bundle's vectors.
 
 A longer vector would rank its item above all others by its length, whatever its direction.
 """
 
 
 class AddedItems:
-    """The added items of all variants; follows a store that other processes write too."""
+    """The added items that the variants recommend, read from a store that other processes share."""
 
     def __init__(
         self, store: AddedItemStore, variants: ServedVariants, poll_seconds: float
@@ -41,7 +41,8 @@ class AddedItems:
         Raises:
             InvalidRequestError: the embedding has the wrong size, or its item vector is too long.
             ConflictError: no variant can add the item, or the store is full.
-            ItemStoreUnavailableError: the store does not answer; the item is not recommended.
+            ItemStoreUnavailableError: the store does not answer; this worker does not recommend the
+                item.
         """
         extendable = self._extendable_by(added)
         await self._store.put(added)
@@ -63,7 +64,7 @@ class AddedItems:
         await self.refresh()
 
     async def refresh(self) -> None:
-        """Reads the changes of the store and applies them to every variant.
+        """Reads what has changed in the store since the last call, and applies it to every variant.
 
         Raises:
             ItemStoreUnavailableError: the store does not answer.
@@ -77,7 +78,7 @@ class AddedItems:
             self._version = changes.version
 
     async def follow(self) -> None:
-        """Refreshes every `poll_seconds` until cancelled; logs the loss of the store once."""
+        """Refreshes every `poll_seconds` until cancelled; logs each outage of the store once."""
         is_lost = False
         while True:
             try:

@@ -2,7 +2,7 @@
 
 The graphs of a bundle are programs: they may run for ever, use all memory or crash onnxruntime. In
 a child process this costs a refused bundle. A bundle that passed is not checked again on this
-machine. A stamp records it: an empty file in a folder of this user, named by a hash.
+machine. An empty marker file records it, in a folder of this user; its name is a hash.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from export.contract.reading import read_file
 from service.settings import Settings
 
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LANG", "LD_LIBRARY_PATH", "SYSTEMROOT", "VIRTUAL_ENV")
-"""Environment variables of the child; it gets no secrets."""
+"""Environment variables that the child process gets from this one; none of them holds a secret."""
 
 
 class BundleChecks:
@@ -39,10 +39,15 @@ class BundleChecks:
         stamps: Path | None = None,
         trust: Trust | None = None,
     ) -> None:
-        """`seconds` is the deadline of one check; passed checks are remembered in `stamps`.
+        """Makes the checks.
 
-        Only this user may write the folder `stamps`. With `trust`, a bundle that it does not accept
-        is refused before anything else, and even if it has passed before.
+        Args:
+            max_k: maximum number of items that a check ranks.
+            seconds: maximum time of one check.
+            stamps: folder of the marker files, which only this user may write; None: one among the
+                temporary files.
+            trust: accepts or refuses a manifest by its signature, also if the bundle has passed
+                before; None: a bundle needs no signature.
         """
         self.trust = trust
         self._max_k = max_k
@@ -54,7 +59,7 @@ class BundleChecks:
         """Returns whether the bundle in `folder` has passed a check on this machine.
 
         Raises:
-            BundleError: its manifest cannot be read.
+            BundleError: its manifest cannot be read, or its signature is not accepted.
         """
         key = self._key(folder)
         if key not in self._passed and (self._stamps / key).is_file() and _is_own(self._stamps):
@@ -62,7 +67,7 @@ class BundleChecks:
         return key in self._passed
 
     def check(self, folder: Path) -> None:
-        """Checks the bundle in `folder`, unless it has passed before.
+        """Checks the bundle in `folder` in a child process, unless it has passed before.
 
         Raises:
             BundleError: the bundle is refused, or its check took too long or crashed.
@@ -85,7 +90,7 @@ class BundleChecks:
         self._conclude(folder, key, done)
 
     async def check_async(self, folder: Path) -> None:
-        """Checks as `check` does, without blocking the event loop; ends the child if cancelled.
+        """Checks as `check` does, without blocking the event loop; if cancelled, ends the child.
 
         Raises:
             BundleError: the bundle is refused, or its check took too long or crashed.
@@ -106,7 +111,13 @@ class BundleChecks:
         await anyio.to_thread.run_sync(self._conclude, folder, key, done)
 
     def _key(self, folder: Path) -> str:
-        """Returns a hash of the manifest, `max_k` and the versions of the programs that check."""
+        """Returns a hash of all that decides the verdict on a bundle.
+
+        That is the manifest, `max_k`, and the versions of Python, of onnxruntime and of the checks.
+
+        Raises:
+            BundleError: the manifest cannot be read, or its signature is not accepted.
+        """
         manifest = BundleLayout(readable_folder(folder.resolve())).manifest
         content = read_file(manifest, MAX_MANIFEST_SIZE)
         if self.trust is not None:
@@ -149,7 +160,7 @@ class BundleChecks:
 
 
 def checks_of(settings: Settings) -> BundleChecks:
-    """Makes the checks that the settings describe; BUNDLE_PUBLIC_KEYS is read once.
+    """Makes BundleChecks from the settings; reads the file of BUNDLE_PUBLIC_KEYS once.
 
     Raises:
         BundleError: the file of public keys cannot be used.
@@ -164,14 +175,14 @@ def _default_stamps() -> Path:
 
 
 def _is_own(folder: Path) -> bool:
-    """Whether `folder` is no link, belongs to this user, and nobody else can write there."""
+    """Returns whether `folder` is no link, belongs to this user and is writable by nobody else."""
     status = folder.lstat()
     is_mine = not hasattr(os, "getuid") or status.st_uid == os.getuid()
     return stat.S_ISDIR(status.st_mode) and is_mine and not status.st_mode & 0o022
 
 
 def _program_time() -> float:
-    """Returns the modification time of `loading.py`: after a change, bundles are checked again."""
+    """Returns the Unix time of the last change of `loading.py`; a change repeats all checks."""
     from service.bundles import loading
 
     return Path(loading.__file__).stat().st_mtime

@@ -1,8 +1,8 @@
-"""Loads, checks and warms up a bundle, in a process that may hang, grow or crash instead.
+"""Loads and checks a bundle in a child process, so that the service survives a faulty bundle.
 
-`service.bundles.checking` runs it: `python -m service.bundles.child FOLDER MAX_K SECONDS PARENT`,
-with the process id of the service. It writes one line of JSON: `{}`, or the reason why the bundle
-is refused.
+`service.bundles.checking` runs `python -m service.bundles.child FOLDER MAX_K SECONDS PARENT`, where
+PARENT is the process id of the service. The child writes one line of JSON: `{}` if the bundle has
+passed, else `{"refused": REASON}`.
 """
 
 import ctypes
@@ -17,13 +17,13 @@ from export.contract.bundle import BundleError, BundleLayout
 
 _BASE_MEMORY = 2 * 2**30
 _MEMORY_PER_BYTE = 8
-"""Address space that a check may use: so much, and so many bytes for each byte of the bundle."""
+"""Bytes of address space that a check may use for each byte of the bundle, plus `_BASE_MEMORY`."""
 
 _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Checks a bundle and writes the verdict."""
+    """Checks the bundle that the arguments name, and writes the verdict to the standard output."""
     folder, max_k, seconds = Path(arguments[0]), int(arguments[1]), float(arguments[2])
     _end_with(int(arguments[3]))
     try:
@@ -47,7 +47,7 @@ def _load(folder: Path, max_k: int) -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Lets the kernel kill this process when its parent ends; only Linux can."""
+    """Lets the kernel kill this process when its parent ends; only Linux can do this."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:
@@ -55,7 +55,10 @@ def _end_with(parent: int) -> None:
 
 
 def _limit(folder: Path, seconds: float) -> None:
-    """Limits memory and time, for the case that the parent dies and cannot end this process."""
+    """Limits the memory and the time of this process; does nothing on Windows.
+
+    The time limit ends this process if its parent has died and cannot end it.
+    """
     try:
         import resource  # missing on Windows
     except ImportError:

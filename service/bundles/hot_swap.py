@@ -1,10 +1,10 @@
 """Hot swap: replaces served bundles while the service runs.
 
 Each variant has a path in the settings: a bundle's folder, or a link to one
-(`export.contract.publish`). Every process looks at the paths at an interval. A new bundle at a path
-replaces the served one after it has been loaded, checked and warmed up, first in a child process.
-If the new bundle is refused, the old one stays, and the variant reports the reason until its path
-changes again. While a child checks a bundle, others can be activated.
+(`export.contract.publish`). Every process polls the paths. It loads a new bundle at a path after a
+child process has loaded and checked it; then the new bundle replaces the served one. If the new
+bundle is refused, the old one stays, and the variant reports the reason until its path changes
+again. While a child checks a bundle, others can be activated.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from service.setting_parts.variants import VariantSetting
 logger = logging.getLogger(__name__)
 
 WhileLoading = Callable[[], AbstractContextManager[None]]
-"""Makes the context in which each bundle is loaded."""
+"""A function that returns the context in which each bundle is loaded."""
 
 
 _NOT_CHECKED = "not checked yet"
@@ -37,7 +37,7 @@ _NOT_CHECKED = "not checked yet"
 def open_variants(
     variants: Sequence[VariantSetting], max_k: int, checks: BundleChecks
 ) -> ServedVariants:
-    """Checks and loads the bundles of `variants`, the control first.
+    """Checks and loads the bundles of `variants`, whose first is the control.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -103,11 +103,11 @@ class HotSwap:
             await self._move(slot, await self._previous(slot))
 
     async def refresh(self) -> None:
-        """Serves the bundles that are at the variants' paths now; logs those that are refused."""
+        """Serves the bundle that is at each variant's path now; logs those that are refused."""
         await asyncio.gather(*map(self._refresh, self._variants.slots))
 
     async def follow(self) -> None:
-        """Refreshes at each poll interval until cancelled."""
+        """Calls `refresh` every `poll_seconds` until cancelled."""
         while True:
             await asyncio.sleep(self._poll_seconds)
             try:
@@ -134,7 +134,11 @@ class HotSwap:
                 self._refuse(slot, refused)
 
     async def _check(self, folder: Path) -> None:
-        """Raises InvalidRequestError if the bundle that a request names is refused."""
+        """Checks the bundle in `folder`, which a request names.
+
+        Raises:
+            InvalidRequestError: the bundle is refused.
+        """
         try:
             await self._checks.check_async(folder)
         except BundleError as error:
@@ -210,7 +214,7 @@ class HotSwap:
 
 
 def link_of(slot: VariantSlot) -> BundleLink:
-    """Returns the link that selects the variant's bundle.
+    """Returns the link at the variant's path, which selects the variant's bundle.
 
     Raises:
         ConflictError: the variant's path is not a link.
@@ -224,7 +228,10 @@ def link_of(slot: VariantSlot) -> BundleLink:
 
 
 def state_of(path: Path) -> tuple[object, ...]:
-    """Returns a value that changes when the folder at `path` or one of its files changes."""
+    """Returns a value that changes when the bundle at `path` changes.
+
+    It holds the folder to which `path` leads, and the size and time of each file in the folder.
+    """
     folder = readable_folder(path.resolve())
     try:
         files = [(each.name, each.stat()) for each in folder.iterdir()]

@@ -16,11 +16,16 @@ from service.ranking.types import IndexQuery
 from service.settings import DEFAULT_K
 
 MAX_SCORE_DIFFERENCE = 1e-3
-"""Maximum difference between an item's scores by the two graphs, relative to 1 + the score."""
+"""Maximum difference of an item's scores by the ranking graph and by the common-case graph.
+
+It is relative to 1 + the absolute score by the ranking graph.
+"""
 
 
 def load_recommender(folder: Path, max_k: int, trust: Trust | None = None) -> Recommender:
     """Loads, checks and warms up a bundle, so that the first request is as fast as later ones.
+
+    `trust`: accepts or refuses the manifest by its signature; None: it needs none.
 
     Raises:
         BundleError: the bundle cannot be loaded, breaks the contract of `export.contract.bundle`,
@@ -30,10 +35,10 @@ def load_recommender(folder: Path, max_k: int, trust: Trust | None = None) -> Re
 
 
 def make_recommender(bundle: Bundle, max_k: int) -> Recommender:
-    """Makes the recommender of a loaded bundle.
+    """Makes the recommender of a loaded bundle, after a smoke check of its graphs.
 
-    Before that, a smoke check ranks up to `max_k` items for a few histories: the most popular
-    item's and the bundle's own. This also warms up the graphs.
+    The check ranks up to `max_k` items for a few histories: for the most popular item, and for the
+    histories that the bundle holds. This also warms up the graphs.
 
     Raises:
         BundleError: a graph fails or ranks too few items, or the item table is not finite or does
@@ -60,7 +65,11 @@ def make_recommender(bundle: Bundle, max_k: int) -> Recommender:
 
 
 def _warm_up_histories(bundle: Bundle, catalog: Catalog) -> Iterator[list[int]]:
-    """Yields histories: the most popular item once, a full window of it, then the bundle's own."""
+    """Yields histories of item indices to rank in the smoke check.
+
+    These are the most popular item once, a full window of that item, and the histories that the
+    bundle holds.
+    """
     (most_popular,) = catalog.popular(1, np.ones(len(catalog) + 1, dtype=np.bool_))
     yield [most_popular]
     yield [most_popular] * bundle.manifest.max_history_length
@@ -78,9 +87,10 @@ def _check_ranking(student: Student, history: list[int], k: int) -> None:
 
 
 def _check_common_case(student: Student, query: IndexQuery) -> None:
-    """Raises ValueError unless both graphs rank alike; near-equal scores may change the order.
+    """Raises ValueError unless the common-case graph ranks `query` as the ranking graph does.
 
-    The common-case graph ranks the query singly and in a batch, as a busy worker does.
+    Items with nearly equal scores may change places (`MAX_SCORE_DIFFERENCE`). The common-case graph
+    ranks the query alone and in a batch, as it does in a busy worker.
     """
     expected = dict(student.rank_by_ranking_graph([query])[0])
     other = replace(query, history=query.history[::-1])

@@ -16,9 +16,10 @@ from service.stores.items.protocol import AddedItem
 
 @dataclass(frozen=True, slots=True)
 class ServedVariant:
-    """A variant with the bundle that it serves at one moment.
+    """The name of a variant, and the recommender of the bundle that it serves at one moment.
 
-    A request uses the same one from its start to its end, even if the bundle is swapped meanwhile.
+    A request uses one ServedVariant from its start to its end, even if the bundle is swapped
+    meanwhile.
     """
 
     name: str
@@ -32,14 +33,14 @@ class ServedVariant:
 
 @dataclass
 class VariantSlot:
-    """A variant of the settings, with the bundle that it serves now.
+    """A configured variant, with the bundle that it serves now.
 
     Attributes:
-        current: the variant with its present bundle; replaced by a hot swap.
+        current: the variant with its present bundle; a hot swap replaces it.
         weight: share of the sessions, relative to the weights of the other variants.
         path: the folder or link that the bundle comes from.
         seen: state of `path` when it was last polled, from `hot_swap.state_of`.
-        refused: why the bundle at `path` was refused; None: it is served.
+        refused: why the bundle at `path` is refused; None: it is served.
     """
 
     current: ServedVariant
@@ -67,7 +68,7 @@ class ServedVariants:
 
     @property
     def control(self) -> ServedVariant:
-        """The variant that answers requests without a session."""
+        """The control, which is the first variant; it answers requests without a session."""
         return self._slots[0].current
 
     @property
@@ -83,7 +84,7 @@ class ServedVariants:
     def for_session(self, session_id: str | None) -> ServedVariant:
         """Returns the variant of a session, chosen by a hash of its id; for None the control.
 
-        A session always has the same variant, as long as names, order and weights stay.
+        A session keeps its variant while the names, the order and the weights of the variants stay.
         """
         if session_id is None or len(self._slots) == 1:
             return self._slots[0].current
@@ -104,7 +105,7 @@ class ServedVariants:
             slot.current = await self._with_added(slot, recommender)
 
     async def set_added(self, added: Sequence[AddedItem]) -> None:
-        """Replaces the added items of every variant by `added`.
+        """Replaces all added items, of every variant, by `added`.
 
         Raises:
             StudentError: a variant's student cannot encode the items.
@@ -119,7 +120,7 @@ class ServedVariants:
         return ServedVariant(slot.name, extended)
 
     def slot(self, variant: str) -> VariantSlot:
-        """Returns the slot of a variant.
+        """Returns the slot of the variant with the name `variant`.
 
         Raises:
             NotFoundError: there is no such variant.

@@ -18,13 +18,16 @@ _TOO_MUCH_STRUCTURE = (
 
 
 class BodyLimit:
-    """ASGI middleware: answers 413 to a body that is too long, 422 to too much structure."""
+    """ASGI middleware: answers 413 to a body that is too long, and 422 to one with too many parts.
+
+    Parts are keys, objects, lists and values of the JSON (`service/http/body_structure.py`).
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on; reading a body beyond the limits raises HTTPException."""
+        """Passes the request on with a `receive` that raises HTTPException beyond the limits."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -42,10 +45,9 @@ class BodyLimit:
 
 
 async def whole_body(receive: Receive) -> Message:
-    """Receives the whole body as one message.
+    """Receives the whole body of a request as one ASGI message.
 
-    Returns:
-        The message; `http.disconnect` if the client left before it had sent the whole body.
+    If the client leaves before it has sent the whole body, returns the message `http.disconnect`.
 
     Raises:
         HTTPException: 413, the body is longer than `MAX_BODY_BYTES`.
@@ -63,7 +65,10 @@ async def whole_body(receive: Receive) -> Message:
 
 
 def announced_length(headers: Iterable[tuple[bytes, bytes]]) -> int:
-    """Returns the length of the body by its headers; the maximum if it is sent in chunks."""
+    """Returns the number of bytes in the body by its headers; for one in chunks, the maximum.
+
+    The maximum is `MAX_BODY_BYTES`. Without a body, returns 0.
+    """
     length = 0
     for name, value in headers:
         if name == b"content-length":

@@ -1,6 +1,6 @@
 """Bounds the number of keys, objects, lists and values in a JSON body before it is parsed.
 
-Each unknown key costs an error, and each value costs memory, many times its length in the body. A
+Validation makes an error for each unknown key, and a value takes many times its length in memory. A
 megabyte of them would block the event loop for a second.
 """
 
@@ -16,8 +16,8 @@ _CHUNK = 1 << 16
 def has_too_much_structure(body: bytes) -> bool:
     """Returns whether a JSON body exceeds `MAX_STRUCTURE` or `MAX_VALUES`.
 
-    Counts all marks first, also those in strings, because this takes microseconds. Only a body
-    with too many of them is counted again without its strings.
+    First counts the marks `:`, `[`, `{` and `,` everywhere, also in strings, because this takes
+    microseconds. If there are too many, counts again, outside of strings only.
     """
     if len(body) <= MAX_STRUCTURE or not _exceeds(*_marks(body)):
         return False
@@ -38,7 +38,7 @@ def has_too_much_structure(body: bytes) -> bool:
 
 
 def _marks(text: bytes) -> tuple[int, int]:
-    """Counts the marks of keys, objects and lists, and those between values."""
+    """Returns the number of `:`, `[` and `{` in `text`, and the number of `,`."""
     return text.count(b":") + text.count(b"[") + text.count(b"{"), text.count(b",")
 
 

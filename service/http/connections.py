@@ -16,7 +16,7 @@ NEVER = float("inf")
 """A deadline that does not pass."""
 
 READ_SECONDS = 30.0
-"""Maximum time in which a client reads an answer, from when the sockets' buffers are full."""
+"""Maximum time in which a client must read an answer, once the buffers of both sockets are full."""
 
 _SWEEP_SECONDS = 0.5
 _EXPIRED_AT_ONCE = 100  # more answers in one turn would delay other requests
@@ -26,18 +26,22 @@ T = TypeVar("T")
 
 
 class Connection(Protocol):
-    """A connection with a deadline, in seconds of the event loop's clock."""
+    """A connection with a deadline, in seconds of the event loop's clock.
+
+    Attributes:
+        deadline: time after which `expire` is called.
+    """
 
     deadline: float
 
     def expire(self) -> None:
-        """Ends the connection, whose deadline has passed."""
+        """Ends the connection, because its deadline has passed."""
 
     def unread_answer(self) -> object | None:
-        """Returns the answer that the client has not read yet; None if there is none."""
+        """Returns an object that identifies the unread answer; None if the client has read all."""
 
     def abort(self) -> None:
-        """Ends the connection, although its client has not read all."""
+        """Ends the connection without sending the rest of its answer."""
 
 
 class LightAdmission(Protocol):
@@ -52,7 +56,7 @@ class LightAdmission(Protocol):
     def is_overloaded(
         self, in_progress: int, url: bytes, headers: Sequence[tuple[bytes, bytes]]
     ) -> bool:
-        """Returns whether a new request must be refused."""
+        """Returns whether a new request must be refused; `service.admission` implements this."""
         ...
 
 
@@ -63,8 +67,8 @@ class Connections:
     So a connection ends up to half a second late.
 
     Attributes:
-        waiting: number of connections whose request waits for its client: for the rest of its body,
-            or until its answer is read. Each connection adds and subtracts its own.
+        waiting: number of requests that wait for their clients: for the rest of the body, or until
+            the answer is read. Each connection adds and subtracts its own requests.
         admission: decides which requests are accepted; None: all of them.
     """
 
@@ -92,7 +96,7 @@ class Connections:
         return True
 
     def remove(self, connection: Connection) -> None:
-        """Removes a connection, if it was added."""
+        """Removes a connection; does nothing if `add` has refused it."""
         address = self._addresses.pop(connection, None)
         if address is not None:
             self._by_address[address] -= 1
@@ -105,7 +109,7 @@ class Connections:
         return same
 
     def stop_waiting(self, number: int) -> None:
-        """Notes that `number` requests no longer wait for their clients."""
+        """Subtracts `number` requests from `waiting`, which no longer wait for their clients."""
         self.waiting -= number
 
     def _sweep(self) -> None:
@@ -138,7 +142,7 @@ _of_loops: "WeakKeyDictionary[asyncio.AbstractEventLoop, Connections]" = WeakKey
 
 
 def connections_of(loop: asyncio.AbstractEventLoop) -> Connections:
-    """Returns the Connections of an event loop; one object for each loop."""
+    """Returns the Connections of an event loop; makes them at the first call for this loop."""
     connections = _of_loops.get(loop)
     if connections is None:
         connections = _of_loops[loop] = Connections(loop)

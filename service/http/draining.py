@@ -1,7 +1,7 @@
 """Graceful shutdown: after SIGTERM a worker still answers requests for DRAIN_SECONDS.
 
-It reports that it is not ready meanwhile, so load balancers stop sending requests to it before it
-ends.
+During this time the worker reports that it is not ready. So load balancers stop sending requests to
+it before it ends.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ class Drain:
     """
 
     def __init__(self, seconds: float) -> None:
-        """`seconds`: time between SIGTERM and the end; 0: SIGTERM ends the worker at once."""
+        """Makes a Drain; `seconds`: time from SIGTERM to the end of the worker; 0: no delay."""
         self._seconds = seconds
         self.is_draining = False
 
     @contextmanager
     def on_sigterm(self) -> Iterator[None]:
-        """While the context is open, calls the server's SIGTERM handler `seconds` later.
+        """Delays the server's SIGTERM handler by `seconds` while the context is open.
 
-        A second SIGTERM calls it at once. Only the main thread receives signals: in any other
-        thread the context does nothing.
+        A second SIGTERM calls the handler at once. Only the main thread receives signals: in any
+        other thread the context does nothing.
         """
         stop = signal.getsignal(signal.SIGTERM)
         is_main = threading.current_thread() is threading.main_thread()

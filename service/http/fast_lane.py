@@ -34,21 +34,30 @@ HONOURED = frozenset({BodyLimit})
 _QUERY_PARAMETER = re.compile(rb"(\w+)=([\w.-]+)")
 
 _LENGTH_DIGITS = 7
-"""Maximum number of digits of a Content-Length that a lane reads."""
+"""Maximum number of digits in a Content-Length that a lane accepts."""
 
 
 class FastLane:
     """Answers common requests to one `POST` route without FastAPI.
 
     Attributes:
-        path: path of the route.
-        max_body_bytes: maximum length of a body.
+        path: path template of the route.
+        max_body_bytes: maximum number of bytes in a body.
     """
 
     def __init__(
         self, route: RouteContext, provided: Provided, max_body_bytes: int = MAX_BODY_BYTES
     ) -> None:
-        """Makes the lane of `route`; raises FastLaneError if a lane would skip something of it."""
+        """Makes the lane of `route`.
+
+        Args:
+            route: the route as FastAPI serves it.
+            provided: the dependencies whose values the lane can provide.
+            max_body_bytes: maximum length of a body; a lower limit of the route takes precedence.
+
+        Raises:
+            FastLaneError: the lane would skip work that FastAPI does for the route.
+        """
         check_route(route, provided)
         dependant = route.dependant
         (body,) = dependant.body_params
@@ -65,11 +74,11 @@ class FastLane:
         }
 
     def match(self, path: str) -> re.Match[str] | None:
-        """Returns the match of `path` with the path of the route; None if they do not match."""
+        """Matches `path` with the path template of the route; returns None if they do not match."""
         return self._path_regex.match(path)
 
     def is_for(self, scope: Scope) -> bool:
-        """Returns whether a request to the route is common enough for the lane."""
+        """Returns whether headers and path of a request have the form that the lane reads."""
         return _is_common(scope, self.max_body_bytes)
 
     def arguments(self, scope: Scope, path: re.Match[str], body: bytes) -> dict[str, Any] | None:
@@ -77,7 +86,7 @@ class FastLane:
 
         Args:
             scope: the ASGI scope of the request.
-            path: the result of `match`.
+            path: the match that `match` returned.
             body: the whole body.
         """
         if has_too_much_structure(body):
@@ -92,7 +101,7 @@ class FastLane:
         return arguments
 
     async def answer(self, scope: Scope, arguments: Mapping[str, Any]) -> Response:
-        """Calls the handler; turns its errors into answers by the application's error handlers."""
+        """Calls the handler; if it raises an error, the application's exception handler answers."""
         scope["route"] = self._route
         try:
             response: Response = await self._handler(**arguments)
@@ -117,7 +126,7 @@ class FastLane:
 class FastLanes:
     """ASGI middleware: answers common requests in their lanes, and passes on all others.
 
-    `AuthorizeByKey` comes before it, and has found the route of each request.
+    `AuthorizeByKey` must come before it, because `AuthorizeByKey` finds the route of each request.
     """
 
     def __init__(self, app: ASGIApp, lanes: Sequence[FastLane]) -> None:
@@ -125,7 +134,7 @@ class FastLanes:
         self._lanes = {each.path: each for each in lanes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request that a lane can answer; passes on any other, with its body."""
+        """Answers a request of the common form in its lane; passes on any other, with its body."""
         if scope["type"] == "http" and scope["method"] == "POST":
             lane = self._lanes.get(scope[ROUTE_KEY])
             if lane and (path := lane.match(scope["path"])) and lane.is_for(scope):
@@ -158,7 +167,7 @@ def open_lane(
     and of every router that includes the route.
 
     Raises:
-        FastLaneError: there is no such route, or a lane would skip something of it.
+        FastLaneError: there is no such route, or a lane would skip work that FastAPI does for it.
     """
     for route in iter_route_contexts(app.routes):
         if route.endpoint is handler:
@@ -169,7 +178,7 @@ def open_lane(
 
 
 class _UncommonRequestError(Exception):
-    """The query string of a request is left to FastAPI."""
+    """A request has a query string that the lane leaves to FastAPI."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +216,7 @@ def _refuse() -> Never:
 def _is_common(scope: Scope, max_body_bytes: int) -> bool:
     """Returns whether a request has a JSON body of allowed, known length and an unencoded path.
 
-    False if one of the two headers is sent twice: FastAPI decides which of them counts.
+    False if Content-Type or Content-Length is sent twice: FastAPI decides which of them counts.
     False if dependencies are overridden, as tests do: only FastAPI knows the replacements.
     """
     length, media_type = b"", b""
@@ -228,7 +237,7 @@ def _is_common(scope: Scope, max_body_bytes: int) -> bool:
 
 
 def _query_parameters(query: bytes) -> dict[str, str]:
-    """Returns the texts of the parameters by name.
+    """Returns the parameters of a query string as texts, by name.
 
     Raises:
         _UncommonRequestError: a parameter is encoded, has no value or is repeated.
@@ -243,7 +252,7 @@ def _query_parameters(query: bytes) -> dict[str, str]:
 
 
 def _exception_handler(app: FastAPI, error: Exception) -> Callable[..., Any] | None:
-    """Returns the exception handler that Starlette would call for `error`; None: it has none.
+    """Returns the exception handler that Starlette would call for `error`; None if there is none.
 
     Starlette looks for the error's status code first, then for its class and the base classes. The
     handler of Exception itself is left to Starlette's ServerErrorMiddleware, which calls it and

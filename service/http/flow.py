@@ -14,8 +14,8 @@ class LazyFlow(FlowControl):
     """Flow control that creates its `asyncio.Event` only when a client does not read its answer.
 
     Attributes:
-        read_paused: whether the transport reads nothing for now.
-        write_paused: whether too much of an answer waits to be sent.
+        read_paused: whether reading from the transport is paused.
+        write_paused: whether the transport takes no more of an answer for now.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -24,7 +24,7 @@ class LazyFlow(FlowControl):
         self.write_paused = False
 
     async def drain(self) -> None:
-        """Waits until the transport can take more of an answer."""
+        """Waits until the transport takes more of an answer."""
         if self.write_paused:
             await self._is_writable_event.wait()
 
@@ -36,10 +36,10 @@ class LazyFlow(FlowControl):
 
 
 class Pipeline(list[Any]):
-    """Requests that wait for the answer to an earlier one of their connection, newest first."""
+    """The pipelined requests of a connection, which wait for an earlier answer; newest first."""
 
     __slots__ = ()
 
     def appendleft(self, request: Any) -> None:
-        """Adds the newest request."""
+        """Adds `request`, which is the newest."""
         self.insert(0, request)

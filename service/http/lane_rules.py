@@ -32,11 +32,11 @@ _INJECTED = (
 
 
 class FastLaneError(Exception):
-    """A fast lane would skip something that FastAPI does for its route, or a middleware."""
+    """A fast lane would skip a middleware, or work that FastAPI does for its route."""
 
 
 def check_route(route: RouteContext, provided: Collection[Callable[..., Any]]) -> None:
-    """Raises FastLaneError if a lane would skip something that FastAPI does for `route`.
+    """Raises FastLaneError if a lane would skip work that FastAPI does for `route`.
 
     Args:
         route: the route as the application serves it, with the dependencies of its routers.
@@ -73,7 +73,10 @@ def check_skipped(
 def _unknown_dependencies(
     dependant: Any, provided: Collection[Callable[..., Any]]
 ) -> Iterator[str]:
-    """Yields the dependencies and parameters that a lane cannot provide, nested ones included."""
+    """Yields the dependencies and parameters, also nested ones, that a lane cannot provide.
+
+    Each is described in words.
+    """
     for each in dependant.dependencies:
         if each.call not in provided:
             yield f"the dependency {_name(each.call)}"
@@ -95,10 +98,10 @@ def _unknown_features(route: RouteContext) -> Iterator[str]:
 
 
 def _unknown_answers(route: RouteContext) -> Iterator[str]:
-    """Yields features of the route by which FastAPI would change the handler's answer.
+    """Yields the features of a route by which FastAPI would change the handler's answer.
 
-    A response model is none if the handler returns a Response: FastAPI sends a Response unchanged,
-    and the model then only documents the answer.
+    A response model is no such feature if the handler returns a Response. FastAPI sends a Response
+    unchanged, and the model only documents it.
     """
     if not inspect.iscoroutinefunction(route.endpoint):
         yield "a handler that runs in a thread"
@@ -127,7 +130,7 @@ def _unknown_parameters(route: RouteContext) -> Iterator[str]:
 
 
 def _is_one_model(body_params: Sequence[Any]) -> bool:
-    """Returns whether the body is the JSON of one pydantic model, without an object around it."""
+    """Returns whether the body is one pydantic model, with its fields at the JSON's top level."""
     if len(body_params) != 1:
         return False
     info = body_params[0].field_info

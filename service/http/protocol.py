@@ -2,8 +2,9 @@
 
 The service can run without a proxy, so it enforces limits itself. It limits the bytes of URL and
 headers as they come, the time that a request takes, and the number of connections. uvicorn's
-httptools protocol has none of these limits. `BodyLimit` limits the bytes of bodies that are read;
-this module ends connections that send more after their answer.
+httptools protocol has none of these limits. `BodyLimit` limits the bytes of bodies that the
+application reads. This module ends a connection whose client sends too much of a body after the
+answer.
 """
 
 import asyncio
@@ -27,7 +28,10 @@ MAX_HEADER_BYTES = 16 << 10
 """Maximum number of bytes of all names and values of a request's headers."""
 
 HEADER_SECONDS = 10.0
-"""Maximum time from a request's first byte, or a connection's opening, to the headers' end."""
+"""Maximum time for the head of a request: its URL and its headers.
+
+The time begins when the connection is opened or the request's first byte arrives.
+"""
 
 BODY_SECONDS = 20.0
 """Maximum time from the end of the headers to the end of the body."""
@@ -41,11 +45,11 @@ _MAX_UNREAD_BYTES = 2 * MAX_BODY_BYTES
 
 
 class RefusedError(Exception):
-    """A request exceeds a limit; raised in a callback of the parser, which then stops."""
+    """A request exceeds a limit. Raised in a callback of the parser, so that parsing stops."""
 
 
 class _Answered:
-    """Replaces uvicorn's cycle of a request that was answered without the application."""
+    """Stand-in for uvicorn's RequestResponseCycle of a request answered without the application."""
 
     response_complete = True
     response_started = True
@@ -57,7 +61,8 @@ class LimitedProtocol(HttpToolsProtocol):
     """One connection of uvicorn's httptools protocol, which refuses requests beyond the limits.
 
     Attributes:
-        deadline: time at which the head or body of a request must be complete, or it is refused.
+        deadline: time of the event loop's clock by which the head (URL and headers) or the body of
+            a request must be complete; after it, the request is refused.
     """
 
     # Slots keep `__dict__` at 30 keys, up to which objects share them: a fifth of the memory.
@@ -95,7 +100,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections: try again later")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forgets the connection."""
+        """Removes the connection from the counts."""
         self._all.remove(self)
         # The request counts as waiting until its task has had time to notice that the client left.
         waiting = self._is_body_awaited + self.flow.write_paused
@@ -104,7 +109,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Feeds the parser in pieces, so that a head exceeds its limit by one piece at most."""
+        """Passes `data` to the parser in pieces: a head exceeds its limit by one piece at most."""
         if len(data) <= _CHUNK:
             self._received += len(data)
             HttpToolsProtocol.data_received(self, data)
@@ -117,7 +122,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.data_received(data[start : start + _CHUNK])
 
     def on_headers_complete(self) -> None:
-        """Accepts the request, unless it is too long or there is too much work."""
+        """Accepts the request, unless its head is too long or the worker has too much work."""
         if len(self.url) > MAX_URL_BYTES:
             self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"URL of over {MAX_URL_BYTES} bytes")
         # A head that came in one piece cannot be longer than the limit, and is not counted.
@@ -137,7 +142,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._received = 1  # not 0, which is for a connection that waits for a request
 
     def on_message_complete(self) -> None:
-        """Starts the request, if it waited for its body, and ends its deadline."""
+        """Clears the deadline, and starts a request that was held until its body was complete."""
         HttpToolsProtocol.on_message_complete(self)
         if self._held:
             self._start_held(is_late=self.deadline < NEVER)
@@ -151,7 +156,10 @@ class LimitedProtocol(HttpToolsProtocol):
             self._count_waiting(is_body_awaited=False)
 
     def send_400_response(self, msg: str) -> None:
-        """Answers a request that the parser refuses, or that exceeds a limit."""
+        """Refuses a request, with status 400 or, if it exceeds a limit, with the status for that.
+
+        `msg`: why the parser refuses the request; used with 400.
+        """
         self._refuse(*(self._refusal or (HTTPStatus.BAD_REQUEST, msg)))
 
     def shutdown(self) -> None:
@@ -161,7 +169,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.loop.call_later(_LEAVING_SECONDS, self._leave)
 
     def expire(self) -> None:
-        """Ends the connection, with an answer if it has sent a part of a request."""
+        """Closes the connection; answers 408 if a part of a request has arrived."""
         if not self._received:
             self.transport.close()
         else:
@@ -186,7 +194,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         """Starts the task of a request, or holds the request until its body is complete.
 
-        A task takes 10 KB, which a client with a slow body would otherwise occupy.
+        A task takes 10 KB of memory, which a client could occupy by sending its body slowly.
         """
         if cycle.more_body:
             self._held = cycle, app
@@ -194,7 +202,11 @@ class LimitedProtocol(HttpToolsProtocol):
             HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _start_held(self, *, is_late: bool) -> None:
-        """Starts the held request; with `is_late`, refuses it if there is too much work now."""
+        """Starts the request that was held for its body; does nothing if there is none.
+
+        `is_late`: whether the body came later than the headers. Such a request is refused if there
+        is too much work now.
+        """
         if self._held is None:
             return
         (cycle, app), self._held = self._held, None
@@ -205,7 +217,10 @@ class LimitedProtocol(HttpToolsProtocol):
             HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
     def _must_not_be_held(self) -> bool:
-        """Returns whether the request's body is long, or its client waits for `100 Continue`."""
+        """Returns whether a request must start before its body is complete.
+
+        This is so if the body is long, or if the client waits for `100 Continue`.
+        """
         return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
 
     def _is_overloaded(self, admission: LightAdmission) -> bool:
@@ -224,7 +239,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return sum(not each.done() for each in self.tasks) - self._all.waiting
 
     def _answer_overloaded(self) -> None:
-        """Answers 503 without calling the application; the request's body is skipped."""
+        """Answers 503 without calling the application; the body of the request is skipped."""
         keep_alive = self.parser.should_keep_alive()
         self.transport.write(_overloaded(keep_alive=keep_alive))
         self.cycle = _Answered()  # type: ignore[assignment] # has the attributes in use
@@ -248,7 +263,10 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_body_awaited = is_body_awaited
 
     def _limit(self) -> None:
-        """Refuses an incomplete request that is too long, and sets the deadline of its part."""
+        """Refuses an incomplete request that is too long; else sets the deadline of its part.
+
+        The parts are its head and its body.
+        """
         is_body = self._is_in_body
         if is_body and self._held and self._must_not_be_held():
             self._start_held(is_late=False)
@@ -267,7 +285,7 @@ class LimitedProtocol(HttpToolsProtocol):
         raise RefusedError
 
     def _refuse(self, status: HTTPStatus, detail: str) -> None:
-        """Answers with a problem and closes; only closes while another answer is under way."""
+        """Closes the connection, after a problem answer if no other answer is in progress."""
         if self.transport.is_closing():
             return
         is_answering = self.cycle is not None and not self.cycle.response_complete

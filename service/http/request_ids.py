@@ -16,7 +16,7 @@ _numbers = itertools.count()
 
 
 def assign_request_id(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Sets and returns the id of the current request.
+    """Chooses the id of the current request, notes it for the log lines and returns it.
 
     The id is the request's header `X-Request-ID` if it is well formed, else a new one.
     """

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 class RequestLog:
     """ASGI middleware: logs each request when it has been answered.
 
-    `RequestTiming` must come before it, because it starts the stopwatch that is read here.
+    It reads the stopwatch that `RequestTiming` starts, so `RequestTiming` must come before it.
     """
 
     def __init__(self, app: ASGIApp) -> None:

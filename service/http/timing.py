@@ -12,7 +12,7 @@ from service.telemetry.stopwatch import Stopwatch
 class RequestTiming:
     """ASGI middleware: gives each request an id and a stopwatch, and counts it when it ends.
 
-    It also adds the headers that every answer has.
+    It also adds the request id and the security headers to every answer.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

@@ -1,4 +1,4 @@
-"""uvicorn's server, with a deadline for its end after SIGTERM."""
+"""A uvicorn server that ends within a deadline after SIGTERM."""
 
 import asyncio
 import os
@@ -10,20 +10,25 @@ from types import FrameType
 import uvicorn
 
 FINISH_SECONDS = 1
-"""Time that running requests have after DRAIN_SECONDS, when the server takes no new ones."""
+"""Seconds for requests in progress after DRAIN_SECONDS; the server accepts no new requests then."""
 
 _END_SECONDS = 1.5
-"""Time after DRAIN_SECONDS after which the process ends, even if a part of it hangs."""
+"""Seconds after DRAIN_SECONDS at which the process ends, even if a part of it hangs."""
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, which ends by a deadline after SIGTERM, and first accepts what has arrived.
+    """uvicorn's server, with a deadline for its end after SIGTERM.
 
-    `service.http.draining` calls `handle_exit` when DRAIN_SECONDS are over.
+    Before it ends, it accepts the requests that have already arrived. `service.http.draining` calls
+    `handle_exit` when DRAIN_SECONDS are over.
     """
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Ends the process: at once while it starts, else when its requests are answered."""
+        """Ends the server when its requests are answered; SIGTERM also sets a deadline for this.
+
+        The process ends `_END_SECONDS` after this call at the latest. While the server starts,
+        SIGTERM ends the process at once, with code 0.
+        """
         if sig == signal.SIGTERM:
             if not self.started:
                 os._exit(0)
@@ -33,6 +38,6 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Closes all sockets, but first reads and accepts what has arrived on them."""
+        """Reads and accepts what has arrived on the sockets, then closes all of them."""
         await asyncio.sleep(0.01)  # the event loop polls its sockets at least once
         await super().shutdown(sockets)

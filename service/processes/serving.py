@@ -1,7 +1,8 @@
 """Runs the server: one worker in this process, or several that are watched and replaced.
 
-While the process starts, SIGTERM ends it at once. Once it serves, it answers for DRAIN_SECONDS more
-(`service.http.draining`) and ends within two seconds after that. The exit code is 0.
+While the process starts, SIGTERM ends it at once. A process that serves still answers for
+DRAIN_SECONDS after SIGTERM (`service.http.draining`), and ends within two seconds after that. The
+exit code is 0.
 """
 
 import sys
@@ -20,7 +21,8 @@ def serve(config: uvicorn.Config, drain_seconds: float, start_seconds: float) ->
     Args:
         config: settings of the server.
         drain_seconds: time for which workers still answer after SIGTERM.
-        start_seconds: time in which each of several workers must start, or it is replaced.
+        start_seconds: maximum time of a worker's start; if there are several workers, one that
+            takes longer is replaced.
     """
     if config.workers > 1:
         is_started = Supervisor(config, drain_seconds, start_seconds).run()

@@ -1,4 +1,4 @@
-"""One of several worker processes; its event loop sends beats to the supervisor."""
+"""A worker process, one of several; its event loop sends beats to the supervisor."""
 
 import asyncio
 import logging
@@ -54,16 +54,19 @@ class Worker:
 
     @property
     def is_started(self) -> bool:
-        """Whether it serves, or has served before it ended."""
+        """Whether the worker serves, or served before it ended."""
         return self._beat is not None
 
     @property
     def age(self) -> float:
-        """Seconds since the process was started."""
+        """Seconds since the process was started, minus those of the calls of `forgive`."""
         return time.monotonic() - self._since
 
     def is_hung(self, start_seconds: float) -> bool:
-        """Reads the beats; returns whether the last one, or the start, was too long ago."""
+        """Reads the beats; returns whether the last one is more than `_HUNG_SECONDS` ago.
+
+        Before the first beat, returns whether the start is more than `start_seconds` ago.
+        """
         with suppress(EOFError, OSError):  # it has just ended
             while self._beats.poll():
                 self._beats.recv_bytes()
@@ -73,24 +76,24 @@ class Worker:
         return time.monotonic() - self._beat > _HUNG_SECONDS
 
     def forgive(self, seconds: float) -> None:
-        """Extends the worker's time limits by `seconds` in which the supervisor read no beats."""
+        """Extends the worker's time limits by `seconds`, in which the supervisor read no beats."""
         self._since += seconds
         if self._beat is not None:
             self._beat += seconds
 
     def terminate(self) -> None:
-        """Sends SIGTERM."""
+        """Sends SIGTERM to the worker."""
         self._process.terminate()
 
     def kill(self) -> None:
-        """Kills the process, if it still runs."""
+        """Kills the worker if it still runs, waits for its end, and closes the pipe of beats."""
         self._process.kill()
         self._process.join()
         self._beats.close()
 
 
 def _serve(config: uvicorn.Config, sockets: list[socket], beats: Connection) -> None:
-    """Serves, in the worker process, until a signal ends it."""
+    """Serves until a signal ends the process; runs in the worker process."""
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # uvicorn re-raises it at its end
     config.configure_logging()
     with suppress(KeyboardInterrupt):
@@ -98,7 +101,7 @@ def _serve(config: uvicorn.Config, sockets: list[socket], beats: Connection) -> 
 
 
 class _BeatingServer(Server):
-    """A server whose event loop writes to a pipe twice a second while it serves."""
+    """A server that sends beats: its event loop writes to a pipe twice a second while it serves."""
 
     def __init__(self, config: uvicorn.Config, beats: Connection) -> None:
         super().__init__(config)

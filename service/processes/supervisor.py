@@ -16,7 +16,7 @@ _RETRY_SECONDS = 1.0
 """Minimum time between two starts of a worker that fails to start."""
 
 _KILL_SECONDS = 1.75
-"""Time after DRAIN_SECONDS after which a worker that still runs is killed."""
+"""Seconds after DRAIN_SECONDS at which a worker that still runs is killed."""
 
 
 class Supervisor:
@@ -29,7 +29,7 @@ class Supervisor:
         self._num_signals = 0
 
     def run(self) -> bool:
-        """Serves until SIGTERM or SIGINT; returns whether workers could start."""
+        """Runs the workers until SIGTERM or SIGINT; returns False if they cannot start."""
         for each in (signal.SIGTERM, signal.SIGINT):
             signal.signal(each, self._count)
         self._sockets = [self._config.bind_socket()]
@@ -49,7 +49,7 @@ class Supervisor:
         return Worker(self._config, self._sockets)
 
     def _watch(self) -> bool:
-        """Replaces each worker that has ended or hangs; returns whether workers can start."""
+        """Replaces each worker that has ended or hangs; returns False if workers cannot start."""
         self._forgive_own_pause()
         for place, worker in enumerate(self._workers):
             is_alive, is_hung = worker.is_alive, worker.is_hung(self._start_seconds)
@@ -68,12 +68,12 @@ class Supervisor:
         return True
 
     def _has_failed(self, worker: Worker) -> bool:
-        """Returns whether a worker ended by itself before it served, and no other serves."""
+        """Returns whether a worker ended with an error before it served, and none serves now."""
         is_served = any(each.is_alive and each.is_started for each in self._workers)
         return not is_served and (worker.exit_code or 0) > 0
 
     def _forgive_own_pause(self) -> None:
-        """Extends the workers' time limits by any pause of this process, such as after SIGSTOP."""
+        """Extends the workers' time limits by a pause of the supervisor, such as after SIGSTOP."""
         now = time.monotonic()
         pause = now - self._ticked_at - _TICK_SECONDS
         if pause > 1:
@@ -82,7 +82,10 @@ class Supervisor:
         self._ticked_at = now
 
     def _end(self) -> None:
-        """Ends all workers: by SIGTERM, again at each further signal, and at last by SIGKILL."""
+        """Ends all workers: sends SIGTERM, again at each further signal, and SIGKILL at last.
+
+        SIGKILL is sent `_KILL_SECONDS` after DRAIN_SECONDS.
+        """
         for listener in self._sockets:
             listener.close()  # the kernel then refuses new connections once no worker listens
         deadline = time.monotonic() + self._drain_seconds + _KILL_SECONDS

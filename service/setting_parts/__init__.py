@@ -1,1 +1,1 @@
-"""Groups of settings, and settings whose text has a form of its own; `service.settings` has all."""
+"""Groups of settings, and parsers of settings; `service.settings` joins the groups."""

@@ -1,4 +1,4 @@
-"""Settings of how events are treated while the history store fails."""
+"""Settings that decide what happens to events while the history store fails."""
 
 from pathlib import Path
 from typing import Literal

@@ -1,4 +1,7 @@
-"""Addresses of a Redis behind Sentinel: `redis+sentinel://HOST:PORT,HOST:PORT/NAME/DATABASE`."""
+"""Parses addresses of a Redis behind Sentinel.
+
+Their form is `redis+sentinel://HOST:PORT,HOST:PORT/NAME/DATABASE`.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,9 +17,9 @@ class SentinelUrl(NamedTuple):
 
     Attributes:
         sentinels: host and port of each Sentinel.
-        name: the name of the Redis among the Sentinels, their master name.
-        redis_url: user, password, database and options as an address of redis-py; its host does
-            not count.
+        name: the name under which the Sentinels know the Redis, their master name.
+        redis_url: user, password, database and options as an address of redis-py; its host is a
+            placeholder.
     """
 
     sentinels: Sequence[tuple[str, int]]
@@ -25,11 +28,11 @@ class SentinelUrl(NamedTuple):
 
 
 def parse_sentinel_url(url: str) -> SentinelUrl:
-    """Parses an address.
+    """Parses the address of a Redis behind Sentinel.
 
     Raises:
-        ValueError: it has another form. The message does not quote it, since it can have a
-            password.
+        ValueError: the address has another form. The message does not quote it, because it can
+            have a password.
     """
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")

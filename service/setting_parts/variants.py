@@ -12,7 +12,10 @@ _ENTRY = re.compile(r"(?P<name>[\w.-]+)=(?P<path>[^,]+?)(:(?P<weight>-?\d+(\.\d+
 
 @dataclass(frozen=True, slots=True)
 class VariantSetting:
-    """A named bundle. Its share of the sessions is its weight divided by the sum of all weights."""
+    """A variant's name, the path of its bundle, and its weight.
+
+    The variant's share of the sessions is its weight divided by the sum of all weights.
+    """
 
     name: str
     path: Path

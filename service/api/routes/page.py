@@ -15,7 +15,7 @@ from service.runtime import RuntimeDep
 HEADERS: Mapping[str, str] = {**FOR_PAGES, "Content-Security-Policy": content_security_policy()}
 MAX_EXAMPLES = 20
 _LENGTH = 5
-"""Number of items of an example that is made from the catalog."""
+"""Number of items of an example history that is made from popular items."""
 
 _FOLDER = Path(__file__).parents[2] / "static"
 
@@ -50,7 +50,10 @@ async def read_examples(runtime: RuntimeDep) -> ExamplesAnswer:
 
 
 def _made(popular: Sequence[Item]) -> Sequence[Sequence[Item]]:
-    """Deals popular items out to histories, so that each has more and less popular ones."""
+    """Distributes popular items over example histories: each gets more and less popular ones.
+
+    `popular`: most popular first.
+    """
     number = max(1, len(popular) // _LENGTH)
     return [popular[first::number][:_LENGTH] for first in range(number)]
 
@@ -68,7 +71,7 @@ async def read_static(name: str, request: Request) -> Response:
 
 
 async def _file(name: str, request: Request) -> Response:
-    """Answers with a file of the page, or with 304 if the browser has it already.
+    """Answers with a file of the demo page, or with 304 if the browser has it already.
 
     Raises:
         HTTPException: 404, there is no such file.

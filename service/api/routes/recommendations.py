@@ -104,7 +104,10 @@ def _in_slices(
     stored: Sequence[StoredHistory],
     stopwatch: Stopwatch,
 ) -> Generator[None, None, tuple[Sequence[Recommendations], Response]]:
-    """Answers the queries, in slices that share inferences, and makes the response."""
+    """Answers the queries in slices; returns all answers and the response with them.
+
+    The queries of a slice that have the same variant share an inference.
+    """
     answers: list[Recommendations] = []
     with stopwatch.time("infer"):
         for start in range(0, len(queries), MAX_BATCH_SIZE):
@@ -121,7 +124,7 @@ def _in_slices(
 def _recommend_many(
     served: Sequence[ServedVariant], queries: Sequence[Query]
 ) -> list[Recommendations]:
-    """Answers each query by its variant; each variant is called once, for all of its queries."""
+    """Answers each query with its variant; each variant is called once, for all of its queries."""
     return answer_by_group(
         queries, served, lambda variant, group: variant.recommender.recommend_many(group)
     )

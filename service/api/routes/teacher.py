@@ -53,7 +53,7 @@ SlowPathDep = Annotated[SlowPath, Depends(_slow_path)]
 
 @dataclass(frozen=True, slots=True)
 class StudentAnswer:
-    """A query with the student's answer.
+    """A query and the student's answer to it.
 
     Attributes:
         variant: the variant whose student was asked.
@@ -61,8 +61,8 @@ class StudentAnswer:
         recommendations: the student's answer, or that of a fallback.
         seconds: time that the student took.
         degraded: whether the history store did not answer.
-        teacher_query: the query for the teacher; None: it could not answer, because the catalog
-            has no item of the history or no item is allowed.
+        teacher_query: the query to send to the teacher. None: the teacher cannot answer, since the
+            catalog has no item of the history or no item is allowed.
     """
 
     variant: ServedVariant
@@ -85,7 +85,10 @@ async def _ask_student(
     stopwatch: StopwatchDep,
     scope: ScopeDep,
 ) -> StudentAnswer:
-    """Asks the student, in a turn whose units also pay for the teacher's list of denied ids."""
+    """FastAPI dependency: answers the query of the body with the student, in a turn of heavy work.
+
+    The units of the turn also count the list of denied ids that is made for the teacher.
+    """
     variant = runtime.variants.for_session(body.session_id)
     check_query(runtime, variant, body)
     with stopwatch.time("history"):
