@@ -80,7 +80,7 @@ def command(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code; `arguments` None: those of the process."""
+    """Runs the command with `arguments`, by default those of the process; returns the exit code."""
     return run(command, "export", arguments)
 
 

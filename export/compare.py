@@ -108,7 +108,7 @@ def command(one: BundlePath, other: BundlePath, /, *, tolerance: Tolerance = MAX
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code; `arguments` None: those of the process."""
+    """Runs the command with `arguments`, by default those of the process; returns the exit code."""
     app = new_app("python -m export.compare")
     app.default(command)
     return execute(app, arguments, errors=(BundleError,))

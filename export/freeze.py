@@ -92,10 +92,10 @@ def freeze(
         folder: the bundle's folder, which is replaced as a whole.
         provenance: the provenance for the manifest.
         item_embeddings: `[catalog rows, size]`, the LLM embeddings that the student was trained
-            with; None: the bundle gets no item encoder.
+            with, for the item encoder; None: the bundle gets none.
         comparison: computes the manifest's figures and verdict; None leaves both empty.
-        twin: a refit that has not seen the test examples, which is measured in place of the
-            student; None: the student itself has not seen them.
+        twin: a refit that was not trained on the test examples, to be measured in place of a
+            student that was; None: the student itself is measured.
 
     Returns:
         The manifest of the new bundle.

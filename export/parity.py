@@ -55,9 +55,9 @@ class Comparison:
         name: name of the history, and how the graph was run on it.
         history: the history's item indices, oldest first.
         score_error: largest absolute difference between a score by a graph and by torch.
-        list_error: for each rank at which the two top lists have different items, take the absolute
-            difference of these items' scores in torch; this is the largest one. It is 0 for equal
-            lists, and infinite if the graph recommends a seen item or padding.
+        list_error: largest absolute difference, by torch's scores, between two items that the top
+            lists have at the same rank. It is 0 for equal lists, and infinite if the graph
+            recommends a seen item or padding.
         is_same_list: whether the top lists are equal, in order too.
     """
 
@@ -171,7 +171,8 @@ def edge_histories(
 ) -> Iterator[tuple[str, History]]:
     """Yields edge cases of histories, each as its name and item indices, oldest first.
 
-    Their lengths are near `longest`, the length of the window. Some have padding or repeated items.
+    `longest` is the length of the window. The lengths of the histories are 1, a few near `longest`,
+    and three times `longest`. Some histories have padding or repeat one item.
     """
     lengths = {1, longest - 1, longest, longest + 1, 3 * longest} - {0}
     for length in sorted(lengths):

@@ -1,6 +1,6 @@
 """Ranks with the service's own code, so that a bundle's metrics are those of served answers.
 
-Requests and measurements so choose between the common-case graph and the ranking graph by the same
+So requests and measurements choose between the common-case graph and the ranking graph by the same
 code, `service.ranking.student`. No other module of `export` imports the service.
 """
 

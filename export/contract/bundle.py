@@ -184,7 +184,7 @@ def load_bundle(folder: Path, trust: Trust | None = None) -> Bundle:
     """Reads and verifies the bundle in `folder`.
 
     If another process replaces the bundle meanwhile, the result is the old bundle or the new one.
-    If `trust` is not None, it must accept the manifest before the manifest is parsed.
+    With a signature check, `trust`, the manifest is parsed only if the check accepts it.
 
     Raises:
         BundleError: a file is missing, changed or invalid, this program cannot read the schema

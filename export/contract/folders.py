@@ -57,8 +57,8 @@ def readable_folder(folder: Path) -> Path:
     """Returns the folder that has the content of `folder`, even during its replacement.
 
     It is `folder` if that exists, else its predecessor `.NAME.replaced` if that exists, else
-    `folder`. The predecessor is left alone for a moment in a replacement. If the process was killed
-    at that moment, it stays so until `finish_replacement` or the next replacement.
+    `folder`. For a moment in a replacement, only the predecessor exists. If the process is killed
+    at that moment, this lasts until `finish_replacement` or the next replacement.
     """
     if folder.exists():
         return folder
@@ -70,7 +70,7 @@ def finish_replacement(folder: Path) -> None:
     """Cleans up after a replacement of `folder` whose process was killed.
 
     If `folder` does not exist, its predecessor is restored; otherwise the predecessor is removed.
-    Only the program that writes `folder` must call this, since it knows that no replacement is
+    Call this only from the program that writes `folder`: others cannot know that no replacement is
     running.
     """
     folder = folder.resolve()

@@ -102,7 +102,7 @@ class BundleLink:
 def publish(bundle: Path, folder: Path, trust: Trust | None = None) -> BundleLink:
     """Copies a bundle to `folder/<model_version>` and points the link `folder/active` to the copy.
 
-    If `trust` is not None, it must accept the bundle.
+    With a signature check, `trust`, only a bundle that it accepts is published.
 
     Returns:
         The link.
@@ -146,7 +146,7 @@ def publish_first(bundle: Path, folder: Path, trust: Trust | None = None) -> Bun
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit code; `arguments` None: those of the process."""
+    """Runs the program with `arguments`, by default those of the process; returns the exit code."""
     parser = ArgumentParser(
         prog="python -m export.contract.publish",
         description="Copy a bundle into a folder of bundles and make it the active one.",

@@ -58,9 +58,9 @@ def write_lines(path: Path, records: Iterable[object]) -> int:
 
 
 def numbered_lines(path: Path, text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yields each line of `text`, the content of the file `path`, after a name of its place.
+    """Yields the lines of `text`, the content of the file `path`, as pairs of place and line.
 
-    The name is for error messages: path and line number.
+    The place is a text with path and line number, for error messages.
 
     Raises:
         BundleError: there are more than `MAX_LINES` lines, or a line is longer than

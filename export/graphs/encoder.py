@@ -62,7 +62,7 @@ def padded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
 def inline(encoder: onnx.GraphProto, graph: onnx.GraphProto) -> None:
     """Replaces the placeholder node in `graph` by the nodes of `encoder`, in place.
 
-    The placeholder is the node of the domain `STUDENT`. The constants of the encoder become
+    The placeholder is the node whose ONNX domain is `STUDENT`. The constants of the encoder become
     initializers of `graph`.
     """
     nodes = list(graph.node)

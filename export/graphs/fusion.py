@@ -44,10 +44,10 @@ def soften_masks(graph: onnx.GraphProto) -> None:
 
 
 def fuse_attention(graph: onnx.GraphProto) -> None:
-    """Removes the split into heads around each Attention node, and split layers, in place.
+    """Removes the nodes that split into heads before attention and join heads after it, in place.
 
-    The nodes then read and return `[batch, length, hidden]`. A node stays as it is if its operands
-    are not split into heads before it, or its heads are not joined after it.
+    The Attention nodes then read and return `[batch, length, hidden]`. A node stays as it is if its
+    inputs are not split into heads, or its output is not joined. Then calls `split_layers`.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     heads_of = {info.name: _num_heads(info) for info in graph.value_info}

@@ -1,10 +1,10 @@
 """Exports the item encoder: the graph that makes an item vector from an LLM embedding `z`.
 
 The vector is `weight * g(z)` (paper eq. 12-13), plus what cold items get in place of a trained
-offset (`training.students.cold_items`). To standardise and project the embedding, to weight and
-shrink the result and to add an offset common to all cold items is together one affine map. So one
-node computes all that. If cold items borrow offsets, the graph also finds the donors with the
-nearest titles, and adds the mean of their offsets.
+offset (`training.students.cold_items`). The steps are to standardise, project, weight and shrink,
+and to add an offset that all cold items share. Together they are one affine map, so one node
+computes them. If cold items borrow offsets, the graph also finds the donors with the nearest
+titles, and adds the mean of their offsets.
 """
 
 from collections.abc import Mapping
@@ -53,7 +53,7 @@ NEIGHBOURS = """
 
 
 class ItemEncoderError(TrainingError):
-    """The item encoder makes other item vectors than the student in torch makes for cold items."""
+    """The item encoder's vectors differ from those that torch computes for the same embeddings."""
 
 
 def export_item_encoder(

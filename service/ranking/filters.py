@@ -35,9 +35,10 @@ class AttributeIndex:
         return set(self._indices)
 
     def items_with(self, name: str, values: Iterable[str]) -> list[NDArray[np.int64]]:
-        """Returns an array of item indices for each value of the attribute `name`.
+        """Finds the items that have `values` of the attribute `name`.
 
-        The items of an array have its value. Values that no item has get no array.
+        Returns an array of item indices for each value, in the order of `values`. A value that no
+        item has gets no array.
         """
         by_value = self._indices.get(name, {})
         return [by_value[value] for value in values if value in by_value]
@@ -58,10 +59,10 @@ class Filters:
         self._mask_length = mask_length
 
     def mask(self, allow: AttributeFilter, deny: AttributeFilter) -> Mask | None:
-        """Returns the mask `[items + 1]` of the items that a query allows; None without filters.
+        """Returns the mask `[items + 1]` of the allowed items; None if there are no filters.
 
         For each attribute in `allow`, an allowed item has at least one of the listed values. It has
-        no value that `deny` lists.
+        none of the values in `deny`.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.

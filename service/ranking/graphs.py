@@ -27,9 +27,9 @@ _FLAGS = {flag: np.array(flag) for flag in (False, True)}
 class CommonCaseGraph:
     """Ranks queries without filters, exclusions, added items or padding. Thread-safe.
 
-    The comment on `export.contract.tensors.COMMON_CASE_TENSORS` defines these queries. The methods
-    return None as the ranking of a query if the graph cannot prove that it found the best items.
-    The ranking graph must then rank the query.
+    `export.contract.tensors.COMMON_CASE_TENSORS` defines these queries. If the graph cannot prove
+    that it found the best items for a query, the ranking of the query is None. The ranking graph
+    must then rank it.
     """
 
     def __init__(self, session: ort.InferenceSession, num_items: int) -> None:

@@ -1,7 +1,7 @@
 """Micro-batching: requests that are ready in the same turn of the event loop share an inference.
 
 No request waits for others to arrive: if only one is ready, it is ranked at once. The busier a
-worker is, the larger its batches are, and the less of its time each request takes.
+worker is, the larger its batches are, and the less of the worker's time each request takes.
 `service/ranking/__init__.py` says why inference runs on the event loop.
 """
 

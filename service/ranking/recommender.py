@@ -151,7 +151,7 @@ class Recommender:
         return self._recommendations(query, index_query, self._rank(index_query))
 
     def recommend_many(self, queries: Sequence[Query]) -> list[Recommendations]:
-        """Answers several queries, in their order, with fewer inferences than `recommend` needs.
+        """Answers several queries, in their order, with fewer inferences than one per query.
 
         Queries with the same `k` and `mask_seen` are ranked in one batch.
 

@@ -138,12 +138,12 @@ class Student:
         return self._ranking_graph.rank_one(query)
 
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """Returns a ranking for each query; queries share inferences in the cheapest way.
+        """Returns a ranking for each query, with few inferences.
 
         All queries must have the same `k` and `mask_seen`. Queries that the common-case graph
-        accepts share its inference if they have the same window length; the others share one of
-        the ranking graph. If that needs more than `_MAX_INFERENCES`, all queries share one
-        inference of the ranking graph.
+        accepts share an inference of it if they have the same window length. The others share one
+        inference of the ranking graph. If that makes more than `_MAX_INFERENCES`, all queries share
+        one inference of the ranking graph instead.
 
         Raises:
             StudentError: onnxruntime failed.

@@ -10,7 +10,7 @@ Ranking = Sequence[tuple[int, float]]
 """Pairs of item index and score, best first."""
 
 Mask = NDArray[np.bool_]
-"""Mask `[items + 1]` by item index: True where the item may be recommended; row 0 is padding."""
+"""Mask `[items + 1]` by item index: True where an item may be recommended; entry 0 is padding."""
 
 Vectors = NDArray[np.float32]
 """Item vectors or LLM embeddings, one per row: `[items, size]`."""

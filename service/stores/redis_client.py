@@ -33,7 +33,7 @@ def connect_redis(
     Args:
         url: address of a Redis, of Sentinels that know it, or of any node of a cluster.
         timeout_seconds: maximum time for each of these waits: for a free connection, for
-            connecting, for a reply. In a cluster, the maximum for all of a command.
+            connecting, for a reply. In a cluster, the maximum time of a whole command.
         max_connections: maximum number of connections, and so of simultaneous commands; ignored
             with Sentinel, where there is no maximum.
         is_cluster: whether `url` names a cluster.

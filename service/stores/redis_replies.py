@@ -13,18 +13,18 @@ from redis.exceptions import (
 
 
 class WriteRefusedError(ResponseError):
-    """Error reply by which Redis refuses all writes, where redis-py has no type of its own."""
+    """Redis refuses all writes, with an error reply for which redis-py has no exception."""
 
 
 class IsolatedNodeError(WriteRefusedError):
-    """Error reply of a primary that has too few replicas to accept writes.
+    """A primary refuses writes because it has too few replicas.
 
     Another node has possibly become the primary.
     """
 
 
 class StuckNodeError(ResponseError):
-    """Error reply of a node that runs a script which cannot be killed; it refuses all commands."""
+    """A node refuses all commands because it runs a script that cannot be killed."""
 
 
 _KINDS: dict[str, type[RedisError]] = {

@@ -29,7 +29,7 @@ def agreement(one: Sequence[str], other: Sequence[str]) -> Agreement:
 
 
 def overlap(one: Sequence[str], other: Sequence[str]) -> float:
-    """Returns overlap@k: the number of common items by the length of the longer ranking."""
+    """Returns overlap@k: the number of common items divided by the longer ranking's length."""
     return len(set(one) & set(other)) / max(len(one), len(other))
 
 

@@ -23,9 +23,10 @@ _MAX_REASON_LENGTH = 500  # maximum number of characters of a refusal in an erro
 
 @dataclass(frozen=True, slots=True)
 class TeacherQuery:
-    """A query for the teacher in item ids, without attribute filters, which it does not know.
+    """A query for the teacher, in item ids.
 
-    The fields mean what they mean in `service.ranking.recommender.Query`.
+    The fields have the same meaning as in `service.ranking.recommender.Query`. There are no
+    attribute filters, since the teacher knows no attributes.
     """
 
     history: tuple[str, ...]

@@ -12,7 +12,7 @@ import orjson
 from service.settings import LogFormat, LogLevel
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""Id of the request that is handled, which its log lines contain; None outside of requests."""
+"""Id of the request that is being handled, for its log lines; None outside of requests."""
 
 
 class JsonLines(logging.Formatter):
@@ -91,9 +91,10 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
 
 def _unbuffered(stream: TextIO) -> TextIO:
-    """Returns an unbuffered text stream to the file of `stream`; failed text is not kept for later.
+    """Returns an unbuffered text stream to the same file as `stream`.
 
-    Returns `stream` itself if it has no file.
+    So text that cannot be written does not stay in a buffer. Returns `stream` itself if it has no
+    file.
     """
     try:
         file = io.FileIO(stream.fileno(), "w", closefd=False)

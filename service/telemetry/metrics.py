@@ -1,4 +1,4 @@
-"""Prometheus metrics of requests, recommendation lists, refusals and shadow traffic; gauges."""
+"""Prometheus metrics of the service: counters and histograms of requests, and gauges."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -120,9 +120,9 @@ class Metrics:
 
     @asynccontextmanager
     async def watching(self, read: ReadGauges) -> AsyncIterator[None]:
-        """Context in which scrapes include gauges: those that `read` returns and those of a worker.
+        """Context in which scrapes include the gauges that `read` returns.
 
-        The latter are the requests in flight, CPU time and memory.
+        They also include the worker's requests in progress, its CPU time and its memory.
         """
 
         def read_all() -> Iterator[GaugeMetricFamily]:

@@ -1,7 +1,7 @@
 """OpenTelemetry traces, if TRACING is set: spans of requests, Redis commands and teacher calls.
 
-OpenTelemetry's own environment variables say where spans are sent: OTEL_EXPORTER_OTLP_ENDPOINT for
-example.
+OpenTelemetry's own environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, say where spans are
+sent.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ _ADDRESSES = frozenset({"http.target", "http.url", "url.full", "url.path", "url.
 
 
 def install_tracing(app: FastAPI) -> None:
-    """Makes the requests of `app`, and calls to Redis and the teacher, send OpenTelemetry spans."""
+    """Instruments `app`, redis-py and httpx with OpenTelemetry, so that their calls make spans."""
     # Imported here, because these packages are only installed with the extra `trace`, and importing
     # them takes long.
     from opentelemetry import trace

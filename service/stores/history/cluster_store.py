@@ -63,7 +63,7 @@ class ClusterHistoryStore(RedisHistoryStore):
     ) -> None:
         """Removes moved entries and event ids from the former names.
 
-        Entries that another process added after the reading stay.
+        Entries that another process added after they were read stay in their lists.
         """
         for key, moved in zip(keys.former_events, entries, strict=True):
             if moved:

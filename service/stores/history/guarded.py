@@ -37,8 +37,8 @@ _FAILURES_TO_OPEN = 5  # failures in a row after which the circuit breaker opens
 class GuardedHistory:
     """Calls a history store through a circuit breaker, and keeps events that it cannot store.
 
-    Routes use the store only through this class. It tracks separately whether writes work, since
-    only a write can show that. A store that refuses writes is still read.
+    Routes use the store only through this class. Whether writes work is tracked separately, since
+    only a write can show it. A store that refuses writes is still read.
 
     Attributes:
         writes_fail: whether the last attempt to write failed.
@@ -140,7 +140,7 @@ class GuardedHistory:
         """Checks whether a store that failed works again, and then replays the journal.
 
         If the circuit breaker is open, checks whether the store answers. If writes failed, checks
-        whether it accepts writes. If neither is the case any longer, stores the journal's events.
+        whether the store accepts writes. If the store then works, stores the journal's events.
         """
         if self.is_lost and not await self.is_reachable():
             return

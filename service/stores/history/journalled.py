@@ -1,4 +1,4 @@
-"""Connects the journal with the history store: writes events to it, and stores them later."""
+"""Writes events to the journal while the history store fails; moves them to the store later."""
 
 import logging
 import time

@@ -36,8 +36,8 @@ class Session(NamedTuple):
 class Event:
     """An event to store.
 
-    Of the events of a session with the same `event_id`, only the first is stored. An event whose
-    `event_id` is None is always stored.
+    If a session gets several events with the same `event_id` within `Retention.event_id_seconds`,
+    only the first is stored. An event whose `event_id` is None is always stored.
     """
 
     item_id: str

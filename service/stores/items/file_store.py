@@ -1,8 +1,8 @@
 """A store of added items in an append-only file: each line adds an item or removes one.
 
-A version of the store is the file's inode and a number of bytes from its beginning. Processes on
-one machine can share the file, because writers lock it. The first write of a process compacts the
-file: a new file without replaced and removed items replaces the old one.
+A version of the store is the file's inode and its number of bytes at that time. Processes on one
+machine can share the file, because writers lock it. The first write of a process compacts the file:
+a new file without replaced and removed items replaces the old one.
 """
 
 import fcntl
