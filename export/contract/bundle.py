@@ -1,4 +1,4 @@
-"""Reads and writes bundles: the one contract between training and the service.
+"""Reads and writes bundles, the files that training passes to the service.
 
 A bundle is a folder with these files:
 
@@ -66,7 +66,7 @@ class Bundle:
         """Reads the content of the ranking graph's file and verifies its hash.
 
         Raises:
-            BundleError: the file is not the one in the manifest. The folder was replaced or changed
+            BundleError: the hash is not the one in the manifest: the folder was replaced or changed
                 after this bundle was loaded.
         """
         return _read_verified(BundleLayout(self.folder).model, self.manifest)
@@ -77,7 +77,7 @@ class Bundle:
         Returns None if the bundle has no common-case graph.
 
         Raises:
-            BundleError: the file is not the one in the manifest. The folder was replaced or changed
+            BundleError: the hash is not the one in the manifest: the folder was replaced or changed
                 after this bundle was loaded.
         """
         return self._read_optional(BundleLayout(self.folder).common_case)
@@ -88,7 +88,7 @@ class Bundle:
         Returns None if the bundle has no item encoder.
 
         Raises:
-            BundleError: the file is not the one in the manifest. The folder was replaced or changed
+            BundleError: the hash is not the one in the manifest: the folder was replaced or changed
                 after this bundle was loaded.
         """
         return self._read_optional(BundleLayout(self.folder).item_encoder)

@@ -24,7 +24,7 @@ from typing import BinaryIO
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Context that yields an empty folder to fill, which then replaces `folder`.
+    """Context manager that yields an empty folder to fill, which then replaces `folder`.
 
     If the block raises, `folder` stays as it was. If `folder` is a symbolic link, the link stays
     and its target is replaced.
@@ -42,7 +42,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Context that yields a new file to write, which then replaces the file `path`.
+    """Context manager that yields a new file to write, which then replaces the file `path`.
 
     If the block raises, the file `path` stays as it was.
     """

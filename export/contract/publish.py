@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Context that holds an exclusive lock on `folder`, after waiting for it.
+    """Context manager that holds an exclusive lock on `folder`, after waiting for it.
 
     The system releases the lock if the process is killed.
     """

@@ -85,7 +85,7 @@ def _blocks(path: Path, at_most: int) -> Iterator[bytes]:
 
 @contextmanager
 def _opened(path: Path, at_most: int) -> Iterator[tuple[BinaryIO, int]]:
-    """Context that yields a regular file, open for reading, and its size in bytes.
+    """Context manager that yields a regular file, open for reading, and its size in bytes.
 
     Raises:
         BundleError: the file cannot be read, is not a regular file, or has more than `at_most`

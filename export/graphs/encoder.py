@@ -137,7 +137,7 @@ def _take_vectors(encoder: onnx.GraphProto) -> None:
 
 @contextmanager
 def _without_exporter_chatter() -> Iterator[None]:
-    """Context that hides messages of torch's exporter which a user can do nothing about.
+    """Context manager that hides messages of torch's exporter which a user can do nothing about.
 
     They are about its own deprecated calls and about a missing torchvision.
     """

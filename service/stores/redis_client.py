@@ -19,7 +19,7 @@ from service.stores.redis_replies import refuses_writes
 RedisClient = Redis | RedisCluster
 
 SECONDS_BETWEEN_REFRESHES = 0.5
-"""Minimum seconds between two reads of a cluster's topology, while a node is lost."""
+"""Minimum time in seconds between two reads of a cluster's topology while a node is lost."""
 
 
 def connect_redis(
@@ -143,7 +143,7 @@ class ClusterClient(RedisCluster):
 def redis_errors_as(
     kind: type[ServiceError], store: str, refusal: type[ServiceError] | None = None
 ) -> Iterator[None]:
-    """Context that turns errors of Redis and of the network into errors of the service.
+    """Context manager that turns errors of Redis and of the network into errors of the service.
 
     The message is sent to clients, so it names only the type of the original error. The original
     error is the cause of the new one, for the log: its text can contain host names.

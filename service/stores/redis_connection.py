@@ -64,7 +64,7 @@ class SharedConnection:
         return await self._send_on_new_connection(command)
 
     async def aclose(self) -> None:
-        """Closes the connection; commands that still wait for a reply raise LostError."""
+        """Closes the connection; commands that still wait for a reply fail with a LostError."""
         if self._connecting is not None:
             self._connecting.cancel()
         if self._pipeline is not None:
@@ -129,7 +129,7 @@ class SharedConnection:
 
 @asynccontextmanager
 async def _deadline(seconds: float) -> "AsyncIterator[None]":
-    """Context that ends its block with a LateError if it takes longer than `seconds`."""
+    """Context manager that ends its block with a LateError if it takes longer than `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             yield

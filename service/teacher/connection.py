@@ -32,7 +32,7 @@ class Teacher:
 
 @asynccontextmanager
 async def connected_teacher(settings: Settings, metrics: Metrics) -> AsyncIterator[Teacher | None]:
-    """Context that yields the configured teacher; None if TEACHER_URL is unset.
+    """Context manager that yields the configured teacher; None if TEACHER_URL is unset.
 
     The teacher need not be running yet. While the context is open, a background task compares
     shadow traffic. At the end, the connections are closed.

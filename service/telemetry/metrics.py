@@ -120,7 +120,7 @@ class Metrics:
 
     @asynccontextmanager
     async def watching(self, read: ReadGauges) -> AsyncIterator[None]:
-        """Context in which scrapes include the gauges that `read` returns.
+        """Context manager: while it is open, scrapes include the gauges that `read` returns.
 
         They also include the worker's requests in progress, its CPU time and its memory.
         """
@@ -153,5 +153,5 @@ class _GaugeCollector(Collector):
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        """Returns the gauges with their current values."""
+        """Returns the gauges with their current values; prometheus_client calls this per scrape."""
         return iter(self._read())

@@ -24,7 +24,10 @@ _SEPARATOR = "\n"
 unavailable = partial(
     redis_errors_as, HistoryUnavailableError, "the history store", HistoryRefusalError
 )
-"""Context that turns errors of Redis into HistoryUnavailableError or HistoryRefusalError."""
+"""Context manager that turns errors of Redis into errors of a history store.
+
+It raises HistoryRefusalError if Redis refuses to write, else HistoryUnavailableError.
+"""
 
 _PROBE = ("SET", "history-write-probe", "1", "PX", 1000)
 

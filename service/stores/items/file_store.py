@@ -96,7 +96,7 @@ class FileAddedItemStore:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
-    """Context that opens a file for reading and appending, under an exclusive lock.
+    """Context manager that opens a file for reading and appending, under an exclusive lock.
 
     If another process replaced the file before the lock was obtained, opens the new file.
     """
