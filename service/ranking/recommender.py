@@ -61,7 +61,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Recommendations:
-    """The answer to a query.
+    """The recommendation list that answers a query.
 
     Attributes:
         ranking: items and scores, best first.

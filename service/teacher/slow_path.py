@@ -64,7 +64,7 @@ class SlowPath:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the circuit breaker is open, because the teacher failed repeatedly."""
+        """Whether the circuit breaker is open: the teacher failed repeatedly and is not asked."""
         return self._breaker.is_open
 
     async def recommend(self, query: TeacherQuery) -> TeacherResult:

@@ -58,7 +58,7 @@ class SharedGauges:
         self._known: dict[str, set[tuple[str, ...]]] = {}
 
     async def follow(self) -> None:
-        """Writes the gauges every second until cancelled."""
+        """Calls `write` every second until cancelled."""
         while True:
             self.write()
             await asyncio.sleep(_WRITE_SECONDS)

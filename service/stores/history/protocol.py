@@ -71,7 +71,7 @@ class ReplayableStore(Protocol):
     """Protocol of a history store into which a journal can be replayed."""
 
     async def insert(self, ref: str, event: Event, at: int) -> None:
-        """Inserts `event` into the history of a session, at the place that its time gives it.
+        """Inserts `event` into the history of a session, at its place in the order of time.
 
         Does nothing if an event with this id is remembered in the session, or if the session was
         erased at `at` or later.

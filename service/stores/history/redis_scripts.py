@@ -138,7 +138,7 @@ def append_script(retention: Retention) -> Script:
 
 
 def insert_script(retention: Retention) -> Script:
-    """Makes the script that inserts an event at the place that its time gives it.
+    """Makes the script that inserts an event at its place in the order of time.
 
     See `ReplayableStore.insert`. The limits in `retention` are part of the script's text.
     """

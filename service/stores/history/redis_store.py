@@ -1,4 +1,4 @@
-"""A history store in Redis, shared by all workers; reading and appending take one round trip.
+"""A history store in Redis, shared by all workers; an append takes one round trip.
 
 A session is a list of events and a sorted set of event ids; `redis_keys` has the names of the keys.
 An entry of the list is event id, line feed and item id. The first line feed ends the event id,
