@@ -80,7 +80,7 @@ def command(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs the command with `arguments`, by default those of the process; returns the exit code."""
     return run(command, "export", arguments)
 
 
@@ -94,13 +94,16 @@ def _publish(bundle: Path, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Choice:
-    """The student to export, and the one that is measured for its figures.
+    """The student to export, and the student whose metrics the manifest shows.
+
+    Both are the same, except for a refit on all rows. That one has seen the test examples, so the
+    refit that has not seen them is measured.
 
     Attributes:
         served: the student to export.
-        measured: the student whose test figures the manifest shows; another one only for a refit.
+        measured: the student whose metrics the manifest shows.
         made_from: fingerprint of everything that decides the bundle.
-        weights_sha256: hash of the weights of `served`.
+        weights_sha256: SHA-256 in hexadecimal of the weights of `served`.
     """
 
     served: Trained
@@ -110,15 +113,15 @@ class Choice:
 
     @property
     def twin(self) -> Trained | None:
-        """The student that is measured, if it is not the served one."""
+        """The student in `measured`, if it is another one than `served`; else None."""
         return None if self.measured is self.served else self.measured
 
 
 def export(experiment: Experiment, workplace: Workplace, *, refit: bool = False) -> None:
-    """Writes the bundle of the experiment's best distilled checkpoint, unless it is up to date.
+    """Writes the bundle of the experiment's best distilled student, unless it is up to date.
 
-    The best checkpoint is the one with the highest validation NDCG@20. With `refit`, its refit on
-    all rows is exported.
+    The best student is the one with the highest NDCG@20 on the validation examples. If `refit` is
+    true, its refit on all rows is exported in its place.
     """
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
@@ -197,9 +200,9 @@ def _weights_hash(checkpoint: Path) -> str:
 
 
 def is_bundle_of(made_from: str, folder: Path) -> bool:
-    """Returns whether `folder` holds an intact bundle that was made from the inputs `made_from`.
+    """Returns whether `folder` holds an intact bundle that was made from the same inputs.
 
-    `made_from` is their fingerprint, which the bundle's provenance stores.
+    `made_from` is the fingerprint of the inputs, which a bundle's provenance stores.
     """
     try:
         provenance = load_bundle(folder).manifest.provenance
@@ -215,10 +218,11 @@ def compare(
     experiment: Experiment,
     workplace: Workplace,
 ) -> Comparison:
-    """Ranks with the baselines and the teacher, for comparison with the student of `checkpoint`.
+    """Prepares the comparison of the student of `checkpoint` with the baselines and the teacher.
 
-    Ranks that `evaluate` has stored are read; a baseline without stored ranks is tuned first. For a
-    refit the baselines are refitted too. The teacher's answers are those of its own training.
+    Reads the baselines' ranks that `evaluate` has stored; tunes and measures baselines without
+    stored ranks. If the student is a refit, the baselines are refits too, but the teacher is not:
+    its ranks come from the answers in `knowledge`.
     """
     description = checkpoint.description
     refitted = description.protocol != "train"
@@ -241,18 +245,23 @@ def compare(
 
 
 def torch_metrics(checkpoint: Checkpoint, dataset: Dataset) -> Mapping[str, Any]:
-    """Measures the torch student of `checkpoint`; returns metrics by split, then by name."""
+    """Measures the student of `checkpoint` in torch, on the held-out examples of `dataset`.
+
+    Returns:
+        The metrics by name of the split, then by name of the metric.
+    """
     scorer = StudentScorer(checkpoint.student(), dataset)
     return metrics_of(measure(ranker_of(scorer, dataset), dataset, "torch"))
 
 
 def describe(folder: Path, manifest: Manifest, in_torch: Mapping[str, Any]) -> str:
-    """Describes a new bundle in a few lines: file sizes, parity, metrics and verdict.
+    """Describes a new bundle in a few lines of text: file sizes, parity, metrics and verdict.
 
     Args:
-        folder: the bundle.
+        folder: the bundle's folder.
         manifest: the bundle's manifest.
-        in_torch: metrics of the torch student, by split and name, shown beside the bundle's.
+        in_torch: metrics of the student in torch, by split and by name, which are shown beside
+            those of the exported graphs.
     """
     sizes = [f"{path.name} {path.stat().st_size:,} bytes" for path in BundleLayout(folder).hashed]
     lines = [

@@ -2,9 +2,9 @@
 
 python -m export.compare BUNDLE OTHER_BUNDLE
 
-Each bundle ranks after the real histories that both bundles hold, and after random histories. It
-ranks twice: as it answers requests, and with the ranking graph only. The exit code is 0 if the
-bundles agree, 1 if they differ, and 2 if they cannot be compared.
+Each bundle ranks after the real histories of both bundles and after random histories. After each
+history it ranks twice: in the way of a request, and with the ranking graph only. The exit code is 0
+if the bundles agree, 1 if they differ, and 2 if they cannot be compared.
 """
 
 import sys
@@ -36,14 +36,14 @@ Tolerance = Annotated[
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two bundles agree.
+    """The result of comparing two bundles.
 
     Attributes:
-        num_histories: number of histories that were compared.
-        num_differing: number of histories after which the bundles rank other items, or the same
-            items in another order.
-        max_difference: largest absolute difference of the two scores of any item; infinite if a
-            score is not a number.
+        num_histories: number of histories after which both bundles ranked.
+        num_differing: number of histories after which the two top lists differ in an item or in
+            the order.
+        max_difference: largest absolute difference of an item's scores by the two bundles; infinite
+            if a score is not a number.
     """
 
     num_histories: int
@@ -51,7 +51,7 @@ class Agreement:
     max_difference: float
 
     def holds(self, tolerance: float = MAX_DIFFERENCE) -> bool:
-        """Returns whether all lists are equal and no score differs by more than `tolerance`."""
+        """Returns whether all top lists are equal and no score differs by more than `tolerance`."""
         return self.num_differing == 0 and self.max_difference <= tolerance
 
     def __str__(self) -> str:
@@ -68,11 +68,13 @@ def compare_bundles(
 ) -> Agreement:
     """Ranks with both bundles after real and random histories, and compares the top lists.
 
+    A top list has `LIST_LENGTH` items.
+
     Args:
         one: the first bundle.
         other: the second bundle.
         num_random: number of random histories.
-        seed: seed of the random histories.
+        seed: random seed that decides the random histories.
 
     Raises:
         BundleError: the bundles do not hold the same items in the same order.
@@ -106,7 +108,7 @@ def command(one: BundlePath, other: BundlePath, /, *, tolerance: Tolerance = MAX
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs the command with `arguments`, by default those of the process; returns the exit code."""
     app = new_app("python -m export.compare")
     app.default(command)
     return execute(app, arguments, errors=(BundleError,))
@@ -119,7 +121,11 @@ def _real_histories(bundle: Bundle) -> Iterator[History]:
 
 
 def _random_histories(bundle: Bundle, count: int, seed: int) -> Iterator[History]:
-    """Yields `count` histories of 1 to twice `max_history_length` items, drawn uniformly."""
+    """Yields `count` random histories, as item indices.
+
+    Their lengths are drawn uniformly from 1 to twice the `max_history_length` of `bundle`, and
+    their items uniformly from its catalog.
+    """
     generator = np.random.default_rng(seed)
     for _ in range(count):
         length = generator.integers(1, 2 * bundle.manifest.max_history_length + 1)
@@ -131,9 +137,9 @@ def _items(ranking: Ranking) -> list[int]:
 
 
 def _difference(ours: Ranking, theirs: Ranking) -> float:
-    """Largest absolute difference of an item's two scores, over items in both rankings.
+    """Returns the largest absolute difference of an item's two scores, over items in both rankings.
 
-    0 if the rankings share no item; infinite if a score is not a number.
+    Returns 0 if the rankings share no item, and infinity if a score is not a number.
     """
     other_scores = dict(theirs)
     differences = [abs(score - other_scores[item]) for item, score in ours if item in other_scores]

@@ -1,7 +1,8 @@
-"""Computes the figures and the verdict of a manifest, for student, baselines and teacher.
+"""Computes the metrics, figures and verdict of a manifest, for student, baselines and teacher.
 
-All figures of a split are means over the same examples, with 95 % intervals from the same bootstrap
-draws. Figures of the teacher are means over only those examples that it has answered.
+A figure is the mean of a metric over the examples of a split, with its 95 % interval. Student and
+baselines have the same examples and the same bootstrap draws. Figures of the teacher are means over
+those examples only that it has answered.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,13 +29,14 @@ VALIDATION, REFIT = PROTOCOLS
 
 
 class RowName(NamedTuple):
-    """The names that identify a ranker in result tables.
+    """The fields of a `Figure` that identify a ranker in result tables.
 
     Attributes:
         row: name of the method variant, baseline or teacher.
         student: name of the student's architecture; empty if the ranker is not a student.
         teacher_free: whether the ranker was made without an LLM teacher.
-        protocol: the interactions that the ranker was trained on, a name of `PROTOCOLS`.
+        protocol: the interactions that the ranker was trained on: "validation" stands for those
+            before the held-out ones, "refit" for more (`Manifest.protocol`).
     """
 
     row: str
@@ -45,14 +47,14 @@ class RowName(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """The student to export and the rankers that it is compared with.
+    """Compares the student to export with the baselines and the teacher.
 
     Attributes:
-        student: row of the student; the baselines were fitted under the same protocol.
+        student: name of the student; the baselines were fitted under the same protocol.
         seed: seed of the student's training.
-        baselines: by name of the baseline, its ranks on all examples of each held-out split.
-        teacher: row and ranks of the teacher; None if no answers for held-out examples are stored.
-        num_draws: number of bootstrap draws.
+        baselines: ranks of each baseline on all held-out examples, by name of the baseline.
+        teacher: name and ranks of the teacher; None if it has answered no held-out example.
+        num_draws: number of bootstrap draws for the intervals.
     """
 
     student: RowName
@@ -62,11 +64,13 @@ class Comparison:
     num_draws: int
 
     def figures(self, student: BySplit, dataset: Dataset) -> tuple[Figure, ...]:
-        """Computes figures of the student, the baselines and the teacher, in this order.
+        """Computes the figures of the student, the baselines and the teacher, in this order.
+
+        There is one for each held-out split that a ranker has ranks for, and each of `METRICS`.
 
         Args:
-            student: ranks of the student by held-out split.
-            dataset: dataset of all ranks.
+            student: ranks of the student, by held-out split.
+            dataset: the dataset with the examples of all ranks.
         """
         rows = [
             (self.student, student),
@@ -79,11 +83,11 @@ class Comparison:
         return tuple(_figures(rows, dataset, self.num_draws))
 
     def verdict(self, student: BySplit, dataset: Dataset) -> str:
-        """Writes the sentence that says which baselines the student beats on the test examples.
+        """Returns the sentence that says which baselines the student beats on the test examples.
 
         Args:
-            student: ranks of the student by held-out split.
-            dataset: dataset of all ranks.
+            student: ranks of the student, by held-out split.
+            dataset: the dataset with the examples of all ranks.
         """
         evaluation = student[Split.TEST]
         differences = differences_to(
@@ -105,9 +109,9 @@ class Comparison:
 
 
 def measure(ranker: Ranker, dataset: Dataset, label: str) -> BySplit:
-    """Ranks the examples of each held-out split; a split without examples is left out.
+    """Ranks the held-out examples of `dataset` with `ranker`; returns the ranks by split.
 
-    `label` is the ranker's name on the progress bar.
+    A split without examples is left out. `label` is the ranker's name on the progress bar.
     """
     evaluations = {}
     for split, rows in held_out_examples(dataset).items():
@@ -117,7 +121,10 @@ def measure(ranker: Ranker, dataset: Dataset, label: str) -> BySplit:
 
 
 def metrics_of(evaluations: BySplit) -> dict[str, dict[str, float]]:
-    """Returns metrics and the number of `examples` by the split's name, for `Manifest.metrics`."""
+    """Returns the metrics by the split's name, for `Manifest.metrics`.
+
+    The entry `examples` of a split is its number of examples.
+    """
     return {
         split.name.lower(): {"examples": len(each.rows), **each.metrics}
         for split, each in evaluations.items()
@@ -125,9 +132,10 @@ def metrics_of(evaluations: BySplit) -> dict[str, dict[str, float]]:
 
 
 def teacher_evaluations(knowledge: Knowledge, dataset: Dataset) -> BySplit:
-    """Ranks the held-out examples that the teacher has answered, by its stored answers.
+    """Returns the teacher's ranks on the held-out examples that it has answered, by split.
 
-    A split without answers is left out, so the result may be empty.
+    The answers are those that `knowledge` stores. A split without answers is left out, so the
+    result can be empty.
     """
     answers = {Split.VALIDATION: knowledge.validation, Split.TEST: knowledge.test}
     answered = {

@@ -1,4 +1,4 @@
-"""Makes a bundle of a checkpoint: exports its graphs, checks and measures them, and saves them."""
+"""Makes a bundle from a checkpoint: exports the ONNX graphs, checks, measures and saves them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ MIN_PROVEN_SHARE = 0.9
 
 @dataclass(frozen=True)
 class Trained:
-    """A checkpoint and the dataset that it was trained on, a view for a refit."""
+    """A checkpoint and the dataset that its student was trained on; for a refit, that is a view."""
 
     checkpoint: Checkpoint
     dataset: Dataset
@@ -38,12 +38,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class Graphs:
-    """The exported graphs of a student, after their check against torch.
+    """The files of a student's exported graphs, which have been compared with torch.
 
     Attributes:
         model: file of the ranking graph.
-        common_case: file of the common-case graph; None if it would save no time.
-        parity_error: largest absolute difference of a score from torch.
+        common_case: file of the common-case graph; None if it would not save time.
+        parity_error: largest absolute difference between a graph's score and the same score in
+            torch.
     """
 
     model: Path
@@ -56,10 +57,10 @@ def export_graphs(
 ) -> Graphs:
     """Writes the graphs of `student` into `folder` and compares them with the student in torch.
 
-    They are compared on edge cases and on `num_random` random histories.
+    Both rank after histories of edge cases and after `num_random` random histories.
 
     Raises:
-        ParityError: a graph ranks differently from the student.
+        ParityError: a graph ranks differently from the student in torch.
     """
     model, common_case = folder / "model.onnx", folder / "plain.onnx"
     export_student(student, model)
@@ -83,18 +84,18 @@ def freeze(
     comparison: Comparison | None = None,
     twin: Trained | None = None,
 ) -> Manifest:
-    """Exports the student of `checkpoint`, measures it as served, and writes its bundle.
+    """Exports the student of `checkpoint`, measures the exported graphs, and writes the bundle.
 
     Args:
         checkpoint: the student to export.
-        dataset: the dataset that the student was trained on; its held-out examples are measured,
-            unless there is a `twin`.
+        dataset: the dataset that the student was trained on.
         folder: the bundle's folder, which is replaced as a whole.
         provenance: the provenance for the manifest.
         item_embeddings: `[catalog rows, size]`, the LLM embeddings that the student was trained
-            with, for the item encoder; None leaves it out.
-        comparison: source of the manifest's figures and verdict; None leaves both empty.
-        twin: for a student that has seen the test examples, the refit that has not; it is measured.
+            with, for the item encoder; None: the bundle gets none.
+        comparison: computes the manifest's figures and verdict; None leaves both empty.
+        twin: a refit that was not trained on the test examples, to be measured in place of a
+            student that was; None: the student itself is measured.
 
     Returns:
         The manifest of the new bundle.
@@ -102,7 +103,7 @@ def freeze(
     Raises:
         ParityError: an exported graph ranks differently from the student; nothing is saved.
         ItemEncoderError: the student was trained with other embeddings; nothing is saved.
-        BundleError: the written bundle cannot be loaded; an older bundle stays.
+        BundleError: the written bundle is invalid; an older bundle stays.
     """
     student = checkpoint.student()
     with TemporaryDirectory() as scratch:
@@ -130,7 +131,14 @@ def freeze(
 def _facts(
     checkpoint: Checkpoint, comparison: Comparison | None, served: BySplit, measured: Dataset
 ) -> StudentFacts:
-    """Returns the manifest's fields about the student and how well it ranks as `served`."""
+    """Returns the manifest's fields about the student and its metrics.
+
+    Args:
+        checkpoint: the student that is exported.
+        comparison: computes figures and verdict; None leaves both empty.
+        served: ranks of the measured student by its exported graphs, by held-out split.
+        measured: dataset of these ranks.
+    """
     description = checkpoint.description
     return {
         "student": description.student.kind,
@@ -144,7 +152,10 @@ def _facts(
 def _item_encoder(
     student: Student, item_embeddings: NDArray[np.float32] | None, folder: Path
 ) -> Path | None:
-    """Writes the item encoder into `folder`; None if the student reads no LLM embeddings."""
+    """Writes the item encoder into `folder` and returns its path.
+
+    Returns None if there are no embeddings, or if the student uses none.
+    """
     path = folder / "encoder.onnx"
     if item_embeddings is None or not export_item_encoder(
         student.item_table, item_embeddings, path
@@ -167,9 +178,10 @@ def _measured_twin(twin: Trained, folder: Path) -> BySplit:
 
 
 def items_of(dataset: Dataset, readable: NDArray[np.bool_] | None = None) -> Iterator[Item]:
-    """Yields the catalog's items in order of item_index, each with its popularity in training.
+    """Yields the catalog's items for a bundle, in the order of their item indices.
 
-    `readable` is `[catalog rows]`, whether the student reads an item; None: it reads all.
+    The popularity of an item is its number of training interactions in `dataset`. `readable` is
+    `[catalog rows]`: whether the student reads the item; None: it reads all.
     """
     catalog = dataset.catalog
     is_read = [True] * catalog.num_items if readable is None else readable[1:].tolist()
@@ -178,9 +190,10 @@ def items_of(dataset: Dataset, readable: NDArray[np.bool_] | None = None) -> Ite
 
 
 def histories_of(dataset: Dataset, max_length: int) -> Iterator[list[str]]:
-    """Yields the histories of the last held-out examples, with which a service warms up.
+    """Yields real histories, with which a service warms up: of the last held-out examples.
 
-    Each holds the newest `max_length` item ids, oldest first.
+    There are at most `NUM_HISTORIES`. Each has the newest `max_length` item ids before the
+    example's next item, oldest first.
     """
     examples = [row for split in HELD_OUT for row in dataset.example_rows(split)]
     for row in examples[-NUM_HISTORIES:]:

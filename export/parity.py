@@ -1,10 +1,9 @@
-"""Checks that the exported graphs rank as the student does in torch.
+"""Checks parity: that the exported graphs rank as the student does in torch.
 
-The expected ranking comes from the student's own `score` on one history at a time. Python removes
-padding and cuts the window, and NumPy masks and sorts; the graphs under test share none of this
-code. The ranking graph is run on batches of histories of unequal length and on single histories,
-since it reads the two in different ways. The common-case graph is run on single histories and in
-batches.
+The expected ranking comes from the student's own `score`, on one history at a time. Python code
+removes padding and cuts the window, and NumPy masks and sorts. The graphs under test share none of
+this code. Both graphs rank single histories and batches. In batches, the ranking graph gets
+histories of unequal lengths, which it reads in another way than single ones.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,14 +30,17 @@ History = NDArray[np.int64]
 
 
 class ParityError(TrainingError):
-    """Raised if a graph ranks differently from the student; names the worst history."""
+    """A graph ranks differently from the student in torch; the message names the worst history."""
 
 
 @dataclass(frozen=True)
 class SingleRanking:
-    """A graph's best unseen items after one history, and their scores, `[LIST_LENGTH]` each.
+    """A graph's best unseen items after one history, with their scores.
 
-    They are shorter if the catalog is smaller or if the common-case graph did not prove all.
+    Attributes:
+        items: `[LIST_LENGTH]`, item indices, best first. There are fewer if the catalog is smaller,
+            or if the common-case graph could not prove all positions.
+        scores: the scores of `items`.
     """
 
     items: NDArray[np.int64]
@@ -47,16 +49,16 @@ class SingleRanking:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Differences between a graph and the student on one history.
+    """The differences between a graph and the student in torch after one history.
 
     Attributes:
         name: name of the history, and how the graph was run on it.
         history: the history's item indices, oldest first.
-        score_error: largest absolute difference between a graph's score and the student's.
-        list_error: where the two top lists have different items at one rank, the largest difference
-            of those items' scores in torch. 0 for equal lists, infinite if the graph answers an
-            item that is seen or padding.
-        is_same_list: whether the top lists are equal, order included.
+        score_error: largest absolute difference between a score by a graph and by torch.
+        list_error: largest absolute difference, by torch's scores, between two items that the top
+            lists have at the same rank. It is 0 for equal lists, and infinite if the graph
+            recommends a seen item or padding.
+        is_same_list: whether the top lists are equal, in order too.
     """
 
     name: str
@@ -67,9 +69,10 @@ class Comparison:
 
     @property
     def is_parity(self) -> bool:
-        """Whether the scores agree, and lists differ only by swaps of nearly equal scores.
+        """Whether the scores agree, and the lists differ at most in the order of near ties.
 
-        Two scores are nearly equal if they differ by at most twice `score_error`.
+        Scores agree if `score_error` is at most `MAX_SCORE_ERROR`. Items are near ties if their
+        scores in torch differ by at most twice `score_error`.
         """
         return self.score_error <= MAX_SCORE_ERROR and self.list_error <= 2 * self.score_error
 
@@ -79,9 +82,10 @@ class ParityReport:
     """The result of `check_parity`.
 
     Attributes:
-        num_histories: number of histories that were compared.
-        max_score_error: largest absolute difference of a score, over all histories.
-        num_tie_swaps: number of answers that order items with nearly equal scores differently.
+        num_histories: number of histories after which the graphs and torch ranked.
+        max_score_error: largest absolute difference between a graph's score and the same score in
+            torch, over all histories.
+        num_tie_swaps: number of top lists of a graph that order near ties differently from torch.
     """
 
     num_histories: int
@@ -97,20 +101,20 @@ def check_parity(
     num_random: int = NUM_RANDOM_HISTORIES,
     seed: int = 0,
 ) -> ParityReport:
-    """Compares scores and top lists of the graphs with the student's.
+    """Compares scores and top lists of exported graphs with those of the student in torch.
 
-    Histories hold items that the student reads, since no others are ever given to the graphs.
+    The histories have only items that the student reads, since graphs never get other items.
 
     Args:
         student: the student that was exported.
-        ranking_graph: its ranking graph.
-        common_case_graph: its common-case graph; None if it has none.
+        ranking_graph: the student's ranking graph.
+        common_case_graph: the student's common-case graph; None if there is none.
         num_random: number of random histories to rank after, in addition to the edge cases.
-        seed: seed of the histories.
+        seed: random seed that decides the histories.
 
     Raises:
-        ParityError: a score differs by more than `MAX_SCORE_ERROR`, or two lists differ by more
-            than the order of nearly equal scores.
+        ParityError: a score differs by more than `MAX_SCORE_ERROR`, or two top lists differ in more
+            than the order of near ties (`Comparison.is_parity`).
     """
     generator = np.random.default_rng(seed)
     read_items = np.append(PADDING_INDEX, student.item_table.read_items())
@@ -138,15 +142,19 @@ def check_parity(
 def proven_share(
     graph: CommonCaseSession, longest: int, num_items: int, *, count: int = 100, seed: int = 0
 ) -> float:
-    """Measures the share of random common-case queries whose answer the graph proves.
+    """Measures for which share of random common-case queries the graph proves its whole answer.
+
+    Each query asks for `LIST_LENGTH` items, or for a quarter of the catalog if that is fewer.
 
     Args:
         graph: the common-case graph.
-        longest: length of the histories, in items, but at most half of the catalog.
+        longest: number of items in each history; half of the catalog if that is fewer.
         num_items: number of items in the catalog.
-        count: number of queries; each asks for `LIST_LENGTH` items, but at most a quarter of the
-            catalog.
-        seed: seed of the queries.
+        count: number of queries.
+        seed: random seed that decides the queries.
+
+    Returns:
+        The share, in [0, 1].
     """
     k = min(LIST_LENGTH, -(-num_items // 4))
     generator = np.random.default_rng(seed)
@@ -161,7 +169,11 @@ def proven_share(
 def edge_histories(
     longest: int, num_items: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
-    """Yields names and histories of edge cases: lengths around the window, padding, repeats."""
+    """Yields edge cases of histories, each as its name and item indices, oldest first.
+
+    `longest` is the length of the window. The lengths of the histories are 1, a few near `longest`,
+    and three times `longest`. Some histories have padding or repeat one item.
+    """
     lengths = {1, longest - 1, longest, longest + 1, 3 * longest} - {0}
     for length in sorted(lengths):
         history = generator.integers(1, num_items + 1, length)
@@ -175,10 +187,10 @@ def edge_histories(
 def random_histories(
     longest: int, num_items: int, count: int, generator: np.random.Generator
 ) -> Iterator[tuple[str, History]]:
-    """Yields `count` names and histories of 1 to `2 * longest` items.
+    """Yields `count` random histories, each as its name and item indices, oldest first.
 
-    In every second history, each item is replaced by padding with a probability of 0.1, as if it
-    were unknown.
+    Their lengths are from 1 to `2 * longest`. In every second history, each item is replaced by
+    padding with a probability of 0.1.
     """
     for number in range(count):
         history = generator.integers(1, num_items + 1, generator.integers(1, 2 * longest + 1))
@@ -211,11 +223,13 @@ def _rankings(
     history: History,
     longest: int,
 ) -> Iterator[tuple[str, SingleRanking]]:
-    """Yields pairs: how an answer was computed, for messages, and the answer.
+    """Ranks after a history in several ways; yields the name of each way and its ranking.
 
-    First comes the ranking graph's. Then come two of the common-case graph, without the items that
-    it could not prove: for the history as a single query, and in a batch. They are missing if
-    there is no such graph or the history has padding. `longest` is the length of the window.
+    The first is the ranking graph on this history alone. The others are the common-case graph on
+    this history alone and in a batch, without positions that it could not prove. They are left out
+    if there is no common-case graph, or if the history has padding.
+
+    `longest` is the length of the window. The names are for error messages.
     """
     lines = ranking_graph.rank(history[None], LIST_LENGTH, mask_seen=True)
     yield "", SingleRanking(*(line[0] for line in lines))
@@ -232,9 +246,9 @@ def _rankings(
 
 
 def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
-    """Returns a batch of two reordered copies of the history, with the history itself last.
+    """Returns a batch of three histories: two made of the same items reordered, then `history`.
 
-    If the history fills the window, padding is put before it, outside of the window.
+    If `history` fills the window, whose length is `longest`, it is padded before the window.
     """
     width = len(history) + 2 * (len(history) >= longest)
     others = np.resize(history[::-1], width), np.resize(np.sort(history), width)
@@ -242,7 +256,10 @@ def _behind_others(history: History, longest: int) -> NDArray[np.int64]:
 
 
 def _batched_scores(graph: RankingSession, histories: Sequence[History]) -> NDArray[np.float32]:
-    """Ranks histories in one batch, padded to one length; returns scores `[batch, items + 1]`."""
+    """Ranks histories in one batch, padded to the longest; returns scores `[batch, items + 1]`.
+
+    Seen items have scores too. The score of padding is -inf.
+    """
     padded = pad_histories(histories, max(map(len, histories)))
     ranking, sorted_scores = graph.rank(padded, graph.num_items, mask_seen=False)
     scores = np.full((len(histories), graph.num_items + 1), -np.inf, dtype=np.float32)
@@ -265,14 +282,14 @@ def _comparison(
     scores: NDArray[np.float32],
     ranking: SingleRanking,
 ) -> Comparison:
-    """Compares a graph's results for one history with the student's.
+    """Compares a graph's results after one history with those of the student in torch.
 
     Args:
-        name: name of the history, and how it was ranked.
-        history: item indices.
-        expected: `[items + 1]`, the student's scores.
-        scores: `[items + 1]`, the ranking graph's scores from a batch.
-        ranking: a graph's best items and their scores.
+        name: name of the history, and how the graph was run on it.
+        history: the history's item indices, oldest first.
+        expected: `[items + 1]`, scores of all items in torch.
+        scores: `[items + 1]`, scores of all items by the ranking graph in a batch.
+        ranking: the best unseen items by one of the graphs.
     """
     unseen = expected.copy()
     unseen[[PADDING_INDEX, *history]] = -np.inf
@@ -295,5 +312,5 @@ def _comparison(
 
 
 def _largest(errors: NDArray[np.float32]) -> float:
-    """Returns the largest of the errors; 0 for an empty array, infinite if one is not a number."""
+    """Returns the largest error; 0 for an empty array, infinity if an error is not a number."""
     return float(np.nan_to_num(errors, nan=np.inf, posinf=np.inf).max(initial=0.0))

@@ -1,7 +1,7 @@
-"""Ranks with the service's own code, so that measured figures are those of served answers.
+"""Ranks with the service's own code, so that a bundle's metrics are those of served answers.
 
-Only this module of `export` imports the service. Requests and measurements thus choose between the
-common-case graph and the ranking graph by the same code, `service.ranking.student`.
+So requests and measurements choose between the common-case graph and the ranking graph by the same
+code, `service.ranking.student`. No other module of `export` imports the service.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,14 +28,18 @@ def served_ranker(
     max_history_length: int,
     items: Sequence[Item],
 ) -> Ranker:
-    """Opens exported graphs and returns a ranker that answers as the service would.
+    """Opens exported graphs and returns a ranker that ranks with the service's code.
+
+    The ranker takes example rows of `dataset` and returns `[rows, LIST_LENGTH]`, item indices of
+    unseen items, best first. If the student reads no item of a history, they are the most popular
+    items.
 
     Args:
         model: file of the ranking graph.
         common_case: file of the common-case graph; None if the bundle has none.
         dataset: the dataset whose examples are ranked.
-        max_history_length: number of newest items that the student reads.
-        items: the items of the bundle, in order of item_index from 1.
+        max_history_length: number of newest items of a history that the student reads.
+        items: the items of the bundle, in the order of their item indices from 1.
 
     Raises:
         BundleError: onnxruntime cannot open a graph, or a graph lacks an input or output.
@@ -67,13 +71,14 @@ def served_ranker(
 
 
 def all_rankings(bundle: Bundle) -> Callable[[list[int], int], list[Ranking]]:
-    """Opens a bundle's student and returns a function that ranks in both ways.
+    """Opens a bundle's student and returns a function that ranks a history in two ways.
 
-    The function takes a history of item indices and `k`, and returns two rankings of at most `k`
-    items: the one that a request gets, and the one of the ranking graph.
+    The function takes a history of item indices and `k`. It returns two rankings of at most `k`
+    unseen items: one in the way of a request, and one with the ranking graph only.
 
     Raises:
-        BundleError: a graph has changed on disk, or onnxruntime cannot open it.
+        BundleError: a graph has changed on disk since the bundle was loaded, or onnxruntime cannot
+            open it.
     """
     student = Student.of_bundle(bundle)
 

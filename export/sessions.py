@@ -1,6 +1,6 @@
-"""Runs the exported graphs in onnxruntime, for the checks of the export and for tests.
+"""Runs exported graphs in onnxruntime, for the export's own checks and for tests.
 
-The service has its own code for requests, `service.ranking.graphs`, which reads the same files.
+For requests, the service runs the same files with code of its own, `service.ranking.graphs`.
 """
 
 from pathlib import Path
@@ -15,7 +15,10 @@ IntArray = NDArray[np.integer]
 
 
 class RankingSession:
-    """A ranking graph that has been opened in onnxruntime; `num_items` does not count padding."""
+    """A ranking graph, opened in onnxruntime.
+
+    `num_items` is the number of items in its table, without padding.
+    """
 
     def __init__(self, path: Path) -> None:
         self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -33,10 +36,11 @@ class RankingSession:
         allowed: NDArray[np.bool_] | None = None,
         added: NDArray[np.float32] | None = None,
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Returns the best item indices and their scores, `[batch, min(k, items + added)]` each.
+        """Runs the graph; returns item indices and scores, best first.
 
-        The arguments are the graph's inputs, see `Tensors`. By default nothing is excluded or
-        added, and every item is allowed.
+        Both arrays are `[batch, min(k, items + added)]`. The arguments are the graph's inputs, see
+        `export.contract.tensors.Tensors`. By default, no item is excluded or added, and every item
+        is allowed.
         """
         added = self._nothing_added if added is None else added
         nothing = np.zeros((len(histories), 0), dtype=np.int64)
@@ -54,16 +58,17 @@ class RankingSession:
 
 
 class CommonCaseSession:
-    """A common-case graph that has been opened in onnxruntime."""
+    """A common-case graph, opened in onnxruntime."""
 
     def __init__(self, path: Path) -> None:
         self._session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def rank(self, histories: IntArray, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Returns the best unseen item indices and their scores, `[batch, k]` each.
+        """Runs the graph; returns item indices of the best unseen items and their scores.
 
-        `histories` is `[batch, length]`, as `COMMON_CASE_TENSORS` says. Scores are -inf where
-        nothing is proven.
+        Both arrays are `[batch, k]`. `histories` is `[batch, length]` and must be common-case
+        queries, see `COMMON_CASE_TENSORS`. A score is -inf where the graph could not prove which
+        item belongs at the position.
         """
         feeds = {TENSORS.history: histories.astype(np.int64), TENSORS.k: np.array([k])}
         item_indices, scores = self._session.run([TENSORS.item_indices, TENSORS.scores], feeds)

@@ -1,18 +1,19 @@
-"""Reads and writes bundles: the one contract between training and the service.
+"""Reads and writes bundles, the files that training passes to the service.
 
 A bundle is a folder with these files:
 
     model.onnx          the ranking graph
-    plain.onnx          the common-case graph; absent for a large catalog
+    plain.onnx          the common-case graph; absent where it would not save time
     items.jsonl         the items that the graphs rank
     histories.jsonl     real histories, with which the service warms up
-    item_encoder.onnx   makes vectors of new items; absent for a student without LLM embeddings
-    manifest.json       describes all of them
+    item_encoder.onnx   makes vectors of added items; absent for a student without LLM embeddings
+    manifest.json       describes the bundle
     manifest.json.minisig   signature of the manifest; absent if nobody has signed it
 
-The manifest stores the hash of every other file, and its `model_version` is a hash of its other
-fields, so a change of one byte in any file is detected. `export.contract.tensors` names the
-graphs' inputs and outputs. Only the standard library is imported here.
+The manifest stores the hash of every other file except the signature, and its `model_version` is a
+hash of its other fields. So a change of one byte in any of these files is detected.
+`export.contract.tensors` names the graphs' inputs and outputs. This module imports the standard
+library only.
 """
 
 import hashlib
@@ -51,9 +52,9 @@ class Bundle:
 
     Attributes:
         manifest: the bundle's description.
-        items: all items, in order of item_index from 1.
-        histories: real histories as item ids, oldest first; may be empty.
-        folder: the folder that the bundle was read from; graphs are read from it on demand.
+        items: all items, in the order of their item indices; the first has index 1.
+        histories: real histories as item ids, oldest first; there can be none.
+        folder: the folder that the bundle was read from. The `read_…` methods read graphs from it.
     """
 
     manifest: Manifest
@@ -62,26 +63,33 @@ class Bundle:
     folder: Path
 
     def read_model(self) -> bytes:
-        """Reads the ranking graph and verifies it again, as the folder may have been replaced.
+        """Reads the content of the ranking graph's file and verifies its hash.
 
         Raises:
-            BundleError: the folder no longer holds the graph of this manifest.
+            BundleError: the hash is not the one in the manifest: the folder was replaced or changed
+                after this bundle was loaded.
         """
         return _read_verified(BundleLayout(self.folder).model, self.manifest)
 
     def read_common_case(self) -> bytes | None:
-        """Reads the common-case graph and verifies it again; None if the bundle has none.
+        """Reads the content of the common-case graph's file and verifies its hash.
+
+        Returns None if the bundle has no common-case graph.
 
         Raises:
-            BundleError: the folder no longer holds the graph of this manifest.
+            BundleError: the hash is not the one in the manifest: the folder was replaced or changed
+                after this bundle was loaded.
         """
         return self._read_optional(BundleLayout(self.folder).common_case)
 
     def read_item_encoder(self) -> bytes | None:
-        """Reads the item encoder and verifies it again; None if the bundle has none.
+        """Reads the content of the item encoder's file and verifies its hash.
+
+        Returns None if the bundle has no item encoder.
 
         Raises:
-            BundleError: the folder no longer holds the encoder of this manifest.
+            BundleError: the hash is not the one in the manifest: the folder was replaced or changed
+                after this bundle was loaded.
         """
         return self._read_optional(BundleLayout(self.folder).item_encoder)
 
@@ -90,14 +98,25 @@ class Bundle:
 
 
 class Trust(Protocol):
-    """Decides whose bundles are accepted; `export.contract.signatures` has the implementation."""
+    """Protocol of a signature check, which decides whether a bundle is accepted.
+
+    `export.contract.signatures.TrustedKeys` implements it with public keys.
+    """
 
     def verify(self, manifest: Path, content: bytes) -> None:
-        """Raises BundleError unless the file `manifest`, with these bytes, is accepted."""
+        """Checks the signature of a manifest.
+
+        Args:
+            manifest: path of the manifest; its signature lies beside it.
+            content: the bytes of the manifest.
+
+        Raises:
+            BundleError: the bundle is not accepted.
+        """
 
 
 class StudentFacts(TypedDict):
-    """Manifest fields about the student and how well it ranks; `Manifest` describes them."""
+    """The manifest's fields about the student and its metrics; `Manifest` describes each field."""
 
     student: str
     max_history_length: int
@@ -107,7 +126,7 @@ class StudentFacts(TypedDict):
 
 
 class Facts(StudentFacts):
-    """Manifest fields that the caller of `save_bundle` gives; `Manifest` describes them."""
+    """The manifest's fields that callers pass to `save_bundle`; `Manifest` describes each field."""
 
     parity_error: float
     provenance: Mapping[str, Any]
@@ -127,24 +146,24 @@ def save_bundle(
     item_encoder: Path | None = None,
     **facts: Unpack[Facts],
 ) -> Manifest:
-    """Writes a bundle, verifies it, and replaces `folder` with it.
+    """Writes a bundle beside `folder`, verifies it, and then replaces `folder` by it.
 
     If the process is killed, `load_bundle` still finds the old bundle or the new one, complete.
 
     Args:
         folder: the bundle's folder.
         model: file of the ranking graph, which is copied.
-        items: in order of item_index from 1.
+        items: the items, in the order of their item indices from 1.
         histories: real histories as item ids, oldest first.
-        common_case: file of the common-case graph; None for a bundle without one.
-        item_encoder: file of the item encoder; None for a bundle without one.
+        common_case: file of the common-case graph, which is copied; None if there is none.
+        item_encoder: file of the item encoder, which is copied; None if there is none.
         **facts: further fields of the manifest.
 
     Returns:
-        The manifest as written.
+        The manifest that was written.
 
     Raises:
-        BundleError: the written bundle cannot be loaded; an older bundle stays in `folder`.
+        BundleError: the written bundle is invalid; an older bundle stays in `folder`.
     """
     with whole_folder(folder) as building:
         layout = BundleLayout(building)
@@ -162,13 +181,14 @@ def save_bundle(
 
 
 def load_bundle(folder: Path, trust: Trust | None = None) -> Bundle:
-    """Reads and verifies the bundle in `folder`, even while the bundle is being replaced.
+    """Reads and verifies the bundle in `folder`.
 
-    With `trust`, only bundles that it accepts are read.
+    If another process replaces the bundle meanwhile, the result is the old bundle or the new one.
+    With a signature check, `trust`, the manifest is parsed only if the check accepts it.
 
     Raises:
-        BundleError: a file is missing or changed, this program cannot read the schema version, or
-            `trust` does not accept the bundle.
+        BundleError: a file is missing, changed or invalid, this program cannot read the schema
+            version, or `trust` does not accept the bundle.
     """
     folder = folder.resolve()
     for attempt in count(1):
@@ -185,10 +205,12 @@ def load_bundle(folder: Path, trust: Trust | None = None) -> Bundle:
 
 
 def copy_bundle(bundle: Bundle, target: Path) -> None:
-    """Copies the files of a loaded bundle, and no others, into an existing folder.
+    """Copies the files of a loaded bundle into the existing folder `target`.
+
+    Other files in the bundle's folder are not copied.
 
     Raises:
-        BundleError: a file is not there any more, or is no regular file now.
+        BundleError: a file of the bundle is now missing, too large, or not a regular file.
     """
     layout = BundleLayout(bundle.folder)
     copy_file(layout.manifest, target / layout.manifest.name, MAX_MANIFEST_SIZE)

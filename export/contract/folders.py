@@ -1,9 +1,10 @@
 """Replaces folders and files as a whole. Imports the standard library only.
 
-Every result that another program reads is first written next to its target and then renamed. A
-process that is killed at any moment therefore leaves the old result or the new one, complete.
+Every result that another program reads is first written beside its target and then renamed. So a
+process that is killed at any moment leaves the old result or the new one, complete.
 
-A file takes one rename. A folder cannot be renamed onto an existing one, so it takes three renames:
+To replace a file takes one rename. A folder cannot be renamed onto an existing one, so to replace
+the folder `NAME` takes three renames:
 
 1. `NAME` becomes `.NAME.replaced`,
 2. `.NAME.building`, complete, becomes `NAME`,
@@ -23,9 +24,10 @@ from typing import BinaryIO
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """Yields an empty folder to fill; on success it replaces `folder`, on failure it is removed.
+    """Context manager that yields an empty folder to fill, which then replaces `folder`.
 
-    If `folder` is a symbolic link, the link stays and its target is replaced.
+    If the block raises, `folder` stays as it was. If `folder` is a symbolic link, the link stays
+    and its target is replaced.
     """
     folder = folder.resolve()
     building = _beside(folder, "building")
@@ -40,7 +42,10 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Yields a file to write; on success it replaces `path`, on failure `path` stays as it was."""
+    """Context manager that yields a new file to write, which then replaces the file `path`.
+
+    If the block raises, the file `path` stays as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name.removeprefix('.')}.partial")
     with partial.open("wb") as file:
@@ -49,10 +54,11 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def readable_folder(folder: Path) -> Path:
-    """Returns the folder to read: `folder`, or its predecessor if a replacement is half done.
+    """Returns the folder that has the content of `folder`, even during its replacement.
 
-    A replacement is half done while it runs, or for longer if its process was killed: then until
-    `finish_replacement` or the next replacement. If neither exists, `folder` is returned.
+    It is `folder` if that exists, else its predecessor `.NAME.replaced` if that exists, else
+    `folder`. For a moment in a replacement, only the predecessor exists. If the process is killed
+    at that moment, this lasts until `finish_replacement` or the next replacement.
     """
     if folder.exists():
         return folder
@@ -63,8 +69,9 @@ def readable_folder(folder: Path) -> Path:
 def finish_replacement(folder: Path) -> None:
     """Cleans up after a replacement of `folder` whose process was killed.
 
-    The predecessor is restored if no successor is in place, and removed otherwise. Only the program
-    that writes `folder` may call this: to any other program, the replacement may still be running.
+    If `folder` does not exist, its predecessor is restored; otherwise the predecessor is removed.
+    Call this only from the program that writes `folder`: others cannot know that no replacement is
+    running.
     """
     folder = folder.resolve()
     predecessor = readable_folder(folder)
@@ -75,7 +82,10 @@ def finish_replacement(folder: Path) -> None:
 
 
 def folder_identity(folder: Path) -> tuple[int, int] | None:
-    """Returns inode and change time, by which a folder and its successor differ; None if absent."""
+    """Returns inode and change time of a folder, which tell it from a folder that replaces it.
+
+    Returns None if the folder does not exist.
+    """
     try:
         status = folder.stat()
     except FileNotFoundError:

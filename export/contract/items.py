@@ -1,4 +1,4 @@
-"""Items of a bundle, one line each of `items.jsonl`. Standard library only."""
+"""Items of a bundle: each is one line of `items.jsonl`. Imports the standard library only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,16 +21,16 @@ from export.contract.records import (
 
 @dataclass(frozen=True)
 class Item:
-    """An item as the service shows it.
+    """An item of a catalog, with what the service shows and filters by.
 
     Attributes:
-        item_id: the shop's identifier.
+        item_id: the shop's identifier of the item.
         title: the title that people and the LLM read.
-        popularity: number of training interactions.
-        attributes: values by attribute name, which filters select by; empty if it has none.
-        is_read: whether the student reads the item in a history. If not, its vector means nothing:
-            it is left out of histories before they are ranked, and still counts as seen. In
-            `items.jsonl` only where it is false.
+        popularity: number of the item's interactions in the training data.
+        attributes: values by attribute name, for filters; empty if the item has none.
+        is_read: whether the student reads the item in a history. An item that is not read has a
+            meaningless vector. It is left out of histories before they are ranked, and still counts
+            as seen. `items.jsonl` has this field only where it is false.
     """
 
     item_id: str
@@ -50,16 +50,16 @@ _CHECKS: Checks = {
 
 
 def line_of(item: Item) -> dict[str, Any]:
-    """Returns the fields of an item's line; `is_read` is among them only if it is false."""
+    """Returns an item as the JSON object of its line; it has `is_read` only if that is false."""
     content = asdict(item)
     return {name: each for name, each in content.items() if name != "is_read" or not each}
 
 
 def parse_items(path: Path, text: bytes) -> tuple[Item, ...]:
-    """Parses `text`, the content of `items.jsonl`.
+    """Parses the items in `text`, the content of the file `path`.
 
     Raises:
-        BundleError: a line is no item, or an id occurs twice. The message names `path`.
+        BundleError: a line is not an item, or an id occurs twice. The message names `path`.
     """
     items: dict[str, Item] = {}
     for place, line in numbered_lines(path, text):

@@ -1,4 +1,4 @@
-"""Names the files of a bundle's folder, and bounds the size of each."""
+"""Names the files of a bundle's folder and limits their sizes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,15 @@ from pathlib import Path
 from export.contract.records import MAX_LINE_LENGTH
 
 MAX_MANIFEST_SIZE = 4 * 10**6
+"""Maximum size of `manifest.json` in bytes."""
 MAX_LINES_SIZE = 2 * 10**9
+"""Maximum size of `items.jsonl` and of `histories.jsonl` in bytes."""
 MAX_GRAPH_SIZE = 4 * 10**9
+"""Maximum size of an ONNX file in bytes."""
 MAX_SIGNATURE_SIZE = 4_096
-"""Maximum sizes of the manifest, of a file of lines, of a graph and of a signature, in bytes."""
+"""Maximum size of `manifest.json.minisig` in bytes."""
 MAX_HISTORIES = 10_000
+"""Maximum number of histories in a bundle."""
 _GRAPH_BASE_SIZE = 2**26
 _GRAPH_ITEM_SIZE = 2**15  # two tables of 4,096 numbers an item
 
@@ -23,61 +27,68 @@ class BundleLayout:
 
     @property
     def model(self) -> Path:
-        """The ranking graph, which answers every query."""
+        """Path of the ranking graph, which answers every query."""
         return self.folder / "model.onnx"
 
     @property
     def common_case(self) -> Path:
-        """The common-case graph; absent if it would not save time."""
+        """Path of the common-case graph; a bundle has none if it would not save time."""
         return self.folder / "plain.onnx"
 
     @property
     def items(self) -> Path:
-        """The items, one JSON object per line, in order of item_index from 1."""
+        """Path of the items: one JSON object per line, in the order of item indices from 1."""
         return self.folder / "items.jsonl"
 
     @property
     def manifest(self) -> Path:
-        """The JSON description of the bundle."""
+        """Path of the manifest, the bundle's description in JSON."""
         return self.folder / "manifest.json"
 
     @property
     def signature(self) -> Path:
-        """The signature of the manifest, in minisign's format; absent if nobody has signed it."""
+        """Path of the manifest's signature in minisign's format; an unsigned bundle has none."""
         return self.folder / "manifest.json.minisig"
 
     @property
     def histories(self) -> Path:
-        """Real histories, one JSON list of item ids per line, oldest first; may have no line."""
+        """Path of the real histories: one JSON list of item ids per line, each oldest first.
+
+        The file can be empty.
+        """
         return self.folder / "histories.jsonl"
 
     @property
     def item_encoder(self) -> Path:
-        """The item encoder; absent if the student reads no LLM embeddings."""
+        """Path of the item encoder; a bundle has none if its student uses no LLM embeddings."""
         return self.folder / "item_encoder.onnx"
 
     @property
     def required(self) -> tuple[Path, ...]:
-        """The files that every bundle has, besides its manifest."""
+        """Paths of the files that every bundle has besides its manifest."""
         return self.model, self.items, self.histories
 
     @property
     def optional(self) -> tuple[Path, ...]:
-        """The files that a bundle may lack."""
+        """Paths of the two graphs that a bundle can lack; the signature is not among them."""
         return self.common_case, self.item_encoder
 
     @property
     def hashed(self) -> tuple[Path, ...]:
-        """The files whose hashes the manifest stores: all existing ones except the manifest."""
+        """Paths of the files whose hashes the manifest stores.
+
+        They are all files of the bundle that exist, except the manifest and its signature.
+        """
         return *self.required, *(path for path in self.optional if path.exists())
 
 
 def max_size(path: Path, num_items: int) -> int:
-    """Returns the maximum size of a bundle's file, in bytes.
+    """Returns the maximum size of a file of a bundle, in bytes.
 
     Args:
-        path: the file; the manifest is not among them.
-        num_items: number of items in the bundle's manifest.
+        path: a graph or a file of lines; other files have constant limits, such as
+            `MAX_MANIFEST_SIZE`.
+        num_items: number of items of the bundle, as its manifest says.
     """
     if path.suffix != ".jsonl":
         return min(MAX_GRAPH_SIZE, _GRAPH_BASE_SIZE + num_items * _GRAPH_ITEM_SIZE)

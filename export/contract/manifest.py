@@ -1,8 +1,8 @@
 """The manifest of a bundle: describes the student, its metrics and its origin.
 
-It is written as `manifest.json` with schema version 4. Schema version 3 can be read too: the fields
-that version 4 added then get the values of `ABSENT_BEFORE_4`. Only the standard library is imported
-here.
+The manifest is written to `manifest.json` with schema version 4. Manifests with schema version 3
+can be read too: the fields that version 4 added then get the values of `ABSENT_BEFORE_4`. This
+module imports the standard library only.
 """
 
 import hashlib
@@ -48,16 +48,17 @@ class Figure:
     """One metric of one ranker on one split, with its 95 % interval.
 
     Attributes:
-        row: name of the ranker, as in the result tables.
-        student: name of the architecture; empty if the ranker is not a student.
+        row: name of the ranker in result tables.
+        student: name of the student's architecture; empty if the ranker is not a student.
         teacher_free: whether the ranker was made without an LLM teacher.
-        protocol: the interactions that the ranker was trained on, see `Manifest.protocol`.
+        protocol: the interactions that the ranker was trained on; `Manifest.protocol` lists the
+            values.
         split: "validation" or "test".
-        targets: the next items that count: "all", or a part such as "cold".
+        targets: which examples count, by their next items: "all", or a part such as "cold".
         metric: name of the metric, such as "NDCG@20".
-        mean: mean over the examples and over the seeds.
-        low: lower end of the interval.
-        high: upper end of the interval.
+        mean: mean of the metric over examples and seeds.
+        low: lower end of the 95 % interval.
+        high: upper end of the 95 % interval.
         seeds: number of seeds that the mean is taken over.
     """
 
@@ -79,25 +80,26 @@ class Manifest:
     """The description of a bundle, written as JSON in the order of these fields.
 
     Attributes:
-        schema_version: version of this list of fields.
-        model_version: hash of all other fields, which include the hashes of the files.
-        origin: program that made the model, one of `ORIGINS`.
+        schema_version: version of the schema, which is this list of fields.
+        model_version: hash of all other fields, among them the hashes of the files.
+        origin: program that trained the model, one of `ORIGINS`.
         student: kind of the student, such as "sasrec".
         max_history_length: number of newest items that the student reads.
-        num_items: number of items in the catalog, padding not counted.
+        num_items: number of items in the catalog, without padding.
         protocol: "validation" for a model trained without the held-out interactions, "refit" for
             a model that was trained again on all interactions.
-        trained_until: newest timestamp trained on, in ms since 1970; None if it is not known.
-        metrics: the student's metrics by split, measured on the bundle as it is served, and the
-            seed of its training.
-        figures: metrics of the student, the baselines and the teacher, with intervals; may be
+        trained_until: time of the newest interaction trained on, in ms since 1970; None: unknown.
+        metrics: the seed of the student's training, and by split the student's metrics, measured on
+            the exported graphs.
+        figures: metrics of the student, the baselines and the teacher, with intervals; can be
             empty.
-        verdict: one sentence on which baselines the student beats; empty if none was compared.
-        parity_error: largest absolute difference between a score of the ranking graph and the same
-            score in torch.
-        scorer: how scores are computed if not all items are scored exactly; None if they are.
+        verdict: the sentence that says which baselines the student beats; empty if the student was
+            not compared with any.
+        parity_error: largest absolute difference between a score of the exported graphs and the
+            same score in torch.
+        scorer: how scores are computed if not all items are scored exactly; None if all are.
         provenance: what the bundle was made from: commit, dataset, knowledge, checkpoint, settings.
-        sha256: hash of every other file, by file name.
+        sha256: SHA-256 in hexadecimal of every file except manifest and signature, by file name.
     """
 
     schema_version: int
@@ -161,23 +163,24 @@ _MANIFEST_CHECKS: Checks = {
 
 
 def render(manifest: Manifest) -> bytes:
-    """Returns the manifest as the bytes of `manifest.json`."""
+    """Renders a manifest as the content of `manifest.json`."""
     return (json.dumps(_content(manifest), indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def with_version(manifest: Manifest) -> Manifest:
-    """Returns a copy of the manifest whose `model_version` is computed from its other fields."""
+    """Returns a copy of a manifest with its `model_version`, the hash of all other fields."""
     content = _content(manifest) | {"model_version": ""}
     canonical = json.dumps(content, sort_keys=True, allow_nan=False).encode()
     return replace(manifest, model_version=hashlib.sha256(canonical).hexdigest()[:12])
 
 
 def parse_manifest(path: Path, text: bytes) -> Manifest:
-    """Parses `text`, the content of `manifest.json`, and verifies its `model_version`.
+    """Parses `text`, the content of the file `path`, and verifies its `model_version`.
 
     Raises:
-        BundleError: the schema version is unknown, a field is missing, unknown or has a value that
-            is not allowed, or the text has changed since it was written. The message names `path`.
+        BundleError: the schema version cannot be read, a field is missing, unknown or has a value
+            that is not allowed, or the text was changed after it was written. The message names
+            `path`.
     """
     content = parse_object(str(path), text)
     check_values(str(path), content)
@@ -213,7 +216,7 @@ def _build(content: Mapping[str, Any], path: Path) -> Manifest:
 
 
 def _content(manifest: Manifest) -> dict[str, Any]:
-    """Returns the fields of the manifest's schema version as a dictionary, in their order."""
+    """Returns the manifest as a dictionary, with the fields that its schema version has."""
     content = asdict(manifest)
     absent = ABSENT_BEFORE_4 if manifest.schema_version < SCHEMA_VERSION else ()
     return {each.name: content[each.name] for each in fields(manifest) if each.name not in absent}

@@ -1,4 +1,4 @@
-"""Publishes bundles: keeps them side by side in one folder, with a link to the active one.
+"""Publishes bundles: keeps them in one folder, with a symbolic link to the one that is served.
 
     bundles/
     ├── 3f2a07c1b9de/                      a bundle, named after its model_version
@@ -6,9 +6,10 @@
     ├── active -> 9c41e88a02f7             BUNDLE_PATH=bundles/active
     └── .active.previous -> 3f2a07c1b9de   the bundle that a rollback activates again
 
-Services read the link as if it were a bundle's folder, and load the new bundle when the link moves.
-The link moves in one rename, so a reader finds the old bundle or the new one. Only the standard
-library is imported here, unless public keys are named.
+The bundle that the link points to is the active one. Services read the link as if it were the
+bundle's folder, and load the new bundle when the link moves. The link moves in one rename, so a
+reader finds the old bundle or the new one. This module imports the standard library only, and
+py-minisign where signatures are verified.
 
 python -m export.contract.publish work/movielens/bundle bundles
 """
@@ -41,37 +42,40 @@ ARGUMENTS = {
     "first": "Do nothing if a bundle is already active there.",
     "key": "File of minisign public keys, by one of which the bundle must be signed.",
 }
-"""Help texts of the arguments, here and in `distilled-recommender bundle publish`."""
+"""Help texts of the arguments by name, here and in `distilled-recommender bundle publish`."""
 
 
 @dataclass(frozen=True)
 class BundleLink:
-    """A symbolic link to the active one of the bundles in its folder; `path` is the link."""
+    """A symbolic link that points to the active bundle, one of the bundles in the link's folder.
+
+    `path` is the path of the link.
+    """
 
     path: Path
 
     @property
     def bundle(self) -> str | None:
-        """Name of the active bundle, which the link points to; None if there is no link."""
+        """Folder name of the active bundle, which the link points to; None if there is no link."""
         return _target(self.path)
 
     @property
     def previous(self) -> str | None:
-        """Name of the bundle that a rollback would activate; None if there is none."""
+        """Folder name of the bundle that a rollback would activate; None if there is none."""
         previous = _target(self._previous)
         return None if previous == self.bundle else previous
 
     def folder(self, bundle: str) -> Path:
-        """Returns the folder of the bundle named `bundle`, whether or not it exists."""
+        """Returns the path of the folder with the name `bundle`, which need not exist."""
         return self.path.parent / bundle
 
     def move(self, bundle: str, leaving: str | None = None) -> None:
         """Points the link to `bundle`. A reader always finds the old bundle or the new one.
 
         Args:
-            bundle: name of the bundle to activate.
-            leaving: name of the bundle that a later rollback activates; None stands for the bundle
-                that is active now.
+            bundle: folder name of the bundle to activate.
+            leaving: folder name of the bundle that a later rollback activates; None stands for the
+                bundle that is active before this call.
 
         Raises:
             BundleError: `bundle` is itself a link.
@@ -96,15 +100,15 @@ class BundleLink:
 
 
 def publish(bundle: Path, folder: Path, trust: Trust | None = None) -> BundleLink:
-    """Copies a bundle to `folder/<model_version>` and points the link `folder/active` to it.
+    """Copies a bundle to `folder/<model_version>` and points the link `folder/active` to the copy.
 
-    With `trust`, only a bundle that it accepts is published.
+    With a signature check, `trust`, only a bundle that it accepts is published.
 
     Returns:
         The link.
 
     Raises:
-        BundleError: the bundle cannot be loaded or is not accepted; nothing has changed.
+        BundleError: the bundle is invalid, or `trust` does not accept it; nothing is published.
         OSError: the folder cannot be written.
     """
     loaded = load_bundle(bundle, trust)
@@ -121,13 +125,15 @@ def publish(bundle: Path, folder: Path, trust: Trust | None = None) -> BundleLin
 
 
 def publish_first(bundle: Path, folder: Path, trust: Trust | None = None) -> BundleLink:
-    """Publishes a bundle unless one is active in `folder`; concurrent callers wait for each other.
+    """Publishes a bundle as `publish` does, but only if no bundle is active in `folder`.
+
+    Of several processes that call this at the same time, only one publishes.
 
     Returns:
-        The link to the active bundle, which may be another one than `bundle`.
+        The link to the active bundle, which is not a copy of `bundle` if another one was active.
 
     Raises:
-        BundleError: the bundle cannot be loaded; nothing has changed.
+        BundleError: the bundle is invalid, or `trust` does not accept it; nothing is published.
         OSError: the folder cannot be written.
     """
     link = BundleLink(folder / LINK_NAME)
@@ -140,7 +146,7 @@ def publish_first(bundle: Path, folder: Path, trust: Trust | None = None) -> Bun
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program with `arguments` (None: those of the process); returns the exit code."""
+    """Runs the program with `arguments`, by default those of the process; returns the exit code."""
     parser = ArgumentParser(
         prog="python -m export.contract.publish",
         description="Copy a bundle into a folder of bundles and make it the active one.",
@@ -162,7 +168,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Holds an exclusive lock on `folder`; the system releases it if the process is killed."""
+    """Context manager that holds an exclusive lock on `folder`, after waiting for it.
+
+    The system releases the lock if the process is killed.
+    """
     import fcntl  # Windows lacks it, but replicas that share a volume do not run there
 
     descriptor = os.open(folder, os.O_RDONLY)
@@ -174,9 +183,9 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def trust_of(keys: Path | None) -> Trust | None:
-    """Reads the public keys whose signatures of bundles are accepted.
+    """Reads a file of public keys, and returns the check that bundles are signed by one of them.
 
-    Returns None without a file: then signatures are not checked.
+    Returns None if `keys` is None: signatures are then not checked.
 
     Raises:
         BundleError: the file cannot be used, or the library py-minisign is not installed.
@@ -199,7 +208,7 @@ def _configured_key() -> Path | None:
 
 
 def _is_copy(folder: Path, bundle: Bundle) -> bool:
-    """Returns whether `folder` has the same bundle, intact and with the same signature."""
+    """Returns whether `folder` has an intact copy of `bundle`, with the same signature."""
     try:
         return load_bundle(folder).manifest == bundle.manifest and (
             _signature_of(folder) == _signature_of(bundle.folder)

@@ -1,7 +1,8 @@
-"""Reads untrusted files: only regular files of a bounded size, no links, pipes or devices.
+"""Reads untrusted files safely: only regular files of a bounded size, no links, pipes or devices.
 
-A bundle may come from anybody. A pipe in the place of a file would block its reader for ever, a
-device would fill the memory, a link could name any file of this machine. Standard library only.
+A bundle can come from anybody. In the place of one of its files, a pipe would block the reader for
+ever, a device would fill the memory, and a link could lead to any file of this machine. This module
+imports the standard library only.
 """
 
 import hashlib
@@ -33,10 +34,11 @@ _KINDS = {
 
 
 def read_file(path: Path, at_most: int) -> bytes:
-    """Reads a regular file of at most `at_most` bytes.
+    """Returns the content of a regular file of at most `at_most` bytes.
 
     Raises:
-        BundleError: the file is missing, too large, a link, or no regular file.
+        BundleError: the file is missing, larger, a link or not a regular file, or grows while it is
+            read.
     """
     with _opened(path, at_most) as (file, size):
         content = file.read(size + 1)
@@ -46,10 +48,13 @@ def read_file(path: Path, at_most: int) -> bytes:
 
 
 def sha256_of(path: Path, at_most: int) -> str:
-    """Returns the SHA-256 of a regular file of at most `at_most` bytes, read block by block.
+    """Returns the SHA-256 of a regular file of at most `at_most` bytes, in hexadecimal.
+
+    The file is read block by block, so that it need not fit into memory.
 
     Raises:
-        BundleError: the file is missing, too large, a link, or no regular file.
+        BundleError: the file is missing, larger, a link or not a regular file, or grows while it is
+            read.
     """
     digest = hashlib.sha256()
     for block in _blocks(path, at_most):
@@ -58,10 +63,11 @@ def sha256_of(path: Path, at_most: int) -> str:
 
 
 def copy_file(path: Path, target: Path, at_most: int) -> None:
-    """Copies a regular file of at most `at_most` bytes.
+    """Copies a regular file of at most `at_most` bytes from `path` to `target`.
 
     Raises:
-        BundleError: the file is missing, too large, a link, or no regular file.
+        BundleError: the file is missing, larger, a link or not a regular file, or grows while it is
+            read.
     """
     with target.open("wb") as file:
         for block in _blocks(path, at_most):
@@ -79,7 +85,12 @@ def _blocks(path: Path, at_most: int) -> Iterator[bytes]:
 
 @contextmanager
 def _opened(path: Path, at_most: int) -> Iterator[tuple[BinaryIO, int]]:
-    """Yields the open file and its size."""
+    """Context manager that yields a regular file, open for reading, and its size in bytes.
+
+    Raises:
+        BundleError: the file cannot be read, is not a regular file, or has more than `at_most`
+            bytes.
+    """
     try:
         with _open_regular(path) as file:
             status = os.fstat(file.fileno())

@@ -1,4 +1,8 @@
-"""Reads and writes records as JSON lines and checks every field. Standard library only."""
+"""Reads and writes records as lines of JSON, and checks the value of every field.
+
+A record is a dataclass whose fields are the keys of a JSON object. This module imports the standard
+library only.
+"""
 
 import json
 import math
@@ -12,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class BundleError(Exception):
-    """Raised for an unusable bundle; the message names the folder or file, and the reason."""
+    """A bundle cannot be used; the message names its folder or file, and the reason."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """A rule for the value of a field.
+    """A rule that the value of a field must pass.
 
     Attributes:
         expected: description of the allowed values, for error messages.
@@ -29,33 +33,38 @@ class Check:
 
 
 MAX_LINE_LENGTH = 2**16
-"""Maximum number of bytes of a line."""
+"""Maximum length of a line of JSON in bytes."""
 MAX_LINES = 20_000_000
+"""Maximum number of lines of a file."""
 MAX_NUMBER = 2**53
-"""Maximum of a whole number: the largest that every reader of JSON has exactly."""
+"""Maximum absolute value of a whole number: larger ones lose digits where JSON has only floats."""
 MAX_DEPTH = 32
-"""Maximum number of lists and objects within each other."""
+"""Maximum nesting depth of lists and objects in a JSON value."""
 MAX_ID_LENGTH = 256
+"""Maximum number of characters of an id or a name."""
 MAX_TITLE_LENGTH = 4_096
-"""Maximum number of characters of an id or a name, and of a title."""
+"""Maximum number of characters of a title."""
 _SHOWN_LENGTH = 120
 
 Checks = Mapping[str, Check]
-"""Maps each field name of a record to the check of its value."""
+"""The check of each field of a record, by field name."""
 
 
 def write_lines(path: Path, records: Iterable[object]) -> int:
-    """Writes one JSON value per line; returns the number of lines."""
+    """Writes each record as one line of JSON to the file `path`; returns the number of lines."""
     lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
     path.write_bytes("".join(lines).encode())
     return len(lines)
 
 
 def numbered_lines(path: Path, text: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yields pairs: the place of a line of `text` in the file `path`, for messages; the line.
+    """Yields the lines of `text`, the content of the file `path`, as pairs of place and line.
+
+    The place is a text with path and line number, for error messages.
 
     Raises:
-        BundleError: there are too many lines, or one is too long.
+        BundleError: there are more than `MAX_LINES` lines, or a line is longer than
+            `MAX_LINE_LENGTH`.
     """
     # Not `splitlines`: a title may contain U+2028 and the like, which do not end a line of JSON.
     if (count := text.count(b"\n")) > MAX_LINES:
@@ -95,14 +104,21 @@ def parse(place: str, text: bytes) -> Any:
 
 
 def _finite_number(text: str) -> float:
-    """Converts a number; refuses `NaN` and `Infinity`, which are not JSON, and 1e999 (too big)."""
+    """Converts the text of a JSON number to a float.
+
+    Raises:
+        ValueError: the number is `NaN` or `Infinity`, or too large for a float, such as 1e999.
+    """
     if not math.isfinite(number := float(text)):
         raise ValueError(f"{shown(text)} is not a finite number")
     return number
 
 
 def shown(value: object) -> str:
-    """Returns `str(value)` for a message: short, of one line, and writable."""
+    """Returns `str(value)` in a form for error messages.
+
+    A long text is cut. Unprintable characters, such as line feeds, are escaped.
+    """
     text = str(value)[: _SHOWN_LENGTH + 1]
     if len(text) > _SHOWN_LENGTH:
         text = text[:_SHOWN_LENGTH] + "…"
@@ -119,11 +135,16 @@ def _repr(value: object) -> str:
 
 
 def check_values(place: str, value: object, depth: int = 0) -> None:
-    """Checks every string, number and level of a JSON value that no `Check` describes.
+    """Checks all strings, whole numbers and nested values of a JSON value of any form.
+
+    Args:
+        place: where the value was read, for error messages.
+        value: a JSON value.
+        depth: nesting depth of `value` in the value that is checked.
 
     Raises:
-        BundleError: a string cannot be written as UTF-8, a whole number is beyond `MAX_NUMBER`,
-            or the value is nested deeper than `MAX_DEPTH`.
+        BundleError: a string cannot be written as UTF-8, the absolute value of a whole number
+            exceeds `MAX_NUMBER`, or the value is nested deeper than `MAX_DEPTH`.
     """
     if depth > MAX_DEPTH:
         raise BundleError(f"{place}: more than {MAX_DEPTH} lists and objects within each other")
@@ -139,7 +160,7 @@ def check_values(place: str, value: object, depth: int = 0) -> None:
 
 
 def is_writable(text: str) -> bool:
-    """Returns whether a string has no lone surrogate, which UTF-8 cannot write."""
+    """Returns whether a string can be written as UTF-8; one with a lone surrogate cannot."""
     try:
         return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
@@ -150,16 +171,16 @@ _Record = TypeVar("_Record", bound="DataclassInstance")
 
 
 def build(record: type[_Record], content: Mapping[str, Any], checks: Checks, place: str) -> _Record:
-    """Creates a `record` whose fields are the values of `content`.
+    """Makes a record of the dataclass `record` from the values in `content`.
 
     Args:
-        record: the dataclass to create.
+        record: the dataclass of the record.
         content: values by field name.
         checks: the check of every field, by field name.
-        place: where the record was read, for messages.
+        place: where the record was read, for error messages.
 
     Raises:
-        BundleError: a field is missing, unknown, or fails its check.
+        BundleError: a field is missing or unknown, or its value fails its check.
     """
     names = {each.name for each in fields(record)}
     if problems := [
@@ -180,12 +201,15 @@ def one_of(*values: str) -> Check:
 
 
 def optional(check: Check) -> Check:
-    """Returns a check that allows null besides the values that `check` allows."""
+    """Returns a check that allows null and the values that `check` allows."""
     return Check(f"{check.expected}, or null", lambda value: value is None or check.passes(value))
 
 
 def text_of(at_most: int, at_least: int = 0) -> Check:
-    """Returns a check that allows strings of a bounded length, without lone surrogates."""
+    """Returns a check that allows strings of `at_least` to `at_most` characters.
+
+    A string with a lone surrogate, which UTF-8 cannot write, is not allowed.
+    """
     length = f"{at_least} to {at_most:,}" if at_least else f"at most {at_most:,}"
 
     def passes(value: object) -> bool:
@@ -195,7 +219,10 @@ def text_of(at_most: int, at_least: int = 0) -> Check:
 
 
 def whole_number(at_least: int, at_most: int, expected: str = "") -> Check:
-    """Returns a check that allows whole numbers in a range; `expected` describes it in messages."""
+    """Returns a check that allows whole numbers from `at_least` to `at_most`, both included.
+
+    `expected` describes the allowed numbers in error messages; "" stands for a default text.
+    """
     return Check(
         expected or f"a whole number, {at_least} to {at_most}",
         lambda value: _is_whole_number(value) and at_least <= value <= at_most,  # type: ignore[operator]
@@ -203,7 +230,7 @@ def whole_number(at_least: int, at_most: int, expected: str = "") -> Check:
 
 
 def list_of(check: Check) -> Check:
-    """Returns a check that allows lists whose members all pass `check`."""
+    """Returns a check that allows lists of which every element passes `check`."""
     return Check(
         f"a list, each {check.expected}",
         lambda value: isinstance(value, list) and all(map(check.passes, value)),
@@ -211,7 +238,10 @@ def list_of(check: Check) -> Check:
 
 
 def object_of(check: Check) -> Check:
-    """Returns a check that allows objects whose keys are names and whose values pass `check`."""
+    """Returns a check that allows JSON objects of which every value passes `check`.
+
+    Their keys must be strings of at most `MAX_ID_LENGTH` characters.
+    """
     return Check(
         f"an object, each value {check.expected}",
         lambda value: (

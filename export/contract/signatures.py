@@ -1,9 +1,9 @@
-"""Signs bundles and verifies who signed them, in the format of minisign (Ed25519).
+"""Signs bundles, and verifies whose key has signed them, in minisign's format (Ed25519).
 
 The signature of `manifest.json` lies beside it, in `manifest.json.minisig`. The manifest has the
-hashes of all other files, so its signature covers the whole bundle. `minisign -V -p KEY.pub -m
-manifest.json` verifies the same file. Needs the library py-minisign (the extra `sign`), so only
-programs that were given a key import this module.
+hashes of the other files, so its signature covers the whole bundle. The command `minisign -V -p
+KEY.pub -m manifest.json` verifies it too. This module needs the library py-minisign (the extra
+`sign`), so programs import it only when they are given a key.
 """
 
 from base64 import standard_b64decode
@@ -25,21 +25,22 @@ _KEY_ID = slice(2, 10)  # bytes of a decoded key or signature, after the name of
 
 @dataclass(frozen=True)
 class TrustedKeys:
-    """Public keys whose signatures are accepted.
+    """Public keys: a bundle is accepted if one of them verifies its signature.
 
     Attributes:
-        path: the file that they were read from.
-        keys: the keys by their key ids.
+        path: the file that the keys were read from.
+        keys: the public keys by their minisign key ids.
     """
 
     path: Path
     keys: Mapping[bytes, PublicKey]
 
     def verify(self, manifest: Path, content: bytes) -> None:
-        """Verifies the signature beside `manifest`, whose bytes are `content`.
+        """Verifies the signature of a manifest, whose path is `manifest` and content `content`.
 
         Raises:
-            BundleError: there is no signature, it is by another key, or of other bytes.
+            BundleError: there is no signature beside the manifest, it was made with another key, or
+                it is not of this content.
         """
         path = BundleLayout(manifest.parent).signature
         signature = _read_signature(path)
@@ -58,10 +59,11 @@ class TrustedKeys:
 
 
 def read_trusted_keys(path: Path) -> TrustedKeys:
-    """Reads a file of public keys: one or several that minisign wrote, one after the other.
+    """Reads a file of one or more public keys, in the form in which minisign writes them.
 
     Raises:
-        BundleError: the file cannot be read, or has a line that is no key, or no key at all.
+        BundleError: the file cannot be read, has no key, or has a line that is neither a key nor a
+            comment.
     """
     keys = {}
     text = read_file(path, _MAX_KEYS_SIZE).decode(errors="replace")
@@ -84,15 +86,15 @@ def sign_bundle(folder: Path, key: Path, password: str | None = None) -> str:
     """Signs the bundle in `folder` with the secret key in the file `key`.
 
     Args:
-        folder: an intact bundle.
-        key: file of a secret key, as `minisign -G` writes it.
-        password: password of the key; None if it has none.
+        folder: the bundle's folder, where the signature is written.
+        key: file of a secret key in the form of `minisign -G`.
+        password: password of the secret key; None if it has none.
 
     Returns:
-        The version of the signed bundle.
+        The `model_version` of the signed bundle.
 
     Raises:
-        BundleError: the bundle is damaged, or the key cannot be read.
+        BundleError: the bundle is invalid, the key cannot be read, or the password is wrong.
     """
     bundle = load_bundle(folder)
     version = bundle.manifest.model_version
@@ -111,10 +113,10 @@ def sign_bundle(folder: Path, key: Path, password: str | None = None) -> str:
 
 
 def is_encrypted(key: Path) -> bool:
-    """Returns whether the secret key in the file `key` has a password.
+    """Returns whether the secret key in the file `key` is encrypted with a password.
 
     Raises:
-        BundleError: the file has no secret key.
+        BundleError: the file cannot be read or has no secret key.
     """
     try:
         with SecretKey.from_bytes(read_file(key, _MAX_KEYS_SIZE)) as secret_key:
@@ -136,5 +138,5 @@ def _read_signature(path: Path) -> Signature:
 
 
 def _shown(key_id: bytes) -> str:
-    """A key id as minisign shows it."""
+    """Returns a key id in the form in which minisign shows it: hexadecimal, last byte first."""
     return key_id[::-1].hex().upper()

@@ -1,9 +1,9 @@
-"""Exports a student as the common-case graph, see `export.contract.tensors`.
+"""Exports a student as the common-case graph, whose queries `export.contract.tensors` defines.
 
-Most requests use no filters, exclusions or added items, but a graph that handles them spends time
-on them in every run. This graph handles neither them nor padding. The values that the encoder
-computes from a single item are computed once and looked up. If the rough search cannot prove its
-answer, the graph returns -inf, and the ranking graph answers the query.
+Most requests use no filters, exclusions or added items, but a graph that handles these spends time
+on them in every run. This graph handles neither these nor padding, so it is faster. What the
+encoder computes from a single item is computed once per item and then looked up. If the graph
+cannot prove its answer, it returns -inf as a score, and the ranking graph must answer the query.
 """
 
 from pathlib import Path
@@ -49,10 +49,10 @@ plain (int64[batch, length] history, int64[1] k) => (
 
 
 def export_common_case(student: Student, path: Path) -> bool:
-    """Writes the common-case graph of `student` to `path`.
+    """Writes the common-case graph of `student` to the file `path`.
 
     Returns:
-        Whether it was written; False if the catalog has more than `MAX_ROWS` rows.
+        True if the graph was written; False if the item table has more than `MAX_ROWS` rows.
     """
     table = student.eval().item_table().detach()
     if len(table) > MAX_ROWS:

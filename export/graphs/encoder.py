@@ -1,4 +1,7 @@
-"""Exports a student's encoder, from a window to its query vector, with torch and optimises it."""
+"""Exports a student's encoder with torch, and optimises it.
+
+The encoder is the part of a student that computes the query vector of a window.
+"""
 
 import logging
 import warnings
@@ -18,7 +21,7 @@ STUDENT = "student"  # ONNX domain of the placeholder node that an encoder repla
 
 
 class _Encoder(nn.Module):
-    """A module whose `forward` is the student's encoder, which is what torch exports."""
+    """A torch module whose `forward` is a student's encoder, since torch exports a `forward`."""
 
     def __init__(self, student: Student, *, padded: bool) -> None:
         super().__init__()
@@ -26,37 +29,41 @@ class _Encoder(nn.Module):
         self.encode = student.encode_newest if padded else student.encode_unpadded
 
     def forward(self, window: Tensor, table: Tensor) -> Tensor:
-        """Maps windows `[batch, width]` and the item table `[items + 1, hidden]` to query vectors.
+        """Computes the query vectors of windows, `[batch, hidden]`.
 
-        Returns:
-            `[batch, hidden]`.
+        Args:
+            window: `[batch, width]`, item indices, oldest first.
+            table: `[items + 1, hidden]`, the item table.
         """
         return self.encode(window, table)
 
 
 def unpadded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
-    """Exports the encoder of windows without padding.
+    """Exports the encoder of windows without padding, as an ONNX graph.
 
-    It maps the inputs `window`, `[batch, width]`, and `vectors` of the window's items to the output
-    `query`, `[batch, hidden]`. Its inner names start with "plain.", so that one graph can hold both
-    it and `padded_encoder`.
+    Its inputs are `window`, `[batch, width]`, and `vectors`, the item vectors of the window's
+    items, `[batch, width, hidden]`. Its output is `query`, `[batch, hidden]`. The names of its
+    inner values start with "plain.", so that one graph can contain both this encoder and the
+    `padded_encoder`.
     """
     has_unpadded_form = type(student).encode_unpadded is not Student.encode_unpadded
     return _optimised(_exported(student, table, padded=not has_unpadded_form), "plain.")
 
 
 def padded_encoder(student: Student, table: Tensor) -> onnx.GraphProto:
-    """Exports the encoder of windows that may hold padding; inputs and output as the unpadded one.
+    """Exports the encoder of windows with or without padding, as an ONNX graph.
 
-    Its inner names start with "any.".
+    Inputs and output are those of `unpadded_encoder`. The names of its inner values start with
+    "any.".
     """
     return _optimised(_exported(student, table, padded=True), "any.")
 
 
 def inline(encoder: onnx.GraphProto, graph: onnx.GraphProto) -> None:
-    """Replaces the student's placeholder node in `graph` by the nodes of `encoder`, in place.
+    """Replaces the placeholder node in `graph` by the nodes of `encoder`, in place.
 
-    The encoder's constants become initializers of `graph`.
+    The placeholder is the node whose ONNX domain is `STUDENT`. The constants of the encoder become
+    initializers of `graph`.
     """
     nodes = list(graph.node)
     (student,) = [node for node in nodes if node.domain == STUDENT]
@@ -105,17 +112,17 @@ def _exported(student: Student, table: Tensor, *, padded: bool) -> onnx.GraphPro
 
 
 def _remove_stack_traces(encoder: onnx.GraphProto) -> None:
-    """Removes the stack traces that the exporter stores, since they hold paths of this machine."""
+    """Removes stack traces that torch's exporter stores, since they have paths of this machine."""
     for node in encoder.node:
         del node.metadata_props[:]
         node.doc_string = ""
 
 
 def _take_vectors(encoder: onnx.GraphProto) -> None:
-    """Replaces the encoder's lookup in the input `table` by an input `vectors`, in place.
+    """Replaces the encoder's lookup of item vectors in `table` by an input `vectors`, in place.
 
     Raises:
-        ValueError: the student reads the table other than by one lookup.
+        ValueError: the encoder uses the item table in another way than by one lookup.
     """
     (lookup,) = [node for node in encoder.node if "table" in node.input]
     if lookup.op_type != "Gather" or lookup.input[0] != "table":
@@ -130,7 +137,10 @@ def _take_vectors(encoder: onnx.GraphProto) -> None:
 
 @contextmanager
 def _without_exporter_chatter() -> Iterator[None]:
-    """Hides the exporter's messages about its own deprecated calls and an absent torchvision."""
+    """Context manager that hides messages of torch's exporter which a user can do nothing about.
+
+    They are about its own deprecated calls and about a missing torchvision.
+    """
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,11 +1,11 @@
-"""Optimises the graph that torch exports: attention, layers whose output is split, and masks.
+"""Optimises the ONNX graph that torch exports: its attention, split layers and masks.
 
 Attention: torch splits queries, keys and values into heads before attention and joins the heads
-after it. Each of these four steps takes a Reshape and a Transpose. ONNX's Attention node can read
-and return unsplit vectors, so the eight nodes are removed.
+after it. Each of these four steps takes a Reshape and a Transpose node. ONNX's Attention node can
+read and return vectors that are not split, so the eight nodes are removed.
 
-Split layers: a layer that computes keys and values together is replaced by one layer for each, so
-its output no longer has to be split in every run.
+Split layers: some linear layers compute several outputs together, such as keys and values, which a
+Split node then separates. Each is replaced by one layer per output, so no run has to split.
 
 Masks: attention weights of masked items are raised from near zero to a small normal number, because
 processors are slow on subnormal numbers.
@@ -32,7 +32,10 @@ MASKED = -1e9  # constants of this value or below are masks, not weights
 
 
 def soften_masks(graph: onnx.GraphProto) -> None:
-    """Replaces mask values (`MASKED` or below) in the constants of `graph` by `UNREAD`."""
+    """Replaces mask values in the constants of `graph` by `UNREAD`, in place.
+
+    Mask values are numbers that are at most `MASKED`.
+    """
     for constant in graph.initializer:
         values = numpy_helper.to_array(constant)
         if values.dtype == np.float32 and (values <= MASKED).any():
@@ -41,9 +44,10 @@ def soften_masks(graph: onnx.GraphProto) -> None:
 
 
 def fuse_attention(graph: onnx.GraphProto) -> None:
-    """Rewires each Attention node of `graph` to read and return `[batch, length, hidden]`.
+    """Removes the nodes that split into heads before attention and join heads after it, in place.
 
-    A node stays as it is if its operands are not split into heads or its result is not joined.
+    The Attention nodes then read and return `[batch, length, hidden]`. A node stays as it is if its
+    inputs are not split into heads, or its output is not joined. Then calls `split_layers`.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     heads_of = {info.name: _num_heads(info) for info in graph.value_info}
@@ -61,9 +65,9 @@ def fuse_attention(graph: onnx.GraphProto) -> None:
 
 
 def split_layers(graph: onnx.GraphProto) -> None:
-    """Replaces, in place, each linear layer with a split output by several: one per part of it.
+    """Replaces each linear layer whose output a Split node divides by one layer per part, in place.
 
-    The weights are split once, here, so no run has to split the output.
+    The weights are split here, once, so that no run has to split the output.
     """
     producer_of = {output: node for node in graph.node for output in node.output}
     constants = {each.name: numpy_helper.to_array(each) for each in graph.initializer}
@@ -96,8 +100,8 @@ def _layer_before(
     """Finds the linear layer whose output the node `split` divides into equal parts.
 
     Returns:
-        The names of the layer's operand, weight and bias. None if `split` is another kind of node,
-        divides another axis, or follows a layer whose weight or bias is not constant.
+        The names of the layer's input, weight and bias. None if `split` is not a Split node of the
+        last axis, or does not follow a linear layer with constant weight and bias.
     """
     add = producer_of.get(split.input[0]) if split.op_type == "Split" else None
     product = producer_of.get(add.input[0]) if add is not None and add.op_type == "Add" else None
@@ -110,9 +114,9 @@ def _layer_before(
 
 
 def _before_split(producer_of: dict[str, onnx.NodeProto], name: str) -> str | None:
-    """Returns the tensor that the graph splits into attention heads to make the tensor `name`.
+    """Returns the name of the tensor that is split into attention heads to make the tensor `name`.
 
-    It is None if `name` is not made by such a split.
+    Returns None if `name` is not the result of such a split.
     """
     for kind in SPLIT:
         producer = producer_of.get(name)
@@ -123,7 +127,10 @@ def _before_split(producer_of: dict[str, onnx.NodeProto], name: str) -> str | No
 
 
 def _after_join(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
-    """Returns the last of the nodes that join the heads `name` into vectors; None if none do."""
+    """Returns the last of the nodes that join attention heads into vectors.
+
+    The heads are in the tensor `name`. Returns None if the graph does not join them.
+    """
     node: onnx.NodeProto | None = None
     for kind in JOINED:
         readers = [each for each in graph.node if name in each.input]
@@ -135,13 +142,16 @@ def _after_join(graph: onnx.GraphProto, name: str) -> onnx.NodeProto | None:
 
 
 def _num_heads(info: onnx.ValueInfoProto) -> int | None:
-    """Returns the number of heads of a value `[batch, heads, length, size]`; None for others."""
+    """Returns the number of attention heads in a tensor `[batch, heads, length, size]`.
+
+    Returns None if the tensor has not four axes, or if the number is not constant.
+    """
     sizes = info.type.tensor_type.shape.dim
     return sizes[1].dim_value or None if len(sizes) == 4 else None
 
 
 def drop_unread(graph: onnx.GraphProto) -> None:
-    """Removes nodes and constants that no output of `graph` depends on, in place."""
+    """Removes the nodes and constants on which no output of `graph` depends, in place."""
     read = {each.name for each in graph.output}
     for node in reversed(list(graph.node)):
         if read.isdisjoint(node.output):

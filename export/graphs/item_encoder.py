@@ -1,10 +1,10 @@
-"""Exports the item encoder: the graph from an LLM embedding `z` to an item vector.
+"""Exports the item encoder: the graph that makes an item vector from an LLM embedding `z`.
 
-The vector is `weight * g(z)` (paper eq. 12-13) plus the part that cold items get in place of a
-trained offset (`training.students.cold_items`). Standardising, projecting, weighting, shrinking and
-adding the common offset of cold items together are one affine map, so one node computes them. If
-cold items borrow offsets, the graph also finds the donors with the nearest titles and adds the mean
-of their offsets.
+The vector is `weight * g(z)` (paper eq. 12-13), plus what cold items get in place of a trained
+offset (`training.students.cold_items`). The steps are to standardise, project, weight and shrink,
+and to add an offset that all cold items share. Together they are one affine map, so one node
+computes them. If cold items borrow offsets, the graph also finds the donors with the nearest
+titles, and adds the mean of their offsets.
 """
 
 from collections.abc import Mapping
@@ -53,25 +53,26 @@ NEIGHBOURS = """
 
 
 class ItemEncoderError(TrainingError):
-    """Raised if the encoder's item vectors differ from those of the student's item table."""
+    """The item encoder's vectors differ from those that torch computes for the same embeddings."""
 
 
 def export_item_encoder(
     item_table: ItemTable, item_embeddings: NDArray[np.float32], path: Path
 ) -> bool:
-    """Writes the item encoder of a student and checks it on the student's own items.
+    """Writes the item encoder of a student, and checks it on the items of the student's catalog.
 
     Args:
         item_table: the student's trained item table.
-        item_embeddings: `[items + 1, size]`, the LLM embeddings that the table was made from; row 0
-            is not read.
+        item_embeddings: `[items + 1, size]`, the LLM embeddings of titles that the student was
+            trained with; row 0 is padding and is not used.
         path: the file to write.
 
     Returns:
-        Whether the encoder was written; False if the table uses no LLM embeddings.
+        True if the encoder was written; False if the item table uses no LLM embeddings.
 
     Raises:
-        ItemEncoderError: the table was made from other embeddings.
+        ItemEncoderError: the encoder's vectors are wrong, because the student was trained with
+            other embeddings.
     """
     constants = _affine_constants(item_table)
     if constants is None:
@@ -107,7 +108,10 @@ def _affine_constants(table: ItemTable) -> Constants | None:
 
 
 def _neighbour_constants(table: ItemTable) -> Constants:
-    """Returns the constants that `NEIGHBOURS` reads; empty if cold items borrow no offsets."""
+    """Returns by name the constants that the search for donors, `NEIGHBOURS`, reads.
+
+    There are none if cold items borrow no offsets.
+    """
     cold = table.cold_items
     if cold.donors is None:
         return {}
@@ -123,13 +127,13 @@ def _neighbour_constants(table: ItemTable) -> Constants:
 
 
 def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> None:
-    """Checks the vectors of catalog items against those that torch computes for cold items.
+    """Compares the encoder's vectors with those that torch computes, for items of the catalog.
 
-    An item is not checked if two donors tie for its last place among the nearest, since either is
-    correct.
+    Torch treats the items as if they were cold. At most `MAX_CHECKED` items are compared. An item
+    is left out if two donors tie for the last place among its nearest, since either is correct.
 
     Raises:
-        ItemEncoderError: a component differs by more than `MAX_VECTOR_ERROR`.
+        ItemEncoderError: a component of a vector differs by more than `MAX_VECTOR_ERROR`.
     """
     checked = np.arange(0, len(embeddings), len(embeddings) // MAX_CHECKED + 1)
     session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -147,7 +151,10 @@ def _check(path: Path, table: ItemTable, embeddings: NDArray[np.float32]) -> Non
 
 
 def _ties(table: ItemTable, columns: Tensor) -> NDArray[np.bool_]:
-    """Returns `[items]`, whether two donors tie for the last place among an item's nearest."""
+    """Returns for each item whether two donors tie for the last place among its nearest, `[items]`.
+
+    `columns` has the principal columns of the items.
+    """
     cold = table.cold_items
     if cold.donors is None or int(cold.donors.sum()) <= NUM_NEIGHBOURS:
         return np.zeros(len(columns), dtype=np.bool_)

@@ -1,9 +1,9 @@
-"""Replaces layers that read one item at a time by lookups in precomputed tables.
+"""Replaces an encoder's layers that read one item at a time by lookups in precomputed tables.
 
 The first layers of an encoder read each item by itself, so their output for an item is the same in
-every history. The rewritten graph applies them to the whole item table. That depends on constants
-only, so onnxruntime computes it once, when it opens the graph. For a history, the graph then looks
-up the rows of its items. The file does not grow, but the memory does.
+every history. The rewritten graph applies these layers to the whole item table. The result depends
+on constants only, so onnxruntime computes it once, when it opens the graph. For a history, the
+graph then looks up the rows of its items. This takes more memory, but no larger file.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,9 +19,10 @@ OF_TABLE = ".of_table"
 
 
 def precompute_per_item(encoder: onnx.GraphProto) -> None:
-    """Makes `encoder` look up item vectors and all values that depend on one item only, in place.
+    """Makes `encoder` look up item vectors, and all values that depend on one item only, in place.
 
-    Its inputs become `window` and `table`. Its first nodes compute the further tables from `table`.
+    The inputs of the encoder are then `window` and `table`, the item table. Its first nodes compute
+    the tables of the other values from `table`.
     """
     per_item, constants = {"vectors"}, {each.name: len(each.dims) for each in encoder.initializer}
     row_wise = []
@@ -38,9 +39,10 @@ def precompute_per_item(encoder: onnx.GraphProto) -> None:
 
 
 def insert_lookups(encoder: onnx.GraphProto, names: Collection[str] = ("vectors",)) -> None:
-    """Makes `encoder` look up the values `names` in their tables by the items of `window`.
+    """Adds nodes to `encoder` that look up values in tables, by the item indices in `window`.
 
-    Values that the encoder does not read are ignored.
+    `names` are the names of the values, each of which has a table. Values that no node of the
+    encoder reads are ignored.
     """
     inputs = {name for node in encoder.node for name in node.input}
     for place, name in enumerate(sorted(inputs.intersection(names))):
@@ -60,7 +62,7 @@ def _is_row_wise(
 
 
 def _on_whole_table(node: onnx.NodeProto, per_item: Collection[str]) -> onnx.NodeProto:
-    """Returns a copy of `node` that reads and writes whole tables in place of looked-up rows."""
+    """Returns a copy of `node` that computes a whole table in place of the rows of some items."""
     whole = onnx.NodeProto()
     whole.CopyFrom(node)
     whole.input[:] = [_table_of(name) if name in per_item else name for name in node.input]

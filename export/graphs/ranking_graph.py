@@ -1,13 +1,12 @@
 """Exports a student as the ranking graph: one ONNX file that answers every query.
 
-The window, the masks and top-k are written below, in ONNX's text form. Two placeholder
-nodes stand for the student there: one reads unpadded histories, the other any. `inline` replaces
-them by the graphs that torch exports. So the model is defined once, in torch, and window, masks and
-top-k once, here.
+The text below, in ONNX's text form, has the window, the masks and top-k. Two placeholder nodes in
+it stand for the student: one for histories without padding, one for all others. `inline` replaces
+both by graphs that torch exports. So the student is defined in torch only, and the rest here only.
 
-These are written by hand and not traced, because their sizes depend on data: on the longest history
-of a batch and on `k`. That is simple in ONNX but hard in `torch.export`, and torch's older tracing
-exporter is deprecated.
+The text is written by hand and not traced from torch code, because sizes depend on data: on the
+longest history of a batch and on `k`. That is simple in ONNX but hard in `torch.export`, and
+torch's older tracing exporter is deprecated.
 """
 
 from pathlib import Path
@@ -96,9 +95,10 @@ ranking (
 
 
 def export_student(student: Student, path: Path) -> None:
-    """Writes the ranking graph of `student` to `path`.
+    """Writes the ranking graph of `student` to the file `path`.
 
-    The item table is stored once: the lookup, the scores and the output `table` share one constant.
+    The file has the item table only once: the lookup of item vectors, the scores and the output
+    `table` share one constant.
     """
     table = student.eval().item_table().detach()
     model = parser.parse_model(
@@ -122,7 +122,10 @@ def export_student(student: Student, path: Path) -> None:
 
 
 def save_graph(model: onnx.ModelProto, path: Path) -> None:
-    """Checks a graph whose placeholder nodes have been replaced by encoders, and writes it."""
+    """Checks a graph with ONNX's checker and writes it to the file `path`.
+
+    Encoders must have replaced its placeholder nodes.
+    """
     del model.opset_import[1]  # the domain of the placeholder nodes, which are all replaced
     checker.check_model(model, full_check=True)
     onnx.save(model, path)
@@ -130,10 +133,10 @@ def save_graph(model: onnx.ModelProto, path: Path) -> None:
 
 @torch.no_grad()
 def usual_query(student: Student, table: Tensor) -> Tensor:
-    """Returns the mean query vector, `[hidden]`, of histories of one item each.
+    """Returns an average query vector, `[hidden]`: the mean over histories of one item each.
 
-    The items are spread evenly over those that the student reads: all, or at least
-    `NUM_USUAL_QUERIES`.
+    The items are every n-th of those that the student reads. n is the number of rows of the item
+    table divided by `NUM_USUAL_QUERIES`, rounded down, and at least 1.
     """
     items = torch.from_numpy(student.item_table.read_items())
     step = max(1, len(table) // NUM_USUAL_QUERIES)
@@ -141,6 +144,9 @@ def usual_query(student: Student, table: Tensor) -> Tensor:
 
 
 def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:
-    """Returns the branch `which` of the first `If` in `graph`, which chooses the encoder."""
+    """Returns the branch of the encoder's `If` node, which is the first one in `graph`.
+
+    `which` is the branch's attribute: "then_branch" or "else_branch".
+    """
     choice = next(node for node in graph.node if node.op_type == "If")
     return next(each.g for each in choice.attribute if each.name == which)

@@ -1,15 +1,16 @@
-"""Writes the search for the best items: exact, but faster than scoring every item exactly.
+"""Writes the part of a graph that finds the best items, faster than by scoring all exactly.
 
 In a catalog of 17,000 items with vectors of 64 numbers, reading all vectors takes longer than the
-rest of the student. So the item table is stored a second time as codes of one byte per number.
-Rough scores, computed from the codes, choose candidates, and only candidates are scored exactly.
+rest of the student. So the item table is stored a second time, as codes of one byte per number.
+Rough scores, computed from the codes, choose candidates. Only candidates are scored exactly.
 
-The rounding of the codes limits the error of a rough score, and so the exact score of any item that
-is not a candidate. If the last item found scores higher than this limit, the answer is proven to
-equal that of an exact search. If not, all items are scored exactly.
+Codes are rounded, which limits the error of a rough score. So there is an upper bound for the exact
+score of every item that is not a candidate. If the last item found scores higher than this bound,
+the answer is proven to be the same as by scoring all items exactly. Otherwise the ranking graph
+scores all items exactly, and the common-case graph returns -inf.
 
-The codes are sorted by their items' scores for an average query vector. A top-k search then meets
-most of the best items first and replaces its intermediate results less often.
+The codes are sorted by their items' scores for an average query vector. The search for the best
+rough scores then meets most of them early, and replaces its intermediate results less often.
 """
 
 from collections.abc import Mapping
@@ -133,7 +134,10 @@ COMMON_CASE_ROUGH_SEARCH = Template("""
 
 
 def search_text(num_rows: int) -> str:
-    """Returns the ranking graph's search in a table of `num_rows`, in ONNX's text form."""
+    """Returns the ranking graph's search in ONNX's text form, for a table of `num_rows` rows.
+
+    In a small table it scores all items exactly, without codes.
+    """
     if num_rows < ROUGH_FROM:
         return SEARCH_OF_ALL.substitute(scores="scores", item_indices="item_indices")
     of_all = SEARCH_OF_ALL.substitute(scores="scores_in_all", item_indices="items_in_all")
@@ -141,9 +145,10 @@ def search_text(num_rows: int) -> str:
 
 
 def common_case_search_text(num_rows: int) -> str:
-    """Returns the common-case graph's search in a table of `num_rows`, in ONNX's text form.
+    """Returns the common-case graph's search in ONNX's text form, for a table of `num_rows` rows.
 
-    In a large table it is the rough search only, without an exact search if the proof fails.
+    In a small table it scores all items exactly. In a large table it scores candidates only, and
+    returns -inf where it cannot prove the answer.
     """
     if num_rows < ROUGH_FROM:
         return COMMON_CASE_SEARCH_OF_ALL
@@ -154,9 +159,9 @@ def search_constants(table: NDArray[np.float32], usual_query: NDArray[np.float32
     """Computes the constants that the search reads besides the item table, by name.
 
     Args:
-        table: `[rows, hidden]`, the item vectors, row 0 for padding.
-        usual_query: `[hidden]`, the average query vector. The codes are sorted by it, which affects
-            speed but no answer.
+        table: `[rows, hidden]`, the item vectors; row 0 is padding.
+        usual_query: `[hidden]`, an average query vector. The codes are sorted by their items'
+            scores for it, which affects speed but no answer.
     """
     num_rows, hidden_size = table.shape
     never_padding = np.zeros(num_rows, dtype=np.float32)

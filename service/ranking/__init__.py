@@ -7,11 +7,16 @@ inference takes about 50 µs. Handing it to a thread and back takes longer than 
 would compete for the interpreter lock. On the loop, requests that are ready in the same turn also
 share one inference, so a busy worker spends less on each.
 
-In a thread: all that can take longer than about a millisecond, because it would delay every other
-request of the worker: a batch request (up to 64 queries), explanations (one query for each item of
-the history), nearest neighbours, title search and costly filters (the whole catalog), the student's
-part of the teacher's routes, encoding added items, loading and checking a bundle. What requests ask
-for there waits for its turn and runs in slices (`service/admission`). No lock is needed: `Student`,
-`Catalog` and `Recommender` are immutable, and each thread has bound sessions of its own
-(`bound_session`).
+In a thread: all work that can take longer than about a millisecond, which would delay every other
+request of the worker.
+
+- a batch request, which has up to 64 queries;
+- explanations, which rank once for each item of the history;
+- nearest neighbours, title search and filters, where they read the whole of a large catalog;
+- the student's part of the teacher's routes;
+- encoding added items; loading and checking a bundle.
+
+Work of a request in a thread waits for its turn and runs in slices (`service/admission`). Threads
+need no lock: `Student`, `Catalog` and `Recommender` are immutable, and each thread has bound
+sessions of its own (`bound_session`).
 """

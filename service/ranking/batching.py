@@ -1,4 +1,4 @@
-"""Answers requests in batches: one batch per group, and one by one if a batch fails."""
+"""Answers requests in batches: a batch per group of requests, or one by one if a batch fails."""
 
 import logging
 from collections import defaultdict
@@ -21,8 +21,8 @@ def answer_by_group(
 
     Args:
         requests: the requests to answer, at least one.
-        groups: `[requests]`, the group of each request.
-        answer: takes a group and its requests; returns one answer per request.
+        groups: `[requests]`, the key of each request's group; equal keys form one group.
+        answer: takes the key of a group and its requests; returns one answer per request, in order.
 
     Raises:
         ValueError: `answer` returned too few or too many answers.
@@ -47,14 +47,15 @@ def answer_together_or_singly(
 ) -> Sequence[Answer]:
     """Answers all requests in one call; if it fails, logs the error and answers them one by one.
 
-    So a request that makes a batch fail does not make the others fail. A single request is passed
-    to `answer_one` only, so it is never tried twice.
+    A request that makes the batch fail then does not make the others fail. If there is only one
+    request, it is passed to `answer_one` directly, and so never answered twice.
 
     Args:
         requests: the requests to answer.
-        answer_all: answers several requests at once.
-        answer_one: answers one request.
-        failure: the errors of `answer_all` after which each request is answered singly.
+        answer_all: answers several requests at once; returns one answer per request, in order.
+        answer_one: answers one request; its errors are not caught.
+        failure: the type of errors of `answer_all` after which requests are answered one by one.
+            Other errors are not caught.
     """
     if len(requests) > 1:
         try:

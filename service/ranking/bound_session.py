@@ -1,9 +1,9 @@
-"""Runs a graph for single queries with little overhead, by onnxruntime's I/O binding.
+"""Runs an ONNX graph for single queries with little overhead, by onnxruntime's I/O binding.
 
 A bound array is registered with onnxruntime once and used in many runs. Histories of the same
 length are copied into one bound input array, and results are written to bound output arrays. Any
-other input stays bound as long as it is the same object as in the run before. So in most runs no
-new array is handed to onnxruntime.
+other input stays bound until a run has a different array object for it. So most runs pass no new
+array to onnxruntime.
 """
 
 import threading
@@ -19,19 +19,22 @@ from service.errors import StudentError
 from service.ranking.onnx_session import Feeds
 
 _MAX_BOUND_SESSIONS = 256
-"""Per thread: enough for all lengths of a history and a few `k`, at some kilobytes each."""
+"""Maximum number of bound sessions of one graph and thread; each takes some kilobytes.
+
+It is enough for every history length with a few values of `k`.
+"""
 
 Output = tuple[NDArray[np.int64], NDArray[np.float32]]
 """Item indices and scores of a ranking, best first, `[num_answered]` each."""
 
 
 class BoundSession:
-    """A graph with bound arrays for one history length and one `k`. Not thread-safe.
+    """An open graph with bound arrays for one history length and one `k`. Not thread-safe.
 
     Args:
         session: the open graph.
         length: number of items in each history.
-        num_answered: number of items that the graph returns.
+        num_answered: number of items in each ranking that the graph returns.
     """
 
     def __init__(self, session: ort.InferenceSession, length: int, num_answered: int) -> None:
@@ -50,7 +53,11 @@ class BoundSession:
         self._binding.bind_output(name, "cpu", 0, array.dtype.type, array.shape, address)
 
     def __call__(self, history: Sequence[int], other_inputs: Feeds) -> Output:
-        """Runs the graph; the next run overwrites the returned arrays."""
+        """Runs the graph for one history; returns item indices and scores, best first.
+
+        The next run overwrites the returned arrays. `other_inputs` are all inputs except the
+        history, by name.
+        """
         self._history[0] = history
         for name, value in other_inputs.items():
             if self._bound.get(name) is not value:
@@ -66,8 +73,8 @@ class BoundSession:
 class BoundSessions(threading.local):
     """The bound sessions of one graph, a separate set for each thread.
 
-    A thread makes a session for each history length and `k` that it meets, and drops the least
-    recently used ones.
+    A thread makes a session when a history length or `k` first occurs in it. If there are then more
+    than `_MAX_BOUND_SESSIONS`, it drops the least recently used session.
     """
 
     def __init__(self, session: ort.InferenceSession) -> None:
@@ -76,9 +83,12 @@ class BoundSessions(threading.local):
     def run(self, history: Sequence[int], num_answered: int, other_inputs: Feeds) -> Output:
         """Runs the graph for one history that is not empty; returns item indices and scores.
 
-        `num_answered` is the number of items that the graph will return, the length of both arrays.
-        The next run in this thread may overwrite them. `other_inputs` are all inputs but the
-        history.
+        Both arrays are ordered best first; the next run in this thread can overwrite them.
+
+        Args:
+            history: item indices, oldest first.
+            num_answered: number of items that the graph will return for these inputs.
+            other_inputs: all inputs of the graph except the history, by name.
 
         Raises:
             StudentError: onnxruntime failed.

@@ -1,4 +1,4 @@
-"""The catalog: items of the bundle and added items, by id, item index, title and popularity."""
+"""The catalog: finds items of the bundle and added items by id, index, title and popularity."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress, islice
@@ -18,13 +18,13 @@ class BundleItems:
     """Look-up tables of a bundle's items, which all catalogs of the bundle share.
 
     Attributes:
-        items: the items in the order of their indices.
-        index_by_id: item index by item id; the first item has index 1, since 0 is padding.
+        items: the items in the order of their item indices; the first has index 1.
+        index_by_id: item index by item id.
         by_popularity: `[items]`, item indices, most popular first.
-        titles: titles in lower case, for search.
-        attributes: item indices by attribute value.
-        unread_indices: indices of the items that the student does not read, ascending.
-        unread: the same as a set.
+        titles: case-folded titles for search, in the order of `items`.
+        attributes: item indices by attribute name and value.
+        unread_indices: item indices of the items that the student does not read, ascending.
+        unread: the indices in `unread_indices`, as a set.
     """
 
     def __init__(self, items: Sequence[Item]) -> None:
@@ -39,7 +39,7 @@ class BundleItems:
 
 
 class Catalog:
-    """All items that can be recommended. Immutable: `with_added` makes a new catalog."""
+    """The items that can be recommended: those of the bundle, then the added ones. Immutable."""
 
     def __init__(self, bundle_items: BundleItems, added: Sequence[Item] = ()) -> None:
         self._bundle_items = bundle_items
@@ -61,47 +61,54 @@ class Catalog:
         return len(self._items)
 
     def with_added(self, added: Sequence[Item]) -> "Catalog":
-        """Returns a catalog of the bundle's items and `added`, without the previously added."""
+        """Returns a new catalog of the bundle's items and `added`.
+
+        Items that were added to this catalog are in the new one only if `added` has them.
+        """
         return Catalog(self._bundle_items, added)
 
     def ids_where(self, mask: Mask) -> Iterator[str]:
-        """Yields the ids of the items for which `mask` `[items + 1]` is true."""
+        """Yields the item ids of the items for which `mask`, `[items + 1]`, is true."""
         return map(_ID, compress(self._items, mask[1:].tolist()))
 
     def item(self, item_index: int) -> Item:
-        """Returns the item of an index; indices start at 1."""
+        """Returns the item with an item index; the first item has index 1."""
         return self._items[item_index - 1]
 
     def index(self, item_id: str) -> int | None:
-        """Returns the item index of an id; None if the catalog does not have the item."""
+        """Returns the item index of an item id; None if the catalog does not have the item."""
         return self._index_in_bundle.get(item_id) or self._index_of_added.get(item_id)
 
     def find(self, item_id: str) -> Item | None:
-        """Returns the item with an id; None if the catalog does not have it."""
+        """Returns the item with an item id; None if the catalog does not have the item."""
         item_index = self.index(item_id)
         return self.item(item_index) if item_index else None
 
     def is_in_bundle(self, item_id: str) -> bool:
-        """Returns whether the item belongs to the bundle, and was not added at run time."""
+        """Returns whether the bundle has an item with this id; False for added items."""
         return item_id in self._index_in_bundle
 
     def known_indices(self, item_ids: Iterable[str]) -> list[int]:
-        """Returns the item indices of the ids that the catalog has, in the same order."""
+        """Returns the item index of each id in the order of `item_ids`; skips unknown ids."""
         if self._index_of_added:
             return [index for item_id in item_ids if (index := self.index(item_id))]
         return [index for index in map(self._index_in_bundle.get, item_ids) if index]
 
     def divided(self, history: list[int]) -> tuple[list[int], Sequence[int]]:
-        """Splits the item indices of a history: those that the student reads, and the others."""
+        """Splits the item indices of a history into those that the student reads and the others.
+
+        Both parts are in the order of the history.
+        """
         if not self.unread:
             return history, ()
         read = [index for index in history if index not in self.unread]
         return read, [index for index in history if index in self.unread]
 
     def popular(self, k: int, allowed: Mask) -> list[int]:
-        """Returns the indices of the `k` most popular allowed items, most popular first.
+        """Returns the item indices of the `k` most popular allowed items, most popular first.
 
-        Items of equal popularity are in catalog order. `allowed` is a mask `[items + 1]`.
+        Items of equal popularity are in catalog order. `allowed` is a mask `[items + 1]`. There are
+        fewer than `k` indices if the mask allows fewer items.
         """
         found: list[int] = []
         for start in range(0, len(self), _BLOCK_SIZE):
@@ -112,9 +119,10 @@ class Catalog:
         return found[:k]
 
     def search(self, query: str, limit: int) -> list[Item]:
-        """Returns up to `limit` items whose title contains every word of `query`.
+        """Returns up to `limit` items whose titles contain every word of `query`.
 
-        Upper and lower case are the same. The most popular items come first.
+        A word also matches as a part of a longer word, and in upper or lower case. The most popular
+        items come first.
         """
         # The longest word is looked for first, because fewest titles contain it.
         words = sorted(set(query.casefold().split()), key=len, reverse=True)

@@ -1,4 +1,7 @@
-"""Explains a recommendation by the fall of its score when an item is left out of the history."""
+"""Explains a recommendation: its reasons are the items of the history without which it scores less.
+
+A score drop is the score after the whole history minus the score after the history without an item.
+"""
 
 from collections.abc import Generator, Sequence
 
@@ -13,7 +16,7 @@ MAX_REASONS = 5
 """Maximum number of reasons per recommended item."""
 
 Reasons = Sequence[tuple[Item, float]]
-"""Items of the history, each with the score drop without it; largest drop first."""
+"""Items of the history, each with the score drop when it is left out; largest drop first."""
 
 
 _SLICE = 8  # queries that are ranked between two requests for other work
@@ -24,10 +27,10 @@ def explain_in_slices(
 ) -> Generator[None, None, list[Reasons]]:
     """Returns the reasons for each recommended item, in the order of `recommendations`.
 
-    Yields after each slice of the work. Ranks once more for each item among the newest
-    `max_history_length`, without that item. If the item occurs more than once in the history, all
-    its occurrences are left out. An item that the student does not read is no reason. Only positive
-    score drops are reasons. If a fallback ranked instead of the student, all reasons are empty.
+    Yields after each slice of the work. For each distinct item among the newest
+    `max_history_length`, ranks the history again without all occurrences of that item. The item is
+    a reason if the recommended item's score is then lower. Items that the student does not read are
+    never reasons. If a fallback made the recommendations, each list of reasons is empty.
 
     Raises:
         StudentError: the student failed.
@@ -51,10 +54,11 @@ def _score_drops(
     left_out: Sequence[int],
     recommended: Sequence[int],
 ) -> Generator[None, None, NDArray[np.float64]]:
-    """Returns how much each recommended item's score drops without each item of `left_out`.
+    """Returns the score drop of each recommended item for each left-out item.
 
-    The array is `[left_out, recommended]`: the score with the whole history minus the score without
-    the item. All arguments are item indices.
+    The array is `[left_out, recommended]`: the score after the whole history minus the score after
+    the history without the left-out item. Items are passed as item indices. Yields after each slice
+    of the work.
     """
     allowed = np.zeros_like(recommender.student.all_allowed)
     allowed[list(recommended)] = True

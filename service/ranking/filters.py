@@ -1,4 +1,4 @@
-"""Filters on item attributes: turns the attribute values of a query into a mask of items."""
+"""Filters on item attributes: turns a query's attribute values into a mask of allowed items."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,14 +11,14 @@ from service.errors import InvalidRequestError
 from service.ranking.types import Mask
 
 AttributeFilter = Mapping[str, Sequence[str]]
-"""Attribute values by attribute name, as `{"genres": ["Comedy", "Drama"]}`."""
+"""Attribute values by attribute name, for example `{"genres": ["Comedy", "Drama"]}`."""
 
 
 class AttributeIndex:
-    """Item indices by attribute name and value."""
+    """An inverted index: finds the items that have a value of an attribute."""
 
     def __init__(self, items: Sequence[Item], first_index: int) -> None:
-        """Indexes `items`, of which the first has the item index `first_index`."""
+        """Indexes `items`, whose item indices are consecutive and begin with `first_index`."""
         indices: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
         for index, item in enumerate(items, start=first_index):
             for name, values in item.attributes.items():
@@ -31,28 +31,38 @@ class AttributeIndex:
 
     @property
     def names(self) -> set[str]:
-        """The names of all attributes that an item has."""
+        """Names of the attributes of which at least one item has a value."""
         return set(self._indices)
 
     def items_with(self, name: str, values: Iterable[str]) -> list[NDArray[np.int64]]:
-        """Returns, for each of `values` that occurs, the indices of the items that have it."""
+        """Finds the items that have `values` of the attribute `name`.
+
+        Returns an array of item indices for each value, in the order of `values`. A value that no
+        item has gets no array.
+        """
         by_value = self._indices.get(name, {})
         return [by_value[value] for value in values if value in by_value]
 
 
 class Filters:
-    """Turns attribute filters into masks over all items, those of the bundle and added ones."""
+    """Turns attribute filters into masks over all items: those of the bundle and added ones."""
 
     def __init__(self, indexes: Sequence[AttributeIndex], mask_length: int) -> None:
-        """Combines `indexes`, which together cover `mask_length - 1` items."""
+        """Combines indexes over different items.
+
+        Args:
+            indexes: one index for the bundle's items, one for the added items.
+            mask_length: number of all items, plus 1 for padding.
+        """
         self._indexes = indexes
         self._names = set().union(*(each.names for each in indexes))
         self._mask_length = mask_length
 
     def mask(self, allow: AttributeFilter, deny: AttributeFilter) -> Mask | None:
-        """Returns the mask of the items that a query allows; None if it has no filters.
+        """Returns the mask `[items + 1]` of the allowed items; None if there are no filters.
 
-        An allowed item has at least one value of each attribute in `allow`, and no value in `deny`.
+        For each attribute in `allow`, an allowed item has at least one of the listed values. It has
+        none of the values in `deny`.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -68,13 +78,17 @@ class Filters:
         return mask
 
     def num_steps(self, allow: AttributeFilter, deny: AttributeFilter) -> int:
-        """Returns the cost of `mask` in steps: the number of mask entries that it writes."""
+        """Returns the cost of calling `mask`: the number of mask entries that it would write."""
         attributes = [*allow.items(), *deny.items()]
         found = (len(each) for attribute in attributes for each in self._found(*attribute))
         return len(attributes) * self._mask_length + sum(found)
 
     def check(self, allow: AttributeFilter, deny: AttributeFilter) -> None:
-        """Raises InvalidRequestError if a filter names an attribute that no item has."""
+        """Checks that every attribute of the filters is known.
+
+        Raises:
+            InvalidRequestError: a filter names an attribute that no item has.
+        """
         for field, attribute_filter in (("allow", allow), ("deny", deny)):
             for name in attribute_filter:
                 if name not in self._names:

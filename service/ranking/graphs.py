@@ -1,7 +1,8 @@
-"""The two graphs of a student: the ranking graph answers any query, the common-case graph most.
+"""The two ONNX graphs that rank: the ranking graph and the common-case graph.
 
-The common-case graph is the faster one. Each has `rank_one`, which reuses bound arrays, and
-`rank_many`, which ranks a batch in one inference. `service.ranking.student` chooses between them.
+The ranking graph answers any query. The common-case graph is faster, but answers common queries
+only. Both have `rank_one`, which reuses bound arrays, and `rank_many`, which ranks a batch in one
+inference. `service.ranking.student` chooses the graph for a query.
 """
 
 import math
@@ -26,9 +27,9 @@ _FLAGS = {flag: np.array(flag) for flag in (False, True)}
 class CommonCaseGraph:
     """Ranks queries without filters, exclusions, added items or padding. Thread-safe.
 
-    `export.contract.tensors.COMMON_CASE_TENSORS` defines these queries. The graph returns None as
-    the ranking of a query if it cannot prove that it found the best items. The ranking graph must
-    then rank the query.
+    `export.contract.tensors.COMMON_CASE_TENSORS` defines these queries. If the graph cannot prove
+    that it found the best items for a query, the ranking of the query is None. The ranking graph
+    must then rank it.
     """
 
     def __init__(self, session: ort.InferenceSession, num_items: int) -> None:
@@ -37,7 +38,10 @@ class CommonCaseGraph:
         self._bound_sessions = BoundSessions(session)
 
     def accepts(self, query: IndexQuery) -> bool:
-        """Returns whether the graph can rank `query`; the caller checks that no item was added."""
+        """Returns whether the graph can rank `query`, provided that there are no added items.
+
+        The caller must make sure that there are none.
+        """
         return (
             query.allowed is None
             and query.mask_seen
@@ -49,9 +53,9 @@ class CommonCaseGraph:
         )
 
     def rank_one(self, query: IndexQuery) -> Ranking | None:
-        """Ranks the best `k` items for a query that `accepts` allows.
+        """Returns the best `k` items for a query for which `accepts` is true.
 
-        Returns None if the graph cannot prove that it missed no better item.
+        Returns None if the graph cannot prove that these are the best items.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -61,9 +65,10 @@ class CommonCaseGraph:
         return _if_full(_ranking(*output), k)
 
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking | None]:
-        """Ranks queries that `accepts` allows, in one inference; None: not proven for that query.
+        """Returns a ranking for each query, by one inference; `accepts` must be true for all.
 
-        All queries must have the same `k` and the same window length.
+        A ranking is None if the graph cannot prove that it has the best items. All queries must
+        have the same `k` and the same window length.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -81,7 +86,13 @@ class RankingGraph:
     def __init__(
         self, session: ort.InferenceSession, num_items: int, added: Vectors | None = None
     ) -> None:
-        """`added` are the vectors of the added items, `[added, hidden]`; None: there are none."""
+        """Prepares the inputs that queries share.
+
+        Args:
+            session: the open graph.
+            num_items: number of items of the bundle.
+            added: item vectors of the added items, `[added, hidden]`; None: there are none.
+        """
         shapes = {each.name: each.shape for each in session.get_outputs()}
         none_added = np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32)
         self.added = none_added if added is None else added
@@ -91,17 +102,20 @@ class RankingGraph:
         self._bound_sessions = BoundSessions(session)
 
     def with_added(self, added: Vectors) -> "RankingGraph":
-        """Returns a copy that ranks the bundle's items and `added`, vectors `[added, hidden]`."""
+        """Returns a copy that ranks the bundle's items and the items with the vectors `added`.
+
+        `added` is `[added, hidden]` and replaces the vectors that were added before.
+        """
         return RankingGraph(self._session, self._num_items, added)
 
     @property
     def all_allowed(self) -> Mask:
-        """The mask `[items + added + 1]` that allows all items."""
+        """Mask that allows every item, `[items + added + 1]` by item index."""
         mask: Mask = self._all_allowed[0]
         return mask
 
     def table(self) -> Vectors:
-        """Returns the vectors of the bundle's items, `[items + 1, hidden]` by item index.
+        """Returns the item vectors of the bundle's items, `[items + 1, hidden]` by item index.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -112,7 +126,7 @@ class RankingGraph:
         return table
 
     def rank_one(self, query: IndexQuery) -> Ranking:
-        """Ranks the best `k` items, or fewer if fewer are allowed.
+        """Returns the best `k` items, or fewer if the query allows fewer.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -126,7 +140,9 @@ class RankingGraph:
         return _ranking(*self._bound_sessions.run(query.history, num_answered, inputs))
 
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """Ranks queries that all have the same `k` and `mask_seen`, in one inference.
+        """Returns a ranking for each query, by one inference.
+
+        All queries must have the same `k` and `mask_seen`.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -142,7 +158,7 @@ class RankingGraph:
         return list(map(_ranking, *run_session(self._session, _OUTPUTS, feeds)))
 
     def _other_inputs(self, query: IndexQuery) -> dict[str, NDArray[np.generic]]:
-        """Returns all inputs of the graph for a single query, except its history."""
+        """Returns the inputs of the graph for one query by name, except the history."""
         allowed, excluded = query.allowed, query.closed
         return {
             TENSORS.excluded: np.array([excluded], dtype=np.int64) if excluded else _NONE_EXCLUDED,
@@ -154,9 +170,10 @@ class RankingGraph:
 
 
 def _ranking(item_indices: NDArray[np.generic], scores: NDArray[np.generic]) -> Ranking:
-    """Pairs item indices with scores, best first.
+    """Pairs item indices with their scores, in the given order, which is best first.
 
-    Drops items with the score -inf: they fill the list where fewer items are allowed than it has.
+    Drops items with the score -inf: the graph fills a list with them if fewer than `k` items are
+    allowed.
     """
     best_first = scores.tolist()
     pairs = list(zip(item_indices.tolist(), best_first, strict=True))
@@ -171,12 +188,18 @@ def _if_full(ranking: Ranking, k: int) -> Ranking | None:
 
 @lru_cache
 def _as_tensor(k: int) -> NDArray[np.int64]:
-    """Returns `k` as the array `[1]`, the same object for the same `k`, so that it stays bound."""
+    """Returns an array that holds `k`, of shape `[1]`.
+
+    Equal `k` get the same cached object, so that a bound session need not bind it again.
+    """
     return np.array([k], dtype=np.int64)
 
 
 def _left_padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
-    """Returns an array `[rows, longest row]` of at least one column, padded with 0 on the left."""
+    """Returns `rows` as one array `[rows, longest row]`, padded with 0 on the left.
+
+    The array has at least one column, even if all rows are empty.
+    """
     width = max(1, *map(len, rows))
     padded = np.zeros((len(rows), width), dtype=np.int64)
     for line, row in zip(padded, rows, strict=True):

@@ -1,4 +1,4 @@
-"""Nearest neighbours among items, by the cosine of item vectors."""
+"""Nearest neighbours of items: the items with the highest cosine of item vectors."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from service.ranking.types import Mask, Ranking, Vectors
 
 
 class ItemVectors:
-    """The vectors of all items, by item index."""
+    """The item vectors of the bundle's and the added items, by item index. Immutable."""
 
     def __init__(self, table: Vectors, added: Vectors) -> None:
-        """Joins two arrays of vectors.
+        """Computes the norms of all vectors.
 
         Args:
-            table: vectors of the bundle's items, `[items + 1, hidden]`.
-            added: vectors of the added items, `[added, hidden]`.
+            table: vectors of the bundle's items, `[items + 1, hidden]` by item index.
+            added: vectors of the added items, `[added, hidden]`; their item indices follow.
         """
         self._parts = (table, added)
         norms = [np.linalg.norm(part, axis=1) for part in self._parts]
@@ -23,17 +23,20 @@ class ItemVectors:
 
     @property
     def max_norm_in_bundle(self) -> float:
-        """The length of the longest vector of the bundle's items."""
+        """Largest Euclidean norm of a bundle item's vector."""
         return float(self._norms[: len(self._parts[0])].max())
 
     def with_added(self, added: Vectors) -> "ItemVectors":
-        """Returns the bundle's vectors and `added`, without the previously added."""
+        """Returns a copy with the bundle's vectors and `added`, `[added, hidden]`.
+
+        Vectors that were added to this object are not in the copy.
+        """
         return ItemVectors(self._parts[0], added)
 
     def nearest(self, item_indices: Sequence[int], k: int, allowed: Mask) -> Ranking:
-        """Returns the `k` allowed items that are most similar to the given ones, best first.
+        """Ranks the `k` allowed items that are most similar to the items `item_indices`.
 
-        An item's score is the mean of its cosines with the given items. `allowed` is a mask
+        The score of an item is the mean of its cosines with these items. `allowed` is a mask
         `[items + 1]`.
         """
         direction = sum(self._vector(index) / self._norms[index] for index in item_indices)

@@ -1,8 +1,8 @@
 """Micro-batching: requests that are ready in the same turn of the event loop share an inference.
 
-No request waits for others to arrive: a single one is ranked at once. The busier a worker is, the
-larger its batches are, and the less each request costs. `service/ranking/__init__.py` says why
-inference runs on the event loop.
+No request waits for others to arrive: if only one is ready, it is ranked at once. The busier a
+worker is, the larger its batches are, and the less of the worker's time each request takes.
+`service/ranking/__init__.py` says why inference runs on the event loop.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from service.ranking.recommender import Query, Recommendations, Recommender
 MAX_BATCH_SIZE = 8
 """Maximum number of requests per inference.
 
-Larger batches do not lower the cost of a request, but let the first request wait longer.
+Larger batches would not lower the time per request, but would let each request wait longer.
 """
 
 Outcome = Recommendations | Exception
@@ -23,14 +23,14 @@ Outcome = Recommendations | Exception
 
 @dataclass(slots=True)  # not frozen: that would triple the time to make one
 class _Pending:
-    """A request that waits for the next batch, and the future that gets its answer."""
+    """A request that waits to be ranked, and the future that its caller awaits."""
 
     recommender: Recommender
     query: Query
     future: "asyncio.Future[Recommendations]"
 
     def settle(self, outcome: Outcome) -> None:
-        """Passes the outcome to the waiting caller, unless the caller was cancelled meanwhile."""
+        """Sets the result or the error of the future, unless its caller was cancelled."""
         if self.future.done():
             return
         if isinstance(outcome, Exception):
@@ -40,13 +40,16 @@ class _Pending:
 
 
 class MicroBatcher:
-    """Collects the requests of one event-loop turn and ranks them, in one batch per recommender."""
+    """Collects the requests of one event-loop turn and ranks them in batches.
+
+    A batch has requests of one recommender, at most `MAX_BATCH_SIZE`.
+    """
 
     def __init__(self) -> None:
         self._pending: list[_Pending] = []
 
     async def recommend(self, recommender: Recommender, query: Query) -> Recommendations:
-        """Returns the next `k` items, ranked together with other requests of this turn.
+        """Answers `query` with `recommender`, in a batch with other requests of this turn.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.

@@ -1,4 +1,4 @@
-"""Opens the graphs of a student in onnxruntime and runs them."""
+"""Opens and runs the ONNX graphs of a student in onnxruntime."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from export.contract.bundle import BundleError
 from service.errors import StudentError
 
 Feeds = Mapping[str, NDArray[np.generic]]
-"""Input arrays by input name."""
+"""Input arrays of a graph by the names of its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
 class GraphFile:
-    """The bytes of an ONNX graph, and its path for error messages."""
+    """The content of an ONNX file, and its path for error messages."""
 
     path: Path
     content: bytes
 
     @classmethod
     def read(cls, path: Path) -> "GraphFile":
-        """Reads the graph at `path`."""
+        """Reads the file at `path`; raises OSError if it cannot be read."""
         return cls(path, path.read_bytes())
 
 
 def open_session(graph: GraphFile, names: Sequence[str]) -> ort.InferenceSession:
-    """Opens `graph`, which must have an input or output for each of `names`.
+    """Opens `graph` in onnxruntime and checks that it has an input or output for each of `names`.
 
     Raises:
-        BundleError: onnxruntime cannot open the graph, or it lacks an input or output.
+        BundleError: onnxruntime cannot open the graph, or the graph lacks one of `names`.
     """
     try:
         session = ort.InferenceSession(
@@ -48,7 +48,7 @@ def open_session(graph: GraphFile, names: Sequence[str]) -> ort.InferenceSession
 
 
 def run_session(session: ort.InferenceSession, outputs: Sequence[str], feeds: Feeds) -> list[Any]:
-    """Runs a graph once and returns one array per name in `outputs`.
+    """Runs a graph once and returns an array for each name in `outputs`, in this order.
 
     Raises:
         StudentError: onnxruntime failed.

@@ -1,15 +1,18 @@
 """Recommends items for a history of item ids: by the student, or by a fallback.
 
-The source of a recommendation list is chosen in this module only:
+This module alone chooses the source of a recommendation list:
 
-1. `student`, if it reads an item of the history: the catalog has the item, and the bundle does not
-   mark it as unread;
-2. `similar` items to those of the history, if the student fails; the answer is then degraded;
-3. `popular` items, if the student reads no item of the history;
-4. `catalog` order, if no allowed item has an interaction in the training data.
+1. `student`, if it reads at least one item of the history. It reads the items of the catalog that
+   the bundle does not mark as unread.
+2. `similar`, if the student fails: the items nearest to those of the history. The answer is then
+   degraded.
+3. `popular`, if the student reads no item of the history: the items with the most interactions in
+   the training data.
+4. `catalog`, if the student reads no item of the history, and no allowed item has an interaction in
+   the training data: the first allowed items of the catalog.
 
-All sources recommend from the same items: those that the filters allow, without excluded items and
-without seen items. Seen items are recommended only if no other item is left.
+All sources recommend items that the filters allow and that are neither excluded nor seen. Seen
+items are recommended only if no other item is left.
 """
 
 import logging
@@ -32,7 +35,7 @@ from service.stores.items.protocol import AddedItem
 logger = logging.getLogger(__name__)
 
 Source = Literal["student", "similar", "popular", "catalog", "teacher"]
-"""The ranker that made a list; `teacher` occurs in answers of the teacher's routes only."""
+"""Name of the ranker that made a list; `teacher` is only in answers of the teacher's routes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +46,9 @@ class Query:
         history: item ids, oldest first; ids that the catalog does not have are skipped.
         k: number of items to recommend.
         exclude: ids of items that must not be recommended.
-        allow: a recommended item has at least one value of each attribute here.
-        deny: a recommended item has none of these values.
-        mask_seen: whether items of `history` are left out, unless no other item is left.
+        allow: attribute values; for each attribute here, a recommended item has a listed value.
+        deny: attribute values; a recommended item has none of them.
+        mask_seen: whether items of `history` are not recommended unless no other item is left.
     """
 
     history: Sequence[str]
@@ -58,7 +61,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Recommendations:
-    """The answer to a query.
+    """The recommendation list that answers a query.
 
     Attributes:
         ranking: items and scores, best first.
@@ -74,12 +77,12 @@ class Recommendations:
 
     @property
     def item_ids(self) -> list[str]:
-        """The ids of the recommended items, best first."""
+        """Item ids of the recommended items, best first."""
         return [item.item_id for item, _ in self.ranking]
 
 
 class Recommender:
-    """Recommends the items of a bundle and the added items. Immutable."""
+    """Recommends items of a bundle and added items. Immutable."""
 
     def __init__(
         self,
@@ -89,7 +92,15 @@ class Recommender:
         vectors: ItemVectors,
         added: Sequence[AddedItem] = (),
     ) -> None:
-        """`added`: the added items that `catalog`, `student` and `vectors` already contain."""
+        """Joins the parts of a recommender, which must all have the same items.
+
+        Args:
+            bundle: the bundle that the other parts were made from.
+            catalog: the items.
+            student: the student that ranks.
+            vectors: the item vectors, for similar items.
+            added: the added items that `catalog`, `student` and `vectors` contain, in this order.
+        """
         self.bundle = bundle
         self.catalog = catalog
         self.student = student
@@ -98,19 +109,22 @@ class Recommender:
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest of the bundle."""
+        """Manifest of the bundle."""
         return self.bundle.manifest
 
     def can_add(self, added: AddedItem) -> bool:
-        """Returns whether the item can be added.
+        """Returns whether an item can be added at run time.
 
-        The bundle must not have the item, and its encoder must read embeddings of the item's size.
+        The bundle must not contain the item, and must have an item encoder for embeddings of the
+        item's size.
         """
         fits = len(added.vector) == self.student.embedding_size
         return fits and not self.catalog.is_in_bundle(added.item.item_id)
 
     def with_added(self, added: Sequence[AddedItem]) -> "Recommender":
-        """Returns a recommender whose added items are those of `added` that `can_add` allows.
+        """Returns a recommender whose added items are those of `added` for which `can_add` is true.
+
+        Items that were added to this recommender are left out unless `added` has them.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -128,7 +142,7 @@ class Recommender:
         )
 
     def recommend(self, query: Query) -> Recommendations:
-        """Recommends the next `k` items, or fewer if fewer are allowed.
+        """Recommends `k` items for `query`, or fewer if the query allows fewer.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -137,7 +151,9 @@ class Recommender:
         return self._recommendations(query, index_query, self._rank(index_query))
 
     def recommend_many(self, queries: Sequence[Query]) -> list[Recommendations]:
-        """Recommends for several queries; those with the same `k` and `mask_seen` are batched.
+        """Answers several queries, in their order, with fewer inferences than one per query.
+
+        Queries with the same `k` and `mask_seen` are ranked in one batch.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
@@ -152,7 +168,8 @@ class Recommender:
     def similar(self, item_id: str, k: int) -> Sequence[tuple[Item, float]]:
         """Returns the `k` most similar items to an item of the catalog, with their cosines.
 
-        An item that the student does not read is similar to no other, as its vector means nothing.
+        Items that the student does not read have meaningless vectors: they are not returned, and
+        the result for one of them is empty.
         """
         indices, unread = self.catalog.divided(self.catalog.known_indices([item_id]))
         if unread:
@@ -162,7 +179,10 @@ class Recommender:
         return self._with_items(self.vectors.nearest(indices, k, others))
 
     def _vectors_of(self, added: Sequence[AddedItem]) -> Vectors:
-        """Returns the vectors of `added`, `[added, hidden]`; encodes only those not encoded yet."""
+        """Returns the item vectors of `added`, `[added, hidden]`.
+
+        Only items that this recommender does not have yet are encoded.
+        """
         known, new = self._row_of_added, [each for each in added if each not in self._row_of_added]
         vectors = self.student.added
         if new:
@@ -183,7 +203,7 @@ class Recommender:
         )
 
     def _rank(self, query: IndexQuery) -> Ranking | None:
-        """Ranks by the student; None: it reads no item of the history, or it failed."""
+        """Ranks by the student; returns None if it fails or reads no item of the history."""
         if not query.history:
             return None
         try:
@@ -206,9 +226,9 @@ class Recommender:
         )
 
     def _rank_at_once(self, queries: Sequence[IndexQuery]) -> list[Ranking | None]:
-        """Ranks queries that all have the same `k` and `mask_seen`, as `Student.rank_many` does.
+        """Ranks queries that all have the same `k` and `mask_seen` by `Student.rank_many`.
 
-        A query whose unseen items are all disallowed is ranked again with its seen items.
+        A query that allows no unseen item is ranked again with seen items allowed.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -217,7 +237,7 @@ class Recommender:
         return list(map(self._or_seen_items, queries, rankings))
 
     def _or_seen_items(self, query: IndexQuery, ranking: Ranking) -> Ranking:
-        """Returns `ranking`, or if it is empty, a ranking that includes seen items.
+        """Returns `ranking`; if it is empty, ranks again with seen items allowed.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -249,7 +269,11 @@ class Recommender:
         return source, list(zip(indices, map(float, counts), strict=True))
 
     def _candidates(self, query: IndexQuery) -> Mask:
-        """Returns the mask of the items that a fallback may recommend, by the graphs' rules."""
+        """Returns the mask of the items that a fallback may recommend.
+
+        They are the items that the student may recommend for this query, and seen items only if no
+        other item is left.
+        """
         allowed = self.student.all_allowed if query.allowed is None else query.allowed
         mask = allowed.copy()
         mask[[0, *query.excluded]] = False

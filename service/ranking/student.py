@@ -1,4 +1,4 @@
-"""Runs a student: opens its graphs and chooses the graph that ranks a query."""
+"""Runs a student: opens its ONNX graphs and chooses the graph that ranks a query."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -14,20 +14,20 @@ from service.ranking.onnx_session import GraphFile, open_session, run_session
 from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
 
 _MAX_INFERENCES = 2
-"""Maximum number of inferences by the common-case graph for one batch.
+"""Maximum number of inferences for one batch if the common-case graph ranks a part of it.
 
-Three inferences with a part of the batch each take longer than one by the ranking graph.
+Three inferences with a part of the batch each take longer than one inference by the ranking graph.
 """
 
 _NOT_COMMON = 0
-"""Stands for the window length of a query that the common-case graph does not accept."""
+"""Value in place of the window length of a query that the common-case graph does not accept."""
 
 
 class Student:
-    """Ranks the items of a bundle and those added to it. Thread-safe.
+    """Ranks the items of a bundle and added items. Thread-safe.
 
-    The common-case graph ranks the queries that it accepts. The ranking graph ranks all others, and
-    those for which the common-case graph cannot prove that it found the best items.
+    The common-case graph ranks the queries that it accepts. The ranking graph ranks all other
+    queries, and those for which the common-case graph cannot prove that it found the best items.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Student:
             common_case: the common-case graph; None: the bundle has none.
             item_encoder: the item encoder; None: the bundle has none.
             num_items: number of items of the bundle.
-            max_history_length: number of newest items that the student reads.
+            max_history_length: number of newest items of a history that the student reads.
 
         Raises:
-            BundleError: onnxruntime cannot open a graph, or it lacks an input or output.
+            BundleError: onnxruntime cannot open a graph, or a graph lacks an input or output.
         """
         self._max_history_length = max_history_length
         self._ranking_graph = RankingGraph(open_session(model, astuple(TENSORS)), num_items)
@@ -68,7 +68,8 @@ class Student:
         """Opens the graphs of a bundle.
 
         Raises:
-            BundleError: a graph has changed on disk, cannot be opened, or lacks an input or output.
+            BundleError: a graph has changed on disk since the bundle was opened, cannot be opened
+                by onnxruntime, or lacks an input or output.
         """
         layout = BundleLayout(bundle.folder)
         return cls(
@@ -81,31 +82,34 @@ class Student:
 
     @property
     def embedding_size(self) -> int | None:
-        """The size of the LLM embeddings that `encode` reads; None: the bundle has no encoder."""
+        """Size of the LLM embeddings that `encode` takes; None: the bundle has no item encoder."""
         return None if self._encoder is None else int(self._encoder.get_inputs()[0].shape[1])
 
     @property
     def added(self) -> Vectors:
-        """The vectors of the added items, `[added, hidden]`."""
+        """Item vectors of the added items, `[added, hidden]`."""
         return self._ranking_graph.added
 
     @property
     def all_allowed(self) -> Mask:
-        """The mask `[items + added + 1]` that allows all items."""
+        """Mask that allows every item, `[items + added + 1]` by item index."""
         return self._ranking_graph.all_allowed
 
     def with_added(self, vectors: Vectors) -> "Student":
-        """Returns a copy that ranks the bundle's items and `vectors`, `[added, hidden]`."""
+        """Returns a copy that ranks the bundle's items and the items with the vectors `vectors`.
+
+        `vectors` is `[added, hidden]` and replaces the vectors that were added before.
+        """
         student = copy.copy(self)
         student._ranking_graph = self._ranking_graph.with_added(vectors)
         student._common_case = None if len(vectors) else self._common_case_of_bundle
         return student
 
     def encode(self, embeddings: Vectors) -> Vectors:
-        """Returns the item vectors `[items, hidden]` of LLM embeddings `[items, embedding_size]`.
+        """Turns LLM embeddings, `[items, embedding_size]`, into item vectors, `[items, hidden]`.
 
         Raises:
-            StudentError: the bundle has no encoder, or onnxruntime failed.
+            StudentError: the bundle has no item encoder, or onnxruntime failed.
         """
         if self._encoder is None:
             raise StudentError("the bundle has no item encoder")
@@ -114,7 +118,7 @@ class Student:
         return vectors
 
     def table(self) -> Vectors:
-        """Returns the vectors of the bundle's items, `[items + 1, hidden]` by item index.
+        """Returns the item vectors of the bundle's items, `[items + 1, hidden]` by item index.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -122,7 +126,7 @@ class Student:
         return self._ranking_graph.table()
 
     def rank(self, query: IndexQuery) -> Ranking:
-        """Ranks the best `k` items, or fewer if fewer are allowed.
+        """Returns the best `k` items, or fewer if the query allows fewer.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -134,10 +138,12 @@ class Student:
         return self._ranking_graph.rank_one(query)
 
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """Ranks queries that all have the same `k` and `mask_seen`, in the cheapest inferences.
+        """Returns a ranking for each query, with few inferences.
 
-        Queries of one window length share an inference of the common-case graph. If the queries
-        need more than `_MAX_INFERENCES`, all share one inference of the ranking graph.
+        All queries must have the same `k` and `mask_seen`. Queries that the common-case graph
+        accepts share an inference of it if they have the same window length. The others share one
+        inference of the ranking graph. If that makes more than `_MAX_INFERENCES`, all queries share
+        one inference of the ranking graph instead.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -148,7 +154,9 @@ class Student:
         return answer_by_group(queries, window_lengths, self._rank_alike)
 
     def rank_by_ranking_graph(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
-        """Ranks queries that all have the same `k` and `mask_seen` by the ranking graph only.
+        """Returns a ranking for each query, by one inference of the ranking graph.
+
+        All queries must have the same `k` and `mask_seen`.
 
         Raises:
             StudentError: onnxruntime failed.
@@ -156,7 +164,10 @@ class Student:
         return self._ranking_graph.rank_many(queries)
 
     def _window_length(self, query: IndexQuery) -> int:
-        """Returns the number of items that the common-case graph reads, or `_NOT_COMMON`."""
+        """Returns how many items of the history the common-case graph would read.
+
+        Returns `_NOT_COMMON` if it does not accept the query.
+        """
         if self._common_case is None or not self._common_case.accepts(query):
             return _NOT_COMMON
         return min(len(query.history), self._max_history_length)

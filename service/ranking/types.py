@@ -1,4 +1,4 @@
-"""Types of the ranking, in item indices: queries, rankings, masks and vectors."""
+"""Types for ranking by item index: queries, rankings, masks and vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ranking = Sequence[tuple[int, float]]
-"""Item indices and scores, best first."""
+"""Pairs of item index and score, best first."""
 
 Mask = NDArray[np.bool_]
-"""Whether each item may be recommended, `[items + 1]` by item index; index 0 is padding."""
+"""Mask `[items + 1]` by item index: True where an item may be recommended; entry 0 is padding."""
 
 Vectors = NDArray[np.float32]
-"""Item vectors, or LLM embeddings, one per row: `[items, size]`."""
+"""Item vectors or LLM embeddings, one per row: `[items, size]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,12 @@ class IndexQuery:
     """A query to the student in item indices.
 
     Attributes:
-        history: item indices that the student reads, oldest first.
+        history: indices of the history's items that the student reads, oldest first.
         k: maximum number of items in the ranking.
         excluded: indices of items that must not be recommended.
-        allowed: mask of the items that may be recommended; None: all of them.
+        allowed: mask of the items that may be recommended; None: all items may.
         mask_seen: whether the items of `history` and `unread` must not be recommended.
-        unread: indices of further items of the history, which the student does not read.
+        unread: indices of the history's items that the student does not read, oldest first.
     """
 
     history: Sequence[int]
@@ -38,5 +38,8 @@ class IndexQuery:
 
     @property
     def closed(self) -> Sequence[int]:
-        """Indices that must not be recommended, besides those of `history`."""
+        """Item indices in `excluded`, and in `unread` if `mask_seen` is true.
+
+        They must not be recommended. The graphs themselves mask the items of `history`.
+        """
         return (*self.excluded, *self.unread) if self.unread and self.mask_seen else self.excluded

@@ -1,6 +1,6 @@
-"""Opens the stores of histories and of added items that the settings choose.
+"""Opens the stores that the settings choose: of session histories and of added items.
 
-With REDIS_URL both are in Redis; without it histories are in memory and added items in a file.
+With REDIS_URL, both are in Redis. Without it, histories are in memory and added items in a file.
 """
 
 from pydantic import SecretStr
@@ -73,7 +73,10 @@ def _open_redis_store(
 
 
 def open_shared_limits(settings: Settings) -> RedisCommands | None:
-    """Opens the Redis in which workers share the limits of keys; None: there is no Redis."""
+    """Returns a client of the Redis in which workers share the rates and quotas of API keys.
+
+    Returns None if REDIS_URL is unset.
+    """
     if settings.redis_url is None:
         return None
     return _connect_for_histories(settings, settings.redis_url, settings.redis_timeout_seconds)

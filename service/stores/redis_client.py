@@ -1,4 +1,4 @@
-"""Redis clients with the policy of this service: few connections, no retry, a short timeout."""
+"""Makes Redis clients for this service: with few connections, short timeouts and no retries."""
 
 import asyncio
 from collections.abc import Iterator
@@ -19,23 +19,24 @@ from service.stores.redis_replies import refuses_writes
 RedisClient = Redis | RedisCluster
 
 SECONDS_BETWEEN_REFRESHES = 0.5
-"""Minimum time between two reads of the topology of a cluster with a lost node."""
+"""Minimum time in seconds between two reads of a cluster's topology while a node is lost."""
 
 
 def connect_redis(
     url: str, *, timeout_seconds: float, max_connections: int, is_cluster: bool = False
 ) -> RedisClient:
-    """Makes a client with a connection pool that sends each command once, without retry.
+    """Makes a Redis client with a pool of connections, which connects at its first command.
 
-    A retry could run a command twice, and every caller can answer without Redis.
+    It never retries a command: a retry could run it twice, and every caller can answer without
+    Redis.
 
     Args:
-        url: the Redis, Sentinels that know it, or any node of the cluster.
-        timeout_seconds: maximum time to wait for a free connection, for connecting and for a reply.
-        max_connections: maximum number of connections, and so of commands at once; with Sentinel,
-            there is no maximum.
-        is_cluster: whether `url` names a cluster. Each command of this service touches one hash
-            slot only, as a cluster requires.
+        url: address of a Redis, of Sentinels that know it, or of any node of a cluster.
+        timeout_seconds: maximum time for each of these waits: for a free connection, for
+            connecting, for a reply. In a cluster, the maximum time of a whole command.
+        max_connections: maximum number of connections, and so of simultaneous commands; ignored
+            with Sentinel, where there is no maximum.
+        is_cluster: whether `url` names a cluster.
     """
     options = {"max_connections": max_connections, **_options(timeout_seconds)}
     if is_cluster:
@@ -46,9 +47,9 @@ def connect_redis(
 
 
 def connect_shared(url: str, *, timeout_seconds: float) -> SharedConnection:
-    """Makes a client that sends the commands of all requests on one connection; not for a cluster.
+    """Makes a Redis client that sends all commands on one connection; not for a cluster.
 
-    `timeout_seconds`: maximum time to wait for connecting, and for a reply.
+    `timeout_seconds` is the maximum time of a command, including the time to connect.
     """
     return SharedConnection(url, timeout_seconds, **_options(timeout_seconds))
 
@@ -64,10 +65,11 @@ def _options(timeout_seconds: float) -> dict[str, Any]:
 
 
 class ClusterClient(RedisCluster):
-    """A cluster client with a deadline for each command; reads the topology in the background.
+    """A client of a Redis Cluster that re-reads the topology in the background.
 
-    redis-py reads the topology again after each lost connection, in the request that lost it. That
-    takes milliseconds of CPU, and would delay the sessions of the other nodes while one is down.
+    The topology says which node has which keys. redis-py reads it again in the request that lost a
+    connection. That takes milliseconds of CPU time, so one lost node would delay requests to the
+    other nodes. Each command has a deadline, `wait_seconds`.
     """
 
     def __init__(self, *, wait_seconds: float, max_connections: int, **options: Any) -> None:
@@ -79,11 +81,12 @@ class ClusterClient(RedisCluster):
         self._may_refresh_at = 0.0
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Sends a command to the node of its key; sends PING to all primary nodes.
+        """Sends a command to the node that has its key; sends PING to all primary nodes.
 
         Raises:
             RedisError: Redis refuses the command or cannot be reached.
-            TimeoutError: no connection was free, or there was no reply, within `wait_seconds`.
+            TimeoutError: there was no reply within `wait_seconds`, which include the time to wait
+                for a free connection.
         """
         if args == ("PING",):  # the store counts as reachable only if no primary is lost
             options["target_nodes"] = self.PRIMARIES
@@ -99,7 +102,13 @@ class ClusterClient(RedisCluster):
                     raise LostError(f"lost a node of the cluster: {error}") from error
 
     async def _refresh(self) -> None:
-        """Reads the topology in the background; waits for it only if there is none yet."""
+        """Starts to read the topology in the background, at most once in SECONDS_BETWEEN_REFRESHES.
+
+        Waits for the result only if no topology is known yet.
+
+        Raises:
+            LostError: no topology is known and no node of the cluster answers.
+        """
         loop = asyncio.get_running_loop()
         has_none = self.get_default_node() is None
         if self._refreshing is None and (has_none or loop.time() >= self._may_refresh_at):
@@ -111,7 +120,10 @@ class ClusterClient(RedisCluster):
         self._initialize = False
 
     async def _read_topology(self, *, has_none: bool) -> LostError | None:
-        """Reads the topology; returns an error, not raises it: perhaps no command waits for it."""
+        """Reads the topology from any node; returns an error if no node answers.
+
+        The error is not raised, because this runs in a task that perhaps nobody awaits.
+        """
         try:
             await (self.initialize() if has_none else self.nodes_manager.initialize())
         except (RedisError, RedisClusterException) as error:
@@ -121,7 +133,7 @@ class ClusterClient(RedisCluster):
         return None
 
     async def aclose(self) -> None:
-        """Closes all connections, also those that RedisCluster leaves open after a failure."""
+        """Closes all connections, including those that RedisCluster leaves open after a failure."""
         await super().aclose()
         for nodes in ("nodes_cache", "startup_nodes"):
             await self.nodes_manager.aclose(nodes)
@@ -131,12 +143,15 @@ class ClusterClient(RedisCluster):
 def redis_errors_as(
     kind: type[ServiceError], store: str, refusal: type[ServiceError] | None = None
 ) -> Iterator[None]:
-    """Raises errors of Redis and of the network as `kind`, with `store` in the message.
+    """Context manager that turns errors of Redis and of the network into errors of the service.
 
-    `refusal`: the type to raise if Redis answers but refuses to write; None: `kind`.
+    The message is sent to clients, so it names only the type of the original error. The original
+    error is the cause of the new one, for the log: its text can contain host names.
 
-    The message is sent to clients, so it has only the type of the original error. That error is the
-    cause: its text may name hosts and is for the log.
+    Args:
+        kind: the type of error to raise.
+        store: name of the store, for the message.
+        refusal: the type to raise if Redis answers but refuses to write; None: `kind`.
     """
     try:
         yield
@@ -147,7 +162,7 @@ def redis_errors_as(
 
 
 class RedisCommands(Protocol):
-    """Sends commands to Redis, a single node or a cluster."""
+    """Protocol of the Redis clients: sends commands to a single Redis or to a cluster."""
 
     async def execute_command(self, *parts: str | int) -> Any:
         """Sends one command and returns Redis' reply, with strings decoded.

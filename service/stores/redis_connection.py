@@ -1,8 +1,8 @@
 """A Redis client with one connection, which all requests of a worker share.
 
 Commands are pipelined: all commands of one event-loop turn are sent in one write, and Redis replies
-in their order. A connection pool would use a separate connection, lock and timer for each command,
-and this overhead would take longer than Redis takes to reply.
+in their order. A connection pool would need a connection, a lock and a timer for each command. That
+overhead would take longer than Redis takes to reply.
 """
 
 import asyncio
@@ -32,17 +32,18 @@ _SECONDS_BETWEEN_REPLACEMENTS = 0.5
 class SharedConnection:
     """Sends commands on one connection, which is opened at the first command.
 
-    After a failure the next command opens a new connection. A reply that says that another node may
-    answer replaces the connection in the background: after a failover the address leads there.
+    After the connection is lost, the next command opens a new one. Some error replies mean that
+    another node has possibly taken over (`another_node_may_answer`). The client then opens a new
+    connection in the background: after a failover, the same address leads to the other node.
     """
 
     def __init__(self, url: str, timeout_seconds: float, **options: Any) -> None:
         """Makes a client that is not connected yet.
 
         Args:
-            url: address of the Redis.
-            timeout_seconds: maximum time of a command, also of one that waits for a connection.
-            options: options of redis-py's connections.
+            url: address of the Redis, or of Sentinels that know it.
+            timeout_seconds: maximum time of a command, including the time to wait for a connection.
+            options: keyword arguments for redis-py's connections.
         """
         self._pool = pool_for(url, **options)
         self._timeout_seconds = timeout_seconds
@@ -63,7 +64,7 @@ class SharedConnection:
         return await self._send_on_new_connection(command)
 
     async def aclose(self) -> None:
-        """Closes the connection; every command that still waits for its reply fails."""
+        """Closes the connection; commands that still wait for a reply fail with a LostError."""
         if self._connecting is not None:
             self._connecting.cancel()
         if self._pipeline is not None:
@@ -84,7 +85,10 @@ class SharedConnection:
             raise
 
     async def _connect(self) -> "_Pipeline":
-        """Opens a new connection; callers that wait at the same time get the same one."""
+        """Opens a new connection; callers that wait at the same time share one connection.
+
+        Opening goes on if a caller is cancelled.
+        """
         return await asyncio.shield(self._connecting or self._begin_to_connect())
 
     def _begin_to_connect(self) -> "asyncio.Task[_Pipeline]":
@@ -93,7 +97,11 @@ class SharedConnection:
         return self._connecting
 
     def _replace(self) -> None:
-        """Opens a connection that replaces the current one, unless that was just done."""
+        """Begins to open a connection in the background, to replace the current one.
+
+        Does nothing if a connection is being opened, or if this began a replacement within the last
+        `_SECONDS_BETWEEN_REPLACEMENTS`.
+        """
         now = asyncio.get_running_loop().time()
         if self._connecting is None and now >= self._may_replace_at:
             self._may_replace_at = now + _SECONDS_BETWEEN_REPLACEMENTS
@@ -121,7 +129,7 @@ class SharedConnection:
 
 @asynccontextmanager
 async def _deadline(seconds: float) -> "AsyncIterator[None]":
-    """Ends the block after `seconds` with a LateError."""
+    """Context manager that ends its block with a LateError if it takes longer than `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -130,7 +138,7 @@ async def _deadline(seconds: float) -> "AsyncIterator[None]":
 
 
 class _Pipeline(asyncio.Protocol):
-    """Writes commands to an open connection and passes each reply to its command's future."""
+    """An open connection that writes commands and passes each reply to the command's future."""
 
     def __init__(
         self,
@@ -153,9 +161,11 @@ class _Pipeline(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     def send(self, command: bytes) -> "asyncio.Future[Any]":
-        """Queues a packed command for the end of this event-loop turn; returns its reply's future.
+        """Queues a command and returns the future of its reply.
 
-        The future raises RedisError if Redis refuses the command, is too slow or is lost.
+        At the end of this event-loop turn, all queued commands are written. `command` is in Redis'
+        wire format. The future raises RedisError if Redis refuses the command, takes longer than
+        the timeout or is lost.
         """
         reply: asyncio.Future[Any] = self._loop.create_future()
         if self.is_closed:  # lost between the caller's check and this turn
@@ -177,7 +187,10 @@ class _Pipeline(asyncio.Protocol):
             self._timer = self._loop.call_later(self._timeout_seconds, self._check_oldest)
 
     def data_received(self, data: bytes) -> None:
-        """Passes on each complete reply; closes the connection if the data is not a reply."""
+        """Passes each complete reply to its future; closes the connection if `data` is no reply.
+
+        asyncio calls this with bytes that arrived, which can hold several replies or a part of one.
+        """
         self._reader.feed(data)
         try:
             while (reply := self._reader.gets()) is not False:
@@ -189,7 +202,10 @@ class _Pipeline(asyncio.Protocol):
         self._close_if_replaced()
 
     def retire(self) -> None:
-        """Takes no new commands, and closes the connection after the last reply."""
+        """Marks the connection as retired: it closes when no sent command waits for a reply.
+
+        The client sends further commands on another connection.
+        """
         self.is_retired = True
         self._close_if_replaced()
 
@@ -198,11 +214,14 @@ class _Pipeline(asyncio.Protocol):
             self.close(LostError("the connection is replaced"))
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fails every command that still waits for its reply."""
+        """Makes commands that wait for a reply fail; asyncio calls this when the connection ends.
+
+        `error` is None if Redis closed the connection.
+        """
         self.close(LostError(str(error or "Redis closed the connection")))
 
     def close(self, reason: RedisError) -> None:
-        """Closes the connection; every command that still waits for its reply raises `reason`."""
+        """Closes the connection; the futures of all commands without a reply raise `reason`."""
         self.is_closed = self.is_retired = True
         self._transport.abort()
         self._connection._writer = None  # otherwise redis-py would warn of an open socket
@@ -223,9 +242,9 @@ class _Pipeline(asyncio.Protocol):
             future.set_result(reply)
 
     def _check_oldest(self) -> None:
-        """Closes the connection if the oldest command is late.
+        """Closes the connection if the oldest command without a reply is late; a timer calls this.
 
-        Redis replies in order, so all later commands would be late too.
+        Redis replies in order, so a late reply delays the replies to all later commands.
         """
         self._timer = None
         if not self._waiting:

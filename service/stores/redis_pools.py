@@ -1,4 +1,4 @@
-"""Connection pools of redis-py by address: a plain Redis, or one that Sentinel finds."""
+"""Makes redis-py's connection pools from addresses: of a Redis, or of Sentinels that know it."""
 
 import asyncio
 from typing import Any
@@ -10,11 +10,15 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from service.setting_parts.sentinel_url import SENTINEL_SCHEMES, parse_sentinel_url
 
 _OF_SENTINEL = "sentinel_"
-"""Prefix of the options in an address that are for the Sentinels, as `sentinel_password`."""
+"""Prefix of options in an address that apply to the Sentinels, for example `sentinel_password`."""
 
 
 def pool_for(url: str, **options: Any) -> ConnectionPool:
-    """Makes a pool of connections to the Redis at `url`, or to the primary that Sentinel names."""
+    """Makes a pool of connections to one Redis.
+
+    It is the Redis at `url`, or if `url` names Sentinels, the primary that they report. `options`
+    are keyword arguments for redis-py's connections.
+    """
     return (
         sentinel_pool(url, **options)
         if is_sentinel(url)
@@ -23,12 +27,16 @@ def pool_for(url: str, **options: Any) -> ConnectionPool:
 
 
 def is_sentinel(url: str) -> bool:
-    """Returns whether `url` names Sentinels."""
+    """Returns whether `url` is an address of Sentinels, by its scheme."""
     return url.startswith(SENTINEL_SCHEMES)
 
 
 def sentinel_pool(url: str, **options: Any) -> "_SentinelPool":
-    """Makes a pool whose connections ask the Sentinels for the primary when they connect."""
+    """Makes a pool of connections to the primary that Sentinels report.
+
+    Each connection asks the Sentinels for the primary when it connects. `options` are keyword
+    arguments for redis-py's connections, those to the Sentinels included.
+    """
     address = parse_sentinel_url(url)
     chosen = dict(parse_url(address.redis_url))
     is_encrypted = chosen.pop("connection_class", None) is not None
@@ -48,9 +56,9 @@ def sentinel_pool(url: str, **options: Any) -> "_SentinelPool":
 
 
 class _SentinelPool(SentinelConnectionPool):
-    """A pool that also closes the connections to the Sentinels."""
+    """A pool of redis-py that, when closed, also closes its connections to the Sentinels."""
 
     async def aclose(self) -> None:
-        """Closes all connections."""
+        """Closes all connections, to the Redis and to the Sentinels."""
         await super().aclose()
         await asyncio.gather(*(each.aclose() for each in self.sentinel_manager.sentinels))

@@ -1,4 +1,4 @@
-"""Error replies of Redis: their types, and what they mean for connections and callers."""
+"""Error replies of Redis: turns them into exceptions and tells what a caller can do about them."""
 
 from redis.exceptions import (
     BusyLoadingError,
@@ -13,15 +13,18 @@ from redis.exceptions import (
 
 
 class WriteRefusedError(ResponseError):
-    """Redis refuses all writes, for a reason that redis-py has no type for."""
+    """Redis refuses all writes, with an error reply for which redis-py has no exception."""
 
 
 class IsolatedNodeError(WriteRefusedError):
-    """A primary has too few replicas to accept writes: another primary may have taken over."""
+    """A primary refuses writes because it has too few replicas.
+
+    Another node has possibly become the primary.
+    """
 
 
 class StuckNodeError(ResponseError):
-    """A node runs a script that cannot be killed, and answers nothing else."""
+    """A node refuses all commands because it runs a script that cannot be killed."""
 
 
 _KINDS: dict[str, type[RedisError]] = {
@@ -46,17 +49,21 @@ _WRITES_REFUSED = (ReadOnlyError, OutOfMemoryError, WriteRefusedError)
 
 
 def reply_error(message: str) -> RedisError:
-    """Makes the error of an error reply, whose first word is its code."""
+    """Makes the exception for an error reply; the first word of `message` is its code."""
     return _KINDS.get(message.partition(" ")[0], ResponseError)(message)
 
 
 def another_node_may_answer(error: RedisError) -> bool:
-    """Whether a new connection to the same address may lead to a node that does not refuse."""
+    """Returns whether a new connection to the same address possibly leads to a working node.
+
+    It does after a failover: `error` then says that the connected node is no longer the primary, or
+    cannot work as one.
+    """
     return isinstance(error, _ANOTHER_NODE)
 
 
 def refuses_writes(error: BaseException) -> bool:
-    """Whether Redis answers and refuses only commands that write; it may be read meanwhile."""
+    """Returns whether `error` means that Redis refuses writes but still answers reads."""
     if isinstance(error, _WRITES_REFUSED):
         return True
     # redis-py, which serves clusters, has types for some codes only.

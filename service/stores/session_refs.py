@@ -1,7 +1,7 @@
-"""Session refs: the pseudonyms under which sessions are stored, logged and traced.
+"""Session refs: pseudonyms of sessions, which are stored and logged in place of session ids.
 
-A session id never leaves a request. Without the secret nobody can tell from a ref which session it
-names, nor find the ref of a session id.
+A ref is computed from the session id with a secret. Without the secret, nobody can compute a
+session id from its ref, or the ref from its session id.
 """
 
 import hmac
@@ -19,9 +19,9 @@ _LENGTH = 22  # characters of base64: 132 bits
 
 
 def session_ref(secret: str, tenant: str, session_id: str) -> str:
-    """Returns the ref of a tenant's session: `v1.` and 22 characters of an HMAC-SHA256.
+    """Returns the session ref of a tenant's session: `v1.` and 22 characters of an HMAC-SHA256.
 
-    `tenant` must not contain NUL, which separates it from the session id.
+    The HMAC is of tenant, NUL and session id, so `tenant` must not contain NUL.
     """
     return _ref(_keyed(secret), tenant, session_id)
 
@@ -37,9 +37,9 @@ def _ref(keyed: hmac.HMAC, tenant: str, session_id: str) -> str:
 
 
 class SessionRefs:
-    """Computes the names of sessions with the secrets in the settings.
+    """Computes the session refs of sessions with the secrets in the settings.
 
-    Without SESSION_SECRET, the secret is random: sessions then are in this process only.
+    Without SESSION_SECRET, the secret is random. Sessions are then found in this process only.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -52,7 +52,7 @@ class SessionRefs:
         self._reads_old_keys = settings.old_session_keys and settings.redis_url is not None
 
     def _of(self, session_id: str, tenant: str = DEFAULT_TENANT) -> Session:
-        """Returns the current name and the former names of a tenant's session."""
+        """Returns the session ref of a tenant's session, with its former names."""
         return Session(
             _ref(self._keyed, tenant, session_id),
             tuple([_ref(each, tenant, session_id) for each in self._formerly_keyed]),

@@ -1,4 +1,4 @@
-"""OpenTelemetry spans for commands on the shared Redis connection."""
+"""Makes OpenTelemetry spans for commands on the shared Redis connection."""
 
 from typing import Any
 
@@ -7,7 +7,10 @@ from service.telemetry.tracing import TRACER_NAME
 
 
 class TracedRedis:
-    """Makes a span for each command; OpenTelemetry itself makes spans for redis-py only."""
+    """Wraps a Redis client and makes a span for each command.
+
+    OpenTelemetry's own instrumentation makes spans for redis-py's clients only.
+    """
 
     def __init__(self, redis: RedisCommands) -> None:
         # Imported here, because OpenTelemetry is only installed with the extra `trace`.
@@ -18,7 +21,7 @@ class TracedRedis:
         self._attributes = {"db.system.name": "redis"}
 
     async def execute_command(self, *parts: str | int) -> Any:
-        """See RedisCommands. The span has the command's name only, no session or item id."""
+        """See RedisCommands. The span has the command's name, but no argument of the command."""
         from opentelemetry.trace import SpanKind
 
         with self._tracer.start_as_current_span(

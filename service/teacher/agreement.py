@@ -1,4 +1,4 @@
-"""Measures how far two rankings agree: overlap and rank correlation."""
+"""Measures how far two rankings agree, by overlap and rank correlation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far two rankings agree.
+    """Measures of the agreement of two rankings.
 
     Attributes:
-        overlap: number of common items over the length of the longer ranking, in [0, 1].
+        overlap: number of common items, divided by the length of the longer ranking; in [0, 1].
         rank_correlation: Kendall's tau over the union of their items, in [-1, 1].
     """
 
@@ -21,22 +21,28 @@ class Agreement:
 
 
 def agreement(one: Sequence[str], other: Sequence[str]) -> Agreement:
-    """Measures the agreement of two rankings of item ids, not empty and without repeats."""
+    """Measures the agreement of two rankings.
+
+    Each is a sequence of item ids, best first, which is not empty and has no repeats.
+    """
     return Agreement(overlap(one, other), rank_correlation(one, other))
 
 
 def overlap(one: Sequence[str], other: Sequence[str]) -> float:
-    """Returns overlap@k: number of common items over the length of the longer ranking."""
+    """Returns overlap@k: the number of common items divided by the longer ranking's length."""
     return len(set(one) & set(other)) / max(len(one), len(other))
 
 
 def rank_correlation(one: Sequence[str], other: Sequence[str]) -> float:
-    """Returns Kendall's tau of two top-k lists over the union of their items.
+    """Returns Kendall's tau of two rankings over the union of their items.
 
-    Items that a list lacks are tied at the rank after its last item. A pair of items that is tied
-    in either list counts 0. So the result is `1 - 2 K / pairs`, where K is the distance K^(1/2) of
-    Fagin, Kumar and Sivakumar, "Comparing top k lists", SIAM J. Discrete Math. 17(1), 2003. Equal
-    lists have 1, a list and its reverse -1, two disjoint lists -k / (2k - 1).
+    Items that a ranking lacks are tied at the rank after its last item. A pair of items counts 1 if
+    both rankings order it alike, -1 if they order it differently, and 0 if it is tied in either.
+    The result is the mean over all pairs.
+
+    It equals `1 - 2 K / pairs`, where K is the distance K^(1/2) of Fagin, Kumar and Sivakumar,
+    "Comparing top k lists", SIAM J. Discrete Math. 17(1), 2003. Equal rankings have 1, a ranking
+    and its reverse -1, and two disjoint rankings of length k have -k / (2k - 1).
     """
     union = list(dict.fromkeys([*one, *other]))
     if len(union) == 1:
@@ -47,9 +53,10 @@ def rank_correlation(one: Sequence[str], other: Sequence[str]) -> float:
 
 
 def _order(ranking: Sequence[str], union: Sequence[str]) -> NDArray[np.int64]:
-    """Returns the order of each pair of items in `ranking`, `[union, union]`.
+    """Returns how `ranking` orders each pair of items of `union`, as an array `[union, union]`.
 
-    -1 if the item of the row precedes the item of the column, 0 if they are tied, else 1.
+    An entry is -1 if the item of the row precedes the item of the column, 0 if the two are tied,
+    and 1 if it follows.
     """
     rank_of = {item_id: rank for rank, item_id in enumerate(ranking, start=1)}
     ranks = np.array([rank_of.get(item_id, len(ranking) + 1) for item_id in union])

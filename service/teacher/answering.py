@@ -1,4 +1,4 @@
-"""Asks the teacher to answer a query, and turns its answer into recommendations."""
+"""Asks the teacher for recommendations, and turns its item ids into items of the catalog."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class TeacherRecommendations:
     """Recommendations of the teacher.
 
     Attributes:
-        recommendations: the items of `answer` that the catalog has, at most `k`.
-        answer: the teacher's answer as it was received.
-        cached: whether `answer` comes from the cache.
+        recommendations: the first `k` items of `answer` that the catalog has.
+        answer: the teacher's answer to the query, without unusable items (`TeacherClient`).
+        cached: whether `answer` comes from the cache of the slow path.
     """
 
     recommendations: Recommendations
@@ -26,10 +26,16 @@ class TeacherRecommendations:
 async def ask_teacher(
     slow_path: SlowPath, recommender: Recommender, query: Query, teacher_query: TeacherQuery
 ) -> TeacherRecommendations:
-    """Returns the teacher's recommendations: up to `k` items that the query allows.
+    """Returns the teacher's recommendations for a query.
 
-    `teacher_query` is the result of `teacher_query_for` for `query`, which can run in a thread.
-    Items that the catalog does not have are left out, so there may be fewer than `k`.
+    Items that the catalog does not have are left out, so there can be fewer than `k`.
+
+    Args:
+        slow_path: asks the teacher.
+        recommender: has the catalog.
+        query: the query in the form of the service.
+        teacher_query: the result of `teacher_query_for` for `query`. It is an argument, so that the
+            caller can compute it in a thread.
 
     Raises:
         TeacherUnavailableError: the teacher does not answer, or the catalog has none of its items.
@@ -53,8 +59,8 @@ async def ask_teacher(
 def teacher_query_for(recommender: Recommender, query: Query) -> TeacherQuery:
     """Turns a query of the service into a query for the teacher.
 
-    The teacher does not know attributes, so all items that the filters do not allow are excluded by
-    their ids.
+    The teacher does not know attributes. So the ids of all items that the filters of `query` do not
+    allow are added to the excluded ids.
     """
     catalog = recommender.catalog
     mask = catalog.filters.mask(query.allow, query.deny)

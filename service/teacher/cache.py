@@ -1,4 +1,4 @@
-"""A cache of the teacher's answers, with a maximum size and a time to live (TTL)."""
+"""A cache in memory for the teacher's answers, with a maximum size and a time to live (TTL)."""
 
 import time
 from collections import OrderedDict
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class RecentAnswers(Generic[T]):
-    """An LRU cache of at most `max_size` answers, each of which expires after `ttl_seconds`."""
+    """An LRU cache of at most `max_size` answers; each expires `ttl_seconds` after `store`."""
 
     def __init__(
         self, max_size: int, ttl_seconds: float, clock: Callable[[], float] = time.monotonic
@@ -20,7 +20,7 @@ class RecentAnswers(Generic[T]):
         self._entries: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
 
     def find(self, key: Hashable) -> T | None:
-        """Returns the answer for `key`; None if there is none or it has expired."""
+        """Returns the answer stored for `key`; None if there is none or it has expired."""
         expires, answer = self._entries.get(key, (0.0, None))
         if answer is None:
             return None
@@ -31,7 +31,10 @@ class RecentAnswers(Generic[T]):
         return answer
 
     def store(self, key: Hashable, answer: T) -> None:
-        """Stores `answer` for `key`; if the cache is full, drops the least recently used answer."""
+        """Stores `answer` for `key`, in place of an older answer.
+
+        If the cache is full, drops the least recently used answer.
+        """
         self._entries[key] = (self._clock() + self._ttl_seconds, answer)
         self._entries.move_to_end(key)
         if len(self._entries) > self._max_size:

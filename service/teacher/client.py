@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from service.errors import TeacherLostError, TeacherRefusalError, TeacherUnavailableError
 
 EmbeddingNumber = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
-"""A number of an embedding: finite, and small enough that its float32 value is finite too."""
+"""One number of an embedding, from -1e9 to 1e9: its float32 value is finite too."""
 
 _BUSY = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _JSON = {"Content-Type": "application/json"}
@@ -23,7 +23,11 @@ _MAX_REASON_LENGTH = 500  # maximum number of characters of a refusal in an erro
 
 @dataclass(frozen=True, slots=True)
 class TeacherQuery:
-    """A query for the teacher, in item ids; see `service.ranking.recommender.Query`."""
+    """A query for the teacher, in item ids.
+
+    The fields have the same meaning as in `service.ranking.recommender.Query`. There are no
+    attribute filters, since the teacher knows no attributes.
+    """
 
     history: tuple[str, ...]
     k: int
@@ -32,16 +36,19 @@ class TeacherQuery:
 
     @property
     def key(self) -> Hashable:
-        """A short key for the cache.
+        """Key of the query in the cache of answers.
 
-        It has only the number and the hash of the excluded ids, because there may be almost as many
-        of them as items in the catalog.
+        It has only the number and the hash of the excluded ids, to stay short: almost the whole
+        catalog can be excluded.
         """
         return self.history, self.k, len(self.exclude), hash(self.exclude), self.mask_seen
 
 
 class _Answer(BaseModel):
-    """Base of the teacher's answers; fields that the service does not use are ignored."""
+    """Base of the teacher's answers; fields of the JSON that are not declared are ignored.
+
+    `teacher_version` identifies the teacher that answered.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -49,10 +56,12 @@ class _Answer(BaseModel):
 
 
 class TeacherAnswer(_Answer):
-    """The teacher's ranking list.
+    """The teacher's ranking list for a query.
 
-    `item_ids` are nearest first; `distances` has the distance of each. `generated_text` is the
-    title that a generative teacher wrote; None for other teachers.
+    Attributes:
+        item_ids: item ids, nearest first.
+        distances: the distance of each item in `item_ids`.
+        generated_text: the title that a generative teacher wrote; None for other teachers.
     """
 
     item_ids: Sequence[str]
@@ -67,7 +76,7 @@ class TeacherAnswer(_Answer):
 
 
 class TeacherEmbeddings(_Answer):
-    """One embedding per title, in the order of the titles."""
+    """The teacher's embeddings of titles: one per title of the request, in the same order."""
 
     embeddings: Sequence[Sequence[EmbeddingNumber]]
 
@@ -76,7 +85,10 @@ AnyAnswer = TypeVar("AnyAnswer", bound=_Answer)
 
 
 class TeacherClient:
-    """A client of one teacher server, with a limit of simultaneous requests and a deadline."""
+    """An HTTP client of one teacher server, with a deadline per request.
+
+    A request that exceeds the limit of simultaneous requests fails at once.
+    """
 
     def __init__(
         self,
@@ -92,15 +104,17 @@ class TeacherClient:
         self._slots = asyncio.Semaphore(concurrency)
 
     async def recommend(self, query: TeacherQuery) -> TeacherAnswer:
-        """Returns the teacher's items that the query allows, nearest first and without repeats.
+        """Asks the teacher for recommendations; returns its answer without unusable items.
 
-        There may be more than `k` items, so that `k` are left if the catalog does not have all.
+        Unusable are items that the query forbids, repeated items, and items whose distance is not
+        finite. The answer can have more than `k` items, so that `k` are left after the caller has
+        dropped those that the catalog does not have.
 
         Raises:
-            TeacherUnavailableError: too many requests are in progress.
+            TeacherUnavailableError: too many requests of this client are in progress.
             TeacherRefusalError: the teacher is busy or refuses the request.
-            TeacherLostError: the teacher is late, fails, cannot be reached, or its answer is
-                malformed.
+            TeacherLostError: the teacher is late, fails or cannot be reached, its answer is
+                malformed, or all of its items are unusable.
         """
         body = {
             "history": query.history,
@@ -118,14 +132,21 @@ class TeacherClient:
         return usable
 
     async def embed(self, titles: Sequence[str]) -> TeacherEmbeddings:
-        """Returns the teacher's embeddings of `titles`; raises the same errors as `recommend`."""
+        """Asks the teacher to embed `titles`.
+
+        Raises:
+            TeacherUnavailableError: too many requests of this client are in progress.
+            TeacherRefusalError: the teacher is busy or refuses the request.
+            TeacherLostError: the teacher is late, fails or cannot be reached, or its answer is
+                malformed.
+        """
         answer = await self._post("/embeddings", {"titles": titles}, TeacherEmbeddings)
         if len(answer.embeddings) != len(titles):
             raise TeacherLostError(f"{len(answer.embeddings)} embeddings for {len(titles)} titles")
         return answer
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Closes the connections to the teacher."""
         await self._http.aclose()
 
     async def _post(
@@ -158,7 +179,11 @@ class TeacherClient:
 
 
 def _usable(answer: TeacherAnswer, query: TeacherQuery) -> TeacherAnswer:
-    """Returns `answer` without items that the query forbids, repeats, and infinite distances."""
+    """Returns a copy of `answer` without unusable items.
+
+    Unusable are items that the query forbids, items whose distance is not finite, and all but the
+    first place of an item that is repeated.
+    """
     distances: dict[str, float] = {}
     seen = frozenset(query.history if query.mask_seen else ())
     for item_id, distance in zip(answer.item_ids, answer.distances, strict=True):

@@ -1,4 +1,7 @@
-"""Makes the teacher's client, cache and shadow traffic at start, and closes them at the end."""
+"""Connects the service to a teacher: makes the client, its cache and the shadow traffic.
+
+The service does so at its start, and closes them at its end.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,11 +18,12 @@ from service.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A configured teacher.
+    """The two uses of a configured teacher.
 
     Attributes:
-        slow_path: asks the teacher; used by the teacher's routes.
-        shadow: compares answers of the student with the teacher's; all other routes offer theirs.
+        slow_path: asks the teacher, for the teacher's routes.
+        shadow: compares answers of the student with the teacher's. All other routes that recommend
+            offer it their answers.
     """
 
     slow_path: SlowPath
@@ -28,9 +32,10 @@ class Teacher:
 
 @asynccontextmanager
 async def connected_teacher(settings: Settings, metrics: Metrics) -> AsyncIterator[Teacher | None]:
-    """Yields the configured teacher, whether or not it answers yet; None: TEACHER_URL is unset.
+    """Context manager that yields the configured teacher; None if TEACHER_URL is unset.
 
-    While the context is open, shadow traffic is compared in the background.
+    The teacher need not be running yet. While the context is open, a background task compares
+    shadow traffic. At the end, the connections are closed.
     """
     if settings.teacher_url is None:
         yield None

@@ -1,7 +1,8 @@
 """Shadow traffic: a random share of queries is also sent to the teacher, to measure agreement.
 
-The comparison runs in the background: no request waits for it or fails because of it. If the
-teacher is too slow for all of them, queries are dropped.
+The student's answer is sent to the client as usual. The comparison runs in the background, so that
+no request waits for it or fails because of it. If the teacher is too slow for the sampled queries,
+some of them are not compared.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ _MAX_WAITING = 64  # maximum number of sampled answers that wait for the teacher
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """A sampled query with the student's answer, and the recommender that gave it."""
+    """A sampled query, the student's answer to it, and the recommender that answered."""
 
     recommender: Recommender
     query: Query
@@ -41,13 +42,13 @@ class Shadow:
         observe: Callable[[float], None],
         draw: Callable[[], float] = random.random,
     ) -> None:
-        """Makes the queue of sampled answers.
+        """Makes an empty queue of sampled answers.
 
         Args:
             teacher: the slow path that asks the teacher.
             share: probability of sampling an answer, in [0, 1].
-            observe: called with the overlap of each comparison.
-            draw: returns a random number in [0, 1).
+            observe: called with the overlap@k of each comparison, in [0, 1].
+            draw: returns a random number in [0, 1); tests pass their own.
         """
         self._teacher = teacher
         self._share = share
@@ -56,16 +57,20 @@ class Shadow:
         self._waiting: asyncio.Queue[Sampled] = asyncio.Queue(_MAX_WAITING)
 
     def offer(self, recommender: Recommender, query: Query, answer: Recommendations) -> None:
-        """Samples an answer of the student with probability `share`, and queues it.
+        """Queues an answer of the student for comparison with probability `share`.
 
-        Never waits: if the queue is full, the answer is dropped. Answers of a fallback are ignored.
+        Never waits: if the queue is full, the answer is dropped. An answer whose source is not the
+        student is ignored.
         """
         if answer.source == "student" and self._draw() < self._share:
             with suppress(asyncio.QueueFull):
                 self._waiting.put_nowait(Sampled(recommender, query, answer))
 
     async def run(self) -> None:
-        """Compares queued answers one by one until cancelled; those still queued are dropped."""
+        """Compares queued answers with the teacher's, one by one, until cancelled.
+
+        A comparison that fails is logged. Answers still queued at the end are not compared.
+        """
         while True:
             sampled = await self._waiting.get()
             try:

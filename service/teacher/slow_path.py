@@ -1,4 +1,4 @@
-"""The slow path: asks the teacher through a cache and a circuit breaker."""
+"""The slow path: answers queries from a cache, or by the teacher behind a circuit breaker."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ _FAILURES_TO_PAUSE = 2
 
 @dataclass(frozen=True, slots=True)
 class TeacherResult:
-    """An answer of the teacher; `cached`: whether it comes from the cache."""
+    """An answer of the teacher, and whether it comes from the cache."""
 
     answer: TeacherAnswer
     cached: bool
@@ -27,7 +27,8 @@ class TeacherResult:
 class SlowPath:
     """Answers queries from the cache or by the teacher.
 
-    Equal queries that arrive at the same time are sent to the teacher once.
+    Equal queries that are in progress at the same time share one request to the teacher. After
+    repeated failures of the teacher, the circuit breaker makes requests fail at once for a pause.
     """
 
     def __init__(
@@ -52,10 +53,10 @@ class SlowPath:
 
     @property
     def state(self) -> Literal["configured", "connected", "lost"]:
-        """The state of the teacher in this worker.
+        """State of the teacher, as this worker knows it.
 
-        `lost` while the circuit breaker is open; else `connected`, or `configured` until the
-        teacher has answered for the first time.
+        `configured`: the teacher has not answered yet. `connected`: it has answered. `lost`: it
+        failed repeatedly, so that the circuit breaker is open.
         """
         if self.is_lost:
             return "lost"
@@ -63,14 +64,15 @@ class SlowPath:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the circuit breaker is open, because the teacher failed repeatedly."""
+        """Whether the circuit breaker is open: the teacher failed repeatedly and is not asked."""
         return self._breaker.is_open
 
     async def recommend(self, query: TeacherQuery) -> TeacherResult:
-        """Returns the teacher's answer, from the cache if it is there.
+        """Returns the teacher's answer to `query`, from the cache if the cache has it.
 
         Raises:
-            TeacherUnavailableError: the teacher does not answer this request.
+            TeacherUnavailableError: the circuit breaker is open, or the teacher is busy, refuses,
+                fails or is late.
         """
         # `_version` is the teacher version of the last answer. After a teacher is replaced, cached
         # answers of the old one are used until the new one has answered once or their TTL is over.
@@ -81,17 +83,18 @@ class SlowPath:
         return TeacherResult(await asyncio.shield(self._task_for(query)), cached=False)
 
     async def embed(self, titles: Sequence[str]) -> Sequence[Sequence[float]]:
-        """Returns the teacher's embeddings of `titles`.
+        """Returns the teacher's embeddings of `titles`, `[titles, embedding_size]`; never cached.
 
         Raises:
-            TeacherUnavailableError: the teacher does not answer this request.
+            TeacherUnavailableError: the circuit breaker is open, or the teacher is busy, refuses,
+                fails or is late.
         """
         answer = await self._breaker.call(lambda: self._client.embed(titles))
         self._version = answer.teacher_version
         return answer.embeddings
 
     async def close(self) -> None:
-        """Cancels queries in progress and closes the connections."""
+        """Cancels the queries in progress and closes the connections to the teacher."""
         tasks = list(self._running.values())
         for task in tasks:
             task.cancel()
@@ -99,7 +102,7 @@ class SlowPath:
         await self._client.close()
 
     def _task_for(self, query: TeacherQuery) -> asyncio.Task[TeacherAnswer]:
-        """Returns the task that sends `query` to the teacher; starts it if there is none yet."""
+        """Returns the running task that asks the teacher for `query`; starts one if none runs."""
         task = self._running.get(query)
         if task is None:
             task = asyncio.create_task(self._ask(query))

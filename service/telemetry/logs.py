@@ -1,4 +1,4 @@
-"""Formats of the log: one line of text per record for people, or one JSON object for machines."""
+"""The log: formats records as text or JSON, and writes them to stderr."""
 
 import io
 import logging
@@ -12,14 +12,17 @@ import orjson
 from service.settings import LogFormat, LogLevel
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
-"""The id of the current request, which its log lines include; None outside of requests."""
+"""Id of the request that is being handled, for its log lines; None outside of requests."""
 
 
 class JsonLines(logging.Formatter):
-    """Formats each log record as one JSON object, including its `extra={"fields": …}`."""
+    """Formats each log record as one JSON object.
+
+    The entries of `fields` become fields of the object: `logger.info(…, extra={"fields": …})`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Formats `record` as one line; a traceback becomes the field `exception`."""
+        """Returns `record` as one line of JSON; a traceback becomes the field `exception`."""
         line: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -36,24 +39,24 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Formats each log record as text, which ends with the request id if there is one."""
+    """Formats each log record as text; the request id, if there is one, comes last."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        """Formats `record` and appends `[request id]`."""
+        """Returns `record` as text, with the request id appended in square brackets."""
         current_id = request_id.get()
         return super().format(record) + (f" [{current_id}]" if current_id else "")
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """Writes lines to stderr; drops lines that it cannot write, and later reports their number.
+    """Writes log lines to stderr; drops lines that cannot be written, and later logs their number.
 
-    If stderr goes to a file on a full disk, requests must neither fail nor wait.
+    So no request fails or waits if stderr goes to a file on a full disk.
 
     Attributes:
-        num_lost: number of lines that were lost since the last one that was written.
+        num_lost: number of lines dropped since a line was last written.
     """
 
     def __init__(self) -> None:
@@ -62,7 +65,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
         self._reason: OSError | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes a record, and before it the number of lost lines, if there are any."""
+        """Writes a line for `record`; if lines were dropped, writes their number before it."""
         try:
             line = self.format(record)
         except Exception:
@@ -88,7 +91,11 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
 
 def _unbuffered(stream: TextIO) -> TextIO:
-    """Returns an unbuffered stream to the same file, which drops text that it cannot write."""
+    """Returns an unbuffered text stream to the same file as `stream`.
+
+    So text that cannot be written does not stay in a buffer. Returns `stream` itself if it has no
+    file.
+    """
     try:
         file = io.FileIO(stream.fileno(), "w", closefd=False)
     except (OSError, AttributeError):  # no file: a test reads the stream
@@ -97,7 +104,7 @@ def _unbuffered(stream: TextIO) -> TextIO:
 
 
 def logs_fail() -> bool:
-    """Returns whether the last line of the log could not be written."""
+    """Returns whether the log is failing: its newest line could not be written."""
     return any(getattr(each, "num_lost", 0) for each in logging.getLogger().handlers)
 
 
@@ -105,7 +112,7 @@ _FORMATTERS: dict[LogFormat, type[logging.Formatter]] = {"text": TextLines, "jso
 
 
 def log_config(log_format: LogFormat, level: LogLevel) -> dict[str, Any]:
-    """Returns the configuration for `logging.config.dictConfig`; all log lines go to stderr."""
+    """Returns the logging configuration for `logging.config.dictConfig`; all lines go to stderr."""
     formatter = _FORMATTERS[log_format]
     return {
         "version": 1,

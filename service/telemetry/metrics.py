@@ -1,4 +1,4 @@
-"""Prometheus metrics: rate, errors and duration of requests by route, and sources of answers."""
+"""Prometheus metrics of the service: counters and histograms of requests, and gauges."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ _SHARES = [tenth / 10 for tenth in range(11)]
 
 
 class Metrics:
-    """The metrics of one application: counts of requests, and gauges that each scrape reads."""
+    """The Prometheus metrics of one application in one worker."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -67,13 +67,18 @@ class Metrics:
         self._of_answer: dict[tuple[str, str, bool], Counter] = {}
 
     def count_arrival(self) -> None:
-        """Counts a request as being in progress."""
+        """Adds one to the number of requests in progress, for a request that has arrived."""
         self._in_flight += 1
 
     def count_answer(self, method: str, route: str, status: int, stopwatch: Stopwatch) -> None:
-        """Counts an answered request: its time, the time of its parts, and its answers' sources.
+        """Records an answered request, which is then no longer in progress.
 
-        `route` is the template of its path, such as `/v1/items/{item_id}`.
+        Args:
+            method: HTTP method.
+            route: template of the path, such as `/v1/items/{item_id}`.
+            status: HTTP status of the answer.
+            stopwatch: has the times of the request and its parts, and the sources of its
+                recommendation lists.
         """
         self._in_flight -= 1
         self._observe_request(method, route, status, stopwatch.seconds)
@@ -101,21 +106,24 @@ class Metrics:
         self._of_answer[answer].inc()
 
     def count_refusal(self, reason: str) -> None:
-        """Counts a request that was refused or dropped because of too much work."""
+        """Counts a request that was refused or dropped because of too much work, by reason."""
         self._refusals.labels(reason).inc()
 
     def announce_refusals(self, reasons: Iterable[str]) -> None:
-        """Makes the counters of `reasons`, so that they are 0 until the first refusal."""
+        """Makes a counter of refusals for each reason, so that scrapes show 0 before the first."""
         for reason in reasons:
             self._refusals.labels(reason)
 
     def observe_shadow(self, overlap: float) -> None:
-        """Records the overlap of student and teacher in one answer of shadow traffic, in [0, 1]."""
+        """Records the overlap@k of student and teacher for one query of shadow traffic."""
         self._shadow.observe(overlap)
 
     @asynccontextmanager
     async def watching(self, read: ReadGauges) -> AsyncIterator[None]:
-        """Adds the gauges that `read` returns to the metrics while the context is open."""
+        """Context manager: while it is open, scrapes include the gauges that `read` returns.
+
+        They also include the worker's requests in progress, its CPU time and its memory.
+        """
 
         def read_all() -> Iterator[GaugeMetricFamily]:
             yield from read()
@@ -134,16 +142,16 @@ class Metrics:
         self._registry.unregister(collector)
 
     def render(self) -> bytes:
-        """Returns the metrics of all workers in Prometheus' text format."""
+        """Returns the metrics of all workers in Prometheus' text format, in UTF-8."""
         return generate_latest(all_workers(self._folder) if self._folder else self._registry)
 
 
 class _GaugeCollector(Collector):
-    """Lets prometheus_client read the gauges at each scrape."""
+    """A collector of prometheus_client that calls `read` for the gauges at each scrape."""
 
     def __init__(self, read: ReadGauges) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        """Returns the gauges with their current values."""
+        """Returns the gauges with their current values; prometheus_client calls this per scrape."""
         return iter(self._read())

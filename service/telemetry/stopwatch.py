@@ -1,4 +1,4 @@
-"""The stopwatch of a request: measures its parts and collects its answers for the metrics."""
+"""The stopwatch of a request: times its parts and notes what was recommended, for the metrics."""
 
 from time import perf_counter
 from typing import Annotated
@@ -7,10 +7,10 @@ from fastapi import Depends, Request
 
 
 class Stopwatch:
-    """Measures the time since a request arrived, and the time of its named parts.
+    """Measures the time since a request arrived, and the times of its named parts.
 
     Attributes:
-        parts: name and seconds of each part that has ended.
+        parts: name and seconds of each part that has ended without an error.
         answers: variant, source and `degraded` of each recommendation list in the answer.
     """
 
@@ -27,11 +27,17 @@ class Stopwatch:
         return perf_counter() - self._started
 
     def time(self, part: str) -> "_Part":
-        """Returns a context that measures its block as `part`, unless the block raises."""
+        """Returns a context manager that adds the time of its block to `parts` as `part`.
+
+        If the block raises, its time is not added.
+        """
         return _Part(part, self.parts)
 
     def header(self) -> str:
-        """Returns the value of `Server-Timing`: the parts and the total so far, in milliseconds."""
+        """Returns the value of the header `Server-Timing`, in milliseconds.
+
+        It has the time of each part and `total`, the time since the request arrived.
+        """
         entries = [*self.parts, ("total", self.seconds)]
         return ", ".join(f"{name};dur={seconds * 1000:.3f}" for name, seconds in entries)
 
@@ -40,7 +46,7 @@ class Stopwatch:
 class _Part:
     """Context manager that times one part of a request.
 
-    It appends name and seconds to `parts`, unless the block raises.
+    If its block ends without an error, it appends the part's name and seconds to `parts`.
     """
 
     __slots__ = ("_name", "_parts", "_started")
@@ -59,7 +65,7 @@ class _Part:
 
 # A coroutine, because FastAPI would run an ordinary function in a thread.
 async def get_stopwatch(request: Request) -> Stopwatch:
-    """Returns the stopwatch that `RequestTiming` started; a dependency of routes."""
+    """FastAPI dependency: returns the stopwatch that the middleware `RequestTiming` started."""
     stopwatch: Stopwatch = request.scope["stopwatch"]
     return stopwatch
 

@@ -1,6 +1,7 @@
 """OpenTelemetry traces, if TRACING is set: spans of requests, Redis commands and teacher calls.
 
-OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, set the address for the spans.
+OpenTelemetry's own environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, say where spans are
+sent.
 """
 
 from typing import Any
@@ -14,7 +15,7 @@ _ADDRESSES = frozenset({"http.target", "http.url", "url.full", "url.path", "url.
 
 
 def install_tracing(app: FastAPI) -> None:
-    """Installs tracing of the requests of `app` and of the calls to Redis and the teacher."""
+    """Instruments `app`, redis-py and httpx with OpenTelemetry, so that their calls make spans."""
     # Imported here, because these packages are only installed with the extra `trace`, and importing
     # them takes long.
     from opentelemetry import trace
@@ -40,16 +41,20 @@ def install_tracing(app: FastAPI) -> None:
 
 
 def _scrub(span: Any, _: Any) -> None:
-    """Replaces the addresses in a request's span by its route: they have session ids and titles."""
+    """Replaces URLs and paths in a request's span by the route's template.
+
+    They contain session ids and titles, which must not leave the service.
+    """
     attributes = dict(getattr(span, "attributes", None) or {})
     for name in _ADDRESSES & attributes.keys():
         span.set_attribute(name, attributes.get("http.route", "none"))
 
 
 def end_tracing() -> None:
-    """Sends the spans that are still buffered.
+    """Sends the spans that are still buffered, and ends tracing.
 
-    OpenTelemetry would do so in an exit handler, but none runs when a signal ends the server.
+    OpenTelemetry's own exit handler would do so, but exit handlers do not run when a signal ends
+    the server.
     """
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider

@@ -1,8 +1,8 @@
-"""Metrics of several workers: each worker can answer a scrape with the metrics of all.
+"""Metrics of several workers in a shared folder: each worker can answer a scrape for all of them.
 
 If PROMETHEUS_MULTIPROC_DIR names a folder, prometheus_client stores counters and histograms in
-files there. It does not store gauges that are read at a scrape, so each worker writes its own
-gauges there every second.
+files there. It does not store gauges whose values are computed at a scrape. So each worker writes
+the values of its gauges there every second.
 """
 
 import asyncio
@@ -25,15 +25,19 @@ _SUMMED = {"recommender_requests_in_flight"}
 
 
 def shared_folder() -> Path | None:
-    """Returns the folder of the workers' metrics; None if there is only one worker."""
+    """Returns the folder that PROMETHEUS_MULTIPROC_DIR names; None if it is unset or empty.
+
+    It is set where there are several workers.
+    """
     folder = os.environ.get(FOLDER_VARIABLE)
     return Path(folder) if folder else None
 
 
 def all_workers(folder: Path) -> CollectorRegistry:
-    """Returns a registry with the metrics of all workers.
+    """Returns a registry with the metrics of all workers, from their files in `folder`.
 
-    For workers that have ended, it has their counters but not their gauges.
+    Counters and histograms include workers that have ended; gauges do not. Deletes the gauge files
+    of workers that have ended.
     """
     for file in folder.glob("gauge_live*.db"):
         worker = int(file.stem.rpartition("_")[2])
@@ -45,7 +49,7 @@ def all_workers(folder: Path) -> CollectorRegistry:
 
 
 class SharedGauges:
-    """Writes the gauges of this worker to the folder from which any worker reports those of all."""
+    """Writes this worker's gauges to the shared folder, where scrapes of any worker find them."""
 
     def __init__(self, read: ReadGauges) -> None:
         self._read = read
@@ -54,15 +58,16 @@ class SharedGauges:
         self._known: dict[str, set[tuple[str, ...]]] = {}
 
     async def follow(self) -> None:
-        """Writes the gauges every second until cancelled."""
+        """Calls `write` every second until cancelled."""
         while True:
             self.write()
             await asyncio.sleep(_WRITE_SECONDS)
 
     def write(self) -> None:
-        """Writes the current values of all gauges.
+        """Writes the current values of all gauges of this worker, and its CPU time and memory.
 
-        Writes 0 for label values that no gauge has any more, such as those of an old bundle.
+        Writes 0 for label values that a gauge had before and no longer has, such as the version of
+        a former bundle.
         """
         self._process.write()
         for family in self._read():
@@ -89,10 +94,10 @@ class SharedGauges:
 
 
 class _SharedProcess:
-    """Writes CPU time and memory of this worker, as prometheus_client does for one process only.
+    """Writes the CPU time and memory of this worker to the shared folder.
 
-    The CPU time of workers that have ended stays counted: if the sum fell, Prometheus would take
-    the fall for a restart of all workers.
+    prometheus_client does so for a single process only. The CPU time of workers that have ended
+    stays in the sum over workers: a counter that fell would look to Prometheus like a restart.
     """
 
     def __init__(self) -> None:
@@ -107,7 +112,7 @@ class _SharedProcess:
         self._counted_seconds = 0.0
 
     def write(self) -> None:
-        """Writes the current values; writes nothing on systems without `/proc`."""
+        """Writes the current CPU time and memory; does nothing on a system without `/proc`."""
         values = {family.name: family.samples[0].value for family in self._collector.collect()}
         if values:
             self._cpu.inc(values[_CPU] - self._counted_seconds)

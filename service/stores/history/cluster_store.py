@@ -1,7 +1,8 @@
-"""Session histories in a Redis Cluster, where the keys of a script must lie in one slot.
+"""Session histories in a Redis Cluster, where all keys of a script must lie in one slot.
 
-So moving a session from a former name takes three steps: read, store, remove. If the process ends
-between the last two, the next append moves it again, and stores events without an id twice.
+The keys under a session's former names can lie in other slots. So moving a session to its current
+name takes three steps: read, store, remove. If the process ends before the third step, the next
+append moves the events again. It then stores a second copy of those that have no id.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from service.stores.history.redis_store import RedisHistoryStore, item_ids, now,
 
 
 class ClusterHistoryStore(RedisHistoryStore):
-    """Stores each session on one node."""
+    """Stores session histories in a Redis Cluster, each session on one node."""
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """See HistoryStore."""
@@ -40,7 +41,12 @@ class ClusterHistoryStore(RedisHistoryStore):
     async def _read_former(
         self, keys: AllKeys
     ) -> tuple[Sequence[Sequence[str]], Sequence[Sequence[str]]]:
-        """Returns the entries of each list, and the event ids with their times of each set."""
+        """Reads the events and event ids that are stored under former names.
+
+        Returns:
+            The entries of each list of events, and of each set the event ids, each followed by its
+            time.
+        """
         read = self._redis.execute_command
         found = await asyncio.gather(
             *(read("LRANGE", key, 0, -1) for key in keys.former_events),
@@ -55,7 +61,10 @@ class ClusterHistoryStore(RedisHistoryStore):
         entries: Sequence[Sequence[str]],
         event_ids: Sequence[Sequence[str]],
     ) -> None:
-        """Removes the entries that were moved; entries written after they were read stay."""
+        """Removes moved entries and event ids from the former names.
+
+        Entries that another process added after they were read stay in their lists.
+        """
         for key, moved in zip(keys.former_events, entries, strict=True):
             if moved:
                 await REMOVE.run(self._redis, 1, key, *moved)

@@ -1,4 +1,4 @@
-"""A history store that gives degraded answers when the store behind it fails."""
+"""Guards a history store: if it fails, callers get degraded answers in place of errors."""
 
 import asyncio
 import logging
@@ -17,13 +17,13 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StoredHistory:
-    """The history of a session, as the store returned it.
+    """The history of a session, as far as the store returned it.
 
     Attributes:
-        history: item ids, oldest first.
-        degraded: whether the store did not answer, or refused an event. If it did not answer,
-            `history` lacks all stored items.
-        not_stored: why the event that was appended is not stored; None: it is.
+        history: item ids, oldest first. If the store did not answer, stored items are missing.
+        degraded: whether the store did not answer, or refused to store the event.
+        not_stored: the reason why the appended event is not stored; None if it is stored, or if
+            this is the result of a read.
     """
 
     history: Sequence[str]
@@ -35,14 +35,14 @@ _FAILURES_TO_OPEN = 5  # failures in a row after which the circuit breaker opens
 
 
 class GuardedHistory:
-    """Calls a history store through a circuit breaker; routes use the store only in this way.
+    """Calls a history store through a circuit breaker, and keeps events that it cannot store.
 
-    The health of writing is tracked apart from that of reading: only a write shows that writes
-    work. A store that refuses writes is read as before.
+    Routes use the store only through this class. Whether writes work is tracked separately, since
+    only a write can show it. A store that refuses writes is still read.
 
     Attributes:
-        writes_fail: whether the last write failed.
-        last_write_at: Unix time of the last successful write in seconds; 0: there was none.
+        writes_fail: whether the last attempt to write failed.
+        last_write_at: Unix time in seconds of the last successful write; 0 if there was none.
     """
 
     def __init__(
@@ -68,23 +68,24 @@ class GuardedHistory:
 
     @property
     def num_journalled(self) -> int:
-        """Number of events of this worker that are in the journal and not stored yet."""
+        """Number of events in the journal of this worker that the store does not have yet."""
         return 0 if self._journal is None else self._journal.num_waiting
 
     @property
     def is_lost(self) -> bool:
-        """Whether the circuit breaker is open, so that requests do not ask the store."""
+        """Whether the circuit breaker is open: requests are then answered without the store."""
         return self._breaker.is_open
 
     def waiting(self) -> int:
-        """Returns the number of calls that wait for the store."""
+        """Returns the number of calls to the store that are in progress."""
         return self._breaker.calls_in_progress
 
     async def append(self, session: Session, event: Event) -> StoredHistory:
         """Stores `event` and returns the history that ends with it.
 
-        If the store fails, the returned history has this event only and is degraded. If it refuses
-        the event, the history before the event is read. With a journal, the event is kept there.
+        If the store does not answer, the returned history has this event only. If the store refuses
+        to write, the returned history is the stored one and this event. In both cases the answer is
+        degraded and the event goes to the journal, if there is one.
         """
         if self._journal is not None:
             event = self._journal.identified(event)
@@ -106,22 +107,23 @@ class GuardedHistory:
         return reason if self._journal is None else await self._journal.keep(session, event)
 
     async def read(self, session: Session) -> StoredHistory:
-        """Reads a history; if the store fails, the history is empty and degraded."""
+        """Reads the history of a session; if the store fails, the answer is empty and degraded."""
         try:
             return StoredHistory(await self._breaker.call(lambda: self._store.read(session)))
         except HistoryUnavailableError:
             return StoredHistory([], degraded=True)
 
     async def forget(self, session: Session) -> None:
-        """Deletes a session.
+        """Deletes the history of a session.
 
         Raises:
-            HistoryUnavailableError: the session may still be stored.
+            HistoryUnavailableError: the store does not answer or refuses. The history is possibly
+                still stored.
         """
         await self._breaker.call(lambda: self._store.forget(session))
 
     async def is_reachable(self) -> bool:
-        """Asks the store, even while the breaker is open, and returns whether it answers."""
+        """Pings the store, even while the circuit breaker is open; returns whether it answers."""
         try:
             await self._breaker.call_even_if_open(self._store.ping)
         except HistoryUnavailableError:
@@ -129,15 +131,16 @@ class GuardedHistory:
         return True
 
     async def follow(self) -> None:
-        """Probes the store after each pause until cancelled, as long as something is wrong."""
+        """Calls `probe` once per `pause_seconds` until cancelled; runs in the background."""
         while True:
             await asyncio.sleep(self._pause_seconds)
             await self.probe()
 
     async def probe(self) -> None:
-        """Checks whether the store answers again, and whether it accepts writes again.
+        """Checks whether a store that failed works again, and then replays the journal.
 
-        If both are true, stores the events of the journal.
+        If the circuit breaker is open, checks whether the store answers. If writes failed, checks
+        whether the store accepts writes. If the store then works, stores the journal's events.
         """
         if self.is_lost and not await self.is_reachable():
             return
@@ -165,7 +168,7 @@ class GuardedHistory:
             logger.warning("an event could not be stored: %s", error.in_full)
 
     async def close(self) -> None:
-        """Closes the journal and the store's connections."""
+        """Closes the files of the journal and the connections of the store."""
         if self._journal is not None:
             await self._journal.close()
         await self._store.close()

@@ -1,4 +1,4 @@
-"""The journal: events on this machine's disk that the history store could not take yet."""
+"""The journal: keeps events on this machine's disk until the history store can store them."""
 
 import asyncio
 import errno
@@ -31,25 +31,26 @@ class JournalError(Exception):
 
 
 class JournalFullError(JournalError):
-    """The journal has JOURNAL_MAX_BYTES already, or the disk is full."""
+    """An event could not be written: the journals have JOURNAL_MAX_BYTES, or the disk is full."""
 
 
 class Journal:
-    """Keeps events in files until they are stored.
+    """Keeps events as records in files until the history store has them.
 
-    A record is on the disk before `append` returns. Records that arrive while the disk is busy are
+    A record is on the disk when `append` returns. Records that arrive while the disk is busy are
     written together, with one fsync. All file operations run in one thread, one after the other.
 
     Attributes:
-        num_waiting: number of records of this worker that are not stored yet.
+        num_waiting: number of records that this worker has written and that are not replayed yet.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        """Makes a journal; its first record creates its first file.
+        """Makes a journal without files; the first record creates a file.
 
         Args:
             path: folder of the journals of all workers on this machine.
-            max_bytes: maximum size of all of them together, except for one segment of each worker.
+            max_bytes: maximum size of all these journals together. They can exceed it by one
+                segment per worker.
         """
         self.num_waiting = 0
         self._path = path
@@ -67,9 +68,9 @@ class Journal:
         """Writes a record to the disk.
 
         Raises:
-            JournalFullError: there is no room.
-            JournalError: the disk fails or is too slow. In the second case the record is possibly
-                written later.
+            JournalFullError: the journals have their maximum size, or the disk is full.
+            JournalError: the disk fails, or is too slow. If it is too slow, the record is possibly
+                still written later.
         """
         saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unsaved.append((record.encoded(), saved))
@@ -84,12 +85,12 @@ class Journal:
     async def replay(self, store: Callable[[Record], Awaitable[None]]) -> int:
         """Passes all records to `store`, including those of workers that have ended.
 
-        A segment is removed when all of its records are stored. If `store` raises, the rest stays
-        for the next call. That call repeats a few stored records; after a restart, it repeats all
-        records of the segment.
+        A segment is removed when all of its records are stored. If `store` raises, that error ends
+        the replay, and the remaining records stay for the next call. The next call passes a few
+        stored records again; in a new process, it passes all records of the segment again.
 
         Returns:
-            The number of records.
+            The number of records in the segments that were replayed.
 
         Raises:
             OSError: a file cannot be read or removed.
@@ -107,7 +108,7 @@ class Journal:
         return count
 
     async def close(self) -> None:
-        """Closes the files. Records stay, for the next worker, which takes them over."""
+        """Closes the files. Records that are left stay on the disk; another worker replays them."""
         while self._saving is not None:
             await asyncio.wait([self._saving])
         await self._run(self._seal)
@@ -119,7 +120,7 @@ class Journal:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     async def _save(self) -> None:
-        """Writes the waiting records, batch by batch, until none is left."""
+        """Writes the unsaved records to the disk, batch by batch, and settles their futures."""
         while self._unsaved:
             batch, self._unsaved = self._unsaved, []
             error: JournalError | None = None
@@ -158,7 +159,7 @@ class Journal:
         return self._segment
 
     def _seal(self) -> Sequence[Path]:
-        """Closes the current segment; returns all segments of this worker."""
+        """Closes the segment that is being written; returns the paths of this worker's segments."""
         if self._segment is not None:
             self._segment.close()
             self._segment = None

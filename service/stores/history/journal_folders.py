@@ -1,8 +1,8 @@
-"""Folders of journals: one of each worker, which holds a lock on it for as long as it lives.
+"""Folders of journals: each worker has one, and keeps it locked as long as its process lives.
 
-`JOURNAL_PATH/NAME/lock` is locked by its worker, `JOURNAL_PATH/NAME/00000001.log` and so on are its
-segments. When a worker ends, however it ends, the kernel releases the lock, and another worker may
-take the folder over.
+A worker locks the file `JOURNAL_PATH/NAME/lock`, and writes the segments
+`JOURNAL_PATH/NAME/00000001.log` and so on. When the process ends, even by a crash, the kernel
+releases the lock. Another worker can then take the folder over.
 """
 
 import fcntl
@@ -17,10 +17,16 @@ _SEGMENTS = "*.log"
 
 
 def make_folder(journal: Path) -> tuple[Path, int]:
-    """Makes a folder for this worker; returns it and the descriptor that keeps it locked.
+    """Makes a locked folder for this worker.
+
+    Args:
+        journal: folder of the journals of all workers.
+
+    Returns:
+        The folder, and the file descriptor that keeps it locked while it is open.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be made.
     """
     journal.mkdir(parents=True, exist_ok=True)
     name = secrets.token_hex(8)
@@ -32,12 +38,12 @@ def make_folder(journal: Path) -> tuple[Path, int]:
 
 
 def segments_of(folder: Path) -> Sequence[Path]:
-    """Returns the segments of a folder, oldest first."""
+    """Returns the paths of the segments in a worker's folder, oldest first."""
     return sorted(folder.glob(_SEGMENTS))
 
 
 def size_of(journal: Path) -> int:
-    """Returns the bytes of all files in all folders."""
+    """Returns the size of the journals of all workers in bytes; `journal` is their folder."""
     size = 0
     for path in journal.glob("*/*"):
         with suppress(FileNotFoundError):  # replayed meanwhile
@@ -46,7 +52,11 @@ def size_of(journal: Path) -> int:
 
 
 def take_orphans(journal: Path) -> Mapping[Path, int]:
-    """Locks the folders whose workers have ended; returns them with their locks' descriptors."""
+    """Locks the folders of workers that have ended.
+
+    Returns:
+        For each of these folders, the file descriptor that keeps it locked while it is open.
+    """
     taken = {}
     for folder in journal.glob("[!.]*"):
         with suppress(OSError):  # its worker lives, or another worker has just taken it
@@ -55,7 +65,10 @@ def take_orphans(journal: Path) -> Mapping[Path, int]:
 
 
 def release(folders: Mapping[Path, int]) -> None:
-    """Unlocks folders, and removes those without segments."""
+    """Unlocks folders, and removes those that have no segment and no damaged file.
+
+    `folders` has the file descriptor of each folder's lock.
+    """
     for folder, lock in folders.items():
         if {each.name for each in folder.iterdir()} == {_LOCK}:
             (folder / _LOCK).unlink()

@@ -1,7 +1,7 @@
-"""Segments of a journal: files of events, each with a checksum.
+"""Segments of a journal: files of records, each of which has a checksum.
 
-A record is its length and CRC-32, four bytes each in network order, and a JSON array of ref, item
-id, event id and time.
+The content of a record is a JSON array of session ref, item id, event id and time. Before it come
+the content's length and its CRC-32, four bytes each in network byte order.
 """
 
 import os
@@ -21,10 +21,10 @@ class Record(NamedTuple):
     """An event to store later.
 
     Attributes:
-        ref: ref of the session.
-        item_id: the item.
-        event_id: id of the event, by which it is stored once.
-        at: time of the event in µs since 1970, by which it finds its place in the history.
+        ref: session ref of the session.
+        item_id: id of the item.
+        event_id: id of the event, so that it is stored only once.
+        at: time of the event in µs since 1970, which decides its place in the history.
     """
 
     ref: str
@@ -33,26 +33,27 @@ class Record(NamedTuple):
     at: int
 
     def encoded(self) -> bytes:
-        """Returns the bytes of the record in a segment."""
+        """Returns the record as the bytes that a segment stores."""
         content = orjson.dumps(tuple(self))
         return _HEAD.pack(len(content), zlib.crc32(content)) + content
 
 
 class SegmentWriter:
-    """Writes a new segment; every write is on the disk when it returns."""
+    """Writes a new segment. Records are on the disk when `write` returns."""
 
     def __init__(self, path: Path) -> None:
-        """Makes the file; raises OSError."""
+        """Creates the file `path`; raises OSError if it exists or cannot be created."""
         self.size = 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(path, flags, mode=0o600)
         sync_folder(path.parent)
 
     def write(self, records: bytes) -> None:
-        """Adds encoded records.
+        """Appends encoded records to the file.
 
         Raises:
-            OSError: the records are not stored; the file is cut back to its former length.
+            OSError: the records could not be written. The file is cut back to its former length if
+                the disk allows that.
         """
         try:
             written = 0
@@ -71,11 +72,13 @@ class SegmentWriter:
 
 
 def read_segment(path: Path) -> tuple[Sequence[Record], bool]:
-    """Reads a segment.
+    """Reads the records of a segment, up to the first one whose checksum is wrong.
+
+    A last record that is shorter than its length is skipped, and does not count as damage. The
+    process ended while it wrote this record, so it never reported the record as written.
 
     Returns:
-        The records before the first damage, and whether there is damage. A last record that is
-        incomplete is no damage: the process ended while it wrote, and acknowledged nothing of it.
+        The records, and whether a checksum is wrong.
     """
     content, records, begin = path.read_bytes(), list[Record](), 0
     while begin + _HEAD.size <= len(content):
@@ -92,7 +95,7 @@ def read_segment(path: Path) -> tuple[Sequence[Record], bool]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Writes the entries of a folder to the disk, so that a new file outlives a power failure."""
+    """Flushes the list of a folder's files to the disk, so that a new file survives a power cut."""
     opened = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(opened)

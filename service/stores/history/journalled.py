@@ -1,4 +1,4 @@
-"""Writes events to the journal while the history store fails, and stores them later."""
+"""Writes events to the journal while the history store fails; moves them to the store later."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class JournalledEvents:
-    """Keeps events in a journal while a store fails, and stores them when it works again."""
+    """Keeps events in a journal while a history store fails, and stores them afterwards."""
 
     def __init__(self, journal: Journal, store: ReplayableStore) -> None:
         self._journal = journal
@@ -21,20 +21,24 @@ class JournalledEvents:
 
     @property
     def num_waiting(self) -> int:
-        """Number of events that this worker has journalled and not stored yet."""
+        """Number of events in the journal of this worker that the store does not have yet."""
         return self._journal.num_waiting
 
     @staticmethod
     def identified(event: Event) -> Event:
-        """Returns the event with an id, a new one if it has none.
+        """Returns the event itself if it has an event id, else a copy with a random one.
 
-        With an id, an event that is sent to the store twice is stored once. A failed call has
-        possibly stored it, and an interrupted replay begins again.
+        The store keeps only one of two events with the same id. So it does no harm if a failed call
+        stored the event after all, or if a replay sends it twice.
         """
         return event if event.event_id else Event(event.item_id, uuid.uuid4().hex)
 
     async def keep(self, session: Session, event: Event) -> NotStored:
-        """Writes an event that has an id to the journal; returns the outcome as a NotStored."""
+        """Writes an event, which must have an id, to the journal.
+
+        Returns:
+            "journalled", or the reason why the event is lost: "journal_full" or "journal_failed".
+        """
         at = time.time_ns() // 1000
         record = Record(session.ref, event.item_id, event.event_id or "", at)
         try:
@@ -46,7 +50,10 @@ class JournalledEvents:
         return "journalled"
 
     async def replay(self) -> None:
-        """Stores the events of the journal; if the store or the disk fails, the rest stay there."""
+        """Stores the events of the journal in the history store.
+
+        If the store or the disk fails, logs it; the events that are left stay in the journal.
+        """
         try:
             count = await self._journal.replay(self._insert)
         except HistoryUnavailableError as error:
@@ -58,7 +65,7 @@ class JournalledEvents:
                 logger.warning("stored %d events of the journal", count)
 
     async def close(self) -> None:
-        """Closes the journal's files and the store's connections."""
+        """Closes the files of the journal and the connections of the store."""
         await self._journal.close()
         await self._store.close()
 

@@ -1,4 +1,4 @@
-"""Session histories in memory: for a single worker and for tests."""
+"""A history store in the memory of the process, for a service with one worker and for tests."""
 
 import time
 from collections import OrderedDict, deque
@@ -17,9 +17,10 @@ class _Stored:
 
 
 class InMemoryHistoryStore:
-    """Stores at most `max_sessions` sessions; those with the oldest last event are dropped first.
+    """Stores the histories of at most `max_sessions` sessions in memory.
 
-    No method awaits anything, so each is atomic on the event loop.
+    If there are more, drops the session whose last event is oldest. No method awaits anything, so
+    each is atomic on the event loop.
     """
 
     def __init__(
@@ -71,7 +72,10 @@ class InMemoryHistoryStore:
         """See HistoryStore."""
 
     def _is_new(self, stored: _Stored, event_id: str, now: float) -> bool:
-        """Returns whether no event with this id was stored within the window; if so, begins one."""
+        """Returns whether `event_id` is new: unused in the session for the last `event_id_seconds`.
+
+        A new id is remembered with the time `now`.
+        """
         begun = stored.event_ids.get(event_id)
         if begun is not None and begun > now - self._retention.event_id_seconds:
             return False
@@ -90,9 +94,9 @@ class InMemoryHistoryStore:
 
 
 def _history_until(events: Sequence[Event], event_id: str) -> Sequence[str]:
-    """Returns the item ids up to the newest event with `event_id`, itself included.
+    """Returns the item ids up to and including the newest event with `event_id`.
 
-    They are all item ids if that event was trimmed away.
+    Returns all item ids if no such event is left, because it was trimmed.
     """
     history = [each.item_id for each in events]
     for length in range(len(history), 0, -1):

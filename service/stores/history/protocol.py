@@ -1,4 +1,4 @@
-"""The HistoryStore protocol.
+"""The HistoryStore protocol: what every store of session histories must do.
 
 tests/service/stores/history/test_stores.py runs one suite against every implementation.
 """
@@ -10,17 +10,17 @@ from typing import Literal, NamedTuple, Protocol
 NotStored = Literal[
     "store_unavailable", "store_refused", "journalled", "journal_full", "journal_failed"
 ]
-"""Why an event is not in its history, in the words of the answer."""
+"""Reasons why an event is not in the history store; clients get them in answers."""
 
 
 class Session(NamedTuple):
     """The current name and the former names of a session in the history store.
 
     Attributes:
-        ref: the name under which it is written.
-        former_refs: names under SESSION_SECRET_OLD.
-        old_id: the session id, by which releases up to 0.1 named it; None: these are not looked
-            for.
+        ref: the session ref, under which events are written.
+        former_refs: session refs computed with SESSION_SECRET_OLD.
+        old_id: the session id, which is the name that releases up to 0.1 used; None if sessions of
+            these releases are not looked for.
     """
 
     ref: str
@@ -28,15 +28,16 @@ class Session(NamedTuple):
     old_id: str | None = None
 
     def __repr__(self) -> str:
-        """Returns the ref alone: a session id must not reach logs."""
+        """Returns a text with the session ref only, since the session id must not reach logs."""
         return f"Session({self.ref})"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event to store. Events of a session with the same `event_id` are stored once.
+    """An event to store.
 
-    `event_id` None: the event has no id, so every call stores it again.
+    If a session gets several events with the same `event_id` within `Retention.event_id_seconds`,
+    only the first is stored. An event whose `event_id` is None is always stored.
     """
 
     item_id: str
@@ -52,8 +53,8 @@ class Retention:
 
     Attributes:
         max_length: maximum number of events per session; older events are dropped.
-        ttl_seconds: the session is erased this long after its last event.
-        event_id_seconds: window in which a second event with the same id is not stored.
+        ttl_seconds: time after the last event at which the session is erased.
+        event_id_seconds: time after an event during which events with the same id are not stored.
     """
 
     max_length: int
@@ -62,26 +63,27 @@ class Retention:
 
     @property
     def max_event_ids(self) -> int:
-        """Maximum number of event ids per session; older ids no longer count."""
+        """Maximum number of event ids that are remembered per session; the oldest are forgotten."""
         return max(self.max_length, _MIN_EVENT_IDS)
 
 
 class ReplayableStore(Protocol):
-    """Stores events that were kept elsewhere while a history store failed."""
+    """Protocol of a history store into which a journal can be replayed."""
 
     async def insert(self, ref: str, event: Event, at: int) -> None:
-        """Stores `event` at its place in the history of the session with this ref.
+        """Inserts `event` into the history of a session, at its place in the order of time.
 
-        Does nothing if an event with this id was stored within its window, or if the session was
-        erased after `at`.
+        Does nothing if an event with this id is remembered in the session, or if the session was
+        erased at `at` or later.
 
         Args:
-            ref: ref of the session.
+            ref: session ref of the session.
             event: an event with an id.
             at: time of the event in µs since 1970.
 
         Raises:
-            HistoryUnavailableError: the event is possibly not stored.
+            HistoryUnavailableError: the store does not answer or refuses to write. The event is
+                possibly not stored.
         """
         ...
 
@@ -91,39 +93,44 @@ class ReplayableStore(Protocol):
 
 
 class HistoryStore(Protocol):
-    """Stores the item ids of sessions, oldest first.
+    """Stores the history of each session: item ids, oldest first.
 
-    `read` finds a session under a former name, and `append` moves it to the current one. Where
-    several names hold events, `read` returns those of the most recent name, until an append has
-    joined them all.
+    A session's events can be stored under its current name and under former names. `read` returns
+    the events of one name: the current one, if it has any. `append` first moves the events of all
+    former names to the current one.
 
-    Every method but `close` raises HistoryUnavailableError when the store does not answer. Methods
-    that write raise HistoryRefusalError when it answers and refuses to write.
+    Every method except `close` raises HistoryUnavailableError if the store does not answer. Methods
+    that write raise HistoryRefusalError if the store answers but refuses to write.
     """
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """Stores `event` and returns the history that ends with it.
 
-        If an event with the same `event_id` was stored within its window, nothing changes, and the
-        returned history ends with that event. If that event was trimmed away, all of the history is
-        returned. Concurrent calls lose no event.
+        If the session has an event with the same `event_id` that is at most `event_id_seconds` old,
+        nothing is stored, and the returned history ends with that event. If that event was dropped
+        because of `max_length`, the whole history is returned. Concurrent calls lose no event.
         """
         ...
 
     async def read(self, session: Session) -> Sequence[str]:
-        """Returns the history; empty for a session that is unknown or expired."""
+        """Returns the history of a session; it is empty if the session is unknown or expired."""
         ...
 
     async def forget(self, session: Session) -> None:
-        """Deletes the session, if there is one."""
+        """Deletes all that is stored of a session; does nothing if the session is unknown."""
         ...
 
     async def ping(self) -> None:
-        """Returns if the store answers, else raises HistoryUnavailableError."""
+        """Checks that the store answers; raises HistoryUnavailableError if it does not."""
         ...
 
     async def check_write(self) -> None:
-        """Returns if the store can write; changes no session."""
+        """Checks that the store accepts writes, without changing a session.
+
+        Raises:
+            HistoryRefusalError: the store refuses to write.
+            HistoryUnavailableError: the store does not answer.
+        """
         ...
 
     async def close(self) -> None:

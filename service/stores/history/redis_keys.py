@@ -1,8 +1,9 @@
-"""Names of the Redis keys of a session.
+"""Names of the Redis keys of a session, whose session ref is REF.
 
-`s:{NN}:REF` is the list of its events, and `e:{NN}:REF` the sorted set of their ids. `f:{NN}:REF`
-is the time at which it was erased, so that a journal does not bring it back. NN, a hash of the ref
-from 00 to 63, is the hash tag: all keys of a session lie in one slot of a cluster.
+`s:{NN}:REF` is the list of the session's events, and `e:{NN}:REF` the sorted set of their event
+ids. `f:{NN}:REF` is the time at which the session was erased, so that the replay of a journal does
+not restore it. NN is a hash of the ref, from 00 to 63. Redis Cluster chooses the slot of a key by
+the part in braces, so all keys of a ref lie in one slot.
 """
 
 from binascii import crc_hqx
@@ -17,20 +18,20 @@ _NUM_CACHED = 4_096  # a visitor's requests follow one another within minutes
 
 
 class SessionKeys(NamedTuple):
-    """The keys of one ref: the list of events, and the sorted set of event ids."""
+    """The Redis keys of one session ref: of the list of events, and of the set of event ids."""
 
     events: str
     event_ids: str
 
 
 class AllKeys(NamedTuple):
-    """All keys of a session.
+    """All Redis keys of a session, under its current and former names.
 
     Attributes:
-        current: the keys that are written.
-        former_events: lists under former names, from which the session is moved.
-        former_event_ids: sets under former names, likewise.
-        flat: all of them in this order: current keys, former lists, former sets.
+        current: the keys under the current name.
+        former_events: keys of the lists of events under former names.
+        former_event_ids: keys of the sets of event ids under former names.
+        flat: all these keys: `current`, then `former_events`, then `former_event_ids`.
     """
 
     current: SessionKeys
@@ -40,20 +41,23 @@ class AllKeys(NamedTuple):
 
 
 def keys_of(ref: str) -> SessionKeys:
-    """Returns the keys of a session by its ref."""
+    """Returns the Redis keys under a session ref."""
     hashed = crc_hqx(ref.encode("ascii"), 0)  # CRC-16/XMODEM, by which Redis hashes keys too
     tag = _TAGS[hashed % len(_TAGS)]
     return SessionKeys(f"s:{tag}:{ref}", f"e:{tag}:{ref}")
 
 
 def erased_key_of(ref: str) -> str:
-    """Returns the key of the time at which a session was erased; written only with a journal."""
+    """Returns the Redis key of the time at which a session was erased, by its session ref.
+
+    The key is written only by a store with a journal.
+    """
     return f"f{keys_of(ref).events[1:]}"
 
 
 @lru_cache(_NUM_CACHED)
 def all_keys_of(session: Session) -> AllKeys:
-    """Returns the current and the former keys of a session."""
+    """Returns the Redis keys of a session under its current and former names."""
     current = keys_of(session.ref)
     events = [] if session.old_id is None else [f"session:{session.old_id}"]
     if not session.former_refs:

@@ -1,4 +1,4 @@
-"""Lua scripts of session histories. Redis runs a script atomically."""
+"""Lua scripts that change session histories in Redis; Redis runs each script atomically."""
 
 from hashlib import sha1
 from string import Template
@@ -108,19 +108,19 @@ for _, entry in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, entry) end
 
 
 class Script:
-    """A Lua script, which Redis caches by the SHA-1 of its text."""
+    """A Lua script, which runs in Redis; Redis caches it by the SHA-1 of its text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._sha = sha1(text.encode()).hexdigest()  # noqa: S324 - how Redis names scripts
 
     async def run(self, redis: RedisCommands, num_keys: int, *parts: str | int) -> Any:
-        """Runs the script; sends its text only to a Redis that does not know it.
+        """Runs the script and returns its result; sends its text only if Redis has not cached it.
 
         Args:
-            redis: where it runs.
-            num_keys: how many of `parts` are keys.
-            parts: keys, then arguments.
+            redis: client of the Redis that runs the script.
+            num_keys: number of keys at the beginning of `parts`.
+            parts: the keys that the script uses, then its arguments.
         """
         try:
             return await redis.execute_command("EVALSHA", self._sha, num_keys, *parts)
@@ -129,16 +129,19 @@ class Script:
 
 
 def append_script(retention: Retention) -> Script:
-    """Makes the script that moves a session from its former names and appends an event.
+    """Makes the script that moves a session to its current name and appends an event.
 
-    Limits are part of the text, since they are the same in every call. The script returns the
-    entries of the history that ends with the event.
+    The script returns the entries of the history that ends with the event. The limits in
+    `retention` are part of the script's text, since they are the same in every run.
     """
     return _with_limits(_APPEND, retention)
 
 
 def insert_script(retention: Retention) -> Script:
-    """Makes the script that inserts an event by its time, see ReplayableStore."""
+    """Makes the script that inserts an event at its place in the order of time.
+
+    See `ReplayableStore.insert`. The limits in `retention` are part of the script's text.
+    """
     return _with_limits(_INSERT, retention)
 
 

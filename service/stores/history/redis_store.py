@@ -1,11 +1,12 @@
-"""Session histories in Redis, shared by all workers; each operation takes one round trip.
+"""A history store in Redis, shared by all workers; an append takes one round trip.
 
-A session is a list of events and a sorted set of event ids, see `redis_keys`. An entry of the list
-is `event_id`, a line feed and `item_id`. An event id never contains a line feed, so the first one
-ends it, and an item id may contain any character. The score of an event id is its time in µs.
+A session is a list of events and a sorted set of event ids; `redis_keys` has the names of the keys.
+An entry of the list is event id, line feed and item id. The first line feed ends the event id,
+which cannot contain one; an item id can. The score of an event id in the set is its time in µs
+since 1970.
 
 During a rolling upgrade, or while SESSION_SECRET changes, older replicas still write former names.
-So each append also moves the events under former names to the end of the session.
+So each append first moves the events under former names to the current name.
 """
 
 import time
@@ -23,7 +24,10 @@ _SEPARATOR = "\n"
 unavailable = partial(
     redis_errors_as, HistoryUnavailableError, "the history store", HistoryRefusalError
 )
-"""Context that raises errors of Redis as those of a history store."""
+"""Context manager that turns errors of Redis into errors of a history store.
+
+It raises HistoryRefusalError if Redis refuses to write, else HistoryUnavailableError.
+"""
 
 _PROBE = ("SET", "history-write-probe", "1", "PX", 1000)
 
@@ -34,12 +38,13 @@ class RedisHistoryStore:
     def __init__(
         self, redis: RedisCommands, retention: Retention, *, has_journals: bool = False
     ) -> None:
-        """Makes a store.
+        """Makes a store; connects at the first command.
 
         Args:
-            redis: where sessions are stored.
-            retention: limits of a session.
-            has_journals: whether `insert` is used, so that erased sessions are remembered.
+            redis: client of the Redis that stores the sessions.
+            retention: limits of what is stored of a session.
+            has_journals: whether workers keep journals. `forget` then also stores the time, so that
+                no replay restores an erased session.
         """
         self._redis = redis
         self._script = append_script(retention)
@@ -89,7 +94,7 @@ class RedisHistoryStore:
             await self._redis.execute_command("PING")
 
     async def check_write(self) -> None:
-        """See HistoryStore. Writes a key that expires after a second."""
+        """See HistoryStore. Writes a key of its own that expires after a second."""
         with unavailable():
             await self._redis.execute_command(*_PROBE)
 
@@ -104,5 +109,5 @@ def now() -> int:
 
 
 def item_ids(entries: Sequence[str]) -> list[str]:
-    """Returns the item ids of the entries of a list."""
+    """Returns the item ids in the entries of a session's list of events, in the same order."""
     return [entry[entry.index(_SEPARATOR) + 1 :] for entry in entries]

@@ -1,8 +1,8 @@
-"""Added items in an append-only file: each line adds an item or removes one.
+"""A store of added items in an append-only file: each line adds an item or removes one.
 
-The version of the store is the file's inode and the number of bytes read so far. Processes on one
-machine may share the file, because a writer locks it. The first write of a process compacts the
-file: it writes a new file without replaced and removed items, which replaces the old file.
+A version of the store is the file's inode and its number of bytes at that time. Processes on one
+machine can share the file, because writers lock it. The first write of a process compacts the file:
+a new file without replaced and removed items replaces the old one.
 """
 
 import fcntl
@@ -66,9 +66,10 @@ class FileAddedItemStore:
         return orjson.dumps({"removed": item_id}) if item_id in self._items else None
 
     def _write(self, line: Callable[[], bytes | None]) -> None:
-        """Appends the line that `line` returns, or nothing if it returns None.
+        """Appends the line that `line` returns to the file; appends nothing if it returns None.
 
-        Locks the file and reads all earlier lines first, because `line` depends on them.
+        Before calling `line`, locks the file and reads the lines that other processes have added
+        into `_items`, on which `line` depends.
         """
         with _unavailable(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,7 +96,10 @@ class FileAddedItemStore:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
-    """Opens the file for reading and appending, and locks out other writers meanwhile."""
+    """Context manager that opens a file for reading and appending, under an exclusive lock.
+
+    If another process replaced the file before the lock was obtained, opens the new file.
+    """
     while True:
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -120,7 +124,10 @@ def _compact(path: Path) -> None:
 
 
 def _end_of_torn_line(file: BinaryIO) -> bytes:
-    """Returns a line feed if a crash cut the last line short, so that readers skip that line."""
+    """Returns a line feed if the file does not end with one, else no bytes.
+
+    A crash can leave an incomplete last line. The line feed ends it, so that readers skip it.
+    """
     if file.seek(0, os.SEEK_END) == 0:
         return b""
     file.seek(-1, os.SEEK_END)
@@ -144,7 +151,10 @@ def _changes(file: BinaryIO, since: str) -> Changes:
 
 
 def _replay(content: bytes) -> dict[str, AddedItem | None]:
-    """Returns the last change of each item by id, in the order of the first; None: removed."""
+    """Returns the last change of each item by its id; None if the item was removed.
+
+    Items are in the order of their first changes. Lines that cannot be read are logged and skipped.
+    """
     items: dict[str, AddedItem | None] = {}
     for line in content.split(b"\n")[:-1]:
         try:

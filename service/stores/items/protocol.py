@@ -1,4 +1,4 @@
-"""The AddedItemStore protocol.
+"""The AddedItemStore protocol: what every store of added items must do.
 
 tests/service/stores/items/test_stores.py runs one suite against every implementation.
 """
@@ -21,29 +21,29 @@ _FLOAT32_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class AddedItem:
-    """An added item with the LLM's embedding of its title, as bytes of little-endian float32."""
+    """An added item and the LLM's embedding of its title, as bytes of little-endian float32."""
 
     item: Item
     embedding: bytes
 
     def __hash__(self) -> int:
-        """Hashes the id only, because the attributes are a mapping, which has no hash."""
+        """Returns the hash of the item id; the other fields hold a mapping, which has no hash."""
         return hash(self.item.item_id)
 
     @property
     def vector(self) -> NDArray[np.float32]:
-        """The embedding as an array `[embedding_size]`."""
+        """The embedding as a float32 array, `[embedding_size]`."""
         return np.frombuffer(self.embedding, dtype="<f4")
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The changes of a store since a version.
+    """The changes of a store of added items since an earlier version of it.
 
     Attributes:
         version: the version of the store after the changes.
-        items: the changed items by id; None: the item was removed.
-        is_complete: whether `items` has all items of the store, not only the changed ones.
+        items: the changed items by item id; None stands for an item that was removed.
+        is_complete: whether `items` has all items of the store, and not only the changed ones.
     """
 
     version: str
@@ -51,33 +51,37 @@ class Changes:
     is_complete: bool
 
     def applied_to(self, known: Mapping[str, AddedItem]) -> dict[str, AddedItem]:
-        """Returns all items of the store by id; `known` are those before the changes."""
+        """Returns all items of the store after the changes, by item id.
+
+        `known` has the items of the store before the changes.
+        """
         items = {**({} if self.is_complete else known), **self.items}
         return {item_id: added for item_id, added in items.items() if added}
 
 
 class AddedItemStore(Protocol):
-    """Stores the added items, for all processes that use the same store.
+    """Stores the added items, for all processes that open the same store.
 
-    Every method but `close` raises ItemStoreUnavailableError when the store does not answer.
+    Every method except `close` raises ItemStoreUnavailableError if the store does not answer.
     """
 
     async def put(self, added: AddedItem) -> None:
-        """Stores an item; replaces a stored one with the same id.
+        """Stores an item, in place of a stored item with the same id.
 
         Raises:
-            ConflictError: the store is full.
+            ConflictError: the store has its maximum number of items, and none has this id.
         """
         ...
 
     async def remove(self, item_id: str) -> None:
-        """Removes an item, if it is stored."""
+        """Removes the item with this id; does nothing if it is not stored."""
         ...
 
     async def changes(self, since: str) -> Changes:
-        """Returns the changes since a version of the store.
+        """Returns the changes since the version `since` of the store.
 
-        Returns all items if `since` is "", or a version whose later changes are no longer known.
+        If `since` is "", or so old that the store no longer knows the changes, the result has all
+        items and is marked as complete.
         """
         ...
 
@@ -87,14 +91,14 @@ class AddedItemStore(Protocol):
 
 
 def store_is_full(max_items: int) -> ConflictError:
-    """Makes the error of a store that has `max_items` items already."""
+    """Makes the error for a new item where `max_items` items are stored already."""
     return ConflictError(
         f"{max_items} items are added already, which is the maximum: remove one first"
     )
 
 
 def to_json(added: AddedItem) -> bytes:
-    """Encodes an item as one line of JSON, the embedding in base64."""
+    """Encodes an added item as one line of JSON, with the embedding in base64."""
     content = {
         "item_id": added.item.item_id,
         "title": added.item.title,
@@ -105,10 +109,10 @@ def to_json(added: AddedItem) -> bytes:
 
 
 def from_json(text: bytes | str) -> AddedItem:
-    """Decodes an item that `to_json` encoded.
+    """Decodes an added item that `to_json` has encoded.
 
     Raises:
-        ValueError: `text` is not such an item; the message names the wrong fields.
+        ValueError: `text` is not an added item in this form; the message names the wrong fields.
     """
     try:
         stored = _Stored.model_validate_json(text)
@@ -120,7 +124,7 @@ def from_json(text: bytes | str) -> AddedItem:
 
 
 class _Stored(BaseModel):
-    """An added item in JSON, with the embedding in base64."""
+    """The form of an added item in JSON, with the embedding in base64; checks what is decoded."""
 
     item_id: str
     title: str

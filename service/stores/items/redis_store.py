@@ -1,6 +1,8 @@
-"""Added items in Redis: the items, a counter of changes, and the number of each item's last change.
+"""A store of added items in Redis, shared by all workers.
 
-All keys share the hash tag `{added-items}`, so that a cluster stores them in one slot.
+Changes are numbered, and the number of the last one is the version of the store. Redis holds the
+items, this number, and for each changed item the number of its last change. All keys contain
+`{added-items}`, so that Redis Cluster keeps them in one slot.
 """
 
 import logging
@@ -87,7 +89,7 @@ _UNCHANGED, _COMPLETE = 0, 1
 
 
 class RedisAddedItemStore:
-    """Stores added items in a Redis hash, shared by all workers."""
+    """Stores added items in a Redis hash, which all workers share."""
 
     def __init__(self, client: RedisClient, max_items: int) -> None:
         self._redis = client
@@ -132,7 +134,7 @@ class RedisAddedItemStore:
 
 
 def _readable(text: str) -> AddedItem | None:
-    """Decodes an item; None, with a line in the log, if the text is not an added item."""
+    """Decodes an added item; if `text` is not one, logs that and returns None."""
     try:
         return from_json(text)
     except ValueError as error:
