@@ -1,4 +1,4 @@
-"""The names of rows with a student, as tables, reports and manifests show them.
+"""Names of the ladder's rows with a student, as tables, reports and manifests show them.
 
 A row is a method variant (`training.distillation.variants`) with a next-item loss.
 """
@@ -18,7 +18,12 @@ TITLE_LISTS_ROW = "control title-neighbour lists"
 
 
 class RowTraining(NamedTuple):
-    """The method variant of a row, and its next-item loss; None stands for the experiment's."""
+    """How the student of a ladder row is trained.
+
+    Attributes:
+        variant: the method variant.
+        loss: the next-item loss; None for that of the experiment.
+    """
 
     variant: str
     loss: str | None = None

@@ -31,7 +31,7 @@ def differences_to(
     num_draws: int,
     metric: str = METRIC,
 ) -> dict[str, Interval]:
-    """Returns the student's metric minus each baseline's, with a 95 % interval, by baseline.
+    """Returns the student's mean metric minus each baseline's, with a 95 % interval, by baseline.
 
     The bootstrap is paired: a draw holds the same users for the student and for the baseline.
 
@@ -56,7 +56,7 @@ def differences_to(
 def metric_interval(
     ranks: Ranks, users: NDArray[np.integer], metric: str, *, num_draws: int
 ) -> Interval:
-    """Returns the mean of a metric over the examples of one ranker, with a 95 % interval.
+    """Returns the mean of a ranker's metric over examples, with a 95 % interval over users.
 
     Args:
         ranks: `[examples]`, the ranker's ranks.
@@ -68,11 +68,13 @@ def metric_interval(
 
 
 def best_baseline(validation: Mapping[str, Ranks]) -> str:
-    """Returns the baseline with the highest validation NDCG@20, the first one in case of a tie.
+    """Returns the name of the baseline with the highest validation NDCG@20; "" without baselines.
+
+    In case of a tie it is the first one.
 
     Args:
-        validation: `[examples]`, the ranks of each baseline on the validation examples, by name;
-            none of them for refits, and the result is "".
+        validation: `[examples]`, the ranks of each baseline on the validation examples, by name.
+            Refits have none, so it is empty for them.
     """
     if not validation:
         return ""
@@ -120,7 +122,11 @@ def _above(differences: Mapping[str, Interval]) -> list[str]:
 
 
 def _below(differences: Mapping[str, Interval]) -> list[str]:
-    """Lists the baselines that the student is below, with differences as positive numbers."""
+    """Returns phrases on the baselines that the student is shown to be below in NDCG@20.
+
+    A phrase has the baseline's name, its mean minus the student's, which is positive, and the
+    interval.
+    """
     return [
         f"{name} by {-each.mean:.4f} [{-each.high:.4f}, {-each.low:.4f}]"
         for name, each in differences.items()
@@ -147,6 +153,9 @@ def _draws(ranks: Ranks, bootstrap: Bootstrap, metric: str) -> Draws:
 
 
 def _listed(phrases: Sequence[str], last_joint: str = " and ") -> str:
-    """Joins phrases as in prose: `a`, `a and b`, `a, b and c`; `last_joint` joins the last two."""
+    """Joins phrases as in prose: `a`, `a and b`, `a, b and c`.
+
+    `last_joint` is the text between the last two phrases.
+    """
     *first, last = phrases
     return f"{', '.join(first)}{last_joint}{last}" if first else last

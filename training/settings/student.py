@@ -19,7 +19,7 @@ STUDENT_NAMES: Mapping[StudentKind, str] = {
 
 
 class StudentConfig(Section):
-    """Settings of the student's architecture; each kind reads those that apply to it."""
+    """Settings of the student's architecture; a kind of student ignores those of other kinds."""
 
     ADDED_LATER: ClassVar[Set[str]] = {"block"}
 
