@@ -79,7 +79,7 @@ def execute(
     arguments: Sequence[str] | None = None,
     errors: tuple[type[Exception], ...] = (),
 ) -> int:
-    """Parses `arguments` and runs the command that they name; writes a user's errors to stderr.
+    """Parses `arguments` and runs the command that they name; reports errors that a user can fix.
 
     Args:
         app: the parser with its commands.

@@ -1,7 +1,7 @@
 """Trains students from dataset and teacher knowledge, and writes `work/<name>/checkpoints`.
 
 python -m training.distill configs/movielens.toml
-python -m training.distill configs/movielens.toml --refit  # and what `export --refit` serves
+python -m training.distill configs/movielens.toml --refit  # also the refits for `export --refit`
 torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # two processes, one student
 """
 

@@ -42,7 +42,7 @@ class ResultError(TrainingError):
 
 
 class TensorFileError(TrainingError):
-    """A file of tensors that is damaged, or is no such file; the message names it."""
+    """A damaged file of tensors, or a file in another format; the message names the file."""
 
 
 class WorkerError(TrainingError):

@@ -52,8 +52,7 @@ class Answers:
         rankings: `[examples, K]`, item indices of the teacher's top K, best first, without seen
             items. The next item can be among them.
         distances: `[examples, K]`, the teacher's distance of each ranked item, >= 0.
-        next_item_distances: `[examples]`, the teacher's distance of the next item (DLLM2Rec, eq.
-            7).
+        next_item_distances: `[examples]`, distance of the next item (DLLM2Rec, eq. 7).
     """
 
     rows: NDArray[np.int64]

@@ -45,9 +45,11 @@ def ignore_progress(_: float) -> None:
 
 
 def share_terminal(position: int, lock: AbstractContextManager[Any]) -> None:
-    """Makes all progress bars of this process draw on line `position` of the terminal.
+    """Makes all progress bars of this process draw on one line of a shared terminal.
 
-    For processes that share one terminal. They share `lock` too, which a bar holds while it draws.
+    Args:
+        position: number of the line; each process has its own.
+        lock: lock that the processes share; a bar holds it while it draws.
     """
     tqdm.set_lock(lock)
     _positions[:] = [position]

@@ -39,9 +39,9 @@ def is_current(folder: Path, stamp: str) -> bool:
 
 @contextmanager
 def write_stage(folder: Path, stamp: str) -> Iterator[Path]:
-    """Context manager that yields an empty folder to fill, which then replaces `folder`.
+    """Yields an empty folder to fill, which replaces `folder` at the end of the block.
 
-    The stamp is added first. If the block raises an error, `folder` stays as it was.
+    The stamp is stored in it. If the block raises an error, `folder` stays as it was.
     """
     with whole_folder(folder) as building:
         yield building

@@ -30,7 +30,7 @@ class Workplace:
 
     @property
     def tuned(self) -> Path:
-        """Folder of LLMs that `training.teach` has tuned, finished or not."""
+        """Folder of tuned LLMs and of unfinished tunings, which `training.teach` writes."""
         return self.folder / "tuned"
 
     @property
@@ -65,7 +65,7 @@ class Workplace:
 
     @property
     def refits(self) -> Path:
-        """Folder of the refits, which `training.distill --refit` writes: one sub-folder each."""
+        """Folder of refits, which `training.distill --refit` writes, one sub-folder per student."""
         return self.folder / "refits"
 
     @property
@@ -102,8 +102,8 @@ def open_experiment(config: Path, work: Path) -> tuple[Experiment, Workplace]:
 def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
     """Returns the folder of the knowledge that the experiment's teacher gives.
 
-    It is the setting `knowledge`. If that is not set, the workplace has a folder for each kind of
-    teacher.
+    It is the setting `knowledge`. If that is not set, it is the workplace's folder for the
+    teacher's kind.
     """
     if experiment.knowledge:
         return experiment.knowledge

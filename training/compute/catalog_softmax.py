@@ -114,11 +114,15 @@ def kth_best_scores(queries: Tensor, table: Tensor, k: int) -> Tensor:
 
 
 def kth_best_of(scores: Tensor, k: int) -> Tensor:
-    """Returns the K-th best score of each row of `scores` `[positions, items]`, `[positions]`.
+    """Returns the K-th best score of each row, `[positions]`.
 
-    With fewer than `k` items it is the worst score. Each row is divided into groups of items. The
-    best K scores lie in the K groups with the highest maximum, so few scores are left to sort. On a
-    large catalog this takes a third of the time of `topk`.
+    Each row is divided into groups of items. The best K scores lie in the K groups with the highest
+    maximum, so few scores are left to sort. On a large catalog this takes a third of the time of
+    `topk`.
+
+    Args:
+        scores: `[positions, items]`.
+        k: rank of the score, from 1. With fewer than `k` items, the worst score is returned.
     """
     k = min(k, scores.shape[1])
     among = scores
@@ -160,9 +164,9 @@ def dtype_of_products(queries: Tensor) -> torch.dtype:
 
 @contextmanager
 def matmul_precision(name: str) -> Iterator[None]:
-    """Sets torch's precision of float32 matrix products to `name` within the block.
+    """Context manager that sets torch's precision of float32 matrix products to `name`.
 
-    `highest` computes in float32, `medium` may round the factors to bfloat16.
+    `highest` computes in float32; with `medium`, torch can round the factors to bfloat16.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(name)

@@ -1,4 +1,4 @@
-"""Tells on which device tensors are created, and whether it multiplies in bfloat16."""
+"""Creates tensors on a device, and tells whether the device multiplies in bfloat16."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any

@@ -56,7 +56,7 @@ def build_dataset(
 
 
 def source_stamps(config: DataConfig) -> list[str]:
-    """Returns texts that identify the content of the source, as part of the dataset's stamp.
+    """Returns texts that identify the content of a dataset's source; parts of the dataset's stamp.
 
     For tables, these are the SHA-256 hashes of both files, so their paths do not matter. For
     MovieLens, it is the version of the package data.

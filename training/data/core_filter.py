@@ -7,7 +7,7 @@ from training.errors import DataError
 
 
 def keep_core(raw: RawData, k: int) -> RawData:
-    """Returns the largest part in which every user and item has at least `k` interactions.
+    """Returns the largest part of `raw` in which all users and items have at least `k` rows.
 
     Raises:
         DataError: no interaction is left.

@@ -58,8 +58,8 @@ class Dataset:
         catalog: the items.
         user_ids: id of each user, in the order of their rows.
         item_indices: `[interactions]`, the item_index of each row.
-        user_offsets: `[users + 1]`; the rows of user number `u` are `user_offsets[u]:user_offsets[u
-            + 1]`.
+        user_offsets: `[users + 1]`; the rows of user number `u` begin at `user_offsets[u]` and end
+            before `user_offsets[u + 1]`.
         splits: `[interactions]`, the `Split` value of each row.
     """
 

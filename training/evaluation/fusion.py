@@ -33,8 +33,7 @@ class FusionSettings:
 
     Attributes:
         method: how scores of different scales are made comparable, a key of `METHODS`.
-        weight: weight of the second scorer, in [0, 1]; the first scorer has the weight `1 -
-            weight`.
+        weight: weight of the second scorer, in [0, 1]; that of the first is `1 - weight`.
     """
 
     method: Method = "z-score"

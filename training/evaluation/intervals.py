@@ -1,11 +1,11 @@
 """Computes 95 % confidence intervals over users and seeds, paired between rankers.
 
 Examples of one user depend on each other, so whole users are drawn with replacement. Runs of one
-student differ by their seed. There are few of them: a bootstrap of `n` runs would have only `(n -
-1) / n` of the variance of their mean, and tails that are too light. So a draw varies the mean over
-seeds by Student's t with `n - 1` degrees of freedom (Student, "The probable error of a mean",
-Biometrika 1908). Variation over users and over seeds are added draw by draw, as in the problem of
-Behrens and Fisher.
+student differ by their seed. There are few of them: in a bootstrap of `n` runs, the variance of
+their mean would be too small by the factor `(n - 1) / n`, and the tails too light. So a draw varies
+the mean over seeds by Student's t with `n - 1` degrees of freedom (Student, "The probable error of
+a mean", Biometrika 1908). The variations over users and over seeds are added draw by draw, as in
+the problem of Behrens and Fisher.
 
 All figures of a report use the same draws. The difference of two rankers is therefore taken draw by
 draw, and variation that both share cancels out. If users did not vary, the interval of a difference
@@ -85,7 +85,7 @@ def mean_of(several: Sequence[Draws]) -> Draws:
 class Bootstrap:
     """A bootstrap over users and seeds: computes the mean of a metric in each of many draws.
 
-    A draw takes users with replacement, and adds a random deviation for the seeds.
+    A draw takes users with replacement, and adds a random deviation for the variation over seeds.
 
     Args:
         users: `[examples]`, the user of each example.
@@ -102,7 +102,8 @@ class Bootstrap:
     def draws(self, values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Draws:
         """Computes the mean of a metric over runs and chosen examples, and its value in each draw.
 
-        The value in a draw is the mean over the drawn users, plus a random deviation for the seeds.
+        The value in a draw is the mean over the drawn users, plus a random deviation for the
+        variation over seeds.
 
         Args:
             values: `[runs, examples]`, metric of each example in each run.
@@ -130,10 +131,11 @@ class Bootstrap:
         return [_counts(random, size, self.num_users) for size in sizes]
 
     def _run_weights(self, num_runs: int) -> NDArray[np.float64]:
-        """Returns weights whose sum with the figures of the runs is the deviation for the seeds.
+        """Draws random weights of the runs, which turn their figures into a deviation for seeds.
 
-        The weights of a draw sum to 0. The weighted sum of `n` figures with standard deviation `s`
-        is `s / sqrt(n)` times a random number from Student's t with `n - 1` degrees of freedom.
+        The deviation is the weighted sum of the figures. The weights of a draw sum to 0. For `n`
+        figures with standard deviation `s`, the deviation is `s / sqrt(n)` times a random number
+        from Student's t with `n - 1` degrees of freedom.
 
         Args:
             num_runs: number of runs `n`, one per seed.

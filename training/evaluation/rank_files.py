@@ -1,4 +1,4 @@
-"""Stores ranks of next items by one ranker in an `.npz` file, with facts such as its settings.
+"""Stores one ranker's ranks of next items in an `.npz` file, with facts such as its settings.
 
 The array `facts` holds a JSON object as text. Each other array holds the ranks of the examples of
 one split as `uint8`, from 1; 0 if the next item is not among the first `LIST_LENGTH`.

@@ -18,7 +18,7 @@ TITLE_LISTS_ROW = "control title-neighbour lists"
 
 
 class RowTraining(NamedTuple):
-    """How the student of a ladder row is trained.
+    """The training of the student in a ladder row.
 
     Attributes:
         variant: the method variant.
@@ -53,9 +53,9 @@ TRAINING_OF_ROW: Mapping[str, RowTraining] = {
 
 
 def row_name(variant: str, loss: str) -> str:
-    """Returns the name of the row for `variant` trained with `loss`.
+    """Returns the name of the ladder row for a method variant and its next-item loss.
 
-    Returns `<variant>, <loss>` if there is no such row.
+    It is `<variant>, <loss>` if the ladder has no such row.
     """
     for name, training in TRAINING_OF_ROW.items():
         if training.variant == variant and training.loss in (None, loss):

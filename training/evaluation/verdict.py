@@ -1,4 +1,4 @@
-"""Writes the verdict: which baselines a student beats in test NDCG@20, and by how much.
+"""Computes the verdict: which baselines a student beats in test NDCG@20, and by how much.
 
 The functions take arrays of ranks, so they can compare any rankers: torch students in `evaluate`,
 the served bundle in the export. An array holds the rank of each example's next item, `[examples]`,
@@ -68,13 +68,13 @@ def metric_interval(
 
 
 def best_baseline(validation: Mapping[str, Ranks]) -> str:
-    """Returns the name of the baseline with the highest validation NDCG@20; "" without baselines.
+    """Returns the name of the baseline with the highest validation NDCG@20.
 
-    In case of a tie it is the first one.
+    In case of a tie it is the first one. Without baselines it is the empty text.
 
     Args:
-        validation: `[examples]`, the ranks of each baseline on the validation examples, by name.
-            Refits have none, so it is empty for them.
+        validation: `[examples]`, the ranks of each baseline on the validation examples, by name;
+            empty for refits, which have no validation examples.
     """
     if not validation:
         return ""
@@ -84,13 +84,14 @@ def best_baseline(validation: Mapping[str, Ranks]) -> str:
 def verdict(
     student: str, differences: Mapping[str, Interval], num_examples: int, best: str = ""
 ) -> str:
-    """Writes the sentence that says which baselines the student is above and which it is below.
+    """Returns a sentence on the baselines that the student is above and below in test NDCG@20.
 
-    Baselines whose interval contains zero are listed as not shown to differ.
+    A baseline whose interval contains zero is named as not shown to differ.
 
     Args:
         student: name of the student, with the seed if there are several.
-        differences: student minus baseline, by name of the baseline; see `differences_to`.
+        differences: NDCG@20 of the student minus that of a baseline, by name of the baseline; see
+            `differences_to`.
         num_examples: number of test examples.
         best: the best baseline by validation, which a second sentence names; empty for none.
     """

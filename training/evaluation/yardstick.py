@@ -45,7 +45,8 @@ class Evaluation:
 
     Attributes:
         rows: `[examples]`, dataset rows of the next items.
-        ranks: `[examples]`, rank of each next item, from 1; 0 if it is not in the list.
+        ranks: `[examples]`, rank of each next item, from 1; 0 if it is not among the
+            recommendations.
     """
 
     rows: NDArray[np.int64]

@@ -52,7 +52,10 @@ class DataConfig(Section):
 
 
 class TrainingConfig(Section):
-    """Settings of training a student; the epoch with the best validation NDCG@20 is kept."""
+    """Settings of training a student.
+
+    The student keeps the weights of the epoch with the best validation NDCG@20.
+    """
 
     ADDED_LATER: ClassVar[Set[str]] = {
         *("trained_candidates", "item_dropout", "random_features", "smoothing")
@@ -297,7 +300,7 @@ class Experiment(Section):
 
 
 def _overlaid(settings: Mapping[str, object], given: object) -> object:
-    """Merges nested mappings: a value in `given` replaces the one in `settings` of the same key.
+    """Merges two nested mappings; for a key in both, the value in `given` counts.
 
     A `given` that is not a mapping is returned as it is; pydantic then refuses it.
     """

@@ -29,7 +29,10 @@ Pooling = Literal["last", "mean"]
 
 
 class TunerConfig(Section):
-    """Settings of tuning the LLM; the leg with the best validation metric is kept."""
+    """Settings of tuning the LLM.
+
+    The LLM keeps the weights of the leg with the best validation metric.
+    """
 
     learning_rate: float = Field(
         default=1e-4, gt=0, description="learning rate of AdamW after the warm-up"

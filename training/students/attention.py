@@ -53,8 +53,12 @@ class Attention(nn.Module):
         """Computes the output of `forward` at the last position only, `[batch, hidden]`.
 
         With one query per head, keys and values need not be computed: `q (K x)` is `(q K) x`, and
-        the mean of `V x` is `V` times the mean of `x`. The bias of the keys adds the same number to
-        every attention score, so the softmax does not depend on it.
+        the mean of `V x` is `V` times the mean of `x`. The bias of the keys is left out: it would
+        add the same number to every attention score, and the softmax would not change.
+
+        Args:
+            hidden: `[batch, length, hidden]`.
+            mask: `padding_penalty` of the histories; None if they are unpadded.
         """
         probes = self._probes(hidden[:, -1])
         bias = self.distance_bias[:, : hidden.shape[1]].flip(-1)

@@ -21,10 +21,10 @@ class Block(nn.Module):
     """A pre-norm transformer block: attention, then a feed-forward layer, each with a residual.
 
     Attributes:
-        attention_gate: linear layer that computes the gate of the attention's output; None: no
-            gate.
+        attention_gate: linear layer that computes the gate of the attention's output; None if the
+            output is not gated.
         feed_forward_gate: linear layer that computes the gate of the feed-forward layer's output;
-            None: no gate.
+            None if the output is not gated.
     """
 
     attention_gate: nn.Linear | None

@@ -64,7 +64,10 @@ class ColdItems(nn.Module):
 
     @property
     def are_placed(self) -> bool:
-        """Whether `place` has been called; before, a cold item's vector is its projected title."""
+        """Whether `place` has been called.
+
+        Before it, the vector of a cold item is its projected title embedding.
+        """
         return self.donors is not None
 
     @property
@@ -86,7 +89,7 @@ class ColdItems(nn.Module):
         self.projection = projection.to(device)
 
     def clear(self) -> None:
-        """Undoes `place`: the attributes get the values from before it."""
+        """Undoes `place`: sets all attributes to their initial values."""
         self.offset.zero_()
         self.projection = self.donors = None
 

@@ -32,7 +32,8 @@ class ItemTable(nn.Module):
         max_columns: maximum number of principal columns of `z` that `g` reads; each costs time in
             every step.
         readable: `[num_rows]`, whether the student reads an item in a history; None: it reads all.
-            Without embeddings the vector of a cold item is untrained, so it is not read.
+            A student without embeddings has no trained vectors of cold items, and does not read
+            them.
     """
 
     padding: Tensor

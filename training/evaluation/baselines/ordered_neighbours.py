@@ -26,14 +26,14 @@ OPTIONS: Mapping[str, Sequence[float]] = {
 
 @dataclass(frozen=True)
 class OrderedSettings:
-    """Settings of order-aware kNN; the formula of `OrderedNeighbours` has them.
+    """Settings of order-aware kNN, whose formula is in `OrderedNeighbours`.
 
     Attributes:
-        num_neighbours: number of most similar sessions that vote.
+        num_neighbours: number of most similar sessions whose items are scored.
         history_length: number of latest distinct items that sessions are compared with.
-        length_exponent: power of a session's length that its similarity is divided by.
-        reach: distance from the match, in items, over which a vote falls to `1 / e`.
-        backward: factor of the vote for an item before the match.
+        length_exponent: a session's similarity is divided by its length to this power.
+        reach: distance from the latest shared item, in items, over which a vote falls to `1 / e`.
+        backward: factor of the vote for an item that is older than the latest shared item.
     """
 
     num_neighbours: int = 1_000

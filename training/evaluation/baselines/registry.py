@@ -50,7 +50,7 @@ FITTED: Mapping[str, Callable[[Dataset, Mapping[str, Any]], Scorer]] = {
         dataset, OrderedSettings(**chosen)
     ),
 }
-"""Maps the name of a baseline to the function that fits it with given settings, untuned."""
+"""Maps the name of a baseline to the function that fits it with given settings, without tuning."""
 
 # Version of a baseline's ranks; increment it when a code change alters them.
 VERSIONS: Mapping[str, int] = {

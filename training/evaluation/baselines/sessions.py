@@ -66,8 +66,8 @@ class Sessions:
         """Finds the pairs whose item is in `items`; pairs of the user of `row` are left out.
 
         Returns:
-            Indices of the pairs, ordered as `items`, and for each pair the index of its item in
-            `items`.
+            Indices of the pairs, in the order of `items`, and for each pair the index of its item
+            in `items`.
         """
         pairs, indices = self.pairs_of_item.members_of(items)
         others = self.sessions[pairs] != self.dataset.user_of_row[row]
