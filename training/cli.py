@@ -29,10 +29,10 @@ USER_ERROR = 2
 
 
 def run(command: Command, module: str, arguments: Sequence[str] | None = None) -> int:
-    """Runs `command` as the program `python -m <module>`.
+    """Runs `command` with a command line, as the program `python -m <module>`.
 
     Args:
-        command: the function to run.
+        command: function to run; its signature defines the options.
         module: name of the program's module, for help texts.
         arguments: words of the command line; None stands for those of this process.
 
@@ -79,7 +79,7 @@ def execute(
     arguments: Sequence[str] | None = None,
     errors: tuple[type[Exception], ...] = (),
 ) -> int:
-    """Parses `arguments`, runs the command that they name, and reports errors of the user.
+    """Parses `arguments` and runs the command that they name; reports errors that a user can fix.
 
     Args:
         app: the parser with its commands.
@@ -101,7 +101,7 @@ def execute(
 
 
 def say(line: str) -> None:
-    """Prints a line for the user; under torchrun, only the first process prints."""
+    """Prints `line` to stdout at once; under torchrun, only the first process prints."""
     if os.environ.get("RANK", "0") != "0":
         return
     sys.stdout.write(f"{line}\n")

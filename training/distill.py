@@ -1,7 +1,7 @@
 """Trains students from dataset and teacher knowledge, and writes `work/<name>/checkpoints`.
 
 python -m training.distill configs/movielens.toml
-python -m training.distill configs/movielens.toml --refit  # and what `export --refit` serves
+python -m training.distill configs/movielens.toml --refit  # also the refits for `export --refit`
 torchrun --nproc-per-node 2 -m training.distill configs/movielens.toml  # two processes, one student
 """
 
@@ -34,7 +34,7 @@ from training.workplace import Workplace, knowledge_folder, open_experiment
 @Parameter(name="*")
 @dataclass(frozen=True)
 class DistillOptions:
-    """Options of `distill`, besides the experiment and the folder of results."""
+    """Command-line options of `distill`, in addition to the experiment file and `--work`."""
 
     seed: Seeds = ()
     """Seeds to train with, instead of the experiment's training.seeds."""
@@ -59,14 +59,15 @@ def command(config: Config, /, *, work: Work = WORK, options: DistillOptions = D
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs this program with `arguments` (None: `sys.argv[1:]`); returns the exit code."""
     return run(command, "training.distill", arguments)
 
 
 def distill(experiment: Experiment, workplace: Workplace, options: DistillOptions) -> None:
-    """Trains every method variant with every seed, unless its checkpoint is up to date.
+    """Trains students: each method variant with each seed, unless its checkpoint is up to date.
 
-    With `options.refit`, the refits of the best distilled student follow; see `refits_of_best`.
+    The variants and seeds are those of `options` or, without them, the default ones. With
+    `options.refit`, the refits of the best distilled student follow; see `refits_of_best`.
     """
     dataset = load_dataset(workplace.dataset)
     _train(_jobs(experiment, workplace, dataset, options), workplace.checkpoints, options)
@@ -78,7 +79,7 @@ def distill(experiment: Experiment, workplace: Workplace, options: DistillOption
 
 
 def _train(jobs: Iterable[Job], checkpoints: Path, options: DistillOptions) -> None:
-    """Trains the jobs whose checkpoint in the folder `checkpoints` is not up to date."""
+    """Trains the jobs whose checkpoint in the folder `checkpoints` is missing or out of date."""
     due = []
     for job in jobs:
         folder = checkpoints / job.name

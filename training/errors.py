@@ -26,7 +26,7 @@ class DataError(TrainingError):
 
 
 class LeakageError(DataError):
-    """A validation or test target that training would see; names the row."""
+    """A held-out row that training would see; the message names user, item and source row."""
 
 
 class KnowledgeError(TrainingError):
@@ -42,12 +42,15 @@ class ResultError(TrainingError):
 
 
 class TensorFileError(TrainingError):
-    """A damaged file of tensors, or a file that is none; the message names it."""
+    """A damaged file of tensors, or a file in another format; the message names the file."""
 
 
 class WorkerError(TrainingError):
-    """A worker process that was killed from outside."""
+    """A worker process that was killed from outside, for example for lack of memory."""
 
 
 class EndpointError(TrainingError):
-    """An LLM server that is unreachable, refuses or answers something unexpected; names its URL."""
+    """An LLM server that is unreachable, refuses or answers something unexpected.
+
+    The message names its URL.
+    """

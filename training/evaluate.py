@@ -52,12 +52,21 @@ def command(config: Config, /, *, work: Work = WORK, shuffled: Shuffled = False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs this program with `arguments` (None: `sys.argv[1:]`); returns the exit code."""
     return run(command, "training.evaluate", arguments)
 
 
 def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool = False) -> None:
-    """Writes and prints the table, the verdict and the name of the checkpoint to export."""
+    """Measures all rankers; writes and prints the table and the verdict.
+
+    It also prints the name of the checkpoint to export, which is the best distilled one on
+    validation.
+
+    Args:
+        experiment: settings of the experiment.
+        workplace: folders of the experiment.
+        shuffled: whether students are measured with shuffled histories too.
+    """
     dataset = load_dataset(workplace.dataset)
     knowledge = load_knowledge(knowledge_folder(experiment, workplace), dataset, experiment.teacher)
     jobs = jobs_of(experiment, dataset, knowledge, DEFAULT_VARIANTS)
@@ -95,12 +104,15 @@ def evaluate_all(experiment: Experiment, workplace: Workplace, *, shuffled: bool
 
 
 def baseline_rows(evaluations: Mapping[str, BySplit]) -> list[ResultRow]:
-    """Returns the row of every baseline of the registry, on the test examples."""
+    """Returns one row per baseline for the table of results, on the test examples."""
     return [ResultRow(name, (each[Split.TEST],)) for name, each in evaluations.items()]
 
 
 def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[ResultRow]:
-    """Yields the teacher's row on the test examples that it answered; none if it answered none."""
+    """Yields the teacher's row for the table of results, on the test examples that it answered.
+
+    Yields nothing if it answered none.
+    """
     rows = np.intersect1d(dataset.example_rows(Split.TEST), knowledge.test.rows)
     if len(rows):
         yield ResultRow(name, (evaluate(answers_ranker(knowledge.test), dataset, rows),))
@@ -108,12 +120,12 @@ def teacher_rows(name: str, knowledge: Knowledge, dataset: Dataset) -> Iterator[
 
 @dataclass(frozen=True)
 class AfterShuffled:
-    """The results of students that rank after shuffled histories.
+    """The results of students on test examples whose histories are shuffled.
 
     Attributes:
         evaluations: ranks of the test examples, by name of the checkpoint.
         rows: one row per method variant.
-        changes: relative change of NDCG@20 with its interval, by name of the row.
+        changes: relative change of NDCG@20 by the shuffling, with its interval, by name of the row.
     """
 
     evaluations: Mapping[str, Evaluation]
@@ -121,7 +133,7 @@ class AfterShuffled:
     changes: Mapping[str, Mapping[str, float]]
 
     def save(self, folder: Path, dataset: Dataset) -> None:
-        """Writes the ranks, a file for each checkpoint, and prints the changes."""
+        """Writes the ranks into `folder`, one file per checkpoint, and prints the changes."""
         for name, each in self.evaluations.items():
             file = RankFile(folder / f"{name}.npz", dataset)
             file.save({"name": name, "shuffled": True}, {split_key(Split.TEST): each.ranks})
@@ -136,9 +148,13 @@ def _after_shuffled(
     experiment: Experiment,
     dataset: Dataset,
 ) -> AfterShuffled:
-    """Ranks the test examples after shuffled histories.
+    """Measures the students on test examples whose histories are shuffled.
 
-    `students`: the ranks after unshuffled histories, by name of the checkpoint.
+    Args:
+        checkpoints: the students.
+        students: ranks of the unshuffled test examples, by name of the checkpoint.
+        experiment: settings of the experiment.
+        dataset: the dataset with unshuffled histories.
     """
     found = evaluate_students(checkpoints, dataset, with_shuffled_histories(dataset))
     loss, num_draws = experiment.training.loss, experiment.ladder.num_resamples
@@ -156,7 +172,10 @@ def evaluate_students(
 ) -> dict[str, Evaluation]:
     """Ranks all test examples with each student; returns the ranks by name of the checkpoint.
 
-    Students read the histories of the view `histories`; None stands for `dataset`.
+    Args:
+        checkpoints: the students.
+        dataset: dataset of the examples.
+        histories: view of the dataset from which students read histories; None for `dataset`.
     """
     rows = dataset.example_rows(Split.TEST)
 
@@ -172,7 +191,7 @@ def evaluate_students(
 def student_rows(
     checkpoints: Sequence[Checkpoint], evaluations: Mapping[str, Evaluation], loss: str
 ) -> Iterator[ResultRow]:
-    """Yields one row per trained method variant, over its seeds, named as in the ladder.
+    """Yields one row per method variant for the table of results, over the seeds of the variant.
 
     Args:
         checkpoints: checkpoints of any variants and seeds.
@@ -187,7 +206,7 @@ def student_rows(
 
 
 def display_name(checkpoint: Checkpoint, loss: str) -> str:
-    """Returns the names of student and row, for example `SASRec DLLM2Rec`."""
+    """Returns the kind of student and the ladder row of a checkpoint, such as `SASRec DLLM2Rec`."""
     description = checkpoint.description
     return f"{STUDENT_NAMES[description.student.kind]} {row_name(description.variant, loss)}"
 
@@ -195,7 +214,10 @@ def display_name(checkpoint: Checkpoint, loss: str) -> str:
 def differences_to_baselines(
     student: Evaluation, baselines: Sequence[ResultRow], dataset: Dataset, num_draws: int
 ) -> dict[str, Interval]:
-    """Returns test NDCG@20 of a student minus that of each baseline, by name of the baseline."""
+    """Returns test NDCG@20 of a student minus that of each baseline, with a 95 % interval.
+
+    The differences are keyed by the name of the baseline.
+    """
     ranks = {row.name: row.evaluations[0].ranks for row in baselines}
     users = dataset.user_of_row[student.rows]
     return differences_to(student.ranks, ranks, users, num_draws=num_draws)

@@ -1,7 +1,7 @@
 """Saves and loads teacher knowledge: the teacher's rankings of examples, and its item embeddings.
 
-The folder is the contract between `teach`, which writes it, and `distill`, which reads it.
-`knowledge.json` holds provenance, the dataset's fingerprint and the hash of every other file.
+`teach` writes the folder of the knowledge, and `distill` reads it. `knowledge.json` holds
+provenance, the dataset's fingerprint and the hash of every other file.
 """
 
 import hashlib
@@ -45,14 +45,14 @@ FORMER_VALUES = {"title_shares": (0.0,)}
 
 @dataclass(frozen=True)
 class Answers:
-    """The teacher's rankings of some examples.
+    """The rankings that a teacher gives for some examples, with the distances of the items.
 
     Attributes:
         rows: `[examples]`, dataset rows of the next items, ascending.
         rankings: `[examples, K]`, item indices of the teacher's top K, best first, without seen
-            items. The next item may be among them.
+            items. The next item can be among them.
         distances: `[examples, K]`, the teacher's distance of each ranked item, >= 0.
-        next_item_distances: `[examples]`, the teacher's distance of the next item (paper eq. 7).
+        next_item_distances: `[examples]`, distance of the next item (DLLM2Rec, eq. 7).
     """
 
     rows: NDArray[np.int64]
@@ -63,7 +63,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Summary:
-    """The hashes and provenance of knowledge, stored in place of its arrays with ladder runs.
+    """Hashes and provenance of knowledge, which ladder runs store instead of its arrays.
 
     Attributes:
         taught_hash: hash of everything that a student learns from.
@@ -101,7 +101,7 @@ class Knowledge:
 
     @cached_property
     def taught_hash(self) -> str:
-        """Hash of everything that a student learns from."""
+        """Hash of everything that a student learns from: item embeddings and training answers."""
         return _hash_of(self.item_embeddings, *astuple(self.train))
 
     @cached_property
@@ -138,7 +138,7 @@ def settings_of_answers(teacher: TeacherConfig) -> dict[str, object]:
 
 
 def save_knowledge(knowledge: Knowledge, folder: Path) -> None:
-    """Writes knowledge into an existing folder; distances and embeddings in half precision.
+    """Writes knowledge into `folder`, which must exist; distances and embeddings in half precision.
 
     Files that are already in the folder, such as the fitted matcher, become part of the knowledge:
     their hashes are stored too.

@@ -26,12 +26,12 @@ def command(config: Config, /, *, work: Work = WORK) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs this program with `arguments` (None: `sys.argv[1:]`); returns the exit code."""
     return run(command, "training.prepare", arguments)
 
 
 def prepare(experiment: Experiment, workplace: Workplace) -> None:
-    """Writes the dataset of `experiment`, unless it is up to date."""
+    """Builds the dataset of `experiment` and writes it, unless the written one is up to date."""
     settings = experiment.data.model_dump(exclude={"interactions", "items"})
     stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(experiment.data))
     finish_replacement(workplace.dataset)
@@ -66,7 +66,7 @@ def describe(dataset: Dataset) -> str:
 
 
 def cold_share(dataset: Dataset, split: Split) -> float:
-    """Returns the share of examples of `split` with a cold next item; 0 if it has no examples."""
+    """Returns the share of the examples of `split` whose next item is cold; 0 without examples."""
     next_items = dataset.item_indices[dataset.example_rows(split)]
     if not len(next_items):
         return 0.0

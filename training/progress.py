@@ -41,13 +41,15 @@ Advance = Callable[[float], None]
 
 
 def ignore_progress(_: float) -> None:
-    """Does nothing; an `Advance` for work without a progress bar."""
+    """Does nothing: an `Advance` function for work without a progress bar."""
 
 
 def share_terminal(position: int, lock: AbstractContextManager[Any]) -> None:
-    """Makes every bar of this process draw on terminal line `position`, while it holds `lock`.
+    """Makes all progress bars of this process draw on one line of a shared terminal.
 
-    For processes that share one terminal and one lock.
+    Args:
+        position: number of the line; each process has its own.
+        lock: lock that the processes share; a bar holds it while it draws.
     """
     tqdm.set_lock(lock)
     _positions[:] = [position]
@@ -56,13 +58,14 @@ def share_terminal(position: int, lock: AbstractContextManager[Any]) -> None:
 class ProgressBar:
     """A context manager that counts units of work and shows the progress.
 
-    Work that ends within a second shows no bar. Work that ends within 4 s writes no log line.
+    Work that ends within a second shows no bar on a terminal. Work that ends within 4 s writes no
+    line to a log.
     """
 
     def __init__(
         self, label: str, total: float, unit: str, *, done: float = 0, shown: bool = True
     ) -> None:
-        """Creates a bar, which is shown from the beginning of the `with` block on.
+        """Creates a bar, which is shown only within the `with` block.
 
         Args:
             label: name of the work, such as "reading titles".
@@ -79,7 +82,10 @@ class ProgressBar:
 
     @property
     def done(self) -> float:
-        """Number of units done, earlier runs included; a bar that is not shown does not count."""
+        """Number of units done, those of interrupted runs included.
+
+        It does not change if the bar is not shown.
+        """
         return float(self._bar.n)
 
     def advance(self, units: float = 1) -> None:
@@ -90,13 +96,13 @@ class ProgressBar:
                 bar._update(0)
 
     def move_to(self, done: float) -> None:
-        """Sets the number of units done, for work whose progress is known as a total."""
+        """Sets the number of units done, for work that reports a total and not single units."""
         self._update(done - self._bar.n)
 
     def show(self, **figures: str) -> None:
         """Shows `figures`, such as the last validation metric, at the end of the bar.
 
-        Each stays until a figure of the same name replaces it.
+        A figure stays until one of the same name replaces it.
         """
         with self._lock:
             self._figures |= figures
@@ -133,7 +139,7 @@ _open_bars: list[ProgressBar] = []  # bars of this process that are shown, outer
 
 
 def counting(work: Callable[[NDArray[np.int64]], T], bar: ProgressBar) -> Callable[..., T]:
-    """Wraps a function of example rows, so that each call advances `bar` by its number of rows."""
+    """Wraps a function of example rows so that each call advances `bar` by the number of rows."""
 
     def counted(rows: NDArray[np.int64]) -> T:
         result = work(rows)
@@ -164,13 +170,13 @@ def _meter(label: str, total: float, unit: str, done: float, *, shown: bool) -> 
 
 
 class _LogLines:
-    """A stream that turns each redraw of a tqdm bar into one line of `stream`."""
+    """A stream for a tqdm bar that writes each redraw as one line to `stream`."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
 
     def write(self, text: str) -> None:
-        """Writes `text` as one line; carriage returns and blank redraws are dropped."""
+        """Writes `text` as one line without carriage returns; a blank text is dropped."""
         if line := text.strip():
             self.stream.write(f"{line}\n")
 

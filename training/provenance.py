@@ -1,4 +1,4 @@
-"""Describes where a result comes from: the commit and the machine."""
+"""Describes where a result comes from: the commit of the code and the machine."""
 
 import os
 import platform
@@ -16,9 +16,9 @@ REPORTS = ("benchmarks/out/*", "docs/results/*")
 
 @cache
 def commit() -> str:
-    """Returns the commit of this working copy, with `+` if files other than `REPORTS` changed.
+    """Returns the commit of this working copy; a `+` follows if files other than `REPORTS` changed.
 
-    Returns `unknown` outside a git repository. Git is asked only once, since a program runs the
+    Returns `unknown` outside a git repository. The first answer is kept, since a program runs the
     code that it started with, even if there is a new commit meanwhile.
     """
     others = [f":(top,exclude,glob){each}" for each in REPORTS]
@@ -36,9 +36,9 @@ def hardware() -> str:
 
 
 def without_addresses(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a copy without the addresses of LLM servers (`endpoint`), at any depth.
+    """Returns a copy of `provenance` without the settings `endpoint`, at any depth.
 
-    Provenance is published, and the addresses must not be.
+    They have the addresses of LLM servers, and provenance is published.
     """
     return {
         key: without_addresses(value) if isinstance(value, Mapping) else value

@@ -23,7 +23,7 @@ from training.workplace import Workplace, open_experiment, with_teacher
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ServeTeacherOptions:
-    """Options of `serve-teacher`, besides the experiment and the folder of results."""
+    """Command-line options of `serve-teacher`, in addition to the experiment file and `--work`."""
 
     kind: Kind = None
     host: Annotated[str, Parameter(show_default=True)] = "127.0.0.1"
@@ -45,12 +45,12 @@ def command(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs this program with `arguments` (None: `sys.argv[1:]`); returns the exit code."""
     return run(command, "training.serve_teacher", arguments)
 
 
 def serve(experiment: Experiment, workplace: Workplace, options: ServeTeacherOptions) -> None:
-    """Loads the teacher and then serves it over HTTP until a signal stops the process."""
+    """Loads the teacher, and serves it over HTTP until a signal stops the process."""
     experiment = with_teacher(experiment, options.kind)
     teacher = load_live_teacher(experiment, workplace)
     say(f"{teacher.name} answers about {experiment.name} on {options.host}:{options.port}")

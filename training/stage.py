@@ -1,8 +1,8 @@
-"""Writes the folders of training stages as a whole, with a stamp of their inputs.
+"""Writes the folders of training stages atomically, each with a stamp of its inputs.
 
-The stamp is the fingerprint of everything that decides the folder's content. If it equals that of
-the present inputs, the folder is up to date and the stage need not run. `export.contract.folders`
-describes what happens if the process is killed while it writes.
+The stamp is the fingerprint of everything that decides the folder's content. If the stamp in the
+folder equals that of the present inputs, the folder is up to date and the stage need not run.
+`export.contract.folders` describes what happens if the process is killed while it writes.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def fingerprint(*parts: object) -> str:
 
 
 def is_current(folder: Path, stamp: str) -> bool:
-    """Returns whether `folder` is a complete stage that was written with the stamp `stamp`."""
+    """Returns whether a stage has written `folder` completely, with the stamp `stamp`."""
     try:
         recorded = json.loads((readable_folder(folder) / STAMP_NAME).read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -39,7 +39,10 @@ def is_current(folder: Path, stamp: str) -> bool:
 
 @contextmanager
 def write_stage(folder: Path, stamp: str) -> Iterator[Path]:
-    """Yields an empty folder to fill; without an error it gets the stamp and replaces `folder`."""
+    """Yields an empty folder to fill, which replaces `folder` at the end of the block.
+
+    The stamp is stored in it. If the block raises an error, `folder` stays as it was.
+    """
     with whole_folder(folder) as building:
         yield building
         (building / STAMP_NAME).write_text(json.dumps({"fingerprint": stamp}))
@@ -58,6 +61,6 @@ def write_array(path: Path, array: NDArray[np.generic]) -> None:
 
 
 def write_arrays(path: Path, **arrays: NDArray[np.generic]) -> None:
-    """Writes `arrays` by name to `path` in NumPy's compressed format `.npz`, atomically."""
+    """Writes `arrays`, keyed by name, to `path` in NumPy's compressed format `.npz`, atomically."""
     with whole_file(path) as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # stub

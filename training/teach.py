@@ -35,7 +35,7 @@ from training.workplace import Workplace, knowledge_folder, open_experiment, wit
 @Parameter(name="*")
 @dataclass(frozen=True)
 class TeachOptions:
-    """Options of `teach`, besides the experiment and the folder of results."""
+    """Command-line options of `teach`, in addition to the experiment file and `--work`."""
 
     kind: Kind = None
     again: bool = False
@@ -51,14 +51,15 @@ def command(config: Config, /, *, work: Work = WORK, options: TeachOptions = DEF
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs this program with `arguments` (None: `sys.argv[1:]`); returns the exit code."""
     return run(command, "training.teach", arguments)
 
 
 def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -> None:
-    """Writes the teacher's knowledge, unless it is up to date.
+    """Lets the teacher answer the examples and writes its knowledge, unless it is up to date.
 
-    If the setting `knowledge` names an existing folder, that is verified and used as it is.
+    If the setting `knowledge` names an existing folder, the knowledge there is verified and kept.
+    With `options.again`, it is made again in either case.
     """
     experiment = with_teacher(experiment, options.kind)
     dataset = load_dataset(workplace.dataset)

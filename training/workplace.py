@@ -1,4 +1,4 @@
-"""Names the folders of an experiment, and chooses its teacher."""
+"""Names the folders of an experiment, and selects one of its teachers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,11 @@ from training.settings.teacher import FIXED_SETTINGS, TeacherKind
 
 @dataclass(frozen=True)
 class Workplace:
-    """The folders of an experiment in `folder`, which is `work/<name>`; none has to exist."""
+    """Paths of the folders of one experiment, all of them in `folder`; none has to exist.
+
+    Attributes:
+        folder: folder of the experiment, `work/<name>`.
+    """
 
     folder: Path
 
@@ -26,7 +30,7 @@ class Workplace:
 
     @property
     def tuned(self) -> Path:
-        """Folder of the LLMs that `training.teach` has tuned, and of unfinished tunings."""
+        """Folder of tuned LLMs and of unfinished tunings, which `training.teach` writes."""
         return self.folder / "tuned"
 
     @property
@@ -56,12 +60,12 @@ class Workplace:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of the trained students, one sub-folder each, which `training.distill` writes."""
+        """Folder of the trained students, which `training.distill` writes: one sub-folder each."""
         return self.folder / "checkpoints"
 
     @property
     def refits(self) -> Path:
-        """Folder of refitted students, a sub-folder each, which `training.distill` writes."""
+        """Folder of refits, which `training.distill --refit` writes, one sub-folder per student."""
         return self.folder / "refits"
 
     @property
@@ -81,7 +85,7 @@ class Workplace:
 
     @property
     def bundle(self) -> Path:
-        """Folder of the bundle, which `export` writes."""
+        """Folder of the exported bundle, which `export` writes."""
         return self.folder / "bundle"
 
 
@@ -96,10 +100,10 @@ def open_experiment(config: Path, work: Path) -> tuple[Experiment, Workplace]:
 
 
 def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
-    """Returns the folder of the teacher's knowledge.
+    """Returns the folder of the knowledge that the experiment's teacher gives.
 
-    It is the experiment's setting `knowledge` or, without that, the workplace's folder for the kind
-    of the teacher.
+    It is the setting `knowledge`. If that is not set, it is the workplace's folder for the
+    teacher's kind.
     """
     if experiment.knowledge:
         return experiment.knowledge
@@ -116,9 +120,9 @@ def knowledge_folder(experiment: Experiment, workplace: Workplace) -> Path:
 def with_teacher(experiment: Experiment, kind: TeacherKind | None) -> Experiment:
     """Returns the experiment with a teacher of the given kind; None keeps its own teacher.
 
-    The teacher's settings are those of `[other_teachers.KIND]`. Without that section they are those
-    of `[teacher]` with another kind. The setting `knowledge` is cleared, since it belongs to the
-    own teacher.
+    The settings of the new teacher are those of `[other_teachers.KIND]`. Without that section they
+    are those of `[teacher]` with another kind. The setting `knowledge` is cleared, since it names
+    the knowledge of the experiment's own teacher.
     """
     if kind is None or kind == experiment.teacher.kind:
         return experiment

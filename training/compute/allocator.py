@@ -14,7 +14,10 @@ MAX_OF_OLD_GLIBC = 2**25  # bytes, the largest M_MMAP_THRESHOLD that older relea
 
 
 def keep_freed_memory() -> None:
-    """Makes this process keep freed memory; does nothing if its C library is not glibc."""
+    """Makes this process keep freed memory for its next allocations.
+
+    Does nothing if its C library is not glibc.
+    """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (

@@ -1,7 +1,7 @@
 """Softmax over the whole catalog, the most expensive part of training.
 
 The cross-entropy of item `i` is `-log softmax(y)_i = log_normaliser - y_i`, where `y` are the
-scores of all items after a query vector. One pass over the catalog computes the normaliser and the
+scores of all items for a query vector. One pass over the catalog computes the normaliser and the
 scores that losses need, in chunks that stay in the processor's cache.
 """
 
@@ -24,13 +24,13 @@ NUM_GROUPS = 128  # number of groups that `kth_best_of` divides scores into
 def softmax_of_catalog(
     queries: Tensor, table: Tensor, selected: Tensor, k: int = 0, max_stored: int = STORED_SCORES
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Computes normaliser, scores of selected items and K-th best score in one pass.
+    """Computes log-normaliser, scores of selected items and K-th best score in one pass.
 
     Args:
         queries: `[positions, hidden]`, query vectors.
         table: `[catalog rows, hidden]`, item vectors; row 0 is padding and left out.
         selected: `[positions, M]`, item indices; the score of padding is undefined.
-        k: rank of the K-th best score, from 1; 0 leaves it out.
+        k: rank of the K-th best score, from 1; with 0 it is not computed.
         max_stored: maximum number of scores to store for the backward pass. If there are more, the
             backward pass computes all of them again.
 
@@ -44,10 +44,10 @@ def softmax_of_catalog(
 
 
 class _CatalogSoftmax(torch.autograd.Function):
-    """The differentiable function behind `softmax_of_catalog`.
+    """The autograd function of `softmax_of_catalog`.
 
-    Stores the softmax for the backward pass if it has at most `max_stored` numbers; if it has more,
-    the backward pass computes it again.
+    It stores the softmax for the backward pass if that has at most `max_stored` elements. If it has
+    more, the backward pass computes it again.
     """
 
     @staticmethod
@@ -101,11 +101,11 @@ class _CatalogSoftmax(torch.autograd.Function):
 
 @torch.no_grad()
 def kth_best_scores(queries: Tensor, table: Tensor, k: int) -> Tensor:
-    """Returns the K-th best score over all items, `[positions]`.
+    """Returns the K-th best score over all items for each query vector, `[positions]`.
 
     Args:
         queries: `[positions, hidden]`, query vectors.
-        table: `[catalog rows, hidden]`; row 0 is padding and left out.
+        table: `[catalog rows, hidden]`, item vectors; row 0 is padding and left out.
         k: rank of the score, from 1.
     """
     items = table[1:]
@@ -114,11 +114,15 @@ def kth_best_scores(queries: Tensor, table: Tensor, k: int) -> Tensor:
 
 
 def kth_best_of(scores: Tensor, k: int) -> Tensor:
-    """Returns the K-th best of the scores `[positions, items]`, `[positions]`.
+    """Returns the K-th best score of each row, `[positions]`.
 
-    With fewer than `k` items it is the worst score. Scores are divided into groups. The best K
-    scores lie in the K groups with the best maximum, so few scores are left to sort. On a large
-    catalog this takes a third of the time of `topk`.
+    Each row is divided into groups of items. The best K scores lie in the K groups with the highest
+    maximum, so few scores are left to sort. On a large catalog this takes a third of the time of
+    `topk`.
+
+    Args:
+        scores: `[positions, items]`.
+        k: rank of the score, from 1. With fewer than `k` items, the worst score is returned.
     """
     k = min(k, scores.shape[1])
     among = scores
@@ -133,7 +137,7 @@ def kth_best_of(scores: Tensor, k: int) -> Tensor:
 
 
 def chunk_size(items: Tensor) -> int:
-    """Number of query vectors to score at a time against `items` `[items, hidden]`."""
+    """Returns the number of query vectors to score at a time against `items` `[items, hidden]`."""
     scores = CACHED_SCORES if items.device.type == "cpu" else STORED_SCORES
     return max(16, scores // len(items))
 
@@ -141,18 +145,18 @@ def chunk_size(items: Tensor) -> int:
 def chunks_of(queries: Tensor, items: Tensor) -> Iterator[slice]:
     """Yields slices that cut `queries` into chunks of `chunk_size(items)` query vectors.
 
-    The last chunk may be shorter.
+    The last chunk can be shorter.
     """
     size = chunk_size(items)
     return (slice(begin, begin + size) for begin in range(0, len(queries), size))
 
 
 def dtype_of_products(queries: Tensor) -> torch.dtype:
-    """Dtype to compute scores in: bfloat16 if torch's matmul precision is `medium`.
+    """Returns the dtype to compute scores in: bfloat16, or the dtype of `queries`.
 
-    That holds on a CPU that multiplies in bfloat16; elsewhere it is the dtype of `queries`. In
-    `medium`, torch itself rounds only the factors of a product to bfloat16. Here the products,
-    which are the scores, are rounded, too.
+    It is bfloat16 if torch's matmul precision is `medium` and `queries` are on a CPU with fast
+    bfloat16 products. In `medium`, torch itself rounds only the factors of a product to bfloat16.
+    Here the products, which are the scores, are rounded, too.
     """
     rounds = torch.get_float32_matmul_precision() == "medium" and queries.device.type == "cpu"
     return torch.bfloat16 if rounds and multiplies_halves(queries.device) else queries.dtype
@@ -160,9 +164,9 @@ def dtype_of_products(queries: Tensor) -> torch.dtype:
 
 @contextmanager
 def matmul_precision(name: str) -> Iterator[None]:
-    """Sets torch's precision of float32 matrix products to `name` within the block.
+    """Context manager that sets torch's precision of float32 matrix products to `name`.
 
-    `highest` computes in float32, `medium` may round the factors to bfloat16.
+    `highest` computes in float32; with `medium`, torch can round the factors to bfloat16.
     """
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(name)

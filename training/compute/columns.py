@@ -1,4 +1,4 @@
-"""Standardises the columns of embeddings and finds their principal components."""
+"""Standardises the columns of embeddings, and reduces them to their principal components."""
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ MIN_SPREAD = 1e-6  # standard deviation below which a column counts as constant
 def standardised(embeddings: Tensor) -> Tensor:
     """Shifts and scales each column of `[items, size]` to mean 0 and standard deviation 1.
 
-    A column that never varies becomes zeros.
+    A constant column becomes zeros.
     """
     deviation, mean = torch.std_mean(embeddings.float(), dim=0, correction=0)
     return (embeddings - mean) / deviation.clamp(min=MIN_SPREAD)

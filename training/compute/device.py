@@ -1,4 +1,4 @@
-"""The device that tensors are created on, and whether it multiplies in bfloat16."""
+"""Creates tensors on a device, and tells whether the device multiplies in bfloat16."""
 
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -12,9 +12,9 @@ def making_on(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def multiplies_halves(device: torch.device) -> bool:
-    """Returns whether `device` has fast products in bfloat16, a half-precision format.
+    """Returns whether products in bfloat16, a half-precision format, are fast on `device`.
 
-    Without support in hardware, torch emulates them many times slower than float32.
+    On a CPU without support in hardware, torch emulates them many times slower than float32.
     """
     if device.type != "cpu":
         return True

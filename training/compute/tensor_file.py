@@ -1,8 +1,9 @@
-"""Tensors on disk in the format safetensors, from which no code can be run.
+"""Reads and writes tensors as safetensors files, which cannot contain executable code.
 
 A file holds a tree: dictionaries, lists and tuples, whose leaves are tensors, numbers, texts,
-booleans and None. Tensors are entries of the file; the rest is JSON in its metadata, with a hash of
-everything. A tree that is read equals the one that was written, bit for bit.
+booleans and None. Tensors are entries of the file. The structure and all other leaves are JSON in
+its metadata, with a hash of everything. A tree that is read equals the one that was written, bit
+for bit.
 """
 
 import hashlib
@@ -24,7 +25,11 @@ METADATA_NAME = "sha256_and_tree"
 
 
 def write_tensors(path: Path, tree: Tree) -> None:
-    """Writes `tree` to `path`, atomically."""
+    """Writes `tree` to `path`, atomically.
+
+    Raises:
+        TypeError: a leaf has another type than a tree can hold.
+    """
     tensors: dict[str, Tensor] = {}
     text = json.dumps(_described(tree, "", tensors))
     # One entry: safetensors writes several in any order, and equal trees shall be equal bytes.
@@ -38,7 +43,7 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> Tree:
 
     Raises:
         FileNotFoundError: there is no such file.
-        TensorFileError: the file is damaged, or something else.
+        TensorFileError: the file is damaged, or was not written by `write_tensors`.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -57,7 +62,16 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> Tree:
 
 
 def _described(tree: Tree, name: str, tensors: dict[str, Tensor]) -> Tree:
-    """Describes `tree` in JSON; its tensors are added to `tensors` by name."""
+    """Returns the structure of `tree` as JSON-able values, and adds its tensors to `tensors`.
+
+    Args:
+        tree: the tree, or a part of it.
+        name: path of the part in the tree, from which names of tensors are made.
+        tensors: tensors by name, to which those of the tree are added.
+
+    Raises:
+        TypeError: a leaf has another type than a tree can hold.
+    """
     if isinstance(tree, Tensor):
         # A copy, because entries of a file must be contiguous and must not share memory.
         tensors[name] = tree.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -76,7 +90,7 @@ def _described(tree: Tree, name: str, tensors: dict[str, Tensor]) -> Tree:
 
 
 def _restored(description: Tree, tensors: Mapping[str, Tensor]) -> Tree:
-    """Rebuilds the tree that `_described` described."""
+    """Rebuilds a tree from the structure that `_described` returned and its tensors by name."""
     if not isinstance(description, dict):
         return description
     ((kind, content),) = description.items()
@@ -96,7 +110,7 @@ def _hash_of(tensors: Mapping[str, Tensor], text: str) -> str:
 
 
 def _parts(tensors: Mapping[str, Tensor]) -> Iterator[bytes | memoryview]:
-    """Yields name, type, shape and bytes of each tensor, ordered by name."""
+    """Yields the bytes to hash: name, type, shape and content of each tensor, ordered by name."""
     for name in sorted(tensors):
         tensor = tensors[name]
         yield f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode()

@@ -1,4 +1,4 @@
-"""Builds a dataset: reads its source, filters, splits and checks for leakage."""
+"""Builds a dataset from its source: k-core filter, split, and check for leakage."""
 
 import hashlib
 from collections.abc import Callable
@@ -23,12 +23,13 @@ def build_dataset(
 
     Args:
         name: name of the dataset.
-        config: source, filter and split.
-        say: called with a message on what the filter leaves out; None reports nothing.
+        config: settings of source, filter and split.
+        say: function that gets one message: how many users and items the filter leaves out. None:
+            no message.
 
     Raises:
-        ConfigError: two settings contradict each other.
-        DataError: the source is missing, malformed or too small.
+        ConfigError: paths of tables are missing, or are given for MovieLens.
+        DataError: the source is missing, malformed or too small for three splits.
         LeakageError: training could see the next item of a held-out example.
     """
     raw = _read(config)
@@ -55,10 +56,14 @@ def build_dataset(
 
 
 def source_stamps(config: DataConfig) -> list[str]:
-    """Returns what identifies the source of a dataset, for its stamp.
+    """Returns texts that identify the content of a dataset's source; parts of the dataset's stamp.
 
-    For tables these are the hashes of both files' contents, whatever their paths; for MovieLens,
-    its version.
+    For tables, these are the SHA-256 hashes of both files, so their paths do not matter. For
+    MovieLens, it is the version of the package data.
+
+    Raises:
+        ConfigError: paths of tables are missing, or are given for MovieLens.
+        DataError: a file is missing, empty or not readable.
     """
     paths = _table_paths(config)
     if paths is None:
@@ -81,7 +86,7 @@ def _read(config: DataConfig) -> RawData:
 
 
 def _table_paths(config: DataConfig) -> tuple[Path, Path] | None:
-    """Returns the paths of interactions and items; None for MovieLens, which has no files.
+    """Returns the paths of the interactions table and the items table; None for MovieLens.
 
     Raises:
         ConfigError: paths are given for MovieLens, or missing for tables.

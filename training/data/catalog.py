@@ -7,17 +7,20 @@ from functools import cached_property
 PADDING_INDEX = 0
 
 Attributes = Mapping[str, tuple[str, ...]]
-"""Values by name of the attribute, to filter by: `{"genres": ("Comedy", "Drama")}`."""
+"""Attributes of one item: values by name, such as `{"genres": ("Comedy", "Drama")}`.
+
+Requests to the service can filter items by them.
+"""
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Items in the order of their `item_index`, which counts from 1; index 0 is padding.
+    """The items of a dataset, ordered by `item_index`, which counts from 1; 0 is padding.
 
     Attributes:
-        item_ids: id of each item; `item_ids[0]` belongs to item_index 1.
-        titles: title of each item.
-        attributes: attributes of each item; empty if it has none.
+        item_ids: id of each item; `item_ids[0]` has item_index 1.
+        titles: title of each item, in the same order.
+        attributes: attributes of each item, in the same order; an empty mapping if it has none.
     """
 
     item_ids: tuple[str, ...]
@@ -31,14 +34,14 @@ class Catalog:
 
     @property
     def num_rows(self) -> int:
-        """Number of rows of an array with one row per item and the padding row 0."""
+        """Number of items plus one: rows of an array with row 0 for padding and a row per item."""
         return len(self.item_ids) + 1
 
     @cached_property
     def index_by_id(self) -> Mapping[str, int]:
-        """The `item_index` of each `item_id`."""
+        """Mapping from each `item_id` to its `item_index`."""
         return {item_id: index for index, item_id in enumerate(self.item_ids, start=1)}
 
     def title(self, item_index: int) -> str:
-        """Returns the title of an item; `item_index` must not be 0, the padding."""
+        """Returns the title of the item with this `item_index`, which must not be 0 (padding)."""
         return self.titles[item_index - 1]

@@ -1,4 +1,4 @@
-"""The k-core filter: leaves out users and items with too few interactions to learn from."""
+"""The k-core filter: leaves out users and items with fewer than `k` interactions."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from training.errors import DataError
 
 
 def keep_core(raw: RawData, k: int) -> RawData:
-    """Returns the largest subset in which every user and item has at least `k` interactions.
+    """Returns the largest part of `raw` in which all users and items have at least `k` rows.
 
     Raises:
-        DataError: nothing is left.
+        DataError: no interaction is left.
     """
     kept = np.ones(len(raw.users), dtype=np.bool_)
     num_kept = -1

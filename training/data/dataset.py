@@ -1,7 +1,7 @@
 """The dataset: one row per interaction, ordered by user and then from old to new.
 
-An *example* is a row that has earlier rows of the same user. Its next item is the item of the row,
-its history are the items of the earlier rows. Teacher knowledge refers to examples by row number.
+An *example* is a row that has earlier rows of the same user. Its next item is the item of the row.
+Its history is the items of the earlier rows. Teacher knowledge refers to examples by row number.
 """
 
 import hashlib
@@ -23,7 +23,11 @@ IntArray = NDArray[np.integer]
 
 
 class Split(IntEnum):
-    """Use of a row. HISTORY rows are read as part of histories and never predicted."""
+    """The split that a dataset row belongs to.
+
+    Rows of HISTORY are only part of histories: they are never predicted, neither in training nor in
+    evaluation.
+    """
 
     TRAIN = 0
     HISTORY = 1
@@ -34,27 +38,28 @@ class Split(IntEnum):
 HELD_OUT = (Split.VALIDATION, Split.TEST)
 
 Protocol = Literal["train", "refit", "refit-all"]
-"""Names the rows that a ranker is fitted on, see `LEARNT`."""
+"""Protocol of a ranker: the choice of rows that it is fitted on, see `LEARNT`."""
 LEARNT: Mapping[Protocol, tuple[Split, ...]] = {
     "train": (),
     "refit": (Split.VALIDATION,),
     "refit-all": HELD_OUT,
 }
-"""Maps a protocol to the held-out splits that it learns besides the TRAIN rows."""
+"""Maps a protocol to the held-out splits that a ranker is fitted on, besides the TRAIN rows."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Interactions as flat arrays.
+    """A dataset: its catalog, its users, and its interactions as flat arrays.
 
     Attributes:
         name: name of the dataset, for messages and reports.
-        fingerprint: hash of the content, see `content_fingerprint`.
+        fingerprint: hash of the content, see `content_fingerprint`; a view has a derived one, see
+            `under`.
         catalog: the items.
         user_ids: id of each user, in the order of their rows.
         item_indices: `[interactions]`, the item_index of each row.
-        user_offsets: `[users + 1]`; user number `u` has the rows from `user_offsets[u]` up to, not
-            including, `user_offsets[u + 1]`.
+        user_offsets: `[users + 1]`; the rows of user number `u` begin at `user_offsets[u]` and end
+            before `user_offsets[u + 1]`.
         splits: `[interactions]`, the `Split` value of each row.
     """
 
@@ -68,20 +73,23 @@ class Dataset:
 
     @cached_property
     def user_of_row(self) -> NDArray[np.int64]:
-        """The user of each row, as an index into `user_ids`, `[interactions]`."""
+        """`[interactions]`, the user of each row, as an index into `user_ids`."""
         return np.repeat(np.arange(len(self.user_ids)), np.diff(self.user_offsets))
 
     @cached_property
     def position_of_row(self) -> NDArray[np.int64]:
-        """`[interactions]`, number of earlier rows of the same user: the length of the history."""
+        """`[interactions]`, length of each row's history: number of earlier rows of its user."""
         return np.arange(len(self.item_indices)) - self.user_offsets[:-1][self.user_of_row]
 
     def example_rows(self, split: Split) -> NDArray[np.int64]:
-        """Returns the rows of `split` with a non-empty history, ascending."""
+        """Returns the row numbers of the examples of `split`, `[examples]`, ascending.
+
+        Examples are the rows with a non-empty history.
+        """
         return np.flatnonzero((self.splits == split) & (self.position_of_row > 0))
 
     def history(self, row: int) -> NDArray[np.int32]:
-        """Returns the item indices of the same user before `row`, oldest first."""
+        """Returns a row's history: the item indices of its user's earlier rows, oldest first."""
         return self.item_indices[self.user_offsets[self.user_of_row[row]] : row]
 
     def train_counts(self) -> NDArray[np.int64]:
@@ -94,10 +102,11 @@ class Dataset:
         return self.train_counts() > 0
 
     def under(self, protocol: Protocol) -> "Dataset":
-        """Returns a view of this dataset in which the rows that `protocol` learns are TRAIN rows.
+        """Returns a view in which held-out rows that `protocol` fits a ranker on are TRAIN rows.
 
-        HISTORY rows stay as they are, and so do row numbers. The fingerprint of the view is
-        derived from that of this dataset. Under "train" it is this dataset.
+        Row numbers and HISTORY rows do not change. The view's fingerprint is a hash of the protocol
+        and the fingerprint of this dataset. For the protocol "train", this dataset itself is
+        returned.
         """
         if protocol == "train":
             return self
@@ -107,7 +116,10 @@ class Dataset:
         return replace(self, fingerprint=derived, splits=splits)
 
     def content_fingerprint(self) -> str:
-        """Hashes items, users, order and splits, without the name; equal on every machine."""
+        """Returns a hash of catalog, users, interactions and splits, but not of the name.
+
+        It has 16 hexadecimal digits and is equal on every machine.
+        """
         digest = hashlib.sha256()
         catalog = [self.catalog.item_ids, self.catalog.titles, self.catalog.attributes]
         digest.update(json.dumps([catalog, self.user_ids], sort_keys=True).encode())
@@ -118,9 +130,12 @@ class Dataset:
 
 
 def indices_among(answered: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns the index of each of `rows` in `answered`, which is ascending.
+    """Looks up dataset rows: returns the index in `answered` of each row in `rows`.
 
-    Both hold dataset rows of examples; `answered` those that a teacher or ranker has answered.
+    Args:
+        answered: `[answers]`, dataset rows of the examples that a teacher or ranker has answered,
+            ascending.
+        rows: `[examples]`, dataset rows to look up.
 
     Raises:
         KnowledgeError: a row is not in `answered`.
@@ -140,9 +155,9 @@ def make_dataset(
     user_offsets: IntArray,
     splits: IntArray,
 ) -> Dataset:
-    """Builds a dataset and computes its fingerprint; arrays may have any integer type.
+    """Builds a dataset and computes its fingerprint.
 
-    See `Dataset` for the arguments.
+    The arguments are the attributes of `Dataset`; arrays of any integer type are converted.
     """
     dataset = Dataset(
         name=name,

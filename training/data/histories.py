@@ -1,4 +1,4 @@
-"""Histories as a student reads them: the items that it reads, padded into one array."""
+"""Prepares histories for a student: drops items that it does not read, and pads to one length."""
 
 from collections.abc import Sequence
 
@@ -12,20 +12,24 @@ from training.data.dataset import IntArray
 def read_items(history: IntArray, readable: NDArray[np.bool_] | None) -> IntArray:
     """Returns the items of a history that a student reads, oldest first.
 
-    Items that it does not read are left out before a window is cut, so the newest item left is at
-    the newest position.
+    Call it before `pad_histories`, so that the newest items that the student reads fill the window.
 
     Args:
-        history: item indices.
+        history: item indices, oldest first.
         readable: `[catalog rows]`, whether the student reads an item; None: it reads all.
     """
     return history if readable is None else history[readable[history]]
 
 
 def pad_histories(histories: Sequence[IntArray], length: int) -> NDArray[np.int64]:
-    """Returns the newest `length` items of each history, padded on the left.
+    """Makes each history `length` items long: keeps its newest items, or pads it on the left.
 
-    The result is `[histories, length]`, item indices, oldest first; padding is 0.
+    Args:
+        histories: item indices of each history, oldest first.
+        length: number of items in a row of the result.
+
+    Returns:
+        `[histories, length]`, item indices, oldest first; padding is 0.
 
     Raises:
         ValueError: `length` is less than 1.

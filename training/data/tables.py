@@ -1,9 +1,12 @@
 """Reads a table of interactions and a table of items, as CSV or Parquet.
 
-Interactions have the columns `user_id` and `item_id`, and at least one of `timestamp` (a number, or
-ISO 8601, which is UTC without a time zone) and `position` (a number). A column `split` is optional;
-other columns are ignored. Items have the columns `item_id` and `title`; every other column is an
-attribute, with `|` between its values.
+Interactions have the columns `user_id` and `item_id`, and at least one of `timestamp` and
+`position`. A timestamp is a number or ISO 8601 text; text without a time zone is UTC. A position is
+a number. The column `split` is optional, with the values `train`, `history`, `validation` and
+`test`. Other columns are ignored.
+
+Items have the columns `item_id` and `title`. Every other column is an attribute, with `|` between
+its values.
 """
 
 import html
@@ -29,12 +32,13 @@ def read_tables(
     items_path: Path,
     missing_titles: Literal["refuse", "placeholder"] = "refuse",
 ) -> RawData:
-    """Reads both tables; the catalog has the order of the items table.
+    """Reads interactions and items; item indices follow the order of the items table.
 
     Args:
         interactions_path: table of interactions.
         items_path: table of items.
-        missing_titles: whether an item without a title is an error or gets a made-up title.
+        missing_titles: treatment of an item without a title: `refuse` raises a DataError,
+            `placeholder` gives it the title `Untitled item <item_id>`.
 
     Raises:
         DataError: a table cannot be used; the message names file, data rows and values.

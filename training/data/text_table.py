@@ -17,7 +17,7 @@ SHOWN_ROWS = 3  # maximum number of rows that an error message shows
 def read_text_table(
     path: Path, required: Sequence[str], optional: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Reads columns of a table as text; missing values stay missing.
+    """Reads columns of a CSV or Parquet file as text; missing values stay missing.
 
     Args:
         path: a .csv or .parquet file.
@@ -44,7 +44,7 @@ def read_text_table(
 
 
 def read_bytes(path: Path) -> bytes:
-    """Reads a file of the user.
+    """Returns the content of a file that the user has named.
 
     Raises:
         DataError: the file is missing, empty or not readable.
@@ -61,19 +61,19 @@ def read_bytes(path: Path) -> bytes:
 
 
 def is_blank(values: "pd.Series[str]") -> "pd.Series[bool]":
-    """Returns whether each value is missing or only white space."""
+    """Returns for each value whether it is missing, empty or only white space, `[rows]`."""
     return values.isna() | (values.str.strip() == "")
 
 
 def refuse_rows(
     path: Path, problem: str, values: "pd.Series[str]", wrong: "pd.Series[bool]"
 ) -> None:
-    """Refuses a table in which some rows are wrong.
+    """Raises DataError if any row of a table is wrong.
 
     Args:
         path: file of the table, for the message.
         problem: description of what is wrong, for the message.
-        values: `[rows]`, the values to show.
+        values: `[rows]`, value of each row, for the message.
         wrong: `[rows]`, whether a row is wrong.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Fuses two scorers into one, and averages several.
+"""Combines scorers: two by a weighted sum, several by their mean.
 
-Scores of different rankers have different scales, so they are compared by their z-scores, or by
-reciprocal ranks (Cormack, Clarke and Büttcher, SIGIR 2009). Validation chooses which, and the
-weight.
+Scores of different rankers have different scales. So they are first converted to z-scores, or to
+reciprocal ranks (Cormack, Clarke and Büttcher, SIGIR 2009). For a weighted sum, validation chooses
+the conversion and the weight.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,11 +29,11 @@ OPTIONS: Mapping[str, Sequence[object]] = {
 
 @dataclass(frozen=True)
 class FusionSettings:
-    """The settings of a fusion.
+    """Settings of a weighted sum of two scorers.
 
     Attributes:
         method: how scores of different scales are made comparable, a key of `METHODS`.
-        weight: weight of the second scorer, in [0, 1]; the first one has the rest.
+        weight: weight of the second scorer, in [0, 1]; that of the first is `1 - weight`.
     """
 
     method: Method = "z-score"
@@ -41,7 +41,10 @@ class FusionSettings:
 
 
 def fused(first: Scorer, second: Scorer, settings: FusionSettings) -> Scorer:
-    """Returns a scorer whose score of an item is the weighted sum of two comparable scores."""
+    """Returns a scorer that sums the scores of two scorers, after conversion by `settings.method`.
+
+    The weights are `1 - settings.weight` for `first` and `settings.weight` for `second`.
+    """
     comparable = METHODS[settings.method]
 
     def score(rows: NDArray[np.int64]) -> Scores:
@@ -53,9 +56,13 @@ def fused(first: Scorer, second: Scorer, settings: FusionSettings) -> Scorer:
 
 
 def tuned_fusion(first: Scorer, second: Scorer, dataset: Dataset, label: str) -> FusionSettings:
-    """Returns the settings of a fusion that are best on a part of the validation examples.
+    """Returns the settings of a fusion with the best NDCG@20 on a part of the validation examples.
 
-    `label` is the name of the work on the progress bar.
+    Args:
+        first: scorer with the weight `1 - settings.weight`.
+        second: scorer with the weight `settings.weight`.
+        dataset: dataset whose validation examples are ranked.
+        label: name of the work on the progress bar.
     """
 
     def scorer_of(settings: FusionSettings) -> Scorer:
@@ -65,7 +72,7 @@ def tuned_fusion(first: Scorer, second: Scorer, dataset: Dataset, label: str) ->
 
 
 def mean_of(scorers: Sequence[Scorer]) -> Scorer:
-    """Returns a scorer whose score of an item is the mean of several z-scores."""
+    """Returns a scorer whose score of an item is the mean of its z-scores by several scorers."""
 
     def score(rows: NDArray[np.int64]) -> Scores:
         total = z_scores(scorers[0](rows))
@@ -77,7 +84,7 @@ def mean_of(scorers: Sequence[Scorer]) -> Scorer:
 
 
 def z_scores(scores: Scores) -> Scores:
-    """Subtracts the mean over a row's items and divides by their standard deviation.
+    """Standardises each row of scores to mean 0 and standard deviation 1 over its items.
 
     An item whose score is not finite gets the row's lowest z-score, and so does padding.
 

@@ -1,10 +1,11 @@
 """Computes 95 % confidence intervals over users and seeds, paired between rankers.
 
 Examples of one user depend on each other, so whole users are drawn with replacement. Runs of one
-student differ by their seed. There are few of them, and a bootstrap of `n` runs has only
-`(n - 1) / n` of the variance of their mean, and no heavier tails. So the seeds' part of a draw
-follows Student's t with `n - 1` degrees of freedom (Student, "The probable error of a mean",
-Biometrika 1908). Both parts are added draw by draw, as in the problem of Behrens and Fisher.
+student differ by their seed. There are few of them: in a bootstrap of `n` runs, the variance of
+their mean would be too small by the factor `(n - 1) / n`, and the tails too light. So a draw varies
+the mean over seeds by Student's t with `n - 1` degrees of freedom (Student, "The probable error of
+a mean", Biometrika 1908). The variations over users and over seeds are added draw by draw, as in
+the problem of Behrens and Fisher.
 
 All figures of a report use the same draws. The difference of two rankers is therefore taken draw by
 draw, and variation that both share cancels out. If users did not vary, the interval of a difference
@@ -24,7 +25,13 @@ DRAWS_AT_A_TIME = 100
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure, and the interval that holds the middle 95 % of its bootstrap draws."""
+    """A figure with its 95 % confidence interval: the middle 95 % of its bootstrap draws.
+
+    Attributes:
+        mean: the figure on all examples.
+        low: lower end of the interval.
+        high: upper end of the interval.
+    """
 
     mean: float
     low: float
@@ -32,13 +39,13 @@ class Interval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether the whole interval is above 0 or below 0, so that the sign is shown."""
+        """Whether the whole interval is above 0, or the whole interval is below 0."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Draws:
-    """A figure, and its value in each bootstrap draw of users and seeds.
+    """A figure, such as the mean NDCG@20 of a ranker, and its value in each bootstrap draw.
 
     Attributes:
         figure: the figure on all examples.
@@ -56,11 +63,14 @@ class Draws:
         return Interval(self.figure, float(low), float(high))
 
     def minus(self, other: "Draws") -> "Draws":
-        """Returns this figure minus `other`, draw by draw."""
+        """Returns the difference `self - other` of two figures, draw by draw."""
         return Draws(self.figure - other.figure, self.drawn - other.drawn)
 
     def relative_to(self, other: "Draws") -> "Draws":
-        """Returns the relative gain over `other`, draw by draw; not finite where `other` is 0."""
+        """Returns the relative gain `self / other - 1`, draw by draw.
+
+        It is not finite where `other` is 0.
+        """
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.float64(self.figure) / other.figure
             return Draws(float(ratio - 1), self.drawn / other.drawn - 1)
@@ -73,7 +83,9 @@ def mean_of(several: Sequence[Draws]) -> Draws:
 
 
 class Bootstrap:
-    """Draws users with replacement and the seeds' deviation, and computes figures in each draw.
+    """A bootstrap over users and seeds: computes the mean of a metric in each of many draws.
+
+    A draw takes users with replacement, and adds a random deviation for the variation over seeds.
 
     Args:
         users: `[examples]`, the user of each example.
@@ -88,9 +100,10 @@ class Bootstrap:
         self.seed = seed
 
     def draws(self, values: NDArray[np.float64], chosen: NDArray[np.bool_]) -> Draws:
-        """Computes the mean of `values` over runs and chosen examples, in all and in each draw.
+        """Computes the mean of a metric over runs and chosen examples, and its value in each draw.
 
-        The value in a draw is the mean over the drawn users, plus the seeds' deviation.
+        The value in a draw is the mean over the drawn users, plus a random deviation for the
+        variation over seeds.
 
         Args:
             values: `[runs, examples]`, metric of each example in each run.
@@ -108,17 +121,24 @@ class Bootstrap:
 
     @cached_property
     def _times_drawn(self) -> Sequence[NDArray[np.uint8]]:
-        """Number of times that each draw contains each user, in pieces of `[draws, users]`."""
+        """How many times each draw contains each user.
+
+        The draws are divided into arrays `[draws, users]` of at most `DRAWS_AT_A_TIME` draws.
+        """
         random = np.random.default_rng(self.seed)
         begins = range(0, self.num_draws, DRAWS_AT_A_TIME)
         sizes = [min(DRAWS_AT_A_TIME, self.num_draws - begin) for begin in begins]
         return [_counts(random, size, self.num_users) for size in sizes]
 
     def _run_weights(self, num_runs: int) -> NDArray[np.float64]:
-        """Returns weights of the runs' figures that give the seeds' deviation in each draw.
+        """Draws random weights of the runs, which turn their figures into a deviation for seeds.
 
-        They sum to 0. The weighted sum of `n` figures with standard deviation `s` is
-        `s / sqrt(n)` times a draw from Student's t with `n - 1` degrees of freedom.
+        The deviation is the weighted sum of the figures. The weights of a draw sum to 0. For `n`
+        figures with standard deviation `s`, the deviation is `s / sqrt(n)` times a random number
+        from Student's t with `n - 1` degrees of freedom.
+
+        Args:
+            num_runs: number of runs `n`, one per seed.
 
         Returns:
             `[draws, runs]`; zeros for one run, whose deviation is unknown.
@@ -135,10 +155,10 @@ class Bootstrap:
 
 
 def _counts(random: np.random.Generator, num_draws: int, size: int) -> NDArray[np.uint8]:
-    """Draws `size` of `size` things with replacement, `num_draws` times.
+    """Draws `size` of `size` elements with replacement, `num_draws` times.
 
     Returns:
-        `[draws, size]`, the number of times that each thing was drawn.
+        `[num_draws, size]`, how many times each draw contains each element.
     """
     drawn = random.integers(size, size=(num_draws, size)) + np.arange(num_draws)[:, None] * size
     counts = np.bincount(drawn.ravel(), minlength=num_draws * size)

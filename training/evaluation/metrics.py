@@ -9,7 +9,7 @@ NOT_RANKED = 0  # rank of a next item that is not in the list
 
 
 def ranks_of(next_items: NDArray[np.integer], rankings: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Returns the rank of each next item, from 1, `[examples]`; `NOT_RANKED` if it is not listed.
+    """Returns the rank of each next item, from 1, `[examples]`; 0 if it is not in the ranking.
 
     Args:
         next_items: `[examples]`, item indices.
@@ -20,13 +20,13 @@ def ranks_of(next_items: NDArray[np.integer], rankings: NDArray[np.integer]) -> 
 
 
 def hit_rates(ranks: NDArray[np.integer], k: int) -> NDArray[np.float64]:
-    """Returns HR@k for each rank: 1 if it is between 1 and `k`, else 0."""
+    """Returns HR@k for each rank: 1 for ranks 1 to `k`, else 0."""
     hits = (ranks != NOT_RANKED) & (ranks <= k)
     return np.where(hits, 1.0, 0.0)
 
 
 def ndcgs(ranks: NDArray[np.integer], k: int) -> NDArray[np.float64]:
-    """Returns NDCG@k for each rank: `1 / log2(rank + 1)` if it is between 1 and `k`, else 0."""
+    """Returns NDCG@k for each rank: `1 / log2(rank + 1)` for ranks 1 to `k`, else 0."""
     gains: NDArray[np.float64] = hit_rates(ranks, k) / np.log2(np.maximum(ranks, 1) + 1)
     return gains
 

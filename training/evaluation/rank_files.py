@@ -1,7 +1,7 @@
-"""Stores the ranks of one ranker on the held-out examples, and facts about it, as `.npz` files.
+"""Stores one ranker's ranks of next items in an `.npz` file, with facts such as its settings.
 
-The array `facts` holds a JSON object as text. Each other array holds the ranks of one split as
-`uint8`, from 1; 0 if the next item is not among the first `LIST_LENGTH`.
+The array `facts` holds a JSON object as text. Each other array holds the ranks of the examples of
+one split as `uint8`, from 1; 0 if the next item is not among the first `LIST_LENGTH`.
 """
 
 import json
@@ -33,13 +33,17 @@ class RankFile:
     """The file of one ranker's ranks on the held-out examples of `dataset`.
 
     Every method that reads raises a ResultError if the file is missing or damaged.
+
+    Attributes:
+        path: path of the file, which need not exist.
+        dataset: dataset of the examples.
     """
 
     path: Path
     dataset: Dataset
 
     def facts(self) -> dict[str, Any]:
-        """Reads the JSON object that was saved with the ranks."""
+        """Reads the facts about the ranker that were saved with the ranks, by name."""
         try:
             facts: dict[str, Any] = json.loads(str(self._read("facts")))
         except ValueError as error:
@@ -47,7 +51,7 @@ class RankFile:
         return facts
 
     def evaluation(self, split: Split) -> Evaluation:
-        """Reads the ranks of all examples of one split, and not those of the other split."""
+        """Reads the ranks of all examples of `split`; ranks of other splits are not read."""
         return Evaluation(self.dataset.example_rows(split), self.ranks(split_key(split), split))
 
     def evaluations(self) -> dict[Split, Evaluation]:
@@ -55,24 +59,24 @@ class RankFile:
         return {split: self.evaluation(split) for split in held_out_examples(self.dataset)}
 
     def ranks(self, name: str, split: Split) -> NDArray[np.int64]:
-        """Reads the array `name`, ranks of all examples of `split`, `[examples]`."""
+        """Reads the array `name`, which holds the rank of each example of `split`, `[examples]`."""
         ranks = self._read(name)
         if ranks.shape != self.dataset.example_rows(split).shape:
             raise self.damaged()
         return ranks.astype(np.int64)
 
     def save(self, facts: Mapping[str, Any], ranks: Mapping[str, NDArray[np.integer]]) -> None:
-        """Writes the file, which is replaced as a whole.
+        """Writes the file atomically, in place of an existing one.
 
         Args:
             facts: JSON-able values by name.
-            ranks: `[examples]` of a split, by array name.
+            ranks: by array name, the rank of each example of a split, `[examples]`, at most 255.
         """
         arrays = {name: each.astype(np.uint8) for name, each in ranks.items()}
         write_arrays(self.path, facts=np.array(json.dumps(facts)), **arrays)
 
     def damaged(self) -> ResultError:
-        """Returns the error that names this file as damaged and says what to do."""
+        """Returns a ResultError whose message names this file and advises to delete it."""
         return ResultError(
             f"{self.path}: damaged, or not made for dataset {self.dataset.name!r}; delete the file "
             "and run the command again"
@@ -88,12 +92,15 @@ class RankFile:
 
 
 def held_out_ranks(scorer: Scorer, dataset: Dataset, name: str) -> dict[str, NDArray[np.int64]]:
-    """Ranks the held-out examples; returns the ranks of each split, `[examples]`, by array name.
+    """Ranks the held-out examples with `scorer`; returns the ranks of their next items.
 
     Args:
-        scorer: scores all items for an example.
+        scorer: scorer to measure.
         dataset: dataset of the examples.
         name: name of the ranker on the progress bar.
+
+    Returns:
+        `[examples]` for each held-out split that has examples, by `split_key` of the split.
     """
     rows = held_out_examples(dataset)
     with ProgressBar(f"measuring {name}", sum(map(len, rows.values())), "example") as bar:
@@ -104,11 +111,14 @@ def held_out_ranks(scorer: Scorer, dataset: Dataset, name: str) -> dict[str, NDA
 
 
 def held_out_examples(dataset: Dataset) -> dict[Split, NDArray[np.int64]]:
-    """Returns the example rows of each held-out split that has any; a refit has no validation."""
+    """Returns the dataset rows of the examples of each held-out split that has examples.
+
+    In the view of a refit, validation rows are training rows, so the validation split has none.
+    """
     rows = {split: dataset.example_rows(split) for split in HELD_OUT}
     return {split: each for split, each in rows.items() if len(each)}
 
 
 def split_key(split: Split) -> str:
-    """Returns the name of a split in files, such as `validation`."""
+    """Returns the name of a split in stored files, such as `validation`."""
     return split.name.lower()

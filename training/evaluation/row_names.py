@@ -1,4 +1,4 @@
-"""The names of rows with a student, as tables, reports and manifests show them.
+"""Names of the ladder's rows with a student, as tables, reports and manifests show them.
 
 A row is a method variant (`training.distillation.variants`) with a next-item loss.
 """
@@ -18,7 +18,12 @@ TITLE_LISTS_ROW = "control title-neighbour lists"
 
 
 class RowTraining(NamedTuple):
-    """The method variant of a row, and its next-item loss; None stands for the experiment's."""
+    """The training of the student in a ladder row.
+
+    Attributes:
+        variant: the method variant.
+        loss: the next-item loss; None for that of the experiment.
+    """
 
     variant: str
     loss: str | None = None
@@ -48,9 +53,9 @@ TRAINING_OF_ROW: Mapping[str, RowTraining] = {
 
 
 def row_name(variant: str, loss: str) -> str:
-    """Returns the name of the row for `variant` trained with `loss`.
+    """Returns the name of the ladder row for a method variant and its next-item loss.
 
-    Returns `<variant>, <loss>` if there is no such row.
+    It is `<variant>, <loss>` if the ladder has no such row.
     """
     for name, training in TRAINING_OF_ROW.items():
         if training.variant == variant and training.loss in (None, loss):

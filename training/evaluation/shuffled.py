@@ -1,7 +1,8 @@
 """Shuffles the histories of a dataset, to measure how much a ranker uses their order.
 
-Source: Klenitskiy et al., "Does it look sequential?", RecSys 2024. Each example's whole history is
-shuffled, so that a student with a short window also reads other items.
+Source: Klenitskiy et al., "Does it look sequential?", RecSys 2024. The whole history of each
+example is shuffled, and not only the newest items. So a student whose window is shorter than the
+history also reads other items than before.
 """
 
 from collections.abc import Sequence
@@ -18,21 +19,21 @@ from training.evaluation.yardstick import SELECTION_METRIC, Evaluation
 
 @dataclass(frozen=True)
 class ShuffledDataset(Dataset):
-    """A view of a dataset in which the history of each row has another order.
+    """A view of a dataset in which the items of each history are in random order.
 
     Attributes:
-        seed: seed of the orders; a row always has the same one.
+        seed: seed of the random orders. With the same seed, a row always has the same order.
     """
 
     seed: int = 0
 
     def history(self, row: int) -> NDArray[np.int32]:
-        """Returns the item indices of the same user before `row`, shuffled."""
+        """Returns the item indices of the user's rows before `row`, in random order."""
         return np.random.default_rng([self.seed, row]).permutation(super().history(row))
 
 
 def with_shuffled_histories(dataset: Dataset, seed: int = 0) -> ShuffledDataset:
-    """Returns a view of `dataset` with shuffled histories; everything else is as it is."""
+    """Returns a view of `dataset` with shuffled histories; everything else is unchanged."""
     content = {each.name: getattr(dataset, each.name) for each in fields(dataset)}
     return ShuffledDataset(**content, seed=seed)
 
@@ -40,7 +41,7 @@ def with_shuffled_histories(dataset: Dataset, seed: int = 0) -> ShuffledDataset:
 def relative_change(
     before: Sequence[Evaluation], after: Sequence[Evaluation], dataset: Dataset, num_draws: int
 ) -> Interval:
-    """Returns the relative change of NDCG@20 from `before` to `after`, with a 95 % interval.
+    """Returns `after / before - 1` of the mean NDCG@20 over all runs, with a 95 % interval.
 
     Args:
         before: one evaluation for each run of a student.

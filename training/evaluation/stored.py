@@ -1,4 +1,4 @@
-"""Makes a ranker of a teacher's stored answers."""
+"""Turns the stored answers of a teacher into a ranker, so that its metrics can be measured."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from training.knowledge import Answers
 
 
 def answers_ranker(answers: Answers) -> Ranker:
-    """Returns a ranker that looks up the stored answer for each row, `[rows, K]`.
+    """Returns a ranker that looks up the teacher's ranking for each dataset row, `[rows, K]`.
 
     The ranker raises a KnowledgeError for a row without an answer.
     """

@@ -1,4 +1,7 @@
-"""Writes the table of results: one row per ranker, with mean and spread over its runs."""
+"""Writes the table of results: one row per ranker, with the mean of each metric over its runs.
+
+A ranker with several runs, one per seed, also has the standard deviation.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +17,7 @@ METRICS = tuple(f"{name}@{k}" for name in ("HR", "NDCG") for k in CUTOFFS)
 
 @dataclass(frozen=True)
 class ResultRow:
-    """A row of the table of results.
+    """One ranker's row in the table of results: its metrics on the same examples in each run.
 
     Attributes:
         name: name of the ranker.
@@ -30,11 +33,11 @@ class ResultRow:
         return len(self.evaluations[0].rows)
 
     def mean(self, metric: str) -> float:
-        """Returns the mean of a metric over the runs."""
+        """Returns the mean over the runs of a metric, such as `NDCG@20`."""
         return fmean(each.metrics[metric] for each in self.evaluations)
 
     def spread(self, metric: str) -> float | None:
-        """Returns the sample standard deviation of a metric over the runs; None for one run."""
+        """Returns the sample standard deviation over the runs of a metric; None for one run."""
         if len(self.evaluations) < 2:
             return None
         return stdev(each.metrics[metric] for each in self.evaluations)
@@ -44,7 +47,11 @@ class ResultRow:
         return [self.name, f"{self.num_examples:,}", *(self._figure(each) for each in METRICS)]
 
     def as_json(self) -> Mapping[str, Any]:
-        """Returns the row as a JSON object: means, deviations and the metrics of each run."""
+        """Returns the row as a JSON object.
+
+        It has the mean and standard deviation of each metric over the runs, and the metrics of each
+        run.
+        """
         metrics = {each: {"mean": self.mean(each), "sd": self.spread(each)} for each in METRICS}
         runs = [each.metrics for each in self.evaluations]
         return {"name": self.name, "examples": self.num_examples, "metrics": metrics, "runs": runs}
@@ -59,7 +66,7 @@ HEADINGS = ["", "examples", *METRICS]
 
 
 def as_text(rows: Sequence[ResultRow]) -> str:
-    """Formats the table with aligned columns, for a terminal."""
+    """Formats the table of results as text with aligned columns, for a terminal."""
     lines = [HEADINGS, *(row.cells() for row in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -69,7 +76,7 @@ def as_text(rows: Sequence[ResultRow]) -> str:
 
 
 def as_markdown(rows: Sequence[ResultRow]) -> str:
-    """Formats the table in Markdown."""
+    """Formats the table of results in Markdown."""
     rule = ["---", *("---:" for _ in HEADINGS[1:])]
     lines = [HEADINGS, rule, *(row.cells() for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -78,7 +85,7 @@ def as_markdown(rows: Sequence[ResultRow]) -> str:
 def save_results(
     rows: Sequence[ResultRow], facts: Mapping[str, Any], folder: Path, verdict: str = ""
 ) -> None:
-    """Writes the results into an existing folder, as `results.json` and as `results.md`.
+    """Writes `results.json` and `results.md` into `folder`, which must exist.
 
     Args:
         rows: rows of the table.

@@ -1,4 +1,4 @@
-"""Writes the verdict: which baselines a student beats in test NDCG@20, and by how much.
+"""Computes the verdict: which baselines a student beats in test NDCG@20, and by how much.
 
 The functions take arrays of ranks, so they can compare any rankers: torch students in `evaluate`,
 the served bundle in the export. An array holds the rank of each example's next item, `[examples]`,
@@ -31,7 +31,7 @@ def differences_to(
     num_draws: int,
     metric: str = METRIC,
 ) -> dict[str, Interval]:
-    """Returns the student's metric minus each baseline's, with a 95 % interval, by baseline.
+    """Returns the student's mean metric minus each baseline's, with a 95 % interval, by baseline.
 
     The bootstrap is paired: a draw holds the same users for the student and for the baseline.
 
@@ -56,7 +56,7 @@ def differences_to(
 def metric_interval(
     ranks: Ranks, users: NDArray[np.integer], metric: str, *, num_draws: int
 ) -> Interval:
-    """Returns the mean of a metric over the examples of one ranker, with a 95 % interval.
+    """Returns the mean of a ranker's metric over examples, with a 95 % interval over users.
 
     Args:
         ranks: `[examples]`, the ranker's ranks.
@@ -68,11 +68,13 @@ def metric_interval(
 
 
 def best_baseline(validation: Mapping[str, Ranks]) -> str:
-    """Returns the baseline with the highest validation NDCG@20, the first one in case of a tie.
+    """Returns the name of the baseline with the highest validation NDCG@20.
+
+    In case of a tie it is the first one. Without baselines it is the empty text.
 
     Args:
         validation: `[examples]`, the ranks of each baseline on the validation examples, by name;
-            none of them for refits, and the result is "".
+            empty for refits, which have no validation examples.
     """
     if not validation:
         return ""
@@ -82,13 +84,14 @@ def best_baseline(validation: Mapping[str, Ranks]) -> str:
 def verdict(
     student: str, differences: Mapping[str, Interval], num_examples: int, best: str = ""
 ) -> str:
-    """Writes the sentence that says which baselines the student is above and which it is below.
+    """Returns a sentence on the baselines that the student is above and below in test NDCG@20.
 
-    Baselines whose interval contains zero are listed as not shown to differ.
+    A baseline whose interval contains zero is named as not shown to differ.
 
     Args:
         student: name of the student, with the seed if there are several.
-        differences: student minus baseline, by name of the baseline; see `differences_to`.
+        differences: NDCG@20 of the student minus that of a baseline, by name of the baseline; see
+            `differences_to`.
         num_examples: number of test examples.
         best: the best baseline by validation, which a second sentence names; empty for none.
     """
@@ -120,7 +123,11 @@ def _above(differences: Mapping[str, Interval]) -> list[str]:
 
 
 def _below(differences: Mapping[str, Interval]) -> list[str]:
-    """Lists the baselines that the student is below, with differences as positive numbers."""
+    """Returns phrases on the baselines that the student is shown to be below in NDCG@20.
+
+    A phrase has the baseline's name, its mean minus the student's, which is positive, and the
+    interval.
+    """
     return [
         f"{name} by {-each.mean:.4f} [{-each.high:.4f}, {-each.low:.4f}]"
         for name, each in differences.items()
@@ -147,6 +154,9 @@ def _draws(ranks: Ranks, bootstrap: Bootstrap, metric: str) -> Draws:
 
 
 def _listed(phrases: Sequence[str], last_joint: str = " and ") -> str:
-    """Joins phrases as in prose: `a`, `a and b`, `a, b and c`; `last_joint` joins the last two."""
+    """Joins phrases as in prose: `a`, `a and b`, `a, b and c`.
+
+    `last_joint` is the text between the last two phrases.
+    """
     *first, last = phrases
     return f"{', '.join(first)}{last_joint}{last}" if first else last

@@ -23,14 +23,17 @@ SELECTION_METRIC = "NDCG@20"
 BATCH_SIZE = 512
 
 Scorer = Callable[[NDArray[np.int64]], NDArray[np.float32]]
-"""Takes dataset rows of examples; returns scores of all items, `[rows, catalog rows]`."""
+"""A function from dataset rows of examples to scores of all items, `[rows, catalog rows]`."""
 
 
 class Ranker(Protocol):
-    """A function from dataset rows of examples to the best unseen items of each."""
+    """A function from dataset rows of examples to recommendations for each, without seen items."""
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.integer]:
-        """Returns item indices, `[rows, LIST_LENGTH]`, best first; a short list ends in padding."""
+        """Returns item indices, `[rows, LIST_LENGTH]`, best first.
+
+        A ranking with fewer items ends in padding, 0.
+        """
         ...
 
 
@@ -42,7 +45,8 @@ class Evaluation:
 
     Attributes:
         rows: `[examples]`, dataset rows of the next items.
-        ranks: `[examples]`, rank of each next item, from 1; 0 if it is not in the list.
+        ranks: `[examples]`, rank of each next item, from 1; 0 if it is not among the
+            recommendations.
     """
 
     rows: NDArray[np.int64]
@@ -50,21 +54,28 @@ class Evaluation:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """Means of HR@k and NDCG@k over the examples, by name, for each k of `CUTOFFS`."""
+        """Means of HR@k and NDCG@k over the examples, for each k of `CUTOFFS`, by metric name."""
         hits = {f"HR@{k}": float(hit_rates(self.ranks, k).mean()) for k in CUTOFFS}
         gains = {f"NDCG@{k}": float(ndcgs(self.ranks, k).mean()) for k in CUTOFFS}
         return hits | gains
 
     def of(self, rows: NDArray[np.int64]) -> "Evaluation":
-        """Returns the part of this evaluation for `rows`, which are ascending and a subset."""
+        """Returns the evaluation of a part of the examples.
+
+        Args:
+            rows: `[part]`, dataset rows of the part, ascending.
+
+        Raises:
+            KnowledgeError: a row is not in this evaluation.
+        """
         return Evaluation(rows, self.ranks[indices_among(self.rows, rows)])
 
 
 def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evaluation:
-    """Ranks the examples of `rows` in batches, and finds the rank of each next item.
+    """Measures a ranker: recommends for each example, and finds the rank of its next item.
 
     Args:
-        ranker: returns the best items of an example.
+        ranker: ranker to measure; called with batches of rows.
         dataset: dataset of the examples.
         rows: `[examples]`, dataset rows of the next items.
 
@@ -84,7 +95,10 @@ def evaluate(ranker: Ranker, dataset: Dataset, rows: NDArray[np.int64]) -> Evalu
 def ranker_of(scorer: Scorer, dataset: Dataset, length: int = LIST_LENGTH) -> Ranker:
     """Returns a ranker that sorts items by `scorer` and leaves out padding and seen items.
 
-    `length` is the length of its lists.
+    Args:
+        scorer: scores all items; a higher score is better.
+        dataset: dataset of the examples and their histories.
+        length: number of items in a ranking.
     """
 
     def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
@@ -99,7 +113,7 @@ def ranker_of(scorer: Scorer, dataset: Dataset, length: int = LIST_LENGTH) -> Ra
 
 
 def seen_items(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Returns `[rows, catalog rows]`, whether each item is in the history of each row."""
+    """Returns a mask of the items in the history of each row, `[rows, catalog rows]`."""
     seen = np.zeros((len(rows), dataset.catalog.num_rows), dtype=np.bool_)
     for line, row in enumerate(rows):
         seen[line, dataset.history(int(row))] = True

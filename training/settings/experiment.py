@@ -1,4 +1,4 @@
-"""The settings of one experiment, read from a TOML file; unknown settings are refused."""
+"""The settings of one experiment, read from a TOML file; an unknown setting is an error."""
 
 import tomllib
 from collections.abc import Mapping, Set
@@ -17,7 +17,7 @@ MAX_COLUMNS = 128  # default number of principal columns of an LLM's embeddings
 
 
 class DataConfig(Section):
-    """Settings of the data: files, filter, and split into training and held-out rows."""
+    """Settings of the data: source, k-core filter, and split into training and held-out rows."""
 
     source: Literal["movielens", "tables"] = Field(
         description="`tables` reads the files below; `movielens` comes with a Python package"
@@ -52,7 +52,10 @@ class DataConfig(Section):
 
 
 class TrainingConfig(Section):
-    """Settings of training a student; the epoch with the best validation NDCG@20 is kept."""
+    """Settings of training a student.
+
+    The student keeps the weights of the epoch with the best validation NDCG@20.
+    """
 
     ADDED_LATER: ClassVar[Set[str]] = {
         *("trained_candidates", "item_dropout", "random_features", "smoothing")
@@ -130,7 +133,7 @@ class TrainingConfig(Section):
 
 
 class DistillationConfig(Section):
-    """Settings of distillation (DLLM2Rec): ranking lists and item embeddings of the teacher."""
+    """Settings of distillation (DLLM2Rec): use of the teacher's ranking lists and embeddings."""
 
     ADDED_LATER: ClassVar[Set[str]] = {"confidence_scale", "empty_places"}
 
@@ -223,7 +226,7 @@ class DistillationConfig(Section):
 
 
 class Experiment(Section):
-    """All settings of one dataset's pipeline, from interactions to a bundle."""
+    """All settings of one experiment, from the interactions of a dataset to the exported bundle."""
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$",
@@ -297,7 +300,10 @@ class Experiment(Section):
 
 
 def _overlaid(settings: Mapping[str, object], given: object) -> object:
-    """Returns `settings` with the values in `given` replaced, also in nested sections."""
+    """Merges two nested mappings; for a key in both, the value in `given` counts.
+
+    A `given` that is not a mapping is returned as it is; pydantic then refuses it.
+    """
     if not isinstance(given, Mapping):
         return given
     nested = {
@@ -309,7 +315,7 @@ def _overlaid(settings: Mapping[str, object], given: object) -> object:
 
 
 def load_experiment(path: Path) -> Experiment:
-    """Reads and validates one experiment file.
+    """Reads and validates one experiment file, in TOML.
 
     Raises:
         ConfigError: the file is missing or is not TOML, or a setting is unknown or not allowed.

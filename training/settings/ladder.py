@@ -12,7 +12,7 @@ from training.settings.student import StudentKind
 LayerCounts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], AfterValidator(each_once)]
 Setting = float | int | str | bool
 Grid = Mapping[str, tuple[Setting, ...]]
-"""Values to try, by setting name `section.key`; every combination of values is a trial."""
+"""Maps settings, named `section.key`, to values to try; each combination of values is a trial."""
 
 LISTS_GRID: Grid = {
     "distillation.ranking_weight": (0.1, 0.3),
@@ -21,7 +21,7 @@ LISTS_GRID: Grid = {
 
 
 class Grids(Section):
-    """The settings that each tuned row of the ladder tries; all rows have equally many trials."""
+    """Grids of settings to try, one per group of ladder rows; all have equally many trials."""
 
     plain: Grid = Field(
         default={"training.learning_rate": (1e-3, 2e-3), "student.dropout": (0.2, 0.4)},
@@ -52,7 +52,7 @@ class Grids(Section):
 
 
 class LadderConfig(Section):
-    """Settings of `training.ladder`, which compares the method with its parts and controls."""
+    """Settings of the ladder (`training.ladder`), which adds the method's parts one by one."""
 
     students: tuple[StudentKind, ...] = Field(
         default=("sasrec", "gru4rec", "caser"),

@@ -8,25 +8,29 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A group of settings: immutable, and an unknown key is an error.
+    """Base class of a group of settings; it is immutable, and an unknown key is an error.
 
     Attributes:
-        ADDED_LATER: names of settings that came after results had been stored. At its default, such
-            a setting enters no fingerprint, so the stored results stay current.
+        ADDED_LATER: names of settings that did not exist when the first results were stored. Such a
+            setting enters a fingerprint only if it differs from its default, so old results stay
+            valid.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     ADDED_LATER: ClassVar[Set[str]] = frozenset()
 
     def fingerprint_content(self, exclude: Set[str] = frozenset()) -> dict[str, object]:
-        """Returns all settings but `exclude`, as they enter a fingerprint; see `ADDED_LATER`."""
+        """Returns the settings that enter a fingerprint, by name.
+
+        Settings in `exclude` are left out, and so are those of `ADDED_LATER` at their defaults.
+        """
         fields = type(self).model_fields
         unset = {name for name in self.ADDED_LATER if getattr(self, name) == fields[name].default}
         return self.model_dump(exclude={*exclude, *unset})
 
 
 def each_once(values: tuple[int, ...]) -> tuple[int, ...]:
-    """Returns `values` if they are distinct.
+    """Verifies that all values are distinct, and returns them.
 
     Raises:
         ValueError: a value occurs twice.

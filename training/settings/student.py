@@ -19,7 +19,10 @@ STUDENT_NAMES: Mapping[StudentKind, str] = {
 
 
 class StudentConfig(Section):
-    """Settings of the student's architecture; each kind reads those that apply to it."""
+    """Settings of the student's architecture.
+
+    Each kind of student ignores the settings that only other kinds use.
+    """
 
     ADDED_LATER: ClassVar[Set[str]] = {"block"}
 

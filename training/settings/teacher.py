@@ -29,7 +29,10 @@ Pooling = Literal["last", "mean"]
 
 
 class TunerConfig(Section):
-    """Settings of tuning the LLM; the weights with the best validation figure are kept."""
+    """Settings of tuning the LLM.
+
+    The LLM keeps the weights of the leg with the best validation metric.
+    """
 
     learning_rate: float = Field(
         default=1e-4, gt=0, description="learning rate of AdamW after the warm-up"
@@ -104,9 +107,9 @@ Address = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_without_c
 
 
 class EndpointConfig(Section):
-    """Settings of the OpenAI-compatible server of `model = "openai:NAME"`.
+    """Settings of the OpenAI-compatible server that runs the LLM if `model` is `openai:NAME`.
 
-    The key is read from the environment variable OPENAI_API_KEY.
+    The API key is read from the environment variable OPENAI_API_KEY.
     """
 
     base_url: Address = Field(
@@ -133,7 +136,7 @@ class EndpointConfig(Section):
 
 
 class TeacherConfig(Section):
-    """Settings of the teacher: kind, model, tuning, and the examples that it answers."""
+    """Settings of the teacher: its kind, model and tuning, and how many examples it answers."""
 
     ADDED_LATER: ClassVar[Set[str]] = {"budget_held_out", "tf_idf_columns", "word_vectors"}
 
@@ -255,7 +258,7 @@ class TeacherConfig(Section):
     def fingerprint_settings(
         self, names: IncEx, *, exclude_none: bool = False
     ) -> dict[str, object]:
-        """Returns the settings `names`, as they enter a fingerprint.
+        """Returns the settings that `names` selects, by name, as they enter a fingerprint.
 
         `layers` and `pooling` were added later. They are left out if they have no effect, so that
         older fingerprints stay valid.

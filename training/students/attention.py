@@ -1,7 +1,7 @@
 """Attention of SASRec: causal, with learned biases in place of position embeddings.
 
-There is a bias for each head and each distance between two positions. So the query vector of a
-history does not depend on where in a window the history begins.
+There is a bias for each head and each distance between two positions. Distances do not depend on
+padding, so padding in front of a history does not change its query vector.
 """
 
 import torch
@@ -15,7 +15,10 @@ PENALTY = -1e9  # added to the attention scores of padding
 
 
 class Attention(nn.Module):
-    """Multi-head attention with a learned bias for each head and distance between positions."""
+    """Causal multi-head attention with a learned bias for each head and each distance.
+
+    A distance is the number of positions from a key to its query.
+    """
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
@@ -28,7 +31,15 @@ class Attention(nn.Module):
         )
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Applies causal self-attention; maps `[batch, length, hidden]` to the same shape."""
+        """Applies causal self-attention.
+
+        Args:
+            hidden: `[batch, length, hidden]`.
+            mask: `padding_penalty` of the histories; None if they are unpadded.
+
+        Returns:
+            `[batch, length, hidden]`.
+        """
         queries = self._heads(self.queries(hidden))  # [batch, heads, length, size]
         keys, values = map(self._heads, self.keys_and_values(hidden).chunk(2, dim=-1))
         bias = self._bias(hidden.shape[1])
@@ -39,11 +50,15 @@ class Attention(nn.Module):
         return output
 
     def newest(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Computes the output of `forward` at the last position, `[batch, hidden]`.
+        """Computes the output of `forward` at the last position only, `[batch, hidden]`.
 
-        For one query it is faster to compute no keys and no values: `q (K x)` is `(q K) x`,
-        and the mean of `V x` is `V` times the mean of `x`. The bias of the keys adds the same
-        number to the score of every item, so the softmax does not depend on it.
+        With one query per head, keys and values need not be computed: `q (K x)` is `(q K) x`, and
+        the mean of `V x` is `V` times the mean of `x`. The bias of the keys is left out: it would
+        add the same number to every attention score, and the softmax would not change.
+
+        Args:
+            hidden: `[batch, length, hidden]`.
+            mask: `padding_penalty` of the histories; None if they are unpadded.
         """
         probes = self._probes(hidden[:, -1])
         bias = self.distance_bias[:, : hidden.shape[1]].flip(-1)
@@ -53,10 +68,16 @@ class Attention(nn.Module):
         return self._output_of_mean(likeness.softmax(dim=-1) @ hidden)
 
     def _probes(self, newest: Tensor) -> Tensor:
-        """Multiplies each head's query by the weights of its keys, `[batch, heads, hidden]`.
+        """Returns for each head a vector whose product with a hidden vector is an attention score.
 
-        The product of such a probe with the hidden vector of an item is the attention score of that
-        item, scaled.
+        The vector is the head's query times the weights of its keys, divided by the square root of
+        the head's size.
+
+        Args:
+            newest: `[batch, hidden]`, hidden vectors of the last position.
+
+        Returns:
+            `[batch, heads, hidden]`.
         """
         keys, _ = self._keys_and_values_by_head()
         weight = self.queries.weight.view(keys.shape)
@@ -68,9 +89,13 @@ class Attention(nn.Module):
         return probes.view(-1, self.num_heads, keys.shape[2])
 
     def _output_of_mean(self, means: Tensor) -> Tensor:
-        """Maps each head's mean hidden vector, `[batch, heads, hidden]`, to `[batch, hidden]`.
+        """Applies the weights of values and output to the mean hidden vector of each head.
 
-        The means are weighted by attention; the weights of values and output are applied to them.
+        Args:
+            means: `[batch, heads, hidden]`, hidden vectors averaged with the attention weights.
+
+        Returns:
+            `[batch, hidden]`.
         """
         _, values = self._keys_and_values_by_head()
         heads, size, width = values.shape
@@ -80,13 +105,13 @@ class Attention(nn.Module):
         return functional.linear(means.flatten(1), weight, bias)
 
     def _keys_and_values_by_head(self) -> tuple[Tensor, Tensor]:
-        """Returns the weights of keys and of values, `[heads, size, hidden]` each."""
+        """Returns the weights of keys and of values; each is `[heads, size per head, hidden]`."""
         width = self.keys_and_values.in_features
         keys, values = self.keys_and_values.weight.view(2, self.num_heads, -1, width)
         return keys, values
 
     def _bias(self, length: int) -> Tensor:
-        """Bias for each head, query position and key position, `[heads, length, length]`.
+        """Returns a bias per head, query position and key position, `[heads, length, length]`.
 
         It is -inf where the key comes after the query. The bias is computed for the longest history
         and then cut. The uncut bias does not depend on the input, so the export stores it as a
@@ -104,10 +129,13 @@ class Attention(nn.Module):
 
 
 def padding_penalty(histories: Tensor) -> Tensor:
-    """Returns the attention mask of padding, `[batch, 1, 1, length]`.
+    """Returns the additive attention mask of padding, `[batch, 1, 1, length]`.
 
     It is 0 for items and `PENALTY` for padding. The penalty is finite, since with -inf everywhere
     the softmax of an all-padding history would be NaN.
+
+    Args:
+        histories: `[batch, length]`, item indices; padding is 0.
     """
     penalty: Tensor = (histories == 0)[:, None, None] * PENALTY
     return penalty

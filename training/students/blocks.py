@@ -1,9 +1,10 @@
 """Blocks of SASRec: attention, then a feed-forward layer, each added to its input.
 
-- `pre-norm` normalises the input of both.
-- `ligr` does so too, and multiplies what each adds by a gate: the sigmoid of a linear layer of the
-  input that it is added to. Its feed-forward layer is a SwiGLU. The block is LiGR's (Borisyuk et
-  al., 2025, arXiv 2502.03417), in the form that eSASRec has (RecSys 2025).
+- `pre-norm` applies layer normalisation to the input of both.
+- `ligr` has the same normalisation. It also multiplies both outputs by a gate before they are
+  added. The gate is the sigmoid of a linear layer of the unnormalised input. The feed-forward layer
+  is a SwiGLU. The block is LiGR's (Borisyuk et al., 2025, arXiv 2502.03417), in the form of eSASRec
+  (RecSys 2025).
 """
 
 from collections.abc import Mapping
@@ -20,8 +21,10 @@ class Block(nn.Module):
     """A pre-norm transformer block: attention, then a feed-forward layer, each with a residual.
 
     Attributes:
-        attention_gate: makes the gate of the attention's output; None: it is not gated.
-        feed_forward_gate: the same for the feed-forward layer.
+        attention_gate: linear layer that computes the gate of the attention's output; None if the
+            output is not gated.
+        feed_forward_gate: linear layer that computes the gate of the feed-forward layer's output;
+            None if the output is not gated.
     """
 
     attention_gate: nn.Linear | None
@@ -37,7 +40,7 @@ class Block(nn.Module):
         self.attention_gate = self.feed_forward_gate = None
 
     def feed_forward_layer(self, config: StudentConfig) -> nn.Module:
-        """Makes the feed-forward layer, which maps `[..., hidden]` to the same shape."""
+        """Creates the feed-forward layer, which maps `[..., hidden]` to the same shape."""
         size = config.hidden_size
         return nn.Sequential(
             nn.Linear(size, size * config.feed_forward_factor),
@@ -67,7 +70,7 @@ class Block(nn.Module):
 
 
 class LigrBlock(Block):
-    """A block with gated residuals and a SwiGLU as feed-forward layer."""
+    """A LiGR block: its residuals are gated, and its feed-forward layer is a SwiGLU."""
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__(config)
@@ -81,7 +84,10 @@ class LigrBlock(Block):
 
 
 class SwiGLU(nn.Module):
-    """A feed-forward layer `W (silu(U x) ∘ V x)` without biases (Shazeer, 2020)."""
+    """A feed-forward layer `W (silu(U x) * V x)` without biases (Shazeer, 2020).
+
+    `*` multiplies element by element.
+    """
 
     def __init__(self, config: StudentConfig) -> None:
         super().__init__()
@@ -102,5 +108,8 @@ BLOCKS: Mapping[BlockKind, type[Block]] = {"pre-norm": Block, "ligr": LigrBlock}
 
 
 def gated(gate: nn.Linear | None, hidden: Tensor, added: Tensor) -> Tensor:
-    """Multiplies `added` by `sigmoid(gate(hidden))`, of the same shape; by 1 without a gate."""
+    """Returns `sigmoid(gate(hidden)) * added`; `added` itself if there is no gate.
+
+    All tensors have the same shape, `[..., hidden]`.
+    """
     return added if gate is None else torch.sigmoid(gate(hidden)) * added

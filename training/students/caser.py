@@ -1,9 +1,9 @@
 """Caser: convolutions over the newest items as over an image (Tang and Wang, WSDM 2018).
 
 At each position, the vectors of the last `L` items form an `[L, hidden]` image. Horizontal filters
-of every height slide down the image, and each is max-pooled. Vertical filters are weighted sums of
-the image's rows. The paper's user vector is left out, since a student knows a user by the history
-only.
+of each height from 1 to `L` slide down the image, and their outputs are max-pooled. Vertical
+filters are weighted sums of the image's rows. The paper's user vector is left out, since a student
+reads a history and no user id.
 """
 
 import torch
@@ -16,7 +16,7 @@ from training.students.student import Student
 
 
 class Caser(Student):
-    """Horizontal and vertical convolutions over the last `config.convolution_window` items."""
+    """The Caser student: convolutions over the last `config.convolution_window` items."""
 
     def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
         super().__init__(config, item_table)
@@ -56,7 +56,11 @@ class Caser(Student):
         return queries
 
     def _horizontal(self, items: Tensor) -> list[Tensor]:
-        """Applies the horizontal filters; returns `[batch, length, filters]` for each height."""
+        """Applies the horizontal filters to the output of `_windows`.
+
+        Returns:
+            One tensor `[batch, length, filters]` for each height of filters.
+        """
         outputs = [torch.relu(filters(items.mT)) for filters in self.horizontal]
         return [
             functional.max_pool1d(output, self.window - height + 1, stride=1).mT
@@ -64,6 +68,10 @@ class Caser(Student):
         ]
 
     def _vertical(self, items: Tensor) -> Tensor:
-        """Applies the vertical filters; returns `[batch, length, filters * hidden]`."""
+        """Applies the vertical filters to the output of `_windows`.
+
+        Returns:
+            `[batch, length, filters * hidden]`.
+        """
         sums: Tensor = self.vertical(items[:, None])  # [batch, filters, length, hidden]
         return sums.transpose(1, 2).flatten(2)

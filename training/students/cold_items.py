@@ -1,14 +1,14 @@
-"""Vectors of cold items, which training has never touched.
+"""Computes vectors of cold items, from their titles and from trained items with similar titles.
 
 A cold item has a title and no trained offset. During training its vector is the projection of its
-title. After training, cold items are placed: `training/distillation/cold_start.py` fits the common
-offset and projection, and the vector becomes
+title. After training, cold items are placed: `training/distillation/cold_start.py` fits `offset`
+and `projection`, and the vector of a cold item becomes
 
     shrinkage * (title + mean offset of its nearest donors) + projection @ columns + offset
 
-Here `title` is the projected title embedding and `columns` are its principal columns. The nearest
-donors are those whose columns have the largest cosine with them. `projection` and `offset` apply to
-cold items only. docs/method.md, "cold items", gives the reasons.
+Here `title` is the projected title embedding and `columns` are the principal columns of that
+embedding. The nearest donors are those whose columns have the largest cosine with `columns`.
+`projection` and `offset` apply to cold items only. docs/method.md, "cold items", gives the reasons.
 """
 
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ SAVED_NAMES = {"offset": "cold_offset", "projection": "cold_projection", "donors
 
 
 class AllItems(NamedTuple):
-    """Columns and offsets of all items of a table, from which donors are selected.
+    """Principal columns and offsets of all items of a table, donors and others.
 
     Attributes:
         columns: `[items, columns]`, principal columns of the title embeddings.
@@ -42,13 +42,13 @@ class AllItems(NamedTuple):
 
 
 class ColdItems(nn.Module):
-    """Computes the vectors of cold items and holds the tensors that this needs.
+    """Module that computes the vectors of cold items and holds the fitted tensors for it.
 
     Attributes:
-        offset: `[hidden]`, common to all cold items; zeros before they are placed.
+        offset: `[hidden]`, common to all cold items; zeros before `place`.
         projection: `[hidden, columns]`, a second projection of titles, for cold items only; None
-            before they are placed.
-        donors: `[items]`, whether an item is a donor; None before cold items are placed.
+            before `place`.
+        donors: `[items]`, whether an item is a donor; None before `place`.
     """
 
     offset: Tensor
@@ -64,17 +64,20 @@ class ColdItems(nn.Module):
 
     @property
     def are_placed(self) -> bool:
-        """Whether `place` has been called: vectors of cold items are more than their titles."""
+        """Whether `place` has been called.
+
+        Before it, the vector of a cold item is its projected title embedding.
+        """
         return self.donors is not None
 
     @property
     def shrinkage(self) -> float:
-        """Factor of title plus mean offset of donors; 1 before cold items are placed."""
+        """Factor of the sum of projected title and mean donor offset; 1 before `place`."""
         return SHRINKAGE if self.are_placed else 1.0
 
     @property
     def num_neighbours(self) -> int:
-        """Number of donors whose mean offset a cold item gets; 0 before cold items are placed."""
+        """Number of nearest donors whose offsets are averaged for a cold item; 0 before `place`."""
         return 0 if self.donors is None else min(NUM_NEIGHBOURS, int(self.donors.sum()))
 
     @torch.no_grad()
@@ -86,7 +89,7 @@ class ColdItems(nn.Module):
         self.projection = projection.to(device)
 
     def clear(self) -> None:
-        """Undoes `place`."""
+        """Undoes `place`: sets all attributes to their initial values."""
         self.offset.zero_()
         self.projection = self.donors = None
 
@@ -94,7 +97,8 @@ class ColdItems(nn.Module):
         """Computes the vectors of cold items, `[cold, hidden]`, by the formula of this module.
 
         Args:
-            titles: `[cold, hidden]`, projected title embeddings `weight * g(z)`.
+            titles: `[cold, hidden]`, projected title embeddings, times the weight of the item
+                table.
             columns: `[cold, columns]`, principal columns of the title embeddings.
             all_items: columns and offsets of the table's items.
         """
@@ -105,7 +109,7 @@ class ColdItems(nn.Module):
     def neighbour_offsets(self, columns: Tensor, all_items: AllItems) -> Tensor:
         """Computes the mean offset of the nearest donors of each cold item, `[cold, hidden]`.
 
-        It is zeros if there are no donors.
+        If there are no donors, it is zeros.
 
         Args:
             columns: `[cold, columns]`, principal columns of the cold items.
@@ -121,11 +125,19 @@ class ColdItems(nn.Module):
         return torch.cat([offsets[nearest].mean(dim=1) for nearest in parts])
 
     def likeness(self, columns: Tensor, all_items: AllItems) -> Tensor:
-        """Computes the cosines of cold items, `[cold, columns]`, with donors; `[cold, donors]`."""
+        """Computes the cosine of each cold item's columns with each donor's, `[cold, donors]`.
+
+        Args:
+            columns: `[cold, columns]`, principal columns of the cold items.
+            all_items: columns and offsets of the table's items.
+
+        Raises:
+            ValueError: cold items are not placed.
+        """
         return functional.normalize(columns) @ self.donor_directions(all_items).T
 
     def donor_directions(self, all_items: AllItems) -> Tensor:
-        """Returns the columns of all donors, scaled to unit length, `[donors, columns]`.
+        """Returns the principal columns of all donors, scaled to unit length, `[donors, columns]`.
 
         Raises:
             ValueError: cold items are not placed.
@@ -136,7 +148,7 @@ class ColdItems(nn.Module):
 
 
 def keep_saved_names(item_table: nn.Module) -> None:
-    """Makes `item_table` save and load its `cold_items` under the names in `SAVED_NAMES`."""
+    """Registers hooks: state dicts of `item_table` hold `cold_items` under the `SAVED_NAMES`."""
     item_table.register_state_dict_post_hook(_to_saved_names)  # type: ignore[no-untyped-call]  # torch's
     item_table.register_load_state_dict_pre_hook(_from_saved_names)  # type: ignore[no-untyped-call]  # torch's
 
@@ -158,8 +170,8 @@ def _create_optional_buffers(
 ) -> None:
     """Creates the buffers `projection` and `donors` before `state` is loaded.
 
-    They get the shapes that they have in `state`, and None if they are not in it: torch loads
-    values into existing buffers only.
+    torch loads values into existing buffers only, so they get the shapes that they have in `state`.
+    A buffer that `state` lacks becomes None.
     """
     for name in ("projection", "donors"):
         saved = state.get(f"{prefix}{name}")

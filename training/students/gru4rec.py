@@ -17,7 +17,7 @@ NUM_GATES = 3  # reset gate, update gate and candidate state; each has its rows 
 
 
 class GRU4Rec(Student):
-    """Gated recurrent layers (GRU) over the history, newest item last."""
+    """The GRU4Rec student: gated recurrent layers (GRU) over the history, oldest item first."""
 
     def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
         super().__init__(config, item_table)
@@ -41,8 +41,8 @@ class GRU4Rec(Student):
     def _states(self, inputs: Tensor) -> Tensor:
         """Runs the recurrent layers over `[batch, length, hidden + 1]`.
 
-        Returns the states of the last layer, `[batch, length, hidden]`. Calls the function behind
-        `nn.GRU`, since the export of that module to ONNX gives a warning.
+        Returns the states of the last layer, `[batch, length, hidden]`. Calls `torch.gru`, the
+        function behind `nn.GRU`, since the ONNX export of that module gives a warning.
         """
         state = inputs.new_zeros(self.num_layers, inputs.shape[0], inputs.shape[2] - 1)
         states, _ = torch.gru(

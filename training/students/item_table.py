@@ -15,24 +15,25 @@ INITIAL_SPREAD = 0.02  # standard deviation of weights before training
 
 
 class ItemTable(nn.Module):
-    """Item vectors `e_i = weight * g(z_i) + b_i` (paper eq. 12-13).
+    """The item vectors of a student, `e_i = weight * g(z_i) + b_i` (DLLM2Rec, eq. 12-13).
 
     `z_i` is the LLM embedding of an item's title, `g` a learned projection, `b_i` the learned
     offset. Without LLM embeddings the vectors are the offsets. The same vectors serve as input and
     for scoring.
 
     Args:
-        num_rows: catalog rows, padding row 0 counted.
+        num_rows: number of catalog rows, padding row 0 counted.
         hidden_size: length of an item vector.
-        embeddings: `[num_rows, size]`, the `z_i`; row 0 is not read. None if there is no LLM.
+        embeddings: `[num_rows, size]`, the `z_i`; row 0 is ignored. None if there is no LLM.
         weight: factor of the projected embedding.
         offset: whether `b_i` is learned; without it, `b_i` stays zero.
         offset_dropout: share of items whose `b_i` a training step leaves out, so that `g(z_i)`
             learns to score items without an offset, as cold items are. Ignored without embeddings.
         max_columns: maximum number of principal columns of `z` that `g` reads; each costs time in
             every step.
-        readable: `[num_rows]`, whether an item of a history is read; None if all are. An item
-            without a title and without a training interaction has a vector that means nothing.
+        readable: `[num_rows]`, whether the student reads an item in a history; None: it reads all.
+            A student without embeddings has no trained vectors of cold items, and does not read
+            them.
     """
 
     padding: Tensor
@@ -86,18 +87,18 @@ class ItemTable(nn.Module):
         return torch.cat([self.padding, items])
 
     def readable_rows(self) -> NDArray[np.bool_] | None:
-        """Returns `[catalog rows]`, whether an item of a history is read; None: all are."""
+        """Returns a mask of the items that the student reads, `[catalog rows]`; None if all."""
         return None if self.readable is None else self.readable.cpu().numpy()
 
     def read_items(self) -> NDArray[np.int64]:
-        """Returns the item indices that are read in a history, ascending."""
+        """Returns the item indices that the student reads in histories, ascending."""
         readable = self.readable_rows()
         return np.arange(1, len(self.offsets) + 1) if readable is None else np.flatnonzero(readable)
 
     def folded(self) -> "ItemTable":
-        """Returns a table of the same vectors that has only offsets, for serving.
+        """Returns a table with the same item vectors, stored as offsets only, for serving.
 
-        Projections and offsets are summed once, so nothing of the LLM is computed when serving.
+        Projection and offset of each item are summed once, so serving needs no LLM embeddings.
         """
         table = self().detach()
         without_llm = ItemTable(*table.shape, readable=self.readable)
@@ -105,9 +106,10 @@ class ItemTable(nn.Module):
         return without_llm
 
     def columns_of(self, items: Tensor) -> Tensor:
-        """Returns the principal columns of the items in the mask `items` `[items]`.
+        """Returns the principal columns of the selected items, `[selected, columns]`.
 
-        They are `[selected, columns]`.
+        Args:
+            items: `[items]`, whether an item is selected; there is no entry for padding.
 
         Raises:
             ValueError: the table was built without embeddings.
@@ -120,9 +122,10 @@ class ItemTable(nn.Module):
     def place_cold_items(
         self, untouched: Tensor, donors: Tensor, offset: Tensor, projection: Tensor
     ) -> None:
-        """Gives the `untouched` items the vectors that `ColdItems` computes.
+        """Places cold items: gives the `untouched` items the vectors that `ColdItems` computes.
 
-        Items that are added after training get theirs in the same way, from `cold_vectors`.
+        For items that are added after training, `cold_vectors` then computes vectors in the same
+        way.
 
         Args:
             untouched: `[items]`, whether training neither read nor predicted an item.
@@ -153,14 +156,14 @@ class ItemTable(nn.Module):
 
         Args:
             columns: `[cold, columns]`, the principal columns of their title embeddings.
+
+        Raises:
+            ValueError: the table was built without embeddings.
         """
         return self.cold_items.vectors(self._projected(columns), columns, self.all_items())
 
     def all_items(self) -> AllItems:
-        """Returns principal columns and offsets of all items, by which donors are selected.
-
-        Principal columns are those of the title embeddings, `[items, columns]`; offsets are
-        `[items, hidden]`.
+        """Returns the principal columns and the offsets of all items, padding left out.
 
         Raises:
             ValueError: the table was built without embeddings.
@@ -170,7 +173,11 @@ class ItemTable(nn.Module):
         return AllItems(self.embeddings, self.offsets)
 
     def _projected(self, columns: Tensor) -> Tensor:
-        """Computes `weight * g(z)` of principal columns `[items, columns]`, `[items, hidden]`."""
+        """Projects principal columns `[items, columns]` to `weight * g(z)`, `[items, hidden]`.
+
+        Raises:
+            ValueError: the table was built without embeddings.
+        """
         if self.projector is None:
             raise ValueError("without LLM embeddings there is no projection")
         projected: Tensor = self.weight * self.projector(columns)
@@ -183,7 +190,10 @@ class ItemTable(nn.Module):
 
 
 def _create_readable(table: ItemTable, state: dict[str, Any], prefix: str, *_: object) -> None:
-    """Creates the buffer `readable` if `state` has it: torch loads into existing buffers only."""
+    """Creates the buffer `readable` if `state` has it; None if not.
+
+    torch loads values into existing buffers only.
+    """
     saved = state.get(f"{prefix}readable")
     device = table.get_buffer("padding").device
     readable = None if saved is None else torch.zeros_like(saved, device=device)

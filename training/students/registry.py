@@ -13,8 +13,8 @@ from training.students.student import Student
 def student_class(kind: StudentKind) -> type[Student]:
     """Returns the class named `STUDENT_NAMES[kind]` of the module `training.students.<kind>`.
 
-    It is found by name, so a new student needs changes in two files only: its own module, and
-    `training/settings/student.py`.
+    The class is found by its name, so a new student needs changes in two files only: its own
+    module, and `training/settings/student.py`.
     """
     module = import_module(f"training.students.{kind}")
     found: type[Student] = getattr(module, STUDENT_NAMES[kind])
@@ -36,13 +36,14 @@ def build_student(
 
     Args:
         config: kind and sizes of the student.
-        num_rows: catalog rows, padding row 0 counted.
-        item_embeddings: `[num_rows, size]`, the LLM's; None for item vectors without an LLM.
+        num_rows: number of catalog rows, padding row 0 counted.
+        item_embeddings: `[num_rows, size]`, LLM embeddings of the titles; None: an item vector is
+            an offset only.
         embedding_weight: factor of the projected embedding.
         offset: whether each item learns an offset.
         offset_dropout: share of items whose offset a training step leaves out.
-        max_columns: maximum number of principal columns of the embeddings that are read.
-        readable: `[num_rows]`, whether an item of a history is read; None if all are.
+        max_columns: maximum number of principal columns of the embeddings that the student reads.
+        readable: `[num_rows]`, whether the student reads an item in a history; None: it reads all.
     """
     table = ItemTable(
         num_rows,

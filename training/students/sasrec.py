@@ -14,7 +14,7 @@ from training.students.student import Student
 
 
 class SASRec(Student):
-    """Self-attention over the history, newest item last."""
+    """The SASRec student: causal self-attention over the history, oldest item first."""
 
     def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
         super().__init__(config, item_table)

@@ -1,7 +1,7 @@
 """`StudentScorer`: scores all items with a trained student for examples of a dataset.
 
-A student that reads only some items (`ItemTable.readable`) may read none of a history. Popularity
-answers then, as in the service.
+If a student reads none of a history's items (`ItemTable.readable`), items are scored by popularity,
+as in the service.
 """
 
 import numpy as np
@@ -15,7 +15,10 @@ from training.students.student import Student
 
 
 class StudentScorer:
-    """A `Scorer` of `evaluation/yardstick.py`; sets the student to `eval()`, keeps no gradients."""
+    """Scores all items with a trained student; a `Scorer` of `training/evaluation/yardstick.py`.
+
+    Switches the student to `eval()`, and computes no gradients.
+    """
 
     def __init__(self, student: Student, dataset: Dataset) -> None:
         self.student = student.eval()
@@ -25,7 +28,7 @@ class StudentScorer:
 
     @torch.no_grad()
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Scores all items after the history of each of `rows`, `[rows, catalog rows]`."""
+        """Returns scores of all items for each dataset row in `rows`, `[rows, catalog rows]`."""
         histories = [read_items(self.dataset.history(int(row)), self.readable) for row in rows]
         length = min(self.student.max_history_length, max(1, *map(len, histories)))
         device = self.student.item_table.padding.device
@@ -37,9 +40,10 @@ class StudentScorer:
 
 
 def popularity_scores(dataset: Dataset) -> NDArray[np.float32]:
-    """Scores items by their training interactions, `[catalog rows]`; of equals, the first is best.
+    """Scores items by number of training interactions, `[catalog rows]`.
 
-    A score is minus the place in that order, which is an exact float.
+    The scores are 0, -1, -2 and so on from the most popular item down, which float32 holds exactly.
+    Among items with equal numbers, the lowest item_index comes first. Padding gets -inf.
     """
     counts = dataset.train_counts()[1:]
     scores = np.full(dataset.catalog.num_rows, -np.inf, dtype=np.float32)

@@ -14,7 +14,7 @@ class Student(nn.Module):
 
     Attributes:
         item_table: the item vectors, for input and for scoring.
-        max_history_length: maximum number of newest items that the student reads.
+        max_history_length: number of newest items that the student reads, at most.
     """
 
     item_table: ItemTable
@@ -34,21 +34,21 @@ class Student(nn.Module):
         Args:
             histories: `[batch, length]`, item indices, padded on the left; `length` is at most
                 `max_history_length`.
-            table: `[catalog rows, hidden]`, vectors of the items that are read.
+            table: `[catalog rows, hidden]`, item vectors, which `item_table()` returns.
         """
         raise NotImplementedError
 
     def encode_newest(self, histories: Tensor, table: Tensor) -> Tensor:
         """Returns only the last query vector of each history, `[batch, hidden]`.
 
-        A subclass may compute it in fewer operations.
+        A subclass can override it to compute less. See `encode` for the arguments.
         """
         return self.encode(histories, table)[:, -1]
 
     def encode_unpadded(self, histories: Tensor, table: Tensor) -> Tensor:
-        """Returns the last query vectors of histories without padding, `[batch, hidden]`.
+        """Returns the last query vector of each history, `[batch, hidden]`; none has padding.
 
-        A subclass may leave out its padding mask.
+        A subclass can override it to skip its padding mask. See `encode` for the arguments.
         """
         return self.encode_newest(histories, table)
 

@@ -11,9 +11,13 @@ POPULARITY_SHARES = (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7)
 
 
 def popularity(dataset: Dataset, fitted_on: Dataset | None = None) -> Scorer:
-    """Returns a scorer whose score of an item is its share of the training interactions.
+    """Returns the popularity baseline: an item's score is its share of the training interactions.
 
-    It has no settings, so `dataset` is only read if `fitted_on` is None.
+    There are no settings to tune.
+
+    Args:
+        dataset: dataset of the examples.
+        fitted_on: view whose training rows are counted, for a refit; None for `dataset`.
     """
     shares = _popularity_shares(fitted_on or dataset)
 
@@ -26,9 +30,9 @@ def popularity(dataset: Dataset, fitted_on: Dataset | None = None) -> Scorer:
 class Transitions:
     """Scores an item by `(1 - s) * P(item | last item) + s * P(item)`.
 
-    The first probability is counted on training rows and the row before each. The second one, the
-    item's popularity, orders the items that never followed the last item. `s` is the popularity
-    share.
+    The first probability is the share of an item among those that directly followed the last item
+    in training histories. The second one is the item's popularity, which orders the items that
+    never followed. `s` is the popularity share.
     """
 
     def __init__(self, dataset: Dataset, popularity_share: float) -> None:
@@ -43,7 +47,7 @@ class Transitions:
         self.begins = np.searchsorted(unique[:, 0], items)  # pairs of item i: begins[i:i + 2]
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns scores of all items for each example row, `[rows, catalog rows]`."""
+        """Returns scores of all items for each dataset row in `rows`, `[rows, catalog rows]`."""
         scores = np.tile(self.popularity_share * self.popularity, (len(rows), 1))
         for line, last in zip(scores, self.dataset.item_indices[rows - 1], strict=True):
             followers = slice(self.begins[last], self.begins[last + 1])
@@ -55,9 +59,11 @@ class Transitions:
 
 
 def tuned_transitions(dataset: Dataset, fitted_on: Dataset | None = None) -> Transitions:
-    """Returns transitions with the popularity share that is best on the validation examples.
+    """Returns the last-item baseline with the popularity share that is best on validation.
 
-    The share is chosen on `dataset`; transitions are counted on `fitted_on`, None for the same.
+    Args:
+        dataset: dataset whose validation examples choose the popularity share.
+        fitted_on: view whose training rows are counted, for a refit; None for `dataset`.
     """
 
     def transitions(share: float) -> Transitions:

@@ -1,6 +1,6 @@
-"""Order-aware kNN: recommends what came soon after the latest match in similar sessions.
+"""Order-aware kNN: recommends items that occur near the latest shared item in similar sessions.
 
-Like VMIS-kNN it compares sessions with the latest items of a history. It also uses the places of
+Like VMIS-kNN it compares sessions with the latest items of a history. It also uses the positions of
 the items in a neighbour's session, as V-SKNN and S-SKNN do (Ludewig and Jannach, "Evaluation of
 session-based recommendation algorithms", 2018).
 """
@@ -26,14 +26,14 @@ OPTIONS: Mapping[str, Sequence[float]] = {
 
 @dataclass(frozen=True)
 class OrderedSettings:
-    """The settings of order-aware kNN.
+    """Settings of order-aware kNN, whose formula is in `OrderedNeighbours`.
 
     Attributes:
-        num_neighbours: number of most similar sessions that vote.
+        num_neighbours: number of most similar sessions whose items are scored.
         history_length: number of latest distinct items that sessions are compared with.
-        length_exponent: power of a session's length that its similarity is divided by.
-        reach: distance in items from the match at which an item's vote is `1 / e`.
-        backward: factor of the vote for an item before the match.
+        length_exponent: a session's similarity is divided by its length to this power.
+        reach: distance from the latest shared item, in items, over which a vote falls to `1 / e`.
+        backward: factor of the vote for an item that is older than the latest shared item.
     """
 
     num_neighbours: int = 1_000
@@ -48,13 +48,16 @@ START = OrderedSettings()
 
 
 class OrderedNeighbours:
-    """Scores an item by its distance from the latest match in each neighbouring session.
+    """Scores an item by its distance from the latest shared item in each neighbouring session.
 
-    `score(i) = log(sessions / sessions with i) * sum_n vote(n, i)`, summed over the neighbours `n`
-    that have `i`. `vote(n, i) = similarity(n) * weight * exp(-distance / reach)`, times `backward`
-    if `i` comes before the match. The `p`-th latest of `l` items of the history has the weight
-    `1 - (p - 1) / l`. `similarity(n)` sums the weights of the shared items, divided by
-    `length(n) ** length_exponent`. The match is the latest shared item.
+    That shared item is the *match*. The neighbours `n` are the sessions with the highest
+    similarity.
+
+    `score(i) = log(sessions / sessions with i) * sum_n vote(n, i)`, summed over the neighbours that
+    have `i`. `vote(n, i) = similarity(n) * weight * exp(-distance / reach)`, times `backward` if
+    `i` comes before the match; `weight` is that of the match. The `p`-th latest of `l` items of the
+    history has the weight `1 - (p - 1) / l`. `similarity(n)` sums the weights of the shared items,
+    divided by `length(n) ** length_exponent`.
     """
 
     def __init__(self, dataset: Dataset, settings: OrderedSettings) -> None:
@@ -69,7 +72,7 @@ class OrderedNeighbours:
         self.decay = np.exp(-np.arange(longest + 1) / settings.reach)
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns scores of all items for each example row, `[rows, catalog rows]`."""
+        """Returns scores of all items for each dataset row in `rows`, `[rows, catalog rows]`."""
         return np.stack([self._score(int(row)) for row in rows])
 
     def _score(self, row: int) -> NDArray[np.float32]:
@@ -85,7 +88,12 @@ class OrderedNeighbours:
     def _neighbours(
         self, row: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-        """Returns the most similar sessions, `similarity * weight` and the place of the match."""
+        """Finds the sessions that are most similar to the history of `row`.
+
+        Returns:
+            For each session its number, `similarity * weight` of the match, and the position of the
+            match in it, from 0; each is `[neighbours]`.
+        """
         latest = distinct_latest(self.dataset.history(row), self.settings.history_length)
         weights = 1 - np.arange(len(latest)) / len(latest)
         pairs, indices = self.index.matches(row, latest)
@@ -104,9 +112,11 @@ class OrderedNeighbours:
 def tuned_ordered_neighbours(
     dataset: Dataset, fitted_on: Dataset | None = None
 ) -> OrderedNeighbours:
-    """Returns order-aware kNN with the settings that validation examples of `dataset` choose.
+    """Returns order-aware kNN with the settings that are best on validation.
 
-    It is fitted on the training rows of `fitted_on`; None for those of `dataset`.
+    Args:
+        dataset: dataset whose validation examples choose the settings.
+        fitted_on: view whose training rows are the sessions, for a refit; None for `dataset`.
     """
 
     def neighbours(settings: OrderedSettings) -> OrderedNeighbours:

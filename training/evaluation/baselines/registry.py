@@ -23,10 +23,10 @@ from training.evaluation.yardstick import Scorer
 
 
 class Tuning(Protocol):
-    """A function that tunes a baseline and fits it."""
+    """A function that tunes a baseline on validation examples, and fits it."""
 
     def __call__(self, dataset: Dataset, fitted_on: Dataset | None = None) -> Scorer:
-        """Returns the scorer of the baseline.
+        """Tunes and fits the baseline; returns its scorer.
 
         Args:
             dataset: dataset whose validation examples choose the settings.
@@ -42,7 +42,7 @@ BASELINES: Mapping[str, Tuning] = {
     "VMIS-kNN": tuned_session_neighbours,
     "order-aware kNN": tuned_ordered_neighbours,
 }
-"""Maps the name of a baseline to the function that tunes it on the validation examples."""
+"""Maps the name of a baseline to the function that tunes and fits it."""
 
 FITTED: Mapping[str, Callable[[Dataset, Mapping[str, Any]], Scorer]] = {
     "VMIS-kNN": lambda dataset, chosen: SessionNeighbours(dataset, NeighbourSettings(**chosen)),
@@ -50,7 +50,7 @@ FITTED: Mapping[str, Callable[[Dataset, Mapping[str, Any]], Scorer]] = {
         dataset, OrderedSettings(**chosen)
     ),
 }
-"""Maps the name of a baseline to the function that fits it with settings of an earlier tuning."""
+"""Maps the name of a baseline to the function that fits it with given settings, without tuning."""
 
 # Version of a baseline's ranks; increment it when a code change alters them.
 VERSIONS: Mapping[str, int] = {

@@ -1,7 +1,7 @@
 """Tunes and measures the baselines once per dataset, and stores their ranks.
 
 `evaluate` writes the ranks to `work/<name>/baselines`, where the export reads them. They are stored
-because tuning neighbours on a large dataset takes minutes. A refitted baseline is tuned on
+because tuning a kNN baseline on a large dataset takes minutes. A refitted baseline is tuned on
 validation and then fitted on training and validation rows.
 """
 
@@ -24,7 +24,7 @@ BySplit = Mapping[Split, Evaluation]
 
 @dataclass(frozen=True)
 class BaselineRun:
-    """The tuning of one baseline on one dataset.
+    """A baseline to tune, fit and measure on one dataset.
 
     Attributes:
         name: a key of `BASELINES`.
@@ -38,21 +38,21 @@ class BaselineRun:
     tuned_on: Dataset | None = None
 
     def refitted(self) -> "BaselineRun":
-        """Returns the refit of this baseline, on training and validation rows."""
+        """Returns the run of the refit: tuned as this run, then fitted on validation rows too."""
         return BaselineRun(self.name, self.dataset.under("refit"), self.dataset)
 
     @property
     def is_refit(self) -> bool:
-        """Whether the baseline is fitted on more rows than it is tuned on."""
+        """Whether this is a refit: fitted on validation rows, which have chosen the settings."""
         return self.tuned_on is not None
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of everything that decides the baseline's ranks."""
+        """Stamp of the ranks: hash of the baseline's name and version and of the dataset."""
         return fingerprint(VERSIONS[self.name], self.name, self.dataset.fingerprint)
 
     def tune(self) -> "TunedBaseline":
-        """Tunes the baseline on the validation examples, and fits it."""
+        """Tunes the baseline on the validation examples, fits it, and measures the time of both."""
         began = time.perf_counter()
         scorer = BASELINES[self.name](self.tuned_on or self.dataset, self.dataset)
         settings = getattr(scorer, "settings", None)
@@ -60,7 +60,10 @@ class BaselineRun:
         return TunedBaseline(scorer, time.perf_counter() - began, chosen)
 
     def fitted(self, settings: Mapping[str, object]) -> Scorer:
-        """Fits the baseline with settings that it was tuned to before."""
+        """Returns the scorer of the baseline with the `settings` that an earlier tuning chose.
+
+        A baseline that is not in `FITTED` is tuned again, which takes little time.
+        """
         if self.name in FITTED:
             return FITTED[self.name](self.dataset, settings)
         return BASELINES[self.name](self.tuned_on or self.dataset, self.dataset)
@@ -68,7 +71,13 @@ class BaselineRun:
 
 @dataclass(frozen=True)
 class TunedBaseline:
-    """The scorer of a tuned baseline, the seconds that tuning took, and the chosen settings."""
+    """The result of tuning and fitting a baseline.
+
+    Attributes:
+        scorer: the fitted baseline.
+        seconds: time that tuning and fitting took.
+        settings: the chosen settings by name; empty for baselines that are not in `FITTED`.
+    """
 
     scorer: Scorer
     seconds: float

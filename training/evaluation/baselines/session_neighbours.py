@@ -1,9 +1,9 @@
 """VMIS-kNN as in Serenade: recommends the items of recent users with a similar recent history.
 
 Source: Kersbergen et al., "Serenade", SIGMOD 2022, and its reference implementation. Three things
-differ. A session is all training interactions of one user. Its place in the dataset serves as its
-time, because a dataset has no clock that all users share. Popularity answers where no session
-matches.
+differ. A session is all training interactions of one user. A session counts as more recent if it
+comes later in the dataset, because a dataset has no clock that all users share. If no session has
+an item of the history, items are ranked by popularity.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,12 +28,12 @@ OPTIONS: Mapping[str, Sequence[int]] = {
 
 @dataclass(frozen=True)
 class NeighbourSettings:
-    """The settings of VMIS-kNN.
+    """Settings of VMIS-kNN.
 
     Attributes:
-        num_neighbours: number of most similar sessions that items are recommended from.
+        num_neighbours: number of most similar sessions whose items are scored.
         history_length: number of latest items of the history that sessions are compared with.
-        num_recent: number of most recent sessions that are compared.
+        num_recent: number of sessions that are compared: the most recent with an item in common.
     """
 
     num_neighbours: int = 200
@@ -51,8 +51,8 @@ class SessionNeighbours:
     `score(i) = log(interactions / sessions with i) * sum_n [i in n] * similarity(n) * match(n)`,
     summed over the neighbours `n`. `similarity(n)` sums the weights of the items that the history
     and `n` share. The weight of the `p`-th latest of `l` items is `(l - p + 1) / distinct items`.
-    `match(n)` is `1 - 0.1 p` for the latest shared item. Of equally similar sessions the more
-    recent one is the neighbour.
+    `match(n)` is `1 - 0.1 p`, but at least 0, where the latest shared item is the `p`-th latest of
+    the history. Of equally similar sessions the more recent one is the neighbour.
     """
 
     def __init__(self, dataset: Dataset, settings: NeighbourSettings) -> None:
@@ -64,7 +64,7 @@ class SessionNeighbours:
         self.fallback = self.index.popularity
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns scores of all items for each example row, `[rows, catalog rows]`."""
+        """Returns scores of all items for each dataset row in `rows`, `[rows, catalog rows]`."""
         return np.stack([self._score(int(row)) for row in rows])
 
     def _score(self, row: int) -> NDArray[np.float32]:
@@ -76,7 +76,11 @@ class SessionNeighbours:
         return scores
 
     def _neighbours(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Returns the most similar sessions, and `similarity * match` of each."""
+        """Finds the sessions that are most similar to the history of `row`.
+
+        Returns:
+            The numbers of the sessions, and `similarity * match` of each; both are `[neighbours]`.
+        """
         settings = self.settings
         latest = self.dataset.history(row)[: -settings.history_length - 1 : -1]
         items, positions = np.unique(latest, return_index=True)  # an item's latest position
@@ -99,9 +103,11 @@ class SessionNeighbours:
 def tuned_session_neighbours(
     dataset: Dataset, fitted_on: Dataset | None = None
 ) -> SessionNeighbours:
-    """Returns VMIS-kNN with the settings that are best on the validation examples of `dataset`.
+    """Returns VMIS-kNN with the settings that are best on validation.
 
-    It is fitted on the training rows of `fitted_on`; None for those of `dataset`.
+    Args:
+        dataset: dataset whose validation examples choose the settings.
+        fitted_on: view whose training rows are the sessions, for a refit; None for `dataset`.
     """
 
     def neighbours(settings: NeighbourSettings) -> SessionNeighbours:

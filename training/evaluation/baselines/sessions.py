@@ -1,4 +1,4 @@
-"""Index of the sessions that neighbour baselines recommend from.
+"""Index of the training sessions that the kNN baselines recommend from.
 
 A session is all training interactions of one user. It keeps each item once, where it occurs last.
 """
@@ -14,12 +14,13 @@ TIE_BREAK = 1e-6  # weight of popularity, which orders items that no neighbour h
 
 
 class Sessions:
-    """The sessions of a dataset as pairs of a session and an item, session by session.
+    """An index of sessions: all pairs of a session and one of its items, ordered by session.
 
     Args:
-        dataset: dataset whose training rows are the sessions; a user's number names the session.
-        kept: chooses the sessions by their lengths: `[users]` to `[users]` of truth values. None
-            keeps all.
+        dataset: dataset whose training rows are the sessions; a user's number is that of the
+            session.
+        kept: function that selects sessions: maps their lengths, `[users]`, to a mask `[users]`.
+            None keeps all.
 
     Attributes:
         sessions: `[pairs]`, the session of each pair.
@@ -52,17 +53,21 @@ class Sessions:
 
     @property
     def popularity(self) -> NDArray[np.float64]:
-        """Tiny scores, `[catalog rows]`, that order items which no neighbour has."""
+        """Popularity of each item, `[catalog rows]`, so small that it only orders tied items.
+
+        Items that no neighbour has are all tied. The values lie between 0 and `TIE_BREAK`.
+        """
         shares: NDArray[np.float64] = self.sessions_with / max(self.sessions_with.max(), 1)
         return TIE_BREAK * shares
 
     def matches(
         self, row: int, items: NDArray[np.integer]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Finds the pairs with one of `items`, item by item, but none of the user of `row`.
+        """Finds the pairs whose item is in `items`; pairs of the user of `row` are left out.
 
         Returns:
-            The pairs, and for each the index of its item in `items`.
+            Indices of the pairs, in the order of `items`, and for each pair the index of its item
+            in `items`.
         """
         pairs, indices = self.pairs_of_item.members_of(items)
         others = self.sessions[pairs] != self.dataset.user_of_row[row]
@@ -88,10 +93,10 @@ class Groups:
     def members_of(
         self, groups: NDArray[np.integer]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Returns the members of `groups`, group by group.
+        """Looks up the members of several groups.
 
         Returns:
-            The members, and for each the index of its group in the argument `groups`.
+            The members, in the order of `groups`, and for each the index of its group in `groups`.
         """
         sizes = self.sizes[groups]
         places = np.repeat(np.arange(len(groups)), sizes)
@@ -107,7 +112,11 @@ def distinct_latest(history: NDArray[np.int32], length: int) -> NDArray[np.int64
 
 
 def _last_occurrences(dataset: Dataset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Returns user and item of each training pair, at its last occurrence, ascending by row."""
+    """Returns each distinct pair of user and item in training, at its last row, ordered by row.
+
+    Returns:
+        The users and the items, `[pairs]` each.
+    """
     rows = np.flatnonzero(dataset.splits == Split.TRAIN)[::-1]
     pairs = dataset.user_of_row[rows] * dataset.catalog.num_rows + dataset.item_indices[rows]
     _, newest = np.unique(pairs, return_index=True)

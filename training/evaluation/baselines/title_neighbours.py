@@ -37,11 +37,17 @@ class TitleNeighbours:
         self.weights = (decay ** np.arange(DEPTH if decay else 1)[::-1]).astype(np.float32)
 
     def __call__(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns scores of all items for each example row, `[rows, catalog rows]`."""
+        """Returns scores of all items for each dataset row in `rows`, `[rows, catalog rows]`."""
         return -self.distances_before(rows)
 
     def distances_before(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Returns distances of all items from each row's history, `[rows, catalog rows]`."""
+        """Returns distances of all items from the history of each row, `[rows, catalog rows]`.
+
+        They are between 0 and 2.
+
+        Args:
+            rows: `[rows]`, dataset rows of examples.
+        """
         return self.distances_after(self._histories(rows))
 
     def distances_after(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
@@ -52,7 +58,7 @@ class TitleNeighbours:
         return distances_of_cosines(self._queries(histories) @ self.directions.T)
 
     def distances(self, rows: NDArray[np.int64], items: NDArray[np.integer]) -> NDArray[np.float32]:
-        """Returns distances of some items from the history of each row, `[rows, items]`.
+        """Returns distances of selected items from the history of each row, `[rows, items]`.
 
         They are between 0 and 2.
 
@@ -67,7 +73,7 @@ class TitleNeighbours:
         return [self.dataset.history(int(row)) for row in rows]
 
     def _queries(self, histories: Sequence[IntArray]) -> NDArray[np.float32]:
-        """Returns the unit vectors of histories, `[histories, size]`."""
+        """Returns the vectors of histories, scaled to unit length, `[histories, size]`."""
         titles = self.directions[pad_histories(histories, len(self.weights))]
         queries: NDArray[np.float32] = np.einsum("nlh,l->nh", titles, self.weights)
         lengths = np.linalg.norm(queries, axis=1, keepdims=True)

@@ -23,7 +23,7 @@ def best_on_validation(
     dataset: Dataset,
     label: str,
 ) -> Candidate:
-    """Returns the candidate with the highest validation NDCG@20, the first one in case of a tie.
+    """Returns the candidate with the highest validation NDCG@20; in case of a tie, the first one.
 
     Args:
         candidates: settings to choose from.
@@ -48,11 +48,11 @@ def tuned(
     dataset: Dataset,
     label: str,
 ) -> Candidate:
-    """Searches settings one field at a time, by NDCG@20 on a fixed part of validation.
+    """Chooses settings by NDCG@20 on validation examples, one field at a time (coordinate search).
 
     Each field of `options` in turn takes its best value while the other fields are fixed; it keeps
-    its value in case of a tie. That is done `ROUNDS` times. Settings are measured once each, on at
-    most `MAX_EXAMPLES` examples at equal distances.
+    its value in case of a tie. All fields are searched `ROUNDS` times. Each combination of values
+    is measured only once, on at most `MAX_EXAMPLES` validation examples, evenly spaced.
 
     Args:
         start: settings to start from, a frozen dataclass; each value is one of `options`.
@@ -60,6 +60,9 @@ def tuned(
         scorer_of: function that makes the scorer of settings.
         dataset: dataset whose validation examples are ranked.
         label: name of the work on the progress bar.
+
+    Returns:
+        The best settings.
     """
     rows = _some(dataset.example_rows(Split.VALIDATION))
     num_tries = ROUNDS * sum(len(values) - 1 for values in options.values()) + 1
@@ -81,5 +84,5 @@ def tuned(
 
 
 def _some(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns at most `MAX_EXAMPLES` of `rows`, at equal distances."""
+    """Selects at most `MAX_EXAMPLES` of `rows`, evenly spaced."""
     return rows[:: -(-len(rows) // MAX_EXAMPLES)]
