@@ -115,9 +115,9 @@ class TrainingWindows:
         self._keep(every if readable is None else every[readable[dataset.item_indices]])
 
     def _keep(self, rows: NDArray[np.int64]) -> None:
-        """Restricts the windows to the dataset rows `rows`, ascending; sets `rows` to `predicted`.
+        """Restricts the windows to the dataset rows `rows`, ascending.
 
-        Those are the attributes of the class that depend on the rows.
+        Sets all attributes that depend on them.
         """
         dataset, self.rows = self.dataset, rows
         self.items = dataset.item_indices[self.rows]
