@@ -1,4 +1,4 @@
-"""Training windows: each user's interactions, cut into runs of at most `max_history_length`."""
+"""Training windows: pieces of each user's interactions, of at most `max_history_length` rows."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -67,14 +67,14 @@ class Batch:
         )
 
     def to(self, device: torch.device) -> "Batch":
-        """Returns a copy of the batch on `device`."""
+        """Returns the batch with its tensors on `device`."""
         return Batch(
             self.histories.to(device), self.next_items.to(device), self.next_rows.to(device)
         )
 
 
 class TrainingWindows:
-    """Cuts each user's interactions into training windows, at other places in each epoch.
+    """Cuts each user's interactions into training windows, with other borders in each epoch.
 
     The windows hold all rows of a user before the last TRAIN row. Each epoch predicts every TRAIN
     row once, if the same user has an earlier row. HISTORY rows are read and never predicted.

@@ -1,4 +1,4 @@
-"""Makes the jobs that refit the best student on validation: one to serve, and one to measure."""
+"""Makes the jobs that refit the best student: one to serve it, and one to measure it on test."""
 
 from collections.abc import Iterable
 from pathlib import Path

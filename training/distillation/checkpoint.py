@@ -31,7 +31,7 @@ class Description(Section):
 
     Attributes:
         student: kind and sizes of the student.
-        variant: name in `VARIANTS` of the method's parts that it was trained with.
+        variant: name of the method variant, a key of `VARIANTS`.
         seed: random seed of the training.
         dataset_fingerprint: hash of the content of the dataset that it was trained on.
         embedding_weight: factor of the projected LLM embedding in an item vector; unused without
@@ -41,7 +41,7 @@ class Description(Section):
             were not placed.
         validation: metrics on the validation examples, by name; empty for a refit.
         seconds: training time, validation included.
-        protocol: name of the rows that it was trained on: "train", "refit" or "refit-all".
+        protocol: the rows that it was trained on: "train", "refit" or "refit-all".
     """
 
     student: StudentConfig
@@ -144,7 +144,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Checkpoint:
     """Returns the checkpoint of `variant` with the highest validation NDCG@20.
 
-    This is the student that is exported.
+    The student that is exported is this one, or its refit.
 
     Raises:
         CheckpointError: `checkpoints` has none of that variant.

@@ -52,9 +52,9 @@ class ColdFit:
     direction: Tensor
 
     def centred(self, query_vectors: Tensor, columns: Tensor) -> "ColdFit":
-        """Moves the offset so that offset and projection add 0 to the mean score of cold items.
+        """Returns a copy whose offset and projection add 0 to the mean score of cold items.
 
-        The mean is over cold items and query vectors. The result is a new fit.
+        The offset is moved along `direction`. The mean is over cold items and query vectors.
 
         Args:
             query_vectors: `[examples, hidden]`.

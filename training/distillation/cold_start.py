@@ -270,9 +270,9 @@ def _outcome_with(
     fits: Sequence[ColdFit],
     bonus: float,
 ) -> BonusOutcome:
-    """Evaluates `student` with `bonus` on each half of users, placed by the fit of the other half.
+    """Evaluates `bonus` on all validation users: on each half, with the fit on the other half.
 
-    `fits` are in the order of `two_halves`.
+    `fits` are in the order of `two_halves`. `student` is changed.
     """
     table, donors = student.item_table, donors_for(untouched, dataset)
     evaluations = []
@@ -285,9 +285,10 @@ def _outcome_with(
 def pooled_outcome(
     bonus: float | None, evaluations: Sequence[Evaluation], dataset: Dataset, untouched: Tensor
 ) -> BonusOutcome:
-    """Computes the outcome of `bonus` from evaluations of disjoint examples, pooled.
+    """Computes the `BonusOutcome` of `bonus` over the examples of several evaluations together.
 
-    `untouched` is a mask `[items]` of the items that training neither read nor predicted.
+    The evaluations must have disjoint examples. `untouched` is a mask `[items]` of the items that
+    training neither read nor predicted.
     """
     rows = np.concatenate([each.rows for each in evaluations])
     ranks = np.concatenate([each.ranks for each in evaluations])
@@ -300,7 +301,7 @@ def pooled_outcome(
 def two_halves(dataset: Dataset) -> tuple[Rows, Rows]:
     """Splits the validation examples by user into two halves; returns their dataset rows.
 
-    Users belong to the first and to the second half in turn.
+    Users are assigned to the two halves alternately.
     """
     rows = dataset.example_rows(Split.VALIDATION)
     users = np.unique(dataset.user_of_row[rows], return_inverse=True)[1]

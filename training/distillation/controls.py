@@ -17,7 +17,7 @@ from training.evaluation.yardstick import BATCH_SIZE, LIST_LENGTH, ranker_of
 from training.knowledge import Answers, Knowledge
 
 ListMaker = Callable[[Knowledge, Dataset, int], Answers]
-"""Function that takes knowledge, dataset and seed, and returns lists for the training examples."""
+"""Function of knowledge, dataset and seed that makes ranking lists for the training examples."""
 
 
 def teachers_lists(knowledge: Knowledge, _: Dataset, __: int) -> Answers:
@@ -28,7 +28,7 @@ def teachers_lists(knowledge: Knowledge, _: Dataset, __: int) -> Answers:
 def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
     """Permutes the teacher's answers over the training examples at random.
 
-    So each example gets the ranking list and the distances of another one.
+    So each example gets the ranking list and the distances of a random example.
     """
     answers = knowledge.train
     order = np.random.default_rng(seed).permutation(len(answers.rows))
@@ -41,7 +41,7 @@ def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
 
 
 def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Answers:
-    """Makes ranking lists by title: the unseen items nearest in title to the last item.
+    """Makes ranking lists of the unseen items whose titles are nearest to the last item's title.
 
     There is one list for each training example that the teacher answered, as long as the teacher's.
     """

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class Processes(Protocol):
-    """Protocol of the processes that train one student: one alone, or several in step.
+    """Interface of the processes that train one student: one, or several that train in step.
 
     Attributes:
         device: device of this process' tensors.
@@ -52,7 +52,7 @@ class Processes(Protocol):
 
 
 class SingleProcess:
-    """Trains in this process alone; implements `Processes`."""
+    """A single training process; implements `Processes`."""
 
     rank = 0
     num_ranks = 1
@@ -77,9 +77,9 @@ class SingleProcess:
 
 
 class SynchronizedProcesses:
-    """Trains in step with the other processes that torchrun started; implements `Processes`.
+    """Several training processes, started by torchrun; implements `Processes`.
 
-    The library accelerate averages the gradients.
+    The library accelerate averages their gradients.
     """
 
     def __init__(self) -> None:

@@ -62,7 +62,7 @@ class Job:
         knowledge: knowledge that the variant learns from; None for a variant without a teacher. A
             `Summary` is enough to compute the stamp and so to find stored results; a job with a
             summary cannot be trained.
-        refit: what a refit takes over from its validation run; None for a training with validation.
+        refit: settings that only a refit has; None for a training with validation.
     """
 
     experiment: Experiment
@@ -74,7 +74,7 @@ class Job:
 
     @property
     def protocol(self) -> Protocol:
-        """Name of the rows that the student is trained on: "train", "refit" or "refit-all"."""
+        """The rows that the student is trained on: "train", "refit" or "refit-all"."""
         return self.refit.protocol if self.refit else "train"
 
     @property
@@ -135,7 +135,7 @@ class Job:
 
     @property
     def has_random_features(self) -> bool:
-        """Whether item vectors contain a projection of random features, in place of embeddings."""
+        """Whether item vectors contain projected random features in place of title embeddings."""
         return self.training.random_features and not self.reads_titles
 
     @property
@@ -169,7 +169,7 @@ class Job:
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
-        """Trains the student and writes its checkpoint to a folder in `checkpoints`.
+        """Trains the student, writes its checkpoint to `checkpoints / name`, and returns it.
 
         If an earlier run was killed, training resumes after its last finished epoch.
         """
@@ -321,7 +321,7 @@ def run_job(job: Job, folder: Path) -> Checkpoint:
 def jobs_of(
     experiment: Experiment, dataset: Dataset, knowledge: Knowledge, variants: Iterable[str]
 ) -> Iterator[Job]:
-    """Yields a job for each of `variants` with each seed of the experiment."""
+    """Yields one job for each pair of a variant and a seed of the experiment."""
     for variant in variants:
         needed = knowledge if VARIANTS[variant].needs_teacher else None
         for seed in experiment.training.seeds:

@@ -39,7 +39,7 @@ REFIT_VERSION = 1
 
 @dataclass(frozen=True)
 class Refit:
-    """A refit: its protocol, and what its validation run has decided for it.
+    """The settings of a refit: its protocol, and the results of its validation run.
 
     Attributes:
         protocol: the rows that it is trained on, "refit" or "refit-all".
@@ -113,7 +113,7 @@ class Refit:
         return self.dataset.example_rows(LEARNT[self.protocol][-1])
 
     def _rotated(self, trainer: Trainer, direction: Tensor) -> ColdFit:
-        """Returns the fit of the validation run, rotated to suit the refitted student.
+        """Returns the validation run's fit of cold items, rotated to the refitted student's space.
 
         `direction` becomes the direction of the result.
 

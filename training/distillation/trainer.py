@@ -78,7 +78,7 @@ class TrainingState:
         return self.epoch >= config.max_epochs or waited >= config.patience
 
     def add_commit(self, commit: str) -> None:
-        """Adds the Git commit of the code that trains from now on to `commits`, once."""
+        """Adds the Git commit of the code that trains from now on, unless `commits` has it."""
         if commit not in self.commits:
             self.commits = (*self.commits, commit)
 
@@ -274,7 +274,7 @@ class Trainer:
 
 
 def _state_of(saved: Mapping[str, Any]) -> TrainingState:
-    """Makes a training state of its saved fields, by name.
+    """Makes a `TrainingState` from its saved fields, a mapping by name.
 
     The field `cold_bonus`, which only files of earlier versions have, is ignored.
     """

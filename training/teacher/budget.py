@@ -76,7 +76,7 @@ def held_out_rows(
 
 
 def newest_first(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sorts dataset rows: first the newest of each user, then each second newest, and so on.
+    """Sorts dataset rows: the newest of each user, then the second newest of each, and so on.
 
     `rows` must be ascending.
     """

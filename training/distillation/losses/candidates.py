@@ -45,7 +45,10 @@ class Candidates:
         return table if len(self.rows) == len(table) else table[self.rows]
 
     def indices(self, items: Tensor) -> Tensor:
-        """Converts item indices of any shape to candidate indices; 0 for an item that is none."""
+        """Converts item indices, of any shape, to candidate indices.
+
+        An item that is no candidate becomes 0.
+        """
         return self.index_of_row[items]
 
 

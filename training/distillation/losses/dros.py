@@ -12,7 +12,7 @@ FLATTENING = 0.05  # exponent of an item's share of interactions, as in the refe
 
 
 def nominal_shares(train_counts: NDArray[np.int64]) -> Tensor:
-    """Computes `p_i`, the share of item i in the training interactions to a power below 1.
+    """Computes `p_i`, the share of training interactions with item i, to the power `FLATTENING`.
 
     Returns `[items]`. No share is 0, since 1 is added to the count of each item. `train_counts` is
     `[catalog rows]`, with padding in row 0.

@@ -32,8 +32,9 @@ def position_weights(rankings: Tensor, temperature: float) -> Tensor:
 def confidences(distances: Tensor, temperature: float) -> Tensor:
     """Computes confidences, `exp(-distance / temperature)` (DLLM2Rec, eq. 7), in (0, 1].
 
-    `distances` are the teacher's. The weight form *paper* takes those of the true next items,
-    `[examples]`; *reference-code* takes those of the listed items, `[examples, K]`.
+    `distances` are the teacher's. If the setting `weight_form` is `paper`, they are those of the
+    true next items, `[examples]`. If it is `reference-code`, they are those of the listed items,
+    `[examples, K]`.
     """
     return torch.exp(-distances / temperature)
 

@@ -21,9 +21,9 @@ from training.settings.experiment import TrainingConfig
 
 
 class NextItemLoss(Protocol):
-    """Protocol of the loss of one batch, which turns scores of items to learn into losses.
+    """Interface of the loss of one batch, which turns scores of next and listed items into losses.
 
-    An implementation holds what those items compete with: a normaliser or scores of negatives.
+    An implementation holds the scores that those items compete with: a normaliser or negatives.
     """
 
     @property

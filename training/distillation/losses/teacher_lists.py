@@ -56,7 +56,7 @@ class RankingLists:
 
     @property
     def own_list_length(self) -> int:
-        """Length K of the student's own list for consistency; 0 if consistency is off."""
+        """Number K of the student's best items that consistency looks at; 0 if that is off."""
         return self.rankings.shape[1] if self.weighting.consistency else 0
 
     def with_consistency(

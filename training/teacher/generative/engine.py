@@ -39,7 +39,7 @@ class WrittenTitle:
 
 
 class Engine(Protocol):
-    """Protocol of the LLM of a generative teacher, on this machine or behind a server.
+    """Interface of the LLM of a generative teacher, on this machine or behind a server.
 
     `advance` is called with the share of a method's work that was done since the last call.
     """
@@ -97,7 +97,7 @@ class LocalEngine:
     ) -> list[WrittenTitle]:
         """Writes the next title after each history, greedily or by beam search.
 
-        A call of `advance` counts the tokens written as a share of the maximum number.
+        `advance` is called with the share of `writing.max_new_tokens` written since its last call.
 
         Raises:
             ConfigError: a prompt with its title would be longer than the LM's context.

@@ -29,7 +29,10 @@ NUM_VALIDATION_EXAMPLES = 2_000
 
 @dataclass(frozen=True)
 class Exponents:
-    """Exponents of the two signals: a larger one lowers distances more, 0 leaves a signal out."""
+    """Exponents of the two injected signals, popularity and transitions.
+
+    A larger exponent lowers distances more; 0 leaves the signal out.
+    """
 
     popularity: float = 0.0
     transitions: float = 0.0
@@ -62,7 +65,7 @@ def injected(distances: Tensor, signals: Iterable[tuple[Tensor, float]]) -> Tens
 
 
 class Signals:
-    """Computes the two signals, popularity and transitions, from training interactions."""
+    """Computes the signals to inject, popularity and transitions, from training interactions."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset

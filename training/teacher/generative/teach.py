@@ -62,7 +62,7 @@ class WrittenTexts:
     def grounded(self, grounding: Grounding) -> Distances:
         """Returns the function that computes the distances of all items for dataset rows.
 
-        They are the distances by `grounding` from the text that was written for each row.
+        They are the distances that `grounding` computes from the text written for each row.
         """
 
         def distances(rows: NDArray[np.int64]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Backends of the live teacher: for each kind of teacher, how it computes its distances."""
+"""Backends of the live teacher: one class each for retrieval, titles and generative teachers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,10 @@ from training.workplace import Workplace, knowledge_folder
 
 @dataclass(frozen=True)
 class TitleEncoder:
-    """Embeds titles as the mean of the LLM's states over their tokens; also a base of backends."""
+    """Embeds titles as the mean of the LLM's states over their tokens.
+
+    It is the base of `RetrievalBackend`, and embeds new titles for a titles teacher.
+    """
 
     model: LanguageModel
 
@@ -74,7 +77,7 @@ class RetrievalBackend(TitleEncoder):
     config: TeacherConfig
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """See `TeacherBackend.catalog_distances`; the matcher's, blended with title distances."""
+        """Computes the matcher's distances from a history to all items, blended with titles'."""
         tokens, ends = self.builder.prompt(titles_in_prompt(history, self.config))
         first = ends[-1:] + 1 - len(self.builder.titles[history[-1]])
         newest = Spans(prompt=np.zeros(1, dtype=np.int64), first=first, last=ends[-1:])
@@ -109,7 +112,7 @@ class TitlesBackend:
         return self.encoder.embed(titles)
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """See `TeacherBackend.catalog_distances`; the distances are between titles."""
+        """Computes the distances from the titles of a history to the titles of all items."""
         distances = self.neighbours.distances_after([np.array(history)])
         return CatalogDistances(torch.from_numpy(distances), tokens=0)
 
@@ -138,7 +141,7 @@ class GenerativeBackend:
         return self.engine.name
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Writes the next title after a history and computes its distances to all items."""
+        """Lets the LLM write the next title, and computes the distances from it to all items."""
         (written,) = self.engine.write([tuple(titles_in_prompt(history, self.config))])
         embedding = torch.from_numpy(self.embed([written.text]).astype(np.float16)).float()
         distances = self.grounding.distances(embedding)

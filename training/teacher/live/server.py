@@ -92,9 +92,10 @@ class ReadinessAnswer(BaseModel):
 
 
 class RequestQueue:
-    """Runs the LLM for one request at a time; refuses a request if `MAX_WAITING` are there already.
+    """Runs the LLM for one request at a time, and refuses a request if the queue is full.
 
-    More at a time would not be faster, since the LLM uses all threads for one request.
+    Several at a time would not be faster, since the LLM uses all threads for one request. The queue
+    has `MAX_WAITING` places, that of the running request included.
     """
 
     def __init__(self, executor: Executor) -> None:

@@ -39,7 +39,7 @@ class LiveAnswer:
 
 @dataclass(frozen=True)
 class CatalogDistances:
-    """Distances of all items from one history.
+    """The distances from one history to all items of the catalog.
 
     Attributes:
         distances: `[1, catalog rows]`; lower is nearer, column 0 is meaningless.
@@ -53,7 +53,7 @@ class CatalogDistances:
 
 
 class TeacherBackend(Protocol):
-    """Protocol of the part of a live teacher that differs between the kinds of teachers."""
+    """Interface of the part of a live teacher that differs between the kinds of teachers."""
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class TeacherBackend(Protocol):
         ...
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Computes the distances of all items from a history.
+        """Computes the distances from a history to all items.
 
         `history` holds item indices, oldest first, and is not empty.
         """

@@ -33,7 +33,7 @@ class LanguageModel:
     Attributes:
         name: the name that the LM was loaded by: `smollm2`, a folder, or a Hugging Face name.
         causal: the LM with its vocabulary head.
-        tokenizer: its tokenizer.
+        tokenizer: the tokenizer of the LM.
     """
 
     name: str

@@ -45,7 +45,7 @@ class PromptBuilder:
 
 
 def prompt_builder(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> PromptBuilder:
-    """Makes the prompt builder of a catalog; tokenises its titles."""
+    """Makes the prompt builder of a catalog, for which it tokenises all titles."""
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return PromptBuilder(
         np.concatenate([np.array(start, dtype=np.int64), _tokens(tokenizer, INSTRUCTION)]),
@@ -60,7 +60,10 @@ def title_lines(tokenizer: PreTrainedTokenizerBase, titles: Sequence[str]) -> li
 
 
 def one_line(title: str) -> str:
-    """Replaces line breaks by spaces, since the LLM would read a title of two lines as two."""
+    """Returns a title on one line, since the LLM would read two lines as two titles.
+
+    Each run of line breaks and other white space becomes one space.
+    """
     return " ".join(title.split())
 
 

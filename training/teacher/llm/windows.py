@@ -114,7 +114,7 @@ class PromptBatch:
 
     Attributes:
         tokens: `[windows, tokens]`, token ids. Causal attention never reads padding on the right.
-        newest: positions of the title before each target, `[targets]` each.
+        newest: token positions of the title before each target; its arrays are `[targets]`.
         rows: `[targets]`, dataset rows that are predicted.
     """
 

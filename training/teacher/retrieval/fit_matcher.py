@@ -40,7 +40,7 @@ SETTINGS_OF_FIT = frozenset(
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted matcher.
+    """A fitted matcher, with its validation metrics and the time of the fit.
 
     Attributes:
         matcher: the matcher after the best epoch, in `eval()`.
@@ -164,9 +164,9 @@ class Fitter:
         write_tensors(path, state)
 
     def resume_from(self, path: Path) -> None:
-        """Continues the fit that `save` wrote to `path`.
+        """Restores the state of the fit that `save` wrote to `path`.
 
-        Does nothing if there is no such file, or if it has more epochs than `config.epochs`.
+        Does nothing if there is no such file, or if that fit has more epochs than `config.epochs`.
         """
         if not path.exists():
             return

@@ -1,4 +1,4 @@
-"""The words of titles, and `TitleEmbedder`, the protocol of a method that embeds titles."""
+"""The words of titles, and `TitleEmbedder`, the interface of a method that embeds titles."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ WORD = re.compile(r"\w+")
 
 
 class TitleEmbedder(Protocol):
-    """Protocol of a method that embeds titles, whether the catalog has them or not."""
+    """Interface of a method that embeds titles, whether the catalog has them or not."""
 
     @property
     def name(self) -> str:

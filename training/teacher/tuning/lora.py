@@ -13,7 +13,7 @@ from training.teacher.llm.language_model import LanguageModel
 
 
 class TrainedWeights:
-    """The weights of an LLM that fine-tuning trains, to read, restore and save."""
+    """Selects the weights of an LLM that fine-tuning trains; reads, restores and saves them."""
 
     def __init__(self, model: LanguageModel, config: TeacherConfig) -> None:
         """Selects the weights to train.

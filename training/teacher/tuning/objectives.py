@@ -189,7 +189,7 @@ class ResponseObjective:
         self.head = nn.Identity()
 
     def refresh(self) -> None:
-        """Does nothing: nothing is derived from the LLM's weights."""
+        """Does nothing, since this objective keeps no tensor that depends on the LLM's weights."""
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
         """Computes the mean cross-entropy over the tokens of the titles of all targets."""
@@ -208,7 +208,7 @@ class ResponseObjective:
         return -float(np.mean([self.loss(windows).item() for windows in batches]))
 
     def save(self, folder: Path) -> None:
-        """Does nothing: there are no weights beside the LLM's."""
+        """Writes nothing, since this objective has no weights beside those of the LLM."""
 
 
 def _validation_batches(examples: TuningExamples) -> Iterator[list[Window]]:

@@ -41,7 +41,7 @@ class StepPlan:
 
     @property
     def total_tokens(self) -> int:
-        """Number of tokens of all steps; an estimate if the number of epochs is fractional."""
+        """Number of tokens that all steps read; an estimate if `tuner.epochs` is fractional."""
         return round(self.total_steps / self._steps_per_epoch * int(self._lengths.sum()))
 
     def batches(self, step: int) -> list[list[Window]]:
@@ -56,7 +56,7 @@ class StepPlan:
         """Returns the learning rate in step `step` as a share of the maximum one, in (0, 1].
 
         It rises linearly during warm-up, then falls linearly towards 0, which it would reach one
-        step after the last. The first step is 0.
+        step after the last. Steps are numbered from 0.
         """
         warmup = min(self._config.tuner.warmup_steps, self.total_steps)
         if step < warmup:

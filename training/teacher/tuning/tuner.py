@@ -33,7 +33,7 @@ MAX_GRADIENT_NORM = 1.0  # longer gradients are shortened to this length
 
 
 class TuningObjective(Protocol):
-    """Protocol of a tuning objective: the loss to minimise and the metric to choose the leg by.
+    """Interface of a tuning objective: the loss to minimise, and the metric to choose a leg by.
 
     Attributes:
         lengths: `[windows]`, number of tokens of each training prompt.
@@ -60,7 +60,10 @@ class TuningObjective(Protocol):
         ...
 
     def validate(self) -> float:
-        """Computes the metric on validation examples; higher is better."""
+        """Computes the metric that chooses the best leg, on validation examples; higher is better.
+
+        The weights at this moment are evaluated.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -139,9 +142,9 @@ class _Tuning:
         )
 
     def load(self, path: Path) -> TuningProgress:
-        """Restores the state after the last finished leg from `path`.
+        """Restores the state after the last finished leg from the file `path`.
 
-        Without that file the tuning begins at step 0.
+        Returns the progress of that tuning. Without the file, the tuning begins at step 0.
         """
         progress = TuningProgress()
         if path.exists():
