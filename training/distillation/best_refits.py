@@ -16,7 +16,7 @@ def refits_of_best(jobs: Iterable[Job], folder: Path) -> dict[Protocol, Job]:
 
     The best student is the one with the highest validation NDCG@20. The job "refit-all" also trains
     on validation and test rows, and its student is served. The job "refit" does not train on test
-    rows, so its metrics on the test examples are reported in place of those of the served student.
+    rows. So reports give its metrics on the test examples in place of the served student's.
 
     Args:
         jobs: jobs that train with validation, among them those of the variant `DISTILLED`.

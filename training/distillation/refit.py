@@ -4,12 +4,11 @@ A refit has the settings, the seed and the number of epochs of its validation ru
 view (`Dataset.under`) without validation examples. A row that was a validation example has no
 ranking list in a refit: the teacher's answers to held-out examples are for evaluation only.
 
-Cold items are not fitted again, since no example is left for that. The second projection `C`, the
-common offset `u` and the bonus of the validation run (`distillation/cold_fit.py`) are used for the
-items that the refit has not touched. The two students are trained independently, so the same vector
-means different things to them. Hence `C` and `u` are rotated first, by the rotation that brings the
-item vectors of one student nearest to those of the other. Then `u` is moved so that `C` and `u`
-together add the bonus.
+Cold items are not fitted again, since no example is left for that. The refit uses the second
+projection `C`, the common offset `u` (`distillation/cold_fit.py`) and the bonus of the validation
+run. The two students are trained independently, so the same vector means different things to them.
+Hence `C` and `u` are rotated first, by the rotation that brings the item vectors of one student
+nearest to those of the other. Then `u` is moved so that `C` and `u` together add the bonus.
 """
 
 import time
@@ -138,9 +137,9 @@ class Refit:
 def rotation(before: ItemTable, after: ItemTable, items: Tensor) -> Tensor:
     """Returns the rotation `[hidden, hidden]` that best maps item vectors of `before` to `after`.
 
-    It is the orthogonal matrix with the least sum of squared distances between the mapped vectors
-    of `before` and the vectors of `after` (orthogonal Procrustes problem). The sum is over the
-    items of the mask `items`, `[items]`.
+    It is the orthogonal matrix that minimises the sum of squared distances between mapped vectors
+    of `before` and vectors of `after` (orthogonal Procrustes problem). The sum is over the items of
+    the mask `items`, `[items]`.
     """
     selected = items.to(before.padding.device)
     old, new = (table.eval()()[1:][selected].double() for table in (before, after))

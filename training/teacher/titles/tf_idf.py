@@ -1,9 +1,10 @@
 """Embeds titles by TF-IDF and a truncated SVD (latent semantic analysis), without an LLM.
 
-The TF-IDF vector of a title has the entry `count · (log((1 + N) / (1 + n)) + 1)` for each word of
-the catalog, and is scaled to unit length. `count` is how often the title has the word, N the number
-of titles, and n the number of titles with the word. The embedding of the title is the product of
-this vector with the first right singular vectors of the vectors of all titles.
+The TF-IDF vector of a title has an entry for each word of the catalog,
+`count · (log((1 + N) / (1 + n)) + 1)`. It is then scaled to unit length. `count` is how often the
+title has the word, N the number of titles, and n the number of titles with the word. The embedding
+of the title is the product of this vector with the first right singular vectors of the vectors of
+all titles.
 """
 
 from collections import Counter
