@@ -1,4 +1,4 @@
-"""Training windows: the interactions of each user, cut into pieces of bounded length."""
+"""Training windows: pieces of each user's interactions, of at most `max_history_length` rows."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -16,12 +16,14 @@ NO_ROW = -1  # in `Batch.next_rows`: no item is predicted
 
 @dataclass(frozen=True)
 class Batch:
-    """Training windows, padded on the left.
+    """A batch of training windows, padded on the left.
 
     Attributes:
-        histories: `[batch, length]`, item indices that are read; 0 is padding.
-        next_items: `[batch, length]`, the item to predict after each item read; 0 if there is none.
-        next_rows: `[batch, length]`, the dataset row of that next item; `NO_ROW` if there is none.
+        histories: `[batch, length]`, indices of the items that the student reads; 0 is padding.
+        next_items: `[batch, length]`, index of the item to predict after each item of `histories`;
+            0 where none is predicted.
+        next_rows: `[batch, length]`, dataset row of each of `next_items`; `NO_ROW` where none is
+            predicted.
     """
 
     histories: Tensor
@@ -30,19 +32,19 @@ class Batch:
 
     @property
     def is_predicted(self) -> Tensor:
-        """`[batch, length]`, whether there is an item to predict after an item read."""
+        """Mask `[batch, length]` of the positions after which an item is to be predicted."""
         return self.next_items != 0
 
     @property
     def num_predicted(self) -> int:
-        """Number of predicted items."""
+        """Number of positions with a next item to predict; padding does not count."""
         return int(self.is_predicted.sum())
 
     def by_length(self, num_parts: int) -> Iterator["Batch"]:
-        """Sorts the windows by length and yields them in at most `num_parts` parts.
+        """Yields the windows, sorted by length, in at most `num_parts` smaller batches.
 
-        Each part is padded to its own longest window. Most windows are far shorter than the longest
-        one, so most of an unsplit batch is padding.
+        Each of these is padded to its own longest window. Most windows are far shorter than the
+        longest one, so most of an unsplit batch is padding.
         """
         lengths = (self.histories != 0).sum(dim=1)
         for part in lengths.argsort(stable=True).tensor_split(min(num_parts, len(lengths))):
@@ -54,7 +56,10 @@ class Batch:
             )
 
     def part(self, rank: int, num_ranks: int) -> "Batch":
-        """Selects the windows of process `rank`: every `num_ranks`-th one, from `rank` on."""
+        """Returns the part of the batch that process `rank` of `num_ranks` processes computes.
+
+        It has the windows number `rank`, `rank + num_ranks`, `rank + 2 * num_ranks`, and so on.
+        """
         return Batch(
             self.histories[rank::num_ranks],
             self.next_items[rank::num_ranks],
@@ -62,35 +67,36 @@ class Batch:
         )
 
     def to(self, device: torch.device) -> "Batch":
-        """Returns a copy of the batch on `device`."""
+        """Returns the batch with its tensors on `device`."""
         return Batch(
             self.histories.to(device), self.next_items.to(device), self.next_rows.to(device)
         )
 
 
 class TrainingWindows:
-    """Cuts the histories of a dataset into windows, in each epoch at other rows.
+    """Cuts each user's interactions into training windows, with other borders in each epoch.
 
-    All rows of a user before the last TRAIN row are read. Every TRAIN row with an earlier row of
-    the same user is predicted exactly once per epoch. HISTORY rows are read and never predicted.
-    Rows whose items the student does not read are left out first, as if they were not there.
+    The windows hold all rows of a user before the last TRAIN row. Each epoch predicts every TRAIN
+    row once, if the same user has an earlier row. HISTORY rows are read and never predicted.
+    Rows of items that the student does not read are removed before the windows are cut.
 
     Args:
         dataset: the dataset to train on.
         max_history_length: maximum number of items in a window.
         batch_size: number of windows in a batch.
-        readable: `[catalog rows]`, whether the student reads an item; None: it reads all. Every
-            item of a TRAIN row is readable.
-        item_dropout: share of rows that an epoch leaves out, drawn anew for each epoch.
+        readable: `[catalog rows]`, whether the student reads an item; None if it reads all. It must
+            be true for every item of a TRAIN row.
+        item_dropout: share of rows that an epoch leaves out, drawn anew for each epoch. They are
+            neither read nor predicted in that epoch.
 
     Attributes:
         length: maximum number of items in a window.
-        rows: dataset rows that are not left out, ascending. What follows refers to them.
-        items: `[rows]`, the item_index of each row.
-        users: `[rows]`, the user of each row, as an index into `Dataset.user_ids`.
-        position: `[rows]`, number of earlier rows of the same user.
-        read: numbers in `rows` of those that are read, ascending.
-        predicted: `[rows]`, whether a row is predicted.
+        rows: dataset rows that are not left out, ascending.
+        items: `[rows]`, the item_index of each of `rows`.
+        users: `[rows]`, the user of each of `rows`, as an index into `Dataset.user_ids`.
+        position: `[rows]`, number of earlier entries of `rows` of the same user.
+        read: indices into `rows` of the rows that windows hold, ascending.
+        predicted: `[rows]`, whether each of `rows` is predicted.
     """
 
     def __init__(
@@ -109,7 +115,10 @@ class TrainingWindows:
         self._keep(every if readable is None else every[readable[dataset.item_indices]])
 
     def _keep(self, rows: NDArray[np.int64]) -> None:
-        """Leaves out all dataset rows but `rows`, which are ascending."""
+        """Restricts the windows to the dataset rows `rows`, ascending.
+
+        Sets all attributes that depend on them.
+        """
         dataset, self.rows = self.dataset, rows
         self.items = dataset.item_indices[self.rows]
         self.users = dataset.user_of_row[self.rows]
@@ -119,7 +128,10 @@ class TrainingWindows:
         self.predicted = is_train & (self.position > 0)
 
     def epoch(self, seed: int, epoch: int) -> list[Batch]:
-        """Returns the shuffled batches of one epoch; they depend on `seed` and `epoch` only."""
+        """Returns the batches of epoch number `epoch`, from 0, in random order.
+
+        The same `seed` and `epoch` always give the same batches.
+        """
         random = np.random.default_rng([seed, epoch])
         if self.item_dropout:
             thinned = copy(self)
@@ -134,13 +146,15 @@ class TrainingWindows:
         return [self.batch(first[chunk], lengths[chunk]) for chunk in chunks if len(chunk)]
 
     def cut(self, shifts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Cuts all rows that are read into windows.
+        """Cuts the rows that are read into windows of at most `length` rows.
 
         Args:
-            shifts: `[users]`, by how many rows the cuts of each user are moved.
+            shifts: `[users]`, number of rows, less than `length`, by which the cuts between the
+                windows of each user are moved towards older rows.
 
         Returns:
-            Number in `rows` of the first row, and number of rows, of each window, `[windows]` each.
+            Two arrays `[windows]`: the index into `rows` of the first row of each window, and the
+            number of rows of each window.
         """
         users = self.users[self.read]
         piece = (self.position[self.read] + shifts[users]) // self.length
@@ -150,9 +164,12 @@ class TrainingWindows:
         return self.read[starts], np.diff(starts, append=len(self.read))
 
     def batch(self, first: NDArray[np.int64], lengths: NDArray[np.int64]) -> Batch:
-        """Builds a batch of the windows with these first rows and lengths, `[windows]` each.
+        """Builds a batch of windows, padded on the left to the longest of them.
 
-        It is padded to the longest window. Every window is followed by a row of its user.
+        Args:
+            first: `[windows]`, index into `rows` of the first row of each window.
+            lengths: `[windows]`, number of rows of each window. After its last row, `rows` must
+                have a further row of the same user.
         """
         longest = int(lengths.max())
         places = np.arange(longest) - (longest - lengths)[:, None]
@@ -166,9 +183,11 @@ class TrainingWindows:
 
 
 def _before_the_last(is_train: NDArray[np.bool_], users: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns the numbers of the rows that a later TRAIN row of the same user follows, ascending.
+    """Returns the indices of all rows before the last TRAIN row of their user, ascending.
 
-    `is_train` and `users` are `[rows]`; `users` is ascending.
+    Args:
+        is_train: `[rows]`, whether a row is a TRAIN row.
+        users: `[rows]`, the user of each row, ascending.
     """
     numbers = np.arange(len(users))
     last_train = np.full(users.max(initial=0) + 1, NO_ROW)

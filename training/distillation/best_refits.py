@@ -1,4 +1,4 @@
-"""The refits of the student that validation prefers: the one to serve, and the one to measure."""
+"""Makes the jobs that refit the best student: one to serve it, and one to measure it on test."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,14 +12,15 @@ REFITS: tuple[Protocol, ...] = ("refit", "refit-all")
 
 
 def refits_of_best(jobs: Iterable[Job], folder: Path) -> dict[Protocol, Job]:
-    """Returns the two refits of the best distilled student on validation, by protocol.
+    """Returns the two jobs that refit the best distilled student, keyed by protocol.
 
-    "refit-all" learns all rows and is served. "refit" learns the rows before test, so its figures
-    on the test examples are reported in place of those of the served one.
+    The best student is the one with the highest validation NDCG@20. The job "refit-all" also trains
+    on validation and test rows, and its student is served. The job "refit" does not train on test
+    rows. So reports give its metrics on the test examples in place of the served student's.
 
     Args:
-        jobs: jobs with validation, among them those of the variant `DISTILLED`.
-        folder: folder of their checkpoints.
+        jobs: jobs that train with validation, among them those of the variant `DISTILLED`.
+        folder: parent folder of the checkpoints of `jobs`.
 
     Raises:
         CheckpointError: a checkpoint is missing, damaged, or was trained with other settings.

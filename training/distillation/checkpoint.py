@@ -27,19 +27,21 @@ WEIGHTS_NAME = "student.safetensors"
 
 
 class Description(Section):
-    """Content of `checkpoint.json`.
+    """The content of `checkpoint.json`: how a student was trained, and its validation metrics.
 
     Attributes:
         student: kind and sizes of the student.
-        variant: name in `VARIANTS` of the method's parts that it was trained with.
+        variant: name of the method variant, a key of `VARIANTS`.
         seed: random seed of the training.
         dataset_fingerprint: hash of the content of the dataset that it was trained on.
-        embedding_weight: factor of the projected LLM embedding; unused without embeddings.
+        embedding_weight: factor of the projected LLM embedding in an item vector; unused without
+            embeddings.
         best_epoch: number of the epoch that the weights are from; the first is 1.
-        cold_bonus: mean that is added to scores of cold items; None if they were not placed.
+        cold_bonus: amount that placing added to the scores of cold items on average; None if they
+            were not placed.
         validation: metrics on the validation examples, by name; empty for a refit.
         seconds: training time, validation included.
-        protocol: the rows that it was trained on.
+        protocol: the rows that it was trained on: "train", "refit" or "refit-all".
     """
 
     student: StudentConfig
@@ -56,7 +58,7 @@ class Description(Section):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained student.
+    """A trained student as its folder stores it: a description and the weights.
 
     Attributes:
         description: content of `checkpoint.json`.
@@ -68,12 +70,12 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """Folder name of the checkpoint, see `checkpoint_name`."""
+        """Name of the checkpoint's folder: `VARIANT-SEED`, for a refit `VARIANT-SEED-PROTOCOL`."""
         description = self.description
         return checkpoint_name(description.variant, description.seed, description.protocol)
 
     def student(self) -> Student:
-        """Builds the student with these weights, in `eval()`."""
+        """Builds the student with the weights of the checkpoint, in evaluation mode."""
         columns = self.state.get("item_table.embedding_columns")
         num_rows = len(self.state["item_table.offsets"]) + 1
         student = build_student(
@@ -88,18 +90,21 @@ class Checkpoint:
 
 
 def checkpoint_name(variant: str, seed: int, protocol: Protocol = "train") -> str:
-    """Returns the folder name of a student, `VARIANT-SEED`, for a refit `VARIANT-SEED-PROTOCOL`."""
+    """Returns the name of the checkpoint folder of a student.
+
+    It is `VARIANT-SEED`, and `VARIANT-SEED-PROTOCOL` for a refit.
+    """
     return f"{variant}-{seed}" if protocol == "train" else f"{variant}-{seed}-{protocol}"
 
 
 def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:
-    """Writes a checkpoint into `folder`.
+    """Writes a checkpoint to disk as the folder `folder`.
 
     Args:
         checkpoint: the trained student.
         folder: the folder to create or replace.
-        stamp: hash of everything that decides the student; by it, `is_trained` finds out later
-            whether the folder is up to date.
+        stamp: hash of everything that decides the student. It is stored, so that `is_trained` can
+            tell whether the folder is up to date.
     """
     with write_stage(folder, stamp) as building:
         write_tensors(building / WEIGHTS_NAME, checkpoint.state)
@@ -108,9 +113,10 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:
 
 
 def is_trained(folder: Path, stamp: str) -> bool:
-    """Returns whether `folder` holds the checkpoint that was written with the stamp `stamp`.
+    """Returns whether `folder` holds a complete checkpoint with the stamp `stamp`.
 
-    Folders of versions that wrote weights as a pickle do not count: they are trained again.
+    It is false for a folder of an earlier version that pickled the weights, so that the student is
+    trained again.
     """
     return is_current(folder, stamp) and (readable_folder(folder) / WEIGHTS_NAME).exists()
 
@@ -138,7 +144,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Checkpoint:
     """Returns the checkpoint of `variant` with the highest validation NDCG@20.
 
-    This is the student that is exported.
+    The student that is exported is this one, or its refit.
 
     Raises:
         CheckpointError: `checkpoints` has none of that variant.

@@ -1,8 +1,9 @@
-"""Fits the parameters that all cold items share to validation examples.
+"""Fits, on validation examples, the parameters that the vectors of all cold items share.
 
-These are a common offset and a second projection of titles (`students/cold_items.py`). The
-student's weights stay as they are. `distillation/cold_start.py` calls this and chooses how large a
-bonus the offset gives to cold items.
+These are a common offset and a second projection of title embeddings. The formula of a cold item's
+vector is in `students/cold_items.py`. The student's weights do not change.
+`distillation/cold_start.py` calls this module and chooses the bonus, the amount that is added to
+the scores of cold items on average.
 """
 
 from collections.abc import Iterator
@@ -31,18 +32,19 @@ STEPS, BATCH_SIZE, LEARNING_RATE, PROJECTION_RATE = 15, 512, 0.04, 0.002
 SEED = 0  # random seed of the order of validation examples
 
 Rows = NDArray[np.int64]
-"""Dataset rows of the next items of some examples, `[examples]`."""
+"""Examples, each named by the dataset row of its next item, `[examples]`."""
 
 
 @dataclass(frozen=True)
 class ColdFit:
-    """Parameters that all cold items share, fitted on some validation examples.
+    """The parameters that the vectors of all cold items share, fitted on validation examples.
 
     Attributes:
-        projection: `[hidden, columns]`, the second projection of titles.
-        offset: `[hidden]`, the common offset. With `projection` it changes the scores of cold items
-            by 0 on average over cold items and query vectors.
-        direction: `[hidden]`, a vector that adds about 1 to the score of an item.
+        projection: `[hidden, columns]`, the second projection, from the principal columns of a
+            title to an item vector.
+        offset: `[hidden]`, the common offset.
+        direction: `[hidden]`, a vector whose product with any query vector is about 1. Adding it to
+            an item vector therefore raises the scores of the item by about 1.
     """
 
     projection: Tensor
@@ -50,10 +52,12 @@ class ColdFit:
     direction: Tensor
 
     def centred(self, query_vectors: Tensor, columns: Tensor) -> "ColdFit":
-        """Returns this fit with the offset that adds 0 to the mean score of cold items.
+        """Returns a copy whose offset and projection add 0 to the mean score of cold items.
+
+        The offset is moved along `direction`. The mean is over cold items and query vectors.
 
         Args:
-            query_vectors: `[examples, hidden]`, what the mean is taken over.
+            query_vectors: `[examples, hidden]`.
             columns: `[cold, columns]`, the principal columns of the cold items.
         """
         mean_vector = self.offset + self.projection @ columns.mean(dim=0)
@@ -61,7 +65,10 @@ class ColdFit:
         return replace(self, offset=self.offset - added * self.direction)
 
     def offset_with(self, bonus: float) -> Tensor:
-        """Returns the offset `[hidden]` that, with `projection`, adds `bonus` to the mean score."""
+        """Returns the offset `[hidden]` that raises the mean score of cold items by `bonus`.
+
+        This fit must be centred, and the offset must be used together with `projection`.
+        """
         return self.offset + bonus * self.direction
 
 
@@ -70,11 +77,11 @@ def centred_fit(
 ) -> ColdFit:
     """Fits projection and offset on the examples `rows` and centres the offset.
 
-    A centred offset changes scores of cold items by 0 on average, see `ColdFit`. `student` is
-    changed: afterwards its cold items are placed by titles and donors only.
+    A centred offset and its projection together add 0 to the mean score of cold items.
 
     Args:
-        student: the trained student.
+        student: the trained student. It is changed: its cold items are placed by titles and donors
+            only, not by the fit.
         dataset: the dataset of the examples.
         rows: the examples to fit.
         untouched: `[items]`, whether training neither read nor predicted an item.
@@ -92,10 +99,12 @@ def place_by_donors(
 ) -> Tensor:
     """Places cold items by titles and donors only, then computes query vectors of examples.
 
+    The common offset and the second projection of cold items are set to 0.
+
     Args:
         student: the trained student, which is changed.
         dataset: the dataset of the examples.
-        rows: the examples, of which at most `MAX_QUERY_VECTORS` are computed.
+        rows: the examples. At most `MAX_QUERY_VECTORS` of them, evenly spaced, are computed.
         untouched: `[items]`, whether training neither read nor predicted an item.
         donors: `[items]`, whether an item is a donor.
 
@@ -125,10 +134,17 @@ def common_direction(query_vectors: Tensor) -> Tensor:
 def fit_from(
     start: ColdFit, student: Student, dataset: Dataset, rows: Rows, untouched: Tensor
 ) -> ColdFit:
-    """Fits projection and offset so that the examples `rows` rank their next items higher.
+    """Fits projection and offset to the next items of the examples `rows`.
 
-    Begins at `start` and takes `STEPS` steps of Adam on the full-softmax cross-entropy. The weights
-    of `student` and its item table are not changed.
+    It begins with the values of `start` and takes `STEPS` steps of Adam on the full-softmax
+    cross-entropy. The weights of `student` and its item table are not changed.
+
+    Args:
+        start: initial projection and offset.
+        student: the trained student, with its cold items placed by titles and donors.
+        dataset: the dataset of the examples.
+        rows: the examples to fit.
+        untouched: `[items]`, whether training neither read nor predicted an item.
     """
     device = start.offset.device
     cold = untouched.to(device).nonzero()[:, 0] + 1  # row 0: padding
@@ -151,7 +167,7 @@ def fit_from(
 
 
 def _batches(rows: Rows) -> Iterator[Rows]:
-    """Yields `STEPS` batches of `rows`; no example is repeated before every other was used."""
+    """Yields `STEPS` random batches of `rows`; every row is used once before any is repeated."""
     generator = np.random.default_rng(SEED)
     rounds = -(-STEPS * BATCH_SIZE // len(rows))
     order = np.concatenate([generator.permutation(rows) for _ in range(rounds)])

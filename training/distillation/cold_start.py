@@ -10,14 +10,15 @@ parts of that formula:
   projection is needed since a title predicts the demand for a new item differently than for an old
   one. The student reads these vectors, too: after a history with cold items, it ranks cold items
   higher.
-- A bonus is chosen: the mean that all this adds to the scores of cold items. It may cost a given
-  share of the NDCG@20 of warm next items, the price (`distillation.cold_price`).
+- A bonus is chosen: the amount that offset and second projection add to the scores of cold items on
+  average. It may cost a given share of the NDCG@20 of warm next items, the price
+  (`distillation.cold_price`).
 
-The price is measured on users who were not fitted on. The users of validation are divided into two
-halves, a fit on each half is evaluated on the other half, and the mean of both fits is placed.
+The price is measured on users who are not in the fit. The users of validation are divided into two
+halves. A fit on each half is evaluated on the other half, and the mean of both fits is placed.
 
-The fit takes every item of the catalog as offered to users. In benchmark data an item is listed
-only because somebody takes it later, so there every cold item looks promising.
+The fit assumes that users can choose every item of the catalog. Benchmark data list an item only
+because a user chooses it later, so there every cold item looks promising.
 """
 
 import time
@@ -51,12 +52,16 @@ LAST_ROWS, MIN_HOLDERS = 2, 2  # see `current_items`
 
 @dataclass(frozen=True)
 class BonusOutcome:
-    """NDCG@20 with one bonus, on examples that the placed cold items were not fitted on.
+    """Validation NDCG@20 of a student whose cold items are placed with one bonus.
+
+    It is measured on users whose examples are not in the fit.
 
     Attributes:
-        bonus: mean that is added to scores of cold items; None if they are not placed.
+        bonus: amount that is added to the scores of cold items on average; None if they are not
+            placed.
         all_targets: NDCG@20 over all examples.
-        warm_targets: NDCG@20 over the examples whose next item is warm; 0 if there are none.
+        warm_targets: NDCG@20 over the examples whose next item training read or predicted; 0 if
+            there are none.
     """
 
     bonus: float | None
@@ -65,20 +70,26 @@ class BonusOutcome:
 
 
 def stamp_parts(settings: DistillationConfig) -> list[object]:
-    """Returns what this step adds to the stamp of a training run; nothing if it is off."""
+    """Returns the parts of a training run's stamp that stand for the placing of cold items.
+
+    The list is empty if `settings.cold_bonus` is off.
+    """
     return ["cold items", COLD_VERSION] if settings.cold_bonus else []
 
 
 def unread_settings(settings: DistillationConfig) -> set[str]:
-    """Returns names of settings to leave out of a run's stamp, since this step is off."""
+    """Returns the names of settings that a training run's stamp must leave out.
+
+    That is `cold_price` if `settings.cold_bonus` is off, since the price then has no effect.
+    """
     return set() if settings.cold_bonus else {"cold_price"}
 
 
 def place_after_training(trainer: Trainer, price: float) -> float | None:
-    """Places the cold items of a trained student.
+    """Places the cold items of the student that `trainer` has trained, with the best bonus.
 
-    The student with placed cold items becomes the best one of `trainer.progress`, and the seconds
-    that this takes are added there. Does nothing if training touched every item.
+    The student with placed cold items becomes the best one of `trainer.progress`, and the time that
+    placing takes is added to its seconds. Does nothing if training touched every item.
 
     Args:
         trainer: a trainer after its last epoch.
@@ -103,8 +114,9 @@ def place_cold_items(
 ) -> float | None:
     """Places the `untouched` items with the best bonus that costs no more than `price`.
 
-    The price is checked for the two fits, each on the half of users that it was not fitted on. It
-    is not checked for their mean, which is placed, since no example is left for that.
+    Two fits are made, one on each half of the validation users. A bonus is tried with each fit on
+    the other half. The mean of the two fits is placed. Its own price is not checked, since no
+    example is left for that.
 
     Args:
         student: a trained student with LLM embeddings; it is changed.
@@ -114,8 +126,8 @@ def place_cold_items(
         shown: whether to show a progress bar.
 
     Returns:
-        The chosen bonus; None if no cold items were placed. That happens if no bonus improves
-        NDCG@20, if validation has only one user, or if its warm NDCG@20 is 0.
+        The chosen bonus; None if no cold items were placed. That happens if no affordable bonus
+        improves NDCG@20, if validation has only one user, or if its warm NDCG@20 is 0.
     """
     halves = two_halves(dataset)
     if not all(len(half) for half in halves):
@@ -154,23 +166,31 @@ def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
 def current_items(dataset: Dataset) -> Tensor:
     """Returns a mask `[items]` of the items that were in demand just before validation.
 
-    An item is current if it occurs at least `MIN_HOLDERS` times in the last rows of users. These
+    An item is in demand if it occurs at least `MIN_HOLDERS` times in the last rows of users. These
     are the last `LAST_ROWS` rows of each user before the first validation example of that user.
     """
     return in_demand_before(first_examples(dataset, Split.VALIDATION), dataset)
 
 
 def first_examples(dataset: Dataset, split: Split) -> Rows:
-    """Returns the first example of each user who has examples in `split`, `[users]`."""
+    """Returns the dataset row of each user's first example in `split`, `[users]`.
+
+    Users without an example in `split` are left out.
+    """
     rows = dataset.example_rows(split)
     first: Rows = rows[np.unique(dataset.user_of_row[rows], return_index=True)[1]]
     return first
 
 
 def in_demand_before(ends: Rows, dataset: Dataset) -> Tensor:
-    """Returns a mask `[items]` of the items that were in demand before `ends`.
+    """Returns a mask `[items]` of the items that were in demand before the rows `ends`.
 
-    See `current_items`; `ends` are dataset rows, each the end (not included) of a user's rows.
+    An item is in demand if it occurs at least `MIN_HOLDERS` times in the last `LAST_ROWS` rows of
+    each user before the row in `ends`. Only TRAIN and HISTORY rows count.
+
+    Args:
+        ends: `[users]`, for each user, the dataset row after the last one that counts.
+        dataset: the dataset.
     """
     back = np.arange(1, LAST_ROWS + 1)
     num_before = dataset.position_of_row[ends - 1] + 1
@@ -183,14 +203,21 @@ def in_demand_before(ends: Rows, dataset: Dataset) -> Tensor:
 def donors_for(untouched: Tensor, dataset: Dataset) -> Tensor:
     """Returns a mask `[items]` of the donors.
 
-    Donors are the current items that training touched. If these are fewer than `NUM_NEIGHBOURS`,
-    all touched items are donors.
+    Donors are the items of `current_items` that training touched. If these are fewer than
+    `NUM_NEIGHBOURS`, all touched items are donors.
     """
     return donors_among(current_items(dataset), untouched)
 
 
 def donors_among(current: Tensor, untouched: Tensor) -> Tensor:
-    """Returns the donors, see `donors_for`; `current` and `untouched` are masks `[items]`."""
+    """Returns a mask `[items]` of the donors: the items in demand that training touched.
+
+    If these are fewer than `NUM_NEIGHBOURS`, all touched items are donors.
+
+    Args:
+        current: `[items]`, whether an item is in demand.
+        untouched: `[items]`, whether training neither read nor predicted an item.
+    """
     untouched = untouched.cpu()
     donors = current & ~untouched
     return donors if donors.sum() >= NUM_NEIGHBOURS else ~untouched
@@ -199,7 +226,9 @@ def donors_among(current: Tensor, untouched: Tensor) -> Tensor:
 def chosen_bonus(
     before: BonusOutcome, try_bonus: Callable[[float], BonusOutcome], price: float
 ) -> float | None:
-    """Chooses the best of `COARSE_BONUSES` and of the `FINE_STEPS` around it.
+    """Chooses the bonus with the best NDCG@20 among those that cost no more than `price`.
+
+    The `COARSE_BONUSES` are tried first, then the best of them plus each of the `FINE_STEPS`.
 
     Args:
         before: the outcome without placed cold items.
@@ -207,7 +236,7 @@ def chosen_bonus(
         price: share of the NDCG@20 of warm next items that may be lost.
 
     Returns:
-        The bonus; None if no coarse bonus beats `before`.
+        The bonus; None if no affordable coarse bonus beats `before`.
     """
     outcomes = [before, *map(try_bonus, COARSE_BONUSES)]
     coarse = best_bonus(outcomes, price)
@@ -217,10 +246,15 @@ def chosen_bonus(
 
 
 def best_bonus(outcomes: Sequence[BonusOutcome], price: float) -> float | None:
-    """Returns the bonus with the best NDCG@20 among those that cost no more than the price.
+    """Returns the bonus with the best NDCG@20 among those that cost no more than `price`.
 
-    Of equals it is the earliest. `outcomes[0]` is the student without placed cold items; the price
-    is a share of its warm NDCG@20.
+    Args:
+        outcomes: outcomes to compare. The first is the student without placed cold items.
+        price: share of the warm NDCG@20 of `outcomes[0]` that may be lost.
+
+    Returns:
+        The bonus, of equals the earliest. None if none beats `outcomes[0]`, or if the warm NDCG@20
+        of `outcomes[0]` is 0.
     """
     if outcomes[0].warm_targets == 0:
         return None  # a share of 0 cannot be lost, so the price cannot be checked
@@ -236,7 +270,10 @@ def _outcome_with(
     fits: Sequence[ColdFit],
     bonus: float,
 ) -> BonusOutcome:
-    """Evaluates `student` on each half of users, with the fit of the other half and `bonus`."""
+    """Evaluates `bonus` on all validation users: on each half, with the fit on the other half.
+
+    `fits` are in the order of `two_halves`. `student` is changed.
+    """
     table, donors = student.item_table, donors_for(untouched, dataset)
     evaluations = []
     for fit, other_half in zip(fits, reversed(two_halves(dataset)), strict=True):
@@ -248,7 +285,11 @@ def _outcome_with(
 def pooled_outcome(
     bonus: float | None, evaluations: Sequence[Evaluation], dataset: Dataset, untouched: Tensor
 ) -> BonusOutcome:
-    """Pools `evaluations` of disjoint examples into the outcome of `bonus`."""
+    """Computes the `BonusOutcome` of `bonus` over the examples of several evaluations together.
+
+    The evaluations must have disjoint examples. `untouched` is a mask `[items]` of the items that
+    training neither read nor predicted.
+    """
     rows = np.concatenate([each.rows for each in evaluations])
     ranks = np.concatenate([each.ranks for each in evaluations])
     is_warm = ~untouched.cpu().numpy()[dataset.item_indices[rows] - 1]
@@ -258,7 +299,10 @@ def pooled_outcome(
 
 
 def two_halves(dataset: Dataset) -> tuple[Rows, Rows]:
-    """Divides the validation examples by user: every other user, and the remaining users."""
+    """Splits the validation examples by user into two halves; returns their dataset rows.
+
+    Users are assigned to the two halves alternately.
+    """
     rows = dataset.example_rows(Split.VALIDATION)
     users = np.unique(dataset.user_of_row[rows], return_inverse=True)[1]
     return rows[users % 2 == 0], rows[users % 2 == 1]

@@ -1,6 +1,7 @@
-"""Controls: ranking lists and embeddings in the form of a teacher's, without its knowledge.
+"""Controls: stand-ins for a teacher's ranking lists or embeddings, without its knowledge.
 
-A student that was trained with a control shows how much of a gain does not come from the teacher.
+They have the format of the teacher's. If a student gains as much from a control as from the
+teacher, the gain does not come from the teacher's knowledge.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,16 +17,19 @@ from training.evaluation.yardstick import BATCH_SIZE, LIST_LENGTH, ranker_of
 from training.knowledge import Answers, Knowledge
 
 ListMaker = Callable[[Knowledge, Dataset, int], Answers]
-"""Makes ranking lists for the training examples from knowledge, dataset and seed."""
+"""Function of knowledge, dataset and seed that makes ranking lists for the training examples."""
 
 
 def teachers_lists(knowledge: Knowledge, _: Dataset, __: int) -> Answers:
-    """Returns the teacher's own answers, unchanged; not a control."""
+    """Returns the teacher's own answers to the training examples; this is not a control."""
     return knowledge.train
 
 
 def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
-    """Shuffles the teacher's answers, distances included, over the training examples."""
+    """Permutes the teacher's answers over the training examples at random.
+
+    So each example gets the ranking list and the distances of a random example.
+    """
     answers = knowledge.train
     order = np.random.default_rng(seed).permutation(len(answers.rows))
     return Answers(
@@ -37,7 +41,10 @@ def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
 
 
 def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Answers:
-    """Lists for each example the unseen items whose titles are nearest to the last item's title."""
+    """Makes ranking lists of the unseen items whose titles are nearest to the last item's title.
+
+    There is one list for each training example that the teacher answered, as long as the teacher's.
+    """
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings)
     rows, length = knowledge.train.rows, knowledge.train.rankings.shape[1]
     # The length decides the order of equally near titles. Stored runs were made with at least
@@ -57,7 +64,10 @@ def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Ans
 
 
 def shuffled_embeddings(knowledge: Knowledge, seed: int) -> NDArray[np.float32]:
-    """Permutes the item embeddings over the items, `[catalog rows, size]`; row 0 stays."""
+    """Permutes the item embeddings over the items at random; returns `[catalog rows, size]`.
+
+    Row 0, the padding, stays in its place.
+    """
     order = np.random.default_rng(seed).permutation(len(knowledge.item_embeddings) - 1) + 1
     return np.concatenate([knowledge.item_embeddings[:1], knowledge.item_embeddings[order]])
 

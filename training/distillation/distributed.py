@@ -1,4 +1,4 @@
-"""Data-parallel training: one process, or several that share each batch of one student.
+"""Data-parallel training: one process, or several that divide each batch among them.
 
 `torchrun --nproc-per-node 2 -m training.distill CONFIG` starts two processes. Each computes its
 part of every batch, and accelerate averages the gradients. So a step is the same as that of one
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class Processes(Protocol):
-    """The processes that train one student.
+    """Interface of the processes that train one student: one, or several that train in step.
 
     Attributes:
         device: device of this process' tensors.
@@ -29,9 +29,9 @@ class Processes(Protocol):
     num_ranks: int
 
     def prepare(self, objective: nn.Module) -> Callable[..., Tensor]:
-        """Wraps `objective` so that `backward` averages gradients over the processes.
+        """Returns the function that computes the loss of a batch by `objective`.
 
-        Returns the function that computes the loss of a batch.
+        It wraps `objective` so that `backward` can average gradients over the processes.
         """
         ...
 
@@ -40,7 +40,10 @@ class Processes(Protocol):
         ...
 
     def collect(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Concatenates the `values` of all processes in order of rank; returns them in each."""
+        """Concatenates the arrays `values` of all processes, in order of rank.
+
+        Every process must call it, and every process gets the whole result.
+        """
         ...
 
     def wait(self) -> None:
@@ -49,7 +52,7 @@ class Processes(Protocol):
 
 
 class SingleProcess:
-    """Training in this process only; implements `Processes`."""
+    """A single training process; implements `Processes`."""
 
     rank = 0
     num_ranks = 1
@@ -74,7 +77,10 @@ class SingleProcess:
 
 
 class SynchronizedProcesses:
-    """Processes started by torchrun, joined by accelerate; implements `Processes`."""
+    """Several training processes, started by torchrun; implements `Processes`.
+
+    The library accelerate averages their gradients.
+    """
 
     def __init__(self) -> None:
         # Imported here, since one process, as in the demo, needs no installed accelerate.
@@ -116,13 +122,16 @@ def is_distributed() -> bool:
 
 
 def available_processes() -> Processes:
-    """Returns the processes that torchrun started, or this process only; uses a GPU if present."""
+    """Returns `SynchronizedProcesses` if torchrun started several processes, else `SingleProcess`.
+
+    Both compute on a GPU if there is one.
+    """
     if is_distributed():
         return SynchronizedProcesses()
     return SingleProcess(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def leave_process_group() -> None:
-    """Closes torch's process group, if there is one; to be called at the end of a program."""
+    """Destroys torch's process group, if there is one. Call it at the end of a program."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

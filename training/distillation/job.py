@@ -42,7 +42,7 @@ class TrainedStudent:
     Attributes:
         student: the student; its cold items are placed if the job asks for it.
         progress: epochs, metrics and seconds of the training.
-        cold_bonus: mean that is added to scores of cold items; None if they were not placed.
+        cold_bonus: mean amount added to the scores of cold items; None if they were not placed.
     """
 
     student: Student
@@ -62,7 +62,7 @@ class Job:
         knowledge: knowledge that the variant learns from; None for a variant without a teacher. A
             `Summary` is enough to compute the stamp and so to find stored results; a job with a
             summary cannot be trained.
-        refit: what a refit takes over from its validation run; None for a training with validation.
+        refit: settings that only a refit has; None for a training with validation.
     """
 
     experiment: Experiment
@@ -74,12 +74,12 @@ class Job:
 
     @property
     def protocol(self) -> Protocol:
-        """The rows that the student learns."""
+        """The rows that the student is trained on: "train", "refit" or "refit-all"."""
         return self.refit.protocol if self.refit else "train"
 
     @property
     def name(self) -> str:
-        """Folder name of the job's checkpoint, see `checkpoint_name`."""
+        """Name of the checkpoint's folder: `VARIANT-SEED`, for a refit `VARIANT-SEED-PROTOCOL`."""
         return checkpoint_name(self.variant, self.seed, self.protocol)
 
     def refitted(
@@ -89,7 +89,14 @@ class Job:
         cold_bonus: float | None = None,
         source: Path | None = None,
     ) -> "Job":
-        """Returns the refit of this job, which must have run; see `Refit` for the arguments."""
+        """Returns the job that refits the student of this job, which is its validation run.
+
+        Args:
+            protocol: the rows that the refit is trained on, "refit" or "refit-all".
+            epochs: number of epochs, the best one of this job.
+            cold_bonus: the bonus that this job chose for cold items; None if they are not placed.
+            source: folder of this job's checkpoint; needed with a cold bonus.
+        """
         refit = Refit(protocol, self.dataset, epochs, cold_bonus, source)
         return replace(self, dataset=self.dataset.under(protocol), refit=refit)
 
@@ -100,7 +107,7 @@ class Job:
 
     @property
     def training(self) -> TrainingConfig:
-        """The experiment's settings of training with the variant's parts switched on."""
+        """The experiment's training settings with the variant's parts switched on."""
         return VARIANTS[self.variant].training_settings(self.experiment)
 
     @property
@@ -110,30 +117,30 @@ class Job:
 
     @property
     def training_stamp(self) -> str:
-        """Hash of everything that decides the epochs.
+        """Hash of everything that decides the trained weights before cold items are placed.
 
-        Jobs that differ only in how cold items are placed after training have the same one.
+        Jobs that differ only in the placing of cold items have the same training stamp.
         """
         return self._stamp(self.settings.model_copy(update={"cold_bonus": False}))
 
     @property
     def former_stamp(self) -> str:
-        """Stamp under the rule before `ItemTable.readable`: every student read every item."""
+        """The job's `stamp` in earlier versions, in which every student read every item."""
         return self._stamp(self.settings, reads_all=True)
 
     @property
     def reads_titles(self) -> bool:
-        """Whether item vectors contain the embeddings of titles, so that every item can be read."""
+        """Whether item vectors contain title embeddings, so that the student reads every item."""
         return self.knowledge is not None and self.settings.embeddings
 
     @property
     def has_random_features(self) -> bool:
-        """Whether item vectors contain a projection of random features."""
+        """Whether item vectors contain projected random features in place of title embeddings."""
         return self.training.random_features and not self.reads_titles
 
     @property
     def has_trained_candidates(self) -> bool:
-        """Whether the losses compare trained items only."""
+        """Whether the losses compare only items with a training interaction."""
         has_features = self.reads_titles or self.has_random_features
         return has_features or self.training.trained_candidates
 
@@ -162,9 +169,9 @@ class Job:
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
-        """Trains the student and writes its checkpoint into the folder `checkpoints`.
+        """Trains the student, writes its checkpoint to `checkpoints / name`, and returns it.
 
-        Resumes the training if an earlier run was killed.
+        If an earlier run was killed, training resumes after its last finished epoch.
         """
         processes = available_processes()
         state_path = checkpoints / f".{self.name}.{self.stamp}.state"
@@ -178,7 +185,9 @@ class Job:
         return checkpoint
 
     def train(self, state_path: Path, label: str, processes: Processes) -> TrainedStudent:
-        """Trains all epochs, then places cold items if `distillation.cold_bonus` is on.
+        """Trains the student, then places its cold items if `distillation.cold_bonus` is on.
+
+        Without title embeddings, cold items are never placed.
 
         Args:
             state_path: file of the training state. It is written after every epoch; if it exists,
@@ -197,9 +206,9 @@ class Job:
         return TrainedStudent(trainer.student, progress, bonus)
 
     def trainer(self, processes: Processes | None = None) -> Trainer:
-        """Makes a trainer with an untrained student.
+        """Makes the trainer of the job, with an untrained student.
 
-        `processes` share the batches; None trains in this process on the CPU.
+        `processes` are those that share the batches; None trains in this process on the CPU.
         """
         return Trainer(
             self._initial_student(),
@@ -212,7 +221,7 @@ class Job:
         )
 
     def refuse_missing_answers(self) -> None:
-        """Checks that the knowledge has what the variant learns from; called before any epoch.
+        """Checks, before training, that the knowledge has the answers that the variant learns from.
 
         Raises:
             KnowledgeError: the knowledge is a summary without answers, or the variant learns from
@@ -267,9 +276,9 @@ class Job:
         return torch.from_numpy(knowledge.item_embeddings)
 
     def _random_features(self) -> Tensor:
-        """Draws as many Gaussian columns as a student reads of an LLM's embeddings.
+        """Draws Gaussian features in place of embeddings, `[catalog rows, embedding_columns]`.
 
-        The item table standardises them in the same way, so that their spread is the same.
+        The item table standardises both alike, so they have the same spread.
         """
         shape = self.dataset.catalog.num_rows, self.settings.embedding_columns
         return torch.randn(shape, generator=torch.Generator().manual_seed(self.seed))
@@ -287,7 +296,7 @@ class Job:
         return ranking_lists(answers, len(self.dataset.item_indices), self.settings)
 
     def checkpoint_of(self, trained: TrainedStudent) -> Checkpoint:
-        """Returns the checkpoint of a student that this job has trained."""
+        """Makes the checkpoint of a student that this job has trained; writes nothing."""
         progress = trained.progress
         description = Description(
             student=self.experiment.student,
@@ -305,14 +314,14 @@ class Job:
 
 
 def run_job(job: Job, folder: Path) -> Checkpoint:
-    """Calls `job.run(folder)`; a function of a module can be sent to a worker process."""
+    """Calls `job.run(folder)`. As a function of a module, it can be sent to a worker process."""
     return job.run(folder)
 
 
 def jobs_of(
     experiment: Experiment, dataset: Dataset, knowledge: Knowledge, variants: Iterable[str]
 ) -> Iterator[Job]:
-    """Yields one job per variant and seed of the experiment."""
+    """Yields one job for each pair of a variant and a seed of the experiment."""
     for variant in variants:
         needed = knowledge if VARIANTS[variant].needs_teacher else None
         for seed in experiment.training.seeds:
@@ -320,7 +329,7 @@ def jobs_of(
 
 
 def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
-    """Loads the checkpoints of `jobs` from `folder`, in order.
+    """Loads the checkpoints of `jobs`, in the order of `jobs`; `folder` is their parent folder.
 
     Raises:
         CheckpointError: a checkpoint is missing, damaged, or was trained with other settings.

@@ -30,9 +30,9 @@ Result = TypeVar("Result")
 
 
 def usable_cores() -> int:
-    """Number of cores that this process may use, at least 1.
+    """Returns the number of CPU cores that this process may use, at least 1.
 
-    Respects CPU affinity and the CPU quota of a container.
+    It respects CPU affinity and the CPU quota of a container.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
@@ -47,13 +47,14 @@ def side_by_side(
 ) -> Iterator[Result]:
     """Runs `work` on each task in worker processes; yields results in order of completion.
 
-    An exception of `work` is raised here. It ends the other workers at once, as a killed worker
-    does.
+    An exception that `work` raises reaches the caller, and the other workers are ended at once.
+    They are also ended if a worker is killed.
 
     Args:
         work: a function of a module, so that worker processes can import it.
         tasks: arguments of `work`; they and the results must be picklable.
-        num_workers: number of tasks at a time; None takes one per core, 1 works in this process.
+        num_workers: number of tasks at a time; None runs one per core, and 1 runs all tasks in this
+            process.
 
     Raises:
         WorkerError: a worker was killed, for example for lack of memory.
@@ -77,9 +78,9 @@ def side_by_side(
 
 @contextmanager
 def _workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Starts worker processes that end with the block.
+    """Starts `num_workers` worker processes, and ends them when the `with` block ends.
 
-    They also end with this process, even if it is killed.
+    They also end when this process does, even if it is killed.
     """
     context = get_context("spawn")
     positions = context.SimpleQueue()

@@ -1,15 +1,14 @@
 """Refits: a student trained once more, on held-out rows too, when validation has chosen everything.
 
-A refit has the settings, the seed and the number of epochs of its validation run, the training that
-validation chose them with. Its dataset is a view (`Dataset.under`), so it has no validation
-examples to choose by. A validation example has no ranking list in a refit: the teacher's answers to
-held-out examples are for evaluation only.
+A refit has the settings, the seed and the number of epochs of its validation run. Its dataset is a
+view (`Dataset.under`) without validation examples. A row that was a validation example has no
+ranking list in a refit: the teacher's answers to held-out examples are for evaluation only.
 
-The cold bonus is not fitted again, since no example is left for that. Projection `C`, offset `u`
-and bonus of the validation run are carried over to the items that the refit has not touched. The
-two students are trained apart, so each describes items in axes of its own. Hence `C` and `u` are
-rotated first, by the rotation that brings the item vectors of one student nearest to those of the
-other. Then `u` is moved so that both together add the same bonus as before.
+Cold items are not fitted again, since no example is left for that. The refit uses the second
+projection `C`, the common offset `u` (`distillation/cold_fit.py`) and the bonus of the validation
+run. The two students are trained independently, so the same vector means different things to them.
+Hence `C` and `u` are rotated first, by the rotation that brings the item vectors of one student
+nearest to those of the other. Then `u` is moved so that `C` and `u` together add the bonus.
 """
 
 import time
@@ -39,15 +38,16 @@ REFIT_VERSION = 1
 
 @dataclass(frozen=True)
 class Refit:
-    """What a refit takes over from its validation run.
+    """The settings of a refit: its protocol, and the results of its validation run.
 
     Attributes:
-        protocol: the rows that it learns, "refit" or "refit-all".
+        protocol: the rows that it is trained on, "refit" or "refit-all".
         dataset: the dataset of the validation run.
         epochs: number of epochs, the best one of the validation run.
-        cold_bonus: mean that is added to scores of cold items; None if they are not placed.
-        source: folder of the validation run's checkpoint, from which cold items are placed; not
-            read without a cold bonus.
+        cold_bonus: amount that is added to the scores of cold items on average; None if they are
+            not placed.
+        source: folder of the validation run's checkpoint, which holds the fit of cold items; needed
+            only with a cold bonus.
     """
 
     protocol: Protocol
@@ -57,19 +57,20 @@ class Refit:
     source: Path | None = None
 
     def stamp_parts(self, *, places_cold: bool) -> list[object]:
-        """Returns what a refit adds to the stamp of a training run.
+        """Returns the parts of a job's stamp that only a refit has.
 
-        The dataset's fingerprint, which is in the stamp anyway, tells the protocol.
+        The cold bonus is one of them if `places_cold`. The protocol is not, since the fingerprint
+        of the view, which every stamp contains, depends on it.
         """
         cold_parts = [self.cold_bonus] if places_cold else []
         return ["refit", REFIT_VERSION, self.epochs, *cold_parts]
 
     def place_after_training(self, trainer: Trainer) -> float | None:
-        """Places the cold items of a refitted student as its validation run placed them.
+        """Places the cold items of the refitted student with fit and bonus of its validation run.
 
-        The student with placed cold items becomes the one of `trainer.progress`. Returns the bonus;
-        None if no cold items were placed, because the refit touched every item or the validation
-        run placed none.
+        The student with placed cold items replaces the best one of `trainer.progress`. Returns the
+        bonus. Returns None if no cold items were placed, because the refit touched every item or
+        there is no `cold_bonus`.
 
         Raises:
             CheckpointError: the checkpoint of the validation run is missing or damaged.
@@ -96,10 +97,11 @@ class Refit:
         table.place_cold_items(untouched, donors, fit.offset_with(bonus), fit.projection)
 
     def current_items(self, view: Dataset) -> Tensor:
-        """Returns a mask `[items]` of the items in demand when the rows that are learnt end.
+        """Returns a mask `[items]` of the items in demand at the end of the rows of the refit.
 
-        With test rows held out, these are the last rows of each user before the first test example.
-        Without, they are the last rows of the users who have test examples.
+        Demand is counted by `in_demand_before`. If test rows are held out, the rows before each
+        user's first test example count. If the refit is trained on them, the last rows of the users
+        who have test examples count.
         """
         if Split.TEST not in LEARNT[self.protocol]:
             return in_demand_before(first_examples(view, Split.TEST), view)
@@ -110,7 +112,13 @@ class Refit:
         return self.dataset.example_rows(LEARNT[self.protocol][-1])
 
     def _rotated(self, trainer: Trainer, direction: Tensor) -> ColdFit:
-        """Returns `C` and `u` of the validation run in the axes of the refitted student."""
+        """Returns the validation run's fit of cold items, rotated to the refitted student's space.
+
+        `direction` becomes the direction of the result.
+
+        Raises:
+            ValueError: there is no `source`, or its cold items are not placed.
+        """
         if self.source is None:
             raise ValueError("a refit with a cold bonus needs the checkpoint of its validation run")
         source = load_checkpoint(self.source).student().item_table.to(direction.device)
@@ -121,16 +129,17 @@ class Refit:
         return ColdFit(turn @ projection, turn @ offset, direction)
 
     def _touched_before(self, trainer: Trainer) -> Tensor:
-        """Returns a mask `[items]` of the items that the validation run touched."""
+        """Returns a mask `[items]` of the items that the validation run read or predicted."""
         windows = TrainingWindows(self.dataset, trainer.windows.length, trainer.windows.batch_size)
         return ~untouched_items(self.dataset, windows)
 
 
 def rotation(before: ItemTable, after: ItemTable, items: Tensor) -> Tensor:
-    """Returns the orthogonal matrix `[hidden, hidden]` that best maps table `before` to `after`.
+    """Returns the rotation `[hidden, hidden]` that best maps item vectors of `before` to `after`.
 
-    It minimises the squared distance between the mapped vectors of `before` and those of `after`
-    (orthogonal Procrustes problem), over the items of the mask `items` `[items]`.
+    It is the orthogonal matrix that minimises the sum of squared distances between mapped vectors
+    of `before` and vectors of `after` (orthogonal Procrustes problem). The sum is over the items of
+    the mask `items`, `[items]`.
     """
     selected = items.to(before.padding.device)
     old, new = (table.eval()()[1:][selected].double() for table in (before, after))

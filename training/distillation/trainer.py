@@ -49,7 +49,7 @@ RANK_SEEDS = 1_000_000_007
 
 @dataclass
 class TrainingState:
-    """Progress of a training run: epochs done, and the best student so far.
+    """The progress of a training run: finished epochs, and the best student so far.
 
     Attributes:
         epoch: number of finished epochs.
@@ -57,8 +57,8 @@ class TrainingState:
         best_metrics: validation metrics of the best student, by name.
         best_state: state dict of the best student, on the CPU; empty before the first epoch ends.
         seconds: training time, validation and interrupted runs included.
-        commits: commits of the code that trained; several if it changed between a kill and a
-            resume.
+        commits: Git commits of the code that trained; several if the code changed before a killed
+            run was resumed.
     """
 
     epoch: int = 0
@@ -69,17 +69,23 @@ class TrainingState:
     commits: tuple[str, ...] = ()
 
     def is_over(self, config: TrainingConfig) -> bool:
-        """Returns whether `max_epochs` is reached or the last `patience` epochs were no better."""
+        """Returns whether training must stop.
+
+        It stops after `max_epochs` epochs, or after `patience` epochs without a better validation
+        NDCG@20.
+        """
         waited = self.epoch - self.best_epoch
         return self.epoch >= config.max_epochs or waited >= config.patience
 
     def add_commit(self, commit: str) -> None:
-        """Adds the commit of the code that trains from now on, if it is not there yet."""
+        """Adds the Git commit of the code that trains from now on, unless `commits` has it."""
         if commit not in self.commits:
             self.commits = (*self.commits, commit)
 
     def record(self, student: nn.Module, metrics: Mapping[str, float], seconds: float) -> None:
-        """Counts a finished epoch; copies its student if it is the best so far.
+        """Records a finished epoch; keeps a copy of its student if it is the best so far.
+
+        The best student has the highest validation NDCG@20.
 
         Args:
             student: the student after the epoch.
@@ -93,14 +99,20 @@ class TrainingState:
             self.keep(student, metrics)
 
     def record_unvalidated(self, student: nn.Module, seconds: float) -> None:
-        """Counts a finished epoch of a refit, and keeps a copy of its student as the best one."""
+        """Records a finished epoch of a refit; keeps a copy of its student as the best one.
+
+        `seconds` is the time that the epoch took.
+        """
         self.epoch += 1
         self.seconds += seconds
         self.best_epoch = self.epoch
         self.keep(student, {})
 
     def keep(self, student: nn.Module, metrics: Mapping[str, float]) -> None:
-        """Copies the weights of `student` as the best ones, with its validation `metrics`."""
+        """Stores a copy of the weights of `student` and its validation `metrics` as the best ones.
+
+        `metrics` is empty for a refit.
+        """
         self.best_metrics = metrics
         self.best_state = {
             name: each.detach().cpu().clone() for name, each in student.state_dict().items()
@@ -108,7 +120,7 @@ class TrainingState:
 
 
 class Trainer:
-    """Trains one student.
+    """Trains one student epoch by epoch, until validation stops it or a refit's epochs are done.
 
     Args:
         student: the student to train, in place.
@@ -157,7 +169,7 @@ class Trainer:
         self.progress = TrainingState()
 
     def train(self, state_path: Path, label: str) -> TrainingState:
-        """Trains until it is over, then loads the weights of the best epoch into `student`.
+        """Trains all remaining epochs, then loads the weights of the best one into `student`.
 
         Args:
             state_path: file of the training state. It is written after every epoch; if a killed run
@@ -205,7 +217,7 @@ class Trainer:
         bar.move_to(self.progress.epoch)  # by rounding, the parts may not add up to 1
 
     def step(self, batch: Batch) -> None:
-        """Updates the weights from one batch; each process computes its part of the batch."""
+        """Takes one step of the optimiser on `batch`; each process computes its part of `batch`."""
         with matmul_precision(self.config.matmul_precision):
             self._step(batch)
 
@@ -223,7 +235,8 @@ class Trainer:
     def validate(self, after_batch: Callable[[], None] = lambda: None) -> Mapping[str, float]:
         """Evaluates the current student on all validation examples; returns metrics by name.
 
-        `after_batch` is called after each batch of at most `BATCH_SIZE` examples.
+        Each process ranks its part of the examples, and all get the metrics of all. `after_batch`
+        is called after each batch of at most `BATCH_SIZE` examples.
         """
         ranker = ranker_of(StudentScorer(self.student, self.dataset), self.dataset)
 
@@ -261,9 +274,9 @@ class Trainer:
 
 
 def _state_of(saved: Mapping[str, Any]) -> TrainingState:
-    """Restores a saved training state.
+    """Makes a `TrainingState` from its saved fields, a mapping by name.
 
-    Files of earlier commits also have a `cold_bonus`, which was never set; it is ignored.
+    The field `cold_bonus`, which only files of earlier versions have, is ignored.
     """
     return TrainingState(**{name: value for name, value in saved.items() if name != "cold_bonus"})
 
@@ -271,8 +284,8 @@ def _state_of(saved: Mapping[str, Any]) -> TrainingState:
 def candidates_of(student: Student, dataset: Dataset, config: TrainingConfig) -> Candidates:
     """Returns the items among which `student` learns to rank the next item first.
 
-    With embeddings or `training.trained_candidates`, these are the items with a training
-    interaction; else all items.
+    These are the items with a training interaction if the student has embeddings or
+    `training.trained_candidates` is on. Otherwise they are all items.
     """
     only_trained = config.trained_candidates or student.item_table.embeddings is not None
     return next_item_candidates(dataset.train_counts(), only_trained=only_trained)

@@ -1,4 +1,4 @@
-"""Method variants: named combinations of the method's parts that are on."""
+"""Method variants: named combinations of parts of the method that are switched on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ class MethodVariant:
 
     Attributes:
         ranking: whether the student learns from ranking lists.
-        embeddings: whether item vectors read the LLM's embeddings.
+        embeddings: whether item vectors contain the projected LLM embeddings.
         without: parts that are off even if the experiment has them on.
         plus: parts that are on even if the experiment has them off.
         lists: source of the ranking lists; every source except the teacher is a control.
         shuffled_embeddings: whether embeddings are permuted over the items, which is a control.
-        training: settings of training that are on even if the experiment has them off. Students
-            with a teacher have counterparts of them, so without them a student without a teacher
-            would be compared with more than the teacher.
+        training: training settings that are on even if the experiment has them off. They give a
+            student without a teacher the counterparts of side effects that distillation has, such
+            as dropout. So a comparison with it measures the teacher's knowledge alone.
     """
 
     ranking: bool
@@ -41,7 +41,7 @@ class MethodVariant:
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether a student of this variant learns from any teacher's knowledge."""
+        """Whether a student of this variant learns from a teacher's lists or embeddings."""
         return self.ranking or self.embeddings
 
     def settings(self, config: DistillationConfig) -> DistillationConfig:
@@ -57,10 +57,10 @@ class MethodVariant:
         return config.model_copy(update=update)
 
     def training_settings(self, experiment: Experiment) -> TrainingConfig:
-        """Returns the experiment's settings of training with the parts of this variant on.
+        """Returns the experiment's training settings with the parts of this variant switched on.
 
-        A part that the experiment has off gets the strength of its counterpart in the method.
-        Items are dropped as often as offsets, and smoothing has the share of the ranking lists.
+        A part that the experiment has off gets the strength of its counterpart in distillation:
+        `item_dropout` takes `offset_dropout`, and `smoothing` takes `ranking_weight`.
 
         Raises:
             ConfigError: a part does not fit the experiment's loss.

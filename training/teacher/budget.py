@@ -11,7 +11,7 @@ from training.errors import ConfigError
 from training.settings.teacher import TeacherConfig
 
 TokenCount = Callable[[NDArray[np.int64]], int]
-"""Takes dataset rows of examples, ascending; returns how many tokens the LLM reads for them."""
+"""Function from dataset rows of examples, ascending, to the number of tokens of their prompts."""
 
 # Random seed of held-out samples: the same for all teachers, so that a larger sample contains every
 # smaller one.
@@ -67,24 +67,29 @@ def answered_rows(
 def held_out_rows(
     dataset: Dataset, config: TeacherConfig, split: Split, at_most: int | None = None
 ) -> NDArray[np.int64]:
-    """Selects the examples of a held-out split that the teacher answers.
+    """Draws the examples of a held-out split that the teacher answers; dataset rows, ascending.
 
-    Returns dataset rows, ascending; at most `at_most`, or as many as the budget allows if it is
-    None.
+    There are at most `config.budget_held_out` and at most `at_most` of them. None is no limit.
     """
     counts = [each for each in (config.budget_held_out, at_most) if each is not None]
     return _sample(dataset.example_rows(split), min(counts, default=None), HELD_OUT_SEED)
 
 
 def newest_first(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sorts ascending `rows`: the newest of each user, then the second newest, and so on."""
+    """Sorts dataset rows: the newest of each user, then the second newest of each, and so on.
+
+    `rows` must be ascending.
+    """
     users = dataset.user_of_row[rows]
     newer = np.searchsorted(users, users, side="right") - 1 - np.arange(len(rows))
     return rows[np.argsort(newer, kind="stable")]
 
 
 def tuning_validation_rows(dataset: Dataset, config: TeacherConfig) -> NDArray[np.int64]:
-    """Selects the validation examples that tuning is evaluated on; dataset rows, ascending."""
+    """Draws the validation examples that the tuning of the LLM is evaluated on.
+
+    Returns at most `config.tuner.validation_examples` dataset rows, ascending.
+    """
     rows = dataset.example_rows(Split.VALIDATION)
     return _sample(rows, config.tuner.validation_examples, config.seed)
 

@@ -1,8 +1,8 @@
 """The matcher of a retrieval teacher: distances from the LLM's state of a history to all titles.
 
 The state of a history and the embeddings of titles are projected to unit vectors of one space. The
-Euclidean distance between them is the teacher's distance (paper eq. 4). The matcher is trained by a
-softmax over all titles, in which a nearer title has a higher score.
+Euclidean distance between them is the teacher's distance (DLLM2Rec, eq. 4). The matcher is trained
+by a softmax over all titles, in which a nearer title has a higher score.
 """
 
 import math
@@ -31,10 +31,11 @@ class Matcher(nn.Module):
     """Projects LLM states and LLM title embeddings to unit vectors of one space.
 
     Attributes:
-        title_embeddings: `[catalog rows, hidden]`, the LLM's; row 0 is not used.
+        title_embeddings: `[catalog rows, hidden]`, the LLM's embeddings of titles; row 0 is not
+            used.
         query_projection: projection of states.
         title_projection: projection of title embeddings.
-        log_scale: logarithm of the factor of cosines in the softmax.
+        log_scale: logarithm of the factor that cosines are multiplied by in the softmax.
     """
 
     title_embeddings: Tensor
@@ -43,9 +44,10 @@ class Matcher(nn.Module):
         """Creates untrained projections that standardise their inputs.
 
         Args:
-            states: `[examples, hidden]`, states of training examples; states are standardised by
-                their mean and deviation.
-            title_embeddings: `[catalog rows, hidden]`; title embeddings are standardised by these.
+            states: `[examples, hidden]`, states of training examples, whose mean and deviation
+                standardise every state.
+            title_embeddings: `[catalog rows, hidden]`, whose mean and deviation standardise every
+                title embedding; row 0 is not used.
             size: dimension of the common space.
             dropout: dropout rate in the projections.
         """
@@ -64,9 +66,10 @@ class Matcher(nn.Module):
         return functional.normalize(self.title_projection(self.title_embeddings), dim=-1)
 
     def loss(self, states: Tensor, next_items: Tensor) -> Tensor:
-        """Computes the mean full-softmax cross-entropy over all items, padding left out.
+        """Computes the cross-entropy of the next items in a softmax over all items, a scalar.
 
-        `states` is `[examples, hidden]`, `next_items` `[examples]`.
+        It is the mean over examples. `states` is `[examples, hidden]`; `next_items` is
+        `[examples]`, item indices.
         """
         queries = self.log_scale.exp() * self.queries(states)
         normaliser, target_scores, _ = softmax_of_catalog(
@@ -75,17 +78,20 @@ class Matcher(nn.Module):
         return (normaliser - target_scores[:, 0]).mean()
 
     def distances(self, states: Tensor, items: Tensor) -> Tensor:
-        """Computes the distances of all items, `[examples, catalog rows]`, in [0, 2].
+        """Computes the distances from states to all items, `[examples, catalog rows]`, in [0, 2].
 
         Args:
             states: `[examples, hidden]`.
-            items: `[catalog rows, size]`, from `items`.
+            items: `[catalog rows, size]`, the result of the method `items`.
         """
         return (2 - 2 * self.queries(states) @ items.T).clamp_min(0).sqrt()
 
 
 def matcher_distances(matcher: Matcher, states: States) -> Distances:
-    """Returns a function that maps dataset rows in `states` to the distances of all items."""
+    """Returns the function that computes the distances of all items for examples in `states`.
+
+    Puts `matcher` into evaluation mode.
+    """
     matcher.eval()
     with torch.inference_mode():
         items = matcher.items()
@@ -118,7 +124,8 @@ class Standardise(nn.Module):
 def projection(sample: Tensor, size: int, dropout: float) -> nn.Sequential:
     """Builds a two-layer perceptron from `hidden` to `size` dimensions.
 
-    Its inputs are standardised by `sample` `[n, hidden]`.
+    Its inputs are standardised by mean and deviation of `sample`, `[n, hidden]`. `dropout` is the
+    dropout rate before each layer.
     """
     hidden = sample.shape[1]
     return nn.Sequential(
@@ -141,9 +148,9 @@ def save_matcher(matcher: Matcher, folder: Path) -> None:
 
 
 def load_matcher(folder: Path, title_embeddings: Tensor, dropout: float = 0.0) -> Matcher:
-    """Reads, in evaluation mode, the matcher that `save_matcher` wrote into `folder`.
+    """Loads the matcher that `save_matcher` wrote into `folder`, in evaluation mode.
 
-    `title_embeddings` is `[catalog rows, hidden]`; `dropout` matters if it is trained further.
+    `title_embeddings` is `[catalog rows, hidden]`. `dropout` is the rate for further training.
 
     Raises:
         KnowledgeError: the file is missing.

@@ -18,7 +18,7 @@ from training.progress import Advance, ProgressBar, ignore_progress
 BATCH_SIZE = 512
 
 Distances = Callable[[NDArray[np.int64]], Tensor]
-"""Takes dataset rows of examples; returns the teacher's distances, `[rows, catalog rows]`."""
+"""Function from dataset rows of examples to the teacher's distances, `[rows, catalog rows]`."""
 
 
 def answer(
@@ -27,7 +27,10 @@ def answer(
     rows: NDArray[np.int64],
     list_length: int = LIST_LENGTH,
 ) -> Answers:
-    """Answers the examples `rows`, ascending, with the `list_length` nearest unseen items."""
+    """Makes the teacher's answers: for each example, the `list_length` nearest unseen items.
+
+    `rows` are the dataset rows of the examples, ascending. A progress bar is shown.
+    """
     with ProgressBar("answering", len(rows), "example") as bar:
         return _answer_in_batches(distances, dataset, rows, list_length, bar.advance)
 
@@ -38,10 +41,13 @@ def teacher_metrics(
     rows: NDArray[np.int64],
     advance: Advance = ignore_progress,
 ) -> dict[str, float]:
-    """Evaluates a teacher with these `distances` on the examples `rows`, ascending.
+    """Evaluates a teacher on examples by its distances; returns metrics by name.
 
-    Returns metrics by name. `advance` is called with the number of examples answered since its last
-    call.
+    Args:
+        distances: the teacher's distances.
+        dataset: the dataset of the examples.
+        rows: dataset rows of the examples, ascending.
+        advance: called with the number of examples answered since its last call.
     """
     answers = _answer_in_batches(distances, dataset, rows, LIST_LENGTH, advance)
     return dict(evaluate(answers_ranker(answers), dataset, rows).metrics)
@@ -86,11 +92,11 @@ def _answer_batch(
 
 @dataclass(frozen=True)
 class NearestItems:
-    """Ranked items with their distances.
+    """The nearest items of each example, with their distances.
 
     Attributes:
         rankings: `[examples, K]`, item indices, nearest first; 0 pads a short list.
-        distances: `[examples, K]`; 2 for padding.
+        distances: `[examples, K]`, the distance of each item; 2 for padding.
     """
 
     rankings: NDArray[np.int32]
@@ -98,10 +104,7 @@ class NearestItems:
 
 
 def nearest_items(distances: Tensor, forbidden: Tensor, list_length: int) -> NearestItems:
-    """Ranks the nearest items that are not forbidden.
-
-    Items with the same title are equally near. Still only the next item itself is a hit, as for a
-    student.
+    """Ranks, for each example, the nearest items that are not forbidden.
 
     Args:
         distances: `[examples, catalog rows]`.

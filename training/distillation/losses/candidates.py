@@ -3,8 +3,8 @@
 Without LLM embeddings, all items are candidates: the score of an untrained item is meaningless, and
 as a negative it learns a low one. With embeddings, an untrained item is scored by its title. As a
 negative it would teach that its title is unpopular, though nobody could choose the item during
-training. So with embeddings only trained items are candidates. `training.trained_candidates` has
-the same without embeddings.
+training. So with embeddings only trained items are candidates. The setting
+`training.trained_candidates` makes it so without embeddings, too.
 """
 
 from dataclasses import dataclass, replace
@@ -20,12 +20,13 @@ from training.knowledge import Answers
 
 @dataclass(frozen=True)
 class Candidates:
-    """Items that a loss compares, with indices of their own from 1; index 0 is padding.
+    """The items that a loss compares, numbered by candidate indices from 1; 0 is padding.
 
     Attributes:
-        rows: `[candidates + 1]`, catalog rows of the candidates, ascending; the first is padding.
-        index_of_row: `[catalog rows]`, index in `rows`; 0 for an item that is no candidate.
-        train_counts: `[candidates + 1]`, number of training interactions of each.
+        rows: `[candidates + 1]`, catalog row of each candidate index, ascending; the first is
+            padding.
+        index_of_row: `[catalog rows]`, candidate index of each item; 0 if it is no candidate.
+        train_counts: `[candidates + 1]`, number of training interactions of each candidate.
     """
 
     rows: Tensor
@@ -37,11 +38,17 @@ class Candidates:
         return replace(self, rows=self.rows.to(device), index_of_row=self.index_of_row.to(device))
 
     def table(self, table: Tensor) -> Tensor:
-        """Selects the rows of candidates from an item table, `[candidates + 1, hidden]`."""
+        """Selects the rows of the candidates from an item table `[catalog rows, hidden]`.
+
+        The result is `[candidates + 1, hidden]`; row 0 is padding.
+        """
         return table if len(self.rows) == len(table) else table[self.rows]
 
     def indices(self, items: Tensor) -> Tensor:
-        """Converts item indices to candidate indices, in the shape of `items`."""
+        """Converts item indices, of any shape, to candidate indices.
+
+        An item that is no candidate becomes 0.
+        """
         return self.index_of_row[items]
 
 
@@ -61,9 +68,9 @@ def next_item_candidates(train_counts: NDArray[np.int64], *, only_trained: bool)
 
 
 def answers_among(answers: Answers, candidates: Candidates) -> Answers:
-    """Replaces every item in the rankings of `answers` that is no candidate by padding.
+    """Removes items that are no candidates from the rankings of `answers`; padding replaces them.
 
-    A loss has no negative term for such an item. As a positive its score would rise without bound.
+    A loss has no negative term for such an item. As a positive, its score would rise without bound.
     """
     known = candidates.index_of_row.numpy()[answers.rankings] != PADDING_INDEX
     return replace(answers, rankings=np.where(known, answers.rankings, PADDING_INDEX))

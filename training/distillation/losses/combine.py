@@ -1,11 +1,14 @@
-"""Formulas that all losses share: scores, sum over a ranking list, total loss."""
+"""Formulas that all losses share: scores, sum over a ranking list, total loss.
+
+A position is a place in a batch of histories after which an item is to be predicted.
+"""
 
 import torch
 from torch import Tensor
 
 
 def distillation_loss(list_losses: Tensor, weights: Tensor) -> Tensor:
-    """Sums the weighted losses of listed items (paper eq. 5).
+    """Sums the weighted losses of the items of each ranking list (DLLM2Rec, eq. 5).
 
     `list_losses` and `weights` are `[positions, K]`; the sum is `[positions]`.
     """
@@ -21,5 +24,11 @@ def total_loss(next_item: Tensor, distillation: Tensor, weight: Tensor) -> Tenso
 
 
 def scores_of(queries: Tensor, table: Tensor, items: Tensor) -> Tensor:
-    """Scores `items`, `[positions, M]`, at each position; returns the same shape."""
+    """Computes the scores of the given items at each position, `[positions, M]`.
+
+    Args:
+        queries: `[positions, hidden]`, query vectors.
+        table: `[rows, hidden]`, item vectors.
+        items: `[positions, M]`, rows of `table`.
+    """
     return torch.einsum("nh,nmh->nm", queries, torch.nn.functional.embedding(items, table))

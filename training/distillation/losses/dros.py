@@ -12,9 +12,10 @@ FLATTENING = 0.05  # exponent of an item's share of interactions, as in the refe
 
 
 def nominal_shares(train_counts: NDArray[np.int64]) -> Tensor:
-    """Computes `p_i`, flattened shares of the training interactions; `[items]`, never 0.
+    """Computes `p_i`, the share of training interactions with item i, to the power `FLATTENING`.
 
-    `train_counts` is `[catalog rows]`; row 0 is not read.
+    Returns `[items]`. No share is 0, since 1 is added to the count of each item. `train_counts` is
+    `[catalog rows]`, with padding in row 0.
     """
     counts = torch.from_numpy(train_counts[1:]).double() + 1
     shares: Tensor = (counts / counts.sum()) ** FLATTENING
@@ -24,11 +25,11 @@ def nominal_shares(train_counts: NDArray[np.int64]) -> Tensor:
 def robust_losses(
     queries: Tensor, table: Tensor, next_items: Tensor, shares: Tensor, temperature: float
 ) -> Tensor:
-    """Computes `log sum_i exp(p_i (y_i - [i is next])^2 / temperature)`, `[positions]`.
+    """Computes the DROS loss at each position, `[positions]`.
 
-    This is a soft maximum over the catalog of squared errors of scores `y_i`, whose target is 1 for
-    the next item and 0 for other items. Scores are computed in chunks and not stored; the backward
-    pass computes them again.
+    It is `log sum_i exp(p_i (y_i - [i is next])^2 / temperature)`, a soft maximum over the catalog
+    of the squared errors of scores `y_i`. The target of a score is 1 for the next item and 0 for
+    other items. Scores are not stored but computed in chunks, and again in the backward pass.
 
     Args:
         queries: `[positions, hidden]`, query vectors.

@@ -1,4 +1,4 @@
-"""Importance weights of the items in a ranking list (paper eq. 6-10).
+"""Importance weights of the items in a ranking list (DLLM2Rec, eq. 6-10).
 
 The weight of an item has up to three parts: position, confidence and consistency. The setting
 `distillation.weight_form` chooses between two forms:
@@ -21,25 +21,28 @@ ROUNDING = 1e-5  # relative rounding error between two computations of the same 
 
 
 def position_weights(rankings: Tensor, temperature: float) -> Tensor:
-    """Computes `exp(-rank / temperature)` (paper eq. 6), in the shape of `rankings`.
+    """Computes the position part of the weights, `exp(-rank / temperature)` (DLLM2Rec, eq. 6).
 
-    `rankings` is `[examples, K]`; ranks count from 1.
+    `rankings` is `[examples, K]`, as is the result. The rank is the place in the list, from 1.
     """
     ranks = torch.arange(1, rankings.shape[1] + 1, dtype=torch.float32)
     return torch.exp(-ranks / temperature).expand(rankings.shape)
 
 
 def confidences(distances: Tensor, temperature: float) -> Tensor:
-    """Computes `exp(-distance / temperature)` (paper eq. 7), in (0, 1].
+    """Computes confidences, `exp(-distance / temperature)` (DLLM2Rec, eq. 7), in (0, 1].
 
-    `distances` are those of the true next items, `[examples]`, in the form *paper*, and those of
-    the listed items, `[examples, K]`, in the form *reference-code*.
+    `distances` are the teacher's. If the setting `weight_form` is `paper`, they are those of the
+    true next items, `[examples]`. If it is `reference-code`, they are those of the listed items,
+    `[examples, K]`.
     """
     return torch.exp(-distances / temperature)
 
 
 def consistencies(list_scores: Tensor, kth_best: Tensor) -> Tensor:
-    """Returns 1 where the student's own top K has the listed item, else 0 (paper eq. 8).
+    """Returns 1 for each listed item in the student's own top K, else 0 (DLLM2Rec, eq. 8).
+
+    The result is `[positions, K]`, like `list_scores`.
 
     Args:
         list_scores: `[positions, K]`, the student's scores of the listed items.
@@ -50,12 +53,13 @@ def consistencies(list_scores: Tensor, kth_best: Tensor) -> Tensor:
 
 
 def normalised(weights: Tensor, rankings: Tensor, *, over_empty: bool = False) -> Tensor:
-    """Scales weights to a sum of 1 over each list; its empty places get 0.
+    """Scales the weights of each list to a sum of 1; its empty places get 0.
 
     Args:
         weights: `[examples, K]`, weights of all places, empty ones included.
         rankings: `[examples, K]`, item indices; 0 is an empty place.
-        over_empty: whether the sum counts empty places, so that a list with some weighs less.
+        over_empty: whether the weights of empty places are part of that sum. The other places of
+            the list then sum to less than 1.
     """
     filled = weights * (rankings != 0)
     total = (weights if over_empty else filled).sum(dim=1, keepdim=True)
@@ -65,8 +69,9 @@ def normalised(weights: Tensor, rankings: Tensor, *, over_empty: bool = False) -
 def evenly_spread(confident: Tensor) -> Tensor:
     """Replaces confidences by values that fill (0, 1), in the same order and with the same mean.
 
-    The share `u` of less confident examples becomes `u^(1/mean - 1)`, whose mean over an even `u`
-    is `mean`. Equal confidences stay equal. `confident` is `[examples]`, in (0, 1).
+    The new value is `u^(1/mean - 1)`, where `u` is the share of examples with less confidence. Its
+    mean over an evenly spread `u` is `mean`. Equal confidences stay equal. `confident` and the
+    result are `[examples]`, in (0, 1).
     """
     if len(confident) == 0:
         return confident
@@ -78,10 +83,10 @@ def evenly_spread(confident: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ListWeighting:
-    """Weighted mean of the parts of a weight that are on (paper eq. 10).
+    """Combines position, confidence and consistency into importance weights (DLLM2Rec, eq. 10).
 
-    The settings of the parts that are on have factors, the gammas. Here they are scaled to sum to
-    1.
+    A weight is the weighted mean of the parts that are on. Their factors are the gammas of the
+    settings, scaled to sum to 1.
 
     Attributes:
         config: settings of the parts.
@@ -97,7 +102,7 @@ class ListWeighting:
 
     @property
     def is_uniform(self) -> bool:
-        """Whether every part is off, so that all listed items have the same weight."""
+        """Whether every part is off, so that all items of a list have the same weight."""
         return self.position + self.confidence + self.consistency == 0
 
     def before_training(
@@ -153,7 +158,10 @@ class ListWeighting:
 
 
 def list_weighting(config: DistillationConfig) -> ListWeighting:
-    """Makes the weighting that `config` describes; its factors sum to 1, or to 0 if all are off."""
+    """Makes the `ListWeighting` of `config`.
+
+    Its factors sum to 1, or to 0 if all three parts are off.
+    """
     gammas = (
         config.gamma_position * config.position,
         config.gamma_confidence * config.confidence,

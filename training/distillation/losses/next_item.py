@@ -1,7 +1,8 @@
 """Losses of the next item: full softmax, sampled softmax, or binary with one negative.
 
-A `NextItemLoss` is made for the positions of one batch. It turns scores into losses, both of next
-items and of items in ranking lists. `score_and_loss` selects the kind that a config names.
+A `NextItemLoss` is made for the positions of one batch, the places in its histories after which an
+item is to be predicted. It turns scores into losses, both of next items and of items in ranking
+lists. `score_and_loss` selects the kind of loss that the settings name.
 """
 
 from collections.abc import Callable
@@ -20,34 +21,34 @@ from training.settings.experiment import TrainingConfig
 
 
 class NextItemLoss(Protocol):
-    """The next-item loss of one batch.
+    """Interface of the loss of one batch, which turns scores of next and listed items into losses.
 
-    It holds what it needs of the competing candidates (a normaliser or negatives), and turns scores
-    of next items or of listed items into losses.
+    An implementation holds the scores that those items compete with: a normaliser or negatives.
     """
 
     @property
     def kth_best(self) -> Tensor | None:
         """The student's K-th best score at each position, `[positions]`.
 
-        It is None if this loss does not compute it anyway.
+        It is None unless the loss computes it as a by-product.
         """
         ...
 
     def of_next_items(self, scores: Tensor) -> Tensor:
-        """Returns the losses of the true next items, whose scores are `[positions]`."""
+        """Computes the losses of the true next items from their scores, `[positions]` both."""
         ...
 
     def of_lists(self, scores: Tensor) -> Tensor:
-        """Returns the unweighted losses of listed items, whose scores are `[positions, K]`."""
+        """Computes unweighted losses of listed items from their scores, `[positions, K]` both."""
         ...
 
 
 ScoreAndLoss = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, NextItemLoss]]
-"""Scores `items` at each position and makes the loss of these positions.
+"""Function that scores items at each position and makes the loss of these positions.
 
-Takes query vectors `[positions, hidden]`, an item table, and items `[positions, M]`, of which the
-first is the true next item. Returns scores `[positions, M]` and the loss.
+It takes query vectors `[positions, hidden]`, an item table `[rows, hidden]`, and items
+`[positions, M]`, of which the first is the true next item. It returns the scores `[positions, M]`
+and the loss.
 """
 
 
@@ -76,11 +77,13 @@ class FullSoftmax:
 class SampledSoftmax:
     """Cross-entropy whose normaliser is estimated from a sample of items.
 
-    The loss is `log(exp(y_i) + others) - y_i`, which equals `softplus(log_others - y_i)`. It is
-    never below 0, even for a listed item that is not in the sample.
+    The loss of item i with score `y_i` is `log(exp(y_i) + exp(log_others)) - y_i`. This equals
+    `softplus(log_others - y_i)`. It is never below 0, even for a listed item that is not in the
+    sample.
 
     Attributes:
-        log_others: `[positions]`, estimate of `log sum exp` over all items except the next one.
+        log_others: `[positions]`, estimate of `log sum exp` of the scores of all items except the
+            next one.
     """
 
     log_others: Tensor
@@ -97,9 +100,9 @@ class SampledSoftmax:
 
 @dataclass(frozen=True)
 class BinaryLoss:
-    """Binary cross-entropy with one negative per position (paper eq. 3 and 5).
+    """Binary cross-entropy with one negative per position (DLLM2Rec, eq. 3 and 5).
 
-    The next item and the listed items are positives.
+    The next item and the listed items are positives; `y` is the score of the negative.
 
     Attributes:
         negatives: `[positions]`, scores of the negatives.
@@ -129,13 +132,13 @@ def score_and_loss(
     k: int = 0,
     device: torch.device | None = None,
 ) -> ScoreAndLoss:
-    """Returns the function that scores items and makes the loss named by `config.loss`.
+    """Returns the function that scores items and makes the kind of loss that `config.loss` names.
 
     Args:
         config: settings of the loss and of the sampling of negatives.
         train_counts: `[catalog rows]`, number of training interactions of each item.
         list_negative: whether the binary loss of a listed item has a negative term.
-        k: rank of the K-th best score that the full softmax computes; 0 leaves it out.
+        k: K of the K-th best scores that the full softmax computes; 0 computes none.
         device: device of the query vectors; None is the CPU.
     """
     if config.loss == "sampled-cross-entropy":
@@ -181,7 +184,7 @@ def _binary_loss(with_lists: bool) -> ScoreAndLoss:
 def log_others(
     queries: Tensor, table: Tensor, next_items: Tensor, drawn: Tensor, chances: Tensor
 ) -> Tensor:
-    """Estimates `log sum exp(y_i)` over all items except the next, `[positions]`.
+    """Estimates `log sum exp` of the scores of all items except the next, `[positions]`.
 
     Each sampled item is weighted by `1 / (draws * chance)`, the logQ correction. So the estimate of
     the sum is unbiased. Draws of the next item do not count.
@@ -199,9 +202,10 @@ def log_others(
 
 
 def other_items(items: Tensor, num_rows: int) -> Tensor:
-    """Draws for each of `items` an item other than it, uniformly; returns the same shape.
+    """Draws a different item for each of `items`, uniformly; returns the shape of `items`.
 
-    The catalog, of `num_rows` rows with padding, must have at least two items.
+    `num_rows` is the number of catalog rows, padding included; at least 3, so that there are two
+    items.
     """
     drawn = torch.randint(1, num_rows - 1, items.shape, device=items.device)
     return drawn + (drawn >= items)

@@ -22,13 +22,13 @@ NUM_PANELS = 3  # number of parts that a batch is split into by length
 class DistillationObjective(nn.Module):
     """Computes the training loss of a batch on one device.
 
-    It is the loss of the next items; with `lists`, the loss of the teacher's ranking lists is added
-    (paper eq. 11).
+    It is the loss of the next items. With `lists`, it is the weighted mean of that loss and the
+    loss of the teacher's ranking lists (DLLM2Rec, eq. 11).
 
     Args:
         student: the student to train; it is moved to `device`.
         config: settings of the losses.
-        candidates: items that a next item is compared with.
+        candidates: the items that the loss compares a next item with.
         lists: the teacher's ranking lists; None trains without them.
         device: device to compute on.
     """
@@ -88,10 +88,11 @@ class DistillationObjective(nn.Module):
     def _smoothed(
         self, next_item: Tensor, loss: NextItemLoss, queries: Tensor, table: Tensor
     ) -> Tensor:
-        """Spreads the share `training.smoothing` of the labels evenly over all candidates.
+        """Applies label smoothing to the losses `next_item`; returns `[positions]`.
 
-        The mean loss over the candidates is the loss of their mean score, since cross-entropy is
-        linear in the score of its item.
+        The share `training.smoothing` of each label is spread evenly over all candidates. The mean
+        loss over the candidates is the loss of their mean score, since cross-entropy is linear in
+        the score of its item.
         """
         if not (share := self.config.smoothing):
             return next_item
@@ -99,7 +100,7 @@ class DistillationObjective(nn.Module):
         return (1 - share) * next_item + share * spread
 
     def _robust(self, queries: Tensor, table: Tensor, next_items: Tensor) -> Tensor | float:
-        """Returns the weighted DROS loss at each position, `[positions]`; 0 if it is off.
+        """Returns the DROS loss times its weight at each position, `[positions]`; 0 if it is off.
 
         DROS is distributionally robust optimisation, see `losses/dros.py`.
         """
@@ -110,10 +111,10 @@ class DistillationObjective(nn.Module):
         )
 
     def _query_vectors(self, panels: Sequence[Batch], table: Tensor) -> Tensor:
-        """Computes the query vectors before all predicted items, `[positions, hidden]`.
+        """Computes the query vector before each item to predict, `[positions, hidden]`.
 
-        Positions are in the order of `panels`, the parts of a batch. The gradient of a look-up is
-        as large as the table, so the items of all panels are looked up at once.
+        Positions are in the order of `panels`, the parts of a batch. `table` is the item table. The
+        gradient of a look-up is as large as the table, so all panels share one look-up.
         """
         read = [torch.zeros(1, dtype=torch.int64), *(each.histories.flatten() for each in panels)]
         # The leading 0 makes padding the first item.

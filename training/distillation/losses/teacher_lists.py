@@ -1,4 +1,4 @@
-"""`RankingLists`: the teacher's ranking lists and weights, found by dataset row."""
+"""`RankingLists`: the teacher's ranking lists with their weights, looked up by dataset row."""
 
 from dataclasses import dataclass, replace
 
@@ -13,15 +13,15 @@ from training.settings.experiment import DistillationConfig
 
 @dataclass(frozen=True)
 class RankingLists:
-    """The teacher's ranking lists, found by dataset row.
+    """The teacher's ranking lists with their weights, looked up by dataset row.
 
     Attributes:
-        list_of_row: `[interactions]`, number of the list of each dataset row; 0, an empty list, if
-            the teacher did not answer the row.
+        list_of_row: `[interactions]`, for each dataset row, the row of its list in `rankings` and
+            `weights`; 0, an empty list, if the teacher did not answer it.
         rankings: `[lists + 1, K]`, item indices; 0 pads a short list.
         weights: `[lists + 1, K]`, importance weights without consistency. That part depends on the
             student, so `with_consistency` adds it in each step.
-        weighting: formula of the weights.
+        weighting: computes the weights.
     """
 
     list_of_row: Tensor
@@ -31,7 +31,7 @@ class RankingLists:
 
     @property
     def config(self) -> DistillationConfig:
-        """Settings of the importance weights."""
+        """The settings of distillation, with those of the importance weights."""
         return self.weighting.config
 
     def to(self, device: torch.device) -> "RankingLists":
@@ -44,11 +44,11 @@ class RankingLists:
         )
 
     def of(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Looks up the lists of dataset rows.
+        """Looks up the ranking lists of dataset rows.
 
         Returns:
-            Rankings and weights, `[rows, K]` each, and the factor of the list loss, `[rows]`: the
-            setting `distillation.ranking_weight`, or 0 for a row without a list.
+            Rankings and weights, `[rows, K]` each, and the factor of the list loss, `[rows]`. The
+            factor is the setting `distillation.ranking_weight`, or 0 for a row without a list.
         """
         lists = self.list_of_row[rows]
         share = self.config.ranking_weight * (lists > 0)
@@ -56,13 +56,13 @@ class RankingLists:
 
     @property
     def own_list_length(self) -> int:
-        """Length K of the student's own list that consistency compares with; 0 if it is off."""
+        """Number K of the student's best items that consistency looks at; 0 if that is off."""
         return self.rankings.shape[1] if self.weighting.consistency else 0
 
     def with_consistency(
         self, rankings: Tensor, weights: Tensor, scores: Tensor, kth_best: Tensor
     ) -> Tensor:
-        """Adds the consistency with the student to `weights`; returns `[positions, K]`.
+        """Adds the consistency part to the importance weights; returns `[positions, K]`.
 
         Args:
             rankings: `[positions, K]`, item indices from `of`.
@@ -77,7 +77,7 @@ class RankingLists:
 def ranking_lists(
     answers: Answers, num_interactions: int, config: DistillationConfig
 ) -> RankingLists:
-    """Weighs the first `config.list_length` items of each of the teacher's answers.
+    """Makes `RankingLists` of the first `config.list_length` items of each of the answers.
 
     `num_interactions` is the number of rows of the dataset.
     """

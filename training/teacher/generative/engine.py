@@ -39,9 +39,9 @@ class WrittenTitle:
 
 
 class Engine(Protocol):
-    """The LLM of a generative teacher, on this machine or behind a server.
+    """Interface of the LLM of a generative teacher, on this machine or behind a server.
 
-    Its methods call `advance` with the share of their work that was done since the last call.
+    `advance` is called with the share of a method's work that was done since the last call.
     """
 
     @property
@@ -56,7 +56,7 @@ class Engine(Protocol):
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        """Writes the next title after each history, as one batch."""
+        """Lets the LLM write the next title after each history; all histories are one batch."""
         ...
 
     def embed(
@@ -95,9 +95,12 @@ class LocalEngine:
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        """Writes the next titles, greedily or by beam search.
+        """Writes the next title after each history, greedily or by beam search.
 
-        `advance` is called with shares of the maximum number of tokens to write.
+        `advance` is called with the share of `writing.max_new_tokens` written since its last call.
+
+        Raises:
+            ConfigError: a prompt with its title would be longer than the LM's context.
         """
         prompts = [self.builder.prompt(history)[0] for history in histories]
         tokens, mask = left_padded(prompts)
@@ -155,8 +158,8 @@ class LocalEngine:
 def left_padded(prompts: Sequence[TokenIds]) -> tuple[Tensor, Tensor]:
     """Pads prompts on the left, since generation appends tokens on the right.
 
-    Returns the tokens and their attention mask, `[prompts, tokens]` each. The LLM masks padding and
-    derives positions from the mask, so padding does not change what it writes.
+    Returns token ids and attention mask, `[prompts, tokens]` each. The LLM masks padding and
+    derives positions from the mask, so padding does not change the text that it writes.
     """
     tokens = torch.zeros(len(prompts), max(len(prompt) for prompt in prompts), dtype=torch.int64)
     mask = torch.zeros_like(tokens)

@@ -1,8 +1,8 @@
 """Grounding (BIGRec): distances from a text that the LLM wrote to all titles of the catalog.
 
-The distance is Euclidean, between the LLM's embeddings of the text and of a title (paper eq. 4).
-Both embeddings are first standardised by the mean and deviation of all titles, since all states of
-an LLM lie near one dominant direction.
+The distance is Euclidean, between the LLM's embeddings of the text and of a title (DLLM2Rec,
+eq. 4). Both embeddings are first standardised by the mean and deviation over all titles, since all
+embeddings of an LLM lie near one dominant direction.
 """
 
 import torch
@@ -24,8 +24,9 @@ class Grounding:
         self._titles = self._scale * self._standardise(title_embeddings)
 
     def distances(self, embeddings: Tensor) -> Tensor:
-        """Computes the distances of texts, whose embeddings are `[texts, size]`, to all titles.
+        """Computes the distances from written texts to all titles, `[texts, catalog rows]`.
 
-        They are `[texts, catalog rows]`; column 0, the padding, is meaningless.
+        `embeddings` are the embeddings of the texts, `[texts, size]`. Column 0 of the result, the
+        padding, is meaningless.
         """
         return torch.cdist(self._scale * self._standardise(embeddings), self._titles)

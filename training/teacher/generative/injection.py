@@ -1,7 +1,7 @@
-"""Injection (BIGRec): moves items nearer that are popular or often follow the last item.
+"""Injection (BIGRec): lowers the distances of items that are popular or often follow the last item.
 
 These two signals are counted over training interactions. The distances of a generative teacher are
-divided by powers of them.
+divided by powers of 1 + signal.
 """
 
 from collections.abc import Iterable
@@ -29,20 +29,24 @@ NUM_VALIDATION_EXAMPLES = 2_000
 
 @dataclass(frozen=True)
 class Exponents:
-    """Exponents of the injected signals: a larger one counts more, 0 leaves a signal out."""
+    """Exponents of the two injected signals, popularity and transitions.
+
+    A larger exponent lowers distances more; 0 leaves the signal out.
+    """
 
     popularity: float = 0.0
     transitions: float = 0.0
 
     def any(self) -> bool:
-        """Returns whether any signal is injected."""
+        """Returns whether any exponent differs from 0."""
         return self != Exponents()
 
 
 def injected(distances: Tensor, signals: Iterable[tuple[Tensor, float]]) -> Tensor:
-    """Injects signals: `(D - min) / (max - min) * Π (1 + W) ** -exponent`.
+    """Scales the distances of each history to [0, 1] and lowers them for items with strong signals.
 
-    Minimum and maximum are taken over the items of each history.
+    The result is `(D - min) / (max - min) * Π (1 + W) ** -exponent`. Minimum and maximum are over
+    all items for one history.
 
     Args:
         distances: D, `[histories, catalog rows]`.
@@ -61,7 +65,7 @@ def injected(distances: Tensor, signals: Iterable[tuple[Tensor, float]]) -> Tens
 
 
 class Signals:
-    """The injected signals, counted over training interactions: popularity and transitions."""
+    """Computes the signals to inject, popularity and transitions, from training interactions."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._dataset = dataset
@@ -72,7 +76,7 @@ class Signals:
 
     @cached_property
     def popularity(self) -> Tensor:
-        """Training interactions of each item, divided by those of the most popular item.
+        """Number of training interactions of each item, divided by the largest such number.
 
         `[catalog rows]`, in [0, 1].
         """
@@ -80,9 +84,9 @@ class Signals:
         return counts / counts.max().clamp_min(1)
 
     def transitions(self, last_items: NDArray[np.integer]) -> Tensor:
-        """Counts how often each item followed the last item of a history in training.
+        """Computes how often each item followed the last item of a history in training.
 
-        Counts are divided by that of the most frequent follower.
+        The counts of a history are divided by the largest of them.
 
         Args:
             last_items: `[histories]`, item index of the last item of each history.
@@ -93,10 +97,10 @@ class Signals:
         return _divided_by_largest(self._follower_counts(last_items))
 
     def transitions_before(self, rows: NDArray[np.int64]) -> Tensor:
-        """Computes `transitions` for the examples `rows`, `[rows, catalog rows]`.
+        """Computes `transitions` for the histories of examples, `[rows, catalog rows]`.
 
-        The transition to the next item of a training example is not counted for that example: it is
-        the answer.
+        `rows` are the dataset rows of the next items. A training example does not count its own
+        transition, from the last item to the next item, since that is the answer.
         """
         counts = self._follower_counts(self._dataset.item_indices[rows - 1])
         is_train = torch.from_numpy((self._dataset.splits[rows] == Split.TRAIN).astype(np.float32))
@@ -117,7 +121,10 @@ def _divided_by_largest(counts: Tensor) -> Tensor:
 
 
 def with_signals(distances: Distances, signals: Signals, exponents: Exponents) -> Distances:
-    """Injects `signals` into `distances`; returns `distances` itself if all exponents are 0."""
+    """Returns the function that computes `distances` and injects `signals` into the result.
+
+    If all exponents are 0, it is `distances` itself.
+    """
     if not exponents.any():
         return distances
 
@@ -133,9 +140,9 @@ def with_signals(distances: Distances, signals: Signals, exponents: Exponents) -
 def choose_exponents(
     distances: Distances, signals: Signals, dataset: Dataset, config: TeacherConfig
 ) -> Exponents:
-    """Chooses the exponents with the best NDCG@20 on validation examples.
+    """Chooses the exponents with which the teacher has the best NDCG@20 on validation examples.
 
-    Signals that `config.writing` does not inject get exponent 0. Of equals the first is chosen.
+    A signal that `config.writing` switches off gets exponent 0. Of equals the first is chosen.
     """
     rows = held_out_rows(dataset, config, Split.VALIDATION, at_most=NUM_VALIDATION_EXAMPLES)
     off = (0.0,)

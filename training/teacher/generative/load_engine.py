@@ -15,12 +15,13 @@ from training.teacher.tuning.tuned_model import load_tuned
 
 @dataclass(frozen=True)
 class LoadedEngine:
-    """An engine and where its weights come from.
+    """An engine, with the hash and the cost of its tuned weights.
 
     Attributes:
         engine: the engine.
-        weights: hash of the tuned weights; None if the LLM is not tuned or behind a server.
-        costs: tokens and seconds of the tuning, under "tuning"; empty if `weights` is None.
+        weights: hash of the tuned weights; None if the LLM is not tuned or is behind a server.
+        costs: progress of the tuning, with tokens and seconds, under the key "tuning"; empty if
+            `weights` is None.
     """
 
     engine: Engine
@@ -34,7 +35,7 @@ def load_engine(dataset: Dataset, config: TeacherConfig, folder: Path) -> Loaded
     Args:
         dataset: the dataset, whose catalog the prompts are made from.
         config: settings of the teacher.
-        folder: folder of all tuned weights.
+        folder: parent folder of all tuned weights.
 
     Raises:
         ConfigError: the LLM cannot be loaded, or beam search is on for a server.

@@ -46,11 +46,11 @@ Output = TypeVar("Output")
 
 @dataclass(frozen=True)
 class RemoteEngine:
-    """Writes and embeds titles by HTTP requests, several at once; implements `Engine`.
+    """Lets a server write and embed titles, by several HTTP requests at once; implements `Engine`.
 
     Attributes:
         config: settings of the teacher.
-        catalog: items, whose titles prompts are made of.
+        catalog: the items, whose titles the prompts show.
         key: API key, sent as a bearer token; None sends none.
         transport: replacement of the network in tests; None uses the network.
     """
@@ -66,7 +66,7 @@ class RemoteEngine:
         return self.config.model.removeprefix(REMOTE_PREFIX)
 
     def prompt_lengths(self, histories: Sequence[History]) -> NDArray[np.int64]:
-        """Estimates the tokens of each history's prompt from its characters, `[histories]`."""
+        """Estimates the number of tokens of each prompt from its characters, `[histories]`."""
         titles = np.array([0, *map(len, self.catalog.titles)]) + 1  # the newline
         lengths = [titles[list(history)].sum() for history in histories]
         return (np.array(lengths, dtype=np.int64) + len(INSTRUCTION)) // CHARACTERS_PER_TOKEN
@@ -74,7 +74,7 @@ class RemoteEngine:
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        """Writes the next titles, greedily.
+        """Requests the next title after each history from the server, which decodes greedily.
 
         Raises:
             EndpointError: the server is unreachable, refuses a request, or answers malformed JSON.
@@ -84,10 +84,10 @@ class RemoteEngine:
     def embed(
         self, titles: Sequence[str], advance: Advance = ignore_progress
     ) -> NDArray[np.float32]:
-        """Embeds titles with the server's embedding model, `[titles, size]`.
+        """Requests the embeddings of titles from the server's embedding model, `[titles, size]`.
 
         Raises:
-            EndpointError: see `write`.
+            EndpointError: the server is unreachable, refuses a request, or answers malformed JSON.
         """
         starts = range(0, len(titles), TITLES_PER_REQUEST)
         batches = [titles[start : start + TITLES_PER_REQUEST] for start in starts]
@@ -164,9 +164,9 @@ class RemoteEngine:
         return embeddings
 
     def _post(self, client: httpx.Client, url: str, body: Mapping[str, Any]) -> Any:
-        """Posts `body` to `url` and returns the JSON of the response.
+        """Posts `body` as JSON to `url` and returns the parsed JSON of the response.
 
-        Errors that may be temporary are retried with growing pauses.
+        After an error that may be temporary, the request is repeated, with growing pauses.
 
         Raises:
             EndpointError: all attempts failed, or the error is not temporary.

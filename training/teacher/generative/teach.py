@@ -1,4 +1,4 @@
-"""The generative teacher: its LLM writes the next title; grounding turns it into distances."""
+"""The generative teacher: its LLM writes the next title; grounding turns that into distances."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -60,7 +60,10 @@ class WrittenTexts:
     cost: Cost
 
     def grounded(self, grounding: Grounding) -> Distances:
-        """Returns a function from dataset rows to the distances of all items from their texts."""
+        """Returns the function that computes the distances of all items for dataset rows.
+
+        They are the distances that `grounding` computes from the text written for each row.
+        """
 
         def distances(rows: NDArray[np.int64]) -> Tensor:
             texts = self.text_of_row[indices_among(self.rows, rows)]
@@ -70,7 +73,10 @@ class WrittenTexts:
 
 
 def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfig) -> list[History]:
-    """Returns for each of `rows` the item indices of its history that the prompt shows."""
+    """Returns, for each example, the item indices that its prompt shows, oldest first.
+
+    They are the newest part of the history. `rows` are the dataset rows of the next items.
+    """
     starts = first_title(dataset.position_of_row[rows], config.max_titles, config.overlap)
     return [
         tuple(dataset.history(int(row))[start:].tolist())
@@ -81,7 +87,7 @@ def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfi
 def folder_of_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
 ) -> Path:
-    """Creates the folder that holds the texts of one LLM, dataset and settings.
+    """Returns the folder of the texts for one LLM, dataset and settings; creates it if missing.
 
     Args:
         dataset: the dataset.
@@ -98,9 +104,9 @@ def folder_of_texts(
 def write_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, engine: Engine
 ) -> WrittenTexts:
-    """Lets `engine` write one text for each distinct history of the answered examples.
+    """Lets `engine` write one text for each distinct history of the examples within the budget.
 
-    Texts are stored in `folder` in shards, so a killed run resumes where it stopped.
+    Texts are stored in shards in `folder`, so a killed run resumes where it stopped.
     """
 
     def count_tokens(rows: NDArray[np.int64]) -> int:
@@ -193,7 +199,7 @@ def teach_generative(
         dataset: histories and titles.
         config: settings of the teacher.
         folder: parent folder of stored texts and title embeddings.
-        loaded: the LLM.
+        loaded: the engine that writes the texts.
     """
     titles = title_embeddings(dataset, config, folder, loaded)
     texts_folder = folder_of_texts(dataset, config, folder, loaded.weights)

@@ -1,4 +1,4 @@
-"""Backends of the live teacher, one for each kind of teacher."""
+"""Backends of the live teacher: one class each for retrieval, titles and generative teachers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,10 @@ from training.workplace import Workplace, knowledge_folder
 
 @dataclass(frozen=True)
 class TitleEncoder:
-    """Base of backends that embed titles as the mean of the LLM's states."""
+    """Embeds titles as the mean of the LLM's states over their tokens.
+
+    It is the base of `RetrievalBackend`, and embeds new titles for a titles teacher.
+    """
 
     model: LanguageModel
 
@@ -59,9 +62,9 @@ class RetrievalBackend(TitleEncoder):
 
     Attributes:
         builder: builds prompts.
-        matcher: projects the LLM's states.
-        items: `[catalog rows, size]`, unit vectors of the titles.
-        neighbours: distances between titles.
+        matcher: projects the LLM's states into the space of `items`.
+        items: `[catalog rows, size]`, the matcher's unit vectors of the titles.
+        neighbours: computes distances between titles.
         share: weight of title distances in the blend, in [0, 1]; 0 leaves them out.
         config: settings of the teacher.
     """
@@ -74,7 +77,7 @@ class RetrievalBackend(TitleEncoder):
     config: TeacherConfig
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Computes the matcher's distances after a history, blended with title distances."""
+        """Computes the matcher's distances from a history to all items, blended with titles'."""
         tokens, ends = self.builder.prompt(titles_in_prompt(history, self.config))
         first = ends[-1:] + 1 - len(self.builder.titles[history[-1]])
         newest = Spans(prompt=np.zeros(1, dtype=np.int64), first=first, last=ends[-1:])
@@ -89,11 +92,11 @@ class RetrievalBackend(TitleEncoder):
 
 @dataclass(frozen=True)
 class TitlesBackend:
-    """Backend of a teacher of titles: distances between stored title embeddings.
+    """Backend of the titles teacher and the words teachers: compares stored title embeddings.
 
     Attributes:
-        encoder: embeds new titles; used for nothing else.
-        neighbours: distances between titles.
+        encoder: embeds titles that a client sends; used for nothing else.
+        neighbours: computes distances between titles.
     """
 
     encoder: TitleEmbedder
@@ -109,7 +112,7 @@ class TitlesBackend:
         return self.encoder.embed(titles)
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Computes the distances of all titles from the titles of a history."""
+        """Computes the distances from the titles of a history to the titles of all items."""
         distances = self.neighbours.distances_after([np.array(history)])
         return CatalogDistances(torch.from_numpy(distances), tokens=0)
 
@@ -120,7 +123,7 @@ class GenerativeBackend:
 
     Attributes:
         engine: the LLM.
-        grounding: distances from a text to all titles.
+        grounding: computes distances from a text to all titles.
         signals: popularity and transitions, to inject into the distances.
         exponents: strengths of the signals; all 0 injects none.
         config: settings of the teacher.
@@ -138,7 +141,7 @@ class GenerativeBackend:
         return self.engine.name
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Writes the title after a history and computes the distances of all items from it."""
+        """Lets the LLM write the next title, and computes the distances from it to all items."""
         (written,) = self.engine.write([tuple(titles_in_prompt(history, self.config))])
         embedding = torch.from_numpy(self.embed([written.text]).astype(np.float16)).float()
         distances = self.grounding.distances(embedding)
@@ -158,7 +161,7 @@ class GenerativeBackend:
 
 
 def titles_in_prompt(history: Sequence[int], config: TeacherConfig) -> Sequence[int]:
-    """Returns the newest part of a non-empty `history`, as its prompt shows it."""
+    """Returns the newest part of `history`, which the prompt shows; `history` must not be empty."""
     start = first_title(np.array([len(history)]), config.max_titles, config.overlap)
     return history[int(start[0]) :]
 
@@ -166,8 +169,8 @@ def titles_in_prompt(history: Sequence[int], config: TeacherConfig) -> Sequence[
 def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeacher:
     """Loads a teacher: its LLM and the knowledge that `python -m training.teach` stored.
 
-    A generative teacher without injection needs no knowledge. So it can be served before it has
-    taught.
+    A generative teacher without injection needs no knowledge, so it can be served before
+    `python -m training.teach` has run.
 
     Raises:
         ConfigError: the LLM cannot be loaded.

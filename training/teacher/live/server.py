@@ -92,9 +92,10 @@ class ReadinessAnswer(BaseModel):
 
 
 class RequestQueue:
-    """Runs the LLM's work for one request at a time, and refuses requests beyond `MAX_WAITING`.
+    """Runs the LLM for one request at a time, and refuses a request if the queue is full.
 
-    One at a time, since an LLM uses all threads for one request already.
+    Several at a time would not be faster, since the LLM uses all threads for one request. The queue
+    has `MAX_WAITING` places, that of the running request included.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -103,7 +104,9 @@ class RequestQueue:
         self._waiting = 0
 
     async def run(self, request: Request, work: Callable[[], T]) -> tuple[T, float]:
-        """Waits for its turn, then runs `work`; returns the result and the seconds of `work`.
+        """Waits until no earlier request is left, then runs `work` in the executor.
+
+        Returns the result and the seconds that `work` took, without the wait.
 
         Raises:
             HTTPException: status 503: the queue is full, or the client has disconnected.

@@ -1,4 +1,7 @@
-"""The live teacher: answers histories at once, as `python -m training.teach` answers examples."""
+"""The live teacher: recommends items for a history on request.
+
+It answers as `python -m training.teach` answers the examples of a dataset.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,15 +17,15 @@ from training.teacher.top_k import nearest_items
 
 
 class UnknownHistoryError(Exception):
-    """A client sent a history of which no id is in the teacher's catalog."""
+    """Error: no item id of a client's history is in the teacher's catalog."""
 
 
 @dataclass(frozen=True)
 class LiveAnswer:
-    """Recommended items.
+    """The answer of a live teacher to one history: recommended items and their distances.
 
     Attributes:
-        item_ids: ids of the items, nearest first.
+        item_ids: ids of the recommended items, nearest first.
         distances: distance of each item; lower is nearer.
         tokens: number of tokens read and written for this answer.
         generated_text: title that a generative teacher wrote; None for other kinds.
@@ -36,7 +39,7 @@ class LiveAnswer:
 
 @dataclass(frozen=True)
 class CatalogDistances:
-    """Distances of all items from one history.
+    """The distances from one history to all items of the catalog.
 
     Attributes:
         distances: `[1, catalog rows]`; lower is nearer, column 0 is meaningless.
@@ -50,28 +53,28 @@ class CatalogDistances:
 
 
 class TeacherBackend(Protocol):
-    """The part of a live teacher that differs between the kinds of teachers."""
+    """Interface of the part of a live teacher that differs between the kinds of teachers."""
 
     @property
     def name(self) -> str:
-        """Name of the LLM."""
+        """Name of the LLM, or of the method that embeds titles without an LLM."""
         ...
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Computes the distances of all items from a history.
+        """Computes the distances from a history to all items.
 
         `history` holds item indices, oldest first, and is not empty.
         """
         ...
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """Embeds titles with the LLM, `[titles, size]`."""
+        """Embeds titles in the space of the teacher's item embeddings, `[titles, size]`."""
         ...
 
 
 @dataclass(frozen=True)
 class LiveTeacher:
-    """A loaded teacher; not thread-safe.
+    """A loaded teacher that recommends items and embeds titles; not thread-safe.
 
     Attributes:
         backend: computes distances and embeddings.
@@ -85,14 +88,14 @@ class LiveTeacher:
 
     @property
     def name(self) -> str:
-        """Name of the LLM."""
+        """Name of the LLM, or of the method that embeds titles without an LLM."""
         return self.backend.name
 
     @torch.inference_mode()
     def recommend(
         self, history: Sequence[str], k: int, exclude: Collection[str], *, mask_seen: bool = True
     ) -> LiveAnswer:
-        """Recommends the `k` nearest items, or all if fewer may be recommended.
+        """Recommends the `k` items nearest to a history; fewer if not as many are allowed.
 
         Args:
             history: item ids, oldest first; ids that are not in the catalog are skipped.
@@ -119,7 +122,7 @@ class LiveTeacher:
         )
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """Embeds titles, `[titles, size]`, comparable with `Knowledge.item_embeddings`."""
+        """Embeds titles, `[titles, size]`, in the space and precision of stored item embeddings."""
         return self.backend.embed(titles).astype(np.float16).astype(np.float32)
 
     def _item_indices(self, item_ids: Collection[str]) -> list[int]:

@@ -1,4 +1,4 @@
-"""The causal language model (LM) of a teacher: SmolLM2 from a package, or any of Hugging Face."""
+"""The causal language model (LM) of a teacher: the packaged SmolLM2, or one of Hugging Face."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,9 +31,9 @@ class LanguageModel:
     """A causal LM with its tokenizer.
 
     Attributes:
-        name: the name that it was loaded by.
+        name: the name that the LM was loaded by: `smollm2`, a folder, or a Hugging Face name.
         causal: the LM with its vocabulary head.
-        tokenizer: its tokenizer.
+        tokenizer: the tokenizer of the LM.
     """
 
     name: str
@@ -42,7 +42,7 @@ class LanguageModel:
 
     @property
     def decoder(self) -> PreTrainedModel:
-        """The LM without its vocabulary head, which maps token ids to last hidden states."""
+        """The LM without its vocabulary head: maps token ids to hidden states of the last layer."""
         return self.causal.base_model
 
     @property
@@ -68,10 +68,10 @@ class LanguageModel:
 
     @contextmanager
     def reporting_layers(self, advance: Advance, units: float) -> Iterator[None]:
-        """Calls `advance` after each layer that runs within the block.
+        """Lets the LM call `advance` after each layer that it runs within the `with` block.
 
-        So a progress bar moves during a long batch. The calls of one forward pass add up to
-        `units`.
+        So a progress bar moves during a long batch. Each forward pass advances it by `units` in
+        total.
         """
         layers = list(_layers(self.causal) or [self.decoder])
         hooks = [
@@ -105,7 +105,7 @@ def load_language_model(
     layers: int | None = None,
     tuned: Path | None = None,
 ) -> LanguageModel:
-    """Loads a causal LM, in `eval()`.
+    """Loads a causal LM with its tokenizer, in evaluation mode.
 
     Args:
         name: `smollm2`, a folder, or a Hugging Face name.

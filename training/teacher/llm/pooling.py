@@ -1,4 +1,4 @@
-"""Pooling: reduces the LLM's states of the tokens of a prompt to one vector per history."""
+"""Pooling: reduces the LLM's states of a prompt, one per token, to one vector per history."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from training.settings.teacher import Pooling
 
 @dataclass(frozen=True)
 class Spans:
-    """Positions of titles in a batch of prompts, `[titles]` each.
+    """Token positions of titles in a batch of prompts; all arrays are `[titles]`.
 
     Attributes:
         prompt: number of the prompt that the title is in.
@@ -26,10 +26,10 @@ class Spans:
 
 
 def pooled(states: Tensor, newest: Spans, pooling: Pooling) -> Tensor:
-    """Returns the state of each history, `[histories, hidden]`.
+    """Computes one state for each history from the states of tokens, `[histories, hidden]`.
 
     Args:
-        states: `[prompts, tokens, hidden]`.
+        states: `[prompts, tokens, hidden]`, the states of the tokens.
         newest: positions of the newest title of each history.
         pooling: `last` takes the state of that title's last token, `mean` the mean over its tokens.
     """

@@ -26,8 +26,8 @@ class PromptBuilder:
     """Builds prompts from the tokens of the instruction and of all titles.
 
     Attributes:
-        instruction: tokens that every prompt begins with.
-        titles: tokens of each title with its newline, by item_index; those of padding are empty.
+        instruction: token ids that every prompt begins with.
+        titles: token ids of each title with its newline, by item_index; those of padding are empty.
     """
 
     instruction: TokenIds
@@ -36,7 +36,8 @@ class PromptBuilder:
     def prompt(self, history: Sequence[int] | NDArray[np.integer]) -> tuple[TokenIds, TokenIds]:
         """Builds the prompt of a history of item indices, oldest first.
 
-        Returns its tokens and, for each item of the history, the position of its newline.
+        Returns the token ids of the prompt, and the position in it of the newline after each item
+        of the history.
         """
         lines = [self.titles[item_index] for item_index in history]
         ends = np.cumsum([len(self.instruction), *map(len, lines)])[1:] - 1
@@ -44,7 +45,7 @@ class PromptBuilder:
 
 
 def prompt_builder(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> PromptBuilder:
-    """Makes the prompt builder of a catalog; tokenises its titles."""
+    """Makes the prompt builder of a catalog, for which it tokenises all titles."""
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return PromptBuilder(
         np.concatenate([np.array(start, dtype=np.int64), _tokens(tokenizer, INSTRUCTION)]),
@@ -53,13 +54,16 @@ def prompt_builder(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> Prom
 
 
 def title_lines(tokenizer: PreTrainedTokenizerBase, titles: Sequence[str]) -> list[TokenIds]:
-    """Tokenises titles as a prompt has them: at most `MAX_TITLE_TOKENS` tokens and a newline."""
+    """Tokenises each title as a line of a prompt, at most `MAX_TITLE_TOKENS` and a newline."""
     newline = _tokens(tokenizer, "\n")
     return [_title_line(tokenizer, title, newline) for title in titles]
 
 
 def one_line(title: str) -> str:
-    """Replaces line breaks by spaces, since the LLM would read a title of two lines as two."""
+    """Returns a title on one line, since the LLM would read two lines as two titles.
+
+    Each run of line breaks and other white space becomes one space.
+    """
     return " ".join(title.split())
 
 

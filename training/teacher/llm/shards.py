@@ -1,4 +1,4 @@
-"""Shards: parts of long LLM work whose results are stored, so that a killed run resumes.
+"""Shards: parts of long LLM work, each with a file of its results, so that a killed run resumes.
 
 A finished shard is not computed again. A resumed run ends with exactly the results of an
 uninterrupted one.
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cost:
-    """Tokens and seconds that some LLM work took, finished shards of killed runs included."""
+    """Number of tokens and seconds that LLM work took, finished shards of killed runs included."""
 
     tokens: int
     seconds: float
@@ -37,7 +37,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Shard(Generic[T]):
-    """Batches of prompts whose results are stored in one file.
+    """Some batches of prompts whose results are stored together in one file.
 
     Attributes:
         path: file of the results.
@@ -76,10 +76,11 @@ def plan_shards(
     The same arguments always give the same shards.
 
     Args:
-        prompts: the work, in any form.
+        prompts: the prompts, or objects that they can be made from.
         lengths: `[prompts]`, number of tokens of each prompt.
         tokens_per_batch: maximum number of tokens in a batch, padding included.
-        first: pattern of the file names: `folder/states.npy` gives `folder/states-00000.npy`.
+        first: path that file names are made from: `folder/states.npy` gives
+            `folder/states-00000.npy`, and so on.
     """
     batches = list(token_bounded(lengths, tokens_per_batch))
     return [
@@ -105,10 +106,10 @@ def compute_missing(
     """Computes every shard that is not complete yet and returns the cost of all shards.
 
     Args:
-        shards: all of the work.
+        shards: all shards, complete ones included.
         compute: computes a shard, writes its file and returns the number of tokens read and
-            written. It calls its second argument often, with the planned tokens done since the last
-            call.
+            written. It calls its second argument often, with the number of planned tokens that were
+            done since the last call.
         label: text before the progress bar.
     """
     missing = [shard for shard in shards if not shard.ledger.exists()]

@@ -1,4 +1,4 @@
-"""The LLM's states of histories, stored in half precision and found by dataset row."""
+"""The LLM's states of histories, stored in half precision and looked up by dataset row."""
 
 from dataclasses import dataclass
 
@@ -30,14 +30,14 @@ class States:
     states: NDArray[np.float16]
 
     def of(self, rows: NDArray[np.int64]) -> "States":
-        """Selects the states of `rows`, in the order of `rows`."""
+        """Selects the states of the examples `rows`, in the order of `rows`; all must be there."""
         return States(rows, self.states[indices_among(self.rows, rows)])
 
     def of_split(self, dataset: Dataset, split: Split) -> "States":
-        """Selects the states of those examples of `split` that have one."""
+        """Selects the states of the examples of `split`; examples without a state are left out."""
         return self.of(np.intersect1d(self.rows, dataset.example_rows(split)))
 
 
 def as_stored(states: Tensor) -> NDArray[np.float16]:
-    """Rounds states to half precision, in which they are stored and matched."""
+    """Rounds states to half precision, in which they are stored and given to the matcher."""
     return states.to("cpu", float16).numpy()

@@ -18,7 +18,7 @@ from training.teacher.llm.windows import token_bounded
 def embed_titles_resumably(
     model: LanguageModel, builder: PromptBuilder, tokens_per_batch: int, folder: Path
 ) -> tuple[NDArray[np.float32], Cost]:
-    """Embeds all titles like `embed_titles`; a killed run resumes from its shards.
+    """Embeds each title of the catalog by itself; a killed run resumes from its shards.
 
     Args:
         model: the LLM.
@@ -71,7 +71,7 @@ def embed_lines(
 
     Args:
         model: the LLM.
-        lines: tokens of each title.
+        lines: token ids of each title, with its newline.
         tokens_per_batch: maximum number of tokens in a batch, padding included.
         advance: called with the number of tokens done since its last call.
     """
@@ -85,7 +85,10 @@ def embed_lines(
 
 @torch.inference_mode()
 def mean_states(model: LanguageModel, lines: Sequence[TokenIds]) -> NDArray[np.float32]:
-    """Computes the same as `embed_lines`, in one batch."""
+    """Computes the mean of the LLM's states over each tokenised title, all titles in one batch.
+
+    Returns `[lines, hidden]`.
+    """
     tokens = torch.nn.utils.rnn.pad_sequence(
         [torch.from_numpy(line) for line in lines], batch_first=True
     )

@@ -1,4 +1,7 @@
-"""Windows: long histories cut into prompts of bounded length that answer each example once."""
+"""Prompt windows: parts of long histories, each short enough for one prompt.
+
+Together the prompts predict each example once.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,13 +16,13 @@ from training.teacher.llm.prompts import PromptBuilder, TokenIds
 
 @dataclass(frozen=True)
 class Window:
-    """Consecutive rows of one user whose titles form a prompt.
+    """A prompt window: consecutive rows of one user whose titles form one prompt.
 
     Attributes:
         start: first dataset row of the prompt.
         stop: dataset row after the last one of the prompt.
-        targets: dataset rows that are predicted from the prompt, ascending. The state after the row
-            before a target predicts that target.
+        targets: dataset rows that are predicted from the prompt, ascending. A target is predicted
+            by the LLM's state after the title of the row before it.
     """
 
     start: int
@@ -30,14 +33,14 @@ class Window:
 def plan_windows(
     dataset: Dataset, rows: NDArray[np.int64], max_titles: int, overlap: int
 ) -> list[Window]:
-    """Plans windows that predict each of `rows` once.
+    """Plans the prompt windows that predict each of `rows` once.
 
     Args:
         dataset: the dataset.
-        rows: rows to predict, ascending.
+        rows: dataset rows to predict, ascending.
         max_titles: maximum number of titles in a prompt.
-        overlap: number of titles that a window repeats from the window before it. So each row is
-            predicted from more than `overlap` titles, if its history is that long.
+        overlap: number of titles that a window repeats from the same user's window before it. So
+            each row is predicted from more than `overlap` titles, if its history is that long.
     """
     users = dataset.user_of_row[rows]
     starts = dataset.user_offsets[users] + first_title(
@@ -58,12 +61,14 @@ def plan_windows(
 def first_title(
     history_lengths: NDArray[np.int64], max_titles: int, overlap: int
 ) -> NDArray[np.int64]:
-    """Returns the position in each history of the first title that its prompt shows, `[histories]`.
+    """Returns the position in each history, from 0, of the first title in its prompt.
+
+    The result is `[histories]`.
 
     Args:
         history_lengths: `[histories]`, number of items of each history.
         max_titles: maximum number of titles in a prompt.
-        overlap: number of titles that a window repeats from the window before it.
+        overlap: number of titles that a prompt window repeats from the window before it.
     """
     # Window 0 answers histories of up to max_titles items. Each later window answers histories that
     # are up to a stride longer.
@@ -75,7 +80,7 @@ def first_title(
 def prompt_lengths(
     dataset: Dataset, builder: PromptBuilder, windows: Sequence[Window]
 ) -> NDArray[np.int64]:
-    """Counts the tokens in the prompt of each window, `[windows]`."""
+    """Counts the tokens in the prompt of each prompt window, `[windows]`."""
     title_lengths = np.array([len(title) for title in builder.titles])
     running = np.concatenate([[0], np.cumsum(title_lengths[dataset.item_indices])])
     starts = np.array([window.start for window in windows], dtype=np.int64)
@@ -105,11 +110,11 @@ def token_bounded(lengths: NDArray[np.int64], tokens_per_batch: int) -> Iterator
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """Prompts of some windows as one batch, padded on the right.
+    """The prompts of some prompt windows as one batch, padded on the right.
 
     Attributes:
         tokens: `[windows, tokens]`, token ids. Causal attention never reads padding on the right.
-        newest: positions of the title before each target, `[targets]` each.
+        newest: token positions of the title before each target; its arrays are `[targets]`.
         rows: `[targets]`, dataset rows that are predicted.
     """
 
@@ -121,7 +126,7 @@ class PromptBatch:
 def prompt_batch(
     dataset: Dataset, builder: PromptBuilder, windows: Sequence[Window]
 ) -> PromptBatch:
-    """Builds the prompts of `windows`, padded on the right to the longest."""
+    """Builds the prompts of `windows` as one batch, padded on the right to the longest."""
     prompts = [builder.prompt(dataset.item_indices[each.start : each.stop]) for each in windows]
     tokens = np.zeros((len(prompts), max(len(text) for text, _ in prompts)), dtype=np.int64)
     for row, (text, _) in zip(tokens, prompts, strict=True):

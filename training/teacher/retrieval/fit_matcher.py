@@ -1,6 +1,6 @@
-"""Fits the matcher of a retrieval teacher; validation NDCG@20 chooses the epoch.
+"""Fits the matcher of a retrieval teacher; validation NDCG@20 chooses the best epoch.
 
-A killed fit can be resumed.
+A killed fit resumes after its last finished epoch.
 """
 
 import time
@@ -40,14 +40,14 @@ SETTINGS_OF_FIT = frozenset(
 
 @dataclass(frozen=True)
 class Fit:
-    """A fitted matcher.
+    """A fitted matcher, with its validation metrics and the time of the fit.
 
     Attributes:
         matcher: the matcher after the best epoch, in `eval()`.
         best_epoch: number of the best epoch, from 1; 0 if no epoch improved the initial matcher.
         validation: validation metrics of `matcher`, by name.
         seconds: time of all epochs, interrupted runs included.
-        commits: commits of the code that ran the epochs.
+        commits: Git commits of the code that ran the epochs.
     """
 
     matcher: Matcher
@@ -63,10 +63,10 @@ def fit_matcher(
     config: TeacherConfig,
     initial: Matcher | None = None,
 ) -> Fit:
-    """Fits a matcher to the encoded training examples until validation stops improving.
+    """Fits a matcher to training examples for `config.epochs`, or until validation stops it.
 
-    After each epoch, the state of the fit is written beside the shards of `encoded`, so a killed
-    fit resumes.
+    After each epoch, the state of the fit is written to `encoded.folder`, from which a killed fit
+    resumes.
 
     Args:
         dataset: the dataset.
@@ -118,7 +118,10 @@ class Fitter:
         self.best_metrics, self.best_weights = self.metrics, self._weights()
 
     def is_done(self) -> bool:
-        """Whether all epochs are done, or `config.patience` epochs have brought no improvement."""
+        """Returns whether all epochs are done, or the last `config.patience` epochs did not help.
+
+        An epoch helps if it improves validation NDCG@20.
+        """
         is_over = self.epoch >= self.config.epochs
         return is_over or self.epoch - self.best_epoch >= self.config.patience
 
@@ -148,7 +151,7 @@ class Fitter:
         return Fit(matcher, self.best_epoch, self.best_metrics, self.seconds, self.commits)
 
     def save(self, path: Path) -> None:
-        """Writes everything that another process needs to resume the fit."""
+        """Writes the state of the fit to `path`, so that another process can resume it."""
         state = {
             "matcher": self.matcher.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -161,9 +164,9 @@ class Fitter:
         write_tensors(path, state)
 
     def resume_from(self, path: Path) -> None:
-        """Continues the fit that `save` wrote to `path`.
+        """Restores the state of the fit that `save` wrote to `path`.
 
-        Does nothing if there is no such file, or if it has more epochs than `config.epochs`.
+        Does nothing if there is no such file, or if that fit has more epochs than `config.epochs`.
         """
         if not path.exists():
             return

@@ -28,7 +28,7 @@ from training.teacher.llm.windows import Window, plan_windows, prompt_batch, pro
 
 @dataclass(frozen=True)
 class EncodedDataset:
-    """Everything that a retrieval teacher needs from its LLM.
+    """The LLM's states of histories and title embeddings, which a retrieval teacher matches.
 
     Attributes:
         states: states of the histories of all answered examples, of all splits.
@@ -50,9 +50,9 @@ def encode_dataset(
     model: LanguageModel,
     weights: str | None = None,
 ) -> EncodedDataset:
-    """Computes the LLM's title embeddings and the states of histories.
+    """Computes the LLM's title embeddings, and its states of the histories within the budget.
 
-    Resumes where a killed run stopped.
+    A killed run resumes from its shards.
 
     Args:
         dataset: histories and titles.
@@ -87,7 +87,7 @@ def encode_dataset(
 def plan_history_windows(
     dataset: Dataset, builder: PromptBuilder, config: TeacherConfig
 ) -> list[Window]:
-    """Plans windows that predict every example within the budget once."""
+    """Plans the prompt windows that predict each example within the teacher's budget once."""
 
     def windows_of(rows: NDArray[np.int64]) -> list[Window]:
         return plan_windows(dataset, rows, config.max_titles, config.overlap)

@@ -29,9 +29,9 @@ def teach_retrieval(
     Args:
         dataset: histories and titles.
         config: settings of the teacher.
-        folder: parent folder of stored encodings.
-        tuned: the LLM.
-        building: folder that the knowledge will be written to; the matcher is saved there.
+        folder: parent folder of stored states and title embeddings.
+        tuned: the LLM, tuned or not.
+        building: folder that the caller will write the knowledge to; the matcher is saved there.
     """
     encoded = encode_dataset(dataset, config, folder, tuned.model, tuned.weights)
     fit = fit_matcher(dataset, encoded, config, _initial_matcher(encoded, config, tuned))

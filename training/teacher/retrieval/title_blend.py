@@ -28,9 +28,9 @@ class TitleBlend:
     """A matcher's distances blended with distances between titles.
 
     Attributes:
-        decay: weight of a title of the history, relative to the title after it; 0 if only the last
-            title counts, or if `share` is 0.
-        share: weight of title distances in the blend, in [0, 1].
+        decay: weight of a title of the history, divided by that of the title after it; 0 if only
+            the last title counts, or if no blend was tried.
+        share: weight of the squared title distance in the blend, in [0, 1].
         distances: function that computes the blended distances.
     """
 
@@ -45,7 +45,7 @@ def choose_title_blend(
     dataset: Dataset,
     config: TeacherConfig,
 ) -> TitleBlend:
-    """Chooses decay and share on validation examples and blends title distances in.
+    """Chooses decay and share of the blend by NDCG@20 on validation examples; returns the blend.
 
     Args:
         distances: the matcher's distances.
@@ -62,15 +62,18 @@ def choose_title_blend(
 
 
 def blended(matcher_distances: Tensor, title_distances: Tensor, share: float) -> Tensor:
-    """Blends two distances of the same shape: `√(share · titles² + (1 - share) · matcher²)`.
+    """Blends two arrays of distances: `√(share · titles² + (1 - share) · matcher²)`.
 
-    All distances are in [0, 2].
+    Both arrays and the result have the same shape; all distances are in [0, 2].
     """
     return (share * title_distances.square() + (1 - share) * matcher_distances.square()).sqrt()
 
 
 def with_titles(distances: Distances, neighbours: TitleNeighbours, share: float) -> Distances:
-    """Blends title distances into `distances`; returns `distances` itself if `share` is 0."""
+    """Returns the function that computes `distances`, blended with title distances.
+
+    If `share`, the weight of title distances, is 0, it is `distances` itself.
+    """
     if not share:
         return distances
 
@@ -84,9 +87,10 @@ def with_titles(distances: Distances, neighbours: TitleNeighbours, share: float)
 def best_share(
     distances: Distances, neighbours: TitleNeighbours, dataset: Dataset, config: TeacherConfig
 ) -> float:
-    """Chooses the share of `config.title_shares` with the best NDCG@20 on validation examples.
+    """Chooses one of `config.title_shares`, the weights of title distances to try.
 
-    Of equals the first is chosen.
+    The blend with the chosen weight has the best NDCG@20 on validation examples. Of equals the
+    first is chosen.
     """
     rows, shares = held_out_rows(dataset, config, Split.VALIDATION), config.title_shares
     if len(shares) == 1:

@@ -1,11 +1,11 @@
-"""The titles teacher: its LLM reads only titles, which takes minutes on a CPU.
+"""The titles teacher: its LLM reads each title alone, which takes minutes on a CPU.
 
-Two kinds of teacher are controls for the LLM: they embed the same titles by their words, and are
-the same in all else.
+The words teachers, `tf-idf` and `word-vectors`, embed the same titles by their words. They differ
+from the titles teacher in nothing else, and so are controls for what the LLM adds.
 
 Students get the title embeddings. Ranking lists have the items whose titles are nearest to the
-titles of a history. The teacher learns nothing from interactions, except for a decay that is chosen
-on validation examples.
+titles of a history. The teacher learns only one number from interactions: the decay, which says how
+much less an older title of the history counts. It is chosen on validation examples.
 """
 
 import time
@@ -42,13 +42,13 @@ SETTINGS_OF_TITLES = frozenset({"model", "layers", "precision", "tokens_per_batc
 def teach_titles(
     dataset: Dataset, config: TeacherConfig, embeddings: NDArray[np.float32], cost: Cost
 ) -> Knowledge:
-    """Makes the knowledge of a teacher of titles, which answers with the nearest titles.
+    """Makes the knowledge of a titles or words teacher, which answers with the nearest titles.
 
     Args:
         dataset: histories and titles.
         config: settings of the teacher.
         embeddings: `[catalog rows, size]`, the embeddings of the titles.
-        cost: cost of computing them.
+        cost: tokens and seconds of computing `embeddings`.
     """
     began = time.monotonic()
     decay = best_decay(dataset, embeddings, config.title_decays)
@@ -82,7 +82,7 @@ def teach_titles(
 def embed_catalog(
     dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
 ) -> tuple[NDArray[np.float32], Cost]:
-    """Embeds the titles of the catalog; a killed run resumes from its shards under `folder`.
+    """Embeds each title of the catalog by the LLM; a killed run resumes from shards in `folder`.
 
     Returns:
         The embeddings, `[catalog rows, hidden]`, row 0 zeros, rounded to half precision as
@@ -99,7 +99,11 @@ def embed_catalog(
 def embed_catalog_by_words(
     dataset: Dataset, config: TeacherConfig
 ) -> tuple[NDArray[np.float32], Cost]:
-    """Embeds the titles of the catalog by their words; returns what `embed_catalog` returns.
+    """Embeds each title of the catalog by its words, without an LLM.
+
+    Returns:
+        The embeddings, `[catalog rows, size]`, row 0 zeros, rounded to half precision as knowledge
+        stores them; and the cost of computing them.
 
     Raises:
         ConfigError: the file of word vectors is missing or damaged.
@@ -113,7 +117,7 @@ def embed_catalog_by_words(
 
 
 def words_embedder(titles: Sequence[str], config: TeacherConfig) -> TitleEmbedder:
-    """Makes the TitleEmbedder of a words teacher; `titles` are those of the catalog.
+    """Makes the `TitleEmbedder` of a words teacher; `titles` are the titles of the catalog.
 
     Raises:
         ConfigError: the file of word vectors is missing or damaged.
@@ -128,10 +132,11 @@ def words_embedder(titles: Sequence[str], config: TeacherConfig) -> TitleEmbedde
 
 
 def best_decay(dataset: Dataset, embeddings: NDArray[np.float32], decays: Sequence[float]) -> float:
-    """Chooses the decay of `decays` with the best NDCG@20 on validation examples.
+    """Chooses one of `decays`: the one with the best NDCG@20 on validation examples.
 
-    The weight of a title is `decay` times the weight of the title after it in the history. Of
-    equals the first decay is chosen. `embeddings` is `[catalog rows, hidden]`.
+    With a decay, the weight of a title in a history is `decay` times the weight of the title after
+    it. Items are ranked by their distance to the weighted titles. Of equals the first decay is
+    chosen. `embeddings` is `[catalog rows, size]`.
     """
     rows = dataset.example_rows(Split.VALIDATION)
     with ProgressBar("choosing a decay", len(decays) * len(rows), "example") as bar:

@@ -1,8 +1,10 @@
 """Embeds titles by TF-IDF and a truncated SVD (latent semantic analysis), without an LLM.
 
-A title is the vector of `count · (log((1 + titles) / (1 + titles with the word)) + 1)` over all
-words of the catalog, at unit length. Its embedding is that vector's product with the first right
-singular vectors of all titles.
+The TF-IDF vector of a title has an entry for each word of the catalog,
+`count · (log((1 + N) / (1 + n)) + 1)`. It is then scaled to unit length. `count` is how often the
+title has the word, N the number of titles, and n the number of titles with the word. The embedding
+of the title is the product of this vector with the first right singular vectors of the vectors of
+all titles.
 """
 
 from collections import Counter
@@ -37,12 +39,12 @@ class TfIdf:
         self.directions = right_singular_vectors(self.weights(titles), size)
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """See `TitleEmbedder.embed`; unknown words do not count."""
+        """See `TitleEmbedder.embed`; words that the fitted titles do not have are ignored."""
         embeddings: NDArray[np.float32] = (self.weights(titles) @ self.directions).float().numpy()
         return embeddings
 
     def weights(self, titles: Sequence[str]) -> Tensor:
-        """Returns the weights of words in titles, sparse, `[titles, words]`, at unit length."""
+        """Returns the TF-IDF vectors of titles at unit length, `[titles, words]`, sparse."""
         counts = [Counter(filter(self.column_of.__contains__, words_of(each))) for each in titles]
         rows = np.repeat(np.arange(len(titles)), [len(each) for each in counts])
         columns = np.array([self.column_of[word] for each in counts for word in each], dtype=int)
@@ -58,7 +60,8 @@ class TfIdf:
 def right_singular_vectors(matrix: Tensor, size: int) -> Tensor:
     """Returns the first right singular vectors of a sparse matrix, `[columns, size]`.
 
-    They are computed by a randomised SVD with a fixed seed. The largest entry of each is positive.
+    They are computed by a randomised SVD with a fixed seed. In each vector, the entry with the
+    largest absolute value is positive.
 
     Args:
         matrix: `[rows, columns]`, sparse, in double precision.

@@ -1,4 +1,4 @@
-"""Embeds titles by the mean of the vectors of their words, such as GloVe's, without an LLM."""
+"""Embeds a title as the mean of the vectors of its words, such as GloVe's, without an LLM."""
 
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
@@ -13,7 +13,7 @@ Vector = NDArray[np.float32]
 
 
 class WordVectors:
-    """The mean of word vectors; zeros for a title without a known word.
+    """Embeds a title as the mean of the vectors of its words; zeros if no word is known.
 
     Args:
         path: a text file with a word and its numbers on each line, as GloVe is published. A first
@@ -39,7 +39,7 @@ class WordVectors:
         return self.path.name
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """See `TitleEmbedder.embed`; the file is read once."""
+        """See `TitleEmbedder.embed`; reads the file of word vectors."""
         words = list(map(words_of, titles))
         vectors = self._vectors(set().union(*words))
         embeddings = np.zeros((len(titles), self.size), dtype=np.float32)
@@ -68,7 +68,7 @@ class WordVectors:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yields each word of the file at `path` with its numbers, as text.
+    """Yields each word of the file at `path` with its numbers, which are still text.
 
     Raises:
         ConfigError: the file cannot be read.

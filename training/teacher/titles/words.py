@@ -1,4 +1,4 @@
-"""Words of titles, and the TitleEmbedder protocol: embeds titles by words, without an LLM."""
+"""The words of titles, and `TitleEmbedder`, the interface of a method that embeds titles."""
 
 import re
 from collections.abc import Sequence
@@ -11,11 +11,11 @@ WORD = re.compile(r"\w+")
 
 
 class TitleEmbedder(Protocol):
-    """Embeds titles, those of a catalog and new ones alike."""
+    """Interface of a method that embeds titles, whether the catalog has them or not."""
 
     @property
     def name(self) -> str:
-        """Name of the method or model, for people."""
+        """Name of the method or model, to show to people."""
         ...
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
@@ -24,5 +24,8 @@ class TitleEmbedder(Protocol):
 
 
 def words_of(title: str) -> list[str]:
-    """Returns the words of a title in their order: letters and digits, in lower case."""
+    """Returns the words of a title in order, in lower case.
+
+    A word is a run of letters, digits and underscores.
+    """
     return WORD.findall(title.casefold())

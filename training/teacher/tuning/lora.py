@@ -1,4 +1,4 @@
-"""The weights of an LLM that tuning trains: all weights, or a low-rank adapter (LoRA)."""
+"""The weights of an LLM that fine-tuning trains: all weights, or a low-rank adapter (LoRA)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from training.teacher.llm.language_model import LanguageModel
 
 
 class TrainedWeights:
-    """The weights of an LLM that tuning trains."""
+    """Selects the weights of an LLM that fine-tuning trains; reads, restores and saves them."""
 
     def __init__(self, model: LanguageModel, config: TeacherConfig) -> None:
         """Selects the weights to train.
@@ -33,7 +33,7 @@ class TrainedWeights:
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
-        """The trained parameters, for the optimiser."""
+        """The parameters that the optimiser trains."""
         return list(self._by_name.values())
 
     def state(self) -> dict[str, Tensor]:
@@ -41,7 +41,7 @@ class TrainedWeights:
         return {name: parameter.detach() for name, parameter in self._by_name.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Sets the trained weights to the values that `state` returned."""
+        """Sets the trained weights to values that `TrainedWeights.state` returned."""
         with torch.no_grad():
             for name, parameter in self._by_name.items():
                 parameter.copy_(state[name])
@@ -56,7 +56,7 @@ class TrainedWeights:
 
 
 def lora_config(model: LanguageModel, tuner: TunerConfig) -> LoraConfig:
-    """Configures an adapter for every linear layer except the vocabulary head."""
+    """Configures a LoRA adapter for every linear layer of the LLM except the vocabulary head."""
     return LoraConfig(
         task_type="CAUSAL_LM",
         target_modules="all-linear",

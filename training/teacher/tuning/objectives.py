@@ -1,4 +1,4 @@
-"""Objectives of tuning: to match the next title (retrieval) or to write it (generative)."""
+"""Objectives of fine-tuning: the LLM learns to match the next title (retrieval) or to write it."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -35,17 +35,17 @@ SAMPLE_BATCHES = 4  # maximum number of batches whose states the matcher is stan
 
 
 class TuningExamples:
-    """The examples of a tuning, as windows, with the LLM that reads them.
+    """The training and validation examples of a tuning, with the LLM that reads them.
 
     Attributes:
         model: the LLM.
         dataset: the dataset.
         config: settings of the teacher.
         builder: builds prompts.
-        windows: windows of the training examples.
+        windows: prompt windows of the training examples.
         lengths: `[windows]`, number of tokens of each training prompt.
         validation_rows: dataset rows of the validation examples, ascending.
-        validation_windows: windows of the validation examples.
+        validation_windows: prompt windows of the validation examples.
         autocast: context in which the LLM computes in bfloat16, if the settings ask for it and the
             device has fast bfloat16.
     """
@@ -70,14 +70,18 @@ class TuningExamples:
         )
 
     def batches(self, windows: Sequence[Window]) -> list[list[Window]]:
-        """Groups `windows` into batches of a bounded number of tokens, shortest first."""
+        """Groups prompt windows of similar length into batches, shortest first.
+
+        A batch has at most `config.tuner.tokens_per_batch` tokens, padding included, or one window.
+        """
         bounded = token_bounded(self.lengths_of(windows), self.config.tuner.tokens_per_batch)
         return [[windows[index] for index in batch] for batch in bounded]
 
     def lengths_of(self, windows: Sequence[Window]) -> NDArray[np.int64]:
-        """Counts the tokens of each prompt, `[windows]`.
+        """Counts the tokens of the prompt of each prompt window, `[windows]`.
 
-        The prompts of a generative teacher include the title of the last target, which is learned.
+        For a generative teacher, the title of the window's last target is part of the prompt, since
+        the LLM learns to write it.
         """
         lengths = prompt_lengths(self.dataset, self.builder, windows)
         if self.config.kind == "generative":
@@ -90,20 +94,23 @@ class TuningExamples:
 
 
 class MatchingObjective:
-    """Objective of a retrieval teacher: cross-entropy of the next item over all titles.
+    """Tuning objective of a retrieval teacher: cross-entropy of the next item over all items.
 
-    A matcher projects the LLM's states of histories and its title embeddings, and is trained with
-    the LLM. Title embeddings are computed again only at the end of each leg; their projection is
-    trained in every step.
+    A matcher scores items by the LLM's state of a history and the LLM's title embeddings. It is
+    trained together with the LLM. Title embeddings are computed again only at the end of each leg.
 
     Attributes:
-        windows: windows of the training examples.
-        lengths: `[windows]`, number of tokens of each prompt.
+        windows: prompt windows of the training examples.
+        lengths: `[windows]`, number of tokens of each training prompt.
         head: the matcher.
     """
 
     def __init__(self, examples: TuningExamples) -> None:
-        """Makes an untrained matcher, standardised by states and titles of the untuned LLM."""
+        """Makes an untrained matcher.
+
+        Its inputs are standardised by title embeddings and a sample of states of the LLM as it is
+        before tuning.
+        """
         self._examples = examples
         self.windows, self.lengths = examples.windows, examples.lengths
         # Batches are in order of length, so that every n-th batch is a fair sample.
@@ -119,13 +126,13 @@ class MatchingObjective:
         self.head.title_embeddings = self._titles().to(self._examples.model.device)
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Computes the mean cross-entropy of the next items of `windows`."""
+        """Computes the mean cross-entropy over the targets of `windows`; see `Matcher.loss`."""
         states, next_items = self._states_with_gradient(windows)
         return self.head.loss(states, next_items)
 
     @torch.inference_mode()
     def validate(self) -> float:
-        """Computes NDCG@20 on the validation examples."""
+        """Computes NDCG@20 of matcher and LLM on the validation examples."""
         examples = self._examples
         rows, states = [], []
         for windows in _validation_batches(examples):
@@ -166,13 +173,13 @@ class MatchingObjective:
 
 
 class ResponseObjective:
-    """Objective of a generative teacher: cross-entropy of the tokens of the next titles.
+    """Tuning objective of a generative teacher: cross-entropy of the tokens of next titles.
 
     Other tokens of the prompts have no loss.
 
     Attributes:
-        windows: windows of the training examples.
-        lengths: `[windows]`, number of tokens of each prompt.
+        windows: prompt windows of the training examples.
+        lengths: `[windows]`, number of tokens of each training prompt.
         head: empty module, since nothing is trained beside the LLM.
     """
 
@@ -182,10 +189,10 @@ class ResponseObjective:
         self.head = nn.Identity()
 
     def refresh(self) -> None:
-        """Does nothing: nothing is derived from the LLM's weights."""
+        """Does nothing, since this objective keeps no tensor that depends on the LLM's weights."""
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Computes the mean cross-entropy over the tokens of the titles to write."""
+        """Computes the mean cross-entropy over the tokens of the titles of all targets."""
         examples = self._examples
         tokens, is_response = response_batch(examples.dataset, examples.builder, windows)
         is_target = torch.from_numpy(is_response[:, 1:]).to(examples.model.device)
@@ -196,12 +203,12 @@ class ResponseObjective:
 
     @torch.inference_mode()
     def validate(self) -> float:
-        """Computes the negative mean loss of the validation batches, so that higher is better."""
+        """Computes the mean loss of the validation batches, negated, so that higher is better."""
         batches = _validation_batches(self._examples)
         return -float(np.mean([self.loss(windows).item() for windows in batches]))
 
     def save(self, folder: Path) -> None:
-        """Does nothing: there are no weights beside the LLM's."""
+        """Writes nothing, since this objective has no weights beside those of the LLM."""
 
 
 def _validation_batches(examples: TuningExamples) -> Iterator[list[Window]]:
@@ -217,11 +224,11 @@ def _validation_batches(examples: TuningExamples) -> Iterator[list[Window]]:
 def response_batch(
     dataset: Dataset, builder: PromptBuilder, windows: Sequence[Window]
 ) -> tuple[TokenIds, NDArray[np.bool_]]:
-    """Builds prompts that end with the title of each window's last target, padded on the right.
+    """Builds a prompt for each prompt window, with the title of its last target at the end.
 
     Returns:
-        Token ids, and a mask of the tokens to learn: the titles of targets with their newlines.
-        Both are `[windows, tokens]`.
+        Token ids, padded on the right; and a mask of the tokens to learn, which are the titles of
+        targets with their newlines. Both are `[windows, tokens]`.
     """
     prompts = [builder.prompt(dataset.item_indices[each.start : each.stop + 1]) for each in windows]
     tokens = np.zeros((len(prompts), max(len(text) for text, _ in prompts)), dtype=np.int64)

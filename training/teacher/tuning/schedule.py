@@ -1,4 +1,4 @@
-"""The schedule of a tuning: batches and learning rate of each optimiser step."""
+"""The schedule of fine-tuning an LLM: batches and learning rate of each optimiser step."""
 
 import math
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from training.teacher.llm.windows import Window, token_bounded
 
 
 class StepPlan:
-    """Plans the batches of every optimiser step.
+    """Plans the batches and the learning rate of every optimiser step of a tuning.
 
-    Each epoch has every window once, in an order of its own. A batch holds windows of similar
-    length. The batches of a step depend only on its number and the seed, so a resumed tuning takes
-    the same steps as an uninterrupted one.
+    Each epoch has every prompt window once, in another random order. A batch holds windows of
+    similar length. The batches of a step depend only on its number and the seed, so a resumed
+    tuning takes the same steps as an uninterrupted one.
 
     Attributes:
         total_steps: number of steps of the tuning.
@@ -25,11 +25,11 @@ class StepPlan:
     def __init__(
         self, windows: Sequence[Window], lengths: NDArray[np.int64], config: TeacherConfig
     ) -> None:
-        """Plans the steps of all epochs.
+        """Computes the number of steps; the batches of a step are planned when it begins.
 
         Args:
-            windows: windows of the training examples.
-            lengths: `[windows]`, number of tokens of each prompt.
+            windows: prompt windows of the training examples.
+            lengths: `[windows]`, number of tokens of each training prompt.
             config: settings of the teacher.
         """
         self._windows = windows
@@ -41,7 +41,7 @@ class StepPlan:
 
     @property
     def total_tokens(self) -> int:
-        """Number of tokens of all steps; an estimate if the number of epochs is fractional."""
+        """Number of tokens that all steps read; an estimate if `tuner.epochs` is fractional."""
         return round(self.total_steps / self._steps_per_epoch * int(self._lengths.sum()))
 
     def batches(self, step: int) -> list[list[Window]]:
@@ -53,9 +53,10 @@ class StepPlan:
         return sum(int(self._lengths[batch].sum()) for batch in self._step(step))
 
     def learning_rate_factor(self, step: int) -> float:
-        """Returns the factor of the maximum learning rate in step `step`, in (0, 1].
+        """Returns the learning rate in step `step` as a share of the maximum one, in (0, 1].
 
-        It rises linearly during warm-up, then falls linearly; after the last step it would be 0.
+        It rises linearly during warm-up, then falls linearly towards 0, which it would reach one
+        step after the last. Steps are numbered from 0.
         """
         warmup = min(self._config.tuner.warmup_steps, self.total_steps)
         if step < warmup:

@@ -1,4 +1,4 @@
-"""Loads the LLM of a teacher, and tunes it if its settings ask for it."""
+"""Loads the LLM of a teacher, and fine-tunes it if the teacher's settings ask for it."""
 
 import hashlib
 import json
@@ -33,13 +33,14 @@ SETTINGS_OF_WEIGHTS = frozenset(
 
 @dataclass(frozen=True)
 class TunedModel:
-    """An LLM and where its weights come from.
+    """An LLM, tuned or not, with folder, hash and cost of its tuned weights.
 
     Attributes:
         model: the LLM.
         weights: hash of the tuned weights; None if the LLM is not tuned.
         folder: folder of the tuned weights; None if the LLM is not tuned.
-        costs: tokens and seconds of the tuning, under "tuning"; empty if the LLM is not tuned.
+        costs: progress of the tuning, with tokens and seconds, under the key "tuning"; empty if the
+            LLM is not tuned.
     """
 
     model: LanguageModel
@@ -71,9 +72,10 @@ def language_model(
 
 
 def tune_if_configured(dataset: Dataset, config: TeacherConfig, folder: Path) -> None:
-    """Tunes the LLM if `config.tuning` asks for it and that is not done yet.
+    """Tunes the LLM if `config.tuning` asks for it; does nothing if its tuning is complete.
 
-    Resumes a killed tuning. `folder` is the parent folder of all tuned weights.
+    A killed tuning resumes after its last finished leg. `folder` is the parent folder of all tuned
+    weights.
     """
     target = _weights_folder(dataset, config, folder)
     if config.tuning == "none" or (target / DONE_NAME).exists():
@@ -93,7 +95,8 @@ def load_tuned(dataset: Dataset, config: TeacherConfig, folder: Path) -> TunedMo
 
     Raises:
         ConfigError: the LLM cannot be loaded.
-        KnowledgeError: `config` asks for tuned weights and there are none yet.
+        KnowledgeError: `config` asks for tuned weights, and there are none or their tuning is not
+            complete.
     """
     if config.tuning == "none":
         return TunedModel(language_model(config))
@@ -112,7 +115,7 @@ def _weights_folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Pa
 
 
 def _weights_hash(folder: Path) -> str:
-    """Hashes all weights in `folder`: those of the adapter or LLM, and those of the matcher."""
+    """Returns the hash of all weights in `folder`: of the adapter or LLM, and of a matcher."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
-"""Tunes an LLM, all weights or a low-rank adapter; validation chooses the best leg.
+"""Fine-tunes an LLM, all weights or a low-rank adapter; validation chooses the best leg.
 
-A leg is a number of optimiser steps with a validation at the end. Its final state is saved, and the
-random numbers of a step depend only on its number and the seed. So a killed tuning resumes after
-its last leg and ends with exactly the weights of an uninterrupted one.
+A leg is a number of optimiser steps with a validation at the end, after which the state of the
+tuning is saved. The random numbers of a step depend only on its number and the seed. So a killed
+tuning resumes after its last leg and ends with exactly the weights of an uninterrupted one.
 """
 
 import json
@@ -33,7 +33,7 @@ MAX_GRADIENT_NORM = 1.0  # longer gradients are shortened to this length
 
 
 class TuningObjective(Protocol):
-    """The loss that tuning minimises and the metric that chooses the leg.
+    """Interface of a tuning objective: the loss to minimise, and the metric to choose a leg by.
 
     Attributes:
         lengths: `[windows]`, number of tokens of each training prompt.
@@ -43,7 +43,7 @@ class TuningObjective(Protocol):
 
     @property
     def windows(self) -> Sequence[Window]:
-        """Windows of the training examples."""
+        """Prompt windows of the training examples."""
         ...
 
     @property
@@ -52,15 +52,18 @@ class TuningObjective(Protocol):
         ...
 
     def refresh(self) -> None:
-        """Recomputes what is derived from the LLM's weights; called at the end of each leg."""
+        """Recomputes tensors that depend on the LLM's weights; called at the end of each leg."""
         ...
 
     def loss(self, windows: Sequence[Window]) -> Tensor:
-        """Computes the mean loss over the examples that `windows` predict."""
+        """Computes the mean loss of the targets of `windows`, a scalar with a gradient."""
         ...
 
     def validate(self) -> float:
-        """Computes the metric on validation examples; higher is better."""
+        """Computes the metric that chooses the best leg, on validation examples; higher is better.
+
+        The weights at this moment are evaluated.
+        """
         ...
 
     def save(self, folder: Path) -> None:
@@ -90,7 +93,10 @@ class TuningProgress:
         return 1 + int(np.argmax(self.figures)) if self.figures else 0
 
     def is_over(self, total_steps: int, patience: int) -> bool:
-        """Whether all steps are done, or validation has not improved for `patience` legs."""
+        """Returns whether the tuning must stop.
+
+        It stops after all steps, or after `patience` legs without a better validation metric.
+        """
         return self.steps >= total_steps or len(self.figures) - self.best_leg >= patience
 
 
@@ -99,7 +105,7 @@ def tune(
 ) -> None:
     """Tunes `model` in place; writes the weights of the best leg and `done.json` into `folder`.
 
-    Resumes a killed tuning from `folder`.
+    If `folder` has the state of a killed tuning, that tuning is resumed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tuning = _Tuning(model, objective, config)
@@ -136,9 +142,9 @@ class _Tuning:
         )
 
     def load(self, path: Path) -> TuningProgress:
-        """Restores the state after the last finished leg from `path`.
+        """Restores the state after the last finished leg from the file `path`.
 
-        Without that file the tuning begins at step 0.
+        Returns the progress of that tuning. Without the file, the tuning begins at step 0.
         """
         progress = TuningProgress()
         if path.exists():
@@ -152,7 +158,7 @@ class _Tuning:
         return progress
 
     def save(self, progress: TuningProgress, path: Path) -> None:
-        """Writes everything that another process needs for the next leg to `path`."""
+        """Writes to `path` the state from which another process can run the next leg."""
         state: dict[str, Any] = {
             "weights": self.weights.state(),
             "head": self._objective.head.state_dict(),
