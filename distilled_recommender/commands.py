@@ -161,7 +161,7 @@ GROUPS = (
 
 
 def by_path() -> Iterator[tuple[str, LazyCommand]]:
-    """Yields each command with the words that call it, such as `bundle verify`: words first."""
+    """Yields pairs: the words that call a command, such as `bundle verify`, and the command."""
     yield from ((each.name, each) for each in COMMANDS)
     for group in GROUPS:
         yield from ((f"{group.name} {each.name}", each) for each in group.commands)

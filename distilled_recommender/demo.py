@@ -117,7 +117,7 @@ def _run_stage(name: str, stage: Stage, experiment: Experiment, workplace: Workp
 
 
 def _settings(host: str, **more: Path) -> Settings:
-    """Returns the settings of the service that the demo starts; it asks for no API keys.
+    """Returns the settings of the demo's service, which requires no API keys.
 
     `more` are further settings by name.
 

@@ -1,7 +1,7 @@
-"""Proves that faults of Redis under load cause no 5xx, no slow answer, and lose or double no event.
+"""Proves that faults of Redis cause no 5xx, no slow answer, and no lost or doubled event.
 
-A real service process uses a real Redis with a replica. A TCP proxy between them makes the faults
-of the network.
+A real service process under load uses a real Redis with a replica. A TCP proxy between them makes
+the faults of the network.
 """
 
 import tempfile

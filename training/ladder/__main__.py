@@ -170,7 +170,7 @@ def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> N
 
 
 def _narrowed(experiment: Experiment, options: LadderOptions) -> Experiment:
-    """Returns the experiment with `options.students` as its ladder's students, if any are given."""
+    """Returns the experiment with only the students of `options`, or unchanged if it names none."""
     if not options.students:
         return experiment
     ladder = experiment.ladder.model_copy(update={"students": tuple(options.students)})

@@ -24,8 +24,8 @@ HEADINGS = (
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     """Writes the section on cold targets.
 
-    Returns "" if no test example has a cold next item, or if no row of the whole method was
-    measured beside the rows that it is compared with.
+    Returns "" if no test example has a cold next item. It is also "" unless a row of the whole
+    method, the row CE and a ranking by titles are all measured.
     """
     protocol = lines[0].protocol
     if not figures.count(Split.TEST, "cold", protocol):
@@ -44,8 +44,9 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
     """Yields the rows of the first table, each a list of cells: one per line of the whole method.
 
-    A row has the line's HR@20 on cold targets, and its gain over the ranking by titles that the
-    same teacher embeds. It also has the line's relative gains in NDCG@20 on warm targets.
+    These are the lines of DLLM2Rec, with or without the cold bonus. A row has HR@20 on cold targets
+    and its difference from a ranking by titles that the same teacher embeds. It also has relative
+    gains in NDCG@20 on warm targets.
     """
     by_key = {line.key: line for line in lines}
     for line in lines:

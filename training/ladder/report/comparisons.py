@@ -40,7 +40,7 @@ def _is_compared(line: Measured) -> bool:
 
 
 def _is_alternative(line: Measured) -> bool:
-    """Returns whether a shop could serve the ranker instead of a student: a teacher or a kNN."""
+    """Returns whether `line` is a teacher or a kNN baseline, which a shop could serve instead."""
     return line.is_teacher or line.row in (NEIGHBOURS_ROW, ORDERED_ROW)
 
 

@@ -48,10 +48,10 @@ def reference_lines(reference: Reference, rankings: Sequence[ReferenceRanking]) 
 
 
 def refitted_titles(line: Measured) -> list[Measured]:
-    """Returns the line of a ranking by titles for the protocol `refit`.
+    """Returns the line of a ranking by titles under the protocol `refit`, in a list.
 
     Such a ranking fits nothing and only chooses a decay on validation examples. So its test ranks
-    are the same for both protocols. The list is empty for a teacher's answers, which are never
+    are the same under both protocols. The list is empty for a teacher's answers, which are never
     refitted.
     """
     if line.is_teacher:

@@ -219,7 +219,8 @@ class Figures:
         Args:
             targets: name of the group: a name of `TARGETS`, `NEW` or `COLD_BEFORE`.
             rows: `[rows]`, dataset rows of the next items.
-            protocol: protocol that decides which items are warm: those that its rows interact with.
+            protocol: protocol that decides which items are warm: those in the rows that it is
+                fitted on.
         """
         if targets == "all":
             return np.ones(len(rows), dtype=np.bool_)
