@@ -159,7 +159,7 @@ def _with_hostile(chance: random.Random, value: Any) -> Any:
 
 
 def rehash(folder: Path) -> None:
-    """Recomputes all hashes in the manifest, after a damage; does nothing if it is unreadable."""
+    """Recomputes all hashes in the manifest; does nothing if the manifest cannot be read."""
     layout = BundleLayout(folder)
     try:
         content = json.loads(layout.manifest.read_bytes())
@@ -196,8 +196,8 @@ def damaged(whole: Path, folder: Path, seed: int, names: Sequence[str]) -> Path:
 def crafted(whole: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """Yields more than 200 crafted bundles, each with a name that says what was changed.
 
-    In each, a file is replaced by a pipe, device, folder, link, huge or empty file, or a field of
-    the manifest has a hostile value.
+    In some, a pipe, a device, a folder, a link, a huge file or an empty file replaces a file. In
+    the others, a field of the manifest has a hostile value.
     """
     for name in (*TEXT_FILES, *GRAPH_FILES):
         for craft in (_pipe, _device, _sparse, _folder, _empty, _link):
@@ -319,7 +319,7 @@ def prove(
     through_child: Annotated[int, Parameter(help="Damaged graphs, through the child.")] = 300,
     seed: Annotated[int, Parameter(help="The first seed of the damages.")] = 0,
 ) -> Iterator[Figure]:
-    """Damage bundles, make the hashes fit again, and load or refuse each."""
+    """Damage bundles, recompute their hashes, and load or refuse each."""
     with TemporaryDirectory() as name:
         found = asyncio.run(run(damages, through_child, seed, Path(name)))
     for kind, outcomes in zip(("in process", "crafted", "through the child"), found, strict=True):

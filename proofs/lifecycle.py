@@ -3,9 +3,9 @@
 A service with one worker or two is under load, and 200 slow clients hold connections with parts of
 requests. SIGTERM comes at a random moment; in half of the runs, while the service starts.
 
-A request is accepted if it was sent when the service had been ready once, and before DRAIN_SECONDS
-after SIGTERM were over. An accepted request fails if it gets no whole answer with status 200. Later
-requests may get no answer, but an answer that has begun must be whole.
+A request is accepted if it was sent after the service was first ready, and at most DRAIN_SECONDS
+after SIGTERM. An accepted request fails if it gets no whole answer with status 200. Later requests
+may get no answer, but an answer that has begun must be whole.
 
 python -m proofs lifecycle [--moments N] [--seed N]
 """
@@ -50,8 +50,8 @@ class Request:
     """A request that was sent, and how it ended.
 
     Attributes:
-        sent_at: time at which the request was written or, if no connection could be opened, tried;
-            by `time.monotonic`.
+        sent_at: time of the client's last step (opening the connection, or writing the request), by
+            `time.monotonic`.
         is_begun: whether a part of the answer came.
         is_answered: whether a whole answer with status 200 came.
     """

@@ -30,7 +30,10 @@ class Click:
 def power_law(
     exponent: float, largest: int, size: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Draws `size` integers from 1 to `largest`; `n` has a probability like `n ** -exponent`."""
+    """Draws `size` integers from 1 to `largest` by a power law.
+
+    The probability of `n` is proportional to `n ** -exponent`.
+    """
     weights = np.arange(1, largest + 1, dtype=np.float64) ** -exponent
     drawn = generator.choice(largest, size=size, p=weights / weights.sum())
     numbers: NDArray[np.int64] = drawn + 1

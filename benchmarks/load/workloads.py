@@ -75,7 +75,10 @@ SERVICE = Endpoint(
 
 
 def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Click]:
-    """Returns `count` clicks of visitors; another `seed` gives other sessions."""
+    """Returns `count` clicks of visitors, whose sessions begin empty and are mostly short.
+
+    Another `seed` gives other sessions.
+    """
     generator = np.random.default_rng(seed)
     clicks = interleaved(power_law_sessions(item_ids, generator), generator)
     return [
@@ -84,13 +87,13 @@ def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Clic
 
 
 def regulars(item_ids: Sequence[str], count: int) -> list[Click]:
-    """Returns `count` clicks of regulars, whose histories `fill_regulars` prepares."""
+    """Returns `count` clicks of regulars, whose full histories `fill_regulars` prepares."""
     names = [f"regular-{number}" for number in range(NUM_REGULARS)]
     return clicks_of(names, item_ids, count, np.random.default_rng(SEED))
 
 
 def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequence[str]) -> None:
-    """Empties Redis, then gives each regular a history of HISTORY_LENGTH items.
+    """Empties Redis, then gives the session of each regular a history of HISTORY_LENGTH items.
 
     A few template sessions are filled through the server and then copied within Redis.
 

@@ -130,7 +130,8 @@ def train(data: Prepared, options: argparse.Namespace) -> tuple[SASRecModel, dic
     """Trains the model until NDCG@20 on validation examples stops rising.
 
     Returns:
-        The model with the weights of its best epoch, and that epoch with the seconds of training.
+        The model with the weights of its best epoch. Then facts: the number of that epoch and the
+        seconds of training.
     """
     trained = np.flatnonzero(data.splits == TRAIN)
     training = interactions(data.users[trained], data.items[trained], trained)

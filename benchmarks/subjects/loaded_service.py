@@ -43,17 +43,24 @@ class LoadedService:
     redis: RunningProgram
 
     def reset_histories(self) -> None:
-        """Empties Redis and gives all regulars full histories, so that all runs start equally."""
+        """Empties Redis and gives all regulars full histories, so that every run starts alike.
+
+        Regulars are the sessions that `benchmarks.load.workloads` makes.
+        """
         fill_regulars(self.redis.port, self.service.port, SERVICE, self.subject.item_ids)
 
     def run_at(self, due: Times, *, new_visitors: bool = False) -> LoadRun:
-        """Sends clicks at the times `due`: of visitors if `new_visitors`, else of regulars."""
+        """Sends clicks at the times `due`, and measures latency and CPU time.
+
+        They are clicks of visitors if `new_visitors`, else of regulars
+        (`benchmarks.load.workloads`).
+        """
         make_clicks = visitors if new_visitors else regulars
         clicks = make_clicks(self.subject.item_ids, len(due))
         return self._run(open_loop(clicks, SERVICE, self.service.port, due, WARM_UP_SECONDS))
 
     def run_saturated(self, seconds: float) -> LoadRun:
-        """Sends clicks of regulars for `seconds`, as fast as they are answered."""
+        """Sends clicks of regulars for `seconds`, each as soon as one of 16 connections is free."""
         clicks = regulars(self.subject.item_ids, round(seconds * MAX_RATE))
         plan = closed_loop(clicks, SERVICE, self.service.port, seconds=seconds, connections=16)
         return self._run(plan)

@@ -27,7 +27,11 @@ class NaiveRanker(nn.Module):
         self.student = student
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps windows `[batch, max_history_length]` to scores and item indices `[batch, K]`."""
+        """Maps windows, `[batch, max_history_length]`, to the best items, best first.
+
+        Returns:
+            Scores and item indices, each `[batch, K]`.
+        """
         table = self.student.item_table()
         queries = self.student.encode(windows, table)[:, -1]
         scores = (queries @ table.T).scatter(1, windows, -torch.inf)

@@ -58,7 +58,7 @@ class Subject:
 
 
 def make_subject(options: Options) -> Subject:
-    """Returns the subject; exports its bundle if there is none, or if the exporter has changed.
+    """Makes the subject; exports its bundle only if that is missing or the exporter has changed.
 
     In a quick run the weights are always random.
     """

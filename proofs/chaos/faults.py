@@ -26,7 +26,7 @@ def stopped(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def killed(stack: Stack) -> Iterator[None]:
-    """Kills Redis with SIGKILL; at the end, restarts it from its append-only file."""
+    """Kills Redis with SIGKILL; when the block ends, restarts it from its append-only file."""
     stack.primary.kill()
     try:
         yield

@@ -1,7 +1,8 @@
 """Puts load on a service: visitors send events and ask for recommendations.
 
-Each visitor has a session and a connection of its own. Until an event is acknowledged, the visitor
-sends it again, and only then the next one. So the history that the session must have is known.
+Each visitor has a session and a connection of its own. It sends an event again and again until the
+event is acknowledged, and then sends the next one. So the history that the session must have is
+known.
 """
 
 import asyncio
@@ -43,10 +44,10 @@ class Load:
 
     Attributes:
         name: prefix of the session ids.
-        answers: the answers to all requests, in order of their ends.
+        answers: the answers to all requests, in order of arrival.
         readiness: pairs of a time and whether `/readyz` then said degraded, ten times a second.
         acknowledged: by session id, the ids of its acknowledged events in order.
-        num_journalled: number of events that were acknowledged from the journal.
+        num_journalled: number of events that were acknowledged because they were journalled.
     """
 
     port: int

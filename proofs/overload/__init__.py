@@ -57,7 +57,7 @@ class Stage:
     seconds: float
 
     def stream(self, kind: str) -> Stream:
-        """Makes a stream of requests of one kind, which is not started."""
+        """Makes a stream of requests of one kind; it sends none yet."""
         return Stream(self.port, self.requests[kind])
 
     @asynccontextmanager
@@ -165,7 +165,7 @@ def _counts(name: str, answers: Sequence[Answer]) -> Iterator[Figure]:
 async def left(stage: Stage) -> Figure:
     """Sends batches whose clients disconnect at once.
 
-    The figure is the number of those batches that the service ranked all the same.
+    Returns the figure of how many of these batches the service ranked all the same.
     """
     before = await _computed_lists(stage.port)
     batch = stage.requests["batch"][0]

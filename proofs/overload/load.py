@@ -72,7 +72,7 @@ class Stream:
         await self._end()
 
     async def as_answered(self, connections: int, seconds: float) -> float:
-        """Keeps `connections` requests unanswered for `seconds`; returns good answers a second."""
+        """Keeps `connections` requests in flight for `seconds`; returns good answers a second."""
         began = time.perf_counter()
         while time.perf_counter() < began + seconds:
             while len(self._open) - len(self._idle) < connections:

@@ -65,7 +65,7 @@ def _described(teacher: Teacher, num_answered: int, num_examples: int) -> str:
 
 
 def _llm(facts: Mapping[str, Any]) -> str:
-    """Describes a teacher's LLM in a phrase: model, precision, and how it was cut and tuned.
+    """Describes a teacher's LLM in a phrase: model, precision, layers, pooling and tuning.
 
     A words teacher has no LLM; the phrase then says how it embeds titles.
     """
