@@ -28,7 +28,7 @@ class Options:
 
     @property
     def bundles(self) -> Path:
-        """Folder of the bundles that are made to be measured, kept for later runs."""
+        """Folder of the bundles that benchmarks export; they are kept for later runs."""
         return self.work / "bench"
 
     def pick(self, full: T, *, quick: T) -> T:

@@ -39,7 +39,7 @@ def benchmark_names() -> list[str]:
 
 
 def load_benchmark(name: str) -> Benchmark:
-    """Imports the module of the benchmark `name`, which imports the libraries that it needs."""
+    """Returns the benchmark `name`; imports its module and the libraries that it measures."""
     module = import_module(f"{measures.__name__}.{name}")
     return Benchmark(
         measure=module.measure,

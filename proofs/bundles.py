@@ -263,7 +263,7 @@ async def _through_child(
 ) -> Outcomes:
     """Loads each bundle in a child process and, if that succeeds, serves it in this process.
 
-    The service does the same.
+    A service that swaps bundles does the same.
     """
     outcomes = Outcomes()
     checks = BundleChecks(MAX_K, REASON_SECONDS - 1, stamps)

@@ -103,7 +103,7 @@ def _sweep(
 ) -> list[dict[str, float]]:
     """Measures latency percentiles at rising rates, until the service does not keep up.
 
-    Returns a step per rate. The rates are `shares` of the rate that a saturated service reaches.
+    Returns one step per rate. The rates are `shares` of the rate that a saturated service reaches.
     """
     loaded_service.reset_histories()
     saturated = loaded_service.run_saturated(seconds).outcome.rate
@@ -119,12 +119,12 @@ def _sweep(
 
 
 def keeps_up(step: Mapping[str, float]) -> bool:
-    """Returns whether a step of a sweep has no failed request, and a p99 below P99_MS."""
+    """Returns whether a step has no failed request, and a p99 below P99_MS milliseconds."""
     return step["p99"] < P99_MS and not step["failures"]
 
 
 def highest_rate(sweeps: Sequence[Sequence[Mapping[str, float]]]) -> Figure:
-    """Makes the figure of the highest rate at which the service keeps up, with one run per sweep.
+    """Makes the figure of the highest rate at which the service keeps up; each sweep is one run.
 
     A run is 0 if the service keeps up at no rate.
     """

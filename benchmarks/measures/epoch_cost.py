@@ -61,9 +61,9 @@ def measure(options: Options) -> Findings:
 
 
 def _available(options: Options) -> Iterator[tuple[Experiment, Workplace]]:
-    """Yields the experiments to measure, with their folders: MovieLens, and perhaps amazon-games.
+    """Yields MovieLens and, if it can be measured, amazon-games: experiment and folders.
 
-    The latter needs its teacher's knowledge in the work folder, and is left out in a quick run.
+    Amazon-games needs its teacher's knowledge in the work folder, and is left out in a quick run.
     """
     demo, amazon = load_experiment(DEMO_CONFIG), load_experiment(AMAZON_CONFIG)
     yield demo, Workplace(options.work / demo.name)

@@ -78,8 +78,8 @@ def _bare_parts(
 def _time_parts(parts: Mapping[str, Callable[[], object]], seconds: float) -> Costs:
     """Returns the CPU time of each bare part, and of graph and Redis together.
 
-    `TIGHT` is that of both in a tight loop. `PACED` is that of both at RATE calls per second, for
-    `seconds`.
+    Both together are measured in a tight loop (`TIGHT`) and at RATE calls per second for `seconds`
+    (`PACED`).
     """
 
     def both() -> None:

@@ -61,7 +61,7 @@ class Ranker:
         self._rank = rank
 
     def recommend(self, item_ids: Sequence[str], k: int) -> dict[str, Any]:
-        """Returns the `k` best items after a history as JSON: ids, titles and scores.
+        """Returns the `k` best items after a history, ready for JSON: ids, titles and scores.
 
         Ids in `item_ids` that are not in the catalog are skipped.
         """

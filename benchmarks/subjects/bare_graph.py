@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from export.contract.tensors import TENSORS
 
 GraphRun = Callable[[list[int], int], Sequence[NDArray[Any]]]
-"""Function from a history of item indices and `k` to item indices and scores, `[1, k]` each."""
+"""A function of a history in item indices and `k`, to item indices and scores, `[1, k]` each."""
 
 OUTPUTS = (TENSORS.item_indices, TENSORS.scores)
 

@@ -39,7 +39,8 @@ class RedisNode:
     def start(self, *more: str, while_loading: bool = False) -> None:
         """Starts the server and waits until it answers.
 
-        `more` are further options of redis-server. For `while_loading`, see `answers`.
+        `more` are further options of redis-server. With `while_loading`, it may still be loading
+        its file.
         """
         self.process = subprocess.Popen([*self._command, *more], stdout=subprocess.DEVNULL)
         wait_until(lambda: self.answers(while_loading))

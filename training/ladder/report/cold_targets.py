@@ -24,8 +24,8 @@ HEADINGS = (
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
     """Writes the section on cold targets.
 
-    Returns "" if no test example has a cold next item. It is also "" unless a row of the whole
-    method, the row CE and a ranking by titles are all measured.
+    Returns "" if no test example has a cold next item. It is also "" unless a line of DLLM2Rec, the
+    row CE and a ranking by titles are all measured.
     """
     protocol = lines[0].protocol
     if not figures.count(Split.TEST, "cold", protocol):
@@ -42,11 +42,11 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
-    """Yields the rows of the first table, each a list of cells: one per line of the whole method.
+    """Yields the rows of the first table, as lists of cells: one for each line of DLLM2Rec.
 
-    These are the lines of DLLM2Rec, with or without the cold bonus. A row has HR@20 on cold targets
-    and its difference from a ranking by titles that the same teacher embeds. It also has relative
-    gains in NDCG@20 on warm targets.
+    Lines with the cold bonus are included. A row has HR@20 on cold targets and its difference from
+    a ranking by titles that the same teacher embeds. It also has relative gains in NDCG@20 on warm
+    targets.
     """
     by_key = {line.key: line for line in lines}
     for line in lines:
@@ -69,7 +69,7 @@ def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[lis
 
 
 def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str]:
-    """Yields a note, then a table of the whole method against rankings by titles.
+    """Yields a note, then a table that compares DLLM2Rec with rankings by titles.
 
     The table has the difference on cold targets for each metric of `CUTOFFS`.
     """

@@ -79,8 +79,8 @@ def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
 def pairs_of_teachers(lines: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
     """Yields pairs of lines that differ only in the teacher and share a seed.
 
-    Only rows of the whole method, and the row with the teacher's embeddings alone, are paired. The
-    second line of a pair comes earlier in `lines`.
+    Only DLLM2Rec, with or without the cold bonus, and the row with the teacher's embeddings alone
+    are paired. The second line of a pair comes earlier in `lines`.
     """
     for place, line in enumerate(lines):
         for other in lines[:place] if line.row in (*WHOLE_ROWS, EMBEDDINGS_ROW) else ():

@@ -78,7 +78,7 @@ class Measured:
         return self.row.startswith("teacher ")
 
     def answered(self, split: Split) -> NDArray[np.int64]:
-        """Returns the dataset rows of the examples of a split that were ranked, ascending."""
+        """Returns the dataset rows of those examples of `split` that were ranked, ascending."""
         return self.evaluations[split][0].rows
 
     def can_be_compared(self, other: "Measured") -> bool:

@@ -1,4 +1,4 @@
-"""Chooses among a cell's trials, by validation NDCG@20 with one seed.
+"""Chooses among the trials of a cell: the best validation NDCG@20 with one seed wins.
 
 The files of runs hold test ranks too, but `Choices` does not read them.
 """

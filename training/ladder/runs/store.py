@@ -90,7 +90,7 @@ class RunStore:
     keeps_placed: bool = False
 
     def file(self, run: HasStamp) -> RankFile:
-        """Returns the file of ranks of a run or reference, whether or not it exists."""
+        """Returns the file for the ranks of a run or reference, which may not exist yet."""
         path = self._path(run.stamp)
         if (former := self._former(run)) is not None:
             path = former
@@ -162,9 +162,9 @@ class RunStore:
         return self.results / f"{stamp}.npz"
 
     def _former(self, run: HasStamp) -> Path | None:
-        """Returns the file that an older version stored for `run`; None if it is not needed.
+        """Returns the file of ranks that an older version stored for `run`, or None.
 
-        It is needed if `former` is true, `run` has no file of its own and the older file exists.
+        It is None unless `former` is true, `run` has no newer file and the older one exists.
         """
         if not self.former or not isinstance(run, Job) or self._path(run.stamp).exists():
             return None

@@ -51,7 +51,10 @@ class StoredReference:
 
 
 def save_reference(reference: Reference, content: StoredReference, store: RunStore) -> None:
-    """Writes the file of a reference; replaces an earlier one with the same settings."""
+    """Writes the rankings of a reference to its file in `store`.
+
+    An earlier file of the same settings is replaced.
+    """
     lines = [
         {name: getattr(each, name) for name in ("row", "train_seconds", "teacher_tokens")}
         for each in content.rankings
@@ -66,7 +69,7 @@ def save_reference(reference: Reference, content: StoredReference, store: RunSto
 
 
 def load_reference(reference: Reference, store: RunStore) -> StoredReference:
-    """Reads the file of a reference.
+    """Reads the rankings of a reference from its file in `store`.
 
     Raises:
         ResultError: the file is missing or damaged.
