@@ -1,8 +1,8 @@
 """Proves that silent, slow or flooding connections do not slow down other clients.
 
 A real service answers a client while thousands of hostile connections from other addresses are
-open. The figures are the client's p99 before and during the attack, the growth of the service's
-memory, and how long each kind of connection stays open.
+open. The client's p99 is measured before and during the attack. Other figures are the growth of the
+service's memory, and how long each kind of connection stays open.
 
 python -m proofs hostile [--connections N]
 """

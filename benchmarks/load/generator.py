@@ -2,9 +2,9 @@
 
 Latency is measured from the *intended* time of a request. A server that stalls therefore cannot
 hide the requests that pile up meanwhile (no coordinated omission). When all connections are busy,
-further requests wait in the generator instead of flooding the server (backpressure as in ETUDE,
-ICDE 2024), and the wait is part of their latency. A click is sent only after the previous click of
-its session was answered.
+further requests wait in the generator and do not flood the server (backpressure as in ETUDE, ICDE
+2024). This wait is part of their latency. A click is sent only after the previous click of its
+session was answered.
 
 The generator uses `select` and no event loop, because timeouts of `select` are exact to
 microseconds. Timeouts of epoll and libuv are exact to a millisecond, which is as long as the

@@ -163,10 +163,10 @@ def draw(axes: Axes, report: Report) -> None:
 
 
 def _time_ranking(subject: Subject) -> Costs:
-    """Returns the CPU time of a ranking in three steps, by name.
+    """Returns the CPU time of ranking, measured in three ways, by name.
 
-    They are the graph alone (`graph`), the graph with its inputs and outputs converted (`infer`),
-    and all work from item ids to item ids (`recommend`).
+    `graph` is the graph alone. `infer` also makes its inputs and converts its outputs. `recommend`
+    is all work, from the item ids of a history to recommended item ids.
     """
     recommender = load_recommender(subject.bundle, max_k=100)
     run_graph = common_case_run(BundleLayout(subject.bundle).common_case)

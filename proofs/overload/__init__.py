@@ -1,10 +1,10 @@
 """Proves that too many requests of one kind harm neither light requests nor the service.
 
-A real service has one core and the load generator another. The normal load is light requests. For
-each kind of expensive request (batch, explain, filters over the catalog, compare), the service gets
-five times as many as it can answer beside the normal load. Then it gets twice as many light
-requests as it can answer. Measured are goodput, latency of light requests, refusals, health checks
-and memory. Latencies are compared with the p99 of light requests under normal load.
+A real service has one core and the load generator another. The normal load is light requests. Four
+kinds of request are expensive: batch, explain, filters over the catalog, and compare. Of each, the
+service gets five times as many as it can answer beside the normal load. Then it gets twice as many
+light requests as it can answer. Measured are goodput, latency of light requests, refusals, health
+checks and memory. Latencies are compared with the p99 of light requests under normal load.
 
 python -m proofs overload [--seconds N] [--normal-seconds N] [--bundle FOLDER] [--kind KIND]
 """

@@ -1,7 +1,8 @@
-"""References: LLMs that rank without a student, for comparison with the students.
+"""Plans references: LLMs that rank without a student, for comparison with the students.
 
-An LLM ranks in up to three ways: by its answers as a teacher, by the distance of each title from
-the last item's title, and by its distance from the titles of the whole history.
+An LLM ranks in up to three ways. The first is by its answers as a teacher. The second is by the
+distance of each title from the last item's title. The third is by the distance from the titles of
+the whole history.
 """
 
 from collections.abc import Sequence

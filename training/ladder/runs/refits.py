@@ -1,7 +1,7 @@
-"""Refits of the ladder: each measured student is trained once more, on validation rows too.
+"""Refits the students of the ladder: trains each measured one once more, on validation rows too.
 
-A refit has the settings of its cell's chosen trial, its seed, and the epochs that validation chose
-in the run with the same seed. So a job has a refit only when it is measured.
+A refit has the settings of its cell's chosen trial and the seed of a measured run. It trains for as
+many epochs as validation chose in that run. So a job has a refit only when it is measured.
 """
 
 from collections.abc import Sequence
