@@ -28,7 +28,7 @@ Names = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True)
 class BenchOptions:
-    """Options of `bench`, besides the benchmarks and the folder of results."""
+    """The options of the command `bench`, except the benchmark names and `--work`."""
 
     quick: bool = False
     """Run briefly, and only benchmarks that have targets and need no LLM."""
@@ -53,12 +53,12 @@ def command(*names: Names, work: Work = WORK, options: BenchOptions = DEFAULTS) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs the command with `arguments`, by default those of the process; returns the exit code."""
     return run(command, "benchmarks", arguments)
 
 
 def run_benchmarks(names: Sequence[str], options: Options, folder: Path) -> int:
-    """Runs the benchmarks, saves reports and plots in `folder`, and prints one table.
+    """Runs the benchmarks `names`, saves reports and plots in `folder`, and prints one table.
 
     Returns:
         The exit code: 0, or 2 if a benchmark could not run. Missed targets do not change it; the

@@ -15,7 +15,7 @@ class Options:
     """The options of `python -m benchmarks` that a benchmark reads.
 
     Attributes:
-        work: folder with the results of all pipeline stages.
+        work: folder that the stages of training and export write into.
         is_quick: whether runs are short, with fewer repetitions and without training.
         peers_python: Python interpreter whose environment has the peer servers.
         core_hour: price of one CPU core for one hour, in dollars.
@@ -28,9 +28,9 @@ class Options:
 
     @property
     def bundles(self) -> Path:
-        """Folder in which measured bundles are kept for later runs."""
+        """Folder of the bundles that benchmarks export; they are kept for later runs."""
         return self.work / "bench"
 
     def pick(self, full: T, *, quick: T) -> T:
-        """Returns `quick` in a quick run, else `full`."""
+        """Returns `quick` if this is a quick run, else `full`."""
         return quick if self.is_quick else full

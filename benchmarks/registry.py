@@ -2,7 +2,7 @@
 
 A module defines `measure(options)`, which runs the benchmark and returns its findings. It may
 define `draw(axes, report)`, which plots the report; the default draws one bar per figure with a
-target. It may set `IN_QUICK_RUN = False`; `--quick` then runs it only if it is named.
+target. With `IN_QUICK_RUN = False`, `--quick` runs the benchmark only if the command names it.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ Measure = Callable[[Options], Findings]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """A benchmark.
+    """A loaded module of `benchmarks/measures/`.
 
     Attributes:
         measure: runs the benchmark and returns its findings.
         draw: draws the plot of its report.
-        in_quick_run: whether `--quick` runs it without naming it.
+        in_quick_run: whether `--quick` runs it if the command names no benchmarks.
     """
 
     measure: Measure
@@ -39,7 +39,7 @@ def benchmark_names() -> list[str]:
 
 
 def load_benchmark(name: str) -> Benchmark:
-    """Imports the module of the benchmark `name`, with its libraries."""
+    """Returns the benchmark `name`; imports its module and the libraries that it measures."""
     module = import_module(f"{measures.__name__}.{name}")
     return Benchmark(
         measure=module.measure,

@@ -1,6 +1,6 @@
 """`distilled-recommender bundle`: verifies, shows, signs and publishes bundles.
 
-Keys need the extra `sign`, the rest no extra.
+Commands that use a key need the extra `sign`; all others need no extra.
 """
 
 import os

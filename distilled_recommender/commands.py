@@ -1,4 +1,4 @@
-"""Lists the sub-commands: where each is implemented, and which extra of the package it needs."""
+"""Defines the sub-commands: where each is implemented, and which extra of the package it needs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class LazyCommand:
 
 @dataclass(frozen=True)
 class CommandGroup:
-    """Sub-commands that share their first word."""
+    """Sub-commands that share their first word, such as `bundle verify` and `bundle sign`."""
 
     name: str
     help: str
@@ -161,7 +161,7 @@ GROUPS = (
 
 
 def by_path() -> Iterator[tuple[str, LazyCommand]]:
-    """Yields the words that name each command, such as `bundle verify`, and the command."""
+    """Yields pairs: the words that call a command, such as `bundle verify`, and the command."""
     yield from ((each.name, each) for each in COMMANDS)
     for group in GROUPS:
         yield from ((f"{group.name} {each.name}", each) for each in group.commands)

@@ -40,7 +40,7 @@ NUM_HISTORIES = 3
 TITLES_SHOWN = 5
 
 History = list[tuple[str, str]]
-"""Item ids and titles, oldest first."""
+"""A list of item ids with their titles, oldest first."""
 
 Stage = Callable[[Experiment, Workplace], None]
 
@@ -48,7 +48,7 @@ Stage = Callable[[Experiment, Workplace], None]
 @Parameter(name="*")
 @dataclass(frozen=True)
 class DemoOptions:
-    """Options of `demo`, besides the experiment and the folder of results."""
+    """The options of the command `demo`, except the config file and `--work`."""
 
     host: Annotated[str, Parameter(env_var="HOST", show_default=True)] = "127.0.0.1"
     """Address that the service listens on."""
@@ -92,7 +92,7 @@ def command(
 def _lay_out_movielens() -> None:
     """Copies the MovieLens experiment and its teacher's knowledge into the working folder.
 
-    So the user can change the experiment and run the other commands on it.
+    There the user can change the experiment, and run the other commands on it.
     """
     for path in (MOVIELENS, KNOWLEDGE):
         if lay_out(path):
@@ -117,11 +117,13 @@ def _run_stage(name: str, stage: Stage, experiment: Experiment, workplace: Workp
 
 
 def _settings(host: str, **more: Path) -> Settings:
-    """Returns the settings of the demo's service, which needs no key for the demo's own requests.
+    """Returns the settings of the demo's service, which requires no API keys.
+
+    `more` are further settings by name.
 
     Raises:
-        ConfigError: a setting in the environment is invalid, or other machines reach `host` and
-            ALLOW_ANONYMOUS does not let them in.
+        ConfigError: a setting in the environment is invalid, or `host` can be reached from other
+            machines and ALLOW_ANONYMOUS is not set.
     """
     try:
         return Settings.model_validate({"host": host, "keys_file": None, **more})
@@ -168,7 +170,10 @@ def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> Non
 
 
 def _real_histories(dataset: Dataset) -> list[History]:
-    """Returns the histories of some users before their newest test interaction."""
+    """Returns the histories of NUM_HISTORIES users, at most MAX_IDS items each.
+
+    A history ends before the newest test interaction of its user.
+    """
     rows = dataset.example_rows(Split.TEST)
     newest_of_user = dict(zip(dataset.user_of_row[rows], rows, strict=True))
     chosen = list(newest_of_user.values())[-NUM_HISTORIES:]

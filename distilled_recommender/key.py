@@ -28,7 +28,7 @@ KeyId = Annotated[str, _argument("key_id")]
 @Parameter(name="*")
 @dataclass(frozen=True)
 class KeyOptions:
-    """Limits of a new key; None: there is no such limit."""
+    """Limits of a new API key; None stands for no limit."""
 
     requests_per_second: Annotated[
         float | None, Parameter(help=ARGUMENTS["requests_per_second"])

@@ -26,7 +26,7 @@ This page is written by `make commands`.
 
 
 def reference() -> str:
-    """Returns the content of docs/commands.md."""
+    """Returns the text of docs/commands.md, from the help texts of all commands."""
     generated = build_app(load_now=True).generate_docs(output_format="markdown")
     commands = generated[generated.index("## Table of Contents") :]
     # cyclopts writes `-m` and the running module into the usage lines: remove both.
@@ -40,7 +40,7 @@ def reference() -> str:
 
 
 def main() -> None:
-    """Writes docs/commands.md of the checkout."""
+    """Writes docs/commands.md in the checkout."""
     page = (checkout() or Path()) / "docs" / "commands.md"
     page.write_text(reference(), encoding="utf-8")
     say(f"written: {page}")

@@ -83,7 +83,10 @@ def command(
 
 
 def _finds_a_bundle() -> bool:
-    """Whether the service may find a bundle by itself: by variables, secret files or `./bundle`."""
+    """Returns whether the service has a place to look for a bundle.
+
+    It looks at environment variables, secret files and the folder `./bundle`.
+    """
     others = ("BUNDLE_PATH", "VARIANTS", "SECRETS_PATH")
     default: Path = Settings.model_fields["bundle_path"].default
     return any(os.environ.get(each) for each in others) or default.exists()

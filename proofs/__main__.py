@@ -1,7 +1,7 @@
 """Runs a proof and writes its record: `python -m proofs NAME [OPTIONS]`.
 
-Each module of this folder, except `record`, is a proof. It defines a function `prove`, which
-returns figures and whose parameters are the options of the command.
+Each module or package of this folder is a proof, except those in `PARTS`. A proof defines a
+function `prove`, which returns figures. The parameters of `prove` are the options of the command.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """Proves that a damaged or crafted bundle is refused with a reason, or served without a 5xx.
 
-Each damage is random, and all hashes are made to fit again, as its author could. Damages are
-loaded in this process first. Those of a graph may crash onnxruntime, hang or take all memory, so
-they go through the child process that the service uses.
+Files are damaged at random. Then all hashes in the manifest are recomputed, as an attacker would.
+Bundles with damaged text are loaded in this process. A damaged graph may crash onnxruntime, hang or
+take all memory, so it is first loaded in the child process that the service uses.
 
 python -m proofs bundles [--damages N] [--through-child N] [--seed N]
 """
@@ -56,21 +56,24 @@ HOSTILE: tuple[Any, ...] = (
     ),
     *([], {}, [[]], [None], {"a": None}, {"": [""]}, {"\ud800": ["x"]}, [1e308] * 9),
 )
-"""Values in the place of any other."""
+"""Values that damages put in the place of valid ones."""
 
 Damage = Callable[[random.Random, Path], None]
 
 
 @dataclass
 class Outcomes:
-    """Counts of how the bundles so far ended, and the faults among them."""
+    """Counts of the bundles tried so far by outcome (refused, served or failed), and all faults."""
 
     counts: Counter[str] = field(default_factory=Counter)
     slowest: float = 0
     faults: list[str] = field(default_factory=list)
 
     def add(self, kind: str, seconds: float, fault: str = "") -> None:
-        """Counts one bundle; `fault` says what is wrong with its outcome."""
+        """Counts one bundle with the outcome `kind`, which took `seconds`.
+
+        `fault` says what is wrong with the outcome; it is empty if nothing is.
+        """
         self.counts[kind] += 1
         self.slowest = max(self.slowest, seconds)
         if fault:
@@ -78,14 +81,22 @@ class Outcomes:
 
 
 class Service:
-    """The service in this process, whose bundle is replaced by each one that can be loaded."""
+    """A service in this process that serves the bundles to test, one after the other."""
 
     def __init__(self, runtime: Runtime, client: httpx.AsyncClient) -> None:
         self._runtime = runtime
         self._client = client
 
     async def fault(self, folder: Path) -> str:
-        """Serves the bundle in `folder`; returns the first request that it answers with a 5xx."""
+        """Serves the bundle in `folder` and sends requests of all kinds.
+
+        Returns:
+            The first request that is answered with a 5xx or an exception, as text; "" if there is
+            none.
+
+        Raises:
+            BundleError: the bundle cannot be loaded.
+        """
         recommender = load_recommender(folder, MAX_K)
         await self._runtime.variants.serve(self._runtime.variants.slots[0], recommender)
         for method, path, body in _requests(recommender.bundle):
@@ -116,7 +127,7 @@ def _requests(bundle: Bundle) -> Iterator[tuple[str, str, dict[str, Any] | None]
 
 
 def damage_bytes(chance: random.Random, path: Path) -> None:
-    """Flips, removes, doubles or inserts bytes of a file."""
+    """Flips, removes, doubles or inserts bytes at random places of a file."""
     content = bytearray(path.read_bytes())
     for _ in range(chance.choice((1, 1, 2, 8))):
         start = chance.randrange(len(content) + 1)
@@ -129,7 +140,7 @@ def damage_bytes(chance: random.Random, path: Path) -> None:
 
 
 def damage_value(chance: random.Random, path: Path) -> None:
-    """Replaces one value or key of a line of JSON by a hostile one."""
+    """Replaces a random value or key in the JSON of a file by a hostile one."""
     lines = [path.read_text()] if path.suffix == ".json" else path.read_text().splitlines()
     number = chance.randrange(len(lines))
     value = json.loads(lines[number])
@@ -148,7 +159,7 @@ def _with_hostile(chance: random.Random, value: Any) -> Any:
 
 
 def rehash(folder: Path) -> None:
-    """Makes all hashes fit again, where the manifest can still be read."""
+    """Recomputes all hashes in the manifest; does nothing if the manifest cannot be read."""
     layout = BundleLayout(folder)
     try:
         content = json.loads(layout.manifest.read_bytes())
@@ -167,7 +178,10 @@ def _sha256(path: Path) -> str:
 
 
 def damaged(whole: Path, folder: Path, seed: int, names: Sequence[str]) -> Path:
-    """Makes the damaged copy of a bundle that belongs to `seed`."""
+    """Copies the bundle `whole` to `folder`, damages a file of the copy and recomputes the hashes.
+
+    `seed` decides which file of `names` is damaged, and how.
+    """
     chance = random.Random(seed)  # noqa: S311 - draws damages, no secrets
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(whole, folder)
@@ -180,7 +194,11 @@ def damaged(whole: Path, folder: Path, seed: int, names: Sequence[str]) -> Path:
 
 
 def crafted(whole: Path, folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yields more than 200 bundles with a file that is none, or a hostile value in each field."""
+    """Yields more than 200 crafted bundles, each with a name that says what was changed.
+
+    In some, a pipe, a device, a folder, a link, a huge file or an empty file replaces a file. In
+    the others, a field of the manifest has a hostile value.
+    """
     for name in (*TEXT_FILES, *GRAPH_FILES):
         for craft in (_pipe, _device, _sparse, _folder, _empty, _link):
             shutil.rmtree(folder, ignore_errors=True)
@@ -243,7 +261,10 @@ async def _in_process(service: Service, folders: Iterator[tuple[str, Path]]) -> 
 async def _through_child(
     service: Service, folders: Iterator[tuple[str, Path]], stamps: Path
 ) -> Outcomes:
-    """Loads in this process what a child could load, as the service does."""
+    """Loads each bundle in a child process and, if that succeeds, serves it in this process.
+
+    A service that swaps bundles does the same.
+    """
     outcomes = Outcomes()
     checks = BundleChecks(MAX_K, REASON_SECONDS - 1, stamps)
     for name, folder in folders:
@@ -260,7 +281,7 @@ async def _through_child(
 
 
 def small_bundle(folder: Path) -> Path:
-    """Saves the small bundle of the service's tests."""
+    """Saves the small bundle of the service's tests to `folder`; returns its path."""
     # By its path: a package of the environment may be called `tests` too.
     path = Path(__file__).parents[1] / "tests" / "service" / "conftest.py"
     spec = spec_from_file_location("proofs_ring", path)
@@ -273,7 +294,7 @@ def small_bundle(folder: Path) -> Path:
 
 
 async def run(damages: int, through_child: int, seed: int, folder: Path) -> list[Outcomes]:
-    """Tries random damages in process, crafted bundles, and graphs through the child."""
+    """Tries damaged texts, crafted bundles, then damaged graphs; returns the outcomes of each."""
     whole = small_bundle(folder / "whole")
     settings = Settings(bundle_path=whole, items_path=folder / "items.jsonl", max_k=MAX_K)
     app, target = create_app(settings), folder / "damaged"
@@ -298,7 +319,7 @@ def prove(
     through_child: Annotated[int, Parameter(help="Damaged graphs, through the child.")] = 300,
     seed: Annotated[int, Parameter(help="The first seed of the damages.")] = 0,
 ) -> Iterator[Figure]:
-    """Damage bundles, make the hashes fit again, and load or refuse each."""
+    """Damage bundles, recompute their hashes, and load or refuse each."""
     with TemporaryDirectory() as name:
         found = asyncio.run(run(damages, through_child, seed, Path(name)))
     for kind, outcomes in zip(("in process", "crafted", "through the child"), found, strict=True):

@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that makes the faults of a network between a service and its Redis.
+"""A TCP proxy on loopback that imitates faults of the network between a service and its Redis.
 
 It runs in a thread with an event loop of its own, so that a busy test does not slow it down.
 """
@@ -21,9 +21,9 @@ class FaultProxy:
     """Forwards connections to a server, with faults that can be changed at any time.
 
     Attributes:
-        target: port of the server on loopback; a change counts for new connections.
+        target: port of the server on loopback; a change applies to new connections.
         delay_seconds: time by which each reply is late.
-        bytes_per_second: maximum rate of replies per connection; None: unlimited.
+        bytes_per_second: maximum rate of replies per connection; None for no limit.
         is_stalled: whether nothing is forwarded; connections stay open.
     """
 
@@ -46,24 +46,27 @@ class FaultProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ends all connections and the thread."""
+        """Closes all connections and ends the thread."""
         self._run(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_PATIENCE_SECONDS)
         self._loop.close()
 
     def reset_connections(self) -> None:
-        """Ends all connections with a reset."""
+        """Ends all connections with a TCP reset."""
         self._run(self._reset())
 
     def drop_new_connections(self) -> None:
-        """Resets all connections; the SYNs of new ones get no answer, as those to a dead host."""
+        """Resets all connections, and from then on imitates a dead host.
+
+        The SYN packets of new connections get no answer.
+        """
         self._run(self._stop_listening())
         self._run(self._reset())
         self._blocking = _deaf_port(self.port)
 
     def accept_new_connections(self) -> None:
-        """Ends the effect of `drop_new_connections`."""
+        """Accepts connections again after `drop_new_connections`."""
         for each in self._blocking:
             each.close()
         self._blocking.clear()
@@ -154,10 +157,10 @@ class FaultProxy:
 
 
 def _deaf_port(port: int) -> list[socket.socket]:
-    """Listens on `port` with a full queue, so that the kernel drops further SYNs.
+    """Listens on `port` with a full queue, so that the kernel drops further SYN packets.
 
     Returns:
-        The sockets, which keep it so until they are closed.
+        The sockets that fill the queue. New connections are possible again once they are closed.
     """
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""A teacher with fixed answers for the example bundle, and the API of the real one."""
+"""A substitute for the LLM teacher, with fixed answers about the example bundle."""
 
 import json
 import threading
@@ -15,7 +15,10 @@ FILMS = Path(__file__).parents[1] / "assets" / "movielens" / "bundle"
 
 
 def film_teacher() -> FastAPI:
-    """Makes a teacher with the API of `training.teacher.live.server`; it ranks as the catalog."""
+    """Makes an application with the API of `training.teacher.live.server`.
+
+    It ranks items in the order of the catalog, and gives every title the same embedding.
+    """
     lines = (FILMS / "items.jsonl").read_text(encoding="utf-8").splitlines()
     films = [json.loads(line)["item_id"] for line in lines]
     app = FastAPI()
@@ -37,7 +40,7 @@ def film_teacher() -> FastAPI:
 
 @contextmanager
 def running_teacher() -> Iterator[str]:
-    """Runs the teacher in a thread until the context ends; gives its address."""
+    """Runs the substitute teacher in a thread during a `with` block; yields its base URL."""
     server = uvicorn.Server(uvicorn.Config(film_teacher(), port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()

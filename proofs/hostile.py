@@ -1,8 +1,8 @@
-"""Proves that hostile connections do not matter: silent ones, slow headers, slow bodies, floods.
+"""Proves that silent, slow or flooding connections do not slow down other clients.
 
 A real service answers a client while thousands of hostile connections from other addresses are
-open. Figures: the client's p99 before and meanwhile, the service's memory, and how long each kind
-of connection stays.
+open. The client's p99 is measured before and during the attack. Other figures are the growth of the
+service's memory, and how long each kind of connection stays open.
 
 python -m proofs hostile [--connections N]
 """
@@ -38,7 +38,14 @@ LATE_SECONDS = 2.0  # a sweep of the service, and a busy machine
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of hostile connection: what it sends before it is silent, and when it must end."""
+    """A kind of hostile connection.
+
+    Attributes:
+        name: name in the figures.
+        sent: what the client sends before it is silent.
+        address: loopback address that the client connects from.
+        seconds: time after which the service must close the connection.
+    """
 
     name: str
     sent: bytes
@@ -55,9 +62,9 @@ KINDS = (
 
 @asynccontextmanager
 async def serving(**more: str) -> AsyncIterator[tuple[int, psutil.Process]]:
-    """Runs `python -m service` until the block ends; gives its port and its process.
+    """Runs `python -m service` for the duration of a `with` block; yields its port and process.
 
-    `more`: further settings.
+    `more` are further environment variables of the service.
     """
     port = free_port()
     settings = {"BUNDLE_PATH": str(EXAMPLE), "PORT": str(port), **more}
@@ -76,7 +83,7 @@ async def serving(**more: str) -> AsyncIterator[tuple[int, psutil.Process]]:
 
 
 async def latencies(port: int, until: asyncio.Event) -> list[float]:
-    """Sends requests at `RATE` until the event is set; returns their times in milliseconds."""
+    """Sends requests at `RATE` until the event is set; returns their latencies in milliseconds."""
     times = []
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         while not until.is_set():
@@ -89,7 +96,7 @@ async def latencies(port: int, until: asyncio.Event) -> list[float]:
 
 
 async def stay(port: int, kind: Kind) -> float:
-    """Opens a hostile connection; returns for how many seconds the service let it stay."""
+    """Opens a hostile connection; returns the seconds until the service closed it."""
     source = (kind.address, 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=source)
     started = time.monotonic()
@@ -101,7 +108,10 @@ async def stay(port: int, kind: Kind) -> float:
 
 
 async def flood(port: int, start: bytes) -> int:
-    """Sends up to 300 MB after `start`; returns how many bytes could be sent."""
+    """Sends `start` and then up to 300 MB; returns the number of bytes sent after `start`.
+
+    It stops when the service closes the connection, or after a timeout.
+    """
     _, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.5", 0))
     writer.write(start)
     sent = 0
@@ -116,7 +126,12 @@ async def flood(port: int, start: bytes) -> int:
 
 
 async def attack(port: int, connections: int) -> tuple[dict[str, float], Sequence[int]]:
-    """Opens all connections of all kinds at once; returns the longest stay by kind, and floods."""
+    """Opens `connections` hostile connections of each kind at once, then floods the service.
+
+    Returns:
+        By kind, the longest time in seconds that a connection stayed open. Then, for each flood,
+        the number of bytes that could be sent.
+    """
     stays = {
         kind.name: [asyncio.create_task(stay(port, kind)) for _ in range(connections)]
         for kind in KINDS

@@ -1,7 +1,7 @@
-"""The journal: events that Redis could not take are stored once and in order, after a kill too.
+"""Proves that the journal stores each event that Redis could not take: once, and in order.
 
-Redis is away under load, and the service is killed with SIGKILL in the middle and started again. A
-visitor sends its next event when the last one was stored or journalled.
+Redis is away under load. In the middle of that time, the service is killed with SIGKILL and started
+again. A visitor sends its next event only when the last one was stored or journalled.
 """
 
 import tempfile
@@ -20,12 +20,12 @@ _PATIENCE_SECONDS = 300
 
 
 def prove(*, bundle: Path = _BUNDLE, rate: float = 300, seconds: float = 60) -> Iterator[Figure]:
-    """Counts the events that were acknowledged and are not in their history once, in order.
+    """Counts acknowledged events that are lost, doubled or out of order after Redis was away.
 
     Args:
         bundle: the served bundle.
         rate: requests a second.
-        seconds: how long Redis is away.
+        seconds: how many seconds Redis is away.
     """
     ports = free_ports()
     with tempfile.TemporaryDirectory() as folder:

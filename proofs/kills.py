@@ -1,4 +1,4 @@
-"""Proves that every stage survives `kill -9`: the next run completes, as if nothing had happened.
+"""Proves that every stage survives `kill -9`: the next run completes and writes the same files.
 
 Each stage runs as a process of its own on a tiny dataset and is killed at random times. Afterwards
 it is run once more, and its files are compared with those of a run that was never interrupted.
@@ -33,7 +33,7 @@ MODULES = {"refit": "training.distill", "export": "export"}  # of the others, `t
 OPTIONS = {"distill": ["--workers", "1"], "refit": ["--workers", "1", "--refit"]}
 PATIENCE_SECONDS = 1800
 VARYING = frozenset({"seconds", "teach_seconds"})
-"""Keys in JSON that say how long a run took; they differ between any two runs."""
+"""Keys in JSON whose values are durations, which differ between any two runs."""
 
 EXPERIMENT = """
 name = "tiny"
@@ -60,27 +60,27 @@ max_epochs = 2
 
 @dataclass(frozen=True)
 class Road:
-    """The offline road in one folder: an experiment, its tables and a tiny random LLM."""
+    """The folder in which all stages run: an experiment, its tables, a tiny LLM and the results."""
 
     folder: Path
 
     @property
     def code(self) -> Path:
-        """The folder of the programs: a copy, since the checkout and its commit may change."""
+        """Folder of the programs: a copy, so that changes to the checkout do not affect runs."""
         return self.folder / "code"
 
     @property
     def work(self) -> Path:
-        """The folder that the stages write into."""
+        """Folder that the stages write into."""
         return self.folder / "work"
 
     @property
     def bundles(self) -> Path:
-        """The folder of published bundles."""
+        """Folder of published bundles."""
         return self.folder / "bundles"
 
     def start(self, stage: str) -> "subprocess.Popen[bytes]":
-        """Starts the process of a stage."""
+        """Starts a stage and returns its process."""
         bundle = str(self.work / "tiny" / "bundle")
         if stage == "publish":
             words = ["export.contract.publish", bundle, str(self.bundles)]
@@ -97,7 +97,11 @@ class Road:
         )
 
     def finish(self, stage: str) -> float:
-        """Runs a stage to its end; returns the seconds it took."""
+        """Runs a stage to its end and returns its duration in seconds.
+
+        Raises:
+            RuntimeError: the stage failed.
+        """
         started = time.monotonic()
         process = self.start(stage)
         _, errors = process.communicate(timeout=PATIENCE_SECONDS)
@@ -106,7 +110,11 @@ class Road:
         return time.monotonic() - started
 
     def kill(self, stage: str, seconds: float) -> bool:
-        """Starts a stage and kills its processes after some time; returns whether they ran."""
+        """Starts a stage, and kills its processes with SIGKILL after `seconds`.
+
+        Returns:
+            Whether the stage was killed; False if it had ended before.
+        """
         process = self.start(stage)
         try:
             process.wait(timeout=seconds)
@@ -118,7 +126,10 @@ class Road:
         return False
 
     def files(self) -> dict[str, object]:
-        """Returns the visible results of the stages: each file's content and each link's target."""
+        """Returns the results of the stages by path: the content of a file, the target of a link.
+
+        Hidden files are left out, and so are durations in JSON.
+        """
         return {
             str(path.relative_to(self.folder)): _content(path)
             for root in (self.work, self.bundles)
@@ -155,7 +166,7 @@ def _without_durations(value: Any) -> Any:
 
 
 def lay_out(folder: Path) -> Road:
-    """Writes the programs, the tables, the experiment and the tiny LLM."""
+    """Fills `folder` with a copy of the programs, the tables, the experiment and the tiny LLM."""
     road = Road(folder)
     for each in PACKAGES:
         ignore = shutil.ignore_patterns("__pycache__")
@@ -172,7 +183,7 @@ def lay_out(folder: Path) -> Road:
 
 
 def _save_llm(folder: Path) -> None:
-    """Saves a Llama of two layers with random weights, and a tokenizer of bytes."""
+    """Saves a Llama of two layers with random weights, and a byte-level tokenizer."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast

@@ -1,11 +1,11 @@
 """Proves that SIGTERM at any moment ends the service in time, with code 0, and loses no request.
 
 A service with one worker or two is under load, and 200 slow clients hold connections with parts of
-requests. SIGTERM comes at a random moment, in half of the runs while it starts.
+requests. SIGTERM comes at a random moment; in half of the runs, while the service starts.
 
-A request counts as accepted if it was sent when the service had been ready once, and before
-DRAIN_SECONDS after SIGTERM were over. It fails without a whole answer of status 200. Later requests
-may find the service gone, but an answer that has begun must be whole too.
+A request is accepted if it was sent after the service was first ready, and at most DRAIN_SECONDS
+after SIGTERM. An accepted request fails if it gets no whole answer with status 200. Later requests
+may get no answer, but an answer that has begun must be whole.
 
 python -m proofs lifecycle [--moments N] [--seed N]
 """
@@ -47,12 +47,13 @@ SLOW = (HEAD, HEAD + b"Content-Length: 9\r\n\r\n{")
 
 @dataclass(frozen=True)
 class Request:
-    """A request that was sent: when, and how it ended.
+    """A request that was sent, and how it ended.
 
     Attributes:
-        sent_at: time of the last step of the client, by `time.monotonic`.
+        sent_at: time of the client's last step (opening the connection, or writing the request), by
+            `time.monotonic`.
         is_begun: whether a part of the answer came.
-        is_answered: whether a whole answer of status 200 came.
+        is_answered: whether a whole answer with status 200 came.
     """
 
     sent_at: float
@@ -62,14 +63,14 @@ class Request:
 
 @dataclass
 class Load:
-    """Clients of a service that is ready, until the service is gone."""
+    """Clients that send requests to a ready service until `is_over` is set."""
 
     port: int
     requests: list[Request] = field(default_factory=list)
     is_over: bool = False
 
     async def run(self) -> None:
-        """Sends requests and holds slow connections until `is_over`."""
+        """Sends requests until `is_over` is set, and holds slow connections meanwhile."""
         async with asyncio.TaskGroup() as tasks:
             for number in range(NUM_SLOW):
                 tasks.create_task(self._hold(SLOW[number % len(SLOW)]))
@@ -106,7 +107,14 @@ class Load:
 
 @dataclass(frozen=True)
 class End:
-    """One run: how the service ended, and its requests."""
+    """How a service ended after SIGTERM.
+
+    Attributes:
+        exit_code: exit code of the process.
+        seconds: time from SIGTERM to the end of the process.
+        num_answered: number of requests with a whole answer of status 200.
+        num_failed: number of requests that failed, by the rules of this module.
+    """
 
     exit_code: int
     seconds: float
@@ -115,7 +123,7 @@ class End:
 
 
 async def end_at(moment: float, settings: dict[str, str], *, in_start: bool) -> End:
-    """Starts a service, sends SIGTERM at a moment, and returns how it ended.
+    """Starts a service, sends SIGTERM after `moment`, and returns how the service ended.
 
     Args:
         moment: seconds from the start of the process, or from when the service is ready.
@@ -153,7 +161,12 @@ async def end_at(moment: float, settings: dict[str, str], *, in_start: bool) -> 
 
 
 async def ready(port: int, process: Process) -> float:
-    """Waits until the service is ready; returns for how many seconds."""
+    """Waits until the service is ready; returns the seconds waited.
+
+    Raises:
+        RuntimeError: the process ended before.
+        TimeoutError: the service is not ready within READY_SECONDS.
+    """
     started = time.monotonic()
     while time.monotonic() < started + READY_SECONDS:
         if process.returncode is not None:
@@ -170,7 +183,7 @@ async def ready(port: int, process: Process) -> float:
 
 
 async def start_seconds(settings: dict[str, str]) -> float:
-    """Returns the time from the start of a service to its readiness."""
+    """Starts a service, and returns the seconds until it is ready."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "service"),
         env=os.environ | settings,
@@ -184,7 +197,10 @@ async def start_seconds(settings: dict[str, str]) -> float:
 
 
 async def run(moments: int, workers: int, chance: random.Random, redis: RedisNode) -> list[End]:
-    """Ends a service of so many workers at random moments."""
+    """Starts a service with `workers` workers `moments` times, and ends each at a random moment.
+
+    In half of the runs the moment lies before the service is ready.
+    """
     settings = {
         "BUNDLE_PATH": str(EXAMPLE),
         "DRAIN_SECONDS": str(DRAIN_SECONDS),

@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "proofs"
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value; creating it prints it.
+    """A measured value with its targets. Creating it also prints it.
 
     Attributes:
         name: name of the value in the record.
@@ -29,8 +29,8 @@ class Figure:
         value: the measured value.
         low: lower end of the 95 % interval; None without an interval.
         high: upper end of the 95 % interval; None without an interval.
-        at_most: target of a value that should be small; None for none.
-        at_least: target of a value that should be large; None for none.
+        at_most: largest value that meets the target; None if there is no such target.
+        at_least: smallest value that meets the target; None if there is no such target.
     """
 
     name: str

@@ -1,8 +1,9 @@
-"""Proves that the service stays as it is for half an hour of load, swaps and Redis restarts.
+"""Proves that the service leaks nothing in half an hour of load, hot swaps and Redis restarts.
 
 A real service with a real Redis answers events and recommendations. Meanwhile its bundle is swapped
-and Redis is restarted, again and again. Its memory, descriptors, connections and log are read all
-the time. Growth is the median of the last fifth of the run less that of the second fifth.
+and Redis is restarted, again and again. Its memory, file descriptors and connections are sampled
+all the time, and the size of its log is read at the end. Growth is the median of the last fifth of
+the samples minus the median of the second fifth.
 
 python -m proofs soak [--minutes N] [--rate N]
 """
@@ -46,7 +47,7 @@ BUNDLES = ("one", "other")
 
 @dataclass(frozen=True)
 class Sample:
-    """What the service uses at one time."""
+    """The memory, file descriptors and connections that the service uses at one moment."""
 
     memory_mib: float
     descriptors: float
@@ -55,7 +56,7 @@ class Sample:
 
 
 class Service:
-    """`python -m service` on a folder of two bundles and a Redis of its own."""
+    """A process of `python -m service` with a folder of two bundles and a Redis of its own."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
@@ -83,7 +84,7 @@ class Service:
         self.redis.client.close()
 
     def sample(self) -> Sample | None:
-        """Reads what the service uses; None while Redis is restarted."""
+        """Measures what the service uses now; returns None while Redis is restarted."""
         with suppress(Exception):  # redis-py raises several kinds while Redis starts
             return Sample(
                 self.process.memory_info().rss / MIB,
@@ -94,14 +95,14 @@ class Service:
         return None
 
     def swap(self) -> None:
-        """Publishes the other bundle, and waits until it is served."""
+        """Makes the other of the two bundles the active one, and waits until it is served."""
         before = self._version()
         (other,) = (each for each in BUNDLES if each != self.link.bundle)
         self.link.move(other)
         wait_until(lambda: self._version() not in (None, before))
 
     def restart_redis(self) -> None:
-        """Kills Redis, and starts it again with its append-only file."""
+        """Kills Redis and starts it again from its append-only file."""
         self.redis.kill()
         self.redis.start(while_loading=True)
 
@@ -117,7 +118,10 @@ class Service:
 
 
 def _two_bundles(folder: Path) -> BundleLink:
-    """Lays the example bundle and a copy with another version into `folder`."""
+    """Copies the example bundle twice into `folder`, under two versions.
+
+    Returns the link to the first copy.
+    """
     link = BundleLink(folder / "active")
     for name in BUNDLES:
         copy = link.folder(name)
@@ -131,7 +135,7 @@ def _two_bundles(folder: Path) -> BundleLink:
 
 
 class Repeated:
-    """Calls a function again and again, in a thread, while the context is open."""
+    """Calls `work` every `seconds` in a thread, for the duration of a `with` block."""
 
     def __init__(self, work: Callable[[], None], seconds: float) -> None:
         self.num_done = 0
@@ -155,7 +159,10 @@ class Repeated:
 
 
 def grown(samples: Sequence[Sample], name: str) -> float:
-    """Returns by how much a value grew from the second to the last fifth of the samples."""
+    """Returns how much the field `name` of the samples grew.
+
+    It is the median of the last fifth minus the median of the second fifth.
+    """
     values: list[float] = [getattr(each, name) for each in samples]
     fifth = max(1, len(values) // 5)
     return median(values[-fifth:]) - median(values[fifth : 2 * fifth] or values[:1])

@@ -1,7 +1,7 @@
 """Generates synthetic sessions and interleaves their clicks.
 
-They follow ETUDE (Kersbergen et al., ICDE 2024): session lengths and item popularity have power-law
-distributions, with exponents close to those that ETUDE reports for a large shop.
+The sessions follow ETUDE (Kersbergen et al., ICDE 2024): session lengths and item popularity have
+power-law distributions, with exponents close to those that ETUDE reports for a large shop.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ OPEN_SESSIONS = 1_000
 
 @dataclass(frozen=True)
 class Click:
-    """One item that was clicked in one session."""
+    """A click on one item in one session."""
 
     session_id: str
     item_id: str
@@ -30,7 +30,10 @@ class Click:
 def power_law(
     exponent: float, largest: int, size: int, generator: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Draws `size` numbers from 1 to `largest`, each `n` in proportion to `n ** -exponent`."""
+    """Draws `size` integers from 1 to `largest` by a power law.
+
+    The probability of `n` is proportional to `n ** -exponent`.
+    """
     weights = np.arange(1, largest + 1, dtype=np.float64) ** -exponent
     drawn = generator.choice(largest, size=size, p=weights / weights.sum())
     numbers: NDArray[np.int64] = drawn + 1
@@ -40,7 +43,7 @@ def power_law(
 def power_law_sessions(
     item_ids: Sequence[str], generator: np.random.Generator
 ) -> Iterator[Sequence[str]]:
-    """Yields an endless sequence of sessions, each a list of item ids in order of their clicks.
+    """Yields random sessions without end, each as item ids in the order of their clicks.
 
     `item_ids` is the catalog, most popular item first.
     """
@@ -58,7 +61,8 @@ def interleaved(
 ) -> Iterator[Click]:
     """Yields clicks, each from a random one of `open_sessions` concurrent sessions.
 
-    When a session ends, the next of `sessions` takes its place. Stops if there is no next one.
+    When a session ends, the next of `sessions` takes its place. Without a next one, no more clicks
+    are yielded.
     """
     numbered = ((f"visit-{number}", iter(items)) for number, items in enumerate(sessions))
     places = list(islice(numbered, open_sessions))
@@ -74,7 +78,7 @@ def interleaved(
 
 
 def predecessors_of(clicks: Sequence[Click]) -> list[int]:
-    """Returns the index of the previous click of each click's session; -1 if there is none."""
+    """Returns, for each click, the index of the previous click of its session, or -1 if none."""
     newest: dict[str, int] = {}
     predecessors = []
     for number, click in enumerate(clicks):
@@ -86,7 +90,7 @@ def predecessors_of(clicks: Sequence[Click]) -> list[int]:
 def clicks_of(
     session_ids: Sequence[str], item_ids: Sequence[str], count: int, generator: np.random.Generator
 ) -> list[Click]:
-    """Returns `count` clicks of given sessions, each of which is equally likely.
+    """Draws `count` clicks: a session of `session_ids`, uniformly, and an item by its popularity.
 
     `item_ids` is the catalog, most popular item first.
     """

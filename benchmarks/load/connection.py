@@ -16,7 +16,7 @@ class ProtocolError(ConnectionError):
 
 
 class Connection:
-    """A connection with at most one request that is not answered yet.
+    """A connection with at most one unanswered request.
 
     Attributes:
         fd: file descriptor of the socket, for `select`.
@@ -42,9 +42,12 @@ class Connection:
         self._socket.sendall(content)
 
     def receive(self) -> tuple[int, bytes] | None:
-        """Reads available bytes; returns status and body if the response is complete, else None.
+        """Reads the bytes that have arrived.
 
         Call it when the socket is readable.
+
+        Returns:
+            Status and body if the response is complete, else None.
 
         Raises:
             ProtocolError: the server closed the connection or sent no `content-length`.

@@ -36,9 +36,10 @@ def _time_block(function: Callable[[], object]) -> float:
 
 
 def paced_cpu_us(function: Callable[[], object], rate: float, seconds: float) -> float:
-    """Returns the CPU time of a call, in microseconds, at `rate` evenly spaced calls per second.
+    """Returns the CPU time of a call of `function`, in microseconds, with pauses between calls.
 
-    It is longer than in a tight loop, since the processor sleeps or runs other programs in between.
+    There are `rate` evenly spaced calls per second, for `seconds`. A call takes more CPU time than
+    in a tight loop, since the processor sleeps or runs other programs in between.
     """
     count, started, began = round(rate * seconds), time.process_time(), time.perf_counter()
     for number in range(count):

@@ -2,13 +2,13 @@
 
 Latency is measured from the *intended* time of a request. A server that stalls therefore cannot
 hide the requests that pile up meanwhile (no coordinated omission). When all connections are busy,
-further requests wait in the generator instead of flooding the server (backpressure as in ETUDE,
-ICDE 2024), and the wait is part of their latency. A click is sent only after the previous click of
-its session was answered.
+further requests wait in the generator and do not flood the server (backpressure as in ETUDE, ICDE
+2024). This wait is part of their latency. A click is sent only after the previous click of its
+session was answered.
 
-The generator uses `select` and no event loop, because the timeout of `select` is exact to
-microseconds. Those of epoll and libuv are exact to a millisecond, which is as long as the latencies
-that are to be measured.
+The generator uses `select` and no event loop, because timeouts of `select` are exact to
+microseconds. Timeouts of epoll and libuv are exact to a millisecond, which is as long as the
+latencies to be measured.
 """
 
 import gc
@@ -99,7 +99,7 @@ class _Generator:
 
     @property
     def _num_free(self) -> int:
-        """Number of further requests that may be sent now."""
+        """Number of further requests that may be sent before one is answered."""
         return self._plan.connections - len(self._busy)
 
     def _enqueue_due(self) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Times = NDArray[np.float64]
-"""Seconds since the start of a run, one per request."""
+"""Times of requests, `[requests]`, in seconds since the start of a run."""
 
 NO_PREDECESSOR = -1  # predecessor of the first request of a session
 
@@ -46,15 +46,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run, without its warm-up where nothing else is said.
+    """The result of a run. Where nothing else is said, the warm-up does not count.
 
     Attributes:
         latencies: `[requests]`, seconds from the *intended* time to the last byte. For a request
             without an answer it is the time to the end of the run.
-        failures: number of failed requests by kind: an HTTP status, `wrong answer`,
-            `lost connection` or `no answer`.
-        sent_late: delay of the generator itself, in seconds: the 99th percentile over requests
-            that waited for neither a predecessor nor a connection.
+        failures: number of failed requests by kind: an HTTP status, `wrong answer`, `lost
+            connection` or `no answer`.
+        sent_late: delay of the generator itself, in seconds: the 99th percentile over requests that
+            waited for neither a predecessor nor a connection.
         seconds: time from the first intended time to the last answer.
         cpu_seconds: CPU time of the generator, warm-up included.
         num_sent: number of requests sent, warm-up included.
@@ -85,15 +85,15 @@ class Outcome:
 
     @property
     def client_cpu_us(self) -> float:
-        """CPU time of the generator per request, in microseconds."""
+        """CPU time of the load generator per request, in microseconds."""
         return self.cpu_seconds / self.num_sent * 1e6
 
 
 def even(rate: float, seconds: float) -> Times:
-    """Returns evenly spaced times, `rate` per second, for a run of `seconds`."""
+    """Returns evenly spaced times, `rate` per second, from 0 to `seconds`."""
     return np.arange(round(rate * seconds)) / rate
 
 
 def poisson(rate: float, seconds: float, generator: np.random.Generator) -> Times:
-    """Returns ascending random times, as of independent users; as many as `even` returns."""
+    """Returns `rate * seconds` random times up to `seconds`, ascending, as of independent users."""
     return np.sort(generator.uniform(0, seconds, round(rate * seconds)))

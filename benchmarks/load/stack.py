@@ -1,4 +1,4 @@
-"""Sends clicks at a constant rate to a running stack; the profile `bench` of docker-compose.yml.
+"""Sends clicks at a constant rate to a running stack of docker-compose.yml (profile `bench`).
 
 python -m benchmarks.load.stack PORT --rate 200 --seconds 20
 """
@@ -23,7 +23,11 @@ WARM_UP_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program and prints the outcome as JSON; returns 1 if a request failed, else 0."""
+    """Runs the program with `arguments`, and prints the outcome as JSON.
+
+    Returns:
+        The exit code: 1 if a request failed, else 0.
+    """
     parser = ArgumentParser(
         prog="python -m benchmarks.load.stack", description="Sends clicks to a running stack."
     )
@@ -37,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _plan(port: int, rate: float, seconds: float) -> Plan:
-    """Plans evenly spaced clicks of visitors who come and go."""
+    """Plans evenly spaced clicks of random sessions, whose lengths follow a power law."""
     generator = np.random.default_rng()
     name = f"bench-{generator.integers(1 << 31)}"  # prefix that no earlier run has used
     due = even(rate, seconds)

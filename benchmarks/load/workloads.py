@@ -1,4 +1,4 @@
-"""Makes workloads for the session API: clicks, each of which is answered with the next items.
+"""Makes workloads for the session API: clicks, each of which is answered with recommendations.
 
 There are two workloads:
 
@@ -31,7 +31,7 @@ from service.stores.history.redis_keys import keys_of
 from service.stores.session_refs import session_ref
 
 RATE = 1_000
-"""Requests per second of the benchmarks with a constant rate."""
+"""Requests per second in the benchmarks that send at a constant rate."""
 
 SESSION_SECRET = "of-benchmarks-alone-not-a-secret!"  # noqa: S105 - as it says
 """The SESSION_SECRET of services that are measured, by which the keys of sessions are known."""
@@ -45,7 +45,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The route of a server that receives clicks.
+    """A route that receives clicks, of the service or of another server.
 
     Attributes:
         request_of: function that encodes a click as an HTTP request.
@@ -75,7 +75,10 @@ SERVICE = Endpoint(
 
 
 def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Click]:
-    """Returns `count` clicks of visitors; different seeds give different sessions."""
+    """Returns `count` clicks of visitors, whose sessions begin empty and are mostly short.
+
+    Another `seed` gives other sessions.
+    """
     generator = np.random.default_rng(seed)
     clicks = interleaved(power_law_sessions(item_ids, generator), generator)
     return [
@@ -84,13 +87,13 @@ def visitors(item_ids: Sequence[str], count: int, seed: int = SEED) -> list[Clic
 
 
 def regulars(item_ids: Sequence[str], count: int) -> list[Click]:
-    """Returns `count` clicks of regulars, whose histories `fill_regulars` prepares."""
+    """Returns `count` clicks of regulars, whose full histories `fill_regulars` prepares."""
     names = [f"regular-{number}" for number in range(NUM_REGULARS)]
     return clicks_of(names, item_ids, count, np.random.default_rng(SEED))
 
 
 def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequence[str]) -> None:
-    """Empties Redis, then gives each regular a history of HISTORY_LENGTH items.
+    """Empties Redis, then gives the session of each regular a history of HISTORY_LENGTH items.
 
     A few template sessions are filled through the server and then copied within Redis.
 

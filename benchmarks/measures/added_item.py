@@ -1,6 +1,6 @@
 """Measures the time from adding an item until two processes of the service recommend it.
 
-One process receives the item, the other one learns of it through Redis.
+One process receives the item in a request; the other process learns of it through Redis.
 """
 
 import time
@@ -23,7 +23,10 @@ TIMEOUT_SECONDS = 30.0
 
 
 def measure(options: Options) -> Findings:
-    """Posts items to one of two processes that share a Redis, and waits until both know them."""
+    """Adds items to one of two processes, and waits until both recommend them.
+
+    The two processes share a Redis.
+    """
     bundle = load_bundle(demo_workplace(options).bundle)
     waits: dict[str, list[float]] = {HERE: [], ELSEWHERE: []}
     with (
@@ -48,7 +51,10 @@ def measure(options: Options) -> Findings:
 
 
 def _new_items(bundle: Bundle, count: int) -> Iterator[Mapping[str, object]]:
-    """Yields new items; each has a unique value of the catalog's first attribute."""
+    """Yields `count` items to add; each has a value of the first attribute that no other item has.
+
+    So a filter can allow the added item alone.
+    """
     generator, size = np.random.default_rng(SEED), _embedding_size(bundle)
     attribute = next(iter(bundle.items[0].attributes))
     for number in range(count):

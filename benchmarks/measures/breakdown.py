@@ -64,7 +64,7 @@ CHECKED = Endpoint(_event_without_consent, (b'"stored":false',))
 STORED = Endpoint(_event, (b'"stored":true',))
 PARTS = ("HTTP", "parse, route, count", "history", "infer", "select", "serialise")
 Costs = Mapping[str, float]
-"""CPU time by name of the part, in microseconds."""
+"""Maps the name of a part to its CPU time in microseconds."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class Servers:
     """The running servers of this benchmark.
 
     Attributes:
-        subject: bundle that the service serves.
+        subject: the bundle that the service serves.
         service: the service.
         bare: uvicorn with a constant response.
-        redis: Redis of the service.
+        redis: the Redis of the service.
         seconds: duration of each step.
     """
 
@@ -86,7 +86,7 @@ class Servers:
     seconds: float
 
     def cost(self, server: RunningProgram, endpoint: Endpoint) -> float:
-        """Returns the CPU time of `server` for a request to `endpoint`, in microseconds."""
+        """Saturates `server` with clicks; returns its CPU time per request, in microseconds."""
         clicks = regulars(self.subject.item_ids, round(self.seconds * MAX_RATE))
         plan = closed_loop(
             clicks, endpoint, server.port, seconds=self.seconds, connections=CONNECTIONS
@@ -98,7 +98,7 @@ class Servers:
     def costs(self, ranking: Costs) -> Costs:
         """Runs all steps; returns the CPU time of each part, in the order of PARTS.
 
-        `ranking` is the result of `_time_ranking`.
+        `ranking` is the CPU time of ranking without HTTP, from `_time_ranking`.
         """
         fill_regulars(self.redis.port, self.service.port, SERVICE, self.subject.item_ids)
         constant = self.cost(self.bare, CONSTANT)
@@ -118,7 +118,7 @@ class Servers:
 
 
 def measure(options: Options) -> Findings:
-    """Measures all parts in several rounds."""
+    """Measures the CPU time of all parts of a request, in several rounds."""
     subject, port = make_subject(options), free_port()
     bare = [sys.executable, "-m", "uvicorn", "benchmarks.subjects.bare_http:app"]
     arguments = ["--port", str(port), "--no-access-log", "--lifespan", "off"]
@@ -150,7 +150,7 @@ def measure(options: Options) -> Findings:
 
 
 def draw(axes: Axes, report: Report) -> None:
-    """Draws a stacked bar of the CPU time of each part."""
+    """Draws one bar, in which the CPU times of all parts are stacked."""
     left = 0.0
     colours = (GRAY, BLUE, "#457b9d", GREEN, "#e9c46a", ORANGE)
     for (part, runs), colour in zip(report.series.items(), colours, strict=True):
@@ -163,7 +163,11 @@ def draw(axes: Axes, report: Report) -> None:
 
 
 def _time_ranking(subject: Subject) -> Costs:
-    """Returns the CPU time of the graph, of the student with it, and of the whole recommender."""
+    """Returns the CPU time of ranking, measured in three ways, by name.
+
+    `graph` is the graph alone. `infer` also makes its inputs and converts its outputs. `recommend`
+    is all work, from the item ids of a history to recommended item ids.
+    """
     recommender = load_recommender(subject.bundle, max_k=100)
     run_graph = common_case_run(BundleLayout(subject.bundle).common_case)
     generator = np.random.default_rng(0)

@@ -11,7 +11,7 @@ NUM_REQUESTS = 2_000
 
 
 def measure(options: Options) -> Findings:
-    """Starts the service several times; the first start compiles bytecode and is not counted."""
+    """Measures several starts of the service; the first compiles bytecode and does not count."""
     subject = make_subject(options)
     starts, fresh, used = [], [], []
     with running_redis() as redis:

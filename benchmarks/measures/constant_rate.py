@@ -76,7 +76,7 @@ def measure(options: Options) -> Findings:
 
 
 def draw(axes: Axes, report: Report) -> None:
-    """Plots the latency percentiles of the last sweep by rate."""
+    """Plots latency percentiles against the request rate, for the last sweep."""
     steps = report.series["sweep"]
     rates = [each["rate"] for each in steps]
     for name, colour in (("p50", GRAY), ("p90", BLUE), ("p99", ORANGE)):
@@ -101,7 +101,10 @@ def _sweeps(loaded_service: LoadedService, options: Options) -> list[list[dict[s
 def _sweep(
     loaded_service: LoadedService, seconds: float, shares: Sequence[float]
 ) -> list[dict[str, float]]:
-    """Measures latency percentiles at rising rates, until the service does not keep up."""
+    """Measures latency percentiles at rising rates, until the service does not keep up.
+
+    Returns one step per rate. The rates are `shares` of the rate that a saturated service reaches.
+    """
     loaded_service.reset_histories()
     saturated = loaded_service.run_saturated(seconds).outcome.rate
     steps = list[dict[str, float]]()
@@ -116,12 +119,12 @@ def _sweep(
 
 
 def keeps_up(step: Mapping[str, float]) -> bool:
-    """Tells whether a step of a sweep has no failed request and meets the target of p99."""
+    """Returns whether a step has no failed request, and a p99 below P99_MS milliseconds."""
     return step["p99"] < P99_MS and not step["failures"]
 
 
 def highest_rate(sweeps: Sequence[Sequence[Mapping[str, float]]]) -> Figure:
-    """Returns the figure of the highest rate of each sweep at which the service keeps up.
+    """Makes the figure of the highest rate at which the service keeps up; each sweep is one run.
 
     A run is 0 if the service keeps up at no rate.
     """

@@ -1,9 +1,10 @@
 """Measures how much distillation adds to the CPU time of a training epoch.
 
-Steps of three students take turns. The dataset is MovieLens, and also amazon-games if its teacher's
-knowledge is in the work folder. CPU time is measured, since other programs on the machine affect it
-least. Each student trains on one thread, as in `training.distill`, which trains several in
-parallel.
+Training steps of three students take turns: one without a teacher, one distilled as configured, and
+one distilled with all three importance weights. The dataset is MovieLens, and also amazon-games if
+its teacher's knowledge is in the work folder. CPU time is measured, since other programs on the
+machine affect it least. Each student trains on one thread, as in `training.distill`, which trains
+several in parallel.
 """
 
 import time
@@ -40,7 +41,10 @@ STUDENTS: Mapping[str, tuple[str, Mapping[str, bool]]] = {
 
 
 def measure(options: Options) -> Findings:
-    """Measures the CPU seconds of an epoch, and their ratio to the teacher-free student's."""
+    """Measures the CPU seconds of an epoch of each student.
+
+    For distilled students, the ratio to the student without a teacher is a figure too.
+    """
     num_runs, num_turns = options.pick(5, quick=1), options.pick(4, quick=2)
     trainers_of = {each.name: _trainers(each, workplace) for each, workplace in _available(options)}
     figures: list[Figure] = []
@@ -57,7 +61,10 @@ def measure(options: Options) -> Findings:
 
 
 def _available(options: Options) -> Iterator[tuple[Experiment, Workplace]]:
-    """Yields MovieLens, and amazon-games if its teacher's knowledge is in the work folder."""
+    """Yields MovieLens and, if it can be measured, amazon-games: experiment and folders.
+
+    Amazon-games needs its teacher's knowledge in the work folder, and is left out in a quick run.
+    """
     demo, amazon = load_experiment(DEMO_CONFIG), load_experiment(AMAZON_CONFIG)
     yield demo, Workplace(options.work / demo.name)
     workplace = Workplace(options.work / amazon.name)
@@ -84,7 +91,7 @@ def _trainers(experiment: Experiment, workplace: Workplace) -> Mapping[str, Trai
 
 
 def _take_turns(trainers: Mapping[str, Trainer], turns: Sequence[int]) -> Mapping[str, float]:
-    """Returns the CPU seconds of an epoch for each student, as the median over `turns`."""
+    """Times the students in turns; returns the median CPU seconds of an epoch for each student."""
     seconds: dict[str, list[float]] = {name: [] for name in trainers}
     for turn in turns:
         for name, trainer in trainers.items():
@@ -93,7 +100,7 @@ def _take_turns(trainers: Mapping[str, Trainer], turns: Sequence[int]) -> Mappin
 
 
 def _epoch_seconds(trainer: Trainer, turn: int) -> float:
-    """Extrapolates the CPU seconds of an epoch from a few of its steps.
+    """Extrapolates the CPU seconds of an epoch from a few of its steps, which `turn` selects.
 
     Validation is left out, since it costs the same for all students.
     """

@@ -33,11 +33,14 @@ ROUNDING = 1e-6
 
 Rank = Callable[[list[int]], Ranking]
 Costs = Mapping[tuple[int, str], float]
-"""CPU time in microseconds, by length of the history and name of the graph."""
+"""Maps the length of a history and the name of a graph to CPU time in microseconds."""
 
 
 def measure(options: Options) -> Findings:
-    """Times both graphs in turns, and compares their rankings of random histories."""
+    """Times the graphs `shipped` and `naive` in turns, at several lengths of the history.
+
+    Also compares their rankings of random histories.
+    """
     subject = make_subject(options)
     num_items, longest = len(subject.item_ids), subject.student.max_history_length
     with TemporaryDirectory() as folder:
@@ -77,7 +80,7 @@ def measure(options: Options) -> Findings:
 
 
 def draw(axes: Axes, report: Report) -> None:
-    """Plots the cost of both graphs by the length of the history."""
+    """Plots the CPU time per answer of both graphs against the length of the history."""
     lengths = report.conditions["lengths"]
     for name, colour in ((NAIVE, GRAY), (SHIPPED, GREEN)):
         axes.plot(lengths, report.series[name], "o-", color=colour, label=name)
@@ -87,7 +90,10 @@ def draw(axes: Axes, report: Report) -> None:
 
 
 def is_same_ranking(ranking: Ranking, other: Ranking) -> bool:
-    """Tells whether both rankings are equal, except for the order of items with equal scores."""
+    """Returns whether both rankings are equal, apart from the order of items with equal scores.
+
+    Scores that differ by rounding only count as equal (`ROUNDING`).
+    """
     return all(
         mine == its or abs(my_score - its_score) <= ROUNDING * (1 + abs(its_score))
         for (mine, my_score), (its, its_score) in zip(ranking, other, strict=True)

@@ -21,7 +21,7 @@ MAX_GROWTH_MIB = 8.0
 
 
 def measure(options: Options) -> Findings:
-    """Reads the memory of the service after each part of the load."""
+    """Sends requests in twenty parts, and reads the memory of the service after each part."""
     subject = make_subject(options)
     count = options.pick(NUM_REQUESTS, quick=NUM_REQUESTS_QUICK) // NUM_PARTS
     resident_mib, failures, rates = [], [], []
@@ -65,7 +65,7 @@ def measure(options: Options) -> Findings:
 
 
 def draw(axes: Axes, report: Report) -> None:
-    """Plots memory by the number of requests answered."""
+    """Plots resident memory against the number of answered requests."""
     axes.plot(report.series["requests"], report.series["resident_mib"], "o-", color=BLUE)
     highest = 1.2 * max(report.series["resident_mib"])
     axes.set(xlabel="requests answered", ylabel="MiB resident", ylim=(0, highest))

@@ -49,7 +49,7 @@ PEER = Endpoint(_click_request, (b'"item_id"', b'"score"'))
 
 @dataclass(frozen=True)
 class Peer:
-    """Another server, which the service is compared with.
+    """A server that the service is compared with.
 
     Attributes:
         module: arguments of `python -m`, in which `{port}` stands for the port.
@@ -120,7 +120,7 @@ PEERS: Mapping[str, Peer] = {
 
 
 def measure(options: Options) -> Findings:
-    """Saturates each server in turn, in several rounds."""
+    """Measures answers per second and latency of each saturated server, in several rounds."""
     subject = make_subject(options)
     rounds, seconds = options.pick(3, quick=1), options.pick(4, quick=1)
     outcomes: dict[str, list[Outcome]] = {name: [] for name in (OURS, *PEERS)}
@@ -153,7 +153,7 @@ def measure(options: Options) -> Findings:
 
 
 def draw(axes: Axes, report: Report) -> None:
-    """Draws a bar chart of answers per second by server, with the p99 of each."""
+    """Draws a bar of answers per second for each server, and writes its p99 beside the bar."""
     names = [*report.series][::-1]
     for place, name in enumerate(names):
         rates = report.series[name]["rate"]

@@ -28,11 +28,11 @@ TIGHT, PACED = "bare graph + bare Redis", f"bare graph + bare Redis, {RATE:,} a 
 KEYS = {REDIS_PY: "bare:redis-py", SOCKET: "bare:socket"}
 
 Costs = Mapping[str, float]
-"""CPU time by name of the measured function, in microseconds."""
+"""Maps the name of a measured function to its CPU time in microseconds."""
 
 
 def measure(options: Options) -> Findings:
-    """Measures the bare parts and the service in turns."""
+    """Measures the CPU time of the bare parts and of the service, in several rounds."""
     subject, seconds = make_subject(options), WARM_UP_SECONDS + options.pick(4, quick=1)
     bare, paced, saturated = list[Costs](), list[float](), list[float]()
     with (
@@ -76,9 +76,10 @@ def _bare_parts(
 
 
 def _time_parts(parts: Mapping[str, Callable[[], object]], seconds: float) -> Costs:
-    """Returns the CPU time of each part, and of graph and Redis together.
+    """Returns the CPU time of each bare part, and of graph and Redis together.
 
-    The latter is measured in a tight loop and at a constant rate, for `seconds`.
+    Both together are measured in a tight loop (`TIGHT`) and at RATE calls per second for `seconds`
+    (`PACED`).
     """
 
     def both() -> None:

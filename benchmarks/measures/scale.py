@@ -28,7 +28,10 @@ IN_QUICK_RUN = False  # none of its figures has a target
 
 
 def measure(options: Options) -> Findings:
-    """Exports a student with random weights for each catalog size, and times its answers."""
+    """Times the answers of a student with random weights, for each size of the catalog.
+
+    The student is exported first.
+    """
     sizes, rounds = options.pick(SIZES, quick=SIZES_QUICK), options.pick(3, quick=1)
     runs = {size: tuple(_costs(size, rounds)) for size in tqdm(sizes, "catalogs")}
     return Findings(
@@ -48,7 +51,7 @@ def measure(options: Options) -> Findings:
 
 
 def draw(axes: Axes, report: Report) -> None:
-    """Plots the cost by the size of the catalog, on logarithmic axes."""
+    """Plots the CPU time of an answer against the size of the catalog, on logarithmic axes."""
     sizes, medians = report.series["sizes"], [median_high(each) for each in report.series["ms"]]
     axes.plot(sizes, medians, "o-", color=BLUE)
     axes.set(xscale="log", yscale="log", xlabel="items in the catalog", ylabel="ms of CPU")
@@ -56,7 +59,7 @@ def draw(axes: Axes, report: Report) -> None:
 
 
 def _costs(num_items: int, rounds: int) -> Iterator[float]:
-    """Yields the CPU time of an answer in milliseconds, once per round."""
+    """Yields the CPU time of an answer in milliseconds, once for each of `rounds`."""
     history = np.random.default_rng(0).integers(1, num_items + 1, HISTORY_LENGTH).tolist()
     with TemporaryDirectory() as folder:
         run = _shipped_run(random_student(num_items), Path(folder) / "graph.onnx")
@@ -68,7 +71,10 @@ def _costs(num_items: int, rounds: int) -> Iterator[float]:
 
 
 def _shipped_run(student: Student, path: Path) -> GraphRun:
-    """Exports and opens the common-case graph, or the ranking graph if the catalog is too large."""
+    """Exports the graph that a bundle would run to `path`; returns a function that runs it.
+
+    It is the common-case graph, or the ranking graph if the catalog is too large for that.
+    """
     if export_common_case(student, path):
         return common_case_run(path)
     export_student(student, path)

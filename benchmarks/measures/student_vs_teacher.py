@@ -70,11 +70,11 @@ class Recommender:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The results of one server in one round.
+    """The measurements of one server in one round.
 
     Attributes:
-        sequential: outcome of one request at a time.
-        concurrent: outcome of several concurrent requests.
+        sequential: outcome of a run with one request at a time.
+        concurrent: outcome of a run with several concurrent requests.
         cpu_seconds: CPU time of the server per request of `concurrent`.
     """
 
@@ -83,7 +83,7 @@ class Measurement:
     cpu_seconds: float
 
     def cost_of_a_million(self, core_hour: float) -> float:
-        """Returns the price of a million answers in dollars.
+        """Returns the price of the CPU time of a million answers, in dollars.
 
         `core_hour` is the price of one CPU core for one hour.
         """
@@ -167,7 +167,10 @@ def _teacher(name: str, kind: str, num_requests: int, workplace: Workplace) -> R
 
 
 def _histories(workplace: Workplace) -> Histories:
-    """Returns the newest items of the test examples' histories, as item ids, last example first."""
+    """Returns the histories of the test examples, last example first.
+
+    Each has the newest HISTORY_LENGTH items at most, as item ids.
+    """
     dataset = load_dataset(workplace.dataset)
     ids = dataset.catalog.item_ids
     rows = dataset.example_rows(Split.TEST)[::-1]
@@ -209,15 +212,16 @@ def _run(
 
 
 def _milliseconds(outcome: Outcome) -> list[float]:
-    """Returns about a thousand of the latencies for the plot, at even distances, in ms."""
+    """Returns about a thousand of the latencies, evenly chosen, in milliseconds, for the plot."""
     milliseconds: list[float] = (outcome.latencies * 1e3).tolist()
     return milliseconds[:: max(1, len(milliseconds) // 1_000)]
 
 
 def _quality(workplace: Workplace) -> Mapping[str, float]:
-    """Returns test NDCG@20 of the bundle and of the teacher's stored answers, by server name.
+    """Returns test NDCG@20 of the student and of the retrieval teacher, by name of the server.
 
-    A server without stored results, or a teacher that did not answer all examples, is left out.
+    It comes from the bundle and from stored results. A server without them is left out, and so is a
+    teacher that did not answer all examples.
     """
     served = load_bundle(workplace.bundle).manifest.metrics.get("test", {})
     quality = {STUDENT: served[METRIC]} if METRIC in served else {}

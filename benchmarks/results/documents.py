@@ -1,6 +1,6 @@
 """Writes measured figures into README.md and docs/performance.md, between pairs of comments.
 
-They come from the reports in `benchmarks/out` and `docs/results`.
+The figures come from the reports in `benchmarks/out` and `docs/results`.
 
 python -m benchmarks.results.documents
 """
@@ -48,13 +48,13 @@ def main() -> int:
 
 
 def load_reports() -> dict[str, Report]:
-    """Reads the reports of all benchmarks, by name."""
+    """Reads the reports in `benchmarks/out`; returns them by name of the benchmark."""
     reports = (load_report(path) for path in sorted(OUT.glob("*.json")))
     return {each.name: each for each in reports}
 
 
 def documents(reports: Mapping[str, Report]) -> dict[Path, str]:
-    """Returns the text of each document with its figures replaced."""
+    """Returns the text of each document, by path, with its figures replaced."""
     texts = {}
     for path, sections in SECTIONS.items():
         texts[path] = path.read_text(encoding="utf-8")
@@ -67,7 +67,7 @@ def replace_section(text: str, name: str, figures: str) -> str:
     """Returns `text` with everything between the two comments of section `name` replaced.
 
     Raises:
-        ValueError: a comment is missing, or the end comes first.
+        ValueError: a comment is missing, or the end comment comes first.
     """
     begin, end = f"<!-- {name}: python -m benchmarks.results.documents -->", f"<!-- end: {name} -->"
     before, found_begin, rest = text.partition(begin)
@@ -96,7 +96,10 @@ def summary_section(reports: Mapping[str, Report]) -> str:
 
 
 def worth_section(_: Mapping[str, Report]) -> str:
-    """Returns README's table of test NDCG@20 on all data sets."""
+    """Returns README's table of test NDCG@20 on all data sets.
+
+    It compares kNN, the best teacher, and a student with and without a teacher.
+    """
     head = ["test NDCG@20", NEIGHBOURS, "best teacher", "student alone", "student, distilled"]
     rows = []
     for name, link in DATA.items():
@@ -114,7 +117,7 @@ def worth_section(_: Mapping[str, Report]) -> str:
 
 
 def comparison_section(reports: Mapping[str, Report]) -> str:
-    """Returns the picture and the table of the student against its teachers."""
+    """Returns the plot and the table that compare the student with its teachers."""
     report = reports["student_vs_teacher"]
     picture = f"![{report.name}](../benchmarks/out/{report.name}.png)"
     head = ["", *(head for _, head in COLUMNS)]
@@ -122,7 +125,7 @@ def comparison_section(reports: Mapping[str, Report]) -> str:
 
 
 def targets_section(reports: Mapping[str, Report]) -> str:
-    """Returns the table of all figures that have a target, and where they were measured."""
+    """Returns the table of all figures with a target, and a note on where they were measured."""
     table = markdown_table(
         ("", "median", "runs", "target", "command"), _target_rows(reports.values())
     )
@@ -160,7 +163,7 @@ def _target_rows(reports: Iterable[Report]) -> Iterator[Sequence[str]]:
 
 
 def _origins(reports: Iterable[Report]) -> Iterator[str]:
-    """Yields commit, machine and day of the reports, once for all reports that share them."""
+    """Yields a note per commit, machine and day, with the names of the reports made there."""
     names: dict[tuple[str, str, str], list[str]] = {}
     for report in reports:
         origin = (report.commit, report.hardware, f"{report.date:%Y-%m-%d}")

@@ -25,8 +25,8 @@ class Figure(BaseModel):
         name: name of the figure in the report.
         unit: unit of all values; empty for a count or a share.
         runs: one value per repetition, in order.
-        at_most: target of a figure that should be small; None for none.
-        at_least: target of a figure that should be large; None for none.
+        at_most: largest median that meets the target; None if there is no such target.
+        at_least: smallest median that meets the target; None if there is no such target.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,14 +59,14 @@ class Figure(BaseModel):
 
     @property
     def spread(self) -> str:
-        """Smallest and largest run as text; empty for a single run."""
+        """Smallest and largest run as text, such as "6.1…7.4"; empty for a single run."""
         if len(self.runs) == 1:
             return ""
         return f"{format_number(min(self.runs))}…{format_number(max(self.runs))}"
 
 
 def sum_failures(failures: Iterable[Mapping[str, int]]) -> Mapping[str, int]:
-    """Adds up the numbers of failures of several runs, by kind."""
+    """Adds up the numbers of failed requests of several runs, for each kind of failure."""
     return dict(sum(map(Counter, failures), Counter[str]()))
 
 
@@ -87,7 +87,7 @@ class Findings(BaseModel):
 
 
 class Report(Findings):
-    """The findings of a benchmark, with command, commit, machine, date and package versions."""
+    """The findings of a benchmark, with command, commit, machine, date and versions of packages."""
 
     name: str
     command: str
@@ -113,7 +113,7 @@ def make_report(name: str, findings: Findings, *, is_quick: bool) -> Report:
 
 
 def save_report(report: Report, folder: Path) -> None:
-    """Writes `<name>.json` into `folder`."""
+    """Writes `report` to `folder`, as `<name>.json`."""
     text = report.model_dump_json(indent=2)
     write_text(folder / f"{report.name}.json", f"{text}\n")
 
@@ -128,7 +128,7 @@ def load_report(path: Path) -> Report:
 
 
 def summary_table(reports: Iterable[Report]) -> str:
-    """Returns a Markdown table with one row per figure."""
+    """Returns a Markdown table with one row for each figure of `reports`."""
     rows = [
         (
             report.name,

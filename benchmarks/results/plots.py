@@ -33,7 +33,10 @@ def save_plot(report: Report, draw: Draw, folder: Path) -> Path:
 
 
 def draw_bars(axes: Axes, report: Report) -> None:
-    """Draws one bar per figure that has a target; its length is the share of the target."""
+    """Draws a bar for each figure with a target.
+
+    The length of a bar is the median divided by the target.
+    """
     figures = [each for each in report.figures if each.target][::-1]
     for place, each in enumerate(figures):
         target = each.at_most or each.at_least or 1.0

@@ -1,4 +1,4 @@
-"""Reads how well each row of a ladder report ranks, for the tables of documents."""
+"""Reads NDCG@20 of each row from a report of the ladder, for the tables of documents."""
 
 import csv
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ _TEACHER = "teacher "
 class RankingFigures:
     """NDCG@20 over all targets, by row and student, of one `docs/results/NAME.csv`.
 
-    Of several rows with the same name and student, the first counts: it has the first teacher. In
-    a report with refitted students, rows are those of the refits; teachers are never refitted.
+    A row with several teachers counts with its first one. If students were refitted, only the
+    refits and the teachers count; teachers are never refitted.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,7 +40,7 @@ class RankingFigures:
         return f"{mean:.4f} [{low:.4f}, {high:.4f}]"
 
     def best_teacher(self) -> str:
-        """Returns the row of the teacher with the best validation figure."""
+        """Returns the row of the teacher with the highest NDCG@20 on validation examples."""
         of_teachers = {
             row: float(figure["mean"])
             for (split, row, _), figure in self._figures.items()

@@ -21,7 +21,7 @@ TTL_SECONDS = 7 * 24 * 3600
 
 
 class ClickRequest(BaseModel):
-    """The body of a request: a click, and `k`, the number of items to recommend."""
+    """The body of a request to a peer: a click, and the number `k` of items to recommend."""
 
     session_id: str
     item_id: str
@@ -34,7 +34,7 @@ def open_bundle() -> Bundle:
 
 
 def store_click(pipeline: Any, click: ClickRequest) -> Any:
-    """Adds commands to a redis-py pipeline that store a click and read its session's history.
+    """Adds commands to a redis-py pipeline that store a click and read the history of its session.
 
     The last result of the pipeline is the history as item ids, oldest first.
     """
@@ -49,7 +49,7 @@ class Ranker:
     """Recommends items of a bundle.
 
     Args:
-        bundle: its catalog gives ids and titles.
+        bundle: bundle whose catalog gives ids and titles.
         rank: maps a history of item indices and `k` to item indices, best first, and scores.
     """
 
@@ -61,7 +61,10 @@ class Ranker:
         self._rank = rank
 
     def recommend(self, item_ids: Sequence[str], k: int) -> dict[str, Any]:
-        """Returns ids, titles and scores of the `k` best items after a history, JSON-able."""
+        """Returns the `k` best items after a history, ready for JSON: ids, titles and scores.
+
+        Ids in `item_ids` that are not in the catalog are skipped.
+        """
         history = [self._index_of[each] for each in item_ids if each in self._index_of]
         indices, scores = self._rank(history, k)
         items = [self._items[index - 1] for index in indices]

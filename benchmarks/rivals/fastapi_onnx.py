@@ -10,7 +10,10 @@ from benchmarks.rivals.click_handler import ClickRequest, Ranker, onnx_ranker, s
 
 
 def create_app(ranker: Ranker | None = None) -> FastAPI:
-    """Returns the application, for uvicorn's `--factory`; without `ranker` it runs the graph."""
+    """Makes the application; uvicorn calls it with `--factory`.
+
+    Without `ranker`, the common-case graph of the bundle ranks.
+    """
     # FastAPI's own telemetry is off, as it is in the service.
     app = FastAPI(telemetry={"tracing": False, "metrics": False, "logs": False})
     redis = Redis.from_url(os.environ["REDIS_URL"], decode_responses=True)

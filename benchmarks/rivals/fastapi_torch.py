@@ -12,7 +12,7 @@ from benchmarks.subjects.subject import load_student
 
 
 def create_app() -> FastAPI:
-    """Returns the application, for uvicorn's `--factory`."""
+    """Makes the application; uvicorn calls it with `--factory`."""
     torch.set_num_threads(1)  # two threads are slower, since other processes need the cores
     student = load_student(Path(os.environ["STUDENT_PATH"]))
 

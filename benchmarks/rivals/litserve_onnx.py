@@ -22,7 +22,7 @@ class Recommend(litserve.LitAPI):
         return ClickRequest.model_validate(request)
 
     def predict(self, click: ClickRequest) -> dict[str, Any]:
-        """Stores a click and returns the next items."""
+        """Stores a click; returns recommendations after the history of its session."""
         *_, history = store_click(self.redis.pipeline(transaction=False), click).execute()
         return self.ranker.recommend(history, click.k)
 

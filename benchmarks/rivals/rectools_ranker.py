@@ -1,13 +1,13 @@
 """An outside witness: RecTools' SASRec or eSASRec, trained and tested on a prepared dataset.
 
 It runs in an environment of its own, since RecTools needs NumPy 1, and imports nothing of this
-project. It reads the folder of a dataset and writes the first items of every held-out example.
+project. It reads the folder of a dataset, and writes the best items for every held-out example.
 `training.ladder.witness` turns them into ranks by the project's own measure.
 
-    python -m benchmarks.rivals.rectools_ranker work/NAME/dataset rankings.npz --model SASRec
+python -m benchmarks.rivals.rectools_ranker work/NAME/dataset rankings.npz --model SASRec
 
-A part of the validation examples chooses the epoch. The rankings of its model are written, for all
-examples of validation and test.
+NDCG@20 on a part of the validation examples chooses the epoch. The model of that epoch then ranks
+all validation and test examples.
 """
 
 import argparse
@@ -35,7 +35,7 @@ LOSSES = {"SASRec": "softmax", "eSASRec": "sampled_softmax"}
 
 @dataclass(frozen=True)
 class Prepared:
-    """The arrays of a dataset folder; see `training.data.dataset.Dataset`."""
+    """The arrays that a dataset folder stores, see `training.data.dataset.Dataset`."""
 
     items: NDArray[np.int32]
     offsets: NDArray[np.int64]
@@ -43,7 +43,7 @@ class Prepared:
 
     @property
     def users(self) -> NDArray[np.int64]:
-        """`[interactions]`, the user of each row."""
+        """Index of the user of each row, `[interactions]`."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
 
     def examples(self, split: int) -> NDArray[np.int64]:
@@ -53,7 +53,10 @@ class Prepared:
         return np.flatnonzero((self.splits == split) & ~is_first)
 
     def histories(self, rows: NDArray[np.int64]) -> RecToolsDataset:
-        """Returns the histories of examples, each as the interactions of a user of its own."""
+        """Makes a RecTools dataset with one user per example, whose interactions are the history.
+
+        The id of that user is the row of the example.
+        """
         begins = self.offsets[:-1][self.users[rows]]
         lengths = rows - begins
         within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
@@ -64,7 +67,7 @@ class Prepared:
 def interactions(
     users: NDArray[np.int64], items: NDArray[np.int32], order: NDArray[np.int64]
 ) -> RecToolsDataset:
-    """Builds a RecTools dataset; `order` stands for the time of each interaction."""
+    """Makes a RecTools dataset of interactions, with `order` in the place of their times."""
     table = pd.DataFrame(
         {
             Columns.User: users,
@@ -77,7 +80,7 @@ def interactions(
 
 
 def build(options: argparse.Namespace) -> SASRecModel:
-    """Builds the model; eSASRec is SASRec with LiGR layers and a sampled softmax."""
+    """Makes the untrained model; eSASRec is SASRec with LiGR layers and a sampled softmax."""
     is_e = options.model == "eSASRec"
     layers = {"transformer_layers_type": LiGRLayers} if is_e else {}
     return SASRecModel(
@@ -99,7 +102,11 @@ def build(options: argparse.Namespace) -> SASRecModel:
 
 
 def rank(model: SASRecModel, data: Prepared, rows: NDArray[np.int64]) -> NDArray[np.int32]:
-    """Returns the first unseen items of each example, `[examples, LIST_LENGTH]`; 0 is no item."""
+    """Ranks the items that are not in the history of each example.
+
+    Returns:
+        The best items, `[examples, LIST_LENGTH]`, best first; 0 where no item is left.
+    """
     found = model.recommend(
         users=rows,
         dataset=data.histories(rows),
@@ -114,13 +121,18 @@ def rank(model: SASRecModel, data: Prepared, rows: NDArray[np.int64]) -> NDArray
 
 
 def ndcg(data: Prepared, rows: NDArray[np.int64], rankings: NDArray[np.int32]) -> float:
-    """Computes NDCG@20 of rankings, with one relevant item an example."""
+    """Returns the mean NDCG@20 of rankings, with one relevant item per example."""
     hits = rankings == data.items[rows][:, None]
     return float((hits / np.log2(np.arange(2, LIST_LENGTH + 2))).sum(axis=1).mean())
 
 
 def train(data: Prepared, options: argparse.Namespace) -> tuple[SASRecModel, dict[str, object]]:
-    """Trains the model; returns it as it was at its best validation, and facts of the training."""
+    """Trains the model until NDCG@20 on validation examples stops rising.
+
+    Returns:
+        The model with the weights of its best epoch. Then facts: the number of that epoch and the
+        seconds of training.
+    """
     trained = np.flatnonzero(data.splits == TRAIN)
     training = interactions(data.users[trained], data.items[trained], trained)
     model, began = build(options), time.perf_counter()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from export.contract.tensors import TENSORS
 
 GraphRun = Callable[[list[int], int], Sequence[NDArray[Any]]]
-"""Takes a history of item indices and `k`; returns item indices and scores, `[1, k]` each."""
+"""A function of a history in item indices and `k`, to item indices and scores, `[1, k]` each."""
 
 OUTPUTS = (TENSORS.item_indices, TENSORS.scores)
 
@@ -31,7 +31,7 @@ def common_case_run(path: Path) -> GraphRun:
 def ranking_run(path: Path) -> GraphRun:
     """Opens the ranking graph in the file `path`; returns a function that runs it.
 
-    It runs without filters or added items and leaves out seen items, as in the common case.
+    The function uses no filters or added items, and leaves out seen items.
     """
     session = _open_session(path)
     rows, hidden = {each.name: each.shape for each in session.get_outputs()}[TENSORS.table]

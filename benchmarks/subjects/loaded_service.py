@@ -1,4 +1,4 @@
-"""Puts load on the service and its Redis, and measures the CPU time of both."""
+"""Puts load on a service and its Redis, and measures the CPU time of both."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ WARM_UP_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class LoadRun:
-    """The result of a run.
+    """The result of a run under load.
 
     Attributes:
         outcome: latencies and failures.
@@ -36,24 +36,31 @@ class LoadRun:
 
 @dataclass(frozen=True)
 class LoadedService:
-    """A running service with its Redis, and the subject that it serves."""
+    """A running service with its Redis, and the bundle that it serves."""
 
     subject: Subject
     service: RunningProgram
     redis: RunningProgram
 
     def reset_histories(self) -> None:
-        """Empties Redis and gives all regulars full histories, so that all runs start equally."""
+        """Empties Redis and gives all regulars full histories, so that every run starts alike.
+
+        Regulars are the sessions that `benchmarks.load.workloads` makes.
+        """
         fill_regulars(self.redis.port, self.service.port, SERVICE, self.subject.item_ids)
 
     def run_at(self, due: Times, *, new_visitors: bool = False) -> LoadRun:
-        """Sends clicks at the times `due`, by regulars or, if `new_visitors`, by visitors."""
+        """Sends clicks at the times `due`, and measures latency and CPU time.
+
+        They are clicks of visitors if `new_visitors`, else of regulars
+        (`benchmarks.load.workloads`).
+        """
         make_clicks = visitors if new_visitors else regulars
         clicks = make_clicks(self.subject.item_ids, len(due))
         return self._run(open_loop(clicks, SERVICE, self.service.port, due, WARM_UP_SECONDS))
 
     def run_saturated(self, seconds: float) -> LoadRun:
-        """Sends clicks of regulars for `seconds`, as fast as they are answered."""
+        """Sends clicks of regulars for `seconds`, each as soon as one of 16 connections is free."""
         clicks = regulars(self.subject.item_ids, round(seconds * MAX_RATE))
         plan = closed_loop(clicks, SERVICE, self.service.port, seconds=seconds, connections=16)
         return self._run(plan)

@@ -1,7 +1,7 @@
 """Exports a student to ONNX naively: torch traces its whole forward pass, and nothing is optimised.
 
 The graph encodes every position of a window that is padded to full length. It scores all items,
-masks those of the window and takes the best.
+leaves out those of the window, and takes the best.
 """
 
 import logging
@@ -20,14 +20,18 @@ from training.students.student import Student
 
 
 class NaiveRanker(nn.Module):
-    """A module that ranks the whole catalog after each window; torch exports its `forward`."""
+    """A torch module that ranks the whole catalog after each window; its `forward` is exported."""
 
     def __init__(self, student: Student) -> None:
         super().__init__()
         self.student = student
 
     def forward(self, windows: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps windows `[batch, max_history_length]` to scores and item indices `[batch, K]`."""
+        """Maps windows, `[batch, max_history_length]`, to the best items, best first.
+
+        Returns:
+            Scores and item indices, each `[batch, K]`.
+        """
         table = self.student.item_table()
         queries = self.student.encode(windows, table)[:, -1]
         scores = (queries @ table.T).scatter(1, windows, -torch.inf)
@@ -59,7 +63,7 @@ def export_naively(student: Student, path: Path) -> None:
 def naive_run(path: Path, length: int) -> Callable[[list[int]], list[tuple[int, float]]]:
     """Opens the naive graph in the file `path`; returns a function that ranks after one history.
 
-    It uses one thread, as the service does. `length` is the length of the padded window.
+    The function uses one thread, as the service does. It pads the history to `length` items.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -32,7 +32,7 @@ _REMOVED_VARIABLES = (
 
 @dataclass(frozen=True)
 class RunningProgram:
-    """A running program with all its child processes.
+    """A running program, together with all its child processes.
 
     Attributes:
         port: port on this machine that the program listens on.
@@ -44,11 +44,11 @@ class RunningProgram:
     _process: psutil.Process
 
     def cpu_seconds(self) -> float:
-        """Returns the CPU time of all its processes since their start, in seconds."""
+        """Returns the CPU time of the program and its child processes so far, in seconds."""
         return sum(cpu for cpu, _ in self._usage())
 
     def resident_mib(self) -> float:
-        """Returns the resident memory of all its processes, in MiB."""
+        """Returns the resident memory of the program and its child processes, in MiB."""
         return sum(resident for _, resident in self._usage()) / 2**20
 
     def _usage(self) -> Iterator[tuple[float, int]]:

@@ -17,16 +17,19 @@ LIMITS = ("50", "604800000")
 
 
 def redis_py_round_trip(redis: Redis, key: str) -> Callable[[], object]:
-    """Returns a function that appends an item to the history at `key` and reads it, by redis-py."""
+    """Returns a function that appends an item to the history at `key` and reads it.
+
+    The function uses redis-py.
+    """
     script = redis.register_script(APPEND)
     return lambda: script(keys=[key], args=["an-item", *LIMITS])
 
 
 def socket_round_trip(redis: Redis, port: int, key: str) -> Callable[[], object]:
-    """Returns a function that appends an item to the history at `key` and reads it, by a socket.
+    """Returns a function that appends an item to the history at `key` and reads it.
 
-    It sends a command that was encoded before, and parses the answer with hiredis: the least work
-    that a Python client can do.
+    The function sends bytes that were encoded before over a plain socket, and parses the reply with
+    hiredis. This is the least work that a Python client can do.
     """
     sha = str(redis.script_load(APPEND))
     parts = ("EVALSHA", sha, 1, key, "an-item", *LIMITS)

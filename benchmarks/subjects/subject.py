@@ -1,9 +1,9 @@
 """Makes the subject of most benchmarks: a bundle with as many items as Amazon's video games.
 
 If the checkout has that dataset, the student is trained on it for one epoch. Otherwise it has
-random weights and a synthetic catalog of the same size. The weights affect speed only through the
-share of queries that the rough search of `export.graphs.search` cannot prove. Each report names the
-bundle that was measured.
+random weights and a synthetic catalog of the same size. The weights affect speed in one way only:
+by the share of queries for which the quick search (`export.graphs.search`) finds no proof. Each
+report names the bundle that was measured.
 """
 
 from dataclasses import dataclass
@@ -44,10 +44,10 @@ class Subject:
 
     Attributes:
         bundle: folder of the bundle.
-        student_path: file with the student's weights, of `training.compute.tensor_file`.
+        student_path: file with the student's weights, see `training.compute.tensor_file`.
         student: the student in torch.
         item_ids: ids of the catalog, most popular item first.
-        origin: origin of the weights, for the report.
+        origin: phrase for the report that says where the weights come from.
     """
 
     bundle: Path
@@ -58,7 +58,7 @@ class Subject:
 
 
 def make_subject(options: Options) -> Subject:
-    """Returns the subject; exports its bundle if there is none or the exporter has changed.
+    """Makes the subject; exports its bundle only if that is missing or the exporter has changed.
 
     In a quick run the weights are always random.
     """
@@ -72,9 +72,9 @@ def make_subject(options: Options) -> Subject:
 
 
 def export_subject(student: Student, items: list[Item], folder: Path, origin: str) -> Subject:
-    """Makes a subject of `student`; exports its bundle to `folder`, unless it is up to date.
+    """Makes a subject of `student`; exports its bundle to `folder`, unless that is up to date.
 
-    `items` is the catalog, `origin` describes the weights for the report.
+    `items` is the catalog. `origin` says where the weights come from, for the report.
     """
     exporter = [path.read_bytes() for path in sorted(Path(export.__path__[0]).rglob("*.py"))]
     weights = [float(each.double().sum()) for each in student.state_dict().values()]
@@ -92,7 +92,7 @@ def export_subject(student: Student, items: list[Item], folder: Path, origin: st
 def demo_workplace(options: Options) -> Workplace:
     """Returns the folders of the MovieLens experiment, whose student an LLM has taught.
 
-    `make smoke` fills them.
+    The command `make smoke` fills these folders.
 
     Raises:
         BenchmarkError: there is no bundle.
@@ -104,7 +104,7 @@ def demo_workplace(options: Options) -> Workplace:
 
 
 def random_student(num_items: int) -> Student:
-    """Returns a student with random weights for `num_items` items; always the same weights."""
+    """Returns a student for `num_items` items, with random weights from a fixed seed."""
     torch.manual_seed(SEED)
     return build_student(SHAPE, num_items + 1).eval()
 

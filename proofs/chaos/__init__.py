@@ -1,6 +1,7 @@
-"""Faults of Redis under load: no 5xx, no slow answer, no acknowledged event lost or doubled.
+"""Proves that faults of Redis cause no 5xx, no slow answer, and no lost or doubled event.
 
-A real service process and a real Redis with a replica; a TCP proxy of ours makes the faults.
+A real service process under load uses a real Redis with a replica. A TCP proxy between them makes
+the faults of the network.
 """
 
 import tempfile
@@ -37,15 +38,15 @@ def prove(
     fault: Sequence[str] = (),
     plot: Path = FOLDER / "chaos.png",
 ) -> Iterator[Figure]:
-    """Measures each fault, one after the other, and draws latency over time.
+    """Measures each fault, one after the other, and plots latency over time.
 
     Args:
         bundle: the served bundle.
         rate: requests a second.
-        seconds: how long a fault lasts.
-        before: how long normal load runs before each fault.
-        fault: names of the faults; none: all.
-        plot: file of the picture.
+        seconds: how many seconds a fault lasts.
+        before: how many seconds of normal load precede each fault.
+        fault: names of the faults to measure; all by default.
+        plot: file of the plot.
     """
     rows: list[Row] = []
     chosen = fault or (*FAULTS, CLUSTER_FAULT)
@@ -105,7 +106,11 @@ def _latency_figures(row: Row) -> Iterator[Figure]:
 
 
 def event_figures(name: str, load: Load, redis: Redis | RedisCluster) -> Iterator[Figure]:
-    """Compares the histories in Redis with the events that were acknowledged."""
+    """Compares the histories in Redis with the events that the service acknowledged.
+
+    Yields the numbers of events that are acknowledged, lost and stored twice, and the number of
+    sessions whose events are in another order.
+    """
     lost = doubled = disordered = 0
     for session, acknowledged in load.acknowledged.items():
         ref = session_ref(SESSION_SECRET, DEFAULT_TENANT, session)

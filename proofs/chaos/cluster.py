@@ -1,4 +1,4 @@
-"""A Redis Cluster of three primaries and three replicas with a service on it, and its fault."""
+"""Runs a Redis Cluster of three primaries and replicas with a service, and kills a primary."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +19,7 @@ _NODE_TIMEOUT_MS = 500
 
 @dataclass
 class ClusterStack:
-    """A service on a cluster; the first node is the primary that a fault kills."""
+    """A service and its Redis Cluster; the first of `nodes` is the primary that the fault kills."""
 
     nodes: list[RedisNode]
     client: RedisCluster
@@ -30,7 +30,7 @@ class ClusterStack:
 def running_cluster_stack(
     folder: Path, bundle: Path, ports: Iterator[int]
 ) -> Iterator[ClusterStack]:
-    """Runs six nodes and a service until the context ends."""
+    """Runs six Redis nodes and a service for the duration of a `with` block; yields them."""
     usable = (port for port in ports if port <= _MAX_PORT)
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", str(_NODE_TIMEOUT_MS))
     more = ("--cluster-require-full-coverage", "no")
@@ -50,7 +50,10 @@ def running_cluster_stack(
 
 @contextmanager
 def primary_killed(stack: ClusterStack) -> Iterator[None]:
-    """SIGKILL of a primary, whose replica takes over; it comes back as a replica at the end."""
+    """Kills a primary with SIGKILL, so that its replica takes over.
+
+    When the `with` block ends, the killed node is started again and becomes a replica.
+    """
     stack.nodes[0].kill()
     try:
         yield
@@ -76,7 +79,10 @@ def _knows(node: RedisNode, count: int) -> bool:
 
 
 def _is_complete(node: RedisNode) -> bool:
-    """Returns whether the node sees all slots served, and is a replica in step if it is one."""
+    """Returns whether `node` sees a complete cluster: all hash slots are served by the primaries.
+
+    If `node` is a replica, it must also be connected to its primary.
+    """
     state = _cluster(node, "INFO")
     if state["cluster_state"] != "ok" or int(state["cluster_size"]) != _NUM_PRIMARIES:
         return False

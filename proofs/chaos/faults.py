@@ -1,4 +1,4 @@
-"""The faults: each is a context, in which the fault lasts, of a running stack."""
+"""Defines the faults of Redis and its network: each lasts as long as a `with` block."""
 
 import signal
 import threading
@@ -16,7 +16,7 @@ _STALL_SECONDS = 0.3
 
 @contextmanager
 def stopped(stack: Stack) -> Iterator[None]:
-    """SIGSTOP: Redis accepts connections and answers nothing."""
+    """Stops Redis with SIGSTOP: it accepts connections and answers nothing."""
     stack.primary.process.send_signal(signal.SIGSTOP)
     try:
         yield
@@ -26,7 +26,7 @@ def stopped(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def killed(stack: Stack) -> Iterator[None]:
-    """SIGKILL, and a restart from the append-only file at the end."""
+    """Kills Redis with SIGKILL; when the block ends, restarts it from its append-only file."""
     stack.primary.kill()
     try:
         yield
@@ -36,7 +36,7 @@ def killed(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def syns_dropped(stack: Stack) -> Iterator[None]:
-    """A dead host: connections are cut and new ones are not answered."""
+    """Imitates a dead host: cuts all connections and does not answer new ones."""
     stack.proxy.drop_new_connections()
     try:
         yield
@@ -46,7 +46,7 @@ def syns_dropped(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def repeated(action: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Does `action` every `seconds` in a thread while the context is open."""
+    """Calls `action` every `seconds` in a thread, for the duration of a `with` block."""
     over = threading.Event()
 
     def repeat() -> None:
@@ -63,13 +63,13 @@ def repeated(action: Callable[[], None], seconds: float) -> Iterator[None]:
 
 
 def resets(stack: Stack) -> AbstractContextManager[None]:
-    """All connections are reset ten times a second."""
+    """Resets all connections to Redis ten times a second."""
     return repeated(stack.proxy.reset_connections, 0.1)
 
 
 @contextmanager
 def stalls(stack: Stack) -> Iterator[None]:
-    """Nothing is forwarded for 0.3 of each 0.6 s."""
+    """Forwards nothing between service and Redis for 0.3 s of each 0.6 s."""
 
     def toggle() -> None:
         stack.proxy.is_stalled = not stack.proxy.is_stalled
@@ -80,7 +80,7 @@ def stalls(stack: Stack) -> Iterator[None]:
 
 
 def late_by(seconds: float) -> "Fault":
-    """Each reply is late by `seconds`."""
+    """Returns a fault that delays each reply of Redis by `seconds`."""
 
     @contextmanager
     def late(stack: Stack) -> Iterator[None]:
@@ -93,7 +93,7 @@ def late_by(seconds: float) -> "Fault":
 
 @contextmanager
 def narrow(stack: Stack) -> Iterator[None]:
-    """20 kB/s of replies."""
+    """Limits the replies of Redis to 20 kB/s per connection."""
     stack.proxy.bytes_per_second = 20_000
     yield
     stack.proxy.bytes_per_second = None
@@ -102,7 +102,7 @@ def narrow(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def full(stack: Stack) -> Iterator[None]:
-    """Redis has no memory left and may evict nothing: it refuses to write."""
+    """Leaves Redis without free memory; since it may evict nothing, it refuses to write."""
     stack.primary.client.config_set("maxmemory", 1)
     yield
     stack.primary.client.config_set("maxmemory", 0)
@@ -110,7 +110,10 @@ def full(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def failed_over(stack: Stack) -> Iterator[None]:
-    """The replica is the primary; the address leads to the old one until the end."""
+    """Makes the replica the primary, while the service still reaches the old primary.
+
+    When the `with` block ends, the proxy leads to the new primary.
+    """
     primary, replica = stack.primary, stack.replica
     primary.client.execute_command(  # type: ignore[no-untyped-call] # redis-py's gap
         "FAILOVER", "TO", "127.0.0.1", replica.port
@@ -123,7 +126,7 @@ def failed_over(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def loading(stack: Stack) -> Iterator[None]:
-    """Redis was restarted and still loads its file."""
+    """Restarts Redis so slowly that it still loads its append-only file during the fault."""
     redis = stack.primary
     with redis.client.pipeline() as pipeline:
         for number in range(_FILLERS):

@@ -1,7 +1,8 @@
-"""A load of events and recommendations on sessions, with resends of events that were not stored.
+"""Puts load on a service: visitors send events and ask for recommendations.
 
-Each visitor has a session and a connection of its own, and sends its next event only when the last
-one was acknowledged. So the history that its session must have is known.
+Each visitor has a session and a connection of its own. It sends an event again and again until the
+event is acknowledged, and then sends the next one. So the history that the session must have is
+known.
 """
 
 import asyncio
@@ -22,12 +23,12 @@ _NO_ANSWER = 599
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a request.
+    """The answer to one request, or the lack of one.
 
     Attributes:
         due: time at which the request was due, by `time.monotonic`.
-        seconds: time from then to the answer.
-        status: 599 if the connection was lost.
+        seconds: time from `due` to the answer.
+        status: HTTP status; 599 if the connection was lost.
         is_degraded: whether the answer is degraded, or an event was not stored.
     """
 
@@ -39,7 +40,15 @@ class Answer:
 
 @dataclass
 class Load:
-    """Sends `rate` requests a second to the service on `port` while the context is open."""
+    """Sends `rate` requests a second to the service on `port`, for the duration of a `with` block.
+
+    Attributes:
+        name: prefix of the session ids.
+        answers: the answers to all requests, in order of arrival.
+        readiness: pairs of a time and whether `/readyz` then said degraded, ten times a second.
+        acknowledged: by session id, the ids of its acknowledged events in order.
+        num_journalled: number of events that were acknowledged because they were journalled.
+    """
 
     port: int
     rate: float
@@ -57,7 +66,7 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Waits until every visitor has its last answer."""
+        """Stops the visitors and waits for their last answers."""
         self._is_over = True
         self._thread.join(_ANSWER_SECONDS + 5)
 
@@ -100,7 +109,7 @@ class Load:
 
 
 class _Client:
-    """A keep-alive HTTP connection, opened anew after it was lost."""
+    """A keep-alive HTTP connection, which is opened again after it was lost."""
 
     def __init__(self, port: int) -> None:
         self._port = port

@@ -1,4 +1,4 @@
-"""The picture of the faults: latency over time, a row a fault."""
+"""Plots the latency under each fault over time, with one panel per fault."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,12 @@ from proofs.chaos.load import Load
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A measured fault.
+    """The measurement of one fault, which becomes a panel of the plot.
 
     Attributes:
-        began, ended: times between which requests met the fault, by `time.monotonic`.
+        name: name of the fault.
+        load: the load, with its answers.
+        began, ended: begin and end of the fault, by `time.monotonic`.
         over: time at which everything worked again; later than `ended` if Redis had to start.
     """
 
@@ -24,7 +26,10 @@ class Row:
 
 
 def save_plot(path: Path, rows: Sequence[Row]) -> None:
-    """Draws the latency of each request at the time it was due, degraded answers in red."""
+    """Plots the latency of each request against the time at which it was due, and saves the plot.
+
+    Degraded answers are red.
+    """
     from matplotlib.figure import Figure as Picture
 
     picture = Picture(figsize=(9, 1.4 * len(rows)), layout="constrained")

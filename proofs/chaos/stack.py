@@ -1,4 +1,4 @@
-"""The stack that meets faults: a Redis with a replica, a proxy between it and a service."""
+"""Runs the processes that faults are tried on: a Redis with a replica, a proxy and a service."""
 
 import socket
 import subprocess
@@ -22,7 +22,7 @@ _PATIENCE_SECONDS = 60
 
 
 class RedisNode:
-    """A redis-server with an append-only file, which outlives a kill."""
+    """A process of redis-server whose append-only file keeps its data when it is killed."""
 
     def __init__(self, folder: Path, port: int, *options: str) -> None:
         folder.mkdir(parents=True)
@@ -37,7 +37,11 @@ class RedisNode:
         self.start()
 
     def start(self, *more: str, while_loading: bool = False) -> None:
-        """Starts the server and waits until it answers, be it that it is loading."""
+        """Starts the server and waits until it answers.
+
+        `more` are further options of redis-server. With `while_loading`, it may still be loading
+        its file.
+        """
         self.process = subprocess.Popen([*self._command, *more], stdout=subprocess.DEVNULL)
         wait_until(lambda: self.answers(while_loading))
 
@@ -47,7 +51,10 @@ class RedisNode:
         self.process.wait()
 
     def answers(self, while_loading: bool) -> bool:
-        """Returns whether the server answers; `while_loading`: or says that it loads its file."""
+        """Returns whether the server answers a PING.
+
+        With `while_loading`, the error that it is still loading its file counts as an answer.
+        """
         try:
             return bool(self.client.ping())
         except LostError as error:
@@ -55,7 +62,7 @@ class RedisNode:
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = _PATIENCE_SECONDS) -> None:
-    """Waits until `holds()`; raises TimeoutError after `seconds`."""
+    """Waits until `holds()` is true; raises TimeoutError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
@@ -65,7 +72,7 @@ def wait_until(holds: Callable[[], bool], seconds: float = _PATIENCE_SECONDS) ->
 
 @dataclass
 class Stack:
-    """A service whose Redis is behind a proxy, and a replica for failovers."""
+    """A service that reaches its Redis through a proxy, and a replica of that Redis."""
 
     primary: RedisNode
     replica: RedisNode
@@ -75,7 +82,7 @@ class Stack:
 
 @contextmanager
 def running_stack(folder: Path, bundle: Path, ports: Iterator[int]) -> Iterator[Stack]:
-    """Runs two Redis, the proxy and a service until the context ends."""
+    """Runs a Redis, its replica, the proxy and a service for the duration of a `with` block."""
     with ExitStack() as parts:
         primary, replica = (RedisNode(folder / str(n), next(ports)) for n in range(2))
         parts.callback(primary.kill)
@@ -88,7 +95,7 @@ def running_stack(folder: Path, bundle: Path, ports: Iterator[int]) -> Iterator[
 
 
 class ServiceProcess:
-    """`python -m service` on a port, with settings by name."""
+    """A process of `python -m service`; `settings` are its further environment variables."""
 
     def __init__(self, bundle: Path, redis_url: str, port: int, **settings: str) -> None:
         self.port = port
@@ -131,7 +138,7 @@ class ServiceProcess:
 
 
 def free_ports() -> Iterator[int]:
-    """Yields ports that nothing listens on."""
+    """Yields, without end, TCP ports of this machine that nothing listens on."""
     while True:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]

@@ -1,4 +1,6 @@
-"""Proves that fast lanes answer as FastAPI does, all routes as OpenAPI says, and none with 5xx.
+"""Proves by generated requests that fast lanes answer like FastAPI, and routes as OpenAPI says.
+
+No request may be answered with a 5xx.
 
 python -m proofs fuzz [--bodies N] [--examples N] [--bundle FOLDER]
 """

@@ -1,8 +1,8 @@
 """Compares fast lanes with FastAPI: the same generated requests go to both.
 
-Two applications serve one bundle, one of them without its lanes. Each generated request goes to
-both, and their answers are compared: status, headers and body, apart from ids and timings. Bodies
-are valid ones, damaged ones and arbitrary bytes, whole or truncated, with doubled headers.
+Two applications serve one bundle, one of them without its fast lanes. Status, headers and body of
+their answers must be equal, apart from request ids and timings. Bodies are valid, damaged or
+arbitrary bytes, and some are cut off. Some requests repeat a header.
 """
 
 import asyncio
@@ -32,7 +32,10 @@ _FAILED = 500
 
 @dataclass(frozen=True)
 class Request:
-    """A generated request; `is_truncated`: the client leaves after the last part."""
+    """A generated HTTP request, whose body arrives in `parts`.
+
+    With `is_truncated`, the client disconnects after the last part, before the body is complete.
+    """
 
     path: str
     query: bytes
@@ -43,10 +46,10 @@ class Request:
 
 @dataclass
 class Tally:
-    """Counts of what was compared.
+    """The comparison of the answers so far.
 
     Attributes:
-        counts: number of answers by status, `gone` for requests of clients that left.
+        counts: number of answers by HTTP status; 0 stands for no answer to a client that had left.
         differences: the requests whose answers differ, with both answers.
     """
 
@@ -55,17 +58,17 @@ class Tally:
 
     @property
     def total(self) -> int:
-        """Number of requests."""
+        """Number of compared requests."""
         return self.counts.total()
 
     def share(self, low: int, high: int) -> float:
-        """Share of the answers whose status is at least `low` and below `high`."""
+        """Returns the share of answers whose status is at least `low` and below `high`."""
         found = sum(count for status, count in self.counts.items() if low <= status < high)
         return found / max(self.total, 1)
 
 
 def requests(item_ids: Sequence[str]) -> st.SearchStrategy[Request]:
-    """Returns a strategy of requests to the two routes that have lanes."""
+    """Returns a Hypothesis strategy of requests to the two routes that have fast lanes."""
     ids = st.one_of(
         st.sampled_from(item_ids), st.sampled_from(item_ids), st.text(min_size=1, max_size=4)
     )
@@ -99,7 +102,10 @@ _MEDIA_TYPES: Sequence[Sequence[bytes]] = (
 def _mostly(
     common: st.SearchStrategy[Any], weight: int, rare: st.SearchStrategy[Any]
 ) -> st.SearchStrategy[Any]:
-    """Draws `weight` times as often from `common` as from `rare`; `one_of` has no weights."""
+    """Returns a strategy that draws from `common` `weight` times as often as from `rare`.
+
+    Hypothesis' own `one_of` has no weights.
+    """
     return st.sampled_from([common] * weight + [rare]).flatmap(lambda strategy: strategy)
 
 
@@ -168,7 +174,11 @@ def _request(
 
 
 async def answer_of(app: FastAPI, request: Request) -> tuple[int, object, bytes]:
-    """Sends a request to an application; status 0: it did not answer a client that had left."""
+    """Sends a request to an application; returns status, headers and body of the answer.
+
+    Request id, timings and `content-length` are left out. If the client had left and the
+    application did not answer, the status is 0.
+    """
     messages: list[Message] = [
         {"type": "http.request", "body": each, "more_body": True} for each in request.parts
     ]
@@ -204,7 +214,10 @@ _TIMING = re.compile(rb'"latency_ms":\s*[\d.]+')
 
 
 def compare(bundle: Path, bodies: int) -> Tally:
-    """Sends `bodies` generated requests to both applications, in the same order."""
+    """Compares the application with fast lanes and the one without on `bodies` generated requests.
+
+    Both get the requests in the same order.
+    """
     tally = Tally()
     by_lane, by_fastapi = (create_app(Settings(bundle_path=bundle)) for _ in range(2))
     by_fastapi.user_middleware = [
@@ -242,7 +255,7 @@ def compare(bundle: Path, bodies: int) -> Tally:
 
 
 def lane_figures(bundle: Path, bodies: int) -> Iterator[Figure]:
-    """Compares the answers to `bodies` generated requests; prints the first that differ."""
+    """Yields the figures of a comparison; prints the first five requests whose answers differ."""
     tally = compare(bundle, bodies)
     for request, one, other in tally.differences[:5]:
         print(request, one, other, sep="\n  ")  # noqa: T201 - what a reader needs to repair it

@@ -1,4 +1,4 @@
-"""Schemathesis calls every route with examples, border cases and random values."""
+"""Tests every route with Schemathesis: examples, border cases and random values."""
 
 import re
 import shutil
@@ -43,7 +43,10 @@ Counts = dict[tuple[str, str], dict[str, int]]
 
 
 def published(bundle: Path, folder: Path) -> BundleLink:
-    """Makes a link to a copy of a bundle, beside a copy with the name that the examples have."""
+    """Publishes two copies of a bundle in `folder`; returns the link to the active one.
+
+    The other copy has the name that the examples of the API activate.
+    """
     link = BundleLink(folder / "active")
     for name in (openapi_examples.BODIES["Activation"]["bundle"], "served-first"):
         shutil.copytree(bundle, link.folder(name))
@@ -54,7 +57,10 @@ def published(bundle: Path, folder: Path) -> BundleLink:
 def run_schemathesis(
     url: str, key: str, folder: Path, examples: int
 ) -> "subprocess.CompletedProcess[str]":
-    """Runs Schemathesis with a fixed seed; its exit code is 0 if all answers fit the schema."""
+    """Runs Schemathesis with a fixed seed against the service at `url`.
+
+    The exit code of the result is 0 if all answers conform to the OpenAPI schema.
+    """
     # The examples ask for this session before they make it.
     event = {"item_id": "260"}
     headers = {"Authorization": f"Bearer {key}"}
@@ -74,7 +80,10 @@ def run_schemathesis(
 
 
 def answers_of(url: str) -> Counts:
-    """Reads the number of answers by method and route, then by status, from the metrics."""
+    """Reads from the metrics how many answers each route gave with each status.
+
+    The result maps method and route to counts by status.
+    """
     counts: Counts = {}
     pattern = r'request_seconds_count{method="(.*?)",route="(.*?)",status="(.*?)"} (\S+)'
     for method, route, status, number in re.findall(
@@ -85,7 +94,10 @@ def answers_of(url: str) -> Counts:
 
 
 def route_figures(bundle: Path, examples: int, folder: Path) -> Iterator[Figure]:
-    """Runs Schemathesis against a service with Redis and a teacher; prints what does not fit."""
+    """Runs Schemathesis against a service with Redis and a teacher; yields the counts of answers.
+
+    If an answer does not conform to OpenAPI, prints the output of Schemathesis.
+    """
     ports = free_ports()
     with ExitStack() as parts:
         redis = RedisNode(folder / "redis", next(ports))

@@ -1,9 +1,10 @@
-"""Proves that overload costs nobody else: goodput, light requests, refusals, liveness, memory.
+"""Proves that too many requests of one kind harm neither light requests nor the service.
 
-A real service has one core and the generator another. Of each kind of dear request (batch, explain,
-filters over the catalog, compare) five times as many are sent as the service can answer beside its
-normal load of light requests, then twice as many light ones. Normal is the p99 of the light
-requests before.
+A real service has one core and the load generator another. The normal load is light requests. Four
+kinds of request are expensive: batch, explain, filters over the catalog, and compare. Of each, the
+service gets five times as many as it can answer beside the normal load. Then it gets twice as many
+light requests as it can answer. Measured are goodput, latency of light requests, refusals, health
+checks and memory. Latencies are compared with the p99 of light requests under normal load.
 
 python -m proofs overload [--seconds N] [--normal-seconds N] [--bundle FOLDER] [--kind KIND]
 """
@@ -39,12 +40,12 @@ LEAVING = 100  # clients that leave
 
 @dataclass(frozen=True)
 class Stage:
-    """A running service with its normal load.
+    """A running service, and the requests to send to it.
 
     Attributes:
-        port: its port.
-        process: its process.
-        requests: requests by kind.
+        port: TCP port of the service.
+        process: process of the service.
+        requests: encoded requests by kind.
         light_rate: light requests a second of the normal load.
         seconds: duration of the overload of one kind.
     """
@@ -56,19 +57,19 @@ class Stage:
     seconds: float
 
     def stream(self, kind: str) -> Stream:
-        """Makes a stream of requests of a kind."""
+        """Makes a stream of requests of one kind; it sends none yet."""
         return Stream(self.port, self.requests[kind])
 
     @asynccontextmanager
     async def normal_load(self) -> AsyncIterator[Stream]:
-        """Sends light requests at the normal rate while the context is open."""
+        """Sends light requests at the normal rate during a `with` block; yields their stream."""
         async with running(self.stream(LIGHT), self.light_rate) as light:
             yield light
 
 
 @asynccontextmanager
 async def running(stream: Stream, rate: float) -> AsyncIterator[Stream]:
-    """Sends the requests of a stream at a rate while the context is open."""
+    """Sends the requests of `stream` at `rate` per second, for the duration of a `with` block."""
     over = asyncio.Event()
     task = asyncio.create_task(stream.at_rate(rate, over))
     yield stream
@@ -78,7 +79,7 @@ async def running(stream: Stream, rate: float) -> AsyncIterator[Stream]:
 
 @contextmanager
 def one_core_each(service: psutil.Process) -> Iterator[None]:
-    """Lets the service run on the first core and this process on the second, if there are two."""
+    """Pins the service to the first core and this process to the second, if there are two."""
     cores = sorted(psutil.Process().cpu_affinity())
     if len(cores) > 1:
         service.cpu_affinity(cores[:1])
@@ -90,13 +91,20 @@ def one_core_each(service: psutil.Process) -> Iterator[None]:
 
 
 def p99(answers: Sequence[Answer], *statuses: int) -> float:
-    """Returns the p99 of the answers with these statuses in milliseconds; 0 if there are none."""
+    """Returns the 99th percentile of latency, in milliseconds, of answers with one of `statuses`.
+
+    It is 0 if there is no such answer.
+    """
     seconds = [each.seconds for each in answers if each.status in statuses]
     return float(np.percentile(seconds, 99)) * 1000 if seconds else 0.0
 
 
 async def overload(kind: str, stage: Stage, normal: float) -> list[Figure]:
-    """Sends too many requests of a kind; returns the figures of that time and of the time after."""
+    """Sends more requests of a kind than the service can answer; returns the figures.
+
+    They are measured during the overload and after it. `normal` is the p99 of light requests under
+    normal load, in milliseconds.
+    """
     factor = 2 if kind == LIGHT else 5
     sustainable = await _sustainable(kind, stage)
     memory = stage.process.memory_info().rss / MIB
@@ -132,7 +140,10 @@ async def overload(kind: str, stage: Stage, normal: float) -> list[Figure]:
 
 
 async def _sustainable(kind: str, stage: Stage) -> float:
-    """Returns how many requests of a kind the service answers a second beside its normal load."""
+    """Measures how many requests of a kind the service can answer per second.
+
+    Expensive requests come beside the normal load, light ones alone. The result is at least 1.
+    """
     seconds = max(1.0, stage.seconds / 3)
     if kind == LIGHT:
         rate = await stage.stream(kind).as_answered(CONNECTIONS, seconds)
@@ -152,7 +163,10 @@ def _counts(name: str, answers: Sequence[Answer]) -> Iterator[Figure]:
 
 
 async def left(stage: Stage) -> Figure:
-    """Sends batches whose clients leave at once; counts those that were computed all the same."""
+    """Sends batches whose clients disconnect at once.
+
+    Returns the figure of how many of these batches the service ranked all the same.
+    """
     before = await _computed_lists(stage.port)
     batch = stage.requests["batch"][0]
     for _ in range(LEAVING):
@@ -206,6 +220,6 @@ def prove(
     bundle: Annotated[Path, Parameter(help="The served bundle.")] = EXAMPLE,
     kind: Annotated[Sequence[str], Parameter(help="Kinds of requests.")] = KINDS,
 ) -> Iterator[Figure]:
-    """Overload a service with dear and with light requests."""
+    """Overload a service with expensive and with light requests."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # for its speed
         yield from runner.run(_measure(bundle, seconds, normal_seconds, kind))

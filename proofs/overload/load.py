@@ -1,4 +1,4 @@
-"""Streams of requests that do not wait for the service, and what became of each request."""
+"""Sends streams of requests at a rate that does not depend on the answers, and records each end."""
 
 import asyncio
 import time
@@ -8,10 +8,13 @@ from itertools import cycle
 from typing import cast
 
 MAX_CONNECTIONS = 400
-"""Maximum number of unanswered requests of a stream; a client that has more sends none."""
+"""Maximum number of connections of a stream, each with one unanswered request.
+
+While all are busy, further requests are not sent and only counted.
+"""
 
 OK, REFUSED, NO_ANSWER = 200, 503, 599
-"""Statuses: answered; refused, with `Retry-After`; lost, or refused without it."""
+"""Statuses of an answer: good; refused with `Retry-After`; lost, or refused without it."""
 
 _TICK_SECONDS = 0.001
 _PAUSE_SECONDS = 0.02  # after a refusal
@@ -20,7 +23,13 @@ _MAX_LATE_SECONDS = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The end of a request: when it was sent, how long its answer took, and its status."""
+    """The end of a request.
+
+    Attributes:
+        sent: time at which the request was sent, by `time.perf_counter`.
+        seconds: time from then to the end.
+        status: HTTP status, or `NO_ANSWER`.
+    """
 
     sent: float
     seconds: float
@@ -29,10 +38,10 @@ class Answer:
 
 @dataclass
 class Stream:
-    """Sends `requests` in turn to `port`, at a rate or as fast as they are answered.
+    """Sends `requests` again and again to `port`, at a rate or as fast as they are answered.
 
     Attributes:
-        answers: what became of each request that could be sent.
+        answers: the end of each request that was sent.
         unsent: number of requests that found no free connection.
     """
 
@@ -47,10 +56,10 @@ class Stream:
         self._open: set[_Connection] = set()
 
     async def at_rate(self, rate: float, until: asyncio.Event) -> None:
-        """Sends `rate` requests a second until the event is set, whatever becomes of them.
+        """Sends `rate` requests a second until the event is set, without waiting for answers.
 
-        Times count from the sending, because the service does not delay it. If this process itself
-        is too late, it leaves requests out.
+        Latency counts from when a request is sent. If this process is late by more than 20 ms, it
+        leaves requests out.
         """
         due = time.perf_counter()
         while not until.is_set():
@@ -63,7 +72,7 @@ class Stream:
         await self._end()
 
     async def as_answered(self, connections: int, seconds: float) -> float:
-        """Sends a request as soon as one is answered; returns the good answers a second."""
+        """Keeps `connections` requests in flight for `seconds`; returns good answers a second."""
         began = time.perf_counter()
         while time.perf_counter() < began + seconds:
             while len(self._open) - len(self._idle) < connections:
@@ -88,7 +97,7 @@ class Stream:
         connection.send(next(self._next))
 
     async def _end(self) -> None:
-        """Waits for the last answers, and closes."""
+        """Waits up to ten seconds for the last answers, then closes all connections."""
         for _ in range(500):
             if len(self._idle) == len(self._open):
                 break
@@ -97,14 +106,17 @@ class Stream:
             each.close()
 
     def answered(self, connection: "_Connection", status: int, *, is_open: bool) -> None:
-        """Records the end of the connection's request; the connection is free then."""
+        """Records the end of the request of `connection`.
+
+        If `is_open`, the connection can be used for another request.
+        """
         now = time.perf_counter()
         self.answers.append(Answer(connection.sent, now - connection.sent, status))
         if is_open:
             self._idle.append(connection)
 
     def forget(self, connection: "_Connection") -> None:
-        """Forgets a closed connection."""
+        """Removes a closed connection from the stream."""
         self._open.discard(connection)
         if connection in self._idle:
             self._idle.remove(connection)
@@ -114,7 +126,7 @@ class _Connection(asyncio.Protocol):
     """A keep-alive connection with at most one unanswered request.
 
     Attributes:
-        sent: time at which its request was sent.
+        sent: time at which the last request was sent, by `time.perf_counter`.
     """
 
     def __init__(self, stream: Stream) -> None:

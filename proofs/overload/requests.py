@@ -1,4 +1,7 @@
-"""The requests of the proof: the dearest valid ones of each kind, light ones, and a teacher."""
+"""Makes the requests of the proof: light ones, and the most expensive valid ones of each kind.
+
+It also serves a substitute for the teacher, which requests of the kind `compare` need.
+"""
 
 import asyncio
 import json
@@ -20,7 +23,10 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
 
 
 def requests_of(bundle: Path) -> Mapping[str, Sequence[bytes]]:
-    """Makes requests about the items of a bundle, by kind; those of `LIGHT` are plain ones."""
+    """Makes HTTP requests about the items of a bundle, by kind.
+
+    Those of the kind `LIGHT` ask for ten recommendations, without filters.
+    """
     items = _items(bundle)
     ids = [each["item_id"] for each in items]
     values = {name: value for each in items for name, value in each["attributes"].items()}
@@ -64,7 +70,7 @@ def _draw() -> random.Random:
 
 @asynccontextmanager
 async def teaching(bundle: Path) -> AsyncIterator[int]:
-    """Serves the answers of a teacher that takes 20 ms; gives its port."""
+    """Serves a substitute for the teacher, which answers after 20 ms; yields its port."""
     item_ids = _draw().sample([each["item_id"] for each in _items(bundle)], _RANKED)
     ranking = {"item_ids": item_ids, "distances": list(range(len(item_ids)))}
     body = json.dumps({"teacher_version": "proof", **ranking}).encode()

@@ -1,7 +1,7 @@
 """Runs the ladder: measures the gain of each part of the method and writes a report.
 
 The report is `docs/results/<name>.{md,csv}` and plots. Runs are stored in a folder next to the
-report, and a stored run is not repeated; another `--out` starts without stored runs. A ladder can
+report, and a stored run is not repeated. With another `--out`, all runs are made anew. A ladder can
 be run in steps, with some `--rows` of some `--students` at a time. `--kept` then reports all stored
 runs, also on a machine without the teachers' knowledge. With `--protocol both`, every student and
 baseline is also refitted on training and validation rows.
@@ -59,7 +59,7 @@ _INSTEAD_OF_TRAINING = Group("Instead of training", validator=mutually_exclusive
 @Parameter(name="*")
 @dataclass(frozen=True)
 class LadderOptions:
-    """Options of `ladder`, besides the experiment and the folder of results."""
+    """The options of the command `ladder`, except the config file and `--work`."""
 
     students: Annotated[tuple[StudentKind, ...], Parameter(consume_multiple=1)] = ()
     """Train only these kinds of student, instead of the experiment's ladder.students."""
@@ -93,7 +93,7 @@ class LadderOptions:
 
     @property
     def refits(self) -> bool:
-        """Whether the protocol includes refits."""
+        """Whether `--protocol` asks for refits: its value is `refit` or `both`."""
         return self.protocol != "train"
 
 
@@ -106,12 +106,12 @@ def command(config: Config, /, *, work: Work = WORK, options: LadderOptions = DE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs the command with `arguments`, by default those of the process; returns the exit code."""
     return run(command, "training.ladder", arguments)
 
 
 def run_ladder(experiment: Experiment, workplace: Workplace, options: LadderOptions) -> None:
-    """Trains the missing runs, one kind of student after another, and reports after each kind."""
+    """Trains the runs that are not stored, student by student, and reports after each student."""
     experiment = _narrowed(experiment, options)
     _refuse_other_losses(experiment)
     dataset = load_dataset(workplace.dataset)
@@ -156,7 +156,10 @@ def _train_and_report(choices: Choices, lines: list[Measured], options: LadderOp
 
 
 def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> None:
-    """Trains the missing runs and refits of `cells`, as far as `options.protocol` has them."""
+    """Trains the runs and refits of `cells` that are not stored, and measures mixtures.
+
+    `options` decides which of these three are wanted.
+    """
     keep_states = options.keep_states or options.mixtures
     if options.protocol != "refit":
         train_cells(cells, choices, options.workers, keep_states=keep_states)
@@ -167,7 +170,7 @@ def _train(cells: Sequence[Cell], choices: Choices, options: LadderOptions) -> N
 
 
 def _narrowed(experiment: Experiment, options: LadderOptions) -> Experiment:
-    """Returns the experiment with `options.students` as its ladder's students, if any are given."""
+    """Returns the experiment with only the students of `options`, or unchanged if it names none."""
     if not options.students:
         return experiment
     ladder = experiment.ladder.model_copy(update={"students": tuple(options.students)})

@@ -1,4 +1,4 @@
-"""Checks every report of a folder: makes it anew from stored ranks and compares.
+"""Checks each report in a folder: regenerates it from stored ranks, and compares old and new.
 
 A report names the command that wrote it. The command is run again with `--kept` and a temporary
 `--out`, and the Markdown and both CSV files are compared line by line.
@@ -58,12 +58,15 @@ def command(results: Results, /, *, work: Work = WORK) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs the command with `arguments`, by default those of the process; returns the exit code."""
     return run(command, "training.ladder.regenerate", arguments)
 
 
 def _regenerate(report: Path, work: Path) -> ReportComparison:
-    """Regenerates and compares `report`; on an error prints it and returns `IMPOSSIBLE`."""
+    """Regenerates `report`, and compares old and new.
+
+    If this raises an error, prints the error and returns `IMPOSSIBLE`.
+    """
     try:
         return _compare(report, work)
     except (TrainingError, OSError) as error:
@@ -96,7 +99,7 @@ def _copy_runs(report: Path, experiment: Experiment, folder: Path) -> None:
 
 
 def _changes(report: Path, folder: Path) -> Iterator[str]:
-    """Yields the lines of a diff between a report with its CSVs and their form in `folder`."""
+    """Yields a line-by-line diff of a report and its CSV files against the new ones in `folder`."""
     for name in (report.name, f"{report.stem}.csv", f"{report.stem}-pairs.csv"):
         before, after = (_compared_lines(each / name) for each in (report.parent, folder))
         yield from unified_diff(before, after, str(report.parent / name), "again", lineterm="", n=0)

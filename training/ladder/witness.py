@@ -1,8 +1,8 @@
-"""Stores the rankings of an outside model, so that reports hold it like any other row.
+"""Stores the ranks of an outside witness, so that reports show them as a row.
 
-`benchmarks.rivals.rectools_ranker` trains RecTools' models in an environment of its own and writes
-the first items of each held-out example. Their ranks are computed here, by the measure of all rows.
-`training.ladder` reports them from then on.
+`benchmarks.rivals.rectools_ranker` trains RecTools' models in an environment of its own, and writes
+their best items for each held-out example. This program computes the rank of each next item among
+them, as for every other row. `training.ladder` then reports these ranks.
 
 python -m training.ladder.witness configs/movielens.toml rankings.npz
 """
@@ -44,12 +44,12 @@ def command(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments` (None: those of the process); returns the exit code."""
+    """Runs the command with `arguments`, by default those of the process; returns the exit code."""
     return run(command, "training.ladder.witness", arguments)
 
 
 def store_witness(path: Path, dataset: Dataset, store: RunStore) -> WitnessRun:
-    """Computes the ranks of the rankings in `path`, stores them, and returns their run.
+    """Stores the rank of each next item in the rankings at `path`; returns the outside witness.
 
     Raises:
         ResultError: the file is damaged, of another dataset or model, or ranks a seen item.
@@ -77,7 +77,11 @@ def store_witness(path: Path, dataset: Dataset, store: RunStore) -> WitnessRun:
 def _read(
     path: Path, dataset: Dataset
 ) -> tuple[Mapping[str, Any], Mapping[Split, NDArray[np.integer]]]:
-    """Reads facts and rankings; each ranking is `[examples, LIST_LENGTH]`, item indices."""
+    """Reads the facts, and the rankings of each split: item indices, `[examples, LIST_LENGTH]`.
+
+    Raises:
+        ResultError: the file is damaged or was made for another dataset.
+    """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             facts: dict[str, Any] = json.loads(str(arrays["facts"]))

@@ -1,4 +1,4 @@
-"""Mixtures: rows that fuse a student with a baseline, or average the students of several seeds.
+"""Plans mixtures: rows that fuse a student with a baseline, or average students of several seeds.
 
 A fused row shows the best that a shop can serve without a teacher. An ensemble is measured for
 comparison only: each of its answers costs several students, so it is not served.
@@ -22,7 +22,7 @@ NUM_AVERAGED = 3  # number of seeds of an ensemble
 
 @dataclass(frozen=True)
 class Mixture:
-    """A row that mixes the scores of several rankers.
+    """The recipe of a mixture: the students whose scores it combines, and their baseline if any.
 
     Attributes:
         student_row: row of the students.
@@ -40,18 +40,19 @@ MIXTURES: Mapping[str, Mixture] = {
     f"{CE_ROW}, three seeds": Mixture(CE_ROW),
     f"{DISTILLED_ROW}, three seeds": Mixture(DISTILLED_ROW),
 }
-"""The mixtures by the names of their rows."""
+"""Maps the name of a row to its mixture."""
 
 
 @dataclass(frozen=True)
 class MixedRun:
-    """One measurement of a mixture, with its trained students.
+    """One measurement of a mixture: the students to train, and the baseline to fuse them with.
 
     Attributes:
         row: name of the row, a key of `MIXTURES`.
         jobs: the jobs that train its students: one for a fused row, several for an ensemble.
         baseline: the baseline that the student is fused with; None for an ensemble.
-        tuned: for a refitted fusion, the run whose fusion settings are used again; else None.
+        tuned: for a fused row of a refit, the run before the refit, whose fusion settings are used
+            again; else None.
     """
 
     row: str
@@ -61,28 +62,28 @@ class MixedRun:
 
     @property
     def name(self) -> str:
-        """Names of row and seeds, for messages."""
+        """Name of the row with its seeds, for messages."""
         return f"{self.row} {', '.join(str(job.seed) for job in self.jobs)}"
 
     @property
     def dataset(self) -> Dataset:
-        """Dataset of the students."""
+        """Dataset that the students are trained on and ranked on."""
         return self.jobs[0].dataset
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of everything that decides the ranks."""
+        """Fingerprint of everything that decides the mixture's ranks."""
         baseline = self.baseline.stamp if self.baseline else ""
         return fingerprint(MIXTURES_VERSION, [job.stamp for job in self.jobs], baseline)
 
 
 def mixed_runs(cell: Cell, jobs: Sequence[Job], before: Sequence[Job] = ()) -> list[MixedRun]:
-    """Returns the runs of all mixtures of a cell's students; empty if its row is in no mixture.
+    """Returns the runs of all mixtures that a cell's students belong to; empty if there is none.
 
     Args:
         cell: the cell whose students are mixed.
         jobs: the jobs of the students, one per seed; an ensemble takes the first ones.
-        before: if `jobs` are refits, the validation run of each.
+        before: if `jobs` are refits, the validation run of each, in the same order.
     """
     return list(_mixed_runs(cell, jobs, before))
 

@@ -20,7 +20,7 @@ from training.settings.ladder import Setting
 from training.settings.student import STUDENT_NAMES, StudentKind
 
 Trial = Mapping[str, Setting]
-"""One combination of a grid's values, by setting name `section.key`."""
+"""One combination of a grid's values: maps each setting, named `section.key`, to its value."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Plan:
     Attributes:
         experiment: settings of the ladder.
         dataset: dataset of all jobs.
-        teachers: the teacher of rows with one teacher, then further teachers.
+        teachers: all teachers; the first one teaches the rows that have only one teacher.
         rows: names of `ROWS` to train, in the order of the report.
-        requested_seeds: seeds for every row, in place of the experiment's; empty keeps those. The
-            seed of trials stays as it is.
+        requested_seeds: seeds of every row; empty for the experiment's seeds. Trials always use the
+            experiment's first seed.
     """
 
     experiment: Experiment
@@ -64,7 +64,7 @@ class Plan:
     requested_seeds: Sequence[int] = ()
 
     def cells(self, student: StudentKind) -> Iterator[Cell]:
-        """Yields all cells of one kind of student, row by row."""
+        """Yields the cells of one kind of student: one per row, or one per row and teacher."""
         for name in self.rows:
             row = ROWS[name]
             if not row.needs_teacher:
@@ -75,9 +75,10 @@ class Plan:
                     yield Cell(name, student, teacher)
 
     def _teachers_of(self, row: LadderRow) -> Iterator[Teacher]:
-        """Yields the first teacher, and if the row has every teacher, those that can teach it.
+        """Yields the teachers of a row: the first one and, with `every_teacher`, the others.
 
-        A row with lists is taught by those that have answered training examples.
+        Another teacher without answers to training examples is skipped if the row needs ranking
+        lists.
         """
         yield self.teachers[0]
         for each in self.teachers[1:] if row.every_teacher else ():
@@ -85,26 +86,26 @@ class Plan:
                 yield each
 
     def trials(self, cell: Cell) -> list[Trial]:
-        """Returns the settings that a cell may choose from: every combination of its grid."""
+        """Returns the trials of a cell: every combination of the values in its grid."""
         grid = getattr(self.experiment.ladder.grids, ROWS[_tuned_row(cell)].grid or "method")
         return [dict(zip(grid, values, strict=True)) for values in product(*grid.values())]
 
     def trial_jobs(self, cell: Cell) -> list[Job]:
         """Returns one job per trial of a cell, all with the same seed.
 
-        A row without a grid takes the settings that the row DLLM2Rec chooses, so these are the
-        jobs of that row then.
+        A row without a grid takes the settings that the row DLLM2Rec chooses. So its trials are the
+        jobs of that row.
         """
         tuned = Cell(_tuned_row(cell), cell.student, cell.teacher)
         seed = self._configured_seeds(tuned)[0]
         return [self._job(tuned, trial, seed) for trial in self.trials(cell)]
 
     def jobs_with(self, cell: Cell, trial: Trial) -> list[Job]:
-        """Returns the jobs that a cell needs if `trial` is chosen, one per seed."""
+        """Returns the jobs of a cell if `trial` is the chosen one, one per seed."""
         return [self._job(cell, trial, seed) for seed in self.seeds(cell)]
 
     def seeds(self, cell: Cell) -> Sequence[int]:
-        """Returns the seeds that a cell's chosen trial is trained with."""
+        """Returns the seeds that the chosen trial of a cell is trained with."""
         return self.requested_seeds or self._configured_seeds(cell)
 
     def _configured_seeds(self, cell: Cell) -> Sequence[int]:

@@ -1,7 +1,8 @@
-"""References: LLMs that rank without a student, for comparison with the students.
+"""Plans references: LLMs that rank without a student, for comparison with the students.
 
-An LLM ranks in up to three ways: by its answers as a teacher, by the distance of each title from
-the last item's title, and by its distance from the titles of the whole history.
+An LLM ranks in up to three ways. The first is by its answers as a teacher. The second is by the
+distance of each title from the last item's title. The third is by the distance from the titles of
+the whole history.
 """
 
 from collections.abc import Sequence
@@ -18,12 +19,12 @@ REFERENCES_VERSION = 1
 
 @dataclass(frozen=True)
 class Reference:
-    """An LLM and the settings by which it ranks without a student.
+    """An LLM that ranks without a student, with its settings.
 
     Attributes:
         name: kind of the teacher, or the layers of an LLM that embed titles ("first 8 layers").
         config: settings of the LLM.
-        decays: values to try for the weight of a title relative to the next newer one.
+        decays: ratios to try between the weight of a title and that of the next newer title.
         dataset: dataset whose held-out examples are ranked.
     """
 
@@ -64,15 +65,15 @@ class Teacher:
 
     @property
     def ranks_by_last_title(self) -> bool:
-        """Whether the teacher ranks by the last item's title only, as the title control does."""
+        """Whether the teacher ranks by the last title only, like the row `TITLES_ROW`."""
         return self.kind in TITLES_KINDS and not self.knowledge.provenance.get("decay")
 
     @property
     def tokens(self) -> int:
-        """Number of tokens that the LLM read and wrote."""
+        """Number of tokens that the LLM read and wrote to make the knowledge."""
         return int(self.knowledge.provenance.get("tokens", 0))
 
     @property
     def seconds(self) -> float:
-        """Time that the LLM took, in seconds."""
+        """Time that the LLM took to make the knowledge, in seconds."""
         return float(self.knowledge.provenance.get("seconds", 0))

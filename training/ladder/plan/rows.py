@@ -65,7 +65,11 @@ class LadderRow:
 
 
 def _plain_or_ablation(training: RowTraining) -> LadderRow:
-    """Returns the row of `training`; without a teacher it is tuned like CE."""
+    """Makes a row with the variant and loss of `training`.
+
+    A row without a teacher is tuned with the grid of CE. A row with one takes the settings that the
+    row DLLM2Rec chooses.
+    """
     row = LadderRow(*training)
     return row if row.needs_teacher else replace(row, grid="plain")
 
@@ -115,11 +119,11 @@ STEPS: Mapping[str, tuple[str, str]] = {
 
 
 def settings_of(experiment: Experiment, row: LadderRow, student: str) -> Experiment:
-    """Returns `experiment` with a row's student, loss and epochs, and with every part switched on.
+    """Returns `experiment` with a row's student, loss and epochs, and all parts of distillation on.
 
-    The experiment's own switches are ignored, so that two rows differ only in the parts that their
-    variants switch off. The cold bonus is off; only its own variant switches it on. So are the
-    parts of training that variants without a teacher switch on.
+    The variant of the row then switches parts off. The experiment's own switches are ignored, so
+    that two rows differ only in their variants. The cold bonus and the parts of training without a
+    teacher (`TRAINING_PARTS`) are off here; a variant that needs one switches it on.
     """
     parts = ("position", "confidence", "consistency", "embeddings", "offset")
     ladder, training = experiment.ladder, experiment.training

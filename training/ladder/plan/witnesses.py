@@ -1,4 +1,4 @@
-"""Outside witnesses: models of another library, trained by it on the same dataset."""
+"""Plans outside witnesses: models that another library has trained on the same dataset."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,10 @@ WITNESSES = ("RecTools SASRec", "RecTools eSASRec")
 
 @dataclass(frozen=True)
 class WitnessRun:
-    """The stored ranks of an outside model; `name` is one of `WITNESSES`.
+    """An outside witness whose ranks are stored; `name` is one of `WITNESSES`.
 
-    This project cannot train it, so the file states its settings; the stamp does not have them.
+    This project cannot train the model. So its settings are facts in the file of ranks, and are not
+    part of the stamp.
     """
 
     name: str
@@ -20,5 +21,5 @@ class WitnessRun:
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of name and dataset; names the file of ranks."""
+        """Fingerprint of name and dataset, which names the file of ranks."""
         return fingerprint("witness", self.name, self.dataset.fingerprint)

@@ -1,4 +1,4 @@
-"""Writes a report's section on cold targets: the gain on them, and the loss on warm targets.
+"""Writes a report's section on cold targets: HR@20 on them, and the change on warm targets.
 
 A cold target is an example whose next item is cold.
 """
@@ -22,7 +22,11 @@ HEADINGS = (
 
 
 def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section; returns "" if there is no cold target or no row of the whole method."""
+    """Writes the section on cold targets.
+
+    Returns "" if no test example has a cold next item. It is also "" unless a line of DLLM2Rec, the
+    row CE and a ranking by titles are all measured.
+    """
     protocol = lines[0].protocol
     if not figures.count(Split.TEST, "cold", protocol):
         return ""
@@ -38,10 +42,11 @@ def cold_targets(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[list[str]]:
-    """Yields the rows of the table, as lists of strings: one for each line of the whole method.
+    """Yields the rows of the first table, as lists of cells: one for each line of DLLM2Rec.
 
-    A row has the line's gains over CE, and over the ranking by titles that the line's own teacher
-    embeds.
+    Lines with the cold bonus are included. A row has HR@20 on cold targets and its difference from
+    a ranking by titles that the same teacher embeds. It also has relative gains in NDCG@20 on warm
+    targets.
     """
     by_key = {line.key: line for line in lines}
     for line in lines:
@@ -64,7 +69,10 @@ def _students_cells(lines: Sequence[Measured], figures: Figures) -> Iterator[lis
 
 
 def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str]:
-    """Yields a note, and a table that compares the whole method with rankings by titles."""
+    """Yields a note, then a table that compares DLLM2Rec with rankings by titles.
+
+    The table has the difference on cold targets for each metric of `CUTOFFS`.
+    """
     cells = [
         [
             line.student,
@@ -87,7 +95,7 @@ def _against_titles(lines: Sequence[Measured], figures: Figures) -> Iterator[str
 
 
 def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
-    """Yields the difference of two lines on cold targets, for each of `CUTOFFS`."""
+    """Yields `line` minus `other` on cold targets as text, for each metric of `CUTOFFS`."""
     for metric in CUTOFFS:
         more, less = figures.pair(line, other, "cold", metric)
         yield signed(more.minus(less).interval())
@@ -96,7 +104,10 @@ def _gaps(line: Measured, other: Measured, figures: Figures) -> Iterator[str]:
 def _over_titles(
     line: Measured, titles: Measured, figures: Figures, targets: str
 ) -> tuple[str, str]:
-    """Returns HR@20 on `targets`, and its difference from the HR@20 of the ranking by titles."""
+    """Returns HR@20 of `line` on `targets`, and how far it is above that of `titles`, as texts.
+
+    Both texts are empty if no test example has such a next item.
+    """
     if not figures.count(Split.TEST, targets, line.protocol):
         return "", ""
     more, less = figures.pair(line, titles, targets, "HR@20")
@@ -104,7 +115,10 @@ def _over_titles(
 
 
 def _warm_gain(line: Measured, other: Measured | None, figures: Figures) -> str:
-    """Returns the relative gain on warm targets; "" if the lines cannot be compared."""
+    """Returns the relative gain in NDCG@20 of `line` over `other` on warm targets, as text.
+
+    Returns "" if `other` is None or the two lines share no seed.
+    """
     if other is None or not line.can_be_compared(other):
         return ""
     more, less = figures.pair(line, other, "warm", METRIC)

@@ -1,4 +1,4 @@
-"""Writes the sections of a report that compare students with teachers, and teachers in pairs."""
+"""Writes a report's sections that compare students with teachers, and teachers in pairs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ WHOLE_ROWS = (DISTILLED_ROW, COLD_ROW)
 
 
 def against_others(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section that compares students and teachers with teachers and neighbours.
+    """Writes the section that compares students and teachers with teachers and kNN baselines.
 
     Returns "" if there is nothing to compare.
     """
@@ -40,25 +40,31 @@ def _is_compared(line: Measured) -> bool:
 
 
 def _is_alternative(line: Measured) -> bool:
-    """Returns whether the ranker could be served in place of a student."""
+    """Returns whether `line` is a teacher or a kNN baseline, which a shop could serve instead."""
     return line.is_teacher or line.row in (NEIGHBOURS_ROW, ORDERED_ROW)
 
 
 def _validation_difference(line: Measured, other: Measured, figures: Figures) -> str:
-    """Formats the difference on validation examples; returns "" for a refit, which learned them."""
+    """Formats NDCG@20 of `line` minus that of `other` on the validation examples.
+
+    Returns "" if `line` is a refit, because a refit is trained on the validation examples.
+    """
     if line.protocol == "refit":
         return ""
     return signed(difference_of(line, other, figures, Split.VALIDATION))
 
 
 def difference_of(line: Measured, other: Measured, figures: Figures, split: Split) -> Interval:
-    """Returns NDCG@20 of `line` minus NDCG@20 of `other`, on the seeds and examples of both."""
+    """Returns NDCG@20 of `line` minus that of `other`, with its interval.
+
+    Only the seeds and examples that both lines have are used.
+    """
     more, less = figures.pair(line, other, "all", METRIC, split)
     return more.minus(less).interval()
 
 
 def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section that compares two teachers by the students that they taught.
+    """Writes the section that compares teachers in pairs, by a student that both have taught.
 
     Returns "" if no student was taught by two teachers.
     """
@@ -71,10 +77,10 @@ def between_teachers(lines: Sequence[Measured], figures: Figures) -> str:
 
 
 def pairs_of_teachers(lines: Sequence[Measured]) -> Iterator[tuple[Measured, Measured]]:
-    """Yields pairs of lines that differ only in the teacher.
+    """Yields pairs of lines that differ only in the teacher and share a seed.
 
-    They are of rows of the whole method, and of the row that has the teacher's embeddings only.
-    The second line of a pair comes earlier in `lines`.
+    Only DLLM2Rec, with or without the cold bonus, and the row with the teacher's embeddings alone
+    are paired. The second line of a pair comes earlier in `lines`.
     """
     for place, line in enumerate(lines):
         for other in lines[:place] if line.row in (*WHOLE_ROWS, EMBEDDINGS_ROW) else ():

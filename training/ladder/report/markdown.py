@@ -33,11 +33,11 @@ SHOWN = (("all", "NDCG@20"), ("all", "HR@20"), ("warm", "NDCG@20"), ("cold", "HR
 def as_report(
     lines: Sequence[Measured], figures: Figures, origin: Mapping[str, object], picture: str
 ) -> str:
-    """Writes the text of the whole report.
+    """Returns the whole report in Markdown.
 
     Args:
-        lines: the measured rankers, of one protocol or both. If there are refits, they make the
-            headlines, and the other lines follow in a table.
+        lines: the measured rankers. If students were refitted, the report compares the refits. The
+            lines fitted on training rows only then follow in a table.
         figures: computes the figures of `lines`.
         origin: names and values of the list at the top, the command first.
         picture: common beginning of the plots' file names, in the folder of the report.
@@ -68,7 +68,7 @@ def as_report(
 
 
 def _examples(figures: Figures, protocol: Protocol) -> str:
-    """Writes the paragraph that says on which examples, and how, everything was measured."""
+    """Writes the paragraph on the test examples, the intervals and how everything was measured."""
     counts = ", ".join(f"{figures.count(Split.TEST, each, protocol):,} {each}" for each in TARGETS)
     learned = "training" if protocol == "train" else "training or validation"
     rows = figures.dataset.example_rows(Split.TEST)
@@ -91,7 +91,10 @@ def _rankers_tables(lines: Sequence[Measured], figures: Figures) -> list[str]:
 
 
 def _rankers_table(student: str, lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the table of one student's rows; "" stands for the rankers without a student."""
+    """Writes the table of the lines of one student.
+
+    The student "" stands for all rankers without a student.
+    """
     own = [line for line in lines if line.student == student]
     cells = [_ranker_cells(line, figures) for line in own]
     headings = HEADINGS if own[0].protocol == "train" else REFITTED_HEADINGS
@@ -112,7 +115,11 @@ def _ranker_cells(line: Measured, figures: Figures) -> list[str]:
 
 
 def _between(line: Measured, figures: Figures) -> Iterator[str]:
-    """Yields the validation figure of a line; for a refit, HR@20 on items cold before it."""
+    """Yields the cell between teacher and test NDCG@20, as text.
+
+    For a line fitted on training rows it is validation NDCG@20. A refit has no validation figures;
+    for it the cell is test HR@20 on next items without a training interaction.
+    """
     if line.protocol == "train":
         validation = figures.draws(line, Split.VALIDATION, "all", METRIC).interval()
         yield f"{validation.mean:.4f}"
@@ -121,7 +128,7 @@ def _between(line: Measured, figures: Figures) -> Iterator[str]:
 
 
 def _choices_table(lines: Sequence[Measured]) -> str:
-    """Writes the table of each row's chosen settings, with the best epoch of each seed."""
+    """Writes the table of each line's chosen settings, best epochs and cold bonuses."""
     cells = [_choice_cells(line) for line in lines if line.settings]
     headings = ("student", "row", "teacher", "trials", "settings", "epochs", "cold bonuses")
     return as_table(headings, cells)

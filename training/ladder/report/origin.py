@@ -1,4 +1,4 @@
-"""Describes the origin of a report: command, commits, hardware, seeds, trials and teachers."""
+"""Describes how a report was made: command, commits, hardware, seeds, trials and teachers."""
 
 import shlex
 import sys
@@ -21,7 +21,7 @@ FORMER_RULE = (
 
 
 def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object]]:
-    """Yields the names and values of the list at the top of a report, the command first."""
+    """Yields name and value of each entry of the list at the top of a report, the command first."""
     ladder = plan.experiment.ladder
     yield "command", f"`python -m training.ladder {shlex.join(_arguments())}`"
     yield "commit", commit()
@@ -47,13 +47,16 @@ def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, obje
 
 
 def _arguments() -> list[str]:
-    """Returns the command-line words after the program's name, without the sub-command."""
+    """Returns this process's command-line arguments, without the sub-command `ladder`."""
     words = sys.argv[1:]
     return words[1:] if words[:1] == ["ladder"] else words
 
 
 def _described(teacher: Teacher, num_answered: int, num_examples: int) -> str:
-    """Describes a teacher's LLM and cost, and how many test examples it answered if not all."""
+    """Describes a teacher in a phrase: its LLM and its cost.
+
+    If it did not answer all `num_examples` test examples, the phrase says how many it answered.
+    """
     facts = teacher.knowledge.provenance
     cost = f"{teacher.tokens:,} tokens, {teacher.seconds:,.0f} s on {facts.get('hardware')}"
     is_whole = num_answered == num_examples
@@ -62,7 +65,10 @@ def _described(teacher: Teacher, num_answered: int, num_examples: int) -> str:
 
 
 def _llm(facts: Mapping[str, Any]) -> str:
-    """Describes the LLM of a teacher, with its settings that differ from the defaults."""
+    """Describes a teacher's LLM in a phrase: model, precision, layers, pooling and tuning.
+
+    A words teacher has no LLM; the phrase then says how it embeds titles.
+    """
     settings = facts.get("settings", {})
     if settings.get("kind") == "tf-idf":
         return f"no LLM, TF-IDF of titles in {settings['tf_idf_columns']} columns"

@@ -1,7 +1,7 @@
-"""Writes differences of pairs of rows as CSV, for programs: one paired difference per line.
+"""Writes the differences between pairs of rows as a CSV file: one difference per record.
 
-A row of a student is compared with all rows without an LLM teacher, and with the rows that `STEPS`
-pairs it with. Rows of another student are left out.
+A row of a student is compared with every row that uses no LLM teacher, and with the rows that
+`STEPS` pairs it with. Rows of another student are left out.
 """
 
 import csv
@@ -32,7 +32,10 @@ METRICS = ("NDCG@20", "HR@20")
 
 
 def save_pairs(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Writes one CSV line per pair of rows, split, targets and metric to `path`."""
+    """Writes `path`, with a CSV record for each compared pair of lines and each metric.
+
+    Each split and each group of next items has records of its own.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -44,7 +47,7 @@ def save_pairs(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
 
 
 def _are_compared(line: Measured, other: Measured) -> bool:
-    """Whether `line` is a student's row that is compared with `other`, by the module's rule."""
+    """Returns whether `line` is a student's row that the module's rule compares with `other`."""
     is_other = line is not other and line.protocol == other.protocol
     if not line.student or not is_other or not line.can_be_compared(other):
         return False

@@ -1,4 +1,4 @@
-"""Writes the sections of a report on the gain of each part of the method."""
+"""Writes a report's sections on the gain that each part of the method brings."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,10 @@ PAPERS_METRICS = ("HR@20", "NDCG@20")
 
 
 def parts(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
-    """Writes the section on the gain of each part; returns "" if no two rows can be compared."""
+    """Writes the section on the gain in test NDCG@20 that each part of the method brings.
+
+    Returns "" if no two rows can be compared. The file names of the plots begin with `picture`.
+    """
     if not has_part_gains(lines, figures):
         return ""
     sections = [
@@ -48,7 +51,7 @@ def _gains_table(student: str, lines: Sequence[Measured], figures: Figures) -> s
 
 
 def papers_comparison(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section on relative gains over BCE, averaged as in the paper.
+    """Writes the section on the relative gains of DLLM2Rec over BCE, averaged as in the paper.
 
     Returns "" if no student has both rows.
     """

@@ -1,4 +1,4 @@
-"""Draws the plots of a report: quality against cost, and the gain of each part."""
+"""Draws the plots of a report: NDCG@20 against training time, and the gain of each part."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,10 @@ TEACHERS_DISTANCE = 0.15  # vertical distance of two teachers' points; two parts
 
 
 def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Plots test NDCG@20 by training seconds; time of the teacher is not added to its students."""
+    """Plots test NDCG@20 of each line against its training time; writes the plot to `path`.
+
+    The time of a teacher is not added to that of its students.
+    """
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.add_subplot(
         xscale="log", xlabel="training seconds of one run (teacher: all of it)", ylabel=METRIC
@@ -45,13 +48,13 @@ def save_cost_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> N
 
 
 def _bars(intervals: Sequence[Interval]) -> list[list[float]]:
-    """Returns the lengths of error bars, first below and then above the means."""
+    """Returns the lengths of error bars as two lists: below the means, and above them."""
     below = [each.mean - each.low for each in intervals]
     return [below, [each.high - each.mean for each in intervals]]
 
 
 def _annotate(axes: Axes, name: str, point: tuple[float, float], *, left: bool) -> None:
-    """Writes a name right of a point, or left of it.
+    """Writes a name to the right of a point, or to its left if `left` is true.
 
     Points of a second teacher lie near those of the first, so their names are written on the left.
     """
@@ -60,7 +63,10 @@ def _annotate(axes: Axes, name: str, point: tuple[float, float], *, left: bool) 
 
 
 def _label(line: Measured, figures: Figures) -> str:
-    """Returns the row and the teacher, with the number of examples if not all were ranked."""
+    """Returns the text beside the point of a line: its row and teacher.
+
+    If the ranker answered only some of the test examples, their number is added.
+    """
     name = f"{line.row}, {line.teacher}" if line.teacher and not line.is_teacher else line.row
     num_answered = len(line.answered(Split.TEST))
     is_part = num_answered < figures.count(Split.TEST, "all")
@@ -68,7 +74,10 @@ def _label(line: Measured, figures: Figures) -> str:
 
 
 def save_parts_plot(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Plots the gain of each part, with one panel per student and one colour per teacher."""
+    """Plots the gain in test NDCG@20 of each part of the method; writes the plot to `path`.
+
+    Each student has a panel, and each teacher has a colour.
+    """
     found = {each: list(part_gains(each, lines, figures)) for each in students_of(lines)}
     every_gain = [gain for gains in found.values() for gain in gains]
     parts = [part for part in STEPS if part in {gain.part for gain in every_gain}]
@@ -104,13 +113,13 @@ def _draw_panel(
 def _draw_gains(
     axes: Axes, gains: Sequence[PartGain], parts: Sequence[str], number: int, place: float
 ) -> None:
-    """Draws the gains with one teacher.
+    """Draws the gain of each part with one teacher, as points with error bars.
 
     Args:
         axes: the panel of one student.
         gains: gains with this teacher.
         parts: names of all parts, from top to bottom.
-        number: number of the teacher, from 0, which gives the colour.
+        number: index of the teacher among all teachers, from 0; decides the colour.
         place: vertical offset from the middle of a part, in multiples of `TEACHERS_DISTANCE`.
     """
     differences = [gain.difference for gain in gains]
@@ -126,6 +135,6 @@ def _draw_gains(
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Writes a plot as PNG; the file at `path` is replaced as a whole."""
+    """Writes a plot to `path` as a PNG; an existing file is replaced as a whole, never in part."""
     with whole_file(path) as file:
         figure.savefig(file, format="png", dpi=DOTS_PER_INCH)

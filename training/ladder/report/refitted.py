@@ -1,4 +1,4 @@
-"""Orders the lines of a report by protocol: refits make the headlines where there are any."""
+"""Selects the lines that a report compares: the refits if there are any, else all lines."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,8 +17,8 @@ REFITTED_NOTE = (
 def headlines(lines: Sequence[Measured]) -> list[Measured]:
     """Returns the lines that a report compares.
 
-    These are the refits and, beside them, the teachers' own answers. Without a refitted student
-    they are all lines that are no refits.
+    If a student was refitted, they are all refits and the teachers' own answers. Otherwise they are
+    the lines that were fitted on training rows only.
     """
     if not _has_refits(lines):
         return [line for line in lines if line.protocol == "train"]
@@ -26,7 +26,10 @@ def headlines(lines: Sequence[Measured]) -> list[Measured]:
 
 
 def trained_alone(lines: Sequence[Measured]) -> list[Measured]:
-    """Returns the lines that are no refits, if `headlines` returns refits; else an empty list."""
+    """Returns the lines that were fitted on training rows only, if a student was refitted.
+
+    Otherwise `headlines` has these lines already, and the result is empty.
+    """
     return [line for line in lines if line.protocol == "train"] if _has_refits(lines) else []
 
 
@@ -35,8 +38,8 @@ def _has_refits(lines: Sequence[Measured]) -> bool:
 
 
 def _beside_refits(line: Measured) -> Measured:
-    """Returns a copy of `line` with protocol `refit`, so that its figures use a refit's cold items.
+    """Returns a copy of `line` with protocol `refit`, so that it counts the cold items of a refit.
 
-    A refit learns validation rows too, so fewer items are cold to it.
+    A refit is trained on validation rows too, so fewer items are cold to it.
     """
     return replace(line, protocol="refit")

@@ -1,4 +1,4 @@
-"""Writes the figures of a ladder as CSV, for programs: one figure per line."""
+"""Writes the figures of a ladder as a CSV file: one metric with its interval per record."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ COLUMNS = (
 
 
 def save_figures(lines: Sequence[Measured], figures: Figures, path: Path) -> None:
-    """Writes one CSV line per measured ranker, split, targets and metric to `path`."""
+    """Writes `path`, with a CSV record for each line, split, group of next items and metric."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

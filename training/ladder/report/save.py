@@ -23,13 +23,13 @@ def save_report(
 ) -> None:
     """Writes `<name>.md`, `<name>.csv`, `<name>-pairs.csv` and `<name>-*.png` into `folder`.
 
-    Prints the path of the report.
+    Prints the path of the Markdown file.
 
     Args:
         lines: the measured rankers.
         figures: computes the figures of `lines`.
         origin: names and values of the list at the top of the report.
-        folder: folder of all files.
+        folder: folder that the files are written into.
         name: name of the experiment.
     """
     save_figures(lines, figures, folder / f"{name}.csv")

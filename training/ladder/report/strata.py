@@ -15,7 +15,10 @@ ROWS = (NEIGHBOURS_ROW, ORDERED_ROW, HISTORY_TITLES_ROW, CE_ROW, DISTILLED_ROW, 
 
 
 def by_stratum(lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes the section; returns "" if none of the main rows answered all test examples."""
+    """Writes the section on strata.
+
+    Returns "" if none of the main rows answered all test examples.
+    """
     shown = [line for line in lines if _is_shown(line, figures)]
     if not shown:
         return ""
@@ -36,7 +39,7 @@ def _is_shown(line: Measured, figures: Figures) -> bool:
 
 
 def _table(division: Division, lines: Sequence[Measured], figures: Figures) -> str:
-    """Writes one table: a row for each line, a column for each stratum that has an example."""
+    """Writes the table of one division: a row per line, a column per stratum with test examples."""
     rows = figures.dataset.example_rows(Split.TEST)
     sizes = {name: int(chosen[rows].sum()) for name, chosen in division.strata.items()}
     present = [name for name, size in sizes.items() if size]

@@ -8,12 +8,14 @@ from training.ladder.results.measured import Figures, Measured
 
 
 def figure_of(line: Measured, figures: Figures, targets: str, metric: str) -> str:
-    """Formats a test figure with its interval; returns "" if the ranker answered no such target.
+    """Formats a metric on test examples with its interval, as `0.0586 [0.0499, 0.0686]`.
+
+    Returns "" if the ranker answered no test example with such a next item.
 
     Args:
-        line: the ranker.
-        figures: computes the figure.
-        targets: the next items that count, see `Figures.draws`.
+        line: the measured ranker.
+        figures: computes the metric.
+        targets: name of the group of next items that count, see `Figures.is_among`.
         metric: name of the metric, such as `NDCG@20`.
     """
     if not figures.is_among(targets, line.answered(Split.TEST), line.protocol).any():
@@ -22,28 +24,31 @@ def figure_of(line: Measured, figures: Figures, targets: str, metric: str) -> st
 
 
 def bracketed(interval: Interval) -> str:
-    """Formats a figure, followed by its interval in brackets."""
+    """Formats a mean with its interval, as `0.0586 [0.0499, 0.0686]`."""
     return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
 def signed(interval: Interval) -> str:
-    """Formats a difference with its interval, each number with its sign."""
+    """Formats a difference with its interval, as `+0.0087 [+0.0012, +0.0161]`."""
     return f"{interval.mean:+.4f} [{interval.low:+.4f}, {interval.high:+.4f}]"
 
 
 def percent(interval: Interval) -> str:
-    """Formats a relative difference with its interval, in percent."""
+    """Formats a relative difference with its interval, as `+8.7% [+1.2%, +16.1%]`."""
     return f"{interval.mean:+.1%} [{interval.low:+.1%}, {interval.high:+.1%}]"
 
 
 def outcome(difference: Interval) -> str:
-    """Names a difference `helps`, `**hurts**`, or `not shown` if the interval contains 0."""
+    """Returns what a difference shows: `helps` or `**hurts**`.
+
+    It is `not shown` if the interval contains 0.
+    """
     if not difference.excludes_zero:
         return "not shown"
     return "helps" if difference.low > 0 else "**hurts**"
 
 
 def as_table(headings: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """Formats a Markdown table; `cells` are its rows, as long as `headings`."""
+    """Formats a Markdown table. Each row of `cells` has one cell for each of `headings`."""
     rule = ["---"] * len(headings)
     return "\n".join(f"| {' | '.join(line)} |" for line in (headings, rule, *cells))

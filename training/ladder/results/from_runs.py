@@ -48,10 +48,11 @@ def reference_lines(reference: Reference, rankings: Sequence[ReferenceRanking]) 
 
 
 def refitted_titles(line: Measured) -> list[Measured]:
-    """Returns the refit of a reference that ranks by titles; empty for a teacher's answers.
+    """Returns the line of a ranking by titles under the protocol `refit`, in a list.
 
-    Only its decay is chosen, on validation, and nothing is fitted. So a refit ranks test examples
-    as before. A teacher can be fitted on training examples, and is not refitted.
+    Such a ranking fits nothing and only chooses a decay on validation examples. So its test ranks
+    are the same under both protocols. The list is empty for a teacher's answers, which are never
+    refitted.
     """
     if line.is_teacher:
         return []
@@ -60,7 +61,10 @@ def refitted_titles(line: Measured) -> list[Measured]:
 
 
 def student_line(cell: Cell, choices: Choices, jobs: Sequence[Job]) -> Measured:
-    """Makes the line of a cell from `jobs`, its measured runs or their refits, one per seed."""
+    """Makes the line of a cell from stored runs.
+
+    `jobs` are the measured jobs of the cell or their refits, one per seed.
+    """
     runs = [choices.store.facts(job) for job in jobs]
     return Measured(
         cell.row,
@@ -79,7 +83,7 @@ def student_line(cell: Cell, choices: Choices, jobs: Sequence[Job]) -> Measured:
 
 
 def mixed_lines(cell: Cell, every_run: Sequence[MixedRun], store: RunStore) -> Iterator[Measured]:
-    """Yields a line for each row of mixtures of a cell that has a stored run."""
+    """Yields a line for each mixture of a cell, from those of `every_run` that are stored."""
     for row in dict.fromkeys(run.row for run in every_run):
         runs = [run for run in every_run if run.row == row and store.has(run)]
         if not runs:
@@ -102,7 +106,7 @@ def mixed_lines(cell: Cell, every_run: Sequence[MixedRun], store: RunStore) -> I
 
 
 def _joined(settings: Sequence[Mapping[str, object]]) -> dict[str, object]:
-    """Returns the settings of several runs, the distinct values of each in one text."""
+    """Joins the settings of several runs: a name maps to its distinct values, as `0.1 or 0.3`."""
     return {
         name: " or ".join(dict.fromkeys(str(each[name]) for each in settings))
         for name in settings[0]

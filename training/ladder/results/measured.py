@@ -1,4 +1,4 @@
-"""The lines of the ladder, which are measured rankers, and their figures with intervals."""
+"""Defines the lines of the ladder, and computes their figures with intervals."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Measured:
 
     Attributes:
         row: name of the row, as in the CSV.
-        evaluations: by split, one evaluation per run.
+        evaluations: ranks of the next items by split, one evaluation per run.
         train_seconds: mean training or tuning time of a run; for a teacher, the time of its LLM.
         student: name of the student, such as "SASRec"; empty for a ranker without a student.
         teacher: kind of the teacher, or the layers of an LLM that embed titles; empty for a ranker
@@ -41,10 +41,11 @@ class Measured:
         teacher_tokens: tokens that the LLM read and wrote; 0 for a ranker without a teacher.
         seeds: the seed of each run; empty for a ranker without seeds.
         num_trials: number of trials that the settings were chosen from; 0 if there were none.
-        settings: the chosen trial; empty if there were no trials.
+        settings: the chosen settings; empty if there was nothing to choose.
         runs: facts of each run; empty for a reference.
         protocol: the rows that the ranker was fitted on; a refit has no validation figures.
-        mixture: whether students are fused with a baseline, or averaged over seeds.
+        mixture: "fused" for a student with a baseline, "ensemble" for the average of several seeds,
+            empty for all other rankers.
     """
 
     row: str
@@ -63,25 +64,28 @@ class Measured:
 
     @property
     def targets(self) -> Sequence[str]:
-        """Groups of next items that the line has figures on, by name; see `Figures.is_among`."""
+        """Names of the groups of next items that the line has figures on (`Figures.is_among`)."""
         return TARGETS if self.protocol == "train" else (*TARGETS, COLD_BEFORE)
 
     @property
     def num_runs(self) -> int:
-        """Number of seeds; 1 for a ranker without seeds."""
+        """Number of measured runs: one per seed; 1 for a ranker without seeds."""
         return len(self.evaluations[Split.TEST])
 
     @property
     def is_teacher(self) -> bool:
-        """Whether the line shows a teacher's own answers."""
+        """Whether the line shows a teacher's own answers, not those of its students."""
         return self.row.startswith("teacher ")
 
     def answered(self, split: Split) -> NDArray[np.int64]:
-        """Returns the dataset rows of the examples of a split that were ranked, ascending."""
+        """Returns the dataset rows of those examples of `split` that were ranked, ascending."""
         return self.evaluations[split][0].rows
 
     def can_be_compared(self, other: "Measured") -> bool:
-        """Whether the two lines share a seed, or one of them has no seeds; see `Figures.pair`."""
+        """Returns whether both lines share a seed, or one of them has no seeds.
+
+        See `Figures.pair`.
+        """
         return not (self.seeds and other.seeds) or not set(self.seeds).isdisjoint(other.seeds)
 
     @property
@@ -97,7 +101,7 @@ class Measured:
 
     @property
     def is_teacher_free(self) -> bool:
-        """Whether the ranker uses no LLM; a words teacher is none."""
+        """Whether the ranker uses no LLM: it has no teacher, or a words teacher."""
         return not self.teacher or self.teacher in WORDS_KINDS
 
     @property
@@ -139,12 +143,12 @@ class Figures:
         rows: NDArray[np.int64] | None = None,
         protocol: Protocol | None = None,
     ) -> Draws:
-        """Computes a figure of `line` with its bootstrap draws; a repeated call is cached.
+        """Computes a metric of `line` with its bootstrap draws, or takes both from a cache.
 
         Args:
             line: the ranker.
             split: split of the examples.
-            targets: the next items that count, see `is_among`.
+            targets: name of the group of next items that count, see `is_among`.
             metric: name of the metric, such as `NDCG@20`.
             seeds: seeds of the runs that count; empty for all runs.
             rows: dataset rows of the examples that count; None for all that `line` ranked.
@@ -164,12 +168,12 @@ class Figures:
         return self._draws[key]
 
     def of_part(self, line: Measured, name: str, chosen: NDArray[np.bool_], metric: str) -> Draws:
-        """Computes a test figure of `line` on a part of the examples that it ranked.
+        """Computes a metric of `line`, with bootstrap draws, on the test examples of one stratum.
 
         Args:
             line: the ranker.
-            name: name of the part, unique among the parts of the dataset.
-            chosen: `[interactions]`, whether each row of the dataset belongs to the part.
+            name: name of the stratum, unique among the strata of the dataset.
+            chosen: mask of the rows in the stratum, `[interactions]`.
             metric: name of the metric, such as `NDCG@20`.
         """
         key = (*line.key, line.protocol, "part", name, metric)
@@ -188,9 +192,9 @@ class Figures:
         metric: str,
         split: Split = Split.TEST,
     ) -> tuple[Draws, Draws]:
-        """Computes the figures of two lines on the seeds and examples that both have.
+        """Computes a metric of two lines, with bootstrap draws, on the seeds and examples of both.
 
-        If one of them is a refit, warm items are those of the refit.
+        If one of them is a refit, an item is warm for both lines if it is warm for the refit.
 
         Raises:
             ValueError: both lines have seeds, but none in common.
@@ -210,12 +214,13 @@ class Figures:
     def is_among(
         self, targets: str, rows: NDArray[np.int64], protocol: Protocol = "train"
     ) -> NDArray[np.bool_]:
-        """Returns `[rows]`, whether each next item is among `targets`.
+        """Returns a mask, `[rows]`, of the rows whose next item belongs to the group `targets`.
 
         Args:
-            targets: a name of `TARGETS`, `NEW` or `COLD_BEFORE`.
+            targets: name of the group: a name of `TARGETS`, `NEW` or `COLD_BEFORE`.
             rows: `[rows]`, dataset rows of the next items.
-            protocol: protocol that decides which items are warm: those that it is fitted on.
+            protocol: protocol that decides which items are warm: those in the rows that it is
+                fitted on.
         """
         if targets == "all":
             return np.ones(len(rows), dtype=np.bool_)
@@ -228,11 +233,11 @@ class Figures:
         return known if targets == "warm" else ~known
 
     def count(self, split: Split, targets: str, protocol: Protocol = "train") -> int:
-        """Counts the examples of a split whose next item is among `targets`."""
+        """Counts the examples of a split whose next item belongs to the group `targets`."""
         return int(self.is_among(targets, self.dataset.example_rows(split), protocol).sum())
 
     def _bootstrap(self, rows: NDArray[np.int64]) -> Bootstrap:
-        """Returns the bootstrap of these examples; equal `rows` share one."""
+        """Returns the bootstrap of the examples at `rows`; equal `rows` share one object."""
         key = hash(rows.tobytes())
         if key not in self._bootstraps:
             self._bootstraps[key] = Bootstrap(self.dataset.user_of_row[rows], self.num_draws)
@@ -240,9 +245,9 @@ class Figures:
 
 
 def in_validation(dataset: Dataset) -> NDArray[np.bool_]:
-    """Returns `[catalog rows]`, whether each item occurs in a validation example.
+    """Returns a mask, `[catalog rows]`, of the items that occur in a validation example.
 
-    It occurs if it is an example's next item or in its history.
+    An item occurs in an example as its next item or in its history.
     """
     rows = dataset.example_rows(Split.VALIDATION)
     newest = np.full(len(dataset.user_ids), -1)

@@ -1,4 +1,4 @@
-"""Computes the gain of each part of the method: the difference of two rows of one student."""
+"""Computes the gain of each part of the method: a row with the part minus the row without it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class PartGain:
     Attributes:
         part: name of the part, a key of `STEPS`.
         teacher: kind of the teacher; empty if neither row has a teacher.
-        difference: the difference of the two rows.
-        relative: the difference, divided by the figure of the row without the part.
+        difference: NDCG@20 of the row with the part minus that of the row without it.
+        relative: the difference, divided by NDCG@20 of the row without the part.
     """
 
     part: str
@@ -31,7 +31,7 @@ class PartGain:
 def part_gains(student: str, lines: Sequence[Measured], figures: Figures) -> Iterator[PartGain]:
     """Yields the gain of each part of `STEPS` for one student, teacher by teacher.
 
-    A part is left out if one of its two rows is not measured or they cannot be compared.
+    A part is left out if one of its two rows is not measured, or if the two share no seed.
     """
     own = [line for line in lines if line.student == student]
     for teacher in dict.fromkeys(line.teacher for line in own):
@@ -47,5 +47,5 @@ def part_gains(student: str, lines: Sequence[Measured], figures: Figures) -> Ite
 
 
 def has_part_gains(lines: Sequence[Measured], figures: Figures) -> bool:
-    """Whether `part_gains` yields any gain; it yields none if no two rows can be compared."""
+    """Returns whether `part_gains` yields a gain for at least one student of `lines`."""
     return any(True for student in students_of(lines) for _ in part_gains(student, lines, figures))

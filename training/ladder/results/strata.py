@@ -1,4 +1,4 @@
-"""Divides examples into strata: by target and cold items in the history, length, and popularity.
+"""Divides examples into strata: by cold items, length of the history, and popularity of the target.
 
 Each example belongs to exactly one stratum of a division.
 """
@@ -22,8 +22,8 @@ class Division:
 
     Attributes:
         title: what the rows are divided by.
-        strata: `[interactions]`, whether each row belongs to the stratum, by name; only those rows
-            that are examples are used.
+        strata: maps the name of a stratum to a mask of its rows, `[interactions]`. Only rows that
+            are examples are used.
     """
 
     title: str
@@ -31,7 +31,7 @@ class Division:
 
 
 def divisions(dataset: Dataset) -> Iterator[Division]:
-    """Yields the divisions of a report: target and history, length of the history, popularity."""
+    """Yields three divisions: by cold items, length of the history and popularity of the target."""
     yield Division("Cold items, as target and in the history", dict(_cold_strata(dataset)))
     lengths = dataset.position_of_row
     yield Division("Length of the history, in items", _ranges(lengths, LENGTHS, "items"))
@@ -54,7 +54,10 @@ def _cold_strata(dataset: Dataset) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 def _ranges(
     values: NDArray[np.int64], begins: Sequence[int], unit: str
 ) -> dict[str, NDArray[np.bool_]]:
-    """Divides rows by `values` into ranges that begin at `begins`; the last one has no end."""
+    """Returns a mask of the rows in each range of `values`, by name of the range.
+
+    A range reaches from one of `begins` to just below the next one; the last range has no end.
+    """
     strata = {}
     for begin, end in zip(begins, [*begins[1:], None], strict=True):
         is_within = (values >= begin) & (values < end) if end is not None else values >= begin

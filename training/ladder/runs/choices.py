@@ -1,4 +1,4 @@
-"""Chooses among a cell's trials, by validation NDCG@20 with one seed.
+"""Chooses among the trials of a cell: the best validation NDCG@20 with one seed wins.
 
 The files of runs hold test ranks too, but `Choices` does not read them.
 """
@@ -20,7 +20,7 @@ class Choices:
     store: RunStore
 
     def can_choose(self, cell: Cell) -> bool:
-        """Whether the cell's trial can be chosen: all are measured, or there is only one."""
+        """Returns whether the cell's trial can be chosen: it has only one, or all are measured."""
         is_only_one = len(self.plan.trials(cell)) == 1
         return is_only_one or all(map(self.store.has, self.plan.trial_jobs(cell)))
 
@@ -39,12 +39,15 @@ class Choices:
         return self.store.evaluation(job, Split.VALIDATION).metrics[SELECTION_METRIC]
 
     def jobs(self, cell: Cell) -> list[Job]:
-        """Returns the jobs that a report shows for a cell: the chosen trial, one per seed."""
+        """Returns the jobs of a cell's chosen trial, one per seed, measured or not.
+
+        Call it only if `can_choose` is true.
+        """
         return self.plan.jobs_with(cell, self.choose(cell))
 
     def measured_jobs(self, cell: Cell) -> list[Job]:
-        """Returns the jobs whose figures a cell reports: all seeds of its chosen trial.
+        """Returns the measured jobs of a cell's chosen trial, at most one per seed.
 
-        It is empty while `can_choose` is false.
+        The list is empty while `can_choose` is false.
         """
         return list(filter(self.store.has, self.jobs(cell))) if self.can_choose(cell) else []

@@ -32,9 +32,9 @@ def forecast_runs(choices: Choices, num_workers: int) -> None:
 
 
 def _due(cell: Cell, choices: Choices) -> list[Job]:
-    """Returns the jobs of a cell that are not measured.
+    """Returns the jobs of a cell whose ranks are not stored.
 
-    If the choice cannot be made yet, the last trial is assumed to be chosen.
+    While its trial cannot be chosen, the last trial counts as the chosen one.
     """
     plan = choices.plan
     if choices.can_choose(cell):

@@ -1,4 +1,4 @@
-"""Measures references: LLMs that rank by their answers or by titles, each measured only once."""
+"""Measures references, the LLMs that rank without a student, and stores their ranks."""
 
 from collections.abc import Iterator, Sequence
 
@@ -35,8 +35,7 @@ def teacher_rankings(teacher: Teacher, store: RunStore) -> Sequence[ReferenceRan
     They are read from the store, or measured and stored if they are not there.
 
     Raises:
-        ResultError: the stored file is damaged, or the teacher had given other answers when it was
-            stored.
+        ResultError: the stored file is damaged, or it was made from other answers of the teacher.
     """
     knowledge, reference = teacher.knowledge, teacher.reference
     if isinstance(knowledge, Summary) or store.has(reference):
@@ -69,9 +68,9 @@ def title_layer_rankings(
     *,
     stored_only: bool,
 ) -> Iterator[tuple[Reference, Sequence[ReferenceRanking]]]:
-    """Yields references that rank by titles, embedded by only the first layers of an LLM.
+    """Yields references that rank by titles, which only the first layers of an LLM embed.
 
-    There is one reference per number of layers in `ladder.title_layers`. With `stored_only`, a
+    There is one reference for each number of layers in `ladder.title_layers`. With `stored_only`, a
     reference that is not stored is left out, and a message says so.
 
     Raises:
@@ -111,8 +110,8 @@ def _title_rankings(
 ) -> Iterator[ReferenceRanking]:
     """Yields two rankings: by distance from the last title, and from all titles of the history.
 
-    In the second, each title weighs `decay` times the next newer one. Validation chooses the decay;
-    at 0 only the last title counts, and the second ranking is left out.
+    In the second, each title weighs `decay` times as much as the next newer one. Validation chooses
+    the decay. At 0 only the last title counts, and the second ranking is left out.
     """
     dataset = reference.dataset
     yield _title_ranking(TITLES_ROW, TitleNeighbours(dataset, embeddings))

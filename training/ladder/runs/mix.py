@@ -1,4 +1,4 @@
-"""Mixtures of the ladder: measured students fused with a baseline, and ensembles of seeds.
+"""Measures the mixtures of the ladder: students fused with a baseline, and ensembles of seeds.
 
 A student whose training state was removed is trained again. Mixtures are measured one after
 another, since several of them can need the same student.
@@ -20,7 +20,10 @@ def mixtures_of(cell: Cell, choices: Choices) -> list[MixedRun]:
 
 
 def refitted_mixtures(cell: Cell, choices: Choices) -> list[MixedRun]:
-    """Returns the runs of all mixtures of a cell's refits, with the fusion settings from before."""
+    """Returns the runs of all mixtures of a cell's refits.
+
+    They use the fusion settings that were chosen before the refit.
+    """
     by_seed = {job.seed: job for job in choices.measured_jobs(cell)}
     refits = measured_refits(cell, choices)
     return mixed_runs(cell, refits, [by_seed[job.seed] for job in refits])
@@ -29,13 +32,13 @@ def refitted_mixtures(cell: Cell, choices: Choices) -> list[MixedRun]:
 def mix_students(
     cells: Sequence[Cell], choices: Choices, *, refits: bool, keep_states: bool
 ) -> None:
-    """Measures the mixtures of all cells that are not stored yet.
+    """Measures the mixtures of `cells`, except those that are stored already.
 
     Args:
         cells: the cells whose students are mixed.
         choices: chooses among the trials of a cell.
         refits: whether mixtures of refitted students are measured too.
-        keep_states: whether the training states of the cells are kept at the end.
+        keep_states: whether the training states of the students are kept at the end.
     """
     store = choices.store
     runs = [run for cell in cells for run in mixtures_of(cell, choices)]

@@ -17,7 +17,10 @@ from training.students.scorer import StudentScorer
 
 
 def continues_another(run: Run) -> bool:
-    """Whether `run` starts from the training state of another run, and so must come after it."""
+    """Returns whether `run` starts from the training state of another run.
+
+    Such a run must be performed after the other one.
+    """
     return isinstance(run, Job) and run.training_stamp != run.stamp
 
 
@@ -46,7 +49,7 @@ def perform(run: Run, store: RunStore) -> str:
 
 
 def _mix(run: MixedRun, store: RunStore) -> None:
-    """Measures a mixture; its students are trained again unless their states are kept."""
+    """Measures a mixture; trains its students again if their training states were removed."""
     began = time.perf_counter()
     scorers: list[Scorer] = [
         StudentScorer(_trained(job, store).student, job.dataset) for job in run.jobs
@@ -96,9 +99,9 @@ def _train(job: Job, store: RunStore) -> None:
 
 
 def train_again(job: Job, store: RunStore) -> None:
-    """Trains a measured job again and saves its checkpoint, from which its refit places cold items.
+    """Trains a measured job again and saves its checkpoint, which may have been removed.
 
-    Needed if that checkpoint was removed.
+    The refit of the job places cold items from this checkpoint.
     """
     label = f"{job.name} {job.stamp[:6]} again"
     trained = job.train(store.state_path(job), label, available_processes())

@@ -1,7 +1,7 @@
-"""Refits of the ladder: each measured student is trained once more, on validation rows too.
+"""Refits the students of the ladder: trains each measured one once more, on validation rows too.
 
-A refit has the settings of its cell's chosen trial, its seed, and the epochs that validation chose
-in the run with the same seed. So a job has a refit only when it is measured.
+A refit has the settings of its cell's chosen trial and the seed of a measured run. It trains for as
+many epochs as validation chose in that run. So a job has a refit only when it is measured.
 """
 
 from collections.abc import Sequence
@@ -18,27 +18,28 @@ from training.ladder.runs.store import RunStore
 
 
 def refit_of(job: Job, store: RunStore) -> Job:
-    """Returns the refit of a measured job."""
+    """Returns the job that trains a measured job once more, on validation rows too."""
     facts = store.facts(job)
     return job.refitted("refit", facts.best_epoch, facts.cold_bonus, store.checkpoint_path(job))
 
 
 def refit_jobs(cell: Cell, choices: Choices) -> list[Job]:
-    """Returns the refits of a cell: one for each seed whose run is measured."""
+    """Returns the refits of a cell, stored or not: one for each measured job."""
     return [refit_of(job, choices.store) for job in choices.measured_jobs(cell)]
 
 
 def measured_refits(cell: Cell, choices: Choices) -> list[Job]:
-    """Returns the refits of a cell that are measured."""
+    """Returns those refits of a cell whose ranks are stored."""
     return list(filter(choices.store.has, refit_jobs(cell, choices)))
 
 
 def train_refits(
     cells: Sequence[Cell], choices: Choices, num_workers: int | None, *, keep_states: bool
 ) -> None:
-    """Trains the missing refits of all cells.
+    """Trains the refits of `cells`, except those that are stored already.
 
-    A measured run that placed cold items is trained again first, if its checkpoint is missing.
+    A refit places cold items from the checkpoint of the measured run. If that checkpoint is
+    missing, the measured run is trained again first.
 
     Args:
         cells: the cells whose measured runs are refitted.

@@ -17,7 +17,7 @@ def train_cells(
 ) -> None:
     """Trains the missing trials of all cells, then each cell's chosen trial with every seed.
 
-    A cell whose choice can already be made does not wait: its seeds are trained along with the
+    A cell whose trial can already be chosen does not wait. Its seeds are trained along with the
     trials of the other cells.
 
     Args:
@@ -44,7 +44,7 @@ def train_cells(
 
 
 def perform_all(runs: Sequence[Run], store: RunStore, num_workers: int | None) -> None:
-    """Performs the runs that are not measured yet; equal runs are performed once.
+    """Performs those of `runs` that are not stored yet; runs with equal stamps are performed once.
 
     `num_workers` is the number of parallel processes; None for one per core.
     """
@@ -56,7 +56,7 @@ def perform_all(runs: Sequence[Run], store: RunStore, num_workers: int | None) -
 
 
 def _performed(due: Sequence[Run], store: RunStore, num_workers: int | None) -> Iterator[str]:
-    """Performs the runs `due` and yields the stamp of each when it is done.
+    """Performs the runs `due`, and yields the stamp of each run when it is done.
 
     Runs that start from the training state of another run are performed last.
     """

@@ -27,11 +27,11 @@ Run = BaselineRun | Job | MixedRun
 
 
 class HasStamp(Protocol):
-    """A run or a reference: anything that has a file in the store."""
+    """The protocol of all that has a file in the store: a run, a reference, an outside witness."""
 
     @property
     def stamp(self) -> str:
-        """Fingerprint of everything that decides the ranks; the name of the file."""
+        """Fingerprint of everything that decides the ranks, which names the file."""
         ...
 
     @property
@@ -45,7 +45,7 @@ class RunFacts:
     """Facts of a run, saved in the file of its ranks.
 
     Attributes:
-        name: name of the student and the job, or of the baseline, for people.
+        name: name of the run for messages: student and job, or baseline.
         seconds: training or tuning time.
         machine: the hardware, and the number of parallel runs.
         commits: commits of the code that ran; several if training was resumed.
@@ -54,7 +54,7 @@ class RunFacts:
             were left as trained.
         settings: settings that a baseline or mixture was tuned to; empty for a student.
         is_former: whether an older version stored the run, see `RunStore.former`. Not saved.
-        protocol: the rows that were learned; runs stored before refits existed are "train".
+        protocol: the rows that the run was fitted on; "train" in files older than refits.
     """
 
     name: str
@@ -90,7 +90,7 @@ class RunStore:
     keeps_placed: bool = False
 
     def file(self, run: HasStamp) -> RankFile:
-        """Returns the file of ranks of a run or reference, whether or not it exists."""
+        """Returns the file for the ranks of a run or reference, which may not exist yet."""
         path = self._path(run.stamp)
         if (former := self._former(run)) is not None:
             path = former
@@ -113,7 +113,9 @@ class RunStore:
             raise file.damaged() from error
 
     def evaluation(self, run: HasStamp, split: Split) -> Evaluation:
-        """Reads the ranks of a measured run on one split, and not those of the other split.
+        """Reads the ranks of a measured run on one split.
+
+        Those of the other split are not read, so a choice by validation cannot see test ranks.
 
         Raises:
             ResultError: its file is missing or damaged.
@@ -127,7 +129,7 @@ class RunStore:
     def save_ranks(
         self, run: HasStamp, ranks: Mapping[str, NDArray[np.int64]], facts: RunFacts
     ) -> None:
-        """Saves ranks, `[examples]` by name of the split, with `facts`."""
+        """Saves `ranks`, which maps the name of a split to `[examples]`, together with `facts`."""
         saved = {name: value for name, value in asdict(facts).items() if name != "is_former"}
         RankFile(self._path(run.stamp), run.dataset).save(saved, ranks)
 
@@ -139,7 +141,10 @@ class RunStore:
         return self.states / f"{job.training_stamp}.state"
 
     def checkpoint_path(self, job: Job) -> Path:
-        """Returns the folder of the checkpoint that the refit of a job places cold items from."""
+        """Returns the folder of a job's checkpoint, which may not exist.
+
+        The refit of the job places cold items from this checkpoint.
+        """
         return self.states / f"{job.stamp}.checkpoint"
 
     def forget_checkpoints(self, jobs: Iterable[Job]) -> None:
@@ -157,7 +162,10 @@ class RunStore:
         return self.results / f"{stamp}.npz"
 
     def _former(self, run: HasStamp) -> Path | None:
-        """Returns the file that an older version stored for `run`, if any; see `former`."""
+        """Returns the file of ranks that an older version stored for `run`, or None.
+
+        It is None unless `former` is true, `run` has no newer file and the older one exists.
+        """
         if not self.former or not isinstance(run, Job) or self._path(run.stamp).exists():
             return None
         path = self._path(run.former_stamp)

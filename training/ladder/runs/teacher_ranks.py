@@ -22,12 +22,12 @@ NOT_ASKED = 255  # replaces the rank of an example that the LLM has not answered
 
 @dataclass(frozen=True)
 class ReferenceRanking:
-    """The ranks of a reference in one of its ways to rank: a row of the ladder without a student.
+    """The ranks of one reference by one of its ways to rank; becomes a line without a student.
 
     Attributes:
         row: name of the row.
         evaluations: ranks by split, on the examples that the reference answered.
-        train_seconds: time of the LLM; 0 for rankings by titles.
+        train_seconds: seconds that the LLM took to answer; 0 for rankings by titles.
         teacher_tokens: tokens that the LLM read and wrote; 0 for rankings by titles.
     """
 
@@ -39,7 +39,7 @@ class ReferenceRanking:
 
 @dataclass(frozen=True)
 class StoredReference:
-    """The content of a reference's file.
+    """The content of the file in which the ranks of a reference are stored.
 
     Attributes:
         summary: summary of a teacher's knowledge; None if the LLM only embedded titles.
@@ -51,7 +51,10 @@ class StoredReference:
 
 
 def save_reference(reference: Reference, content: StoredReference, store: RunStore) -> None:
-    """Writes the file of a reference; replaces an earlier one with the same settings."""
+    """Writes the rankings of a reference to its file in `store`.
+
+    An earlier file of the same settings is replaced.
+    """
     lines = [
         {name: getattr(each, name) for name in ("row", "train_seconds", "teacher_tokens")}
         for each in content.rankings
@@ -66,7 +69,7 @@ def save_reference(reference: Reference, content: StoredReference, store: RunSto
 
 
 def load_reference(reference: Reference, store: RunStore) -> StoredReference:
-    """Reads the file of a reference.
+    """Reads the rankings of a reference from its file in `store`.
 
     Raises:
         ResultError: the file is missing or damaged.
@@ -91,7 +94,7 @@ def _array_name(place: int, split: Split) -> str:
 
 
 def _padded(evaluation: Evaluation, dataset: Dataset, split: Split) -> NDArray[np.uint8]:
-    """Returns the ranks of all examples of `split`; `NOT_ASKED` if `evaluation` has none."""
+    """Returns a rank for each example of `split`; `NOT_ASKED` where `evaluation` has none."""
     rows = dataset.example_rows(split)
     ranks = np.full(len(rows), NOT_ASKED, dtype=np.uint8)
     ranks[np.searchsorted(rows, evaluation.rows)] = evaluation.ranks
