@@ -170,9 +170,7 @@ async def open_runtime(
             _shared_limits(settings, access.limits),
             connected_teacher(settings, metrics) as teacher,
         ):
-            admission = Admission(
-                settings, free_paths, metrics, history.waiting, access.authentication.key_id
-            )
+            key_of = access.authentication.key_id
             runtime = Runtime(
                 settings,
                 variants,
@@ -184,7 +182,7 @@ async def open_runtime(
                 teacher,
                 drain,
                 access,
-                admission,
+                Admission(settings, free_paths, metrics, history.waiting, key_of),
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():

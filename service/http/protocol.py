@@ -234,7 +234,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _in_progress(self) -> int:
         """Returns the number of started and unanswered requests that wait for no client.
 
-        uvicorn forgets a task one turn of the event loop after its end, so ended tasks are left out.
+        Ended tasks are left out: uvicorn forgets a task one turn of the event loop after its end.
         """
         return sum(not each.done() for each in self.tasks) - self._all.waiting
 
