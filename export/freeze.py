@@ -91,8 +91,7 @@ def freeze(
         dataset: the dataset that the student was trained on.
         folder: the bundle's folder, which is replaced as a whole.
         provenance: the provenance for the manifest.
-        item_embeddings: `[catalog rows, size]`, the LLM embeddings that the student was trained
-            with, for the item encoder; None: the bundle gets none.
+        item_embeddings: `[catalog rows, size]`, those of the training; None: no item encoder.
         comparison: computes the manifest's figures and verdict; None leaves both empty.
         twin: a refit that was not trained on the test examples, to be measured in place of a
             student that was; None: the student itself is measured.

@@ -149,14 +149,15 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Opens the runtime: reads the keys, loads the bundles, opens the stores, connects the teacher.
 
-    While the context is open, background tasks load changed keys, new bundles and added items.
-    Requests to `free_paths` are never refused for too much work.
+    While the context is open, tasks load changed keys, new bundles and added items. `free_paths`
+    are never refused for too much work.
 
     Raises:
         BundleError: a bundle cannot be served.
         KeysFileError: the file of API keys cannot be used.
     """
-    access.authentication.load()
+    keys = access.authentication
+    keys.load()
     variants, hot_swap = _open_bundles(settings, while_loading)
     added_items = AddedItems(open_item_store(settings), variants, settings.items_poll_seconds)
     history = open_history(settings)
@@ -166,11 +167,10 @@ async def open_runtime(
             in_background(added_items.follow()),
             in_background(hot_swap.follow()),
             in_background(history.follow()),
-            in_background(access.authentication.follow()),
+            in_background(keys.follow()),
             _shared_limits(settings, access.limits),
             connected_teacher(settings, metrics) as teacher,
         ):
-            key_of = access.authentication.key_id
             runtime = Runtime(
                 settings,
                 variants,
@@ -182,7 +182,7 @@ async def open_runtime(
                 teacher,
                 drain,
                 access,
-                Admission(settings, free_paths, metrics, history.waiting, key_of),
+                Admission(settings, free_paths, metrics, history.waiting, keys.key_id),
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():
