@@ -159,9 +159,8 @@ async def open_runtime(
     keys = access.authentication
     keys.load()
     variants, hot_swap = _open_bundles(settings, while_loading)
-    added_items = AddedItems(open_item_store(settings), variants, settings.items_poll_seconds)
+    added_items = await _open_added_items(settings, variants)
     history = open_history(settings)
-    await _read_added_items(added_items)
     try:
         async with (
             in_background(added_items.follow()),
@@ -217,11 +216,13 @@ async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterato
         await redis.aclose()
 
 
-async def _read_added_items(added_items: AddedItems) -> None:
-    """Reads the added items before the first request; gives up after `_ITEMS_SECONDS_AT_START`.
+async def _open_added_items(settings: Settings, variants: ServedVariants) -> AddedItems:
+    """Opens the store of added items, and reads them before the first request.
 
-    The service then starts without them, and reads them in the background.
+    If this takes more than `_ITEMS_SECONDS_AT_START`, the service starts without them, and reads
+    them in the background.
     """
+    added_items = AddedItems(open_item_store(settings), variants, settings.items_poll_seconds)
     try:
         async with asyncio.timeout(_ITEMS_SECONDS_AT_START):
             await added_items.refresh()
@@ -233,6 +234,7 @@ async def _read_added_items(added_items: AddedItems) -> None:
             "they are read in the background",
             _ITEMS_SECONDS_AT_START,
         )
+    return added_items
 
 
 # A coroutine, because FastAPI would run an ordinary function in a thread.
