@@ -223,13 +223,11 @@ def _rankings(
     history: History,
     longest: int,
 ) -> Iterator[tuple[str, SingleRanking]]:
-    """Ranks after a history in several ways; yields the name of each way and its ranking.
+    """Ranks the next items of a history by both graphs; yields names for error messages, rankings.
 
-    The first is the ranking graph on this history alone. The others are the common-case graph on
-    this history alone and in a batch, without positions that it could not prove. They are left out
-    if there is no common-case graph, or if the history has padding.
-
-    `longest` is the length of the window. The names are for error messages.
+    The ranking graph ranks this history alone. The common-case graph ranks it alone, and in a batch
+    of others. Its rankings that are not proven are left out. It is not asked if there is none, or
+    if the history has padding. `longest` is the length of the window.
     """
     lines = ranking_graph.rank(history[None], LIST_LENGTH, mask_seen=True)
     yield "", SingleRanking(*(line[0] for line in lines))

@@ -21,9 +21,10 @@ class LightShares:
         self._ends_at = 0.0
 
     def admits(self, key: str, now: float) -> bool:
-        """Counts a request of `key`; returns whether the key exceeds its share by at most `_SLACK`.
+        """Counts a request of `key`; returns whether it is admitted.
 
-        Returns True if no other key has sent a request in the current period.
+        It is, while the key has sent at most its share of the current period and `_SLACK` requests
+        more. A key is always admitted if no other key has sent a request in the period.
         `now`: seconds of a clock that never goes back.
         """
         if now >= self._ends_at:

@@ -161,9 +161,9 @@ def open_lane(
     provided: Provided,
     max_body_bytes: int = MAX_BODY_BYTES,
 ) -> FastLane:
-    """Makes a lane of the route of `app` that calls `handler`, for bodies of a limited length.
+    """Opens a fast lane for one route of `app`: the route whose handler is `handler`.
 
-    The lane sees the route as the application serves it: with the dependencies of the application
+    Requests with longer bodies than `max_body_bytes` take FastAPI's usual way. The lane sees the route as the application serves it: with the dependencies of the application
     and of every router that includes the route.
 
     Raises:

@@ -55,8 +55,9 @@ def rank_correlation(one: Sequence[str], other: Sequence[str]) -> float:
 def _order(ranking: Sequence[str], union: Sequence[str]) -> NDArray[np.int64]:
     """Returns how `ranking` orders each pair of items of `union`, as an array `[union, union]`.
 
-    An entry is -1 if the item of the row precedes the item of the column, 0 if the two are tied,
-    and 1 if it follows.
+    `union` holds the items of both rankings that are compared. Items that `ranking` lacks follow
+    all that it has, and are tied with each other. An entry is -1 if the item of the row precedes
+    the item of the column, 1 if it follows, and 0 if the two are tied or the same.
     """
     rank_of = {item_id: rank for rank, item_id in enumerate(ranking, start=1)}
     ranks = np.array([rank_of.get(item_id, len(ranking) + 1) for item_id in union])

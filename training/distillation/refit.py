@@ -4,11 +4,12 @@ A refit has the settings, the seed and the number of epochs of its validation ru
 view (`Dataset.under`) without validation examples. A row that was a validation example has no
 ranking list in a refit: the teacher's answers to held-out examples are for evaluation only.
 
-Cold items are not fitted again, since no example is left for that. The refit uses the second
-projection `C`, the common offset `u` (`distillation/cold_fit.py`) and the bonus of the validation
-run. The two students are trained independently, so the same vector means different things to them.
-Hence `C` and `u` are rotated first, by the rotation that brings the item vectors of one student
-nearest to those of the other. Then `u` is moved so that `C` and `u` together add the bonus.
+Cold items are not fitted again, since no example is left for that. The refit takes over what the
+validation run fitted for them (`distillation/cold_fit.py`): the projection `C` from a title to the
+vector of a cold item, the offset `u` that all cold items share, and the cold bonus. The student of
+the validation run and that of the refit are trained independently, so their vector spaces differ.
+Hence `C` and `u` are rotated first, by the rotation that brings the item vectors of the one nearest
+to those of the other. Then `u` is moved so that the mean score of cold items rises by the bonus.
 """
 
 import time
