@@ -163,8 +163,9 @@ def open_lane(
 ) -> FastLane:
     """Opens a fast lane for one route of `app`: the route whose handler is `handler`.
 
-    Requests with longer bodies than `max_body_bytes` take FastAPI's usual way. The lane sees the route as the application serves it: with the dependencies of the application
-    and of every router that includes the route.
+    Requests with longer bodies than `max_body_bytes` take FastAPI's usual way. The lane sees the
+    route as the application serves it: with the dependencies of the application and of every router
+    that includes the route.
 
     Raises:
         FastLaneError: there is no such route, or a lane would skip work that FastAPI does for it.
