@@ -1,4 +1,4 @@
-"""The application factory for a worker process, which only serves."""
+"""The application factory for a worker process: `python -m service` starts it to serve requests."""
 
 import ctypes
 import gc

@@ -115,9 +115,9 @@ class TrainingWindows:
         self._keep(every if readable is None else every[readable[dataset.item_indices]])
 
     def _keep(self, rows: NDArray[np.int64]) -> None:
-        """Restricts the windows to the dataset rows `rows`, ascending.
+        """Sets which dataset rows the windows are cut from, and all attributes that follow from it.
 
-        Sets all attributes that depend on them.
+        `rows` are ascending; a window then holds consecutive ones of them.
         """
         dataset, self.rows = self.dataset, rows
         self.items = dataset.item_indices[self.rows]

@@ -131,17 +131,17 @@ class Bootstrap:
         return [_counts(random, size, self.num_users) for size in sizes]
 
     def _run_weights(self, num_runs: int) -> NDArray[np.float64]:
-        """Draws random weights of the runs, which turn their figures into a deviation for seeds.
+        """Draws weights of the runs that simulate the error of their mean for want of more seeds.
 
-        The deviation is the weighted sum of the figures. The weights of a draw sum to 0. For `n`
-        figures with standard deviation `s`, the deviation is `s / sqrt(n)` times a random number
-        from Student's t with `n - 1` degrees of freedom.
+        In each draw the error is the weighted sum of the figures; the weights sum to 0. For `n`
+        figures with standard deviation `s`, that sum is `s / sqrt(n)` times a random number from
+        Student's t with `n - 1` degrees of freedom.
 
         Args:
             num_runs: number of runs `n`, one per seed.
 
         Returns:
-            `[draws, runs]`; zeros for one run, whose deviation is unknown.
+            `[draws, runs]`; zeros for one run, whose error cannot be estimated.
         """
         if num_runs == 1:
             return np.zeros((self.num_draws, 1))
