@@ -148,11 +148,11 @@ def _after_shuffled(
     experiment: Experiment,
     dataset: Dataset,
 ) -> AfterShuffled:
-    """Measures the students on test examples whose histories are shuffled.
+    """Measures what the order of histories earns: ranks test examples with each history shuffled.
 
     Args:
-        checkpoints: the students.
-        students: ranks of the unshuffled test examples, by name of the checkpoint.
+        checkpoints: the students to measure.
+        students: their ranks with unshuffled histories, by name of the checkpoint.
         experiment: settings of the experiment.
         dataset: the dataset with unshuffled histories.
     """

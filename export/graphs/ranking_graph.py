@@ -144,9 +144,9 @@ def usual_query(student: Student, table: Tensor) -> Tensor:
 
 
 def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:
-    """Returns the branch of the encoder's `If` node, which is the first one in `graph`.
+    """Returns a branch of the first `If` node in `graph`, which chooses how a history is encoded.
 
-    `which` is the branch's attribute: "then_branch" or "else_branch".
+    `which` names the branch: "then_branch" or "else_branch".
     """
     choice = next(node for node in graph.node if node.op_type == "If")
     return next(each.g for each in choice.attribute if each.name == which)

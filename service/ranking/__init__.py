@@ -1,4 +1,4 @@
-"""Ranks items for a history, independent of HTTP, sessions and settings.
+"""Ranks items for a history, independent of HTTP, stored histories and settings.
 
 Where inference runs, and why:
 
@@ -13,10 +13,10 @@ request of the worker.
 - a batch request, which has up to 64 queries;
 - explanations, which rank once for each item of the history;
 - nearest neighbours, title search and filters, where they read the whole of a large catalog;
-- the student's part of the teacher's routes;
+- the student's answer on the routes that ask the teacher;
 - encoding added items; loading and checking a bundle.
 
 Work of a request in a thread waits for its turn and runs in slices (`service/admission`). Threads
-need no lock: `Student`, `Catalog` and `Recommender` are immutable, and each thread has bound
-sessions of its own (`bound_session`).
+need no lock: `Student`, `Catalog` and `Recommender` are immutable, and each thread has
+onnxruntime sessions of its own, whose inputs and outputs are bound in advance (`bound_session`).
 """

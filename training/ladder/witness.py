@@ -49,7 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def store_witness(path: Path, dataset: Dataset, store: RunStore) -> WitnessRun:
-    """Stores the rank of each next item in the rankings at `path`; returns the outside witness.
+    """Reads an outside model's rankings from `path`, and stores the ranks of next items in `store`.
+
+    Returns the outside witness.
 
     Raises:
         ResultError: the file is damaged, of another dataset or model, or ranks a seen item.

@@ -39,9 +39,9 @@ class GRU4Rec(Student):
         return queries
 
     def _states(self, inputs: Tensor) -> Tensor:
-        """Runs the recurrent layers over `[batch, length, hidden + 1]`.
+        """Runs the recurrent layers; returns the states of the last one, `[batch, length, hidden]`.
 
-        Returns the states of the last layer, `[batch, length, hidden]`. Calls `torch.gru`, the
+        `inputs` is `[batch, length, hidden + 1]`: item vectors, and 1 for an item. Calls `torch.gru`, the
         function behind `nn.GRU`, since the ONNX export of that module gives a warning.
         """
         state = inputs.new_zeros(self.num_layers, inputs.shape[0], inputs.shape[2] - 1)

@@ -54,11 +54,13 @@ and the loss.
 
 @dataclass(frozen=True)
 class FullSoftmax:
-    """Cross-entropy over all candidates: `-log softmax(y)_i = log_normaliser - y_i`.
+    """Cross-entropy of item `i` over all candidates: `-log softmax(y)_i = log_normaliser - y_i`.
+
+    `y` are the scores of the candidates.
 
     Attributes:
         log_normaliser: `[positions]`, `log sum exp` of the scores of all candidates.
-        kth_best: `[positions]`, the K-th best scores; None if they are not needed.
+        kth_best: `[positions]`, the K-th best score, which consistency needs; None without it.
     """
 
     log_normaliser: Tensor
