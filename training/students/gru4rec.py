@@ -41,8 +41,8 @@ class GRU4Rec(Student):
     def _states(self, inputs: Tensor) -> Tensor:
         """Runs the recurrent layers; returns the states of the last one, `[batch, length, hidden]`.
 
-        `inputs` is `[batch, length, hidden + 1]`: item vectors, and 1 for an item. Calls `torch.gru`, the
-        function behind `nn.GRU`, since the ONNX export of that module gives a warning.
+        `inputs` is `[batch, length, hidden + 1]`: item vectors, and 1 for an item. Calls
+        `torch.gru`, the function behind `nn.GRU`, whose ONNX export gives a warning.
         """
         state = inputs.new_zeros(self.num_layers, inputs.shape[0], inputs.shape[2] - 1)
         states, _ = torch.gru(
