@@ -108,13 +108,15 @@ class Authentication:
             await asyncio.to_thread(self._load_if_changed, self._path)
 
     def _load_if_changed(self, path: Path) -> None:
-        if signature(path) == self._signature:
+        # A refused file is read again each time: what was wrong with it may not change it.
+        if signature(path) == self._signature and not self.is_file_refused:
             return
         try:
             self.load()
         except KeysFileError as error:
+            if not self.is_file_refused:
+                logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - no traceback
             self.is_file_refused = True
-            logger.error("the keys stay as they were: %s", error)  # noqa: TRY400 - no traceback
         else:
             logger.info("read %d keys from KEYS_FILE", len(self._keys))
 

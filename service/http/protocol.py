@@ -36,6 +36,9 @@ The time begins when the connection is opened or the request's first byte arrive
 BODY_SECONDS = 20.0
 """Maximum time from the end of the headers to the end of the body."""
 
+_MAX_PIPELINED = 256
+"""Maximum number of requests of a connection that wait for an earlier answer."""
+
 _LEAVING_SECONDS = 0.3
 _ENDING_SECONDS = 0.1
 _CHUNK = MAX_HEADER_BYTES
@@ -121,6 +124,11 @@ class LimitedProtocol(HttpToolsProtocol):
                 return
             self.data_received(data[start : start + _CHUNK])
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keeps a header. Drops a trailer, which would become a header that nobody has checked."""
+        if not self._is_in_body:
+            HttpToolsProtocol.on_header(self, name, value)
+
     def on_headers_complete(self) -> None:
         """Accepts the request, unless its head is too long or the worker has too much work."""
         if len(self.url) > MAX_URL_BYTES:
@@ -131,6 +139,9 @@ class LimitedProtocol(HttpToolsProtocol):
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 f"headers of over {MAX_HEADER_BYTES} bytes",
             )
+        if len(self.pipeline) >= _MAX_PIPELINED:
+            self.transport.abort()
+            raise RefusedError
         admission = self._all.admission
         is_busy = admission and len(self.tasks) >= admission.accepts_below
         if admission and is_busy and self._is_overloaded(admission):

@@ -134,7 +134,10 @@ class GuardedHistory:
         """Calls `probe` once per `pause_seconds` until cancelled; runs in the background."""
         while True:
             await asyncio.sleep(self._pause_seconds)
-            await self.probe()
+            try:
+                await self.probe()
+            except Exception:  # without this task, nothing would end an outage
+                logger.exception("the probe of the history store failed")
 
     async def probe(self) -> None:
         """Checks whether a store that failed works again, and then replays the journal.

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 1 << 20
 _SECONDS_TO_SAVE = 0.25  # a disk that hangs must not hold up recommendations
+_MAX_UNSAVED = 4_096  # records in memory that wait for the disk
 _STORED_AT_ONCE = 16  # more would delay requests by more than a millisecond
 
 _Result = TypeVar("_Result")
@@ -72,6 +73,8 @@ class Journal:
             JournalError: the disk fails, or is too slow. If it is too slow, the record is possibly
                 still written later.
         """
+        if len(self._unsaved) >= _MAX_UNSAVED:
+            raise JournalError("the disk is behind")
         saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unsaved.append((record.encoded(), saved))
         if self._saving is None:

@@ -72,13 +72,13 @@ class SegmentWriter:
 
 
 def read_segment(path: Path) -> tuple[Sequence[Record], bool]:
-    """Reads the records of a segment, up to the first one whose checksum is wrong.
+    """Reads the records of a segment, up to the first one that is empty or fails its checksum.
 
     A last record that is shorter than its length is skipped, and does not count as damage. The
     process ended while it wrote this record, so it never reported the record as written.
 
     Returns:
-        The records, and whether a checksum is wrong.
+        The records, and whether one is damaged.
     """
     content, records, begin = path.read_bytes(), list[Record](), 0
     while begin + _HEAD.size <= len(content):
@@ -87,7 +87,8 @@ def read_segment(path: Path) -> tuple[Sequence[Record], bool]:
         if end > len(content):
             break
         text = content[begin + _HEAD.size : end]
-        if zlib.crc32(text) != checksum:
+        # A tail of zeros, which a power cut can leave, is an empty text with the right checksum.
+        if not text or zlib.crc32(text) != checksum:
             return records, True
         records.append(Record(*orjson.loads(text)))
         begin = end

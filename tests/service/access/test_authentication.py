@@ -1,10 +1,11 @@
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from service.access.authentication import Authentication
 from service.access.key_commands import NewKey, create_key, revoke_key
+from service.access.keys_file import KeysFileError
 from service.access.principal import DEFAULT_TENANT, Scope
 from service.errors import UnauthorizedError
 from tests.service.access.conftest import expire
@@ -118,6 +119,25 @@ def test_a_broken_or_missing_file_keeps_the_keys_and_is_told_until_it_is_mended(
     keys.path.write_text(whole)
     authentication._load_if_changed(keys.path)
     assert not authentication.is_file_refused
+
+
+def test_a_file_that_could_not_be_read_once_is_read_again_though_it_has_not_changed(
+    keys: "Keys", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authentication = loaded(keys.path)
+    header = sent(keys.headers["all"]["Authorization"])
+    revoke_key(keys.path, authentication.principal(header).key_id)
+    with monkeypatch.context() as patched:
+        patched.setattr("service.access.authentication.read_keys", refuse)
+        authentication._load_if_changed(keys.path)
+    assert authentication.principal(header).key_id
+    authentication._load_if_changed(keys.path)
+    with pytest.raises(UnauthorizedError, match="is revoked"):
+        authentication.principal(header)
+
+
+def refuse(_: Path) -> NoReturn:
+    raise KeysFileError("too many open files")
 
 
 def test_a_file_that_stays_is_read_once(keys: "Keys") -> None:

@@ -189,3 +189,22 @@ async def test_slow_bodies_do_not_delay_the_end_of_a_worker(bundle_path: Path) -
     assert time.monotonic() - started < 2
     for _, writer in slow:
         writer.close()
+
+
+async def test_a_trailer_does_not_become_a_header(port: int) -> None:
+    head = POST + b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    chunks = b"%x\r\n%s\r\n0\r\nX-Request-ID: from-a-trailer\r\n\r\n" % (len(BODY), BODY)
+    answer = await answer_to(port, head + chunks)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"from-a-trailer" not in answer
+
+
+async def test_a_connection_has_a_limited_number_of_pipelined_requests(port: int) -> None:
+    answer = await answer_to(port, b"GET /healthz HTTP/1.1\r\nHost: s\r\n\r\n" * 2000)
+    assert answer.count(b"HTTP/1.1 200") <= 1 + protocol._MAX_PIPELINED
+
+
+async def test_pipelined_requests_within_the_limit_are_all_answered(port: int) -> None:
+    last = b"GET /healthz HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n"
+    answer = await answer_to(port, b"GET /healthz HTTP/1.1\r\nHost: s\r\n\r\n" * 10 + last)
+    assert answer.count(b"HTTP/1.1 200") == 11

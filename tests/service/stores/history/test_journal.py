@@ -166,6 +166,26 @@ async def test_a_slow_disk_does_not_hold_up_a_request(
         hanging.set()
 
 
+async def test_a_disk_that_hangs_takes_a_bounded_number_of_records_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hanging = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def hang(_: SegmentWriter, __: bytes) -> None:
+        asyncio.run_coroutine_threadsafe(hanging.wait(), loop).result()
+
+    monkeypatch.setattr(SegmentWriter, "write", hang)
+    monkeypatch.setattr("service.stores.history.journal._MAX_UNSAVED", 2)
+    async with opened(tmp_path) as journal:
+        for number in range(3):  # the first is being written, two wait
+            with pytest.raises(JournalError, match=r"more than 0\.25 s"):
+                await journal.append(record(number))
+        with pytest.raises(JournalError, match="the disk is behind"):
+            await journal.append(record(3))
+        hanging.set()
+
+
 async def test_a_record_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
     path = written(tmp_path, record(1).encoded() + record(2).encoded()[:-1])
     assert read_segment(path) == ([record(1)], False)
@@ -173,8 +193,12 @@ async def test_a_record_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda data: data[:-3] + b"!" + data[-2:], lambda data: data[:5] + b"\0" + data[6:]],
-    ids=["content", "checksum"],
+    [
+        lambda data: data[:-3] + b"!" + data[-2:],
+        lambda data: data[:5] + b"\0" + data[6:],
+        lambda data: bytes(len(data)),
+    ],
+    ids=["content", "checksum", "zeros after a power cut"],
 )
 async def test_a_damaged_record_ends_its_segment_which_is_kept(
     tmp_path: Path, damage: Callable[[bytes], bytes]
