@@ -65,11 +65,11 @@ if event_id ~= '' then
   redis.call('ZADD', event_ids, now, event_id)
   redis.call('ZREMRANGEBYSCORE', event_ids, '-inf', window_began)
   redis.call('ZREMRANGEBYRANK', event_ids, 0, -1 - $max_event_ids)
-  redis.call('PEXPIRE', event_ids, $ttl)
 end
 redis.call('RPUSH', events, event_id .. '\\n' .. ARGV[2])
 redis.call('LTRIM', events, -$max_length, -1)
 redis.call('PEXPIRE', events, $ttl)
+redis.call('PEXPIRE', event_ids, $ttl)
 return redis.call('LRANGE', events, 0, -1)
 """
 

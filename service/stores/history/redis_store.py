@@ -72,6 +72,9 @@ class RedisHistoryStore:
 
     async def insert(self, ref: str, event: Event, at: int) -> None:
         """See ReplayableStore."""
+        # The session would have expired. The time of an erasure is kept for no longer either.
+        if at <= now() - self._ttl_ms * 1000:
+            return
         parts = (*keys_of(ref), erased_key_of(ref), event.event_id or "", event.item_id, at)
         with unavailable():
             await self._insert_script.run(self._redis, 3, *parts)

@@ -7,6 +7,7 @@ import pytest
 
 from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.protocol import Event, Retention, Session
+from service.stores.history.redis_keys import keys_of
 from service.stores.history.redis_store import RedisHistoryStore, now
 from service.stores.redis_client import connect_redis, connect_shared
 
@@ -46,8 +47,9 @@ async def test_an_event_finds_its_place_by_its_time(store: RedisHistoryStore) ->
 
 
 async def test_events_of_a_new_session_are_inserted_in_order(store: RedisHistoryStore) -> None:
+    began = now()
     for number in (3, 1, 2):
-        await store.insert("v1.ann", Event(str(number), f"e{number}"), number)
+        await store.insert("v1.ann", Event(str(number), f"e{number}"), began + number)
     assert await store.read(ANN) == ["1", "2", "3"]
 
 
@@ -79,3 +81,19 @@ async def test_an_event_without_an_id_counts_as_older(store: RedisHistoryStore) 
     await store.append(ANN, Event("a"))
     await store.insert("v1.ann", Event("b", "e1"), at)
     assert await store.read(ANN) == ["a", "b"]
+
+
+async def test_an_event_that_is_older_than_a_session_lives_is_not_inserted(
+    store: RedisHistoryStore,
+) -> None:
+    await store.insert("v1.ann", Event("old", "e1"), now() - 61 * 10**6)
+    await store.insert("v1.ann", Event("new", "e2"), now() - 59 * 10**6)
+    assert await store.read(ANN) == ["new"]
+
+
+async def test_event_ids_live_as_long_as_their_session(store: RedisHistoryStore) -> None:
+    await store.append(ANN, Event("a", "e1"))
+    keys = keys_of(ANN.ref)
+    await store._redis.execute_command("PEXPIRE", keys.event_ids, 1_000)
+    await store.append(ANN, Event("b"))
+    assert int(await store._redis.execute_command("PTTL", keys.event_ids)) > 30_000
