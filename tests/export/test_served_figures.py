@@ -148,7 +148,7 @@ def test_a_common_case_graph_that_ranks_otherwise_changes_the_figures_of_the_man
 def test_a_student_without_titles_is_served_as_torch_ranks(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    """Of thirty items it reads ten; of some histories it reads none, so popularity answers."""
+    """The student reads ten of thirty items, and none of some histories: popularity answers."""
     readable = torch.arange(NUM_ITEMS + 1) % 3 == 1
     torch.manual_seed(0)
     student = build_student(CONFIG, NUM_ITEMS + 1, readable=readable).eval()

@@ -81,7 +81,9 @@ _INSERT = """
 local events, event_ids, event_id, at = KEYS[1], KEYS[2], ARGV[1], ARGV[3]
 local erased = redis.call('GET', KEYS[3])
 if erased and tonumber(erased) >= tonumber(at) then return end
-if redis.call('ZADD', event_ids, 'NX', at, event_id) == 0 then return end
+local begun = redis.call('ZSCORE', event_ids, event_id)
+if begun and tonumber(begun) > tonumber(at) - $window then return end
+redis.call('ZADD', event_ids, at, event_id)
 
 local entries = redis.call('LRANGE', events, 0, -1)
 local place = #entries

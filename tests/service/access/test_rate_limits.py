@@ -1,6 +1,6 @@
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -132,15 +132,23 @@ async def test_two_workers_on_one_redis_keep_a_rate_together(
     assert sum(numbers) == 50
 
 
-async def test_a_worker_takes_the_tokens_of_a_tenth_of_a_second_in_one_round_trip(
-    redis: "SharedConnection", clock: Clock
-) -> None:
-    calls = []
+def counted(
+    redis: "SharedConnection",
+) -> tuple[list[tuple[str | int, ...]], Callable[..., Awaitable[Any]]]:
+    """Returns a list, and a function that sends a command and adds it to the list."""
+    calls: list[tuple[str | int, ...]] = []
 
     async def execute(*parts: str | int) -> Any:
         calls.append(parts)
         return await redis.execute_command(*parts)
 
+    return calls, execute
+
+
+async def test_a_worker_takes_the_tokens_of_a_tenth_of_a_second_in_one_round_trip(
+    redis: "SharedConnection", clock: Clock
+) -> None:
+    calls, execute = counted(redis)
     limits, who = RateLimits(clock, clock), principal(Limits(1000.0, 1000))
     limits.share(execute)
     await redis.execute_command("SCRIPT", "FLUSH")
@@ -153,12 +161,7 @@ async def test_a_worker_takes_the_tokens_of_a_tenth_of_a_second_in_one_round_tri
 async def test_a_refused_key_does_not_ask_redis_again_until_a_token_comes(
     redis: "SharedConnection", clock: Clock
 ) -> None:
-    calls = []
-
-    async def execute(*parts: str | int) -> Any:
-        calls.append(parts)
-        return await redis.execute_command(*parts)
-
+    calls, execute = counted(redis)
     limits, who = RateLimits(clock, clock), principal(Limits(0.001, 1))
     limits.share(execute)
     assert await passed(limits, who, 1) == 1

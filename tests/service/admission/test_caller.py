@@ -1,4 +1,4 @@
-"""Who sent a request and how long it waits is read from the scope."""
+"""The caller of a request, by its ASGI scope: its key and how long it waits."""
 
 from types import SimpleNamespace
 

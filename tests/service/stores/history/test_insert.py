@@ -97,3 +97,11 @@ async def test_event_ids_live_as_long_as_their_session(store: RedisHistoryStore)
     await store._redis.execute_command("PEXPIRE", keys.event_ids, 1_000)
     await store.append(ANN, Event("b"))
     assert int(await store._redis.execute_command("PTTL", keys.event_ids)) > 30_000
+
+
+async def test_an_id_may_be_used_again_after_its_window(store: RedisHistoryStore) -> None:
+    at = now()
+    await store.insert("v1.ann", Event("a", "e1"), at - 59 * 10**6)
+    await store.insert("v1.ann", Event("a", "e1"), at - 50 * 10**6)
+    await store.insert("v1.ann", Event("c", "e1"), at + 2 * 10**6)
+    assert await store.read(ANN) == ["a", "c"]
