@@ -29,6 +29,13 @@ COLUMNS = (
     ("a million answers", "cost of a million"),
     ("NDCG@20", "NDCG@20"),
 )
+# Reports with the beginning of a figure's name and its label, for README.
+SPEED = (
+    ("constant_rate", "p99 at 1,000 requests/s, regulars", "p99 at 1,000 requests/s"),
+    ("peers", "throughput over", "throughput over the fastest other server of the same graph"),
+    ("cold_start", "process start to ready", "from start to ready"),
+    ("cold_start", "resident when ready", "memory when ready"),
+)
 DATA = {
     "movielens": "[MovieLens](docs/results/movielens.md)",
     "amazon-games": "[Amazon games](docs/results/amazon-games.md)",
@@ -116,6 +123,15 @@ def worth_section(_: Mapping[str, Report]) -> str:
     return markdown_table(head, rows)
 
 
+def speed_section(reports: Mapping[str, Report]) -> str:
+    """Returns README's table of the figures of speed in `SPEED`."""
+    rows = []
+    for report, beginning, label in SPEED:
+        figures = (each for each in reports[report].figures if each.name.startswith(beginning))
+        rows.append([label, _cell(next(figures, None))])
+    return markdown_table(["", "measured"], rows)
+
+
 def comparison_section(reports: Mapping[str, Report]) -> str:
     """Returns the plot and the table that compare the student with its teachers."""
     report = reports["student_vs_teacher"]
@@ -133,7 +149,11 @@ def targets_section(reports: Mapping[str, Report]) -> str:
 
 
 SECTIONS: Mapping[Path, Mapping[str, Section]] = {
-    README: {"summary": summary_section, "worth it": worth_section},
+    README: {
+        "summary": summary_section,
+        "worth it": worth_section,
+        "how fast": speed_section,
+    },
     PERFORMANCE: {"student and teachers": comparison_section, "targets": targets_section},
 }
 
