@@ -8,14 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-from service.stores.history.journal_folders import (
+from export.contract.log.segments import SegmentWriter
+from export.contract.log.worker_folders import (
     make_folder,
     release,
     segments_of,
     size_of,
     take_orphans,
 )
-from service.stores.history.journal_segments import Record, SegmentWriter, read_segment
+from service.stores.history.journal_records import Record, read_records
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ class Journal:
         return [] if self._folder is None else segments_of(self._folder[0])
 
     async def _replay_segment(self, path: Path, store: Callable[[Record], Awaitable[None]]) -> int:
-        records, is_damaged = await self._run(read_segment, path)
+        records, is_damaged = await self._run(read_records, path)
         for first in range(self._num_stored.get(path, 0), len(records), _STORED_AT_ONCE):
             await asyncio.gather(*map(store, records[first : first + _STORED_AT_ONCE]))
             self._num_stored[path] = first + _STORED_AT_ONCE

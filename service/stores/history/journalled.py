@@ -6,7 +6,7 @@ import uuid
 
 from service.errors import HistoryUnavailableError
 from service.stores.history.journal import Journal, JournalError, JournalFullError
-from service.stores.history.journal_segments import Record
+from service.stores.history.journal_records import Record
 from service.stores.history.protocol import Event, NotStored, ReplayableStore, Session
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from export.contract.log.segments import SegmentWriter
+from export.contract.log.worker_folders import make_folder
 from service.stores.history.journal import SEGMENT_BYTES, Journal, JournalError, JournalFullError
-from service.stores.history.journal_folders import make_folder
-from service.stores.history.journal_segments import Record, SegmentWriter, read_segment
+from service.stores.history.journal_records import Record, read_records
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +75,7 @@ async def test_a_record_is_in_its_file_before_it_is_acknowledged(tmp_path: Path)
     async with opened(tmp_path) as journal:
         await journal.append(record(1))
         (path,) = segments(tmp_path)
-        assert read_segment(path) == ([record(1)], False)
+        assert read_records(path) == ([record(1)], False)
 
 
 async def test_what_could_not_be_stored_stays_for_the_next_replay(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ async def test_a_disk_that_hangs_takes_a_bounded_number_of_records_in_memory(
 
 async def test_a_record_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
     path = written(tmp_path, record(1).encoded() + record(2).encoded()[:-1])
-    assert read_segment(path) == ([record(1)], False)
+    assert read_records(path) == ([record(1)], False)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
-"""Segments of a journal: files of records, each of which has a checksum.
+"""Segments: append-only files of records, each of which has a checksum.
 
-The content of a record is a JSON array of session ref, item id, event id and time. Before it come
-the content's length and its CRC-32, four bytes each in network byte order.
+Before the content of a record come its length and its CRC-32, four bytes each in network byte
+order. The journal of the history store and the event log on disk are folders of segments. This
+module imports the standard library only.
 """
 
 import os
@@ -10,32 +11,8 @@ import zlib
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
-
-import orjson
 
 _HEAD = struct.Struct("!II")
-
-
-class Record(NamedTuple):
-    """An event to store later.
-
-    Attributes:
-        ref: session ref of the session.
-        item_id: id of the item.
-        event_id: id of the event, so that it is stored only once.
-        at: time of the event in µs since 1970, which decides its place in the history.
-    """
-
-    ref: str
-    item_id: str
-    event_id: str
-    at: int
-
-    def encoded(self) -> bytes:
-        """Returns the record as the bytes that a segment stores."""
-        content = orjson.dumps(tuple(self))
-        return _HEAD.pack(len(content), zlib.crc32(content)) + content
 
 
 class SegmentWriter:
@@ -43,13 +20,14 @@ class SegmentWriter:
 
     def __init__(self, path: Path) -> None:
         """Creates the file `path`; raises OSError if it exists or cannot be created."""
+        self.path = path
         self.size = 0
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._file = os.open(path, flags, mode=0o600)
         sync_folder(path.parent)
 
     def write(self, records: bytes) -> None:
-        """Appends encoded records to the file.
+        """Appends framed records to the file.
 
         Raises:
             OSError: the records could not be written. The file is cut back to its former length if
@@ -71,28 +49,33 @@ class SegmentWriter:
         os.close(self._file)
 
 
-def read_segment(path: Path) -> tuple[Sequence[Record], bool]:
-    """Reads the records of a segment, up to the first one that is empty or fails its checksum.
+def framed(content: bytes) -> bytes:
+    """Returns a record as the bytes that a segment stores; `content` must not be empty."""
+    return _HEAD.pack(len(content), zlib.crc32(content)) + content
+
+
+def read_segment(path: Path) -> tuple[Sequence[bytes], bool]:
+    """Reads the contents of a segment's records, up to one that is empty or fails its checksum.
 
     A last record that is shorter than its length is skipped, and does not count as damage. The
     process ended while it wrote this record, so it never reported the record as written.
 
     Returns:
-        The records, and whether one is damaged.
+        The contents, and whether a record is damaged.
     """
-    content, records, begin = path.read_bytes(), list[Record](), 0
-    while begin + _HEAD.size <= len(content):
-        length, checksum = _HEAD.unpack_from(content, begin)
+    segment, contents, begin = path.read_bytes(), list[bytes](), 0
+    while begin + _HEAD.size <= len(segment):
+        length, checksum = _HEAD.unpack_from(segment, begin)
         end = begin + _HEAD.size + length
-        if end > len(content):
+        if end > len(segment):
             break
-        text = content[begin + _HEAD.size : end]
-        # A tail of zeros, which a power cut can leave, is an empty text with the right checksum.
-        if not text or zlib.crc32(text) != checksum:
-            return records, True
-        records.append(Record(*orjson.loads(text)))
+        content = segment[begin + _HEAD.size : end]
+        # A tail of zeros, which a power cut can leave, is an empty content with the right checksum.
+        if not content or zlib.crc32(content) != checksum:
+            return contents, True
+        contents.append(content)
         begin = end
-    return records, False
+    return contents, False
 
 
 def sync_folder(folder: Path) -> None:

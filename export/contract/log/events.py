@@ -1,0 +1,314 @@
+"""Records of the event log: events, impressions and tombstones, as the service writes them.
+
+The log is 64 Redis streams, `STREAMS`, or segments on disk (`export.contract.log.segments`). An
+entry has a sequence number and a text of lines: one event, one tombstone, or impressions. A line is
+a JSON array: the letter of the kind, then the record's fields in order, without `sequence`.
+
+Rules that the collector and training share:
+
+- `order_of` sorts the events of a session.
+- Two events with the same `identity_of` are the same event; the one that comes first counts.
+- `erases` says which records a tombstone erases.
+
+This module imports the standard library only.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from math import isfinite
+from typing import Any, NamedTuple
+
+from export.contract.log.segments import framed
+from export.contract.records import (
+    FLAG,
+    ID,
+    IDS,
+    Check,
+    Checks,
+    optional,
+    shown,
+    text_of,
+    whole_number,
+)
+
+SCHEMA = 1
+"""Version of the records."""
+
+STREAM_FIELD = "r"
+"""Name of the one field of a stream's entry; its value is the text of the entry."""
+
+STREAMS = tuple(f"events:{{{number:02}}}" for number in range(64))
+"""Keys of the Redis streams; NN in braces is the hash tag of the sessions' keys too."""
+
+MAX_TEXT_BYTES = 1 << 20
+"""Maximum number of bytes in the text of an entry."""
+MAX_EVENT_ID_LENGTH = 128
+MAX_TYPE_LENGTH = 64
+"""Maximum number of characters of an event type."""
+MAX_SHOWN_ITEMS = 1_000
+"""Maximum number of items in an impression; of a longer list it has the first ones."""
+MAX_FILTERS_LENGTH = 1_024
+"""Maximum number of characters of the filters in an impression."""
+
+_SEQUENCE_BITS = 20  # of a sequence number: what a stream counts within one millisecond
+_MAX_IN_ONE_MS = (1 << _SEQUENCE_BITS) - 1
+_MAX_SEQUENCE = 2**63 - 1
+_MAX_MS = 2**53
+
+
+class EventLogError(ValueError):
+    """An entry of the event log cannot be read; the message names the field and its value."""
+
+
+class Event(NamedTuple):
+    """An interaction of a session with an item.
+
+    Attributes:
+        schema: version of the record.
+        event_id: id of the event within its session: the client's, else a UUIDv7.
+        tenant: owner of the session.
+        session_ref: pseudonym of the session.
+        event_type: kind of the event, such as `click`.
+        item_id: id of the item, which the catalog may not have.
+        timestamp: time of the event in ms since 1970, as the client gave it; else `received_at`.
+        received_at: time in ms since 1970 at which the service received it.
+        value: number that the client gave, such as a price.
+        recommendation_id: id of the answer that showed the item, as the client gave it.
+        user_ref: pseudonym of the user, which joins the sessions of one person.
+        sequence: number of the log's entry; later entries of a session have higher ones.
+    """
+
+    schema: int
+    event_id: str
+    tenant: str
+    session_ref: str
+    event_type: str
+    item_id: str
+    timestamp: int
+    received_at: int
+    value: float | None = None
+    recommendation_id: str | None = None
+    user_ref: str | None = None
+    sequence: int = 0
+
+
+class Impression(NamedTuple):
+    """A list of recommendations that the service answered.
+
+    Attributes:
+        schema: version of the record.
+        recommendation_id: id of the answer: a UUIDv7 and 64 random bits, in hexadecimal digits.
+        tenant: owner of the session.
+        session_ref: pseudonym of the session; None for an answer without one.
+        shown_at: time of the answer in ms since 1970.
+        items: ids of the items, best first.
+        variant: name of the variant that answered.
+        model_version: version of its bundle.
+        source: ranker that made the list.
+        degraded: whether a part was down.
+        filters: filters of the request, a JSON object as text; empty without filters.
+        sequence: number of the log's entry.
+    """
+
+    schema: int
+    recommendation_id: str
+    tenant: str
+    session_ref: str | None
+    shown_at: int
+    items: Sequence[str]
+    variant: str
+    model_version: str
+    source: str
+    degraded: bool
+    filters: str = ""
+    sequence: int = 0
+
+
+class Tombstone(NamedTuple):
+    """An order to erase what the log has of a session, or of a user.
+
+    Attributes:
+        schema: version of the record.
+        tenant: owner of the session or the user.
+        session_ref: pseudonym of the session; None: all records with `user_ref` are erased.
+        user_ref: pseudonym of the user; None: all records with `session_ref` are erased.
+        at: time of the order in ms since 1970.
+        sequence: number of the log's entry.
+    """
+
+    schema: int
+    tenant: str
+    session_ref: str | None
+    user_ref: str | None
+    at: int
+    sequence: int = 0
+
+
+Record = Event | Impression | Tombstone
+
+_TEXT, _MS = text_of(256, at_least=1), whole_number(-_MAX_MS, _MAX_MS, "a time in ms since 1970")
+_NUMBER = Check(
+    "a finite number",
+    lambda value: (
+        isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    ),
+)
+_CHECKS: Checks = {
+    "schema": Check(str(SCHEMA), lambda value: value == SCHEMA),
+    "event_id": text_of(MAX_EVENT_ID_LENGTH, at_least=1),
+    "tenant": _TEXT,
+    "session_ref": _TEXT,
+    "event_type": text_of(MAX_TYPE_LENGTH, at_least=1),
+    "item_id": ID,
+    "timestamp": _MS,
+    "received_at": _MS,
+    "value": optional(_NUMBER),
+    "recommendation_id": _TEXT,
+    "user_ref": optional(_TEXT),
+    "shown_at": _MS,
+    "items": Check(
+        f"at most {MAX_SHOWN_ITEMS} ids",
+        lambda value: IDS.passes(value) and len(value) <= MAX_SHOWN_ITEMS,  # type: ignore[arg-type]
+    ),
+    "variant": _TEXT,
+    "model_version": _TEXT,
+    "source": _TEXT,
+    "degraded": FLAG,
+    "filters": text_of(MAX_FILTERS_LENGTH),
+    "at": _MS,
+}
+_OPTIONAL = {(Event, "recommendation_id"), (Impression, "session_ref"), (Tombstone, "session_ref")}
+_KINDS: dict[object, type[Record]] = {"e": Event, "i": Impression, "t": Tombstone}
+_LETTERS = {kind: letter for letter, kind in _KINDS.items()}
+
+
+class Entry(NamedTuple):
+    """An entry of the log: its sequence number, and the lines of its records.
+
+    Attributes:
+        sequence: ms since 1970 times 2^20, plus a number within the ms.
+        text: lines, each of which `row_of` describes.
+    """
+
+    sequence: int
+    text: str
+
+
+def row_of(record: Record) -> tuple[Any, ...]:
+    """Returns the values of a record's line: the letter of its kind, then its fields.
+
+    `sequence` is left out, since the entry of the log has it.
+    """
+    return (_LETTERS[type(record)], *record[:-1])
+
+
+def text_of_entry(records: Iterable[Record]) -> str:
+    """Returns the text of an entry with these records; inverse of `records_of`."""
+    return "\n".join(
+        json.dumps(row_of(each), ensure_ascii=False, separators=(",", ":")) for each in records
+    )
+
+
+def records_of(entry: Entry) -> list[Record]:
+    """Returns the records of an entry, in their order.
+
+    Raises:
+        EventLogError: the entry is too long, or a line is not a record.
+    """
+    if len(entry.text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
+        raise EventLogError(f"an entry has more than {MAX_TEXT_BYTES:,} bytes")
+    return [_record(line, entry.sequence) for line in entry.text.split("\n")]
+
+
+def _record(line: str, sequence: int) -> Record:
+    try:
+        letter, *values = json.loads(line, parse_constant=_refuse)
+        kind = _KINDS[letter]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise EventLogError(f"not a record of the event log: {shown(line)}") from error
+    names = kind._fields[:-1]
+    if len(values) != len(names):
+        raise EventLogError(f"{kind.__name__} with {len(values)} values, expected {len(names)}")
+    for name, value in zip(names, values, strict=True):
+        check = _check_of(kind, name)
+        if not check.passes(value):
+            raise EventLogError(
+                f"{kind.__name__}.{name} = {shown(repr(value))}, expected {check.expected}"
+            )
+    return kind(*[*values, sequence])
+
+
+def _check_of(kind: type[Record], name: str) -> Check:
+    return optional(_CHECKS[name]) if (kind, name) in _OPTIONAL else _CHECKS[name]
+
+
+def _refuse(text: str) -> float:
+    raise ValueError(f"{text} is not a finite number")
+
+
+def framed_entry(entry: Entry) -> bytes:
+    """Returns an entry of the event log as a record of a segment; inverse of `entry_of`."""
+    return framed(f"{entry.sequence}\n{entry.text}".encode())
+
+
+def entry_of(content: bytes) -> Entry:
+    """Returns the entry of the event log in the content of a segment's record.
+
+    Raises:
+        EventLogError: the content is no entry.
+    """
+    try:
+        number, text = content.decode().split("\n", 1)
+        return Entry(int(number), text)
+    except ValueError as error:
+        raise EventLogError(f"not an entry of the event log: {shown(content[:80])}") from error
+
+
+def sequence_of(stream_id: str) -> int:
+    """Returns the sequence number of a stream's entry from its id, such as `1700000000000-0`.
+
+    Raises:
+        EventLogError: it is not such an id.
+    """
+    milliseconds, dash, number = stream_id.partition("-")
+    if not (dash and milliseconds.isdecimal() and number.isdecimal()):
+        raise EventLogError(f"not the id of a stream's entry: {shown(stream_id)}")
+    sequence = int(milliseconds) << _SEQUENCE_BITS | min(int(number), _MAX_IN_ONE_MS)
+    if sequence > _MAX_SEQUENCE:
+        raise EventLogError(f"the id of an entry is too large: {shown(stream_id)}")
+    return sequence
+
+
+def next_sequence(last: int, now_ms: int) -> int:
+    """Returns the sequence number after `last` of a log on disk, at the time `now_ms`."""
+    return max(last + 1, now_ms << _SEQUENCE_BITS)
+
+
+def order_of(event: Event) -> tuple[int, int]:
+    """Returns the key that sorts the events of a session: time, then place in the log."""
+    return event.timestamp, event.sequence
+
+
+def identity_of(event: Event) -> tuple[str, str, str]:
+    """Returns what an event shares with its copies: tenant, session ref and event id."""
+    return event.tenant, event.session_ref, event.event_id
+
+
+def erases(tombstone: Tombstone, record: Event | Impression) -> bool:
+    """Returns whether a tombstone erases a record: of the same session or user, and not later.
+
+    A record is not later if its entry comes before the tombstone's, or if its time does. Clocks of
+    replicas differ, and impressions are written after they were shown.
+    """
+    if record.tenant != tombstone.tenant:
+        return False
+    at = record.received_at if isinstance(record, Event) else record.shown_at
+    if record.sequence > tombstone.sequence and at > tombstone.at:
+        return False
+    if tombstone.session_ref is not None and record.session_ref == tombstone.session_ref:
+        return True
+    return (
+        isinstance(record, Event)
+        and tombstone.user_ref is not None
+        and record.user_ref == tombstone.user_ref
+    )
