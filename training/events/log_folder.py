@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from export.contract.log.segments import sync_folder
 from training.errors import DataError
 from training.events.layout import Kind, Part, part_of
 from training.events.schema import SCHEMAS, in_order
@@ -54,10 +55,12 @@ class LogFolder:
         Raises:
             DataError: the folder cannot be listed.
         """
-        found = (part_of(path) for path in self._paths_of(kind))
+        # A file that replaces another one may be missed, together with that, by a listing in whose
+        # middle this happens. The listing after it has the new file.
+        paths = {path for _ in range(2) for path in self._paths_of(kind)}
         return sorted(
             each
-            for each in found
+            for each in map(part_of, paths)
             if each is not None
             and (begin is None or each.hour >= begin)
             and (end is None or each.hour < end)
@@ -92,16 +95,31 @@ class LogFolder:
         """
         content = _as_parquet(in_order(kind, records))
         part = Part(kind, hour, hashlib.sha256(content).hexdigest())
-        path = self._absolute(part.path)
-        if self._files.exists(path):
-            return part
+        if not self._files.exists(self._absolute(part.path)):
+            self.write_file(part.path, content)
+        return part
+
+    def write_file(self, name: str, content: bytes) -> None:
+        """Writes a file, whole or not at all; `name` is its path within the log.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        path = self._absolute(name)
         partial = posixpath.join(posixpath.dirname(path), f".{token_hex(8)}{_PARTIAL}")
         if self._is_local:
-            _write_to_disk(Path(partial), Path(path), content)
+            _write_to_disk(Path(partial), Path(path), Path(self._root), content)
         else:
             self._files.pipe_file(partial, content)
             self._files.mv(partial, path)
-        return part
+
+    def read_file(self, name: str) -> bytes | None:
+        """Returns the content of a file; None if it does not exist."""
+        try:
+            content: bytes = self._files.cat_file(self._absolute(name))
+        except FileNotFoundError:
+            return None
+        return content
 
     def remove(self, parts: Iterable[Part]) -> None:
         """Removes files, and their folders if they are empty then; ignores absent ones."""
@@ -119,7 +137,7 @@ class LogFolder:
         if not self._is_local:
             return
         oldest = time.time() - _PARTIAL_SECONDS
-        for path in Path(self._root).glob(f"*/*/*/.*{_PARTIAL}"):
+        for path in Path(self._root).rglob(f".*{_PARTIAL}"):
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < oldest:
                     path.unlink()
@@ -146,7 +164,7 @@ def _as_parquet(records: pa.Table) -> bytes:
     return content
 
 
-def _write_to_disk(partial: Path, path: Path, content: bytes) -> None:
+def _write_to_disk(partial: Path, path: Path, root: Path, content: bytes) -> None:
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         with partial.open("wb") as file:
@@ -156,14 +174,7 @@ def _write_to_disk(partial: Path, path: Path, content: bytes) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    # Two new folders may lie above the file; each is an entry of the one above it.
-    for folder in (path.parent, path.parent.parent, path.parents[2], path.parents[3]):
-        _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+    for folder in path.parents:  # those below the root may be new, too
+        sync_folder(folder)
+        if folder == root.parent:
+            break

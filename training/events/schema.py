@@ -13,6 +13,8 @@ import pyarrow as pa
 
 from training.events.layout import Kind
 
+SCHEMA_VERSION = 1
+
 _TEXT = pa.large_string()  # a column of plain strings holds 2 GiB at most
 _REQUIRED_TEXT = {"type": _TEXT, "nullable": False}
 _WHOLE = {"type": pa.int64(), "nullable": False}
@@ -61,6 +63,9 @@ SCHEMAS: Mapping[Kind, pa.Schema] = {
 }
 """Columns of the files by kind; `erased` of a tombstone is a `digest_of`."""
 
+USER = "user:"
+"""Beginning of the digest of a user."""
+
 _IDENTITIES: Mapping[Kind, Sequence[str]] = {
     "event": ("tenant", "session_ref", "event_id"),
     "impression": ("tenant", "recommendation_id"),
@@ -74,9 +79,12 @@ _ORDERS: Mapping[Kind, Sequence[str]] = {
 
 
 def digest_of(tenant: str, *, session_ref: str | None = None, user_ref: str | None = None) -> str:
-    """Returns the name of a tenant's session or user in tombstones: a SHA-256, 64 digits."""
-    kind, ref = ("user", user_ref) if session_ref is None else ("session", session_ref)
-    return hashlib.sha256(f"{kind}\0{tenant}\0{ref}".encode("utf-8", "surrogatepass")).hexdigest()
+    """Returns the name of a tenant's session or user in tombstones.
+
+    It is `session:` or `user:` and the SHA-256 of tenant, NUL and ref, in hexadecimal digits.
+    """
+    kind, ref = (USER, user_ref) if session_ref is None else ("session:", session_ref)
+    return kind + hashlib.sha256(f"{tenant}\0{ref}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def in_order(kind: Kind, records: pa.Table) -> pa.Table:
