@@ -7,8 +7,9 @@ from cyclopts import Group
 
 TRAINING = Group("Make a model", sort_key=1)
 SERVING = Group("Serve it", sort_key=2)
-MEASURING = Group("Measure", sort_key=3)
-OTHER = Group("Other", sort_key=4)
+LEARNING = Group("Learn from it", sort_key=3)
+MEASURING = Group("Measure", sort_key=4)
+OTHER = Group("Other", sort_key=5)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,13 @@ COMMANDS = (
         "Serve the LLM teacher over HTTP: answer histories with its rankings.",
         SERVING,
         extra="train",
+    ),
+    LazyCommand(
+        "collect",
+        "distilled_recommender.collector.program:command",
+        "Move the service's event log to Parquet files, compact and erase there.",
+        LEARNING,
+        extra="collect",
     ),
     LazyCommand(
         "ladder",

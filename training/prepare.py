@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.cli import run, say
-from training.data.build import build_dataset, source_stamps
+from training.data.build import build_dataset
 from training.data.dataset import Dataset, Split
+from training.data.sources.opening import source_stamps
 from training.data.storage import save_dataset
 from training.settings.experiment import Experiment
 from training.settings.options import WORK, Config, Work
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def prepare(experiment: Experiment, workplace: Workplace) -> None:
     """Builds the dataset of `experiment` and writes it, unless the written one is up to date."""
-    settings = experiment.data.model_dump(exclude={"interactions", "items"})
+    settings = experiment.data.fingerprint_content(exclude={"interactions", "items"})
     stamp = fingerprint(RULES_VERSION, experiment.name, settings, source_stamps(experiment.data))
     finish_replacement(workplace.dataset)
     if is_current(workplace.dataset, stamp):

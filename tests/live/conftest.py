@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from export.contract.bundle import Item, save_bundle
 from export.freeze import export_graphs
-from training.data.movielens import read_movielens
 from training.data.raw import RawData
+from training.data.sources.movielens import read_movielens
 from training.settings.student import StudentConfig
 from training.students.item_table import ItemTable
 from training.students.student import Student

@@ -19,9 +19,9 @@ from export.sessions import RankingSession
 from tests.trap import pickled, pickled_by_numpy, pickled_by_torch, with_trapped_arrays
 from training import distill, evaluate
 from training.data.dataset import Dataset
-from training.data.movielens import read_movielens
+from training.data.sources.movielens import read_movielens
+from training.data.sources.text_table import read_text_table
 from training.data.storage import load_dataset
-from training.data.text_table import read_text_table
 from training.distillation.checkpoint import load_checkpoint
 from training.distillation.job import Job
 from training.errors import DataError

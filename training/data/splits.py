@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from training.data.dataset import Split
 from training.data.raw import RawData, Times
 from training.errors import DataError
-from training.settings.experiment import DataConfig
+from training.settings.data import DataConfig
 
 NEEDED = (Split.TRAIN, Split.VALIDATION, Split.TEST)  # splits that must not be empty
 MIN_ROWS_TO_HOLD_OUT = 3  # number of rows of a user, one for each of these splits

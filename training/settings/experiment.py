@@ -8,47 +8,13 @@ from typing import ClassVar, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from training.errors import ConfigError
+from training.settings.data import DataConfig as DataConfig
 from training.settings.ladder import LadderConfig
 from training.settings.section import Section, Seeds, without_passwords
 from training.settings.student import StudentConfig
 from training.settings.teacher import FIXED_SETTINGS, TeacherConfig, TeacherKind
 
 MAX_COLUMNS = 128  # default number of principal columns of an LLM's embeddings
-
-
-class DataConfig(Section):
-    """Settings of the data: source, k-core filter, and split into training and held-out rows."""
-
-    source: Literal["movielens", "tables"] = Field(
-        description="`tables` reads the files below; `movielens` comes with a Python package"
-    )
-    interactions: Path | None = Field(
-        default=None, description="CSV or Parquet file, for `tables` only"
-    )
-    items: Path | None = Field(
-        default=None, description="CSV or Parquet file of ids and titles, for `tables` only"
-    )
-    missing_titles: Literal["refuse", "placeholder"] = Field(
-        default="refuse",
-        description="for an item without a title: an error, or the title `Untitled item <item_id>`",
-    )
-    min_interactions: int = Field(
-        default=5,
-        ge=1,
-        description="k of the k-core filter: users and items with fewer interactions are left out; "
-        "1 = no filter; ignored for data with a `split` column",
-    )
-    split: Literal["time", "leave-one-out"] = Field(
-        default="time",
-        description="`time` splits all users at the same two moments, `leave-one-out` holds out "
-        "each user's last two interactions; ignored for data with a `split` column",
-    )
-    validation_share: float = Field(
-        default=0.1, gt=0, lt=0.5, description="share of interactions, for a split by time"
-    )
-    test_share: float = Field(
-        default=0.1, gt=0, lt=0.5, description="share of interactions, for a split by time"
-    )
 
 
 class TrainingConfig(Section):

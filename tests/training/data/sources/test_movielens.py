@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.data.movielens import ratings_to_raw, read_movielens, readable_title
+from training.data.sources.movielens import ratings_to_raw, read_movielens, readable_title
 
 
 @pytest.mark.parametrize(

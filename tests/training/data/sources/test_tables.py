@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from training.data.dataset import Split
-from training.data.tables import read_tables
+from training.data.sources.tables import read_tables
 from training.errors import DataError
 
 ITEMS = "item_id,title,genre\n007,Skyfall,Action|Spy\n8,Up,\n"

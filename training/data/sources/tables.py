@@ -5,45 +5,39 @@ Interactions have the columns `user_id` and `item_id`, and at least one of `time
 a number. The column `split` is optional, with the values `train`, `history`, `validation` and
 `test`. Other columns are ignored.
 
-Items have the columns `item_id` and `title`. Every other column is an attribute, with `|` between
-its values.
+`training.data.sources.items_table` describes the table of items.
 """
 
-import html
-import re
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from training.data.catalog import Attributes, Catalog
+from training.data.catalog import Catalog
 from training.data.dataset import Split
 from training.data.raw import RawData, Times, order_by_user
-from training.data.text_table import is_blank, read_text_table, refuse_rows
+from training.data.sources.items_table import MissingTitles, read_items
+from training.data.sources.text_table import is_blank, read_text_table, refuse_rows
 from training.errors import DataError
-
-_ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
 
 
 def read_tables(
     interactions_path: Path,
     items_path: Path,
-    missing_titles: Literal["refuse", "placeholder"] = "refuse",
+    missing_titles: MissingTitles = "refuse",
 ) -> RawData:
     """Reads interactions and items; item indices follow the order of the items table.
 
     Args:
         interactions_path: table of interactions.
         items_path: table of items.
-        missing_titles: treatment of an item without a title: `refuse` raises a DataError,
-            `placeholder` gives it the title `Untitled item <item_id>`.
+        missing_titles: treatment of an item without a title, see `MissingTitles`.
 
     Raises:
         DataError: a table cannot be used; the message names file, data rows and values.
     """
-    catalog = _read_items(items_path, missing_titles)
+    catalog = read_items(items_path, missing_titles)
     table = read_text_table(
         interactions_path, ["user_id", "item_id"], ["timestamp", "position", "split"]
     )
@@ -66,42 +60,6 @@ def read_tables(
         positions=positions,
         splits=_read_splits(interactions_path, table),
     )
-
-
-def _read_items(path: Path, missing_titles: Literal["refuse", "placeholder"]) -> Catalog:
-    table = read_text_table(path, ["item_id", "title"])
-    item_ids, titles = table["item_id"], table["title"]
-    refuse_rows(path, "item_id is missing", item_ids, is_blank(item_ids))
-    refuse_rows(path, "item_id occurs more than once", item_ids, item_ids.duplicated())
-    is_untitled = is_blank(titles)
-    if missing_titles == "refuse":
-        problem = 'title is missing (data.missing_titles = "placeholder" would accept it)'
-        refuse_rows(path, problem, titles, is_untitled)
-    readable = [
-        f"Untitled item {item_id}" if blank else _readable(title)
-        for item_id, title, blank in zip(item_ids, titles, is_untitled, strict=True)
-    ]
-    return Catalog(
-        item_ids=tuple(item_ids), titles=tuple(readable), attributes=_read_attributes(table)
-    )
-
-
-def _readable(title: str) -> str:
-    """Puts `title` on one line and decodes HTML entities such as `&amp;`."""
-    return " ".join(_ENTITY.sub(lambda entity: html.unescape(entity[0]), title).split())
-
-
-def _read_attributes(table: pd.DataFrame) -> tuple[Attributes, ...]:
-    attributes = table.drop(columns=["item_id", "title"])
-    columns = {str(name): attributes[name].fillna("").tolist() for name in attributes.columns}
-    return tuple(
-        {name: values for name in columns if (values := _split_values(columns[name][row]))}
-        for row in range(len(table))
-    )
-
-
-def _split_values(text: str) -> tuple[str, ...]:
-    return tuple(value.strip() for value in text.split("|") if value.strip())
 
 
 def _find_items(

@@ -1,0 +1,1 @@
+"""`distilled-recommender collect`: moves the service's event log to Parquet files."""

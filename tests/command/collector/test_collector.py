@@ -1,0 +1,165 @@
+"""The collector moves each record to the log, whatever is killed in between."""
+
+import pytest
+
+from distilled_recommender.collector.collector import Collector, FlushLimits
+from distilled_recommender.collector.redis_source import RedisSource
+from distilled_recommender.collector.source import SourceError
+from tests.command.collector.conftest import Streams, click, erased, ids, run, shown
+from tests.conftest import RedisServer
+from training.events.log_folder import LogFolder
+from training.events.reading import read_records
+
+AT_ONCE = FlushLimits(max_records=1_000, max_seconds=0)
+NEVER = FlushLimits(max_records=1_000, max_seconds=3_600)
+
+
+async def collect(source: RedisSource, log: LogFolder, limits: FlushLimits = AT_ONCE) -> Collector:
+    """Collects until the source is empty, and closes it."""
+    collector = Collector(source, log, limits, print)
+    try:
+        while await collector.step():
+            pass
+    finally:
+        await source.aclose()
+    return collector
+
+
+def test_all_kinds_of_records_of_all_streams_are_collected(
+    streams: Streams, log: LogFolder
+) -> None:
+    streams.add(click("ann", 1))
+    streams.add(click("ann", 2), stream=63)
+    streams.add(shown("ann", "r1"), shown(None, "r2"), stream=7)
+    streams.add(erased(1, "bob"))
+
+    run(collect(streams.source(), log))
+
+    assert ids(log) == ["ann-1", "ann-2"]
+    assert len(read_records(log, "impression")) == 2
+    assert len(log.parts("tombstone")) == 1
+    assert streams.lengths() == (0, 0)
+
+
+def test_the_sequence_of_an_event_is_its_place_in_the_stream(
+    streams: Streams, log: LogFolder
+) -> None:
+    streams.add(click("ann", 5, event_id="first"))
+    streams.add(click("ann", 5, event_id="second"))
+
+    run(collect(streams.source(), log))
+
+    assert ids(log) == ["first", "second"]
+
+
+def test_entries_stay_in_redis_until_their_records_are_on_the_disk(
+    streams: Streams, log: LogFolder
+) -> None:
+    streams.add(click("ann", 1))
+
+    run(collect(streams.source(), log, NEVER))
+
+    assert log.parts("event") == []
+    assert streams.lengths() == (1, 1)
+
+
+def test_what_a_dead_collector_has_taken_is_collected_by_another(
+    streams: Streams, log: LogFolder
+) -> None:
+    streams.add(click("ann", 1))
+    run(collect(streams.source(), log, NEVER))  # it dies here
+
+    run(collect(streams.source(claim_seconds=60), log))
+    assert ids(log) == []
+    run(collect(streams.source(claim_seconds=0), log))
+    assert ids(log) == ["ann-1"]
+    assert streams.lengths() == (0, 0)
+
+
+def test_records_that_were_written_and_not_removed_count_once(
+    streams: Streams, log: LogFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        streams.add(click("ann", number))
+    with monkeypatch.context() as dying:
+        dying.setattr(RedisSource, "remove", _die)
+        with pytest.raises(SourceError):
+            run(collect(streams.source(), log))
+    streams.add(click("ann", 3))  # another batch, and so another file
+
+    run(collect(streams.source(claim_seconds=0), log))
+
+    assert len(log.parts("event")) == 2
+    assert ids(log) == ["ann-0", "ann-1", "ann-2", "ann-3"]
+    assert streams.lengths() == (0, 0)
+
+
+async def _die(*_: object) -> None:
+    raise SourceError("killed")
+
+
+def test_an_entry_that_was_trimmed_after_its_collector_died_stops_nobody(
+    streams: Streams, log: LogFolder
+) -> None:
+    streams.add(click("ann", 1))
+    run(collect(streams.source(), log, NEVER))
+    streams.add(click("ann", 2))
+    streams.client.xtrim("events:{00}", maxlen=1, approximate=False)
+
+    run(collect(streams.source(claim_seconds=0), log))
+
+    assert ids(log) == ["ann-2"]
+    assert streams.lengths()[0] == 0
+
+
+def test_an_unreadable_entry_stays_and_does_not_stop_others(
+    streams: Streams, log: LogFolder
+) -> None:
+    streams.client.xadd("events:{00}", {"r": '["e",2,"of a later version"]'})
+    streams.add(click("ann", 1))
+    said: list[str] = []
+
+    async def collect_and_listen() -> None:
+        collector = Collector(streams.source(), log, AT_ONCE, said.append)
+        await collector.step()
+        await collector.source.aclose()
+
+    run(collect_and_listen())
+
+    assert ids(log) == ["ann-1"]
+    assert streams.lengths() == (1, 1)
+    assert "Event with 2 values, expected 11" in said[0]
+
+
+def test_many_records_are_written_before_their_time(streams: Streams, log: LogFolder) -> None:
+    for number in range(3):
+        streams.add(click("ann", number))
+
+    run(collect(streams.source(), log, FlushLimits(max_records=3, max_seconds=3_600)))
+
+    assert len(ids(log)) == 3
+
+
+def test_a_lost_redis_is_an_error_of_the_source(mortal_redis: RedisServer, log: LogFolder) -> None:
+    streams = Streams(mortal_redis)
+    mortal_redis.kill()
+
+    with pytest.raises(SourceError, match="Redis: ConnectionError"):
+        run(collect(streams.source(), log))
+
+
+def test_a_redis_that_has_lost_its_streams_is_collected_again(
+    streams: Streams, log: LogFolder
+) -> None:
+    async def lose_and_collect() -> None:
+        collector = Collector(streams.source(), log, AT_ONCE, print)
+        await collector.step()
+        streams.server.flush()
+        streams.add(click("ann", 1))
+        for _ in range(2):
+            await collector.step()
+        await collector.source.aclose()
+
+    run(lose_and_collect())
+
+    assert ids(log) == ["ann-1"]

@@ -1,0 +1,99 @@
+"""The program `collect`, as a process of its own."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from distilled_recommender.app import main
+from tests.command.collector.conftest import Streams, click, erased, ids
+from tests.conftest import RedisServer
+from training.events.log_folder import LogFolder
+
+PATIENCE_SECONDS = 60
+
+
+@pytest.fixture
+def streams(redis_server: RedisServer) -> Iterator[Streams]:
+    filled = Streams(redis_server)
+    yield filled
+    filled.client.close()
+
+
+def test_once_collects_compacts_and_ends(
+    streams: Streams, log: LogFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    streams.add(click("ann", 1), click("bob", 1))
+    streams.add(erased(1, "bob"))
+
+    code = main(["collect", log.address, "--redis-url", streams.server.url, "--once"])
+
+    assert code == 0
+    assert ids(log) == ["ann-1"]
+    output = capsys.readouterr().out
+    assert "3 records in 2 new files" in output
+    assert "1 events and 0 impressions erased" in output
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--redis-url", "redis://localhost", "--segments", "events"]]
+)
+def test_exactly_one_source_must_be_named(
+    tmp_path: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["collect", str(tmp_path), *options]) == 2
+    assert "name one source: --redis-url" in capsys.readouterr().err
+
+
+def test_a_redis_that_is_not_there_is_an_error_on_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"unix://{tmp_path}/nothing"
+
+    assert main(["collect", str(tmp_path / "log"), "--redis-url", url, "--once"]) == 2
+    assert capsys.readouterr().err.startswith("error: cannot collect: Redis: ConnectionError")
+
+
+def test_the_address_of_redis_may_be_a_secret_file(
+    streams: Streams, log: LogFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "redis_url").write_text(streams.server.url + "\n")
+    monkeypatch.setenv("SECRETS_PATH", str(tmp_path))
+    streams.add(click("ann", 1))
+
+    assert main(["collect", log.address, "--once"]) == 0
+    assert ids(log) == ["ann-1"]
+
+
+def start(log: LogFolder, url: str) -> subprocess.Popen[bytes]:
+    options = ["--flush-seconds", "0.1", "--claim-seconds", "0.2", "--compact-minutes", "0.02"]
+    command = [sys.executable, "-m", "distilled_recommender", "collect", log.address]
+    return subprocess.Popen([*command, "--redis-url", url, *options], stdout=subprocess.DEVNULL)
+
+
+def test_collectors_that_are_killed_lose_and_double_nothing(
+    streams: Streams, log: LogFolder
+) -> None:
+    collectors = [start(log, streams.server.url) for _ in range(2)]
+    expected = []
+    for number in range(600):
+        session = f"s{number % 7}"
+        streams.add(click(session, number), stream=number % 64)
+        expected.append(f"{session}-{number}")
+        if number in (200, 400):
+            time.sleep(0.5)
+            collectors[0].kill()
+            collectors[0].wait()
+            collectors[0] = start(log, streams.server.url)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while streams.lengths() != (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for each in collectors:
+        each.send_signal(signal.SIGTERM)
+
+    assert [each.wait(PATIENCE_SECONDS) for each in collectors] == [0, 0]
+    assert ids(log) == expected

@@ -1,0 +1,71 @@
+"""Records of the service become rows of the log, by the rules of the contract."""
+
+from itertools import product
+
+import pyarrow as pa
+import pytest
+
+from export.contract.log.events import Event, Impression, Tombstone, erases
+from training.events.erasure import deadlines_of, is_erased, with_sessions_of_users
+from training.events.layout import HOUR_MS, Kind
+from training.events.records import tables_by_partition
+from training.events.schema import SCHEMAS
+
+EVENT = Event(1, "e", "t", "s", "click", "a", 1, 2, 1.5, "r", "u", 7)
+IMPRESSION = Impression(1, "r", "t", "s", HOUR_MS, ["a", "b"], "m", "v", "student", False, "", 8)
+
+
+def test_the_columns_of_the_log_are_the_fields_of_the_contract() -> None:
+    assert tuple(SCHEMAS["event"].names) == Event._fields
+    assert tuple(SCHEMAS["impression"].names) == Impression._fields
+
+
+def test_records_are_divided_by_kind_and_hour() -> None:
+    later = EVENT._replace(timestamp=HOUR_MS)
+
+    tables = tables_by_partition([EVENT, IMPRESSION, later])
+
+    assert {key: len(table) for key, table in tables.items()} == {
+        ("event", 0): 1,
+        ("impression", 1): 1,
+        ("event", 1): 1,
+    }
+    assert Event(**tables["event", 0].to_pylist()[0]) == EVENT
+    assert Impression(**tables["impression", 1].to_pylist()[0]) == IMPRESSION
+
+
+@pytest.mark.parametrize("kind", ["event", "impression"])
+def test_a_tombstone_of_a_session_erases_as_the_contract_says(kind: Kind) -> None:
+    records: list[Event | Impression] = []
+    for tenant, ref, at, number in product("tx", "sy", (4, 5, 6), (4, 5, 6)):
+        if kind == "event":
+            event = EVENT._replace(tenant=tenant, session_ref=ref, timestamp=at, received_at=at)
+            records.append(event._replace(sequence=number))
+        else:
+            shown = IMPRESSION._replace(tenant=tenant, session_ref=ref, shown_at=at)
+            records.append(shown._replace(sequence=number))
+    tombstone = Tombstone(1, "t", "s", None, at=5, sequence=5)
+    table = pa.concat_tables(tables_by_partition(records).values())
+    deadlines = deadlines_of(tables_by_partition([tombstone])["tombstone", 0])
+
+    expected = [erases(tombstone, each) for each in records]
+
+    assert is_erased(kind, table, deadlines).tolist() == expected
+    assert sum(expected) == 8  # of nine records of the session, one is later by both measures
+
+
+def test_a_tombstone_of_a_user_erases_at_least_what_the_contract_says() -> None:
+    records = [
+        EVENT._replace(received_at=at, sequence=at, user_ref=user, session_ref=ref)
+        for at, user, ref in product((4, 6), ("u", "w", None), ("s", "y"))
+    ]
+    tombstone = Tombstone(1, "t", None, "u", at=5, sequence=5)
+    table = pa.concat_tables(tables_by_partition(records).values())
+    deadlines = with_sessions_of_users(
+        deadlines_of(tables_by_partition([tombstone])["tombstone", 0]), table
+    )
+
+    erased = is_erased("event", table, deadlines)
+
+    assert [each.received_at for each, gone in zip(records, erased, strict=True) if gone] == [4] * 6
+    assert all(gone for each, gone in zip(records, erased, strict=True) if erases(tombstone, each))

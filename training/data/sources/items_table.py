@@ -1,0 +1,62 @@
+"""Reads the table of items, as CSV or Parquet.
+
+It has the columns `item_id` and `title`. Every other column is an attribute, with `|` between its
+values.
+"""
+
+import html
+import re
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from training.data.catalog import Attributes, Catalog
+from training.data.sources.text_table import is_blank, read_text_table, refuse_rows
+
+MissingTitles = Literal["refuse", "placeholder"]
+"""Treatment of an item without a title: `refuse` raises a DataError, `placeholder` gives it the
+title `Untitled item <item_id>`."""
+
+_ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);")
+
+
+def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:
+    """Reads the table of items; item indices follow its order.
+
+    Raises:
+        DataError: the table cannot be used; the message names file, data rows and values.
+    """
+    table = read_text_table(path, ["item_id", "title"])
+    item_ids, titles = table["item_id"], table["title"]
+    refuse_rows(path, "item_id is missing", item_ids, is_blank(item_ids))
+    refuse_rows(path, "item_id occurs more than once", item_ids, item_ids.duplicated())
+    is_untitled = is_blank(titles)
+    if missing_titles == "refuse":
+        problem = 'title is missing (data.missing_titles = "placeholder" would accept it)'
+        refuse_rows(path, problem, titles, is_untitled)
+    readable = [
+        f"Untitled item {item_id}" if blank else _readable(title)
+        for item_id, title, blank in zip(item_ids, titles, is_untitled, strict=True)
+    ]
+    return Catalog(
+        item_ids=tuple(item_ids), titles=tuple(readable), attributes=_read_attributes(table)
+    )
+
+
+def _readable(title: str) -> str:
+    """Puts `title` on one line and decodes HTML entities such as `&amp;`."""
+    return " ".join(_ENTITY.sub(lambda entity: html.unescape(entity[0]), title).split())
+
+
+def _read_attributes(table: pd.DataFrame) -> tuple[Attributes, ...]:
+    attributes = table.drop(columns=["item_id", "title"])
+    columns = {str(name): attributes[name].fillna("").tolist() for name in attributes.columns}
+    return tuple(
+        {name: values for name in columns if (values := _split_values(columns[name][row]))}
+        for row in range(len(table))
+    )
+
+
+def _split_values(text: str) -> tuple[str, ...]:
+    return tuple(value.strip() for value in text.split("|") if value.strip())

@@ -1,0 +1,71 @@
+"""Reads the interactions of an experiment from the source that its settings name."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from training.data.raw import RawData
+from training.data.sources.event_log import events_stamp, read_event_log
+from training.data.sources.movielens import movielens_version, read_movielens
+from training.data.sources.tables import read_tables
+from training.data.sources.text_table import read_bytes
+from training.errors import ConfigError
+from training.settings.data import DataConfig
+
+
+def read_source(config: DataConfig, say: Callable[[str], object] | None = None) -> RawData:
+    """Reads the interactions and items of the source, before filter and split.
+
+    Args:
+        config: settings of the source.
+        say: function that gets a message for each filter of the source. None: no message.
+
+    Raises:
+        ConfigError: paths of tables are missing, or are given for MovieLens.
+        DataError: the source is missing or malformed.
+    """
+    if config.events is not None and config.items is not None:
+        return read_event_log(config.events, config.items, config.missing_titles, say)
+    paths = _table_paths(config)
+    return read_movielens() if paths is None else read_tables(*paths, config.missing_titles)
+
+
+def source_stamps(config: DataConfig) -> list[str]:
+    """Returns texts that identify the content of a dataset's source; parts of the dataset's stamp.
+
+    For tables, these are the SHA-256 hashes of both files, so their paths do not matter. For an
+    event log, they name the files that the window has. For MovieLens, it is the version of the
+    package data.
+
+    Raises:
+        ConfigError: paths of tables are missing, or are given for MovieLens.
+        DataError: a file is missing, empty or not readable.
+    """
+    if config.events is not None and config.items is not None:
+        return [events_stamp(config.events), _sha256(config.items)]
+    paths = _table_paths(config)
+    return [movielens_version()] if paths is None else [_sha256(path) for path in paths]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def _table_paths(config: DataConfig) -> tuple[Path, Path] | None:
+    """Returns the paths of the interactions table and the items table; None for MovieLens.
+
+    Raises:
+        ConfigError: paths are given for MovieLens, or missing for tables.
+    """
+    if config.source == "movielens":
+        if config.interactions or config.items:
+            raise ConfigError(
+                'data.source = "movielens" takes no data.interactions or data.items; remove them, '
+                'or set data.source = "tables"'
+            )
+        return None
+    if config.interactions is None or config.items is None:
+        raise ConfigError(
+            'data.source = "tables" needs data.interactions and data.items: the paths of two tables'
+        )
+    return config.interactions, config.items

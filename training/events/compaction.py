@@ -1,0 +1,172 @@
+"""Compaction: merges the small files of the event log, and removes erased and old records.
+
+A partition's new file is written before its old ones are removed, so a reader finds each record at
+any time. Several processes may compact at once: each removes only files whose records it has
+written anew. A killed compaction leaves copies, which readers count once and the next one merges.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+
+import pyarrow as pa
+
+from training.events.erasure import Deadlines, is_erased, with_sessions_of_users
+from training.events.layout import HOUR_MS, Kind, Part, hour_of
+from training.events.log_folder import LogFolder
+from training.events.reading import read_copies, read_deadlines
+from training.events.schema import SCHEMA_VERSION, SCHEMAS, USER, in_order, table_of
+from training.stage import fingerprint
+
+STATE_NAME = "compaction.json"
+REPORTS = "reports"
+_MS_A_DAY = 86_400_000
+_TOMBSTONE_DAYS = 7  # kept longer than what they erase, since a collector may be late
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a compaction did; a JSON file of the log's folder `reports`.
+
+    Attributes:
+        began_at: time of its beginning in ms since 1970.
+        ended_at: time of its end. All tombstones that the log had at its beginning are applied.
+        tombstones: number of sessions and users that these tombstones erase.
+        erased_events: number of events that it removed for them.
+        erased_impressions: number of impressions that it removed for them.
+        files_before: number of files before.
+        files_after: number of files afterwards.
+        expired_files: number of files that it removed for their age.
+    """
+
+    began_at: int
+    ended_at: int
+    tombstones: int
+    erased_events: int
+    erased_impressions: int
+    files_before: int
+    files_after: int
+    expired_files: int
+
+
+def compact(log: LogFolder, keep_days: float | None = None) -> Report:
+    """Merges files, removes erased records, and records that are older than `keep_days`.
+
+    Returns the report, which is also written to the log's folder `reports`.
+
+    Raises:
+        DataError: a file is damaged.
+        OSError: a file cannot be written.
+    """
+    began_at = _now()
+    log.remove_leftovers()
+    before = _all_parts(log)
+    expired = [] if keep_days is None else _expired(before, began_at, keep_days)
+    log.remove(expired)
+    deadlines = _with_derived(log, read_deadlines(log))
+    run = _Run(log, deadlines)
+    for kind in SCHEMAS:
+        for hour, parts in _partitions(log, kind):
+            run.compact(kind, hour, parts)
+    run.save_state()
+    report = Report(
+        began_at=began_at,
+        ended_at=_now(),
+        tombstones=len(deadlines),
+        erased_events=run.erased["event"],
+        erased_impressions=run.erased["impression"],
+        files_before=len(before),
+        files_after=len(_all_parts(log)),
+        expired_files=len(expired),
+    )
+    text = json.dumps(asdict(report), indent=2) + "\n"
+    log.write_file(f"{REPORTS}/compaction-{began_at}.json", text.encode())
+    return report
+
+
+class _Run:
+    """One compaction. It skips files that an earlier one has checked for the same tombstones."""
+
+    def __init__(self, log: LogFolder, deadlines: Deadlines) -> None:
+        self.log = log
+        self.deadlines = deadlines
+        self.erased = dict.fromkeys(SCHEMAS, 0)
+        self._of_deadlines = fingerprint(
+            sorted((digest, each.at, each.sequence) for digest, each in deadlines.items())
+        )
+        self._checked_before = _checked(log, self._of_deadlines)
+        self._checked: list[str] = []
+
+    def compact(self, kind: Kind, hour: int, parts: Sequence[Part]) -> None:
+        """Replaces the files of a partition by one without copies and erased records."""
+        if len(parts) == 1 and parts[0].sha256 in self._checked_before:
+            self._checked.append(parts[0].sha256)
+            return
+        try:
+            copies = pa.concat_tables(self.log.read(part) for part in parts)
+        except FileNotFoundError:  # another process compacts the partition
+            return
+        records = in_order(kind, copies)
+        kept = records.filter(pa.array(~is_erased(kind, records, self.deadlines)))
+        self.erased[kind] += len(records) - len(kept)
+        replaced = set(parts)
+        if len(kept):
+            new = self.log.write(kind, hour, kept)
+            self._checked.append(new.sha256)
+            replaced.discard(new)
+        self.log.remove(replaced)
+
+    def save_state(self) -> None:
+        """Notes which files have no record that the tombstones erase."""
+        state = {"deadlines": self._of_deadlines, "checked": sorted(self._checked)}
+        self.log.write_file(STATE_NAME, json.dumps(state).encode())
+
+
+def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
+    """Returns the names of the files that were checked for the same tombstones."""
+    try:
+        state = json.loads(log.read_file(STATE_NAME) or b"{}")
+    except ValueError:
+        return frozenset()
+    return frozenset(state["checked"] if state.get("deadlines") == of_deadlines else [])
+
+
+def _with_derived(log: LogFolder, deadlines: Deadlines) -> Deadlines:
+    """Adds tombstones of the sessions of erased users, and writes those that are new.
+
+    They still erase what a session's records do not say: an impression does not name its user.
+    """
+    if not any(each.startswith(USER) for each in deadlines):
+        return deadlines
+    found = with_sessions_of_users(deadlines, read_copies(log, "event"))
+    new = {digest: each for digest, each in found.items() if each != deadlines.get(digest)}
+    for hour in {hour_of(each.at) for each in new.values()}:
+        rows = [
+            {"schema": SCHEMA_VERSION, "erased": digest, "at": each.at, "sequence": each.sequence}
+            for digest, each in new.items()
+            if hour_of(each.at) == hour
+        ]
+        log.write("tombstone", hour, table_of("tombstone", rows))
+    return found
+
+
+def _partitions(log: LogFolder, kind: Kind) -> Iterator[tuple[int, list[Part]]]:
+    for hour, parts in groupby(log.parts(kind), key=lambda part: part.hour):
+        yield hour, list(parts)
+
+
+def _all_parts(log: LogFolder) -> list[Part]:
+    return [part for kind in SCHEMAS for part in log.parts(kind)]
+
+
+def _expired(parts: Sequence[Part], now: int, keep_days: float) -> list[Part]:
+    def days(part: Part) -> float:
+        return keep_days + (_TOMBSTONE_DAYS if part.kind == "tombstone" else 0)
+
+    return [each for each in parts if (each.hour + 1) * HOUR_MS < now - days(each) * _MS_A_DAY]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,113 @@
+"""Tombstones: which records of the event log are erased.
+
+A tombstone erases the records of a session that are not later than itself, by the rule of
+`export.contract.events.erases`. One of a user erases all sessions that have an event of that user.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from training.events.layout import TIME_COLUMNS, Kind
+from training.events.schema import digest_of
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The newest tombstone of a session or a user.
+
+    Attributes:
+        at: time of the tombstone in ms since 1970.
+        sequence: number of its entry in the log.
+    """
+
+    at: int
+    sequence: int
+
+    def joined(self, other: "Deadline | None") -> "Deadline":
+        """Returns a deadline that erases what either of the two erases."""
+        if other is None:
+            return self
+        return Deadline(max(self.at, other.at), max(self.sequence, other.sequence))
+
+
+Deadlines = Mapping[str, Deadline]
+"""The newest tombstones by the digest of their session or user."""
+
+
+def deadlines_of(tombstones: pa.Table) -> dict[str, Deadline]:
+    """Returns the newest deadline of each session and user in a table of tombstones."""
+    found: dict[str, Deadline] = {}
+    for each in tombstones.select(["erased", "at", "sequence"]).to_pylist():
+        deadline = Deadline(each["at"], each["sequence"])
+        found[each["erased"]] = deadline.joined(found.get(each["erased"]))
+    return found
+
+
+def with_sessions_of_users(deadlines: Deadlines, events: pa.Table) -> dict[str, Deadline]:
+    """Adds the deadlines of sessions that have an event of an erased user.
+
+    An event counts if the user's tombstone erases it.
+    """
+    found = dict(deadlines)
+    if not deadlines:
+        return found
+    identified = events.filter(events["user_ref"].is_valid())
+    erased = _erased(identified, "received_at", _deadlines_by_row(identified, "user_ref", found))
+    for row in np.flatnonzero(erased).tolist():
+        tenant = identified["tenant"][row].as_py()
+        deadline = deadlines[digest_of(tenant, user_ref=identified["user_ref"][row].as_py())]
+        session = digest_of(tenant, session_ref=identified["session_ref"][row].as_py())
+        found[session] = deadline.joined(found.get(session))
+    return found
+
+
+def is_erased(kind: Kind, records: pa.Table, deadlines: Deadlines) -> NDArray[np.bool_]:
+    """Returns which events or impressions are erased, `[records]`.
+
+    Args:
+        kind: kind of the records.
+        records: table with the columns of its kind.
+        deadlines: see `deadlines_of`; those of users count after `with_sessions_of_users`.
+    """
+    if not deadlines or kind == "tombstone":
+        return np.zeros(len(records), dtype=np.bool_)
+    column = "received_at" if kind == "event" else TIME_COLUMNS[kind]
+    return _erased(records, column, _deadlines_by_row(records, "session_ref", deadlines))
+
+
+_NEVER = np.iinfo(np.int64).min
+
+
+def _deadlines_by_row(
+    records: pa.Table, column: str, deadlines: Deadlines
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Returns `at` and `sequence` of each row's deadline, `[records]` each; the least without."""
+    pairs = records.group_by(["tenant", column]).aggregate([])
+    known: dict[tuple[str, str | None], Deadline] = {}
+    for tenant, ref in zip(pairs["tenant"].to_pylist(), pairs[column].to_pylist(), strict=True):
+        digest = "" if ref is None else digest_of(tenant, **{column: ref})
+        if (deadline := deadlines.get(digest)) is not None:
+            known[tenant, ref] = deadline
+    at = np.full(len(records), _NEVER, dtype=np.int64)
+    sequences = at.copy()
+    if not known:
+        return at, sequences
+    keys = zip(records["tenant"].to_pylist(), records[column].to_pylist(), strict=True)
+    for row, key in enumerate(keys):
+        if (deadline := known.get(key)) is not None:
+            at[row], sequences[row] = deadline.at, deadline.sequence
+    return at, sequences
+
+
+def _erased(
+    records: pa.Table, time: str, by_row: tuple[NDArray[np.int64], NDArray[np.int64]]
+) -> NDArray[np.bool_]:
+    at, sequences = by_row
+    erased: NDArray[np.bool_] = (records[time].to_numpy() <= at) | (
+        records["sequence"].to_numpy() <= sequences
+    )
+    return erased & (at > _NEVER)

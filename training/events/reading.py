@@ -1,0 +1,93 @@
+"""Reads the event log exactly: each record once, in order, without erased ones.
+
+The result is the same while collectors write and compact: of copies of a record one counts, and a
+file that was compacted away is looked for again.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from training.errors import DataError
+from training.events.erasure import Deadlines, deadlines_of, is_erased, with_sessions_of_users
+from training.events.layout import HOUR_MS, TIME_COLUMNS, Kind, hour_of
+from training.events.log_folder import LogFolder
+from training.events.schema import SCHEMAS, in_order
+
+_ATTEMPTS = 10
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of time: from `begin` to before `end`, in ms since 1970; None is no boundary."""
+
+    begin: int | None = None
+    end: int | None = None
+
+    def holds(self, records: pa.Table, column: str) -> pa.Table:
+        """Returns the records whose time lies in the window."""
+        if self.begin is not None:
+            records = records.filter(pc.greater_equal(records[column], self.begin))
+        if self.end is not None:
+            records = records.filter(pc.less(records[column], self.end))
+        return records
+
+
+ALL_TIME = Window()
+
+
+def newest_hour_end(log: LogFolder) -> int | None:
+    """Returns the end of the newest hour with an event, in ms since 1970; None without events."""
+    parts = log.parts("event")
+    return (parts[-1].hour + 1) * HOUR_MS if parts else None
+
+
+def read_events(log: LogFolder, window: Window = ALL_TIME) -> pa.Table:
+    """Returns the events of a window, ordered by timestamp and sequence.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    return read_records(log, "event", window)
+
+
+def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Table:
+    """Returns the records of one kind in a window, each once, in order, without erased ones.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    records = in_order(kind, read_copies(log, kind, window))
+    deadlines = read_deadlines(log)
+    if deadlines:
+        events = records if kind == "event" else read_copies(log, "event", window)
+        deadlines = with_sessions_of_users(deadlines, events)
+    kept = records.filter(pa.array(~is_erased(kind, records, deadlines)))
+    return window.holds(kept, TIME_COLUMNS[kind])
+
+
+def read_deadlines(log: LogFolder) -> Deadlines:
+    """Returns the newest tombstone of each erased session and user, see `deadlines_of`.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    return deadlines_of(read_copies(log, "tombstone"))
+
+
+def read_copies(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Table:
+    """Returns the records in the partitions of a window as they lie there, copies included.
+
+    Raises:
+        DataError: a file is damaged, or files vanish faster than they are read.
+    """
+    begin = None if window.begin is None else hour_of(window.begin)
+    end = None if window.end is None else hour_of(window.end - 1) + 1
+    for _ in range(_ATTEMPTS):
+        try:
+            tables = [log.read(part) for part in log.parts(kind, begin, end)]
+        except FileNotFoundError:  # compacted meanwhile: its rows are in another file now
+            continue
+        return pa.concat_tables([SCHEMAS[kind].empty_table(), *tables])
+    raise DataError(f"{log.address}: files vanish while they are read; stop what removes them")

@@ -1,0 +1,34 @@
+"""Turns records of the service, as its streams and segments have them, into tables of the log."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from export.contract.log.events import Event, Impression, Record, Tombstone
+from training.events.layout import TIME_COLUMNS, Kind, hour_of
+from training.events.schema import digest_of, table_of
+
+_KINDS: Mapping[type[Record], Kind] = {
+    Event: "event",
+    Impression: "impression",
+    Tombstone: "tombstone",
+}
+
+
+def tables_by_partition(records: Iterable[Record]) -> dict[tuple[Kind, int], pa.Table]:
+    """Returns the records as one table for each kind and hour."""
+    rows: dict[tuple[Kind, int], list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        kind, row = _KINDS[type(record)], _row(record)
+        rows[kind, hour_of(row[TIME_COLUMNS[kind]])].append(row)
+    return {(kind, hour): table_of(kind, of_hour) for (kind, hour), of_hour in rows.items()}
+
+
+def _row(record: Record) -> dict[str, Any]:
+    row = record._asdict()
+    if isinstance(record, Tombstone):
+        refs = {name: row.pop(name) for name in ("session_ref", "user_ref")}
+        row["erased"] = digest_of(row.pop("tenant"), **refs)
+    return row

@@ -1,0 +1,105 @@
+"""Columns of the Parquet files of the event log.
+
+The columns of events and impressions are the fields of `Event` and `Impression` in
+`export.contract.events`. A tombstone has the digest of what it erases in place of its name, so that
+the log no longer has the name once compaction has erased the rows.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from training.events.layout import Kind
+
+SCHEMA_VERSION = 1
+
+_TEXT = pa.large_string()  # a column of plain strings holds 2 GiB at most
+_REQUIRED_TEXT = {"type": _TEXT, "nullable": False}
+_WHOLE = {"type": pa.int64(), "nullable": False}
+
+SCHEMAS: Mapping[Kind, pa.Schema] = {
+    "event": pa.schema(
+        [
+            pa.field("schema", pa.uint8(), nullable=False),
+            pa.field("event_id", **_REQUIRED_TEXT),
+            pa.field("tenant", **_REQUIRED_TEXT),
+            pa.field("session_ref", **_REQUIRED_TEXT),
+            pa.field("event_type", **_REQUIRED_TEXT),
+            pa.field("item_id", **_REQUIRED_TEXT),
+            pa.field("timestamp", **_WHOLE),
+            pa.field("received_at", **_WHOLE),
+            pa.field("value", pa.float64()),
+            pa.field("recommendation_id", _TEXT),
+            pa.field("user_ref", _TEXT),
+            pa.field("sequence", **_WHOLE),
+        ]
+    ),
+    "impression": pa.schema(
+        [
+            pa.field("schema", pa.uint8(), nullable=False),
+            pa.field("recommendation_id", **_REQUIRED_TEXT),
+            pa.field("tenant", **_REQUIRED_TEXT),
+            pa.field("session_ref", _TEXT),
+            pa.field("shown_at", **_WHOLE),
+            pa.field("items", pa.large_list(_TEXT), nullable=False),
+            pa.field("variant", **_REQUIRED_TEXT),
+            pa.field("model_version", **_REQUIRED_TEXT),
+            pa.field("source", **_REQUIRED_TEXT),
+            pa.field("degraded", pa.bool_(), nullable=False),
+            pa.field("filters", **_REQUIRED_TEXT),
+            pa.field("sequence", **_WHOLE),
+        ]
+    ),
+    "tombstone": pa.schema(
+        [
+            pa.field("schema", pa.uint8(), nullable=False),
+            pa.field("erased", **_REQUIRED_TEXT),
+            pa.field("at", **_WHOLE),
+            pa.field("sequence", **_WHOLE),
+        ]
+    ),
+}
+"""Columns of the files by kind; `erased` of a tombstone is a `digest_of`."""
+
+USER = "user:"
+"""Beginning of the digest of a user."""
+
+_IDENTITIES: Mapping[Kind, Sequence[str]] = {
+    "event": ("tenant", "session_ref", "event_id"),
+    "impression": ("tenant", "recommendation_id"),
+    "tombstone": ("erased", "at", "sequence"),
+}
+_ORDERS: Mapping[Kind, Sequence[str]] = {
+    "event": ("timestamp", "sequence", "tenant", "session_ref", "event_id"),
+    "impression": ("shown_at", "sequence", "tenant", "recommendation_id"),
+    "tombstone": ("at", "sequence", "erased"),
+}
+
+
+def digest_of(tenant: str, *, session_ref: str | None = None, user_ref: str | None = None) -> str:
+    """Returns the name of a tenant's session or user in tombstones.
+
+    It is `session:` or `user:` and the SHA-256 of tenant, NUL and ref, in hexadecimal digits.
+    """
+    kind, ref = (USER, user_ref) if session_ref is None else ("session:", session_ref)
+    return kind + hashlib.sha256(f"{tenant}\0{ref}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def in_order(kind: Kind, records: pa.Table) -> pa.Table:
+    """Returns the records in the order of the log, each once.
+
+    Events are ordered by timestamp and then by sequence; of two copies, the first one counts.
+    """
+    ordered = records.sort_by([(name, "ascending") for name in _ORDERS[kind]])
+    numbered = ordered.append_column("row", pa.array(range(len(ordered)), pa.int64()))
+    first = numbered.group_by(list(_IDENTITIES[kind])).aggregate([("row", "min")])
+    if len(first) == len(ordered):
+        return ordered
+    return ordered.take(first["row_min"].combine_chunks().sort())
+
+
+def table_of(kind: Kind, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Returns records as a table with the columns of their kind."""
+    return pa.Table.from_pylist(list(rows), schema=SCHEMAS[kind])

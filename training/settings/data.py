@@ -1,0 +1,126 @@
+"""Settings of the data: its source, the k-core filter and the split."""
+
+from collections.abc import Set
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from training.settings.section import Section
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_in_utc)]
+"""A date with a time; without a time zone it is UTC."""
+
+
+class EventsConfig(Section):
+    """Settings of the event log as a source: which of its events are interactions."""
+
+    folder: str = Field(
+        min_length=1,
+        description="folder of the event log, or its address (`s3://…`, `gs://…`); `collect` "
+        "writes it",
+    )
+    since: Moment | None = Field(default=None, description="leave out events before this moment")
+    until: Moment | None = Field(default=None, description="leave out events from this moment on")
+    last_days: float | None = Field(
+        default=None,
+        gt=0,
+        description="leave out events that are older; counted back from `until`, or else from the "
+        "end of the newest hour with an event",
+    )
+    types: tuple[str, ...] = Field(
+        default=(), description="event types that are interactions; none stands for all types"
+    )
+    tenants: tuple[str, ...] = Field(
+        default=(), description="tenants whose events are read; none stands for all tenants"
+    )
+    user: Literal["session", "user"] = Field(
+        default="session",
+        description="what is a user of the dataset: a session, or all sessions with the same "
+        "user_ref; a session without one is a user of its own",
+    )
+    session_gap_minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="a user ends, and another begins, after this time without an event",
+    )
+    max_events_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        description="users with more events than this within 60 s are bots and are left out",
+    )
+    unknown_items: Literal["leave-out", "refuse"] = Field(
+        default="leave-out", description="for an event whose item is not in the table of items"
+    )
+
+    @field_validator("last_days")
+    @classmethod
+    def _the_window_has_one_beginning(
+        cls, last_days: float | None, others: ValidationInfo
+    ) -> float | None:
+        if last_days is not None and others.data.get("since") is not None:
+            raise ValueError(f"{last_days}: since is given too; remove one of them")
+        return last_days
+
+
+class DataConfig(Section):
+    """Settings of the data: source, k-core filter, and split into training and held-out rows."""
+
+    ADDED_LATER: ClassVar[Set[str]] = {"events"}
+
+    source: Literal["movielens", "tables", "events"] = Field(
+        description="`tables` reads the files below, `events` the event log of [data.events]; "
+        "`movielens` comes with a Python package"
+    )
+    interactions: Path | None = Field(
+        default=None, description="CSV or Parquet file, for `tables` only"
+    )
+    items: Path | None = Field(
+        default=None, description="CSV or Parquet file of ids and titles, for `tables` and `events`"
+    )
+    events: EventsConfig | None = Field(
+        default=None, validate_default=True, description="the event log, for `events` only"
+    )
+    missing_titles: Literal["refuse", "placeholder"] = Field(
+        default="refuse",
+        description="for an item without a title: an error, or the title `Untitled item <item_id>`",
+    )
+    min_interactions: int = Field(
+        default=5,
+        ge=1,
+        description="k of the k-core filter: users and items with fewer interactions are left out; "
+        "1 = no filter; ignored for data with a `split` column",
+    )
+    split: Literal["time", "leave-one-out"] = Field(
+        default="time",
+        description="`time` splits all users at the same two moments, `leave-one-out` holds out "
+        "each user's last two interactions; ignored for data with a `split` column",
+    )
+    validation_share: float = Field(
+        default=0.1, gt=0, lt=0.5, description="share of interactions, for a split by time"
+    )
+    test_share: float = Field(
+        default=0.1, gt=0, lt=0.5, description="share of interactions, for a split by time"
+    )
+
+    @field_validator("events")
+    @classmethod
+    def _an_event_log_is_named(
+        cls, events: EventsConfig | None, others: ValidationInfo
+    ) -> EventsConfig | None:
+        is_source = others.data.get("source") == "events"
+        if is_source and (events is None or others.data.get("items") is None):
+            raise ValueError(
+                "data.source = 'events' needs data.items and a section [data.events] with `folder`"
+            )
+        if is_source and others.data.get("interactions") is not None:
+            raise ValueError("data.source = 'events' takes no data.interactions; remove it")
+        if events is not None and not is_source:
+            raise ValueError("[data.events] needs data.source = 'events'")
+        return events
