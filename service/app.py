@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from service.access.access import Access
 from service.admission.middleware import AdmitByCost
 from service.api.authorization import AuthorizeByKey
-from service.api.costs import COSTS, check_costs, free_paths
+from service.api.costs import COSTS, cost_table
 from service.api.lanes import open_lanes
 from service.api.openapi import complete
 from service.api.problems import documented, install_problems, refusal_response
@@ -86,7 +86,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_runtime(
-            settings, metrics, drain, access, while_loading, free_paths()
+            settings, metrics, drain, access, while_loading, costs
         ) as app.state.runtime:
             # `service.http.protocol` asks it before each request.
             connections = connections_of(asyncio.get_running_loop())
@@ -106,7 +106,7 @@ def create_app(
         app.include_router(routes.router, responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
     app.include_router(health.router)
     authorization = Middleware(AuthorizeByKey, routes=scope_table(app), access=access)
-    check_costs()
+    costs = cost_table(app)
     app.user_middleware = _middlewares(settings, metrics, drain, authorization, open_lanes(app))
     check_skipped(app.user_middleware, FastLanes, HONOURED | {AdmitByCost})
     return app

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -12,7 +12,9 @@ from prometheus_client.core import GaugeMetricFamily
 
 from service.access.access import Access
 from service.access.rate_limits import RateLimits
+from service.access.route_table import RouteTable
 from service.admission.admission import Admission
+from service.admission.costs import Cost
 from service.background import in_background
 from service.bundles.added_items import AddedItems
 from service.bundles.checking import checks_of
@@ -145,12 +147,12 @@ async def open_runtime(
     drain: Drain,
     access: Access,
     while_loading: WhileLoading,
-    free_paths: Collection[bytes],
+    costs: RouteTable[Cost],
 ) -> AsyncIterator[Runtime]:
     """Opens the runtime: reads the keys, loads the bundles, opens the stores, connects the teacher.
 
-    While the context is open, tasks load changed keys, new bundles and added items. `free_paths`
-    are never refused for too much work.
+    While the context is open, tasks load changed keys, new bundles and added items. `costs`
+    holds the cost of each route.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -181,7 +183,9 @@ async def open_runtime(
                 teacher,
                 drain,
                 access,
-                Admission(settings, free_paths, metrics, history.waiting, keys.key_id),
+                Admission(
+                    settings, costs, variants.num_items, metrics, history.waiting, keys.key_id
+                ),
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():

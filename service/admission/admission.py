@@ -1,16 +1,19 @@
 """The bounds of one worker: light, heavy, teacher and admin requests, and incomplete bodies."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import GaugeMetricFamily
 from starlette.types import Message, Receive
 
-from service.admission.costs import Kind
+from service.access.route_table import RouteTable
+from service.admission.caller import wait_seconds
+from service.admission.costs import TURN_KINDS, Cost, Kind, kind_of
 from service.admission.gate import Gate, Refusal
 from service.admission.light_shares import LightShares
+from service.admission.strain import Strain
 from service.errors import OverloadedError
-from service.http.body_limit import whole_body
+from service.http.body_limit import announced_length, whole_body
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -34,6 +37,13 @@ _MAX_RECEIVING_BYTES = 64 << 20
 _MAX_ADMIN_REQUESTS = 256
 """Maximum number of requests that change bundles or items; they are handled one at a time."""
 
+_SHARE_UNDER_STRAIN = 8
+"""Divisor of the maximum of light requests while light requests are refused.
+
+A burst may fill the whole bound once. If more requests come than can be answered, a longer queue
+only makes every answer later.
+"""
+
 
 class Bound:
     """Bounds the number of requests of one kind; a request counts until its answer begins."""
@@ -44,10 +54,16 @@ class Bound:
         self._max_requests = max_requests
         self._refused = refused
 
+    def is_refused(self) -> bool:
+        """Returns whether no place is free for a request, and counts this; takes no place."""
+        is_full = self.requests >= self._max_requests
+        if is_full:
+            self._refused(self._reason)
+        return is_full
+
     def check(self) -> None:
         """Raises OverloadedError if no place is free; does not take a place."""
-        if self.requests >= self._max_requests:
-            self._refused(self._reason)
+        if self.is_refused():
             raise OverloadedError
 
     def enter(self) -> "Place":
@@ -109,7 +125,9 @@ class Admission:
     """Accepts or refuses the requests of one worker, by its bounds.
 
     Attributes:
-        accepts_below: number of requests in progress below which `is_overloaded` refuses none.
+        accepts_below: number of requests in progress below which no request is refused for too much
+            light work.
+        is_strained: whether heavy, teacher or admin requests were refused a moment ago.
         heavy: the gate of heavy work.
         bodies: receives the bodies of heavy, teacher and admin requests.
         waiting_kinds: the bounds of teacher and admin requests, by kind.
@@ -118,7 +136,8 @@ class Admission:
     def __init__(
         self,
         settings: Settings,
-        free_paths: Collection[bytes],
+        costs: RouteTable[Cost],
+        num_items: Callable[[], int],
         metrics: Metrics,
         waiting_for_store: Callable[[], int],
         key_of: Callable[[Headers], str],
@@ -127,44 +146,56 @@ class Admission:
 
         Args:
             settings: the settings that hold the maximum of each bound.
-            free_paths: paths of the routes that are never refused.
+            costs: the cost of each route.
+            num_items: returns the number of items in the catalog.
             metrics: counts the refusals by reason.
             waiting_for_store: returns the number of commands that the history store has yet to
                 answer.
             key_of: returns the key id of a request from its headers; empty without a valid key.
         """
-        refused = metrics.count_refusal
         metrics.announce_refusals(REASONS)
-        self.heavy = Gate(settings.heavy_turns, settings.heavy_queue_units, refused)
-        self.bodies = Bodies(refused)
+        self._count_refusal = metrics.count_refusal
+        self.heavy = Gate(settings.heavy_turns, settings.heavy_queue_units, self._refused)
+        self.bodies = Bodies(self._refused)
         self.waiting_kinds: Mapping[Kind, Bound] = {
-            "teacher": Bound("teacher", settings.teacher_requests, refused),
-            "admin": Bound("admin", _MAX_ADMIN_REQUESTS, refused),
+            "teacher": Bound("teacher", settings.teacher_requests, self._refused),
+            "admin": Bound("admin", _MAX_ADMIN_REQUESTS, self._refused),
         }
-        self._max_light = settings.light_requests
-        # From half of the bound on, keys over their share are refused; at the bound, all keys are.
+        self._light_requests = settings.light_requests
         self._shares = LightShares() if settings.keys_file else None
-        self.accepts_below = self._max_light // 2 if self._shares else self._max_light
+        self._bound_light(is_strained=False)
+        self._light_strain = Strain(lambda is_on: self._bound_light(is_strained=is_on))
+        self.is_strained = False
+        self._strain = Strain(lambda is_on: setattr(self, "is_strained", is_on))
         self._key_of = key_of
-        self._free_paths = free_paths
-        self._refused = refused
+        self._costs = costs
+        self._num_items = num_items
         self._waiting_for_store = waiting_for_store
 
-    def is_overloaded(self, in_progress: int, url: bytes, headers: Headers) -> bool:
-        """Returns whether to refuse a new request, because there is too much light work.
+    def retry_after(self, in_progress: int, method: bytes, url: bytes, headers: Headers) -> int:
+        """Returns the seconds after which a refused request may come again; 0: it is accepted.
 
-        Counts the refusal.
+        Knows only the head of the request, so it is cheap. Counts the refusal.
 
         Args:
             in_progress: number of unanswered requests, without those that wait for their clients.
+            method: the method of the new request.
             url: the URL of the new request.
             headers: the headers of the new request.
         """
-        if in_progress < self.accepts_below:
-            return False
         working = in_progress - self._waiting()
-        if working < self.accepts_below or url.partition(b"?")[0] in self._free_paths:
-            return False
+        is_busy = working >= self.accepts_below
+        if not is_busy and not self.is_strained:
+            return 0
+        found = self._costs.find(method.decode("latin-1"), url.partition(b"?")[0].decode("latin-1"))
+        cost = found.value if found else Cost("light")
+        if cost.kind == "free":
+            return 0
+        if is_busy and self._has_too_much_light_work(working, headers):
+            return 1
+        return self._seconds_to_a_place(cost, headers) if self.is_strained else 0
+
+    def _has_too_much_light_work(self, working: int, headers: Headers) -> bool:
         if self._shares and not self._shares.admits(self._key_of(headers), time.monotonic()):
             self._refused("share")
             return True
@@ -172,6 +203,35 @@ class Admission:
             self._refused("busy")
             return True
         return False
+
+    def _seconds_to_a_place(self, cost: Cost, headers: Headers) -> int:
+        """Returns `retry_after` of a request that would find no turn or place now; 0: it might."""
+        length = announced_length(headers)
+        kind = kind_of(cost.kind, length)
+        bound = self.waiting_kinds.get(kind)
+        if bound and bound.is_refused():
+            return 1
+        if kind not in TURN_KINDS:
+            return 0
+        units = cost.units(length, self._num_items())
+        return self.heavy.retry_after(self._key_of(headers), wait_seconds(headers), units)
+
+    def _bound_light(self, *, is_strained: bool) -> None:
+        """Sets the bound of light requests: all of it, or a part while requests are refused.
+
+        With keys, those over their share are refused from half of the bound on.
+        """
+        share = _SHARE_UNDER_STRAIN if is_strained else 1
+        self._max_light = max(1, self._light_requests // share)
+        self.accepts_below = max(1, self._max_light // (2 if self._shares else 1))
+
+    def _refused(self, reason: str) -> None:
+        """Counts a refusal, and remembers it for a while."""
+        self._count_refusal(reason)
+        if reason in ("busy", "share"):
+            self._light_strain.refused()
+        elif reason != "left":
+            self._strain.refused()
 
     def _waiting(self) -> int:
         """Returns how many of the requests in progress do not keep the event loop busy now.

@@ -1,7 +1,7 @@
 """Reads the sender of a request from the ASGI scope: its key, its deadline, its connection."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.types import Scope
@@ -46,7 +46,7 @@ def caller_of(scope: Scope) -> Caller:
     return Caller(key, wait_seconds(scope["headers"]), has_left)
 
 
-def wait_seconds(headers: list[tuple[bytes, bytes]]) -> float:
+def wait_seconds(headers: Sequence[tuple[bytes, bytes]]) -> float:
     """Returns the N of the header `Prefer: wait=N` (RFC 7240), from 1 to `MAX_WAIT_SECONDS`.
 
     Without this header, returns `DEFAULT_WAIT_SECONDS`.

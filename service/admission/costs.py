@@ -1,6 +1,6 @@
 """The cost of requests in units, as far as it is known before the body is parsed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,10 @@ Kind = Literal["free", "light", "heavy", "teacher", "admin"]
 - `admin`: the bundles or the added items.
 """
 
-MAX_LIGHT_BODY_BYTES = 32 << 10
+TURN_KINDS: Collection[Kind] = ("heavy", "teacher")
+"""The kinds whose requests need a turn of heavy work; a teacher request asks the student, too."""
+
+MAX_LIGHT_BODY_BYTES = 4 << 10
 """Maximum number of bytes in the body of light work; a request with a longer one is heavy."""
 
 _BYTES_PER_UNIT = 8 << 10
@@ -36,6 +39,14 @@ class Cost:
 
     kind: Kind
     units: Callable[[int, int], int] = lambda length, num_items: 1 + body_units(length)  # noqa: ARG005
+
+
+def kind_of(kind: Kind, length: int) -> Kind:
+    """Returns the kind of a request, from its route's kind and the number of bytes in its body.
+
+    A request to a light route is heavy if its body is so long that parsing takes much time.
+    """
+    return "heavy" if kind == "light" and length > MAX_LIGHT_BODY_BYTES else kind
 
 
 def body_units(length: int) -> int:

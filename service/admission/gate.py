@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager
@@ -80,10 +81,21 @@ class Gate:
         before = self.running_units + self._queue.units_before(key, units)
         return before * self._seconds_per_unit / self._max_turns
 
+    def retry_after(self, key: str, wait_seconds: float, units: int) -> int:
+        """Returns the seconds after which a refused request may come again; 0: it is accepted.
+
+        A new request of `key` with `units` is refused, and counted, if it would have its turn too
+        late: its sender waits `wait_seconds`.
+        """
+        if _SAFETY * self.wait_seconds(key, units) <= wait_seconds:
+            return 0
+        return self.refusal("full").retry_after
+
     def check(self, caller: Caller, units: int) -> None:
         """Raises OverloadedError if a new request with `units` would have its turn too late."""
-        if _SAFETY * self.wait_seconds(caller.key, units) > caller.wait_seconds:
-            raise self.refusal("full")
+        seconds = self.retry_after(caller.key, caller.wait_seconds, units)
+        if seconds:
+            raise OverloadedError(seconds)
 
     async def enter(self, caller: Caller, units: int) -> "Turn":
         """Waits for a turn for a request with `units`, and returns the turn.
@@ -201,7 +213,7 @@ class Turn:
             except StopIteration as end:
                 result: Result = end.value
                 return result
-            time.sleep(0)  # lets the event loop run, if it waits for the interpreter lock
+            os.sched_yield()  # lets the event loop run, if it waits for interpreter or core
             self._check()
 
     def end(self) -> None:

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.access.route_table import ROUTE_KEY
 from service.admission.admission import Admission, Place
 from service.admission.caller import caller_of
-from service.admission.costs import MAX_LIGHT_BODY_BYTES, Cost, Kind
+from service.admission.costs import TURN_KINDS, Cost, kind_of
 from service.admission.gate import Turn
 from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed
@@ -56,17 +56,15 @@ class AdmitByCost:
     ) -> None:
         runtime = scope["app"].state.runtime
         admission: Admission = runtime.admission
-        kind = _kind(cost.kind, length)
+        kind = kind_of(cost.kind, length)
         bound = admission.waiting_kinds.get(kind)
         if bound is None and kind != "heavy":
             await self._app(scope, receive, send)
             return
-        caller, units = caller_of(scope), 0
+        caller, units = caller_of(scope), cost.units(length, runtime.variants.num_items())
         if bound:
             bound.check()
-        else:
-            num_items = len(runtime.variants.control.recommender.catalog)
-            units = cost.units(length, num_items)
+        if kind in TURN_KINDS:
             admission.heavy.check(caller, units)
         message = await admission.bodies.receive(receive)
         if "body" not in message:  # the client left before it had sent the whole body
@@ -81,14 +79,6 @@ class AdmitByCost:
             await self._app(scope, replayed(message, receive), _until_answer(place, send))
         finally:
             place.end()
-
-
-def _kind(kind: Kind, length: int) -> Kind:
-    """Returns the kind of a request, from its route's kind and the number of bytes in its body.
-
-    A request to a light route is heavy if its body is so long that parsing takes much time.
-    """
-    return "heavy" if kind == "light" and length > MAX_LIGHT_BODY_BYTES else kind
 
 
 def _until_answer(place: Place | Turn, send: Send) -> Send:

@@ -5,8 +5,11 @@ If a route has no cost, the application cannot be made. Fast lanes serve light r
 
 from collections.abc import Mapping
 
+from fastapi import FastAPI
+
+from service.access.route_table import RouteTable
 from service.admission.costs import Cost, batch_units, catalog_units
-from service.api.scopes import SCOPES
+from service.api.scopes import SCOPES, served_routes
 
 _FREE, _LIGHT, _TEACHER, _ADMIN = Cost("free"), Cost("light"), Cost("teacher"), Cost("admin")
 _CATALOG = Cost("heavy", catalog_units)
@@ -50,15 +53,13 @@ class CostError(Exception):
     """A route has no cost, or a cost belongs to no route."""
 
 
-def check_costs() -> None:
-    """Raises CostError unless COSTS and SCOPES name the same routes; SCOPES names all."""
+def cost_table(app: FastAPI) -> RouteTable[Cost]:
+    """Makes the table that finds the cost of a request among the routes of `app`.
+
+    Raises:
+        CostError: COSTS and SCOPES do not name the same routes; SCOPES names all.
+    """
     if COSTS.keys() != SCOPES.keys():
         differ = ", ".join(sorted(COSTS.keys() ^ SCOPES.keys()))
         raise CostError(f"routes without a cost, or costs without a route: {differ}")
-
-
-def free_paths() -> frozenset[bytes]:
-    """Returns the paths of the routes that are never refused; these have no path parameters."""
-    return frozenset(
-        name.partition(" ")[2].encode() for name, cost in COSTS.items() if cost.kind == "free"
-    )
+    return RouteTable(served_routes(app), COSTS)

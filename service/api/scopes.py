@@ -53,8 +53,12 @@ def scope_table(app: FastAPI) -> RouteTable[Scope | None]:
     Raises:
         RouteTableError: SCOPES lacks a route, or names one that does not exist.
     """
-    routes = [
+    return RouteTable(served_routes(app), SCOPES)
+
+
+def served_routes(app: FastAPI) -> list[ServedRoute]:
+    """Returns the routes of `app` in their order."""
+    return [
         ServedRoute(each.methods or (), each.path or "", each.path_regex.pattern)
         for each in iter_route_contexts(app.routes)
     ]
-    return RouteTable(routes, SCOPES)

@@ -71,6 +71,10 @@ class ServedVariants:
         """The control, which is the first variant; it answers requests without a session."""
         return self._slots[0].current
 
+    def num_items(self) -> int:
+        """Returns the number of items in the catalog of the control."""
+        return len(self.control.recommender.catalog)
+
     @property
     def served(self) -> list[ServedVariant]:
         """All variants with the bundles that they serve now, the control first."""

@@ -44,19 +44,22 @@ class Connection(Protocol):
         """Ends the connection without sending the rest of its answer."""
 
 
-class LightAdmission(Protocol):
-    """Decides which requests the event loop works on; see `service.admission`.
+class EarlyAdmission(Protocol):
+    """Decides by the head of a request whether it is worked on; see `service.admission`.
 
     Attributes:
-        accepts_below: number of requests in progress below which every request is accepted.
+        accepts_below: number of requests in progress below which no request is refused for too much
+            light work.
+        is_strained: whether requests of other kinds may be refused.
     """
 
     accepts_below: int
+    is_strained: bool
 
-    def is_overloaded(
-        self, in_progress: int, url: bytes, headers: Sequence[tuple[bytes, bytes]]
-    ) -> bool:
-        """Returns whether a new request must be refused; `service.admission` implements this."""
+    def retry_after(
+        self, in_progress: int, method: bytes, url: bytes, headers: Sequence[tuple[bytes, bytes]]
+    ) -> int:
+        """Returns the seconds after which a refused request may come again; 0: it is accepted."""
         ...
 
 
@@ -78,7 +81,7 @@ class Connections:
         self._by_address: Counter[str] = Counter()
         self._is_sweeping = False
         self.waiting = 0
-        self.admission: LightAdmission | None = None
+        self.admission: EarlyAdmission | None = None
         self._servers: dict[object, Any] = {}
         # The answer that each client has not read yet, and since when.
         self._unread: dict[Connection, tuple[object, float]] = {}

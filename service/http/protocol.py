@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from service.access.security_headers import NO_STORE, NOSNIFF
 from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES, announced_length
-from service.http.connections import NEVER, Connections, LightAdmission, connections_of
+from service.http.connections import NEVER, Connections, EarlyAdmission, connections_of
 from service.http.flow import LazyFlow, Pipeline
 
 MAX_URL_BYTES = 8 << 10
@@ -143,9 +143,11 @@ class LimitedProtocol(HttpToolsProtocol):
             self.transport.abort()
             raise RefusedError
         admission = self._all.admission
-        is_busy = admission and len(self.tasks) >= admission.accepts_below
-        if admission and is_busy and self._is_overloaded(admission):
-            self._answer_overloaded()
+        is_busy = admission and (
+            admission.is_strained or len(self.tasks) >= admission.accepts_below
+        )
+        if admission and is_busy and (seconds := self._retry_after(admission)):
+            self._answer_overloaded(seconds)
         else:
             HttpToolsProtocol.on_headers_complete(self)
             self.scope["connection"] = self  # type: ignore[typeddict-unknown-key]
@@ -222,8 +224,8 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         (cycle, app), self._held = self._held, None
         admission = self._all.admission if is_late else None
-        if admission and admission.is_overloaded(self._in_progress(), self.url, self.headers):
-            self._answer_overloaded()
+        if admission and (seconds := self._seconds_of(admission)):
+            self._answer_overloaded(seconds)
         else:
             HttpToolsProtocol._start_asgi_task(self, cycle, app)
 
@@ -234,13 +236,17 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         return self.expect_100_continue or announced_length(self.headers) > _MAX_HELD_BYTES
 
-    def _is_overloaded(self, admission: LightAdmission) -> bool:
-        """Returns whether to refuse a request because there is too much work.
+    def _retry_after(self, admission: EarlyAdmission) -> int:
+        """Returns the seconds after which a refused request may come again; 0: it is accepted.
 
         A pipelined request behind an unanswered one is accepted: it starts only after that one.
         """
         is_first = self.cycle is None or self.cycle.response_complete
-        return is_first and admission.is_overloaded(self._in_progress(), self.url, self.headers)
+        return self._seconds_of(admission) if is_first else 0
+
+    def _seconds_of(self, admission: EarlyAdmission) -> int:
+        method = self.parser.get_method()
+        return admission.retry_after(self._in_progress(), method, self.url, self.headers)
 
     def _in_progress(self) -> int:
         """Returns the number of started and unanswered requests that wait for no client.
@@ -249,10 +255,13 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         return sum(not each.done() for each in self.tasks) - self._all.waiting
 
-    def _answer_overloaded(self) -> None:
-        """Answers 503 without calling the application; the body of the request is skipped."""
+    def _answer_overloaded(self, retry_after: int) -> None:
+        """Answers 503 without calling the application; the body of the request is skipped.
+
+        `retry_after`: seconds after which the client may try again.
+        """
         keep_alive = self.parser.should_keep_alive()
-        self.transport.write(_overloaded(keep_alive=keep_alive))
+        self.transport.write(_overloaded(retry_after, keep_alive=keep_alive))
         self.cycle = _Answered()  # type: ignore[assignment] # has the attributes in use
         if keep_alive:
             HttpToolsProtocol.on_response_complete(self)
@@ -310,18 +319,24 @@ def _length(headers: list[tuple[bytes, bytes]]) -> int:
 
 
 @cache
-def _overloaded(*, keep_alive: bool) -> bytes:
-    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, str(OverloadedError()), keep_alive=keep_alive)
+def _overloaded(retry_after: int, *, keep_alive: bool) -> bytes:
+    detail = str(OverloadedError(retry_after))
+    return _problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, retry_after, keep_alive=keep_alive)
 
 
-def _problem(status: HTTPStatus, detail: str, *, keep_alive: bool = False) -> bytes:
-    """Returns the bytes of an HTTP response with an `application/problem+json` body."""
+def _problem(
+    status: HTTPStatus, detail: str, retry_after: int = 1, *, keep_alive: bool = False
+) -> bytes:
+    """Returns the bytes of an HTTP response with an `application/problem+json` body.
+
+    `retry_after`: seconds after which the client may try again; sent with status 503 only.
+    """
     content = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
     body = json.dumps({**content, "errors": []}).encode()
     headers = {
         "content-type": "application/problem+json",
         "content-length": len(body),
-        "retry-after": 1,
+        "retry-after": retry_after,
         "connection": "close",
         **{name.decode(): value.decode() for name, value in (NOSNIFF, NO_STORE)},
     }

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import threading
+from collections.abc import Callable
+from functools import partial
 from socket import socket
 from types import FrameType
 
@@ -14,6 +16,13 @@ FINISH_SECONDS = 1
 
 _END_SECONDS = 1.5
 """Seconds after DRAIN_SECONDS at which the process ends, even if a part of it hangs."""
+
+_ACCEPTS_PER_TURN = 16
+"""Number of connections that are accepted in one turn of the event loop.
+
+libuv accepts one connection per listener and turn. A worker with much work has long turns, and
+would let hundreds of new connections, those of a liveness probe too, wait for seconds.
+"""
 
 
 class Server(uvicorn.Server):
@@ -36,6 +45,26 @@ class Server(uvicorn.Server):
             end.daemon = True
             end.start()
         super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Starts the application, then listens, with several listeners on each socket."""
+        await super().startup(sockets)
+        if self.should_exit:  # the application could not start
+            return
+        listening = [each.fileno() for server in self.servers for each in server.sockets]
+        for file in listening * (_ACCEPTS_PER_TURN - 1):
+            self.servers.append(await self._listen(socket(fileno=os.dup(file))))
+
+    async def _listen(self, listener: socket) -> asyncio.Server:
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        connect = partial(
+            protocol,
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(connect, sock=listener, backlog=self.config.backlog)
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         """Reads and accepts what has arrived on the sockets, then closes all of them."""

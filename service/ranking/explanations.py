@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.contract.bundle import Item
+from service.ranking.micro_batcher import SLICE_SIZE
 from service.ranking.recommender import Query, Recommendations, Recommender
 from service.ranking.types import IndexQuery
 
@@ -17,9 +18,6 @@ MAX_REASONS = 5
 
 Reasons = Sequence[tuple[Item, float]]
 """Items of the history, each with the score drop when it is left out; largest drop first."""
-
-
-_SLICE = 8  # queries that are ranked between two requests for other work
 
 
 def explain_in_slices(
@@ -68,8 +66,8 @@ def _score_drops(
         for each in (history, *shortened)
     ]
     rankings: list[dict[int, float]] = []
-    for start in range(0, len(queries), _SLICE):
-        rankings += map(dict, recommender.student.rank_many(queries[start : start + _SLICE]))
+    for start in range(0, len(queries), SLICE_SIZE):
+        rankings += map(dict, recommender.student.rank_many(queries[start : start + SLICE_SIZE]))
         yield
     scores: NDArray[np.float64] = np.array(
         [[by_item[index] for index in recommended] for by_item in rankings]

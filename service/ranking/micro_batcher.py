@@ -18,6 +18,12 @@ MAX_BATCH_SIZE = 8
 Larger batches would not lower the time per request, but would let each request wait longer.
 """
 
+SLICE_SIZE = 2
+"""Number of queries of heavy work that a thread ranks before it lets the event loop run.
+
+On one core, requests on the event loop wait for at least a slice.
+"""
+
 Outcome = Recommendations | Exception
 
 

@@ -31,7 +31,7 @@ from service.api.schemas import (
 )
 from service.bundles.variants import ServedVariant
 from service.ranking.batching import answer_by_group
-from service.ranking.micro_batcher import MAX_BATCH_SIZE
+from service.ranking.micro_batcher import SLICE_SIZE
 from service.ranking.recommender import Query, Recommendations
 from service.runtime import RuntimeDep
 from service.stores.history.guarded import StoredHistory
@@ -110,8 +110,8 @@ def _in_slices(
     """
     answers: list[Recommendations] = []
     with stopwatch.time("infer"):
-        for start in range(0, len(queries), MAX_BATCH_SIZE):
-            part = slice(start, start + MAX_BATCH_SIZE)
+        for start in range(0, len(queries), SLICE_SIZE):
+            part = slice(start, start + SLICE_SIZE)
             answers += _recommend_many(served[part], queries[part])
             yield
     contents = [

@@ -15,7 +15,7 @@ from starlette.types import Message, Receive
 
 from service.access.key_commands import NewKey, create_key
 from service.access.principal import Scope
-from service.admission import light_shares
+from service.admission import light_shares, strain
 from service.admission.admission import Admission, Bodies
 from service.admission.caller import Caller
 from service.errors import OverloadedError
@@ -346,3 +346,48 @@ async def test_a_client_that_sends_its_body_slowly_has_no_turn_meanwhile(
         assert status_of(await answer_of(reader)) == 200
         slow.close()
         writer.close()
+
+
+BATCH_HEAD = POST.replace(b"recommendations", b"recommendations/batch")
+COMPARE_HEAD = POST.replace(b"recommendations", b"compare")
+
+
+@pytest.mark.parametrize("head", [BATCH_HEAD, COMPARE_HEAD])
+async def test_after_a_refusal_of_heavy_work_the_next_is_refused_before_its_body_comes(
+    bundle_path: Path, head: bytes
+) -> None:
+    settings = Settings(bundle_path=bundle_path, heavy_queue_units=1)
+    async with serving(settings) as (port, server):
+        gate = runtime_of(server).admission.heavy
+        turn = await gate.enter(Caller("", 60, lambda: False), 10_000)  # takes seconds
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head + b"Content-Length: 2\r\n\r\n{}")
+        assert status_of(await answer_of(reader)) == 503
+        writer.write(head + b"Content-Length: 40\r\n\r\n")  # and no body
+        refused = await answer_of(reader)
+        assert status_of(refused) == 503
+        assert b"retry-after: 5\r\n" in refused  # 10,000 units of half a millisecond
+        writer.write(b"x" * 40)  # of the refused request
+        writer.write(GET % b"/v1/model")
+        assert status_of(await answer_of(reader)) == 200
+        turn.end()
+        writer.close()
+
+
+async def test_while_light_requests_are_refused_fewer_of_them_are_worked_on_at_once(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strain, "_SECONDS", 0.1)
+    async with serving(Settings(bundle_path=bundle_path, light_requests=16)) as (_, server):
+        admission = runtime_of(server).admission
+
+        def is_accepted(in_progress: int) -> bool:
+            return not admission.retry_after(in_progress, b"GET", b"/v1/model", [])
+
+        assert is_accepted(15)
+        assert not is_accepted(16)  # the bound
+        assert not is_accepted(2)  # an eighth of it
+        assert is_accepted(1)
+        async with asyncio.timeout(10):
+            while not is_accepted(15):
+                await asyncio.sleep(0.2)

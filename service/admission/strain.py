@@ -1,0 +1,35 @@
+"""Remembers for a short while that requests were refused."""
+
+import asyncio
+from collections.abc import Callable
+
+_SECONDS = 0.25
+
+
+class Strain:
+    """Is on from a refusal until none has come for `_SECONDS`."""
+
+    def __init__(self, switched: Callable[[bool], None]) -> None:
+        """Makes a Strain that is off; `switched` is called with each new state."""
+        self._switched = switched
+        self._is_on = False
+        self._refused_at = 0.0
+
+    def refused(self) -> None:
+        """Notes a refusal; must be called while an event loop runs."""
+        loop = asyncio.get_running_loop()
+        self._refused_at = loop.time()
+        if not self._is_on:
+            self._switch(is_on=True)
+            loop.call_later(_SECONDS, self._end, loop)
+
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        left = self._refused_at + _SECONDS - loop.time()
+        if left > 0:
+            loop.call_later(left, self._end, loop)
+        else:
+            self._switch(is_on=False)
+
+    def _switch(self, *, is_on: bool) -> None:
+        self._is_on = is_on
+        self._switched(is_on)
