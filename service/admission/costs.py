@@ -17,7 +17,7 @@ Kind = Literal["free", "light", "heavy", "teacher", "admin"]
 TURN_KINDS: Collection[Kind] = ("heavy", "teacher")
 """The kinds whose requests need a turn of heavy work; a teacher request asks the student, too."""
 
-MAX_LIGHT_BODY_BYTES = 4 << 10
+MAX_LIGHT_BODY_BYTES = 32 << 10
 """Maximum number of bytes in the body of light work; a request with a longer one is heavy."""
 
 _BYTES_PER_UNIT = 8 << 10
