@@ -21,6 +21,8 @@ from service.bundles.checking import checks_of
 from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
 from service.bundles.variants import ServedVariant, ServedVariants
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
+from service.events.ids import SortableIds
+from service.events.intake import EventIntake
 from service.http.draining import Drain
 from service.ranking.micro_batcher import MicroBatcher
 from service.ranking.recommender import Query, Recommendations
@@ -49,6 +51,8 @@ class Runtime:
         added_items: adds items to the catalogs in `variants`.
         teacher: the connected teacher; None if TEACHER_URL is unset.
         admission: accepts or refuses requests by the work in progress.
+        intake: makes the events to store from those that clients send.
+        ids: makes the ids of answers.
     """
 
     settings: Settings
@@ -62,6 +66,8 @@ class Runtime:
     drain: Drain
     access: Access
     admission: Admission
+    intake: EventIntake
+    ids: SortableIds = field(default_factory=SortableIds)
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
@@ -186,6 +192,7 @@ async def open_runtime(
                 Admission(
                     settings, costs, variants.num_items, metrics, history.waiting, keys.key_id
                 ),
+                EventIntake(settings),
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():

@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from service.access.settings import AccessSettings
+from service.setting_parts.events import EventSettings
 from service.setting_parts.outage import OutageSettings
 from service.setting_parts.sentinel_url import SENTINEL_SCHEMES, parse_sentinel_url
 from service.setting_parts.teacher import TeacherSettings
@@ -36,7 +37,7 @@ _NETWORK_SCHEMES = ("redis://", "rediss://")
 _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://", *SENTINEL_SCHEMES)
 
 
-class Settings(AccessSettings, OutageSettings, TeacherSettings):
+class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
     """The settings of the service: each field is an environment variable, its name in capitals.
 
     An empty variable counts as unset. If SECRETS_PATH names a folder, its files (such as

@@ -17,6 +17,7 @@ from service.setting_parts.variants import DEFAULT_VARIANT
 # do not have that folder. It is not that of the served bundle either, because the OpenAPI schema
 # should not change with the bundle.
 _VERSION = "df3f0a722b4a"
+_RECOMMENDATION_ID = "0192d8c4a7e07b3f8d21c0a95e6f4417a3b1f0c2d4e58697"
 _TITLES = {
     "1": "Toy Story (1995)",
     "32": "Twelve Monkeys (a.k.a. 12 Monkeys) (1995)",
@@ -53,6 +54,7 @@ def _explained_by_toy_story(item_id: str, score: float, score_drop: float) -> di
 
 def _recommendations(*items: Mapping[str, Any]) -> dict[str, Any]:
     return {
+        "recommendation_id": _RECOMMENDATION_ID,
         "model_version": _VERSION,
         "variant": DEFAULT_VARIANT,
         "source": "student",
@@ -124,7 +126,12 @@ BODIES: Mapping[str, Any] = {
             _AFTER_STAR_WARS,
         ]
     },
-    "NewEvent": {"item_id": "260", "event_id": "click-1"},
+    "NewEvent": {
+        "item_id": "260",
+        "event_id": "click-1",
+        "event_type": "click",
+        "recommendation_id": _RECOMMENDATION_ID,
+    },
     "EventAnswer": _EVENT,
     "EventRecommendationAnswer": {**_AFTER_STAR_WARS, **_EVENT},
     "SessionAnswer": {"session_id": "ada", "history": ["260"], "degraded": False},

@@ -35,6 +35,7 @@ def ranking_content(ranking: Sequence[tuple[Item, float]]) -> list[dict[str, Any
 
 
 def recommendation_content(
+    runtime: Runtime,
     variant: ServedVariant,
     recommendations: Recommendations,
     stopwatch: Stopwatch,
@@ -44,6 +45,7 @@ def recommendation_content(
     """Returns the fields of a RecommendationAnswer, and notes the answer for the metrics.
 
     Args:
+        runtime: has the ids of answers.
         variant: the variant that answered.
         recommendations: the recommendations to send.
         stopwatch: the stopwatch of the request; the answer is noted in it, and the metrics count it
@@ -53,6 +55,7 @@ def recommendation_content(
     degraded = degraded or recommendations.degraded
     stopwatch.answers.append((variant.name, recommendations.source, degraded))
     return {
+        "recommendation_id": runtime.ids.recommendation_id(),
         "model_version": variant.model_version,
         "variant": variant.name,
         "source": recommendations.source,
@@ -63,6 +66,7 @@ def recommendation_content(
 
 
 def recommendation_response(
+    runtime: Runtime,
     variant: ServedVariant,
     recommendations: Recommendations,
     stopwatch: Stopwatch,
@@ -74,7 +78,9 @@ def recommendation_response(
 
     `degraded`: whether the history store did not answer. `more`: further fields of the answer.
     """
-    content = recommendation_content(variant, recommendations, stopwatch, degraded=degraded)
+    content = recommendation_content(
+        runtime, variant, recommendations, stopwatch, degraded=degraded
+    )
     if more:
         content.update(more)
     return json_response(content, {"Server-Timing": stopwatch.header()})
@@ -102,11 +108,14 @@ async def response_in_turn(
         answer = await turn.run(variant.recommender.recommend, query)
     runtime.offer_to_shadow(variant, query, answer)
     if explain:
-        return await _explained_response(variant, query, answer, stopwatch, turn, degraded=degraded)
-    return recommendation_response(variant, answer, stopwatch, degraded=degraded)
+        return await _explained_response(
+            runtime, variant, query, answer, stopwatch, turn, degraded=degraded
+        )
+    return recommendation_response(runtime, variant, answer, stopwatch, degraded=degraded)
 
 
 async def _explained_response(
+    runtime: Runtime,
     variant: ServedVariant,
     query: Query,
     recommendations: Recommendations,
@@ -127,7 +136,9 @@ async def _explained_response(
             )
         except StudentError:
             degraded, reasons = True, [[] for _ in recommendations.ranking]
-    content = recommendation_content(variant, recommendations, stopwatch, degraded=degraded)
+    content = recommendation_content(
+        runtime, variant, recommendations, stopwatch, degraded=degraded
+    )
     for item, item_reasons in zip(content["items"], reasons, strict=True):
         item["reasons"] = _reasons(item_reasons)
     return json_response(content, {"Server-Timing": stopwatch.header()})

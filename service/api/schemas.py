@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.ranking.recommender import Source
 from service.setting_parts.variants import DEFAULT_VARIANT
 from service.settings import DEFAULT_K, MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
-from service.stores.history.protocol import NotStored
 from service.teacher.client import EmbeddingNumber
 
 MAX_IDS = 1000
@@ -88,24 +87,6 @@ class BatchRequest(RequestBody):
     ]
 
 
-class NewEvent(RequestBody):
-    """An interaction of a session with an item.
-
-    An event that is sent again with the same `event_id` within EVENT_ID_WINDOW_SECONDS is stored
-    once.
-    """
-
-    item_id: ItemId = Field(description="may be an item that the catalog does not have yet")
-    event_id: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = Field(
-        default=None, description="the client's id of the event, which makes it safe to send again"
-    )
-    consent: bool = Field(
-        default=True,
-        description="whether the event may be stored; if false, the session is neither stored nor "
-        "read, and the history for recommendations is this item only",
-    )
-
-
 class NewItem(RequestBody):
     """An item that is not in the bundle."""
 
@@ -167,6 +148,10 @@ class RecommendedItem(BaseModel):
 class RecommendationAnswer(BaseModel):
     """Recommended items, best first."""
 
+    recommendation_id: str = Field(
+        description="id of the answer, 48 hexadecimal digits that sort by time; name it in events "
+        "that it led to"
+    )
     model_version: str
     variant: str = Field(description="variant that answered; a session always has the same one")
     source: Source = Field(description="ranker that made the list")
@@ -179,31 +164,6 @@ class BatchAnswer(BaseModel):
     """One answer per query, in the order of the queries."""
 
     answers: Sequence[RecommendationAnswer]
-
-
-class EventAnswer(BaseModel):
-    """The result of sending an event."""
-
-    model_version: str
-    variant: str
-    stored: bool = Field(
-        description="whether the event is stored; false without consent, and if the history store "
-        "did not store it: then, unless it is journalled, send the event again with the same "
-        "`event_id`"
-    )
-    reason: Literal["no_consent", NotStored] | None = Field(
-        description="why the event is not stored; null: it is stored. store_unavailable: the "
-        "history store did not answer; store_refused: it answers, and is full or read-only; "
-        "journalled: likewise, and the event is on the service's disk and will be stored; "
-        "journal_full, journal_failed: it could not be written there either"
-    )
-    degraded: bool = Field(
-        description="whether the history store or, with `k`, the student did not answer"
-    )
-
-
-class EventRecommendationAnswer(EventAnswer, RecommendationAnswer):
-    """The result of sending an event with `k`: the next items after the event are added."""
 
 
 class SessionAnswer(BaseModel):

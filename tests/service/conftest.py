@@ -84,6 +84,11 @@ async def client(bundle_path: Path) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+def without_id(answer: dict[str, Any]) -> dict[str, Any]:
+    """An answer without its id, which is another one each time."""
+    return {name: value for name, value in answer.items() if name != "recommendation_id"}
+
+
 @asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(settings)

@@ -2,6 +2,7 @@
 
 Fields that many answers share:
 
+- `recommendation_id`: id of the answer; name it in the events that the answer led to.
 - `model_version`: version of the bundle that answered.
 - `variant`: name of the variant that answered; a session always has the same one.
 - `source`: origin of the ranking: the student, a fallback (items similar to the last one, popular
@@ -71,6 +72,7 @@ class RecommendedItem(TypedDict):
 class RecommendationAnswer(TypedDict):
     """Recommended items, best first."""
 
+    recommendation_id: str
     model_version: str
     variant: str
     source: Source
@@ -140,6 +142,7 @@ class ComparisonAnswer(TypedDict):
 
 NotStored = Literal[
     "no_consent",
+    "not_in_history",
     "store_unavailable",
     "store_refused",
     "journalled",
@@ -156,7 +159,8 @@ class EventAnswer(TypedDict):
         stored: whether the event is in the history store. It is False without consent. With
             consent, False means that the store did not store it: send the event again, with the
             same `event_id`.
-        reason: why the event is not stored: `no_consent`, `store_unavailable` if the store did not
+        reason: why the event is not stored: `no_consent`; `not_in_history` if events of its type
+            belong in no history; `store_unavailable` if the store did not
             answer, `store_refused` if it answers and is full or read-only; `journalled` if the
             event is on the service's disk and will be stored, so need not be sent again;
             `journal_full` or `journal_failed` if it could not be written there. None: it is

@@ -60,11 +60,19 @@ class Event(_Event, total=False):
         item_id: id of the item, which may be missing from the catalog.
         event_id: id of the event, chosen by you. If an event is sent again with the same id, it is
             stored only once.
+        event_type: one of the service's EVENT_TYPES; the first of them by default.
+        timestamp: time of the event in milliseconds since 1970; now by default.
+        value: a number to be summed up, such as the price of a purchase.
+        recommendation_id: `recommendation_id` of the answer that showed the item.
         consent: whether the user agrees to be remembered; True by default. If False, no history is
             read or stored, and items are recommended after `item_id` only.
     """
 
     event_id: str
+    event_type: str
+    timestamp: int
+    value: float
+    recommendation_id: str
     consent: bool
 
 

@@ -33,7 +33,7 @@ from service.bundles.variants import ServedVariant
 from service.ranking.batching import answer_by_group
 from service.ranking.micro_batcher import SLICE_SIZE
 from service.ranking.recommender import Query, Recommendations
-from service.runtime import RuntimeDep
+from service.runtime import Runtime, RuntimeDep
 from service.stores.history.guarded import StoredHistory
 from service.telemetry.stopwatch import Stopwatch, StopwatchDep
 
@@ -72,7 +72,7 @@ async def recommend(
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
     runtime.offer_to_shadow(variant, query, answer)
-    return recommendation_response(variant, answer, stopwatch, degraded=stored.degraded)
+    return recommendation_response(runtime, variant, answer, stopwatch, degraded=stored.degraded)
 
 
 @router.post("/batch", response_model=BatchAnswer, responses=_RESPONSES)
@@ -92,13 +92,16 @@ async def recommend_batch(
             *(stored_history_of(runtime, request, principal) for request in batch.requests)
         )
     queries = list(map(query_of, batch.requests, stored))
-    answers, response = await turn.run_slices(_in_slices(served, queries, stored, stopwatch))
+    answers, response = await turn.run_slices(
+        _in_slices(runtime, served, queries, stored, stopwatch)
+    )
     for variant, query, answer in zip(served, queries, answers, strict=True):
         runtime.offer_to_shadow(variant, query, answer)
     return response
 
 
 def _in_slices(
+    runtime: Runtime,
     served: Sequence[ServedVariant],
     queries: Sequence[Query],
     stored: Sequence[StoredHistory],
@@ -115,7 +118,7 @@ def _in_slices(
             answers += _recommend_many(served[part], queries[part])
             yield
     contents = [
-        recommendation_content(variant, answer, stopwatch, degraded=history.degraded)
+        recommendation_content(runtime, variant, answer, stopwatch, degraded=history.degraded)
         for variant, answer, history in zip(served, answers, stored, strict=True)
     ]
     return answers, json_response({"answers": contents}, {"Server-Timing": stopwatch.header()})

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 
 from service.api.authorization import PrincipalDep
+from service.api.event_schemas import EventAnswer, EventRecommendationAnswer, NewEvent
 from service.api.openapi import TIMED
 from service.api.problems import documented
 from service.api.requests import ScopeDep, heavy_units
@@ -15,21 +16,13 @@ from service.api.responses import (
     recommendation_response,
     response_in_turn,
 )
-from service.api.schemas import (
-    EventAnswer,
-    EventRecommendationAnswer,
-    KInQuery,
-    NewEvent,
-    RecommendationAnswer,
-    SessionAnswer,
-)
+from service.api.schemas import KInQuery, RecommendationAnswer, SessionAnswer
 from service.errors import NotFoundError
 from service.http.ids_in_paths import SessionIdInPath
 from service.ranking.recommender import Query
 from service.runtime import RuntimeDep
 from service.settings import DEFAULT_K
 from service.stores.history.guarded import StoredHistory
-from service.stores.history.protocol import Event
 from service.telemetry.stopwatch import StopwatchDep
 
 router = APIRouter(prefix="/v1/sessions/{session_id}", tags=["sessions"])
@@ -53,11 +46,12 @@ async def append_event(
     if k is not None:
         runtime.check_k(k)
     variant = runtime.variants.for_session(session_id)
+    new_event = runtime.intake.event_of(event)
     stored = StoredHistory([event.item_id])
     if event.consent:
         with stopwatch.time("history"):
             session = runtime.session(session_id, principal.tenant)
-            stored = await runtime.history.append(session, Event(event.item_id, event.event_id))
+            stored = await runtime.history.append(session, new_event)
     outcome = event_outcome(stored, consent=event.consent)
     if k is None:
         return event_response(variant, stored, stopwatch, outcome)
@@ -67,6 +61,7 @@ async def append_event(
     if event.consent:
         runtime.offer_to_shadow(variant, query, recommendations)
     return recommendation_response(
+        runtime,
         variant,
         recommendations,
         stopwatch,
@@ -114,7 +109,7 @@ async def recommend_for_session(
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
     runtime.offer_to_shadow(variant, query, answer)
-    return recommendation_response(variant, answer, stopwatch, degraded=stored.degraded)
+    return recommendation_response(runtime, variant, answer, stopwatch, degraded=stored.degraded)
 
 
 @router.get(

@@ -117,7 +117,10 @@ StudentAnswerDep = Annotated[StudentAnswer, Depends(_ask_student)]
     "/teacher/recommendations", response_model=TeacherRecommendationAnswer, responses=_RESPONSES
 )
 async def recommend_by_teacher(
-    slow_path: SlowPathDep, student: StudentAnswerDep, stopwatch: StopwatchDep
+    runtime: RuntimeDep,
+    slow_path: SlowPathDep,
+    student: StudentAnswerDep,
+    stopwatch: StopwatchDep,
 ) -> Response:
     """Recommends by the teacher; if it does not answer, by the student, and `degraded` is true.
 
@@ -127,6 +130,7 @@ async def recommend_by_teacher(
     with stopwatch.time("teacher"):
         teacher = await _ask_teacher(slow_path, student)
     content = recommendation_content(
+        runtime,
         student.variant,
         teacher.recommendations if teacher else student.recommendations,
         stopwatch,

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.circuit_breaker import CircuitBreaker
 from service.errors import HistoryRefusalError, HistoryUnavailableError
@@ -86,7 +86,11 @@ class GuardedHistory:
         If the store does not answer, the returned history has this event only. If the store refuses
         to write, the returned history is the stored one and this event. In both cases the answer is
         degraded and the event goes to the journal, if there is one.
+
+        Stores nothing if the event is not for the history, and returns the stored history.
         """
+        if not event.is_for_history:
+            return replace(await self.read(session), not_stored="not_in_history")
         if self._journal is not None:
             event = self._journal.identified(event)
         try:

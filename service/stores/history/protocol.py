@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 NotStored = Literal[
-    "store_unavailable", "store_refused", "journalled", "journal_full", "journal_failed"
+    "not_in_history",
+    "store_unavailable",
+    "store_refused",
+    "journalled",
+    "journal_full",
+    "journal_failed",
 ]
 """Reasons why an event is not in the history store; clients get them in answers."""
 
@@ -38,10 +43,16 @@ class Event:
 
     If a session gets several events with the same `event_id` within `Retention.event_id_seconds`,
     only the first is stored. An event whose `event_id` is None is always stored.
+
+    Attributes:
+        item_id: id of the item.
+        event_id: the client's id of the event.
+        is_for_history: whether the event belongs in the history of its session.
     """
 
     item_id: str
     event_id: str | None = None
+    is_for_history: bool = True
 
 
 _MIN_EVENT_IDS = 1_000

@@ -15,6 +15,7 @@ from service.app import create_app
 from service.errors import ConflictError
 from service.runtime import get_runtime
 from service.settings import Settings
+from tests.service.conftest import without_id
 
 pytestmark = pytest.mark.anyio
 
@@ -25,7 +26,7 @@ COMMON, UNCOMMON = "application/json", "application/json; charset=utf-8"
 
 async def ask(client: httpx.AsyncClient, url: str, body: bytes, media_type: str) -> Any:
     response = await client.post(url, content=body, headers={"content-type": media_type})
-    return response.status_code, response.json()
+    return response.status_code, without_id(response.json())
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,11 @@ async def ask(client: httpx.AsyncClient, url: str, body: bytes, media_type: str)
         (f"{EVENTS}?k=0", b'{"item_id": "c"}'),
         (f"{EVENTS}?k=101", b'{"item_id": "c"}'),
         (f"{EVENTS}?k=999999999999", b'{"item_id": "c"}'),
+        (f"{EVENTS}?k=3", b'{"item_id": "c", "event_type": "cart", "value": 9}'),
+        (EVENTS, b'{"item_id": "c", "event_type": "no such type"}'),
+        (EVENTS, b'{"item_id": "c", "timestamp": "now"}'),
+        (EVENTS, b'{"item_id": "c", "value": 1e999}'),
+        (EVENTS, b'{"item_id": "c", "recommendation_id": "x"}'),
         (EVENTS, b'{"item_id": "c", "item_id": "d"}'),
         (EVENTS, b'{"item_id": 3}'),
         (EVENTS, b'{"item_id": "\\ud800"}'),

@@ -65,6 +65,7 @@ def ids(answer: dict[str, Any]) -> str:
 
 async def test_the_teacher_recommends(client: httpx.AsyncClient) -> None:
     answer = await ask(client, "xc", k=2)
+    assert len(answer.pop("recommendation_id")) == 48
     assert answer == {
         "model_version": "1",
         "variant": "default",

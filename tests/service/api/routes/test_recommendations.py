@@ -25,6 +25,7 @@ def ids(answer: dict[str, Any]) -> str:
 async def test_a_history_in_the_body_is_answered_by_the_student(client: httpx.AsyncClient) -> None:
     answer = await ask(client, history=["a", "x", "c"], k=2)
     assert answer.pop("model_version")
+    assert len(answer.pop("recommendation_id")) == 48
     assert answer == {
         "variant": "default",
         "source": "student",

@@ -1,0 +1,66 @@
+"""Schemas of events and of their answers."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from service.api.schemas import ItemId, Name, RecommendationAnswer, RequestBody
+from service.stores.history.protocol import NotStored
+
+
+class NewEvent(RequestBody):
+    """An interaction of a session with an item.
+
+    An event that is sent again with the same `event_id` within EVENT_ID_WINDOW_SECONDS is stored
+    once.
+    """
+
+    item_id: ItemId = Field(description="may be an item that the catalog does not have yet")
+    event_id: Annotated[str, Field(pattern=r"^[!-~]{1,128}$")] | None = Field(
+        default=None, description="the client's id of the event, which makes it safe to send again"
+    )
+    event_type: Name | None = Field(
+        default=None, description="one of EVENT_TYPES; null: the first of them"
+    )
+    timestamp: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+        default=None,
+        description="time of the event in ms since 1970, at most EVENT_MAX_AGE_SECONDS ago; null: "
+        "now",
+    )
+    value: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
+        default=None, description="number to be summed up, such as the price of a purchase"
+    )
+    recommendation_id: Annotated[str, Field(pattern=r"^[0-9a-f]{48}$")] | None = Field(
+        default=None, description="id of the answer that showed the item"
+    )
+    consent: bool = Field(
+        default=True,
+        description="whether the event may be stored; if false, the session is neither stored nor "
+        "read, and the history for recommendations is this item only",
+    )
+
+
+class EventAnswer(BaseModel):
+    """The result of sending an event."""
+
+    model_version: str
+    variant: str
+    stored: bool = Field(
+        description="whether the event is stored; false without consent, and if the history store "
+        "did not store it: then, unless it is journalled, send the event again with the same "
+        "`event_id`"
+    )
+    reason: Literal["no_consent", NotStored] | None = Field(
+        description="why the event is not stored; null: it is stored. not_in_history: "
+        "its type is not in HISTORY_EVENT_TYPES; store_unavailable: the "
+        "history store did not answer; store_refused: it answers, and is full or read-only; "
+        "journalled: likewise, and the event is on the service's disk and will be stored; "
+        "journal_full, journal_failed: it could not be written there either"
+    )
+    degraded: bool = Field(
+        description="whether the history store or, with `k`, the student did not answer"
+    )
+
+
+class EventRecommendationAnswer(EventAnswer, RecommendationAnswer):
+    """The result of sending an event with `k`: the next items after the event are added."""

@@ -1,0 +1,68 @@
+"""Settings of events: their types, and how old or new their times may be."""
+
+from collections.abc import Sequence
+from typing import Self
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings
+
+MAX_TYPE_LENGTH = 64
+"""Maximum number of characters of an event type."""
+
+_DAY_SECONDS = 24 * 3600
+
+
+class EventSettings(BaseSettings):
+    """Settings of events; a base class of `service.settings.Settings`."""
+
+    event_types: str = Field(
+        default="click, view, cart, purchase",
+        description="EVENT_TYPES: the types that events may have, separated by commas; the first "
+        "is that of events without `event_type`",
+    )
+    history_event_types: str | None = Field(
+        default=None,
+        description="HISTORY_EVENT_TYPES: the types of EVENT_TYPES whose events are stored in the "
+        "history of their session, which items are recommended for; unset = all",
+    )
+    event_max_age_seconds: float = Field(
+        default=30 * _DAY_SECONDS,
+        gt=0,
+        description="EVENT_MAX_AGE_SECONDS: maximum age of an event by its `timestamp`; an older "
+        "one is refused",
+    )
+    event_max_ahead_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="EVENT_MAX_AHEAD_SECONDS: maximum time by which the `timestamp` of an event "
+        "may lie in the future, for clients whose clocks are ahead; a later one is refused",
+    )
+
+    @property
+    def event_type_names(self) -> Sequence[str]:
+        """The names in EVENT_TYPES, in their order."""
+        return _names(self.event_types)
+
+    @property
+    def history_type_names(self) -> frozenset[str]:
+        """The event types that are stored in histories."""
+        return frozenset(_names(self.history_event_types or self.event_types))
+
+    @model_validator(mode="after")
+    def _check_event_types(self) -> Self:
+        names = self.event_type_names
+        if not names or any(len(each) > MAX_TYPE_LENGTH for each in names):
+            raise ValueError(
+                f"EVENT_TYPES = {self.event_types!r} needs names of 1 to {MAX_TYPE_LENGTH} "
+                "characters, separated by commas"
+            )
+        if unknown := self.history_type_names - set(names):
+            raise ValueError(
+                f"HISTORY_EVENT_TYPES has {', '.join(sorted(unknown))}, which EVENT_TYPES lacks: "
+                "name it there too"
+            )
+        return self
+
+
+def _names(text: str) -> list[str]:
+    return [name for part in text.split(",") if (name := part.strip())]
