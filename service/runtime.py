@@ -91,9 +91,10 @@ class Runtime:
     ) -> None:
         """Offers an answer to shadow traffic, without waiting for the teacher.
 
-        Does nothing if no teacher is connected.
+        Does nothing if no teacher is connected, or if the query has rules, which the teacher does
+        not follow.
         """
-        if self.teacher:
+        if self.teacher and query.rules is None:
             self.teacher.shadow.offer(served.recommender, query, recommendations)
 
     @property

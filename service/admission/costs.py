@@ -25,6 +25,9 @@ _MIN_QUERY_BYTES = 20  # `{"session_id":"a"},`
 _MAX_QUERIES = 64
 _ITEMS_PER_UNIT = 2_000
 _STEPS_PER_UNIT = 200_000
+_RULED_ITEMS_PER_UNIT = 5_000
+_SEARCHED_ITEMS_PER_UNIT = 500
+_POOL_PER_UNIT = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +76,16 @@ def filter_units(num_steps: int) -> int:
     `num_steps`: number of mask entries that the filters write.
     """
     return num_steps // _STEPS_PER_UNIT
+
+
+def rule_units(num_items: int, pool: int, *, searches: bool) -> int:
+    """Returns the units that a query's rules cost on top of a light request.
+
+    Args:
+        num_items: number of items in the catalog.
+        pool: number of items among which diversity chooses; 0 without diversity.
+        searches: whether the rules have boosts or limits, for which the catalog may be searched
+            several times.
+    """
+    items_per_unit = _SEARCHED_ITEMS_PER_UNIT if searches else _RULED_ITEMS_PER_UNIT
+    return num_items // items_per_unit + pool // _POOL_PER_UNIT

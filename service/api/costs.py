@@ -28,6 +28,7 @@ COSTS: Mapping[str, Cost] = {
     "GET /v1/items/{item_id}": _LIGHT,
     "DELETE /v1/items/{item_id}": _ADMIN,
     "GET /v1/items/{item_id}/similar": _CATALOG,
+    "POST /v1/items/{item_id}/similar": _CATALOG,
     "GET /v1/model": _LIGHT,
     "POST /v1/model/activate": _ADMIN,
     "POST /v1/model/rollback": _ADMIN,
@@ -44,8 +45,8 @@ COSTS: Mapping[str, Cost] = {
 }
 """The cost of each route, by method and path.
 
-Explanations and costly filters make a query to a light route heavy. Only the parsed body shows
-this, so the handler waits for the turn.
+Explanations, costly filters and costly rules make a query to a light route heavy. Only the parsed
+body shows this, so the handler waits for the turn.
 """
 
 

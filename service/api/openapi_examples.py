@@ -141,6 +141,7 @@ BODIES: Mapping[str, Any] = {
         "model_version": _VERSION,
         "items": _ranked({"1210": 0.763, "1196": 0.700}),
     },
+    "SimilarItemsRequest": {"k": 2, "allow": {"genres": ["Sci-Fi"]}, "diversity": 0.3},
     "NewItem": {
         "item_id": "new-1",
         "title": "Toy Story 5 (2026)",

@@ -1,17 +1,22 @@
 """Checks a query, joins it with its session's stored history, and computes its cost in units."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Depends, Request
 from starlette.types import Scope
 
 from service.access.principal import Principal
-from service.admission.costs import filter_units
+from service.admission.costs import filter_units, rule_units
 from service.admission.gate import Turn
+from service.api.query_schemas import Pin, RuleFields
 from service.api.schemas import RecommendationQuery
 from service.bundles.variants import ServedVariant
 from service.errors import InvalidRequestError
+from service.ranking.filters import Filters
 from service.ranking.recommender import Query
+from service.ranking.rules.diversity import pool_size
+from service.ranking.rules.types import Rules
 from service.runtime import Runtime
 from service.stores.history.guarded import StoredHistory
 
@@ -28,16 +33,49 @@ def check_query(
         prefix: precedes the field's name in the error, such as `requests[3].` in a batch.
 
     Raises:
-        InvalidRequestError: `k` is too large, history and session are both missing, or a filter
-            names an attribute that no item has.
+        InvalidRequestError: `k` is too large, history and session are both missing, a filter or a
+            rule names an attribute that no item has, or pins contradict each other.
     """
     runtime.check_k(query.k, f"{prefix}k")
     if query.history is None and query.session_id is None:
         raise InvalidRequestError(f"{prefix}history", "give a history, a session_id or both")
+    filters = variant.recommender.catalog.filters
     try:
-        variant.recommender.catalog.filters.check(query.allow, query.deny)
+        filters.check(query.allow, query.deny)
+        if isinstance(query, RuleFields):
+            check_rules(filters, query, query.k)
     except InvalidRequestError as error:
         raise InvalidRequestError(f"{prefix}{error.field}", error.message) from None
+
+
+def check_rules(filters: Filters, rules: RuleFields, k: int) -> None:
+    """Checks what the schema of rules cannot express.
+
+    Raises:
+        InvalidRequestError: a rule names an attribute that no item has, or pins contradict each
+            other or `k`.
+    """
+    if rules.boost is not None:
+        filters.check_names("boost.attributes", rules.boost.attributes)
+    if rules.max_per is not None:
+        filters.check_names("max_per", rules.max_per)
+    if rules.pin is not None:
+        _check_pins(rules.pin, k)
+
+
+def _check_pins(pins: Sequence[Pin], k: int) -> None:
+    """Checks that each position is at most `k`, and that no position or item occurs twice."""
+    taken: set[int | str] = set()
+    for number, pin in enumerate(pins):
+        field = f"pin[{number}]"
+        if pin.position > k:
+            raise InvalidRequestError(
+                f"{field}.position", f"must be at most k, which is {k}, not {pin.position}"
+            )
+        for name, value in (("position", pin.position), ("item_id", pin.item_id)):
+            if value in taken:
+                raise InvalidRequestError(f"{field}.{name}", f"{value!r} is pinned twice")
+            taken.add(value)
 
 
 async def stored_history_of(
@@ -61,12 +99,15 @@ def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
         allow=query.allow,
         deny=query.deny,
         mask_seen=query.mask_seen,
+        rules=query.rules(),
     )
 
 
 def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
-    """Returns the units of a query whose filters or explanation make it heavy work; else 0."""
+    """Returns the units of a query whose filters, rules or explanation are heavy work; else 0."""
     units = units_of_filters(variant, query) if query.allow or query.deny else 0
+    if query.rules is not None:
+        units += units_of_rules(variant, query, query.rules)
     if explain:  # ranks once for each item of the window
         window = variant.recommender.manifest.max_history_length
         units += 1 + min(len(query.history), window) // 2
@@ -77,6 +118,14 @@ def units_of_filters(variant: ServedVariant, query: Query) -> int:
     """Returns the units that a query's filters cost on top of a light request."""
     filters = variant.recommender.catalog.filters
     return filter_units(filters.num_steps(query.allow, query.deny))
+
+
+def units_of_rules(variant: ServedVariant, query: Query, rules: Rules) -> int:
+    """Returns the units that a query's rules cost on top of a light request."""
+    num_items = len(variant.recommender.catalog)
+    pool = pool_size(query.k) if rules.diversity else 0
+    searches = bool(rules.item_boosts or rules.attribute_boosts or rules.max_per)
+    return rule_units(num_items, pool, searches=searches)
 
 
 # Coroutines, because FastAPI would run ordinary functions in a thread.

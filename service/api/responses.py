@@ -12,6 +12,7 @@ from service.bundles.variants import ServedVariant
 from service.errors import StudentError
 from service.ranking.explanations import Reasons, explain_in_slices
 from service.ranking.recommender import Query, Recommendations
+from service.ranking.rules.types import Selection
 from service.runtime import Runtime
 from service.stores.history.guarded import StoredHistory
 from service.telemetry.stopwatch import Stopwatch
@@ -54,7 +55,7 @@ def recommendation_content(
     """
     degraded = degraded or recommendations.degraded
     stopwatch.answers.append((variant.name, recommendations.source, degraded))
-    return {
+    content = {
         "recommendation_id": runtime.ids.recommendation_id(),
         "model_version": variant.model_version,
         "variant": variant.name,
@@ -63,6 +64,19 @@ def recommendation_content(
         "unknown_items": recommendations.unknown_items,
         "items": ranking_content(recommendations.ranking),
     }
+    if recommendations.shortage is not None or recommendations.left_out_pins:
+        content |= shortage_content(recommendations)
+    return content
+
+
+def shortage_content(selection: Recommendations | Selection) -> dict[str, Any]:
+    """Returns the fields `shortage` and `left_out_pins` of an answer, those with a value."""
+    content: dict[str, Any] = {}
+    if selection.shortage is not None:
+        content["shortage"] = selection.shortage
+    if selection.left_out_pins:
+        content["left_out_pins"] = selection.left_out_pins
+    return content
 
 
 def recommendation_response(

@@ -6,16 +6,14 @@ from typing import Annotated, Any, Literal
 from fastapi import Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.ranking.recommender import Source
+from service.ranking.rules.types import Rules, Shortage
+from service.ranking.types import Source
 from service.setting_parts.variants import DEFAULT_VARIANT
 from service.settings import DEFAULT_K, MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
 from service.teacher.client import EmbeddingNumber
 
 MAX_IDS = 1000
 """Maximum number of ids in a request's history, and in its exclusions."""
-
-MAX_BATCH = 64
-"""Maximum number of queries in a batch request."""
 
 UNKNOWN_ITEMS = "number of ids, stored and in the request, that the catalog does not have"
 """Description of the field `unknown_items` of answers."""
@@ -31,6 +29,17 @@ Name = Annotated[str, Field(min_length=1, max_length=64)]
 Value = Annotated[str, Field(max_length=256)]
 Attributes = Annotated[
     dict[Name, Annotated[list[Value], Field(max_length=64, fail_fast=True)]], Field(max_length=16)
+]
+ShortageField = Annotated[
+    Shortage | None,
+    Field(
+        description="only with fewer than `k` items: why. no_more_items: candidates, filters, "
+        "exclusions and seen items leave no more; max_per: the others have values at their limit"
+    ),
+]
+LeftOutPins = Annotated[
+    Sequence[str],
+    Field(description="only if there are any: the pinned items that may not be recommended"),
 ]
 
 
@@ -68,23 +77,9 @@ class RecommendationQuery(RequestBody):
         "if no other item is allowed",
     )
 
-
-class RecommendationRequest(RecommendationQuery):
-    """A query for recommendations, with or without reasons."""
-
-    explain: bool = Field(
-        default=False,
-        description="whether the answer has the reasons of each item: the items of the history "
-        "that led to it",
-    )
-
-
-class BatchRequest(RequestBody):
-    """Queries that are answered in one response."""
-
-    requests: Annotated[
-        list[RecommendationQuery], Field(min_length=1, max_length=MAX_BATCH, fail_fast=True)
-    ]
+    def rules(self) -> Rules | None:
+        """Returns the rules of the query; None if it has none."""
+        return None
 
 
 class NewItem(RequestBody):
@@ -146,7 +141,7 @@ class RecommendedItem(BaseModel):
 
 
 class RecommendationAnswer(BaseModel):
-    """Recommended items, best first."""
+    """Recommended items."""
 
     recommendation_id: str = Field(
         description="id of the answer, 48 hexadecimal digits that sort by time; name it in events "
@@ -157,7 +152,11 @@ class RecommendationAnswer(BaseModel):
     source: Source = Field(description="ranker that made the list")
     degraded: bool = Field(description="whether the history store or the student did not answer")
     unknown_items: int = Field(description=UNKNOWN_ITEMS)
-    items: Sequence[RecommendedItem]
+    items: Sequence[RecommendedItem] = Field(
+        description="best first, but for pinned items and diversity"
+    )
+    shortage: ShortageField = None
+    left_out_pins: LeftOutPins = ()
 
 
 class BatchAnswer(BaseModel):
@@ -204,6 +203,8 @@ class SimilarItemsAnswer(BaseModel):
 
     model_version: str
     items: Sequence[RecommendedItem]
+    shortage: ShortageField = None
+    left_out_pins: LeftOutPins = ()
 
 
 class VariantAnswer(BaseModel):

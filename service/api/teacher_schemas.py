@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, Field
 
 from service.api.schemas import UNKNOWN_ITEMS, RecommendationAnswer, RecommendedItem
-from service.ranking.recommender import Source
+from service.ranking.types import Source
 
 
 class TeacherRecommendationAnswer(RecommendationAnswer):

@@ -94,6 +94,12 @@ class Catalog:
             return [index for item_id in item_ids if (index := self.index(item_id))]
         return [index for index in map(self._index_in_bundle.get, item_ids) if index]
 
+    def mask_of(self, item_ids: Iterable[str]) -> Mask:
+        """Returns the mask `[items + 1]` of the items with these ids; skips unknown ids."""
+        mask = np.zeros(len(self) + 1, dtype=np.bool_)
+        mask[self.known_indices(item_ids)] = True
+        return mask
+
     def divided(self, history: list[int]) -> tuple[list[int], Sequence[int]]:
         """Splits the item indices of a history into those that the student reads and the others.
 

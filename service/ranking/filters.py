@@ -80,7 +80,7 @@ class Filters:
     def num_steps(self, allow: AttributeFilter, deny: AttributeFilter) -> int:
         """Returns the cost of calling `mask`: the number of mask entries that it would write."""
         attributes = [*allow.items(), *deny.items()]
-        found = (len(each) for attribute in attributes for each in self._found(*attribute))
+        found = (len(each) for attribute in attributes for each in self.items_with(*attribute))
         return len(attributes) * self._mask_length + sum(found)
 
     def check(self, allow: AttributeFilter, deny: AttributeFilter) -> None:
@@ -89,21 +89,33 @@ class Filters:
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
         """
-        for field, attribute_filter in (("allow", allow), ("deny", deny)):
-            for name in attribute_filter:
-                if name not in self._names:
-                    known = ", ".join(sorted(self._names)) or "none"
-                    raise InvalidRequestError(
-                        f"{field}.{name}", f"no item has this attribute; there are: {known}"
-                    )
+        self.check_names("allow", allow)
+        self.check_names("deny", deny)
 
-    def _with_any(self, name: str, values: Sequence[str]) -> Mask:
-        mask = np.zeros(self._mask_length, dtype=np.bool_)
-        for found in self._found(name, values):
-            mask[found] = True
-        return mask
+    def check_names(self, field: str, names: Iterable[str]) -> None:
+        """Checks that every attribute in `names` is known; `field` holds them in the request.
 
-    def _found(self, name: str, values: Sequence[str]) -> Iterator[NDArray[np.int64]]:
+        Raises:
+            InvalidRequestError: no item has one of the attributes.
+        """
+        for name in names:
+            if name not in self._names:
+                known = ", ".join(sorted(self._names)) or "none"
+                raise InvalidRequestError(
+                    f"{field}.{name}", f"no item has this attribute; there are: {known}"
+                )
+
+    def items_with(self, name: str, values: Iterable[str]) -> Iterator[NDArray[np.int64]]:
+        """Yields arrays of item indices: the items that have one of `values` of an attribute.
+
+        An item is in several arrays if it has several of the values.
+        """
         distinct = set(values)
         for index in self._indexes:
             yield from index.items_with(name, distinct)
+
+    def _with_any(self, name: str, values: Sequence[str]) -> Mask:
+        mask = np.zeros(self._mask_length, dtype=np.bool_)
+        for found in self.items_with(name, values):
+            mask[found] = True
+        return mask

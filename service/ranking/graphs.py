@@ -139,6 +139,17 @@ class RankingGraph:
         inputs = self._other_inputs(query)
         return _ranking(*self._bound_sessions.run(query.history, num_answered, inputs))
 
+    def rank_arrays(self, query: IndexQuery) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Returns the item indices and the scores of the best `k` items, as arrays.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        feeds = self._other_inputs(query) | {TENSORS.history: _left_padded([query.history])}
+        (indices,), (scores,) = run_session(self._session, _OUTPUTS, feeds)
+        ranked = np.isfinite(scores)
+        return indices[ranked], scores[ranked]
+
     def rank_many(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
         """Returns a ranking for each query, by one inference.
 

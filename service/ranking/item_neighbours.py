@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.ranking.types import Mask, Ranking, Vectors
 
@@ -46,6 +47,15 @@ class ItemVectors:
         order = np.argsort(-cosines[candidates], kind="stable")[:k]
         best = candidates[order]
         return list(zip(best.tolist(), cosines[best].tolist(), strict=True))
+
+    def unit_vectors(self, item_indices: Sequence[int]) -> NDArray[np.float64]:
+        """Returns the vectors of items, scaled to length 1: `[item_indices, hidden]`."""
+        if not item_indices:
+            return np.zeros((0, self._parts[0].shape[1]))
+        rows = np.stack([self._vector(index) for index in item_indices]).astype(np.float64)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        units: NDArray[np.float64] = rows / np.maximum(lengths, np.finfo(np.float32).tiny)
+        return units
 
     def _vector(self, item_index: int) -> Vectors:
         table, added = self._parts

@@ -18,7 +18,6 @@ items are recommended only if no other item is left.
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 
@@ -28,14 +27,14 @@ from service.ranking.batching import answer_by_group, answer_together_or_singly
 from service.ranking.catalog import Catalog
 from service.ranking.filters import AttributeFilter
 from service.ranking.item_neighbours import ItemVectors
+from service.ranking.rules.scorers import by_popularity, by_similarity, by_student
+from service.ranking.rules.selection import Eligible, Selector
+from service.ranking.rules.types import Rules, Selection, Shortage
 from service.ranking.student import Student
-from service.ranking.types import IndexQuery, Mask, Ranking, Vectors
+from service.ranking.types import IndexQuery, Mask, Ranking, Source, Vectors
 from service.stores.items.protocol import AddedItem
 
 logger = logging.getLogger(__name__)
-
-Source = Literal["student", "similar", "popular", "catalog", "teacher"]
-"""Name of the ranker that made a list; `teacher` is only in answers of the teacher's routes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +48,7 @@ class Query:
         allow: attribute values; for each attribute here, a recommended item has a listed value.
         deny: attribute values; a recommended item has none of them.
         mask_seen: whether items of `history` are not recommended unless no other item is left.
+        rules: rules that choose among the items that are left; None: the best are recommended.
     """
 
     history: Sequence[str]
@@ -57,6 +57,7 @@ class Query:
     allow: AttributeFilter = field(default_factory=dict)
     deny: AttributeFilter = field(default_factory=dict)
     mask_seen: bool = True
+    rules: Rules | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,16 @@ class Recommendations:
         source: the ranker that made the list.
         degraded: whether the student failed, so that a fallback ranked.
         unknown_items: number of ids in the history that the catalog does not have.
+        shortage: why there are fewer than `k` items; None: there are `k`.
+        left_out_pins: ids of pinned items that are not recommended.
     """
 
     ranking: Sequence[tuple[Item, float]]
     source: Source
     degraded: bool
     unknown_items: int
+    shortage: Shortage | None = None
+    left_out_pins: Sequence[str] = ()
 
     @property
     def item_ids(self) -> list[str]:
@@ -147,17 +152,28 @@ class Recommender:
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
         """
+        if query.rules is not None:
+            return self._recommend_by_rules(query)
         index_query = self._index_query(query)
         return self._recommendations(query, index_query, self._rank(index_query))
 
     def recommend_many(self, queries: Sequence[Query]) -> list[Recommendations]:
         """Answers several queries, in their order, with fewer inferences than one per query.
 
-        Queries with the same `k` and `mask_seen` are ranked in one batch.
+        Queries with the same `k` and `mask_seen` are ranked in one batch. Those with rules are
+        answered one by one.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.
         """
+        have_rules = [query.rules is not None for query in queries]
+        return answer_by_group(queries, have_rules, self._recommend_alike)
+
+    def _recommend_alike(
+        self, have_rules: bool, queries: Sequence[Query]
+    ) -> Sequence[Recommendations]:
+        if have_rules:
+            return list(map(self.recommend, queries))
         index_queries = list(map(self._index_query, queries))
         rankings = self._rank_many(index_queries)
         return [
@@ -166,17 +182,25 @@ class Recommender:
         ]
 
     def similar(self, item_id: str, k: int) -> Sequence[tuple[Item, float]]:
-        """Returns the `k` most similar items to an item of the catalog, with their cosines.
+        """Returns the `k` most similar items to an item of the catalog, with their cosines."""
+        return self.with_items(self.similar_by_rules(Query([item_id], k)).ranking)
 
-        Items that the student does not read have meaningless vectors: they are not returned, and
-        the result for one of them is empty.
+    def similar_by_rules(self, query: Query) -> Selection:
+        """Selects the `k` items that are most similar to those of the query's history, by cosine.
+
+        Filters, exclusions and rules hold. Items of the history and items that the student does not
+        read are left out. If it does not read an item of the history, the list is empty.
+
+        Raises:
+            InvalidRequestError: a filter names an attribute that no item has.
         """
-        indices, unread = self.catalog.divided(self.catalog.known_indices([item_id]))
-        if unread:
-            return []
-        others = self._candidates(IndexQuery(indices, k))
-        others[self.catalog.unread_indices] = False
-        return self._with_items(self.vectors.nearest(indices, k, others))
+        index_query = self._index_query(query)
+        others = self._candidates(replace(index_query, mask_seen=False))
+        others[[*index_query.history, *self.catalog.unread_indices]] = False
+        if index_query.unread:
+            others[:] = False
+        scorer = by_similarity(self.vectors, index_query.history)
+        return self._selector(query).select(Eligible(others, others), scorer)
 
     def _vectors_of(self, added: Sequence[AddedItem]) -> Vectors:
         """Returns the item vectors of `added`, `[added, hidden]`.
@@ -193,11 +217,15 @@ class Recommender:
 
     def _index_query(self, query: Query) -> IndexQuery:
         history, unread = self.catalog.divided(self.catalog.known_indices(query.history))
+        allowed = self.catalog.filters.mask(query.allow, query.deny)
+        if query.rules is not None and query.rules.candidates is not None:
+            candidates = self.catalog.mask_of(query.rules.candidates)
+            allowed = candidates if allowed is None else allowed & candidates
         return IndexQuery(
             history=history,
             k=query.k,
             excluded=self.catalog.known_indices(query.exclude),
-            allowed=self.catalog.filters.mask(query.allow, query.deny),
+            allowed=allowed,
             mask_seen=query.mask_seen,
             unread=unread,
         )
@@ -252,21 +280,56 @@ class Recommender:
         source: Source = "student"
         if ranking is None:
             source, ranking = self._fallback(index_query)
+        shortage: Shortage | None = None if len(ranking) >= query.k else "no_more_items"
+        return self._answer(query, index_query, Selection(ranking, shortage), source)
+
+    def _answer(
+        self, query: Query, index_query: IndexQuery, selection: Selection, source: Source
+    ) -> Recommendations:
         return Recommendations(
-            ranking=self._with_items(ranking),
+            ranking=self.with_items(selection.ranking),
             source=source,
             degraded=source == "similar",
             unknown_items=len(query.history) - len(index_query.history) - len(index_query.unread),
+            shortage=selection.shortage,
+            left_out_pins=selection.left_out_pins,
         )
+
+    def _recommend_by_rules(self, query: Query) -> Recommendations:
+        index_query = self._index_query(query)
+        selector = self._selector(query)
+        eligible = Eligible(
+            pinnable=self._candidates(replace(index_query, mask_seen=False)),
+            others=self._candidates(index_query),
+        )
+        source: Source = "student"
+        if not index_query.history:
+            selection = selector.select(eligible, by_popularity(self.catalog))
+            source = self._source_of(index for index, _ in selection.ranking)
+            return self._answer(query, index_query, selection, source)
+        try:
+            selection = selector.select(eligible, by_student(self.student, index_query.history))
+        except StudentError:
+            logger.exception("the student failed; similar items are recommended instead")
+            source, scorer = "similar", by_similarity(self.vectors, index_query.history)
+            selection = selector.select(eligible, scorer)
+        return self._answer(query, index_query, selection, source)
+
+    def _selector(self, query: Query) -> Selector:
+        return Selector(self.catalog, self.vectors, query.rules or Rules(), query.k)
+
+    def _source_of(self, item_indices: Iterable[int]) -> Source:
+        """Returns the name of a fallback without a history, by the items that it recommends."""
+        has_interactions = any(self.catalog.item(index).popularity for index in item_indices)
+        return "popular" if has_interactions else "catalog"
 
     def _fallback(self, query: IndexQuery) -> tuple[Source, Ranking]:
         candidates = self._candidates(query)
         if query.history:
             return "similar", self.vectors.nearest(query.history, query.k, candidates)
         indices = self.catalog.popular(query.k, candidates)
-        counts = [self.catalog.item(index).popularity for index in indices]
-        source: Source = "popular" if any(counts) else "catalog"
-        return source, list(zip(indices, map(float, counts), strict=True))
+        counts = [float(self.catalog.item(index).popularity) for index in indices]
+        return self._source_of(indices), list(zip(indices, counts, strict=True))
 
     def _candidates(self, query: IndexQuery) -> Mask:
         """Returns the mask of the items that a fallback may recommend.
@@ -281,6 +344,7 @@ class Recommender:
         unseen[[*query.history, *query.unread]] = False
         return unseen if query.mask_seen and unseen.any() else mask
 
-    def _with_items(self, ranking: Ranking) -> Sequence[tuple[Item, float]]:
+    def with_items(self, ranking: Ranking) -> Sequence[tuple[Item, float]]:
+        """Returns the ranking with items instead of item indices."""
         item = self.catalog.item
         return [(item(index), score) for index, score in ranking]

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from export.contract.bundle import Bundle, BundleLayout
 from export.contract.tensors import COMMON_CASE_TENSORS, ENCODER_TENSORS, TENSORS
 from service.errors import StudentError
@@ -152,6 +155,14 @@ class Student:
         if len(set(window_lengths)) > _MAX_INFERENCES:
             return self._ranking_graph.rank_many(queries)
         return answer_by_group(queries, window_lengths, self._rank_alike)
+
+    def rank_arrays(self, query: IndexQuery) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Returns the item indices and the scores of the best `k` items, as arrays.
+
+        Raises:
+            StudentError: onnxruntime failed.
+        """
+        return self._ranking_graph.rank_arrays(query)
 
     def rank_by_ranking_graph(self, queries: Sequence[IndexQuery]) -> list[Ranking]:
         """Returns a ranking for each query, by one inference of the ranking graph.

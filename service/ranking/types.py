@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ranking = Sequence[tuple[int, float]]
 """Pairs of item index and score, best first."""
+
+Source = Literal["student", "similar", "popular", "catalog", "teacher"]
+"""Name of the ranker that made a list; `teacher` is only in answers of the teacher's routes."""
 
 Mask = NDArray[np.bool_]
 """Mask `[items + 1]` by item index: True where an item may be recommended; entry 0 is padding."""

@@ -10,11 +10,16 @@ Fields that many answers share:
 - `degraded`: whether the history store, or the model that should answer, failed; then the answer
   comes from what was left.
 - `unknown_items`: number of ids in the history that are not in the catalog.
+- `shortage`: why there are fewer than `k` items; only if there are fewer. `no_more_items`:
+  candidates, filters, exclusions and seen items leave no more; `min_score`: the others score less;
+  `max_per`: each of the others has a value whose limit is reached.
+- `left_out_pins`: the pinned items that may not be recommended; only if there are any.
 """
 
 from typing import Any, Literal, NotRequired, TypedDict
 
 Source = Literal["student", "similar", "popular", "catalog", "teacher"]
+Shortage = Literal["no_more_items", "min_score", "max_per"]
 
 
 class FieldProblem(TypedDict):
@@ -70,7 +75,7 @@ class RecommendedItem(TypedDict):
 
 
 class RecommendationAnswer(TypedDict):
-    """Recommended items, best first."""
+    """Recommended items, best first but for pinned items and diversity."""
 
     recommendation_id: str
     model_version: str
@@ -79,6 +84,8 @@ class RecommendationAnswer(TypedDict):
     degraded: bool
     unknown_items: int
     items: list[RecommendedItem]
+    shortage: NotRequired[Shortage | None]
+    left_out_pins: NotRequired[list[str]]
 
 
 class BatchAnswer(TypedDict):
@@ -233,6 +240,8 @@ class SimilarItemsAnswer(TypedDict):
 
     model_version: str
     items: list[RecommendedItem]
+    shortage: NotRequired[Shortage | None]
+    left_out_pins: NotRequired[list[str]]
 
 
 class ExamplesAnswer(TypedDict):

@@ -38,7 +38,60 @@ class Query(Filters, total=False):
     session_id: str
 
 
-class ExplainedQuery(Query, total=False):
+class Boost(TypedDict, total=False):
+    """Numbers that are added to scores; an item gets the sum of all that it matches.
+
+    Attributes:
+        items: number by item id.
+        attributes: number by attribute and value, such as `{"genres": {"Comedy": 0.7}}`.
+    """
+
+    items: Mapping[str, float]
+    attributes: Mapping[str, Mapping[str, float]]
+
+
+class Pin(TypedDict):
+    """A pinned item and its place in the list; the first place is 1."""
+
+    item_id: str
+    position: int
+
+
+class Rules(TypedDict, total=False):
+    """Arguments that choose among the items that the filters leave.
+
+    Attributes:
+        candidates: ids of the only items that may be recommended.
+        boost: numbers that are added to scores.
+        pin: items at fixed places.
+        max_per: largest number of items with the same value, by attribute.
+        diversity: 0 by default: by score only; 1: each item as different as possible from those
+            before it.
+        min_score: items with a lower score, boosts included, are left out.
+    """
+
+    candidates: Sequence[str]
+    boost: Boost
+    pin: Sequence[Pin]
+    max_per: Mapping[str, int]
+    diversity: float
+    min_score: float
+
+
+class RuledQuery(Query, Rules, total=False):
+    """Arguments of a recommendation with rules; `history`, `session_id` or both are required."""
+
+
+class SimilarQuery(Rules, total=False):
+    """Arguments that decide how many and which similar items are returned; see `Filters`."""
+
+    k: int
+    exclude: Sequence[str]
+    allow: Attributes
+    deny: Attributes
+
+
+class ExplainedQuery(RuledQuery, total=False):
     """Arguments of a recommendation that may include reasons.
 
     Attributes:

@@ -18,6 +18,8 @@ from recommender_client.arguments import ExplainedQuery as ExplainedQuery
 from recommender_client.arguments import Filters as Filters
 from recommender_client.arguments import NewItem as NewItem
 from recommender_client.arguments import Query as Query
+from recommender_client.arguments import RuledQuery as RuledQuery
+from recommender_client.arguments import SimilarQuery as SimilarQuery
 
 T = TypeVar("T")
 
@@ -51,11 +53,12 @@ def recommend(**query: Unpack[ExplainedQuery]) -> Question[answers.Recommendatio
 
     Example:
         >>> recommend(history=["1", "260"], k=5, allow={"genres": ["Drama"]}, explain=True)
+        >>> recommend(history=["1"], max_per={"genres": 2}, boost={"items": {"260": 0.7}})
     """
     return Question("POST", "/v1/recommendations", body=query)
 
 
-def recommend_batch(requests: Sequence[Query]) -> Question[answers.BatchAnswer]:
+def recommend_batch(requests: Sequence[RuledQuery]) -> Question[answers.BatchAnswer]:
     """Recommends the next items for many histories in one request.
 
     Args:
@@ -215,6 +218,23 @@ def read_similar_items(
         k: number of items.
     """
     return Question("GET", "/v1/items/{item_id}/similar", {"item_id": item_id}, _given(k=k))
+
+
+def select_similar_items(
+    item_id: str, **query: Unpack[SimilarQuery]
+) -> Question[answers.SimilarItemsAnswer]:
+    """Finds the items that filters and rules allow and whose vectors have the largest cosine.
+
+    Refused with 404 if the item is not in the catalog.
+
+    Args:
+        item_id: id of the item.
+        **query: the fields of `SimilarQuery`.
+
+    Example:
+        >>> select_similar_items("260", k=5, deny={"genres": ["Horror"]}, diversity=0.3)
+    """
+    return Question("POST", "/v1/items/{item_id}/similar", {"item_id": item_id}, body=query)
 
 
 def read_examples() -> Question[answers.ExamplesAnswer]:

@@ -7,9 +7,11 @@ import numpy as np
 from fastapi import APIRouter, Query, Response
 
 from export.contract.bundle import Item
+from service.admission.gate import Turn
 from service.api.problems import documented
-from service.api.requests import TurnDep
-from service.api.responses import json_response, ranking_content
+from service.api.query_schemas import SimilarItemsRequest
+from service.api.requests import TurnDep, check_rules
+from service.api.responses import json_response, ranking_content, shortage_content
 from service.api.schemas import (
     AddedItemAnswer,
     ItemAnswer,
@@ -21,6 +23,7 @@ from service.api.schemas import (
 from service.bundles.variants import ServedVariant
 from service.errors import InvalidRequestError, NotFoundError, TeacherUnavailableError
 from service.http.ids_in_paths import ItemIdInPath
+from service.ranking.recommender import Query as RankerQuery
 from service.runtime import RuntimeDep
 from service.settings import DEFAULT_K
 from service.stores.items.protocol import AddedItem
@@ -114,9 +117,42 @@ async def read_similar_items(
     runtime.check_k(k)
     variant = runtime.variants.control
     _find_item(variant, item_id)
-    similar = await turn.run(variant.recommender.similar, item_id, k)
-    items = ranking_content(similar)
-    return json_response({"model_version": variant.model_version, "items": items})
+    return await _similar_items(variant, RankerQuery([item_id], k), turn)
+
+
+@router.post(
+    "/{item_id}/similar",
+    response_model=SimilarItemsAnswer,
+    responses=documented(
+        HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.NOT_FOUND, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    ),
+)
+async def select_similar_items(
+    item_id: ItemIdInPath, request: SimilarItemsRequest, runtime: RuntimeDep, turn: TurnDep
+) -> Response:
+    """Returns the `k` most similar items that filters and rules allow; scores are cosines."""
+    runtime.check_k(request.k)
+    variant = runtime.variants.control
+    _find_item(variant, item_id)
+    filters = variant.recommender.catalog.filters
+    filters.check(request.allow, request.deny)
+    check_rules(filters, request, request.k)
+    query = RankerQuery(
+        [item_id],
+        request.k,
+        exclude=request.exclude,
+        allow=request.allow,
+        deny=request.deny,
+        rules=request.rules(),
+    )
+    return await _similar_items(variant, query, turn)
+
+
+async def _similar_items(variant: ServedVariant, query: RankerQuery, turn: Turn) -> Response:
+    selection = await turn.run(variant.recommender.similar_by_rules, query)
+    items = ranking_content(variant.recommender.with_items(selection.ranking))
+    content = {"model_version": variant.model_version, "items": items}
+    return json_response(content | shortage_content(selection))
 
 
 def _find_item(variant: ServedVariant, item_id: str) -> Item:

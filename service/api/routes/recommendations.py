@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from service.api.authorization import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
+from service.api.query_schemas import BatchRequest, RecommendationRequest
 from service.api.requests import (
     ScopeDep,
     TurnDep,
@@ -23,12 +24,7 @@ from service.api.responses import (
     recommendation_response,
     response_in_turn,
 )
-from service.api.schemas import (
-    BatchAnswer,
-    BatchRequest,
-    RecommendationAnswer,
-    RecommendationRequest,
-)
+from service.api.schemas import BatchAnswer, RecommendationAnswer
 from service.bundles.variants import ServedVariant
 from service.ranking.batching import answer_by_group
 from service.ranking.micro_batcher import SLICE_SIZE

@@ -1,0 +1,89 @@
+"""Finds the best items by boosted score without scoring the whole catalog, where that suffices."""
+
+import numpy as np
+
+from service.ranking.rules.boosts import Boosts
+from service.ranking.rules.types import Scored, Scorer
+from service.ranking.types import Mask
+
+_GROWTH = 4
+_NONE: Scored = (np.zeros(0, dtype=np.int64), np.zeros(0))
+
+
+class BestFirst:
+    """The allowed items by score, boosts included, best first.
+
+    The scorer ranks without boosts. An item that it has not returned scores at most its last
+    score plus the largest boost of the items that it has not returned. So the items above this
+    bound are the best ones. If they are too few, the scorer is asked for more items.
+    """
+
+    def __init__(
+        self, scorer: Scorer, allowed: Mask, boosts: Boosts | None, min_score: float | None
+    ) -> None:
+        """Ranks nothing yet.
+
+        Args:
+            scorer: ranks items without boosts.
+            allowed: mask `[items + 1]` of the items to rank.
+            boosts: `[items + 1]`, added to the scores; None: nothing is added.
+            min_score: items with a lower score are left out; None: no item is.
+        """
+        self._scorer = scorer
+        self._allowed = allowed
+        self._boosts = boosts
+        self._min_score = -np.inf if min_score is None else min_score
+        self.num_allowed = int(np.count_nonzero(allowed))
+
+    def without(self, items: Mask) -> "BestFirst":
+        """Returns the same ranking without the items of the mask `items`, `[items + 1]`."""
+        return BestFirst(self._scorer, self._allowed & ~items, self._boosts, self._min_score)
+
+    def at_least(self, number: int) -> tuple[Scored, bool]:
+        """Returns the best items, `number` or more, or all if there are fewer.
+
+        The second value is whether they are all items that are not left out.
+        """
+        if not self.num_allowed:
+            return _NONE, True
+        width = max(number, 1)
+        while True:
+            found = self._scorer(self._allowed, width)
+            is_all = len(found[0]) < width or width >= self.num_allowed
+            best, num_proven = self._ordered(*found, is_all=is_all)
+            if is_all or num_proven >= number:
+                return self._above_minimum(best, num_proven, is_all=is_all)
+            width *= _GROWTH
+
+    def scores_of(self, items: Mask, number: int) -> dict[int, float]:
+        """Returns the scores of other items, boosts included, by item index.
+
+        `items`: mask `[items + 1]` of `number` items, which need not be allowed.
+        """
+        indices, scores = self._scorer(items, number)
+        if self._boosts is not None:
+            scores = scores + self._boosts[indices]
+        return dict(zip(indices.tolist(), scores.tolist(), strict=True))
+
+    def _ordered(
+        self, indices: np.ndarray, scores: np.ndarray, *, is_all: bool
+    ) -> tuple[Scored, int]:
+        """Sorts items by boosted score; returns also how many of them no other item outscores."""
+        if self._boosts is None or not len(indices):
+            return (indices, scores), len(indices)
+        boosted = scores + self._boosts[indices]
+        order = np.argsort(-boosted, kind="stable")
+        indices, boosted = indices[order], boosted[order]
+        if is_all:
+            return (indices, boosted), len(indices)
+        others = self._allowed.copy()
+        others[indices] = False
+        bound = scores[-1] + self._boosts[others].max()
+        return (indices, boosted), int(np.count_nonzero(boosted >= bound))
+
+    def _above_minimum(self, best: Scored, number: int, *, is_all: bool) -> tuple[Scored, bool]:
+        indices, scores = best[0][:number], best[1][:number]
+        enough = scores >= self._min_score
+        if enough.all():
+            return (indices, scores), is_all
+        return (indices[enough], scores[enough]), True

@@ -1,0 +1,49 @@
+"""The scorers of the rankers: the student, similar items and popular items."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from service.ranking.catalog import Catalog
+from service.ranking.item_neighbours import ItemVectors
+from service.ranking.rules.types import Scored, Scorer
+from service.ranking.student import Student
+from service.ranking.types import IndexQuery, Mask, Ranking
+
+
+def by_student(student: Student, history: Sequence[int]) -> Scorer:
+    """Returns the scorer of the student after a history that it reads.
+
+    The scorer raises StudentError if onnxruntime fails.
+    """
+
+    def score(allowed: Mask, number: int) -> Scored:
+        query = IndexQuery(history, number, allowed=allowed, mask_seen=False)
+        indices, scores = student.rank_arrays(query)
+        return indices, scores.astype(np.float64)
+
+    return score
+
+
+def by_similarity(vectors: ItemVectors, item_indices: Sequence[int]) -> Scorer:
+    """Returns the scorer by the mean cosine with the items `item_indices`."""
+    return lambda allowed, number: _arrays(vectors.nearest(item_indices, number, allowed))
+
+
+def by_popularity(catalog: Catalog) -> Scorer:
+    """Returns the scorer by the logarithm of one plus the number of interactions.
+
+    By the logarithm, a boost multiplies the number, as it multiplies a student's odds.
+    """
+
+    def score(allowed: Mask, number: int) -> Scored:
+        indices = catalog.popular(number, allowed)
+        return _arrays([(each, math.log1p(catalog.item(each).popularity)) for each in indices])
+
+    return score
+
+
+def _arrays(ranking: Ranking) -> Scored:
+    indices = np.array([index for index, _ in ranking], dtype=np.int64)
+    return indices, np.array([score for _, score in ranking], dtype=np.float64)
