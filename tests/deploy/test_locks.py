@@ -12,8 +12,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 # pip installs these on a developer's machine, whose configuration may name another build of torch.
-EXTRAS_OF = {"demo": ["demo"], "dev": ["train", "bench", "trace", "sign", "dev"]}
-HASHED = ["service", "service-trace", "training", "torch", "smollm2", "sbom"]
+EXTRAS_OF = {"demo": ["demo"], "dev": ["train", "bench", "trace", "sign", "docs", "dev"]}
+HASHED = ["service", "service-trace", "training", "torch", "smollm2", "sbom", "docs"]
 DOCKERFILES = ["service", "training", "teacher", "redis"]
 
 
@@ -32,9 +32,9 @@ def pins(name: str) -> dict[str, Requirement]:
     return {canonicalize_name(each.name): each for each in requirements}
 
 
-def requirements(*extras: str) -> list[Requirement]:
+def requirements(*arguments: str) -> list[Requirement]:
     """Returns what pyproject.toml asks for, as `make lock` reads it."""
-    command: list[str | Path] = [sys.executable, ROOT / "docker/requirements.py", *extras]
+    command: list[str | Path] = [sys.executable, ROOT / "docker/requirements.py", *arguments]
     pyproject = (ROOT / "pyproject.toml").read_bytes()
     done = subprocess.run(command, input=pyproject, capture_output=True, check=True)
     return [Requirement(line) for line in done.stdout.decode().splitlines()]
@@ -67,6 +67,14 @@ def test_the_locks_of_the_images_have_what_each_installs() -> None:
     check(service, pins("service"))
     check(traced, pins("service-trace"))
     check(requirements("train"), pins("training") | pins("torch"))
+
+
+def test_the_lock_of_the_site_has_what_its_extra_asks_for_and_nothing_of_the_service() -> None:
+    needed = requirements("docs", "--extras-only")
+
+    assert len(needed) == 4
+    check(needed, pins("docs"))
+    assert not pins("docs").keys() & {"fastapi", "onnxruntime", "numpy"}
 
 
 def test_the_service_image_gets_no_library_of_the_command_line() -> None:
@@ -110,7 +118,7 @@ def test_locks_of_machines_name_no_host_no_hash_and_no_build_of_one_platform(nam
     assert not re.search(r"==[^ ;]*\+", text(name))
 
 
-@pytest.mark.parametrize("name", ["demo", "service", "service-trace", "training", "torch"])
+@pytest.mark.parametrize("name", ["demo", "service", "service-trace", "training", "torch", "docs"])
 def test_all_environments_have_the_same_versions(name: str) -> None:
     dev = {name: str(pin.specifier) for name, pin in pins("dev").items()}
 

@@ -5,7 +5,7 @@ a request that has not been sent yet. `Client` and `AsyncClient` send a question
 answer, a typed dictionary of the module `answers`. If the service refuses a request, they raise
 `RefusedError`.
 
-Example:
+Examples:
     >>> from recommender_client import Client, questions
     >>> with Client("http://127.0.0.1:8000") as client:
     ...     answer = client.ask(questions.recommend(history=["1", "260"], k=5))

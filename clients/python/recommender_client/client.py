@@ -44,7 +44,7 @@ class RefusedError(Exception):
 class Client:
     """A blocking client. Use it in a `with` block, which closes its connections.
 
-    Example:
+    Examples:
         >>> from recommender_client import Client, RefusedError, questions
         >>> with Client("http://127.0.0.1:8000") as client:
         ...     try:
@@ -110,7 +110,7 @@ class Client:
 class AsyncClient:
     """A client for asyncio and trio. Use it in an `async with` block, which closes its connections.
 
-    Example:
+    Examples:
         >>> async with AsyncClient("http://127.0.0.1:8000") as client:
         ...     answer = await client.ask(questions.recommend(history=["1", "260"], k=5))
     """

@@ -51,7 +51,7 @@ def recommend(**query: Unpack[ExplainedQuery]) -> Question[answers.Recommendatio
     Args:
         **query: the fields of `ExplainedQuery`; `history`, `session_id` or both are required.
 
-    Example:
+    Examples:
         >>> recommend(history=["1", "260"], k=5, allow={"genres": ["Drama"]}, explain=True)
         >>> recommend(history=["1"], max_per={"genres": 2}, boost={"items": {"260": 0.7}})
     """
@@ -64,7 +64,7 @@ def recommend_batch(requests: Sequence[RuledQuery]) -> Question[answers.BatchAns
     Args:
         requests: up to 64 queries. If one of them is invalid, the whole batch is refused.
 
-    Example:
+    Examples:
         >>> recommend_batch([{"history": ["1"], "k": 5}, {"session_id": "visit-1"}])
     """
     return Question("POST", "/v1/recommendations/batch", body={"requests": requests})
@@ -100,7 +100,7 @@ def append_event(session_id: str, **event: Unpack[Event]) -> Question[answers.Ev
         session_id: id of the session; a new id begins a session.
         **event: the fields of `Event`; `item_id` is required.
 
-    Example:
+    Examples:
         >>> append_event("visit-1", item_id="260", event_id="click-1")
     """
     return _session("POST", "/events", session_id, body=event)
@@ -116,7 +116,7 @@ def append_event_and_recommend(
         k: number of items to recommend.
         **event: the fields of `Event`; `item_id` is required.
 
-    Example:
+    Examples:
         >>> append_event_and_recommend("visit-1", 5, item_id="260", event_id="click-1")
     """
     return _session("POST", "/events", session_id, {"k": k}, event)
@@ -163,7 +163,7 @@ def search_items(
         query: words; a title must contain all of them. None finds all items.
         limit: maximum number of items, 1 to 100; 20 by default.
 
-    Example:
+    Examples:
         >>> search_items("star wars", limit=3)
     """
     return Question("GET", "/v1/items", parameters=_given(query=query, limit=limit))
@@ -182,7 +182,7 @@ def add_item(
         admin_key: the service's ADMIN_KEY; None if the service has none.
         **item: the fields of `NewItem`; `item_id` and `title` are required.
 
-    Example:
+    Examples:
         >>> add_item(item_id="new-1", title="Brand new", attributes={"genres": ["Drama"]})
     """
     return Question("POST", "/v1/items", body=item, admin_key=admin_key)

@@ -1,14 +1,8 @@
-"""Writes docs/commands.md: the help texts of every command and option.
-
-python -m distilled_recommender.reference
-"""
+"""Writes docs/commands.md: the help texts of every command and option."""
 
 import re
-from pathlib import Path
 
 from distilled_recommender.app import EXIT_CODES, PACKAGE, build_app
-from distilled_recommender.files import checkout
-from training.cli import say
 
 INTRODUCTION = f"""\
 # Commands
@@ -21,12 +15,12 @@ the shell complete commands and options. Errors are one line on stderr.
 `teach`, `distill`, `evaluate`, `serve_teacher`, `ladder`), `python -m export`,
 `python -m benchmarks`. `python -m service` serves with settings from the environment alone.
 
-This page is written by `make commands`.
+This page is written by `make reference`.
 """
 
 
-def reference() -> str:
-    """Returns the text of docs/commands.md, from the help texts of all commands."""
+def page() -> str:
+    """Returns the text of the page, from the help texts of all commands."""
     generated = build_app(load_now=True).generate_docs(output_format="markdown")
     commands = generated[generated.index("## Table of Contents") :]
     # cyclopts writes `-m` and the running module into the usage lines: remove both.
@@ -36,15 +30,6 @@ def reference() -> str:
     commands = commands.replace(f"(#{PACKAGE}-", "(#").replace(
         "## Table of Contents", "## Contents"
     )
+    # The heading of an option keeps its dashes in its anchor.
+    commands = commands.replace("(#install-completion)", "(#--install-completion)")
     return f"{INTRODUCTION}\n{commands.rstrip()}\n"
-
-
-def main() -> None:
-    """Writes docs/commands.md in the checkout."""
-    page = (checkout() or Path()) / "docs" / "commands.md"
-    page.write_text(reference(), encoding="utf-8")
-    say(f"written: {page}")
-
-
-if __name__ == "__main__":
-    main()

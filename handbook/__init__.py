@@ -1,0 +1,1 @@
+"""Makes the documentation site: reference pages from code, links, diagrams and pictures."""

@@ -1,0 +1,38 @@
+"""Writes docs/reference/metrics.md: every metric that the service exports."""
+
+from collections.abc import Iterator, Sequence
+
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from handbook.reference.example_service import example_service
+from handbook.reference.json_schema import table
+
+INTRODUCTION = """\
+# Metrics
+
+`GET /metrics` answers in Prometheus' text format. Times are seconds. A counter is exported as
+`NAME_total`, a histogram as `NAME_bucket`, `NAME_sum` and `NAME_count`. The metrics of the process
+are those of Linux. The [operations guide](../operations.md#monitor) has the dashboard and the
+alerts, which read these metrics.
+
+`make reference` writes this page from a running service.
+"""
+TIME_OF_CREATION = "_created"  # prometheus_client adds a gauge of this name to each counter
+
+
+def page() -> str:
+    """Returns the text of the page."""
+    return f"{INTRODUCTION}\n{table(('metric', 'kind', 'labels', 'meaning'), _rows())}\n"
+
+
+def _rows() -> Iterator[Sequence[str]]:
+    for family in text_string_to_metric_families(example_service().metrics):
+        if not family.name.endswith(TIME_OF_CREATION):
+            labels = ", ".join(f"`{each}`" for each in _labels(family))
+            yield f"`{family.name}`", family.type, labels, family.documentation
+
+
+def _labels(family: Metric) -> Sequence[str]:
+    names = {name for sample in family.samples for name in sample.labels}
+    return sorted(names - {"le"})  # the upper end of a bucket

@@ -1,0 +1,65 @@
+"""Writes docs/reference/programs.md: make targets, programs of `python -m`, scripts for Docker."""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from handbook.reference.json_schema import one_line, table
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = (
+    *("benchmarks", "distilled_recommender", "export", "handbook", "proofs"),
+    *("service", "training"),
+)
+INTRODUCTION = """\
+# Programs
+
+[Commands](../commands.md) describes `distilled-recommender`, which most people need. This page
+lists everything else that can be run in a checkout. `python -m NAME --help` lists the options.
+
+`make reference` writes this page from the Makefile and from the first lines of modules and scripts.
+"""
+
+
+def page() -> str:
+    """Returns the text of the page."""
+    parts = (
+        ("`make`", ("target", "what it does"), _targets()),
+        ("`python -m`", ("module", "what it does"), _modules()),
+        ("Scripts of the Compose stack", ("script", "what it does"), _scripts()),
+    )
+    chapters = (f"## {title}\n\n{table(head, rows)}\n" for title, head, rows in parts)
+    return "\n".join((INTRODUCTION, *chapters))
+
+
+def _targets() -> Iterator[Sequence[str]]:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for names, meaning in re.findall(r"^([a-z][^:\n]*):.*?## (.+)$", makefile, re.MULTILINE):
+        yield f"`make {names.strip()}`", meaning
+
+
+def _modules() -> Iterator[Sequence[str]]:
+    """Yields each module that can be run, with the first sentence of its docstring."""
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            source = path.read_text(encoding="utf-8")
+            if re.search("^if __name__ ==", source, re.MULTILINE):
+                names = path.relative_to(ROOT).with_suffix("").parts
+                name = ".".join(names).removesuffix(".__main__")
+                yield f"`{name}`", _first_line(ast.get_docstring(ast.parse(source)) or "")
+
+
+def _scripts() -> Iterator[Sequence[str]]:
+    """Yields each script of `docker`, with the first sentence of its first comment."""
+    for path in sorted((ROOT / "docker").iterdir()):
+        source = path.read_text(encoding="utf-8") if path.is_file() else ""
+        if source.startswith("#!/bin/sh\n# "):
+            comment = re.findall(r"^# (.*)$", source.partition("\n\n")[0], re.MULTILINE)
+            sentence = re.split(r"(?<=\.) |: ", " ".join(comment))[0]
+            yield f"`{path.relative_to(ROOT)}`", sentence
+
+
+def _first_line(docstring: str) -> str:
+    line = one_line(docstring.partition("\n\n")[0])
+    return re.sub(r"^`[^`]+`: (\w)", lambda match: match[1].upper(), line)

@@ -1,0 +1,1 @@
+"""What MkDocs needs of this repository: pages outside of `docs`, links and diagrams."""
