@@ -2,10 +2,10 @@
 
 The cross-entropy of item `i` is `-log softmax(y)_i = log_normaliser - y_i`, where `y` are the
 scores of all items for a query vector. One pass over the catalog computes the normaliser and the
-scores that losses need, in chunks that stay in the processor's cache.
+scores that losses need.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,6 +19,9 @@ from training.compute.device import multiplies_halves
 CACHED_SCORES = 2**19  # scores in a chunk: 2 MB stay in a core's cache
 STORED_SCORES = 2**24  # maximum number of scores stored for the backward pass, 64 MB
 NUM_GROUPS = 128  # number of groups that `kth_best_of` divides scores into
+# Range of the sums of unshifted exponentials. It is far within the limits of float32 and bfloat16,
+# 1e-38 and 3e38, so no exponential that matters was rounded to 0 or infinity.
+SMALLEST_SUM, LARGEST_SUM = 1e-20, 1e30
 
 
 def softmax_of_catalog(
@@ -43,59 +46,143 @@ def softmax_of_catalog(
     return _CatalogSoftmax.apply(queries, table[1:], places, k, max_stored)  # type: ignore[no-untyped-call, no-any-return]  # torch's
 
 
+_LookUp = Callable[[slice, Tensor], None]
+"""A function that is called with a chunk of queries and their scores, `[chunk, items]`."""
+
+
+def _look_up_nothing(chunk: slice, scores: Tensor) -> None:
+    pass
+
+
+class _Exponentials:
+    """Exponentials of the scores of all items for each query, not yet divided by their sums.
+
+    A division of sums at the end is far cheaper than one of every exponential. The exponentials are
+    computed without a shift first. Only if a sum is out of range are they computed again, of scores
+    less the query's best one.
+
+    Args:
+        queries: `[positions, hidden]`, query vectors.
+        items: `[items, hidden]`, item vectors.
+        max_stored: maximum number of exponentials to store.
+
+    Attributes:
+        sums: `[positions]`, the sum of the exponentials of each query.
+        weighted_items: `[positions, hidden]`, the sum of all item vectors, each times its
+            exponential.
+        stored: `[positions, items]`, the exponentials; None if there are more than `max_stored`.
+        shifts: `[positions]`, number subtracted from the scores of each query; None if none is.
+    """
+
+    sums: Tensor
+    weighted_items: Tensor
+
+    def __init__(self, queries: Tensor, items: Tensor, max_stored: int) -> None:
+        self.queries = queries
+        self.dtype = dtype_of_products(queries)
+        self.rounded_queries, self.rounded_items = queries.to(self.dtype), items.to(self.dtype)
+        self.columns = self.rounded_items.T.contiguous()
+        self.shifts: Tensor | None = None
+        self.stored: Tensor | None = None
+        if len(queries) * len(items) <= max_stored:
+            self.stored = queries.new_empty(len(queries), len(items), dtype=self.dtype)
+
+    def compute(self, look_up: _LookUp) -> None:
+        """Computes `sums` and `weighted_items`, after `look_up` has seen each chunk of scores."""
+        self._sum_up(look_up)
+        if not self._is_in_range():
+            self.shifts = self.queries.new_zeros(len(self.queries))
+            self._sum_up(look_up)
+
+    def log_sums(self) -> Tensor:
+        """Returns the logarithms of the sums of the exponentials of the scores, `[positions]`."""
+        logarithms = self.sums.log()
+        return logarithms if self.shifts is None else logarithms + self.shifts
+
+    def weighted_queries(self, scale: Tensor) -> Tensor:
+        """Sums the query vectors for each item, each times its exponential and its `scale`.
+
+        `scale` is `[positions, 1]`, the sum is `[items, hidden]`.
+        """
+        weighed = (self.queries * scale).to(self.dtype)
+        if self.stored is not None:
+            return (self.stored.T @ weighed).to(self.queries.dtype)
+        total = torch.zeros_like(self.rounded_items, dtype=self.queries.dtype)
+        for chunk, exponentials in self._chunks():
+            total += exponentials.T @ weighed[chunk]
+        return total
+
+    def _sum_up(self, look_up: _LookUp) -> None:
+        if self.stored is not None:  # one large product is faster than many small ones
+            torch.mm(self.rounded_queries, self.columns, out=self.stored)
+            self._exponentiate(slice(None), self.stored, look_up)
+            sums, products = [self.stored.sum(dim=1)], [self.stored @ self.rounded_items]
+        else:
+            sums, products = [], []
+            for _, exponentials in self._chunks(look_up):
+                sums.append(exponentials.sum(dim=1))
+                products.append(exponentials @ self.rounded_items)
+        self.sums = torch.cat(sums).to(self.queries.dtype)
+        self.weighted_items = torch.cat(products).to(self.queries.dtype)
+
+    def _chunks(self, look_up: _LookUp = _look_up_nothing) -> Iterator[tuple[slice, Tensor]]:
+        """Yields chunks of queries and their exponentials, `[chunk, items]`."""
+        for chunk in chunks_of(self.queries, self.rounded_items):
+            scores = self.rounded_queries[chunk] @ self.columns
+            self._exponentiate(chunk, scores, look_up)
+            yield chunk, scores
+
+    def _exponentiate(self, chunk: slice, scores: Tensor, look_up: _LookUp) -> None:
+        """Replaces `scores` by their exponentials, after `look_up` has seen them."""
+        look_up(chunk, scores)
+        if self.shifts is not None:
+            self.shifts[chunk] = largest = scores.amax(dim=1)
+            scores.sub_(largest[:, None])
+        scores.exp_()
+
+    def _is_in_range(self) -> bool:
+        return bool(((self.sums > SMALLEST_SUM) & (self.sums < LARGEST_SUM)).all())
+
+
 class _CatalogSoftmax(torch.autograd.Function):
     """The autograd function of `softmax_of_catalog`.
 
-    It stores the softmax for the backward pass if that has at most `max_stored` elements. If it has
-    more, the backward pass computes it again.
+    The forward pass multiplies the exponentials with the item vectors, while they are cached. The
+    backward pass scales that product to the gradient of the queries. It needs the exponentials
+    again for the gradient of the items. If there are more than `max_stored`, it computes them anew.
     """
 
     @staticmethod
     def forward(
         context: Any, queries: Tensor, items: Tensor, places: Tensor, k: int, max_stored: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        stored, dtype = None, dtype_of_products(queries)
-        if len(queries) * len(items) <= max_stored:
-            stored = queries.new_empty(len(queries), len(items), dtype=dtype)
-        normaliser, kth_best = queries.new_empty(2, len(queries))
-        selected = queries.new_empty(places.shape)
-        rounded, columns = queries.to(dtype), items.to(dtype).T.contiguous()
-        for chunk in chunks_of(queries, items):
-            scores = (rounded[chunk] @ columns).to(queries.dtype)
+        exponentials = _Exponentials(queries, items, max_stored)
+        selected, kth_best = queries.new_empty(places.shape), queries.new_empty(len(queries))
+
+        def look_up(chunk: slice, scores: Tensor) -> None:
             selected[chunk] = scores.gather(1, places[chunk])
             if k:
                 kth_best[chunk] = kth_best_of(scores, k)
-            shares = scores.softmax(dim=1)  # faster than its parts, and than logsumexp
-            normaliser[chunk] = scores.amax(dim=1) - shares.amax(dim=1).log()
-            if stored is not None:
-                stored[chunk] = shares
-        context.save_for_backward(queries, items, places, normaliser)
-        context.stored, context.dtype = stored, dtype
+
+        exponentials.compute(look_up)
+        context.save_for_backward(queries, items, places)
+        context.exponentials, context.stored = exponentials, exponentials.stored
         context.mark_non_differentiable(kth_best)
-        return normaliser, selected, kth_best
+        return exponentials.log_sums(), selected, kth_best
 
     @staticmethod
     @once_differentiable
     def backward(
         context: Any, to_normaliser: Tensor, to_selected: Tensor, _: Tensor
     ) -> tuple[Tensor, Tensor, None, None, None]:
-        queries, items, places, normaliser = context.saved_tensors
-        rounded_items = items.to(context.dtype)
-        to_queries = embedding_bag(places, items, per_sample_weights=to_selected, mode="sum")
-        to_items = torch.zeros_like(items)
+        queries, items, places = context.saved_tensors
+        exponentials: _Exponentials = context.exponentials
+        scale = (to_normaliser / exponentials.sums)[:, None]
+        to_queries = exponentials.weighted_items * scale
+        to_items = exponentials.weighted_queries(scale)
+        to_queries += embedding_bag(places, items, per_sample_weights=to_selected, mode="sum")
         of_selected = to_selected[..., None] * queries[:, None]  # [positions, M, hidden]
         to_items.index_add_(0, places.flatten(), of_selected.flatten(0, 1))
-        scale = to_normaliser[:, None]
-        weighed = (queries * scale).to(context.dtype)
-        everything = [slice(None)]
-        for chunk in chunks_of(queries, items) if context.stored is None else everything:
-            if context.stored is None:
-                scores = (queries[chunk].to(context.dtype) @ rounded_items.T).to(queries.dtype)
-                shares = scores.sub_(normaliser[chunk, None]).exp_().to(context.dtype)
-            else:
-                shares = context.stored
-            to_queries[chunk] += (shares @ rounded_items) * scale[chunk]
-            to_items += shares.T @ weighed[chunk]
         return to_queries, to_items, None, None, None
 
 

@@ -1,6 +1,6 @@
 """Training windows: pieces of each user's interactions, of at most `max_history_length` rows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ NO_ROW = -1  # in `Batch.next_rows`: no item is predicted
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of training windows, padded on the left.
+    """A batch of training windows, padded on the left, or packed: a row holds several windows.
 
     Attributes:
         histories: `[batch, length]`, indices of the items that the student reads; 0 is padding.
@@ -24,11 +24,14 @@ class Batch:
             0 where none is predicted.
         next_rows: `[batch, length]`, dataset row of each of `next_items`; `NO_ROW` where none is
             predicted.
+        windows: `[batch, length]`, for a packed batch, number of the window at each position, from
+            1; 0 is padding. None if each row is one window.
     """
 
     histories: Tensor
     next_items: Tensor
     next_rows: Tensor
+    windows: Tensor | None = None
 
     @property
     def is_predicted(self) -> Tensor:
@@ -55,6 +58,32 @@ class Batch:
                 self.next_rows[part, -longest:],
             )
 
+    def packed(self) -> "Batch":
+        """Returns the same windows in fewer rows of the same length; no window is divided.
+
+        Most windows are far shorter than the longest one, so a row has room for several.
+        """
+        is_read = self.histories != 0
+        lengths = is_read.sum(dim=1)
+        length = self.histories.shape[1]
+        num_rows, begins = _packed_places(lengths.tolist(), length)
+        ends = lengths.cumsum(dim=0)
+        moves = (torch.tensor(begins) - (ends - lengths)).repeat_interleave(lengths)
+        cells = torch.arange(len(moves)) + moves
+        windows = torch.arange(1, len(lengths) + 1).repeat_interleave(lengths)
+
+        def packed(of_windows: Tensor, padding: int) -> Tensor:
+            rows = torch.full((num_rows * length,), padding)
+            rows[cells] = of_windows
+            return rows.view(num_rows, length)
+
+        return Batch(
+            histories=packed(self.histories[is_read], 0),
+            next_items=packed(self.next_items[is_read], 0),
+            next_rows=packed(self.next_rows[is_read], NO_ROW),
+            windows=packed(windows, 0),
+        )
+
     def part(self, rank: int, num_ranks: int) -> "Batch":
         """Returns the part of the batch that process `rank` of `num_ranks` processes computes.
 
@@ -69,7 +98,10 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """Returns the batch with its tensors on `device`."""
         return Batch(
-            self.histories.to(device), self.next_items.to(device), self.next_rows.to(device)
+            self.histories.to(device),
+            self.next_items.to(device),
+            self.next_rows.to(device),
+            None if self.windows is None else self.windows.to(device),
         )
 
 
@@ -194,6 +226,30 @@ def _before_the_last(is_train: NDArray[np.bool_], users: NDArray[np.int64]) -> N
     trained = numbers[is_train]
     np.maximum.at(last_train, users[trained], trained)
     return np.flatnonzero(numbers < last_train[users])
+
+
+def _packed_places(lengths: Sequence[int], row_length: int) -> tuple[int, Sequence[int]]:
+    """Packs windows into rows: the longest first, each into the fullest row with room for it.
+
+    Args:
+        lengths: length of each window, at most `row_length`.
+        row_length: number of positions in a row.
+
+    Returns:
+        The number of rows, and for each window its first position, counted through all rows.
+    """
+    begins, num_rows = [0] * len(lengths), 0
+    rows_by_room: list[list[int]] = [[] for _ in range(row_length + 1)]
+    for window in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
+        length = lengths[window]
+        room = next((r for r in range(length, row_length + 1) if rows_by_room[r]), row_length)
+        if not rows_by_room[room]:
+            rows_by_room[room].append(num_rows)
+            num_rows += 1
+        row = rows_by_room[room].pop()
+        begins[window] = (row + 1) * row_length - room
+        rows_by_room[room - length].append(row)
+    return num_rows, begins
 
 
 def _tensor(array: NDArray[np.integer]) -> Tensor:

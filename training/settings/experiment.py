@@ -24,7 +24,8 @@ class TrainingConfig(Section):
     """
 
     ADDED_LATER: ClassVar[Set[str]] = {
-        *("trained_candidates", "item_dropout", "random_features", "smoothing")
+        *("trained_candidates", "item_dropout", "random_features", "smoothing"),
+        *("packed_windows",),
     }
 
     seeds: Seeds = Field(default=(0, 1, 2), description="seeds; one student is trained per seed")
@@ -74,6 +75,11 @@ class TrainingConfig(Section):
         validate_default=True,
         description="share of the next-item loss that is spread evenly over all candidates (label "
         "smoothing); for `cross-entropy`",
+    )
+    packed_windows: bool = Field(
+        default=False,
+        description="compute several short histories in one row of a step, which takes less time; "
+        "for SASRec",
     )
     robust_weight: float = Field(
         default=0.0, ge=0, description="weight alpha of the DROS loss; 0 = without this loss"

@@ -35,7 +35,7 @@ class Attention(nn.Module):
 
         Args:
             hidden: `[batch, length, hidden]`.
-            mask: `padding_penalty` of the histories; None if they are unpadded.
+            mask: `padding_penalty` or `window_penalty` of the histories; None if they are unpadded.
 
         Returns:
             `[batch, length, hidden]`.
@@ -138,4 +138,16 @@ def padding_penalty(histories: Tensor) -> Tensor:
         histories: `[batch, length]`, item indices; padding is 0.
     """
     penalty: Tensor = (histories == 0)[:, None, None] * PENALTY
+    return penalty
+
+
+def window_penalty(windows: Tensor) -> Tensor:
+    """Returns the additive attention mask of packed windows, `[rows, 1, length, length]`.
+
+    It is 0 where query and key are of the same window and `PENALTY` elsewhere.
+
+    Args:
+        windows: `[rows, length]`, number of the window at each position.
+    """
+    penalty: Tensor = (windows[:, None, :, None] != windows[:, None, None, :]) * PENALTY
     return penalty

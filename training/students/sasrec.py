@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from training.settings.student import StudentConfig
-from training.students.attention import padding_penalty
+from training.students.attention import padding_penalty, window_penalty
 from training.students.blocks import BLOCKS
 from training.students.item_table import ItemTable
 from training.students.student import Student
@@ -15,6 +15,8 @@ from training.students.student import Student
 
 class SASRec(Student):
     """The SASRec student: causal self-attention over the history, oldest item first."""
+
+    packs_windows = True
 
     def __init__(self, config: StudentConfig, item_table: ItemTable) -> None:
         super().__init__(config, item_table)
@@ -24,7 +26,13 @@ class SASRec(Student):
 
     def encode(self, histories: Tensor, table: Tensor) -> Tensor:
         """See `Student.encode`."""
-        mask = padding_penalty(histories)
+        return self._encode(histories, table, padding_penalty(histories))
+
+    def encode_packed(self, histories: Tensor, windows: Tensor, table: Tensor) -> Tensor:
+        """See `Student.encode_packed`; attention stays within a window."""
+        return self._encode(histories, table, window_penalty(windows))
+
+    def _encode(self, histories: Tensor, table: Tensor, mask: Tensor) -> Tensor:
         hidden: Tensor = self.dropout(functional.embedding(histories, table))
         for block in self.blocks:
             hidden = block(hidden, mask)

@@ -1,5 +1,7 @@
 """The `Student` interface: a sequential model that turns a history into a query vector."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +17,10 @@ class Student(nn.Module):
     Attributes:
         item_table: the item vectors, for input and for scoring.
         max_history_length: number of newest items that the student reads, at most.
+        packs_windows: whether the student implements `encode_packed`.
     """
+
+    packs_windows: ClassVar[bool] = False
 
     item_table: ItemTable
     max_history_length: int
@@ -35,6 +40,21 @@ class Student(nn.Module):
             histories: `[batch, length]`, item indices, padded on the left; `length` is at most
                 `max_history_length`.
             table: `[catalog rows, hidden]`, item vectors, which `item_table()` returns.
+        """
+        raise NotImplementedError
+
+    def encode_packed(self, histories: Tensor, windows: Tensor, table: Tensor) -> Tensor:
+        """Computes `encode` for histories that share rows. Only if `packs_windows` is true.
+
+        The query vectors of a history are those that `encode` computes for it alone.
+
+        Args:
+            histories: `[rows, length]`, item indices; padding is 0. A history is consecutive.
+            windows: `[rows, length]`, a number for each history, at all its positions.
+            table: `[catalog rows, hidden]`, item vectors, which `item_table()` returns.
+
+        Returns:
+            `[rows, length, hidden]`, query vectors.
         """
         raise NotImplementedError
 

@@ -64,6 +64,26 @@ def test_in_medium_precision_gradients_have_the_precision_of_bfloat16(scale: flo
         assert (actual - due).abs().max() < 0.01 * due.abs().max()
 
 
+@pytest.mark.parametrize("shift", [200.0, -200.0])
+@pytest.mark.parametrize("stored_scores", [0, 10_000])
+def test_scores_whose_exponentials_no_float_holds_give_finite_results(
+    shift: float, stored_scores: int
+) -> None:
+    (queries, table), weights, selected = random_problem()
+    with torch.no_grad():  # a common column moves all scores of a query by the same number
+        queries, table = torch.cat([queries, torch.full((37, 1), shift)], 1), table
+        table = torch.cat([table, torch.ones(9, 1)], dim=1)
+    leaves = queries.requires_grad_(), table.requires_grad_()
+
+    normaliser, scores, _ = softmax_of_catalog(*leaves, selected, max_stored=stored_scores)
+    fast = torch.autograd.grad(weighted_sum(normaliser, scores, weights), leaves)
+    due = by_logsumexp(*leaves, selected)
+    expected = torch.autograd.grad(weighted_sum(*due, weights), leaves)
+
+    torch.testing.assert_close((normaliser, scores), due)
+    torch.testing.assert_close(fast, expected, rtol=1e-4, atol=1e-3)
+
+
 def random_problem(scale: float = 1.0) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
     """Queries and a table, weights of their results, and selected items, one of them twice."""
     torch.manual_seed(0)

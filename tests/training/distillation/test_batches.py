@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from training.data.dataset import Dataset, Split
 from training.distillation.batches import NO_ROW, Batch, TrainingWindows
@@ -155,3 +156,33 @@ def test_a_batch_is_split_by_length_and_each_part_has_its_own_padding(
     assert predictions([short, long]) == predictions([batch])
     panels = [short, long]
     assert [each.next_items[each.is_predicted].tolist() for each in panels] == [[3, 2, 3], [3]]
+
+
+def test_a_packed_batch_predicts_the_same_items_after_the_same_histories_in_fewer_rows(
+    tiny_dataset: Dataset,
+) -> None:
+    windows = TrainingWindows(tiny_dataset, max_history_length=9, batch_size=9)
+    first, lengths = windows.cut(np.zeros(3, dtype=np.int64))
+    batch = windows.batch(np.tile(first, 2), np.tile(lengths, 2))  # [1, 2], [2], [1, 4], twice
+
+    packed = batch.packed()
+
+    # The longest first, each into the fullest row that has room for it.
+    assert packed.histories.tolist() == [[1, 2], [1, 4], [1, 2], [1, 4], [2, 2]]
+    assert packed.windows is not None
+    assert packed.windows.tolist() == [[1, 1], [3, 3], [4, 4], [6, 6], [2, 5]]
+    assert packed.next_items.tolist() == [[2, 3], [0, 3], [2, 3], [0, 3], [3, 3]]
+    assert packed.next_rows.tolist() == [[1, 2], [-1, 10], [1, 2], [-1, 10], [6, 6]]
+
+
+def test_a_row_that_no_window_fills_is_padded_behind_its_windows() -> None:
+    histories = torch.tensor([[0, 0, 0, 5], [0, 6, 7, 8], [0, 0, 3, 4]])
+    batch = Batch(histories, histories + 1, histories + 2)
+
+    packed = batch.packed()
+
+    assert packed.histories.tolist() == [[6, 7, 8, 5], [3, 4, 0, 0]]
+    assert packed.next_items.tolist() == [[7, 8, 9, 6], [4, 5, 0, 0]]
+    assert packed.next_rows.tolist() == [[8, 9, 10, 7], [5, 6, NO_ROW, NO_ROW]]
+    assert packed.windows is not None
+    assert packed.windows.tolist() == [[2, 2, 2, 1], [3, 3, 0, 0]]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from export.graphs.ranking_graph import export_student
 from export.sessions import RankingSession
-from training.settings.student import STUDENT_NAMES, StudentConfig, StudentKind
+from training.settings.student import STUDENT_NAMES, BlockKind, StudentConfig, StudentKind
 from training.students.registry import build_student, student_class
 from training.students.student import Student
 
@@ -152,3 +152,17 @@ def test_the_exported_student_ranks_as_the_student(student: Student, tmp_path: P
         torch.testing.assert_close(
             torch.from_numpy(scores), expected.gather(1, torch.from_numpy(indices))
         )
+
+
+@pytest.mark.parametrize("block", get_args(BlockKind))
+def test_histories_that_share_a_row_have_the_queries_that_each_has_alone(block: BlockKind) -> None:
+    torch.manual_seed(0)
+    student = build_student(CONFIG.model_copy(update={"block": block}), num_rows=8).eval()
+    histories = torch.tensor([[3, 1, 4, 2, 5, 0], [6, 0, 0, 0, 0, 0]])
+    windows = torch.tensor([[7, 7, 7, 8, 8, 0], [9, 0, 0, 0, 0, 0]])
+
+    packed = student.encode_packed(histories, windows, student.item_table()).detach()
+
+    alone = [encode(student, torch.tensor([each]))[0] for each in ([3, 1, 4], [2, 5], [6])]
+    torch.testing.assert_close(packed[0, :5], torch.cat(alone[:2]))
+    torch.testing.assert_close(packed[1, :1], alone[2])

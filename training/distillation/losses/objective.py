@@ -1,6 +1,6 @@
 """The training objective: a module that contains the student and returns the loss of a batch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -60,12 +60,18 @@ class DistillationObjective(nn.Module):
         """Returns the mean loss over the predicted items of `batch`; 0 if there are none."""
         if not batch.is_predicted.any():
             return sum((each.sum() * 0 for each in self.parameters()), torch.zeros(()))
+        panels = [each.to(self.device) for each in self._panels(batch)]
         with making_on(self.device):
-            return self._loss(batch.to(self.device))
+            return self._loss(panels)
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _panels(self, batch: Batch) -> Iterable[Batch]:
+        """Returns the windows of `batch` as parts with little padding."""
+        if self.config.packed_windows and self.student.packs_windows:
+            return [batch.packed()]
+        return batch.by_length(NUM_PANELS)
+
+    def _loss(self, panels: Sequence[Batch]) -> Tensor:
         table = self.student.item_table()
-        panels = list(batch.by_length(NUM_PANELS))
         queries = self._query_vectors(panels, table)  # [positions, hidden]
         items = torch.cat([each.next_items[each.is_predicted] for each in panels])[:, None]
         if self.lists is not None:
@@ -124,10 +130,16 @@ class DistillationObjective(nn.Module):
         histories = torch.split(indices[1:], sizes)
         return torch.cat(
             [
-                self.student.encode(part.view(each.histories.shape), looked_up)[each.is_predicted]
+                self._encoded(part.view(each.histories.shape), each, looked_up)[each.is_predicted]
                 for part, each in zip(histories, panels, strict=True)
             ]
         )
+
+    def _encoded(self, histories: Tensor, panel: Batch, table: Tensor) -> Tensor:
+        """Computes all query vectors of `panel`, whose `histories` are rows of `table`."""
+        if panel.windows is None:
+            return self.student.encode(histories, table)
+        return self.student.encode_packed(histories, panel.windows, table)
 
 
 def _kth_best(loss: NextItemLoss, queries: Tensor, table: Tensor, k: int) -> Tensor:

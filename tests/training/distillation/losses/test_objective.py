@@ -31,3 +31,21 @@ def test_the_loss_is_cross_entropy_over_the_candidates_with_smoothed_labels(
         queries @ candidates.T, next_items, label_smoothing=smoothing
     )
     torch.testing.assert_close(loss, expected)
+
+
+@pytest.mark.parametrize("kind", ["sasrec", "gru4rec"])
+def test_packing_windows_changes_neither_the_loss_nor_a_gradient(
+    experiment: Experiment, tiny_dataset: Dataset, kind: str
+) -> None:
+    def loss_and_gradients(*, packed_windows: bool) -> list[torch.Tensor]:
+        training = experiment.training.model_copy(update={"packed_windows": packed_windows})
+        student = experiment.student.model_copy(update={"kind": kind, "dropout": 0.0})
+        job = experiment.model_copy(update={"training": training, "student": student})
+        trainer = Job(job, tiny_dataset, "plain", 0, None).trainer()
+        (batch,) = trainer.windows.epoch(seed=0, epoch=0)
+        loss = trainer.objective(batch)
+        return [loss, *torch.autograd.grad(loss, list(trainer.student.parameters()))]
+
+    packed = loss_and_gradients(packed_windows=True)
+
+    torch.testing.assert_close(packed, loss_and_gradients(packed_windows=False))
