@@ -83,7 +83,7 @@ class Reference:
             for column, each in enumerate(self._values)
             if each[0] == name and each[1] in values
         ]
-        return np.any(self._has_value[:, columns], axis=1, keepdims=True)[:, 0]
+        return np.asarray(self._has_value[:, columns].any(axis=1), dtype=np.bool_)
 
     def rows(self, item_ids: Sequence[str]) -> list[int]:
         """Returns the rows of the known ones of `item_ids`."""
@@ -124,7 +124,7 @@ class Reference:
         """Returns which items have a value that `rows` have as often as `max_per` allows."""
         limits = np.array([max_per.get(name, np.inf) for name, _ in self._values])
         is_full = self._has_value[list(rows)].sum(axis=0) >= limits
-        return np.any(self._has_value[:, is_full], axis=1, keepdims=True)[:, 0]
+        return np.asarray(self._has_value[:, is_full].any(axis=1), dtype=np.bool_)
 
 
 class Answer:
