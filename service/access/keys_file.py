@@ -157,7 +157,7 @@ def _content(path: Path) -> bytes:
     # Links are followed, because Kubernetes replaces secrets by links.
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise KeysFileError(f"KEYS_FILE = {path} is no regular file")
+            raise KeysFileError(f"KEYS_FILE = {path} is not a regular file")
         content = file.read(MAX_FILE_BYTES + 1)
     if len(content) > MAX_FILE_BYTES:
         raise KeysFileError(f"KEYS_FILE = {path} has more than {MAX_FILE_BYTES} bytes")

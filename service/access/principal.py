@@ -58,7 +58,7 @@ def parse_scopes(text: str) -> frozenset[Scope]:
     """Parses a comma-separated list of scopes, such as `read,write`.
 
     Raises:
-        ValueError: a name is no scope; the message lists the scopes.
+        ValueError: a name is not a scope; the message lists the scopes.
     """
     names = [each.strip() for each in text.split(",")]
     return frozenset(map(_scope, names))

@@ -84,7 +84,7 @@ class AccessSettings(BaseSettings):
         for each in (text or "").split(","):
             origin = each.strip()
             if origin and origin != _ALL_ORIGINS and not _is_origin(origin):
-                raise ValueError(f"{origin!r} is no origin, such as https://shop.example")
+                raise ValueError(f"{origin!r} is not an origin, such as https://shop.example")
         return text
 
     @model_validator(mode="after")

@@ -205,7 +205,7 @@ class Admission:
         return False
 
     def _seconds_to_a_place(self, cost: Cost, headers: Headers) -> int:
-        """Returns `retry_after` of a request that would find no turn or place now; 0: it might."""
+        """Returns the seconds after which to retry if no turn or place is free now; else 0."""
         length = announced_length(headers)
         kind = kind_of(cost.kind, length)
         bound = self.waiting_kinds.get(kind)
@@ -217,9 +217,9 @@ class Admission:
         return self.heavy.retry_after(self._key_of(headers), wait_seconds(headers), units)
 
     def _bound_light(self, *, is_strained: bool) -> None:
-        """Sets the bound of light requests: all of it, or a part while requests are refused.
+        """Sets the bound of light requests: LIGHT_REQUESTS, or a part while some are refused.
 
-        With keys, those over their share are refused from half of the bound on.
+        If there are keys, a key over its share is refused from half of the bound on.
         """
         share = _SHARE_UNDER_STRAIN if is_strained else 1
         self._max_light = max(1, self._light_requests // share)

@@ -13,8 +13,8 @@ Entry = TypeVar("Entry")
 class FairQueue(Generic[Entry]):
     """A queue of entries, each with the key of its caller and its units of work.
 
-    The next entry is the oldest entry of one key: of the key that has been served the fewest units
-    while others waited.
+    The next entry is the oldest one of the key that has been served the fewest units since it began
+    to wait.
 
     Attributes:
         units: total units of the entries in the queue.

@@ -84,8 +84,8 @@ class Gate:
     def retry_after(self, key: str, wait_seconds: float, units: int) -> int:
         """Returns the seconds after which a refused request may come again; 0: it is accepted.
 
-        A new request of `key` with `units` is refused, and counted, if it would have its turn too
-        late: its sender waits `wait_seconds`.
+        A new request of `key` that costs `units` is refused, and counted, if it would have its turn
+        too late: its sender waits `wait_seconds`.
         """
         if _SAFETY * self.wait_seconds(key, units) <= wait_seconds:
             return 0
@@ -131,9 +131,9 @@ class Gate:
 
     @asynccontextmanager
     async def turn(self, scope: Scope, units: int) -> AsyncIterator["Turn"]:
-        """Yields the turn of the request of `scope`; if it has none, waits for one with `units`.
+        """Yields the turn that the request in `scope` has, or waits for one.
 
-        A turn that was waited for here ends with the context.
+        A turn that was waited for ends with the context. `units`: cost of the work in that turn.
 
         Raises:
             OverloadedError: the request is refused, its time is over or its sender has left.

@@ -23,8 +23,8 @@ class LightShares:
     def admits(self, key: str, now: float) -> bool:
         """Counts a request of `key`; returns whether it is admitted.
 
-        It is, while the key has sent at most its share of the current period and `_SLACK` requests
-        more. A key is always admitted if no other key has sent a request in the period.
+        It is admitted while the key has sent at most its share plus `_SLACK` requests in this
+        period. A key is always admitted if no other key has sent a request in the period.
         `now`: seconds of a clock that never goes back.
         """
         if now >= self._ends_at:

@@ -7,7 +7,7 @@ _SECONDS = 0.25
 
 
 class Strain:
-    """Is on from a refusal until none has come for `_SECONDS`."""
+    """A flag that is on after a refusal, until `_SECONDS` pass without another."""
 
     def __init__(self, switched: Callable[[bool], None]) -> None:
         """Makes a Strain that is off; `switched` is called with each new state."""

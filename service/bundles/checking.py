@@ -175,7 +175,7 @@ def _default_stamps() -> Path:
 
 
 def _is_own(folder: Path) -> bool:
-    """Returns whether `folder` is no link, belongs to this user and is writable by nobody else."""
+    """Returns whether `folder` is no symlink, is this user's and is writable by nobody else."""
     status = folder.lstat()
     is_mine = not hasattr(os, "getuid") or status.st_uid == os.getuid()
     return stat.S_ISDIR(status.st_mode) and is_mine and not status.st_mode & 0o022

@@ -1,4 +1,4 @@
-"""Makes the events to store from those that clients send: their types and times are checked."""
+"""Checks the types and times of events that clients send, and makes the events to store."""
 
 import time
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from service.errors import InvalidRequestError
 from service.setting_parts.events import EventSettings
 from service.stores.history.protocol import Event
 
-_SHOWN_TYPES = 20  # in an error
+_SHOWN_TYPES = 20  # maximum number of types that an error lists
 
 
 class GivenEvent(Protocol):
@@ -36,7 +36,7 @@ class GivenEvent(Protocol):
 
 
 class EventIntake:
-    """Makes stored events from given ones, by the settings."""
+    """Checks client events, and makes the events to store, by the settings."""
 
     def __init__(self, settings: EventSettings) -> None:
         self._types: Collection[str] = dict.fromkeys(settings.event_type_names)

@@ -35,8 +35,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Ends the server when its requests are answered; SIGTERM also sets a deadline for this.
 
-        The process ends `_END_SECONDS` after this call at the latest. While the server starts,
-        SIGTERM ends the process at once, with code 0.
+        After SIGTERM the process ends within `_END_SECONDS`. While the server starts, SIGTERM ends
+        the process at once, with code 0. SIGINT sets no deadline.
         """
         if sig == signal.SIGTERM:
             if not self.started:

@@ -25,7 +25,7 @@ _FLAGS = {flag: np.array(flag) for flag in (False, True)}
 
 
 class CommonCaseGraph:
-    """Ranks queries without filters, exclusions, added items or padding. Thread-safe.
+    """Ranks items for queries without filters, exclusions, added items or padding. Thread-safe.
 
     `export.contract.tensors.COMMON_CASE_TENSORS` defines these queries. If the graph cannot prove
     that it found the best items for a query, the ranking of the query is None. The ranking graph

@@ -187,7 +187,7 @@ class _Pipeline(asyncio.Protocol):
             self._timer = self._loop.call_later(self._timeout_seconds, self._check_oldest)
 
     def data_received(self, data: bytes) -> None:
-        """Passes each complete reply to its future; closes the connection if `data` is no reply.
+        """Passes each complete reply to its future; closes the connection if `data` is not a reply.
 
         asyncio calls this with bytes that arrived, which can hold several replies or a part of one.
         """

@@ -88,7 +88,11 @@ class _Exponentials:
             self.stored = queries.new_empty(len(queries), len(items), dtype=self.dtype)
 
     def compute(self, look_up: _LookUp) -> None:
-        """Computes `sums` and `weighted_items`, after `look_up` has seen each chunk of scores."""
+        """Computes `sums` and `weighted_items` in chunks of scores.
+
+        `look_up` is called with each chunk before exponentials overwrite it. If a sum is out of
+        range, all chunks are computed and looked up once more.
+        """
         self._sum_up(look_up)
         if not self._is_in_range():
             self.shifts = self.queries.new_zeros(len(self.queries))

@@ -51,13 +51,15 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> Tree:
             described = (file.metadata() or {})[METADATA_NAME]
         sha256, text = described[:64], described[64:]
         if _hash_of(tensors, text) != sha256:
-            raise TensorFileError(f"{path}: damaged (its hash is another); delete it and run again")
+            raise TensorFileError(
+                f"{path}: damaged (its hash does not match); delete it and run again"
+            )
         return _restored(
             json.loads(text), {name: each.to(device) for name, each in tensors.items()}
         )
     except (SafetensorError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise TensorFileError(
-            f"{path}: damaged, or no file of tensors ({error}); delete it and run again"
+            f"{path}: damaged, or not a tensor file ({error}); delete it and run again"
         ) from None
 
 

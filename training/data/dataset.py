@@ -73,12 +73,12 @@ class Dataset:
 
     @cached_property
     def user_of_row(self) -> NDArray[np.int64]:
-        """`[interactions]`, the user of each row, as an index into `user_ids`."""
+        """User of each row, `[interactions]`, as an index into `user_ids`."""
         return np.repeat(np.arange(len(self.user_ids)), np.diff(self.user_offsets))
 
     @cached_property
     def position_of_row(self) -> NDArray[np.int64]:
-        """`[interactions]`, length of each row's history: number of earlier rows of its user."""
+        """Length of each row's history, `[interactions]`: number of earlier rows of its user."""
         return np.arange(len(self.item_indices)) - self.user_offsets[:-1][self.user_of_row]
 
     def example_rows(self, split: Split) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""Prepares histories for a student: drops items that it does not read, and pads to one length."""
+"""Prepares histories for a student: drops items that it does not read, cuts or pads the rest."""
 
 from collections.abc import Sequence
 

@@ -40,7 +40,7 @@ class RawData:
 
     @property
     def user_offsets(self) -> NDArray[np.int64]:
-        """`[users + 1]`; the rows of user number `u` are `user_offsets[u]:user_offsets[u + 1]`."""
+        """Begin and end of users, `[users + 1]`: user `u` has rows `offsets[u]:offsets[u + 1]`."""
         return np.searchsorted(self.users, np.arange(len(self.user_ids) + 1))
 
     def select(self, kept: NDArray[np.bool_]) -> "RawData":

@@ -75,13 +75,13 @@ class ColdFit:
 def centred_fit(
     student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, donors: Tensor
 ) -> ColdFit:
-    """Fits projection and offset on the examples `rows` and centres the offset.
+    """Fits the common offset and second projection of cold items on the examples `rows`.
 
-    A centred offset and its projection together add 0 to the mean score of cold items.
+    The fit is centred: offset and projection together add 0 to the mean score of cold items.
 
     Args:
-        student: the trained student. It is changed: its cold items are placed by titles and donors
-            only, not by the fit.
+        student: the trained student. As a side effect, its cold items are placed by titles and
+            donors. The caller places the fit.
         dataset: the dataset of the examples.
         rows: the examples to fit.
         untouched: `[items]`, whether training neither read nor predicted an item.

@@ -131,7 +131,7 @@ class Bootstrap:
         return [_counts(random, size, self.num_users) for size in sizes]
 
     def _run_weights(self, num_runs: int) -> NDArray[np.float64]:
-        """Draws weights of the runs that simulate the error of their mean for want of more seeds.
+        """Draws weights of the runs that simulate the sampling error of their mean over few seeds.
 
         In each draw the error is the weighted sum of the figures; the weights sum to 0. For `n`
         figures with standard deviation `s`, that sum is `s / sqrt(n)` times a random number from

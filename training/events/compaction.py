@@ -134,9 +134,10 @@ def _checked(log: LogFolder, of_deadlines: str) -> frozenset[str]:
 
 
 def _with_derived(log: LogFolder, deadlines: Deadlines) -> Deadlines:
-    """Adds tombstones of the sessions of erased users, and writes those that are new.
+    """Adds a tombstone for each session of an erased user, and writes the new ones.
 
-    They still erase what a session's records do not say: an impression does not name its user.
+    Impressions do not name their user. Once the user's events are erased, only these tombstones
+    lead to them.
     """
     if not any(each.startswith(USER) for each in deadlines):
         return deadlines

@@ -1,7 +1,8 @@
 """Tombstones: which records of the event log are erased.
 
-A tombstone erases the records of a session that are not later than itself, by the rule of
-`export.contract.events.erases`. One of a user erases all sessions that have an event of that user.
+A session's tombstone erases its records up to the time of the tombstone, by the rule of
+`export.contract.log.events.erases`. A user's tombstone does so for every session with an event of
+the user that it erases.
 """
 
 from collections.abc import Mapping

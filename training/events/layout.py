@@ -34,7 +34,7 @@ _PART = re.compile(
 def hour_of(milliseconds: int) -> int:
     """Returns the hour since 1970 of a time, by which records are partitioned.
 
-    A time before 1970 or after the year 9955 belongs to the nearest hour within.
+    A time before 1970 or after the year 9955 counts as the first or the last hour of that range.
     """
     return min(max(milliseconds // HOUR_MS, 0), _MAX_HOUR)
 

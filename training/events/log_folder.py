@@ -49,14 +49,14 @@ class LogFolder:
 
         Args:
             kind: kind of the records.
-            begin: first hour since 1970; None stands for the first one of the log.
-            end: hour after the last one; None stands for all later ones.
+            begin: first hour, in hours since 1970; None: from the start of the log.
+            end: hour after the last one; None: to the end of the log.
 
         Raises:
             DataError: the folder cannot be listed.
         """
-        # A file that replaces another one may be missed, together with that, by a listing in whose
-        # middle this happens. The listing after it has the new file.
+        # Listed twice: if a compaction replaces a file during a listing, that listing can miss both
+        # the old file and the new one. The second listing has the new one.
         paths = {path for _ in range(2) for path in self._paths_of(kind)}
         return sorted(
             each
@@ -88,7 +88,9 @@ class LogFolder:
             ) from None
 
     def write(self, kind: Kind, hour: int, records: pa.Table) -> Part:
-        """Writes records of one partition as a new file; equal records have the same file.
+        """Writes records of one partition as a new file, named by its content.
+
+        Writing equal records again writes nothing.
 
         Raises:
             OSError: the file cannot be written.

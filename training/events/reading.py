@@ -13,14 +13,14 @@ from training.errors import DataError
 from training.events.erasure import Deadlines, deadlines_of, is_erased, with_sessions_of_users
 from training.events.layout import HOUR_MS, TIME_COLUMNS, Kind, hour_of
 from training.events.log_folder import LogFolder
-from training.events.schema import SCHEMAS, in_order
+from training.events.schema import SCHEMAS, USER, in_order
 
 _ATTEMPTS = 10
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of time: from `begin` to before `end`, in ms since 1970; None is no boundary."""
+    """A part of time: from `begin` to before `end`, in ms since 1970; None: unbounded."""
 
     begin: int | None = None
     end: int | None = None
@@ -60,9 +60,9 @@ def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Ta
     """
     records = in_order(kind, read_copies(log, kind, window))
     deadlines = read_deadlines(log)
-    if deadlines:
-        events = records if kind == "event" else read_copies(log, "event", window)
-        deadlines = with_sessions_of_users(deadlines, events)
+    if any(each.startswith(USER) for each in deadlines):
+        # All events: that which names the user of a session may lie outside of the window.
+        deadlines = with_sessions_of_users(deadlines, read_copies(log, "event"))
     kept = records.filter(pa.array(~is_erased(kind, records, deadlines)))
     return window.holds(kept, TIME_COLUMNS[kind])
 
@@ -77,7 +77,7 @@ def read_deadlines(log: LogFolder) -> Deadlines:
 
 
 def read_copies(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Table:
-    """Returns the records in the partitions of a window as they lie there, copies included.
+    """Returns the stored records of the partitions of a window, with copies and erased ones.
 
     Raises:
         DataError: a file is damaged, or files vanish faster than they are read.

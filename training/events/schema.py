@@ -1,8 +1,8 @@
 """Columns of the Parquet files of the event log.
 
 The columns of events and impressions are the fields of `Event` and `Impression` in
-`export.contract.events`. A tombstone has the digest of what it erases in place of its name, so that
-the log no longer has the name once compaction has erased the rows.
+`export.contract.log.events`. A tombstone has the digest of what it erases in place of its name, so
+that the log no longer has the name once compaction has erased the rows.
 """
 
 import hashlib

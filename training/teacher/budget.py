@@ -69,7 +69,7 @@ def held_out_rows(
 ) -> NDArray[np.int64]:
     """Draws the examples of a held-out split that the teacher answers; dataset rows, ascending.
 
-    There are at most `config.budget_held_out` and at most `at_most` of them. None is no limit.
+    There are at most `config.budget_held_out` and at most `at_most` of them. None: unlimited.
     """
     counts = [each for each in (config.budget_held_out, at_most) if each is not None]
     return _sample(dataset.example_rows(split), min(counts, default=None), HELD_OUT_SEED)

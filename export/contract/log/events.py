@@ -255,7 +255,7 @@ def entry_of(content: bytes) -> Entry:
     """Returns the entry of the event log in the content of a segment's record.
 
     Raises:
-        EventLogError: the content is no entry.
+        EventLogError: the content is not an entry.
     """
     try:
         number, text = content.decode().split("\n", 1)

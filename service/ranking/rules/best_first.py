@@ -42,7 +42,7 @@ class BestFirst:
     def at_least(self, number: int) -> tuple[Scored, bool]:
         """Returns the best items, `number` or more, or all if there are fewer.
 
-        The second value is whether they are all items that are not left out.
+        Also returns whether the result is complete: no further item qualifies.
         """
         if not self.num_allowed:
             return _NONE, True
@@ -56,9 +56,9 @@ class BestFirst:
             width *= _GROWTH
 
     def scores_of(self, items: Mask, number: int) -> dict[int, float]:
-        """Returns the scores of other items, boosts included, by item index.
+        """Returns the boosted scores of the items in the mask `items`, by item index.
 
-        `items`: mask `[items + 1]` of `number` items, which need not be allowed.
+        `items`: `[items + 1]`, with `number` items, which need not be allowed.
         """
         indices, scores = self._scorer(items, number)
         if self._boosts is not None:
@@ -68,7 +68,10 @@ class BestFirst:
     def _ordered(
         self, indices: np.ndarray, scores: np.ndarray, *, is_all: bool
     ) -> tuple[Scored, int]:
-        """Sorts items by boosted score; returns also how many of them no other item outscores."""
+        """Sorts items by boosted score, best first; also returns how many of the first are certain.
+
+        They are certain if no item that the scorer has not returned can have a higher score.
+        """
         if self._boosts is None or not len(indices):
             return (indices, scores), len(indices)
         boosted = scores + self._boosts[indices]

@@ -13,9 +13,10 @@ from service.ranking.types import IndexQuery, Mask, Ranking
 
 
 def by_student(student: Student, history: Sequence[int]) -> Scorer:
-    """Returns the scorer of the student after a history that it reads.
+    """Returns a scorer that ranks by the student after `history`.
 
-    The scorer raises StudentError if onnxruntime fails.
+    The student must read all items of the history. The scorer raises StudentError if onnxruntime
+    fails.
     """
 
     def score(allowed: Mask, number: int) -> Scored:
@@ -27,14 +28,14 @@ def by_student(student: Student, history: Sequence[int]) -> Scorer:
 
 
 def by_similarity(vectors: ItemVectors, item_indices: Sequence[int]) -> Scorer:
-    """Returns the scorer by the mean cosine with the items `item_indices`."""
+    """Returns a scorer that ranks by the mean cosine with the items `item_indices`."""
     return lambda allowed, number: _arrays(vectors.nearest(item_indices, number, allowed))
 
 
 def by_popularity(catalog: Catalog) -> Scorer:
-    """Returns the scorer by the logarithm of one plus the number of interactions.
+    """Returns a scorer that ranks by the logarithm of one plus the number of interactions.
 
-    By the logarithm, a boost multiplies the number, as it multiplies a student's odds.
+    On this scale a boost multiplies popularity, as it multiplies the odds of a student's softmax.
     """
 
     def score(allowed: Mask, number: int) -> Scored:

@@ -10,9 +10,9 @@ from service.stores.history.protocol import Retention
 from service.stores.redis_client import RedisCommands
 
 # KEYS: the list of events, the set of event ids, then lists and then sets under former names.
-# ARGV: event id (empty if there is none), item id, time in µs. Then, unless KEYS has no sets under
-# former names and no entries lie in other slots of a cluster: the number of such sets; the number
-# of such entries and the entries; event ids of other slots with their times, in the same form.
+# ARGV: event id (empty if there is none), item id, time in µs. If the session has sets under former
+# names, or entries in other slots of a cluster, then also: the number of sets under former names in
+# KEYS; the number of entries and the entries; the number of event ids and the ids with their times.
 #
 # A full Redis refuses a script only at its first command that needs memory. So the script deletes
 # nothing before it has added something.

@@ -119,7 +119,7 @@ def test_a_missing_file_a_folder_and_a_pipe_are_refused_at_once(tmp_path: Path) 
     with pytest.raises(KeysFileError, match="No such file"):
         read_keys(tmp_path / "nothing")
     for name in (".", "pipe"):
-        with pytest.raises(KeysFileError, match=r"is no regular file|Is a directory"):
+        with pytest.raises(KeysFileError, match=r"is not a regular file|Is a directory"):
             read_keys(tmp_path / name)
 
 

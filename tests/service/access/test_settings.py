@@ -57,7 +57,7 @@ def test_scopes_for_everybody_are_read_from_the_environment(
 
 @pytest.mark.parametrize("text", ["shop.example", "https://shop.example/", "null", "ftp://a"])
 def test_an_origin_is_a_scheme_and_a_host(text: str) -> None:
-    with pytest.raises(ValidationError, match="is no origin, such as https://shop"):
+    with pytest.raises(ValidationError, match="is not an origin, such as https://shop"):
         Settings(cors_origins=text)
 
 

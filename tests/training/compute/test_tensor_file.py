@@ -63,7 +63,7 @@ def test_a_file_of_torch_is_refused_with_what_to_do(tmp_path: Path) -> None:
     file = io.BytesIO()
     torch.save({"weights": torch.zeros(3)}, file)
     (tmp_path / "old").write_bytes(file.getvalue())
-    with pytest.raises(TensorFileError, match=r"old: damaged, or no file of tensors .* delete it"):
+    with pytest.raises(TensorFileError, match=r"old: damaged, or not a tensor file .* delete it"):
         read_tensors(tmp_path / "old")
 
 

@@ -85,6 +85,14 @@ def test_a_tombstone_of_a_user_erases_whole_sessions(log: LogFolder) -> None:
     assert ids(read_records(log, "impression"), "recommendation_id") == ["r2"]
 
 
+def test_a_user_is_erased_from_a_window_that_does_not_name_the_user(log: LogFolder) -> None:
+    later = 3 * HOUR_MS
+    write(log, "event", [event("ann", "a", 1, user_ref="u"), event("ann", "b", later)])
+    write(log, "tombstone", [tombstone(later + 1, user_ref="u")])
+
+    assert ids(read_events(log, Window(begin=HOUR_MS))) == []
+
+
 def test_an_impression_without_a_session_is_never_erased(log: LogFolder) -> None:
     write(log, "impression", [impression("r1", None, 1), impression("r2", "ann", 1)])
     write(log, "tombstone", [tombstone(5, session_ref="ann")])

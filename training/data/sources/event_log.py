@@ -1,7 +1,7 @@
 """Reads interactions from the event log, and items from a table.
 
-A user of the dataset is a session of the log, and an interaction an event. Events have the order of
-the log, timestamp and then sequence, and users that of their first events. So a table of these
+By default a session of the log becomes a user of the dataset, and an event an interaction. Events
+are ordered by timestamp and then by sequence, users by their first events. So a table of these
 interactions in this order, with `user_id` = `session_ref`, gives the same dataset.
 """
 
@@ -43,7 +43,7 @@ def read_event_log(
         config: settings of the event log.
         items_path: table of items.
         missing_titles: treatment of an item without a title.
-        say: function that gets a message for each filter: what it leaves out. None: no message.
+        say: called with a message about what each filter leaves out; None: not called.
 
     Raises:
         DataError: the log or the table cannot be used, or no event is left.
@@ -112,7 +112,7 @@ def _of_known_items(
     distinct = sorted(unknown["item_id"].unique().to_pylist())
     shown = ", ".join(map(repr, distinct[:_SHOWN_ITEMS]))
     problem = (
-        f"{len(unknown):,} of {len(events):,} events have one of {len(distinct):,} items that are "
+        f"{len(unknown):,} of {len(events):,} events name {len(distinct):,} items that are "
         f"not in {items_path}: {shown}{', …' if len(distinct) > _SHOWN_ITEMS else ''}"
     )
     if config.unknown_items == "refuse":
@@ -137,13 +137,19 @@ def _users(events: pa.Table, config: EventsConfig) -> NDArray[np.object_]:
 def _user_of_session(
     sessions: NDArray[np.object_], refs: NDArray[np.object_]
 ) -> dict[object, object]:
-    """Maps each session with a user_ref to its newest one: a visitor may log in late."""
+    """Returns the newest user_ref of each session that has one.
+
+    It holds for the whole session, since a visitor may log in late.
+    """
     identified = pd.notna(refs)
     return dict(zip(sessions[identified], refs[identified], strict=True))
 
 
 def _divided(users: NDArray[np.object_], times: NDArray[np.int64], gap: int) -> NDArray[np.object_]:
-    """Divides users where more than `gap` ms lie between two events: `REF`, `REF#2`, `REF#3`."""
+    """Starts a new user after each pause of more than `gap` ms.
+
+    Returns the user of each event, `[events]`: `REF` before the first pause, then `REF#2`, `REF#3`.
+    """
     table = pd.DataFrame({"user": users, "time": times})
     is_new = table.groupby("user", sort=False)["time"].diff() > gap
     part = is_new.groupby(table["user"], sort=False).cumsum() + 1
@@ -159,7 +165,10 @@ def _divided(users: NDArray[np.object_], times: NDArray[np.int64], gap: int) -> 
 def _of_bots(
     users: NDArray[np.object_], times: NDArray[np.int64], per_minute: int
 ) -> NDArray[np.bool_]:
-    """Returns which events are of users with more than `per_minute` events within 60 s."""
+    """Returns which events are of bots, `[events]`.
+
+    A bot is a user with more than `per_minute` events within any 60 s.
+    """
     table = pd.DataFrame({"user": users, "time": times})
     waited = table.groupby("user", sort=False)["time"].diff(per_minute)
     bots = table["user"][waited < _MS_A_MINUTE].unique()

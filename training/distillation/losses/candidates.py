@@ -25,7 +25,7 @@ class Candidates:
     Attributes:
         rows: `[candidates + 1]`, catalog row of each candidate index, ascending; the first is
             padding.
-        index_of_row: `[catalog rows]`, candidate index of each item; 0 if it is no candidate.
+        index_of_row: `[catalog rows]`, candidate index of each item; 0 if it is not a candidate.
         train_counts: `[candidates + 1]`, number of training interactions of each candidate.
     """
 
@@ -47,7 +47,7 @@ class Candidates:
     def indices(self, items: Tensor) -> Tensor:
         """Converts item indices, of any shape, to candidate indices.
 
-        An item that is no candidate becomes 0.
+        An item that is not a candidate becomes 0.
         """
         return self.index_of_row[items]
 
@@ -68,7 +68,7 @@ def next_item_candidates(train_counts: NDArray[np.int64], *, only_trained: bool)
 
 
 def answers_among(answers: Answers, candidates: Candidates) -> Answers:
-    """Removes items that are no candidates from the rankings of `answers`; padding replaces them.
+    """Removes items that are not candidates from the rankings of `answers`; padding replaces them.
 
     A loss has no negative term for such an item. As a positive, its score would rise without bound.
     """

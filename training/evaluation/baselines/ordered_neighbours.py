@@ -91,8 +91,9 @@ class OrderedNeighbours:
         """Finds the sessions that are most similar to the history of `row`.
 
         Returns:
-            For each session its number, `similarity * weight` of the match, and the position of the
-            match in it, from 0; each is `[neighbours]`.
+            The numbers of the sessions. The vote of each session: its similarity times the weight
+            of the latest item that it shares with the history. The position of that item in the
+            session, 0 for the oldest item. Each array is `[neighbours]`.
         """
         latest = distinct_latest(self.dataset.history(row), self.settings.history_length)
         weights = 1 - np.arange(len(latest)) / len(latest)

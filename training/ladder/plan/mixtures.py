@@ -25,7 +25,7 @@ class Mixture:
     """The recipe of a mixture: the students whose scores it combines, and their baseline if any.
 
     Attributes:
-        student_row: row of the students.
+        student_row: name of the ladder row whose students are combined.
         baseline: baseline that each student is fused with; None to average students of
             `NUM_AVERAGED` seeds.
     """

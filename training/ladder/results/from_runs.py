@@ -34,7 +34,7 @@ def ranker_line(run: BaselineRun | WitnessRun, store: RunStore) -> Measured:
 
 
 def reference_lines(reference: Reference, rankings: Sequence[ReferenceRanking]) -> list[Measured]:
-    """Makes one line for each way in which a reference ranked."""
+    """Makes the report lines of a reference, one for each of its rankings."""
     return [
         Measured(
             each.row,

@@ -137,7 +137,7 @@ class RemoteEngine:
             tokens = (completion.get("usage") or {}).get("total_tokens")
         except (KeyError, IndexError, TypeError, AttributeError):
             raise EndpointError(
-                f"{url}: the response is no completion: {str(completion)[:200]}"
+                f"{url}: the response is not a completion: {str(completion)[:200]}"
             ) from None
         title = next((line for line in lines if line), "")
         return WrittenTitle(title, tokens or int(self.prompt_lengths([history])[0]))

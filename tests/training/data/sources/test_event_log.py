@@ -152,7 +152,7 @@ def test_events_of_unknown_items_are_left_out_with_a_message(log: LogFolder, ite
     raw = read_event_log(EventsConfig(folder=log.address), items, say=said.append)
 
     assert raw.item_indices.tolist() == [1]
-    assert said == [f"left out: 1 of 2 events have one of 1 items that are not in {items}: 'z'"]
+    assert said == [f"left out: 1 of 2 events name 1 items that are not in {items}: 'z'"]
 
 
 def test_events_of_unknown_items_can_be_refused(log: LogFolder, items: Path) -> None:

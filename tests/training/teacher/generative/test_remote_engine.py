@@ -174,8 +174,8 @@ def test_transient_errors_are_retried() -> None:
         ([(503, {"error": "loading"})] * 3, "503 .*loading"),
         ([(404, {"error": "no such model"})], "404 .*no such model"),
         ([(200, b"<html>")], "the response is not JSON: <html>"),
-        ([(200, {"choices": []})], "the response is no completion"),
-        ([(200, ["Brazil"])], "the response is no completion"),
+        ([(200, {"choices": []})], "the response is not a completion"),
+        ([(200, ["Brazil"])], "the response is not a completion"),
     ],
 )
 def test_a_failing_server_is_named_with_its_response(script: Script, message: str) -> None:
