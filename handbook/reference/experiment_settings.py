@@ -41,10 +41,11 @@ def _sections(path: str, schema: Mapping[str, Any], parts: Mapping[str, Any]) ->
 
 
 def _references(schema: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yields name and schema of each section within a section."""
+    """Yields name and schema of each section within a section; it may be optional."""
     for name, field in schema["properties"].items():
-        if "$ref" in field:
-            yield name, field["$ref"].rpartition("/")[2]
+        for each in (field, *field.get("anyOf", ())):
+            if "$ref" in each:
+                yield name, each["$ref"].rpartition("/")[2]
 
 
 def _other_teachers(schema: Mapping[str, Any]) -> str:

@@ -100,6 +100,6 @@ def _limits(schema: Schema) -> Iterator[str]:
         if low in schema and high in schema:
             yield f"{schema[low]:,} to {schema[high]:,} {unit}"
         elif low in schema:
-            yield f"at least {schema[low]:,} {unit}"
+            yield f"at least {schema[low]:,} {unit if schema[low] > 1 else unit[:-1]}"
         elif high in schema:
             yield f"at most {schema[high]:,} {unit}"

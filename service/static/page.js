@@ -151,7 +151,12 @@ function showNoTeacher(reason) {
   element("teacher-note").replaceChildren(...withCode(reason));
 }
 
+// The page promises a comparison only if a teacher is connected.
+const COMPARING = "A language model taught a small one. Give both the same history and compare what they "
+  + "recommend, and how long they take.";
+
 function showComparison({ student: small, teacher: large, overlap, rank_correlation: tau }) {
+  setText("opening", COMPARING);
   if (!large) {
     showNoTeacher(session.history.length
       ? "The teacher did not answer: there is nothing to compare with."

@@ -179,6 +179,7 @@ def test_a_visitor_searches_compares_sees_reasons_and_is_forgotten(
     assert page.one("#overlap").text.endswith("of 10")
     assert page.one("#teacher-time").text.endswith("s")
     assert page.one("#teacher-note").text == "It wrote: “Action, Adventure, Horror, Sci-Fi”"
+    assert "Give both the same history" in page.one("#opening").text
 
     ActionChains(browser).move_to_element(page.one("#student .row-what")).perform()
     reason = page.one("#student .row-because")
@@ -247,6 +248,7 @@ def test_without_a_teacher_the_page_says_how_to_connect_one(
     page.wait_for("#teacher-note", "TEACHER_URL")
     assert len(page.all("#student .row")) == 10
     assert not page.all("#teacher .row")
+    assert "compare" not in page.one("#opening").text
 
 
 def test_without_a_history_the_page_says_that_the_teacher_needs_one(

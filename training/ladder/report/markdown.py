@@ -7,8 +7,9 @@ from training.evaluation.row_names import COLD_ROW
 from training.ladder.report.cold_targets import cold_targets
 from training.ladder.report.comparisons import against_others, between_teachers
 from training.ladder.report.parts import negative_results, papers_comparison, parts
-from training.ladder.report.refitted import REFITTED_NOTE, headlines, trained_alone
+from training.ladder.results.refitted import REFITTED_NOTE, headlines, trained_alone
 from training.ladder.report.strata import by_stratum
+from training.ladder.report.summary import summary
 from training.ladder.report.tables import as_table, figure_of
 from training.ladder.results.measured import COLD_BEFORE, TARGETS, Figures, Measured
 from training.ladder.results.part_gains import METRIC
@@ -39,19 +40,18 @@ def as_report(
         lines: the measured rankers. If students were refitted, the report compares the refits. The
             lines fitted on training rows only then follow in a table.
         figures: computes the figures of `lines`.
-        origin: names and values of the list at the top, the command first.
+        origin: names and values of the list at the end, the command first.
         picture: common beginning of the plots' file names, in the folder of the report.
     """
     every_line, lines = lines, headlines(lines)
     before = trained_alone(every_line)
     sections = [
         f"# The ladder on {figures.dataset.name}",
-        "\n".join(f"- {name}: {value}" for name, value in origin.items()),
+        summary(lines, figures, picture),
         _examples(figures, lines[0].protocol),
         REFITTED_NOTE if before else "",
         "## How well each ranks, refitted" if before else "## How well each ranks",
         *_rankers_tables(lines, figures),
-        f"![quality against cost]({picture}-cost.png)",
         parts(lines, figures, picture),
         papers_comparison(lines, figures),
         against_others(lines, figures),
@@ -63,6 +63,8 @@ def as_report(
         *_rankers_tables(before, figures),
         "## What was chosen",
         _choices_table(before or lines),
+        "## How it was made",
+        "\n".join(f"- {name}: {value}" for name, value in origin.items()),
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
 

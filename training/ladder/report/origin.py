@@ -21,7 +21,7 @@ FORMER_RULE = (
 
 
 def origin_of(lines: Sequence[Measured], plan: Plan) -> Iterator[tuple[str, object]]:
-    """Yields name and value of each entry of the list at the top of a report, the command first."""
+    """Yields name and value of each entry of the list at the end of a report, the command first."""
     ladder = plan.experiment.ladder
     yield "command", f"`python -m training.ladder {shlex.join(_arguments())}`"
     yield "commit", commit()

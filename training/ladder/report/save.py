@@ -7,7 +7,7 @@ from training.cli import say
 from training.ladder.report.markdown import as_report
 from training.ladder.report.pairs_csv import save_pairs
 from training.ladder.report.plots import save_cost_plot, save_parts_plot
-from training.ladder.report.refitted import headlines
+from training.ladder.results.refitted import headlines
 from training.ladder.report.result_csv import save_figures
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import has_part_gains
@@ -28,7 +28,7 @@ def save_report(
     Args:
         lines: the measured rankers.
         figures: computes the figures of `lines`.
-        origin: names and values of the list at the top of the report.
+        origin: names and values of the list at the end of the report.
         folder: folder that the files are written into.
         name: name of the experiment.
     """

@@ -269,3 +269,34 @@ def test_the_main_rows_are_shown_by_stratum_with_the_number_of_examples(
         DISTILLED_ROW,
         COLD_ROW,
     ]
+
+
+def test_a_report_begins_with_its_answer_in_a_short_table(tiny_dataset: Dataset) -> None:
+    lines = [
+        line("popularity", tiny_dataset, warm=0, cold=0, student=""),
+        line("order-aware kNN", tiny_dataset, warm=3, cold=3, student=""),
+        line("teacher titles", tiny_dataset, warm=0, cold=3, student=""),
+        line(CE_ROW, tiny_dataset, warm=3, cold=0),
+        line(DISTILLED_ROW, tiny_dataset, warm=1, cold=0),
+    ]
+    text = as_report(lines, Figures(tiny_dataset, num_draws=100), {"commit": "abc"}, "tiny")
+    head, _, rest = text.partition("![quality against cost](tiny-cost.png)")
+    rows = [
+        [cell.strip(" *").split(" ")[0] for cell in each.split("|")[1:-1]]
+        for each in head.splitlines()
+        if each.startswith("|")
+    ][2:]
+
+    assert len(head.splitlines()) <= 15
+    assert [row[0] for row in rows] == ["order-aware", "teacher", "SASRec", "SASRec"]
+    # CE has (1/2 + 0) / 2, DLLM2Rec (1 + 0) / 2, and the kNN (1/2 + 1/2) / 2 of two targets.
+    assert [row[1] for row in rows] == ["0.5000", "0.2500", "0.2500", "0.5000"]
+    assert rows[3][3] == "+100.0%"
+    assert rows[3][5] == "+0.0000"
+    assert rest.endswith("## How it was made\n\n- commit: abc\n")
+
+
+def test_a_report_without_a_taught_student_has_no_summary(tiny_dataset: Dataset) -> None:
+    lines = [line(CE_ROW, tiny_dataset, warm=3, cold=0)]
+    text = as_report(lines, Figures(tiny_dataset, num_draws=100), {}, "tiny")
+    assert "## In short" not in text

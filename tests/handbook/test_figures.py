@@ -1,0 +1,61 @@
+"""No figure with an interval in the documents differs from what was measured."""
+
+from pathlib import Path
+
+import pytest
+
+from handbook.figures import Claim, Measured, claims, is_measured, measured_figures
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ("README.md", "docs/findings.md", "docs/method.md", "docs/performance.md")
+
+
+def claim(text: str) -> Claim:
+    (found,) = claims(text)
+    return found
+
+
+@pytest.fixture(scope="module")
+def figures() -> list[Measured]:
+    return measured_figures(ROOT / "docs" / "results")
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_figures_with_intervals_are_those_of_the_reports(
+    name: str, figures: list[Measured]
+) -> None:
+    found = claims((ROOT / name).read_text(encoding="utf-8"))
+    wrong = [each for each in found if not (each.names_a_commit or is_measured(each, figures))]
+    assert [(each.text, each.sentence) for each in wrong] == []
+
+
+def test_readme_and_findings_state_many_figures() -> None:
+    counts = [len(list(claims((ROOT / name).read_text("utf-8")))) for name in DOCUMENTS[:2]]
+    assert counts[0] >= 15
+    assert counts[1] >= 80
+
+
+def test_a_claim_is_measured_if_all_its_numbers_round_to_a_figure() -> None:
+    figures = [Measured(0.06247, 0.0530, 0.07402, is_relative=False)]
+    assert is_measured(claim("0.0625 [0.0530, 0.0740]"), figures)
+    assert is_measured(claim("0.06 [0.05, 0.07]"), figures)
+    assert not is_measured(claim("0.0626 [0.0530, 0.0740]"), figures)
+    assert not is_measured(claim("0.0625 [0.0530, 0.0741]"), figures)
+
+
+def test_a_difference_may_be_stated_with_the_other_sign() -> None:
+    figures = [Measured(-0.0154, -0.0194, -0.0112, is_relative=False)]
+    assert is_measured(claim("it is 0.0154 [0.0112, 0.0194] below"), figures)
+    assert not is_measured(claim("it is 0.0154 [0.0194, 0.0112] below"), figures)
+
+
+def test_per_cent_are_compared_with_per_cent() -> None:
+    figures = [Measured(16.3, 8.6, 25.1, is_relative=True)]
+    assert is_measured(claim("16 % [9 %, 25\n  %] more"), figures)
+    assert not is_measured(claim("16 [9, 25]"), figures)
+
+
+def test_a_figure_of_a_report_that_is_gone_names_its_commit() -> None:
+    sentence = "Shuffled it had 0.1 [0.0, 0.2] (three seeds; 4811e9c). Then more."
+    assert claim(sentence).names_a_commit
+    assert not claim("It had 0.1 [0.0, 0.2]. Later 4811e9c came.").names_a_commit

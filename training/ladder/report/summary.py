@@ -1,0 +1,90 @@
+"""Writes a report's first section: a table of ten lines at most, with what each is worth."""
+
+from collections.abc import Sequence
+
+from training.data.dataset import Split
+from training.evaluation.row_names import CE_ROW, DISTILLED_ROW
+from training.ladder.report.comparisons import difference_of
+from training.ladder.report.tables import as_table, figure_of, outcome, percent, signed
+from training.ladder.results.measured import Figures, Measured, students_of
+from training.ladder.results.part_gains import METRIC
+
+HEADINGS = ("ranker", METRIC, "HR@20", f"{METRIC} over {CE_ROW}", "", f"{METRIC} over %s", "")
+NOTE = (
+    "The baseline and the teacher are those with the best test figure, in their favour. Of each "
+    f"student the table has `{CE_ROW}`, which has no teacher, and `{DISTILLED_ROW}`, the whole "
+    "method."
+)
+
+
+def summary(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
+    """Writes the section that compares students with the best baseline and the best teacher.
+
+    Returns "" if no student is measured with and without a teacher. The file name of the plot
+    begins with `picture`.
+    """
+    students = [line for name in students_of(lines) for line in _pair(name, lines)]
+    if not students:
+        return ""
+    baseline = _best([line for line in lines if line.kind == "ranker" and not line.mixture], figures)
+    teacher = _best([line for line in lines if line.is_teacher], figures)
+    shown = [*filter(None, (baseline, teacher)), *students]
+    cells = [_cells(line, shown, baseline, figures) for line in shown]
+    headings = [each.replace("%s", baseline.row if baseline else "") for each in HEADINGS]
+    plot = f"![quality against cost]({picture}-cost.png)"
+    return f"## In short\n\n{as_table(headings, cells)}\n\n{NOTE}\n\n{plot}"
+
+
+def _pair(student: str, lines: Sequence[Measured]) -> list[Measured]:
+    """Returns the lines CE and DLLM2Rec of a student, the latter with its first teacher.
+
+    Returns none if one of them is missing.
+    """
+    by_row = {line.row: line for line in reversed(lines) if line.student == student}
+    pair = [by_row[row] for row in (CE_ROW, DISTILLED_ROW) if row in by_row]
+    return pair if len(pair) == 2 else []
+
+
+def _best(lines: Sequence[Measured], figures: Figures) -> Measured | None:
+    """Returns the line with the best test NDCG@20; None if there is no line."""
+
+    def quality(line: Measured) -> float:
+        return figures.draws(line, Split.TEST, "all", METRIC).interval().mean
+
+    return max(lines, key=quality, default=None)
+
+
+def _cells(
+    line: Measured, shown: Sequence[Measured], baseline: Measured | None, figures: Figures
+) -> list[str]:
+    name = f"{line.student} {line.row}".strip()
+    return [
+        f"**{name}**" if line.row == DISTILLED_ROW else name,
+        figure_of(line, figures, "all", METRIC),
+        figure_of(line, figures, "all", "HR@20"),
+        *_over_its_own_kind(line, shown, figures),
+        *_over_the_baseline(line, baseline, figures),
+    ]
+
+
+def _over_its_own_kind(
+    line: Measured, shown: Sequence[Measured], figures: Figures
+) -> tuple[str, str]:
+    """Formats the relative gain over the same student without a teacher, and what it shows."""
+    alone = [each for each in shown if (each.row, each.student) == (CE_ROW, line.student)]
+    if line.row != DISTILLED_ROW or not line.can_be_compared(alone[0]):
+        return "", ""
+    more, less = figures.pair(line, alone[0], "all", METRIC)
+    return percent(more.relative_to(less).interval()), outcome(more.minus(less).interval())
+
+
+def _over_the_baseline(
+    line: Measured, baseline: Measured | None, figures: Figures
+) -> tuple[str, str]:
+    """Formats the difference to the baseline, and whether the line is shown to be above it."""
+    if baseline is None or line is baseline:
+        return "", ""
+    difference = difference_of(line, baseline, figures, Split.TEST)
+    if not difference.excludes_zero:
+        return signed(difference), "not shown"
+    return signed(difference), "above" if difference.low > 0 else "below"
