@@ -57,6 +57,10 @@ class EventAnswer(BaseModel):
         "journalled: likewise, and the event is on the service's disk and will be stored; "
         "journal_full, journal_failed: it could not be written there either"
     )
+    logged: bool | None = Field(
+        description="whether the event is in the event log, for training; null: EVENT_LOG is off; "
+        "with `reason` journalled: not yet"
+    )
     degraded: bool = Field(
         description="whether the history store or, with `k`, the student did not answer"
     )

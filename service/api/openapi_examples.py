@@ -81,6 +81,7 @@ _EVENT = {
     "variant": DEFAULT_VARIANT,
     "stored": True,
     "reason": None,
+    "logged": None,
     "degraded": False,
 }
 _FIGURE = {
