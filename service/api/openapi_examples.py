@@ -133,6 +133,23 @@ BODIES: Mapping[str, Any] = {
         "event_type": "click",
         "recommendation_id": _RECOMMENDATION_ID,
     },
+    "NewEvents": {
+        "events": [
+            {"session_id": "ada", "item_id": "260", "event_id": "click-1"},
+            {"session_id": "bob", "item_id": "1", "event_type": "purchase", "value": 9.99},
+        ]
+    },
+    "EventsAnswer": {
+        "events": [
+            {"stored": True, "reason": None, "logged": True, "detail": None},
+            {
+                "stored": False,
+                "reason": "invalid",
+                "logged": False,
+                "detail": "item_id: Field required",
+            },
+        ]
+    },
     "EventAnswer": _EVENT,
     "EventRecommendationAnswer": {**_AFTER_STAR_WARS, **_EVENT},
     "SessionAnswer": {"session_id": "ada", "history": ["260"], "degraded": False},
@@ -255,6 +272,7 @@ _NO_TEXT = "Input should be a valid string, not 1"
 FIELDS: Mapping[str, FieldProblem] = {
     "k": FieldProblem(field="k", message=_TOO_MANY),
     "requests": FieldProblem(field="requests[0].k", message=_TOO_MANY),
+    "events": FieldProblem(field="events", message="must be 1 to 1,000 events, not 1001"),
     "limit": FieldProblem(
         field="limit", message="Input should be less than or equal to 100, not '1000'"
     ),

@@ -18,6 +18,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "POST /v1/recommendations": Scope.READ,
     "POST /v1/recommendations/batch": Scope.READ,
     "POST /v1/sessions/{session_id}/events": Scope.WRITE,
+    "POST /v1/events": Scope.WRITE,
     "GET /v1/sessions/{session_id}/recommendations": Scope.READ,
     "GET /v1/sessions/{session_id}": Scope.READ,
     "DELETE /v1/sessions/{session_id}": Scope.WRITE,

@@ -19,7 +19,7 @@ _SHOWN_TYPES = 20  # in an error
 
 
 class GivenEvent(Protocol):
-    """Protocol of an event as a client gives it; `service.api.event_schemas` has the schema."""
+    """Protocol of an event as a client gives it; `service.api.schemas.events` has the schema."""
 
     @property
     def item_id(self) -> str:

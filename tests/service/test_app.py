@@ -90,6 +90,7 @@ def test_the_routes_are_those_of_the_design(app: FastAPI) -> None:
         "post /v1/recommendations",
         "post /v1/recommendations/batch",
         "post /v1/sessions/{session_id}/events",
+        "post /v1/events",
         "get /v1/sessions/{session_id}/recommendations",
         "get /v1/sessions/{session_id}",
         "delete /v1/sessions/{session_id}",

@@ -197,6 +197,28 @@ class EventRecommendationAnswer(RecommendationAnswer):
     logged: bool | None
 
 
+class EventOutcome(TypedDict):
+    """What became of one event of many.
+
+    Attributes:
+        stored: whether the event is in the history store, see `EventAnswer`.
+        reason: why it is not, see `EventAnswer`; `invalid`: `detail` says what is wrong with it.
+        logged: whether the event is in the event log, see `EventAnswer`.
+        detail: what is wrong with the event; None: nothing.
+    """
+
+    stored: bool
+    reason: Literal["invalid"] | NotStored | None
+    logged: bool | None
+    detail: str | None
+
+
+class EventsAnswer(TypedDict):
+    """The results of sending several events, in their order."""
+
+    events: list[EventOutcome]
+
+
 class SessionAnswer(TypedDict):
     """The stored history of a session.
 

@@ -129,6 +129,14 @@ class Event(_Event, total=False):
     consent: bool
 
 
+class _SessionEvent(_Event):
+    session_id: str
+
+
+class SessionEvent(_SessionEvent, Event, total=False):
+    """An event with its session; `session_id` and `item_id` are required."""
+
+
 class _NewItem(TypedDict):
     item_id: str
     title: str

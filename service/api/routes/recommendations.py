@@ -9,7 +9,6 @@ from fastapi import APIRouter, Response
 from service.api.authorization import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
-from service.api.query_schemas import BatchRequest, RecommendationRequest
 from service.api.requests import (
     ScopeDep,
     TurnDep,
@@ -24,7 +23,8 @@ from service.api.responses import (
     recommendation_response,
     response_in_turn,
 )
-from service.api.schemas import BatchAnswer, RecommendationAnswer
+from service.api.schemas.bodies import BatchAnswer, RecommendationAnswer
+from service.api.schemas.queries import BatchRequest, RecommendationRequest
 from service.bundles.variants import ServedVariant
 from service.events.impressions import Audience
 from service.ranking.batching import answer_by_group

@@ -5,7 +5,6 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 
 from service.api.authorization import PrincipalDep
-from service.api.event_schemas import EventAnswer, EventRecommendationAnswer, NewEvent
 from service.api.openapi import TIMED
 from service.api.problems import documented
 from service.api.requests import ScopeDep, heavy_units
@@ -16,7 +15,8 @@ from service.api.responses import (
     recommendation_response,
     response_in_turn,
 )
-from service.api.schemas import KInQuery, RecommendationAnswer, SessionAnswer
+from service.api.schemas.bodies import KInQuery, RecommendationAnswer, SessionAnswer
+from service.api.schemas.events import EventAnswer, EventRecommendationAnswer, NewEvent
 from service.errors import NotFoundError
 from service.http.ids_in_paths import SessionIdInPath
 from service.ranking.recommender import Query

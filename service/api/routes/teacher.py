@@ -19,8 +19,8 @@ from service.api.requests import (
     units_of_filters,
 )
 from service.api.responses import json_response, ranking_content, recommendation_content
-from service.api.schemas import RecommendationQuery
-from service.api.teacher_schemas import ComparisonAnswer, TeacherRecommendationAnswer
+from service.api.schemas.bodies import RecommendationQuery
+from service.api.schemas.teacher import ComparisonAnswer, TeacherRecommendationAnswer
 from service.bundles.variants import ServedVariant
 from service.errors import TeacherUnavailableError
 from service.events.impressions import Audience

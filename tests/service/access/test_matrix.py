@@ -27,6 +27,7 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/recommendations": {"history": ["c"]},
     "POST /v1/recommendations/batch": {"requests": [{"history": ["c"]}]},
     "POST /v1/sessions/{session_id}/events": {"item_id": "c"},
+    "POST /v1/events": {"events": [{"session_id": "visit", "item_id": "a"}]},
     "POST /v1/teacher/recommendations": {"history": ["c"]},
     "POST /v1/compare": {"history": ["c"]},
     "POST /v1/items": {"item_id": "new", "title": "New", "embedding": [1.0] * 8},

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.api.event_schemas import NewEvent
+from service.api.schemas.events import NewEvent
 from service.errors import InvalidRequestError
 from service.events.ids import SortableIds
 from service.events.intake import EventIntake

@@ -1,10 +1,17 @@
 """Schemas of events and of their answers."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from service.api.schemas import ItemId, Name, RecommendationAnswer, RequestBody
+from service.api.schemas.bodies import (
+    ItemId,
+    Name,
+    RecommendationAnswer,
+    RequestBody,
+    SessionId,
+)
 from service.stores.history.protocol import NotStored
 
 
@@ -38,6 +45,39 @@ class NewEvent(RequestBody):
         description="whether the event may be stored; if false, the session is neither stored nor "
         "read, and the history for recommendations is this item only",
     )
+
+
+MAX_EVENTS = 1_000
+"""Maximum number of events in one request."""
+
+
+class SessionEvent(NewEvent):
+    """An interaction of a session with an item, in a request with events of many sessions."""
+
+    session_id: SessionId
+
+
+class NewEvents(RequestBody):
+    """Events of many sessions; those of one session are stored in their order."""
+
+    events: Annotated[list[SessionEvent], Field(min_length=1, max_length=MAX_EVENTS)]
+
+
+class EventOutcome(BaseModel):
+    """What became of one event of many."""
+
+    stored: bool = Field(description="whether the event is stored, as in EventAnswer")
+    reason: Literal["invalid", "no_consent", NotStored] | None = Field(
+        description="why it is not, as in EventAnswer; invalid: `detail` says what is wrong"
+    )
+    logged: bool | None = Field(description="whether it is in the event log, as in EventAnswer")
+    detail: str | None = Field(description="what is wrong with the event; null: nothing")
+
+
+class EventsAnswer(BaseModel):
+    """The results of sending several events, in their order."""
+
+    events: Sequence[EventOutcome]
 
 
 class EventAnswer(BaseModel):
