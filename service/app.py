@@ -29,6 +29,7 @@ from service.api.routes import (
     recommendations,
     sessions,
     teacher,
+    users,
 )
 from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
@@ -113,7 +114,7 @@ def create_app(
     install_problems(app)
     if settings.tracing:
         install_tracing(app)
-    for routes in (recommendations, sessions, events, teacher, items, model, page, docs):
+    for routes in (recommendations, sessions, events, users, teacher, items, model, page, docs):
         app.include_router(routes.router, responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
     app.include_router(health.router)
     authorization = Middleware(AuthorizeByKey, routes=scope_table(app), access=access)

@@ -80,6 +80,10 @@ class Runtime:
         """Returns the names of a tenant's session in `history`, current and former ones."""
         return self.session_refs.of(session_id, tenant)
 
+    def user_ref(self, user_id: str | None, tenant: str) -> str | None:
+        """Returns the pseudonym of a tenant's user; None if there is no user id."""
+        return None if user_id is None else self.session_refs.of_user(user_id, tenant)[0]
+
     def audience(self, session_id: str | None, tenant: str, query: Query) -> Audience | None:
         """Returns to whom the answer to a query is shown; None if that is not logged."""
         if not self.impressions.is_on:

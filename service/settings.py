@@ -32,6 +32,9 @@ MAX_ITEM_ID_LENGTH = 256
 MAX_SESSION_ID_LENGTH = 128
 """Maximum number of characters in a session id."""
 
+MAX_USER_ID_LENGTH = 128
+"""Maximum number of characters in a user id."""
+
 _MIN_SECRET_LENGTH = 32
 _NETWORK_SCHEMES = ("redis://", "rediss://")
 _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://", *SENTINEL_SCHEMES)

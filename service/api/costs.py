@@ -22,6 +22,7 @@ COSTS: Mapping[str, Cost] = {
     "GET /v1/sessions/{session_id}/recommendations": _LIGHT,
     "GET /v1/sessions/{session_id}": _LIGHT,
     "DELETE /v1/sessions/{session_id}": _LIGHT,
+    "DELETE /v1/users/{user_id}": _LIGHT,
     "POST /v1/teacher/recommendations": _TEACHER,
     "POST /v1/compare": _TEACHER,
     "GET /v1/items": _CATALOG,

@@ -230,6 +230,7 @@ TEXT = (
 PARAMETERS: Mapping[str, Any] = {
     "item_id": "260",
     "session_id": "ada",
+    "user_id": "customer-7",
     "k": 2,
     "query": "star wars",
     "limit": 2,
@@ -282,6 +283,10 @@ FIELDS: Mapping[str, FieldProblem] = {
     ),
     "session_id": FieldProblem(
         field="session_id",
+        message="String should have at most 128 characters, not 'xxxxxxxxxxxx...xxxxxxxxxxxxx'",
+    ),
+    "user_id": FieldProblem(
+        field="user_id",
         message="String should have at most 128 characters, not 'xxxxxxxxxxxx...xxxxxxxxxxxxx'",
     ),
     "bundle": FieldProblem(field="bundle", message=_NO_TEXT),

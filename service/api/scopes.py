@@ -22,6 +22,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "GET /v1/sessions/{session_id}/recommendations": Scope.READ,
     "GET /v1/sessions/{session_id}": Scope.READ,
     "DELETE /v1/sessions/{session_id}": Scope.WRITE,
+    "DELETE /v1/users/{user_id}": Scope.WRITE,
     "POST /v1/teacher/recommendations": Scope.TEACHER,
     "POST /v1/compare": Scope.TEACHER,
     "GET /v1/items": Scope.READ,

@@ -47,6 +47,11 @@ class GivenEvent(Protocol):
         ...
 
     @property
+    def user_id(self) -> str | None:
+        """The client's id of the user."""
+        ...
+
+    @property
     def recommendation_id(self) -> str | None:
         """Id of the answer that showed the item."""
         ...
@@ -65,7 +70,12 @@ class EventIntake:
         self._max_ahead_seconds = settings.event_max_ahead_seconds
 
     def event_of(
-        self, given: GivenEvent, session: Session | None, tenant: str, prefix: str = ""
+        self,
+        given: GivenEvent,
+        session: Session | None,
+        tenant: str,
+        user_ref: str | None = None,
+        prefix: str = "",
     ) -> Event:
         """Returns the event to store.
 
@@ -73,6 +83,7 @@ class EventIntake:
             given: the event as the client sent it.
             session: its session; None: it may not be stored, and is not logged.
             tenant: owner of the session.
+            user_ref: pseudonym of the user; None: the client names none.
             prefix: precedes the field's name in an error, such as `events[3].`.
 
         Raises:
@@ -87,9 +98,9 @@ class EventIntake:
             self._check_time(given.timestamp, prefix)
         is_for_history = event_type in self._history_types
         if session is None or not self._logs:
-            return Event(given.item_id, given.event_id, is_for_history)
-        text = self._text(given, event_type, tenant, session.ref)
-        return Event(given.item_id, given.event_id, is_for_history, text)
+            return Event(given.item_id, given.event_id, is_for_history, None, user_ref)
+        text = self._text(given, event_type, tenant, session.ref, user_ref)
+        return Event(given.item_id, given.event_id, is_for_history, text, user_ref)
 
     def tombstones_of(self, session: Session, tenant: str) -> Sequence[str]:
         """Returns the texts of entries that erase a session: of its ref and of each former ref.
@@ -104,7 +115,16 @@ class EventIntake:
             for ref in (session.ref, *session.former_refs)
         ]
 
-    def _text(self, given: GivenEvent, event_type: str, tenant: str, ref: str) -> str:
+    def user_tombstone(self, user_ref: str, tenant: str) -> str | None:
+        """Returns the text of an entry that erases all of a user; None without an event log."""
+        if not self._logs:
+            return None
+        now = time.time_ns() // 1_000_000
+        return log.text_of_entry([log.Tombstone(log.SCHEMA, tenant, None, user_ref, now)])
+
+    def _text(
+        self, given: GivenEvent, event_type: str, tenant: str, ref: str, user_ref: str | None
+    ) -> str:
         now = time.time_ns() // 1_000_000
         event = log.Event(
             log.SCHEMA,
@@ -117,6 +137,7 @@ class EventIntake:
             now,
             given.value,
             given.recommendation_id,
+            user_ref,
         )
         return orjson.dumps(log.row_of(event)).decode()
 

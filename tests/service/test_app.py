@@ -94,6 +94,7 @@ def test_the_routes_are_those_of_the_design(app: FastAPI) -> None:
         "get /v1/sessions/{session_id}/recommendations",
         "get /v1/sessions/{session_id}",
         "delete /v1/sessions/{session_id}",
+        "delete /v1/users/{user_id}",
         "get /v1/items",
         "post /v1/items",
         "get /v1/items/{item_id}",

@@ -168,6 +168,11 @@ def forget_session(session_id: str) -> Question[None]:
     return _session("DELETE", "", session_id)
 
 
+def forget_user(user_id: str) -> Question[None]:
+    """Deletes all sessions with an event of a user, as `forget_session` deletes one."""
+    return Question("DELETE", "/v1/users/{user_id}", {"user_id": user_id})
+
+
 def search_items(
     query: str | None = None, *, limit: int | None = None
 ) -> Question[answers.ItemsAnswer]:

@@ -79,8 +79,9 @@ async def _store_all(
 
 async def _store(runtime: Runtime, principal: Principal, event: SessionEvent) -> Outcome:
     session = runtime.session(event.session_id, principal.tenant) if event.consent else None
+    user_ref = runtime.user_ref(event.user_id, principal.tenant)
     try:
-        new_event = runtime.intake.event_of(event, session, principal.tenant)
+        new_event = runtime.intake.event_of(event, session, principal.tenant, user_ref)
     except InvalidRequestError as error:
         return _invalid(str(error))
     stored = StoredHistory([])

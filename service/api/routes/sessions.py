@@ -47,7 +47,8 @@ async def append_event(
         runtime.check_k(k)
     variant = runtime.variants.for_session(session_id)
     session = runtime.session(session_id, principal.tenant) if event.consent else None
-    new_event = runtime.intake.event_of(event, session, principal.tenant)
+    user_ref = runtime.user_ref(event.user_id, principal.tenant)
+    new_event = runtime.intake.event_of(event, session, principal.tenant, user_ref)
     stored = StoredHistory([event.item_id])
     if session is not None:
         with stopwatch.time("history"):

@@ -12,6 +12,7 @@ from service.api.schemas.bodies import (
     RequestBody,
     SessionId,
 )
+from service.settings import MAX_USER_ID_LENGTH
 from service.stores.history.protocol import NotStored
 
 
@@ -39,6 +40,11 @@ class NewEvent(RequestBody):
     )
     recommendation_id: Annotated[str, Field(pattern=r"^[0-9a-f]{48}$")] | None = Field(
         default=None, description="id of the answer that showed the item"
+    )
+    user_id: Annotated[str, Field(min_length=1, max_length=MAX_USER_ID_LENGTH)] | None = Field(
+        default=None,
+        description="the client's id of the user, whose sessions are joined in training and erased "
+        "together; only its HMAC is stored",
     )
     consent: bool = Field(
         default=True,

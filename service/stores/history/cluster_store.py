@@ -20,6 +20,8 @@ class ClusterHistoryStore(RedisHistoryStore):
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """See HistoryStore."""
+        if event.user_ref is not None:
+            await self._join(event.user_ref, session.ref)
         keys = all_keys_of(session)
         with unavailable():
             entries, event_ids = await self._read_former(keys)

@@ -140,6 +140,14 @@ class GuardedHistory:
         """
         await self._breaker.call(lambda: self._store.forget(session, tombstones))
 
+    async def sessions_of(self, user_ref: str) -> Sequence[str]:
+        """Returns the session refs of a user's sessions; see `forget` for its error."""
+        return await self._breaker.call(lambda: self._store.sessions_of(user_ref))
+
+    async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
+        """Forgets which sessions a user has, and logs `tombstone`; see `forget` for its error."""
+        await self._breaker.call(lambda: self._store.forget_user(user_ref, tombstone))
+
     async def is_reachable(self) -> bool:
         """Pings the store, even while the circuit breaker is open; returns whether it answers."""
         try:

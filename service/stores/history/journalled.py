@@ -56,6 +56,7 @@ class JournalledEvents:
             at,
             event.log_text,
             event.is_for_history,
+            event.user_ref,
         )
         try:
             await self._journal.append(record)
@@ -86,7 +87,13 @@ class JournalledEvents:
         await self._store.close()
 
     async def _insert(self, record: Record) -> None:
-        event = Event(record.item_id, record.event_id, record.is_for_history, record.log_text)
+        event = Event(
+            record.item_id,
+            record.event_id,
+            record.is_for_history,
+            record.log_text,
+            record.user_ref,
+        )
         try:
             await self._store.insert(record.ref, event, record.at)
         except NotLoggedError:

@@ -16,6 +16,7 @@ from service.stores.history.protocol import Event, Retention, Session
 class _Stored:
     events: deque[Event]
     expires_at: float = 0
+    user_refs: set[str] = field(default_factory=set)
     # The time of each event by its id, oldest first.
     event_ids: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
@@ -54,6 +55,8 @@ class InMemoryHistoryStore:
             return _history_until(stored.events, event.event_id)
         if event.is_for_history:
             stored.events.append(event)
+        if event.user_ref is not None:
+            stored.user_refs.add(event.user_ref)
         stored.expires_at = now + self._retention.ttl_seconds
         self._sessions[session.ref] = stored
         self._sessions.move_to_end(session.ref)
@@ -78,13 +81,27 @@ class InMemoryHistoryStore:
 
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         """See HistoryStore."""
-        if self._log is not None:
-            try:
-                for text in tombstones:
-                    await self._log.append(text, is_tombstone=True)
-            except DiskError as error:
-                raise HistoryRefusalError("the event log cannot be written") from error
+        await self._log_tombstones(tombstones)
         self._sessions.pop(session.ref, None)
+
+    async def sessions_of(self, user_ref: str) -> Sequence[str]:
+        """See HistoryStore."""
+        return [ref for ref, stored in self._sessions.items() if user_ref in stored.user_refs]
+
+    async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
+        """See HistoryStore."""
+        await self._log_tombstones([] if tombstone is None else [tombstone])
+        for stored in self._sessions.values():
+            stored.user_refs.discard(user_ref)
+
+    async def _log_tombstones(self, texts: Sequence[str]) -> None:
+        if self._log is None:
+            return
+        try:
+            for text in texts:
+                await self._log.append(text, is_tombstone=True)
+        except DiskError as error:
+            raise HistoryRefusalError("the event log cannot be written") from error
 
     async def ping(self) -> None:
         """See HistoryStore."""

@@ -49,12 +49,14 @@ class Event:
         event_id: the client's id of the event.
         is_for_history: whether the event belongs in the history of its session.
         log_text: text of the event's entry in the event log; None: it is not logged.
+        user_ref: pseudonym of the user, whose sessions can be erased together; None: unknown.
     """
 
     item_id: str
     event_id: str | None = None
     is_for_history: bool = True
     log_text: str | None = None
+    user_ref: str | None = None
 
 
 _MIN_EVENT_IDS = 1_000
@@ -144,6 +146,17 @@ class HistoryStore(Protocol):
 
         `tombstones`: with an event log, the texts of entries to write to it: for the session ref,
         and for each former ref.
+        """
+        ...
+
+    async def sessions_of(self, user_ref: str) -> Sequence[str]:
+        """Returns the session refs of the sessions with an event of a user."""
+        ...
+
+    async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
+        """Forgets which sessions a user has; the sessions themselves stay.
+
+        `tombstone`: with an event log, the text of an entry to write to it.
         """
         ...
 

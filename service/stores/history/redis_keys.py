@@ -2,8 +2,9 @@
 
 `s:{NN}:REF` is the list of the session's events, and `e:{NN}:REF` the sorted set of their event
 ids. `f:{NN}:REF` is the time at which the session was erased, so that the replay of a journal does
-not restore it. NN is a hash of the ref, from 00 to 63. Redis Cluster chooses the slot of a key by
-the part in braces, so all keys of a ref lie in one slot.
+not restore it. `u:{NN}:USER_REF` is the set of the session refs of a user. NN is a hash of the ref,
+from 00 to 63. Redis Cluster chooses the slot of a key by the part in braces, so all keys of a ref
+lie in one slot.
 """
 
 from binascii import crc_hqx
@@ -47,6 +48,11 @@ def keys_of(ref: str) -> SessionKeys:
     """Returns the Redis keys under a session ref."""
     tag = _TAGS[_tag_number(ref)]
     return SessionKeys(f"s:{tag}:{ref}", f"e:{tag}:{ref}")
+
+
+def user_key_of(user_ref: str) -> str:
+    """Returns the Redis key of the set of a user's session refs."""
+    return f"u{keys_of(user_ref).events[1:]}"
 
 
 def stream_of(ref: str) -> str:

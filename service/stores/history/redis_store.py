@@ -17,8 +17,19 @@ from typing import Any
 from service.errors import HistoryRefusalError, HistoryUnavailableError
 from service.stores.event_log.protocol import LogBounds, NotLoggedError
 from service.stores.history.protocol import Event, Retention, Session
-from service.stores.history.redis_keys import all_keys_of, erased_key_of, keys_of, stream_of
-from service.stores.history.session_scripts import append_script, forget_script, insert_script
+from service.stores.history.redis_keys import (
+    all_keys_of,
+    erased_key_of,
+    keys_of,
+    stream_of,
+    user_key_of,
+)
+from service.stores.history.session_scripts import (
+    append_script,
+    forget_script,
+    insert_script,
+    join_script,
+)
 from service.stores.redis_client import RedisCommands, redis_errors_as
 
 _SEPARATOR = "\n"
@@ -57,6 +68,7 @@ class RedisHistoryStore:
         self._redis = redis
         self._script = append_script(retention, log)
         self._insert_script = insert_script(retention, log)
+        self._join_script = join_script(retention)
         self._forget_script = None if log is None else forget_script(log)
         self._has_log = log is not None
         self._ttl_ms = round(retention.ttl_seconds * 1000)
@@ -64,6 +76,8 @@ class RedisHistoryStore:
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """See HistoryStore."""
+        if event.user_ref is not None:
+            await self._join(event.user_ref, session.ref)
         keys = all_keys_of(session)
         flat = keys.with_log if self._has_log else keys.flat
         parts: list[str | int] = [*flat, *self._arguments(event, now())]
@@ -71,6 +85,11 @@ class RedisHistoryStore:
             parts.append(len(keys.former_event_ids))
         with unavailable():
             return self._history_in(await self._script.run(self._redis, len(flat), *parts))
+
+    async def _join(self, user_ref: str, ref: str) -> None:
+        """Adds a session to those of a user, before its event, so that an erasure finds it."""
+        with unavailable():
+            await self._join_script.run(self._redis, 1, user_key_of(user_ref), ref)
 
     def _arguments(self, event: Event, at: int) -> tuple[str | int, ...]:
         """Returns the arguments of both scripts that describe an event, with its time `at`."""
@@ -103,6 +122,8 @@ class RedisHistoryStore:
         # The session would have expired. The time of an erasure is kept for no longer either.
         if at <= now() - self._ttl_ms * 1000:
             return
+        if event.user_ref is not None:
+            await self._join(event.user_ref, ref)
         keys = (*keys_of(ref), erased_key_of(ref), *([stream_of(ref)] if self._has_log else []))
         with unavailable():
             parts = (*keys, *self._arguments(event, at))
@@ -123,6 +144,24 @@ class RedisHistoryStore:
             return
         for ref, text in zip((session.ref, *session.former_refs), tombstones, strict=True):
             parts = (*keys_of(ref), stream_of(ref), text)
+            await self._forget_script.run(self._redis, 3, *parts)
+
+    async def sessions_of(self, user_ref: str) -> Sequence[str]:
+        """See HistoryStore."""
+        with unavailable():
+            found: Sequence[str] = sorted(
+                await self._redis.execute_command("SMEMBERS", user_key_of(user_ref))
+            )
+        return found
+
+    async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
+        """See HistoryStore."""
+        key = user_key_of(user_ref)
+        with unavailable():
+            if self._forget_script is None or tombstone is None:
+                await self._redis.execute_command("UNLINK", key)
+                return
+            parts = (key, key, stream_of(user_ref), tombstone)
             await self._forget_script.run(self._redis, 3, *parts)
 
     async def _remember_as_erased(self, session: Session) -> None:

@@ -139,6 +139,12 @@ redis.call('XADD', KEYS[3], '*', '{STREAM_FIELD}', ARGV[1])
 redis.call('UNLINK', KEYS[1], KEYS[2])
 """
 
+# KEYS: the set of a user's session refs. ARGV: a session ref.
+_JOIN = """
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], $ttl)
+"""
+
 # KEYS: a list; ARGV: entries to remove from it. Each is near its head, so LREM finds it at once.
 _REMOVE = """
 for _, entry in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, entry) end
@@ -165,6 +171,11 @@ def insert_script(retention: Retention, bounds: LogBounds | None) -> Script:
     arguments.
     """
     return Script(_filled(_INSERT, retention, bounds))
+
+
+def join_script(retention: Retention) -> Script:
+    """Makes the script that adds a session to those of a user, for as long as sessions live."""
+    return Script(Template(_JOIN).substitute(ttl=round(retention.ttl_seconds * 1000)))
 
 
 def forget_script(bounds: LogBounds) -> Script:

@@ -35,7 +35,7 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/model/activate": {"bundle": "b"},
     "POST /v1/model/rollback": {},
 }
-IDS = {"session_id": "visit", "item_id": "new", "name": "page.css"}
+IDS = {"session_id": "visit", "user_id": "customer", "item_id": "new", "name": "page.css"}
 # Of those that pass: 404 for a file of /docs, 409 without a link to bundles, 503 without a teacher.
 PASSED = {200, 204, 404, 409, 503}
 COLUMNS = (

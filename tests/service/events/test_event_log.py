@@ -32,6 +32,7 @@ from export.contract.log.worker_folders import complete_segments, release, take_
 from service.settings import Settings
 from service.stores.history.redis_keys import stream_of
 from service.stores.session_refs import session_ref
+from service.stores.session_refs import user_ref as user_ref_of
 from tests.conftest import RedisCluster, RedisServer
 from tests.service.conftest import PATIENCE_SECONDS
 
@@ -228,6 +229,29 @@ async def test_a_session_that_is_deleted_is_erased_in_the_log(
         (False, Event),
         (True, Event),
     ]
+
+
+async def test_a_user_is_erased_with_all_sessions(log: Log, serve: Callable[..., Any]) -> None:
+    user_ref = user_ref_of(SECRET, "default", "customer")
+    async with serve(impressions=0) as client:
+        for session_id, user_id in (("ann", "customer"), ("bob", "customer"), ("eve", "other")):
+            body = {"item_id": "a", "user_id": user_id}
+            await client.post(f"/v1/sessions/{session_id}/events", json=body)
+        assert (await client.delete("/v1/users/customer")).status_code == 204
+        for session_id, status in (("ann", 404), ("bob", 404), ("eve", 200)):
+            assert (await client.get(f"/v1/sessions/{session_id}")).status_code == status
+        assert (await client.delete("/v1/users/customer")).status_code == 204
+    records = log.records()
+    tombstones = [each for each in records if isinstance(each, Tombstone)]
+    refs = {session_ref(SECRET, "default", each) for each in ("ann", "bob")}
+    assert {each.session_ref for each in tombstones} == {*refs, None}
+    assert {each.user_ref for each in tombstones} == {user_ref, None}
+    left = [
+        each
+        for each in records
+        if isinstance(each, Event) and not any(erases(order, each) for order in tombstones)
+    ]
+    assert [each.session_ref for each in left] == [session_ref(SECRET, "default", "eve")]
 
 
 @pytest.mark.parametrize("server", ["redis_server", "redis_cluster"])
