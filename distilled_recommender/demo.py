@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from distilled_recommender.files import KNOWLEDGE, MOVIELENS, TERMS, carried, lay_out
 from export.__main__ import export
-from service.api.schemas import MAX_IDS
+from service.api.schemas.bodies import MAX_IDS
 from service.app import create_app
 from service.http.protocol import LimitedProtocol
 from service.settings import Settings

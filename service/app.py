@@ -15,10 +15,22 @@ from service.access.access import Access
 from service.admission.middleware import AdmitByCost
 from service.api.authorization import AuthorizeByKey
 from service.api.costs import COSTS, cost_table
+from service.api.event_batches import MAX_STRUCTURE, PATH
 from service.api.lanes import open_lanes
 from service.api.openapi import complete
 from service.api.problems import documented, install_problems, refusal_response
-from service.api.routes import docs, health, items, model, page, recommendations, sessions, teacher
+from service.api.routes import (
+    docs,
+    events,
+    health,
+    items,
+    model,
+    page,
+    recommendations,
+    sessions,
+    teacher,
+    users,
+)
 from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
 from service.http.body_limit import BodyLimit
@@ -102,7 +114,7 @@ def create_app(
     install_problems(app)
     if settings.tracing:
         install_tracing(app)
-    for routes in (recommendations, sessions, teacher, items, model, page, docs):
+    for routes in (recommendations, sessions, events, users, teacher, items, model, page, docs):
         app.include_router(routes.router, responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
     app.include_router(health.router)
     authorization = Middleware(AuthorizeByKey, routes=scope_table(app), access=access)
@@ -151,5 +163,5 @@ def _middlewares(
         # After the lanes, whose requests are light, and before bodies are parsed.
         Middleware(AdmitByCost, costs=COSTS, answer=refusal_response),
         # Last, because only the routes after it read bodies. Lanes check the same limit themselves.
-        Middleware(BodyLimit),
+        Middleware(BodyLimit, max_structure={PATH: MAX_STRUCTURE}),
     ]

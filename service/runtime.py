@@ -21,15 +21,16 @@ from service.bundles.checking import checks_of
 from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
 from service.bundles.variants import ServedVariant, ServedVariants
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
-from service.events.ids import SortableIds
+from service.events.impressions import Audience, Impressions
 from service.events.intake import EventIntake
+from service.events.opening import opened_events
 from service.http.draining import Drain
 from service.ranking.micro_batcher import MicroBatcher
 from service.ranking.recommender import Query, Recommendations
 from service.settings import Settings
 from service.stores.history.guarded import GuardedHistory
 from service.stores.history.protocol import Session
-from service.stores.opening import open_history, open_item_store, open_shared_limits
+from service.stores.opening import open_item_store, open_shared_limits
 from service.stores.session_refs import SessionRefs
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
@@ -52,7 +53,7 @@ class Runtime:
         teacher: the connected teacher; None if TEACHER_URL is unset.
         admission: accepts or refuses requests by the work in progress.
         intake: makes the events to store from those that clients send.
-        ids: makes the ids of answers.
+        impressions: gives answers their ids, and logs what was shown.
     """
 
     settings: Settings
@@ -67,7 +68,7 @@ class Runtime:
     access: Access
     admission: Admission
     intake: EventIntake
-    ids: SortableIds = field(default_factory=SortableIds)
+    impressions: Impressions
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
@@ -78,6 +79,17 @@ class Runtime:
     def session(self, session_id: str, tenant: str) -> Session:
         """Returns the names of a tenant's session in `history`, current and former ones."""
         return self.session_refs.of(session_id, tenant)
+
+    def user_ref(self, user_id: str | None, tenant: str) -> str | None:
+        """Returns the pseudonym of a tenant's user; None if there is no user id."""
+        return None if user_id is None else self.session_refs.of_user(user_id, tenant)[0]
+
+    def audience(self, session_id: str | None, tenant: str, query: Query) -> Audience | None:
+        """Returns to whom the answer to a query is shown; None if that is not logged."""
+        if not self.impressions.is_on:
+            return None
+        ref = None if session_id is None else self.session(session_id, tenant).ref
+        return Audience(tenant, ref, query)
 
     @property
     def slow_path(self) -> SlowPath:
@@ -169,13 +181,12 @@ async def open_runtime(
     keys.load()
     variants, hot_swap = _open_bundles(settings, while_loading)
     added_items = await _open_added_items(settings, variants)
-    history = open_history(settings)
     try:
         async with (
             in_background(added_items.follow()),
             in_background(hot_swap.follow()),
-            in_background(history.follow()),
             in_background(keys.follow()),
+            opened_events(settings, metrics) as (intake, history, impressions),
             _shared_limits(settings, access.limits),
             connected_teacher(settings, metrics) as teacher,
         ):
@@ -193,14 +204,14 @@ async def open_runtime(
                 Admission(
                     settings, costs, variants.num_items, metrics, history.waiting, keys.key_id
                 ),
-                EventIntake(settings),
+                intake,
+                impressions,
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():
                     yield runtime
     finally:
         await added_items.close()
-        await history.close()
 
 
 def _open_bundles(

@@ -32,6 +32,9 @@ MAX_ITEM_ID_LENGTH = 256
 MAX_SESSION_ID_LENGTH = 128
 """Maximum number of characters in a session id."""
 
+MAX_USER_ID_LENGTH = 128
+"""Maximum number of characters in a user id."""
+
 _MIN_SECRET_LENGTH = 32
 _NETWORK_SCHEMES = ("redis://", "rediss://")
 _REDIS_SCHEMES = (*_NETWORK_SCHEMES, "unix://", *SENTINEL_SCHEMES)
@@ -253,8 +256,13 @@ class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
 
     @model_validator(mode="after")
     def _check_session_secret(self) -> Self:
-        if self.session_secret is None and (self.redis_url or self.session_secret_old):
-            needing = "REDIS_URL" if self.redis_url else "SESSION_SECRET_OLD"
+        needs_one = {
+            "REDIS_URL": self.redis_url,
+            "SESSION_SECRET_OLD": self.session_secret_old,
+            "EVENT_LOG = on": self.event_log == "on",
+        }
+        needing = next((name for name, is_set in needs_one.items() if is_set), None)
+        if self.session_secret is None and needing:
             raise ValueError(
                 f"{needing} needs SESSION_SECRET, the same for all replicas: make one with "
                 "`openssl rand -hex 32`"

@@ -21,8 +21,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from distilled_recommender.collector.source import Batch, SourceError, read_entry
 from export.contract.log.events import STREAM_FIELD, STREAMS, Entry, Record, sequence_of
-from service.stores.history.redis_scripts import Script
 from service.stores.redis_client import RedisClient
+from service.stores.redis_scripts import Script
 
 GROUP = "collect"
 _IDS_A_COMMAND = 1_000

@@ -23,6 +23,9 @@ MAX_LIGHT_BODY_BYTES = 32 << 10
 _BYTES_PER_UNIT = 8 << 10
 _MIN_QUERY_BYTES = 20  # `{"session_id":"a"},`
 _MAX_QUERIES = 64
+_MIN_EVENT_BYTES = 34  # `{"session_id":"a","item_id":"b"},`
+_MAX_EVENTS = 1_000
+_EVENTS_PER_UNIT = 4
 _ITEMS_PER_UNIT = 2_000
 _STEPS_PER_UNIT = 200_000
 _RULED_ITEMS_PER_UNIT = 5_000
@@ -63,6 +66,11 @@ def batch_units(length: int, _: int) -> int:
     `length`: number of bytes in the body.
     """
     return 1 + min(_MAX_QUERIES, length // _MIN_QUERY_BYTES) // 2 + body_units(length)
+
+
+def event_units(length: int, _: int) -> int:
+    """Returns the units of a request with as many events as fit into its body of `length` bytes."""
+    return 1 + min(_MAX_EVENTS, length // _MIN_EVENT_BYTES) // _EVENTS_PER_UNIT + body_units(length)
 
 
 def catalog_units(_: int, num_items: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from fastapi import FastAPI
 
 from service.access.route_table import RouteTable
-from service.admission.costs import Cost, batch_units, catalog_units
+from service.admission.costs import Cost, batch_units, catalog_units, event_units
 from service.api.scopes import SCOPES, served_routes
 
 _FREE, _LIGHT, _TEACHER, _ADMIN = Cost("free"), Cost("light"), Cost("teacher"), Cost("admin")
@@ -18,9 +18,11 @@ COSTS: Mapping[str, Cost] = {
     "POST /v1/recommendations": _LIGHT,
     "POST /v1/recommendations/batch": Cost("heavy", batch_units),
     "POST /v1/sessions/{session_id}/events": _LIGHT,
+    "POST /v1/events": Cost("heavy", event_units),
     "GET /v1/sessions/{session_id}/recommendations": _LIGHT,
     "GET /v1/sessions/{session_id}": _LIGHT,
     "DELETE /v1/sessions/{session_id}": _LIGHT,
+    "DELETE /v1/users/{user_id}": _LIGHT,
     "POST /v1/teacher/recommendations": _TEACHER,
     "POST /v1/compare": _TEACHER,
     "GET /v1/items": _CATALOG,

@@ -6,6 +6,7 @@ from typing import Any
 
 from service.access.principal import Scope
 from service.api import openapi_examples
+from service.api.event_batches import request_schemas
 from service.api.problems import HEADERS as PROBLEM_HEADERS
 from service.api.problems import FieldProblem, detail_of, documented, problem, problem_schemas
 from service.api.scopes import SCOPES
@@ -61,6 +62,7 @@ def complete(schema: Node, max_k: int) -> None:
     """
     components = schema["components"]
     components["schemas"].update(problem_schemas())
+    components["schemas"].update(request_schemas())
     components["headers"] = {name: _header(*each) for name, each in _HEADERS.items()}
     components["securitySchemes"] = _SECURITY_SCHEMES
     for path, verbs in schema["paths"].items():

@@ -81,6 +81,7 @@ _EVENT = {
     "variant": DEFAULT_VARIANT,
     "stored": True,
     "reason": None,
+    "logged": None,
     "degraded": False,
 }
 _FIGURE = {
@@ -131,6 +132,23 @@ BODIES: Mapping[str, Any] = {
         "event_id": "click-1",
         "event_type": "click",
         "recommendation_id": _RECOMMENDATION_ID,
+    },
+    "NewEvents": {
+        "events": [
+            {"session_id": "ada", "item_id": "260", "event_id": "click-1"},
+            {"session_id": "bob", "item_id": "1", "event_type": "purchase", "value": 9.99},
+        ]
+    },
+    "EventsAnswer": {
+        "events": [
+            {"stored": True, "reason": None, "logged": True, "detail": None},
+            {
+                "stored": False,
+                "reason": "invalid",
+                "logged": False,
+                "detail": "item_id: Field required",
+            },
+        ]
     },
     "EventAnswer": _EVENT,
     "EventRecommendationAnswer": {**_AFTER_STAR_WARS, **_EVENT},
@@ -212,6 +230,7 @@ TEXT = (
 PARAMETERS: Mapping[str, Any] = {
     "item_id": "260",
     "session_id": "ada",
+    "user_id": "customer-7",
     "k": 2,
     "query": "star wars",
     "limit": 2,
@@ -254,6 +273,7 @@ _NO_TEXT = "Input should be a valid string, not 1"
 FIELDS: Mapping[str, FieldProblem] = {
     "k": FieldProblem(field="k", message=_TOO_MANY),
     "requests": FieldProblem(field="requests[0].k", message=_TOO_MANY),
+    "events": FieldProblem(field="events", message="must be 1 to 1,000 events, not 1001"),
     "limit": FieldProblem(
         field="limit", message="Input should be less than or equal to 100, not '1000'"
     ),
@@ -263,6 +283,10 @@ FIELDS: Mapping[str, FieldProblem] = {
     ),
     "session_id": FieldProblem(
         field="session_id",
+        message="String should have at most 128 characters, not 'xxxxxxxxxxxx...xxxxxxxxxxxxx'",
+    ),
+    "user_id": FieldProblem(
+        field="user_id",
         message="String should have at most 128 characters, not 'xxxxxxxxxxxx...xxxxxxxxxxxxx'",
     ),
     "bundle": FieldProblem(field="bundle", message=_NO_TEXT),

@@ -155,7 +155,7 @@ async def _service_error(_: Request, error: ServiceError) -> Response:
 async def _invalid_request(_: Request, error: RequestValidationError) -> Response:
     # Cut before they are formatted, because formatting costs more than the checks.
     errors = error.errors()
-    response = _unusable(list(map(_field_problem, errors[:MAX_ERRORS])), len(errors))
+    response = _unusable(list(map(field_problem, errors[:MAX_ERRORS])), len(errors))
     # The frames of the error's traceback refer to the error and to the body. Only the garbage
     # collector would free this cycle of up to a megabyte, so it is broken here.
     error.__traceback__ = error.__cause__ = error.__context__ = None
@@ -216,7 +216,8 @@ def _unusable(fields: Sequence[FieldProblem], found: int = 1) -> Response:
     return problem_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail, fields)
 
 
-def _field_problem(error: Mapping[str, Any]) -> FieldProblem:
+def field_problem(error: Mapping[str, Any]) -> FieldProblem:
+    """Makes a field error from an error of pydantic, whose location begins with `body`."""
     field, message = _field_name(error["loc"]), error["msg"]
     if field == "body" and error["type"] == "model_attributes_type":
         message = "must be a JSON object, sent as application/json"

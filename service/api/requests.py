@@ -9,8 +9,8 @@ from starlette.types import Scope
 from service.access.principal import Principal
 from service.admission.costs import filter_units, rule_units
 from service.admission.gate import Turn
-from service.api.query_schemas import Pin, RuleFields
-from service.api.schemas import RecommendationQuery
+from service.api.schemas.bodies import RecommendationQuery
+from service.api.schemas.queries import Pin, RuleFields
 from service.bundles.variants import ServedVariant
 from service.errors import InvalidRequestError
 from service.ranking.filters import Filters

@@ -10,6 +10,7 @@ from export.contract.bundle import Item
 from service.admission.gate import Turn
 from service.bundles.variants import ServedVariant
 from service.errors import StudentError
+from service.events.impressions import Audience
 from service.ranking.explanations import Reasons, explain_in_slices
 from service.ranking.recommender import Query, Recommendations
 from service.ranking.rules.types import Selection
@@ -19,8 +20,9 @@ from service.telemetry.stopwatch import Stopwatch
 
 Outcome = Mapping[str, bool | str | None]
 
-_STORED: Outcome = {"stored": True, "reason": None}
-_NO_CONSENT: Outcome = {"stored": False, "reason": "no_consent"}
+_STORED: Outcome = {"stored": True, "reason": None, "logged": None}
+_LOGGED: Outcome = {"stored": True, "reason": None, "logged": True}
+_NO_CONSENT: Outcome = {"stored": False, "reason": "no_consent", "logged": False}
 
 
 def json_response(content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
@@ -40,23 +42,28 @@ def recommendation_content(
     variant: ServedVariant,
     recommendations: Recommendations,
     stopwatch: Stopwatch,
+    audience: Audience | None,
     *,
     degraded: bool,
 ) -> dict[str, Any]:
-    """Returns the fields of a RecommendationAnswer, and notes the answer for the metrics.
+    """Returns the fields of a RecommendationAnswer, and notes the answer for metrics and event log.
 
     Args:
-        runtime: has the ids of answers.
+        runtime: gives the answer its id.
         variant: the variant that answered.
         recommendations: the recommendations to send.
         stopwatch: the stopwatch of the request; the answer is noted in it, and the metrics count it
             at the end of the request.
+        audience: to whom the answer is shown; None: it has no impression.
         degraded: whether the history store did not answer.
     """
     degraded = degraded or recommendations.degraded
+    recommendation_id = runtime.impressions.shown(
+        variant.name, variant.model_version, recommendations, audience, degraded=degraded
+    )
     stopwatch.answers.append((variant.name, recommendations.source, degraded))
     content = {
-        "recommendation_id": runtime.ids.recommendation_id(),
+        "recommendation_id": recommendation_id,
         "model_version": variant.model_version,
         "variant": variant.name,
         "source": recommendations.source,
@@ -84,16 +91,18 @@ def recommendation_response(
     variant: ServedVariant,
     recommendations: Recommendations,
     stopwatch: Stopwatch,
+    audience: Audience | None,
     *,
     degraded: bool,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
     """Makes a RecommendationAnswer with status 200.
 
-    `degraded`: whether the history store did not answer. `more`: further fields of the answer.
+    `audience`: to whom it is shown; None: it has no impression. `degraded`: whether the history
+    store did not answer. `more`: further fields of the answer.
     """
     content = recommendation_content(
-        runtime, variant, recommendations, stopwatch, degraded=degraded
+        runtime, variant, recommendations, stopwatch, audience, degraded=degraded
     )
     if more:
         content.update(more)
@@ -106,6 +115,7 @@ async def response_in_turn(
     query: Query,
     stopwatch: Stopwatch,
     turn: Turn,
+    audience: Audience | None,
     *,
     explain: bool,
     degraded: bool,
@@ -123,9 +133,9 @@ async def response_in_turn(
     runtime.offer_to_shadow(variant, query, answer)
     if explain:
         return await _explained_response(
-            runtime, variant, query, answer, stopwatch, turn, degraded=degraded
+            runtime, variant, query, answer, stopwatch, turn, audience, degraded=degraded
         )
-    return recommendation_response(runtime, variant, answer, stopwatch, degraded=degraded)
+    return recommendation_response(runtime, variant, answer, stopwatch, audience, degraded=degraded)
 
 
 async def _explained_response(
@@ -135,6 +145,7 @@ async def _explained_response(
     recommendations: Recommendations,
     stopwatch: Stopwatch,
     turn: Turn,
+    audience: Audience | None,
     *,
     degraded: bool,
 ) -> Response:
@@ -151,7 +162,7 @@ async def _explained_response(
         except StudentError:
             degraded, reasons = True, [[] for _ in recommendations.ranking]
     content = recommendation_content(
-        runtime, variant, recommendations, stopwatch, degraded=degraded
+        runtime, variant, recommendations, stopwatch, audience, degraded=degraded
     )
     for item, item_reasons in zip(content["items"], reasons, strict=True):
         item["reasons"] = _reasons(item_reasons)
@@ -166,7 +177,7 @@ def event_response(
 ) -> Response:
     """Makes an EventAnswer with status 200.
 
-    `outcome`: the fields `stored` and `reason` of the answer.
+    `outcome`: the fields `stored`, `reason` and `logged` of the answer.
     """
     content = {
         "model_version": variant.model_version,
@@ -178,15 +189,17 @@ def event_response(
 
 
 def event_outcome(stored: StoredHistory, *, consent: bool) -> Outcome:
-    """Returns the fields `stored` and `reason` of an EventAnswer.
+    """Returns the fields `stored`, `reason` and `logged` of an EventAnswer.
 
     `consent`: whether the event says that the user agrees to storing it.
     """
     if not consent:
         return _NO_CONSENT
     if stored.not_stored is not None:
-        return {"stored": False, "reason": stored.not_stored}
-    return _STORED
+        return {"stored": False, "reason": stored.not_stored, "logged": stored.is_logged}
+    if stored.is_logged is None:
+        return _STORED
+    return _LOGGED if stored.is_logged else {**_STORED, "logged": False}
 
 
 def _reasons(reasons: Reasons) -> Sequence[Mapping[str, Any]]:

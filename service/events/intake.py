@@ -1,18 +1,25 @@
-"""Checks the types and times of events that clients send, and makes the events to store."""
+"""Checks the types and times of events that clients send, and makes the events to store.
+
+With an event log, an event has the text of its entry there.
+"""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
+import orjson
+
+from export.contract.log import events as log
 from service.errors import InvalidRequestError
+from service.events.ids import SortableIds
 from service.setting_parts.events import EventSettings
-from service.stores.history.protocol import Event
+from service.stores.history.protocol import Event, Session
 
 _SHOWN_TYPES = 20  # maximum number of types that an error lists
 
 
 class GivenEvent(Protocol):
-    """Protocol of an event as a client gives it; `service.api.event_schemas` has the schema."""
+    """Protocol of an event as a client gives it; `service.api.schemas.events` has the schema."""
 
     @property
     def item_id(self) -> str:
@@ -34,22 +41,49 @@ class GivenEvent(Protocol):
         """Time of the event in ms since 1970; None: now."""
         ...
 
+    @property
+    def value(self) -> float | None:
+        """Number to be summed up, such as a price."""
+        ...
+
+    @property
+    def user_id(self) -> str | None:
+        """The client's id of the user."""
+        ...
+
+    @property
+    def recommendation_id(self) -> str | None:
+        """Id of the answer that showed the item."""
+        ...
+
 
 class EventIntake:
     """Checks client events, and makes the events to store, by the settings."""
 
-    def __init__(self, settings: EventSettings) -> None:
+    def __init__(self, settings: EventSettings, ids: SortableIds) -> None:
+        self._ids = ids
+        self._logs = settings.event_log == "on"
         self._types: Collection[str] = dict.fromkeys(settings.event_type_names)
         self._default_type = settings.event_type_names[0]
         self._history_types = settings.history_type_names
         self._max_age_seconds = settings.event_max_age_seconds
         self._max_ahead_seconds = settings.event_max_ahead_seconds
 
-    def event_of(self, given: GivenEvent, prefix: str = "") -> Event:
+    def event_of(
+        self,
+        given: GivenEvent,
+        session: Session | None,
+        tenant: str,
+        user_ref: str | None = None,
+        prefix: str = "",
+    ) -> Event:
         """Returns the event to store.
 
         Args:
             given: the event as the client sent it.
+            session: its session; None: it may not be stored, and is not logged.
+            tenant: owner of the session.
+            user_ref: pseudonym of the user; None: the client names none.
             prefix: precedes the field's name in an error, such as `events[3].`.
 
         Raises:
@@ -62,7 +96,50 @@ class EventIntake:
             raise InvalidRequestError(f"{prefix}event_type", self._unknown(event_type))
         if given.timestamp is not None:
             self._check_time(given.timestamp, prefix)
-        return Event(given.item_id, given.event_id, event_type in self._history_types)
+        is_for_history = event_type in self._history_types
+        if session is None or not self._logs:
+            return Event(given.item_id, given.event_id, is_for_history, None, user_ref)
+        text = self._text(given, event_type, tenant, session.ref, user_ref)
+        return Event(given.item_id, given.event_id, is_for_history, text, user_ref)
+
+    def tombstones_of(self, session: Session, tenant: str) -> Sequence[str]:
+        """Returns the texts of entries that erase a session: of its ref and of each former ref.
+
+        Empty without an event log.
+        """
+        if not self._logs:
+            return ()
+        now = time.time_ns() // 1_000_000
+        return [
+            log.text_of_entry([log.Tombstone(log.SCHEMA, tenant, ref, None, now)])
+            for ref in (session.ref, *session.former_refs)
+        ]
+
+    def user_tombstone(self, user_ref: str, tenant: str) -> str | None:
+        """Returns the text of an entry that erases all of a user; None without an event log."""
+        if not self._logs:
+            return None
+        now = time.time_ns() // 1_000_000
+        return log.text_of_entry([log.Tombstone(log.SCHEMA, tenant, None, user_ref, now)])
+
+    def _text(
+        self, given: GivenEvent, event_type: str, tenant: str, ref: str, user_ref: str | None
+    ) -> str:
+        now = time.time_ns() // 1_000_000
+        event = log.Event(
+            log.SCHEMA,
+            given.event_id or self._ids.event_id(),
+            tenant,
+            ref,
+            event_type,
+            given.item_id,
+            now if given.timestamp is None else given.timestamp,
+            now,
+            given.value,
+            given.recommendation_id,
+            user_ref,
+        )
+        return orjson.dumps(log.row_of(event)).decode()
 
     def _unknown(self, event_type: str) -> str:
         names = ", ".join(list(self._types)[:_SHOWN_TYPES])

@@ -1,20 +1,17 @@
 """Limits the length and the structure of request bodies before they are parsed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 
 from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.access.route_table import ROUTE_KEY
 from service.http.body_structure import MAX_STRUCTURE, MAX_VALUES, has_too_much_structure
 
 MAX_BODY_BYTES = 1 << 20
 
 _LENGTH_DIGITS = 19  # as many as the parser of HTTP allows
-
-_TOO_MUCH_STRUCTURE = (
-    f"has more than {MAX_STRUCTURE} keys, objects and lists, or more than {MAX_VALUES} values"
-)
 
 
 class BodyLimit:
@@ -23,8 +20,16 @@ class BodyLimit:
     Parts are keys, objects, lists and values of the JSON (`service/http/body_structure.py`).
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, max_structure: Mapping[str, int] = {}) -> None:
+        """Makes the middleware.
+
+        Args:
+            app: the next middleware.
+            max_structure: maximum number of keys, objects and lists, by the path template of the
+                route; `MAX_STRUCTURE` for all others.
+        """
         self._app = app
+        self._max_structure = max_structure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on with a `receive` that raises HTTPException beyond the limits."""
@@ -36,9 +41,14 @@ class BodyLimit:
             # Before anything of the body is read.
             _check_length(announced_length(scope["headers"]))
             message = await whole_body(receive)
-            if has_too_much_structure(message.get("body", b"")):
+            allowed = self._max_structure.get(scope.get(ROUTE_KEY, ""), MAX_STRUCTURE)
+            if has_too_much_structure(message.get("body", b""), allowed):
                 # `service.api.problems` answers 422, as to any other invalid body.
-                raise HTTPException(HTTPStatus.BAD_REQUEST, _TOO_MUCH_STRUCTURE)
+                raise HTTPException(
+                    HTTPStatus.BAD_REQUEST,
+                    f"has more than {allowed} keys, objects and lists, "
+                    f"or more than {MAX_VALUES} values",
+                )
             return message
 
         await self._app(scope, receive_limited, send)

@@ -13,13 +13,13 @@ MAX_VALUES = 135_000
 _CHUNK = 1 << 16
 
 
-def has_too_much_structure(body: bytes) -> bool:
-    """Returns whether a JSON body exceeds `MAX_STRUCTURE` or `MAX_VALUES`.
+def has_too_much_structure(body: bytes, max_structure: int = MAX_STRUCTURE) -> bool:
+    """Returns whether a JSON body exceeds `max_structure` or `MAX_VALUES`.
 
     First counts the marks `:`, `[`, `{` and `,` everywhere, also in strings, because this takes
     microseconds. If there are too many, counts again, outside of strings only.
     """
-    if len(body) <= MAX_STRUCTURE or not _exceeds(*_marks(body)):
+    if len(body) <= max_structure or not _exceeds(*_marks(body), max_structure):
         return False
     if b"\0" in body:  # UTF-16 or UTF-32, whose strings are not recognised here
         return True
@@ -32,7 +32,7 @@ def has_too_much_structure(body: bytes) -> bool:
         marks = _marks(b"".join(parts[is_string::2]))
         is_string ^= ~len(parts) & 1
         structure, values = structure + marks[0], values + marks[1]
-        if _exceeds(structure, values):
+        if _exceeds(structure, values, max_structure):
             return True
     return False
 
@@ -42,5 +42,5 @@ def _marks(text: bytes) -> tuple[int, int]:
     return text.count(b":") + text.count(b"[") + text.count(b"{"), text.count(b",")
 
 
-def _exceeds(structure: int, values: int) -> bool:
-    return structure > MAX_STRUCTURE or values > MAX_VALUES
+def _exceeds(structure: int, values: int, max_structure: int) -> bool:
+    return structure > max_structure or values > MAX_VALUES

@@ -11,13 +11,13 @@ from fastapi import Path
 from pydantic import BeforeValidator
 from starlette.types import Scope
 
-from service.settings import MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
+from service.settings import MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH, MAX_USER_ID_LENGTH
 
 
 def keep_encoded(scope: Scope) -> None:
     """Sets the path of the ASGI scope to the path as it was sent, percent-encoded.
 
-    `ItemIdInPath` and `SessionIdInPath` decode the ids.
+    `ItemIdInPath`, `SessionIdInPath` and `UserIdInPath` decode the ids.
     """
     raw_path = scope.get("raw_path")
     if raw_path and b"%" in raw_path:
@@ -34,4 +34,7 @@ ItemIdInPath = Annotated[
 ]
 SessionIdInPath = Annotated[
     str, Path(min_length=1, max_length=MAX_SESSION_ID_LENGTH), BeforeValidator(decoded)
+]
+UserIdInPath = Annotated[
+    str, Path(min_length=1, max_length=MAX_USER_ID_LENGTH), BeforeValidator(decoded)
 ]

@@ -1,7 +1,8 @@
-"""Settings of events: their types, and how old or new their times may be."""
+"""Settings of events: types, bounds of their times, and the event log."""
 
 from collections.abc import Sequence
-from typing import Self
+from pathlib import Path
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
@@ -10,6 +11,7 @@ MAX_TYPE_LENGTH = 64
 """Maximum number of characters of an event type."""
 
 _DAY_SECONDS = 24 * 3600
+_MIB = 1 << 20
 
 
 class EventSettings(BaseSettings):
@@ -36,6 +38,30 @@ class EventSettings(BaseSettings):
         ge=0,
         description="EVENT_MAX_AHEAD_SECONDS: maximum time by which the `timestamp` of an event "
         "may lie in the future, for clients whose clocks are ahead; a later one is refused",
+    )
+    event_log: Literal["off", "on"] = Field(
+        default="off",
+        description="EVENT_LOG: whether events, and what was recommended, are kept for training: "
+        "in streams of REDIS_URL, or without it in EVENT_LOG_PATH, until "
+        "`distilled-recommender collect` fetches them; needs SESSION_SECRET",
+    )
+    event_log_path: Path = Field(
+        default=Path("event-log"),
+        description="EVENT_LOG_PATH: folder of the event log if REDIS_URL is unset, on a disk that "
+        "outlives the process",
+    )
+    event_log_max_bytes: int = Field(
+        default=64 * _MIB,
+        ge=8 * _MIB,
+        description="EVENT_LOG_MAX_BYTES: maximum size of what is not collected yet, about 250 "
+        "bytes an event; with Redis well below its maxmemory. When 7/8 are reached, events are "
+        "left out of the log and still stored in their sessions",
+    )
+    impressions: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="IMPRESSIONS: share of the answers whose items are kept in the event log",
     )
 
     @property

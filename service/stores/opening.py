@@ -6,6 +6,9 @@ With REDIS_URL, both are in Redis. Without it, histories are in memory and added
 from pydantic import SecretStr
 
 from service.settings import Settings
+from service.stores.event_log.disk_log import DiskLog
+from service.stores.event_log.protocol import CountLeftOut
+from service.stores.event_log.redis_log import RedisLog, stream_bounds
 from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.guarded import GuardedHistory
 from service.stores.history.journal import Journal
@@ -37,20 +40,47 @@ def open_item_store(settings: Settings) -> AddedItemStore:
     return RedisAddedItemStore(client, settings.max_added_items)
 
 
-def open_history(settings: Settings) -> GuardedHistory:
-    """Opens the store of session histories; a Redis store connects at its first command."""
+def open_event_log(settings: Settings) -> DiskLog | RedisLog | None:
+    """Opens the event log; a Redis log connects at its first command; None with EVENT_LOG=off."""
+    if settings.event_log == "off":
+        return None
+    if settings.redis_url is None:
+        return DiskLog(settings.event_log_path, settings.event_log_max_bytes)
+    client = connect_redis(
+        settings.redis_url.get_secret_value(),
+        timeout_seconds=_BACKGROUND_TIMEOUT_SECONDS,
+        max_connections=1,
+        is_cluster=settings.redis_cluster,
+    )
+    return RedisLog(client, settings.event_log_max_bytes)
+
+
+def open_history(
+    settings: Settings, log: DiskLog | RedisLog | None, count_left_out: CountLeftOut
+) -> GuardedHistory:
+    """Opens the store of session histories; a Redis store connects at its first command.
+
+    Args:
+        settings: choose the store.
+        log: the event log; a Redis store writes events to the same streams by itself.
+        count_left_out: counts events that are left out of the log.
+    """
     pause_seconds = settings.redis_pause_seconds
     if settings.redis_url is None:
-        store = InMemoryHistoryStore(_retention(settings), settings.max_sessions)
-        return GuardedHistory(store, pause_seconds)
+        disk_log = log if isinstance(log, DiskLog) else None
+        store = InMemoryHistoryStore(_retention(settings), settings.max_sessions, log=disk_log)
+        return GuardedHistory(store, pause_seconds, count_left_out=count_left_out)
     redis_store = _open_redis_store(settings, settings.redis_url, settings.redis_timeout_seconds)
     if settings.store_outage == "refuse":
-        return GuardedHistory(redis_store, pause_seconds)
+        return GuardedHistory(redis_store, pause_seconds, count_left_out=count_left_out)
     journalled = JournalledEvents(
         Journal(settings.journal_path, settings.journal_max_bytes),
         _open_redis_store(settings, settings.redis_url, _BACKGROUND_TIMEOUT_SECONDS),
+        count_left_out,
     )
-    return GuardedHistory(redis_store, pause_seconds, journal=journalled)
+    return GuardedHistory(
+        redis_store, pause_seconds, journal=journalled, count_left_out=count_left_out
+    )
 
 
 def _retention(settings: Settings) -> Retention:
@@ -69,6 +99,7 @@ def _open_redis_store(
         _connect_for_histories(settings, url, timeout_seconds),
         _retention(settings),
         has_journals=settings.store_outage == "journal",
+        log=stream_bounds(settings.event_log_max_bytes) if settings.event_log == "on" else None,
     )
 
 

@@ -1,7 +1,7 @@
-"""Session refs: pseudonyms of sessions, which are stored and logged in place of session ids.
+"""Session refs and user refs: pseudonyms that are stored and logged in place of ids.
 
-A ref is computed from the session id with a secret. Without the secret, nobody can compute a
-session id from its ref, or the ref from its session id.
+A ref is computed from the id with a secret. Without the secret, nobody can compute an id from its
+ref, or the ref from its id.
 """
 
 import hmac
@@ -14,6 +14,7 @@ from service.settings import Settings
 from service.stores.history.protocol import Session
 
 _VERSION = "v1."
+_USER_VERSION = "u1."
 _NUM_CACHED = 4_096
 _LENGTH = 22  # characters of base64: 132 bits
 
@@ -24,6 +25,18 @@ def session_ref(secret: str, tenant: str, session_id: str) -> str:
     The HMAC is of tenant, NUL and session id, so `tenant` must not contain NUL.
     """
     return _ref(_keyed(secret), tenant, session_id)
+
+
+def user_ref(secret: str, tenant: str, user_id: str) -> str:
+    """Returns the user ref of a tenant's user: `u1.` and 22 characters of an HMAC-SHA256.
+
+    Its key is derived from `secret`, so that no session ref is like it.
+    """
+    return _USER_VERSION + _ref(_keyed_for_users(secret), tenant, user_id)[len(_VERSION) :]
+
+
+def _keyed_for_users(secret: str) -> hmac.HMAC:
+    return _keyed(hmac.new(secret.encode(), b"user refs", "sha256").hexdigest())
 
 
 def _keyed(secret: str) -> hmac.HMAC:
@@ -46,10 +59,17 @@ class SessionRefs:
         chosen, old = settings.session_secret, settings.session_secret_old
         secret = secrets.token_hex(32) if chosen is None else chosen.get_secret_value()
         self._keyed = _keyed(secret)
-        self._formerly_keyed = [] if old is None else [_keyed(old.get_secret_value())]
+        olds = [] if old is None else [old.get_secret_value()]
+        self._secrets = [secret, *olds]
+        self._formerly_keyed = list(map(_keyed, olds))
+        self.of_user = lru_cache(_NUM_CACHED)(self._of_user)
         # Cached, since a visitor's requests follow one another within minutes.
         self.of = lru_cache(_NUM_CACHED)(self._of)
         self._reads_old_keys = settings.old_session_keys and settings.redis_url is not None
+
+    def _of_user(self, user_id: str, tenant: str) -> tuple[str, ...]:
+        """Returns the user ref of a tenant's user, then those with the secrets before."""
+        return tuple([user_ref(secret, tenant, user_id) for secret in self._secrets])
 
     def _of(self, session_id: str, tenant: str = DEFAULT_TENANT) -> Session:
         """Returns the session ref of a tenant's session, with its former names."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
+from itertools import product
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,6 +20,8 @@ from service.telemetry.stopwatch import Stopwatch
 from service.telemetry.worker_metrics import ReadGauges, SharedGauges, all_workers, shared_folder
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20)
+_LOGGED_KINDS = ("event", "impression")
+_LEFT_OUT = ("log_full", "log_failed", "behind")
 _SHARES = [tenth / 10 for tenth in range(11)]
 
 
@@ -61,6 +64,14 @@ class Metrics:
             ["reason"],
             registry=self._registry,
         )
+        self._left_out = Counter(
+            "recommender_log_left_out",
+            "Records that are left out of the event log, by kind and reason.",
+            ["kind", "reason"],
+            registry=self._registry,
+        )
+        for kind, reason in product(_LOGGED_KINDS, _LEFT_OUT):
+            self._left_out.labels(kind, reason)  # so that scrapes show 0 before the first
         # Metrics by their label values, because a call of `labels()` takes longer than counting.
         self._of_request: dict[tuple[str, str, int], Histogram] = {}
         self._of_part: dict[str, Histogram] = {}
@@ -113,6 +124,10 @@ class Metrics:
         """Makes a counter of refusals for each reason, so that scrapes show 0 before the first."""
         for reason in reasons:
             self._refusals.labels(reason)
+
+    def count_left_out(self, kind: str, reason: str, count: int) -> None:
+        """Counts records that are left out of the event log."""
+        self._left_out.labels(kind, reason).inc(count)
 
     def observe_shadow(self, overlap: float) -> None:
         """Records the overlap@k of student and teacher for one query of shadow traffic."""

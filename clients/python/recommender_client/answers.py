@@ -172,12 +172,14 @@ class EventAnswer(TypedDict):
             event is on the service's disk and will be stored, so need not be sent again;
             `journal_full` or `journal_failed` if it could not be written there. None: it is
             stored.
+        logged: whether the event is in the event log, for training; None: the service has none.
     """
 
     model_version: str
     variant: str
     stored: bool
     reason: NotStored | None
+    logged: bool | None
     degraded: bool
 
 
@@ -187,10 +189,34 @@ class EventRecommendationAnswer(RecommendationAnswer):
     Attributes:
         stored: whether the event is in the history store, see `EventAnswer`.
         reason: why it is not, see `EventAnswer`.
+        logged: whether the event is in the event log, see `EventAnswer`.
     """
 
     stored: bool
     reason: NotStored | None
+    logged: bool | None
+
+
+class EventOutcome(TypedDict):
+    """What became of one event of many.
+
+    Attributes:
+        stored: whether the event is in the history store, see `EventAnswer`.
+        reason: why it is not, see `EventAnswer`; `invalid`: `detail` says what is wrong with it.
+        logged: whether the event is in the event log, see `EventAnswer`.
+        detail: what is wrong with the event; None: nothing.
+    """
+
+    stored: bool
+    reason: Literal["invalid"] | NotStored | None
+    logged: bool | None
+    detail: str | None
+
+
+class EventsAnswer(TypedDict):
+    """The results of sending several events, in their order."""
+
+    events: list[EventOutcome]
 
 
 class SessionAnswer(TypedDict):

@@ -116,6 +116,7 @@ class Event(_Event, total=False):
         event_type: one of the service's EVENT_TYPES; the first of them by default.
         timestamp: time of the event in milliseconds since 1970; now by default.
         value: a number to be summed up, such as the price of a purchase.
+        user_id: id of the user, whose sessions are joined in training and erased together.
         recommendation_id: `recommendation_id` of the answer that showed the item.
         consent: whether the user agrees to be remembered; True by default. If False, no history is
             read or stored, and items are recommended after `item_id` only.
@@ -125,8 +126,17 @@ class Event(_Event, total=False):
     event_type: str
     timestamp: int
     value: float
+    user_id: str
     recommendation_id: str
     consent: bool
+
+
+class _SessionEvent(_Event):
+    session_id: str
+
+
+class SessionEvent(_SessionEvent, Event, total=False):
+    """An event with its session; `session_id` and `item_id` are required."""
 
 
 class _NewItem(TypedDict):

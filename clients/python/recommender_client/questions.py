@@ -19,6 +19,7 @@ from recommender_client.arguments import Filters as Filters
 from recommender_client.arguments import NewItem as NewItem
 from recommender_client.arguments import Query as Query
 from recommender_client.arguments import RuledQuery as RuledQuery
+from recommender_client.arguments import SessionEvent as SessionEvent
 from recommender_client.arguments import SimilarQuery as SimilarQuery
 
 T = TypeVar("T")
@@ -106,6 +107,19 @@ def append_event(session_id: str, **event: Unpack[Event]) -> Question[answers.Ev
     return _session("POST", "/events", session_id, body=event)
 
 
+def append_events(events: Sequence[SessionEvent]) -> Question[answers.EventsAnswer]:
+    """Appends events of many sessions; the answer says of each whether it is stored.
+
+    Args:
+        events: up to 1,000 events; those of one session are stored in their order. An invalid event
+            does not stop the others.
+
+    Example:
+        >>> append_events([{"session_id": "visit-1", "item_id": "260", "event_id": "click-1"}])
+    """
+    return Question("POST", "/v1/events", body={"events": events})
+
+
 def append_event_and_recommend(
     session_id: str, k: int, **event: Unpack[Event]
 ) -> Question[answers.EventRecommendationAnswer]:
@@ -152,6 +166,11 @@ def forget_session(session_id: str) -> Question[None]:
     Succeeds for an unknown session, too. Refused with 503 if the history store does not answer.
     """
     return _session("DELETE", "", session_id)
+
+
+def forget_user(user_id: str) -> Question[None]:
+    """Deletes all sessions with an event of a user, as `forget_session` deletes one."""
+    return Question("DELETE", "/v1/users/{user_id}", {"user_id": user_id})
 
 
 def search_items(

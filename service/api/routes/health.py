@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.api.problems import documented
-from service.api.schemas import HealthAnswer, ReadinessAnswer
+from service.api.schemas.bodies import HealthAnswer, ReadinessAnswer
 from service.errors import LeavingError
 from service.runtime import RuntimeDep
 

@@ -9,10 +9,9 @@ from fastapi import APIRouter, Query, Response
 from export.contract.bundle import Item
 from service.admission.gate import Turn
 from service.api.problems import documented
-from service.api.query_schemas import SimilarItemsRequest
 from service.api.requests import TurnDep, check_rules
 from service.api.responses import json_response, ranking_content, shortage_content
-from service.api.schemas import (
+from service.api.schemas.bodies import (
     AddedItemAnswer,
     ItemAnswer,
     ItemsAnswer,
@@ -20,6 +19,7 @@ from service.api.schemas import (
     NewItem,
     SimilarItemsAnswer,
 )
+from service.api.schemas.queries import SimilarItemsRequest
 from service.bundles.variants import ServedVariant
 from service.errors import InvalidRequestError, NotFoundError, TeacherUnavailableError
 from service.http.ids_in_paths import ItemIdInPath

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 
 from export.contract.publish import BundleLink
 from service.api.problems import documented
-from service.api.schemas import Activation, ModelAnswer, Rollback, VariantAnswer
+from service.api.schemas.bodies import Activation, ModelAnswer, Rollback, VariantAnswer
 from service.bundles.variants import VariantSlot
 from service.runtime import RuntimeDep
 

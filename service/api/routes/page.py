@@ -9,7 +9,7 @@ from starlette.staticfiles import StaticFiles
 
 from export.contract.bundle import Item
 from service.access.security_headers import FOR_PAGES, content_security_policy
-from service.api.schemas import ItemAnswer
+from service.api.schemas.bodies import ItemAnswer
 from service.runtime import RuntimeDep
 
 HEADERS: Mapping[str, str] = {**FOR_PAGES, "Content-Security-Policy": content_security_policy()}

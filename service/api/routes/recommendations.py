@@ -9,7 +9,6 @@ from fastapi import APIRouter, Response
 from service.api.authorization import PrincipalDep
 from service.api.openapi import TIMED
 from service.api.problems import documented
-from service.api.query_schemas import BatchRequest, RecommendationRequest
 from service.api.requests import (
     ScopeDep,
     TurnDep,
@@ -24,8 +23,10 @@ from service.api.responses import (
     recommendation_response,
     response_in_turn,
 )
-from service.api.schemas import BatchAnswer, RecommendationAnswer
+from service.api.schemas.bodies import BatchAnswer, RecommendationAnswer
+from service.api.schemas.queries import BatchRequest, RecommendationRequest
 from service.bundles.variants import ServedVariant
+from service.events.impressions import Audience
 from service.ranking.batching import answer_by_group
 from service.ranking.micro_batcher import SLICE_SIZE
 from service.ranking.recommender import Query, Recommendations
@@ -54,6 +55,7 @@ async def recommend(
     with stopwatch.time("history"):
         stored = await stored_history_of(runtime, request, principal)
     query = query_of(request, stored)
+    audience = runtime.audience(request.session_id, principal.tenant, query)
     if units := heavy_units(variant, query, explain=request.explain):
         async with runtime.admission.heavy.turn(scope, units) as turn:
             return await response_in_turn(
@@ -62,13 +64,16 @@ async def recommend(
                 query,
                 stopwatch,
                 turn,
+                audience,
                 explain=request.explain,
                 degraded=stored.degraded,
             )
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
     runtime.offer_to_shadow(variant, query, answer)
-    return recommendation_response(runtime, variant, answer, stopwatch, degraded=stored.degraded)
+    return recommendation_response(
+        runtime, variant, answer, stopwatch, audience, degraded=stored.degraded
+    )
 
 
 @router.post("/batch", response_model=BatchAnswer, responses=_RESPONSES)
@@ -88,8 +93,12 @@ async def recommend_batch(
             *(stored_history_of(runtime, request, principal) for request in batch.requests)
         )
     queries = list(map(query_of, batch.requests, stored))
+    audiences = [
+        runtime.audience(request.session_id, principal.tenant, query)
+        for request, query in zip(batch.requests, queries, strict=True)
+    ]
     answers, response = await turn.run_slices(
-        _in_slices(runtime, served, queries, stored, stopwatch)
+        _in_slices(runtime, served, queries, stored, audiences, stopwatch)
     )
     for variant, query, answer in zip(served, queries, answers, strict=True):
         runtime.offer_to_shadow(variant, query, answer)
@@ -101,6 +110,7 @@ def _in_slices(
     served: Sequence[ServedVariant],
     queries: Sequence[Query],
     stored: Sequence[StoredHistory],
+    audiences: Sequence[Audience | None],
     stopwatch: Stopwatch,
 ) -> Generator[None, None, tuple[Sequence[Recommendations], Response]]:
     """Answers the queries in slices; returns all answers and the response with them.
@@ -114,8 +124,12 @@ def _in_slices(
             answers += _recommend_many(served[part], queries[part])
             yield
     contents = [
-        recommendation_content(runtime, variant, answer, stopwatch, degraded=history.degraded)
-        for variant, answer, history in zip(served, answers, stored, strict=True)
+        recommendation_content(
+            runtime, variant, answer, stopwatch, audience, degraded=history.degraded
+        )
+        for variant, answer, history, audience in zip(
+            served, answers, stored, audiences, strict=True
+        )
     ]
     return answers, json_response({"answers": contents}, {"Server-Timing": stopwatch.header()})
 

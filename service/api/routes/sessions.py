@@ -5,7 +5,6 @@ from http import HTTPStatus
 from fastapi import APIRouter, Response
 
 from service.api.authorization import PrincipalDep
-from service.api.event_schemas import EventAnswer, EventRecommendationAnswer, NewEvent
 from service.api.openapi import TIMED
 from service.api.problems import documented
 from service.api.requests import ScopeDep, heavy_units
@@ -16,7 +15,8 @@ from service.api.responses import (
     recommendation_response,
     response_in_turn,
 )
-from service.api.schemas import KInQuery, RecommendationAnswer, SessionAnswer
+from service.api.schemas.bodies import KInQuery, RecommendationAnswer, SessionAnswer
+from service.api.schemas.events import EventAnswer, EventRecommendationAnswer, NewEvent
 from service.errors import NotFoundError
 from service.http.ids_in_paths import SessionIdInPath
 from service.ranking.recommender import Query
@@ -46,11 +46,12 @@ async def append_event(
     if k is not None:
         runtime.check_k(k)
     variant = runtime.variants.for_session(session_id)
-    new_event = runtime.intake.event_of(event)
+    session = runtime.session(session_id, principal.tenant) if event.consent else None
+    user_ref = runtime.user_ref(event.user_id, principal.tenant)
+    new_event = runtime.intake.event_of(event, session, principal.tenant, user_ref)
     stored = StoredHistory([event.item_id])
-    if event.consent:
+    if session is not None:
         with stopwatch.time("history"):
-            session = runtime.session(session_id, principal.tenant)
             stored = await runtime.history.append(session, new_event)
     outcome = event_outcome(stored, consent=event.consent)
     if k is None:
@@ -65,6 +66,7 @@ async def append_event(
         variant,
         recommendations,
         stopwatch,
+        runtime.audience(session_id, principal.tenant, query) if event.consent else None,
         degraded=stored.degraded,
         more=outcome,
     )
@@ -95,6 +97,7 @@ async def recommend_for_session(
     with stopwatch.time("history"):
         stored = await runtime.history.read(runtime.session(session_id, principal.tenant))
     query = Query(stored.history, k, mask_seen=mask_seen)
+    audience = runtime.audience(session_id, principal.tenant, query)
     if units := heavy_units(variant, query, explain=explain):
         async with runtime.admission.heavy.turn(scope, units) as turn:
             return await response_in_turn(
@@ -103,13 +106,16 @@ async def recommend_for_session(
                 query,
                 stopwatch,
                 turn,
+                audience,
                 explain=explain,
                 degraded=stored.degraded,
             )
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
     runtime.offer_to_shadow(variant, query, answer)
-    return recommendation_response(runtime, variant, answer, stopwatch, degraded=stored.degraded)
+    return recommendation_response(
+        runtime, variant, answer, stopwatch, audience, degraded=stored.degraded
+    )
 
 
 @router.get(
@@ -139,5 +145,6 @@ async def forget_session(
     session_id: SessionIdInPath, runtime: RuntimeDep, principal: PrincipalDep
 ) -> Response:
     """Erases a session; 204 even if it did not exist."""
-    await runtime.history.forget(runtime.session(session_id, principal.tenant))
+    session = runtime.session(session_id, principal.tenant)
+    await runtime.history.forget(session, runtime.intake.tombstones_of(session, principal.tenant))
     return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -1,7 +1,7 @@
 """Teacher routes: recommendations of the teacher, and their comparison with the student's."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from time import perf_counter
 from typing import Annotated, Any
@@ -19,10 +19,11 @@ from service.api.requests import (
     units_of_filters,
 )
 from service.api.responses import json_response, ranking_content, recommendation_content
-from service.api.schemas import RecommendationQuery
-from service.api.teacher_schemas import ComparisonAnswer, TeacherRecommendationAnswer
+from service.api.schemas.bodies import RecommendationQuery
+from service.api.schemas.teacher import ComparisonAnswer, TeacherRecommendationAnswer
 from service.bundles.variants import ServedVariant
 from service.errors import TeacherUnavailableError
+from service.events.impressions import Audience
 from service.ranking.recommender import Query, Recommendations
 from service.runtime import RuntimeDep
 from service.teacher.agreement import agreement
@@ -63,6 +64,7 @@ class StudentAnswer:
         degraded: whether the history store did not answer.
         teacher_query: the query to send to the teacher. None: the teacher cannot answer, since the
             catalog has no item of the history or no item is allowed.
+        audience: to whom the answer is shown; None: it has no impression.
     """
 
     variant: ServedVariant
@@ -71,6 +73,7 @@ class StudentAnswer:
     seconds: float
     degraded: bool
     teacher_query: TeacherQuery | None
+    audience: Audience | None = None
 
     @property
     def is_for_teacher(self) -> bool:
@@ -97,7 +100,9 @@ async def _ask_student(
     units = 1 + _FILTERS_WEIGH * units_of_filters(variant, query)
     with stopwatch.time("infer"):
         async with runtime.admission.heavy.turn(scope, units) as turn:
-            return await turn.run(_student_answer, variant, query, stored.degraded)
+            answer = await turn.run(_student_answer, variant, query, stored.degraded)
+    audience = runtime.audience(body.session_id, principal.tenant, query)
+    return replace(answer, audience=audience)
 
 
 def _student_answer(variant: ServedVariant, query: Query, degraded: bool) -> StudentAnswer:
@@ -134,6 +139,7 @@ async def recommend_by_teacher(
         student.variant,
         teacher.recommendations if teacher else student.recommendations,
         stopwatch,
+        student.audience,
         degraded=_is_degraded(student, teacher),
     )
     content |= _teacher_fields(teacher) if teacher else {"cached": False, "generated_text": None}

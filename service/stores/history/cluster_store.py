@@ -11,8 +11,8 @@ from itertools import chain
 
 from service.stores.history.protocol import Event, Session
 from service.stores.history.redis_keys import AllKeys, all_keys_of
-from service.stores.history.redis_scripts import REMOVE
-from service.stores.history.redis_store import RedisHistoryStore, item_ids, now, unavailable
+from service.stores.history.redis_store import RedisHistoryStore, now, unavailable
+from service.stores.history.session_scripts import REMOVE
 
 
 class ClusterHistoryStore(RedisHistoryStore):
@@ -20,22 +20,26 @@ class ClusterHistoryStore(RedisHistoryStore):
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """See HistoryStore."""
+        if event.user_ref is not None:
+            await self._join(event.user_ref, session.ref)
         keys = all_keys_of(session)
         with unavailable():
             entries, event_ids = await self._read_former(keys)
-            parts: list[str | int] = [*keys.current, event.event_id or "", event.item_id]
-            parts += [now(), 0, sum(map(len, entries))]
+            names = keys.with_log[:3] if self._has_log else keys.current
+            parts: list[str | int] = [*names, *self._arguments(event, now())]
+            parts += [0, sum(map(len, entries))]
             parts += chain(*entries, *event_ids)
-            history = await self._script.run(self._redis, len(keys.current), *parts)
+            reply = await self._script.run(self._redis, len(names), *parts)
             await self._remove_former(keys, entries, event_ids)
-        return item_ids(history)
+        return self._history_in(reply)
 
-    async def forget(self, session: Session) -> None:
+    async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         """See HistoryStore."""
         keys = all_keys_of(session)
         groups = (keys.current, *([key] for key in keys.flat[2:]))
         with unavailable():
             await self._remember_as_erased(session)
+            await self._log_tombstones(session, tombstones)
             await asyncio.gather(*(self._redis.execute_command("UNLINK", *each) for each in groups))
 
     async def _read_former(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from service.circuit_breaker import CircuitBreaker
 from service.errors import HistoryRefusalError, HistoryUnavailableError
+from service.stores.event_log.protocol import CountLeftOut, NotLoggedError
 from service.stores.history.journalled import JournalledEvents
 from service.stores.history.protocol import Event, HistoryStore, NotStored, Session
 
@@ -24,11 +25,13 @@ class StoredHistory:
         degraded: whether the store did not answer, or refused to store the event.
         not_stored: the reason why the appended event is not stored; None if it is stored, or if
             this is the result of a read.
+        is_logged: whether the appended event is in the event log; None: it should not be.
     """
 
     history: Sequence[str]
     degraded: bool = False
     not_stored: NotStored | None = None
+    is_logged: bool | None = None
 
 
 _FAILURES_TO_OPEN = 5  # failures in a row after which the circuit breaker opens
@@ -51,11 +54,13 @@ class GuardedHistory:
         pause_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         journal: JournalledEvents | None = None,
+        count_left_out: CountLeftOut = lambda *_: None,
     ) -> None:
         self.writes_fail = False
         self.last_write_at = 0.0
         self._store = store
         self._journal = journal
+        self._count_left_out = count_left_out
         self._pause_seconds = pause_seconds
         self._breaker = CircuitBreaker(
             "the history store",
@@ -87,28 +92,37 @@ class GuardedHistory:
         to write, the returned history is the stored one and this event. In both cases the answer is
         degraded and the event goes to the journal, if there is one.
 
-        Stores nothing if the event is not for the history, and returns the stored history.
+        Stores nothing if the event is neither for the history nor for the event log, and returns
+        the stored history.
         """
-        if not event.is_for_history:
+        if not event.is_for_history and event.log_text is None:
             return replace(await self.read(session), not_stored="not_in_history")
         if self._journal is not None:
             event = self._journal.identified(event)
+        is_logged = None if event.log_text is None else True
         try:
             history = await self._breaker.call(lambda: self._store.append(session, event))
+        except NotLoggedError as error:
+            history, is_logged = error.history, False
+            self._count_left_out("event", error.reason, 1)
         except HistoryRefusalError as error:
             self._count_failed_write(error)
-            kept = await self._keep(session, event, "store_refused")
             before = (await self.read(session)).history
-            return StoredHistory([*before, event.item_id], degraded=True, not_stored=kept)
+            return await self._not_stored(session, event, before, "store_refused")
         except HistoryUnavailableError as error:
             self._count_failed_write(error)
-            kept = await self._keep(session, event, "store_unavailable")
-            return StoredHistory([event.item_id], degraded=True, not_stored=kept)
+            return await self._not_stored(session, event, [], "store_unavailable")
         self._count_write()
-        return StoredHistory(history)
+        return StoredHistory(history, is_logged=is_logged)
 
-    async def _keep(self, session: Session, event: Event, reason: NotStored) -> NotStored:
-        return reason if self._journal is None else await self._journal.keep(session, event)
+    async def _not_stored(
+        self, session: Session, event: Event, before: Sequence[str], reason: NotStored
+    ) -> StoredHistory:
+        """Keeps an event in the journal, if there is one; `before` is the history before it."""
+        kept = reason if self._journal is None else await self._journal.keep(session, event)
+        history = [*before, event.item_id] if event.is_for_history else before
+        is_logged = None if event.log_text is None else False
+        return StoredHistory(history, degraded=True, not_stored=kept, is_logged=is_logged)
 
     async def read(self, session: Session) -> StoredHistory:
         """Reads the history of a session; if the store fails, the answer is empty and degraded."""
@@ -117,14 +131,22 @@ class GuardedHistory:
         except HistoryUnavailableError:
             return StoredHistory([], degraded=True)
 
-    async def forget(self, session: Session) -> None:
-        """Deletes the history of a session.
+    async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
+        """Deletes the history of a session, and logs `tombstones` (see `HistoryStore.forget`).
 
         Raises:
             HistoryUnavailableError: the store does not answer or refuses. The history is possibly
                 still stored.
         """
-        await self._breaker.call(lambda: self._store.forget(session))
+        await self._breaker.call(lambda: self._store.forget(session, tombstones))
+
+    async def sessions_of(self, user_ref: str) -> Sequence[str]:
+        """Returns the session refs of a user's sessions; see `forget` for its error."""
+        return await self._breaker.call(lambda: self._store.sessions_of(user_ref))
+
+    async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
+        """Forgets which sessions a user has, and logs `tombstone`; see `forget` for its error."""
+        await self._breaker.call(lambda: self._store.forget_user(user_ref, tombstone))
 
     async def is_reachable(self) -> bool:
         """Pings the store, even while the circuit breaker is open; returns whether it answers."""

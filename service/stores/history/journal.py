@@ -1,12 +1,9 @@
 """The journal: keeps events on this machine's disk until the history store can store them."""
 
 import asyncio
-import errno
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
 
 from export.contract.log.segments import SegmentWriter
 from export.contract.log.worker_folders import (
@@ -16,31 +13,19 @@ from export.contract.log.worker_folders import (
     size_of,
     take_orphans,
 )
+from service.stores.group_commit import DiskFullError, GroupCommit
 from service.stores.history.journal_records import Record, read_records
 
 logger = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 1 << 20
-_SECONDS_TO_SAVE = 0.25  # a disk that hangs must not hold up recommendations
-_MAX_UNSAVED = 4_096  # records in memory that wait for the disk
 _STORED_AT_ONCE = 16  # more would delay requests by more than a millisecond
-
-_Result = TypeVar("_Result")
-
-
-class JournalError(Exception):
-    """An event could not be written to the journal."""
-
-
-class JournalFullError(JournalError):
-    """An event could not be written: the journals have JOURNAL_MAX_BYTES, or the disk is full."""
 
 
 class Journal:
     """Keeps events as records in files until the history store has them.
 
-    A record is on the disk when `append` returns. Records that arrive while the disk is busy are
-    written together, with one fsync. All file operations run in one thread, one after the other.
+    A record is on the disk when `append` returns.
 
     Attributes:
         num_waiting: number of records that this worker has written and that are not replayed yet.
@@ -57,34 +42,15 @@ class Journal:
         self.num_waiting = 0
         self._path = path
         self._max_bytes = max_bytes
-        self._thread = ThreadPoolExecutor(1, "journal")
-        self._unsaved: list[tuple[bytes, asyncio.Future[None]]] = []
-        self._saving: asyncio.Task[None] | None = None
+        self._disk = GroupCommit("journal", self._write, self._count)
         self._folder: tuple[Path, int] | None = None
         self._segment: SegmentWriter | None = None
         self._num_segments = 0
         self._num_stored: dict[Path, int] = {}  # stored records of interrupted replays
-        self._fails = False
 
     async def append(self, record: Record) -> None:
-        """Writes a record to the disk.
-
-        Raises:
-            JournalFullError: the journals have their maximum size, or the disk is full.
-            JournalError: the disk fails, or is too slow. If it is too slow, the record is possibly
-                still written later.
-        """
-        if len(self._unsaved) >= _MAX_UNSAVED:
-            raise JournalError("the disk is behind")
-        saved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._unsaved.append((record.encoded(), saved))
-        if self._saving is None:
-            self._saving = asyncio.create_task(self._save())
-        try:
-            async with asyncio.timeout(_SECONDS_TO_SAVE):
-                await saved
-        except TimeoutError as error:
-            raise JournalError(f"the disk took more than {_SECONDS_TO_SAVE} s") from error
+        """Writes a record to the disk; see `GroupCommit.append` for its errors."""
+        await self._disk.append(record.encoded())
 
     async def replay(self, store: Callable[[Record], Awaitable[None]]) -> int:
         """Passes all records to `store`, including those of workers that have ended.
@@ -99,13 +65,13 @@ class Journal:
         Raises:
             OSError: a file cannot be read or removed.
         """
-        taken, count = await self._run(take_orphans, self._path), 0
+        taken, count = await self._disk.run(take_orphans, self._path), 0
         try:
             for path in [path for folder in taken for path in segments_of(folder)]:
                 count += await self._replay_segment(path, store)
         finally:
-            await self._run(release, taken)
-        for path in await self._run(self._seal):
+            await self._disk.run(release, taken)
+        for path in await self._disk.run(self._seal):
             num_stored = await self._replay_segment(path, store)
             self.num_waiting -= num_stored
             count += num_stored
@@ -113,32 +79,14 @@ class Journal:
 
     async def close(self) -> None:
         """Closes the files. Records that are left stay on the disk; another worker replays them."""
-        while self._saving is not None:
-            await asyncio.wait([self._saving])
-        await self._run(self._seal)
+        await self._disk.settle()
+        await self._disk.run(self._seal)
         if self._folder is not None:
-            await self._run(release, dict([self._folder]))
-        self._thread.shutdown()
+            await self._disk.run(release, dict([self._folder]))
+        self._disk.shut_down()
 
-    async def _run(self, work: Callable[..., _Result], *arguments: object) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
-
-    async def _save(self) -> None:
-        """Writes the unsaved records to the disk, batch by batch, and settles their futures."""
-        while self._unsaved:
-            batch, self._unsaved = self._unsaved, []
-            error: JournalError | None = None
-            try:
-                await self._run(self._write, b"".join(record for record, _ in batch))
-                self.num_waiting += len(batch)
-            except (JournalError, OSError) as failure:
-                error = _as_journal_error(failure)
-                if not self._fails:
-                    logger.warning("events cannot be written to the journal: %s", failure)
-            self._fails = error is not None
-            for _, saved in batch:
-                _settle(saved, error)
-        self._saving = None
+    def _count(self, num_written: int) -> None:
+        self.num_waiting += num_written
 
     def _write(self, records: bytes) -> None:
         segment = self._segment
@@ -152,9 +100,7 @@ class Journal:
 
     def _open_segment(self) -> SegmentWriter:
         if size_of(self._path) + SEGMENT_BYTES > self._max_bytes:
-            raise JournalFullError(
-                f"{self._path} has JOURNAL_MAX_BYTES = {self._max_bytes} already"
-            )
+            raise DiskFullError(f"{self._path} has JOURNAL_MAX_BYTES = {self._max_bytes} already")
         if self._folder is None:
             self._folder = make_folder(self._path)
         self._seal()
@@ -170,7 +116,7 @@ class Journal:
         return [] if self._folder is None else segments_of(self._folder[0])
 
     async def _replay_segment(self, path: Path, store: Callable[[Record], Awaitable[None]]) -> int:
-        records, is_damaged = await self._run(read_records, path)
+        records, is_damaged = await self._disk.run(read_records, path)
         for first in range(self._num_stored.get(path, 0), len(records), _STORED_AT_ONCE):
             await asyncio.gather(*map(store, records[first : first + _STORED_AT_ONCE]))
             self._num_stored[path] = first + _STORED_AT_ONCE
@@ -178,23 +124,7 @@ class Journal:
         if is_damaged:
             kept = path.with_suffix(".damaged")
             logger.error("%s is damaged after %d events, kept as %s", path, len(records), kept.name)
-            await self._run(path.rename, kept)
+            await self._disk.run(path.rename, kept)
         else:
-            await self._run(path.unlink)
+            await self._disk.run(path.unlink)
         return len(records)
-
-
-def _as_journal_error(failure: JournalError | OSError) -> JournalError:
-    if isinstance(failure, JournalError):
-        return failure
-    is_full = failure.errno in (errno.ENOSPC, errno.EDQUOT)
-    return (JournalFullError if is_full else JournalError)(str(failure))
-
-
-def _settle(saved: "asyncio.Future[None]", error: JournalError | None) -> None:
-    if saved.done():  # its caller gave up
-        return
-    if error is None:
-        saved.set_result(None)
-    else:
-        saved.set_exception(error)

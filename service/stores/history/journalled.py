@@ -3,9 +3,12 @@
 import logging
 import time
 import uuid
+from dataclasses import replace
 
 from service.errors import HistoryUnavailableError
-from service.stores.history.journal import Journal, JournalError, JournalFullError
+from service.stores.event_log.protocol import CountLeftOut, NotLoggedError
+from service.stores.group_commit import DiskError, DiskFullError
+from service.stores.history.journal import Journal
 from service.stores.history.journal_records import Record
 from service.stores.history.protocol import Event, NotStored, ReplayableStore, Session
 
@@ -15,9 +18,15 @@ logger = logging.getLogger(__name__)
 class JournalledEvents:
     """Keeps events in a journal while a history store fails, and stores them afterwards."""
 
-    def __init__(self, journal: Journal, store: ReplayableStore) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        store: ReplayableStore,
+        count_left_out: CountLeftOut = lambda *_: None,
+    ) -> None:
         self._journal = journal
         self._store = store
+        self._count_left_out = count_left_out
 
     @property
     def num_waiting(self) -> int:
@@ -31,7 +40,7 @@ class JournalledEvents:
         The store keeps only one of two events with the same id. So it does no harm if a failed call
         stored the event after all, or if a replay sends it twice.
         """
-        return event if event.event_id else Event(event.item_id, uuid.uuid4().hex)
+        return event if event.event_id else replace(event, event_id=uuid.uuid4().hex)
 
     async def keep(self, session: Session, event: Event) -> NotStored:
         """Writes an event, which must have an id, to the journal.
@@ -40,12 +49,20 @@ class JournalledEvents:
             "journalled", or the reason why the event is lost: "journal_full" or "journal_failed".
         """
         at = time.time_ns() // 1000
-        record = Record(session.ref, event.item_id, event.event_id or "", at)
+        record = Record(
+            session.ref,
+            event.item_id,
+            event.event_id or "",
+            at,
+            event.log_text,
+            event.is_for_history,
+            event.user_ref,
+        )
         try:
             await self._journal.append(record)
-        except JournalFullError:
+        except DiskFullError:
             return "journal_full"
-        except JournalError:
+        except DiskError:
             return "journal_failed"
         return "journalled"
 
@@ -70,5 +87,14 @@ class JournalledEvents:
         await self._store.close()
 
     async def _insert(self, record: Record) -> None:
-        event = Event(record.item_id, record.event_id)
-        await self._store.insert(record.ref, event, record.at)
+        event = Event(
+            record.item_id,
+            record.event_id,
+            record.is_for_history,
+            record.log_text,
+            record.user_ref,
+        )
+        try:
+            await self._store.insert(record.ref, event, record.at)
+        except NotLoggedError:
+            self._count_left_out("event", "log_full", 1)

@@ -5,6 +5,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from service.errors import HistoryRefusalError
+from service.stores.event_log.disk_log import DiskLog, left_out_by
+from service.stores.event_log.protocol import NotLoggedError
+from service.stores.group_commit import DiskError
 from service.stores.history.protocol import Event, Retention, Session
 
 
@@ -12,6 +16,7 @@ from service.stores.history.protocol import Event, Retention, Session
 class _Stored:
     events: deque[Event]
     expires_at: float = 0
+    user_refs: set[str] = field(default_factory=set)
     # The time of each event by its id, oldest first.
     event_ids: OrderedDict[str, float] = field(default_factory=OrderedDict)
 
@@ -19,8 +24,9 @@ class _Stored:
 class InMemoryHistoryStore:
     """Stores the histories of at most `max_sessions` sessions in memory.
 
-    If there are more, drops the session whose last event is oldest. No method awaits anything, so
-    each is atomic on the event loop.
+    If there are more, drops the session whose last event is oldest. No method awaits anything
+    before it has changed the session, so each change is atomic on the event loop. An event is
+    stored before it is logged: the history is lost with the process anyway.
     """
 
     def __init__(
@@ -28,10 +34,13 @@ class InMemoryHistoryStore:
         retention: Retention,
         max_sessions: int,
         clock: Callable[[], float] = time.monotonic,
+        log: DiskLog | None = None,
     ) -> None:
+        """Makes an empty store; `log` is the event log, if there is one."""
         self._retention = retention
         self._max_sessions = max_sessions
         self._clock = clock
+        self._log = log
         # Ordered by time of the last event, oldest first: sessions expire in the same order.
         self._sessions: OrderedDict[str, _Stored] = OrderedDict()
 
@@ -44,13 +53,25 @@ class InMemoryHistoryStore:
             stored = _Stored(deque(maxlen=self._retention.max_length))
         if event.event_id is not None and not self._is_new(stored, event.event_id, now):
             return _history_until(stored.events, event.event_id)
-        stored.events.append(event)
+        if event.is_for_history:
+            stored.events.append(event)
+        if event.user_ref is not None:
+            stored.user_refs.add(event.user_ref)
         stored.expires_at = now + self._retention.ttl_seconds
         self._sessions[session.ref] = stored
         self._sessions.move_to_end(session.ref)
         if len(self._sessions) > self._max_sessions:
             self._sessions.popitem(last=False)
-        return [each.item_id for each in stored.events]
+        history = [each.item_id for each in stored.events]
+        if self._log is not None and event.log_text is not None:
+            await self._write(self._log, event.log_text, history)
+        return history
+
+    async def _write(self, log: DiskLog, text: str, history: Sequence[str]) -> None:
+        try:
+            await log.append(text)
+        except DiskError as error:
+            raise NotLoggedError(history, left_out_by(error)) from error
 
     async def read(self, session: Session) -> Sequence[str]:
         """See HistoryStore."""
@@ -58,9 +79,29 @@ class InMemoryHistoryStore:
         stored = self._sessions.get(session.ref)
         return [each.item_id for each in stored.events] if stored else []
 
-    async def forget(self, session: Session) -> None:
+    async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         """See HistoryStore."""
+        await self._log_tombstones(tombstones)
         self._sessions.pop(session.ref, None)
+
+    async def sessions_of(self, user_ref: str) -> Sequence[str]:
+        """See HistoryStore."""
+        return [ref for ref, stored in self._sessions.items() if user_ref in stored.user_refs]
+
+    async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
+        """See HistoryStore."""
+        await self._log_tombstones([] if tombstone is None else [tombstone])
+        for stored in self._sessions.values():
+            stored.user_refs.discard(user_ref)
+
+    async def _log_tombstones(self, texts: Sequence[str]) -> None:
+        if self._log is None:
+            return
+        try:
+            for text in texts:
+                await self._log.append(text, is_tombstone=True)
+        except DiskError as error:
+            raise HistoryRefusalError("the event log cannot be written") from error
 
     async def ping(self) -> None:
         """See HistoryStore."""
@@ -70,6 +111,8 @@ class InMemoryHistoryStore:
 
     async def close(self) -> None:
         """See HistoryStore."""
+        if self._log is not None:
+            await self._log.close()
 
     def _is_new(self, stored: _Stored, event_id: str, now: float) -> bool:
         """Returns whether `event_id` is new: unused in the session for the last `event_id_seconds`.

@@ -48,11 +48,15 @@ class Event:
         item_id: id of the item.
         event_id: the client's id of the event.
         is_for_history: whether the event belongs in the history of its session.
+        log_text: text of the event's entry in the event log; None: it is not logged.
+        user_ref: pseudonym of the user, whose sessions can be erased together; None: unknown.
     """
 
     item_id: str
     event_id: str | None = None
     is_for_history: bool = True
+    log_text: str | None = None
+    user_ref: str | None = None
 
 
 _MIN_EVENT_IDS = 1_000
@@ -92,9 +96,12 @@ class ReplayableStore(Protocol):
             event: an event with an id.
             at: time of the event in µs since 1970.
 
+        With an event log, also writes `event.log_text` to it, exactly if it stores the event.
+
         Raises:
             HistoryUnavailableError: the store does not answer or refuses to write. The event is
                 possibly not stored.
+            NotLoggedError: the event is stored and left out of the log.
         """
         ...
 
@@ -120,6 +127,13 @@ class HistoryStore(Protocol):
         If the session has an event with the same `event_id` that is at most `event_id_seconds` old,
         nothing is stored, and the returned history ends with that event. If that event was dropped
         because of `max_length`, the whole history is returned. Concurrent calls lose no event.
+
+        A store with an event log also writes `event.log_text` to it, exactly if it stores the event
+        now. It then stores an event that is not for the history too: its id, so that the event is
+        logged once.
+
+        Raises:
+            NotLoggedError: the event is stored and left out of the log.
         """
         ...
 
@@ -127,8 +141,23 @@ class HistoryStore(Protocol):
         """Returns the history of a session; it is empty if the session is unknown or expired."""
         ...
 
-    async def forget(self, session: Session) -> None:
-        """Deletes all that is stored of a session; does nothing if the session is unknown."""
+    async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
+        """Deletes all that is stored of a session; does nothing if the session is unknown.
+
+        `tombstones`: with an event log, the texts of entries to write to it: for the session ref,
+        and for each former ref.
+        """
+        ...
+
+    async def sessions_of(self, user_ref: str) -> Sequence[str]:
+        """Returns the session refs of the sessions with an event of a user."""
+        ...
+
+    async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
+        """Forgets which sessions a user has; the sessions themselves stay.
+
+        `tombstone`: with an event log, the text of an entry to write to it.
+        """
         ...
 
     async def ping(self) -> None:

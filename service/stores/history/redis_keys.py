@@ -2,8 +2,9 @@
 
 `s:{NN}:REF` is the list of the session's events, and `e:{NN}:REF` the sorted set of their event
 ids. `f:{NN}:REF` is the time at which the session was erased, so that the replay of a journal does
-not restore it. NN is a hash of the ref, from 00 to 63. Redis Cluster chooses the slot of a key by
-the part in braces, so all keys of a ref lie in one slot.
+not restore it. `u:{NN}:USER_REF` is the set of the session refs of a user. NN is a hash of the ref,
+from 00 to 63. Redis Cluster chooses the slot of a key by the part in braces, so all keys of a ref
+lie in one slot.
 """
 
 from binascii import crc_hqx
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from export.contract.log.events import STREAMS
 from service.stores.history.protocol import Session
 
 _TAGS = tuple(f"{{{number:02}}}" for number in range(64))
@@ -32,19 +34,30 @@ class AllKeys(NamedTuple):
         former_events: keys of the lists of events under former names.
         former_event_ids: keys of the sets of event ids under former names.
         flat: all these keys: `current`, then `former_events`, then `former_event_ids`.
+        with_log: `flat`, with the stream of the event log after `current`.
     """
 
     current: SessionKeys
     former_events: Sequence[str]
     former_event_ids: Sequence[str]
     flat: Sequence[str]
+    with_log: Sequence[str]
 
 
 def keys_of(ref: str) -> SessionKeys:
     """Returns the Redis keys under a session ref."""
-    hashed = crc_hqx(ref.encode("ascii"), 0)  # CRC-16/XMODEM, by which Redis hashes keys too
-    tag = _TAGS[hashed % len(_TAGS)]
+    tag = _TAGS[_tag_number(ref)]
     return SessionKeys(f"s:{tag}:{ref}", f"e:{tag}:{ref}")
+
+
+def user_key_of(user_ref: str) -> str:
+    """Returns the Redis key of the set of a user's session refs."""
+    return f"u{keys_of(user_ref).events[1:]}"
+
+
+def stream_of(ref: str) -> str:
+    """Returns the key of the stream that logs the events of a session ref; see `STREAMS`."""
+    return STREAMS[_tag_number(ref)]
 
 
 def erased_key_of(ref: str) -> str:
@@ -60,9 +73,13 @@ def all_keys_of(session: Session) -> AllKeys:
     """Returns the Redis keys of a session under its current and former names."""
     current = keys_of(session.ref)
     events = [] if session.old_id is None else [f"session:{session.old_id}"]
-    if not session.former_refs:
-        return AllKeys(current, events, (), (*current, *events))
     former = [keys_of(ref) for ref in session.former_refs]
     events += [each.events for each in former]
     event_ids = [each.event_ids for each in former]
-    return AllKeys(current, events, event_ids, (*current, *events, *event_ids))
+    flat = (*current, *events, *event_ids)
+    with_log = (*current, stream_of(session.ref), *events, *event_ids)
+    return AllKeys(current, events, event_ids, flat, with_log)
+
+
+def _tag_number(ref: str) -> int:
+    return crc_hqx(ref.encode("ascii"), 0) % len(_TAGS)  # CRC-16/XMODEM, by which Redis hashes too

@@ -12,11 +12,24 @@ So each append first moves the events under former names to the current name.
 import time
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from service.errors import HistoryRefusalError, HistoryUnavailableError
+from service.stores.event_log.protocol import LogBounds, NotLoggedError
 from service.stores.history.protocol import Event, Retention, Session
-from service.stores.history.redis_keys import all_keys_of, erased_key_of, keys_of
-from service.stores.history.redis_scripts import append_script, insert_script
+from service.stores.history.redis_keys import (
+    all_keys_of,
+    erased_key_of,
+    keys_of,
+    stream_of,
+    user_key_of,
+)
+from service.stores.history.session_scripts import (
+    append_script,
+    forget_script,
+    insert_script,
+    join_script,
+)
 from service.stores.redis_client import RedisCommands, redis_errors_as
 
 _SEPARATOR = "\n"
@@ -36,7 +49,12 @@ class RedisHistoryStore:
     """Stores each session as a Redis list, with a sorted set of its event ids."""
 
     def __init__(
-        self, redis: RedisCommands, retention: Retention, *, has_journals: bool = False
+        self,
+        redis: RedisCommands,
+        retention: Retention,
+        *,
+        has_journals: bool = False,
+        log: LogBounds | None = None,
     ) -> None:
         """Makes a store; connects at the first command.
 
@@ -45,21 +63,50 @@ class RedisHistoryStore:
             retention: limits of what is stored of a session.
             has_journals: whether workers keep journals. `forget` then also stores the time, so that
                 no replay restores an erased session.
+            log: limits of each stream of the event log; None: events are not logged.
         """
         self._redis = redis
-        self._script = append_script(retention)
-        self._insert_script = insert_script(retention)
+        self._script = append_script(retention, log)
+        self._insert_script = insert_script(retention, log)
+        self._join_script = join_script(retention)
+        self._forget_script = None if log is None else forget_script(log)
+        self._has_log = log is not None
         self._ttl_ms = round(retention.ttl_seconds * 1000)
         self._has_journals = has_journals
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """See HistoryStore."""
+        if event.user_ref is not None:
+            await self._join(event.user_ref, session.ref)
         keys = all_keys_of(session)
-        parts: list[str | int] = [*keys.flat, event.event_id or "", event.item_id, now()]
+        flat = keys.with_log if self._has_log else keys.flat
+        parts: list[str | int] = [*flat, *self._arguments(event, now())]
         if keys.former_event_ids:
             parts.append(len(keys.former_event_ids))
         with unavailable():
-            return item_ids(await self._script.run(self._redis, len(keys.flat), *parts))
+            return self._history_in(await self._script.run(self._redis, len(flat), *parts))
+
+    async def _join(self, user_ref: str, ref: str) -> None:
+        """Adds a session to those of a user, before its event, so that an erasure finds it."""
+        with unavailable():
+            await self._join_script.run(self._redis, 1, user_key_of(user_ref), ref)
+
+    def _arguments(self, event: Event, at: int) -> tuple[str | int, ...]:
+        """Returns the arguments of both scripts that describe an event, with its time `at`."""
+        if not self._has_log:
+            return event.event_id or "", event.item_id, at
+        is_for_history = int(event.is_for_history)
+        return event.event_id or "", event.item_id, at, event.log_text or "", is_for_history
+
+    def _history_in(self, reply: Any) -> list[str]:
+        """Returns the item ids in a reply of the append script; raises NotLoggedError."""
+        if not self._has_log:
+            return item_ids(reply)
+        is_logged, entries = reply
+        history = item_ids(entries)
+        if not is_logged:
+            raise NotLoggedError(history)
+        return history
 
     async def read(self, session: Session) -> Sequence[str]:
         """See HistoryStore."""
@@ -75,15 +122,47 @@ class RedisHistoryStore:
         # The session would have expired. The time of an erasure is kept for no longer either.
         if at <= now() - self._ttl_ms * 1000:
             return
-        parts = (*keys_of(ref), erased_key_of(ref), event.event_id or "", event.item_id, at)
+        if event.user_ref is not None:
+            await self._join(event.user_ref, ref)
+        keys = (*keys_of(ref), erased_key_of(ref), *([stream_of(ref)] if self._has_log else []))
         with unavailable():
-            await self._insert_script.run(self._redis, 3, *parts)
+            parts = (*keys, *self._arguments(event, at))
+            is_logged = await self._insert_script.run(self._redis, len(keys), *parts)
+        if is_logged == 0:
+            raise NotLoggedError([])
 
-    async def forget(self, session: Session) -> None:
+    async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         """See HistoryStore."""
         with unavailable():
             await self._remember_as_erased(session)
+            await self._log_tombstones(session, tombstones)
             await self._redis.execute_command("UNLINK", *all_keys_of(session).flat)
+
+    async def _log_tombstones(self, session: Session, tombstones: Sequence[str]) -> None:
+        """Erases the keys under each session ref, and logs its tombstone in the same script."""
+        if self._forget_script is None:
+            return
+        for ref, text in zip((session.ref, *session.former_refs), tombstones, strict=True):
+            parts = (*keys_of(ref), stream_of(ref), text)
+            await self._forget_script.run(self._redis, 3, *parts)
+
+    async def sessions_of(self, user_ref: str) -> Sequence[str]:
+        """See HistoryStore."""
+        with unavailable():
+            found: Sequence[str] = sorted(
+                await self._redis.execute_command("SMEMBERS", user_key_of(user_ref))
+            )
+        return found
+
+    async def forget_user(self, user_ref: str, tombstone: str | None) -> None:
+        """See HistoryStore."""
+        key = user_key_of(user_ref)
+        with unavailable():
+            if self._forget_script is None or tombstone is None:
+                await self._redis.execute_command("UNLINK", key)
+                return
+            parts = (key, key, stream_of(user_ref), tombstone)
+            await self._forget_script.run(self._redis, 3, *parts)
 
     async def _remember_as_erased(self, session: Session) -> None:
         if self._has_journals:

@@ -27,6 +27,7 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/recommendations": {"history": ["c"]},
     "POST /v1/recommendations/batch": {"requests": [{"history": ["c"]}]},
     "POST /v1/sessions/{session_id}/events": {"item_id": "c"},
+    "POST /v1/events": {"events": [{"session_id": "visit", "item_id": "a"}]},
     "POST /v1/teacher/recommendations": {"history": ["c"]},
     "POST /v1/compare": {"history": ["c"]},
     "POST /v1/items": {"item_id": "new", "title": "New", "embedding": [1.0] * 8},
@@ -34,7 +35,7 @@ BODIES: Mapping[str, Any] = {
     "POST /v1/model/activate": {"bundle": "b"},
     "POST /v1/model/rollback": {},
 }
-IDS = {"session_id": "visit", "item_id": "new", "name": "page.css"}
+IDS = {"session_id": "visit", "user_id": "customer", "item_id": "new", "name": "page.css"}
 # Of those that pass: 404 for a file of /docs, 409 without a link to bundles, 503 without a teacher.
 PASSED = {200, 204, 404, 409, 503}
 COLUMNS = (

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from service.api.event_schemas import NewEvent
+from service.api.schemas.events import NewEvent
 from service.errors import InvalidRequestError
+from service.events.ids import SortableIds
 from service.events.intake import EventIntake
 from service.settings import Settings
 
@@ -19,7 +20,7 @@ def now() -> int:
 
 
 def intake(**settings: Any) -> EventIntake:
-    return EventIntake(Settings.model_validate(settings))
+    return EventIntake(Settings.model_validate(settings), SortableIds())
 
 
 def given(**more: Any) -> NewEvent:
@@ -28,21 +29,21 @@ def given(**more: Any) -> NewEvent:
 
 def test_events_of_all_types_belong_in_the_history_by_default() -> None:
     for event_type in (None, "click", "view", "cart", "purchase"):
-        assert intake().event_of(given(event_type=event_type)).is_for_history
+        assert intake().event_of(given(event_type=event_type), None, "t").is_for_history
 
 
 def test_the_settings_choose_the_types_and_those_of_the_history() -> None:
     chosen = intake(event_types="play, like , skip", history_event_types="play,like")
-    assert chosen.event_of(given()).is_for_history
-    assert not chosen.event_of(given(event_type="skip")).is_for_history
+    assert chosen.event_of(given(), None, "t").is_for_history
+    assert not chosen.event_of(given(event_type="skip"), None, "t").is_for_history
     with pytest.raises(InvalidRequestError, match=r"must be one of play, like, skip .*'click'"):
-        chosen.event_of(given(event_type="click"), "events[3].")
+        chosen.event_of(given(event_type="click"), None, "t", "events[3].")
 
 
 @pytest.mark.parametrize("offset", [-DAY_MS + 60_000, 0, 9_000])
 def test_a_time_within_the_bounds_is_accepted(offset: int) -> None:
     bounded = intake(event_max_age_seconds=DAY_MS / 1000, event_max_ahead_seconds=10)
-    bounded.event_of(given(timestamp=now() + offset))
+    bounded.event_of(given(timestamp=now() + offset), None, "t")
 
 
 @pytest.mark.parametrize("offset", [-DAY_MS - 60_000, 70_000, -1_000_000_000_000, 2**52])
@@ -50,7 +51,7 @@ def test_a_time_outside_of_the_bounds_is_refused_with_value_and_bounds(offset: i
     bounded = intake(event_max_age_seconds=DAY_MS / 1000, event_max_ahead_seconds=10)
     sent = now() + offset
     with pytest.raises(InvalidRequestError) as refused:
-        bounded.event_of(given(timestamp=sent), "events[3].")
+        bounded.event_of(given(timestamp=sent), None, "t", "events[3].")
     assert refused.value.field == "events[3].timestamp"
     assert refused.value.message == (
         "must be a time in ms since 1970, at most 86400 s ago (EVENT_MAX_AGE_SECONDS) "

@@ -57,3 +57,11 @@ def test_any_session_id_has_a_ref() -> None:
 
 def test_a_secret_is_not_shown() -> None:
     assert SECRET not in repr(Settings(session_secret=SecretStr(SECRET)))
+
+
+def test_a_user_ref_is_no_session_ref_and_changes_with_tenant_and_secret() -> None:
+    assert refs().of_user("ann", "default")[0][3:] != refs().of("ann").ref[3:]
+    assert refs().of_user("ann", "shop") != refs().of_user("ann", "other")
+    named = refs(session_secret_old=OLD_SECRET).of_user("ann", "shop")
+    former = refs(secret=OLD_SECRET).of_user("ann", "shop")
+    assert named == (*refs().of_user("ann", "shop"), *former)

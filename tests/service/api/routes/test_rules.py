@@ -4,7 +4,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from service.api.schemas import RecommendationQuery
+from service.api.schemas.bodies import RecommendationQuery
 
 pytestmark = pytest.mark.anyio
 

@@ -28,9 +28,9 @@ class LosableStore(InMemoryHistoryStore):
         self._count_call()
         return await super().read(session)
 
-    async def forget(self, session: Session) -> None:
+    async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         self._count_call()
-        await super().forget(session)
+        await super().forget(session, tombstones)
 
     async def ping(self) -> None:
         self._count_call()

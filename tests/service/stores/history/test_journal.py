@@ -10,7 +10,8 @@ import pytest
 
 from export.contract.log.segments import SegmentWriter
 from export.contract.log.worker_folders import make_folder
-from service.stores.history.journal import SEGMENT_BYTES, Journal, JournalError, JournalFullError
+from service.stores.group_commit import DiskError, DiskFullError
+from service.stores.history.journal import SEGMENT_BYTES, Journal
 from service.stores.history.journal_records import Record, read_records
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +111,7 @@ async def test_a_full_journal_refuses_until_it_was_replayed(tmp_path: Path) -> N
     large = record(1, "x" * SEGMENT_BYTES)
     async with opened(tmp_path, max_bytes=2 * SEGMENT_BYTES) as journal:
         await journal.append(large)
-        with pytest.raises(JournalFullError, match="JOURNAL_MAX_BYTES = 2097152"):
+        with pytest.raises(DiskFullError, match="JOURNAL_MAX_BYTES = 2097152"):
             await journal.append(large)
         assert await replayed(journal) == [large]
         await journal.append(large)
@@ -123,7 +124,7 @@ async def test_all_journals_of_a_machine_share_their_maximum(tmp_path: Path) -> 
         opened(tmp_path, max_bytes=2 * SEGMENT_BYTES) as other,
     ):
         await one.append(large)
-        with pytest.raises(JournalFullError):
+        with pytest.raises(DiskFullError):
             await other.append(large)
 
 
@@ -131,7 +132,7 @@ async def test_a_disk_that_fails_is_told_and_used_again_when_it_works(tmp_path: 
     path = tmp_path / "journal"
     path.write_text("in the way")
     async with opened(path) as journal:
-        with pytest.raises(JournalError):
+        with pytest.raises(DiskError):
             await journal.append(record(1))
         path.unlink()
         await journal.append(record(2))
@@ -142,7 +143,7 @@ async def test_a_disk_that_fails_is_told_and_used_again_when_it_works(tmp_path: 
 async def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SegmentWriter, "__init__", open_full_device)
     async with opened(tmp_path) as journal:
-        with pytest.raises(JournalFullError, match="No space left"):
+        with pytest.raises(DiskFullError, match="No space left"):
             await journal.append(record(1))
 
 
@@ -162,7 +163,7 @@ async def test_a_slow_disk_does_not_hold_up_a_request(
 
     monkeypatch.setattr(SegmentWriter, "write", hang)
     async with opened(tmp_path) as journal:
-        with pytest.raises(JournalError, match=r"more than 0\.25 s"):
+        with pytest.raises(DiskError, match=r"more than 0\.25 s"):
             await journal.append(record(1))
         hanging.set()
 
@@ -177,12 +178,12 @@ async def test_a_disk_that_hangs_takes_a_bounded_number_of_records_in_memory(
         asyncio.run_coroutine_threadsafe(hanging.wait(), loop).result()
 
     monkeypatch.setattr(SegmentWriter, "write", hang)
-    monkeypatch.setattr("service.stores.history.journal._MAX_UNSAVED", 2)
+    monkeypatch.setattr("service.stores.group_commit._MAX_UNSAVED", 2)
     async with opened(tmp_path) as journal:
         for number in range(3):  # the first is being written, two wait
-            with pytest.raises(JournalError, match=r"more than 0\.25 s"):
+            with pytest.raises(DiskError, match=r"more than 0\.25 s"):
                 await journal.append(record(number))
-        with pytest.raises(JournalError, match="the disk is behind"):
+        with pytest.raises(DiskError, match="the disk is behind"):
             await journal.append(record(3))
         hanging.set()
 

@@ -1,10 +1,18 @@
 """Schemas of events and of their answers."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from service.api.schemas import ItemId, Name, RecommendationAnswer, RequestBody
+from service.api.schemas.bodies import (
+    ItemId,
+    Name,
+    RecommendationAnswer,
+    RequestBody,
+    SessionId,
+)
+from service.settings import MAX_USER_ID_LENGTH
 from service.stores.history.protocol import NotStored
 
 
@@ -33,11 +41,49 @@ class NewEvent(RequestBody):
     recommendation_id: Annotated[str, Field(pattern=r"^[0-9a-f]{48}$")] | None = Field(
         default=None, description="id of the answer that showed the item"
     )
+    user_id: Annotated[str, Field(min_length=1, max_length=MAX_USER_ID_LENGTH)] | None = Field(
+        default=None,
+        description="the client's id of the user, whose sessions are joined in training and erased "
+        "together; only its HMAC is stored",
+    )
     consent: bool = Field(
         default=True,
         description="whether the event may be stored; if false, the session is neither stored nor "
         "read, and the history for recommendations is this item only",
     )
+
+
+MAX_EVENTS = 1_000
+"""Maximum number of events in one request."""
+
+
+class SessionEvent(NewEvent):
+    """An interaction of a session with an item, in a request with events of many sessions."""
+
+    session_id: SessionId
+
+
+class NewEvents(RequestBody):
+    """Events of many sessions; those of one session are stored in their order."""
+
+    events: Annotated[list[SessionEvent], Field(min_length=1, max_length=MAX_EVENTS)]
+
+
+class EventOutcome(BaseModel):
+    """What became of one event of many."""
+
+    stored: bool = Field(description="whether the event is stored, as in EventAnswer")
+    reason: Literal["invalid", "no_consent", NotStored] | None = Field(
+        description="why it is not, as in EventAnswer; invalid: `detail` says what is wrong"
+    )
+    logged: bool | None = Field(description="whether it is in the event log, as in EventAnswer")
+    detail: str | None = Field(description="what is wrong with the event; null: nothing")
+
+
+class EventsAnswer(BaseModel):
+    """The results of sending several events, in their order."""
+
+    events: Sequence[EventOutcome]
 
 
 class EventAnswer(BaseModel):
@@ -56,6 +102,10 @@ class EventAnswer(BaseModel):
         "history store did not answer; store_refused: it answers, and is full or read-only; "
         "journalled: likewise, and the event is on the service's disk and will be stored; "
         "journal_full, journal_failed: it could not be written there either"
+    )
+    logged: bool | None = Field(
+        description="whether the event is in the event log, for training; null: EVENT_LOG is off; "
+        "with `reason` journalled: not yet"
     )
     degraded: bool = Field(
         description="whether the history store or, with `k`, the student did not answer"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
-from service.api.schemas import UNKNOWN_ITEMS, RecommendationAnswer, RecommendedItem
+from service.api.schemas.bodies import UNKNOWN_ITEMS, RecommendationAnswer, RecommendedItem
 from service.ranking.types import Source
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from service.api.schemas import (
+from service.api.schemas.bodies import (
     Attributes,
     Ids,
     ItemId,

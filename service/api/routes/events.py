@@ -1,0 +1,95 @@
+"""The route that takes events of many sessions."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from service.access.principal import Principal
+from service.api.authorization import PrincipalDep
+from service.api.event_batches import PATH, REQUEST_BODY, Parsed, events_in
+from service.api.openapi import TIMED
+from service.api.problems import documented
+from service.api.requests import TurnDep
+from service.api.responses import event_outcome, json_response
+from service.api.schemas.events import EventsAnswer, SessionEvent
+from service.errors import InvalidRequestError
+from service.runtime import Runtime, RuntimeDep
+from service.stores.history.guarded import StoredHistory
+from service.telemetry.stopwatch import StopwatchDep
+
+router = APIRouter(tags=["sessions"])
+
+_SESSIONS_AT_ONCE = 32
+_EVENTS_A_TURN = 16  # of the event loop, where the store never waits
+
+Outcome = Mapping[str, Any]
+
+
+@router.post(
+    PATH,
+    response_model=EventsAnswer,
+    responses=TIMED
+    | documented(HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    openapi_extra=dict(REQUEST_BODY),
+)
+async def append_events(
+    request: Request,
+    runtime: RuntimeDep,
+    principal: PrincipalDep,
+    stopwatch: StopwatchDep,
+    turn: TurnDep,
+) -> Response:
+    """Stores up to 1,000 events of many sessions; an invalid one does not stop the others."""
+    content_type = request.headers.get("content-type", "")
+    parsed = await turn.run_slices(events_in(await request.body(), content_type))
+    with stopwatch.time("history"):
+        outcomes = await _store_all(runtime, principal, parsed)
+    return json_response({"events": outcomes}, {"Server-Timing": stopwatch.header()})
+
+
+async def _store_all(
+    runtime: Runtime, principal: Principal, parsed: Sequence[Parsed]
+) -> Sequence[Outcome]:
+    """Stores events, those of a session one after the other; returns what became of each."""
+    outcomes: list[Outcome] = [_invalid(each) for each in parsed]
+    places: dict[str, list[int]] = defaultdict(list)
+    for place, event in enumerate(parsed):
+        if isinstance(event, SessionEvent):
+            places[event.session_id].append(place)
+    free = asyncio.Semaphore(_SESSIONS_AT_ONCE)
+
+    async def store_session(of_session: Sequence[int]) -> None:
+        async with free:
+            for number, place in enumerate(of_session, start=1):
+                event = parsed[place]
+                if isinstance(event, SessionEvent):
+                    outcomes[place] = await _store(runtime, principal, event)
+                if number % _EVENTS_A_TURN == 0:
+                    await asyncio.sleep(0)
+
+    async with asyncio.TaskGroup() as tasks:
+        for of_session in places.values():
+            tasks.create_task(store_session(of_session))
+    return outcomes
+
+
+async def _store(runtime: Runtime, principal: Principal, event: SessionEvent) -> Outcome:
+    session = runtime.session(event.session_id, principal.tenant) if event.consent else None
+    user_ref = runtime.user_ref(event.user_id, principal.tenant)
+    try:
+        new_event = runtime.intake.event_of(event, session, principal.tenant, user_ref)
+    except InvalidRequestError as error:
+        return _invalid(str(error))
+    stored = StoredHistory([])
+    if session is not None:
+        stored = await runtime.history.append(session, new_event)
+    return {**event_outcome(stored, consent=event.consent), "detail": None}
+
+
+def _invalid(event: Parsed) -> Outcome:
+    detail = event if isinstance(event, str) else None
+    return {"stored": False, "reason": "invalid", "logged": False, "detail": detail}

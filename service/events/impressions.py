@@ -1,0 +1,142 @@
+"""Impressions: what was recommended to whom, on its way to the event log.
+
+They are written in groups some milliseconds after their answers, so that an answer does not wait
+for its impression. A process that is killed loses the impressions of these milliseconds.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import orjson
+
+from export.contract.log.events import (
+    MAX_FILTERS_LENGTH,
+    MAX_SHOWN_ITEMS,
+    SCHEMA,
+    Impression,
+    row_of,
+)
+from service.events.ids import SortableIds
+from service.ranking.recommender import Query, Recommendations
+from service.stores.event_log.protocol import CountLeftOut, ImpressionLog
+
+_SECONDS_TO_WRITE = 0.1
+_MAX_WAITING = 4_096  # impressions in memory
+_IN_ENTRY = 64
+_TOO_LONG = '{"too_long":true}'
+
+
+class Audience(NamedTuple):
+    """To whom an answer is shown, as its impression says.
+
+    Attributes:
+        tenant: owner of the session.
+        session_ref: session ref of the session; None: there is none.
+        query: the query that was answered, for its filters.
+    """
+
+    tenant: str
+    session_ref: str | None
+    query: Query
+
+
+class Impressions:
+    """Gives each answer its id, and collects the impressions of a share of the answers."""
+
+    def __init__(
+        self,
+        ids: SortableIds,
+        log: ImpressionLog | None,
+        share: float,
+        count_left_out: CountLeftOut,
+    ) -> None:
+        """Makes it without impressions.
+
+        Args:
+            ids: makes the ids of answers.
+            log: where impressions are written; None: there are none.
+            share: share of the answers that have an impression, 0 to 1.
+            count_left_out: counts impressions that are lost.
+        """
+        self._ids = ids
+        self._log = log
+        self._share = 0.0 if log is None else share
+        self._count_left_out = count_left_out
+        self._waiting: list[str] = []
+        self._writing = asyncio.Lock()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether answers have impressions."""
+        return self._share > 0
+
+    def shown(
+        self,
+        variant: str,
+        model_version: str,
+        recommendations: Recommendations,
+        audience: Audience | None,
+        *,
+        degraded: bool,
+    ) -> str:
+        """Returns the id of an answer, and keeps its impression.
+
+        Threads may call this. Without an `audience`, there is no impression.
+        """
+        made = self._ids.recommendation_id()
+        if audience is not None and self._is_chosen():
+            filters = _filters(audience.query)
+            impression = Impression(
+                SCHEMA,
+                made,
+                audience.tenant,
+                audience.session_ref,
+                time.time_ns() // 1_000_000,
+                recommendations.item_ids[:MAX_SHOWN_ITEMS],
+                variant,
+                model_version,
+                recommendations.source,
+                degraded,
+                filters,
+            )
+            self._waiting.append(orjson.dumps(row_of(impression)).decode())
+        return made
+
+    def _is_chosen(self) -> bool:
+        if len(self._waiting) >= _MAX_WAITING:
+            self._count_left_out("impression", "behind", 1)
+            return False
+        return self._share >= 1 or random.random() < self._share  # noqa: S311 - no secret
+
+    async def follow(self) -> None:
+        """Writes the impressions that wait, again and again, until cancelled."""
+        while True:
+            await asyncio.sleep(_SECONDS_TO_WRITE)
+            # Shielded, so that the end of the service loses no impressions that are on their way.
+            await asyncio.shield(self.write())
+
+    async def write(self) -> None:
+        """Writes the impressions that wait to the log; counts those that cannot be written."""
+        async with self._writing:
+            waiting, self._waiting = self._waiting, []
+            for start in range(0, len(waiting), _IN_ENTRY):
+                await self._write(waiting[start : start + _IN_ENTRY])
+
+    async def _write(self, lines: Sequence[str]) -> None:
+        if self._log is None:
+            return
+        reason = await self._log.append_impressions("\n".join(lines))
+        if reason is not None:
+            self._count_left_out("impression", reason, len(lines))
+
+
+def _filters(query: Query) -> str:
+    """Returns the filters of a query as a JSON object; empty if it has none."""
+    if not (query.allow or query.deny):
+        return ""
+    given: Mapping[str, Mapping[str, Sequence[str]]] = {"allow": query.allow, "deny": query.deny}
+    text = orjson.dumps(given).decode()
+    return text if len(text) <= MAX_FILTERS_LENGTH else _TOO_LONG

@@ -1,0 +1,124 @@
+"""The event log of a service without Redis: segments on its disk, for a collector to fetch.
+
+An entry is on the disk when `append` returns. `export.contract.log.worker_folders` says when a
+segment is complete; a collector removes it.
+"""
+
+import asyncio
+import logging
+import time
+from pathlib import Path
+
+from export.contract.log.events import Entry, framed_entry, next_sequence
+from export.contract.log.segments import SegmentWriter
+from export.contract.log.worker_folders import OPEN, make_folder, release, seal, size_of
+from service.stores.event_log.protocol import LeftOut, LogBounds
+from service.stores.group_commit import DiskError, DiskFullError, GroupCommit
+
+logger = logging.getLogger(__name__)
+
+SEGMENT_BYTES = 1 << 20
+_SECONDS_TO_SEAL = 10.0  # so long an entry can wait before a collector sees it
+
+
+class DiskLog:
+    """Writes the entries of the event log to segments in a folder of this worker."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        """Makes a log without files; the first entry creates a file.
+
+        Args:
+            path: folder of the logs of all workers on this machine.
+            max_bytes: maximum size of what no collector has removed, see `LogBounds`.
+        """
+        self._path = path
+        self._bounds = LogBounds.of(max_bytes)
+        self._disk = GroupCommit("event log", self._write)
+        self._sequence = 0
+        self._num_bytes: int | None = None  # of all segments; None: not measured yet
+        self._folder: tuple[Path, int] | None = None
+        self._segment: SegmentWriter | None = None
+        self._num_segments = 0
+
+    async def append(self, text: str, *, is_tombstone: bool = False) -> None:
+        """Writes an entry with the text of its records.
+
+        Entries get rising sequence numbers in the order of the calls.
+
+        Raises:
+            DiskFullError: the log has its maximum size, or the disk is full.
+            DiskError: the disk fails, or is too slow; see `GroupCommit.append`.
+        """
+        await self._append(text, self._bounds.tombstones if is_tombstone else self._bounds.events)
+
+    async def append_impressions(self, text: str) -> LeftOut | None:
+        """See ImpressionLog."""
+        try:
+            await self._append(text, self._bounds.impressions)
+        except DiskError as error:
+            return left_out_by(error)
+        return None
+
+    async def _append(self, text: str, max_bytes: int) -> None:
+        self._sequence = next_sequence(self._sequence, time.time_ns() // 1_000_000)
+        record = framed_entry(Entry(self._sequence, text))
+        if self._num_bytes is not None and self._num_bytes + len(record) > max_bytes:
+            raise DiskFullError(f"{self._path} has EVENT_LOG_MAX_BYTES already")
+        await self._disk.append(record)
+
+    async def follow(self) -> None:
+        """Completes segments in time and measures the log, until cancelled."""
+        while True:
+            await self.tend()
+            await asyncio.sleep(_SECONDS_TO_SEAL)
+
+    async def tend(self) -> None:
+        """Completes the segment that is being written, for the collector, and measures the log."""
+        try:
+            await self._disk.run(self._seal_and_measure)
+        except OSError as error:
+            logger.warning("the event log cannot be tended: %s", error)
+
+    async def close(self) -> None:
+        """Completes the last segment and gives up the folder of this worker."""
+        await self._disk.settle()
+        await self._disk.run(self._seal)
+        if self._folder is not None:
+            await self._disk.run(release, dict([self._folder]))
+        self._disk.shut_down()
+
+    def _write(self, records: bytes) -> None:
+        if self._num_bytes is None:
+            self._num_bytes = size_of(self._path)
+        segment = self._segment
+        if segment is None or segment.size + len(records) > SEGMENT_BYTES:
+            segment = self._open_segment()
+        try:
+            segment.write(records)
+        except OSError:
+            self._seal()  # after an error, its content on the disk is unknown
+            raise
+        self._num_bytes += len(records)
+
+    def _open_segment(self) -> SegmentWriter:
+        if self._folder is None:
+            self._folder = make_folder(self._path)
+        self._seal()
+        self._num_segments += 1
+        self._segment = SegmentWriter(self._folder[0] / f"{self._num_segments:08}{OPEN}")
+        return self._segment
+
+    def _seal(self) -> None:
+        if self._segment is not None:
+            self._segment.close()
+            seal(self._segment.path)
+            self._segment = None
+
+    def _seal_and_measure(self) -> None:
+        self._seal()
+        self._num_bytes = size_of(self._path)
+
+
+def left_out_by(error: DiskError) -> LeftOut:
+    """Returns the reason why something is left out of the log after an error of the disk."""
+    return "log_full" if isinstance(error, DiskFullError) else "log_failed"

@@ -1,0 +1,204 @@
+"""Lua scripts that change session histories in Redis, and log events; each runs atomically."""
+
+from string import Template
+
+from export.contract.log.events import STREAM_FIELD
+from service.stores.event_log.protocol import LogBounds
+from service.stores.event_log.redis_log import CHECK_EVERY
+from service.stores.history.protocol import Retention
+from service.stores.redis_scripts import Script
+
+# KEYS: the list of events, the set of event ids, with a log its stream, then lists and then sets
+# under former names.
+# ARGV: event id (empty if there is none), item id, time in µs, with a log the text of its entry and
+# whether the event is for the history. Then, unless KEYS has no sets under former names and no
+# entries lie in other slots of a cluster: the number of such sets; the number of such entries and
+# the entries; event ids of other slots with their times, in the same form.
+#
+# A full Redis refuses a script only at its first command that needs memory. So the script deletes
+# nothing before it has added something.
+_APPEND = """
+local events, event_ids, now, has_moved, logged = KEYS[1], KEYS[2], ARGV[3], false, 1
+
+local function answer(entries) $answer end
+
+local function move(entry)
+  has_moved = true
+  local event_id = string.match(entry, '^[^\\n]*')
+  if event_id == '' or redis.call('ZADD', event_ids, 'NX', now, event_id) == 1 then
+    redis.call('RPUSH', events, entry)
+  end
+end
+
+local last_list = #KEYS - (ARGV[$first] or 0)
+for number = $first_former, last_list do
+  local entries = redis.call('LRANGE', KEYS[number], 0, -1)
+  for _, entry in ipairs(entries) do move(entry) end
+  if #entries > 0 then redis.call('UNLINK', KEYS[number]) end
+end
+for number = last_list + 1, #KEYS do
+  local ids = redis.call('ZRANGE', KEYS[number], 0, -1, 'WITHSCORES')
+  for at = 1, #ids, 2 do redis.call('ZADD', event_ids, 'NX', ids[at + 1], ids[at]) end
+  if #ids > 0 then redis.call('UNLINK', KEYS[number]) end
+end
+local last_entry = $first + 1 + (ARGV[$first + 1] or 0)
+for number = $first + 2, last_entry do move(ARGV[number]) end
+for at = last_entry + 1, #ARGV, 2 do
+  redis.call('ZADD', event_ids, 'NX', ARGV[at + 1], ARGV[at])
+end
+if has_moved then
+  redis.call('PEXPIRE', events, $ttl)
+  redis.call('PEXPIRE', event_ids, $ttl)
+end
+
+local event_id = ARGV[1]
+if event_id ~= '' then
+  local window_began = string.format('%.0f', now - $window)
+  local begun = redis.call('ZSCORE', event_ids, event_id)
+  if begun and tonumber(begun) > tonumber(window_began) then
+    local entries = redis.call('LRANGE', events, 0, -1)
+    local prefix = event_id .. '\\n'
+    for length = #entries, 1, -1 do
+      if string.sub(entries[length], 1, #prefix) == prefix then
+        return answer(redis.call('LRANGE', events, 0, length - 1))
+      end
+    end
+    return answer(entries)
+  end
+  redis.call('ZADD', event_ids, now, event_id)
+  redis.call('ZREMRANGEBYSCORE', event_ids, '-inf', window_began)
+  redis.call('ZREMRANGEBYRANK', event_ids, 0, -1 - $max_event_ids)
+end
+$write_log
+if $is_for_history then
+  redis.call('RPUSH', events, event_id .. '\\n' .. ARGV[2])
+  redis.call('LTRIM', events, -$max_length, -1)
+end
+redis.call('PEXPIRE', events, $ttl)
+redis.call('PEXPIRE', event_ids, $ttl)
+return answer(redis.call('LRANGE', events, 0, -1))
+"""
+
+# A part of the other scripts: adds the entry `text` to the stream `log`, if that is not too large,
+# and sets `logged`.
+_WRITE_LOG = f"""
+local log, text = KEYS[$log], ARGV[$text]
+if text ~= '' then
+  local length = redis.call('XLEN', log)
+  if length % {CHECK_EVERY} == 0 and length > 0
+    and redis.call('MEMORY', 'USAGE', log) > $max_log_bytes then
+    logged = 0
+  else
+    redis.call('XADD', log, '*', '{STREAM_FIELD}', text)
+  end
+end
+"""
+
+# KEYS: the list of events, the set of event ids, the time at which the session was erased, with a
+# log its stream.
+# ARGV: event id, item id, time in µs, with a log the text of its entry and whether the event is for
+# the history.
+#
+# An entry whose time is unknown, because it has no id or its id has expired, counts as older.
+_INSERT = """
+local events, event_ids, event_id, at = KEYS[1], KEYS[2], ARGV[1], ARGV[3]
+local erased = redis.call('GET', KEYS[3])
+if erased and tonumber(erased) >= tonumber(at) then return end
+local begun = redis.call('ZSCORE', event_ids, event_id)
+if begun and tonumber(begun) > tonumber(at) - $window then return end
+redis.call('ZADD', event_ids, at, event_id)
+local logged = 1
+$write_log
+redis.call('PEXPIRE', event_ids, $ttl)
+if not ($is_for_history) then return logged end
+
+local entries = redis.call('LRANGE', events, 0, -1)
+local place = #entries
+while place > 0 do
+  local time = redis.call('ZSCORE', event_ids, string.match(entries[place], '^[^\\n]*'))
+  if not time or tonumber(time) <= tonumber(at) then break end
+  place = place - 1
+end
+local entry = event_id .. '\\n' .. ARGV[2]
+if place == #entries then
+  redis.call('RPUSH', events, entry)
+else
+  redis.call('LINSERT', events, 'BEFORE', entries[place + 1], entry)
+end
+redis.call('LTRIM', events, -$max_length, -1)
+redis.call('PEXPIRE', events, $ttl)
+return logged
+"""
+
+# KEYS: the list of events, the set of event ids, the stream of the log. ARGV: a tombstone.
+_FORGET = f"""
+if (redis.call('MEMORY', 'USAGE', KEYS[3]) or 0) > $max_log_bytes then
+  return redis.error_reply('OOM the event log has its maximum size')
+end
+redis.call('XADD', KEYS[3], '*', '{STREAM_FIELD}', ARGV[1])
+redis.call('UNLINK', KEYS[1], KEYS[2])
+"""
+
+# KEYS: the set of a user's session refs. ARGV: a session ref.
+_JOIN = """
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[1], $ttl)
+"""
+
+# KEYS: a list; ARGV: entries to remove from it. Each is near its head, so LREM finds it at once.
+_REMOVE = """
+for _, entry in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, entry) end
+"""
+
+
+def append_script(retention: Retention, bounds: LogBounds | None) -> Script:
+    """Makes the script that moves a session to its current name and appends an event.
+
+    The script returns the entries of the history that ends with the event. With a log, it returns a
+    pair: 0 if the log was full, else 1; and these entries.
+
+    Args:
+        retention: limits of a session. They are part of the text, as they never change.
+        bounds: limits of the stream of the event log; None: there is no log.
+    """
+    return Script(_filled(_APPEND, retention, bounds))
+
+
+def insert_script(retention: Retention, bounds: LogBounds | None) -> Script:
+    """Makes the script that inserts an event at its place in the order of time.
+
+    See `ReplayableStore.insert`. The script returns 0 if the log was full. `append_script` has the
+    arguments.
+    """
+    return Script(_filled(_INSERT, retention, bounds))
+
+
+def join_script(retention: Retention) -> Script:
+    """Makes the script that adds a session to those of a user, for as long as sessions live."""
+    return Script(Template(_JOIN).substitute(ttl=round(retention.ttl_seconds * 1000)))
+
+
+def forget_script(bounds: LogBounds) -> Script:
+    """Makes the script that erases the keys of a session ref and logs its tombstone."""
+    return Script(Template(_FORGET).substitute(max_log_bytes=bounds.tombstones))
+
+
+def _filled(text: str, retention: Retention, bounds: LogBounds | None) -> str:
+    limits = {
+        "max_length": retention.max_length,
+        "ttl": round(retention.ttl_seconds * 1000),
+        "window": round(retention.event_id_seconds * 1_000_000),
+        "max_event_ids": retention.max_event_ids,
+    }
+    is_insertion = text is _INSERT
+    log = {"write_log": "", "is_for_history": "true", "answer": "return entries"}
+    log |= {"first_former": "3", "first": "4"}
+    if bounds is not None:
+        places = {"log": 4 if is_insertion else 3, "text": 4, "max_log_bytes": bounds.events}
+        log = {"write_log": Template(_WRITE_LOG).substitute(places)}
+        log |= {"is_for_history": "ARGV[5] == '1'", "answer": "return {logged, entries}"}
+        log |= {"first_former": "4", "first": "6"}
+    return Template(text).substitute(limits, **log)
+
+
+REMOVE = Script(_REMOVE)

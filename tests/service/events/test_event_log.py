@@ -1,0 +1,336 @@
+"""What the service writes to the event log: in memory and on disk, in Redis, and in a cluster."""
+
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import httpx
+import pytest
+import redis
+
+from export.contract.log.events import (
+    STREAM_FIELD,
+    STREAMS,
+    Entry,
+    Event,
+    Impression,
+    Record,
+    Tombstone,
+    entry_of,
+    erases,
+    records_of,
+    sequence_of,
+)
+from export.contract.log.segments import SegmentWriter, read_segment
+from export.contract.log.worker_folders import complete_segments, release, take_orphans
+from service.settings import Settings
+from service.stores.history.redis_keys import stream_of
+from service.stores.session_refs import session_ref
+from service.stores.session_refs import user_ref as user_ref_of
+from tests.conftest import RedisCluster, RedisServer
+from tests.service.conftest import PATIENCE_SECONDS
+
+if TYPE_CHECKING:
+    from tests.service.conftest import Connect
+
+pytestmark = pytest.mark.anyio
+
+SECRET = secrets.token_hex(32)
+EVENTS = "/v1/sessions/ann/events"
+REF = session_ref(SECRET, "default", "ann")
+
+
+class Log:
+    """An event log, the settings of a service that writes it, and its records."""
+
+    def __init__(self, folder: Path, server: RedisServer | RedisCluster | None) -> None:
+        self.settings: dict[str, Any] = {
+            "event_log": "on",
+            "event_log_path": folder,
+            "session_secret": SECRET,
+            "redis_timeout_seconds": PATIENCE_SECONDS,
+        }
+        self.is_on_disk = server is None
+        self._folder = folder
+        if server is not None:
+            self.settings |= {"redis_url": server.url, "redis_cluster": server.is_cluster}
+
+    def records(self) -> list[Record]:
+        """All records; the service must have ended."""
+        if self.is_on_disk:
+            return self._on_disk()
+        kind = redis.RedisCluster if self.settings["redis_cluster"] else redis.Redis
+        with kind.from_url(self.settings["redis_url"], decode_responses=True) as client:
+            entries = [entry for stream in STREAMS for entry in client.xrange(stream)]
+        found = [Entry(sequence_of(number), fields[STREAM_FIELD]) for number, fields in entries]
+        return [record for entry in found for record in records_of(entry)]
+
+    def _on_disk(self) -> list[Record]:
+        taken = take_orphans(self._folder)
+        paths = complete_segments(self._folder, taken)
+        contents = [content for path in paths for content in read_segment(path)[0]]
+        release(taken)
+        return [record for content in contents for record in records_of(entry_of(content))]
+
+    def events(self) -> list[Event]:
+        return [each for each in self.records() if isinstance(each, Event)]
+
+    def impressions(self) -> list[Impression]:
+        return [each for each in self.records() if isinstance(each, Impression)]
+
+
+@pytest.fixture(params=["disk", "redis", "cluster"])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Log:
+    servers = {"redis": "redis_server", "cluster": "redis_cluster"}
+    name = servers.get(request.param)
+    return Log(tmp_path / "log", request.getfixturevalue(name) if name else None)
+
+
+@pytest.fixture
+def serve(log: Log, bundle_path: Path, connect: "Connect") -> Callable[..., Any]:
+    @asynccontextmanager
+    async def serve(**more: Any) -> AsyncIterator[httpx.AsyncClient]:
+        settings = {"bundle_path": bundle_path, **log.settings, **more}
+        async with connect(Settings.model_validate(settings)) as client:
+            yield client
+
+    return serve
+
+
+async def post(client: httpx.AsyncClient, item_id: str, query: str = "", **more: Any) -> Any:
+    response = await client.post(f"{EVENTS}{query}", json={"item_id": item_id, **more})
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def test_an_event_is_logged_with_all_that_was_said_of_it(
+    log: Log, serve: Callable[..., Any]
+) -> None:
+    before = time.time_ns() // 1_000_000
+    shown, timestamp = "0" * 48, before - 60_000
+    async with serve() as client:
+        answer = await post(
+            client,
+            "é",
+            event_id="e1",
+            event_type="purchase",
+            timestamp=timestamp,
+            value=9.5,
+            recommendation_id=shown,
+        )
+    assert (answer["stored"], answer["logged"]) == (True, True)
+    (event,) = log.events()
+    assert before <= event.received_at <= time.time_ns() // 1_000_000
+    assert event._replace(received_at=0, sequence=0) == Event(
+        1, "e1", "default", REF, "purchase", "é", timestamp, 0, 9.5, shown, None
+    )
+
+
+async def test_events_without_id_and_time_get_them(log: Log, serve: Callable[..., Any]) -> None:
+    async with serve() as client:
+        for item_id in "ab":
+            await post(client, item_id)
+    first, second = sorted(log.events(), key=lambda each: each.sequence)
+    assert (first.item_id, second.item_id) == ("a", "b")
+    assert (len(first.event_id), first.event_id == second.event_id) == (32, False)
+    assert (first.event_type, first.timestamp) == ("click", first.received_at)
+
+
+async def test_an_event_that_is_sent_again_is_logged_once(
+    log: Log, serve: Callable[..., Any]
+) -> None:
+    async with serve() as client:
+        for _ in range(3):
+            answer = await post(client, "a", event_id="e1")
+            assert (answer["stored"], answer["logged"]) == (True, True)
+        await post(client, "a", event_id="e2")
+    assert Counter(each.event_id for each in log.events()) == {"e1": 1, "e2": 1}
+
+
+async def test_an_event_without_consent_and_its_answer_are_not_logged(
+    log: Log, serve: Callable[..., Any]
+) -> None:
+    async with serve() as client:
+        answer = await post(client, "a", "?k=2", consent=False)
+    assert (answer["stored"], answer["logged"]) == (False, False)
+    assert log.records() == []
+
+
+async def test_an_event_of_a_type_that_no_history_has_is_logged_once(
+    log: Log, serve: Callable[..., Any]
+) -> None:
+    async with serve(history_event_types="click", impressions=0) as client:
+        await post(client, "c")
+        for _ in range(2):
+            answer = await post(client, "f", "?k=1", event_type="view", event_id="e1")
+            assert (answer["stored"], answer["logged"]) == (True, True)
+            assert [each["item_id"] for each in answer["items"]] == ["d"]
+    assert [(each.item_id, each.event_type) for each in log.records()] == [  # type: ignore[union-attr]
+        ("c", "click"),
+        ("f", "view"),
+    ]
+
+
+async def test_what_was_shown_is_logged_in_its_order(log: Log, serve: Callable[..., Any]) -> None:
+    async with serve() as client:
+        clicked = await post(client, "c", "?k=3")
+        body = {"history": ["a"], "k": 2, "deny": {"vowel": ["yes"]}}
+        asked = (await client.post("/v1/recommendations", json=body)).json()
+    by_id = {each.recommendation_id: each for each in log.impressions()}
+    assert by_id.keys() == {clicked["recommendation_id"], asked["recommendation_id"]}
+    first, second = (by_id[each["recommendation_id"]] for each in (clicked, asked))
+    assert (list(first.items), first.session_ref, first.filters) == (["d", "e", "f"], REF, "")
+    assert (first.variant, first.model_version) == ("default", clicked["model_version"])
+    assert (first.source, first.degraded) == ("student", False)
+    assert (list(second.items), second.session_ref) == (["b", "c"], None)
+    assert json.loads(second.filters) == {"allow": {}, "deny": {"vowel": ["yes"]}}
+
+
+@pytest.mark.parametrize(("share", "at_least", "at_most"), [(0.0, 0, 0), (0.5, 20, 80)])
+async def test_a_share_of_what_was_shown_is_logged(
+    tmp_path: Path,
+    bundle_path: Path,
+    connect: "Connect",
+    share: float,
+    at_least: int,
+    at_most: int,
+) -> None:
+    log = Log(tmp_path, None)
+    settings = {"bundle_path": bundle_path, **log.settings, "impressions": share}
+    async with connect(Settings.model_validate(settings)) as client:
+        for _ in range(100):
+            await post(client, "c", "?k=1")
+    assert at_least <= len(log.impressions()) <= at_most
+    assert len(log.events()) == 100
+
+
+async def test_a_session_that_is_deleted_is_erased_in_the_log(
+    log: Log, serve: Callable[..., Any]
+) -> None:
+    async with serve() as client:
+        await post(client, "a", "?k=1")
+        await client.post("/v1/sessions/bob/events", json={"item_id": "a"})
+        assert (await client.delete("/v1/sessions/ann")).status_code == 204
+        await post(client, "b")
+        assert (await client.get("/v1/sessions/ann")).json()["history"] == ["b"]
+    records = log.records()
+    (tombstone,) = [each for each in records if isinstance(each, Tombstone)]
+    assert (tombstone.tenant, tombstone.session_ref, tombstone.user_ref) == ("default", REF, None)
+    left = [
+        each for each in records if not isinstance(each, Tombstone) and not erases(tombstone, each)
+    ]
+    assert sorted((each.session_ref == REF, type(each)) for each in left) == [
+        (False, Event),
+        (True, Event),
+    ]
+
+
+async def test_a_user_is_erased_with_all_sessions(log: Log, serve: Callable[..., Any]) -> None:
+    user_ref = user_ref_of(SECRET, "default", "customer")
+    async with serve(impressions=0) as client:
+        for session_id, user_id in (("ann", "customer"), ("bob", "customer"), ("eve", "other")):
+            body = {"item_id": "a", "user_id": user_id}
+            await client.post(f"/v1/sessions/{session_id}/events", json=body)
+        assert (await client.delete("/v1/users/customer")).status_code == 204
+        for session_id, status in (("ann", 404), ("bob", 404), ("eve", 200)):
+            assert (await client.get(f"/v1/sessions/{session_id}")).status_code == status
+        assert (await client.delete("/v1/users/customer")).status_code == 204
+    records = log.records()
+    tombstones = [each for each in records if isinstance(each, Tombstone)]
+    refs = {session_ref(SECRET, "default", each) for each in ("ann", "bob")}
+    assert {each.session_ref for each in tombstones} == {*refs, None}
+    assert {each.user_ref for each in tombstones} == {user_ref, None}
+    left = [
+        each
+        for each in records
+        if isinstance(each, Event) and not any(erases(order, each) for order in tombstones)
+    ]
+    assert [each.session_ref for each in left] == [session_ref(SECRET, "default", "eve")]
+
+
+@pytest.mark.parametrize("server", ["redis_server", "redis_cluster"])
+async def test_with_a_full_stream_events_are_stored_and_what_is_left_out_is_counted(
+    tmp_path: Path,
+    bundle_path: Path,
+    connect: "Connect",
+    request: pytest.FixtureRequest,
+    server: str,
+) -> None:
+    log = Log(tmp_path, request.getfixturevalue(server))
+    settings = log.settings | {"bundle_path": bundle_path, "event_log_max_bytes": 8 << 20}
+    async with connect(Settings.model_validate(settings)) as client:
+        answers = [await post(client, "a" * 250, event_id="e" * 100 + f"{n}") for n in range(300)]
+        assert all(each["stored"] for each in answers)
+        logged = sum(each["logged"] for each in answers)
+        assert 150 < logged < 300
+        assert [each["logged"] for each in answers] == [True] * logged + [False] * (300 - logged)
+        assert len((await client.get("/v1/sessions/ann")).json()["history"]) == 200
+        metrics = (await client.get("/metrics")).text
+        left_out = f'log_left_out_total{{kind="event",reason="log_full"}} {300 - logged}.0'
+        assert left_out in metrics
+        # The last eighth of a stream is for tombstones.
+        assert (await client.delete("/v1/sessions/ann")).status_code == 204
+    kind = redis.RedisCluster if log.settings["redis_cluster"] else redis.Redis
+    with kind.from_url(log.settings["redis_url"]) as raw:
+        assert 7 << 14 < raw.memory_usage(stream_of(REF)) < 8 << 14
+    assert (len(log.events()), len(log.records())) == (logged, logged + 1)
+
+
+async def test_with_a_broken_disk_events_are_stored_and_what_is_left_out_is_counted(
+    tmp_path: Path, bundle_path: Path, connect: "Connect", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: SegmentWriter, __: bytes) -> None:
+        raise OSError("a broken disk")
+
+    log = Log(tmp_path, None)
+    settings = Settings.model_validate({"bundle_path": bundle_path, **log.settings})
+    async with connect(settings) as client:
+        with monkeypatch.context() as broken:
+            broken.setattr(SegmentWriter, "write", fail)
+            answer = await post(client, "a")
+            assert (answer["stored"], answer["logged"]) == (True, False)
+            assert (await client.delete("/v1/sessions/ann")).status_code == 503
+        metrics = (await client.get("/metrics")).text
+        assert 'log_left_out_total{kind="event",reason="log_failed"} 1.0' in metrics
+        assert (await post(client, "b"))["logged"] is True
+    assert [each.item_id for each in log.events()] == ["b"]
+
+
+async def test_a_log_is_off_by_default(
+    tmp_path: Path, bundle_path: Path, connect: "Connect", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with connect(Settings(bundle_path=bundle_path)) as client:
+        answer = await post(client, "a", "?k=1")
+        await client.delete("/v1/sessions/ann")
+    assert answer["logged"] is None
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_event_that_waited_in_the_journal_is_logged_with_its_replay(
+    tmp_path: Path, bundle_path: Path, connect: "Connect", mortal_redis: RedisServer
+) -> None:
+    log = Log(tmp_path, mortal_redis)
+    settings = log.settings | {
+        "bundle_path": bundle_path,
+        "store_outage": "journal",
+        "journal_path": tmp_path / "journal",
+        "redis_pause_seconds": 0.05,
+        "redis_timeout_seconds": 0.5,
+    }
+    async with connect(Settings.model_validate(settings)) as client:
+        mortal_redis.kill()
+        answer = await post(client, "a", event_id="e1")
+        assert (answer["reason"], answer["logged"]) == ("journalled", False)
+        mortal_redis.start()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not log.events() and time.monotonic() < deadline:
+            await anyio.sleep(0.05)
+        await post(client, "a", event_id="e1")
+    assert [(each.event_id, each.session_ref) for each in log.events()] == [("e1", REF)]
