@@ -7,12 +7,12 @@ from training.evaluation.row_names import COLD_ROW
 from training.ladder.report.cold_targets import cold_targets
 from training.ladder.report.comparisons import against_others, between_teachers
 from training.ladder.report.parts import negative_results, papers_comparison, parts
-from training.ladder.results.refitted import REFITTED_NOTE, headlines, trained_alone
 from training.ladder.report.strata import by_stratum
 from training.ladder.report.summary import summary
 from training.ladder.report.tables import as_table, figure_of
 from training.ladder.results.measured import COLD_BEFORE, TARGETS, Figures, Measured
 from training.ladder.results.part_gains import METRIC
+from training.ladder.results.refitted import REFITTED_NOTE, headlines, trained_alone
 
 HEADINGS = (
     "row",

@@ -7,10 +7,10 @@ from training.cli import say
 from training.ladder.report.markdown import as_report
 from training.ladder.report.pairs_csv import save_pairs
 from training.ladder.report.plots import save_cost_plot, save_parts_plot
-from training.ladder.results.refitted import headlines
 from training.ladder.report.result_csv import save_figures
 from training.ladder.results.measured import Figures, Measured
 from training.ladder.results.part_gains import has_part_gains
+from training.ladder.results.refitted import headlines
 from training.stage import write_text
 
 

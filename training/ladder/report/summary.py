@@ -26,7 +26,8 @@ def summary(lines: Sequence[Measured], figures: Figures, picture: str) -> str:
     students = [line for name in students_of(lines) for line in _pair(name, lines)]
     if not students:
         return ""
-    baseline = _best([line for line in lines if line.kind == "ranker" and not line.mixture], figures)
+    rankers = [line for line in lines if line.kind == "ranker" and not line.mixture]
+    baseline = _best(rankers, figures)
     teacher = _best([line for line in lines if line.is_teacher], figures)
     shown = [*filter(None, (baseline, teacher)), *students]
     cells = [_cells(line, shown, baseline, figures) for line in shown]
