@@ -10,93 +10,35 @@ python -m proofs overload [--seconds N] [--normal-seconds N] [--bundle FOLDER] [
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import httpx
-import numpy as np
-import psutil
 import uvloop
 from cyclopts import Parameter
 
 from proofs.fuzz import EXAMPLE
 from proofs.hostile import serving
-from proofs.overload.load import NO_ANSWER, OK, REFUSED, Answer, Stream
+from proofs.overload.load import OK, REFUSED, Stream
 from proofs.overload.requests import HEALTH, KINDS, LIGHT, requests_of, teaching
+from proofs.overload.stage import (
+    CONNECTIONS,
+    MAX_NORMAL_MS,
+    NORMAL_SHARE,
+    RECOVERY_SECONDS,
+    Stage,
+    counts,
+    one_core_each,
+    p99,
+    running,
+    sustainable_rate,
+)
+from proofs.overload.two_keys import TWO_KEYS, two_keys
 from proofs.record import Figure
 
 MIB = 2**20
-NORMAL_SHARE = 0.3  # of the sustainable rate of light requests
-MAX_NORMAL_MS = 20
-RECOVERY_SECONDS = 2.0
-CONNECTIONS = 16  # that keep the service busy with light requests
-HEAVY_CONNECTIONS = 3
 LEAVING = 100  # clients that leave
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A running service, and the requests to send to it.
-
-    Attributes:
-        port: TCP port of the service.
-        process: process of the service.
-        requests: encoded requests by kind.
-        light_rate: light requests a second of the normal load.
-        seconds: duration of the overload of one kind.
-    """
-
-    port: int
-    process: psutil.Process
-    requests: Mapping[str, Sequence[bytes]]
-    light_rate: float
-    seconds: float
-
-    def stream(self, kind: str) -> Stream:
-        """Makes a stream of requests of one kind; it sends none yet."""
-        return Stream(self.port, self.requests[kind])
-
-    @asynccontextmanager
-    async def normal_load(self) -> AsyncIterator[Stream]:
-        """Sends light requests at the normal rate during a `with` block; yields their stream."""
-        async with running(self.stream(LIGHT), self.light_rate) as light:
-            yield light
-
-
-@asynccontextmanager
-async def running(stream: Stream, rate: float) -> AsyncIterator[Stream]:
-    """Sends the requests of `stream` at `rate` per second, for the duration of a `with` block."""
-    over = asyncio.Event()
-    task = asyncio.create_task(stream.at_rate(rate, over))
-    yield stream
-    over.set()
-    await task
-
-
-@contextmanager
-def one_core_each(service: psutil.Process) -> Iterator[None]:
-    """Pins the service to the first core and this process to the second, if there are two."""
-    cores = sorted(psutil.Process().cpu_affinity())
-    if len(cores) > 1:
-        service.cpu_affinity(cores[:1])
-        psutil.Process().cpu_affinity(cores[1:2])
-    try:
-        yield
-    finally:
-        psutil.Process().cpu_affinity(cores)
-
-
-def p99(answers: Sequence[Answer], *statuses: int) -> float:
-    """Returns the 99th percentile of latency, in milliseconds, of answers with one of `statuses`.
-
-    It is 0 if there is no such answer.
-    """
-    seconds = [each.seconds for each in answers if each.status in statuses]
-    return float(np.percentile(seconds, 99)) * 1000 if seconds else 0.0
 
 
 async def overload(kind: str, stage: Stage, normal: float) -> list[Figure]:
@@ -106,7 +48,7 @@ async def overload(kind: str, stage: Stage, normal: float) -> list[Figure]:
     normal load, in milliseconds.
     """
     factor = 2 if kind == LIGHT else 5
-    sustainable = await _sustainable(kind, stage)
+    sustainable = await sustainable_rate(kind, stage)
     memory = stage.process.memory_info().rss / MIB
     health = Stream(stage.port, [HEALTH])
     async with stage.normal_load() as light, running(health, 10):
@@ -135,31 +77,8 @@ async def overload(kind: str, stage: Stage, normal: float) -> list[Figure]:
         Figure(f"{name}: p99 of /healthz", "ms", p99(health.answers, OK), at_most=50),
         Figure(f"{name}: memory grown", "MiB", grown, at_most=64),
         Figure(f"{name}: p99 from 2 s after the end", "ms", p99(after, OK), at_most=limit),
-        *_counts(name, everything),
+        *counts(name, everything),
     ]
-
-
-async def _sustainable(kind: str, stage: Stage) -> float:
-    """Measures how many requests of a kind the service can answer per second.
-
-    Expensive requests come beside the normal load, light ones alone. The result is at least 1.
-    """
-    seconds = max(1.0, stage.seconds / 3)
-    if kind == LIGHT:
-        rate = await stage.stream(kind).as_answered(CONNECTIONS, seconds)
-    else:
-        async with stage.normal_load():
-            rate = await stage.stream(kind).as_answered(HEAVY_CONNECTIONS, seconds)
-    return max(rate, 1.0)  # a busy machine may answer nothing in a short run
-
-
-def _counts(name: str, answers: Sequence[Answer]) -> Iterator[Figure]:
-    count = Counter(each.status for each in answers)
-    lost = count[NO_ANSWER]
-    others = count.total() - count[OK] - count[REFUSED] - lost
-    yield Figure(f"{name}: refused", "requests", count[REFUSED])
-    yield Figure(f"{name}: lost, or without Retry-After", "requests", lost, at_most=0)
-    yield Figure(f"{name}: neither 200 nor 503", "requests", others, at_most=0)
 
 
 async def left(stage: Stage) -> Figure:
@@ -202,13 +121,12 @@ async def _measure(
         with one_core_each(process):
             light = Stream(port, requests[LIGHT])
             rate = await light.as_answered(CONNECTIONS, max(1, normal_seconds / 6))
-            each = seconds / len(kinds)
-            stage = Stage(port, process, requests, NORMAL_SHARE * rate, each)
+            stage = Stage(port, process, requests, NORMAL_SHARE * rate, seconds)
             async with stage.normal_load() as light:
                 await asyncio.sleep(normal_seconds)
             normal = p99(light.answers, OK)
             figures = [Figure("normal p99 of light requests", "ms", normal)]
-            for kind in kinds:
+            for kind in [each for each in kinds if each != TWO_KEYS]:
                 figures += await overload(kind, stage, normal)
             return [*figures, await left(stage)]
 
@@ -218,8 +136,12 @@ def prove(
     seconds: Annotated[float, Parameter(help="Seconds of overload, of all kinds together.")] = 60,
     normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before.")] = 30,
     bundle: Annotated[Path, Parameter(help="The served bundle.")] = EXAMPLE,
-    kind: Annotated[Sequence[str], Parameter(help="Kinds of requests.")] = KINDS,
+    kind: Annotated[Sequence[str], Parameter(help="Kinds of overload.")] = (*KINDS, TWO_KEYS),
 ) -> Iterator[Figure]:
     """Overload a service with expensive and with light requests."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # for its speed
-        yield from runner.run(_measure(bundle, seconds, normal_seconds, kind))
+        share = seconds / len(kind)
+        if set(kind) & set(KINDS):
+            yield from runner.run(_measure(bundle, share, normal_seconds, kind))
+        if TWO_KEYS in kind:
+            yield from runner.run(two_keys(bundle, share, normal_seconds))

@@ -163,10 +163,11 @@ class Admission:
         }
         self._light_requests = settings.light_requests
         self._shares = LightShares() if settings.keys_file else None
-        self._bound_light(is_strained=False)
-        self._light_strain = Strain(lambda is_on: self._bound_light(is_strained=is_on))
+        self._strain_of_light = Strain(self._bound_light)
+        self._strain_of_keys = Strain(self._bound_light)
+        self._bound_light()
         self.is_strained = False
-        self._strain = Strain(lambda is_on: setattr(self, "is_strained", is_on))
+        self._strain = Strain(self._note_strain)
         self._key_of = key_of
         self._costs = costs
         self._num_items = num_items
@@ -196,9 +197,13 @@ class Admission:
         return self._seconds_to_a_place(cost, headers) if self.is_strained else 0
 
     def _has_too_much_light_work(self, working: int, headers: Headers) -> bool:
-        if self._shares and not self._shares.admits(self._key_of(headers), time.monotonic()):
-            self._refused("share")
-            return True
+        if self._shares:
+            key = self._key_of(headers)
+            if not self._shares.admits(key, time.monotonic()):
+                if self._shares.is_greedy(key):
+                    self._strain_of_keys.refused()
+                self._refused("share")
+                return True
         if working >= self._max_light:
             self._refused("busy")
             return True
@@ -216,20 +221,26 @@ class Admission:
         units = cost.units(length, self._num_items())
         return self.heavy.retry_after(self._key_of(headers), wait_seconds(headers), units)
 
-    def _bound_light(self, *, is_strained: bool) -> None:
-        """Sets the bound of light requests: LIGHT_REQUESTS, or a part while some are refused.
+    def _note_strain(self) -> None:
+        self.is_strained = self._strain.is_on
 
-        If there are keys, a key over its share is refused from half of the bound on.
+    def _bound_light(self) -> None:
+        """Sets the bounds of light requests: all of them, or a part while requests are refused.
+
+        With keys, those over their share are refused from half of the bound on. While a greedy key
+        is refused, it alone has the part: the others keep the whole bound, and do not pay for it.
         """
-        share = _SHARE_UNDER_STRAIN if is_strained else 1
-        self._max_light = max(1, self._light_requests // share)
-        self.accepts_below = max(1, self._max_light // (2 if self._shares else 1))
+        part = max(1, self._light_requests // _SHARE_UNDER_STRAIN)
+        is_greedy, is_busy = self._strain_of_keys.is_on, self._strain_of_light.is_on
+        self._max_light = part if is_busy and not is_greedy else self._light_requests
+        lower = part if is_busy or is_greedy else self._light_requests
+        self.accepts_below = max(1, lower // 2) if self._shares else lower
 
     def _refused(self, reason: str) -> None:
         """Counts a refusal, and remembers it for a while."""
         self._count_refusal(reason)
         if reason in ("busy", "share"):
-            self._light_strain.refused()
+            self._strain_of_light.refused()
         elif reason != "left":
             self._strain.refused()
 

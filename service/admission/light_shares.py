@@ -3,6 +3,7 @@
 from collections import Counter
 
 _WINDOW_SECONDS = 0.25
+_GREEDY = 2
 _SLACK = 4
 """Number of requests above its share that a key may send in a period.
 
@@ -33,3 +34,12 @@ class LightShares:
         self._counts[key] += 1
         share = self._counts.total() / len(self._counts)
         return len(self._counts) == 1 or self._counts[key] <= share + _SLACK
+
+    def is_greedy(self, key: str) -> bool:
+        """Returns whether a key has sent over `_GREEDY` times as many as the others on average.
+
+        Keys that send alike are not greedy, though chance takes one of them over its share.
+        """
+        count, num_others = self._counts[key], len(self._counts) - 1
+        others = (self._counts.total() - count) / max(1, num_others)
+        return num_others > 0 and count > _GREEDY * others + _SLACK

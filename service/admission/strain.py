@@ -7,19 +7,23 @@ _SECONDS = 0.25
 
 
 class Strain:
-    """A flag that is on after a refusal, until `_SECONDS` pass without another."""
+    """A flag that is on after a refusal, until `_SECONDS` pass without another.
 
-    def __init__(self, switched: Callable[[bool], None]) -> None:
-        """Makes a Strain that is off; `switched` is called with each new state."""
+    Attributes:
+        is_on: whether a request was refused a moment ago.
+    """
+
+    def __init__(self, switched: Callable[[], None]) -> None:
+        """Makes a Strain that is off; `switched` is called after each change of `is_on`."""
+        self.is_on = False
         self._switched = switched
-        self._is_on = False
         self._refused_at = 0.0
 
     def refused(self) -> None:
         """Notes a refusal; must be called while an event loop runs."""
         loop = asyncio.get_running_loop()
         self._refused_at = loop.time()
-        if not self._is_on:
+        if not self.is_on:
             self._switch(is_on=True)
             loop.call_later(_SECONDS, self._end, loop)
 
@@ -31,5 +35,5 @@ class Strain:
             self._switch(is_on=False)
 
     def _switch(self, *, is_on: bool) -> None:
-        self._is_on = is_on
-        self._switched(is_on)
+        self.is_on = is_on
+        self._switched()

@@ -211,6 +211,45 @@ async def test_near_the_bound_only_keys_with_more_than_their_share_are_refused(
         writer.close()
 
 
+async def test_while_a_greedy_key_is_refused_the_others_keep_the_whole_bound(
+    bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(light_shares, "_WINDOW_SECONDS", 60)
+    path, new = tmp_path / "keys.json", NewKey(frozenset({Scope.READ}))
+    greedy, modest = (create_key(path, new).encode() for _ in range(2))
+    settings = Settings(bundle_path=bundle_path, light_requests=64, keys_file=path)
+    async with serving(settings) as (_, server):
+        admission = runtime_of(server).admission
+
+        def is_accepted(key: bytes, in_progress: int) -> bool:
+            headers = [(b"authorization", b"Bearer " + key)]
+            return not admission.retry_after(in_progress, b"GET", b"/v1/model", headers)
+
+        assert all(is_accepted(greedy, 32) for _ in range(20))  # it is alone
+        assert is_accepted(modest, 32)
+        assert not is_accepted(greedy, 32)
+        assert not is_accepted(greedy, 4)  # half of an eighth of the bound
+        assert is_accepted(greedy, 3)
+        assert is_accepted(modest, 63)
+        assert not is_accepted(modest, 64)
+        assert is_accepted(modest, 63)  # the greedy key alone pays for it
+
+
+async def test_while_keys_that_send_alike_are_refused_fewer_requests_are_worked_on_at_once(
+    bundle_path: Path, tmp_path: Path
+) -> None:
+    path, new = tmp_path / "keys.json", NewKey(frozenset({Scope.READ}))
+    keys = [[(b"authorization", b"Bearer " + create_key(path, new).encode())] for _ in range(2)]
+    settings = Settings(bundle_path=bundle_path, light_requests=64, keys_file=path)
+    async with serving(settings) as (_, server):
+        admission = runtime_of(server).admission
+        for headers in keys:
+            assert admission.retry_after(64, b"GET", b"/v1/model", headers)
+        for headers in keys:
+            assert admission.retry_after(8, b"GET", b"/v1/model", headers)
+            assert not admission.retry_after(7, b"GET", b"/v1/model", headers)
+
+
 async def test_a_connection_that_was_refused_is_not_forgotten_when_its_body_comes(
     bundle_path: Path,
 ) -> None:

@@ -31,3 +31,22 @@ def test_what_a_key_sent_before_is_forgotten_after_a_quarter_of_a_second() -> No
     assert not shares.admits("ann", 0.2)
     assert shares.admits("ben", 0.3)
     assert shares.admits("ann", 0.3)
+
+
+def test_a_key_that_sends_three_times_as_much_as_the_others_is_greedy() -> None:
+    shares = LightShares()
+    for key, number in {"greedy": 39, "ann": 13, "ben": 13}.items():
+        for _ in range(number):
+            shares.admits(key, 0.0)
+    assert shares.is_greedy("greedy")  # over twice 13 and 4 more
+    assert not shares.is_greedy("ann")
+
+
+def test_a_key_that_sends_a_little_more_than_the_others_or_is_alone_is_not_greedy() -> None:
+    shares = LightShares()
+    for _ in range(30):
+        shares.admits("ann", 0.0)
+    assert not shares.is_greedy("ann")
+    for _ in range(13):
+        shares.admits("ben", 0.0)
+    assert not shares.is_greedy("ann")  # not over twice 13 and 4 more

@@ -1,0 +1,113 @@
+"""A running service under load: streams of requests at a rate, and what their answers show."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+
+from proofs.overload.load import NO_ANSWER, OK, REFUSED, Answer, Stream
+from proofs.overload.requests import LIGHT
+from proofs.record import Figure
+
+NORMAL_SHARE = 0.3
+"""Rate of the normal load as a share of the sustainable rate of light requests."""
+
+MAX_NORMAL_MS = 20
+"""Maximum p99 that counts as normal, in milliseconds."""
+
+RECOVERY_SECONDS = 2.0
+"""Time after the end of an overload from which latency must be normal again."""
+
+CONNECTIONS = 16
+"""Number of connections that keep the service busy with light requests."""
+
+_HEAVY_CONNECTIONS = 3
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running service, and the requests to send to it.
+
+    Attributes:
+        port: TCP port of the service.
+        process: process of the service.
+        requests: encoded requests by kind.
+        light_rate: light requests a second of the normal load.
+        seconds: duration of the overload of one kind.
+    """
+
+    port: int
+    process: psutil.Process
+    requests: Mapping[str, Sequence[bytes]]
+    light_rate: float
+    seconds: float
+
+    def stream(self, kind: str) -> Stream:
+        """Makes a stream of requests of one kind; it sends none yet."""
+        return Stream(self.port, self.requests[kind])
+
+    @asynccontextmanager
+    async def normal_load(self) -> AsyncIterator[Stream]:
+        """Sends light requests at the normal rate during a `with` block; yields their stream."""
+        async with running(self.stream(LIGHT), self.light_rate) as light:
+            yield light
+
+
+@asynccontextmanager
+async def running(stream: Stream, rate: float) -> AsyncIterator[Stream]:
+    """Sends the requests of `stream` at `rate` per second, for the duration of a `with` block."""
+    over = asyncio.Event()
+    task = asyncio.create_task(stream.at_rate(rate, over))
+    yield stream
+    over.set()
+    await task
+
+
+@contextmanager
+def one_core_each(service: psutil.Process) -> Iterator[None]:
+    """Pins the service to the first core and this process to the second, if there are two."""
+    cores = sorted(psutil.Process().cpu_affinity())
+    if len(cores) > 1:
+        service.cpu_affinity(cores[:1])
+        psutil.Process().cpu_affinity(cores[1:2])
+    try:
+        yield
+    finally:
+        psutil.Process().cpu_affinity(cores)
+
+
+def p99(answers: Sequence[Answer], *statuses: int) -> float:
+    """Returns the 99th percentile of latency, in milliseconds, of answers with one of `statuses`.
+
+    It is 0 if there is no such answer.
+    """
+    seconds = [each.seconds for each in answers if each.status in statuses]
+    return float(np.percentile(seconds, 99)) * 1000 if seconds else 0.0
+
+
+async def sustainable_rate(kind: str, stage: Stage) -> float:
+    """Measures how many requests of a kind the service can answer per second.
+
+    Expensive requests come beside the normal load, light ones alone. The result is at least 1.
+    """
+    seconds = max(1.0, stage.seconds / 3)
+    if kind == LIGHT:
+        rate = await stage.stream(kind).as_answered(CONNECTIONS, seconds)
+    else:
+        async with stage.normal_load():
+            rate = await stage.stream(kind).as_answered(_HEAVY_CONNECTIONS, seconds)
+    return max(rate, 1.0)  # a busy machine may answer nothing in a short run
+
+
+def counts(name: str, answers: Sequence[Answer]) -> Iterator[Figure]:
+    """Yields the numbers of answers that are refused, lost, or neither good nor refused."""
+    count = Counter(each.status for each in answers)
+    lost = count[NO_ANSWER]
+    others = count.total() - count[OK] - count[REFUSED] - lost
+    yield Figure(f"{name}: refused", "requests", count[REFUSED])
+    yield Figure(f"{name}: lost, or without Retry-After", "requests", lost, at_most=0)
+    yield Figure(f"{name}: neither 200 nor 503", "requests", others, at_most=0)
