@@ -4,7 +4,7 @@ A real service answers a client while thousands of hostile connections from othe
 open. The client's p99 is measured before and during the attack. Other figures are the growth of the
 service's memory, and how long each kind of connection stays open.
 
-python -m proofs hostile [--connections N]
+python -m proofs hostile [--connections N] [--normal-seconds N] [--of-deadlines SHARE]
 """
 
 import asyncio
@@ -28,11 +28,10 @@ from proofs.wheel import free_port
 from service.http.protocol import BODY_SECONDS, HEADER_SECONDS
 
 QUERY = {"history": ["1", "1196", "2571"], "k": 10}
-POST = b"POST /v1/recommendations HTTP/1.1\r\nHost: s\r\nContent-Type: application/json\r\n"
+POST = b"POST /v1/recommendations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 FLOOD_BYTES = 300 << 20
 MIB = 2**20
 RATE = 50  # requests a second
-NORMAL_SECONDS = 8
 LATE_SECONDS = 2.0  # a sweep of the service, and a busy machine
 
 
@@ -44,7 +43,7 @@ class Kind:
         name: name in the figures.
         sent: what the client sends before it is silent.
         address: loopback address that the client connects from.
-        seconds: time after which the service must close the connection.
+        seconds: time after which the service closes the connection, at its usual deadlines.
     """
 
     name: str
@@ -60,15 +59,29 @@ KINDS = (
 )
 
 
-@asynccontextmanager
-async def serving(**more: str) -> AsyncIterator[tuple[int, psutil.Process]]:
-    """Runs `python -m service` for the duration of a `with` block; yields its port and process.
+SHORTENED = """
+from service.http import protocol
+from service.__main__ import run
+protocol.HEADER_SECONDS *= {share}
+protocol.BODY_SECONDS *= {share}
+run([])
+"""
+"""A program that serves with a share of the usual deadlines."""
 
-    `more` are further environment variables of the service.
+
+@asynccontextmanager
+async def serving(
+    program: Sequence[str] = ("-m", "service"), **more: str
+) -> AsyncIterator[tuple[int, psutil.Process]]:
+    """Runs the service for the duration of a `with` block; yields its port and process.
+
+    Args:
+        program: arguments of the Python interpreter that run the service.
+        more: further environment variables of the service.
     """
     port = free_port()
     settings = {"BUNDLE_PATH": str(EXAMPLE), "PORT": str(port), **more}
-    process = subprocess.Popen([sys.executable, "-m", "service"], env=os.environ | settings)
+    process = subprocess.Popen([sys.executable, *program], env=os.environ | settings)
     try:
         async with httpx.AsyncClient(trust_env=False) as client:
             for _ in range(600):
@@ -96,14 +109,22 @@ async def latencies(port: int, until: asyncio.Event) -> list[float]:
 
 
 async def stay(port: int, kind: Kind) -> float:
-    """Opens a hostile connection; returns the seconds until the service closed it."""
+    """Opens a hostile connection; returns the seconds until the service closed it.
+
+    They are infinite if it is still open 30 s after its deadline.
+    """
     source = (kind.address, 0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=source)
     started = time.monotonic()
     writer.write(kind.sent)
-    with suppress(ConnectionError, TimeoutError):
+    try:
         await asyncio.wait_for(reader.read(), kind.seconds + 30)
-    writer.close()
+    except TimeoutError:
+        return float("inf")
+    except ConnectionError:
+        pass  # the service has closed it, too
+    finally:
+        writer.close()
     return time.monotonic() - started
 
 
@@ -141,10 +162,11 @@ async def attack(port: int, connections: int) -> tuple[dict[str, float], Sequenc
     return longest, floods
 
 
-async def _measure(connections: int) -> list[Figure]:
-    async with serving() as (port, process):
+async def _measure(connections: int, normal_seconds: float, share: float) -> list[Figure]:
+    program = ("-m", "service") if share == 1 else ("-c", SHORTENED.format(share=share))
+    async with serving(program) as (port, process):
         quiet, over = asyncio.Event(), asyncio.Event()
-        asyncio.get_running_loop().call_later(NORMAL_SECONDS, quiet.set)
+        asyncio.get_running_loop().call_later(normal_seconds, quiet.set)
         normal = float(np.percentile(await latencies(port, quiet), 99))
         memory = process.memory_info().rss / MIB
         client = asyncio.create_task(latencies(port, over))
@@ -160,14 +182,17 @@ async def _measure(connections: int) -> list[Figure]:
         Figure("300 MB of URL: sent", "MiB", floods[1] / MIB, at_most=20),
     ]
     for kind in KINDS:
-        limit = kind.seconds + LATE_SECONDS
+        limit = share * kind.seconds + LATE_SECONDS
         name = f"{connections} {kind.name} connections: longest"
         figures.append(Figure(name, "s", longest[kind.name], at_most=limit))
     return figures
 
 
 def prove(
-    *, connections: Annotated[int, Parameter(help="Hostile connections of each kind.")] = 1000
+    *,
+    connections: Annotated[int, Parameter(help="Hostile connections of each kind.")] = 1000,
+    normal_seconds: Annotated[float, Parameter(help="Seconds of normal load before.")] = 8,
+    of_deadlines: Annotated[float, Parameter(help="Share of the usual deadlines.")] = 1,
 ) -> Iterator[Figure]:
     """Attack a service with slow, silent and endless connections."""
-    yield from asyncio.run(_measure(connections))
+    yield from asyncio.run(_measure(connections, normal_seconds, of_deadlines))

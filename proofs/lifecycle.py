@@ -40,7 +40,7 @@ NUM_SLOW = 200
 NUM_CLIENTS = 8  # half of them open a connection for each request
 PAUSE_SECONDS = 0.02
 BODY = json.dumps({"history": ["1", "1196", "2571"], "k": 5}).encode()
-HEAD = b"POST /v1/recommendations HTTP/1.1\r\nHost: s\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /v1/recommendations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
 REQUEST = HEAD + f"Content-Length: {len(BODY)}\r\n\r\n".encode() + BODY
 SLOW = (HEAD, HEAD + b"Content-Length: 9\r\n\r\n{")
 
@@ -173,7 +173,7 @@ async def ready(port: int, process: Process) -> float:
             raise RuntimeError(f"the service ended with {process.returncode} before it was ready")
         with suppress(OSError, EOFError):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /readyz HTTP/1.1\r\nHost: s\r\nConnection: close\r\n\r\n")
+            writer.write(b"GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             answer = await reader.read()
             writer.close()
             if answer.startswith(b"HTTP/1.1 200"):

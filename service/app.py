@@ -1,7 +1,7 @@
 """The composition root: makes the application from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from http import HTTPStatus
 from typing import Any
@@ -12,13 +12,19 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from service.access.access import Access
+from service.access.hosts import AnswerKnownHosts
 from service.admission.middleware import AdmitByCost
 from service.api.authorization import AuthorizeByKey
 from service.api.costs import COSTS, cost_table
 from service.api.event_batches import MAX_STRUCTURE, PATH
 from service.api.lanes import open_lanes
 from service.api.openapi import complete
-from service.api.problems import documented, install_problems, refusal_response
+from service.api.problems import (
+    documented,
+    install_problems,
+    refusal_response,
+    wrong_host_response,
+)
 from service.api.routes import (
     docs,
     events,
@@ -78,7 +84,10 @@ class Application(FastAPI):
 
 
 def create_app(
-    settings: Settings | None = None, while_loading: WhileLoading = nullcontext
+    settings: Settings | None = None,
+    while_loading: WhileLoading = nullcontext,
+    *,
+    checks_host: bool = False,
 ) -> FastAPI:
     """Makes the application. It opens its bundles and stores when it starts, not before.
 
@@ -86,6 +95,8 @@ def create_app(
         settings: the settings of the service; None: read from the environment.
         while_loading: returns the context in which each bundle is loaded; by default one that does
             nothing.
+        checks_host: whether `Settings.answered_hosts` decides which requests are answered. Within
+            this process, requests may name any host.
 
     Raises:
         ValidationError: a setting in the environment is invalid.
@@ -120,8 +131,15 @@ def create_app(
     authorization = Middleware(AuthorizeByKey, routes=scope_table(app), access=access)
     costs = cost_table(app)
     app.user_middleware = _middlewares(settings, metrics, drain, authorization, open_lanes(app))
+    if checks_host and settings.answered_hosts is not None:
+        # After the stopwatch, which counts the refused requests too.
+        app.user_middleware.insert(1, _known_hosts(settings.answered_hosts))
     check_skipped(app.user_middleware, FastLanes, HONOURED | {AdmitByCost})
     return app
+
+
+def _known_hosts(names: Collection[str]) -> Middleware:
+    return Middleware(AnswerKnownHosts, names=names, answer=wrong_host_response)
 
 
 def _cors(origins: Sequence[str]) -> Middleware:

@@ -22,7 +22,7 @@ def create_worker() -> FastAPI:
     # Heavy work in a thread delays the event loop by at most this long when both need the
     # interpreter.
     sys.setswitchinterval(_SWITCH_SECONDS)
-    return create_app(while_loading=without_garbage_collection)
+    return create_app(while_loading=without_garbage_collection, checks_host=True)
 
 
 @contextmanager

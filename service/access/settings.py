@@ -1,5 +1,6 @@
 """Settings of access: address, keys, origins, and what requests without a key may do."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +16,8 @@ Examples = Literal["catalog", "bundle", "off"]
 
 _FOR_EVERYBODY = frozenset({Scope.READ, Scope.WRITE, Scope.TEACHER})
 _ALL_ORIGINS = "*"
+_ALL_HOSTS = "*"
+_HOST_NAME = re.compile(r"[a-z0-9._:-]+", re.ASCII)  # with colons, for an address of IPv6
 
 
 class AccessSettings(BaseSettings):
@@ -41,6 +44,12 @@ class AccessSettings(BaseSettings):
         default=None,
         description="CORS_ORIGINS: origins whose pages may call the service from a browser, such "
         "as `https://shop.example`, separated by commas; unset = none",
+    )
+    allowed_hosts: str | None = Field(
+        default=None,
+        description="ALLOWED_HOSTS: names in the header `Host` that are answered, besides those of "
+        "loopback and HOST, separated by commas; `*` = any; unset = any, but on loopback only "
+        "these if requests without a key may do anything",
     )
     examples: Examples = Field(
         default="catalog",
@@ -69,6 +78,26 @@ class AccessSettings(BaseSettings):
         """The origins whose pages may call the service from a browser, from CORS_ORIGINS."""
         return [each.strip() for each in (self.cors_origins or "").split(",") if each.strip()]
 
+    @property
+    def answered_hosts(self) -> frozenset[str] | None:
+        """The names in the header `Host` that are answered besides those of loopback; None: all.
+
+        Without this check, a web page whose name resolves to this machine (DNS rebinding) could
+        call a service that has no keys and listens on loopback only.
+        """
+        if self.allowed_hosts is None and not (is_loopback(self.host) and self.scopes_for_all):
+            return None
+        names = frozenset(_names_in(self.allowed_hosts))
+        return None if _ALL_HOSTS in names else names | {self.host.lower()}
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_allowed_hosts(cls, text: str | None) -> str | None:
+        for each in _names_in(text):
+            if each != _ALL_HOSTS and not _HOST_NAME.fullmatch(each):
+                raise ValueError(f"{each!r} is no name of a host, such as shop.example, or `*`")
+        return text
+
     @field_validator("allow_anonymous")
     @classmethod
     def _check_allow_anonymous(cls, text: str | None) -> str | None:
@@ -90,7 +119,7 @@ class AccessSettings(BaseSettings):
     @model_validator(mode="after")
     def _check_bind(self) -> Self:
         has_rule = self.keys_file is not None or self.allow_anonymous is not None
-        if not has_rule and not _is_loopback(self.host):
+        if not has_rule and not is_loopback(self.host):
             raise ValueError(
                 f"HOST = {self.host} lets other machines in: set KEYS_FILE to a file of API keys "
                 "(`distilled-recommender key create` makes one), or ALLOW_ANONYMOUS=read,write if "
@@ -99,11 +128,16 @@ class AccessSettings(BaseSettings):
         return self
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Returns whether `host`, a name or an address, always leads to the same machine."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _names_in(text: str | None) -> Sequence[str]:
+    return [each.strip().lower() for each in (text or "").split(",") if each.strip()]
 
 
 def _is_origin(text: str) -> bool:

@@ -94,6 +94,15 @@ def problem_response(
     return Response(body, status, headers, MEDIA_TYPE)
 
 
+def wrong_host_response(host: str) -> Response:
+    """Makes the response to a request whose header `Host` is not allowed."""
+    return problem_response(
+        HTTPStatus.MISDIRECTED_REQUEST,
+        f"no answer for the host {reprlib.repr(host)}: call the service by 127.0.0.1 or localhost, "
+        "or add the host to ALLOWED_HOSTS",
+    )
+
+
 def problem(status: int, detail: str, errors: Sequence[FieldProblem] = ()) -> Problem:
     """Makes the body of a problem answer; its title is the phrase of `status`."""
     return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors)

@@ -109,7 +109,7 @@ def test_events_of_many_clients_are_stored_once_and_in_order_even_if_sent_again(
 def test_sigterm_ends_a_worker_with_exit_code_0_in_time_though_200_bodies_are_slow(
     bundle_path: Path,
 ) -> None:
-    head = b"POST /v1/recommendations HTTP/1.1\r\nHost: s\r\nContent-Type: application/json\r\n"
+    head = b"POST /v1/recommendations HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/json\r\n"
     with served(bundle_path=bundle_path, drain_seconds=1) as address:
         url = httpx.URL(address)
         slow = [socket.create_connection((url.host, url.port or 80)) for _ in range(200)]

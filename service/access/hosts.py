@@ -1,0 +1,58 @@
+"""Refuses requests that name another host than the service, such as those of DNS rebinding.
+
+A web page can have its name resolve to this machine. A browser then lets it read the answers of a
+service here, but sends the name of the page in the header `Host`.
+"""
+
+from collections.abc import Callable, Collection
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.access.settings import is_loopback
+
+_MAX_KNOWN = 64
+
+
+class AnswerKnownHosts:
+    """ASGI middleware: answers 421 to a request whose header `Host` is not an allowed name."""
+
+    def __init__(
+        self, app: ASGIApp, names: Collection[str], answer: Callable[[str], ASGIApp]
+    ) -> None:
+        """Makes the middleware.
+
+        Args:
+            app: the next middleware.
+            names: names and addresses that are allowed besides those of loopback, in lower case.
+            answer: makes the response to a request with another value of the header.
+        """
+        self._app = app
+        self._answer = answer
+        self._names = names
+        self._known: set[bytes] = set()  # values of the header that are allowed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on, or refuses it."""
+        if scope["type"] == "http":
+            for name, value in scope["headers"]:
+                if name == b"host" and value not in self._known and not self._learn(value):
+                    await self._answer(value.decode("latin-1"))(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+    def _learn(self, value: bytes) -> bool:
+        """Returns whether a value of the header is allowed; remembers one that is."""
+        host = _host_in(value.decode("latin-1").lower())
+        is_allowed = host in self._names or is_loopback(host)
+        if is_allowed and len(self._known) < _MAX_KNOWN:
+            self._known.add(value)
+        return is_allowed
+
+
+def _host_in(value: str) -> str:
+    """Returns the name or the address in the value of a header `Host`, which may have a port."""
+    if value.startswith("["):
+        address, _, port = value[1:].partition("]")
+        return address if not port or port.startswith(":") else value
+    return value.partition(":")[0].removesuffix(".")
+

@@ -1,0 +1,19 @@
+"""A short form of `python -m proofs hostile`: what holds on a machine of any speed."""
+
+import math
+
+from proofs.hostile import prove
+
+
+def test_hostile_connections_are_bounded_in_memory_and_bytes_and_all_of_them_end() -> None:
+    figures = list(prove(connections=30, normal_seconds=0.5, of_deadlines=0.2))
+    bounded = [each for each in figures if each.unit == "MiB"]
+    assert [each.name for each in bounded] == [
+        "memory grown",
+        "300 MB of headers: sent",
+        "300 MB of URL: sent",
+    ]
+    assert [each.name for each in bounded if not each.holds] == []
+    ended = [each for each in figures if each.name.endswith("connections: longest")]
+    assert len(ended) == 3
+    assert all(math.isfinite(each.value) for each in ended)
