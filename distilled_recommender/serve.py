@@ -5,6 +5,7 @@ options here, with the help texts of the service's settings.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -95,5 +96,8 @@ def _finds_a_bundle() -> bool:
 def _become_the_service() -> None:
     """Replaces this process by `python -m service`, so that workers do not import this program."""
     sys.stdout.flush()
+    if hasattr(signal, "pthread_sigmask"):
+        # Handlers end with this program. The service unblocks the signal when it can handle it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     # With -P, a folder named `service` in the working folder is not imported.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "service"])  # noqa: S606

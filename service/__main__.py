@@ -16,14 +16,19 @@ def run(arguments: Sequence[str]) -> None:
 
     During the start, SIGTERM ends the process at once, with code 0.
     """
+    end_at_sigterm()
+    from service.start import main
+
+    main(arguments)
+
+
+def end_at_sigterm() -> None:
+    """Has SIGTERM end this process at once, with code 0, from now on."""
     signal.signal(signal.SIGTERM, _end)
     if hasattr(signal, "pthread_sigmask"):
         # The image blocks the signal until this line, where it can be handled: without a handler,
         # the process would end by the signal, or lose it if it has PID 1.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    from service.start import main
-
-    main(arguments)
 
 
 def _end(_: int, __: FrameType | None) -> None:

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,16 @@ def test_the_service_answers_in_the_process_of_the_command(
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2, 0.6, 1.2])
+def test_sigterm_ends_serve_with_code_0_before_and_after_it_becomes_the_service(
+    seconds: float,
+) -> None:
+    blocked = ["env", "--block-signal=TERM"]  # until the command can handle it
+    command = [sys.executable, "-m", "distilled_recommender", "serve", "--example"]
+    environment = os.environ | {"PORT": str(free_port())}
+    process = subprocess.Popen([*blocked, *command], env=environment)
+    time.sleep(seconds)
+    process.terminate()
+    assert process.wait(timeout=60) == 0

@@ -89,7 +89,7 @@ def test_it_installs_the_command(wheel: ZipFile) -> None:
     entries.read_string(dist_info(wheel, "entry_points.txt"))
 
     assert dict(entries["console_scripts"]) == {
-        "distilled-recommender": "distilled_recommender.app:main"
+        "distilled-recommender": "distilled_recommender.__main__:run"
     }
 
 
