@@ -15,9 +15,10 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import module_from_spec, spec_from_file_location
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -244,40 +245,50 @@ def _link(path: Path) -> None:
     path.symlink_to("/etc/hostname")
 
 
-async def _in_process(service: Service, folders: Iterator[tuple[str, Path]]) -> Outcomes:
-    outcomes = Outcomes()
-    for name, folder in folders:
-        started, kind, fault = time.monotonic(), "served", ""
-        try:
-            fault = await service.fault(folder)
-        except BundleError as error:
-            kind, fault = "refused", "" if str(error) else "no reason"
-        except Exception as error:
-            kind, fault = "failed", f"{type(error).__name__}: {error}"[:200]
-        outcomes.add(kind, time.monotonic() - started, fault and f"{name}: {fault}")
-    return outcomes
+Load = Callable[[Path], Awaitable[str]]
+"""Loads a bundle and asks it; returns what is wrong with its answers. Raises BundleError."""
 
 
-async def _through_child(
-    service: Service, folders: Iterator[tuple[str, Path]], stamps: Path
-) -> Outcomes:
-    """Loads each bundle in a child process and, if that succeeds, serves it in this process.
+async def _outcomes(folders: Iterator[tuple[str, Path]], load: Load) -> Outcomes:
+    """Tries each bundle; one that takes too long is tried once more, and the faster try counts.
 
-    A service that swaps bundles does the same.
+    A machine may stand still for longer than a try may take.
     """
     outcomes = Outcomes()
-    checks = BundleChecks(MAX_K, REASON_SECONDS - 1, stamps)
     for name, folder in folders:
-        started, kind, fault = time.monotonic(), "served", ""
-        try:
-            await checks.check_async(folder)
-            fault = await service.fault(folder)
-        except BundleError as error:
-            kind, fault = "refused", "" if str(error) else "no reason"
-        except Exception as error:
-            kind, fault = "failed", f"{type(error).__name__}: {error}"[:200]
-        outcomes.add(kind, time.monotonic() - started, fault and f"{name}: {fault}")
+        kind, seconds, fault = await _outcome(load, folder)
+        if seconds > REASON_SECONDS:
+            again = await _outcome(load, folder)
+            seconds, fault = min(seconds, again[1]), fault or again[2]
+        outcomes.add(kind, seconds, fault and f"{name}: {fault}")
     return outcomes
+
+
+async def _outcome(load: Load, folder: Path) -> tuple[str, float, str]:
+    """Tries a bundle; returns the outcome, the seconds that it took, and what is wrong with it."""
+    started, kind, fault = time.monotonic(), "served", ""
+    try:
+        fault = await load(folder)
+    except BundleError as error:
+        kind, fault = "refused", "" if str(error) else "no reason"
+    except Exception as error:
+        kind, fault = "failed", f"{type(error).__name__}: {error}"[:200]
+    return kind, time.monotonic() - started, fault
+
+
+def _through_child(service: Service, stamps: Path) -> Load:
+    """Returns a function that loads a bundle in a child process, and then serves it in this one.
+
+    A service that swaps bundles does the same. Each call checks the bundle anew.
+    """
+    numbers = count()
+
+    async def load(folder: Path) -> str:
+        checks = BundleChecks(MAX_K, REASON_SECONDS - 1, stamps / str(next(numbers)))
+        await checks.check_async(folder)
+        return await service.fault(folder)
+
+    return load
 
 
 def small_bundle(folder: Path) -> Path:
@@ -306,11 +317,12 @@ async def run(damages: int, through_child: int, seed: int, folder: Path) -> list
         service = Service(app.state.runtime, client)
         seeds = range(seed, seed + damages)
         texts = ((str(each), damaged(whole, target, each, TEXT_FILES)) for each in seeds)
-        in_process = await _in_process(service, texts)
-        by_hand = await _in_process(service, crafted(whole, target))
+        in_process = await _outcomes(texts, service.fault)
+        by_hand = await _outcomes(crafted(whole, target), service.fault)
         more = range(seed, seed + through_child)
         graphs = ((str(each), damaged(whole, target, each, GRAPH_FILES)) for each in more)
-        return [in_process, by_hand, await _through_child(service, graphs, folder / "stamps")]
+        load = _through_child(service, folder / "stamps")
+        return [in_process, by_hand, await _outcomes(graphs, load)]
 
 
 def prove(
