@@ -3,6 +3,8 @@
 With REDIS_URL, both are in Redis. Without it, histories are in memory and added items in a file.
 """
 
+from functools import partial
+
 from pydantic import SecretStr
 
 from service.settings import Settings
@@ -70,17 +72,23 @@ def open_history(
         disk_log = log if isinstance(log, DiskLog) else None
         store = InMemoryHistoryStore(_retention(settings), settings.max_sessions, log=disk_log)
         return GuardedHistory(store, pause_seconds, count_left_out=count_left_out)
-    redis_store = _open_redis_store(settings, settings.redis_url, settings.redis_timeout_seconds)
+    wait_seconds = settings.redis_timeout_seconds
+    redis_store = _open_redis_store(settings, settings.redis_url, wait_seconds)
+    guarded = partial(
+        GuardedHistory,
+        redis_store,
+        pause_seconds,
+        count_left_out=count_left_out,
+        wait_seconds=wait_seconds,
+    )
     if settings.store_outage == "refuse":
-        return GuardedHistory(redis_store, pause_seconds, count_left_out=count_left_out)
+        return guarded()
     journalled = JournalledEvents(
         Journal(settings.journal_path, settings.journal_max_bytes),
         _open_redis_store(settings, settings.redis_url, _BACKGROUND_TIMEOUT_SECONDS),
         count_left_out,
     )
-    return GuardedHistory(
-        redis_store, pause_seconds, journal=journalled, count_left_out=count_left_out
-    )
+    return guarded(journal=journalled)
 
 
 def _retention(settings: Settings) -> Retention:
@@ -100,6 +108,7 @@ def _open_redis_store(
         _retention(settings),
         has_journals=settings.store_outage == "journal",
         log=stream_bounds(settings.event_log_max_bytes) if settings.event_log == "on" else None,
+        wait_seconds=timeout_seconds,
     )
 
 

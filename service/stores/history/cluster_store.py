@@ -1,60 +1,81 @@
 """Session histories in a Redis Cluster, where all keys of a script must lie in one slot.
 
 The keys under a session's former names can lie in other slots. So moving a session to its current
-name takes three steps: read, store, remove. If the process ends before the third step, the next
-append moves the events again. It then stores a second copy of those that have no id.
+name takes three steps: claim, store, remove. Claiming renames a list of events and gives it a
+token; storing moves the events of each token once. So two appends at the same time, or a process
+that ends between two steps, store no event twice.
 """
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import chain
+from secrets import token_hex
+
+from redis.exceptions import RedisError
 
 from service.stores.history.protocol import Event, Session
-from service.stores.history.redis_keys import AllKeys, all_keys_of
+from service.stores.history.redis_keys import AllKeys, all_keys_of, moving_key_of
 from service.stores.history.redis_store import RedisHistoryStore, now, unavailable
-from service.stores.history.session_scripts import REMOVE
+from service.stores.history.session_scripts import CLAIM, REMOVE
+
+_TOKEN_BYTES = 8
 
 
 class ClusterHistoryStore(RedisHistoryStore):
     """Stores session histories in a Redis Cluster, each session on one node."""
 
-    async def append(self, session: Session, event: Event) -> Sequence[str]:
-        """See HistoryStore."""
-        if event.user_ref is not None:
-            await self._join(event.user_ref, session.ref)
+    async def _append(self, session: Session, event: Event) -> Sequence[str]:
         keys = all_keys_of(session)
+        names = keys.with_log[:3] if self._has_log else keys.current
+        parts: list[str | int] = [*names, *self._arguments(event, now())]
         with unavailable():
-            entries, event_ids = await self._read_former(keys)
-            names = keys.with_log[:3] if self._has_log else keys.current
-            parts: list[str | int] = [*names, *self._arguments(event, now())]
-            parts += [0, sum(map(len, entries))]
-            parts += chain(*entries, *event_ids)
-            reply = await self._script.run(self._redis, len(names), *parts)
-            await self._remove_former(keys, entries, event_ids)
+            async with asyncio.timeout_at(self._until()):
+                batches, event_ids = await self._claim_former(keys)
+                parts += [0, sum(map(bool, batches))]
+                for *entries, token in filter(None, batches):
+                    parts += [token, len(entries), *entries]
+                parts += chain(*event_ids)
+                reply = await self._script.run(self._redis, len(names), *parts)
+        await self._remove_former(keys, batches, event_ids)
         return self._history_in(reply)
 
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         """See HistoryStore."""
         keys = all_keys_of(session)
-        groups = (keys.current, *([key] for key in keys.flat[2:]))
+        moving = ([key, moving_key_of(key)] for key in keys.former_events)
+        groups = (keys.current, *moving, *([key] for key in keys.former_event_ids))
         with unavailable():
             await self._remember_as_erased(session)
             await self._log_tombstones(session, tombstones)
             await asyncio.gather(*(self._redis.execute_command("UNLINK", *each) for each in groups))
 
-    async def _read_former(
+    async def _read_former(self, keys: AllKeys) -> Sequence[str]:
+        """Returns the entries under former names, those that are being moved included."""
+        names = [name for key in keys.former_events for name in (moving_key_of(key), key)]
+        moving_or_former = await self._read_lists(names)
+        pairs = zip(moving_or_former[::2], moving_or_former[1::2], strict=True)
+        # The last element of a claimed batch is its token.
+        return next((found for each in pairs if (found := [*each[0][:-1], *each[1]])), [])
+
+    async def _claim_former(
         self, keys: AllKeys
     ) -> tuple[Sequence[Sequence[str]], Sequence[Sequence[str]]]:
-        """Reads the events and event ids that are stored under former names.
+        """Claims the events that are stored under former names, and reads their event ids.
 
         Returns:
-            The entries of each list of events, and of each set the event ids, each followed by its
-            time.
+            Of each former name the entries and then their token, or nothing. Of each set the event
+            ids, each followed by its time.
         """
-        read = self._redis.execute_command
         found = await asyncio.gather(
-            *(read("LRANGE", key, 0, -1) for key in keys.former_events),
-            *(read("ZRANGE", key, 0, -1, "WITHSCORES") for key in keys.former_event_ids),
+            *(
+                CLAIM.run(self._redis, 2, key, moving_key_of(key), f"\n{token_hex(_TOKEN_BYTES)}")
+                for key in keys.former_events
+            ),
+            *(
+                self._redis.execute_command("ZRANGE", key, 0, -1, "WITHSCORES")
+                for key in keys.former_event_ids
+            ),
         )
         num_lists = len(keys.former_events)
         return found[:num_lists], found[num_lists:]
@@ -62,16 +83,18 @@ class ClusterHistoryStore(RedisHistoryStore):
     async def _remove_former(
         self,
         keys: AllKeys,
-        entries: Sequence[Sequence[str]],
+        batches: Sequence[Sequence[str]],
         event_ids: Sequence[Sequence[str]],
     ) -> None:
-        """Removes moved entries and event ids from the former names.
+        """Removes moved events and event ids from the former names.
 
-        Entries that another process added after they were read stay in their lists.
+        The event is stored, so a failure is none of the append: the next one removes them.
         """
-        for key, moved in zip(keys.former_events, entries, strict=True):
-            if moved:
-                await REMOVE.run(self._redis, 1, key, *moved)
-        for key, moved in zip(keys.former_event_ids, event_ids, strict=True):
-            if moved:
-                await self._redis.execute_command("UNLINK", key)
+        claimed = zip(keys.former_events, batches, strict=True)
+        tokens = {moving_key_of(key): each[-1] for key, each in claimed if each}
+        read = zip(keys.former_event_ids, event_ids, strict=True)
+        with suppress(RedisError, OSError):
+            await asyncio.gather(
+                *(REMOVE.run(self._redis, 1, key, token) for key, token in tokens.items()),
+                *(self._redis.execute_command("UNLINK", key) for key, each in read if each),
+            )

@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from service.circuit_breaker import CircuitBreaker
@@ -55,13 +56,26 @@ class GuardedHistory:
         clock: Callable[[], float] = time.monotonic,
         journal: JournalledEvents | None = None,
         count_left_out: CountLeftOut = lambda *_: None,
+        wait_seconds: float | None = None,
     ) -> None:
+        """Guards `store`.
+
+        Args:
+            store: the store of histories.
+            pause_seconds: time between two probes of a store that failed.
+            clock: returns the time in seconds; tests pass their own.
+            journal: keeps events that the store does not store; None: they are lost.
+            count_left_out: counts events that are left out of the event log.
+            wait_seconds: maximum time of all calls to the store that one request needs; None: each
+                call has the deadline of the store alone.
+        """
         self.writes_fail = False
         self.last_write_at = 0.0
         self._store = store
         self._journal = journal
         self._count_left_out = count_left_out
         self._pause_seconds = pause_seconds
+        self._wait_seconds = wait_seconds
         self._breaker = CircuitBreaker(
             "the history store",
             HistoryUnavailableError,
@@ -75,6 +89,11 @@ class GuardedHistory:
     def num_journalled(self) -> int:
         """Number of events in the journal of this worker that the store does not have yet."""
         return 0 if self._journal is None else self._journal.num_waiting
+
+    @property
+    def num_set_aside(self) -> int:
+        """Number of journalled events that the store can never store, as this worker found."""
+        return 0 if self._journal is None else self._journal.num_set_aside
 
     @property
     def is_lost(self) -> bool:
@@ -100,6 +119,7 @@ class GuardedHistory:
         if self._journal is not None:
             event = self._journal.identified(event)
         is_logged = None if event.log_text is None else True
+        began = time.monotonic()
         try:
             history = await self._breaker.call(lambda: self._store.append(session, event))
         except NotLoggedError as error:
@@ -107,7 +127,7 @@ class GuardedHistory:
             self._count_left_out("event", error.reason, 1)
         except HistoryRefusalError as error:
             self._count_failed_write(error)
-            before = (await self.read(session)).history
+            before = await self._read_until_deadline(session, began)
             return await self._not_stored(session, event, before, "store_refused")
         except HistoryUnavailableError as error:
             self._count_failed_write(error)
@@ -123,6 +143,14 @@ class GuardedHistory:
         history = [*before, event.item_id] if event.is_for_history else before
         is_logged = None if event.log_text is None else False
         return StoredHistory(history, degraded=True, not_stored=kept, is_logged=is_logged)
+
+    async def _read_until_deadline(self, session: Session, began: float) -> Sequence[str]:
+        """Reads a history for a request that called the store first at `began`; empty if late."""
+        wait = self._wait_seconds
+        with suppress(TimeoutError):
+            async with asyncio.timeout(wait and began + wait - time.monotonic()):
+                return (await self.read(session)).history
+        return []
 
     async def read(self, session: Session) -> StoredHistory:
         """Reads the history of a session; if the store fails, the answer is empty and degraded."""

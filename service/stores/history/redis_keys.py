@@ -2,7 +2,8 @@
 
 `s:{NN}:REF` is the list of the session's events, and `e:{NN}:REF` the sorted set of their event
 ids. `f:{NN}:REF` is the time at which the session was erased, so that the replay of a journal does
-not restore it. `u:{NN}:USER_REF` is the set of the session refs of a user. NN is a hash of the ref,
+not restore it. `u:{NN}:USER_REF` is the set of the session refs of a user. `KEY:moving` are the
+events of a former name that are being moved to another slot of a cluster. NN is a hash of the ref,
 from 00 to 63. Redis Cluster chooses the slot of a key by the part in braces, so all keys of a ref
 lie in one slot.
 """
@@ -10,12 +11,14 @@ lie in one slot.
 from binascii import crc_hqx
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import count
 from typing import NamedTuple
 
 from export.contract.log.events import STREAMS
 from service.stores.history.protocol import Session
 
 _TAGS = tuple(f"{{{number:02}}}" for number in range(64))
+_NUM_SLOTS = 16_384  # of Redis Cluster
 _NUM_CACHED = 4_096  # a visitor's requests follow one another within minutes
 
 
@@ -66,6 +69,23 @@ def erased_key_of(ref: str) -> str:
     The key is written only by a store with a journal.
     """
     return f"f{keys_of(ref).events[1:]}"
+
+
+def moving_key_of(key: str) -> str:
+    """Returns the Redis key, in the slot of a former name's `key`, of events that are moved."""
+    tag, end, _ = key.partition("{")[2].partition("}")
+    if tag and end:
+        return f"{key}:moving"
+    if "}" not in key:
+        return f"{{{key}}}:moving"
+    # Redis hashes this key as a whole, and no part in braces can be the same text.
+    slot = _slot_of(key)
+    number = next(number for number in count() if _slot_of(str(number)) == slot)
+    return f"{{{number}}}:{key}:moving"
+
+
+def _slot_of(text: str) -> int:
+    return crc_hqx(text.encode(), 0) % _NUM_SLOTS
 
 
 @lru_cache(_NUM_CACHED)

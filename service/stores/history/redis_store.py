@@ -9,15 +9,21 @@ During a rolling upgrade, or while SESSION_SECRET changes, older replicas still 
 So each append first moves the events under former names to the current name.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from service.errors import HistoryRefusalError, HistoryUnavailableError
+from service.errors import (
+    HistoryRefusalError,
+    HistoryRejectionError,
+    HistoryUnavailableError,
+)
 from service.stores.event_log.protocol import LogBounds, NotLoggedError
 from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_keys import (
+    AllKeys,
     all_keys_of,
     erased_key_of,
     keys_of,
@@ -31,6 +37,7 @@ from service.stores.history.session_scripts import (
     join_script,
 )
 from service.stores.redis_client import RedisCommands, redis_errors_as
+from service.stores.redis_replies import rejects_for_good
 
 _SEPARATOR = "\n"
 
@@ -55,6 +62,7 @@ class RedisHistoryStore:
         *,
         has_journals: bool = False,
         log: LogBounds | None = None,
+        wait_seconds: float | None = None,
     ) -> None:
         """Makes a store; connects at the first command.
 
@@ -64,6 +72,8 @@ class RedisHistoryStore:
             has_journals: whether workers keep journals. `forget` then also stores the time, so that
                 no replay restores an erased session.
             log: limits of each stream of the event log; None: events are not logged.
+            wait_seconds: maximum time of all commands of one read or append together; None: each
+                command has the deadline of `redis` alone.
         """
         self._redis = redis
         self._script = append_script(retention, log)
@@ -73,11 +83,18 @@ class RedisHistoryStore:
         self._has_log = log is not None
         self._ttl_ms = round(retention.ttl_seconds * 1000)
         self._has_journals = has_journals
+        self._wait_seconds = wait_seconds
 
     async def append(self, session: Session, event: Event) -> Sequence[str]:
         """See HistoryStore."""
-        if event.user_ref is not None:
-            await self._join(event.user_ref, session.ref)
+        if event.user_ref is None:
+            return await self._append(session, event)
+        with unavailable():
+            async with asyncio.timeout_at(self._until()):
+                await self._join(event.user_ref, session.ref)
+                return await self._append(session, event)
+
+    async def _append(self, session: Session, event: Event) -> Sequence[str]:
         keys = all_keys_of(session)
         flat = keys.with_log if self._has_log else keys.flat
         parts: list[str | int] = [*flat, *self._arguments(event, now())]
@@ -111,11 +128,13 @@ class RedisHistoryStore:
     async def read(self, session: Session) -> Sequence[str]:
         """See HistoryStore."""
         keys = all_keys_of(session)
+        until = self._until()
         with unavailable():
-            for key in (keys.current.events, *keys.former_events):
-                if entries := await self._redis.execute_command("LRANGE", key, 0, -1):
-                    return item_ids(entries)
-        return []
+            entries = await self._redis.execute_command("LRANGE", keys.current.events, 0, -1)
+            if not entries and keys.former_events:
+                async with asyncio.timeout_at(until):
+                    entries = await self._read_former(keys)
+        return item_ids(entries)
 
     async def insert(self, ref: str, event: Event, at: int) -> None:
         """See ReplayableStore."""
@@ -125,9 +144,14 @@ class RedisHistoryStore:
         if event.user_ref is not None:
             await self._join(event.user_ref, ref)
         keys = (*keys_of(ref), erased_key_of(ref), *([stream_of(ref)] if self._has_log else []))
-        with unavailable():
-            parts = (*keys, *self._arguments(event, at))
-            is_logged = await self._insert_script.run(self._redis, len(keys), *parts)
+        parts = (*keys, *self._arguments(event, at))
+        try:
+            with unavailable():
+                is_logged = await self._insert_script.run(self._redis, len(keys), *parts)
+        except HistoryUnavailableError as error:
+            if rejects_for_good(error.__cause__):
+                raise HistoryRejectionError(f"Redis rejects the event: {error.__cause__}") from error
+            raise
         if is_logged == 0:
             raise NotLoggedError([])
 
@@ -163,6 +187,20 @@ class RedisHistoryStore:
                 return
             parts = (key, key, stream_of(user_ref), tombstone)
             await self._forget_script.run(self._redis, 3, *parts)
+
+    def _until(self) -> float | None:
+        """Returns the time of the loop's clock by which all commands of a request have ended."""
+        if self._wait_seconds is None:
+            return None
+        return asyncio.get_running_loop().time() + self._wait_seconds
+
+    async def _read_former(self, keys: AllKeys) -> Sequence[str]:
+        """Returns the entries under the first former name that has any."""
+        return next(filter(None, await self._read_lists(keys.former_events)), [])
+
+    async def _read_lists(self, keys: Sequence[str]) -> Sequence[Sequence[str]]:
+        read = self._redis.execute_command
+        return await asyncio.gather(*(read("LRANGE", key, 0, -1) for key in keys))
 
     async def _remember_as_erased(self, session: Session) -> None:
         if self._has_journals:

@@ -12,8 +12,10 @@ from service.stores.redis_scripts import Script
 # under former names.
 # ARGV: event id (empty if there is none), item id, time in µs, with a log the text of its entry and
 # whether the event is for the history. Then, unless KEYS has no sets under former names and no
-# entries lie in other slots of a cluster: the number of such sets; the number of such entries and
-# the entries; event ids of other slots with their times, in the same form.
+# entries lie in other slots of a cluster: the number of such sets; the number of claimed batches,
+# and of each its token, the number of its entries and the entries; event ids of other slots with
+# their times, in the same form. The set of event ids keeps the tokens of moved batches, so that
+# each is moved once. A token begins with a line feed, so it is never an event id.
 #
 # A full Redis refuses a script only at its first command that needs memory. So the script deletes
 # nothing before it has added something.
@@ -41,9 +43,16 @@ for number = last_list + 1, #KEYS do
   for at = 1, #ids, 2 do redis.call('ZADD', event_ids, 'NX', ids[at + 1], ids[at]) end
   if #ids > 0 then redis.call('UNLINK', KEYS[number]) end
 end
-local last_entry = $first + 1 + (ARGV[$first + 1] or 0)
-for number = $first + 2, last_entry do move(ARGV[number]) end
-for at = last_entry + 1, #ARGV, 2 do
+local next_batch = $first + 2
+for _ = 1, ARGV[$first + 1] or 0 do
+  local first_entry = next_batch + 2
+  local is_new = redis.call('ZADD', event_ids, 'NX', now, ARGV[next_batch]) == 1
+  next_batch = first_entry + ARGV[next_batch + 1]
+  if is_new then
+    for number = first_entry, next_batch - 1 do move(ARGV[number]) end
+  end
+end
+for at = next_batch, #ARGV, 2 do
   redis.call('ZADD', event_ids, 'NX', ARGV[at + 1], ARGV[at])
 end
 if has_moved then
@@ -145,9 +154,21 @@ redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], $ttl)
 """
 
-# KEYS: a list; ARGV: entries to remove from it. Each is near its head, so LREM finds it at once.
+# KEYS: a list under a former name, the claimed batch; both lie in one slot. ARGV: a new token.
+# Returns the entries of the batch and then its token. A batch that another append has claimed is
+# returned as it is: `_APPEND` moves it once only.
+_CLAIM = """
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  if redis.call('EXISTS', KEYS[1]) == 0 then return {} end
+  redis.call('RENAME', KEYS[1], KEYS[2])
+  redis.call('RPUSH', KEYS[2], ARGV[1])
+end
+return redis.call('LRANGE', KEYS[2], 0, -1)
+"""
+
+# KEYS: a claimed batch; ARGV: its token, by which a newer batch of the same name is kept.
 _REMOVE = """
-for _, entry in ipairs(ARGV) do redis.call('LREM', KEYS[1], 1, entry) end
+if redis.call('LINDEX', KEYS[1], -1) == ARGV[1] then redis.call('UNLINK', KEYS[1]) end
 """
 
 
@@ -201,4 +222,8 @@ def _filled(text: str, retention: Retention, bounds: LogBounds | None) -> str:
     return Template(text).substitute(limits, **log)
 
 
+CLAIM = Script(_CLAIM)
+"""Renames a list under a former name, so that it can be moved to another slot exactly once."""
+
 REMOVE = Script(_REMOVE)
+"""Removes a claimed batch that has been moved."""

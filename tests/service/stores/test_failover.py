@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,6 +155,19 @@ async def test_a_connection_that_takes_longer_than_a_command_may_is_completed(
     await asyncio.sleep(0.3)
     assert await connection.execute_command("PING") == "PONG"
     await connection.aclose()
+
+
+async def test_the_commands_of_one_read_have_one_deadline(proxy: FaultProxy) -> None:
+    """The list under the current name is empty, so those under former names are read, too."""
+    for wait_seconds, is_in_time in ((60, True), (0.3, False)):
+        connection = connection_to(proxy, timeout=10)
+        store = RedisHistoryStore(connection, Retention(10, 60, 60), wait_seconds=wait_seconds)
+        await store.read(Session("v1.ann"))  # connects
+        proxy.delay_seconds = 0.2
+        with nullcontext() if is_in_time else pytest.raises(HistoryUnavailableError):
+            assert await store.read(Session("v1.ann", ("v0.ann",), "ann")) == []
+        proxy.delay_seconds = 0
+        await store.close()
 
 
 async def test_an_address_that_drops_syns_costs_one_deadline_and_is_used_once_it_answers(

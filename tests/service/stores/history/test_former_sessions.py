@@ -1,11 +1,16 @@
 """Sessions under former names: of the releases up to 0.1, and of SESSION_SECRET_OLD."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from redis import Redis, RedisCluster
+from redis.exceptions import ConnectionError as LostError
 
+from service.errors import HistoryUnavailableError
+from service.stores.history import session_scripts
 from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.protocol import Event, Retention, Session
 from service.stores.history.redis_store import RedisHistoryStore
@@ -119,6 +124,49 @@ async def test_a_moved_session_expires(
     keys = list(client.scan_iter())
     assert sorted(key[0] for key in keys) == ["e", "s"]
     assert all(0 < client.pttl(key) <= 60_000 for key in keys)
+
+
+async def test_events_without_an_id_are_moved_once_though_two_events_come_at_once(
+    store: RedisHistoryStore, old_release: OldAppend
+) -> None:
+    for number in range(9):
+        old_release("a", "")
+        old_release("b", "")
+        await asyncio.gather(
+            *(store.append(ANN, Event(f"c{n}", f"{number} {n}")) for n in range(3))
+        )
+        stored = await store.read(ANN)
+        assert stored[:2] == ["a", "b"]
+        assert sorted(stored[2:]) == ["c0", "c1", "c2"]
+        await store.forget(ANN)
+
+
+@pytest.mark.parametrize("ended_before", ["EVALSHA", "REMOVE"])
+async def test_an_append_that_ended_in_the_middle_of_a_move_is_made_up_for(
+    store: RedisHistoryStore,
+    old_release: OldAppend,
+    client: Redis,
+    ended_before: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In the cluster, events are claimed, stored and removed; a single Redis does all at once."""
+
+    async def end(*_: object) -> None:
+        raise LostError("the process was killed")
+
+    old_release("a", "")
+    old_release("b", "")
+    await store.append(Session("v1.other"), Event("x"))  # Redis knows the script from now on
+    if isinstance(store, ClusterHistoryStore):
+        with monkeypatch.context() as patch, suppress(HistoryUnavailableError):
+            victim = store._script if ended_before == "EVALSHA" else session_scripts.REMOVE
+            patch.setattr(victim, "run", end)
+            await store.append(ANN, Event("c", "e1"))
+    else:
+        await store.append(ANN, Event("c", "e1"))
+    assert (await store.read(ANN))[:2] == ["a", "b"]
+    assert await store.append(ANN, Event("c", "e1")) == ["a", "b", "c"]
+    assert not [key for key in client.scan_iter() if "ann" in key and "v1" not in key]
 
 
 async def test_an_erased_session_is_erased_under_its_old_key_too(

@@ -169,6 +169,23 @@ async def test_a_store_that_refuses_events_is_read_on(refusing: RefusingStore) -
     assert not guard.is_lost
 
 
+async def test_a_refused_event_waits_no_longer_than_one_deadline_for_the_events_before_it(
+    refusing: RefusingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = refusing.read
+
+    async def read_late(session: Session) -> Sequence[str]:
+        await anyio.sleep(0.2)
+        return await read(session)
+
+    await refusing.append(Session("s"), Event("a"))
+    refusing.refuses = True
+    monkeypatch.setattr(refusing, "read", read_late)
+    for wait_seconds, expected in ((60, ["a", "b"]), (0.1, ["b"])):
+        guard = GuardedHistory(refusing, PAUSE_SECONDS, wait_seconds=wait_seconds)
+        assert (await guard.append(Session("s"), Event("b"))).history == expected
+
+
 async def test_only_a_write_shows_that_writes_work_again(refusing: RefusingStore) -> None:
     guard = GuardedHistory(refusing, PAUSE_SECONDS)
     await guard.append(Session("s"), Event("a"))
