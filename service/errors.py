@@ -8,7 +8,8 @@ ServiceError
 ├── ForbiddenError             a request's key lacks the scope of the route, or the route is closed
 ├── TooManyRequestsError       the request's key is over its rate or its daily quota
 ├── HistoryUnavailableError    the history store does not answer
-│   └── HistoryRefusalError    the history store answers, and refuses to write
+│   ├── HistoryRefusalError    the history store answers, and refuses to write
+│   └── HistoryRejectionError  the history store answers, and can never store this event
 ├── ItemStoreUnavailableError  the store of added items does not answer
 ├── LeavingError               this worker is draining
 ├── OverloadedError            this worker has too much work for this request
@@ -85,6 +86,10 @@ class HistoryUnavailableError(ServiceError):
 
 class HistoryRefusalError(HistoryUnavailableError):
     """The history store answers, and refuses to write: it is full, or read-only."""
+
+
+class HistoryRejectionError(HistoryUnavailableError):
+    """The history store answers, and can never store this event, though it stores others."""
 
 
 class ItemStoreUnavailableError(ServiceError):

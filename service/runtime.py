@@ -152,6 +152,11 @@ class Runtime:
                 "Number of events in this worker's journal that are not stored yet.",
                 self.history.num_journalled,
             ),
+            (
+                "history_rejected_events",
+                "Number of journalled events that Redis can never store, set aside by this worker.",
+                self.history.num_set_aside,
+            ),
             ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
             ("logs_failing", "1 while log lines cannot be written.", logs_fail()),
             ("added_items", "Number of items added at run time.", len(self.added_items)),

@@ -45,6 +45,7 @@ _ANOTHER_NODE = (
     IsolatedNodeError,
     StuckNodeError,
 )
+_FOR_GOOD = ("WRONGTYPE", "is not a valid float", "exceeds maximum allowed size")
 _WRITES_REFUSED = (ReadOnlyError, OutOfMemoryError, WriteRefusedError)
 
 
@@ -60,6 +61,14 @@ def another_node_may_answer(error: RedisError) -> bool:
     cannot work as one.
     """
     return isinstance(error, _ANOTHER_NODE)
+
+
+def rejects_for_good(error: BaseException | None) -> bool:
+    """Returns whether `error` means that Redis can never run this command, though it runs others.
+
+    So it is if a key holds a value of another type, or if a value has a wrong form.
+    """
+    return isinstance(error, ResponseError) and any(map(str(error).__contains__, _FOR_GOOD))
 
 
 def refuses_writes(error: BaseException) -> bool:

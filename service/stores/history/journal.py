@@ -1,9 +1,13 @@
 """The journal: keeps events on this machine's disk until the history store can store them."""
 
 import asyncio
+import errno
 import logging
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+
+import orjson
 
 from export.contract.log.segments import SegmentWriter
 from export.contract.log.worker_folders import (
@@ -18,6 +22,9 @@ from service.stores.history.journal_records import Record, read_records
 
 logger = logging.getLogger(__name__)
 
+REJECTED = "rejected.jsonl"
+"""Name of the file of records that can never be stored, one JSON object a line."""
+
 SEGMENT_BYTES = 1 << 20
 _STORED_AT_ONCE = 16  # more would delay requests by more than a millisecond
 
@@ -29,6 +36,7 @@ class Journal:
 
     Attributes:
         num_waiting: number of records that this worker has written and that are not replayed yet.
+        num_set_aside: number of records that this worker has set aside.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
@@ -40,6 +48,7 @@ class Journal:
                 segment per worker.
         """
         self.num_waiting = 0
+        self.num_set_aside = 0
         self._path = path
         self._max_bytes = max_bytes
         self._disk = GroupCommit("journal", self._write, self._count)
@@ -76,6 +85,20 @@ class Journal:
             self.num_waiting -= num_stored
             count += num_stored
         return count
+
+    async def set_aside(self, record: Record, reason: str) -> None:
+        """Adds a record that can never be stored to the file `REJECTED` of the folder of journals.
+
+        So it does not hold up the records after it. If the process is killed before its segment is
+        removed, the record is set aside twice.
+
+        Raises:
+            OSError: the file cannot be written, or has the maximum size of the journals.
+        """
+        line = orjson.dumps({**record._asdict(), "reason": reason}) + b"\n"
+        await self._disk.run(append_line, self._path / REJECTED, line, self._max_bytes)
+        self.num_set_aside += 1
+        logger.error("%s has one more event, which can never be stored: %s", REJECTED, reason)
 
     async def close(self) -> None:
         """Closes the files. Records that are left stay on the disk; another worker replays them."""
@@ -128,3 +151,17 @@ class Journal:
         else:
             await self._disk.run(path.unlink)
         return len(records)
+
+
+def append_line(path: Path, line: bytes, max_bytes: int) -> None:
+    """Adds a line to a file that several processes write, and waits until it is on the disk.
+
+    Raises:
+        OSError: the file cannot be written, or would have more than `max_bytes`.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as file:
+        if file.tell() + len(line) > max_bytes:
+            raise OSError(errno.EFBIG, f"{path} has JOURNAL_MAX_BYTES = {max_bytes} already")
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())

@@ -5,7 +5,7 @@ import time
 import uuid
 from dataclasses import replace
 
-from service.errors import HistoryUnavailableError
+from service.errors import HistoryRejectionError, HistoryUnavailableError
 from service.stores.event_log.protocol import CountLeftOut, NotLoggedError
 from service.stores.group_commit import DiskError, DiskFullError
 from service.stores.history.journal import Journal
@@ -32,6 +32,11 @@ class JournalledEvents:
     def num_waiting(self) -> int:
         """Number of events in the journal of this worker that the store does not have yet."""
         return self._journal.num_waiting
+
+    @property
+    def num_set_aside(self) -> int:
+        """Number of events that this worker has set aside, since the store can never store them."""
+        return self._journal.num_set_aside
 
     @staticmethod
     def identified(event: Event) -> Event:
@@ -98,3 +103,5 @@ class JournalledEvents:
             await self._store.insert(record.ref, event, record.at)
         except NotLoggedError:
             self._count_left_out("event", "log_full", 1)
+        except HistoryRejectionError as error:
+            await self._journal.set_aside(record, str(error))

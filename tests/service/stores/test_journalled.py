@@ -1,5 +1,6 @@
 """A service that journals what Redis does not store: answers, replay, and a disk that fails."""
 
+import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 from redis import Redis
 
+from service.access.principal import DEFAULT_TENANT
+from service.runtime import Runtime
 from service.settings import Settings
+from service.stores.history.journal import REJECTED
+from service.stores.history.redis_keys import keys_of
 from tests.service.conftest import PATIENCE_SECONDS
 
 if TYPE_CHECKING:
@@ -100,6 +106,34 @@ async def test_an_event_that_redis_does_not_store_is_journalled_and_stored_later
     await wait_until_replayed(client, journal)
     kept = [] if fail is kill else ["a"]  # this Redis keeps nothing over a kill
     assert await history(client) == [*kept, "b", "c"]
+
+
+async def test_an_event_that_redis_can_never_store_does_not_hold_up_the_others(
+    client: httpx.AsyncClient, mortal_redis: "RedisServer", journal: Path
+) -> None:
+    keys = keys_of(runtime_of(client).session("broken", DEFAULT_TENANT).ref)
+    with Redis.from_url(mortal_redis.url) as redis:
+        redis.set(keys.events, "not a list")
+    end = fill(mortal_redis)
+    for session in ("s", "broken", "s"):
+        await client.post(f"/v1/sessions/{session}/events", json={"item_id": "b"})
+    end()
+    await wait_until_replayed(client, journal)
+    assert await history(client) == ["a", "b", "b"]
+    (line,) = (journal / REJECTED).read_text().splitlines()
+    rejected = json.loads(line)
+    assert keys.events.endswith(rejected["ref"])
+    assert rejected["item_id"] == "b"
+    assert "WRONGTYPE" in rejected["reason"]
+    assert "recommender_history_rejected_events 1.0" in await metrics(client)
+
+
+def runtime_of(client: httpx.AsyncClient) -> Runtime:
+    transport = client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    assert isinstance(transport.app, FastAPI)
+    runtime: Runtime = transport.app.state.runtime
+    return runtime
 
 
 async def test_a_journal_that_cannot_be_written_is_told_and_recommendations_go_on(
