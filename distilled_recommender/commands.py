@@ -107,6 +107,13 @@ COMMANDS = (
         extra="collect",
     ),
     LazyCommand(
+        "experiments",
+        "distilled_recommender.experiments:command",
+        "Count clicks, conversions and hits of each variant in the event log.",
+        LEARNING,
+        extra="collect",
+    ),
+    LazyCommand(
         "ladder",
         "training.ladder.__main__:command",
         "Measure the gain of each part of the method.",

@@ -28,6 +28,7 @@ from service.api.problems import (
 from service.api.routes import (
     docs,
     events,
+    experiments,
     health,
     items,
     model,
@@ -125,7 +126,18 @@ def create_app(
     install_problems(app)
     if settings.tracing:
         install_tracing(app)
-    for routes in (recommendations, sessions, events, users, teacher, items, model, page, docs):
+    for routes in (
+        recommendations,
+        sessions,
+        events,
+        users,
+        teacher,
+        items,
+        model,
+        experiments,
+        page,
+        docs,
+    ):
         app.include_router(routes.router, responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
     app.include_router(health.router)
     authorization = Middleware(AuthorizeByKey, routes=scope_table(app), access=access)

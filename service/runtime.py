@@ -24,6 +24,7 @@ from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTea
 from service.events.impressions import Audience, Impressions
 from service.events.intake import EventIntake
 from service.events.opening import opened_events
+from service.experiments.comparison import ExperimentFile
 from service.http.draining import Drain
 from service.ranking.micro_batcher import MicroBatcher
 from service.ranking.recommender import Query, Recommendations
@@ -54,6 +55,7 @@ class Runtime:
         admission: accepts or refuses requests by the work in progress.
         intake: makes the events to store from those that clients send.
         impressions: gives answers their ids, and logs what was shown.
+        experiments: live figures of the variants; None if EXPERIMENTS_PATH is unset.
     """
 
     settings: Settings
@@ -69,6 +71,7 @@ class Runtime:
     admission: Admission
     intake: EventIntake
     impressions: Impressions
+    experiments: ExperimentFile | None = None
     micro_batcher: MicroBatcher = field(default_factory=MicroBatcher)
 
     def check_k(self, k: int, field: str = "k") -> None:
@@ -211,6 +214,7 @@ async def open_runtime(
                 ),
                 intake,
                 impressions,
+                _experiments(settings),
             )
             async with metrics.watching(runtime.gauges):
                 with drain.on_sigterm():
@@ -228,6 +232,11 @@ def _open_bundles(
         variants = open_variants(settings.served_variants, max_k, checks)
     hot_swap = HotSwap(variants, max_k, settings.bundles_poll_seconds, while_loading, checks)
     return variants, hot_swap
+
+
+def _experiments(settings: Settings) -> ExperimentFile | None:
+    path = settings.experiments_path
+    return None if path is None else ExperimentFile(path)
 
 
 @asynccontextmanager

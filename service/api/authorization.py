@@ -12,7 +12,7 @@ from service.access.access import Access
 from service.access.principal import SCOPE_KEY, Principal
 from service.access.route_table import ROUTE_KEY, RouteTable
 from service.api.problems import http_problem, service_problem
-from service.api.scopes import ITEM_CHANGES
+from service.api.scopes import OPEN_ON_LOOPBACK
 from service.errors import ForbiddenError, ServiceError, UnauthorizedError
 from service.http.ids_in_paths import keep_encoded
 
@@ -72,7 +72,7 @@ class AuthorizeByKey:
             UnauthorizedError: the request has no key, and the service has keys.
             ForbiddenError: the key lacks the scope, or the service has no key for the route.
         """
-        if not (self._are_items_open and path in ITEM_CHANGES):
+        if not (self._are_items_open and path in OPEN_ON_LOOPBACK):
             raise self._refusal(principal, needed)
 
     def _refusal(self, principal: Principal, needed: principals.Scope) -> ServiceError:

@@ -73,6 +73,8 @@ def _listed(body: bytes, media_type: str) -> Sequence[object]:
 
 
 def _event(given: object) -> Parsed:
+    if not isinstance(given, bytes | dict):
+        return "body: must be a JSON object"
     try:
         if isinstance(given, bytes):
             return SessionEvent.model_validate_json(given)

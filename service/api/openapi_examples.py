@@ -97,6 +97,19 @@ _FIGURE = {
     "high": 0.0353,
     "seeds": 1,
 }
+_RATE = {"estimate": 0.103, "low": 0.097, "high": 0.109}
+_LIVE_FIGURES = {
+    "variant": DEFAULT_VARIANT,
+    "model_version": _VERSION,
+    "source": "student",
+    "impressions": 41_210,
+    "followed": 30_877,
+    "clicks_by_place": [1_830, 1_004, 655, 430, 326],
+    "click_through": _RATE,
+    "conversion": {"estimate": 0.012, "low": 0.01, "high": 0.014},
+    "value": {"estimate": 0.31, "low": 0.24, "high": 0.38},
+    "next_item_hit": {"estimate": 0.14, "low": 0.132, "high": 0.148},
+}
 _VARIANT = {
     "variant": DEFAULT_VARIANT,
     "weight": 1.0,
@@ -205,6 +218,21 @@ BODIES: Mapping[str, Any] = {
         "provenance": {"commit": "81151575aaa3", "dataset": {"name": "movielens"}},
         "variants": [_VARIANT],
     },
+    "ExperimentsAnswer": {
+        "begin": None,
+        "made_at": 1_788_220_800_000,
+        "figures": [_LIVE_FIGURES],
+        "comparisons": [
+            {
+                "variant": "b",
+                "against": DEFAULT_VARIANT,
+                "metric": "click_through",
+                "difference": {"estimate": 0.011, "low": 0.002, "high": 0.02},
+                "ahead": "b",
+                "impressions_for_a_tenth": None,
+            }
+        ],
+    },
     "Activation": {"bundle": _VERSION, "variant": DEFAULT_VARIANT},
     "Rollback": {"variant": DEFAULT_VARIANT},
     "VariantAnswer": _VARIANT,
@@ -239,6 +267,7 @@ PARAMETERS: Mapping[str, Any] = {
 DETAILS: Mapping[tuple[HTTPStatus, str], str] = {
     (HTTPStatus.NOT_FOUND, "items"): "no item '0'",
     (HTTPStatus.NOT_FOUND, "sessions"): "no session 'ada'",
+    (HTTPStatus.NOT_FOUND, "experiments"): "no figures: EXPERIMENTS_PATH is unset",
     (HTTPStatus.NOT_FOUND, "model"): f"no variant 'b'; there are: {DEFAULT_VARIANT}",
     (
         HTTPStatus.CONFLICT,

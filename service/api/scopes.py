@@ -34,6 +34,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "GET /v1/model": Scope.READ,
     "POST /v1/model/activate": Scope.ADMIN,
     "POST /v1/model/rollback": Scope.ADMIN,
+    "GET /v1/experiments": Scope.ADMIN,
     "GET /v1/examples": Scope.READ,
     "GET /healthz": OPEN,
     "GET /readyz": OPEN,
@@ -46,7 +47,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "GET /static/{name}": OPEN,
 }
 
-ITEM_CHANGES = frozenset({"/v1/items", "/v1/items/{item_id}"})
+OPEN_ON_LOOPBACK = frozenset({"/v1/items", "/v1/items/{item_id}", "/v1/experiments"})
 """Paths of the admin routes that need no key on loopback, if the service has no key at all."""
 
 

@@ -64,6 +64,12 @@ class EventSettings(BaseSettings):
         description="IMPRESSIONS: share of the answers whose items are kept in the event log",
     )
 
+    experiments_path: Path | None = Field(
+        default=None,
+        description="EXPERIMENTS_PATH: the file of `distilled-recommender experiments`, which "
+        "/v1/experiments answers from; it is read again when it changes; unset = no figures",
+    )
+
     @property
     def event_type_names(self) -> Sequence[str]:
         """The names in EVENT_TYPES, in their order."""

@@ -276,6 +276,73 @@ class ExamplesAnswer(TypedDict):
     histories: list[list[ItemAnswer]]
 
 
+class IntervalAnswer(TypedDict):
+    """An estimate and its anytime-valid 95 % interval; None: no data, or no bound."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+
+
+class LiveFiguresAnswer(TypedDict):
+    """What became of the lists of one variant, model version and source.
+
+    Attributes:
+        impressions: number of lists that were shown.
+        followed: number of lists after which their session had an event.
+        clicks_by_place: number of clicks by place in the list.
+        click_through: share of the lists with a click.
+        conversion: share of the lists with a purchase.
+        value: value of the events that a list led to, mean over lists.
+        next_item_hit: share of the followed lists that had the item of the session's next event.
+    """
+
+    variant: str
+    model_version: str
+    source: str
+    impressions: int
+    followed: int
+    clicks_by_place: list[int]
+    click_through: IntervalAnswer
+    conversion: IntervalAnswer
+    value: IntervalAnswer
+    next_item_hit: IntervalAnswer
+
+
+class ComparisonOfVariantsAnswer(TypedDict):
+    """One metric of a variant minus that of the control.
+
+    Attributes:
+        against: name of the control.
+        ahead: variant that is better; None: it is not shown yet.
+        impressions_for_a_tenth: about how many lists of each variant would show a difference of a
+            tenth; None: it is shown, or not known.
+    """
+
+    variant: str
+    against: str
+    metric: Literal["click_through", "conversion", "value", "next_item_hit"]
+    difference: IntervalAnswer
+    ahead: str | None
+    impressions_for_a_tenth: int | None
+
+
+class ExperimentsAnswer(TypedDict):
+    """Live figures of the variants.
+
+    Attributes:
+        begin: time in ms since 1970 from which on is counted; None: all.
+        made_at: time in ms since 1970 at which the event log was counted.
+        figures: figures of each variant, model version and source.
+        comparisons: each variant compared with the control.
+    """
+
+    begin: int | None
+    made_at: int
+    figures: list[LiveFiguresAnswer]
+    comparisons: list[ComparisonOfVariantsAnswer]
+
+
 class VariantAnswer(TypedDict):
     """A variant: one bundle among several that share the traffic.
 

@@ -266,6 +266,17 @@ def read_model() -> Question[answers.ModelAnswer]:
     return Question("GET", "/v1/model")
 
 
+def read_experiments(*, admin_key: str | None = None) -> Question[answers.ExperimentsAnswer]:
+    """Reads live figures of the variants, and which one is ahead.
+
+    Refused with 404 if the service has no figures.
+
+    Args:
+        admin_key: the service's ADMIN_KEY, or a key with scope *admin*.
+    """
+    return Question("GET", "/v1/experiments", admin_key=admin_key)
+
+
 def activate_model(
     admin_key: str, *, bundle: str, variant: str | None = None
 ) -> Question[answers.VariantAnswer]:

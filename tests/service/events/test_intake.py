@@ -37,7 +37,7 @@ def test_the_settings_choose_the_types_and_those_of_the_history() -> None:
     assert chosen.event_of(given(), None, "t").is_for_history
     assert not chosen.event_of(given(event_type="skip"), None, "t").is_for_history
     with pytest.raises(InvalidRequestError, match=r"must be one of play, like, skip .*'click'"):
-        chosen.event_of(given(event_type="click"), None, "t", "events[3].")
+        chosen.event_of(given(event_type="click"), None, "t", prefix="events[3].")
 
 
 @pytest.mark.parametrize("offset", [-DAY_MS + 60_000, 0, 9_000])
@@ -51,7 +51,7 @@ def test_a_time_outside_of_the_bounds_is_refused_with_value_and_bounds(offset: i
     bounded = intake(event_max_age_seconds=DAY_MS / 1000, event_max_ahead_seconds=10)
     sent = now() + offset
     with pytest.raises(InvalidRequestError) as refused:
-        bounded.event_of(given(timestamp=sent), None, "t", "events[3].")
+        bounded.event_of(given(timestamp=sent), None, "t", prefix="events[3].")
     assert refused.value.field == "events[3].timestamp"
     assert refused.value.message == (
         "must be a time in ms since 1970, at most 86400 s ago (EVENT_MAX_AGE_SECONDS) "

@@ -1,0 +1,130 @@
+"""Live figures: what became of the lists that were shown, as counts, in a file of JSON.
+
+A program counts them in the event log, and the service answers them with intervals. This module
+imports the standard library only.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from export.contract.reading import read_file
+from export.contract.records import (
+    COUNT,
+    NAME,
+    NUMBER,
+    BundleError,
+    Check,
+    Checks,
+    build,
+    list_of,
+    optional,
+    parse_object,
+    whole_number,
+)
+
+SCHEMA = 1
+MAX_PLACES = 20
+"""Number of places whose clicks are counted; later places count with the last."""
+MAX_FILE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class LiveFigures:
+    """Counts of the impressions of one variant, model version and source.
+
+    Attributes:
+        variant: name of the variant.
+        model_version: version of its bundle.
+        source: ranker that made the lists.
+        impressions: number of lists that were shown.
+        clicked: number of lists of which an item was clicked, or otherwise acted on.
+        converted: number of lists of which an item was bought.
+        value: sum of the values of the events that a list led to.
+        value_squares: sum of the squares of these values, added up for each list before.
+        clicks_by_place: number of events by the place of their item in the list, from the first.
+        followed: number of lists after which their session had another event.
+        hits: number of those in which the item of that event was in the list.
+    """
+
+    variant: str
+    model_version: str
+    source: str
+    impressions: int
+    clicked: int
+    converted: int
+    value: float
+    value_squares: float
+    clicks_by_place: Sequence[int]
+    followed: int
+    hits: int
+
+
+@dataclass(frozen=True)
+class LiveReport:
+    """Live figures of a part of time.
+
+    Attributes:
+        schema: version of the file.
+        begin: begin of the time in ms since 1970; None: all that the log has.
+        made_at: time in ms since 1970 at which the log was read.
+        figures: figures of each variant, model version and source.
+    """
+
+    schema: int
+    begin: int | None
+    made_at: int
+    figures: Sequence[LiveFigures]
+
+
+_CHECKS: Checks = {
+    **dict.fromkeys(("variant", "model_version", "source"), NAME),
+    **dict.fromkeys(("impressions", "clicked", "converted", "followed", "hits"), COUNT),
+    **dict.fromkeys(("value", "value_squares"), NUMBER),
+    "clicks_by_place": list_of(COUNT),
+}
+_REPORT_CHECKS: Checks = {
+    "schema": whole_number(SCHEMA, SCHEMA),
+    "begin": optional(COUNT),
+    "made_at": COUNT,
+    "figures": Check("a list", lambda value: isinstance(value, list)),
+}
+
+
+def save_report(report: LiveReport, path: Path) -> None:
+    """Writes a report to a file, which is whole at any time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+def load_report(path: Path) -> LiveReport:
+    """Reads a report.
+
+    Raises:
+        BundleError: the file is missing, too large, or no report.
+    """
+    report = build(
+        LiveReport,
+        parse_object(str(path), read_file(path, MAX_FILE_BYTES)),
+        _REPORT_CHECKS,
+        str(path),
+    )
+    figures = []
+    for number, each in enumerate(report.figures):
+        place = f"{path}: figures[{number}]"
+        if not isinstance(each, dict):
+            raise BundleError(f"{place}: not a JSON object")
+        figures.append(_checked(build(LiveFigures, each, _CHECKS, place), place))
+    return LiveReport(report.schema, report.begin, report.made_at, figures)
+
+
+def _checked(figures: LiveFigures, place: str) -> LiveFigures:
+    if max(figures.clicked, figures.converted, figures.followed) > figures.impressions:
+        raise BundleError(f"{place}: more lists with an event than impressions")
+    if figures.hits > figures.followed:
+        raise BundleError(f"{place}: more hits than lists that were followed")
+    return figures

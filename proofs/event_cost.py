@@ -1,0 +1,61 @@
+"""Compares the CPU time of a request with event log and impressions with that of one without.
+
+Two services on one Redis, one of them with `EVENT_LOG=on`, get the same clicks of sessions with 50
+items, as fast as they answer. They take turns.
+"""
+
+import json
+import statistics
+from collections.abc import Iterator, Sequence
+
+from benchmarks.load.generator import run_in_process
+from benchmarks.load.workloads import SERVICE, closed_loop, fill_regulars, regulars
+from benchmarks.subjects.processes import RunningProgram, running_redis, running_service
+from proofs.film_teacher import FILMS
+from proofs.record import Figure
+
+AT_MOST = 1.15
+_CONNECTIONS = 16
+_REQUESTS_A_SECOND = 8_000  # more than a worker answers
+_AROUND_MEDIAN = 0.23
+"""Share of the sorted ratios to cut off at each end: of 15, the rest spans the 95 % interval."""
+
+
+def prove(*, pairs: int = 15, seconds: float = 2.0) -> Iterator[Figure]:
+    """Measures the CPU time of both services in turns.
+
+    Args:
+        pairs: number of turns.
+        seconds: time of a measurement.
+    """
+    lines = (FILMS / "items.jsonl").read_text(encoding="utf-8").splitlines()
+    item_ids = [json.loads(line)["item_id"] for line in lines]
+    runs: dict[str, list[float]] = {"without": [], "with": []}
+    with (
+        running_redis() as redis,
+        running_service(FILMS, redis) as without,
+        running_service(FILMS, redis, EVENT_LOG="on") as with_log,
+    ):
+        services = [("without", without), ("with", with_log)]
+        for number in range(pairs):
+            for name, service in services[:: 1 if number % 2 else -1]:
+                runs[name].append(_cpu_us(redis, service, item_ids, seconds))
+    ratios = sorted(b / a for a, b in zip(runs["without"], runs["with"], strict=True))
+    cut = int(len(ratios) * _AROUND_MEDIAN)
+    low, high = ratios[cut], ratios[-1 - cut]
+    for name, costs in runs.items():
+        yield Figure(f"request {name} event log", "µs CPU", statistics.median(costs))
+    yield Figure("with over without", "times", statistics.median(ratios), low, high)
+    yield Figure("with over without, upper end", "times", high, at_most=AT_MOST)
+
+
+def _cpu_us(
+    redis: RunningProgram, service: RunningProgram, item_ids: Sequence[str], seconds: float
+) -> float:
+    """Returns the CPU time of the service for a request, in µs."""
+    fill_regulars(redis.port, service.port, SERVICE, item_ids)
+    clicks = regulars(item_ids, round(seconds * _REQUESTS_A_SECOND))
+    plan = closed_loop(clicks, SERVICE, service.port, seconds=seconds, connections=_CONNECTIONS)
+    before = service.cpu_seconds()
+    outcome = run_in_process(plan)
+    return (service.cpu_seconds() - before) * 1e6 / outcome.num_sent
