@@ -7,7 +7,7 @@ scores that losses need.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,8 +24,25 @@ NUM_GROUPS = 128  # number of groups that `kth_best_of` divides scores into
 SMALLEST_SUM, LARGEST_SUM = 1e-20, 1e30
 
 
+class Upweighted(NamedTuple):
+    """The items of a catalog that each stand for several in the sum of exponentials.
+
+    Attributes:
+        begin: number of the first of these items, from 0; all that follow are upweighted, too.
+        log_weight: logarithm of the number of items that each stands for.
+    """
+
+    begin: int
+    log_weight: float
+
+
 def softmax_of_catalog(
-    queries: Tensor, table: Tensor, selected: Tensor, k: int = 0, max_stored: int = STORED_SCORES
+    queries: Tensor,
+    table: Tensor,
+    selected: Tensor,
+    k: int = 0,
+    max_stored: int = STORED_SCORES,
+    upweighted: Upweighted | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Computes log-normaliser, scores of selected items and K-th best score in one pass.
 
@@ -33,9 +50,11 @@ def softmax_of_catalog(
         queries: `[positions, hidden]`, query vectors.
         table: `[catalog rows, hidden]`, item vectors; row 0 is padding and left out.
         selected: `[positions, M]`, item indices; the score of padding is undefined.
-        k: rank of the K-th best score, from 1; with 0 it is not computed.
+        k: rank of the K-th best score, from 1; with 0 it is not computed. A K-th best score that no
+            selected item but the first reaches may come out lower, yet higher than those items.
         max_stored: maximum number of scores to store for the backward pass. If there are more, the
             backward pass computes all of them again.
+        upweighted: items that stand for several in the log-normaliser; None if there are none.
 
     Returns:
         The log-normaliser `log sum_i exp(query . e_i)` over all items, `[positions]`; scores of the
@@ -43,7 +62,7 @@ def softmax_of_catalog(
         and undefined if `k` is 0.
     """
     places = (selected - 1).clamp(min=0)
-    return _CatalogSoftmax.apply(queries, table[1:], places, k, max_stored)  # type: ignore[no-untyped-call, no-any-return]  # torch's
+    return _CatalogSoftmax.apply(queries, table[1:], places, k, max_stored, upweighted)  # type: ignore[no-untyped-call, no-any-return]  # torch's
 
 
 _LookUp = Callable[[slice, Tensor], None]
@@ -65,6 +84,7 @@ class _Exponentials:
         queries: `[positions, hidden]`, query vectors.
         items: `[items, hidden]`, item vectors.
         max_stored: maximum number of exponentials to store.
+        upweighted: items whose exponentials are multiplied by a weight; None if there are none.
 
     Attributes:
         sums: `[positions]`, the sum of the exponentials of each query.
@@ -77,7 +97,10 @@ class _Exponentials:
     sums: Tensor
     weighted_items: Tensor
 
-    def __init__(self, queries: Tensor, items: Tensor, max_stored: int) -> None:
+    def __init__(
+        self, queries: Tensor, items: Tensor, max_stored: int, upweighted: Upweighted | None
+    ) -> None:
+        self.upweighted = upweighted
         self.queries = queries
         self.dtype = dtype_of_products(queries)
         self.rounded_queries, self.rounded_items = queries.to(self.dtype), items.to(self.dtype)
@@ -139,6 +162,8 @@ class _Exponentials:
     def _exponentiate(self, chunk: slice, scores: Tensor, look_up: _LookUp) -> None:
         """Replaces `scores` by their exponentials, after `look_up` has seen them."""
         look_up(chunk, scores)
+        if self.upweighted is not None:
+            scores[:, self.upweighted.begin :] += self.upweighted.log_weight
         if self.shifts is not None:
             self.shifts[chunk] = largest = scores.amax(dim=1)
             scores.sub_(largest[:, None])
@@ -158,15 +183,22 @@ class _CatalogSoftmax(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, queries: Tensor, items: Tensor, places: Tensor, k: int, max_stored: int
+        context: Any,
+        queries: Tensor,
+        items: Tensor,
+        places: Tensor,
+        k: int,
+        max_stored: int,
+        upweighted: Upweighted | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        exponentials = _Exponentials(queries, items, max_stored)
+        exponentials = _Exponentials(queries, items, max_stored, upweighted)
         selected, kth_best = queries.new_empty(places.shape), queries.new_empty(len(queries))
 
         def look_up(chunk: slice, scores: Tensor) -> None:
             selected[chunk] = scores.gather(1, places[chunk])
             if k:
-                kth_best[chunk] = kth_best_of(scores, k)
+                compared = selected[chunk, 1:].amax(dim=1) if selected.shape[1] > 1 else None
+                kth_best[chunk] = kth_best_of(scores, k, compared)
 
         exponentials.compute(look_up)
         context.save_for_backward(queries, items, places)
@@ -178,7 +210,7 @@ class _CatalogSoftmax(torch.autograd.Function):
     @once_differentiable
     def backward(
         context: Any, to_normaliser: Tensor, to_selected: Tensor, _: Tensor
-    ) -> tuple[Tensor, Tensor, None, None, None]:
+    ) -> tuple[Tensor, Tensor, None, None, None, None]:
         queries, items, places = context.saved_tensors
         exponentials: _Exponentials = context.exponentials
         scale = (to_normaliser / exponentials.sums)[:, None]
@@ -187,7 +219,7 @@ class _CatalogSoftmax(torch.autograd.Function):
         to_queries += embedding_bag(places, items, per_sample_weights=to_selected, mode="sum")
         of_selected = to_selected[..., None] * queries[:, None]  # [positions, M, hidden]
         to_items.index_add_(0, places.flatten(), of_selected.flatten(0, 1))
-        return to_queries, to_items, None, None, None
+        return to_queries, to_items, None, None, None, None
 
 
 @torch.no_grad()
@@ -204,7 +236,7 @@ def kth_best_scores(queries: Tensor, table: Tensor, k: int) -> Tensor:
     return torch.cat([kth_best_of(each @ items.T, k) for each in parts])
 
 
-def kth_best_of(scores: Tensor, k: int) -> Tensor:
+def kth_best_of(scores: Tensor, k: int, compared: Tensor | None = None) -> Tensor:
     """Returns the K-th best score of each row, `[positions]`.
 
     Each row is divided into groups of items. The best K scores lie in the K groups with the highest
@@ -214,17 +246,23 @@ def kth_best_of(scores: Tensor, k: int) -> Tensor:
     Args:
         scores: `[positions, items]`.
         k: rank of the score, from 1. With fewer than `k` items, the worst score is returned.
+        compared: `[positions]`, the highest score that the result is compared with. If the K-th
+            best maximum of a group is higher, then that is returned, which takes less time. None
+            returns the exact K-th best score of each row.
     """
     k = min(k, scores.shape[1])
-    among = scores
-    if (size := scores.shape[1] // NUM_GROUPS) and k < NUM_GROUPS:
-        whole = size * NUM_GROUPS
-        grouped, rest = torch.split(scores, [whole, scores.shape[1] - whole], dim=1)
-        groups = grouped.view(len(scores), size, NUM_GROUPS)
-        best_groups = groups.amax(dim=1).topk(k, sorted=False).indices
-        best = groups.gather(2, best_groups[:, None].expand(-1, size, -1)).flatten(1)
-        among = torch.cat([best, rest], dim=1)
-    return among.topk(k, sorted=False).values.amin(dim=1)
+    size = scores.shape[1] // NUM_GROUPS
+    if not size or k >= NUM_GROUPS:
+        return scores.topk(k, sorted=False).values.amin(dim=1)
+    groups = scores[:, : size * NUM_GROUPS].unflatten(1, (size, NUM_GROUPS))
+    best_groups = groups.amax(dim=1).topk(k, sorted=False)
+    kth_best = best_groups.values.amin(dim=1)  # at least k scores are as high
+    rows = slice(None) if compared is None else (compared >= kth_best).nonzero()[:, 0]
+    chosen = best_groups.indices[rows, None].expand(-1, size, -1)
+    best = groups[rows].gather(2, chosen).flatten(1)
+    among = torch.cat([best, scores[rows, size * NUM_GROUPS :]], dim=1)
+    kth_best[rows] = among.topk(k, sorted=False).values.amin(dim=1)
+    return kth_best
 
 
 def chunk_size(items: Tensor) -> int:

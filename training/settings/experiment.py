@@ -25,7 +25,7 @@ class TrainingConfig(Section):
 
     ADDED_LATER: ClassVar[Set[str]] = {
         *("trained_candidates", "item_dropout", "random_features", "smoothing"),
-        *("packed_windows",),
+        *("packed_windows", "scored_share"),
     }
 
     seeds: Seeds = Field(default=(0, 1, 2), description="seeds; one student is trained per seed")
@@ -76,16 +76,24 @@ class TrainingConfig(Section):
         description="share of the next-item loss that is spread evenly over all candidates (label "
         "smoothing); for `cross-entropy`",
     )
-    packed_windows: bool = Field(
-        default=False,
-        description="compute several short histories in one row of a step, which takes less time; "
-        "for SASRec",
-    )
     robust_weight: float = Field(
         default=0.0, ge=0, description="weight alpha of the DROS loss; 0 = without this loss"
     )
     robust_temperature: float = Field(
         default=1.0, gt=0, description="temperature beta of the DROS loss"
+    )
+    scored_share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        validate_default=True,
+        description="share of the candidates that a step scores: half of them the most popular "
+        "ones, half drawn; with those of the batch; for `cross-entropy`",
+    )
+    packed_windows: bool = Field(
+        default=False,
+        description="compute several short histories in one row of a step, which takes less time; "
+        "for SASRec",
     )
     max_epochs: int = Field(default=30, ge=1, description="maximum number of epochs")
     patience: int = Field(
@@ -94,6 +102,15 @@ class TrainingConfig(Section):
         description="number of epochs without a better validation NDCG@20 after which training "
         "stops",
     )
+
+    @field_validator("scored_share")
+    @classmethod
+    def _only_a_full_softmax_is_thinned(cls, share: float, others: ValidationInfo) -> float:
+        required = {"loss": "cross-entropy", "smoothing": 0, "robust_weight": 0}
+        for name, needed in required.items():
+            if share < 1 and (given := others.data.get(name, needed)) != needed:
+                raise ValueError(f"{share}: needs {name} = {needed!r}, not {given!r}")
+        return share
 
     @field_validator("smoothing")
     @classmethod

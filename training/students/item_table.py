@@ -86,6 +86,19 @@ class ItemTable(nn.Module):
             items = self._dropped_out(items) + self._projected(self.embeddings)
         return torch.cat([self.padding, items])
 
+    def vectors_of(self, items: Tensor) -> Tensor:
+        """Computes the vectors of some items, `[items, hidden]`.
+
+        With offset dropout, an item that is given twice may get two different vectors.
+
+        Args:
+            items: `[items]`, item indices without padding.
+        """
+        vectors = torch.nn.functional.embedding(items - 1, self.offsets)
+        if self.embeddings is None:
+            return vectors
+        return self._dropped_out(vectors) + self._projected(self.embeddings[items - 1])
+
     def readable_rows(self) -> NDArray[np.bool_] | None:
         """Returns a mask of the items that the student reads, `[catalog rows]`; None if all."""
         return None if self.readable is None else self.readable.cpu().numpy()

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from training.compute import catalog_softmax
 from training.compute.catalog_softmax import (
+    Upweighted,
     dtype_of_products,
     matmul_precision,
     softmax_of_catalog,
@@ -62,6 +63,22 @@ def test_in_medium_precision_gradients_have_the_precision_of_bfloat16(scale: flo
 
     for actual, due in zip(fast, expected, strict=True):
         assert (actual - due).abs().max() < 0.01 * due.abs().max()
+
+
+@pytest.mark.parametrize("stored_scores", [0, 10_000])
+def test_an_upweighted_item_counts_as_that_many_equal_items(stored_scores: int) -> None:
+    (queries, table), weights, selected = random_problem()
+    thrice = torch.cat([table, table[6:], table[6:]])  # rows 6 to 8 are items 5 to 7, from 0
+
+    normaliser, scores, _ = softmax_of_catalog(
+        queries, table, selected, 0, stored_scores, Upweighted(5, math.log(3))
+    )
+    fast = torch.autograd.grad(weighted_sum(normaliser, scores, weights), (queries, table))
+    due = by_logsumexp(queries, thrice, selected)
+    expected = torch.autograd.grad(weighted_sum(*due, weights), (queries, table))
+
+    torch.testing.assert_close((normaliser, scores), due)
+    torch.testing.assert_close(fast, expected)
 
 
 @pytest.mark.parametrize("shift", [200.0, -200.0])

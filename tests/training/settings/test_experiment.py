@@ -53,6 +53,15 @@ START = 'name = "tiny"\n[data]\nsource = "movielens"\n'
         ("[ladder]\ntitle_layers = [6, 6]", "contains a value twice"),
         ("[ladder]\nseeds = [0, 0]", "contains a value twice"),
         ("[training]\nseeds = [0, 1, 0]", "contains a value twice"),
+        (
+            "[training]\nscored_share = 0.5\nloss = 'binary'",
+            "0.5: needs loss = 'cross-entropy', not 'binary'",
+        ),
+        ("[training]\nscored_share = 0.5\nsmoothing = 0.1", "0.5: needs smoothing = 0, not 0.1"),
+        (
+            "[training]\nscored_share = 0.5\nrobust_weight = 1.0",
+            "0.5: needs robust_weight = 0, not 1.0",
+        ),
     ],
 )
 def test_an_unusable_setting_is_refused_by_name(

@@ -80,3 +80,14 @@ def test_the_padding_row_is_zeros_and_no_parameter() -> None:
     assert vectors[0].tolist() == [0, 0]
     assert table.offsets.grad is not None
     assert table.offsets.grad.shape == (3, 2)
+
+
+@pytest.mark.parametrize("size", [None, 3])
+def test_the_vectors_of_some_items_are_their_rows_of_the_table(size: int | None) -> None:
+    torch.manual_seed(0)
+    table = ItemTable(6, 2, None if size is None else torch.randn(6, size))
+    torch.nn.init.normal_(table.offsets)
+
+    vectors = table.vectors_of(torch.tensor([5, 1, 3]))
+
+    torch.testing.assert_close(vectors, table()[[5, 1, 3]])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from training.compute.catalog_softmax import softmax_of_catalog
+from training.compute.catalog_softmax import Upweighted, softmax_of_catalog
 from training.distillation.losses.combine import scores_of
 from training.settings.experiment import TrainingConfig
 
@@ -152,10 +152,31 @@ def score_and_loss(
 
 def _full_softmax(k: int) -> ScoreAndLoss:
     def compute(queries: Tensor, table: Tensor, items: Tensor) -> tuple[Tensor, NextItemLoss]:
-        normaliser, scores, kth_best = softmax_of_catalog(queries, table, items, k)
-        return scores, FullSoftmax(normaliser, kth_best if k else None)
+        return full_softmax(queries, table, items, k)
 
     return compute
+
+
+def full_softmax(
+    queries: Tensor,
+    table: Tensor,
+    items: Tensor,
+    k: int = 0,
+    upweighted: Upweighted | None = None,
+) -> tuple[Tensor, FullSoftmax]:
+    """Scores items at each position, `[positions, M]`, and makes their softmax over a table.
+
+    Args:
+        queries: `[positions, hidden]`, query vectors.
+        table: `[rows, hidden]`, item vectors; row 0 is padding and left out.
+        items: `[positions, M]`, rows of `table`.
+        k: K of the K-th best scores; 0 computes none.
+        upweighted: rows of `table` that stand for several items each; None if there are none.
+    """
+    normaliser, scores, kth_best = softmax_of_catalog(
+        queries, table, items, k, upweighted=upweighted
+    )
+    return scores, FullSoftmax(normaliser, kth_best if k else None)
 
 
 def _sampled_softmax(

@@ -1,9 +1,11 @@
 """The training objective: a module that contains the student and returns the loss of a batch."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from training.compute.catalog_softmax import kth_best_scores
 from training.compute.device import making_on
@@ -11,12 +13,31 @@ from training.distillation.batches import Batch
 from training.distillation.losses.candidates import Candidates
 from training.distillation.losses.combine import distillation_loss, total_loss
 from training.distillation.losses.dros import nominal_shares, robust_losses
-from training.distillation.losses.next_item import NextItemLoss, score_and_loss
+from training.distillation.losses.next_item import NextItemLoss, full_softmax, score_and_loss
 from training.distillation.losses.teacher_lists import RankingLists
+from training.distillation.losses.thinned_catalog import ThinnedCatalog
 from training.settings.experiment import TrainingConfig
 from training.students.student import Student
 
 NUM_PANELS = 3  # number of parts that a batch is split into by length
+
+
+class _Scored(NamedTuple):
+    """The scores of a step.
+
+    Attributes:
+        queries: `[positions, hidden]`, query vectors.
+        table: `[rows, hidden]`, vectors of the items that compete; row 0 is padding.
+        items: `[positions, M]`, next and listed items as rows of `table`.
+        scores: `[positions, M]`, scores of `items`.
+        loss: turns scores into losses.
+    """
+
+    queries: Tensor
+    table: Tensor
+    items: Tensor
+    scores: Tensor
+    loss: NextItemLoss
 
 
 class DistillationObjective(nn.Module):
@@ -48,11 +69,15 @@ class DistillationObjective(nn.Module):
         self.lists = None if lists is None else lists.to(device)
         self.device = device
         self.nominal_shares = nominal_shares(candidates.train_counts).to(device)
+        self.thinned = None
+        if config.scored_share < 1:
+            self.thinned = ThinnedCatalog(self.candidates, config.scored_share)
+        self.k = 0 if lists is None else lists.own_list_length
         self.score_and_loss = score_and_loss(
             config,
             candidates.train_counts,
             list_negative=lists is not None and lists.config.list_negative,
-            k=0 if lists is None else lists.own_list_length,
+            k=self.k,
             device=device,
         )
 
@@ -71,25 +96,48 @@ class DistillationObjective(nn.Module):
         return batch.by_length(NUM_PANELS)
 
     def _loss(self, panels: Sequence[Batch]) -> Tensor:
-        table = self.student.item_table()
-        queries = self._query_vectors(panels, table)  # [positions, hidden]
         items = torch.cat([each.next_items[each.is_predicted] for each in panels])[:, None]
         if self.lists is not None:
             rows = torch.cat([each.next_rows[each.is_predicted] for each in panels])
             rankings, weights, share = self.lists.of(rows)
             items = torch.cat([items, rankings], dim=1)  # [positions, 1 + K]
-        table, items = self.candidates.table(table), self.candidates.indices(items)
-        scores, loss = self.score_and_loss(queries, table, items)
+        queries, table, items, scores, loss = self._scored(panels, items)
         next_item = self._smoothed(loss.of_next_items(scores[:, 0]), loss, queries, table)
         next_item += self._robust(queries, table, items[:, 0])
         if self.lists is None:
             return next_item.mean()
         list_scores = scores[:, 1:]
-        if k := self.lists.own_list_length:
-            kth_best = _kth_best(loss, queries, table, k)
+        if self.k:
+            kth_best = _kth_best(loss, queries, table, self.k)
             weights = self.lists.with_consistency(rankings, weights, list_scores, kth_best)
         distilled = distillation_loss(loss.of_lists(list_scores), weights)
         return total_loss(next_item, distilled, share)
+
+    def _scored(self, panels: Sequence[Batch], items: Tensor) -> _Scored:
+        """Scores `items`, `[positions, M]`, item indices, of which the first is the next item."""
+        if self.thinned is not None:
+            return self._scored_among_some(self.thinned, panels, items)
+        table = self.student.item_table()
+        read = torch.cat([items.new_zeros(1), *(each.histories.flatten() for each in panels)])
+        # The leading 0 makes padding the first item. The gradient of a look-up is as large as the
+        # table, so all panels share one.
+        read, indices = torch.unique(read, return_inverse=True)
+        queries = self._query_vectors(panels, indices[1:], functional.embedding(read, table))
+        table, items = self.candidates.table(table), self.candidates.indices(items)
+        return _Scored(queries, table, items, *self.score_and_loss(queries, table, items))
+
+    def _scored_among_some(
+        self, thinned: ThinnedCatalog, panels: Sequence[Batch], items: Tensor
+    ) -> _Scored:
+        """Does the same as `_scored`, but only a part of the candidates competes."""
+        read = torch.cat([each.histories.flatten() for each in panels])
+        step = thinned.draw(torch.cat([read, items.flatten()]))
+        item_table = self.student.item_table
+        table = torch.cat([item_table.padding, item_table.vectors_of(step.rows[1:])])
+        queries = self._query_vectors(panels, step.index_of_row[read], table)
+        table, items = step.competing(table), step.competing_rows(items)
+        scored = full_softmax(queries, table, items, self.k, step.drawn)
+        return _Scored(queries, table, items, *scored)
 
     def _smoothed(
         self, next_item: Tensor, loss: NextItemLoss, queries: Tensor, table: Tensor
@@ -116,21 +164,18 @@ class DistillationObjective(nn.Module):
             queries, table, next_items, self.nominal_shares, self.config.robust_temperature
         )
 
-    def _query_vectors(self, panels: Sequence[Batch], table: Tensor) -> Tensor:
+    def _query_vectors(self, panels: Sequence[Batch], read: Tensor, table: Tensor) -> Tensor:
         """Computes the query vector before each item to predict, `[positions, hidden]`.
 
-        Positions are in the order of `panels`, the parts of a batch. `table` is the item table. The
-        gradient of a look-up is as large as the table, so all panels share one look-up.
+        Args:
+            panels: the parts of a batch; positions are in their order.
+            read: the items of their histories, one after the other, as rows of `table`.
+            table: `[rows, hidden]`, item vectors; row 0 is padding.
         """
-        read = [torch.zeros(1, dtype=torch.int64), *(each.histories.flatten() for each in panels)]
-        # The leading 0 makes padding the first item.
-        items, indices = torch.unique(torch.cat(read), return_inverse=True)
-        looked_up = torch.nn.functional.embedding(items, table)
-        sizes = [each.histories.numel() for each in panels]
-        histories = torch.split(indices[1:], sizes)
+        histories = torch.split(read, [each.histories.numel() for each in panels])
         return torch.cat(
             [
-                self._encoded(part.view(each.histories.shape), each, looked_up)[each.is_predicted]
+                self._encoded(part.view(each.histories.shape), each, table)[each.is_predicted]
                 for part, each in zip(histories, panels, strict=True)
             ]
         )

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from training.compute.catalog_softmax import kth_best_scores
+from training.compute.catalog_softmax import kth_best_of, kth_best_scores
 from training.distillation.losses.list_weights import (
     ListWeighting,
     confidences,
@@ -146,6 +146,20 @@ def test_the_kth_best_score_is_the_one_that_sorting_finds(num_items: int, k: int
 
     kth_best = kth_best_scores(queries, table, k)
     torch.testing.assert_close(kth_best, sorted_scores[:, min(k, num_items) - 1])
+
+
+def test_a_kth_best_score_above_all_compared_ones_stays_above_them_and_others_are_exact() -> None:
+    torch.manual_seed(0)
+    scores = torch.randn(50, 1_000)
+    exact = scores.sort(descending=True).values[:, 9]
+    compared = exact + torch.linspace(-1, 1, 50)
+
+    found = kth_best_of(scores, 10, compared)
+
+    assert ((compared >= found) == (compared >= exact)).all()
+    torch.testing.assert_close(found[compared >= exact], exact[compared >= exact])
+    assert (found < exact).any()
+    assert (found <= exact).all()
 
 
 def test_a_rounding_error_does_not_make_an_item_inconsistent() -> None:

@@ -5,6 +5,7 @@ import torch
 
 from training.data.dataset import Dataset
 from training.distillation.job import Job
+from training.knowledge import Knowledge
 from training.settings.experiment import Experiment
 
 
@@ -49,3 +50,27 @@ def test_packing_windows_changes_neither_the_loss_nor_a_gradient(
     packed = loss_and_gradients(packed_windows=True)
 
     torch.testing.assert_close(packed, loss_and_gradients(packed_windows=False))
+
+
+@pytest.mark.parametrize("kind", ["sasrec", "caser"])
+@pytest.mark.parametrize("variant", ["plain", "distilled"])
+def test_if_every_candidate_is_in_the_batch_a_thinned_softmax_is_the_full_one(
+    experiment: Experiment, chain_dataset: Dataset, knowledge: Knowledge, kind: str, variant: str
+) -> None:
+    def loss_and_gradients(scored_share: float) -> list[torch.Tensor]:
+        update = {"scored_share": scored_share, "trained_candidates": True, "batch_size": 999}
+        training = experiment.training.model_copy(update=update)
+        student = experiment.student.model_copy(update={"kind": kind, "dropout": 0.0})
+        distillation = experiment.distillation.model_copy(
+            update={"consistency": True, "offset_dropout": 0.0}
+        )
+        settings = {"training": training, "student": student, "distillation": distillation}
+        taught = knowledge if variant == "distilled" else None
+        job = Job(experiment.model_copy(update=settings), chain_dataset, variant, 0, taught)
+        trainer = job.trainer()
+        (batch,) = trainer.windows.epoch(seed=0, epoch=0)
+        loss = trainer.objective(batch)
+        learned = [each for each in trainer.student.parameters() if each.requires_grad]
+        return [loss, *torch.autograd.grad(loss, learned, materialize_grads=True)]
+
+    torch.testing.assert_close(loss_and_gradients(0.5), loss_and_gradients(1.0))

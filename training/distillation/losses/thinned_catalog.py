@@ -1,0 +1,104 @@
+"""`ThinnedCatalog`: draws the items that compete in one training step, a part of all candidates.
+
+These are the most popular candidates, those that the batch reads, predicts or lists, and a sample
+of the others. A drawn item stands for several, so its exponential counts as often. So for any
+batch, the expected sum of exponentials is that of all candidates. A next item always competes with
+itself, so no score can rise without bound.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.compute.catalog_softmax import Upweighted
+from training.distillation.losses.candidates import Candidates
+
+POPULAR_PART = 0.5  # part of the share that is given to the most popular candidates
+
+
+@dataclass(frozen=True)
+class StepItems:
+    """The items of one training step, numbered by step indices; 0 is padding.
+
+    Attributes:
+        rows: `[step indices]`, item index of each step index. Padding comes first, then items that
+            are read but are no candidates, then those that compete, of which drawn ones are last.
+        index_of_row: `[catalog rows]`, step index of each item; 0 if it is not in the step.
+        num_only_read: number of items that are read but are no candidates.
+        num_certain: number of items that compete and were not drawn.
+        log_weight: logarithm of the number of items that a drawn item stands for.
+    """
+
+    rows: Tensor
+    index_of_row: Tensor
+    num_only_read: int
+    num_certain: int
+    log_weight: float
+
+    def competing(self, table: Tensor) -> Tensor:
+        """Selects the items that compete from the step's table `[step indices, hidden]`.
+
+        The result is `[competing + 1, hidden]`; row 0 is padding and has any values.
+        """
+        return table[self.num_only_read :]
+
+    def competing_rows(self, items: Tensor) -> Tensor:
+        """Converts item indices, of any shape, to rows of `competing`; 0 for other items."""
+        return (self.index_of_row[items] - self.num_only_read).clamp(min=0)
+
+    @property
+    def drawn(self) -> Upweighted:
+        """The drawn items among those that compete, padding not counted, with their weight."""
+        return Upweighted(self.num_certain, self.log_weight)
+
+
+class ThinnedCatalog:
+    """Draws the items of one training step after the other.
+
+    Args:
+        candidates: the items that a next item can be compared with.
+        share: share of the candidates that compete, besides those of the batch; less than 1.
+    """
+
+    def __init__(self, candidates: Candidates, share: float) -> None:
+        self.is_candidate = candidates.index_of_row > 0
+        by_popularity = np.argsort(-candidates.train_counts[1:], kind="stable") + 1
+        rows = candidates.rows[torch.from_numpy(by_popularity).to(candidates.rows.device)]
+        num_competing = math.ceil(share * len(rows))
+        num_popular = math.ceil(POPULAR_PART * num_competing)
+        self.is_popular = torch.zeros_like(self.is_candidate)
+        self.is_popular[rows[:num_popular]] = True
+        self.others = rows[num_popular:]
+        self.num_drawn = num_competing - num_popular
+
+    def draw(self, used: Tensor) -> StepItems:
+        """Draws the items of a step.
+
+        Args:
+            used: `[any]`, item indices that the batch reads, predicts or lists; 0 is ignored.
+        """
+        in_batch = torch.zeros_like(self.is_candidate)
+        in_batch[used] = True
+        in_batch[0] = False
+        only_read = torch.nonzero(in_batch & ~self.is_candidate)[:, 0]
+        certain = torch.nonzero(self.is_candidate & (self.is_popular | in_batch))[:, 0]
+        drawn = self._drawn()
+        rows = torch.cat([used.new_zeros(1), only_read, certain, drawn[~in_batch[drawn]]])
+        index_of_row = torch.zeros(len(in_batch), dtype=torch.int64)
+        index_of_row[rows] = torch.arange(len(rows))
+        log_weight = math.log(len(self.others) / self.num_drawn) if self.num_drawn else 0.0
+        return StepItems(rows, index_of_row, len(only_read), len(certain), log_weight)
+
+    def _drawn(self) -> Tensor:
+        """Draws one item from each of `num_drawn` groups of neighbours in popularity.
+
+        An item at the border of two groups may be drawn twice, and then counts twice.
+        """
+        if not self.num_drawn:
+            return self.others[:0]
+        size = len(self.others) / self.num_drawn
+        places = (torch.arange(self.num_drawn) + torch.rand(self.num_drawn)) * size
+        return self.others[places.long().clamp(max=len(self.others) - 1)]
