@@ -20,6 +20,8 @@ from proofs.wheel import ROOT, free_port, wait_until_ready
 from training.cli import run
 from training.settings.options import WORK, Work
 
+LOADING_SECONDS = 900  # of the LLM, on a busy machine
+
 Folder = Annotated[Path, Parameter(help="Folder of the pictures.")]
 
 
@@ -49,7 +51,7 @@ def teacher(work: Path) -> Iterator[str]:
     process = subprocess.Popen([*program, "--work", str(work), "--port", str(port)], cwd=ROOT)
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until_ready(url, process)
+        wait_until_ready(url, process, LOADING_SECONDS)
         yield url
     finally:
         process.terminate()
