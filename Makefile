@@ -36,7 +36,7 @@ REQUIREMENTS = $(PYTHON) docker/requirements.py
 OF_TORCH := ^(torch|triton|nvidia-.*|cuda-.*)==
 
 .DEFAULT_GOAL := help
-.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness export serve test compose-test check bench bench-quick reference docs diagrams access wheel wheel-proof chaos lock lock-hashes lock-torch audit format clean
+.PHONY: help demo smoke prepare teach distill evaluate refit ladder reports witness export serve test compose-test check bench bench-quick reference docs pictures diagrams access wheel wheel-proof chaos lock lock-hashes lock-torch audit format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z].*:.*## / {printf "%-32s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,10 @@ reference: $(DEV)/ready  ## write docs/commands.md and docs/reference from the c
 
 docs: $(DOCS)/ready  ## the documentation site, to build/site, without a network
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict --site-dir build/site
+
+pictures: smoke $(DEV)/ready  ## make the pictures of the documents again: page and terminal (minutes; needs Chromium)
+	$(DEV)/bin/python -m handbook.page_pictures docs --work $(WORK)
+	$(DEV)/bin/python -m handbook.terminal docs/demo.svg -- $(IN_DEV) demo --work $(WORK) --once
 
 diagrams:  ## draw the diagrams of the documents again, to docs/diagrams; needs npx
 	$(PYTHON) -m handbook.site.diagrams

@@ -117,14 +117,16 @@ def serving_example(installed: Installed) -> Iterator[str]:
         process.wait(timeout=30)
 
 
-def wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
+def wait_until_ready(
+    url: str, process: "subprocess.Popen[bytes]", seconds: float = READY_SECONDS
+) -> None:
     """Waits until the service at `url` is ready.
 
     Raises:
         RuntimeError: its process ended.
-        TimeoutError: it is not ready after `READY_SECONDS`.
+        TimeoutError: it is not ready after `seconds`.
     """
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise RuntimeError(f"the service ended with exit code {process.returncode}")
@@ -132,7 +134,7 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
             if httpx.get(f"{url}/readyz", trust_env=False).is_success:
                 return
         time.sleep(0.1)
-    raise TimeoutError(f"{url} is not ready after {READY_SECONDS} s")
+    raise TimeoutError(f"{url} is not ready after {seconds} s")
 
 
 def free_port() -> int:

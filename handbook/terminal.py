@@ -1,0 +1,63 @@
+"""Draws the terminal of a command as SVG: what `demo` prints, for those who do not run it.
+
+The command runs for real; a folder of results whose stages are up to date makes it short. The
+drawing names no font and loads nothing.
+
+python -m handbook.terminal docs/demo.svg -- distilled-recommender demo --once
+"""
+
+import io
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
+
+from training.cli import say
+from training.stage import write_text
+
+COLUMNS = 100
+MAX_LINES = 44
+_FONT_OF_A_HOST = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command after `--` and draws its terminal; returns the command's exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    path, command = Path(words[0]), words[words.index("--") + 1 :]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 0:
+        shown = shlex.join([Path(command[0]).name, *command[1:]])
+        write_text(path, drawn(shown, done.stdout))
+        say(f"written: {path}")
+    return done.returncode
+
+
+def drawn(command: str, printed: str) -> str:
+    """Returns the SVG of a terminal in which `command` printed `printed`.
+
+    Of a long output the first lines are left out, and a line says so.
+    """
+    lines = printed.rstrip().splitlines()
+    if len(lines) > MAX_LINES:
+        lines = ["…", *lines[-MAX_LINES:]]
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), highlight=False)
+    console.print(Text(f"$ {command}", style="bold green"))
+    for line in lines:
+        console.print(Text(line), soft_wrap=False)
+    return console.export_svg(
+        title=command,
+        theme=MONOKAI,
+        code_format=_FONT_OF_A_HOST.sub("", CONSOLE_SVG_FORMAT),
+        unique_id="terminal",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
