@@ -254,13 +254,14 @@ def kth_best_of(scores: Tensor, k: int, compared: Tensor | None = None) -> Tenso
     size = scores.shape[1] // NUM_GROUPS
     if not size or k >= NUM_GROUPS:
         return scores.topk(k, sorted=False).values.amin(dim=1)
-    groups = scores[:, : size * NUM_GROUPS].unflatten(1, (size, NUM_GROUPS))
+    whole = size * NUM_GROUPS
+    groups = scores[:, :whole].view(len(scores), size, NUM_GROUPS)
     best_groups = groups.amax(dim=1).topk(k, sorted=False)
-    kth_best = best_groups.values.amin(dim=1)  # at least k scores are as high
+    kth_best: Tensor = best_groups.values.amin(dim=1)  # at least k scores are as high
     rows = slice(None) if compared is None else (compared >= kth_best).nonzero()[:, 0]
     chosen = best_groups.indices[rows, None].expand(-1, size, -1)
     best = groups[rows].gather(2, chosen).flatten(1)
-    among = torch.cat([best, scores[rows, size * NUM_GROUPS :]], dim=1)
+    among = torch.cat([best, scores[rows, whole:]], dim=1)
     kth_best[rows] = among.topk(k, sorted=False).values.amin(dim=1)
     return kth_best
 

@@ -30,7 +30,8 @@ def test_popular_items_and_those_of_the_batch_always_compete_and_others_are_draw
         assert certain == [3, 5, 6, 9]
         assert set(drawn) <= {1, 2, 4, 7}
         assert len(drawn) <= 2
-        assert step.drawn == (4, pytest.approx(math.log(3)))
+        assert step.drawn.begin == 4
+        assert step.drawn.log_weight == pytest.approx(math.log(3))
 
 
 def test_an_item_of_the_batch_that_is_no_candidate_is_looked_up_but_does_not_compete(
