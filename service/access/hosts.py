@@ -55,4 +55,3 @@ def _host_in(value: str) -> str:
         address, _, port = value[1:].partition("]")
         return address if not port or port.startswith(":") else value
     return value.partition(":")[0].removesuffix(".")
-

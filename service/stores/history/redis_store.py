@@ -150,7 +150,9 @@ class RedisHistoryStore:
                 is_logged = await self._insert_script.run(self._redis, len(keys), *parts)
         except HistoryUnavailableError as error:
             if rejects_for_good(error.__cause__):
-                raise HistoryRejectionError(f"Redis rejects the event: {error.__cause__}") from error
+                raise HistoryRejectionError(
+                    f"Redis rejects the event: {error.__cause__}"
+                ) from error
             raise
         if is_logged == 0:
             raise NotLoggedError([])
