@@ -36,8 +36,11 @@ class BenchOptions:
     """Python interpreter with the peer servers, by default the one that `make bench` installs."""
     core_hour: Annotated[float, Parameter(show_default=True)] = 0.04
     """Price of one CPU core for one hour, in dollars."""
+    against: Path | None = None
+    """Checkout of another commit; `request_cost` compares the CPU time of a request with it."""
     out: Path | None = None
-    """Folder of the reports, by default benchmarks/out, or WORK/bench/quick with --quick."""
+    """Folder of the reports, by default benchmarks/out, or WORK/bench/quick with --quick or
+    --against."""
 
 
 DEFAULTS = BenchOptions()
@@ -45,10 +48,12 @@ DEFAULTS = BenchOptions()
 
 def command(*names: Names, work: Work = WORK, options: BenchOptions = DEFAULTS) -> int:
     """Measure the speed and memory of the service and the programs."""
-    run_options = Options(work, options.quick, options.peers_python, options.core_hour)
-    out = options.out or run_options.pick(
-        ROOT / "benchmarks" / "out", quick=run_options.bundles / "quick"
+    run_options = Options(
+        work, options.quick, options.peers_python, options.core_hour, options.against
     )
+    is_of_commit = not options.quick and options.against is None
+    standard = ROOT / "benchmarks" / "out" if is_of_commit else run_options.bundles / "quick"
+    out = options.out or standard
     return run_benchmarks(names or _default_names(run_options), run_options, out)
 
 

@@ -19,12 +19,15 @@ class Options:
         is_quick: whether runs are short, with fewer repetitions and without training.
         peers_python: Python interpreter whose environment has the peer servers.
         core_hour: price of one CPU core for one hour, in dollars.
+        against: root folder of another checkout, with which `request_cost` compares this one; None:
+            it compares the service with its necessary parts.
     """
 
     work: Path
     is_quick: bool
     peers_python: Path
     core_hour: float
+    against: Path | None = None
 
     @property
     def bundles(self) -> Path:

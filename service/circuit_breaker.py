@@ -57,7 +57,7 @@ class CircuitBreaker:
         """Whether the breaker is open, because at least the last `max_failures` calls failed."""
         return self._failures >= self._max_failures
 
-    async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
+    def call(self, operation: Callable[[], Awaitable[T]]) -> Awaitable[T]:
         """Runs `operation` and returns its result, if the breaker is closed.
 
         While the breaker is open, one call per pause runs, to see whether the backend is back; all
@@ -68,8 +68,8 @@ class CircuitBreaker:
                 raise self._failure(
                     f"{self._name} failed repeatedly and is not asked until it answers a probe"
                 )
-            return await self._probe(operation)
-        return await self.call_even_if_open(operation)
+            return self._probe(operation)
+        return self.call_even_if_open(operation)
 
     async def call_even_if_open(self, operation: Callable[[], Awaitable[T]]) -> T:
         """Runs `operation` in any state of the breaker, so that a health check sees a recovery.

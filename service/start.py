@@ -69,6 +69,7 @@ def _server_config(settings: Settings) -> uvicorn.Config:
         workers=settings.workers,
         access_log=False,
         server_header=False,
+        proxy_headers=settings.tracing,  # only spans have the address of the client
         http="service.http.protocol:LimitedProtocol",
         ws="none",
         log_config=log_config(settings.log_format, settings.log_level),

@@ -1,5 +1,8 @@
 """Compares the CPU time of a request with that of its necessary parts: inference and Redis.
 
+With `--against CHECKOUT`, compares it instead with the CPU time of a request in another checkout,
+such as the commit before. Both services are saturated by turns.
+
 The sessions have 50 items. The necessary parts, called bare, are one run of the graph on such a
 history, and one Redis round trip (append, trim, expire, read). A saturated service is compared with
 bare parts in a tight loop. A service with a thousand requests per second is compared with bare
@@ -7,6 +10,7 @@ parts that also run a thousand times per second.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from redis import Redis
@@ -17,6 +21,7 @@ from benchmarks.load.workloads import HISTORY_LENGTH, RATE, K
 from benchmarks.options import Options
 from benchmarks.results.figures import Figure, Findings
 from benchmarks.subjects.bare_graph import common_case_run
+from benchmarks.subjects.cost_pairs import NUM_PAIRS, measure_pairs, median_interval
 from benchmarks.subjects.loaded_service import WARM_UP_SECONDS, LoadedService
 from benchmarks.subjects.processes import RunningProgram, running_redis, running_service
 from benchmarks.subjects.redis_round_trip import redis_py_round_trip, socket_round_trip
@@ -27,12 +32,17 @@ GRAPH, REDIS_PY, SOCKET = "bare graph", "bare Redis, redis-py", "bare Redis, soc
 TIGHT, PACED = "bare graph + bare Redis", f"bare graph + bare Redis, {RATE:,} a second"
 KEYS = {REDIS_PY: "bare:redis-py", SOCKET: "bare:socket"}
 
+MAX_RATIO = 1.05
+"""Target of `--against`: how much more CPU time a request may take than in the other checkout."""
+
 Costs = Mapping[str, float]
 """Maps the name of a measured function to its CPU time in microseconds."""
 
 
 def measure(options: Options) -> Findings:
     """Measures the CPU time of the bare parts and of the service, in several rounds."""
+    if options.against is not None:
+        return _against(options, options.against)
     subject, seconds = make_subject(options), WARM_UP_SECONDS + options.pick(4, quick=1)
     bare, paced, saturated = list[Costs](), list[float](), list[float]()
     with (
@@ -59,6 +69,29 @@ def measure(options: Options) -> Findings:
             _ratio(f"service at {RATE:,} requests/s", paced, TIGHT, bare),
         ),
         conditions={"history": HISTORY_LENGTH, "k": K, "bundle": subject.origin},
+    )
+
+
+def _against(options: Options, other_root: Path) -> Findings:
+    subject = make_subject(options)
+    seconds = options.pick(3.0, quick=1.0)
+    pairs = measure_pairs(subject, other_root.resolve(), seconds)
+    ratio = "service, saturated, over the other checkout"
+    low, high = median_interval(pairs.ratios)
+    return Findings(
+        figures=(
+            _figure("service, saturated", pairs.ours),
+            _figure("service of the other checkout, saturated", pairs.others),
+            Figure(name=ratio, unit="times", runs=pairs.ratios),
+            Figure(name=f"{ratio}, lower end of the interval", unit="times", runs=(low,)),
+            Figure(
+                name=f"{ratio}, upper end of the interval",
+                unit="times",
+                runs=(high,),
+                at_most=MAX_RATIO,
+            ),
+        ),
+        conditions={"pairs": NUM_PAIRS, "seconds": seconds, "k": K, "bundle": subject.origin},
     )
 
 

@@ -59,7 +59,11 @@ class RunningProgram:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, path: str, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    port: int,
+    path: str,
+    environment: Mapping[str, str] | None = None,
+    root: Path = ROOT,
 ) -> Iterator[RunningProgram]:
     """Runs `command` for the duration of a `with` block, which begins when the program is ready.
 
@@ -68,6 +72,7 @@ def running(
         port: port on this machine that the program listens on.
         path: path for which the program returns status 200 when it is ready.
         environment: environment variables besides those of this process.
+        root: root folder of the checkout whose modules the program imports.
 
     Raises:
         BenchmarkError: the program ended, or was not ready in time; quotes its last output.
@@ -79,8 +84,8 @@ def running(
         started = time.perf_counter()
         process = psutil.Popen(
             [*command],
-            cwd=ROOT,
-            env={**inherited, "PYTHONPATH": str(ROOT), **(environment or {})},
+            cwd=root,
+            env={**inherited, "PYTHONPATH": str(root), **(environment or {})},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
@@ -124,13 +129,14 @@ def running_redis() -> Iterator[RunningProgram]:
 
 
 def running_service(
-    bundle: Path, redis: RunningProgram | None = None, **settings: str
+    bundle: Path, redis: RunningProgram | None = None, root: Path = ROOT, **settings: str
 ) -> AbstractContextManager[RunningProgram]:
     """Runs `python -m service` with one worker, for the duration of a `with` block.
 
     Args:
         bundle: folder of the bundle to serve.
         redis: Redis for histories; None keeps them in memory.
+        root: root folder of the checkout whose service runs.
         **settings: further environment variables of the service.
 
     Raises:
@@ -141,7 +147,7 @@ def running_service(
     environment |= settings
     if redis is not None:
         environment |= {"REDIS_URL": redis_url(redis), "SESSION_SECRET": SESSION_SECRET}
-    return running([sys.executable, "-m", "service"], port, "/readyz", environment)
+    return running([sys.executable, "-m", "service"], port, "/readyz", environment, root)
 
 
 def redis_url(redis: RunningProgram) -> str:

@@ -28,7 +28,7 @@ ROUGH_FROM = 8_192
 # Number of candidates beyond k: at least NUM_SPARE, and at least one per ROWS_PER_SPARE rows. They
 # replace candidates that must not be answered. They also make the proof likelier: in a larger
 # catalog the best scores lie closer together.
-NUM_SPARE, ROWS_PER_SPARE = 60, 1_024
+NUM_SPARE, ROWS_PER_SPARE = 80, 1_024
 # Maximum number of candidates. Their vectors are copied, so a query that needs more is answered
 # faster by an exact search of all items.
 MAX_CHOSEN = 4_096

@@ -1,5 +1,6 @@
 """Refuses a request whose principal may not call the route, before the body is read."""
 
+from collections.abc import Awaitable
 from http import HTTPStatus
 from typing import Annotated
 
@@ -41,29 +42,36 @@ class AuthorizeByKey:
         self._limits = access.limits
         self._are_items_open = access.are_items_open
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    # Not a coroutine, and so without a frame of its own: most requests need not wait here.
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Passes the request on with its principal and the path of its route, or refuses it."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         keep_encoded(scope)
         found = self._routes.find(scope["method"], scope["path"])
         if found is None:
-            await self._not_found(scope)(scope, receive, send)
-            return
+            return self._not_found(scope)(scope, receive, send)
         scope[ROUTE_KEY] = path = found.path
         if found.value is not None:
             try:
                 principal = self._authentication.principal(scope["headers"])
                 if found.value not in principal.scopes:
                     self._check_closed(principal, path, found.value)
+                scope[SCOPE_KEY] = principal
                 if principal.limits is not None and not self._limits.take_at_once(principal):
-                    await self._limits.take(principal)
+                    return self._wait(principal, scope, receive, send)
             except ServiceError as error:
-                await service_problem(error)(scope, receive, send)
-                return
-            scope[SCOPE_KEY] = principal
-        await self._app(scope, receive, send)
+                return service_problem(error)(scope, receive, send)
+        return self._app(scope, receive, send)
+
+    async def _wait(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on when its key has a token, or refuses it."""
+        try:
+            await self._limits.take(principal)
+        except ServiceError as error:
+            await service_problem(error)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     def _check_closed(self, principal: Principal, path: str, needed: principals.Scope) -> None:
         """Refuses a request without the scope `needed`, unless its route is open to everybody.

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -66,15 +66,14 @@ class CloseWhileDraining:
         self._app = app
         self._drain = drain
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Passes the request on; adds `Connection: close` to the answer while draining."""
         if scope["type"] != "http" or not self._drain.is_draining:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
 
         async def send_and_close(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"].append((b"connection", b"close"))
             await send(message)
 
-        await self._app(scope, receive, send_and_close)
+        return self._app(scope, receive, send_and_close)

@@ -10,8 +10,9 @@ requests, and all invalid ones, are left to FastAPI, so that errors are worded i
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Never, Self
 
 from fastapi import FastAPI, Request, Response
@@ -32,6 +33,10 @@ HONOURED = frozenset({BodyLimit})
 
 # Matches only values that URL decoding would not change.
 _QUERY_PARAMETER = re.compile(rb"(\w+)=([\w.-]+)")
+
+_NUM_CACHED = 256
+_MAX_CACHED_BYTES = 256
+"""Maximum number of bytes in a query string that a lane reads and caches."""
 
 _LENGTH_DIGITS = 7
 """Maximum number of digits in a Content-Length that a lane accepts."""
@@ -69,6 +74,7 @@ class FastLane:
         self._in_path = [_Parameter.of(each) for each in dependant.path_params]
         self._in_query = [_Parameter.of(each) for each in dependant.query_params]
         self._body_name, self._body_model = body.name, body.field_info.annotation
+        self._query_arguments = lru_cache(_NUM_CACHED)(self._parsed_query)
         self._provided = {
             each.name: provided[each.call] for each in dependant.dependencies if each.name
         }
@@ -113,7 +119,20 @@ class FastLane:
         return response
 
     def _parameters(self, path: re.Match[str], query: bytes) -> dict[str, Any]:
+        if len(query) > _MAX_CACHED_BYTES:
+            raise _UncommonRequestError
         arguments = {each.name: each.validate(path[each.alias]) for each in self._in_path}
+        arguments.update(self._query_arguments(query))
+        return arguments
+
+    def _parsed_query(self, query: bytes) -> Mapping[str, Any]:
+        """Returns the arguments in a query string by name; cached, since most requests share it.
+
+        Raises:
+            _UncommonRequestError: the lane leaves the query string to FastAPI.
+            ValidationError: a value is invalid.
+        """
+        arguments: dict[str, Any] = {}
         given = _query_parameters(query)
         for each in self._in_query:
             value = given.pop(each.alias, None)
@@ -133,14 +152,13 @@ class FastLanes:
         self._app = app
         self._lanes = {each.path: each for each in lanes}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answers a request of the common form in its lane; passes on any other, with its body."""
         if scope["type"] == "http" and scope["method"] == "POST":
             lane = self._lanes.get(scope[ROUTE_KEY])
             if lane and (path := lane.match(scope["path"])) and lane.is_for(scope):
-                await self._enter(lane, path, scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+                return self._enter(lane, path, scope, receive, send)
+        return self._app(scope, receive, send)
 
     async def _enter(
         self, lane: FastLane, path: re.Match[str], scope: Scope, receive: Receive, send: Send

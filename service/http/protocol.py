@@ -20,7 +20,7 @@ from service.access.security_headers import NO_STORE, NOSNIFF
 from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES, announced_length
 from service.http.connections import NEVER, Connections, EarlyAdmission, connections_of
-from service.http.flow import LazyFlow, Pipeline
+from service.http.uvicorn_parts import LazyFlow, OneWriteCycle, Pipeline
 
 MAX_URL_BYTES = 8 << 10
 
@@ -106,8 +106,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Removes the connection from the counts."""
         self._all.remove(self)
         # The request counts as waiting until its task has had time to notice that the client left.
-        waiting = self._is_body_awaited + self.flow.write_paused
-        if waiting:
+        if waiting := self._is_body_awaited + self.flow.write_paused:
             self.loop.call_later(_ENDING_SECONDS, self._all.stop_waiting, waiting)
         super().connection_lost(exc)
 
@@ -134,13 +133,13 @@ class LimitedProtocol(HttpToolsProtocol):
         if len(self.url) > MAX_URL_BYTES:
             self._stop(HTTPStatus.REQUEST_URI_TOO_LONG, f"URL of over {MAX_URL_BYTES} bytes")
         # A head that came in one piece cannot be longer than the limit, and is not counted.
-        if self._received > _CHUNK and _length(self.headers) > MAX_HEADER_BYTES:
+        if self._received > _CHUNK and sum(map(_length, self.headers)) > MAX_HEADER_BYTES:
             self._stop(
                 HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
                 f"headers of over {MAX_HEADER_BYTES} bytes",
             )
         if len(self.pipeline) >= _MAX_PIPELINED:
-            self.transport.abort()
+            self.abort()
             raise RefusedError
         admission = self._all.admission
         is_busy = admission and (
@@ -209,6 +208,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
         A task takes 10 KB of memory, which a client could occupy by sending its body slowly.
         """
+        cycle.__class__ = OneWriteCycle  # uvicorn makes the cycle and offers no way to choose it
         if cycle.more_body:
             self._held = cycle, app
         else:
@@ -314,8 +314,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def _length(headers: list[tuple[bytes, bytes]]) -> int:
-    return sum(len(name) + len(value) for name, value in headers)
+def _length(header: tuple[bytes, bytes]) -> int:
+    return len(header[0]) + len(header[1])
 
 
 @cache

@@ -92,7 +92,7 @@ class Catalog:
         """Returns the item index of each id in the order of `item_ids`; skips unknown ids."""
         if self._index_of_added:
             return [index for item_id in item_ids if (index := self.index(item_id))]
-        return [index for index in map(self._index_in_bundle.get, item_ids) if index]
+        return list(filter(None, map(self._index_in_bundle.get, item_ids)))
 
     def mask_of(self, item_ids: Iterable[str]) -> Mask:
         """Returns the mask `[items + 1]` of the items with these ids; skips unknown ids."""

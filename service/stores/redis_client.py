@@ -1,8 +1,6 @@
 """Makes Redis clients for this service: with few connections, short timeouts and no retries."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Protocol
 
 from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
@@ -139,10 +137,7 @@ class ClusterClient(RedisCluster):
             await self.nodes_manager.aclose(nodes)
 
 
-@contextmanager
-def redis_errors_as(
-    kind: type[ServiceError], store: str, refusal: type[ServiceError] | None = None
-) -> Iterator[None]:
+class redis_errors_as:  # noqa: N801 - a context manager is named as a function
     """Context manager that turns errors of Redis and of the network into errors of the service.
 
     The message is sent to clients, so it names only the type of the original error. The original
@@ -153,12 +148,30 @@ def redis_errors_as(
         store: name of the store, for the message.
         refusal: the type to raise if Redis answers but refuses to write; None: `kind`.
     """
-    try:
-        yield
-    except (RedisError, OSError) as error:
-        if refusal is not None and refuses_writes(error):
-            raise refusal(f"{store} refuses to write ({type(error).__name__})") from error
-        raise kind(f"{store} does not answer ({type(error).__name__})") from error
+
+    # A class, because `contextlib.contextmanager` would take a microsecond for each command.
+    __slots__ = ("_kind", "_refusal", "_store")
+
+    def __init__(
+        self, kind: type[ServiceError], store: str, refusal: type[ServiceError] | None = None
+    ) -> None:
+        self._kind = kind
+        self._store = store
+        self._refusal = refusal
+
+    def __enter__(self) -> None:
+        """Enters the block; does nothing."""
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: object
+    ) -> None:
+        """Raises an error of the service in place of an error of Redis or of the network."""
+        if not isinstance(error, RedisError | OSError):
+            return
+        name = type(error).__name__
+        if self._refusal is not None and refuses_writes(error):
+            raise self._refusal(f"{self._store} refuses to write ({name})") from error
+        raise self._kind(f"{self._store} does not answer ({name})") from error
 
 
 class RedisCommands(Protocol):

@@ -54,6 +54,19 @@ def test_memory_freed_while_loading_is_returned_to_the_system() -> None:
     assert len(kept) == 2_000
 
 
+@pytest.mark.usefixtures("thawed")
+def test_a_worker_seldom_searches_new_objects_for_cycles(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUNDLE_PATH", str(bundle_path))
+    before = gc.get_threshold()
+    try:
+        create_worker()
+        assert gc.get_threshold() == (10_000, *before[1:])
+    finally:
+        gc.set_threshold(*before)
+
+
 def resident_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")

@@ -43,6 +43,7 @@ async def ask(client: httpx.AsyncClient, url: str, body: bytes, media_type: str)
         (f"{EVENTS}?k=0", b'{"item_id": "c"}'),
         (f"{EVENTS}?k=101", b'{"item_id": "c"}'),
         (f"{EVENTS}?k=999999999999", b'{"item_id": "c"}'),
+        (f"{EVENTS}?k={'0' * 300}3", b'{"item_id": "c"}'),
         (f"{EVENTS}?k=3", b'{"item_id": "c", "event_type": "cart", "value": 9}'),
         (EVENTS, b'{"item_id": "c", "event_type": "no such type"}'),
         (EVENTS, b'{"item_id": "c", "timestamp": "now"}'),

@@ -1,0 +1,80 @@
+"""Compares the CPU time of a request in two checkouts of the service, which take turns.
+
+Other programs on the machine disturb both measurements of a pair alike. So the ratios of the pairs
+vary less than the times.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.subjects.loaded_service import LoadedService
+from benchmarks.subjects.processes import running_redis, running_service
+from benchmarks.subjects.subject import Subject
+
+NUM_PAIRS = 15
+_NUM_DRAWS = 10_000
+_ENDS = (2.5, 97.5)  # percentiles: the middle 95 %
+
+
+@dataclass(frozen=True)
+class CostPairs:
+    """CPU times of a request in µs: of this checkout and of another one, in pairs."""
+
+    ours: Sequence[float]
+    others: Sequence[float]
+
+    @property
+    def ratios(self) -> tuple[float, ...]:
+        """The ratio of each pair, this checkout over the other one."""
+        return tuple(mine / other for mine, other in zip(self.ours, self.others, strict=True))
+
+
+def measure_pairs(subject: Subject, other_root: Path, seconds: float) -> CostPairs:
+    """Measures both checkouts saturated, in `NUM_PAIRS` pairs of `seconds` each.
+
+    Args:
+        subject: the bundle that both serve; both must be able to read it.
+        other_root: root folder of the other checkout.
+        seconds: duration of each of the two measurements of a pair.
+
+    Raises:
+        BenchmarkError: a service does not start.
+    """
+    with (
+        running_redis() as redis,
+        running_service(subject.bundle, redis) as ours,
+        running_service(subject.bundle, redis, root=other_root) as other,
+    ):
+        return paired(
+            _cost(LoadedService(subject, ours, redis), seconds),
+            _cost(LoadedService(subject, other, redis), seconds),
+            NUM_PAIRS,
+        )
+
+
+def paired(ours: Callable[[], float], other: Callable[[], float], num_pairs: int) -> CostPairs:
+    """Calls both functions once per pair; every second pair begins with the other one."""
+    our_costs, other_costs = list[float](), list[float]()
+    for number in range(num_pairs):
+        turns = [(ours, our_costs), (other, other_costs)]
+        for measure, costs in turns if number % 2 == 0 else turns[::-1]:
+            costs.append(measure())
+    return CostPairs(our_costs, other_costs)
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the 95 % confidence interval of the median of `values`, by bootstrap."""
+    draws = np.random.default_rng(0).choice(values, (_NUM_DRAWS, len(values)))
+    low, high = np.percentile(np.median(draws, axis=1), _ENDS)
+    return float(low), float(high)
+
+
+def _cost(service: LoadedService, seconds: float) -> Callable[[], float]:
+    def measure() -> float:
+        service.reset_histories()
+        return service.run_saturated(seconds).service_us
+
+    return measure

@@ -1,0 +1,125 @@
+"""A short answer is one write; all other answers are those of uvicorn's own cycle."""
+
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from service.http.uvicorn_parts import OneWriteCycle
+
+pytestmark = pytest.mark.anyio
+
+DATE = (b"date", b"Sun, 29 Nov 2026 09:00:00 GMT")
+FOUR = (b"content-length", b"4")
+JSON = (b"content-type", b"application/json")
+
+
+class FakeTransport(asyncio.Transport):
+    """A transport that records what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: Any) -> None:
+        self.written.append(bytes(data))
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def start(*headers: tuple[bytes, bytes], status: int = 200) -> dict[str, Any]:
+    return {"type": "http.response.start", "status": status, "headers": [*headers]}
+
+
+def body(content: bytes, *, more: bool = False) -> dict[str, Any]:
+    return {"type": "http.response.body", "body": content, "more_body": more}
+
+
+def cycle_of(
+    kind: type[RequestResponseCycle], method: str = "POST", *, keep_alive: bool = True
+) -> tuple[RequestResponseCycle, FakeTransport]:
+    transport = FakeTransport()
+    cycle = kind(
+        {"type": "http", "method": method},  # type: ignore[typeddict-item] # the entries in use
+        transport,
+        FlowControl(transport),
+        logging.getLogger("test"),
+        logging.getLogger("test"),
+        access_log=False,
+        default_headers=[DATE],
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=keep_alive,
+        on_response=lambda: None,
+    )
+    return cycle, transport
+
+
+async def test_a_short_answer_is_sent_in_one_write() -> None:
+    cycle, transport = cycle_of(OneWriteCycle)
+    await cycle.send(start(FOUR, JSON))  # type: ignore[arg-type] # a plain dictionary
+    await cycle.send(body(b"1234"))  # type: ignore[arg-type]
+    assert transport.written == [
+        b"HTTP/1.1 200 OK\r\ndate: Sun, 29 Nov 2026 09:00:00 GMT\r\ncontent-length: 4\r\n"
+        b"content-type: application/json\r\n\r\n1234"
+    ]
+    assert cycle.response_complete
+
+
+@pytest.mark.parametrize(
+    ("messages", "method", "keep_alive"),
+    [
+        ([start(FOUR, JSON), body(b"1234")], "POST", True),
+        ([start(FOUR, (b"X-%s", b"50%")), body(b"1234")], "POST", True),
+        ([start(FOUR), body(b"1234")], "HEAD", True),
+        ([start(FOUR), body(b"1234")], "POST", False),
+        ([start(FOUR, (b"connection", b"close")), body(b"1234")], "POST", True),
+        ([start(FOUR), body(b"12", more=True), body(b"34")], "POST", True),
+        ([start(JSON), body(b"12", more=True), body(b"34")], "POST", True),
+        ([start(status=204), body(b"")], "DELETE", True),
+    ],
+)
+async def test_an_answer_has_the_bytes_that_uvicorn_sends(
+    messages: list[Any], method: str, *, keep_alive: bool
+) -> None:
+    sent = []
+    for kind in (OneWriteCycle, RequestResponseCycle):
+        cycle, transport = cycle_of(kind, method, keep_alive=keep_alive)
+        for message in messages:
+            await cycle.send(message)
+        sent.append((b"".join(transport.written), transport.is_closed, cycle.response_complete))
+    assert sent[0] == sent[1]
+
+
+@pytest.mark.parametrize(
+    ("header", "content"),
+    [
+        ((b"x", b"a\r\nset-cookie: b"), b"1234"),
+        ((b"x:y", b"a"), b"1234"),
+        (JSON, b"12345"),
+        (JSON, b"123"),
+    ],
+)
+async def test_an_answer_that_uvicorn_refuses_is_refused(
+    header: tuple[bytes, bytes], content: bytes
+) -> None:
+    cycle, transport = cycle_of(OneWriteCycle)
+    await cycle.send(start(FOUR, header))  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError):
+        await cycle.send(body(content))  # type: ignore[arg-type]
+    assert b"set-cookie" not in b"".join(transport.written)
+
+
+async def test_an_error_between_head_and_body_is_answered_with_500() -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send(start(FOUR))
+        raise ValueError
+
+    cycle, transport = cycle_of(OneWriteCycle)
+    await cycle.run_asgi(app)
+    assert transport.written[0].startswith(b"HTTP/1.1 500 ")
