@@ -102,7 +102,7 @@ docs: $(DOCS)/ready  ## the documentation site, to build/site, without a network
 
 pictures: smoke $(DEV)/ready  ## make the pictures of the documents again: page and terminal (minutes; needs Chromium)
 	$(DEV)/bin/python -m handbook.page_pictures docs --work $(WORK)
-	$(DEV)/bin/python -m handbook.terminal docs/demo.svg -- $(IN_DEV) demo --work $(WORK) --once
+	$(DEV)/bin/python -m handbook.terminal docs/demo.svg -- $(IN_DEV) demo --once
 
 diagrams:  ## draw the diagrams of the documents again, to docs/diagrams; needs npx
 	$(PYTHON) -m handbook.site.diagrams

@@ -6,6 +6,7 @@ drawing names no font and loads nothing.
 python -m handbook.terminal docs/demo.svg -- distilled-recommender demo --once
 """
 
+import html
 import io
 import re
 import shlex
@@ -22,7 +23,7 @@ from rich.text import Text
 from training.cli import say
 from training.stage import write_text
 
-COLUMNS = 100
+COLUMNS = 168  # the table of `evaluate` has 167
 MAX_LINES = 44
 _FONT_OF_A_HOST = re.compile(r"\s*@font-face \{\{.*?\}\}", re.DOTALL)
 
@@ -37,6 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_text(path, drawn(shown, done.stdout))
         say(f"written: {path}")
     return done.returncode
+
+
+def text_of(svg: str) -> str:
+    """Returns the text of a drawing, a line for each line of the terminal."""
+    lines: dict[float, str] = {}
+    for height, text in re.findall(r'<text [^>]*\by="([\d.]+)"[^>]*>([^<]*)</text>', svg):
+        lines[float(height)] = lines.get(float(height), "") + html.unescape(text).strip("\n")
+    return "\n".join(lines.values()).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def drawn(command: str, printed: str) -> str:

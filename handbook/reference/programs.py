@@ -5,7 +5,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from benchmarks.registry import benchmark_names
 from handbook.reference.json_schema import one_line, table
+from proofs.__main__ import proof_names
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
@@ -27,6 +29,12 @@ def page() -> str:
     parts = (
         ("`make`", ("target", "what it does"), _targets()),
         ("`python -m`", ("module", "what it does"), _modules()),
+        ("`python -m proofs NAME`", ("proof", "what it proves"), _named("proofs", proof_names())),
+        (
+            "`python -m benchmarks NAME`",
+            ("benchmark", "what it measures"),
+            _named("benchmarks/measures", benchmark_names()),
+        ),
         ("Scripts of the Compose stack", ("script", "what it does"), _scripts()),
     )
     chapters = (f"## {title}\n\n{table(head, rows)}\n" for title, head, rows in parts)
@@ -48,6 +56,15 @@ def _modules() -> Iterator[Sequence[str]]:
                 names = path.relative_to(ROOT).with_suffix("").parts
                 name = ".".join(names).removesuffix(".__main__")
                 yield f"`{name}`", _first_line(ast.get_docstring(ast.parse(source)) or "")
+
+
+def _named(folder: str, names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yields each module or package of a folder, with the first sentence of its docstring."""
+    for name in names:
+        module = ROOT / folder / f"{name}.py"
+        path = module if module.exists() else ROOT / folder / name / "__init__.py"
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        yield f"`{name}`", _first_line(docstring)
 
 
 def _scripts() -> Iterator[Sequence[str]]:

@@ -1,9 +1,12 @@
 """Drawings of a terminal."""
 
+import re
 import sys
 from pathlib import Path
 
-from handbook.terminal import COLUMNS, MAX_LINES, drawn, main
+from handbook.terminal import COLUMNS, MAX_LINES, drawn, main, text_of
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_drawing_shows_the_command_and_what_it_printed(tmp_path: Path) -> None:
@@ -36,3 +39,19 @@ def test_a_long_output_is_cut_at_its_beginning() -> None:
 
 def test_a_line_that_is_too_long_is_wrapped() -> None:
     assert "x" * (COLUMNS + 1) not in drawn("demo", "x" * (COLUMNS + 1))
+
+
+def test_the_text_of_a_drawing_is_what_was_printed() -> None:
+    assert text_of(drawn("demo", "a  b\n<c>")).splitlines()[-2:] == ["a  b", "<c>"]
+
+
+def test_readme_shows_what_the_demo_printed_when_it_was_drawn() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = re.search(r"^```text\n(.*?)^```$", readme, re.DOTALL | re.MULTILINE)
+    assert block
+    printed = text_of((ROOT / "docs" / "demo.svg").read_text(encoding="utf-8")).splitlines()
+    shown = [line for line in block[1].splitlines() if line and not line.startswith("serving on")]
+    assert len(shown) > 8
+    for line in shown:
+        words = re.split(r"\s{2,}", line.strip())
+        assert any(all(word in each for word in words) for each in printed), line
