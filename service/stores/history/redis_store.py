@@ -202,7 +202,10 @@ class RedisHistoryStore:
 
     async def _read_lists(self, keys: Sequence[str]) -> Sequence[Sequence[str]]:
         read = self._redis.execute_command
-        return await asyncio.gather(*(read("LRANGE", key, 0, -1) for key in keys))
+        lists: Sequence[Sequence[str]] = await asyncio.gather(
+            *(read("LRANGE", key, 0, -1) for key in keys)
+        )
+        return lists
 
     async def _remember_as_erased(self, session: Session) -> None:
         if self._has_journals:

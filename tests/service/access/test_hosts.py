@@ -73,10 +73,12 @@ def test_without_allowed_hosts_only_a_service_on_loopback_that_needs_no_key_chec
     tmp_path: Path,
 ) -> None:
     create_key(tmp_path / "keys", NewKey(frozenset({Scope.READ})))
-    keys = tmp_path / "keys"
-    assert Settings().answered_hosts == {"127.0.0.1"}
+    keys, loopback = tmp_path / "keys", frozenset({"127.0.0.1"})
+    assert Settings().answered_hosts == loopback
     assert Settings(keys_file=keys).answered_hosts is None
-    assert Settings(keys_file=keys, allow_anonymous="read").answered_hosts == {"127.0.0.1"}
+    assert Settings(keys_file=keys, allow_anonymous="read").answered_hosts == frozenset(
+        {"127.0.0.1"}
+    )
     assert Settings(host="192.0.2.1", allow_anonymous="read").answered_hosts is None
     assert Settings(allowed_hosts="*").answered_hosts is None
     with pytest.raises(ValidationError, match="'http://a' is no name of a host"):
