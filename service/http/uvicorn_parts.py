@@ -74,6 +74,7 @@ class OneWriteCycle(RequestResponseCycle):
         """Sends a message of the answer; keeps the head until the body comes."""
         if message["type"] == "http.response.start" and not self.response_started:
             self._head = message
+            self.waiting_for_100_continue = False  # the body of the request is not asked for now
             return
         if self._head is None:
             await super().send(message)

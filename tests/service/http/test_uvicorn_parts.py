@@ -28,6 +28,9 @@ class FakeTransport(asyncio.Transport):
     def write(self, data: Any) -> None:
         self.written.append(bytes(data))
 
+    def is_closing(self) -> bool:
+        return self.is_closed
+
     def close(self) -> None:
         self.is_closed = True
 
@@ -53,7 +56,7 @@ def cycle_of(
         access_log=False,
         default_headers=[DATE],
         message_event=asyncio.Event(),
-        expect_100_continue=False,
+        expect_100_continue=True,
         keep_alive=keep_alive,
         on_response=lambda: None,
     )
@@ -113,6 +116,14 @@ async def test_an_answer_that_uvicorn_refuses_is_refused(
     with pytest.raises(RuntimeError):
         await cycle.send(body(content))  # type: ignore[arg-type]
     assert b"set-cookie" not in b"".join(transport.written)
+
+
+async def test_a_client_that_was_answered_is_not_told_to_send_its_body() -> None:
+    cycle, transport = cycle_of(OneWriteCycle)
+    await cycle.send(start(FOUR))  # type: ignore[arg-type]
+    await cycle.send(body(b"1234"))  # type: ignore[arg-type]
+    assert await cycle.receive() == {"type": "http.disconnect"}
+    assert b"100 Continue" not in b"".join(transport.written)
 
 
 async def test_an_error_between_head_and_body_is_answered_with_500() -> None:
