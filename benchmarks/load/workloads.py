@@ -114,7 +114,10 @@ def fill_regulars(redis_port: int, port: int, endpoint: Endpoint, item_ids: Sequ
         outcome = run_in_process(closed_loop(clicks, endpoint, port, seconds=60.0, connections=8))
         if outcome.num_failed > len(clicks) / 10:  # a lost click only shortens one history
             raise BenchmarkError(f"the server fails on its first clicks: {outcome.failures}")
-        key_of = endpoint.key_of or _found_keys(redis, templates[0])
+        key_of = endpoint.key_of
+        # Releases without session refs name a session by its id.
+        if key_of is None or not redis.exists(key_of(templates[0])):
+            key_of = _found_keys(redis, templates[0])
         pipeline = redis.pipeline(transaction=False)
         for number in range(NUM_REGULARS):
             template = templates[number % NUM_TEMPLATES]

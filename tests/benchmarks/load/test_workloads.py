@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -47,6 +48,16 @@ def test_regulars_are_filled_with_histories_that_the_server_itself_has_stored(
         named = {click.session_id for click in regulars(ITEMS, 20_000)}
         assert len(named) == NUM_REGULARS
         assert {client.llen(f"s:{each}") for each in named} == {HISTORY_LENGTH}
+
+
+def test_a_session_that_an_older_release_names_by_its_id_is_found(
+    serve: Callable[..., Any],
+) -> None:
+    with running_redis() as redis, Redis(port=redis.port, decode_responses=True) as client:
+        server = serve()
+        server.on_body = lambda body: client.rpush(f"s:{body['session_id']}", body["item_id"])
+        fill_regulars(redis.port, server.port, replace(ECHO, key_of=lambda _: "none"), ITEMS)
+        assert client.llen("s:regular-0") == HISTORY_LENGTH
 
 
 def test_a_server_that_fails_on_the_first_clicks_is_not_measured(serve: Callable[..., Any]) -> None:
