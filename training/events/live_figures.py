@@ -4,17 +4,18 @@ An event belongs to a list if it names the list's id and an item of the list. Be
 id, a list is a *hit* if it has the item of the session's next event.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 
 from export.contract.log.live_figures import MAX_PLACES, LiveFigures
 
-_LIST = ["tenant", "recommendation_id"]
-_SESSION = ["tenant", "session_ref"]
-_GROUP = ["variant", "model_version", "source"]
+_Session = tuple[str, str]
+"""Tenant and session ref."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,17 @@ class Outcomes:
     conversions: Sequence[str] = ("purchase",)
 
 
+@dataclass(slots=True)
+class _List:
+    """A list that was shown, with what became of it."""
+
+    items: Sequence[str]
+    is_converted: bool = False
+    value: float = 0.0
+    clicked_places: list[int] = field(default_factory=list)
+    next_item: str | None = None
+
+
 def live_figures(
     events: pa.Table, impressions: pa.Table, outcomes: Outcomes = Outcomes()
 ) -> list[LiveFigures]:
@@ -40,70 +52,72 @@ def live_figures(
         impressions: the columns of impressions, each impression once.
         outcomes: which event types count.
     """
-    shown, happened = impressions.to_pandas(), events.to_pandas()
-    lists = shown[[*_LIST, *_GROUP]].copy()
-    attributed = _attributed(happened, shown)
-    is_click = pd.Series(True, index=attributed.index)
-    if outcomes.clicks is not None:
-        is_click = attributed["event_type"].isin(outcomes.clicks)
-    is_conversion = attributed["event_type"].isin(outcomes.conversions)
-    by_list = attributed["list"]
-    lists["clicked"] = lists.index.isin(by_list[is_click])
-    lists["converted"] = lists.index.isin(by_list[is_conversion])
-    lists["value"] = attributed.groupby("list")["value"].sum().reindex(lists.index).fillna(0.0)
-    lists["next_item"] = _next_items(happened, shown)
-    lists["is_followed"] = lists["next_item"].notna()
-    lists["is_hit"] = [
-        item in items for item, items in zip(lists["next_item"], shown["items"], strict=True)
-    ]
-    places = attributed[is_click].groupby("list")["place"].apply(list)
-    return [_figures(key, group, places) for key, group in lists.groupby(_GROUP, sort=True)]
+    next_item = _next_items(events)
+    lists: dict[tuple[str, str], _List] = {}
+    groups: dict[tuple[str, str, str], list[_List]] = defaultdict(list)
+    for each in _rows(impressions):
+        shown = _List(each["items"], next_item=next_item(each))
+        lists[each["tenant"], each["recommendation_id"]] = shown
+        groups[each["variant"], each["model_version"], each["source"]].append(shown)
+    for event in _rows(events):
+        found = lists.get((event["tenant"], event["recommendation_id"]))
+        if found is not None and event["item_id"] in found.items:
+            _attribute(event, found, outcomes)
+    return [_figures(*key, groups[key]) for key in sorted(groups)]
 
 
-def _attributed(events: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
-    """Returns the events that name a list and an item of it, with the list's row and the place."""
-    lists = shown[[*_LIST, "items"]].assign(list=shown.index)
-    named = events.dropna(subset=["recommendation_id"]).merge(lists, on=_LIST)
-    places = [
-        list(items).index(item) + 1 if item in items else 0
-        for items, item in zip(named["items"], named["item_id"], strict=True)
-    ]
-    named = named.assign(place=pd.Series(places, index=named.index, dtype="int64"))
-    return named[named["place"] > 0]
+def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    for batch in table.to_batches():
+        yield from batch.to_pylist()
 
 
-def _next_items(events: pd.DataFrame, shown: pd.DataFrame) -> pd.Series:
-    """Returns the item of the next event of each list's session, by the list's row."""
-    with_session = shown.dropna(subset=["session_ref"])
-    lists = with_session[[*_SESSION, "shown_at"]].assign(list=with_session.index)
-    next_events = pd.merge_asof(
-        lists.sort_values("shown_at", kind="stable"),
-        events[[*_SESSION, "received_at", "item_id"]].sort_values("received_at", kind="stable"),
-        left_on="shown_at",
-        right_on="received_at",
-        by=_SESSION,
-        direction="forward",
-        allow_exact_matches=False,  # the list of an event is shown in the same millisecond or later
-    )
-    return next_events.set_index("list")["item_id"].reindex(shown.index)
+def _attribute(event: Mapping[str, Any], shown: _List, outcomes: Outcomes) -> None:
+    event_type = event["event_type"]
+    shown.value += event["value"] or 0.0
+    if event_type in outcomes.conversions:
+        shown.is_converted = True
+    if outcomes.clicks is None or event_type in outcomes.clicks:
+        shown.clicked_places.append(shown.items.index(event["item_id"]))
 
 
-def _figures(key: Sequence[str], group: pd.DataFrame, places: pd.Series) -> LiveFigures:
+def _next_items(events: pa.Table) -> Callable[[Mapping[str, Any]], str | None]:
+    """Returns a function that finds the item of the first event after an impression.
+
+    It is an event of the impression's session that the service received later. The impression of
+    an event's own answer is shown in the same millisecond or later.
+    """
+    received: dict[_Session, list[tuple[int, int, str]]] = defaultdict(list)
+    columns = ["tenant", "session_ref", "received_at", "sequence", "item_id"]
+    for each in _rows(events.select(columns)):
+        session = each["tenant"], each["session_ref"]
+        received[session].append((each["received_at"], each["sequence"], each["item_id"]))
+    for of_session in received.values():
+        of_session.sort()
+
+    def next_item(impression: Mapping[str, Any]) -> str | None:
+        of_session = received.get((impression["tenant"], impression["session_ref"]), [])
+        place = bisect_right(of_session, impression["shown_at"], key=lambda each: each[0])
+        return of_session[place][2] if place < len(of_session) else None
+
+    return next_item
+
+
+def _figures(variant: str, model_version: str, source: str, lists: Sequence[_List]) -> LiveFigures:
     by_place = [0] * MAX_PLACES
-    for of_list in places[places.index.isin(group.index)]:
-        for place in of_list:
-            by_place[min(place, MAX_PLACES) - 1] += 1
-    variant, model_version, source = key
+    for each in lists:
+        for place in each.clicked_places:
+            by_place[min(place, MAX_PLACES - 1)] += 1
+    followed = [each for each in lists if each.next_item is not None]
     return LiveFigures(
         variant=variant,
         model_version=model_version,
         source=source,
-        impressions=len(group),
-        clicked=int(group["clicked"].sum()),
-        converted=int(group["converted"].sum()),
-        value=float(group["value"].sum()),
-        value_squares=float((group["value"] ** 2).sum()),
+        impressions=len(lists),
+        clicked=sum(bool(each.clicked_places) for each in lists),
+        converted=sum(each.is_converted for each in lists),
+        value=sum(each.value for each in lists),
+        value_squares=sum(each.value**2 for each in lists),
         clicks_by_place=by_place,
-        followed=int(group["is_followed"].sum()),
-        hits=int(group["is_hit"].sum()),
+        followed=len(followed),
+        hits=sum(each.next_item in each.items for each in followed),
     )

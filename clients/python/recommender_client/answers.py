@@ -208,7 +208,7 @@ class EventOutcome(TypedDict):
     """
 
     stored: bool
-    reason: Literal["invalid"] | NotStored | None
+    reason: Literal["invalid", NotStored] | None
     logged: bool | None
     detail: str | None
 

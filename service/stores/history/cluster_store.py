@@ -49,6 +49,7 @@ class ClusterHistoryStore(RedisHistoryStore):
             await self._remember_as_erased(session)
             await self._log_tombstones(session, tombstones)
             await asyncio.gather(*(self._redis.execute_command("UNLINK", *each) for each in groups))
+            await self._leave_users(session)
 
     async def _read_former(self, keys: AllKeys) -> Sequence[str]:
         """Returns the entries under former names, those that are being moved included."""

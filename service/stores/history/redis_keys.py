@@ -1,16 +1,18 @@
 """Names of the Redis keys of a session, whose session ref is REF.
 
 `s:{NN}:REF` is the list of the session's events, and `e:{NN}:REF` the sorted set of their event
-ids. `f:{NN}:REF` is the time at which the session was erased, so that the replay of a journal does
-not restore it. `u:{NN}:USER_REF` is the set of the session refs of a user. `KEY:moving` are the
-events of a former name that are being moved to another slot of a cluster. NN is a hash of the ref,
-from 00 to 63. Redis Cluster chooses the slot of a key by the part in braces, so all keys of a ref
-lie in one slot.
+ids. `f:{NN}:DIGEST` is the time at which the session was erased, so that the replay of a journal
+does not restore it; it has a digest of the ref, since nothing of an erased session may be found.
+`u:{NN}:USER_REF` is the set of the session refs of a user, and `v:{NN}:REF` that of the user refs
+of a session. `KEY:moving` are the events of a former name that are being moved to another slot of a
+cluster. NN is a hash of the ref, from 00 to 63. Redis Cluster chooses the slot of a key by the part
+in braces, so all keys of a ref lie in one slot.
 """
 
 from binascii import crc_hqx
 from collections.abc import Sequence
 from functools import lru_cache
+from hashlib import sha256
 from itertools import count
 from typing import NamedTuple
 
@@ -19,6 +21,7 @@ from service.stores.history.protocol import Session
 
 _TAGS = tuple(f"{{{number:02}}}" for number in range(64))
 _NUM_SLOTS = 16_384  # of Redis Cluster
+_DIGEST_LENGTH = 32  # hexadecimal digits: 128 bits
 _NUM_CACHED = 4_096  # a visitor's requests follow one another within minutes
 
 
@@ -58,6 +61,11 @@ def user_key_of(user_ref: str) -> str:
     return f"u{keys_of(user_ref).events[1:]}"
 
 
+def users_key_of(ref: str) -> str:
+    """Returns the Redis key of the set of a session's user refs, by its session ref."""
+    return f"v{keys_of(ref).events[1:]}"
+
+
 def stream_of(ref: str) -> str:
     """Returns the key of the stream that logs the events of a session ref; see `STREAMS`."""
     return STREAMS[_tag_number(ref)]
@@ -68,7 +76,8 @@ def erased_key_of(ref: str) -> str:
 
     The key is written only by a store with a journal.
     """
-    return f"f{keys_of(ref).events[1:]}"
+    digest = sha256(ref.encode("ascii")).hexdigest()[:_DIGEST_LENGTH]
+    return f"f:{_TAGS[_tag_number(ref)]}:{digest}"
 
 
 def moving_key_of(key: str) -> str:

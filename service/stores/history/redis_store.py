@@ -29,6 +29,7 @@ from service.stores.history.redis_keys import (
     keys_of,
     stream_of,
     user_key_of,
+    users_key_of,
 )
 from service.stores.history.session_scripts import (
     append_script,
@@ -104,9 +105,20 @@ class RedisHistoryStore:
             return self._history_in(await self._script.run(self._redis, len(flat), *parts))
 
     async def _join(self, user_ref: str, ref: str) -> None:
-        """Adds a session to those of a user, before its event, so that an erasure finds it."""
+        """Joins session and user, before the event is stored, so that erasures find both."""
+        run, redis = self._join_script.run, self._redis
         with unavailable():
-            await self._join_script.run(self._redis, 1, user_key_of(user_ref), ref)
+            await asyncio.gather(
+                run(redis, 1, user_key_of(user_ref), ref),
+                run(redis, 1, users_key_of(ref), user_ref),
+            )
+
+    async def _leave_users(self, session: Session) -> None:
+        """Removes an erased session from the sessions of its users."""
+        for ref in (session.ref, *session.former_refs):
+            for user_ref in await self._redis.execute_command("SMEMBERS", users_key_of(ref)):
+                await self._redis.execute_command("SREM", user_key_of(user_ref), ref)
+            await self._redis.execute_command("UNLINK", users_key_of(ref))
 
     def _arguments(self, event: Event, at: int) -> tuple[str | int, ...]:
         """Returns the arguments of both scripts that describe an event, with its time `at`."""
@@ -163,6 +175,7 @@ class RedisHistoryStore:
             await self._remember_as_erased(session)
             await self._log_tombstones(session, tombstones)
             await self._redis.execute_command("UNLINK", *all_keys_of(session).flat)
+            await self._leave_users(session)
 
     async def _log_tombstones(self, session: Session, tombstones: Sequence[str]) -> None:
         """Erases the keys under each session ref, and logs its tombstone in the same script."""

@@ -148,7 +148,7 @@ redis.call('XADD', KEYS[3], '*', '{STREAM_FIELD}', ARGV[1])
 redis.call('UNLINK', KEYS[1], KEYS[2])
 """
 
-# KEYS: the set of a user's session refs. ARGV: a session ref.
+# KEYS: the set of a user's session refs, or of a session's user refs. ARGV: a ref.
 _JOIN = """
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], $ttl)
@@ -195,7 +195,7 @@ def insert_script(retention: Retention, bounds: LogBounds | None) -> Script:
 
 
 def join_script(retention: Retention) -> Script:
-    """Makes the script that adds a session to those of a user, for as long as sessions live."""
+    """Makes the script that adds a ref to a set of refs, which lives as long as sessions do."""
     return Script(Template(_JOIN).substitute(ttl=round(retention.ttl_seconds * 1000)))
 
 

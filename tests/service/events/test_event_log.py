@@ -231,6 +231,30 @@ async def test_a_session_that_is_deleted_is_erased_in_the_log(
     ]
 
 
+@pytest.mark.parametrize("server", ["redis_server", "redis_cluster"])
+async def test_of_an_erased_session_only_its_tombstone_is_left_when_the_log_is_collected(
+    tmp_path: Path,
+    bundle_path: Path,
+    connect: "Connect",
+    request: pytest.FixtureRequest,
+    server: str,
+) -> None:
+    log = Log(tmp_path, request.getfixturevalue(server))
+    more = {"store_outage": "journal", "journal_path": tmp_path / "journal"}
+    settings = Settings.model_validate({"bundle_path": bundle_path, **log.settings, **more})
+    async with connect(settings) as client:
+        await post(client, "a", "?k=1", event_id="e1", user_id="customer")
+        await client.delete("/v1/sessions/ann")
+    kind = redis.RedisCluster if log.settings["redis_cluster"] else redis.Redis
+    with kind.from_url(log.settings["redis_url"], decode_responses=True) as raw:
+        for stream in STREAMS:
+            raw.delete(stream)
+        read = {"list": lambda key: raw.lrange(key, 0, -1), "set": raw.smembers, "string": raw.get}
+        found = {key: read[raw.type(key)](key) for key in raw.scan_iter()}
+    assert [key[0] for key in found] == ["f"]
+    assert REF not in repr(found)
+
+
 async def test_a_user_is_erased_with_all_sessions(log: Log, serve: Callable[..., Any]) -> None:
     user_ref = user_ref_of(SECRET, "default", "customer")
     async with serve(impressions=0) as client:
