@@ -114,6 +114,13 @@ COMMANDS = (
         extra="collect",
     ),
     LazyCommand(
+        "retrain",
+        "distilled_recommender.retrain.program:command",
+        "Train on the events up to now, and publish the student if it is no worse.",
+        LEARNING,
+        extra="train",
+    ),
+    LazyCommand(
         "ladder",
         "training.ladder.__main__:command",
         "Measure the gain of each part of the method.",

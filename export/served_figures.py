@@ -44,30 +44,67 @@ def served_ranker(
     Raises:
         BundleError: onnxruntime cannot open a graph, or a graph lacks an input or output.
     """
-    catalog = Catalog(BundleItems(items))
     student = Student(
         GraphFile.read(model),
         GraphFile.read(common_case) if common_case else None,
         num_items=dataset.catalog.num_items,
         max_history_length=max_history_length,
     )
+    best = _best_of(student, Catalog(BundleItems(items)))
 
     def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
         rankings = np.full((len(rows), LIST_LENGTH), PADDING_INDEX)
         for line, row in zip(rankings, rows, strict=True):
-            history = dataset.history(int(row)).tolist()
-            read, unread = catalog.divided(history)
-            if read:
-                query = IndexQuery(read, LIST_LENGTH, unread=unread)
-                best = [item_index for item_index, _ in student.rank(query)]
-            else:
-                unseen = student.all_allowed.copy()
-                unseen[history] = False
-                best = catalog.popular(LIST_LENGTH, unseen)
-            line[: len(best)] = best
+            ranked = best(dataset.history(int(row)).tolist())
+            line[: len(ranked)] = ranked
         return rankings
 
     return rank
+
+
+def bundle_ranker(bundle: Bundle, dataset: Dataset) -> Ranker:
+    """Returns a ranker of a bundle that was made from another dataset, with the service's code.
+
+    Items are matched by their ids. Items of a history that the bundle does not have are left out.
+    A recommended item that the dataset does not have keeps its place, as padding.
+
+    Raises:
+        BundleError: a graph has changed on disk since the bundle was loaded, or onnxruntime cannot
+            open it.
+    """
+    best = _best_of(Student.of_bundle(bundle), Catalog(BundleItems(bundle.items)))
+    index_in_bundle = {item.item_id: index for index, item in enumerate(bundle.items, start=1)}
+    to_bundle = [0, *(index_in_bundle.get(each, 0) for each in dataset.catalog.item_ids)]
+    index_by_id = dataset.catalog.index_by_id
+    to_dataset = [0, *(index_by_id.get(item.item_id, 0) for item in bundle.items)]
+
+    def rank(rows: NDArray[np.int64]) -> NDArray[np.integer]:
+        rankings = np.full((len(rows), LIST_LENGTH), PADDING_INDEX)
+        for line, row in zip(rankings, rows, strict=True):
+            known = (to_bundle[item] for item in dataset.history(int(row)))
+            ranked = best([item for item in known if item != PADDING_INDEX])
+            line[: len(ranked)] = [to_dataset[item] for item in ranked]
+        return rankings
+
+    return rank
+
+
+def _best_of(student: Student, catalog: Catalog) -> Callable[[list[int]], list[int]]:
+    """Returns a function from a history to at most LIST_LENGTH unseen items, best first.
+
+    If the student reads no item of the history, they are the most popular ones.
+    """
+
+    def best(history: list[int]) -> list[int]:
+        read, unread = catalog.divided(history)
+        if read:
+            query = IndexQuery(read, LIST_LENGTH, unread=unread)
+            return [item_index for item_index, _ in student.rank(query)]
+        unseen = student.all_allowed.copy()
+        unseen[history] = False
+        return list(catalog.popular(LIST_LENGTH, unseen))
+
+    return best
 
 
 def all_rankings(bundle: Bundle) -> Callable[[list[int], int], list[Ranking]]:

@@ -27,6 +27,7 @@ from training.teacher.generative.load_engine import load_engine
 from training.teacher.generative.teach import teach_generative
 from training.teacher.llm.prompts import PROMPT_VERSION
 from training.teacher.retrieval.teach import teach_retrieval
+from training.teacher.titles.known_titles import embed_new_titles
 from training.teacher.titles.teach import embed_catalog, embed_catalog_by_words, teach_titles
 from training.teacher.tuning.tuned_model import language_model, load_tuned, tune_if_configured
 from training.workplace import Workplace, knowledge_folder, open_experiment, with_teacher
@@ -40,6 +41,8 @@ class TeachOptions:
     kind: Kind = None
     again: bool = False
     """Ask the teacher again, even if its knowledge is up to date."""
+    reuse: bool = False
+    """For a titles teacher: read only titles that no earlier run with this option has read."""
 
 
 DEFAULTS = TeachOptions()
@@ -76,7 +79,7 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
         return
     origin = _origin(experiment)  # before the teacher answers, as the code may change meanwhile
     with write_stage(folder, stamp) as building:
-        knowledge = _knowledge_of(dataset, experiment, workplace, building)
+        knowledge = _knowledge_of(dataset, experiment, workplace, building, options)
         answers = knowledge.validation
         figures = evaluate(answers_ranker(answers), dataset, answers.rows).metrics
         costs = knowledge.provenance["costs"].values()
@@ -91,14 +94,19 @@ def teach(experiment: Experiment, workplace: Workplace, options: TeachOptions) -
 
 
 def _knowledge_of(
-    dataset: Dataset, experiment: Experiment, workplace: Workplace, building: Path
+    dataset: Dataset,
+    experiment: Experiment,
+    workplace: Workplace,
+    building: Path,
+    options: TeachOptions,
 ) -> Knowledge:
     config = experiment.teacher
     refuse_no_examples(config)
     if config.kind in WORDS_KINDS:
         return teach_titles(dataset, config, *embed_catalog_by_words(dataset, config))
     if config.kind == "titles":
-        read = embed_catalog(dataset, config, workplace.reading, language_model(config))
+        embed = embed_new_titles if options.reuse else embed_catalog
+        read = embed(dataset, config, workplace.reading, language_model(config))
         return teach_titles(dataset, config, *read)
     tune_if_configured(dataset, config, workplace.tuned)
     if config.kind == "retrieval":

@@ -57,6 +57,24 @@ def split_by_time(
     return splits
 
 
+def split_at(timestamps: Times, test_since: float, validation_share: float) -> NDArray[np.uint8]:
+    """Assigns rows from a moment on to test, the newest rows before it to validation.
+
+    Args:
+        timestamps: `[interactions]`.
+        test_since: the moment, in the unit of `timestamps`.
+        validation_share: share of the rows before it, in (0, 1); at least one row.
+
+    Returns:
+        `Split` values, `[interactions]`.
+    """
+    splits = np.full(len(timestamps), Split.TEST, dtype=np.uint8)
+    older = np.flatnonzero(timestamps < test_since)
+    is_validation = _newest(timestamps[older], round(len(older) * validation_share))
+    splits[older] = np.where(is_validation, Split.VALIDATION, Split.TRAIN)
+    return splits
+
+
 def leave_one_out(users: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Assigns each user's last row to test, the row before it to validation, the others to train.
 
@@ -91,6 +109,9 @@ def _splits(raw: RawData, config: DataConfig) -> NDArray[np.uint8]:
             f"{raw.origin}: has no column timestamp, and positions do not order rows of different "
             'users; add a column timestamp or a split column, or set data.split = "leave-one-out"'
         )
+    if config.test_since is not None:
+        moment = round(config.test_since.timestamp() * 1000)  # an event log has ms
+        return split_at(raw.timestamps, moment, config.validation_share)
     return split_by_time(raw.timestamps, config.validation_share, config.test_share)
 
 

@@ -72,7 +72,7 @@ class EventsConfig(Section):
 class DataConfig(Section):
     """Settings of the data: source, k-core filter, and split into training and held-out rows."""
 
-    ADDED_LATER: ClassVar[Set[str]] = {"events"}
+    ADDED_LATER: ClassVar[Set[str]] = {"events", "test_since"}
 
     source: Literal["movielens", "tables", "events"] = Field(
         description="`tables` reads the files below, `events` the event log of [data.events]; "
@@ -82,7 +82,9 @@ class DataConfig(Section):
         default=None, description="CSV or Parquet file, for `tables` only"
     )
     items: Path | None = Field(
-        default=None, description="CSV or Parquet file of ids and titles, for `tables` and `events`"
+        default=None,
+        description="CSV or Parquet file of ids and titles, or items.jsonl of a bundle; for "
+        "`tables` and `events`",
     )
     events: EventsConfig | None = Field(
         default=None, validate_default=True, description="the event log, for `events` only"
@@ -108,6 +110,22 @@ class DataConfig(Section):
     test_share: float = Field(
         default=0.1, gt=0, lt=0.5, description="share of interactions, for a split by time"
     )
+
+    test_since: Moment | None = Field(
+        default=None,
+        description="for `events`, split by time: events from this moment on are test, instead of "
+        "the newest test_share; validation_share is of the events before it",
+    )
+
+    @field_validator("test_since")
+    @classmethod
+    def _a_moment_divides_events(
+        cls, test_since: Moment | None, others: ValidationInfo
+    ) -> Moment | None:
+        given = others.data.get("source"), others.data.get("split")
+        if test_since is not None and given != ("events", "time"):
+            raise ValueError("needs data.source = 'events' and data.split = 'time'")
+        return test_since
 
     @field_validator("events")
     @classmethod

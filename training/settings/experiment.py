@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from training.errors import ConfigError
 from training.settings.data import DataConfig as DataConfig
 from training.settings.ladder import LadderConfig
+from training.settings.retrain import RetrainConfig
 from training.settings.section import Section, Seeds, without_passwords
 from training.settings.student import StudentConfig
 from training.settings.teacher import FIXED_SETTINGS, TeacherConfig, TeacherKind
@@ -237,6 +238,7 @@ class Experiment(Section):
     training: TrainingConfig = TrainingConfig()
     distillation: DistillationConfig = DistillationConfig()
     ladder: LadderConfig = LadderConfig()
+    retrain: RetrainConfig = RetrainConfig()
 
     @field_validator("other_teachers", mode="before")
     @classmethod

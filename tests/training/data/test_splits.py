@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from training.data.catalog import Catalog
 from training.data.dataset import Split
 from training.data.raw import RawData, Times, order_by_user
-from training.data.splits import is_split_by_time, leave_one_out, split_by_time, split_rows
+from training.data.splits import (
+    is_split_by_time,
+    leave_one_out,
+    split_at,
+    split_by_time,
+    split_rows,
+)
 from training.errors import DataError
 from training.settings.experiment import DataConfig
 
@@ -124,3 +130,10 @@ def test_a_split_column_without_train_validation_or_test_is_refused(
 
     with pytest.raises(DataError, match=f"no {absent.name.lower()} interaction"):
         split_rows(replace(raw, splits=others), config)
+
+
+def test_a_moment_divides_test_from_the_rows_before_it() -> None:
+    splits = split_at(np.array([5, 1, 2, 3, 4, 6]), test_since=5, validation_share=0.25)
+
+    test, train, validation = Split.TEST, Split.TRAIN, Split.VALIDATION
+    assert splits.tolist() == [test, train, train, train, validation, test]

@@ -1,10 +1,11 @@
-"""Reads the table of items, as CSV or Parquet.
+"""Reads the table of items, as CSV or Parquet, or the file `items.jsonl` of a bundle.
 
-It has the columns `item_id` and `title`. Every other column is an attribute, with `|` between its
-values.
+A table has the columns `item_id` and `title`. Every other column is an attribute, with `|` between
+its values. A line of `items.jsonl` is an object with `item_id`, `title` and `attributes`.
 """
 
 import html
+import json
 import re
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,8 @@ from typing import Literal
 import pandas as pd
 
 from training.data.catalog import Attributes, Catalog
-from training.data.sources.text_table import is_blank, read_text_table, refuse_rows
+from training.data.sources.text_table import is_blank, read_bytes, read_text_table, refuse_rows
+from training.errors import DataError
 
 MissingTitles = Literal["refuse", "placeholder"]
 """Treatment of an item without a title: `refuse` raises a DataError, `placeholder` gives it the
@@ -27,6 +29,8 @@ def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:
     Raises:
         DataError: the table cannot be used; the message names file, data rows and values.
     """
+    if path.suffix.lower() == ".jsonl":
+        return _read_json_lines(path)
     table = read_text_table(path, ["item_id", "title"])
     item_ids, titles = table["item_id"], table["title"]
     refuse_rows(path, "item_id is missing", item_ids, is_blank(item_ids))
@@ -42,6 +46,33 @@ def read_items(path: Path, missing_titles: MissingTitles = "refuse") -> Catalog:
     return Catalog(
         item_ids=tuple(item_ids), titles=tuple(readable), attributes=_read_attributes(table)
     )
+
+
+def _read_json_lines(path: Path) -> Catalog:
+    items: dict[str, tuple[str, Attributes]] = {}
+    for number, line in enumerate(read_bytes(path).splitlines(), start=1):
+        try:
+            item_id, title, attributes = _item_of(json.loads(line))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise DataError(
+                f"{path}, line {number}: not an item; needs item_id and title, texts, and "
+                "attributes, an object of lists of texts"
+            ) from None
+        if item_id in items:
+            raise DataError(f"{path}, line {number}: item_id {item_id!r} occurs more than once")
+        items[item_id] = title, attributes
+    titles, attributes_of_items = zip(*items.values(), strict=True)
+    return Catalog(tuple(items), titles, attributes_of_items)
+
+
+def _item_of(line: dict[str, object]) -> tuple[str, str, Attributes]:
+    """Returns id, title and attributes of an item; raises ValueError or others if it is none."""
+    texts = [line["item_id"], line["title"]]
+    given = line.get("attributes", {})
+    if not isinstance(given, dict) or not all(isinstance(each, str) and each for each in texts):
+        raise ValueError(line)
+    attributes = {str(name): tuple(map(str, values)) for name, values in given.items()}
+    return str(line["item_id"]), _readable(str(line["title"])), attributes
 
 
 def _readable(title: str) -> str:

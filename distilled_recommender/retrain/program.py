@@ -1,0 +1,238 @@
+"""The program `retrain`: trains on the events up to now, and publishes what is no worse.
+
+distilled-recommender retrain configs/shop.toml --publish bundles
+
+A killed run goes on where it was: each stage is a folder that is whole or absent, and the window of
+the run is kept. A second run at the same time is refused.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from distilled_recommender.retrain.contest import decide, relative_gain
+from distilled_recommender.retrain.runs import Run, RunTable, decided
+from export.__main__ import export
+from export.contract.bundle import BundleError, load_bundle
+from export.contract.publish import LINK_NAME, BundleLink, publish
+from training.cli import say
+from training.data.dataset import Dataset, Split
+from training.data.sources.event_log import read_event_log
+from training.data.storage import load_dataset
+from training.distill import DistillOptions, distill
+from training.distillation.best_refits import refits_of_best
+from training.distillation.checkpoint import Checkpoint, load_checkpoint
+from training.distillation.job import jobs_of
+from training.distillation.variants import DISTILLED
+from training.errors import ConfigError, DataError
+from training.evaluation.yardstick import SELECTION_METRIC
+from training.knowledge import Knowledge, load_knowledge
+from training.prepare import prepare
+from training.settings.experiment import Experiment
+from training.settings.options import WORK, Config, Work, Workers
+from training.teach import TeachOptions, teach
+from training.workplace import Workplace, knowledge_folder, open_experiment
+
+Bundles = Annotated[
+    Path,
+    Parameter(
+        name="--publish",
+        help="Folder of bundles; its active one is the champion, and a better challenger takes its "
+        "place.",
+    ),
+]
+
+
+def command(
+    config: Config, /, *, bundles: Bundles, work: Work = WORK, workers: Workers = None
+) -> None:
+    """Train on the events up to now, and publish the student if it is no worse."""
+    experiment, workplace = open_experiment(config, work)
+    if experiment.data.source != "events":
+        raise ConfigError(
+            f"data.source = {experiment.data.source!r}: must be 'events', see docs/learning.md"
+        )
+    run = retrain(experiment, workplace, bundles, workers)
+    say(f"{run.decision}: {run.reason}")
+
+
+def retrain(
+    experiment: Experiment, workplace: Workplace, bundles: Path, workers: int | None = None
+) -> Run:
+    """Does one retraining, or goes on with the one that was killed; returns it with its decision.
+
+    Args:
+        experiment: settings of the experiment; its source is an event log.
+        workplace: folders of the experiment.
+        bundles: folder of bundles; its active one is the champion.
+        workers: number of students trained in parallel; None for one per core.
+
+    Raises:
+        TrainingError: a stage cannot do its work.
+        ConfigError: another retraining of this experiment runs.
+    """
+    table = RunTable(workplace.folder / "retrain")
+    link = BundleLink(bundles / LINK_NAME)
+    with _alone(table.folder):
+        run = table.current() or table.keep(_new_run(table, link))
+        retraining = Retraining(experiment, workplace, link, table, run, workers)
+        if not run.decision:
+            run = table.keep(retraining.decide())
+        if run.decision == "published":
+            run = replace(run, bundle=retraining.publish())
+        table.finish(run)
+    return run
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """One retraining of an experiment.
+
+    Attributes:
+        given: settings of the experiment.
+        workplace: its folders.
+        link: link to the active bundle.
+        table: table of all retrainings.
+        run: the run, with its window.
+        workers: number of students trained in parallel; None for one per core.
+    """
+
+    given: Experiment
+    workplace: Workplace
+    link: BundleLink
+    table: RunTable
+    run: Run
+    workers: int | None = None
+
+    @property
+    def experiment(self) -> Experiment:
+        """The settings with the window of the run; the newest slice is test."""
+        data = self.given.data
+        events = data.events
+        assert events is not None  # noqa: S101 - the source is an event log
+        window = events.model_copy(update={"until": _moment(self.run.until)})
+        since = None if self.run.since is None else _moment(self.run.since)
+        update = {"events": window, "test_since": since}
+        return self.given.model_copy(update={"data": data.model_copy(update=update)})
+
+    def decide(self) -> Run:
+        """Trains a challenger and compares it with the champion; returns the decided run."""
+        if (missing := self._events_missing()) is not None:
+            return decided(self.run, "undecided", missing, metric=SELECTION_METRIC)
+        prepare(self.experiment, self.workplace)
+        dataset = load_dataset(self.workplace.dataset)
+        examples = len(dataset.example_rows(Split.TEST))
+        if self.run.champion is not None and examples < self.given.retrain.min_examples:
+            return decided(
+                self.run,
+                "undecided",
+                self._too_few(examples, "examples"),
+                metric=SELECTION_METRIC,
+                examples=examples,
+            )
+        teach(self.experiment, self.workplace, TeachOptions(reuse=True))
+        options = DistillOptions(variant=DISTILLED, refit=True, workers=self.workers)
+        distill(self.experiment, self.workplace, options)
+        return self._compare(dataset, examples)
+
+    def publish(self) -> str:
+        """Exports the challenger's refit and publishes it; returns the bundle's version."""
+        export(self.experiment, self.workplace, refit=True)
+        try:
+            published = publish(self.workplace.bundle, self.link.path.parent)
+        except (BundleError, OSError) as error:
+            raise ConfigError(f"--publish {self.link.path.parent}: {error}") from error
+        return str(published.bundle)
+
+    def _compare(self, dataset: Dataset, examples: int) -> Run:
+        knowledge = self._knowledge(dataset)
+        twin = self._twin(dataset, knowledge)
+        figures = {
+            "challenger": twin.name,
+            "metric": SELECTION_METRIC,
+            "examples": examples,
+            "teacher_tokens": int(knowledge.provenance["tokens"]),
+        }
+        if self.run.champion is None:
+            return decided(self.run, "published", "there was no active bundle", **figures)
+        champion = load_bundle(self.link.folder(self.run.champion))
+        gain = relative_gain(twin, champion, dataset, self.given.ladder.num_resamples)
+        outcome = decide(gain, examples, self.given.retrain)
+        interval = {"difference": gain.mean, "low": gain.low, "high": gain.high}
+        return decided(self.run, outcome.decision, outcome.reason, **figures, **interval)
+
+    def _twin(self, dataset: Dataset, knowledge: Knowledge) -> Checkpoint:
+        jobs = jobs_of(self.experiment, dataset, knowledge, [DISTILLED])
+        twin = refits_of_best(jobs, self.workplace.checkpoints)["refit"]
+        return load_checkpoint(self.workplace.refits / twin.name)
+
+    def _knowledge(self, dataset: Dataset) -> Knowledge:
+        folder = knowledge_folder(self.experiment, self.workplace)
+        return load_knowledge(folder, dataset, self.experiment.teacher)
+
+    def _events_missing(self) -> str | None:
+        """Returns why there are too few events to train at all; None if there are enough."""
+        data, events = self.experiment.data, self.experiment.data.events
+        if events is None or data.items is None:
+            return None
+        if self.run.since is not None:
+            begin = {"since": _moment(self.run.since), "last_days": None}
+            events = events.model_copy(update=begin)
+        try:
+            found = len(read_event_log(events, data.items, data.missing_titles).users)
+        except DataError:  # no event at all
+            found = 0
+        if found >= self.given.retrain.min_examples:
+            return None
+        return self._too_few(found, "events")
+
+    def _too_few(self, found: int, unit: str) -> str:
+        return (
+            f"{found:,} {unit} in the newest slice are too few to say: retrain.min_examples = "
+            f"{self.given.retrain.min_examples:,}; the next run counts them too"
+        )
+
+
+def _new_run(table: RunTable, link: BundleLink) -> Run:
+    now = time.time()
+    return Run(
+        id=f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H-%M-%S.%fZ}",
+        until=int(now * 1000),
+        since=table.window_end_of(link.bundle),
+        champion=link.bundle,
+    )
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Context manager that holds a lock on `folder`; the system releases it after a kill.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise ConfigError(f"{folder}: another retraining runs; wait for its end") from None

@@ -1,0 +1,124 @@
+"""The table of all retrainings, `work/<name>/retrain/runs.jsonl`: one JSON object a line.
+
+A run that was killed is in the file `current.json` beside it, and goes on with the same window.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from training.errors import ResultError
+from training.stage import whole_file, write_text
+
+Decision = Literal["published", "worse", "undecided"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One retraining, and what was decided.
+
+    Attributes:
+        id: name of the run, its beginning in UTC.
+        until: end of its window in ms since 1970; later events are for the next run.
+        since: beginning of the newest slice in ms since 1970, where the champion's window ended;
+            None if that is not known.
+        champion: version of the bundle that was active; None if there was none.
+        challenger: name of the trained student; None if none was trained.
+        metric: name of the metric that decides.
+        difference: relative gain of the challenger in it, on the newest slice.
+        low: lower end of its 95 % interval.
+        high: upper end of its 95 % interval.
+        examples: number of examples of the newest slice.
+        decision: what was decided; empty as long as the run goes on.
+        reason: sentence that says why.
+        bundle: version of the published bundle; None without one.
+        teacher_tokens: number of tokens that the teacher read for this run.
+    """
+
+    id: str
+    until: int
+    since: int | None = None
+    champion: str | None = None
+    challenger: str | None = None
+    metric: str = ""
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    examples: int = 0
+    decision: Decision | Literal[""] = ""
+    reason: str = ""
+    bundle: str | None = None
+    teacher_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """The files of the retrainings of one experiment, in `folder`."""
+
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Path of the table."""
+        return self.folder / "runs.jsonl"
+
+    @property
+    def _current(self) -> Path:
+        return self.folder / "current.json"
+
+    def read(self) -> Sequence[Run]:
+        """Returns all finished runs, oldest first.
+
+        Raises:
+            ResultError: a line is not a run.
+        """
+        if not self.path.exists():
+            return []
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        return [_run_of(line, self.path) for line in lines]
+
+    def current(self) -> Run | None:
+        """Returns the run that was begun and not finished; None if there is none.
+
+        Raises:
+            ResultError: its file is damaged.
+        """
+        if not self._current.exists():
+            return None
+        return _run_of(self._current.read_text(encoding="utf-8"), self._current)
+
+    def keep(self, run: Run) -> Run:
+        """Writes the state of an unfinished run; returns it."""
+        write_text(self._current, _line_of(run))
+        return run
+
+    def finish(self, run: Run) -> None:
+        """Adds a run to the table, unless it is there, and forgets its state."""
+        runs = self.read()
+        if run.id not in [each.id for each in runs]:
+            with whole_file(self.path) as file:
+                file.write("".join(map(_line_of, [*runs, run])).encode())
+        self._current.unlink(missing_ok=True)
+
+    def window_end_of(self, bundle: str | None) -> int | None:
+        """Returns where the window of the run that published `bundle` ended; None if unknown."""
+        ends = [run.until for run in self.read() if run.bundle and run.bundle == bundle]
+        return ends[-1] if ends else None
+
+
+def decided(run: Run, decision: Decision, reason: str, **figures: Any) -> Run:
+    """Returns the run with its decision and figures."""
+    return replace(run, decision=decision, reason=reason, **figures)
+
+
+def _line_of(run: Run) -> str:
+    return json.dumps(asdict(run)) + "\n"
+
+
+def _run_of(line: str, path: Path) -> Run:
+    try:
+        return Run(**json.loads(line))
+    except (ValueError, TypeError) as error:
+        raise ResultError(f"{path}: not a retraining ({error}); remove the line") from None

@@ -1,0 +1,136 @@
+"""A retraining publishes what is no worse, says why, and goes on after a kill."""
+
+import fcntl
+import os
+from dataclasses import replace
+
+import pytest
+
+from distilled_recommender.app import main
+from distilled_recommender.retrain import program
+from distilled_recommender.retrain.runs import Run, RunTable
+from tests.command.retrain.conftest import Shop, now_ms
+
+
+class Killed(BaseException):
+    """Ends a run at once, as a signal would."""
+
+
+def retrain(shop: Shop) -> Run:
+    assert main(["retrain", *shop.arguments]) == 0
+    return RunTable(shop.work / "retrain").read()[-1]
+
+
+@pytest.mark.slow
+def test_the_first_model_is_published_and_later_ones_if_they_are_no_worse(shop: Shop) -> None:
+    first = retrain(shop)
+
+    assert (first.decision, first.reason) == ("published", "there was no active bundle")
+    assert (first.since, first.champion) == (None, None)
+    assert shop.active == first.bundle is not None
+
+    shop.visit(5, now_ms() - 1_000, step_ms=10)
+    too_few = retrain(shop)
+
+    assert too_few.decision == "undecided"
+    assert too_few.reason.startswith("30 events in the newest slice are too few to say")
+    assert (too_few.since, too_few.champion) == (first.until, first.bundle)
+    assert too_few.challenger is None
+
+    shop.visit(20, now_ms() - 2_000, step_ms=10)
+    better = retrain(shop)
+
+    assert better.decision == "published", better.reason
+    assert better.examples == 25 * 5  # also those of the run that had too few
+    assert better.difference is not None
+    assert better.low is not None
+    assert better.low > -0.1
+    assert shop.active == better.bundle != first.bundle
+
+    shop.write_config(learning_rate=1e-9, max_epochs=1)
+    shop.visit(30, now_ms() - 2_500, step_ms=10)
+    worse = retrain(shop)
+
+    assert worse.decision == "worse"
+    assert "worse than the champion" in worse.reason
+    assert worse.high is not None
+    assert worse.high < 0
+    assert shop.active == better.bundle
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["teach", "distill", "export", "publish"])
+def test_a_run_that_is_killed_at_a_stage_goes_on_with_the_same_window(
+    shop: Shop, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dying:
+        dying.setattr(program, stage, _die)
+        with pytest.raises(Killed):
+            main(["retrain", *shop.arguments])
+    table = RunTable(shop.work / "retrain")
+    begun = table.current()
+    assert begun is not None
+    assert shop.active is None
+    shop.visit(5, now_ms(), step_ms=10)  # for the next run
+
+    finished = retrain(shop)
+
+    assert (finished.id, finished.until) == (begun.id, begun.until)
+    assert shop.active == finished.bundle
+    assert table.current() is None
+
+
+def _die(*_: object, **__: object) -> None:
+    raise Killed
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_after_publishing_is_recorded_with_its_first_decision(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as dying:
+        dying.setattr(RunTable, "finish", _die)
+        with pytest.raises(Killed):
+            main(["retrain", *shop.arguments])
+    published = shop.active
+    assert published is not None
+
+    finished = retrain(shop)
+
+    assert (finished.champion, finished.bundle) == (None, published)
+    assert len(RunTable(shop.work / "retrain").read()) == 1
+
+
+def test_a_second_retraining_at_the_same_time_is_refused(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shop.work / "retrain"
+    folder.mkdir(parents=True)
+    lock = os.open(folder, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    assert main(["retrain", *shop.arguments]) == 2
+    assert "another retraining runs; wait for its end" in capsys.readouterr().err
+    os.close(lock)
+
+
+def test_a_table_as_source_is_refused(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.config.write_text(
+        'name = "shop"\n[data]\nsource = "tables"\ninteractions = "i.csv"\nitems = "items.csv"\n'
+    )
+
+    assert main(["retrain", *shop.arguments]) == 2
+    assert "data.source = 'tables': must be 'events'" in capsys.readouterr().err
+
+
+def test_the_table_keeps_each_run_once_and_knows_the_window_of_a_bundle(shop: Shop) -> None:
+    table = RunTable(shop.folder)
+    run = Run(id="a", until=5, decision="published", bundle="v1")
+
+    table.finish(run)
+    table.finish(run)
+    table.finish(replace(run, id="b", until=9, decision="worse", bundle=None))
+
+    assert [each.id for each in table.read()] == ["a", "b"]
+    assert table.window_end_of("v1") == 5
+    assert table.window_end_of("v2") is None

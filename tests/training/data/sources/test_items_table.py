@@ -1,0 +1,47 @@
+"""The items of a bundle can be the items of the next dataset."""
+
+from pathlib import Path
+
+import pytest
+
+from training.data.sources.items_table import read_items
+from training.errors import DataError
+
+ROOT = Path(__file__).parents[4]
+
+
+def test_the_items_of_a_bundle_are_read_with_their_attributes(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text(
+        '{"item_id": "7", "title": "Heat", "popularity": 3, "attributes": {"genre": ["Crime"]}}\n'
+        '{"item_id": "a", "title": "Up"}\n'
+    )
+
+    catalog = read_items(path)
+
+    assert (catalog.item_ids, catalog.titles) == (("7", "a"), ("Heat", "Up"))
+    assert catalog.attributes == ({"genre": ("Crime",)}, {})
+
+
+def test_the_bundle_of_the_repository_is_a_table_of_items() -> None:
+    assert read_items(ROOT / "assets/movielens/bundle/items.jsonl").num_items > 2_000
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["[1]", "{", '{"item_id": "a"}', '{"item_id": 7, "title": "Up"}', '{"item_id":"a","title":""}'],
+)
+def test_a_line_that_is_no_item_is_named(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"item_id": "7", "title": "Heat"}\n' + line)
+
+    with pytest.raises(DataError, match=r"items.jsonl, line 2: not an item; needs item_id"):
+        read_items(path)
+
+
+def test_an_item_that_occurs_twice_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "items.jsonl"
+    path.write_text('{"item_id": "7", "title": "Heat"}\n' * 2)
+
+    with pytest.raises(DataError, match="line 2: item_id '7' occurs more than once"):
+        read_items(path)

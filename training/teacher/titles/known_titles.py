@@ -1,0 +1,84 @@
+"""Title embeddings that are kept by title, so that only new titles of a catalog are read.
+
+The LLM reads titles in batches, and a title's embedding depends a little on its batch, by rounding.
+So embeddings that are kept can differ in their last digit from those of a whole catalog.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.data.catalog import Catalog
+from training.data.dataset import Dataset
+from training.errors import KnowledgeError
+from training.settings.teacher import TeacherConfig
+from training.stage import fingerprint, whole_folder
+from training.teacher.llm.language_model import LanguageModel
+from training.teacher.llm.prompts import PROMPT_VERSION, prompt_builder
+from training.teacher.llm.shards import Cost
+from training.teacher.llm.title_embeddings import embed_titles_resumably
+from training.teacher.titles.teach import SETTINGS_OF_TITLES
+
+_TITLES, _EMBEDDINGS = "titles.json", "embeddings.npy"
+
+
+def embed_new_titles(
+    dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
+) -> tuple[NDArray[np.float32], Cost]:
+    """Embeds the titles that no earlier call has embedded with these settings; keeps all of them.
+
+    Args:
+        dataset: dataset whose titles are embedded.
+        config: settings of the teacher.
+        folder: folder of the LLM's work; a killed run resumes from its shards there.
+        model: the LLM.
+
+    Returns:
+        The embeddings, `[catalog rows, hidden]`, row 0 zeros, in half precision's values; and the
+        cost of the new ones.
+    """
+    settings = config.fingerprint_settings(set(SETTINGS_OF_TITLES))
+    kept = folder / f"known-{fingerprint(PROMPT_VERSION, 'titles', settings)}"
+    known = _load(kept)
+    new = [title for title in dict.fromkeys(dataset.catalog.titles) if title not in known]
+    cost = Cost(0, 0.0)
+    if new:
+        embeddings, cost = _embed(new, config, folder, model)
+        known = {**known, **dict(zip(new, embeddings, strict=True))}
+        _save(known, kept)
+    rows = [known[title].astype(np.float32) for title in dataset.catalog.titles]
+    return np.stack([np.zeros_like(rows[0]), *rows]), cost
+
+
+def _embed(
+    titles: list[str], config: TeacherConfig, folder: Path, model: LanguageModel
+) -> tuple[NDArray[np.float16], Cost]:
+    catalog = Catalog(tuple(titles), tuple(titles), ({},) * len(titles))
+    shards = folder / fingerprint(PROMPT_VERSION, "new titles", titles, config.model)
+    shards.mkdir(parents=True, exist_ok=True)
+    builder = prompt_builder(model.tokenizer, catalog)
+    embeddings, cost = embed_titles_resumably(model, builder, config.tokens_per_batch, shards)
+    return embeddings[1:].astype(np.float16), cost
+
+
+def _load(folder: Path) -> Mapping[str, NDArray[np.float16]]:
+    if not folder.exists():
+        return {}
+    try:
+        titles = json.loads((folder / _TITLES).read_text(encoding="utf-8"))
+        embeddings = np.load(folder / _EMBEDDINGS, allow_pickle=False)
+        return dict(zip(titles, embeddings, strict=True))
+    except (OSError, ValueError) as error:
+        raise KnowledgeError(
+            f"{folder}: damaged ({error}); delete it, and all titles are read again"
+        ) from None
+
+
+def _save(known: Mapping[str, NDArray[np.float16]], folder: Path) -> None:
+    with whole_folder(folder) as building:
+        np.save(building / _EMBEDDINGS, np.stack(list(known.values())), allow_pickle=False)
+        text = json.dumps(list(known), ensure_ascii=False)
+        (building / _TITLES).write_text(text, encoding="utf-8")
