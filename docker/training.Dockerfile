@@ -62,6 +62,10 @@ COPY service/ranking service/ranking
 COPY training training
 RUN python -m compileall -q training export service
 USER 10001
+# What `learn` needs besides: the collector, and its way to Redis.
+COPY docker/learn ./
+COPY service service
+COPY distilled_recommender distilled_recommender
 VOLUME ["/work", "/bundles"]
 CMD ["./train"]
 ARG VERSION=dev

@@ -92,10 +92,10 @@ def test_every_container_has_a_limit_of_memory_and_of_processes() -> None:
         assert 0 < each["pids_limit"] <= 1024, name
 
 
-def test_only_training_and_publishing_can_write_bundles() -> None:
+def test_only_training_learning_and_publishing_can_write_bundles() -> None:
     mounts = {name: each.get("volumes", []) for name, each in services().items()}
     writers = {name for name, volumes in mounts.items() if "bundles:/bundles" in volumes}
-    assert writers == {"publish", "train"}
+    assert writers == {"publish", "train", "learn"}
     assert "bundles:/bundles:ro" in mounts["service"]
     assert services()["service"]["depends_on"]["publish"] == {
         "condition": "service_completed_successfully"

@@ -42,7 +42,8 @@ def pods() -> dict[str, dict[str, Any]]:
             ("Deployment", "teacher"),
         )
     }
-    templates["train"] = named("CronJob", "train")["spec"]["jobTemplate"]["spec"]["template"]
+    for name in ("train", "learn"):
+        templates[name] = named("CronJob", name)["spec"]["jobTemplate"]["spec"]["template"]
     return {name: template["spec"] for name, template in templates.items()}
 
 
@@ -70,7 +71,8 @@ def test_the_kustomization_has_only_known_keys_and_names_each_image() -> None:
 def test_the_same_programs_run_as_in_the_compose_stack() -> None:
     stack = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     ours = {name for name, each in stack.items() if "build" in each and name != "bench"}
-    assert ours == pods().keys()
+    assert ours | {"learn"} == pods().keys()
+    assert stack["learn"]["image"] == stack["train"]["image"]
 
 
 def test_the_service_reads_the_keys_of_its_secret_and_lets_nobody_in_without_one() -> None:
@@ -84,7 +86,7 @@ def test_the_service_reads_the_keys_of_its_secret_and_lets_nobody_in_without_one
     assert "subPath" not in mount
 
 
-@pytest.mark.parametrize("name", ["service", "redis", "teacher", "train"])
+@pytest.mark.parametrize("name", ["service", "redis", "teacher", "train", "learn"])
 def test_every_pod_is_unprivileged_with_a_read_only_root_and_a_memory_limit(name: str) -> None:
     pod = pods()[name]
     assert pod["securityContext"]["runAsNonRoot"]
