@@ -246,7 +246,8 @@ async def test_of_an_erased_session_only_its_tombstone_is_left_when_the_log_is_c
         await post(client, "a", "?k=1", event_id="e1", user_id="customer")
         await client.delete("/v1/sessions/ann")
     kind = redis.RedisCluster if log.settings["redis_cluster"] else redis.Redis
-    with kind.from_url(log.settings["redis_url"], decode_responses=True) as raw:
+    client_of_redis: Any = kind.from_url(log.settings["redis_url"], decode_responses=True)
+    with client_of_redis as raw:
         for stream in STREAMS:
             raw.delete(stream)
         read = {"list": lambda key: raw.lrange(key, 0, -1), "set": raw.smembers, "string": raw.get}
