@@ -38,7 +38,7 @@ def command(
     clicks: Types = None,
     conversions: Conversions = ["purchase"],  # noqa: B006 - cyclopts reads it
 ) -> None:
-    """Count clicks, conversions and hits of each variant in the event log, for /v1/experiments."""
+    """Count clicks, conversions and hits of each variant in the event log."""
     now = time.time_ns() // 1_000_000
     begin = None if days is None else now - round(days * _DAY_MS)
     folder, window = LogFolder(log), Window(begin)

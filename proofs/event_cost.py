@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from benchmarks.load.generator import run_in_process
 from benchmarks.load.workloads import SERVICE, closed_loop, fill_regulars, regulars
 from benchmarks.subjects.processes import RunningProgram, running_redis, running_service
-from proofs.film_teacher import FILMS
+from proofs.fixtures.film_teacher import FILMS
 from proofs.record import Figure
 
 AT_MOST = 1.15

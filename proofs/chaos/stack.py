@@ -15,7 +15,7 @@ from urllib.request import urlopen
 from redis import Redis
 from redis.exceptions import ConnectionError as LostError
 
-from proofs.fault_proxy import FaultProxy
+from proofs.fixtures.fault_proxy import FaultProxy
 
 SESSION_SECRET = token_hex(32)
 _PATIENCE_SECONDS = 60

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from proofs.film_teacher import FILMS as EXAMPLE
+from proofs.fixtures.film_teacher import FILMS as EXAMPLE
 from proofs.fuzz.lanes import lane_figures
 from proofs.fuzz.routes import route_figures
 from proofs.record import Figure

@@ -12,7 +12,7 @@ import httpx
 
 from export.contract.publish import BundleLink
 from proofs.chaos.stack import RedisNode, ServiceProcess, free_ports
-from proofs.film_teacher import running_teacher
+from proofs.fixtures.film_teacher import running_teacher
 from proofs.record import Figure
 from service.api import openapi_examples
 

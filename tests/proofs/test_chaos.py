@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proofs.chaos import prove
-from proofs.fault_proxy import FaultProxy
+from proofs.fixtures.fault_proxy import FaultProxy
 
 TIMED = ("p99", "recovery", "/readyz")
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from export.contract.publish import BundleLink
-from proofs.film_teacher import FILMS, running_teacher
+from proofs.fixtures.film_teacher import FILMS, running_teacher
 from proofs.fuzz.routes import KEY, answers_of, published, run_schemathesis
 
 if TYPE_CHECKING:
