@@ -40,6 +40,7 @@ from service.api.routes import (
 )
 from service.api.scopes import scope_table
 from service.bundles.hot_swap import WhileLoading
+from service.errors import OverloadedError
 from service.http.body_limit import BodyLimit
 from service.http.connections import connections_of
 from service.http.draining import CloseWhileDraining, Drain
@@ -114,6 +115,7 @@ def create_app(
         ) as app.state.runtime:
             # `service.http.protocol` asks it before each request.
             connections = connections_of(asyncio.get_running_loop())
+            connections.refused = lambda seconds: refusal_response(OverloadedError(seconds))
             connections.admission = app.state.runtime.admission
             yield
             connections.admission = None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -73,6 +73,8 @@ class Connections:
         waiting: number of requests that wait for their clients: for the rest of the body, or until
             the answer is read. Each connection adds and subtracts its own requests.
         admission: decides which requests are accepted; None: all of them.
+        refused: returns the application that answers a request which admission refuses at its
+            start; its argument is the seconds after which the client may try again.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -82,6 +84,7 @@ class Connections:
         self._is_sweeping = False
         self.waiting = 0
         self.admission: EarlyAdmission | None = None
+        self.refused: Callable[[int], Any]
         self._servers: dict[object, Any] = {}
         # The answer that each client has not read yet, and since when.
         self._unread: dict[Connection, tuple[object, float]] = {}

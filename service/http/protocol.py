@@ -20,7 +20,7 @@ from service.access.security_headers import NO_STORE, NOSNIFF
 from service.errors import OverloadedError
 from service.http.body_limit import MAX_BODY_BYTES, announced_length
 from service.http.connections import NEVER, Connections, EarlyAdmission, connections_of
-from service.http.uvicorn_parts import LazyFlow, OneWriteCycle, Pipeline
+from service.http.uvicorn_parts import Answered, LazyFlow, OneWriteCycle, Pipeline
 
 MAX_URL_BYTES = 8 << 10
 
@@ -51,15 +51,6 @@ class RefusedError(Exception):
     """A request exceeds a limit. Raised in a callback of the parser, so that parsing stops."""
 
 
-class _Answered:
-    """Stand-in for uvicorn's RequestResponseCycle of a request answered without the application."""
-
-    response_complete = True
-    response_started = True
-    disconnected = False
-    message_event = asyncio.Event()
-
-
 class LimitedProtocol(HttpToolsProtocol):
     """One connection of uvicorn's httptools protocol, which refuses requests beyond the limits.
 
@@ -82,7 +73,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.pipeline = Pipeline()  # type: ignore[assignment] # has the deque's methods in use
+        self.pipeline = Pipeline(self._at_start)  # type: ignore[assignment] # as a deque in use
         self.deadline = NEVER
         self._is_in_body = self._is_body_deadline = self._is_body_awaited = False
         # Number of bytes of the incomplete head or body, with those that came in the same piece.
@@ -239,7 +230,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def _retry_after(self, admission: EarlyAdmission) -> int:
         """Returns the seconds after which a refused request may come again; 0: it is accepted.
 
-        A pipelined request behind an unanswered one is accepted: it starts only after that one.
+        A pipelined request behind an unanswered one is accepted: `_at_start` checks it.
         """
         is_first = self.cycle is None or self.cycle.response_complete
         return self._seconds_of(admission) if is_first else 0
@@ -247,6 +238,15 @@ class LimitedProtocol(HttpToolsProtocol):
     def _seconds_of(self, admission: EarlyAdmission) -> int:
         method = self.parser.get_method()
         return admission.retry_after(self._in_progress(), method, self.url, self.headers)
+
+    def _at_start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
+        """Returns the application that answers a pipelined request, which starts now."""
+        if (admission := self._all.admission) is None:
+            return app
+        method, scope = cycle.scope["method"].encode(), cycle.scope
+        working = self._in_progress() - 1  # the task of the earlier request is about to end
+        seconds = admission.retry_after(working, method, scope["raw_path"], [*scope["headers"]])
+        return self._all.refused(seconds) if seconds else app
 
     def _in_progress(self) -> int:
         """Returns the number of started and unanswered requests that wait for no client.
@@ -262,7 +262,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         keep_alive = self.parser.should_keep_alive()
         self.transport.write(_overloaded(retry_after, keep_alive=keep_alive))
-        self.cycle = _Answered()  # type: ignore[assignment] # has the attributes in use
+        self.cycle = Answered()  # type: ignore[assignment] # has the attributes in use
         if keep_alive:
             HttpToolsProtocol.on_response_complete(self)
         else:

@@ -8,9 +8,9 @@ that an answer would take two system calls.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, SupportsIndex
 
 from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -50,14 +50,36 @@ class LazyFlow(FlowControl):
             self._is_writable_event = asyncio.Event()
 
 
+class Answered:
+    """Stand-in for uvicorn's RequestResponseCycle of a request answered without the application."""
+
+    response_complete = True
+    response_started = True
+    disconnected = False
+    message_event = asyncio.Event()
+
+
 class Pipeline(list[Any]):
     """The pipelined requests of a connection, which wait for an earlier answer; newest first."""
 
-    __slots__ = ()
+    __slots__ = ("_at_start",)
+
+    def __init__(self, at_start: Callable[[Any, Any], Any]) -> None:
+        """Makes an empty pipeline.
+
+        `at_start`: takes a request and its application when the request starts; returns the
+        application that answers it.
+        """
+        self._at_start = at_start
 
     def appendleft(self, request: Any) -> None:
         """Adds `request`, which is the newest."""
         self.insert(0, request)
+
+    def pop(self, _: SupportsIndex = -1) -> Any:
+        """Removes the oldest request; returns it with the application that answers it."""
+        cycle, app = super().pop()
+        return cycle, self._at_start(cycle, app)
 
 
 class OneWriteCycle(RequestResponseCycle):

@@ -187,6 +187,61 @@ async def test_one_more_light_request_than_the_bound_is_refused_and_its_connecti
         writer.close()
 
 
+async def test_a_client_that_was_refused_is_answered_again_whatever_the_pieces_of_its_requests(
+    bundle_path: Path,
+) -> None:
+    settings = Settings(bundle_path=bundle_path, light_requests=1)
+    padding = b" " * 39_982
+    long = POST + b"Content-Length: 40000\r\n\r\n" + padding + b'{"history": ["c"]}'
+    async with serving(settings) as (port, server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        async with working(server, port):
+            for _ in range(3):
+                writer.write(WHOLE)
+                assert status_of(await answer_of(reader)) == 503
+        for request in (long, WHOLE + WHOLE, WHOLE):
+            writer.write(request[:30])
+            await asyncio.sleep(0.05)
+            writer.write(request[30:])
+            for _ in range(request.count(b"POST")):
+                assert status_of(await answer_of(reader)) == 200
+        writer.close()
+
+
+async def test_a_pipelined_request_is_admitted_or_refused_when_it_starts(
+    bundle_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strain, "_SECONDS", 60)
+    ends = {"a": asyncio.Event(), "c": asyncio.Event()}
+
+    class Held(MicroBatcher):
+        async def recommend(self, recommender: Recommender, query: Query) -> Recommendations:
+            await ends[query.history[0]].wait()
+            return await super().recommend(recommender, query)
+
+    async with serving(Settings(bundle_path=bundle_path, light_requests=2)) as (port, server):
+        runtime_of(server).micro_batcher = Held()
+        connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        (first, pipelining), (second, other), (third, refused) = connections
+        pipelining.write(WHOLE + WHOLE)
+        await asyncio.sleep(0.1)
+        other.write(WHOLE.replace(b'["c"]', b'["a"]'))
+        await asyncio.sleep(0.1)
+        refused.write(WHOLE)  # so that from now on one request is worked on at once
+        assert status_of(await answer_of(third)) == 503
+        ends["c"].set()
+        assert status_of(await answer_of(first)) == 200
+        answer = await answer_of(first)  # of the pipelined one, while the other is worked on
+        assert status_of(answer) == 503
+        assert b"retry-after: 1\r\n" in answer
+        ends["a"].set()
+        assert status_of(await answer_of(second)) == 200
+        pipelining.write(WHOLE)
+        assert status_of(await answer_of(first)) == 200
+        for _, writer in connections:
+            writer.close()
+
+
 async def test_near_the_bound_only_keys_with_more_than_their_share_are_refused(
     bundle_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
