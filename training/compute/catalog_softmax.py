@@ -254,15 +254,17 @@ def kth_best_of(scores: Tensor, k: int, compared: Tensor | None = None) -> Tenso
     size = scores.shape[1] // NUM_GROUPS
     if not size or k >= NUM_GROUPS:
         return scores.topk(k, sorted=False).values.amin(dim=1)
-    whole = size * NUM_GROUPS
+    whole = size * NUM_GROUPS  # the items after them are in no group
     groups = scores[:, :whole].view(len(scores), size, NUM_GROUPS)
     best_groups = groups.amax(dim=1).topk(k, sorted=False)
     kth_best: Tensor = best_groups.values.amin(dim=1)  # at least k scores are as high
-    rows = slice(None) if compared is None else (compared >= kth_best).nonzero()[:, 0]
-    chosen = best_groups.indices[rows, None].expand(-1, size, -1)
-    best = groups[rows].gather(2, chosen).flatten(1)
-    among = torch.cat([best, scores[rows, whole:]], dim=1)
-    kth_best[rows] = among.topk(k, sorted=False).values.amin(dim=1)
+    rows = (kth_best <= (kth_best if compared is None else compared)).nonzero()
+    every = torch.arange(scores.shape[1], device=scores.device)
+    members = every[:whole:NUM_GROUPS, None] + best_groups.indices[rows]
+    rest = every[whole:].expand(len(rows), -1)
+    places = torch.cat([members.flatten(1), rest], dim=1) + rows * scores.shape[1]
+    among = scores.reshape(-1).index_select(0, places.flatten()).view(places.shape)
+    kth_best[rows[:, 0]] = among.topk(k, sorted=False).values.amin(dim=1)
     return kth_best
 
 
