@@ -46,6 +46,12 @@ EVENTS = "/v1/sessions/ann/events"
 REF = session_ref(SECRET, "default", "ann")
 
 
+@pytest.fixture(autouse=True)
+def patient_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a busy machine take its time to write; these tests do not measure speed."""
+    monkeypatch.setattr("service.stores.group_commit._SECONDS_TO_SAVE", PATIENCE_SECONDS)
+
+
 class Log:
     """An event log, the settings of a service that writes it, and its records."""
 
