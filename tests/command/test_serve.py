@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -96,3 +97,21 @@ def test_sigterm_ends_serve_with_code_0_before_and_after_it_becomes_the_service(
     time.sleep(seconds)
     process.terminate()
     assert process.wait(timeout=60) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_serve_handles_sigterm_before_it_becomes_the_service() -> None:
+    command = [sys.executable, "-m", "distilled_recommender", "serve", "--example"]
+    process = subprocess.Popen(command, env=os.environ | {"PORT": str(free_port())})
+    while not handles_sigterm(process.pid):
+        time.sleep(0.001)
+    program = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    process.terminate()
+    assert process.wait(timeout=60) == 0
+    assert b"distilled_recommender" in program
+
+
+def handles_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+    return bool(caught & 1 << signal.SIGTERM - 1)

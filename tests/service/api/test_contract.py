@@ -14,7 +14,7 @@ from proofs.fuzz.routes import KEY, answers_of, published, run_schemathesis
 if TYPE_CHECKING:
     from tests.service.conftest import Serve
 
-EXAMPLES = 12  # `python -m proofs fuzz` has more
+EXAMPLES = 30  # `python -m proofs fuzz` has more
 
 
 @pytest.fixture
