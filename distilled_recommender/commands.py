@@ -93,6 +93,13 @@ COMMANDS = (
         SERVING,
     ),
     LazyCommand(
+        "recommend",
+        "distilled_recommender.recommend.program:command",
+        "Recommend for every history of a Parquet file, with the ranking of the service.",
+        SERVING,
+        extra="batch",
+    ),
+    LazyCommand(
         "serve-teacher",
         "training.serve_teacher:command",
         "Serve the LLM teacher over HTTP: answer histories with its rankings.",

@@ -19,6 +19,7 @@ from service.background import in_background
 from service.bundles.added_items import AddedItems
 from service.bundles.checking import checks_of
 from service.bundles.hot_swap import HotSwap, WhileLoading, open_variants
+from service.bundles.item_edits import ItemEdits
 from service.bundles.variants import ServedVariant, ServedVariants
 from service.errors import InvalidRequestError, ItemStoreUnavailableError, NoTeacherError
 from service.events.impressions import Audience, Impressions
@@ -31,7 +32,7 @@ from service.ranking.recommender import Query, Recommendations
 from service.settings import Settings
 from service.stores.history.guarded import GuardedHistory
 from service.stores.history.protocol import Session
-from service.stores.opening import open_item_store, open_shared_limits
+from service.stores.opening import open_edit_store, open_item_store, open_shared_limits
 from service.stores.session_refs import SessionRefs
 from service.teacher.connection import Teacher, connected_teacher
 from service.teacher.slow_path import SlowPath
@@ -51,6 +52,7 @@ class Runtime:
         hot_swap: replaces the bundles in `variants`.
         session_refs: makes the names under which `history` stores sessions.
         added_items: adds items to the catalogs in `variants`.
+        item_edits: hides and edits items of the catalogs in `variants`.
         teacher: the connected teacher; None if TEACHER_URL is unset.
         admission: accepts or refuses requests by the work in progress.
         intake: makes the events to store from those that clients send.
@@ -64,6 +66,7 @@ class Runtime:
     session_refs: SessionRefs
     history: GuardedHistory
     added_items: AddedItems
+    item_edits: ItemEdits
     metrics: Metrics
     teacher: Teacher | None
     drain: Drain
@@ -163,6 +166,7 @@ class Runtime:
             ("teacher_lost", "1 while the teacher is lost.", self.is_teacher_lost),
             ("logs_failing", "1 while log lines cannot be written.", logs_fail()),
             ("added_items", "Number of items added at run time.", len(self.added_items)),
+            ("edited_items", "Number of items hidden or edited.", len(self.item_edits)),
         ):
             yield GaugeMetricFamily(f"recommender_{name}", text, value=float(value))
 
@@ -188,10 +192,11 @@ async def open_runtime(
     keys = access.authentication
     keys.load()
     variants, hot_swap = _open_bundles(settings, while_loading)
-    added_items = await _open_added_items(settings, variants)
+    added_items, item_edits = await _open_items(settings, variants)
     try:
         async with (
             in_background(added_items.follow()),
+            in_background(item_edits.follow()),
             in_background(hot_swap.follow()),
             in_background(keys.follow()),
             opened_events(settings, metrics) as (intake, history, impressions),
@@ -205,6 +210,7 @@ async def open_runtime(
                 SessionRefs(settings),
                 history,
                 added_items,
+                item_edits,
                 metrics,
                 teacher,
                 drain,
@@ -221,6 +227,7 @@ async def open_runtime(
                     yield runtime
     finally:
         await added_items.close()
+    added_items, item_edits = await _open_items(settings, variants)
 
 
 def _open_bundles(
@@ -253,16 +260,19 @@ async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterato
         await redis.aclose()
 
 
-async def _open_added_items(settings: Settings, variants: ServedVariants) -> AddedItems:
-    """Opens the store of added items, and reads them before the first request.
+async def _open_items(settings: Settings, variants: ServedVariants) -> tuple[AddedItems, ItemEdits]:
+    """Opens the stores of added items and of edits, and reads them before the first request.
 
     If this takes more than `_ITEMS_SECONDS_AT_START`, the service starts without them, and reads
     them in the background.
     """
-    added_items = AddedItems(open_item_store(settings), variants, settings.items_poll_seconds)
+    poll_seconds = settings.items_poll_seconds
+    added_items = AddedItems(open_item_store(settings), variants, poll_seconds)
+    item_edits = ItemEdits(open_edit_store(settings), variants, poll_seconds)
     try:
         async with asyncio.timeout(_ITEMS_SECONDS_AT_START):
             await added_items.refresh()
+            await item_edits.refresh()
     except ItemStoreUnavailableError as error:
         logger.warning("starting without the added items: %s", error.in_full)
     except TimeoutError:
@@ -271,7 +281,7 @@ async def _open_added_items(settings: Settings, variants: ServedVariants) -> Add
             "they are read in the background",
             _ITEMS_SECONDS_AT_START,
         )
-    return added_items
+    return added_items, item_edits
 
 
 # A coroutine, because FastAPI would run an ordinary function in a thread.

@@ -80,17 +80,24 @@ class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
     )
     items_path: Path = Field(
         default=Path("added-items.jsonl"),
-        description="ITEMS_PATH: the file of added items if REDIS_URL is unset",
+        description="ITEMS_PATH: the file of added items if REDIS_URL is unset; edits are "
+        "in a file beside it",
     )
     max_added_items: int = Field(
         default=10_000,
         ge=0,
         description="MAX_ADDED_ITEMS: maximum number of items that can be added at run time",
     )
+    max_edited_items: int = Field(
+        default=100_000,
+        ge=0,
+        description="MAX_EDITED_ITEMS: maximum number of items that can be hidden or edited",
+    )
     items_poll_seconds: float = Field(
         default=0.25,
         gt=0,
-        description="ITEMS_POLL_SECONDS: interval at which a worker looks for added items",
+        description="ITEMS_POLL_SECONDS: interval at which a worker looks for added and edited "
+        "items",
     )
     max_k: int = Field(
         default=100, ge=DEFAULT_K, description="MAX_K: maximum number of items in one answer"

@@ -28,6 +28,7 @@ COSTS: Mapping[str, Cost] = {
     "GET /v1/items": _CATALOG,
     "POST /v1/items": _ADMIN,
     "GET /v1/items/{item_id}": _LIGHT,
+    "PATCH /v1/items/{item_id}": _ADMIN,
     "DELETE /v1/items/{item_id}": _ADMIN,
     "GET /v1/items/{item_id}/similar": _CATALOG,
     "POST /v1/items/{item_id}/similar": _CATALOG,

@@ -178,6 +178,8 @@ BODIES: Mapping[str, Any] = {
         "title": "Toy Story 5 (2026)",
         "attributes": {"genres": ["Animation"], "year": ["2026"]},
     },
+    "ItemPatch": {"hidden": True},
+    "ItemEditAnswer": {"item_id": "new-1", "hidden": True, "title": None, "attributes": None},
     "AddedItemAnswer": {
         "item_id": "new-1",
         "title": "Toy Story 5 (2026)",

@@ -28,6 +28,7 @@ SCOPES: Mapping[str, Scope | None] = {
     "GET /v1/items": Scope.READ,
     "POST /v1/items": Scope.ADMIN,
     "GET /v1/items/{item_id}": Scope.READ,
+    "PATCH /v1/items/{item_id}": Scope.ADMIN,
     "DELETE /v1/items/{item_id}": Scope.ADMIN,
     "GET /v1/items/{item_id}/similar": Scope.READ,
     "POST /v1/items/{item_id}/similar": Scope.READ,

@@ -1,16 +1,14 @@
 """Keeps the added items of every served variant equal to those of the item store."""
 
-import asyncio
-import logging
+from collections.abc import Mapping
 
 import numpy as np
 
+from service.bundles.followed_store import FollowedStore
 from service.bundles.variants import ServedVariant, ServedVariants
-from service.errors import ConflictError, InvalidRequestError, ItemStoreUnavailableError
+from service.errors import ConflictError, InvalidRequestError
 from service.ranking.recommender import Recommender
 from service.stores.items.protocol import AddedItem, AddedItemStore
-
-logger = logging.getLogger(__name__)
 
 _MAX_NORM_RATIO = 3
 """Maximum norm of an added item's vector, relative to the largest norm of the bundle's vectors.
@@ -25,15 +23,11 @@ class AddedItems:
     def __init__(
         self, store: AddedItemStore, variants: ServedVariants, poll_seconds: float
     ) -> None:
-        self._store = store
         self._variants = variants
-        self._poll_seconds = poll_seconds
-        self._items: dict[str, AddedItem] = {}
-        self._version = ""
-        self._refreshing = asyncio.Lock()
+        self._followed = FollowedStore(store, self._apply, poll_seconds, "added items")
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._followed.items)
 
     async def add(self, added: AddedItem) -> list[str]:
         """Stores an item; returns the names of the variants that recommend it from now on.
@@ -45,7 +39,7 @@ class AddedItems:
                 item.
         """
         extendable = self._extendable_by(added)
-        await self._store.put(added)
+        await self._followed.store.put(added)
         await self.refresh()
         return [each.name for each in extendable]
 
@@ -58,9 +52,11 @@ class AddedItems:
         """
         catalogs = [each.recommender.catalog for each in self._variants.served]
         # An item of a bundle is still removed from the store if it was added to an earlier bundle.
-        if item_id not in self._items and all(each.is_in_bundle(item_id) for each in catalogs):
+        if item_id not in self._followed.items and all(
+            each.is_in_bundle(item_id) for each in catalogs
+        ):
             raise _item_in_bundle(item_id)
-        await self._store.remove(item_id)
+        await self._followed.store.remove(item_id)
         await self.refresh()
 
     async def refresh(self) -> None:
@@ -69,35 +65,18 @@ class AddedItems:
         Raises:
             ItemStoreUnavailableError: the store does not answer.
         """
-        async with self._refreshing:
-            changes = await self._store.changes(self._version)
-            if changes.items or changes.is_complete:
-                items = changes.applied_to(self._items)
-                await self._variants.set_added(list(items.values()))
-                self._items = items
-            self._version = changes.version
+        await self._followed.refresh()
 
     async def follow(self) -> None:
         """Refreshes every `poll_seconds` until cancelled; logs each outage of the store once."""
-        is_lost = False
-        while True:
-            try:
-                await self.refresh()
-                is_lost = False
-            except ItemStoreUnavailableError as error:
-                if not is_lost:
-                    logger.warning(
-                        "changes of the added items cannot be read, those read before stay: %s",
-                        error.in_full,
-                    )
-                is_lost = True
-            except Exception:
-                logger.exception("changes of the added items cannot be applied")
-            await asyncio.sleep(self._poll_seconds)
+        await self._followed.follow()
+
+    async def _apply(self, items: Mapping[str, AddedItem]) -> None:
+        await self._variants.set_added(list(items.values()))
 
     async def close(self) -> None:
         """Closes the store's connections."""
-        await self._store.close()
+        await self._followed.store.close()
 
     def _extendable_by(self, added: AddedItem) -> list[ServedVariant]:
         """Returns the variants that can add the item, at least one.

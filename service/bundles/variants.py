@@ -11,6 +11,7 @@ from anyio import to_thread
 
 from service.errors import NotFoundError
 from service.ranking.recommender import Recommender
+from service.stores.items.edits import ItemEdit
 from service.stores.items.protocol import AddedItem
 
 
@@ -64,6 +65,7 @@ class ServedVariants:
         self._slots = tuple(slots)
         self._cumulative_weights = list(accumulate(slot.weight for slot in slots))
         self._added: Sequence[AddedItem] = ()
+        self._edits: Mapping[str, ItemEdit] = {}
         self._changing = asyncio.Lock()
 
     @property
@@ -98,7 +100,7 @@ class ServedVariants:
         return self._slots[number].current
 
     async def serve(self, slot: VariantSlot, recommender: Recommender) -> None:
-        """Puts `recommender`, with all added items, into `slot`; later requests are ranked by it.
+        """Puts `recommender`, with added items and edits, into `slot`; it ranks later requests.
 
         Requests in progress are finished by the old recommender.
 
@@ -106,7 +108,7 @@ class ServedVariants:
             StudentError: the added items cannot be encoded; the old recommender stays.
         """
         async with self._changing:
-            slot.current = await self._with_added(slot, recommender)
+            slot.current = await self._changed(slot, recommender)
 
     async def set_added(self, added: Sequence[AddedItem]) -> None:
         """Replaces all added items, of every variant, by `added`.
@@ -116,12 +118,25 @@ class ServedVariants:
         """
         async with self._changing:
             self._added = added
-            for slot in self._slots:
-                slot.current = await self._with_added(slot, slot.current.recommender)
+            await self._apply_changes()
 
-    async def _with_added(self, slot: VariantSlot, recommender: Recommender) -> ServedVariant:
-        extended = await to_thread.run_sync(recommender.with_added, self._added)
-        return ServedVariant(slot.name, extended)
+    async def set_edits(self, edits: Mapping[str, ItemEdit]) -> None:
+        """Replaces all edits of items, of every variant, by `edits`, by item id.
+
+        Raises:
+            StudentError: a variant's student fails.
+        """
+        async with self._changing:
+            self._edits = edits
+            await self._apply_changes()
+
+    async def _apply_changes(self) -> None:
+        for slot in self._slots:
+            slot.current = await self._changed(slot, slot.current.recommender)
+
+    async def _changed(self, slot: VariantSlot, recommender: Recommender) -> ServedVariant:
+        changed = await to_thread.run_sync(recommender.with_changes, self._added, self._edits)
+        return ServedVariant(slot.name, changed)
 
     def slot(self, variant: str) -> VariantSlot:
         """Returns the slot of the variant with the name `variant`.

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import compress, islice
 from operator import attrgetter
+from types import MappingProxyType
 
 import numpy as np
 
 from export.contract.bundle import Item
 from service.ranking.filters import AttributeIndex, Filters
 from service.ranking.types import Mask
+from service.stores.items.edits import ItemEdit
 
 _BLOCK_SIZE = 4096
 _ID = attrgetter("item_id")
@@ -39,9 +41,25 @@ class BundleItems:
 
 
 class Catalog:
-    """The items that can be recommended: those of the bundle, then the added ones. Immutable."""
+    """The items that can be recommended: those of the bundle, then the added ones. Immutable.
 
-    def __init__(self, bundle_items: BundleItems, added: Sequence[Item] = ()) -> None:
+    Attributes:
+        filters: turns filters on attributes into masks.
+        hidden: item indices of the hidden items, which are neither recommended nor shown.
+        unread: item indices of the items that the student does not read.
+        unread_indices: the same, ascending.
+    """
+
+    def __init__(
+        self,
+        bundle_items: BundleItems,
+        added: Sequence[Item] = (),
+        edits: Mapping[str, ItemEdit] = MappingProxyType({}),
+    ) -> None:
+        """Joins the items of a bundle and added ones.
+
+        `edits`: by item id, what is different about items of the bundle or added ones.
+        """
         self._bundle_items = bundle_items
         self._items = [*bundle_items.items, *added]
         first_added = len(bundle_items.items) + 1
@@ -54,18 +72,40 @@ class Catalog:
         added_indices = np.arange(first_added, first_added + len(added))
         self._by_popularity = np.concatenate([bundle_items.by_popularity, added_indices])
         self._titles = [*bundle_items.titles, *(item.title.casefold() for item in added)]
+        edit_by_index = {
+            index: each for each in edits.values() if (index := self.index(each.item_id))
+        }
+        for index, edit in edit_by_index.items():
+            self._items[index - 1] = item = edit.applied_to(self._items[index - 1])
+            self._titles[index - 1] = item.title.casefold()
+        self.hidden = frozenset(index for index, edit in edit_by_index.items() if edit.hidden)
+        self._hidden_indices = np.array(list(self.hidden), dtype=np.int64)
         indexes = [bundle_items.attributes, AttributeIndex(added, first_added)]
-        self.filters = Filters(indexes, mask_length=len(self) + 1)
+        self.filters = self._filters(indexes, edit_by_index)
+
+    def _filters(
+        self, indexes: Sequence[AttributeIndex], edit_by_index: Mapping[int, ItemEdit]
+    ) -> Filters:
+        mask_length = len(self) + 1
+        edited = [index for index, each in edit_by_index.items() if each.attributes is not None]
+        if not edited:
+            return Filters(indexes, mask_length, hidden=self.hidden)
+        is_edited = np.zeros(mask_length, dtype=np.bool_)
+        is_edited[edited] = True
+        edited_items = AttributeIndex(map(self.item, edited), indices=edited)
+        return Filters(indexes, mask_length, edited_items, is_edited, self.hidden)
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def with_added(self, added: Sequence[Item]) -> "Catalog":
-        """Returns a new catalog of the bundle's items and `added`.
+    def with_added(
+        self, added: Sequence[Item], edits: Mapping[str, ItemEdit] = MappingProxyType({})
+    ) -> "Catalog":
+        """Returns a new catalog of the bundle's items and `added`, with `edits` by item id.
 
-        Items that were added to this catalog are in the new one only if `added` has them.
+        Added items and edits of this catalog are in the new one only if they are given again.
         """
-        return Catalog(self._bundle_items, added)
+        return Catalog(self._bundle_items, added, edits)
 
     def ids_where(self, mask: Mask) -> Iterator[str]:
         """Yields the item ids of the items for which `mask`, `[items + 1]`, is true."""
@@ -80,9 +120,9 @@ class Catalog:
         return self._index_in_bundle.get(item_id) or self._index_of_added.get(item_id)
 
     def find(self, item_id: str) -> Item | None:
-        """Returns the item with an item id; None if the catalog does not have the item."""
+        """Returns the item with an item id; None if the catalog lacks the item or hides it."""
         item_index = self.index(item_id)
-        return self.item(item_index) if item_index else None
+        return self.item(item_index) if item_index and item_index not in self.hidden else None
 
     def is_in_bundle(self, item_id: str) -> bool:
         """Returns whether the bundle has an item with this id; False for added items."""
@@ -95,9 +135,10 @@ class Catalog:
         return list(filter(None, map(self._index_in_bundle.get, item_ids)))
 
     def mask_of(self, item_ids: Iterable[str]) -> Mask:
-        """Returns the mask `[items + 1]` of the items with these ids; skips unknown ids."""
+        """Returns the mask `[items + 1]` of the items with these ids; skips unknown, hidden ids."""
         mask = np.zeros(len(self) + 1, dtype=np.bool_)
         mask[self.known_indices(item_ids)] = True
+        mask[self._hidden_indices] = False
         return mask
 
     def divided(self, history: list[int]) -> tuple[list[int], Sequence[int]]:
@@ -137,5 +178,5 @@ class Catalog:
     def _matching(self, words: Sequence[str]) -> Iterator[int]:
         for index in self._by_popularity:
             title = self._titles[index - 1]
-            if all(word in title for word in words):
+            if index not in self.hidden and all(word in title for word in words):
                 yield int(index)

@@ -27,8 +27,9 @@ def explain_in_slices(
 
     Yields after each slice of the work. For each distinct item among the newest
     `max_history_length`, ranks the history again without all occurrences of that item. The item is
-    a reason if the recommended item's score is then lower. Items that the student does not read are
-    never reasons. If a fallback made the recommendations, each list of reasons is empty.
+    a reason if the recommended item's score is then lower. Hidden items and items that the student
+    does not read are never reasons. If a fallback made the recommendations, each list of reasons is
+    empty.
 
     Raises:
         StudentError: the student failed.
@@ -38,7 +39,8 @@ def explain_in_slices(
     catalog = recommender.catalog
     history, _ = catalog.divided(catalog.known_indices(query.history))
     recommended = catalog.known_indices(item.item_id for item, _ in recommendations.ranking)
-    left_out = list(dict.fromkeys(history[-recommender.manifest.max_history_length :]))
+    window = dict.fromkeys(history[-recommender.manifest.max_history_length :])
+    left_out = [index for index in window if index not in catalog.hidden]
     drops = yield from _score_drops(recommender, history, left_out, recommended)
     return [
         [(catalog.item(left_out[row]), float(column[row])) for row in _largest(column)]

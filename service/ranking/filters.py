@@ -1,7 +1,8 @@
 """Filters on item attributes: turns a query's attribute values into a mask of allowed items."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +18,23 @@ AttributeFilter = Mapping[str, Sequence[str]]
 class AttributeIndex:
     """An inverted index: finds the items that have a value of an attribute."""
 
-    def __init__(self, items: Sequence[Item], first_index: int) -> None:
-        """Indexes `items`, whose item indices are consecutive and begin with `first_index`."""
-        indices: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-        for index, item in enumerate(items, start=first_index):
+    def __init__(
+        self, items: Iterable[Item], first_index: int = 1, indices: Iterable[int] | None = None
+    ) -> None:
+        """Indexes `items`.
+
+        `first_index`: item index of the first item; those of the others follow. `indices`: the item
+        index of each item, where they do not follow each other.
+        """
+        numbered = zip(count(first_index) if indices is None else indices, items, strict=False)
+        found_in: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for index, item in numbered:
             for name, values in item.attributes.items():
                 for value in values:
-                    indices[name][value].append(index)
+                    found_in[name][value].append(index)
         self._indices = {
             name: {value: np.array(found) for value, found in by_value.items()}
-            for name, by_value in indices.items()
+            for name, by_value in found_in.items()
         }
 
     @property
@@ -47,15 +55,30 @@ class AttributeIndex:
 class Filters:
     """Turns attribute filters into masks over all items: those of the bundle and added ones."""
 
-    def __init__(self, indexes: Sequence[AttributeIndex], mask_length: int) -> None:
+    def __init__(
+        self,
+        indexes: Sequence[AttributeIndex],
+        mask_length: int,
+        edited: AttributeIndex | None = None,
+        is_edited: Mask | None = None,
+        hidden: Collection[int] = (),
+    ) -> None:
         """Combines indexes over different items.
 
         Args:
             indexes: one index for the bundle's items, one for the added items.
             mask_length: number of all items, plus 1 for padding.
+            edited: index of the items whose attributes were edited; None: there are none.
+            is_edited: mask `[mask_length]` of these items, which `indexes` have as they were.
+            hidden: indices of the items that no filter allows.
         """
         self._indexes = indexes
-        self._names = set().union(*(each.names for each in indexes))
+        self._edited = edited
+        self._is_edited = is_edited
+        self._hidden = np.array(list(hidden), dtype=np.int64)
+        self._names = set().union(
+            *(each.names for each in (*indexes, *([edited] if edited else ())))
+        )
         self._mask_length = mask_length
 
     def mask(self, allow: AttributeFilter, deny: AttributeFilter) -> Mask | None:
@@ -75,6 +98,7 @@ class Filters:
             mask &= self._with_any(name, values)
         for name, values in deny.items():
             mask &= ~self._with_any(name, values)
+        mask[self._hidden] = False
         return mask
 
     def num_steps(self, allow: AttributeFilter, deny: AttributeFilter) -> int:
@@ -112,7 +136,13 @@ class Filters:
         """
         distinct = set(values)
         for index in self._indexes:
-            yield from index.items_with(name, distinct)
+            found = index.items_with(name, distinct)
+            yield from found if self._is_edited is None else map(self._unedited, found)
+        if self._edited is not None:
+            yield from self._edited.items_with(name, distinct)
+
+    def _unedited(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return indices if self._is_edited is None else indices[~self._is_edited[indices]]
 
     def _with_any(self, name: str, values: Sequence[str]) -> Mask:
         mask = np.zeros(self._mask_length, dtype=np.bool_)

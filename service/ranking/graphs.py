@@ -6,7 +6,7 @@ inference. `service.ranking.student` chooses the graph for a query.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -84,7 +84,11 @@ class RankingGraph:
     """Ranks the items of the bundle and the added items for any query. Thread-safe."""
 
     def __init__(
-        self, session: ort.InferenceSession, num_items: int, added: Vectors | None = None
+        self,
+        session: ort.InferenceSession,
+        num_items: int,
+        added: Vectors | None = None,
+        hidden_items: Collection[int] = (),
     ) -> None:
         """Prepares the inputs that queries share.
 
@@ -92,6 +96,7 @@ class RankingGraph:
             session: the open graph.
             num_items: number of items of the bundle.
             added: item vectors of the added items, `[added, hidden]`; None: there are none.
+            hidden_items: indices of the items that no query ranks, unless its mask allows them.
         """
         shapes = {each.name: each.shape for each in session.get_outputs()}
         none_added = np.zeros((0, shapes[TENSORS.table][1]), dtype=np.float32)
@@ -99,18 +104,20 @@ class RankingGraph:
         self._session = session
         self._num_items = num_items
         self._all_allowed = np.ones((1, 1 + num_items + len(self.added)), dtype=np.bool_)
+        self._all_allowed[0, list(hidden_items)] = False
         self._bound_sessions = BoundSessions(session)
 
-    def with_added(self, added: Vectors) -> "RankingGraph":
+    def with_added(self, added: Vectors, hidden_items: Collection[int] = ()) -> "RankingGraph":
         """Returns a copy that ranks the bundle's items and the items with the vectors `added`.
 
-        `added` is `[added, hidden]` and replaces the vectors that were added before.
+        `added` is `[added, hidden]` and replaces the vectors that were added before. `hidden_items`
+        replaces the items that were hidden before.
         """
-        return RankingGraph(self._session, self._num_items, added)
+        return RankingGraph(self._session, self._num_items, added, hidden_items)
 
     @property
     def all_allowed(self) -> Mask:
-        """Mask that allows every item, `[items + added + 1]` by item index."""
+        """Mask that allows every item but hidden ones, `[items + added + 1]` by item index."""
         mask: Mask = self._all_allowed[0]
         return mask
 

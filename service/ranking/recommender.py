@@ -16,8 +16,9 @@ items are recommended only if no other item is left.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from service.ranking.rules.selection import Eligible, Selector
 from service.ranking.rules.types import Rules, Selection, Shortage
 from service.ranking.student import Student
 from service.ranking.types import IndexQuery, Mask, Ranking, Source, Vectors
+from service.stores.items.edits import ItemEdit
 from service.stores.items.protocol import AddedItem
 
 logger = logging.getLogger(__name__)
@@ -96,6 +98,7 @@ class Recommender:
         student: Student,
         vectors: ItemVectors,
         added: Sequence[AddedItem] = (),
+        edits: Mapping[str, ItemEdit] = MappingProxyType({}),
     ) -> None:
         """Joins the parts of a recommender, which must all have the same items.
 
@@ -103,13 +106,15 @@ class Recommender:
             bundle: the bundle that the other parts were made from.
             catalog: the items.
             student: the student that ranks.
-            vectors: the item vectors, for similar items.
-            added: the added items that `catalog`, `student` and `vectors` contain, in this order.
+            vectors: the item vectors.
+            added: the added items in these parts, in this order.
+            edits: the edits in these parts, by item id.
         """
         self.bundle = bundle
         self.catalog = catalog
         self.student = student
         self.vectors = vectors
+        self._edits = edits
         self._row_of_added = {each: row for row, each in enumerate(added)}
 
     @property
@@ -120,31 +125,27 @@ class Recommender:
     def can_add(self, added: AddedItem) -> bool:
         """Returns whether an item can be added at run time.
 
-        The bundle must not contain the item, and must have an item encoder for embeddings of the
-        item's size.
+        The bundle must lack the item and have an item encoder for embeddings of the item's size.
         """
         fits = len(added.vector) == self.student.embedding_size
         return fits and not self.catalog.is_in_bundle(added.item.item_id)
 
-    def with_added(self, added: Sequence[AddedItem]) -> "Recommender":
-        """Returns a recommender whose added items are those of `added` for which `can_add` is true.
-
-        Items that were added to this recommender are left out unless `added` has them.
+    def with_changes(
+        self, added: Sequence[AddedItem], edits: Mapping[str, ItemEdit]
+    ) -> "Recommender":
+        """Returns a recommender with `edits`, by item id, and the items that it can add of `added`.
 
         Raises:
             StudentError: onnxruntime failed.
         """
         new_added = [each for each in added if self.can_add(each)]
-        if new_added == list(self._row_of_added):
+        if new_added == list(self._row_of_added) and edits == self._edits:
             return self
         vectors = self._vectors_of(new_added)
-        return Recommender(
-            self.bundle,
-            self.catalog.with_added([each.item for each in new_added]),
-            self.student.with_added(vectors),
-            self.vectors.with_added(vectors),
-            new_added,
-        )
+        catalog = self.catalog.with_added([each.item for each in new_added], edits)
+        student = self.student.with_added(vectors, catalog.hidden)
+        vectors_of_all = self.vectors.with_added(vectors)
+        return Recommender(self.bundle, catalog, student, vectors_of_all, new_added, edits)
 
     def recommend(self, query: Query) -> Recommendations:
         """Recommends `k` items for `query`, or fewer if the query allows fewer.
@@ -160,8 +161,7 @@ class Recommender:
     def recommend_many(self, queries: Sequence[Query]) -> list[Recommendations]:
         """Answers several queries, in their order, with fewer inferences than one per query.
 
-        Queries with the same `k` and `mask_seen` are ranked in one batch. Those with rules are
-        answered one by one.
+        Queries with the same `k` and `mask_seen` share a batch; those with rules are ranked singly.
 
         Raises:
             InvalidRequestError: a filter names an attribute that no item has.

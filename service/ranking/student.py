@@ -30,7 +30,8 @@ class Student:
     """Ranks the items of a bundle and added items. Thread-safe.
 
     The common-case graph ranks the queries that it accepts. The ranking graph ranks all other
-    queries, and those for which the common-case graph cannot prove that it found the best items.
+    queries, those for which the common-case graph cannot prove that it found the best items, and
+    those for which it found a hidden item.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Student:
             else None
         )
         self._common_case = self._common_case_of_bundle  # None while there are added items
+        self._hidden_items: frozenset[int] = frozenset()
         self._encoder = (
             open_session(item_encoder, astuple(ENCODER_TENSORS)) if item_encoder else None
         )
@@ -95,16 +97,18 @@ class Student:
 
     @property
     def all_allowed(self) -> Mask:
-        """Mask that allows every item, `[items + added + 1]` by item index."""
+        """Mask that allows every item but hidden ones, `[items + added + 1]` by item index."""
         return self._ranking_graph.all_allowed
 
-    def with_added(self, vectors: Vectors) -> "Student":
+    def with_added(self, vectors: Vectors, hidden_items: frozenset[int] = frozenset()) -> "Student":
         """Returns a copy that ranks the bundle's items and the items with the vectors `vectors`.
 
         `vectors` is `[added, hidden]` and replaces the vectors that were added before.
+        `hidden_items` are the indices of the items that it does not rank.
         """
         student = copy.copy(self)
-        student._ranking_graph = self._ranking_graph.with_added(vectors)
+        student._hidden_items = hidden_items
+        student._ranking_graph = self._ranking_graph.with_added(vectors, hidden_items)
         student._common_case = None if len(vectors) else self._common_case_of_bundle
         return student
 
@@ -136,7 +140,7 @@ class Student:
         """
         if self._common_case is not None and self._common_case.accepts(query):
             ranking = self._common_case.rank_one(query)
-            if ranking is not None:
+            if ranking is not None and not self._has_hidden(ranking):
                 return ranking
         return self._ranking_graph.rank_one(query)
 
@@ -190,9 +194,16 @@ class Student:
             return self._ranking_graph.rank_many(queries)
         rankings = self._common_case.rank_many(queries)
         return [
-            self.rank(query) if ranking is None else ranking
+            self._ranking_graph.rank_one(query)
+            if ranking is None or self._has_hidden(ranking)
+            else ranking
             for query, ranking in zip(queries, rankings, strict=True)
         ]
+
+    def _has_hidden(self, ranking: Ranking) -> bool:
+        """Returns whether a list has a hidden item; the best items without one are the answer."""
+        hidden = self._hidden_items
+        return bool(hidden) and any(index in hidden for index, _ in ranking)
 
 
 def _if_any(path: Path, content: bytes | None) -> GraphFile | None:

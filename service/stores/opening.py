@@ -1,6 +1,6 @@
-"""Opens the stores that the settings choose: of session histories and of added items.
+"""Opens the stores that the settings choose: of session histories, added items and their edits.
 
-With REDIS_URL, both are in Redis. Without it, histories are in memory and added items in a file.
+With REDIS_URL, all are in Redis. Without it, histories are in memory and the others in files.
 """
 
 from functools import partial
@@ -18,10 +18,11 @@ from service.stores.history.journalled import JournalledEvents
 from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import Retention
 from service.stores.history.redis_store import RedisHistoryStore
-from service.stores.items.file_store import FileAddedItemStore
+from service.stores.items.edits import ItemEdit, ItemEditStore
+from service.stores.items.file_store import FileAddedItemStore, FileItemStore
 from service.stores.items.protocol import AddedItemStore
-from service.stores.items.redis_store import RedisAddedItemStore
-from service.stores.redis_client import RedisCommands, connect_redis, connect_shared
+from service.stores.items.redis_store import RedisAddedItemStore, RedisItemStore
+from service.stores.redis_client import RedisClient, RedisCommands, connect_redis, connect_shared
 from service.stores.traced_redis import TracedRedis
 
 # Longer than for requests, since no request waits for these commands: reading all added items takes
@@ -33,13 +34,17 @@ def open_item_store(settings: Settings) -> AddedItemStore:
     """Opens the store of added items; a Redis store connects at its first command."""
     if settings.redis_url is None:
         return FileAddedItemStore(settings.items_path, settings.max_added_items)
-    client = connect_redis(
-        settings.redis_url.get_secret_value(),
-        timeout_seconds=_BACKGROUND_TIMEOUT_SECONDS,
-        max_connections=2,
-        is_cluster=settings.redis_cluster,
-    )
+    client = _connect_for_items(settings, settings.redis_url)
     return RedisAddedItemStore(client, settings.max_added_items)
+
+
+def open_edit_store(settings: Settings) -> ItemEditStore:
+    """Opens the store of edits of items; its file is beside that of the added items."""
+    if settings.redis_url is None:
+        path = settings.items_path.with_name(f"edits-of-{settings.items_path.name}")
+        return FileItemStore(path, settings.max_edited_items, ItemEdit)
+    client = _connect_for_items(settings, settings.redis_url)
+    return RedisItemStore(client, settings.max_edited_items, ItemEdit)
 
 
 def open_event_log(settings: Settings) -> DiskLog | RedisLog | None:
@@ -89,6 +94,15 @@ def open_history(
         count_left_out,
     )
     return guarded(journal=journalled)
+
+
+def _connect_for_items(settings: Settings, url: SecretStr) -> RedisClient:
+    return connect_redis(
+        url.get_secret_value(),
+        timeout_seconds=_BACKGROUND_TIMEOUT_SECONDS,
+        max_connections=2,
+        is_cluster=settings.redis_cluster,
+    )
 
 
 def _retention(settings: Settings) -> Retention:

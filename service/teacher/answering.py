@@ -60,11 +60,12 @@ def teacher_query_for(recommender: Recommender, query: Query) -> TeacherQuery:
     """Turns a query of the service into a query for the teacher.
 
     The teacher does not know attributes. So the ids of all items that the filters of `query` do not
-    allow are added to the excluded ids.
+    allow, and of hidden items, are added to the excluded ids.
     """
     catalog = recommender.catalog
     mask = catalog.filters.mask(query.allow, query.deny)
-    denied = () if mask is None else catalog.ids_where(~mask)
+    hidden = (catalog.item(index).item_id for index in catalog.hidden)
+    denied = hidden if mask is None else catalog.ids_where(~mask)
     return TeacherQuery(
         history=tuple(query.history),
         k=query.k,

@@ -98,6 +98,7 @@ def test_the_routes_are_those_of_the_design(app: FastAPI) -> None:
         "get /v1/items",
         "post /v1/items",
         "get /v1/items/{item_id}",
+        "patch /v1/items/{item_id}",
         "delete /v1/items/{item_id}",
         "get /v1/items/{item_id}/similar",
         "post /v1/items/{item_id}/similar",
@@ -168,7 +169,7 @@ async def test_a_wrong_address_or_method_is_a_problem_too(
     ("path", "allowed"),
     [
         ("/v1/items", "GET, POST"),
-        ("/v1/items/a%2Fb", "DELETE, GET"),
+        ("/v1/items/a%2Fb", "DELETE, GET, PATCH"),
         ("/v1/sessions/s", "DELETE, GET"),
         ("/v1/recommendations", "POST"),
         ("/healthz", "GET"),

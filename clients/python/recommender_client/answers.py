@@ -261,6 +261,20 @@ class AddedItemAnswer(ItemAnswer):
     variants: list[str]
 
 
+class ItemEditAnswer(TypedDict):
+    """All that is different about an item since it was added or its bundle was made.
+
+    Attributes:
+        title: None: the item's own title.
+        attributes: None: the item's own attributes.
+    """
+
+    item_id: str
+    hidden: bool
+    title: str | None
+    attributes: dict[str, list[str]] | None
+
+
 class SimilarItemsAnswer(TypedDict):
     """The items nearest to an item, nearest first; their `score` is the cosine similarity."""
 

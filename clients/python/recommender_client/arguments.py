@@ -157,3 +157,17 @@ class NewItem(_NewItem, total=False):
 
     embedding: Sequence[float]
     attributes: Attributes
+
+
+class ItemPatch(TypedDict, total=False):
+    """Changes of an item; what is left out stays as it is.
+
+    Attributes:
+        hidden: whether the item is neither recommended nor shown.
+        title: title to show; None: the item's own.
+        attributes: all values to filter by, by name of the attribute; None: the item's own.
+    """
+
+    hidden: bool
+    title: str | None
+    attributes: Attributes | None

@@ -16,6 +16,7 @@ from recommender_client.arguments import Attributes as Attributes
 from recommender_client.arguments import Event as Event
 from recommender_client.arguments import ExplainedQuery as ExplainedQuery
 from recommender_client.arguments import Filters as Filters
+from recommender_client.arguments import ItemPatch as ItemPatch
 from recommender_client.arguments import NewItem as NewItem
 from recommender_client.arguments import Query as Query
 from recommender_client.arguments import RuledQuery as RuledQuery
@@ -212,6 +213,27 @@ def read_item(item_id: str) -> Question[answers.ItemAnswer]:
     return Question("GET", "/v1/items/{item_id}", {"item_id": item_id})
 
 
+def edit_item(
+    item_id: str, *, admin_key: str | None = None, **patch: Unpack[ItemPatch]
+) -> Question[answers.ItemEditAnswer]:
+    """Hides an item of the bundle or an added one, or changes its title or attributes.
+
+    Refused with 401 or 403 if the admin key is missing or wrong, with 404 if there is no such item,
+    with 409 if too many items are edited, with 503 if the item store does not answer.
+
+    Args:
+        item_id: id of the item.
+        admin_key: the service's ADMIN_KEY; None if the service has none.
+        **patch: the fields of `ItemPatch`.
+
+    Example:
+        >>> edit_item("260", hidden=True)
+    """
+    return Question(
+        "PATCH", "/v1/items/{item_id}", {"item_id": item_id}, body=patch, admin_key=admin_key
+    )
+
+
 def remove_item(item_id: str, *, admin_key: str | None = None) -> Question[None]:
     """Removes an added item; succeeds if there is no such item, too.
 
@@ -244,11 +266,7 @@ def select_similar_items(
 ) -> Question[answers.SimilarItemsAnswer]:
     """Finds the items that filters and rules allow and whose vectors have the largest cosine.
 
-    Refused with 404 if the item is not in the catalog.
-
-    Args:
-        item_id: id of the item.
-        **query: the fields of `SimilarQuery`.
+    Refused with 404 if the item is not in the catalog. `query`: the fields of `SimilarQuery`.
 
     Example:
         >>> select_similar_items("260", k=5, deny={"genres": ["Horror"]}, diversity=0.3)

@@ -1,5 +1,6 @@
-"""Item routes: search by title, lookup and similar items; adding and removing items."""
+"""Item routes: search by title, lookup, similar items; adding, editing and removing items."""
 
+from dataclasses import asdict
 from http import HTTPStatus
 from typing import Annotated
 
@@ -11,14 +12,8 @@ from service.admission.gate import Turn
 from service.api.problems import documented
 from service.api.requests import TurnDep, check_rules
 from service.api.responses import json_response, ranking_content, shortage_content
-from service.api.schemas.bodies import (
-    AddedItemAnswer,
-    ItemAnswer,
-    ItemsAnswer,
-    KInQuery,
-    NewItem,
-    SimilarItemsAnswer,
-)
+from service.api.schemas.bodies import ItemAnswer, ItemsAnswer, KInQuery, SimilarItemsAnswer
+from service.api.schemas.items import AddedItemAnswer, ItemEditAnswer, ItemPatch, NewItem
 from service.api.schemas.queries import SimilarItemsRequest
 from service.bundles.variants import ServedVariant
 from service.errors import InvalidRequestError, NotFoundError, TeacherUnavailableError
@@ -86,6 +81,28 @@ async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
     return ItemAnswer(**vars(_find_item(runtime.variants.control, item_id)))
 
 
+@router.patch(
+    "/{item_id}",
+    response_model=ItemEditAnswer,
+    responses=documented(
+        HTTPStatus.CONFLICT,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    ),
+)
+async def edit_item(item_id: ItemIdInPath, patch: ItemPatch, runtime: RuntimeDep) -> Response:
+    """Hides an item, shows it again, or changes its title or attributes.
+
+    The item may be in the bundle or added. This worker applies the change at once, all others
+    within ITEMS_POLL_SECONDS. It stays over restarts and other bundles, until it is changed again.
+    A hidden item is neither recommended nor found, and is still read in histories.
+    """
+    edit = await runtime.item_edits.edit(item_id, patch.model_dump(exclude_unset=True))
+    return json_response(asdict(edit))
+
+
 @router.delete(
     "/{item_id}",
     status_code=HTTPStatus.NO_CONTENT,
@@ -97,11 +114,12 @@ async def read_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> ItemAnswer:
     ),
 )
 async def remove_item(item_id: ItemIdInPath, runtime: RuntimeDep) -> Response:
-    """Removes an added item; 204 even if it did not exist.
+    """Removes an added item and its changes; 204 even if it did not exist.
 
-    Items of the bundle cannot be removed.
+    Items of the bundle cannot be removed, but hidden.
     """
     await runtime.added_items.remove(item_id)
+    await runtime.item_edits.forget(item_id)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

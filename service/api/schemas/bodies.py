@@ -10,7 +10,6 @@ from service.ranking.rules.types import Rules, Shortage
 from service.ranking.types import Source
 from service.setting_parts.variants import DEFAULT_VARIANT
 from service.settings import DEFAULT_K, MAX_ITEM_ID_LENGTH, MAX_SESSION_ID_LENGTH
-from service.teacher.client import EmbeddingNumber
 
 MAX_IDS = 1000
 """Maximum number of ids in a request's history, and in its exclusions."""
@@ -80,25 +79,6 @@ class RecommendationQuery(RequestBody):
     def rules(self) -> Rules | None:
         """Returns the rules of the query; None if it has none."""
         return None
-
-
-class NewItem(RequestBody):
-    """An item that is not in the bundle."""
-
-    item_id: ItemId
-    title: Annotated[str, Field(min_length=1, max_length=1024)]
-    embedding: (
-        Annotated[
-            list[EmbeddingNumber],
-            Field(min_length=1, max_length=16_384, fail_fast=True),
-        ]
-        | None
-    ) = Field(
-        default=None,
-        description="embedding by the same LLM, and made in the same way, as those of the bundle's "
-        "items; if missing, the connected teacher embeds the title",
-    )
-    attributes: Attributes = {}
 
 
 class Activation(RequestBody):
@@ -190,12 +170,6 @@ class ItemsAnswer(BaseModel):
     """The items that a search found, most popular first."""
 
     items: Sequence[ItemAnswer]
-
-
-class AddedItemAnswer(ItemAnswer):
-    """An item that was added at run time."""
-
-    variants: Sequence[str] = Field(description="names of the variants that recommend the item")
 
 
 class SimilarItemsAnswer(BaseModel):

@@ -1,8 +1,8 @@
-"""A store of added items in an append-only file: each line adds an item or removes one.
+"""A store of items' records in an append-only file: each line adds a record or removes one.
 
 A version of the store is the file's inode and its number of bytes at that time. Processes on one
 machine can share the file, because writers lock it. The first write of a process compacts the file:
-a new file without replaced and removed items replaces the old one.
+a new file without replaced and removed records replaces the old one.
 """
 
 import fcntl
@@ -12,58 +12,58 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Generic
 
 import orjson
 from anyio import to_thread
 
 from service.errors import ItemStoreUnavailableError
-from service.stores.items.protocol import (
-    AddedItem,
-    Changes,
-    from_json,
-    store_is_full,
-    to_json,
-)
+from service.stores.items.protocol import AddedItem, Change, Changes, R, Record, store_is_full
 
 logger = logging.getLogger(__name__)
 
 
-class FileAddedItemStore:
-    """Stores added items in a file; creates the file and its folder at the first write."""
+class FileItemStore(Generic[R]):
+    """Stores records of items in a file; creates the file and its folder at the first write."""
 
-    def __init__(self, path: Path, max_items: int) -> None:
+    def __init__(self, path: Path, max_items: int, kind: type[R]) -> None:
+        """Opens nothing yet. The file has at most `max_items` records, all of the class `kind`."""
         self._path = path
         self._max_items = max_items
-        # The items in the file when this process last wrote; changed under the file's lock only.
+        self._kind = kind
+        # The records in the file when this process last wrote; changed under the file's lock only.
         self._version = ""
-        self._items: dict[str, AddedItem] = {}
+        self._items: dict[str, R] = {}
 
-    async def put(self, added: AddedItem) -> None:
-        """See AddedItemStore."""
-        await to_thread.run_sync(self._write, partial(self._addition, added))
+    async def put(self, record: R) -> None:
+        """See ItemStore."""
+        await self.update(record.item_id, lambda _: record)
 
     async def remove(self, item_id: str) -> None:
-        """See AddedItemStore."""
-        await to_thread.run_sync(self._write, partial(self._removal, item_id))
+        """See ItemStore."""
+        await self.update(item_id, lambda _: None)
 
-    async def changes(self, since: str) -> Changes:
-        """See AddedItemStore."""
+    async def update(self, item_id: str, change: Change[R]) -> None:
+        """See ItemStore."""
+        await to_thread.run_sync(self._write, partial(self._line, item_id, change))
+
+    async def changes(self, since: str) -> Changes[R]:
+        """See ItemStore."""
         return await to_thread.run_sync(self._read, since)
 
     async def close(self) -> None:
-        """See AddedItemStore."""
+        """See ItemStore."""
 
-    def _addition(self, added: AddedItem) -> bytes | None:
-        item_id = added.item.item_id
-        if self._items.get(item_id) == added:
+    def _line(self, item_id: str, change: Change[R]) -> bytes | None:
+        known = self._items.get(item_id)
+        record = change(known)
+        if record == known:
             return None
-        if item_id not in self._items and len(self._items) >= self._max_items:
-            raise store_is_full(self._max_items)
-        return to_json(added)
-
-    def _removal(self, item_id: str) -> bytes | None:
-        return orjson.dumps({"removed": item_id}) if item_id in self._items else None
+        if record is None:
+            return orjson.dumps({"removed": item_id})
+        if known is None and len(self._items) >= self._max_items:
+            raise store_is_full(self._max_items, self._kind)
+        return record.to_json()
 
     def _write(self, line: Callable[[], bytes | None]) -> None:
         """Appends the line that `line` returns to the file; appends nothing if it returns None.
@@ -71,12 +71,12 @@ class FileAddedItemStore:
         Before calling `line`, locks the file and reads the lines that other processes have added
         into `_items`, on which `line` depends.
         """
-        with _unavailable(self._path):
+        with _unavailable(self._path, self._kind):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if not self._version:
-                _compact(self._path)
+                _compact(self._path, self._kind)
             with _locked(self._path) as file:
-                changes = _changes(file, self._version)
+                changes = _changes(file, self._version, self._kind)
                 self._items = changes.applied_to(self._items)
                 self._version = changes.version
                 if text := line():
@@ -84,14 +84,21 @@ class FileAddedItemStore:
                     file.flush()
                     os.fsync(file.fileno())
 
-    def _read(self, since: str) -> Changes:
-        with _unavailable(self._path):
+    def _read(self, since: str) -> Changes[R]:
+        with _unavailable(self._path, self._kind):
             try:
                 file = self._path.open("rb")
             except FileNotFoundError:
                 return Changes("none", {}, is_complete=since != "none")
             with file:
-                return _changes(file, since)
+                return _changes(file, since, self._kind)
+
+
+class FileAddedItemStore(FileItemStore[AddedItem]):
+    """Stores added items in a file."""
+
+    def __init__(self, path: Path, max_items: int) -> None:
+        super().__init__(path, max_items, AddedItem)
 
 
 @contextmanager
@@ -108,16 +115,16 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
                 return
 
 
-def _compact(path: Path) -> None:
+def _compact(path: Path, kind: type[R]) -> None:
     with _locked(path) as file:
         file.seek(0)
         content = file.read()
-        items = [each for each in _replay(content).values() if each]
+        items = [each for each in _replay(content, kind).values() if each]
         if content.count(b"\n") == len(items):
             return
         compact = path.with_name(f".{path.name}.compact")
         with compact.open("wb") as successor:
-            successor.writelines(to_json(each) + b"\n" for each in items)
+            successor.writelines(each.to_json() + b"\n" for each in items)
             successor.flush()
             os.fsync(successor.fileno())
         compact.replace(path)
@@ -134,7 +141,7 @@ def _end_of_torn_line(file: BinaryIO) -> bytes:
     return b"" if file.read() == b"\n" else b"\n"
 
 
-def _changes(file: BinaryIO, since: str) -> Changes:
+def _changes(file: BinaryIO, since: str, kind: type[R]) -> Changes[R]:
     identity, _, read = since.partition(":")
     state = os.fstat(file.fileno())
     inode = str(state.st_ino)
@@ -144,37 +151,37 @@ def _changes(file: BinaryIO, since: str) -> Changes:
     file.seek(offset)
     content = file.read()
     whole = content[: content.rfind(b"\n") + 1]
-    items = _replay(whole)
+    items = _replay(whole, kind)
     if is_complete:
         items = {key: each for key, each in items.items() if each}
     return Changes(f"{inode}:{offset + len(whole)}", items, is_complete)
 
 
-def _replay(content: bytes) -> dict[str, AddedItem | None]:
-    """Returns the last change of each item by its id; None if the item was removed.
+def _replay(content: bytes, kind: type[R]) -> dict[str, R | None]:
+    """Returns the last record of each item by its id; None if it was removed.
 
-    Items are in the order of their first changes. Lines that cannot be read are logged and skipped.
+    Records are in the order of their first changes. Unreadable lines are logged and skipped.
     """
-    items: dict[str, AddedItem | None] = {}
+    items: dict[str, R | None] = {}
     for line in content.split(b"\n")[:-1]:
         try:
             removal = orjson.loads(line)
             if isinstance(removal, dict) and isinstance(removal.get("removed"), str):
                 items[removal["removed"]] = None
                 continue
-            added = from_json(line)
+            record = kind.from_json(line)
         except ValueError as error:
-            logger.warning("a line of the added items is skipped: %s", error)
+            logger.warning("a line of the %s items is skipped: %s", kind.STATE, error)
         else:
-            items[added.item.item_id] = added
+            items[record.item_id] = record
     return items
 
 
 @contextmanager
-def _unavailable(path: Path) -> Iterator[None]:
+def _unavailable(path: Path, kind: type[Record]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise ItemStoreUnavailableError(
-            f"the store of added items cannot use its file {path}: {error.strerror}"
+            f"the store of {kind.STATE} items cannot use its file {path}: {error.strerror}"
         ) from error

@@ -1,12 +1,12 @@
-"""The AddedItemStore protocol: what every store of added items must do.
+"""The ItemStore protocol: what every store of added items, or of edits of items, must do.
 
 tests/service/stores/items/test_stores.py runs one suite against every implementation.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import orjson
@@ -19,9 +19,45 @@ from service.errors import ConflictError
 _FLOAT32_BYTES = 4
 
 
+class Record(Protocol):
+    """What a store holds, at most one for each item id.
+
+    Attributes:
+        STATE: what its item is, such as `added`; for messages.
+    """
+
+    STATE: ClassVar[str]
+
+    @property
+    def item_id(self) -> str:
+        """Id of the item that the record belongs to."""
+        ...
+
+    def to_json(self) -> bytes:
+        """Encodes the record as one line of JSON."""
+        ...
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Self:
+        """Decodes a record that `to_json` has encoded.
+
+        Raises:
+            ValueError: `text` is not such a record; the message names the wrong fields.
+        """
+        ...
+
+
+R = TypeVar("R", bound=Record)
+
+Change = Callable[[R | None], R | None]
+"""Makes a record from the stored one; None stands for no record, before and after."""
+
+
 @dataclass(frozen=True, slots=True)
 class AddedItem:
     """An added item and the LLM's embedding of its title, as bytes of little-endian float32."""
+
+    STATE: ClassVar[str] = "added"
 
     item: Item
     embedding: bytes
@@ -31,57 +67,89 @@ class AddedItem:
         return hash(self.item.item_id)
 
     @property
+    def item_id(self) -> str:
+        """Id of the item."""
+        return self.item.item_id
+
+    @property
     def vector(self) -> NDArray[np.float32]:
         """The embedding as a float32 array, `[embedding_size]`."""
         return np.frombuffer(self.embedding, dtype="<f4")
 
+    def to_json(self) -> bytes:
+        """See Record; the embedding is in base64."""
+        content = {
+            "item_id": self.item.item_id,
+            "title": self.item.title,
+            "attributes": self.item.attributes,
+            "embedding": base64.b64encode(self.embedding).decode(),
+        }
+        return orjson.dumps(content)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Self:
+        """See Record."""
+        stored = decoded(_Stored, text, "an added item")
+        item = Item(stored.item_id, stored.title, attributes=stored.attributes)
+        return cls(item, stored.embedding)
+
 
 @dataclass(frozen=True, slots=True)
-class Changes:
-    """The changes of a store of added items since an earlier version of it.
+class Changes(Generic[R]):
+    """The changes of a store since an earlier version of it.
 
     Attributes:
         version: the version of the store after the changes.
-        items: the changed items by item id; None stands for an item that was removed.
-        is_complete: whether `items` has all items of the store, and not only the changed ones.
+        items: the changed records by item id; None stands for a record that was removed.
+        is_complete: whether `items` has all records of the store, and not only the changed ones.
     """
 
     version: str
-    items: Mapping[str, AddedItem | None]
+    items: Mapping[str, R | None]
     is_complete: bool
 
-    def applied_to(self, known: Mapping[str, AddedItem]) -> dict[str, AddedItem]:
-        """Returns all items of the store after the changes, by item id.
+    def applied_to(self, known: Mapping[str, R]) -> dict[str, R]:
+        """Returns all records of the store after the changes, by item id.
 
-        `known` has the items of the store before the changes.
+        `known` has the records of the store before the changes.
         """
         items = {**({} if self.is_complete else known), **self.items}
-        return {item_id: added for item_id, added in items.items() if added}
+        return {item_id: record for item_id, record in items.items() if record}
 
 
-class AddedItemStore(Protocol):
-    """Stores the added items, for all processes that open the same store.
+class ItemStore(Protocol[R]):
+    """Stores records of items, for all processes that open the same store.
 
     Every method except `close` raises ItemStoreUnavailableError if the store does not answer.
     """
 
-    async def put(self, added: AddedItem) -> None:
-        """Stores an item, in place of a stored item with the same id.
+    async def put(self, record: R) -> None:
+        """Stores a record, in place of a stored one with the same item id.
 
         Raises:
-            ConflictError: the store has its maximum number of items, and none has this id.
+            ConflictError: the store has its maximum number of records, and none has this id.
         """
         ...
 
     async def remove(self, item_id: str) -> None:
-        """Removes the item with this id; does nothing if it is not stored."""
+        """Removes the record with this item id; does nothing if it is not stored."""
         ...
 
-    async def changes(self, since: str) -> Changes:
+    async def update(self, item_id: str, change: Change[R]) -> None:
+        """Replaces the record with this item id by what `change` makes of it.
+
+        No change by another process comes between. `change` may be called several times.
+
+        Raises:
+            ConflictError: as `put`.
+        """
+        ...
+
+    async def changes(self, since: str) -> Changes[R]:
         """Returns the changes since the version `since` of the store.
 
         If `since` is "", or so old that the store no longer knows the changes, the result has all
-        items and is marked as complete.
+        records and is marked as complete.
         """
         ...
 
@@ -90,37 +158,31 @@ class AddedItemStore(Protocol):
         ...
 
 
-def store_is_full(max_items: int) -> ConflictError:
-    """Makes the error for a new item where `max_items` items are stored already."""
+AddedItemStore = ItemStore[AddedItem]
+"""A store of added items."""
+
+
+def store_is_full(max_items: int, kind: type[Record]) -> ConflictError:
+    """Makes the error for a new record of a class where `max_items` are stored already."""
     return ConflictError(
-        f"{max_items} items are added already, which is the maximum: remove one first"
+        f"{max_items} items are {kind.STATE} already, which is the maximum: remove one first"
     )
 
 
-def to_json(added: AddedItem) -> bytes:
-    """Encodes an added item as one line of JSON, with the embedding in base64."""
-    content = {
-        "item_id": added.item.item_id,
-        "title": added.item.title,
-        "attributes": added.item.attributes,
-        "embedding": base64.b64encode(added.embedding).decode(),
-    }
-    return orjson.dumps(content)
+M = TypeVar("M", bound=BaseModel)
 
 
-def from_json(text: bytes | str) -> AddedItem:
-    """Decodes an added item that `to_json` has encoded.
+def decoded(model: type[M], text: bytes | str, name: str) -> M:
+    """Decodes and checks one line of JSON; `name` says in the error what it should be.
 
     Raises:
-        ValueError: `text` is not an added item in this form; the message names the wrong fields.
+        ValueError: `text` is not of the form of `model`; the message names the wrong fields.
     """
     try:
-        stored = _Stored.model_validate_json(text)
+        return model.model_validate_json(text)
     except ValidationError as error:
         reasons = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ValueError(f"not an added item: {'; '.join(reasons)}") from None
-    item = Item(stored.item_id, stored.title, attributes=stored.attributes)
-    return AddedItem(item, stored.embedding)
+        raise ValueError(f"not {name}: {'; '.join(reasons)}") from None
 
 
 class _Stored(BaseModel):

@@ -1,32 +1,27 @@
-"""A store of added items in Redis, shared by all workers.
+"""A store of items' records in Redis, shared by all workers.
 
 Changes are numbered, and the number of the last one is the version of the store. Redis holds the
-items, this number, and for each changed item the number of its last change. All keys contain
-`{added-items}`, so that Redis Cluster keeps them in one slot.
+records, this number, and for each changed item the number of its last change. All keys of a store
+contain its name in braces, as `{added-items}`, so that Redis Cluster keeps them in one slot.
 """
 
 import logging
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import cast
+from typing import Generic, cast
 
 from service.errors import ItemStoreUnavailableError
-from service.stores.items.protocol import (
-    AddedItem,
-    Changes,
-    from_json,
-    store_is_full,
-    to_json,
-)
+from service.stores.items.protocol import AddedItem, Change, Changes, R, store_is_full
 from service.stores.redis_client import RedisClient, redis_errors_as
 
 logger = logging.getLogger(__name__)
 
 _KEYS = [
-    "{added-items}",  # hash: item by id
-    "{added-items}:version",  # integer: the number of the last change
-    "{added-items}:touched",  # sorted set: item ids by the number of their last change
-    "{added-items}:forgotten",  # integer: the sorted set is complete only after this number
+    "{%s}",  # hash: record by item id
+    "{%s}:version",  # integer: the number of the last change
+    "{%s}:touched",  # sorted set: item ids by the number of their last change
+    "{%s}:forgotten",  # integer: the sorted set is complete only after this number
 ]
+_CHANGED = -1
 
 # The first version is the time in microseconds, so that a Redis that was emptied never repeats a
 # version; all earlier versions count as forgotten.
@@ -42,8 +37,14 @@ local function touch(item_id)
 end
 """
 
+# Both scripts take the expected record as their fourth argument; without it they change any record.
+_CHECK = """
+if ARGV[4] and (redis.call('HGET', KEYS[1], ARGV[1]) or '') ~= ARGV[4] then return -1 end
+"""
+
 _PUT = (
     _TOUCH
+    + _CHECK
     + """
 local known = redis.call('HGET', KEYS[1], ARGV[1])
 if known == ARGV[2] then return 1 end
@@ -58,6 +59,7 @@ return 1
 # the oldest changes are forgotten.
 _REMOVE = (
     _TOUCH
+    + _CHECK
     + """
 if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then return end
 touch(ARGV[1])
@@ -88,55 +90,91 @@ return {version, 2, touched, items}
 _UNCHANGED, _COMPLETE = 0, 1
 
 
-class RedisAddedItemStore:
-    """Stores added items in a Redis hash, which all workers share."""
+class RedisItemStore(Generic[R]):
+    """Stores records of items in a Redis hash, which all workers share."""
 
-    def __init__(self, client: RedisClient, max_items: int) -> None:
+    def __init__(self, client: RedisClient, max_items: int, kind: type[R]) -> None:
+        """Connects at the first command.
+
+        Args:
+            client: the connections.
+            max_items: maximum number of records.
+            kind: class of the records, which names the keys too.
+        """
         self._redis = client
         self._max_items = max_items
+        self._kind = kind
+        self._keys = [each % f"{kind.STATE}-items" for each in _KEYS]
         self._put = client.register_script(_PUT)
         self._remove = client.register_script(_REMOVE)
         self._changes = client.register_script(_CHANGES)
 
-    async def put(self, added: AddedItem) -> None:
-        """See AddedItemStore."""
-        arguments: list[str | int] = [added.item.item_id, to_json(added).decode(), self._max_items]
-        if not await self._run(self._put(_KEYS, arguments)):
-            raise store_is_full(self._max_items)
+    async def put(self, record: R) -> None:
+        """See ItemStore."""
+        await self._replace(record.item_id, record)
 
     async def remove(self, item_id: str) -> None:
-        """See AddedItemStore."""
-        await self._run(self._remove(_KEYS, [item_id, self._max_items]))
+        """See ItemStore."""
+        await self._replace(item_id, None)
 
-    async def changes(self, since: str) -> Changes:
-        """See AddedItemStore."""
-        reply = await self._run(self._changes(_KEYS, [since or "-1"]))
+    async def update(self, item_id: str, change: Change[R]) -> None:
+        """See ItemStore."""
+        is_done = False
+        while not is_done:
+            text = cast("str | None", await self._run(self._redis.hget(self._keys[0], item_id)))
+            record = change(self._readable(text) if text else None)
+            is_done = await self._replace(item_id, record, text or "")
+
+    async def _replace(self, item_id: str, record: R | None, *expected: str) -> bool:
+        """Stores or removes a record; returns False if the stored one is not `expected`."""
+        if record is None:
+            removal: list[str | int] = [
+                item_id,
+                self._max_items,
+                *(("", *expected) if expected else ()),
+            ]
+            return await self._run(self._remove(self._keys, removal)) != _CHANGED
+        arguments: list[str | int] = [item_id, record.to_json().decode(), self._max_items]
+        reply = await self._run(self._put(self._keys, [*arguments, *expected]))
+        if reply == 0:
+            raise store_is_full(self._max_items, self._kind)
+        return reply != _CHANGED
+
+    async def changes(self, since: str) -> Changes[R]:
+        """See ItemStore."""
+        reply = await self._run(self._changes(self._keys, [since or "-1"]))
         version, kind, *found = cast("Sequence[object]", reply)
-        items: Mapping[str, AddedItem | None] = {}
+        items: Mapping[str, R | None] = {}
         if kind == _COMPLETE:
-            everything = map(_readable, cast("Sequence[str]", found[0]))
-            items = {each.item.item_id: each for each in everything if each}
+            everything = map(self._readable, cast("Sequence[str]", found[0]))
+            items = {each.item_id: each for each in everything if each}
         elif kind != _UNCHANGED:
             item_ids, texts = cast("tuple[Sequence[str], Sequence[str | None]]", found)
             items = {
-                item_id: _readable(text) if text else None
+                item_id: self._readable(text) if text else None
                 for item_id, text in zip(item_ids, texts, strict=True)
             }
         return Changes(str(version), items, is_complete=kind == _COMPLETE)
 
     async def close(self) -> None:
-        """See AddedItemStore."""
+        """See ItemStore."""
         await self._redis.aclose()
 
     async def _run(self, command: Awaitable[object]) -> object:
-        with redis_errors_as(ItemStoreUnavailableError, "the store of added items"):
+        with redis_errors_as(ItemStoreUnavailableError, f"the store of {self._kind.STATE} items"):
             return await command
 
+    def _readable(self, text: str) -> R | None:
+        """Decodes a record; if `text` is not one, logs that and returns None."""
+        try:
+            return self._kind.from_json(text)
+        except ValueError as error:
+            logger.warning("an entry of the %s items is skipped: %s", self._kind.STATE, error)
+            return None
 
-def _readable(text: str) -> AddedItem | None:
-    """Decodes an added item; if `text` is not one, logs that and returns None."""
-    try:
-        return from_json(text)
-    except ValueError as error:
-        logger.warning("an entry of the added items is skipped: %s", error)
-        return None
+
+class RedisAddedItemStore(RedisItemStore[AddedItem]):
+    """Stores added items in Redis."""
+
+    def __init__(self, client: RedisClient, max_items: int) -> None:
+        super().__init__(client, max_items, AddedItem)

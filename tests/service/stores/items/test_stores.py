@@ -189,6 +189,29 @@ async def test_concurrent_writers_lose_nothing_and_keep_the_limit(
     assert set(stored) | set(refused) == set("0123456789")
 
 
+async def test_concurrent_changes_of_one_record_are_all_kept(
+    stores: tuple[AddedItemStore, AddedItemStore],
+) -> None:
+    """Each change makes the title one letter longer."""
+    await stores[0].put(item("a", title="."))
+
+    def longer(known: AddedItem | None) -> AddedItem | None:
+        return item("a", title=f"{known.item.title}." if known else "lost")
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(10):
+            tasks.start_soon(stores[number % 2].update, "a", longer)
+    assert (await everything(stores[0]))["a"].item.title == "." * 11
+
+
+async def test_a_change_may_remove_a_record_and_make_a_new_one(store: AddedItemStore) -> None:
+    await store.put(item("a"))
+    await store.update("a", lambda _: None)
+    assert await everything(store) == {}
+    await store.update("b", lambda known: item("b") if known is None else None)
+    assert await everything(store) == {"b": item("b")}
+
+
 async def test_a_file_with_the_inode_of_a_deleted_one_is_read_from_its_start(
     tmp_path: Path,
 ) -> None:

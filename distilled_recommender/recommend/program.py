@@ -1,0 +1,163 @@
+"""`distilled-recommender recommend`: recommendations for every history of a Parquet file."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from cyclopts import Parameter
+
+from distilled_recommender.recommend.answers import ANSWERS, HISTORY, Answering, Question
+from distilled_recommender.recommend.parts import Parts
+from distilled_recommender.recommend.workers import Task, answered
+from export.contract.bundle import load_bundle
+from training.cli import say
+from training.errors import ConfigError
+from training.progress import ProgressBar
+
+PART_ROWS = 8192
+"""Number of histories in a part, which is answered and stored at once."""
+
+_Bundle = Annotated[Path, Parameter(help="Folder of a bundle.")]
+_Histories = Annotated[
+    Path,
+    Parameter(help="Parquet file with a column `history`: a list of item ids, oldest first."),
+]
+_Out = Annotated[
+    Path, Parameter(help="Parquet file to write: the other columns, item_ids, scores and source.")
+]
+_K = Annotated[int, Parameter(help="Number of items for each history.", show_default=True)]
+_Allow = Annotated[
+    Sequence[str],
+    Parameter(help="NAME=VALUE: items have one of the values given for an attribute; repeatable."),
+]
+_Deny = Annotated[
+    Sequence[str], Parameter(help="NAME=VALUE: items do not have this value; repeatable.")
+]
+_WithSeen = Annotated[bool, Parameter(help="Recommend items of the history too.")]
+_Workers = Annotated[int | None, Parameter(help="Number of processes; one per core by default.")]
+
+
+def command(
+    bundle: _Bundle,
+    histories: _Histories,
+    out: _Out,
+    /,
+    *,
+    k: _K = 20,
+    allow: _Allow = (),
+    deny: _Deny = (),
+    with_seen: _WithSeen = False,
+    workers: _Workers = None,
+) -> None:
+    """Recommend for every history of a Parquet file, with the ranking of the service."""
+    if k < 1:
+        raise ConfigError(f"--k: must be at least 1, not {k}")
+    question = Question(k, _values("allow", allow), _values("deny", deny), not with_seen)
+    if out.exists():
+        raise ConfigError(f"{out} exists: remove it, or choose another output file")
+    with _opened(histories) as file:
+        num_rows = file.metadata.num_rows
+        version = load_bundle(bundle).manifest.model_version
+        Answering(bundle, question)  # refuses a wrong bundle or filter before workers start
+        parts = Parts(out)
+        parts.open(_stamp(histories, file, version, question))
+        numbers = range(-(-num_rows // PART_ROWS))
+        num_workers = workers or len(os.sched_getaffinity(0))
+        with ProgressBar("recommending", num_rows, "history") as bar:
+            missing = _missing(file, parts, bar)
+            for number in answered(missing, parts, bundle, question, num_workers):
+                bar.advance(number)
+    if not numbers:
+        parts.write(0, _empty(file.schema_arrow))
+    parts.join(numbers or range(1))
+    say(f"written: {out}, {num_rows:,} histories")
+
+
+def _values(option: str, pairs: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """Returns the values of `NAME=VALUE` pairs by name.
+
+    Raises:
+        ConfigError: a pair has no `=`.
+    """
+    values: dict[str, list[str]] = defaultdict(list)
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--{option}: {pair!r} is not of the form NAME=VALUE")
+        values[name].append(value)
+    return values
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    """Opens a Parquet file of histories.
+
+    Raises:
+        ConfigError: the file cannot be read, or lacks a column of histories.
+    """
+    try:
+        file = pq.ParquetFile(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ConfigError(f"{path}: not a Parquet file that can be read ({error})") from None
+    schema = file.schema_arrow
+    if HISTORY not in schema.names or not _is_list_of_texts(schema.field(HISTORY).type):
+        raise ConfigError(
+            f"{path}: needs a column {HISTORY!r} of lists of strings; it has {schema.to_string()}"
+        )
+    taken = set(schema.names) & set(ANSWERS.names)
+    if taken:
+        raise ConfigError(f"{path}: rename the column {min(taken)!r}, which the output has too")
+    return file
+
+
+def _is_list_of_texts(kind: pa.DataType) -> bool:
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return False
+    return bool(pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type))
+
+
+def _stamp(path: Path, file: pq.ParquetFile, version: str, question: Question) -> str:
+    """Returns a hash of all that decides the parts: file, bundle and question."""
+    stat = path.stat()
+    decides = (
+        *(stat.st_size, stat.st_mtime_ns, file.metadata.num_rows, PART_ROWS, version),
+        *(question.k, question.mask_seen),
+        *(sorted((name, sorted(each)) for name, each in question.allow.items())),
+        "deny",
+        *(sorted((name, sorted(each)) for name, each in question.deny.items())),
+    )
+    return hashlib.sha256(repr(decides).encode()).hexdigest()
+
+
+def _missing(file: pq.ParquetFile, parts: Parts, bar: ProgressBar) -> Iterator[Task]:
+    """Yields the parts that are not stored yet; counts the stored ones as done."""
+    for number, table in enumerate(_tables(file)):
+        if parts.path(number).exists():
+            bar.advance(len(table))
+        else:
+            yield number, table
+
+
+def _tables(file: pq.ParquetFile) -> Iterator[pa.Table]:
+    """Yields the rows of a file as tables of `PART_ROWS` rows, but for the last."""
+    held: list[pa.RecordBatch] = []
+    num_held = 0
+    for batch in file.iter_batches(PART_ROWS):
+        held.append(batch)
+        num_held += len(batch)
+        while num_held >= PART_ROWS:
+            table = pa.Table.from_batches(held)
+            yield table.slice(0, PART_ROWS)
+            held = table.slice(PART_ROWS).to_batches()
+            num_held -= PART_ROWS
+    if num_held:
+        yield pa.Table.from_batches(held)
+
+
+def _empty(schema: pa.Schema) -> pa.Table:
+    kept = [field for field in schema if field.name != HISTORY]
+    return pa.schema([*kept, *ANSWERS]).empty_table()

@@ -1,0 +1,82 @@
+"""Processes that each answer one part at a time; they end when the main process does."""
+
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from threading import Thread
+
+import pyarrow as pa
+
+from distilled_recommender.recommend.answers import Answering, Question
+from distilled_recommender.recommend.parts import Parts
+from training.errors import WorkerError
+
+Task = tuple[int, pa.Table]
+"""Number of a part, and its histories."""
+
+_AHEAD = 2  # parts a worker that are read before they are needed: enough that no worker waits
+
+_state: list[tuple[Answering, Parts]] = []
+
+
+def answered(
+    tasks: Iterable[Task], parts: Parts, bundle: Path, question: Question, num_workers: int
+) -> Iterator[int]:
+    """Answers parts and writes them; yields the number of histories of each that is done.
+
+    At most `_AHEAD` parts a worker are in memory.
+
+    Raises:
+        WorkerError: a worker was killed, for example for lack of memory.
+    """
+    context = get_context("spawn")
+    # Nothing is ever sent: a worker sees the end of the pipe when this process ends.
+    workers_end, our_end = context.Pipe(duplex=False)
+    arguments = (bundle, question, parts, workers_end)
+    pool = ProcessPoolExecutor(num_workers, context, _start, arguments)
+    remaining = iter(tasks)
+    running: set[Future[int]] = set()
+    try:
+        while True:
+            for task in islice(remaining, _AHEAD * num_workers - len(running)):
+                running.add(pool.submit(_answer, task))
+            if not running:
+                return
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield sum(each.result() for each in done)
+    except BrokenProcessPool:
+        raise WorkerError(
+            "a worker was killed (is memory short?); run the same command again to resume where it "
+            "stopped, with --workers 1 if a worker is killed again"
+        ) from None
+    finally:
+        our_end.close()
+        workers_end.close()
+        pool.shutdown(cancel_futures=True)
+
+
+def _start(bundle: Path, question: Question, parts: Parts, pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which closes the pipe
+    Thread(target=_exit_with_parent, args=(pipe,), daemon=True).start()
+    _state.append((Answering(bundle, question), parts))
+
+
+def _answer(task: Task) -> int:
+    number, histories = task
+    answering, parts = _state[0]
+    parts.write(number, answering(histories))
+    return len(histories)
+
+
+def _exit_with_parent(pipe: Connection) -> None:
+    """Ends this worker when the parent process closes the other end of `pipe` or ends."""
+    try:
+        pipe.recv()
+    except (EOFError, OSError):
+        os._exit(1)

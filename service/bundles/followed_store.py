@@ -1,0 +1,76 @@
+"""Follows a store of items' records that other processes change, and applies what has changed."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Generic
+
+from service.errors import ItemStoreUnavailableError
+from service.stores.items.protocol import ItemStore, R
+
+logger = logging.getLogger(__name__)
+
+
+class FollowedStore(Generic[R]):
+    """The records of a store as they were last read.
+
+    Attributes:
+        store: the store, for changes.
+        items: the records by item id.
+    """
+
+    def __init__(
+        self,
+        store: ItemStore[R],
+        apply: Callable[[Mapping[str, R]], Awaitable[None]],
+        poll_seconds: float,
+        name: str,
+    ) -> None:
+        """Reads nothing yet.
+
+        Args:
+            store: the store to follow.
+            apply: called with all records, by item id, when some have changed.
+            poll_seconds: interval at which `follow` reads changes.
+            name: what the records are, for the log.
+        """
+        self.store = store
+        self.items: Mapping[str, R] = {}
+        self._apply = apply
+        self._poll_seconds = poll_seconds
+        self._name = name
+        self._version = ""
+        self._refreshing = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Reads what has changed in the store since the last call, and applies it.
+
+        Raises:
+            ItemStoreUnavailableError: the store does not answer.
+        """
+        async with self._refreshing:
+            changes = await self.store.changes(self._version)
+            if changes.items or changes.is_complete:
+                items = changes.applied_to(self.items)
+                await self._apply(items)
+                self.items = items
+            self._version = changes.version
+
+    async def follow(self) -> None:
+        """Refreshes every `poll_seconds` until cancelled; logs each outage of the store once."""
+        is_lost = False
+        while True:
+            try:
+                await self.refresh()
+                is_lost = False
+            except ItemStoreUnavailableError as error:
+                if not is_lost:
+                    logger.warning(
+                        "changes of the %s cannot be read, those read before stay: %s",
+                        self._name,
+                        error.in_full,
+                    )
+                is_lost = True
+            except Exception:
+                logger.exception("changes of the %s cannot be applied", self._name)
+            await asyncio.sleep(self._poll_seconds)

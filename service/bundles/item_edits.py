@@ -1,0 +1,71 @@
+"""Keeps the edits of items, in every served variant, equal to those of their store."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from service.bundles.followed_store import FollowedStore
+from service.bundles.variants import ServedVariants
+from service.errors import NotFoundError
+from service.stores.items.edits import ItemEdit, ItemEditStore
+
+
+class ItemEdits:
+    """The edits that the variants apply, read from a store that other processes share."""
+
+    def __init__(self, store: ItemEditStore, variants: ServedVariants, poll_seconds: float) -> None:
+        self._variants = variants
+        self._followed = FollowedStore(store, variants.set_edits, poll_seconds, "edits of items")
+
+    def __len__(self) -> int:
+        return len(self._followed.items)
+
+    async def edit(self, item_id: str, fields: Mapping[str, Any]) -> ItemEdit:
+        """Changes what is different about an item, and stores it; returns all that is different.
+
+        Args:
+            item_id: id of an item of a bundle or of an added item.
+            fields: new values of fields of `ItemEdit`, by name; the others stay.
+
+        Raises:
+            NotFoundError: no variant has the item.
+            ConflictError: the store is full.
+            ItemStoreUnavailableError: the store does not answer; the item may still be edited.
+        """
+        if all(each.recommender.catalog.index(item_id) is None for each in self._variants.served):
+            raise NotFoundError(f"no item {item_id!r}")
+        edited = ItemEdit(item_id)
+
+        def change(known: ItemEdit | None) -> ItemEdit | None:
+            nonlocal edited
+            edited = replace(known or ItemEdit(item_id), **fields)
+            return None if edited.changes_nothing else edited
+
+        await self._followed.store.update(item_id, change)
+        await self._followed.refresh()
+        return edited
+
+    async def forget(self, item_id: str) -> None:
+        """Removes the edit of an item, if there is one, so that it is as without edits.
+
+        Raises:
+            ItemStoreUnavailableError: the store does not answer.
+        """
+        await self._followed.store.remove(item_id)
+        await self._followed.refresh()
+
+    async def refresh(self) -> None:
+        """Reads what has changed in the store since the last call, and applies it to every variant.
+
+        Raises:
+            ItemStoreUnavailableError: the store does not answer.
+        """
+        await self._followed.refresh()
+
+    async def follow(self) -> None:
+        """Refreshes every `poll_seconds` until cancelled; logs each outage of the store once."""
+        await self._followed.follow()
+
+    async def close(self) -> None:
+        """Closes the store's connections."""
+        await self._followed.store.close()

@@ -1,0 +1,65 @@
+"""Edits of items at run time: hidden or not, another title, other attributes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import ClassVar, Self
+
+import orjson
+from pydantic import BaseModel
+
+from export.contract.bundle import Item
+from service.stores.items.protocol import ItemStore, decoded
+
+
+@dataclass(frozen=True, slots=True)
+class ItemEdit:
+    """What is different about an item, whether it is in the bundle or added.
+
+    Attributes:
+        item_id: id of the item.
+        hidden: whether the item is neither recommended nor shown.
+        title: the title to show; None: that of the item itself.
+        attributes: the attributes to filter by; None: those of the item itself.
+    """
+
+    STATE: ClassVar[str] = "edited"
+
+    item_id: str
+    hidden: bool = False
+    title: str | None = None
+    attributes: Mapping[str, Sequence[str]] | None = None
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether the item is as without the edit."""
+        return self == ItemEdit(self.item_id)
+
+    def applied_to(self, item: Item) -> Item:
+        """Returns the item with the title and the attributes of the edit."""
+        return replace(
+            item,
+            title=item.title if self.title is None else self.title,
+            attributes=item.attributes if self.attributes is None else self.attributes,
+        )
+
+    def to_json(self) -> bytes:
+        """See Record."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Self:
+        """See Record."""
+        return cls(**vars(decoded(_Stored, text, "an edit of an item")))
+
+
+class _Stored(BaseModel):
+    """The form of an edit in JSON; checks what is decoded."""
+
+    item_id: str
+    hidden: bool
+    title: str | None
+    attributes: dict[str, list[str]] | None
+
+
+ItemEditStore = ItemStore[ItemEdit]
+"""A store of edits."""

@@ -1,0 +1,165 @@
+"""A whole base of histories on the ring: after `c` come d, e, f; a and e are vowels."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from distilled_recommender.app import main
+from distilled_recommender.recommend import program
+from distilled_recommender.recommend.parts import Parts
+from service.app import create_app
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+BUNDLE = Path(__file__).parents[3] / "assets/movielens/bundle"
+PATIENCE_SECONDS = 120
+
+
+def save(path: Path, histories: "Sequence[Sequence[str] | None]", **columns: Any) -> Path:
+    kind = pa.list_(pa.string())
+    pq.write_table(pa.table({**columns, "history": pa.array(histories, kind)}), path)
+    return path
+
+
+def run(bundle: Path, histories: Path, out: Path, *options: str) -> int:
+    return main(["recommend", str(bundle), str(histories), str(out), "--workers", "1", *options])
+
+
+def films(path: Path, number: int) -> Path:
+    """Histories of films, some of which are unknown."""
+    return save(
+        path,
+        [[str(1 + (7 * row + step) % 500) for step in range(row % 9)] for row in range(number)],
+        user=list(range(number)),
+    )
+
+
+def test_each_history_gets_its_items_and_keeps_its_other_columns(tmp_path: Path) -> None:
+    histories = save(tmp_path / "in.parquet", [["1196"], [], ["no such"], None], user=[4, 3, 2, 1])
+    assert run(BUNDLE, histories, tmp_path / "out.parquet", "--k", "2") == 0
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.column_names == ["user", "item_ids", "scores", "source"]
+    assert table.column("user").to_pylist() == [4, 3, 2, 1]
+    assert table.column("source").to_pylist() == ["student", "popular", "popular", "popular"]
+    assert [len(each) for each in table.column("item_ids").to_pylist()] == [2, 2, 2, 2]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def client_of_films() -> "AsyncIterator[httpx.AsyncClient]":
+    """The service on films, in this process."""
+    app = create_app(Settings(bundle_path=BUNDLE))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://service") as client,
+    ):
+        yield client
+
+
+@pytest.mark.anyio
+async def test_items_and_scores_are_those_of_the_service(
+    client_of_films: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    histories = films(tmp_path / "in.parquet", 100)
+    options = ("--k", "5", "--allow", "genres=Comedy", "--allow", "genres=Drama")
+    assert run(BUNDLE, histories, tmp_path / "out.parquet", *options, "--deny", "year=1995") == 0
+    table = pq.read_table(tmp_path / "out.parquet")
+    for history, item_ids, scores in zip(
+        pq.read_table(histories).column("history").to_pylist(),
+        table.column("item_ids").to_pylist(),
+        table.column("scores").to_pylist(),
+        strict=True,
+    ):
+        filters = {"allow": {"genres": ["Comedy", "Drama"]}, "deny": {"year": ["1995"]}}
+        body = {"history": history, "k": 5, **filters}
+        items = (await client_of_films.post("/v1/recommendations", json=body)).json()["items"]
+        assert item_ids == [item["item_id"] for item in items]
+        assert scores == pytest.approx([item["score"] for item in items], abs=1e-5)
+
+
+def test_a_run_that_was_killed_goes_on_and_ends_with_the_same_file(
+    tmp_path: Path,
+) -> None:
+    histories = films(tmp_path / "in.parquet", 20_000)
+    out, parts = tmp_path / "out.parquet", Parts(tmp_path / "out.parquet")
+    command = [sys.executable, "-m", "distilled_recommender", "recommend"]
+    with subprocess.Popen(
+        [*command, str(BUNDLE), str(histories), str(out), "--workers", "2", "--k", "2"],
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not list(parts.folder.glob("part-*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    stored = sorted(parts.folder.glob("part-*"))
+    assert stored
+    assert not out.exists()
+    assert run(BUNDLE, histories, out, "--k", "2") == 0
+    assert not parts.folder.exists()
+    assert run(BUNDLE, histories, tmp_path / "whole.parquet", "--k", "2") == 0
+    assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def test_parts_of_another_question_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    histories, out = films(tmp_path / "in.parquet", 3), tmp_path / "out.parquet"
+    Parts(out).open("the stamp of another run")
+    assert run(BUNDLE, histories, out) == 2
+    assert "remove this folder to begin anew" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--k", "0"], "--k: must be at least 1, not 0"),
+        (["--allow", "genres"], "--allow: 'genres' is not of the form NAME=VALUE"),
+        (["--deny", "colour=red"], "--deny.colour: no item has this attribute"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(
+    options: "Sequence[str]", message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(BUNDLE, films(tmp_path / "in.parquet", 3), tmp_path / "out.parquet", *options) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_file_without_histories_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pq.write_table(pa.table({"history": [1, 2]}), tmp_path / "in.parquet")
+    assert run(BUNDLE, tmp_path / "in.parquet", tmp_path / "out.parquet") == 2
+    assert "needs a column 'history' of lists of strings" in capsys.readouterr().err
+    assert run(BUNDLE, tmp_path / "no such", tmp_path / "out.parquet") == 2
+
+
+def test_an_empty_file_gives_an_empty_file(tmp_path: Path) -> None:
+    assert run(BUNDLE, films(tmp_path / "in.parquet", 0), tmp_path / "out.parquet") == 0
+    assert pq.read_table(tmp_path / "out.parquet").num_rows == 0
+
+
+def test_parts_have_the_same_rows_whatever_the_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program, "PART_ROWS", 10)
+    table = pa.table({"history": pa.array([[str(each)] for each in range(25)])})
+    pq.write_table(table, tmp_path / "in.parquet", row_group_size=7)
+    tables = list(program._tables(pq.ParquetFile(tmp_path / "in.parquet")))
+    assert [len(each) for each in tables] == [10, 10, 5]
+    assert pa.concat_tables(tables).equals(table)
