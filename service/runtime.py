@@ -227,7 +227,7 @@ async def open_runtime(
                     yield runtime
     finally:
         await added_items.close()
-    added_items, item_edits = await _open_items(settings, variants)
+        await item_edits.close()
 
 
 def _open_bundles(

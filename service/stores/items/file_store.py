@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, Generic
 
 import orjson
@@ -31,6 +32,7 @@ class FileItemStore(Generic[R]):
         self._path = path
         self._max_items = max_items
         self._kind = kind
+        self._writing = Lock()  # of this process' threads, so that one of them compacts the file
         # The records in the file when this process last wrote; changed under the file's lock only.
         self._version = ""
         self._items: dict[str, R] = {}
@@ -71,7 +73,7 @@ class FileItemStore(Generic[R]):
         Before calling `line`, locks the file and reads the lines that other processes have added
         into `_items`, on which `line` depends.
         """
-        with _unavailable(self._path, self._kind):
+        with self._writing, _unavailable(self._path, self._kind):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if not self._version:
                 _compact(self._path, self._kind)
