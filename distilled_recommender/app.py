@@ -11,7 +11,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 from cyclopts import App
 
-from distilled_recommender.commands import COMMANDS, GROUPS, OTHER, SERVING, LazyCommand
+from distilled_recommender.commands import (
+    COMMANDS,
+    GROUPS,
+    OTHER,
+    SERVING,
+    LazyCommand,
+    by_path,
+)
 from distilled_recommender.files import checkout
 from export.contract.records import BundleError
 from training.cli import USER_ERROR, execute, new_app
@@ -124,7 +131,8 @@ def _missing_extra(words: Sequence[str], error: ImportError) -> str | None:
 
 
 def _named(words: Sequence[str]) -> LazyCommand | None:
-    return next((each for each in COMMANDS if [each.name] == list(words[:1])), None)
+    named = dict(by_path())
+    return named.get(" ".join(words[:1])) or named.get(" ".join(words[:2]))
 
 
 def _refuse(problem: str) -> int:

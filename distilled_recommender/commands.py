@@ -146,6 +146,18 @@ COMMANDS = (
 )
 BUNDLE_COMMANDS = (
     LazyCommand(
+        "make",
+        "export.imports.make:command",
+        "Make a bundle of an encoder in ONNX, a table of items and their vectors.",
+        extra="demo",
+    ),
+    LazyCommand(
+        "import",
+        "export.imports.foreign:command",
+        "Make a bundle of a model that RecTools or RecBole has trained.",
+        extra="demo",
+    ),
+    LazyCommand(
         "verify",
         "distilled_recommender.bundle:verify",
         "Check that a bundle is intact, and with a key, that its owner has signed it.",
@@ -184,7 +196,9 @@ KEY_COMMANDS = (
     ),
 )
 GROUPS = (
-    CommandGroup("bundle", "Verify, sign, show or publish a bundle.", BUNDLE_COMMANDS),
+    CommandGroup(
+        "bundle", "Make, import, verify, sign, show or publish a bundle.", BUNDLE_COMMANDS
+    ),
     CommandGroup("key", "Make, list or revoke API keys of the service.", KEY_COMMANDS),
 )
 

@@ -14,7 +14,13 @@ from export.figures import REFIT, VALIDATION, Comparison, measure, metrics_of
 from export.graphs.common_case_graph import export_common_case
 from export.graphs.item_encoder import export_item_encoder
 from export.graphs.ranking_graph import export_student
-from export.parity import NUM_RANDOM_HISTORIES, check_parity, proven_share
+from export.parity import (
+    NUM_RANDOM_HISTORIES,
+    Reference,
+    check_parity,
+    proven_share,
+    torch_reference,
+)
 from export.served_figures import served_ranker
 from export.sessions import CommonCaseSession, RankingSession
 from training.data.dataset import HELD_OUT, Dataset
@@ -65,11 +71,35 @@ def export_graphs(
     model, common_case = folder / "model.onnx", folder / "plain.onnx"
     export_student(student, model)
     has_common_case = export_common_case(student, common_case)
+    reference = torch_reference(student)
+    return checked_graphs(
+        reference, model, common_case if has_common_case else None, num_random=num_random
+    )
+
+
+def checked_graphs(
+    reference: Reference,
+    model: Path,
+    common_case: Path | None,
+    *,
+    num_random: int = NUM_RANDOM_HISTORIES,
+) -> Graphs:
+    """Compares written graphs with the model that they were made from.
+
+    Args:
+        reference: the model.
+        model: file of the ranking graph.
+        common_case: file of the common-case graph; None if there is none.
+        num_random: number of random histories to rank after, besides edge cases.
+
+    Raises:
+        ParityError: a graph ranks differently from the model.
+    """
     ranking_graph = RankingSession(model)
-    common_case_graph = CommonCaseSession(common_case) if has_common_case else None
-    parity = check_parity(student, ranking_graph, common_case_graph, num_random=num_random)
+    common_case_graph = None if common_case is None else CommonCaseSession(common_case)
+    parity = check_parity(reference, ranking_graph, common_case_graph, num_random=num_random)
     saves_time = common_case_graph is not None and (
-        proven_share(common_case_graph, student.max_history_length, ranking_graph.num_items)
+        proven_share(common_case_graph, reference.max_history_length, ranking_graph.num_items)
         >= MIN_PROVEN_SHARE
     )
     return Graphs(model, common_case if saves_time else None, parity.max_score_error)

@@ -1,12 +1,13 @@
 """Checks parity: that the exported graphs rank as the student does in torch.
 
-The expected ranking comes from the student's own `score`, on one history at a time. Python code
+The expected ranking comes from the student's own `score`, on one history at a time. For an encoder
+of another program, it comes from the encoder's own file (`Reference`). Python code
 removes padding and cuts the window, and NumPy masks and sorts. The graphs under test share none of
 this code. Both graphs rank single histories and batches. In batches, the ranking graph gets
 histories of unequal lengths, which it reads in another way than single ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,22 @@ History = NDArray[np.int64]
 
 class ParityError(TrainingError):
     """A graph ranks differently from the student in torch; the message names the worst history."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The model that graphs were made from, run in another way than the graphs run it.
+
+    Attributes:
+        max_history_length: number of newest items that the model reads.
+        read_items: item indices that it reads in histories, ascending.
+        scores: returns the scores of all items after one history, `[items + 1]`. The history has
+            no padding and at most `max_history_length` items, and none if no item is known.
+    """
+
+    max_history_length: int
+    read_items: NDArray[np.int64]
+    scores: Callable[[History], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -94,21 +111,21 @@ class ParityReport:
 
 
 def check_parity(
-    student: Student,
+    reference: Student | Reference,
     ranking_graph: RankingSession,
     common_case_graph: CommonCaseSession | None = None,
     *,
     num_random: int = NUM_RANDOM_HISTORIES,
     seed: int = 0,
 ) -> ParityReport:
-    """Compares scores and top lists of exported graphs with those of the student in torch.
+    """Compares scores and top lists of exported graphs with those of the model they were made from.
 
-    The histories have only items that the student reads, since graphs never get other items.
+    The histories have only items that the model reads, since graphs never get other items.
 
     Args:
-        student: the student that was exported.
-        ranking_graph: the student's ranking graph.
-        common_case_graph: the student's common-case graph; None if there is none.
+        reference: the model; a student is run in torch.
+        ranking_graph: the model's ranking graph.
+        common_case_graph: the model's common-case graph; None if there is none.
         num_random: number of random histories to rank after, in addition to the edge cases.
         seed: random seed that decides the histories.
 
@@ -116,15 +133,10 @@ def check_parity(
         ParityError: a score differs by more than `MAX_SCORE_ERROR`, or two top lists differ in more
             than the order of near ties (`Comparison.is_parity`).
     """
-    generator = np.random.default_rng(seed)
-    read_items = np.append(PADDING_INDEX, student.item_table.read_items())
-    sizes = student.max_history_length, len(read_items) - 1
-    drawn = [
-        *edge_histories(*sizes, generator),
-        *random_histories(*sizes, num_random, generator),
-    ]
-    histories = [(name, read_items[places]) for name, places in drawn]
-    comparisons = list(_compare(student.eval(), ranking_graph, common_case_graph, histories))
+    if isinstance(reference, Student):
+        reference = torch_reference(reference)
+    histories = _histories(reference, num_random, seed)
+    comparisons = list(_compare(reference, ranking_graph, common_case_graph, histories))
     worst = max(comparisons, key=lambda each: (not each.is_parity, each.score_error))
     if not worst.is_parity:
         raise ParityError(
@@ -137,6 +149,31 @@ def check_parity(
         max_score_error=worst.score_error,
         num_tie_swaps=sum(not each.is_same_list for each in comparisons),
     )
+
+
+def torch_reference(student: Student) -> Reference:
+    """Returns the student as torch runs it; switches it to `eval()`."""
+    student.eval()
+
+    @torch.no_grad()
+    def scores(history: History) -> NDArray[np.float32]:
+        known = history.tolist() or [PADDING_INDEX]
+        result: NDArray[np.float32] = student.score(torch.tensor([known]))[0].numpy()
+        return result
+
+    read_items = student.item_table.read_items()
+    return Reference(student.max_history_length, read_items, scores)
+
+
+def _histories(reference: Reference, num_random: int, seed: int) -> list[tuple[str, History]]:
+    generator = np.random.default_rng(seed)
+    read_items = np.append(PADDING_INDEX, reference.read_items)
+    sizes = reference.max_history_length, len(read_items) - 1
+    drawn = [
+        *edge_histories(*sizes, generator),
+        *random_histories(*sizes, num_random, generator),
+    ]
+    return [(name, read_items[places]) for name, places in drawn]
 
 
 def proven_share(
@@ -200,7 +237,7 @@ def random_histories(
 
 
 def _compare(
-    student: Student,
+    reference: Reference,
     ranking_graph: RankingSession,
     common_case_graph: CommonCaseSession | None,
     histories: Sequence[tuple[str, History]],
@@ -210,8 +247,8 @@ def _compare(
             batch = histories[begin : begin + BATCH_SIZE]
             scores = _batched_scores(ranking_graph, [history for _, history in batch])
             for (name, history), item_scores in zip(batch, scores, strict=True):
-                expected = _torch_scores(student, history)
-                longest = student.max_history_length
+                longest = reference.max_history_length
+                expected = reference.scores(history[history != PADDING_INDEX][-longest:])
                 for way, ranking in _rankings(ranking_graph, common_case_graph, history, longest):
                     yield _comparison(name + way, history, expected, item_scores, ranking)
                 bar.advance()
@@ -263,14 +300,6 @@ def _batched_scores(graph: RankingSession, histories: Sequence[History]) -> NDAr
     scores = np.full((len(histories), graph.num_items + 1), -np.inf, dtype=np.float32)
     np.put_along_axis(scores, ranking, sorted_scores, axis=1)
     return scores
-
-
-@torch.no_grad()
-def _torch_scores(student: Student, history: History) -> NDArray[np.float32]:
-    known = [int(item) for item in history if item != PADDING_INDEX] or [PADDING_INDEX]
-    scores = student.score(torch.tensor([known[-student.max_history_length :]]))
-    result: NDArray[np.float32] = scores[0].numpy()
-    return result
 
 
 def _comparison(

@@ -12,10 +12,11 @@ from string import Template
 import numpy as np
 from onnx import numpy_helper, parser
 
-from export.graphs.encoder import OPSET, inline, unpadded_encoder
+from export.graphs.encoder import OPSET, inline
 from export.graphs.fusion import drop_unread
 from export.graphs.item_lookup import precompute_per_item
-from export.graphs.ranking_graph import save_graph, usual_query
+from export.graphs.query_encoder import QueryEncoder, encoder_of
+from export.graphs.ranking_graph import save_graph
 from export.graphs.search import common_case_search_text, search_constants
 from training.students.student import Student
 
@@ -49,29 +50,34 @@ plain (int64[batch, length] history, int64[1] k) => (
 
 
 def export_common_case(student: Student, path: Path) -> bool:
-    """Writes the common-case graph of `student` to the file `path`.
+    """Writes the common-case graph of `student` to `path`, see `export_common_case_graph`."""
+    return export_common_case_graph(encoder_of(student), path)
+
+
+def export_common_case_graph(encoder: QueryEncoder, path: Path) -> bool:
+    """Writes the common-case graph of a sequential model to the file `path`.
 
     Returns:
         True if the graph was written; False if the item table has more than `MAX_ROWS` rows.
     """
-    table = student.eval().item_table().detach()
+    table = encoder.table
     if len(table) > MAX_ROWS:
         return False
     model = parser.parse_model(
         COMMON_CASE_GRAPH.substitute(
             opset=OPSET,
             num_rows=len(table),
-            max_history_length=student.max_history_length,
+            max_history_length=encoder.max_history_length,
             search=common_case_search_text(len(table)),
         )
     )
-    encoder = unpadded_encoder(student, table)
-    precompute_per_item(encoder)
-    inline(encoder, model.graph)
+    unpadded = encoder.unpadded()
+    precompute_per_item(unpadded)
+    inline(unpadded, model.graph)
     constants = {
-        "table": table.numpy(),
+        "table": table,
         "all_open": np.ones((1, len(table)), dtype=np.bool_),
-        **search_constants(table.numpy(), usual_query(student, table).numpy()),
+        **search_constants(table, encoder.usual_query),
     }
     model.graph.initializer.extend(
         numpy_helper.from_array(constant, name) for name, constant in constants.items()

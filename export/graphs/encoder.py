@@ -81,7 +81,7 @@ def inline(encoder: onnx.GraphProto, graph: onnx.GraphProto) -> None:
 
 def _optimised(exported: onnx.GraphProto, prefix: str) -> onnx.GraphProto:
     graph = compose.add_prefix_graph(exported, prefix, rename_inputs=False, rename_outputs=False)
-    _remove_stack_traces(graph)
+    remove_stack_traces(graph)
     _take_vectors(graph)
     fuse_attention(graph)
     soften_masks(graph)
@@ -111,8 +111,8 @@ def _exported(student: Student, table: Tensor, *, padded: bool) -> onnx.GraphPro
     return graph
 
 
-def _remove_stack_traces(encoder: onnx.GraphProto) -> None:
-    """Removes stack traces that torch's exporter stores, since they have paths of this machine."""
+def remove_stack_traces(encoder: onnx.GraphProto) -> None:
+    """Removes stack traces that torch's exporter stores, since they have paths of a machine."""
     for node in encoder.node:
         del node.metadata_props[:]
         node.doc_string = ""

@@ -53,6 +53,8 @@ def insert_lookups(encoder: onnx.GraphProto, names: Collection[str] = ("vectors"
 def _is_row_wise(
     node: onnx.NodeProto, per_item: Collection[str], constants: Mapping[str, int]
 ) -> bool:
+    if not node.input:
+        return False
     first, *others = node.input
     # Numbers of axes of a constant that is the same for every row of the first input.
     ranks = (2,) if node.op_type == "MatMul" else (0, 1)

@@ -13,16 +13,13 @@ from pathlib import Path
 from string import Template
 
 import onnx
-import torch
 from onnx import checker, numpy_helper, parser
-from torch import Tensor
 
-from export.graphs.encoder import OPSET, inline, padded_encoder, unpadded_encoder
+from export.graphs.encoder import OPSET, inline
 from export.graphs.item_lookup import insert_lookups
+from export.graphs.query_encoder import QueryEncoder, encoder_of
 from export.graphs.search import search_constants, search_text
 from training.students.student import Student
-
-NUM_USUAL_QUERIES = 4_096  # number of query vectors, at least, that give a stable mean
 
 # The inputs and outputs are those of `export.contract.tensors.Tensors`. The names of inner values
 # are stored in the bundle's file: do not change them.
@@ -95,29 +92,34 @@ ranking (
 
 
 def export_student(student: Student, path: Path) -> None:
-    """Writes the ranking graph of `student` to the file `path`.
+    """Writes the ranking graph of `student` to the file `path`, see `export_ranking_graph`."""
+    export_ranking_graph(encoder_of(student), path)
+
+
+def export_ranking_graph(encoder: QueryEncoder, path: Path) -> None:
+    """Writes the ranking graph of a sequential model to the file `path`.
 
     The file has the item table only once: the lookup of item vectors, the scores and the output
     `table` share one constant.
     """
-    table = student.eval().item_table().detach()
+    table = encoder.table
     model = parser.parse_model(
         RANKING_GRAPH.substitute(
             opset=OPSET,
             num_rows=len(table),
-            num_items=len(table) - 1,
+            num_items=encoder.num_items,
             hidden_size=table.shape[1],
-            max_history_length=student.max_history_length,
+            max_history_length=encoder.max_history_length,
             search=search_text(len(table)),
         )
     )
-    constants = search_constants(table.numpy(), usual_query(student, table).numpy())
-    for name, constant in {"table": table.numpy(), **constants}.items():
+    constants = search_constants(table, encoder.usual_query)
+    for name, constant in {"table": table, **constants}.items():
         model.graph.initializer.append(numpy_helper.from_array(constant, name))
-    unpadded = unpadded_encoder(student, table)
+    unpadded = encoder.unpadded()
     insert_lookups(unpadded)
     inline(unpadded, _branch(model.graph, "then_branch"))
-    inline(padded_encoder(student, table), _branch(model.graph, "else_branch"))
+    inline(encoder.padded(), _branch(model.graph, "else_branch"))
     save_graph(model, path)
 
 
@@ -129,18 +131,6 @@ def save_graph(model: onnx.ModelProto, path: Path) -> None:
     del model.opset_import[1]  # the domain of the placeholder nodes, which are all replaced
     checker.check_model(model, full_check=True)
     onnx.save(model, path)
-
-
-@torch.no_grad()
-def usual_query(student: Student, table: Tensor) -> Tensor:
-    """Returns an average query vector, `[hidden]`: the mean over histories of one item each.
-
-    The items are every n-th of those that the student reads. n is the number of rows of the item
-    table divided by `NUM_USUAL_QUERIES`, rounded down, and at least 1.
-    """
-    items = torch.from_numpy(student.item_table.read_items())
-    step = max(1, len(table) // NUM_USUAL_QUERIES)
-    return student.encode_newest(items[::step, None], table).mean(dim=0)
 
 
 def _branch(graph: onnx.GraphProto, which: str) -> onnx.GraphProto:

@@ -79,12 +79,12 @@ class DataConfig(Section):
         "`movielens` comes with a Python package"
     )
     interactions: Path | None = Field(
-        default=None, description="CSV or Parquet file, for `tables` only"
+        default=None, description="CSV, Parquet or `.inter` file, for `tables` only"
     )
     items: Path | None = Field(
         default=None,
-        description="CSV or Parquet file of ids and titles, or items.jsonl of a bundle; for "
-        "`tables` and `events`",
+        description="CSV, Parquet or `.item` file of ids and titles, or items.jsonl of a bundle; "
+        "for `tables` and `events`",
     )
     events: EventsConfig | None = Field(
         default=None, validate_default=True, description="the event log, for `events` only"

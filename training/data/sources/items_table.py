@@ -1,4 +1,4 @@
-"""Reads the table of items, as CSV or Parquet, or the file `items.jsonl` of a bundle.
+"""Reads the table of items: CSV, Parquet, RecBole's `.item`, or the file `items.jsonl` of a bundle.
 
 A table has the columns `item_id` and `title`. Every other column is an attribute, with `|` between
 its values. A line of `items.jsonl` is an object with `item_id`, `title` and `attributes`.

@@ -1,9 +1,10 @@
-"""Reads a table of interactions and a table of items, as CSV or Parquet.
+"""Reads a table of interactions and a table of items: CSV, Parquet, or RecBole's atomic files.
 
 Interactions have the columns `user_id` and `item_id`, and at least one of `timestamp` and
-`position`. A timestamp is a number or ISO 8601 text; text without a time zone is UTC. A position is
-a number. The column `split` is optional, with the values `train`, `history`, `validation` and
-`test`. Other columns are ignored.
+`position`. A timestamp is a number or ISO 8601 text; text without a time zone is UTC. RecTools'
+column `datetime` is read as `timestamp`, if there is none. A position is a number. The column
+`split` is optional, with the values `train`, `history`, `validation` and `test`. Other columns are
+ignored.
 
 `training.data.sources.items_table` describes the table of items.
 """
@@ -20,6 +21,8 @@ from training.data.raw import RawData, Times, order_by_user
 from training.data.sources.items_table import MissingTitles, read_items
 from training.data.sources.text_table import is_blank, read_text_table, refuse_rows
 from training.errors import DataError
+
+TIMES = ("timestamp", "datetime")  # names of the column of times: the first is preferred
 
 
 def read_tables(
@@ -39,8 +42,10 @@ def read_tables(
     """
     catalog = read_items(items_path, missing_titles)
     table = read_text_table(
-        interactions_path, ["user_id", "item_id"], ["timestamp", "position", "split"]
+        interactions_path, ["user_id", "item_id"], [*TIMES, "position", "split"]
     )
+    if TIMES[0] not in table.columns:
+        table = table.rename(columns={TIMES[1]: TIMES[0]})
     refuse_rows(
         interactions_path, "user_id is missing", table["user_id"], is_blank(table["user_id"])
     )

@@ -1,4 +1,4 @@
-"""Reads CSV and Parquet files with all values as text, so that ids stay as they were written."""
+"""Reads CSV, Parquet and RecBole files with all values as text, so that ids stay as written."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -9,18 +9,20 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from training.data.sources.atomic_file import read_atomic
 from training.errors import DataError
 
+SUFFIXES = ".csv, .parquet, .inter or .item"
 SHOWN_ROWS = 3  # maximum number of rows that an error message shows
 
 
 def read_text_table(
     path: Path, required: Sequence[str], optional: Sequence[str] | None = None
 ) -> pd.DataFrame:
-    """Reads columns of a CSV or Parquet file as text; missing values stay missing.
+    """Reads columns of a CSV, Parquet or RecBole file as text; missing values stay missing.
 
     Args:
-        path: a .csv or .parquet file.
+        path: a .csv, .parquet, .inter or .item file.
         required: names of columns that must exist.
         optional: names of columns to read if they exist; None reads all columns.
 
@@ -30,7 +32,7 @@ def read_text_table(
     """
     read = _READERS.get(path.suffix.lower())
     if read is None:
-        raise DataError(f"{path}: suffix {path.suffix!r}: must be .csv or .parquet")
+        raise DataError(f"{path}: suffix {path.suffix!r}: must be {SUFFIXES}")
     table = read(path, read_bytes(path))
     names: list[str] = table.column_names
     if absent := [name for name in required if name not in names]:
@@ -136,4 +138,6 @@ def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> "pd.Series[str]"
 _READERS: Mapping[str, Callable[[Path, bytes], pa.Table]] = {
     ".csv": _read_csv,
     ".parquet": _read_parquet,
+    ".inter": read_atomic,
+    ".item": read_atomic,
 }

@@ -207,9 +207,8 @@ def test_a_missing_file_is_refused_by_name(interactions: Path, tmp_path: Path) -
 
 
 def test_a_file_with_another_suffix_is_refused(interactions: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"items\.xlsx: suffix '\.xlsx': must be \.csv or \.parquet"
-    ):
+    allowed = r"must be \.csv, \.parquet, \.inter or \.item"
+    with pytest.raises(DataError, match=rf"items\.xlsx: suffix '\.xlsx': {allowed}"):
         read_tables(interactions, interactions.with_name("items.xlsx"))
 
 

@@ -1,0 +1,111 @@
+"""Trains RecBole's SASRec or GRU4Rec, saves its checkpoint, and asks it for its best items.
+
+It runs in an environment of its own, since RecBole needs NumPy 1, and imports nothing of this
+project. `proofs.imports` compares its answers with those of the imported bundle.
+
+python -m benchmarks.rivals.recbole_trained training.csv histories.csv OUT --model SASRec
+
+Both tables have the columns user_id, item_id and position. The settings are RecBole's defaults,
+except for the number of epochs. OUT/model.pth is the checkpoint, which needs OUT/data/ too.
+OUT/answers.npz is that of `rectools_trained`.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
+from recbole.data.interaction import Interaction
+from recbole.utils import get_model, get_trainer, init_seed
+
+LIST_LENGTH = 20
+NUM_TIMED = 50
+DATASET = "data"
+
+
+def write_inter(table: pd.DataFrame, out: Path) -> None:
+    """Writes interactions as RecBole's atomic file `data/data.inter` in the folder `out`."""
+    path = out / DATASET / f"{DATASET}.inter"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = {
+        "user_id": "user_id:token",
+        "item_id": "item_id:token",
+        "position": "timestamp:float",
+    }
+    table.rename(columns=columns)[list(columns.values())].to_csv(path, sep="\t", index=False)
+
+
+def train(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Trains the model and saves its best epoch; returns the model and its dataset."""
+    config = Config(
+        model=options.model,
+        dataset=DATASET,
+        config_dict={
+            "data_path": str(options.out),
+            "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+            "epochs": options.epochs,
+            "train_neg_sample_args": None,
+            "use_gpu": False,
+            "show_progress": False,
+            "checkpoint_dir": str(options.out),
+        },
+    )
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = create_dataset(config)
+    training, validation, _ = data_preparation(config, dataset)
+    model = get_model(config["model"])(config, training.dataset)
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+    trainer.saved_model_file = str(options.out / "model.pth")
+    trainer.fit(training, validation, saved=True, show_progress=False)
+    return model.eval(), dataset
+
+
+@torch.no_grad()
+def recommend(model: Any, dataset: Any, item_ids: Sequence[str]) -> tuple[list[str], list[float]]:
+    """Returns the best unseen items after a history, and their scores by `full_sort_predict`."""
+    known = dataset.field2token_id["item_id"]
+    seen = [known[item_id] for item_id in item_ids if item_id in known]
+    window = seen[-model.max_seq_length :]
+    padded = torch.zeros(1, model.max_seq_length, dtype=torch.int64)
+    padded[0, : len(window)] = torch.tensor(window)
+    query = Interaction({model.ITEM_SEQ: padded, model.ITEM_SEQ_LEN: torch.tensor([len(window)])})
+    scores = model.full_sort_predict(query).view(-1)
+    scores[[0, *seen]] = -torch.inf
+    best = scores.topk(LIST_LENGTH)
+    return list(dataset.id2token("item_id", best.indices.numpy())), best.values.tolist()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the program with `arguments`; None stands for those of the process."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("training", "histories", "out"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--model", choices=("SASRec", "GRU4Rec"), default="SASRec")
+    parser.add_argument("--epochs", type=int, default=2)
+    options = parser.parse_args(arguments)
+    text = {"user_id": str, "item_id": str}
+    write_inter(pd.read_csv(options.training, dtype=text), options.out)
+    model, dataset = train(options)
+    histories = pd.read_csv(options.histories, dtype=text).groupby("user_id", sort=False)["item_id"]
+    answers, milliseconds = [], []
+    for _, item_ids in histories:
+        began = time.perf_counter()
+        answers.append(recommend(model, dataset, item_ids.tolist()))
+        milliseconds.append(1e3 * (time.perf_counter() - began))
+    np.savez_compressed(
+        options.out / "answers.npz",
+        users=np.array([user for user, _ in histories], dtype=str),
+        items=np.array([items for items, _ in answers], dtype=str),
+        scores=np.array([scores for _, scores in answers]),
+        milliseconds=np.array(milliseconds[:NUM_TIMED]),
+    )
+
+
+if __name__ == "__main__":
+    main()

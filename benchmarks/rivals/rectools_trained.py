@@ -1,0 +1,101 @@
+"""Trains RecTools' SASRec with its defaults, saves its checkpoint, and asks it for its best items.
+
+It runs in an environment of its own, since RecTools needs NumPy 1, and imports nothing of this
+project. `proofs.imports` compares its answers with those of the imported bundle.
+
+python -m benchmarks.rivals.rectools_trained training.csv histories.csv OUT
+
+Both tables have the columns user_id, item_id and position. OUT/model.ckpt is the checkpoint.
+OUT/answers.npz has the arrays `users` `[histories]`, `items` and `scores` `[histories, 20]`, and
+`milliseconds` `[calls]`, the time of `recommend` for one user.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rectools import Columns
+from rectools.dataset import Dataset
+from rectools.models import SASRecModel
+
+LIST_LENGTH = 20
+NUM_TIMED = 50
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Reads a table of interactions with RecTools' names of columns."""
+    table = pd.read_csv(path, dtype={"user_id": str, "item_id": str})
+    moment = pd.Timestamp("2000-01-01") + pd.to_timedelta(table["position"], unit="s")
+    return pd.DataFrame(
+        {
+            Columns.User: table["user_id"],
+            Columns.Item: table["item_id"],
+            Columns.Weight: 1.0,
+            Columns.Datetime: moment,
+        }
+    )
+
+
+def answers(model: SASRecModel, histories: pd.DataFrame) -> dict[str, Any]:
+    """Asks the model for the best items after all histories, then after one at a time for speed."""
+    users = [str(each) for each in histories[Columns.User].unique()]
+    found = recommend(model, histories, users)
+    shape = (len(users), LIST_LENGTH)
+    by_user = found.groupby(Columns.User, sort=False)
+    each = [by_user.get_group(user) for user in users]
+    milliseconds = []
+    for user in users[:NUM_TIMED]:
+        of_user = histories[histories[Columns.User] == user]
+        began = time.perf_counter()
+        recommend(model, of_user, [user])
+        milliseconds.append(1e3 * (time.perf_counter() - began))
+    return {
+        "users": np.array(users),
+        "items": np.concatenate([one[Columns.Item] for one in each]).astype(str).reshape(shape),
+        "scores": np.concatenate([one[Columns.Score] for one in each]).reshape(shape),
+        "milliseconds": np.array(milliseconds),
+    }
+
+
+def recommend(model: SASRecModel, histories: pd.DataFrame, users: Sequence[str]) -> pd.DataFrame:
+    """Returns the best unseen items of each user."""
+    dataset = Dataset.construct(histories)
+    found: pd.DataFrame = model.recommend(
+        users=users, dataset=dataset, k=LIST_LENGTH, filter_viewed=True
+    )
+    return found
+
+
+def train(options: argparse.Namespace, checkpoint: Path) -> None:
+    """Trains the model and saves it as `checkpoint`."""
+    torch.manual_seed(0)
+    given = {"epochs": options.epochs, "n_factors": options.factors}
+    chosen = {name: each for name, each in given.items() if each}
+    model = SASRecModel(recommend_torch_device="cpu", **chosen)
+    model.fit(Dataset.construct(read(options.training)))
+    model.fit_trainer.save_checkpoint(checkpoint)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the program with `arguments`; None stands for those of the process."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name in ("training", "histories", "out"):
+        parser.add_argument(name, type=Path)
+    parser.add_argument("--epochs", type=int, help="instead of RecTools' default")
+    parser.add_argument("--factors", type=int, help="instead of RecTools' default")
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    checkpoint = options.out / "model.ckpt"
+    if not checkpoint.exists():
+        train(options, checkpoint)
+    model = SASRecModel.load_from_checkpoint(checkpoint, map_location="cpu")
+    np.savez_compressed(options.out / "answers.npz", **answers(model, read(options.histories)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""`QueryEncoder`: a sequential model in the form that a bundle's graphs are written from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from export.graphs.encoder import padded_encoder, unpadded_encoder
+from training.students.student import Student
+
+NUM_USUAL_QUERIES = 4_096  # number of query vectors, at least, that give a stable mean
+
+
+@dataclass(frozen=True)
+class QueryEncoder:
+    """A sequential model: its item vectors, its window, and its encoder as two ONNX graphs.
+
+    The inputs of both graphs are among `window`, `[batch, width]`, and `vectors`, the item vectors
+    of the window's items, `[batch, width, hidden]`. Their output is `query`, `[batch, hidden]`.
+
+    Attributes:
+        table: `[items + 1, hidden]`, the item vectors; row 0 is padding.
+        max_history_length: number of newest items that the model reads, at most.
+        unpadded: returns a new graph, the encoder of windows without padding.
+        padded: returns a new graph, the encoder of windows with or without padding, which is on the
+            left. The names of its inner values are not those of `unpadded`.
+        usual_query: `[hidden]`, an average query vector.
+    """
+
+    table: NDArray[np.float32]
+    max_history_length: int
+    unpadded: Callable[[], onnx.GraphProto]
+    padded: Callable[[], onnx.GraphProto]
+    usual_query: NDArray[np.float32]
+
+    @property
+    def num_items(self) -> int:
+        """Number of items in the table, without padding."""
+        return len(self.table) - 1
+
+
+def encoder_of(student: Student) -> QueryEncoder:
+    """Returns the encoder of `student`, which torch exports; switches the student to `eval()`."""
+    table = student.eval().item_table().detach()
+    return QueryEncoder(
+        table=table.numpy(),
+        max_history_length=student.max_history_length,
+        unpadded=partial(unpadded_encoder, student, table),
+        padded=partial(padded_encoder, student, table),
+        usual_query=_usual_query(student, table).numpy(),
+    )
+
+
+def usual_items(items: NDArray[np.int64], num_rows: int) -> NDArray[np.int64]:
+    """Chooses the items whose query vectors are averaged: every n-th of `items`.
+
+    n is `num_rows` divided by `NUM_USUAL_QUERIES`, rounded down, and at least 1.
+
+    Args:
+        items: item indices that the model reads, ascending.
+        num_rows: number of rows of the item table.
+    """
+    return items[:: max(1, num_rows // NUM_USUAL_QUERIES)]
+
+
+@torch.no_grad()
+def _usual_query(student: Student, table: Tensor) -> Tensor:
+    items = torch.from_numpy(usual_items(student.item_table.read_items(), len(table)))
+    return student.encode_newest(items[:, None], table).mean(dim=0)

@@ -1,0 +1,200 @@
+"""Imports a model that another library has trained: exports its encoder there, makes a bundle here.
+
+distilled-recommender bundle import rectools model.ckpt BUNDLE --python .venv/rectools/bin/python
+
+The library runs in an environment of its own, which needs the packages `onnx` and `onnxscript` too.
+It reads the checkpoint itself, and that can run code in it: import only files that you trust.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from cyclopts import Parameter
+
+from export.contract.bundle import Manifest
+from export.figures import VALIDATION
+from export.imports.make import (
+    BundleFolder,
+    Histories,
+    Origin,
+    Sources,
+    Titles,
+    Trained,
+    make_bundle,
+)
+from export.parity import NUM_RANDOM_HISTORIES
+from training.cli import say
+from training.data.sources.items_table import MissingTitles
+from training.data.sources.text_table import read_text_table, refuse_rows
+from training.errors import ConfigError, DataError
+
+Library = Literal["rectools", "recbole"]
+# Programs that run in the library's environment; they import nothing of this project.
+PROGRAMS: Mapping[Library, Path] = {
+    "rectools": Path(__file__).with_name("rectools_encoder.py"),
+    "recbole": Path(__file__).with_name("recbole_encoder.py"),
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a user gives besides the trained model.
+
+    Attributes:
+        items: table of items; None: titles are the ids.
+        histories: table of interactions; None: the bundle has no figures.
+        protocol: the interactions that the model was trained on, see `Manifest.protocol`.
+        missing_titles: treatment of an item without a title.
+    """
+
+    items: Path | None = None
+    histories: Path | None = None
+    protocol: str = VALIDATION
+    missing_titles: MissingTitles = "refuse"
+
+
+NOTHING = Given()
+
+
+def command(
+    library: Annotated[Library, Parameter(help="Library that trained the model.")],
+    checkpoint: Annotated[Path, Parameter(help="The library's own file of the trained model.")],
+    bundle: BundleFolder,
+    /,
+    *,
+    python: Annotated[
+        Path, Parameter(help="Python of an environment with the library, onnx and onnxscript.")
+    ] = Path(sys.executable),
+    items: Annotated[
+        Path | None,
+        Parameter(
+            help="Table of items, CSV or Parquet: item_id, title, and attributes as further "
+            "columns. Without it, titles are the ids."
+        ),
+    ] = None,
+    histories: Histories = None,
+    protocol: Trained = "validation",
+    missing_titles: Titles = "refuse",
+) -> None:
+    """Make a bundle of a model that RecTools or RecBole has trained."""
+    given = Given(items, histories, protocol, missing_titles)
+    import_model(library, checkpoint, bundle, python, given)
+
+
+def import_model(
+    library: Library,
+    checkpoint: Path,
+    bundle: Path,
+    python: Path,
+    given: Given = NOTHING,
+) -> Manifest:
+    """Exports the encoder of `checkpoint` in the library's environment, and makes a bundle of it.
+
+    Items of the tables that the model does not know are left out, and so are their interactions.
+
+    Raises:
+        ConfigError: the library's program fails; the message has its last line.
+        TrainingError: no bundle can be made of what it wrote, see `make_bundle`.
+    """
+    with TemporaryDirectory() as name:
+        run_program(library, python, checkpoint, Path(name))
+        return bundle_of(library, Path(name), bundle, given)
+
+
+def run_program(library: Library, python: Path, checkpoint: Path, out: Path) -> None:
+    """Runs the library's program, which writes the encoder of `checkpoint` into the folder `out`.
+
+    Raises:
+        ConfigError: the checkpoint or the interpreter is missing, or the program fails.
+    """
+    if not checkpoint.is_file():
+        raise ConfigError(f"{checkpoint}: no such file")
+    say(f"{checkpoint}: {library} exports its encoder in the environment of {python}")
+    words = [str(python), "-W", "ignore", str(PROGRAMS[library]), str(checkpoint), str(out)]
+    try:
+        # The user has named the interpreter and the file. RecBole's file has its settings as an
+        # object, which torch loads only with this variable.
+        done = subprocess.run(  # noqa: S603
+            words,
+            env={**os.environ, "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise ConfigError(f"--python {python}: {error.strerror}") from error
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or ["no message"]
+        raise ConfigError(
+            f"{checkpoint}: {python} cannot export it: {lines[-1]}; it needs the packages "
+            f"{library}, onnx and onnxscript (--python)"
+        )
+
+
+def bundle_of(
+    library: Library,
+    folder: Path,
+    bundle: Path,
+    given: Given = NOTHING,
+    *,
+    num_random: int = NUM_RANDOM_HISTORIES,
+) -> Manifest:
+    """Makes a bundle of what a library's program has written into `folder`.
+
+    `num_random` is the number of random histories after which its graphs are compared.
+    """
+    facts: dict[str, Any] = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
+    item_ids = pd.Series(json.loads((folder / "items.json").read_text(encoding="utf-8")))
+    sources = Sources(
+        encoder=folder / "encoder.onnx",
+        items=_items_of(item_ids, given.items, folder / "items.csv"),
+        vectors=folder / "vectors.npy",
+        histories=given.histories and _known(given.histories, item_ids, folder / "histories.csv"),
+        max_history_length=facts["max_history_length"],
+        missing_titles=given.missing_titles,
+    )
+    origin = Origin(library, facts["model"], given.protocol, {"trained_by": facts["program"]})
+    return make_bundle(sources, origin, bundle, num_random=num_random)
+
+
+def _items_of(item_ids: "pd.Series[str]", path: Path | None, out: Path) -> Path:
+    """Writes the table of the model's items, in its order, to `out`; returns `out`.
+
+    Raises:
+        DataError: the table at `path` lacks an item of the model.
+    """
+    if path is None:
+        table = pd.DataFrame({"item_id": item_ids, "title": item_ids})
+    else:
+        given = read_text_table(path, ["item_id", "title"])
+        refuse_rows(
+            path, "item_id occurs more than once", given["item_id"], given["item_id"].duplicated()
+        )
+        unlisted = item_ids[~item_ids.isin(given["item_id"])]
+        if len(unlisted):
+            raise DataError(
+                f"{path}: {len(unlisted):,} items of the model are missing, such as "
+                f"{unlisted.iloc[0]!r}; add a row for each"
+            )
+        table = given.set_index("item_id").loc[item_ids.tolist()].reset_index()
+    table.to_csv(out, index=False)
+    return out
+
+
+def _known(path: Path, item_ids: "pd.Series[str]", out: Path) -> Path:
+    """Writes the interactions at `path` with items of the model to `out`; returns `out`."""
+    table = read_text_table(path, ["user_id", "item_id"])
+    is_known = table["item_id"].isin(item_ids)
+    if not is_known.all():
+        say(f"{path}: {(~is_known).sum():,} interactions with items that the model does not know")
+    table[is_known].to_csv(out, index=False)
+    return out

@@ -1,0 +1,231 @@
+"""Makes a bundle of an encoder in ONNX, a table of items and their vectors.
+
+distilled-recommender bundle make BUNDLE --encoder E.onnx --items items.csv --vectors vectors.npy
+
+`export.graphs.given_encoder` says what an encoder is. Window, padding, masks and top-k are those of
+every bundle.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from cyclopts import Parameter
+
+from export.contract.bundle import Manifest, save_bundle
+from export.figures import Comparison, RowName, measure, metrics_of
+from export.freeze import Graphs, checked_graphs, histories_of, items_of
+from export.graphs.common_case_graph import export_common_case_graph
+from export.graphs.encoder_file import read_encoder
+from export.graphs.given_encoder import GivenEncoder
+from export.graphs.ranking_graph import export_ranking_graph
+from export.imports.inputs import dataset_of, read_vectors
+from export.parity import NUM_RANDOM_HISTORIES, ParityError, Reference
+from export.served_figures import served_ranker
+from training.cli import say
+from training.data.dataset import Dataset
+from training.data.sources.items_table import MissingTitles
+from training.provenance import commit
+
+NUM_DRAWS = 1_000  # bootstrap draws of the figures' intervals
+SHOWN_METRICS = ("HR@10", "NDCG@10", "HR@20", "NDCG@20")
+ORIGIN = "onnx"
+
+BundleFolder = Annotated[Path, Parameter(help="Folder of the new bundle.")]
+Items = Annotated[
+    Path,
+    Parameter(
+        help="Table of items, CSV or Parquet: item_id, title, and attributes as further columns."
+    ),
+]
+Histories = Annotated[
+    Path | None,
+    Parameter(
+        help="Table of interactions, CSV or Parquet: user_id, item_id, and timestamp or position. "
+        "The bundle is measured on the last interaction of each user, which the model must not "
+        "have been trained on."
+    ),
+]
+Name = Annotated[str, Parameter(help="Kind of the model, such as sasrec.", show_default=True)]
+Titles = Annotated[
+    MissingTitles,
+    Parameter(help="For an item without a title: an error, or a placeholder.", show_default=True),
+]
+Trained = Annotated[
+    Literal["validation", "refit"],
+    Parameter(
+        name="--protocol",
+        help='Which interactions trained the model: "validation" those before the measured ones, '
+        '"refit" these too, so that its figures say nothing about new ones.',
+        show_default=True,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that a bundle is made of.
+
+    Attributes:
+        encoder: ONNX file of the encoder.
+        items: table of the items.
+        vectors: .npy file of the item vectors, in the order of the items.
+        histories: table of interactions; None: the bundle has no figures.
+        max_history_length: number of newest items that the encoder reads; None: the constant width
+            of its windows.
+        missing_titles: treatment of an item without a title.
+    """
+
+    encoder: Path
+    items: Path
+    vectors: Path
+    histories: Path | None = None
+    max_history_length: int | None = None
+    missing_titles: MissingTitles = "refuse"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from, for the manifest.
+
+    Attributes:
+        program: what trained it, one of `export.contract.manifest.ORIGINS`.
+        name: kind of the model, such as "sasrec".
+        protocol: the interactions that it was trained on, see `Manifest.protocol`.
+        provenance: further facts about it.
+    """
+
+    program: str
+    name: str
+    protocol: str
+    provenance: dict[str, Any]
+
+
+def command(
+    bundle: BundleFolder,
+    /,
+    *,
+    encoder: Annotated[Path, Parameter(help="ONNX file: window and/or vectors -> query.")],
+    items: Items,
+    vectors: Annotated[
+        Path,
+        Parameter(
+            help="Item vectors: a .npy file of floats [items, size], in the order of the items."
+        ),
+    ],
+    histories: Histories = None,
+    max_history_length: Annotated[
+        int | None,
+        Parameter(help="Newest items that the encoder reads; its windows' width if that is fixed."),
+    ] = None,
+    name: Name = ORIGIN,
+    protocol: Trained = "validation",
+    missing_titles: Titles = "refuse",
+) -> None:
+    """Make a bundle of an encoder in ONNX, a table of items and their vectors."""
+    sources = Sources(encoder, items, vectors, histories, max_history_length, missing_titles)
+    make_bundle(sources, Origin(ORIGIN, name, protocol, {}), bundle)
+
+
+def make_bundle(
+    sources: Sources, origin: Origin, folder: Path, *, num_random: int = NUM_RANDOM_HISTORIES
+) -> Manifest:
+    """Writes the bundle, after a comparison of its graphs with the encoder itself; says its facts.
+
+    Args:
+        sources: the files that it is made of.
+        origin: where the model comes from.
+        folder: the bundle's folder, which is replaced as a whole.
+        num_random: number of random histories of the comparison, besides edge cases.
+
+    Raises:
+        DataError: a table or the vectors cannot be used.
+        EncoderError: the encoder is not of the form that `export.graphs.given_encoder` describes.
+        ParityError: a graph ranks differently from the encoder; nothing is saved.
+        BundleError: the written bundle is invalid; an older bundle stays.
+    """
+    dataset = dataset_of(sources.items, sources.histories, sources.missing_titles, origin.name)
+    table = read_vectors(sources.vectors, dataset.catalog)
+    encoder = read_encoder(sources.encoder, table, sources.max_history_length)
+    with TemporaryDirectory() as scratch:
+        graphs = _graphs(encoder, Path(scratch), num_random)
+        manifest = _save(graphs, encoder, dataset, folder, origin, _provenance(sources, dataset))
+    say(_description(folder, manifest))
+    return manifest
+
+
+def _graphs(encoder: GivenEncoder, folder: Path, num_random: int) -> Graphs:
+    model, common_case = folder / "model.onnx", folder / "plain.onnx"
+    for_graphs = encoder.for_graphs()
+    try:
+        export_ranking_graph(for_graphs, model)
+        has_common_case = export_common_case_graph(for_graphs, common_case)
+        return checked_graphs(
+            Reference(encoder.max_history_length, np.arange(1, len(encoder.table)), encoder.scores),
+            model,
+            common_case if has_common_case else None,
+            num_random=num_random,
+        )
+    except ParityError as error:
+        raise ParityError(
+            f"{encoder.path}: the bundle's graphs differ from the encoder: {error}. "
+            "Padding on the left, other rows of a batch and the width of the window must not "
+            "change a query"
+        ) from error
+
+
+def _save(
+    graphs: Graphs,
+    encoder: GivenEncoder,
+    dataset: Dataset,
+    folder: Path,
+    origin: Origin,
+    provenance: dict[str, Any],
+) -> Manifest:
+    items = list(items_of(dataset))
+    longest = encoder.max_history_length
+    ranker = served_ranker(graphs.model, graphs.common_case, dataset, longest, items)
+    served = measure(ranker, dataset, "served")
+    row = RowName(origin.name, origin.name, teacher_free=True, protocol=origin.protocol)
+    comparison = Comparison(row, seed=0, baselines={}, teacher=None, num_draws=NUM_DRAWS)
+    return save_bundle(
+        folder,
+        graphs.model,
+        items,
+        histories=histories_of(dataset, longest),
+        common_case=graphs.common_case,
+        student=origin.name,
+        max_history_length=longest,
+        metrics=metrics_of(served),
+        figures=comparison.figures(served, dataset) if served else (),
+        parity_error=graphs.parity_error,
+        provenance=provenance | origin.provenance,
+        origin=origin.program,
+        protocol=origin.protocol,
+    )
+
+
+def _provenance(sources: Sources, dataset: Dataset) -> dict[str, Any]:
+    files = (sources.encoder, sources.items, sources.vectors, sources.histories)
+    return {
+        "commit": commit(),
+        "dataset": {"name": dataset.name, "fingerprint": dataset.fingerprint},
+        "sources": {
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path
+        },
+    }
+
+
+def _description(folder: Path, manifest: Manifest) -> str:
+    lines = [
+        f"{folder}: version {manifest.model_version}, {manifest.num_items:,} items, histories of "
+        f"up to {manifest.max_history_length}, scores within {manifest.parity_error:.1e} of the "
+        "encoder"
+    ]
+    for split, figures in manifest.metrics.items():
+        shown = ", ".join(f"{metric} {figures[metric]:.4f}" for metric in SHOWN_METRICS)
+        lines.append(f"  {split} ({figures['examples']:,} examples): {shown}")
+    return "\n".join(lines)
