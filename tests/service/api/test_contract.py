@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from export.contract.log.live_figures import SCHEMA, LiveReport, save_report
 from export.contract.publish import BundleLink
 from proofs.fixtures.film_teacher import FILMS, running_teacher
 from proofs.fuzz.routes import KEY, answers_of, published, run_schemathesis
@@ -35,7 +36,15 @@ def test_every_route_answers_as_openapi_says_to_whatever_it_allows_or_forbids(
     serve: "Serve", link: BundleLink, teacher_url: str, tmp_path: Path
 ) -> None:
     """Schemathesis calls every route with examples, border cases and random values."""
-    url = serve(bundle_path=link.path, admin_key=KEY, teacher_url=teacher_url, max_added_items=50)
+    experiments = tmp_path / "experiments.json"
+    save_report(LiveReport(SCHEMA, None, 0, []), experiments)
+    url = serve(
+        bundle_path=link.path,
+        admin_key=KEY,
+        teacher_url=teacher_url,
+        max_added_items=50,
+        experiments_path=experiments,
+    )
     run = run_schemathesis(url, KEY, tmp_path, EXAMPLES)
     assert run.returncode == 0, run.stdout
     answers = answers_of(url)
