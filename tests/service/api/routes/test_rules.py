@@ -33,6 +33,7 @@ async def test_rules_decide_which_items_are_recommended(client: httpx.AsyncClien
 async def test_an_answer_with_k_items_has_no_further_field(client: httpx.AsyncClient) -> None:
     answer = (await recommend(client, k=2, boost={"items": {"d": 1}})).json()
     assert answer.keys() == {
+        "recommendation_id",
         "model_version",
         "variant",
         "source",
