@@ -1,8 +1,8 @@
 """The composition root: makes the application from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from service.access.access import Access
 from service.access.hosts import AnswerKnownHosts
+from service.admission.admission import Admission
 from service.admission.middleware import AdmitByCost
 from service.api.authorization import AuthorizeByKey
 from service.api.costs import COSTS, cost_table
@@ -113,12 +114,8 @@ def create_app(
         async with open_runtime(
             settings, metrics, drain, access, while_loading, costs
         ) as app.state.runtime:
-            # `service.http.protocol` asks it before each request.
-            connections = connections_of(asyncio.get_running_loop())
-            connections.refused = lambda seconds: refusal_response(OverloadedError(seconds))
-            connections.admission = app.state.runtime.admission
-            yield
-            connections.admission = None
+            with _admitting(app.state.runtime.admission):
+                yield
         if settings.tracing:
             end_tracing()
 
@@ -128,6 +125,28 @@ def create_app(
     install_problems(app)
     if settings.tracing:
         install_tracing(app)
+    _include_routes(app)
+    authorization = Middleware(AuthorizeByKey, routes=scope_table(app), access=access)
+    costs = cost_table(app)
+    app.user_middleware = _middlewares(settings, metrics, drain, authorization, open_lanes(app))
+    if checks_host and settings.answered_hosts is not None:
+        # After the stopwatch, which counts the refused requests too.
+        app.user_middleware.insert(1, _known_hosts(settings.answered_hosts))
+    check_skipped(app.user_middleware, FastLanes, HONOURED | {AdmitByCost})
+    return app
+
+
+@contextmanager
+def _admitting(admission: Admission) -> Iterator[None]:
+    """Lets `service.http.protocol` ask `admission` before each request, for a `with` block."""
+    connections = connections_of(asyncio.get_running_loop())
+    connections.refused = lambda seconds: refusal_response(OverloadedError(seconds))
+    connections.admission = admission
+    yield
+    connections.admission = None
+
+
+def _include_routes(app: FastAPI) -> None:
     for routes in (
         recommendations,
         sessions,
@@ -142,14 +161,6 @@ def create_app(
     ):
         app.include_router(routes.router, responses=documented(HTTPStatus.SERVICE_UNAVAILABLE))
     app.include_router(health.router)
-    authorization = Middleware(AuthorizeByKey, routes=scope_table(app), access=access)
-    costs = cost_table(app)
-    app.user_middleware = _middlewares(settings, metrics, drain, authorization, open_lanes(app))
-    if checks_host and settings.answered_hosts is not None:
-        # After the stopwatch, which counts the refused requests too.
-        app.user_middleware.insert(1, _known_hosts(settings.answered_hosts))
-    check_skipped(app.user_middleware, FastLanes, HONOURED | {AdmitByCost})
-    return app
 
 
 def _known_hosts(names: Collection[str]) -> Middleware:

@@ -182,8 +182,7 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Opens the runtime: reads the keys, loads the bundles, opens the stores, connects the teacher.
 
-    While the context is open, tasks load changed keys, new bundles and added items. `costs`
-    holds the cost of each route.
+    Meanwhile tasks load changed keys, new bundles and added items. `costs`: cost of each route.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -191,43 +190,36 @@ async def open_runtime(
     """
     keys = access.authentication
     keys.load()
+    key_of = keys.key_id
     variants, hot_swap = _open_bundles(settings, while_loading)
-    added_items, item_edits = await _open_items(settings, variants)
-    try:
-        async with (
-            in_background(added_items.follow()),
-            in_background(item_edits.follow()),
-            in_background(hot_swap.follow()),
-            in_background(keys.follow()),
-            opened_events(settings, metrics) as (intake, history, impressions),
-            _shared_limits(settings, access.limits),
-            connected_teacher(settings, metrics) as teacher,
-        ):
-            runtime = Runtime(
-                settings,
-                variants,
-                hot_swap,
-                SessionRefs(settings),
-                history,
-                added_items,
-                item_edits,
-                metrics,
-                teacher,
-                drain,
-                access,
-                Admission(
-                    settings, costs, variants.num_items, metrics, history.waiting, keys.key_id
-                ),
-                intake,
-                impressions,
-                _experiments(settings),
-            )
-            async with metrics.watching(runtime.gauges):
-                with drain.on_sigterm():
-                    yield runtime
-    finally:
-        await added_items.close()
-        await item_edits.close()
+    async with (
+        _opened_items(settings, variants) as (added_items, item_edits),
+        in_background(hot_swap.follow()),
+        in_background(keys.follow()),
+        opened_events(settings, metrics) as (intake, history, impressions),
+        _shared_limits(settings, access.limits),
+        connected_teacher(settings, metrics) as teacher,
+    ):
+        runtime = Runtime(
+            settings,
+            variants,
+            hot_swap,
+            SessionRefs(settings),
+            history,
+            added_items,
+            item_edits,
+            metrics,
+            teacher,
+            drain,
+            access,
+            Admission(settings, costs, variants.num_items, metrics, history.waiting, key_of),
+            intake,
+            impressions,
+            _experiments(settings),
+        )
+        async with metrics.watching(runtime.gauges):
+            with drain.on_sigterm():
+                yield runtime
 
 
 def _open_bundles(
@@ -260,15 +252,28 @@ async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterato
         await redis.aclose()
 
 
-async def _open_items(settings: Settings, variants: ServedVariants) -> tuple[AddedItems, ItemEdits]:
-    """Opens the stores of added items and of edits, and reads them before the first request.
+@asynccontextmanager
+async def _opened_items(
+    settings: Settings, variants: ServedVariants
+) -> AsyncIterator[tuple[AddedItems, ItemEdits]]:
+    """Opens the stores of added items and of edits, reads them, and follows their changes.
 
-    If this takes more than `_ITEMS_SECONDS_AT_START`, the service starts without them, and reads
-    them in the background.
+    If the first reading takes more than `_ITEMS_SECONDS_AT_START`, the service starts without them,
+    and reads them in the background.
     """
     poll_seconds = settings.items_poll_seconds
     added_items = AddedItems(open_item_store(settings), variants, poll_seconds)
     item_edits = ItemEdits(open_edit_store(settings), variants, poll_seconds)
+    try:
+        await _read_first(added_items, item_edits)
+        async with in_background(added_items.follow()), in_background(item_edits.follow()):
+            yield added_items, item_edits
+    finally:
+        await added_items.close()
+        await item_edits.close()
+
+
+async def _read_first(added_items: AddedItems, item_edits: ItemEdits) -> None:
     try:
         async with asyncio.timeout(_ITEMS_SECONDS_AT_START):
             await added_items.refresh()
@@ -281,7 +286,6 @@ async def _open_items(settings: Settings, variants: ServedVariants) -> tuple[Add
             "they are read in the background",
             _ITEMS_SECONDS_AT_START,
         )
-    return added_items, item_edits
 
 
 # A coroutine, because FastAPI would run an ordinary function in a thread.

@@ -8,8 +8,7 @@ are named at the functions. A refusal raises `RefusedError`, which has the statu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar, Unpack
+from typing import Unpack
 
 from recommender_client import answers
 from recommender_client.arguments import Attributes as Attributes
@@ -22,29 +21,8 @@ from recommender_client.arguments import Query as Query
 from recommender_client.arguments import RuledQuery as RuledQuery
 from recommender_client.arguments import SessionEvent as SessionEvent
 from recommender_client.arguments import SimilarQuery as SimilarQuery
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Question(Generic[T]):
-    """A request whose answer is a `T`.
-
-    Attributes:
-        method: HTTP method.
-        path: path of the route as in OpenAPI, with names in braces.
-        ids: values of the names in braces, not yet encoded for a URL.
-        parameters: parameters of the URL.
-        body: body to send as JSON; None sends none.
-        admin_key: the service's ADMIN_KEY, sent as a bearer token; None sends none.
-    """
-
-    method: str
-    path: str
-    ids: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, str | int] = field(default_factory=dict)
-    body: Mapping[str, object] | None = None
-    admin_key: str | None = None
+from recommender_client.question import Question as Question
+from recommender_client.question import T
 
 
 def recommend(**query: Unpack[ExplainedQuery]) -> Question[answers.RecommendationAnswer]:
