@@ -79,7 +79,8 @@ class Encoder(nn.Module):
         places = places.gather(1, ordered % window.shape[1])
         self.lookup.tables[:] = [table]
         query: Tensor = self.model(places, lengths.clamp(min=1))
-        return query
+        # Without an item, RecBole's attention depends on the width of the window.
+        return query * (lengths > 0)[:, None]
 
 
 def at_places(output: Tensor, places: Tensor) -> Tensor:
