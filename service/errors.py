@@ -89,7 +89,7 @@ class HistoryRefusalError(HistoryUnavailableError):
 
 
 class HistoryRejectionError(HistoryUnavailableError):
-    """The history store answers, and can never store this event, though it stores others."""
+    """The history store rejects this event for good; it accepts others, so a retry is useless."""
 
 
 class ItemStoreUnavailableError(ServiceError):

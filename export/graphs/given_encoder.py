@@ -157,7 +157,10 @@ def _pad(graph: onnx.GraphProto, name: str, width: int, prefix: str) -> None:
 def _insert_before(
     graph: onnx.GraphProto, name: str, changed: str, inserted: list[onnx.NodeProto]
 ) -> None:
-    """Inserts nodes that make `changed` of the input `name`; the others read `changed` instead."""
+    """Puts nodes that compute `changed` from the input `name` first in `graph`.
+
+    All present nodes then read `changed` instead of `name`.
+    """
     nodes = list(graph.node)
     for node in nodes:
         node.input[:] = [changed if each == name else each for each in node.input]

@@ -63,10 +63,11 @@ class Encoder(nn.Module):
 
 
 def export(checkpoint: Path, out: Path) -> None:
-    """Writes the files of the encoder into the folder `out`.
+    """Exports the model of a RecTools checkpoint to the folder `out`.
 
     Raises:
-        ValueError: a bundle cannot answer as this model does.
+        ValueError: a bundle cannot answer as this model does: its similarity is not the dot
+            product, it has extra tokens, or it changes item vectors before it scores them.
     """
     model = SASRecModel.load_from_checkpoint(checkpoint, map_location="cpu")
     backbone = model.torch_model.eval()

@@ -95,7 +95,7 @@ class AccessSettings(BaseSettings):
     def _check_allowed_hosts(cls, text: str | None) -> str | None:
         for each in _names_in(text):
             if each != _ALL_HOSTS and not _HOST_NAME.fullmatch(each):
-                raise ValueError(f"{each!r} is no name of a host, such as shop.example, or `*`")
+                raise ValueError(f"{each!r} must be a host name, such as shop.example, or `*`")
         return text
 
     @field_validator("allow_anonymous")

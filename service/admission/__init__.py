@@ -2,7 +2,7 @@
 
 Three bounds, by what a route keeps busy (`service/api/costs.py` has the kind of each route):
 
-- *light* work runs on the event loop. `is_overloaded` bounds the number of such requests in
+- *light* work runs on the event loop. `Admission.retry_after` bounds the number of such requests in
   progress; `service/http/protocol.py` calls it as soon as the headers of a request are complete.
 - *heavy* work (batches, explanations, similarity, search, costly filters) runs in a thread, in
   slices. `Gate` lets few requests work at once; the others wait in a bounded, fair queue.

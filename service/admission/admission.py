@@ -227,8 +227,8 @@ class Admission:
     def _bound_light(self) -> None:
         """Sets the bounds of light requests: all of them, or a part while requests are refused.
 
-        With keys, those over their share are refused from half of the bound on. While a greedy key
-        is refused, it alone has the part: the others keep the whole bound, and do not pay for it.
+        If there are keys, one over its share is refused from half of the bound on. While a greedy
+        key is refused, only that key is held to the part; the others keep the whole bound.
         """
         part = max(1, self._light_requests // _SHARE_UNDER_STRAIN)
         is_greedy, is_busy = self._strain_of_keys.is_on, self._strain_of_light.is_on

@@ -36,7 +36,9 @@ class LightShares:
         return len(self._counts) == 1 or self._counts[key] <= share + _SLACK
 
     def is_greedy(self, key: str) -> bool:
-        """Returns whether a key has sent over `_GREEDY` times as many as the others on average.
+        """Returns whether a key has sent many more requests than the others.
+
+        That is over `_GREEDY` times the mean of the other keys, and `_SLACK` more.
 
         Keys that send alike are not greedy, though chance takes one of them over its share.
         """

@@ -120,10 +120,10 @@ async def response_in_turn(
     explain: bool,
     degraded: bool,
 ) -> Response:
-    """Ranks a query in its turn of heavy work and makes a RecommendationAnswer.
+    """Ranks a query in its turn of heavy work; returns the response with a RecommendationAnswer.
 
-    `explain`: whether each item gets its reasons. `degraded`: whether the history store did not
-    answer.
+    `audience`: whom the impression names; None: no impression. `explain`: whether each item gets
+    its reasons. `degraded`: whether the history store did not answer.
 
     Raises:
         OverloadedError: the time of the request is over, or its sender has left.

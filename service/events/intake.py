@@ -1,6 +1,6 @@
 """Checks the types and times of events that clients send, and makes the events to store.
 
-With an event log, an event has the text of its entry there.
+If the event log is on, each event also carries the text of its entry in the log.
 """
 
 import time
@@ -81,7 +81,7 @@ class EventIntake:
 
         Args:
             given: the event as the client sent it.
-            session: its session; None: it may not be stored, and is not logged.
+            session: session of the event; None: the event is neither stored nor logged.
             tenant: owner of the session.
             user_ref: pseudonym of the user; None: the client names none.
             prefix: precedes the field's name in an error, such as `events[3].`.

@@ -48,7 +48,10 @@ class ExperimentFile:
 
 
 def content_of(report: LiveReport, control: str) -> Mapping[str, Any]:
-    """Returns the rates of all figures, and each variant compared with `control`, as JSON."""
+    """Returns a report as a JSON object, with each variant compared with `control`.
+
+    It has click, conversion and hit rates of each variant, model version and source.
+    """
     return {
         "begin": report.begin,
         "made_at": report.made_at,

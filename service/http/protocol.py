@@ -283,9 +283,9 @@ class LimitedProtocol(HttpToolsProtocol):
         self._is_body_awaited = is_body_awaited
 
     def _limit(self) -> None:
-        """Refuses an incomplete request that is too long; else sets the deadline of its part.
+        """Refuses an incomplete request that is too long.
 
-        The parts are its head and its body.
+        Otherwise sets the time by which its head, or its body, must have arrived.
         """
         is_body = self._is_in_body
         if is_body and self._held and self._must_not_be_held():

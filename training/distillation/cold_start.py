@@ -54,11 +54,10 @@ LAST_ROWS, MIN_HOLDERS = 2, 2  # see `current_items`
 class BonusOutcome:
     """Validation NDCG@20 of a student whose cold items are placed with one bonus.
 
-    It is measured on users whose examples are not in the fit.
+    It is measured on users whose examples the placement was not fitted on.
 
     Attributes:
-        bonus: amount that is added to the scores of cold items on average; None if they are not
-            placed.
+        bonus: mean amount that is added to the scores of cold items; None: they are not placed.
         all_targets: NDCG@20 over all examples.
         warm_targets: NDCG@20 over the examples whose next item training read or predicted; 0 if
             there are none.

@@ -52,7 +52,7 @@ class Report:
 
 
 def compact(log: LogFolder, keep_days: float | None = None) -> Report:
-    """Merges files, removes erased records, and records that are older than `keep_days`.
+    """Merges files, and removes erased records and files that are older than `keep_days`.
 
     Returns the report, which is also written to the log's folder `reports`.
 

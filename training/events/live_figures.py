@@ -1,7 +1,7 @@
 """Counts what became of the lists that were shown: clicks, conversions, value, next-item hits.
 
-An event belongs to a list if it names the list's id and an item of the list. Besides, without any
-id, a list is a *hit* if it has the item of the session's next event.
+An event belongs to a list if it names the list's id and an item of the list. Independently of
+ids, a list is a *hit* if it has the item of the session's next event.
 """
 
 from bisect import bisect_right
@@ -83,8 +83,8 @@ def _attribute(event: Mapping[str, Any], shown: _List, outcomes: Outcomes) -> No
 def _next_items(events: pa.Table) -> Callable[[Mapping[str, Any]], str | None]:
     """Returns a function that finds the item of the first event after an impression.
 
-    It is an event of the impression's session that the service received later. The impression of
-    an event's own answer is shown in the same millisecond or later.
+    It is an event of the same session that was received in a later millisecond than the list was
+    shown. That excludes the event which the list answered.
     """
     received: dict[_Session, list[tuple[int, int, str]]] = defaultdict(list)
     columns = ["tenant", "session_ref", "received_at", "sequence", "item_id"]

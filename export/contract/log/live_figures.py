@@ -43,8 +43,8 @@ class LiveFigures:
         clicked: number of lists of which an item was clicked, or otherwise acted on.
         converted: number of lists of which an item was bought.
         value: sum of the values of the events that a list led to.
-        value_squares: sum of the squares of these values, added up for each list before.
-        clicks_by_place: number of events by the place of their item in the list, from the first.
+        value_squares: sum over the lists of the square of the value that each list led to.
+        clicks_by_place: number of clicks by the place of the clicked item, from the first.
         followed: number of lists after which their session had another event.
         hits: number of those in which the item of that event was in the list.
     """

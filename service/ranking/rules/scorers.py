@@ -35,7 +35,7 @@ def by_similarity(vectors: ItemVectors, item_indices: Sequence[int]) -> Scorer:
 def by_popularity(catalog: Catalog) -> Scorer:
     """Returns a scorer that ranks by the logarithm of one plus the number of interactions.
 
-    On this scale a boost multiplies popularity, as it multiplies the odds of a student's softmax.
+    On this scale, adding a boost multiplies popularity, as it multiplies the odds of a student.
     """
 
     def score(allowed: Mask, number: int) -> Scored:

@@ -32,7 +32,7 @@ class NotLoggedError(Exception):
 class LogBounds(NamedTuple):
     """Limits of a log's size in bytes, by the kind of the record that is to be written.
 
-    Tombstones may use all of it, since an erasure must not fail because of a crowd of events.
+    Tombstones may use all of it, since an erasure must not fail because events have filled the log.
     """
 
     impressions: int

@@ -81,7 +81,10 @@ def erased_key_of(ref: str) -> str:
 
 
 def moving_key_of(key: str) -> str:
-    """Returns the Redis key, in the slot of a former name's `key`, of events that are moved."""
+    """Returns the Redis key that holds the events of a former name while they are moved.
+
+    `key`: the Redis key of the former name. Both keys are in one cluster slot.
+    """
     tag, end, _ = key.partition("{")[2].partition("}")
     if tag and end:
         return f"{key}:moving"

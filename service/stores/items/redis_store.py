@@ -126,7 +126,10 @@ class RedisItemStore(Generic[R]):
             is_done = await self._replace(item_id, record, text or "")
 
     async def _replace(self, item_id: str, record: R | None, *expected: str) -> bool:
-        """Stores or removes a record; returns False if the stored one is not `expected`."""
+        """Stores `record`, or removes the item's record if it is None; returns whether it did so.
+
+        `expected`: the JSON text that must be stored now, empty for none. Without it, any text may.
+        """
         if record is None:
             removal: list[str | int] = [
                 item_id,

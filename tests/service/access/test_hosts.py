@@ -81,7 +81,7 @@ def test_without_allowed_hosts_only_a_service_on_loopback_that_needs_no_key_chec
     )
     assert Settings(host="192.0.2.1", allow_anonymous="read").answered_hosts is None
     assert Settings(allowed_hosts="*").answered_hosts is None
-    with pytest.raises(ValidationError, match="'http://a' is no name of a host"):
+    with pytest.raises(ValidationError, match="'http://a' must be a host name"):
         Settings(allowed_hosts="http://a")
 
 

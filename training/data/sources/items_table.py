@@ -66,7 +66,11 @@ def _read_json_lines(path: Path) -> Catalog:
 
 
 def _item_of(line: dict[str, object]) -> tuple[str, str, Attributes]:
-    """Returns id, title and attributes of an item; raises ValueError or others if it is none."""
+    """Returns id, title and attributes of an item.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: the line is not an item.
+    """
     texts = [line["item_id"], line["title"]]
     given = line.get("attributes", {})
     if not isinstance(given, dict) or not all(isinstance(each, str) and each for each in texts):

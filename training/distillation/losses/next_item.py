@@ -134,13 +134,13 @@ def score_and_loss(
     k: int = 0,
     device: torch.device | None = None,
 ) -> ScoreAndLoss:
-    """Returns the function that scores items and makes the kind of loss that `config.loss` names.
+    """Returns a function that scores items and builds the loss that `config.loss` names.
 
     Args:
         config: settings of the loss and of the sampling of negatives.
         train_counts: `[catalog rows]`, number of training interactions of each item.
         list_negative: whether the binary loss of a listed item has a negative term.
-        k: K of the K-th best scores that the full softmax computes; 0 computes none.
+        k: the full softmax also returns the k-th best score at each position; 0: it does not.
         device: device of the query vectors; None is the CPU.
     """
     if config.loss == "sampled-cross-entropy":

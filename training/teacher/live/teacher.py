@@ -53,7 +53,10 @@ class CatalogDistances:
 
 
 class TeacherBackend(Protocol):
-    """Interface of the part of a live teacher that differs between the kinds of teachers."""
+    """Interface that each kind of teacher implements for the teacher's server.
+
+    It gives the distances of all items from a history, and embeddings of titles.
+    """
 
     @property
     def name(self) -> str:
