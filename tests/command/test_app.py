@@ -85,10 +85,10 @@ def test_options_of_settings_name_their_environment_variables() -> None:
 def test_an_unknown_command_is_one_line_that_names_the_others(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["recommend"]) == 2
+    assert main(["suggest"]) == 2
 
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: 'recommend' is not a command: choose one of demo, prepare, ")
+    assert line.startswith("error: 'suggest' is not a command: choose one of demo, prepare, ")
 
 
 @pytest.mark.parametrize(
