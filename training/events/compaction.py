@@ -108,9 +108,10 @@ class _Run:
             copies = pa.concat_tables(self.log.read(part) for part in parts)
         except FileNotFoundError:  # another process compacts the partition
             return
-        records = in_order(kind, copies)
-        kept = records.filter(pa.array(~is_erased(kind, records, self.deadlines)))
-        self.erased[kind] += len(records) - len(kept)
+        # Before copies are joined: an event that was sent again after its erasure counts.
+        erased = is_erased(kind, copies, self.deadlines)
+        kept = in_order(kind, copies.filter(pa.array(~erased)))
+        self.erased[kind] += len(in_order(kind, copies.filter(pa.array(erased))))
         replaced = set(parts)
         if len(kept):
             new = self.log.write(kind, hour, kept)

@@ -95,7 +95,7 @@ class LogFolder:
         Raises:
             OSError: the file cannot be written.
         """
-        content = _as_parquet(in_order(kind, records))
+        content = _as_parquet(in_order(kind, records, joins_entries=False))
         part = Part(kind, hour, hashlib.sha256(content).hexdigest())
         if not self._files.exists(self._absolute(part.path)):
             self.write_file(part.path, content)

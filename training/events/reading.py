@@ -58,13 +58,14 @@ def read_records(log: LogFolder, kind: Kind, window: Window = ALL_TIME) -> pa.Ta
     Raises:
         DataError: a file is damaged.
     """
-    records = in_order(kind, read_copies(log, kind, window))
+    copies = read_copies(log, kind, window)
     deadlines = read_deadlines(log)
     if any(each.startswith(USER) for each in deadlines):
         # All events: that which names the user of a session may lie outside of the window.
         deadlines = with_sessions_of_users(deadlines, read_copies(log, "event"))
-    kept = records.filter(pa.array(~is_erased(kind, records, deadlines)))
-    return window.holds(kept, TIME_COLUMNS[kind])
+    # Before copies are joined: an event that was sent again after its erasure counts.
+    kept = copies.filter(pa.array(~is_erased(kind, copies, deadlines)))
+    return window.holds(in_order(kind, kept), TIME_COLUMNS[kind])
 
 
 def read_deadlines(log: LogFolder) -> Deadlines:

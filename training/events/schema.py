@@ -87,14 +87,21 @@ def digest_of(tenant: str, *, session_ref: str | None = None, user_ref: str | No
     return kind + hashlib.sha256(f"{tenant}\0{ref}".encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def in_order(kind: Kind, records: pa.Table) -> pa.Table:
+def in_order(kind: Kind, records: pa.Table, *, joins_entries: bool = True) -> pa.Table:
     """Returns the records in the order of the log, each once.
 
     Events are ordered by timestamp and then by sequence; of two copies, the first one counts.
+
+    Args:
+        kind: kind of the records.
+        records: table with the columns of its kind.
+        joins_entries: whether records of different entries of the log may be copies. A tombstone
+            that is read later may erase one of them only.
     """
     ordered = records.sort_by([(name, "ascending") for name in _ORDERS[kind]])
     numbered = ordered.append_column("row", pa.array(range(len(ordered)), pa.int64()))
-    first = numbered.group_by(list(_IDENTITIES[kind])).aggregate([("row", "min")])
+    identity = {*_IDENTITIES[kind], *([] if joins_entries else ["sequence"])}
+    first = numbered.group_by(sorted(identity)).aggregate([("row", "min")])
     if len(first) == len(ordered):
         return ordered
     return ordered.take(first["row_min"].combine_chunks().sort())

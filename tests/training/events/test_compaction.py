@@ -147,3 +147,18 @@ def test_a_damaged_note_of_the_last_compaction_costs_only_time(log: LogFolder) -
     (Path(log.address) / "compaction.json").write_text("{")
 
     assert compact(log).files_after == 1
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_an_event_that_is_sent_again_after_its_erasure_counts(log: LogFolder, files: int) -> None:
+    first = event("ann", "a", 1, event_id="x")
+    again = first | {"received_at": 9, "sequence": 9}
+    for rows in [[first, again]] if files == 1 else [[first], [again]]:
+        write(log, "event", rows)
+    write(log, "tombstone", [tombstone(5, session_ref="ann")])
+    assert read_events(log)["sequence"].to_pylist() == [9]
+
+    report = compact(log)
+
+    assert (report.erased_events, report.files_after) == (1, 2)
+    assert read_events(log)["sequence"].to_pylist() == [9]
