@@ -11,10 +11,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.access.settings import is_loopback
 
 _MAX_KNOWN = 64
+_OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Routes that any host may name: probes and Prometheus name a pod's address."""
 
 
 class AnswerKnownHosts:
-    """ASGI middleware: answers 421 to a request whose header `Host` is not an allowed name."""
+    """ASGI middleware: answers 421 to a request whose header `Host` is not an allowed name.
+
+    It does not check the routes of probes and metrics, which show no data of users.
+    """
 
     def __init__(
         self, app: ASGIApp, names: Collection[str], answer: Callable[[str], ASGIApp]
@@ -33,7 +38,7 @@ class AnswerKnownHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes the request on, or refuses it."""
-        if scope["type"] == "http":
+        if scope["type"] == "http" and scope["path"] not in _OPEN_PATHS:
             for name, value in scope["headers"]:
                 if name == b"host" and value not in self._known and not self._learn(value):
                     await self._answer(value.decode("latin-1"))(scope, receive, send)

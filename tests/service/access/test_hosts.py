@@ -54,7 +54,7 @@ async def test_hosts_of_loopback_are_answered_and_others_are_not_in_lanes_and_by
 async def test_a_request_with_two_hosts_needs_both_to_be_allowed(bundle_path: Path) -> None:
     async with checking(Settings(bundle_path=bundle_path)) as client:
         hosts = [("Host", "127.0.0.1"), ("Host", "evil.example")]
-        assert (await client.get("/healthz", headers=hosts)).status_code == 421
+        assert (await client.get("/v1/items", headers=hosts)).status_code == 421
 
 
 async def test_allowed_hosts_are_answered_beside_those_of_loopback(bundle_path: Path) -> None:
@@ -66,7 +66,15 @@ async def test_allowed_hosts_are_answered_beside_those_of_loopback(bundle_path: 
             "localhost": 200,
             "evil.example": 421,
         }.items():
-            assert (await client.get("/healthz", headers={"Host": host})).status_code == status
+            assert (await client.get("/v1/items", headers={"Host": host})).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+async def test_probes_and_prometheus_may_name_the_address_of_a_pod(
+    bundle_path: Path, path: str
+) -> None:
+    async with checking(Settings(bundle_path=bundle_path, allowed_hosts="shop.example")) as client:
+        assert (await client.get(path, headers={"Host": "10.0.0.5:8000"})).status_code == 200
 
 
 def test_without_allowed_hosts_only_a_service_on_loopback_that_needs_no_key_checks(
@@ -89,4 +97,4 @@ async def test_a_worker_checks_the_host(bundle_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("BUNDLE_PATH", str(bundle_path))
     transport = httpx.ASGITransport(create_worker())
     async with httpx.AsyncClient(transport=transport, base_url="http://evil.example") as client:
-        assert (await client.get("/healthz")).status_code == 421
+        assert (await client.get("/v1/items")).status_code == 421
