@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from export.contract.log.events import MAX_VALUE
 from export.contract.log.live_figures import MAX_PLACES, LiveFigures
 
 _Session = tuple[str, str]
@@ -73,7 +74,9 @@ def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
 
 def _attribute(event: Mapping[str, Any], shown: _List, outcomes: Outcomes) -> None:
     event_type = event["event_type"]
-    shown.value += event["value"] or 0.0
+    value = event["value"] or 0.0
+    if abs(value) <= MAX_VALUE:  # an older service let larger ones into the log
+        shown.value += value
     if event_type in outcomes.conversions:
         shown.is_converted = True
     if outcomes.clicks is None or event_type in outcomes.clicks:

@@ -115,7 +115,8 @@ class Event(_Event, total=False):
             stored only once.
         event_type: one of the service's EVENT_TYPES; the first of them by default.
         timestamp: time of the event in milliseconds since 1970; now by default.
-        value: a number to be summed up, such as the price of a purchase.
+        value: a number to be summed up, such as the price of a purchase, from -1e12 to
+            1e12.
         user_id: id of the user, whose sessions are joined in training and erased together.
         recommendation_id: `recommendation_id` of the answer that showed the item.
         consent: whether the user agrees to be remembered; True by default. If False, no history is

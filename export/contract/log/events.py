@@ -47,6 +47,8 @@ MAX_TYPE_LENGTH = 64
 """Maximum number of characters of an event type."""
 MAX_SHOWN_ITEMS = 1_000
 """Maximum number of items in an impression; of a longer list it has the first ones."""
+MAX_VALUE = 1e12
+"""Largest absolute value that an event adds to sums; larger ones would overflow their squares."""
 MAX_FILTERS_LENGTH = 1_024
 """Maximum number of characters of the filters in an impression."""
 

@@ -94,10 +94,15 @@ _REPORT_CHECKS: Checks = {
 
 
 def save_report(report: LiveReport, path: Path) -> None:
-    """Writes a report to a file, which is whole at any time."""
+    """Writes a report to a file, which is whole at any time.
+
+    Raises:
+        ValueError: a figure is not finite, so that the report could not be read.
+    """
+    text = json.dumps(asdict(report), indent=1, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
+    new.write_text(text, encoding="utf-8")
     new.replace(path)
 
 

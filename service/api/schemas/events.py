@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from export.contract.log.events import MAX_VALUE
 from service.api.schemas.bodies import (
     ItemId,
     Name,
@@ -35,8 +36,10 @@ class NewEvent(RequestBody):
         description="time of the event in ms since 1970, at most EVENT_MAX_AGE_SECONDS ago; null: "
         "now",
     )
-    value: Annotated[float, Field(allow_inf_nan=False)] | None = Field(
-        default=None, description="number to be summed up, such as the price of a purchase"
+    value: Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE, allow_inf_nan=False)] | None = Field(
+        default=None,
+        description="number to be summed up, such as the price of a purchase; at most 1e12, "
+        "negative numbers at least -1e12",
     )
     recommendation_id: Annotated[str, Field(pattern=r"^[0-9a-f]{48}$")] | None = Field(
         default=None, description="id of the answer that showed the item"

@@ -1,5 +1,6 @@
 """Live figures: a log whose counts can be worked out by hand, and a simulated population."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,13 @@ def test_only_the_named_event_types_are_clicks() -> None:
     assert (found.clicked, found.converted, sum(found.clicks_by_place)) == (0, 1, 0)
 
 
+def test_a_value_that_is_too_large_to_be_summed_up_is_left_out() -> None:
+    values = [1e308, -1e200, float("nan"), 2.0, 1e12]
+    events = [event(n, "x", 11, shown_by=n, value=value) for n, value in enumerate(values)]
+    (found,) = counted(events, [shown(n, "x", 10) for n in range(len(values))])
+    assert (found.clicked, found.value, found.value_squares) == (5, 1e12 + 2, 1e24 + 4)
+
+
 def test_without_impressions_there_are_no_figures() -> None:
     assert counted([event(1, "x", 1)], []) == []
 
@@ -104,6 +112,14 @@ def test_a_report_is_read_as_it_was_written(tmp_path: Path) -> None:
     save_report(report, tmp_path / "new" / "report.json")
     assert load_report(tmp_path / "new" / "report.json") == report
     assert [each.name for each in (tmp_path / "new").iterdir()] == ["report.json"]
+
+
+def test_a_report_that_could_not_be_read_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    save_report(LiveReport(SCHEMA, None, 5, [FIGURES]), path)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        save_report(LiveReport(SCHEMA, None, 5, [replace(FIGURES, value=float("inf"))]), path)
+    assert load_report(path).figures == [FIGURES]
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,17 @@ async def test_each_event_has_an_outcome_of_its_own(client: httpx.AsyncClient) -
     assert await history(client, "a") == ["1", "5"]
 
 
+async def test_a_value_whose_square_would_overflow_sums_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    outcomes = await post(client, *(event("a", "1", value=each) for each in (1e12, -1e12, 1e308)))
+    assert [each["detail"] for each in outcomes] == [
+        None,
+        None,
+        "value: Input should be less than or equal to 1000000000000, not 1e+308",
+    ]
+
+
 async def test_lines_of_json_are_read_like_a_list(client: httpx.AsyncClient) -> None:
     lines = [json.dumps(event("a", "1")), "", "{", json.dumps(event("a", "2")), ""]
     response = await client.post("/v1/events", content="\n".join(lines), headers=LINES)
