@@ -90,9 +90,14 @@ class Runtime:
         """Returns the pseudonym of a tenant's user; None if there is no user id."""
         return None if user_id is None else self.session_refs.of_user(user_id, tenant)[0]
 
-    def audience(self, session_id: str | None, tenant: str, query: Query) -> Audience | None:
-        """Returns to whom the answer to a query is shown; None if that is not logged."""
-        if not self.impressions.is_on:
+    def audience(
+        self, session_id: str | None, tenant: str, query: Query, *, consent: bool
+    ) -> Audience | None:
+        """Returns to whom the answer to a query is shown; None if that is not logged.
+
+        `consent`: whether the user agrees to logging it.
+        """
+        if not consent or not self.impressions.is_on:
             return None
         ref = None if session_id is None else self.session(session_id, tenant).ref
         return Audience(tenant, ref, query)

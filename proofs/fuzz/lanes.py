@@ -131,6 +131,7 @@ def _valid_queries(ids: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, A
             "k": st.integers(1, 20),
             "exclude": lists,
             "mask_seen": st.booleans(),
+            "consent": st.booleans(),
             "session_id": st.sampled_from(["s", "t"]),
             "explain": st.sampled_from([False] * 30 + [True]),
         },

@@ -32,10 +32,13 @@ class Query(Filters, total=False):
     Attributes:
         history: item ids, oldest first.
         session_id: session whose stored history is read; `history` is appended to it.
+        consent: whether the user agrees that the answer is logged; True by default. The history of
+            the session is read either way.
     """
 
     history: Sequence[str]
     session_id: str
+    consent: bool
 
 
 class Boost(TypedDict, total=False):

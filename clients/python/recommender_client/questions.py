@@ -121,6 +121,7 @@ def recommend_for_session(
     k: int | None = None,
     mask_seen: bool | None = None,
     explain: bool | None = None,
+    consent: bool | None = None,
 ) -> Question[answers.RecommendationAnswer]:
     """Recommends the next items for a session, or popular items if the session is unknown.
 
@@ -129,8 +130,9 @@ def recommend_for_session(
         k: number of items to recommend.
         mask_seen: whether items of the session are left out.
         explain: whether each recommended item has `reasons`, see `ExplainedQuery`.
+        consent: whether the user agrees that the answer is logged.
     """
-    parameters = _given(k=k, mask_seen=mask_seen, explain=explain)
+    parameters = _given(k=k, mask_seen=mask_seen, explain=explain, consent=consent)
     return _session("GET", "/recommendations", session_id, parameters)
 
 

@@ -55,7 +55,9 @@ async def recommend(
     with stopwatch.time("history"):
         stored = await stored_history_of(runtime, request, principal)
     query = query_of(request, stored)
-    audience = runtime.audience(request.session_id, principal.tenant, query)
+    audience = runtime.audience(
+        request.session_id, principal.tenant, query, consent=request.consent
+    )
     if units := heavy_units(variant, query, explain=request.explain):
         async with runtime.admission.heavy.turn(scope, units) as turn:
             return await response_in_turn(
@@ -70,7 +72,8 @@ async def recommend(
             )
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
-    runtime.offer_to_shadow(variant, query, answer)
+    if request.consent:
+        runtime.offer_to_shadow(variant, query, answer)
     return recommendation_response(
         runtime, variant, answer, stopwatch, audience, degraded=stored.degraded
     )
@@ -94,14 +97,17 @@ async def recommend_batch(
         )
     queries = list(map(query_of, batch.requests, stored))
     audiences = [
-        runtime.audience(request.session_id, principal.tenant, query)
+        runtime.audience(request.session_id, principal.tenant, query, consent=request.consent)
         for request, query in zip(batch.requests, queries, strict=True)
     ]
     answers, response = await turn.run_slices(
         _in_slices(runtime, served, queries, stored, audiences, stopwatch)
     )
-    for variant, query, answer in zip(served, queries, answers, strict=True):
-        runtime.offer_to_shadow(variant, query, answer)
+    for request, variant, query, answer in zip(
+        batch.requests, served, queries, answers, strict=True
+    ):
+        if request.consent:
+            runtime.offer_to_shadow(variant, query, answer)
     return response
 
 

@@ -66,7 +66,7 @@ async def append_event(
         variant,
         recommendations,
         stopwatch,
-        runtime.audience(session_id, principal.tenant, query) if event.consent else None,
+        runtime.audience(session_id, principal.tenant, query, consent=event.consent),
         degraded=stored.degraded,
         more=outcome,
     )
@@ -87,9 +87,11 @@ async def recommend_for_session(
     *,
     mask_seen: bool = True,
     explain: bool = False,
+    consent: bool = True,
 ) -> Response:
     """Recommends the next items for a session; popular items for an unknown session.
 
+    With `consent=false` the answer is neither logged nor compared with the teacher's.
     `POST /v1/recommendations` takes a session too, with excluded items and filters.
     """
     runtime.check_k(k)
@@ -97,7 +99,7 @@ async def recommend_for_session(
     with stopwatch.time("history"):
         stored = await runtime.history.read(runtime.session(session_id, principal.tenant))
     query = Query(stored.history, k, mask_seen=mask_seen)
-    audience = runtime.audience(session_id, principal.tenant, query)
+    audience = runtime.audience(session_id, principal.tenant, query, consent=consent)
     if units := heavy_units(variant, query, explain=explain):
         async with runtime.admission.heavy.turn(scope, units) as turn:
             return await response_in_turn(
@@ -112,7 +114,8 @@ async def recommend_for_session(
             )
     with stopwatch.time("infer"):
         answer = await runtime.micro_batcher.recommend(variant.recommender, query)
-    runtime.offer_to_shadow(variant, query, answer)
+    if consent:
+        runtime.offer_to_shadow(variant, query, answer)
     return recommendation_response(
         runtime, variant, answer, stopwatch, audience, degraded=stored.degraded
     )

@@ -101,7 +101,7 @@ async def _ask_student(
     with stopwatch.time("infer"):
         async with runtime.admission.heavy.turn(scope, units) as turn:
             answer = await turn.run(_student_answer, variant, query, stored.degraded)
-    audience = runtime.audience(body.session_id, principal.tenant, query)
+    audience = runtime.audience(body.session_id, principal.tenant, query, consent=body.consent)
     return replace(answer, audience=audience)
 
 

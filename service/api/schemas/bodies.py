@@ -75,6 +75,11 @@ class RecommendationQuery(RequestBody):
         description="whether items of the history are left out; they are recommended all the same "
         "if no other item is allowed",
     )
+    consent: bool = Field(
+        default=True,
+        description="whether the answer may be logged, for training and comparisons; the history "
+        "of `session_id` is read either way",
+    )
 
     def rules(self) -> Rules | None:
         """Returns the rules of the query; None if it has none."""

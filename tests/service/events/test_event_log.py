@@ -168,6 +168,27 @@ async def test_an_event_without_consent_and_its_answer_are_not_logged(
     assert log.records() == []
 
 
+async def test_an_answer_to_a_query_without_consent_is_not_logged(
+    log: Log, serve: Callable[..., Any]
+) -> None:
+    query = {"session_id": "ann", "history": ["a"], "k": 2, "consent": False}
+    explained = query | {"explain": True}
+    agreeing = {"history": ["a"], "k": 2}
+    async with serve() as client:
+        for route, body in {
+            "": query,
+            "?": explained,
+            "/batch": {"requests": [query, agreeing]},
+        }.items():
+            response = await client.post(f"/v1/recommendations{route}", json=body)
+            assert response.status_code == 200, response.text
+        for more in ("", "&explain=true"):
+            path = f"/v1/sessions/ann/recommendations?consent=false{more}"
+            assert (await client.get(path)).status_code == 200
+    (shown,) = log.impressions()
+    assert shown.session_ref is None
+
+
 async def test_an_event_of_a_type_that_no_history_has_is_logged_once(
     log: Log, serve: Callable[..., Any]
 ) -> None:
