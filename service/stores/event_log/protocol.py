@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-LeftOut = Literal["log_full", "log_failed", "behind"]
+LeftOut = Literal["log_full", "log_failed", "behind", "too_long"]
 """Reasons why something is left out of the log.
 
-It has its maximum size; it cannot be written; too many impressions wait to be written.
+It has its maximum size; it cannot be written; too many impressions wait to be written; an
+impression is longer than an entry may be.
 """
 
 Kind = Literal["event", "impression"]
