@@ -133,8 +133,8 @@ class RedisHistoryStore:
             return item_ids(reply)
         is_logged, entries = reply
         history = item_ids(entries)
-        if not is_logged:
-            raise NotLoggedError(history)
+        if is_logged < 1:
+            raise NotLoggedError(history, is_new=is_logged == 0)
         return history
 
     async def read(self, session: Session) -> Sequence[str]:
