@@ -7,7 +7,7 @@ for its impression. A process that is killed loses the impressions of these mill
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import orjson
@@ -15,6 +15,7 @@ import orjson
 from export.contract.log.events import (
     MAX_FILTERS_LENGTH,
     MAX_SHOWN_ITEMS,
+    MAX_TEXT_BYTES,
     SCHEMA,
     Impression,
     row_of,
@@ -122,15 +123,38 @@ class Impressions:
         """Writes the impressions that wait to the log; counts those that cannot be written."""
         async with self._writing:
             waiting, self._waiting = self._waiting, []
-            for start in range(0, len(waiting), _IN_ENTRY):
-                await self._write(waiting[start : start + _IN_ENTRY])
+            for lines in _entries_of(waiting):
+                await self._write(lines)
 
     async def _write(self, lines: Sequence[str]) -> None:
         if self._log is None:
             return
+        if _num_bytes(lines[0]) > MAX_TEXT_BYTES:
+            self._count_left_out("impression", "too_long", len(lines))
+            return
         reason = await self._log.append_impressions("\n".join(lines))
         if reason is not None:
             self._count_left_out("impression", reason, len(lines))
+
+
+def _entries_of(lines: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Splits lines into entries that readers accept; a line that is too long is alone."""
+    entry: list[str] = []
+    size = 0
+    for line in lines:
+        added = _num_bytes(line)
+        if entry and (len(entry) == _IN_ENTRY or size + added > MAX_TEXT_BYTES):
+            yield entry
+            entry, size = [], 0
+        entry.append(line)
+        size += added
+    if entry:
+        yield entry
+
+
+def _num_bytes(line: str) -> int:
+    """Returns the number of bytes of a line and its line feed."""
+    return len(line.encode()) + 1
 
 
 def _filters(query: Query) -> str:

@@ -21,7 +21,7 @@ from service.telemetry.worker_metrics import ReadGauges, SharedGauges, all_worke
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 5, 20)
 _LOGGED_KINDS = ("event", "impression")
-_LEFT_OUT = ("log_full", "log_failed", "behind")
+_LEFT_OUT = ("log_full", "log_failed", "behind", "too_long")
 _SHARES = [tenth / 10 for tenth in range(11)]
 
 

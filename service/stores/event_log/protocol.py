@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-LeftOut = Literal["log_full", "log_failed", "behind"]
+LeftOut = Literal["log_full", "log_failed", "behind", "too_long"]
 """Reasons why something is left out of the log.
 
-It has its maximum size; it cannot be written; too many impressions wait to be written.
+It has its maximum size; it cannot be written; too many impressions wait to be written; an
+impression is longer than an entry may be.
 """
 
 Kind = Literal["event", "impression"]
@@ -21,12 +22,16 @@ class NotLoggedError(Exception):
     Attributes:
         history: the history that ends with the event.
         reason: why it is left out.
+        is_new: whether it came for the first time; else it was left out before.
     """
 
-    def __init__(self, history: Sequence[str], reason: LeftOut = "log_full") -> None:
+    def __init__(
+        self, history: Sequence[str], reason: LeftOut = "log_full", *, is_new: bool = True
+    ) -> None:
         super().__init__("the event is left out of the event log")
         self.history = history
         self.reason = reason
+        self.is_new = is_new
 
 
 class LogBounds(NamedTuple):

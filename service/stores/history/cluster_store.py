@@ -46,7 +46,7 @@ class ClusterHistoryStore(RedisHistoryStore):
         moving = ([key, moving_key_of(key)] for key in keys.former_events)
         groups = (keys.current, *moving, *([key] for key in keys.former_event_ids))
         with unavailable():
-            await self._remember_as_erased(session)
+            await self._remember_as_erased(session.ref, *session.former_refs)
             await self._log_tombstones(session, tombstones)
             await asyncio.gather(*(self._redis.execute_command("UNLINK", *each) for each in groups))
             await self._leave_users(session)

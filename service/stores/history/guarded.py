@@ -124,7 +124,7 @@ class GuardedHistory:
             history = await self._breaker.call(lambda: self._store.append(session, event))
         except NotLoggedError as error:
             history, is_logged = error.history, False
-            self._count_left_out("event", error.reason, 1)
+            self._count_left_out("event", error.reason, int(error.is_new))
         except HistoryRefusalError as error:
             self._count_failed_write(error)
             before = await self._read_until_deadline(session, began)

@@ -7,9 +7,17 @@ from dataclasses import dataclass, field
 
 from service.errors import HistoryRefusalError
 from service.stores.event_log.disk_log import DiskLog, left_out_by
-from service.stores.event_log.protocol import NotLoggedError
+from service.stores.event_log.protocol import LeftOut, NotLoggedError
 from service.stores.group_commit import DiskError
 from service.stores.history.protocol import Event, Retention, Session
+
+
+@dataclass(slots=True)
+class _Known:
+    """An event id: its time, and why its event is left out of the log; None: it is not."""
+
+    at: float
+    left_out: LeftOut | None = None
 
 
 @dataclass(slots=True)
@@ -17,8 +25,8 @@ class _Stored:
     events: deque[Event]
     expires_at: float = 0
     user_refs: set[str] = field(default_factory=set)
-    # The time of each event by its id, oldest first.
-    event_ids: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    # Oldest first.
+    event_ids: OrderedDict[str, _Known] = field(default_factory=OrderedDict)
 
 
 class InMemoryHistoryStore:
@@ -52,7 +60,7 @@ class InMemoryHistoryStore:
         if stored is None:
             stored = _Stored(deque(maxlen=self._retention.max_length))
         if event.event_id is not None and not self._is_new(stored, event.event_id, now):
-            return _history_until(stored.events, event.event_id)
+            return _answer_again(stored, event.event_id)
         if event.is_for_history:
             stored.events.append(event)
         if event.user_ref is not None:
@@ -64,14 +72,14 @@ class InMemoryHistoryStore:
             self._sessions.popitem(last=False)
         history = [each.item_id for each in stored.events]
         if self._log is not None and event.log_text is not None:
-            await self._write(self._log, event.log_text, history)
+            try:
+                await self._log.append(event.log_text)
+            except DiskError as error:
+                reason = left_out_by(error)
+                if (known := stored.event_ids.get(event.event_id or "")) is not None:
+                    known.left_out = reason
+                raise NotLoggedError(history, reason) from error
         return history
-
-    async def _write(self, log: DiskLog, text: str, history: Sequence[str]) -> None:
-        try:
-            await log.append(text)
-        except DiskError as error:
-            raise NotLoggedError(history, left_out_by(error)) from error
 
     async def read(self, session: Session) -> Sequence[str]:
         """See HistoryStore."""
@@ -119,10 +127,10 @@ class InMemoryHistoryStore:
 
         A new id is remembered with the time `now`.
         """
-        begun = stored.event_ids.get(event_id)
-        if begun is not None and begun > now - self._retention.event_id_seconds:
+        known = stored.event_ids.get(event_id)
+        if known is not None and known.at > now - self._retention.event_id_seconds:
             return False
-        stored.event_ids[event_id] = now
+        stored.event_ids[event_id] = _Known(now)
         stored.event_ids.move_to_end(event_id)
         if len(stored.event_ids) > self._retention.max_event_ids:
             stored.event_ids.popitem(last=False)
@@ -134,6 +142,15 @@ class InMemoryHistoryStore:
             if self._sessions[oldest].expires_at > now:
                 return
             del self._sessions[oldest]
+
+
+def _answer_again(stored: _Stored, event_id: str) -> Sequence[str]:
+    """Returns the history that ends with a stored event; raises NotLoggedError."""
+    history = _history_until(stored.events, event_id)
+    reason = stored.event_ids[event_id].left_out
+    if reason is not None:
+        raise NotLoggedError(history, reason, is_new=False)
+    return history
 
 
 def _history_until(events: Sequence[Event], event_id: str) -> Sequence[str]:

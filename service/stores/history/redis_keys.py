@@ -1,8 +1,8 @@
 """Names of the Redis keys of a session, whose session ref is REF.
 
 `s:{NN}:REF` is the list of the session's events, and `e:{NN}:REF` the sorted set of their event
-ids. `f:{NN}:DIGEST` is the time at which the session was erased, so that the replay of a journal
-does not restore it; it has a digest of the ref, since nothing of an erased session may be found.
+ids. `f:{NN}:DIGEST` is the time at which the session or the user was erased, so that the replay of
+a journal restores nothing; it has a digest of the ref, since nothing erased may be found.
 `u:{NN}:USER_REF` is the set of the session refs of a user, and `v:{NN}:REF` that of the user refs
 of a session. `KEY:moving` are the events of a former name that are being moved to another slot of a
 cluster. NN is a hash of the ref, from 00 to 63. Redis Cluster chooses the slot of a key by the part
@@ -72,7 +72,7 @@ def stream_of(ref: str) -> str:
 
 
 def erased_key_of(ref: str) -> str:
-    """Returns the Redis key of the time at which a session was erased, by its session ref.
+    """Returns the Redis key of the time at which a session or a user was erased, by its ref.
 
     The key is written only by a store with a journal.
     """

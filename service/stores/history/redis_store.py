@@ -70,8 +70,8 @@ class RedisHistoryStore:
         Args:
             redis: client of the Redis that stores the sessions.
             retention: limits of what is stored of a session.
-            has_journals: whether workers keep journals. `forget` then also stores the time, so that
-                no replay restores an erased session.
+            has_journals: whether workers keep journals. Erasures then also store their time, so
+                that no replay restores an erased session, or one of an erased user.
             log: limits of each stream of the event log; None: events are not logged.
             wait_seconds: maximum time of all commands of one read or append together; None: each
                 command has the deadline of `redis` alone.
@@ -133,8 +133,8 @@ class RedisHistoryStore:
             return item_ids(reply)
         is_logged, entries = reply
         history = item_ids(entries)
-        if not is_logged:
-            raise NotLoggedError(history)
+        if is_logged < 1:
+            raise NotLoggedError(history, is_new=is_logged == 0)
         return history
 
     async def read(self, session: Session) -> Sequence[str]:
@@ -154,6 +154,8 @@ class RedisHistoryStore:
         if at <= now() - self._ttl_ms * 1000:
             return
         if event.user_ref is not None:
+            if await self._is_erased(event.user_ref, at):
+                return
             await self._join(event.user_ref, ref)
         keys = (*keys_of(ref), erased_key_of(ref), *([stream_of(ref)] if self._has_log else []))
         parts = (*keys, *self._arguments(event, at))
@@ -172,7 +174,7 @@ class RedisHistoryStore:
     async def forget(self, session: Session, tombstones: Sequence[str] = ()) -> None:
         """See HistoryStore."""
         with unavailable():
-            await self._remember_as_erased(session)
+            await self._remember_as_erased(session.ref, *session.former_refs)
             await self._log_tombstones(session, tombstones)
             await self._redis.execute_command("UNLINK", *all_keys_of(session).flat)
             await self._leave_users(session)
@@ -197,6 +199,7 @@ class RedisHistoryStore:
         """See HistoryStore."""
         key = user_key_of(user_ref)
         with unavailable():
+            await self._remember_as_erased(user_ref)
             if self._forget_script is None or tombstone is None:
                 await self._redis.execute_command("UNLINK", key)
                 return
@@ -220,9 +223,15 @@ class RedisHistoryStore:
         )
         return lists
 
-    async def _remember_as_erased(self, session: Session) -> None:
+    async def _is_erased(self, user_ref: str, at: int) -> bool:
+        """Returns whether a user was erased at the time `at` of an event, or later."""
+        with unavailable():
+            erased_at = await self._redis.execute_command("GET", erased_key_of(user_ref))
+        return erased_at is not None and int(erased_at) >= at
+
+    async def _remember_as_erased(self, *refs: str) -> None:
         if self._has_journals:
-            for ref in (session.ref, *session.former_refs):
+            for ref in refs:
                 parts = (erased_key_of(ref), now(), "PX", self._ttl_ms)
                 await self._redis.execute_command("SET", *parts)
 

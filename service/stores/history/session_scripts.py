@@ -65,6 +65,7 @@ if event_id ~= '' then
   local window_began = string.format('%.0f', now - $window)
   local begun = redis.call('ZSCORE', event_ids, event_id)
   if begun and tonumber(begun) > tonumber(window_began) then
+    if begun % 1 > 0 then logged = -1 end
     local entries = redis.call('LRANGE', events, 0, -1)
     local prefix = event_id .. '\\n'
     for length = #entries, 1, -1 do
@@ -89,7 +90,8 @@ return answer(redis.call('LRANGE', events, 0, -1))
 """
 
 # A part of the other scripts: adds the entry `text` to the stream `log`, if that is not too large,
-# and sets `logged`.
+# and sets `logged`. The time of an event that is left out gets half a microsecond more, by which a
+# resend is answered.
 _WRITE_LOG = f"""
 local log, text = KEYS[$log], ARGV[$text]
 if text ~= '' then
@@ -97,6 +99,7 @@ if text ~= '' then
   if length % {CHECK_EVERY} == 0 and length > 0
     and redis.call('MEMORY', 'USAGE', log) > $max_log_bytes then
     logged = 0
+    if event_id ~= '' then redis.call('ZADD', event_ids, ARGV[3] .. '.5', event_id) end
   else
     redis.call('XADD', log, '*', '{STREAM_FIELD}', text)
   end
@@ -176,7 +179,7 @@ def append_script(retention: Retention, bounds: LogBounds | None) -> Script:
     """Makes the script that moves a session to its current name and appends an event.
 
     The script returns the entries of the history that ends with the event. With a log, it returns a
-    pair: 0 if the log was full, else 1; and these entries.
+    pair: 0 if the log was full, -1 if it was when the event came first, else 1; and these entries.
 
     Args:
         retention: limits of a session. They are part of the text, as they never change.

@@ -322,6 +322,8 @@ async def test_with_a_full_stream_events_are_stored_and_what_is_left_out_is_coun
         logged = sum(each["logged"] for each in answers)
         assert 150 < logged < 300
         assert [each["logged"] for each in answers] == [True] * logged + [False] * (300 - logged)
+        again = await post(client, "a" * 250, event_id="e" * 100 + "299")
+        assert (again["stored"], again["logged"]) == (True, False)
         assert len((await client.get("/v1/sessions/ann")).json()["history"]) == 200
         metrics = (await client.get("/metrics")).text
         left_out = f'log_left_out_total{{kind="event",reason="log_full"}} {300 - logged}.0'
@@ -345,7 +347,9 @@ async def test_with_a_broken_disk_events_are_stored_and_what_is_left_out_is_coun
     async with connect(settings) as client:
         with monkeypatch.context() as broken:
             broken.setattr(SegmentWriter, "write", fail)
-            answer = await post(client, "a")
+            answer = await post(client, "a", event_id="e1")
+            assert (answer["stored"], answer["logged"]) == (True, False)
+            answer = await post(client, "a", event_id="e1")
             assert (answer["stored"], answer["logged"]) == (True, False)
             assert (await client.delete("/v1/sessions/ann")).status_code == 503
         metrics = (await client.get("/metrics")).text

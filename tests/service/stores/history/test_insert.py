@@ -76,6 +76,17 @@ async def test_an_erased_session_is_not_brought_back(store: RedisHistoryStore) -
     assert await store.read(ANN) == ["after"]
 
 
+async def test_no_session_of_an_erased_user_is_brought_back(store: RedisHistoryStore) -> None:
+    at, user_ref = now(), "u1.customer"
+    await store.forget_user(user_ref, None)
+    await store.insert("v1.ann", Event("before", "e1", user_ref=user_ref), at)
+    assert await store.sessions_of(user_ref) == []
+    await store.insert("v1.ann", Event("another's", "e2", user_ref="u1.other"), at)
+    await store.insert("v1.ann", Event("after", "e3", user_ref=user_ref), now())
+    assert await store.read(ANN) == ["another's", "after"]
+    assert await store.sessions_of(user_ref) == ["v1.ann"]
+
+
 async def test_an_event_without_an_id_counts_as_older(store: RedisHistoryStore) -> None:
     at = now()
     await store.append(ANN, Event("a"))
