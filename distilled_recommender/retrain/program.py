@@ -82,12 +82,12 @@ def retrain(
     table = RunTable(workplace.folder / "retrain")
     link = BundleLink(bundles / LINK_NAME)
     with _alone(table.folder):
-        run = table.current() or table.keep(_new_run(table, link))
+        run = _unfinished(table, link) or table.keep(_new_run(table, link))
         retraining = Retraining(experiment, workplace, link, table, run, workers)
         if not run.decision:
             run = table.keep(retraining.decide())
         if run.decision == "published":
-            run = replace(run, bundle=retraining.publish())
+            run = replace(retraining, run=run).publish()
         table.finish(run)
     return run
 
@@ -141,16 +141,23 @@ class Retraining:
         teach(self.experiment, self.workplace, TeachOptions(reuse=True))
         options = DistillOptions(variant=DISTILLED, refit=True, workers=self.workers)
         distill(self.experiment, self.workplace, options)
-        return self._compare(dataset, examples)
+        return _deposed(self.run, self.link) or self._compare(dataset, examples)
 
-    def publish(self) -> str:
-        """Exports the challenger's refit and publishes it; returns the bundle's version."""
+    def publish(self) -> Run:
+        """Exports the challenger's refit and publishes it; returns the run with its bundle.
+
+        If another bundle than the champion was made active meanwhile, the run is undecided.
+        """
         export(self.experiment, self.workplace, refit=True)
         try:
-            published = publish(self.workplace.bundle, self.link.path.parent)
+            version = load_bundle(self.workplace.bundle).manifest.model_version
+            run = replace(self.run, bundle=version)
+            if (ended := _deposed(run, self.link)) is not None:
+                return ended
+            publish(self.workplace.bundle, self.link.path.parent)
         except (BundleError, OSError) as error:
             raise ConfigError(f"--publish {self.link.path.parent}: {error}") from error
-        return str(published.bundle)
+        return run
 
     def _compare(self, dataset: Dataset, examples: int) -> Run:
         knowledge = self._knowledge(dataset)
@@ -199,6 +206,29 @@ class Retraining:
             f"{found:,} {unit} in the newest slice are too few to say: retrain.min_examples = "
             f"{self.given.retrain.min_examples:,}; the next run counts them too"
         )
+
+
+def _unfinished(table: RunTable, link: BundleLink) -> Run | None:
+    """Returns the run that was killed; None if there is none, or its champion is not active."""
+    run = table.current()
+    # A decided run may have published its own bundle, whose version its export tells.
+    if run is None or run.decision or (ended := _deposed(run, link)) is None:
+        return run
+    table.finish(ended)
+    say(f"{ended.decision}: {ended.reason}")
+    return None
+
+
+def _deposed(run: Run, link: BundleLink) -> Run | None:
+    """Returns the run as undecided if neither its champion nor its own bundle is active."""
+    active = link.bundle
+    if active in (run.champion, run.bundle):
+        return None
+    reason = (
+        f"the active bundle has changed from {run.champion or 'none'} to {active or 'none'} since "
+        "the run began; a new run takes the events up to now"
+    )
+    return decided(run, "undecided", reason, bundle=None)
 
 
 def _new_run(table: RunTable, link: BundleLink) -> Run:
