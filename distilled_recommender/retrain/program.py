@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from distilled_recommender.retrain.contest import decide, relative_gain
+from distilled_recommender.retrain.contest import at_look, decide, level_of, relative_gain
 from distilled_recommender.retrain.runs import Run, RunTable, decided
 from export.__main__ import export
 from export.contract.bundle import BundleError, load_bundle
@@ -162,7 +162,7 @@ class Retraining:
     def _compare(self, dataset: Dataset, examples: int) -> Run:
         knowledge = self._knowledge(dataset)
         twin = self._twin(dataset, knowledge)
-        figures = {
+        figures: dict[str, Any] = {
             "challenger": twin.name,
             "metric": SELECTION_METRIC,
             "examples": examples,
@@ -171,10 +171,15 @@ class Retraining:
         if self.run.champion is None:
             return decided(self.run, "published", "there was no active bundle", **figures)
         champion = load_bundle(self.link.folder(self.run.champion))
-        gain = relative_gain(twin, champion, dataset, self.given.ladder.num_resamples)
+        look = self.table.looks_at(self.run.champion) + 1
+        gain = at_look(
+            relative_gain(twin, champion, dataset, self.given.ladder.num_resamples), look
+        )
         outcome = decide(gain, examples, self.given.retrain)
+        reason = f"{outcome.reason} (look {look} at this champion, {level_of(look):.2%} interval)"
         interval = {"difference": gain.mean, "low": gain.low, "high": gain.high}
-        return decided(self.run, outcome.decision, outcome.reason, **figures, **interval)
+        figures |= {**interval, "look": look, "level": level_of(look)}
+        return decided(self.run, outcome.decision, reason, **figures)
 
     def _twin(self, dataset: Dataset, knowledge: Knowledge) -> Checkpoint:
         jobs = jobs_of(self.experiment, dataset, knowledge, [DISTILLED])

@@ -51,6 +51,9 @@ def test_the_first_model_is_published_and_later_ones_if_they_are_no_worse(shop: 
     assert better.difference is not None
     assert better.low is not None
     assert better.low > -0.1
+    assert better.look == 1
+    assert better.level == pytest.approx(0.9696, abs=1e-4)
+    assert "(look 1 at this champion, 96.96% interval)" in better.reason
     assert shop.active == better.bundle != first.bundle
 
     shop.write_config(learning_rate=1e-9, max_epochs=1)
@@ -192,3 +195,14 @@ def test_the_table_keeps_each_run_once_and_knows_the_window_of_a_bundle(shop: Sh
     assert [each.id for each in table.read()] == ["a", "b"]
     assert table.window_end_of("v1") == 5
     assert table.window_end_of("v2") is None
+
+
+def test_the_table_counts_the_contests_with_a_champion(shop: Shop) -> None:
+    table = RunTable(shop.folder)
+    contest = Run(id="a", until=5, champion="A", low=-0.1)
+    runs = [contest, replace(contest, low=None), replace(contest, champion="B"), contest]
+
+    for number, run in enumerate(runs):
+        table.finish(replace(run, id=str(number)))
+
+    assert [table.looks_at(champion) for champion in "ABC"] == [2, 1, 0]
