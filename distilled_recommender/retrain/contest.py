@@ -4,14 +4,16 @@ The challenger of the comparison is a twin, which has not seen the slice; its re
 what is published. The champion is the published bundle, as it is served.
 """
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Literal
 
 from export.contract.bundle import Bundle
 from export.served_figures import bundle_ranker
 from training.data.dataset import Dataset, Split
 from training.distillation.checkpoint import Checkpoint
-from training.evaluation.intervals import Interval
+from training.evaluation.intervals import SHARE, Interval
 from training.evaluation.shuffled import relative_change
 from training.evaluation.yardstick import SELECTION_METRIC, Evaluation, evaluate, ranker_of
 from training.progress import ProgressBar, counting
@@ -44,6 +46,33 @@ def relative_gain(
     with ProgressBar("champion and challenger", 2 * len(rows), "example") as bar:
         found += [evaluate(counting(each, bar), dataset, rows) for each in rankers]
     return relative_change([found[0]], [found[1]], dataset, num_draws)
+
+
+def level_of(look: int) -> float:
+    """Returns the confidence level of the interval at a look, for 95 % over all looks together.
+
+    Look `k` may err with probability `0.05 * 6 / (pi * k) ** 2`. Over all `k`, this sums up to 0.05
+    (Euler's sum of `1 / k ** 2`), and so bounds the probability of any error (Boole's inequality).
+
+    Args:
+        look: number of this contest with the same champion, from 1 on.
+    """
+    return 1 - (1 - SHARE) * 6 / (math.pi * look) ** 2
+
+
+def at_look(gain: Interval, look: int) -> Interval:
+    """Returns a 95 % interval stretched to the level of a look.
+
+    Both sides are stretched as those of a normal distribution: the bootstrap has too few draws for
+    the quantiles of a late look.
+    """
+    factor = _normal_quantile(level_of(look)) / _normal_quantile(SHARE)
+    low, high = ((end - gain.mean) * factor for end in (gain.low, gain.high))
+    return Interval(gain.mean, gain.mean + low, gain.mean + high)
+
+
+def _normal_quantile(level: float) -> float:
+    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def decide(gain: Interval, examples: int, config: RetrainConfig) -> Outcome:

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from distilled_recommender.retrain.contest import decide, relative_gain
+from distilled_recommender.retrain.contest import at_look, decide, level_of, relative_gain
 from distilled_recommender.retrain.runs import Run, RunTable, decided
 from export.__main__ import export
 from export.contract.bundle import BundleError, load_bundle
@@ -82,12 +82,12 @@ def retrain(
     table = RunTable(workplace.folder / "retrain")
     link = BundleLink(bundles / LINK_NAME)
     with _alone(table.folder):
-        run = table.current() or table.keep(_new_run(table, link))
+        run = _unfinished(table, link) or table.keep(_new_run(table, link))
         retraining = Retraining(experiment, workplace, link, table, run, workers)
         if not run.decision:
             run = table.keep(retraining.decide())
         if run.decision == "published":
-            run = replace(run, bundle=retraining.publish())
+            run = replace(retraining, run=run).publish()
         table.finish(run)
     return run
 
@@ -141,21 +141,28 @@ class Retraining:
         teach(self.experiment, self.workplace, TeachOptions(reuse=True))
         options = DistillOptions(variant=DISTILLED, refit=True, workers=self.workers)
         distill(self.experiment, self.workplace, options)
-        return self._compare(dataset, examples)
+        return _deposed(self.run, self.link) or self._compare(dataset, examples)
 
-    def publish(self) -> str:
-        """Exports the challenger's refit and publishes it; returns the bundle's version."""
+    def publish(self) -> Run:
+        """Exports the challenger's refit and publishes it; returns the run with its bundle.
+
+        If another bundle than the champion was made active meanwhile, the run is undecided.
+        """
         export(self.experiment, self.workplace, refit=True)
         try:
-            published = publish(self.workplace.bundle, self.link.path.parent)
+            version = load_bundle(self.workplace.bundle).manifest.model_version
+            run = replace(self.run, bundle=version)
+            if (ended := _deposed(run, self.link)) is not None:
+                return ended
+            publish(self.workplace.bundle, self.link.path.parent)
         except (BundleError, OSError) as error:
             raise ConfigError(f"--publish {self.link.path.parent}: {error}") from error
-        return str(published.bundle)
+        return run
 
     def _compare(self, dataset: Dataset, examples: int) -> Run:
         knowledge = self._knowledge(dataset)
         twin = self._twin(dataset, knowledge)
-        figures = {
+        figures: dict[str, Any] = {
             "challenger": twin.name,
             "metric": SELECTION_METRIC,
             "examples": examples,
@@ -164,10 +171,15 @@ class Retraining:
         if self.run.champion is None:
             return decided(self.run, "published", "there was no active bundle", **figures)
         champion = load_bundle(self.link.folder(self.run.champion))
-        gain = relative_gain(twin, champion, dataset, self.given.ladder.num_resamples)
+        look = self.table.looks_at(self.run.champion) + 1
+        gain = at_look(
+            relative_gain(twin, champion, dataset, self.given.ladder.num_resamples), look
+        )
         outcome = decide(gain, examples, self.given.retrain)
+        reason = f"{outcome.reason} (look {look} at this champion, {level_of(look):.2%} interval)"
         interval = {"difference": gain.mean, "low": gain.low, "high": gain.high}
-        return decided(self.run, outcome.decision, outcome.reason, **figures, **interval)
+        figures |= {**interval, "look": look, "level": level_of(look)}
+        return decided(self.run, outcome.decision, reason, **figures)
 
     def _twin(self, dataset: Dataset, knowledge: Knowledge) -> Checkpoint:
         jobs = jobs_of(self.experiment, dataset, knowledge, [DISTILLED])
@@ -199,6 +211,29 @@ class Retraining:
             f"{found:,} {unit} in the newest slice are too few to say: retrain.min_examples = "
             f"{self.given.retrain.min_examples:,}; the next run counts them too"
         )
+
+
+def _unfinished(table: RunTable, link: BundleLink) -> Run | None:
+    """Returns the run that was killed; None if there is none, or its champion is not active."""
+    run = table.current()
+    # A decided run may have published its own bundle, whose version its export tells.
+    if run is None or run.decision or (ended := _deposed(run, link)) is None:
+        return run
+    table.finish(ended)
+    say(f"{ended.decision}: {ended.reason}")
+    return None
+
+
+def _deposed(run: Run, link: BundleLink) -> Run | None:
+    """Returns the run as undecided if neither its champion nor its own bundle is active."""
+    active = link.bundle
+    if active in (run.champion, run.bundle):
+        return None
+    reason = (
+        f"the active bundle has changed from {run.champion or 'none'} to {active or 'none'} since "
+        "the run began; a new run takes the events up to now"
+    )
+    return decided(run, "undecided", reason, bundle=None)
 
 
 def _new_run(table: RunTable, link: BundleLink) -> Run:

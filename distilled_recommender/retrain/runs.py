@@ -28,13 +28,15 @@ class Run:
         challenger: name of the trained student; None if none was trained.
         metric: name of the metric that decides.
         difference: relative gain of the challenger in it, on the newest slice.
-        low: lower end of its 95 % interval.
-        high: upper end of its 95 % interval.
+        low: lower end of its interval.
+        high: upper end of its interval.
         examples: number of examples of the newest slice.
         decision: what was decided; empty as long as the run goes on.
         reason: sentence that says why.
         bundle: version of the published bundle; None without one.
         teacher_tokens: number of tokens that the teacher read for this run.
+        look: number of this contest with the same champion, from 1 on; None without a contest.
+        level: confidence level of the interval, which rises with each look; None without one.
     """
 
     id: str
@@ -51,6 +53,8 @@ class Run:
     reason: str = ""
     bundle: str | None = None
     teacher_tokens: int = 0
+    look: int | None = None
+    level: float | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,10 @@ class RunTable:
         """Returns where the window of the run that published `bundle` ended; None if unknown."""
         ends = [run.until for run in self.read() if run.bundle and run.bundle == bundle]
         return ends[-1] if ends else None
+
+    def looks_at(self, champion: str) -> int:
+        """Returns how many finished runs have compared a challenger with `champion`."""
+        return sum(run.champion == champion and run.low is not None for run in self.read())
 
 
 def decided(run: Run, decision: Decision, reason: str, **figures: Any) -> Run:

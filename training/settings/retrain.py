@@ -12,7 +12,7 @@ class RetrainConfig(Section):
         default=-0.02,
         gt=-1,
         lt=1,
-        description="the challenger is published if the lower end of the 95 % interval of its "
+        description="the challenger is published if the lower end of the interval of its "
         "relative gain in NDCG@20 is above this; -0.02 accepts a loss of 2 % at most",
     )
     min_examples: int = Field(

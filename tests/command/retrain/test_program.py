@@ -2,14 +2,20 @@
 
 import fcntl
 import os
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from distilled_recommender.app import main
 from distilled_recommender.retrain import program
 from distilled_recommender.retrain.runs import Run, RunTable
-from tests.command.retrain.conftest import Shop, now_ms
+from export.contract.publish import LINK_NAME, BundleLink
+from tests.command.retrain.conftest import HOUR, Shop, now_ms
+from training.settings.experiment import Experiment
+from training.workplace import Workplace
 
 
 class Killed(BaseException):
@@ -45,6 +51,9 @@ def test_the_first_model_is_published_and_later_ones_if_they_are_no_worse(shop: 
     assert better.difference is not None
     assert better.low is not None
     assert better.low > -0.1
+    assert better.look == 1
+    assert better.level == pytest.approx(0.9696, abs=1e-4)
+    assert "(look 1 at this champion, 96.96% interval)" in better.reason
     assert shop.active == better.bundle != first.bundle
 
     shop.write_config(learning_rate=1e-9, max_epochs=1)
@@ -101,6 +110,58 @@ def test_a_run_that_is_killed_after_publishing_is_recorded_with_its_first_decisi
     assert len(RunTable(shop.work / "retrain").read()) == 1
 
 
+def test_a_killed_run_whose_champion_was_replaced_ends_and_a_new_window_begins(shop: Shop) -> None:
+    table, now = RunTable(shop.work / "retrain"), now_ms()
+    table.finish(Run(id="r0", until=now, decision="published", bundle="B"))
+    table.keep(Run(id="r1", until=1, champion="A"))
+    activate(shop, "B")
+
+    new = retrain(shop)
+
+    ended = table.read()[-2]
+    assert (ended.id, ended.decision) == ("r1", "undecided")
+    assert "the active bundle has changed from A to B" in ended.reason
+    assert (new.champion, new.since) == ("B", now)
+    assert table.current() is None
+
+
+def test_a_challenger_is_not_compared_with_a_champion_that_was_replaced_during_training(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.visit(60, now_ms() - HOUR)
+    activate(shop, "A")
+    monkeypatch.setattr(program, "distill", lambda *_: activate(shop, "B"))
+
+    run = retrain(shop)
+
+    assert (run.champion, run.decision) == ("A", "undecided")
+    assert "the active bundle has changed from A to B" in run.reason
+
+
+def test_a_challenger_does_not_replace_a_bundle_that_it_was_not_compared_with(
+    shop: Shop, save_bundle_with: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(_: Experiment, workplace: Workplace, *, refit: bool) -> None:
+        assert refit
+        shutil.copytree(save_bundle_with(scale=2), workplace.bundle)
+
+    monkeypatch.setattr(program, "export", export)
+    table = RunTable(shop.work / "retrain")
+    table.keep(Run(id="r1", until=1, champion="A", decision="published", reason="better than A"))
+    activate(shop, "B")
+
+    run = retrain(shop)
+
+    assert (run.id, run.decision, run.bundle) == ("r1", "undecided", None)
+    assert "the active bundle has changed from A to B" in run.reason
+    assert shop.active == "B"
+
+
+def activate(shop: Shop, bundle: str) -> None:
+    (shop.bundles / bundle).mkdir(parents=True)
+    BundleLink(shop.bundles / LINK_NAME).move(bundle)
+
+
 def test_a_second_retraining_at_the_same_time_is_refused(
     shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,3 +195,14 @@ def test_the_table_keeps_each_run_once_and_knows_the_window_of_a_bundle(shop: Sh
     assert [each.id for each in table.read()] == ["a", "b"]
     assert table.window_end_of("v1") == 5
     assert table.window_end_of("v2") is None
+
+
+def test_the_table_counts_the_contests_with_a_champion(shop: Shop) -> None:
+    table = RunTable(shop.folder)
+    contest = Run(id="a", until=5, champion="A", low=-0.1)
+    runs = [contest, replace(contest, low=None), replace(contest, champion="B"), contest]
+
+    for number, run in enumerate(runs):
+        table.finish(replace(run, id=str(number)))
+
+    assert [table.looks_at(champion) for champion in "ABC"] == [2, 1, 0]
