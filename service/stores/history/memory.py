@@ -1,5 +1,6 @@
 """A history store in the memory of the process, for a service with one worker and for tests."""
 
+import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ class _Known:
 
     at: float
     left_out: LeftOut | None = None
+    settled: asyncio.Event | None = None  # set when the log has the event or not; None: it was
 
 
 @dataclass(slots=True)
@@ -60,7 +62,7 @@ class InMemoryHistoryStore:
         if stored is None:
             stored = _Stored(deque(maxlen=self._retention.max_length))
         if event.event_id is not None and not self._is_new(stored, event.event_id, now):
-            return _answer_again(stored, event.event_id)
+            return await _answer_again(stored, event.event_id)
         if event.is_for_history:
             stored.events.append(event)
         if event.user_ref is not None:
@@ -72,14 +74,20 @@ class InMemoryHistoryStore:
             self._sessions.popitem(last=False)
         history = [each.item_id for each in stored.events]
         if self._log is not None and event.log_text is not None:
-            try:
-                await self._log.append(event.log_text)
-            except DiskError as error:
-                reason = left_out_by(error)
-                if (known := stored.event_ids.get(event.event_id or "")) is not None:
-                    known.left_out = reason
-                raise NotLoggedError(history, reason) from error
+            known = stored.event_ids.get(event.event_id or "") or _Known(now)
+            await self._write(self._log, event.log_text, known, history)
         return history
+
+    async def _write(self, log: DiskLog, text: str, known: _Known, history: Sequence[str]) -> None:
+        known.settled = asyncio.Event()
+        try:
+            await log.append(text)
+        except DiskError as error:
+            known.left_out = left_out_by(error)
+            raise NotLoggedError(history, known.left_out) from error
+        finally:
+            known.settled.set()
+            known.settled = None
 
     async def read(self, session: Session) -> Sequence[str]:
         """See HistoryStore."""
@@ -144,12 +152,14 @@ class InMemoryHistoryStore:
             del self._sessions[oldest]
 
 
-def _answer_again(stored: _Stored, event_id: str) -> Sequence[str]:
+async def _answer_again(stored: _Stored, event_id: str) -> Sequence[str]:
     """Returns the history that ends with a stored event; raises NotLoggedError."""
     history = _history_until(stored.events, event_id)
-    reason = stored.event_ids[event_id].left_out
-    if reason is not None:
-        raise NotLoggedError(history, reason, is_new=False)
+    known = stored.event_ids[event_id]
+    if known.settled is not None:
+        await known.settled.wait()
+    if known.left_out is not None:
+        raise NotLoggedError(history, known.left_out, is_new=False)
     return history
 
 
