@@ -10,7 +10,7 @@ from service.errors import HistoryRefusalError
 from service.stores.event_log.disk_log import DiskLog, left_out_by
 from service.stores.event_log.protocol import LeftOut, NotLoggedError
 from service.stores.group_commit import DiskError
-from service.stores.history.protocol import Event, Retention, Session
+from service.stores.history.protocol import MAX_USERS, Event, Retention, Session
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class _Known:
 class _Stored:
     events: deque[Event]
     expires_at: float = 0
-    user_refs: set[str] = field(default_factory=set)
+    user_refs: dict[str, None] = field(default_factory=dict)  # in the order of their events
     # Oldest first.
     event_ids: OrderedDict[str, _Known] = field(default_factory=OrderedDict)
 
@@ -66,7 +66,10 @@ class InMemoryHistoryStore:
         if event.is_for_history:
             stored.events.append(event)
         if event.user_ref is not None:
-            stored.user_refs.add(event.user_ref)
+            stored.user_refs.pop(event.user_ref, None)
+            stored.user_refs[event.user_ref] = None
+            if len(stored.user_refs) > MAX_USERS:
+                del stored.user_refs[next(iter(stored.user_refs))]
         stored.expires_at = now + self._retention.ttl_seconds
         self._sessions[session.ref] = stored
         self._sessions.move_to_end(session.ref)
@@ -108,7 +111,7 @@ class InMemoryHistoryStore:
         """See HistoryStore."""
         await self._log_tombstones([] if tombstone is None else [tombstone])
         for stored in self._sessions.values():
-            stored.user_refs.discard(user_ref)
+            stored.user_refs.pop(user_ref, None)
 
     async def _log_tombstones(self, texts: Sequence[str]) -> None:
         if self._log is None:
