@@ -76,7 +76,7 @@ def open_history(
     if settings.redis_url is None:
         disk_log = log if isinstance(log, DiskLog) else None
         store = InMemoryHistoryStore(_retention(settings), settings.max_sessions, log=disk_log)
-        return GuardedHistory(store, pause_seconds, count_left_out=count_left_out)
+        return GuardedHistory(store, pause_seconds, count_left_out=count_left_out, keeps_order=True)
     wait_seconds = settings.redis_timeout_seconds
     redis_store = _open_redis_store(settings, settings.redis_url, wait_seconds)
     guarded = partial(

@@ -45,6 +45,7 @@ class GuardedHistory:
     only a write can show it. A store that refuses writes is still read.
 
     Attributes:
+        keeps_order: whether concurrent events of a session are stored in the order of the calls.
         writes_fail: whether the last attempt to write failed.
         last_write_at: Unix time in seconds of the last successful write; 0 if there was none.
     """
@@ -57,6 +58,8 @@ class GuardedHistory:
         journal: JournalledEvents | None = None,
         count_left_out: CountLeftOut = lambda *_: None,
         wait_seconds: float | None = None,
+        *,
+        keeps_order: bool = False,
     ) -> None:
         """Guards `store`.
 
@@ -68,7 +71,10 @@ class GuardedHistory:
             count_left_out: counts events that are left out of the event log.
             wait_seconds: maximum time of all calls to the store that one request needs; None: each
                 call has the deadline of the store alone.
+            keeps_order: whether `store` stores concurrent events of a session in the order of the
+                calls.
         """
+        self.keeps_order = keeps_order
         self.writes_fail = False
         self.last_write_at = 0.0
         self._store = store

@@ -1,5 +1,6 @@
 """A history store in the memory of the process, for a service with one worker and for tests."""
 
+import asyncio
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from service.errors import HistoryRefusalError
 from service.stores.event_log.disk_log import DiskLog, left_out_by
 from service.stores.event_log.protocol import LeftOut, NotLoggedError
 from service.stores.group_commit import DiskError
-from service.stores.history.protocol import Event, Retention, Session
+from service.stores.history.protocol import MAX_USERS, Event, Retention, Session
 
 
 @dataclass(slots=True)
@@ -18,13 +19,14 @@ class _Known:
 
     at: float
     left_out: LeftOut | None = None
+    settled: asyncio.Event | None = None  # set when the log has the event or not; None: it was
 
 
 @dataclass(slots=True)
 class _Stored:
     events: deque[Event]
     expires_at: float = 0
-    user_refs: set[str] = field(default_factory=set)
+    user_refs: dict[str, None] = field(default_factory=dict)  # in the order of their events
     # Oldest first.
     event_ids: OrderedDict[str, _Known] = field(default_factory=OrderedDict)
 
@@ -60,11 +62,14 @@ class InMemoryHistoryStore:
         if stored is None:
             stored = _Stored(deque(maxlen=self._retention.max_length))
         if event.event_id is not None and not self._is_new(stored, event.event_id, now):
-            return _answer_again(stored, event.event_id)
+            return await _answer_again(stored, event.event_id)
         if event.is_for_history:
             stored.events.append(event)
         if event.user_ref is not None:
-            stored.user_refs.add(event.user_ref)
+            stored.user_refs.pop(event.user_ref, None)
+            stored.user_refs[event.user_ref] = None
+            if len(stored.user_refs) > MAX_USERS:
+                del stored.user_refs[next(iter(stored.user_refs))]
         stored.expires_at = now + self._retention.ttl_seconds
         self._sessions[session.ref] = stored
         self._sessions.move_to_end(session.ref)
@@ -72,14 +77,20 @@ class InMemoryHistoryStore:
             self._sessions.popitem(last=False)
         history = [each.item_id for each in stored.events]
         if self._log is not None and event.log_text is not None:
-            try:
-                await self._log.append(event.log_text)
-            except DiskError as error:
-                reason = left_out_by(error)
-                if (known := stored.event_ids.get(event.event_id or "")) is not None:
-                    known.left_out = reason
-                raise NotLoggedError(history, reason) from error
+            known = stored.event_ids.get(event.event_id or "") or _Known(now)
+            await self._write(self._log, event.log_text, known, history)
         return history
+
+    async def _write(self, log: DiskLog, text: str, known: _Known, history: Sequence[str]) -> None:
+        known.settled = asyncio.Event()
+        try:
+            await log.append(text)
+        except DiskError as error:
+            known.left_out = left_out_by(error)
+            raise NotLoggedError(history, known.left_out) from error
+        finally:
+            known.settled.set()
+            known.settled = None
 
     async def read(self, session: Session) -> Sequence[str]:
         """See HistoryStore."""
@@ -100,7 +111,7 @@ class InMemoryHistoryStore:
         """See HistoryStore."""
         await self._log_tombstones([] if tombstone is None else [tombstone])
         for stored in self._sessions.values():
-            stored.user_refs.discard(user_ref)
+            stored.user_refs.pop(user_ref, None)
 
     async def _log_tombstones(self, texts: Sequence[str]) -> None:
         if self._log is None:
@@ -144,12 +155,14 @@ class InMemoryHistoryStore:
             del self._sessions[oldest]
 
 
-def _answer_again(stored: _Stored, event_id: str) -> Sequence[str]:
+async def _answer_again(stored: _Stored, event_id: str) -> Sequence[str]:
     """Returns the history that ends with a stored event; raises NotLoggedError."""
     history = _history_until(stored.events, event_id)
-    reason = stored.event_ids[event_id].left_out
-    if reason is not None:
-        raise NotLoggedError(history, reason, is_new=False)
+    known = stored.event_ids[event_id]
+    if known.settled is not None:
+        await known.settled.wait()
+    if known.left_out is not None:
+        raise NotLoggedError(history, known.left_out, is_new=False)
     return history
 
 

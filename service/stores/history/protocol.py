@@ -60,6 +60,10 @@ class Event:
 
 
 _MIN_EVENT_IDS = 1_000
+MAX_SESSIONS = 1_000
+"""Maximum number of sessions of a user that Redis remembers: those with the newest events."""
+MAX_USERS = 16
+"""Maximum number of users of a session that a store remembers: those of the newest events."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 `s:{NN}:REF` is the list of the session's events, and `e:{NN}:REF` the sorted set of their event
 ids. `f:{NN}:DIGEST` is the time at which the session or the user was erased, so that the replay of
 a journal restores nothing; it has a digest of the ref, since nothing erased may be found.
-`u:{NN}:USER_REF` is the set of the session refs of a user, and `v:{NN}:REF` that of the user refs
-of a session. `KEY:moving` are the events of a former name that are being moved to another slot of a
-cluster. NN is a hash of the ref, from 00 to 63. Redis Cluster chooses the slot of a key by the part
-in braces, so all keys of a ref lie in one slot.
+`u:{NN}:USER_REF` is the sorted set of the session refs of a user, and `v:{NN}:REF` that of the user
+refs of a session. `KEY:moving` are the events of a former name that are being moved to another slot
+of a cluster. NN is a hash of the ref, from 00 to 63. Redis Cluster chooses the slot of a key by the
+part in braces, so all keys of a ref lie in one slot.
 """
 
 from binascii import crc_hqx

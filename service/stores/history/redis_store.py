@@ -21,7 +21,7 @@ from service.errors import (
     HistoryUnavailableError,
 )
 from service.stores.event_log.protocol import LogBounds, NotLoggedError
-from service.stores.history.protocol import Event, Retention, Session
+from service.stores.history.protocol import MAX_SESSIONS, MAX_USERS, Event, Retention, Session
 from service.stores.history.redis_keys import (
     AllKeys,
     all_keys_of,
@@ -109,15 +109,15 @@ class RedisHistoryStore:
         run, redis = self._join_script.run, self._redis
         with unavailable():
             await asyncio.gather(
-                run(redis, 1, user_key_of(user_ref), ref),
-                run(redis, 1, users_key_of(ref), user_ref),
+                run(redis, 1, user_key_of(user_ref), ref, now(), MAX_SESSIONS),
+                run(redis, 1, users_key_of(ref), user_ref, now(), MAX_USERS),
             )
 
     async def _leave_users(self, session: Session) -> None:
         """Removes an erased session from the sessions of its users."""
         for ref in (session.ref, *session.former_refs):
-            for user_ref in await self._redis.execute_command("SMEMBERS", users_key_of(ref)):
-                await self._redis.execute_command("SREM", user_key_of(user_ref), ref)
+            for user_ref in await self._redis.execute_command("ZRANGE", users_key_of(ref), 0, -1):
+                await self._redis.execute_command("ZREM", user_key_of(user_ref), ref)
             await self._redis.execute_command("UNLINK", users_key_of(ref))
 
     def _arguments(self, event: Event, at: int) -> tuple[str | int, ...]:
@@ -191,7 +191,7 @@ class RedisHistoryStore:
         """See HistoryStore."""
         with unavailable():
             found: Sequence[str] = sorted(
-                await self._redis.execute_command("SMEMBERS", user_key_of(user_ref))
+                await self._redis.execute_command("ZRANGE", user_key_of(user_ref), 0, -1)
             )
         return found
 

@@ -151,9 +151,11 @@ redis.call('XADD', KEYS[3], '*', '{STREAM_FIELD}', ARGV[1])
 redis.call('UNLINK', KEYS[1], KEYS[2])
 """
 
-# KEYS: the set of a user's session refs, or of a session's user refs. ARGV: a ref.
+# KEYS: the set of a user's session refs, or of a session's user refs, sorted by time.
+# ARGV: a ref, the time in µs, the maximum number of refs.
 _JOIN = """
-redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[3])
 redis.call('PEXPIRE', KEYS[1], $ttl)
 """
 
@@ -198,7 +200,7 @@ def insert_script(retention: Retention, bounds: LogBounds | None) -> Script:
 
 
 def join_script(retention: Retention) -> Script:
-    """Makes the script that adds a ref to a set of refs, which lives as long as sessions do."""
+    """Makes the script that adds a ref to a bounded set, which lives as long as sessions do."""
     return Script(Template(_JOIN).substitute(ttl=round(retention.ttl_seconds * 1000)))
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from export.contract.log.segments import SegmentWriter
+from service.admission.gate import Turn
 from service.api.event_batches import events_in
 from service.settings import Settings
 from tests.service.conftest import PATIENCE_SECONDS
@@ -56,6 +58,33 @@ async def test_events_of_many_sessions_are_stored_in_their_order(
     for number in range(40):
         expected = [f"i{each}" for each in range(number, 400, 40)]
         assert await history(client, f"s{number}") == expected
+
+
+async def test_the_events_of_a_session_share_their_writes_to_the_disk(
+    tmp_path: Path, bundle_path: Path, connect: "Connect", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.stores.group_commit._SECONDS_TO_SAVE", PATIENCE_SECONDS)
+    write, end, ended = SegmentWriter.write, Turn.end, list[Turn]()
+    num_ended: list[int] = []  # turns that had ended, at each write
+
+    def counted(writer: SegmentWriter, records: bytes) -> None:
+        num_ended.append(len(ended))
+        write(writer, records)
+
+    def end_and_tell(turn: Turn) -> None:
+        ended.append(turn)
+        end(turn)
+
+    monkeypatch.setattr(SegmentWriter, "write", counted)
+    monkeypatch.setattr(Turn, "end", end_and_tell)
+    settings = {"bundle_path": bundle_path, "event_log": "on", "event_log_path": tmp_path / "log"}
+    async with connect(Settings.model_validate(settings)) as client:
+        outcomes = await post(client, *(event("a", f"i{number}") for number in range(400)))
+        stored = await history(client, "a")
+    assert all(each["logged"] for each in outcomes)
+    assert stored == [f"i{number}" for number in range(200, 400)]
+    assert 1 <= len(num_ended) <= 40  # one each 16 events, if the disk is as fast as the loop
+    assert min(num_ended) == 1  # heavy work does not wait for the disk
 
 
 async def test_each_event_has_an_outcome_of_its_own(client: httpx.AsyncClient) -> None:

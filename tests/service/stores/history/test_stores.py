@@ -11,6 +11,7 @@ import pytest
 from service.stores.history.cluster_store import ClusterHistoryStore
 from service.stores.history.memory import InMemoryHistoryStore
 from service.stores.history.protocol import Event, HistoryStore, Retention, Session
+from service.stores.history.redis_keys import users_key_of
 from service.stores.history.redis_store import RedisHistoryStore
 from service.stores.redis_client import connect_redis, connect_shared
 
@@ -197,6 +198,27 @@ async def test_a_deleted_session_leaves_nothing(store: HistoryStore) -> None:
 async def test_deleting_an_unknown_session_is_no_error(store: HistoryStore) -> None:
     await store.forget(Session("nobody"))
     assert await store.read(Session("nobody")) == []
+
+
+async def test_the_sixteen_newest_users_of_a_session_are_remembered(store: HistoryStore) -> None:
+    for number in (*range(17), 1, 17):  # 1 is newer than 2 again
+        await store.append(Session("s"), Event("a", user_ref=f"u{number}"))
+    known = [number for number in range(18) if await store.sessions_of(f"u{number}")]
+    if isinstance(store, RedisHistoryStore):  # a user's own set has its own bound
+        found = await store._redis.execute_command("ZRANGE", users_key_of("s"), 0, -1)
+        known = sorted(int(each[1:]) for each in found)
+    assert known == [1, *range(3, 18)]
+
+
+async def test_the_newest_sessions_of_a_user_are_remembered(
+    store: HistoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.stores.history.redis_store.MAX_SESSIONS", 2)
+    for session in "abcb":
+        await store.append(Session(session), Event("i", user_ref="u"))
+    found = await store.sessions_of("u")
+    assert sorted(found)[-2:] == ["b", "c"]
+    assert ("a" in found) == (not isinstance(store, RedisHistoryStore))
 
 
 async def test_concurrent_writers_lose_nothing_and_keep_their_order(writers: Writers) -> None:
