@@ -212,6 +212,7 @@ def test_a_report_of_one_row_has_no_empty_section(config: Path) -> None:
         "## Against teachers and neighbours",
         "## By stratum",
         "## What was chosen",
+        "## How it was made",
     ]
     assert not (results / "chain-parts.png").exists()
 

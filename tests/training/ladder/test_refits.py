@@ -38,6 +38,7 @@ def test_both_protocols_stand_in_the_report_and_the_refitted_one_in_the_headline
     report = (config.parent / "results" / "chain.md").read_text()
     headings = [line for line in report.splitlines() if line.startswith("## ")]
     assert headings == [
+        "## In short",
         "## How well each ranks, refitted",
         "## What each part is worth",
         "## Against teachers and neighbours",
@@ -45,6 +46,7 @@ def test_both_protocols_stand_in_the_report_and_the_refitted_one_in_the_headline
         "## What was not shown",
         "## How well each ranked before it was refitted",
         "## What was chosen",
+        "## How it was made",
     ]
     assert "trained once more on training and validation interactions" in report
     assert "| the whole method | DLLM2Rec over CE | retrieval |" in report
