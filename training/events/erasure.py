@@ -76,8 +76,12 @@ def is_erased(kind: Kind, records: pa.Table, deadlines: Deadlines) -> NDArray[np
     """
     if not deadlines or kind == "tombstone":
         return np.zeros(len(records), dtype=np.bool_)
-    column = "received_at" if kind == "event" else TIME_COLUMNS[kind]
-    return _erased(records, column, _deadlines_by_row(records, "session_ref", deadlines))
+    at, sequences = _deadlines_by_row(records, "session_ref", deadlines)
+    if kind == "event":
+        # In the millisecond of the tombstone, the place in the log decides, see `erases`.
+        at = np.maximum(at, _NEVER + 1) - 1
+        return _erased(records, "received_at", (at, sequences))
+    return _erased(records, TIME_COLUMNS[kind], (at, sequences))
 
 
 _NEVER = np.iinfo(np.int64).min

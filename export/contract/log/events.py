@@ -300,17 +300,19 @@ def erases(tombstone: Tombstone, record: Event | Impression) -> bool:
     """Returns whether a tombstone erases a record: of the same session or user, and not later.
 
     A record is not later if its entry comes before the tombstone's, or if its time does. Clocks of
-    replicas differ, and impressions are written after they were shown.
+    replicas differ, and impressions are written after they were shown. Within one millisecond, the
+    place in the log decides about a session's events, which lie in one stream with its tombstone.
     """
     if record.tenant != tombstone.tenant:
         return False
     at = record.received_at if isinstance(record, Event) else record.shown_at
-    if record.sequence > tombstone.sequence and at > tombstone.at:
-        return False
+    is_after = record.sequence > tombstone.sequence
     if tombstone.session_ref is not None and record.session_ref == tombstone.session_ref:
-        return True
+        is_later = at >= tombstone.at if isinstance(record, Event) else at > tombstone.at
+        return not (is_after and is_later)
     return (
         isinstance(record, Event)
         and tombstone.user_ref is not None
         and record.user_ref == tombstone.user_ref
+        and not (is_after and at > tombstone.at)
     )

@@ -68,6 +68,13 @@ def test_an_event_whose_clock_is_ahead_is_erased_by_its_place_in_the_log(log: Lo
     assert len(read_events(log)) == 0
 
 
+def test_an_event_after_the_erasure_within_its_millisecond_counts(log: LogFolder) -> None:
+    write(log, "event", [event("ann", "a", 5, sequence=4), event("ann", "b", 5, sequence=6)])
+    write(log, "tombstone", [tombstone(5, session_ref="ann")])
+
+    assert read_events(log)["item_id"].to_pylist() == ["b"]
+
+
 def test_a_tombstone_of_another_tenant_erases_nothing(log: LogFolder) -> None:
     write(log, "event", [event("ann", "a", 1)])
     write(log, "tombstone", [tombstone(5, tenant="other", session_ref="ann")])

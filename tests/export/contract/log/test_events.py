@@ -131,6 +131,8 @@ def test_copies_of_an_event_have_one_identity() -> None:
         (CLICK._replace(sequence=9), True),  # by its time: written late
         (CLICK._replace(received_at=2_001), True),  # by its place: a clock is ahead
         (CLICK._replace(received_at=2_001, sequence=9), False),
+        (CLICK._replace(received_at=ERASED.at, sequence=9), False),  # in its millisecond, after it
+        (SHOWN._replace(shown_at=ERASED.at, sequence=9), True),
         (CLICK._replace(session_ref="v1.bob"), False),
         (CLICK._replace(tenant="other"), False),
         (SHOWN._replace(session_ref=None), False),
