@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from distilled_recommender import serve
@@ -81,6 +82,14 @@ def test_the_service_answers_in_the_process_of_the_command(
     process = subprocess.Popen([sys.executable, *arguments], cwd=tmp_path, env=environment)
     try:
         wait_until_ready(f"http://127.0.0.1:{port}", process)
+        children = psutil.Process(process.pid).children()
+        assert not children
+        (listening,) = {
+            each.laddr.port
+            for each in psutil.Process(process.pid).net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN
+        }
+        assert listening == port
     finally:
         process.terminate()
         process.wait(timeout=30)
@@ -90,10 +99,14 @@ def test_the_service_answers_in_the_process_of_the_command(
 def test_sigterm_ends_serve_with_code_0_before_and_after_it_becomes_the_service(
     seconds: float,
 ) -> None:
-    blocked = ["env", "--block-signal=TERM"]  # until the command can handle it
     command = [sys.executable, "-m", "distilled_recommender", "serve", "--example"]
     environment = os.environ | {"PORT": str(free_port())}
-    process = subprocess.Popen([*blocked, *command], env=environment)
+    # The command inherits a blocked SIGTERM, and unblocks it when it can handle it.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        process = subprocess.Popen(command, env=environment)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     time.sleep(seconds)
     process.terminate()
     assert process.wait(timeout=60) == 0

@@ -348,9 +348,10 @@ def test_without_a_key_the_page_shows_what_is_missing(
     with serve(films_bundle, KEYS_FILE=str(tmp_path / "keys")) as url:
         browser.get(url)
         prompt(browser).dismiss()
-        WebDriverWait(browser, PATIENCE_SECONDS).until(
-            lambda _: "send a key with scope" in browser.find_element(By.ID, "alarm").text
+        alarm = WebDriverWait(browser, PATIENCE_SECONDS).until(
+            expected_conditions.visibility_of_element_located((By.ID, "alarm"))
         )
+        assert "send a key with scope" in alarm.text
 
 
 @pytest.mark.skipif(not SCREENSHOTS, reason="set SCREENSHOTS=docs to write them")

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from export.contract.log.events import Entry, Event, records_of
 from service.api.schemas.events import NewEvent
 from service.errors import InvalidRequestError
 from service.events.ids import SortableIds
 from service.events.intake import EventIntake
 from service.settings import Settings
+from service.stores.history.protocol import Session
 
 DAY_MS = 24 * 3600 * 1000
 
@@ -42,8 +44,15 @@ def test_the_settings_choose_the_types_and_those_of_the_history() -> None:
 
 @pytest.mark.parametrize("offset", [-DAY_MS + 60_000, 0, 9_000])
 def test_a_time_within_the_bounds_is_accepted(offset: int) -> None:
-    bounded = intake(event_max_age_seconds=DAY_MS / 1000, event_max_ahead_seconds=10)
-    bounded.event_of(given(timestamp=now() + offset), None, "t")
+    bounded = intake(
+        event_log="on", event_max_age_seconds=DAY_MS / 1000, event_max_ahead_seconds=10
+    )
+    sent = now() + offset
+    text = bounded.event_of(given(timestamp=sent), Session("ref"), "t").log_text
+    assert text is not None
+    (logged,) = records_of(Entry(1, text))
+    assert isinstance(logged, Event)
+    assert logged.timestamp == sent
 
 
 @pytest.mark.parametrize("offset", [-DAY_MS - 60_000, 70_000, -1_000_000_000_000, 2**52])

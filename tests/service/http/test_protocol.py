@@ -111,6 +111,8 @@ async def test_a_client_that_does_not_read_its_answers_is_ended(
                     await asyncio.sleep(0.01)
                 while server.server_state.connections:
                     await asyncio.sleep(0.05)
+            with pytest.raises(ConnectionError):
+                stuck.sendall(b"x" * (1 << 20))
 
 
 async def test_endless_headers_end_the_connection_within_a_megabyte(port: int) -> None:
