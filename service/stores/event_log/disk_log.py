@@ -10,15 +10,14 @@ import time
 from pathlib import Path
 
 from export.contract.log.events import Entry, framed_entry, next_sequence
-from export.contract.log.segments import SegmentWriter
-from export.contract.log.worker_folders import OPEN, make_folder, release, seal, size_of
+from export.contract.log.worker_folders import OPEN, seal, size_of
 from service.stores.event_log.protocol import LeftOut, LogBounds
 from service.stores.group_commit import DiskError, DiskFullError, GroupCommit
+from service.stores.worker_segments import WorkerSegments
 
 logger = logging.getLogger(__name__)
 
-SEGMENT_BYTES = 1 << 20
-_SECONDS_TO_SEAL = 10.0  # so long an entry can wait before a collector sees it
+_SECONDS_TO_SEAL = 10.0  # longest time until a collector can see an entry
 
 
 class DiskLog:
@@ -36,9 +35,7 @@ class DiskLog:
         self._disk = GroupCommit("event log", self._write)
         self._sequence = 0
         self._num_bytes: int | None = None  # of all segments; None: not measured yet
-        self._folder: tuple[Path, int] | None = None
-        self._segment: SegmentWriter | None = None
-        self._num_segments = 0
+        self._segments = WorkerSegments(path, OPEN, complete=seal)
 
     async def append(self, text: str, *, is_tombstone: bool = False) -> None:
         """Writes an entry with the text of its records.
@@ -82,40 +79,17 @@ class DiskLog:
     async def close(self) -> None:
         """Completes the last segment and gives up the folder of this worker."""
         await self._disk.settle()
-        await self._disk.run(self._seal)
-        if self._folder is not None:
-            await self._disk.run(release, dict([self._folder]))
+        await self._disk.run(self._segments.close)
         self._disk.shut_down()
 
     def _write(self, records: bytes) -> None:
         if self._num_bytes is None:
             self._num_bytes = size_of(self._path)
-        segment = self._segment
-        if segment is None or segment.size + len(records) > SEGMENT_BYTES:
-            segment = self._open_segment()
-        try:
-            segment.write(records)
-        except OSError:
-            self._seal()  # after an error, its content on the disk is unknown
-            raise
+        self._segments.write(records)
         self._num_bytes += len(records)
 
-    def _open_segment(self) -> SegmentWriter:
-        if self._folder is None:
-            self._folder = make_folder(self._path)
-        self._seal()
-        self._num_segments += 1
-        self._segment = SegmentWriter(self._folder[0] / f"{self._num_segments:08}{OPEN}")
-        return self._segment
-
-    def _seal(self) -> None:
-        if self._segment is not None:
-            self._segment.close()
-            seal(self._segment.path)
-            self._segment = None
-
     def _seal_and_measure(self) -> None:
-        self._seal()
+        self._segments.seal()
         self._num_bytes = size_of(self._path)
 
 

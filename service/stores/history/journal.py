@@ -9,9 +9,8 @@ from pathlib import Path
 
 import orjson
 
-from export.contract.log.segments import SegmentWriter
 from export.contract.log.worker_folders import (
-    make_folder,
+    SEALED,
     release,
     segments_of,
     size_of,
@@ -19,13 +18,13 @@ from export.contract.log.worker_folders import (
 )
 from service.stores.group_commit import DiskFullError, GroupCommit
 from service.stores.history.journal_records import Record, read_records
+from service.stores.worker_segments import SEGMENT_BYTES, WorkerSegments
 
 logger = logging.getLogger(__name__)
 
 REJECTED = "rejected.jsonl"
 """Name of the file of records that can never be stored, one JSON object a line."""
 
-SEGMENT_BYTES = 1 << 20
 _STORED_AT_ONCE = 16  # more would delay requests by more than a millisecond
 
 
@@ -51,10 +50,8 @@ class Journal:
         self.num_set_aside = 0
         self._path = path
         self._max_bytes = max_bytes
-        self._disk = GroupCommit("journal", self._write, self._count)
-        self._folder: tuple[Path, int] | None = None
-        self._segment: SegmentWriter | None = None
-        self._num_segments = 0
+        self._segments = WorkerSegments(path, SEALED, check_room=self._check_room)
+        self._disk = GroupCommit("journal", self._segments.write, self._count)
         self._num_stored: dict[Path, int] = {}  # stored records of interrupted replays
 
     async def append(self, record: Record) -> None:
@@ -80,7 +77,7 @@ class Journal:
                 count += await self._replay_segment(path, store)
         finally:
             await self._disk.run(release, taken)
-        for path in await self._disk.run(self._seal):
+        for path in await self._disk.run(self._complete_segments):
             num_stored = await self._replay_segment(path, store)
             self.num_waiting -= num_stored
             count += num_stored
@@ -103,40 +100,20 @@ class Journal:
     async def close(self) -> None:
         """Closes the files. Records that are left stay on the disk; another worker replays them."""
         await self._disk.settle()
-        await self._disk.run(self._seal)
-        if self._folder is not None:
-            await self._disk.run(release, dict([self._folder]))
+        await self._disk.run(self._segments.close)
         self._disk.shut_down()
 
     def _count(self, num_written: int) -> None:
         self.num_waiting += num_written
 
-    def _write(self, records: bytes) -> None:
-        segment = self._segment
-        if segment is None or segment.size + len(records) > SEGMENT_BYTES:
-            segment = self._open_segment()
-        try:
-            segment.write(records)
-        except OSError:
-            self._seal()  # after an error, its content on the disk is unknown
-            raise
-
-    def _open_segment(self) -> SegmentWriter:
+    def _check_room(self) -> None:
         if size_of(self._path) + SEGMENT_BYTES > self._max_bytes:
             raise DiskFullError(f"{self._path} has JOURNAL_MAX_BYTES = {self._max_bytes} already")
-        if self._folder is None:
-            self._folder = make_folder(self._path)
-        self._seal()
-        self._num_segments += 1
-        self._segment = SegmentWriter(self._folder[0] / f"{self._num_segments:08}.log")
-        return self._segment
 
-    def _seal(self) -> Sequence[Path]:
+    def _complete_segments(self) -> Sequence[Path]:
         """Closes the segment that is being written; returns the paths of this worker's segments."""
-        if self._segment is not None:
-            self._segment.close()
-            self._segment = None
-        return [] if self._folder is None else segments_of(self._folder[0])
+        self._segments.seal()
+        return self._segments.paths()
 
     async def _replay_segment(self, path: Path, store: Callable[[Record], Awaitable[None]]) -> int:
         records, is_damaged = await self._disk.run(read_records, path)

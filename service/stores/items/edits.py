@@ -13,7 +13,7 @@ from service.stores.items.protocol import ItemStore, decoded
 
 @dataclass(frozen=True, slots=True)
 class ItemEdit:
-    """What is different about an item, whether it is in the bundle or added.
+    """Changes to an item of the bundle or to an added one.
 
     Attributes:
         item_id: id of the item.

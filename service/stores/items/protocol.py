@@ -20,7 +20,7 @@ _FLOAT32_BYTES = 4
 
 
 class Record(Protocol):
-    """What a store holds, at most one for each item id.
+    """An entry of a store; there is at most one for each item id.
 
     Attributes:
         STATE: what its item is, such as `added`; for messages.

@@ -11,8 +11,9 @@ import pytest
 from export.contract.log.segments import SegmentWriter
 from export.contract.log.worker_folders import make_folder
 from service.stores.group_commit import DiskError, DiskFullError
-from service.stores.history.journal import SEGMENT_BYTES, Journal
+from service.stores.history.journal import Journal
 from service.stores.history.journal_records import Record, read_records
+from service.stores.worker_segments import SEGMENT_BYTES
 
 pytestmark = pytest.mark.anyio
 
