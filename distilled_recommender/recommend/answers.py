@@ -29,7 +29,7 @@ _BATCH = 32  # histories of about the same length; larger batches are slower
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked for each history.
+    """The query that is asked of each history.
 
     Attributes:
         k: number of items.

@@ -46,7 +46,7 @@ PROGRAMS: Mapping[Library, Path] = {
 
 @dataclass(frozen=True)
 class Given:
-    """What a user gives besides the trained model.
+    """Inputs of an import besides the trained model.
 
     Attributes:
         items: table of items; None: titles are the ids.

@@ -11,7 +11,7 @@ from service.settings import Settings
 
 
 class ExampleService(NamedTuple):
-    """What a running service says of itself: its OpenAPI schema, and its metrics as text."""
+    """Answers of a running service: its OpenAPI schema, and its metrics as text."""
 
     openapi: dict[str, Any]
     metrics: str

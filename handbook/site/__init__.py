@@ -1,1 +1,1 @@
-"""What MkDocs needs of this repository: pages outside of `docs`, links and diagrams."""
+"""Prepares this repository for MkDocs: pages outside of `docs`, links and diagrams."""

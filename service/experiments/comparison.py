@@ -1,4 +1,4 @@
-"""What live figures say: rates with anytime-valid intervals, and which variant is ahead."""
+"""Computes rates with anytime-valid intervals from live figures, and which variant is ahead."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path

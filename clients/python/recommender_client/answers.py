@@ -210,7 +210,7 @@ class EventRecommendationAnswer(RecommendationAnswer):
 
 
 class EventOutcome(TypedDict):
-    """What became of one event of many.
+    """Outcome of one event of a request with many.
 
     Attributes:
         stored: whether the event is in the history store, see `EventAnswer`.

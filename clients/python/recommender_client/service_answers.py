@@ -12,7 +12,7 @@ class IntervalAnswer(TypedDict):
 
 
 class LiveFiguresAnswer(TypedDict):
-    """What became of the lists of one variant, model version and source.
+    """Live figures of the lists of one variant, model version and source.
 
     Attributes:
         impressions: number of lists that were shown.

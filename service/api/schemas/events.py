@@ -73,7 +73,7 @@ class NewEvents(RequestBody):
 
 
 class EventOutcome(BaseModel):
-    """What became of one event of many."""
+    """Outcome of one event of a request with many."""
 
     stored: bool = Field(description="whether the event is stored, as in EventAnswer")
     reason: Literal["invalid", "no_consent", NotStored] | None = Field(

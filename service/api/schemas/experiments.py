@@ -15,7 +15,7 @@ class IntervalAnswer(BaseModel):
 
 
 class LiveFiguresAnswer(BaseModel):
-    """What became of the lists of one variant, model version and source."""
+    """Live figures of the lists of one variant, model version and source."""
 
     variant: str
     model_version: str

@@ -14,7 +14,7 @@ from training.errors import ConfigError, DataError
 
 @pytest.fixture
 def exported(tmp_path: Path) -> Path:
-    """What a library's program writes: an encoder of the mean vector, and two items."""
+    """A folder as a library's program writes it: an encoder of the mean vector, and two items."""
     folder = tmp_path / "exported"
     folder.mkdir()
     save_encoder(folder / "encoder.onnx")
