@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from distilled_recommender.retrain import program
+from distilled_recommender.retrain.runs import Run
 from export.contract.publish import LINK_NAME, BundleLink
 from tests.service.conftest import RING
 from tests.service.conftest import save_bundle_with as save_bundle_with
@@ -78,6 +79,15 @@ class Shop:
                 rows.append(event(session, RING[(number * 5 + place) % len(RING)], at))
         self.num_sessions += num_sessions
         write(self.log, "event", rows)
+
+    def visit_after(self, run: Run, num_sessions: int) -> None:
+        """Writes sessions of an event a millisecond from the end of a run's window, and waits.
+
+        So the next run's window has all of them, however fast the runs are.
+        """
+        self.visit(num_sessions, run.until, step_ms=1)
+        while now_ms() <= run.until + num_sessions * 6:
+            time.sleep(0.001)
 
     @property
     def arguments(self) -> list[str]:

@@ -35,7 +35,7 @@ def test_the_first_model_is_published_and_later_ones_if_they_are_no_worse(shop: 
     assert (first.since, first.champion) == (None, None)
     assert shop.active == first.bundle is not None
 
-    shop.visit(5, now_ms() - 1_000, step_ms=10)
+    shop.visit_after(first, 5)
     too_few = retrain(shop)
 
     assert too_few.decision == "undecided"
@@ -43,7 +43,7 @@ def test_the_first_model_is_published_and_later_ones_if_they_are_no_worse(shop: 
     assert (too_few.since, too_few.champion) == (first.until, first.bundle)
     assert too_few.challenger is None
 
-    shop.visit(20, now_ms() - 2_000, step_ms=10)
+    shop.visit_after(too_few, 20)
     better = retrain(shop)
 
     assert better.decision == "published", better.reason
@@ -57,7 +57,7 @@ def test_the_first_model_is_published_and_later_ones_if_they_are_no_worse(shop: 
     assert shop.active == better.bundle != first.bundle
 
     shop.write_config(learning_rate=1e-9, max_epochs=1)
-    shop.visit(30, now_ms() - 2_500, step_ms=10)
+    shop.visit_after(better, 30)
     worse = retrain(shop)
 
     assert worse.decision == "worse"
