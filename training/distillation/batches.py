@@ -1,4 +1,4 @@
-"""Training windows: pieces of each user's interactions, of at most `max_history_length` rows."""
+"""Training windows: each user's interactions in pieces of at most `max_history_length` rows."""
 
 from collections.abc import Iterator, Sequence
 from copy import copy
@@ -16,7 +16,7 @@ NO_ROW = -1  # in `Batch.next_rows`: no item is predicted
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of training windows, padded on the left, or packed: a row holds several windows.
+    """A batch of training windows: one per row, padded on the left, or several per row (packed).
 
     Attributes:
         histories: `[batch, length]`, indices of the items that the student reads; 0 is padding.
@@ -24,8 +24,8 @@ class Batch:
             0 where none is predicted.
         next_rows: `[batch, length]`, dataset row of each of `next_items`; `NO_ROW` where none is
             predicted.
-        windows: `[batch, length]`, for a packed batch, number of the window at each position, from
-            1; 0 is padding. None if each row is one window.
+        windows: `[batch, length]`, number of the window that each position belongs to, from 1; 0 is
+            padding. None if the batch is not packed.
     """
 
     histories: Tensor
@@ -44,10 +44,10 @@ class Batch:
         return int(self.is_predicted.sum())
 
     def by_length(self, num_parts: int) -> Iterator["Batch"]:
-        """Yields the windows, sorted by length, in at most `num_parts` smaller batches.
+        """Splits a batch that is not packed into at most `num_parts` batches of similar windows.
 
-        Each of these is padded to its own longest window. Most windows are far shorter than the
-        longest one, so most of an unsplit batch is padding.
+        Windows are sorted by length, and each part is padded to its own longest window. This saves
+        most of the padding, since most windows are far shorter than the longest one.
         """
         lengths = (self.histories != 0).sum(dim=1)
         for part in lengths.argsort(stable=True).tensor_split(min(num_parts, len(lengths))):
@@ -59,9 +59,9 @@ class Batch:
             )
 
     def packed(self) -> "Batch":
-        """Returns the same windows in fewer rows of the same length; no window is divided.
+        """Returns the packed batch of the same windows; no window is divided between rows.
 
-        Most windows are far shorter than the longest one, so a row has room for several.
+        Rows keep their length. Most windows are far shorter, so a row has room for several.
         """
         is_read = self.histories != 0
         lengths = is_read.sum(dim=1)
@@ -87,7 +87,8 @@ class Batch:
     def part(self, rank: int, num_ranks: int) -> "Batch":
         """Returns the part of the batch that process `rank` of `num_ranks` processes computes.
 
-        It has the windows number `rank`, `rank + num_ranks`, `rank + 2 * num_ranks`, and so on.
+        The batch must not be packed. The part has its windows number `rank`, `rank + num_ranks`,
+        `rank + 2 * num_ranks`, and so on.
         """
         return Batch(
             self.histories[rank::num_ranks],
@@ -106,29 +107,29 @@ class Batch:
 
 
 class TrainingWindows:
-    """Cuts each user's interactions into training windows, with other borders in each epoch.
+    """Cuts each user's interactions into training windows, at different rows in each epoch.
 
-    The windows hold all rows of a user before the last TRAIN row. Each epoch predicts every TRAIN
-    row once, if the same user has an earlier row. HISTORY rows are read and never predicted.
-    Rows of items that the student does not read are removed before the windows are cut.
+    The windows hold all rows of a user before the user's last TRAIN row. Each epoch predicts every
+    TRAIN row once, except the first row of a user. HISTORY rows are read and never predicted. Rows
+    of items that the student does not read are removed before the windows are cut.
 
     Args:
         dataset: the dataset to train on.
         max_history_length: maximum number of items in a window.
         batch_size: number of windows in a batch.
-        readable: `[catalog rows]`, whether the student reads an item; None if it reads all. It must
-            be true for every item of a TRAIN row.
-        item_dropout: share of rows that an epoch leaves out, drawn anew for each epoch. They are
-            neither read nor predicted in that epoch.
+        readable: mask `[catalog rows]` of the items that the student reads; None if it reads all.
+            The items of all TRAIN rows must be readable.
+        item_dropout: share of rows that are neither read nor predicted in an epoch. They are drawn
+            at random for each epoch.
 
     Attributes:
         length: maximum number of items in a window.
-        rows: dataset rows that are not left out, ascending.
-        items: `[rows]`, the item_index of each of `rows`.
-        users: `[rows]`, the user of each of `rows`, as an index into `Dataset.user_ids`.
-        position: `[rows]`, number of earlier entries of `rows` of the same user.
+        rows: dataset rows that windows are cut from, without those left out, ascending.
+        items: `[rows]`, item_index of each row.
+        users: `[rows]`, user of each row, as an index into `Dataset.user_ids`.
+        position: `[rows]`, number of earlier rows of the same user in `rows`.
         read: indices into `rows` of the rows that windows hold, ascending.
-        predicted: `[rows]`, whether each of `rows` is predicted.
+        predicted: `[rows]`, whether a row is predicted.
     """
 
     def __init__(
@@ -147,10 +148,7 @@ class TrainingWindows:
         self._keep(every if readable is None else every[readable[dataset.item_indices]])
 
     def _keep(self, rows: NDArray[np.int64]) -> None:
-        """Sets which dataset rows the windows are cut from, and all attributes that follow from it.
-
-        `rows` are ascending; a window then holds consecutive ones of them.
-        """
+        """Sets the attribute `rows` to `rows`, ascending, and all attributes that depend on it."""
         dataset, self.rows = self.dataset, rows
         self.items = dataset.item_indices[self.rows]
         self.users = dataset.user_of_row[self.rows]
@@ -160,7 +158,7 @@ class TrainingWindows:
         self.predicted = is_train & (self.position > 0)
 
     def epoch(self, seed: int, epoch: int) -> list[Batch]:
-        """Returns the batches of epoch number `epoch`, from 0, in random order.
+        """Returns the batches of epoch `epoch`, in random order; the first epoch is 0.
 
         The same `seed` and `epoch` always give the same batches.
         """
@@ -181,8 +179,8 @@ class TrainingWindows:
         """Cuts the rows that are read into windows of at most `length` rows.
 
         Args:
-            shifts: `[users]`, number of rows, less than `length`, by which the cuts between the
-                windows of each user are moved towards older rows.
+            shifts: `[users]`, number of rows by which the cuts between a user's windows are moved
+                towards older rows; less than `length`.
 
         Returns:
             Two arrays `[windows]`: the index into `rows` of the first row of each window, and the
@@ -200,8 +198,8 @@ class TrainingWindows:
 
         Args:
             first: `[windows]`, index into `rows` of the first row of each window.
-            lengths: `[windows]`, number of rows of each window. After its last row, `rows` must
-                have a further row of the same user.
+            lengths: `[windows]`, number of rows of each window. The next row in `rows` after a
+                window must be of the same user.
         """
         longest = int(lengths.max())
         places = np.arange(longest) - (longest - lengths)[:, None]
@@ -219,7 +217,7 @@ def _before_the_last(is_train: NDArray[np.bool_], users: NDArray[np.int64]) -> N
 
     Args:
         is_train: `[rows]`, whether a row is a TRAIN row.
-        users: `[rows]`, the user of each row, ascending.
+        users: `[rows]`, user of each row, ascending.
     """
     numbers = np.arange(len(users))
     last_train = np.full(users.max(initial=0) + 1, NO_ROW)
@@ -236,7 +234,8 @@ def _packed_places(lengths: Sequence[int], row_length: int) -> tuple[int, Sequen
         row_length: number of positions in a row.
 
     Returns:
-        The number of rows, and for each window its first position, counted through all rows.
+        The number of rows, and the first position of each window. Positions are numbered from 0
+        through all rows, one row after the other.
     """
     begins, num_rows = [0] * len(lengths), 0
     rows_by_room: list[list[int]] = [[] for _ in range(row_length + 1)]

@@ -1,4 +1,4 @@
-"""Makes the jobs that refit the best student: one to serve it, and one to measure it on test."""
+"""Makes the two jobs that refit the best student: one for serving, one for its test metrics."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,12 +14,12 @@ REFITS: tuple[Protocol, ...] = ("refit", "refit-all")
 def refits_of_best(jobs: Iterable[Job], folder: Path) -> dict[Protocol, Job]:
     """Returns the two jobs that refit the best distilled student, keyed by protocol.
 
-    The best student is the one with the highest validation NDCG@20. The job "refit-all" also trains
-    on validation and test rows, and its student is served. The job "refit" does not train on test
-    rows. So reports give its metrics on the test examples in place of the served student's.
+    The best student is the one with the highest validation NDCG@20. The job "refit-all" trains on
+    validation and test rows, too, and its student is served. The job "refit" trains on validation
+    rows, but not on test rows. So reports give the test metrics of the student of "refit".
 
     Args:
-        jobs: jobs that train with validation, among them those of the variant `DISTILLED`.
+        jobs: jobs that train with validation; at least one is of the variant `DISTILLED`.
         folder: parent folder of the checkpoints of `jobs`.
 
     Raises:

@@ -27,21 +27,21 @@ WEIGHTS_NAME = "student.safetensors"
 
 
 class Description(Section):
-    """The content of `checkpoint.json`: how a student was trained, and its validation metrics.
+    """Content of `checkpoint.json`: how a student was trained, and its validation metrics.
 
     Attributes:
         student: kind and sizes of the student.
         variant: name of the method variant, a key of `VARIANTS`.
         seed: random seed of the training.
-        dataset_fingerprint: hash of the content of the dataset that it was trained on.
+        dataset_fingerprint: hash of the content of the dataset that the student was trained on.
         embedding_weight: factor of the projected LLM embedding in an item vector; unused without
             embeddings.
         best_epoch: number of the epoch that the weights are from; the first is 1.
-        cold_bonus: amount that placing added to the scores of cold items on average; None if they
+        cold_bonus: mean amount that the fit of cold items adds to their scores; None if cold items
             were not placed.
         validation: metrics on the validation examples, by name; empty for a refit.
         seconds: training time, validation included.
-        protocol: the rows that it was trained on: "train", "refit" or "refit-all".
+        protocol: the rows that the student was trained on: "train", "refit" or "refit-all".
     """
 
     student: StudentConfig
@@ -58,7 +58,7 @@ class Description(Section):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trained student as its folder stores it: a description and the weights.
+    """A trained student as stored in a folder: a description and the weights.
 
     Attributes:
         description: content of `checkpoint.json`.
@@ -70,7 +70,7 @@ class Checkpoint:
 
     @property
     def name(self) -> str:
-        """Name of the checkpoint's folder: `VARIANT-SEED`, for a refit `VARIANT-SEED-PROTOCOL`."""
+        """Name of the checkpoint's folder: `VARIANT-SEED`; for a refit `VARIANT-SEED-PROTOCOL`."""
         description = self.description
         return checkpoint_name(description.variant, description.seed, description.protocol)
 
@@ -90,9 +90,9 @@ class Checkpoint:
 
 
 def checkpoint_name(variant: str, seed: int, protocol: Protocol = "train") -> str:
-    """Returns the name of the checkpoint folder of a student.
+    """Returns the name of the folder of a student's checkpoint.
 
-    It is `VARIANT-SEED`, and `VARIANT-SEED-PROTOCOL` for a refit.
+    It is `VARIANT-SEED`, or `VARIANT-SEED-PROTOCOL` for a refit.
     """
     return f"{variant}-{seed}" if protocol == "train" else f"{variant}-{seed}-{protocol}"
 
@@ -115,8 +115,8 @@ def save_checkpoint(checkpoint: Checkpoint, folder: Path, stamp: str) -> None:
 def is_trained(folder: Path, stamp: str) -> bool:
     """Returns whether `folder` holds a complete checkpoint with the stamp `stamp`.
 
-    It is false for a folder of an earlier version that pickled the weights, so that the student is
-    trained again.
+    Checkpoints of earlier versions, which pickled the weights, count as incomplete. Their students
+    are trained again.
     """
     return is_current(folder, stamp) and (readable_folder(folder) / WEIGHTS_NAME).exists()
 
@@ -144,10 +144,10 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 def best_on_validation(checkpoints: Sequence[Checkpoint], variant: str) -> Checkpoint:
     """Returns the checkpoint of `variant` with the highest validation NDCG@20.
 
-    The student that is exported is this one, or its refit.
+    Its student, or the refit of that student, is exported.
 
     Raises:
-        CheckpointError: `checkpoints` has none of that variant.
+        CheckpointError: `checkpoints` has no checkpoint of that variant.
     """
     of_variant = [each for each in checkpoints if each.description.variant == variant]
     if not of_variant:

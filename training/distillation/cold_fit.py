@@ -1,9 +1,9 @@
-"""Fits, on validation examples, the parameters that the vectors of all cold items share.
+"""Fits the parameters that all cold items share: a common offset and a projection of titles.
 
-These are a common offset and a second projection of title embeddings. The formula of a cold item's
-vector is in `students/cold_items.py`. The student's weights do not change.
-`distillation/cold_start.py` calls this module and chooses the bonus, the amount that is added to
-the scores of cold items on average.
+They are fitted on validation examples, after training; the student's weights do not change. The
+projection of titles is called the second one, since the student has a first one, for all items. The
+formula of a cold item's vector is in `students/cold_items.py`. `distillation/cold_start.py` calls
+this module. It also chooses the bonus, the mean amount that is added to the scores of cold items.
 """
 
 from collections.abc import Iterator
@@ -32,16 +32,16 @@ STEPS, BATCH_SIZE, LEARNING_RATE, PROJECTION_RATE = 15, 512, 0.04, 0.002
 SEED = 0  # random seed of the order of validation examples
 
 Rows = NDArray[np.int64]
-"""Examples, each named by the dataset row of its next item, `[examples]`."""
+"""Examples, each given as the dataset row of its next item, `[examples]`."""
 
 
 @dataclass(frozen=True)
 class ColdFit:
-    """The parameters that the vectors of all cold items share, fitted on validation examples.
+    """Parameters that all cold items share, fitted on validation examples.
 
     Attributes:
         projection: `[hidden, columns]`, the second projection, from the principal columns of a
-            title to an item vector.
+            title to a summand of the item vector.
         offset: `[hidden]`, the common offset.
         direction: `[hidden]`, a vector whose product with any query vector is about 1. Adding it to
             an item vector therefore raises the scores of the item by about 1.
@@ -54,7 +54,8 @@ class ColdFit:
     def centred(self, query_vectors: Tensor, columns: Tensor) -> "ColdFit":
         """Returns a copy whose offset and projection add 0 to the mean score of cold items.
 
-        The offset is moved along `direction`. The mean is over cold items and query vectors.
+        For that, a multiple of `direction` is subtracted from the offset. The mean is over cold
+        items and query vectors.
 
         Args:
             query_vectors: `[examples, hidden]`.
@@ -67,7 +68,7 @@ class ColdFit:
     def offset_with(self, bonus: float) -> Tensor:
         """Returns the offset `[hidden]` that raises the mean score of cold items by `bonus`.
 
-        This fit must be centred, and the offset must be used together with `projection`.
+        This is true for a centred fit, if the offset is used together with `projection`.
         """
         return self.offset + bonus * self.direction
 
@@ -80,12 +81,12 @@ def centred_fit(
     The fit is centred: offset and projection together add 0 to the mean score of cold items.
 
     Args:
-        student: the trained student. As a side effect, its cold items are placed by titles and
-            donors. The caller places the fit.
+        student: the trained student. As a side effect, its cold items get vectors without offset
+            and second projection. The caller must place them with the returned fit.
         dataset: the dataset of the examples.
-        rows: the examples to fit.
-        untouched: `[items]`, whether training neither read nor predicted an item.
-        donors: `[items]`, whether an item is a donor.
+        rows: the examples to fit to.
+        untouched: mask `[items]` of the items that training neither read nor predicted.
+        donors: mask `[items]` of the donors.
     """
     query_vectors = place_by_donors(student, dataset, rows, untouched, donors)
     columns = student.item_table.columns_of(untouched)
@@ -97,19 +98,20 @@ def centred_fit(
 def place_by_donors(
     student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, donors: Tensor
 ) -> Tensor:
-    """Places cold items by titles and donors only, then computes query vectors of examples.
+    """Gives cold items vectors from titles and donors only, then computes query vectors.
 
     The common offset and the second projection of cold items are set to 0.
 
     Args:
         student: the trained student, which is changed.
         dataset: the dataset of the examples.
-        rows: the examples. At most `MAX_QUERY_VECTORS` of them, evenly spaced, are computed.
-        untouched: `[items]`, whether training neither read nor predicted an item.
-        donors: `[items]`, whether an item is a donor.
+        rows: the examples to compute query vectors of. At most `MAX_QUERY_VECTORS` of them, evenly
+            spaced, are used.
+        untouched: mask `[items]` of the items that training neither read nor predicted.
+        donors: mask `[items]` of the donors.
 
     Returns:
-        The query vectors, `[computed examples, hidden]`.
+        The query vectors, `[used examples, hidden]`.
     """
     table = student.item_table
     columns = table.columns_of(untouched)
@@ -122,7 +124,8 @@ def place_by_donors(
 def common_direction(query_vectors: Tensor) -> Tensor:
     """Finds the vector `[hidden]` whose products with all query vectors are nearest to 1.
 
-    It is a least-squares solution with a ridge penalty; `query_vectors` is `[examples, hidden]`.
+    This is a least-squares problem, solved with a ridge penalty. `query_vectors` is
+    `[examples, hidden]`.
     """
     exact = query_vectors.double()
     square = exact.T @ exact / len(exact)
@@ -136,15 +139,14 @@ def fit_from(
 ) -> ColdFit:
     """Fits projection and offset to the next items of the examples `rows`.
 
-    It begins with the values of `start` and takes `STEPS` steps of Adam on the full-softmax
-    cross-entropy. The weights of `student` and its item table are not changed.
+    Takes `STEPS` steps of Adam on the full-softmax cross-entropy. `student` is not changed.
 
     Args:
         start: initial projection and offset.
-        student: the trained student, with its cold items placed by titles and donors.
+        student: the trained student, after `place_by_donors`.
         dataset: the dataset of the examples.
-        rows: the examples to fit.
-        untouched: `[items]`, whether training neither read nor predicted an item.
+        rows: the examples to fit to.
+        untouched: mask `[items]` of the items that training neither read nor predicted.
     """
     device = start.offset.device
     cold = untouched.to(device).nonzero()[:, 0] + 1  # row 0: padding
@@ -167,7 +169,7 @@ def fit_from(
 
 
 def _batches(rows: Rows) -> Iterator[Rows]:
-    """Yields `STEPS` random batches of `rows`; every row is used once before any is repeated."""
+    """Yields `STEPS` random batches of `rows`; no row is repeated before all have been used."""
     generator = np.random.default_rng(SEED)
     rounds = -(-STEPS * BATCH_SIZE // len(rows))
     order = np.concatenate([generator.permutation(rows) for _ in range(rounds)])

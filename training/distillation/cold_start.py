@@ -1,24 +1,26 @@
-"""Cold start: the step after training that gives cold items their vectors.
+"""Cold start: the step after training that gives vectors to cold items ("places" them).
 
-With its title only, a cold item scores far below trained items, so without this step it is hardly
-ever recommended. `students/cold_items.py` has the formula of its vector. This module chooses the
-parts of that formula:
+Before this step, a cold item's vector is made from its title alone. It then scores far below
+trained items and is hardly ever recommended. The formula of the vector of a placed item is in
+`students/cold_items.py`. This module chooses the parts of that formula:
 
 - Donors are the trained items that were still in demand when training ended, so their offsets
-  describe the users of today. The offset of an old item describes users who have left.
+  describe current users. The offset of an old item describes users who have left.
 - A common offset and a second projection of titles are fitted on validation examples. The second
-  projection is needed since a title predicts the demand for a new item differently than for an old
-  one. The student reads these vectors, too: after a history with cold items, it ranks cold items
-  higher.
-- A bonus is chosen: the amount that offset and second projection add to the scores of cold items on
-  average. It may cost a given share of the NDCG@20 of warm next items, the price
-  (`distillation.cold_price`).
+  projection is needed because a title predicts the demand for a new item differently than for an
+  old one. The student also reads these vectors: after a history with cold items, it ranks cold
+  items higher.
+- The bonus is the mean amount that offset and second projection add to the scores of cold items. It
+  lowers the NDCG@20 of warm next items. The setting `distillation.cold_price`, the price, is the
+  share of that NDCG@20 that may be lost.
 
-The price is measured on users who are not in the fit. The users of validation are divided into two
-halves. A fit on each half is evaluated on the other half, and the mean of both fits is placed.
+The loss is measured on users who are not in the fit. The users of validation are divided into two
+halves. A fit on each half is evaluated on the other half. The mean of both fits is used.
 
 The fit assumes that users can choose every item of the catalog. Benchmark data list an item only
-because a user chooses it later, so there every cold item looks promising.
+because a user chooses it later, so every cold item looks promising in them.
+
+Arrays `[items]` have no entry for padding.
 """
 
 import time
@@ -54,10 +56,10 @@ LAST_ROWS, MIN_HOLDERS = 2, 2  # see `current_items`
 class BonusOutcome:
     """Validation NDCG@20 of a student whose cold items are placed with one bonus.
 
-    It is measured on users whose examples the placement was not fitted on.
+    Each user's examples are ranked with a fit on other users.
 
     Attributes:
-        bonus: mean amount that is added to the scores of cold items; None: they are not placed.
+        bonus: mean amount that is added to the scores of cold items; None if they are not placed.
         all_targets: NDCG@20 over all examples.
         warm_targets: NDCG@20 over the examples whose next item training read or predicted; 0 if
             there are none.
@@ -69,7 +71,7 @@ class BonusOutcome:
 
 
 def stamp_parts(settings: DistillationConfig) -> list[object]:
-    """Returns the parts of a training run's stamp that stand for the placing of cold items.
+    """Returns what the placing of cold items adds to a training run's stamp (its hash).
 
     The list is empty if `settings.cold_bonus` is off.
     """
@@ -77,9 +79,9 @@ def stamp_parts(settings: DistillationConfig) -> list[object]:
 
 
 def unread_settings(settings: DistillationConfig) -> set[str]:
-    """Returns the names of settings that a training run's stamp must leave out.
+    """Returns the names of settings without effect, which a training run's stamp leaves out.
 
-    That is `cold_price` if `settings.cold_bonus` is off, since the price then has no effect.
+    This is `cold_price` if `settings.cold_bonus` is off. Otherwise the set is empty.
     """
     return set() if settings.cold_bonus else {"cold_price"}
 
@@ -87,8 +89,9 @@ def unread_settings(settings: DistillationConfig) -> set[str]:
 def place_after_training(trainer: Trainer, price: float) -> float | None:
     """Places the cold items of the student that `trainer` has trained, with the best bonus.
 
-    The student with placed cold items becomes the best one of `trainer.progress`, and the time that
-    placing takes is added to its seconds. Does nothing if training touched every item.
+    The student with placed cold items becomes the best one of `trainer.progress`. The time that
+    placing takes is added to `trainer.progress.seconds`. Does nothing if training read or predicted
+    every item.
 
     Args:
         trainer: a trainer after its last epoch.
@@ -111,22 +114,22 @@ def place_after_training(trainer: Trainer, price: float) -> float | None:
 def place_cold_items(
     student: Student, dataset: Dataset, untouched: Tensor, price: float, *, shown: bool = True
 ) -> float | None:
-    """Places the `untouched` items with the best bonus that costs no more than `price`.
+    """Places the `untouched` items with the best bonus whose loss does not exceed `price`.
 
     Two fits are made, one on each half of the validation users. A bonus is tried with each fit on
-    the other half. The mean of the two fits is placed. Its own price is not checked, since no
-    example is left for that.
+    the other half. The mean of the two fits is used. The loss of that mean is not measured, since
+    no examples are left for it.
 
     Args:
         student: a trained student with LLM embeddings; it is changed.
-        dataset: the dataset whose validation examples fit the parameters and choose the bonus.
-        untouched: `[items]`, whether training neither read nor predicted an item.
+        dataset: the dataset on whose validation examples the fits and the choice are made.
+        untouched: mask `[items]` of the items that training neither read nor predicted.
         price: share of the NDCG@20 of warm next items that may be lost.
         shown: whether to show a progress bar.
 
     Returns:
-        The chosen bonus; None if no cold items were placed. That happens if no affordable bonus
-        improves NDCG@20, if validation has only one user, or if its warm NDCG@20 is 0.
+        The chosen bonus. None if no cold items were placed: no bonus within the price improves
+        NDCG@20, validation has only one user, or the NDCG@20 of warm next items is 0.
     """
     halves = two_halves(dataset)
     if not all(len(half) for half in halves):
@@ -155,7 +158,7 @@ def place_cold_items(
 
 
 def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
-    """Returns a mask `[items]` of the items that training neither reads nor predicts."""
+    """Returns a mask `[items]` of the items that `windows` neither read nor predict."""
     touched = np.zeros(dataset.catalog.num_rows, dtype=np.bool_)
     touched[dataset.item_indices[windows.rows[windows.read]]] = True
     touched[dataset.item_indices[windows.rows[windows.predicted]]] = True
@@ -165,8 +168,8 @@ def untouched_items(dataset: Dataset, windows: TrainingWindows) -> Tensor:
 def current_items(dataset: Dataset) -> Tensor:
     """Returns a mask `[items]` of the items that were in demand just before validation.
 
-    An item is in demand if it occurs at least `MIN_HOLDERS` times in the last rows of users. These
-    are the last `LAST_ROWS` rows of each user before the first validation example of that user.
+    The last `LAST_ROWS` rows of each user before the user's first validation example are counted.
+    An item is in demand if it occurs at least `MIN_HOLDERS` times in these rows of all users.
     """
     return in_demand_before(first_examples(dataset, Split.VALIDATION), dataset)
 
@@ -184,11 +187,11 @@ def first_examples(dataset: Dataset, split: Split) -> Rows:
 def in_demand_before(ends: Rows, dataset: Dataset) -> Tensor:
     """Returns a mask `[items]` of the items that were in demand before the rows `ends`.
 
-    An item is in demand if it occurs at least `MIN_HOLDERS` times in the last `LAST_ROWS` rows of
-    each user before the row in `ends`. Only TRAIN and HISTORY rows count.
+    The last `LAST_ROWS` rows of each user before `ends` are counted, if they are TRAIN or HISTORY
+    rows. An item is in demand if it occurs at least `MIN_HOLDERS` times in these rows of all users.
 
     Args:
-        ends: `[users]`, for each user, the dataset row after the last one that counts.
+        ends: `[users]`, dataset row after the last counted row of each user.
         dataset: the dataset.
     """
     back = np.arange(1, LAST_ROWS + 1)
@@ -200,22 +203,22 @@ def in_demand_before(ends: Rows, dataset: Dataset) -> Tensor:
 
 
 def donors_for(untouched: Tensor, dataset: Dataset) -> Tensor:
-    """Returns a mask `[items]` of the donors.
+    """Returns a mask `[items]` of the donors: items in demand that training read or predicted.
 
-    Donors are the items of `current_items` that training touched. If these are fewer than
-    `NUM_NEIGHBOURS`, all touched items are donors.
+    Demand is that of `current_items`. If these are fewer than `NUM_NEIGHBOURS` items, all items
+    that are not in the mask `untouched` are donors.
     """
     return donors_among(current_items(dataset), untouched)
 
 
 def donors_among(current: Tensor, untouched: Tensor) -> Tensor:
-    """Returns a mask `[items]` of the donors: the items in demand that training touched.
+    """Returns a mask `[items]` of the donors: items in demand that training read or predicted.
 
-    If these are fewer than `NUM_NEIGHBOURS`, all touched items are donors.
+    If these are fewer than `NUM_NEIGHBOURS` items, all items that are not `untouched` are donors.
 
     Args:
-        current: `[items]`, whether an item is in demand.
-        untouched: `[items]`, whether training neither read nor predicted an item.
+        current: mask `[items]` of the items in demand.
+        untouched: mask `[items]` of the items that training neither read nor predicted.
     """
     untouched = untouched.cpu()
     donors = current & ~untouched
@@ -225,7 +228,7 @@ def donors_among(current: Tensor, untouched: Tensor) -> Tensor:
 def chosen_bonus(
     before: BonusOutcome, try_bonus: Callable[[float], BonusOutcome], price: float
 ) -> float | None:
-    """Chooses the bonus with the best NDCG@20 among those that cost no more than `price`.
+    """Chooses the bonus with the best NDCG@20 among those whose loss does not exceed `price`.
 
     The `COARSE_BONUSES` are tried first, then the best of them plus each of the `FINE_STEPS`.
 
@@ -235,7 +238,7 @@ def chosen_bonus(
         price: share of the NDCG@20 of warm next items that may be lost.
 
     Returns:
-        The bonus; None if no affordable coarse bonus beats `before`.
+        The bonus; None if no coarse bonus within the price has a better NDCG@20 than `before`.
     """
     outcomes = [before, *map(try_bonus, COARSE_BONUSES)]
     coarse = best_bonus(outcomes, price)
@@ -245,15 +248,15 @@ def chosen_bonus(
 
 
 def best_bonus(outcomes: Sequence[BonusOutcome], price: float) -> float | None:
-    """Returns the bonus with the best NDCG@20 among those that cost no more than `price`.
+    """Returns the bonus with the best NDCG@20 among those whose loss does not exceed `price`.
 
     Args:
-        outcomes: outcomes to compare. The first is the student without placed cold items.
-        price: share of the warm NDCG@20 of `outcomes[0]` that may be lost.
+        outcomes: outcomes to compare. The first is that without placed cold items.
+        price: share of `outcomes[0].warm_targets` that may be lost.
 
     Returns:
-        The bonus, of equals the earliest. None if none beats `outcomes[0]`, or if the warm NDCG@20
-        of `outcomes[0]` is 0.
+        The bonus; the earliest of several equally good ones. None if no bonus has a better NDCG@20
+        than `outcomes[0]`, or if `outcomes[0].warm_targets` is 0.
     """
     if outcomes[0].warm_targets == 0:
         return None  # a share of 0 cannot be lost, so the price cannot be checked
@@ -271,7 +274,7 @@ def _outcome_with(
 ) -> BonusOutcome:
     """Evaluates `bonus` on all validation users: on each half, with the fit on the other half.
 
-    `fits` are in the order of `two_halves`. `student` is changed.
+    `fits` has one fit for each of `two_halves`, in their order. `student` is changed.
     """
     table, donors = student.item_table, donors_for(untouched, dataset)
     evaluations = []
@@ -284,7 +287,7 @@ def _outcome_with(
 def pooled_outcome(
     bonus: float | None, evaluations: Sequence[Evaluation], dataset: Dataset, untouched: Tensor
 ) -> BonusOutcome:
-    """Computes the `BonusOutcome` of `bonus` over the examples of several evaluations together.
+    """Computes the outcome of `bonus` over the examples of several evaluations together.
 
     The evaluations must have disjoint examples. `untouched` is a mask `[items]` of the items that
     training neither read nor predicted.
@@ -298,9 +301,9 @@ def pooled_outcome(
 
 
 def two_halves(dataset: Dataset) -> tuple[Rows, Rows]:
-    """Splits the validation examples by user into two halves; returns their dataset rows.
+    """Splits the validation examples into two halves by user; returns dataset rows of each half.
 
-    Users are assigned to the two halves alternately.
+    Users are assigned to the halves alternately.
     """
     rows = dataset.example_rows(Split.VALIDATION)
     users = np.unique(dataset.user_of_row[rows], return_inverse=True)[1]

@@ -1,7 +1,7 @@
-"""Controls: stand-ins for a teacher's ranking lists or embeddings, without its knowledge.
+"""Controls: ranking lists and embeddings in a teacher's format, but without its knowledge.
 
-They have the format of the teacher's. If a student gains as much from a control as from the
-teacher, the gain does not come from the teacher's knowledge.
+If a student gains as much from a control as from the teacher, the gain does not come from the
+teacher's knowledge.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,18 +17,18 @@ from training.evaluation.yardstick import BATCH_SIZE, LIST_LENGTH, ranker_of
 from training.knowledge import Answers, Knowledge
 
 ListMaker = Callable[[Knowledge, Dataset, int], Answers]
-"""Function of knowledge, dataset and seed that makes ranking lists for the training examples."""
+"""Function from knowledge, dataset and seed to answers for the training examples."""
 
 
 def teachers_lists(knowledge: Knowledge, _: Dataset, __: int) -> Answers:
-    """Returns the teacher's own answers to the training examples; this is not a control."""
+    """Returns the teacher's own answers to the training examples; they are not a control."""
     return knowledge.train
 
 
 def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
-    """Permutes the teacher's answers over the training examples at random.
+    """Permutes the teacher's answers at random over the training examples.
 
-    So each example gets the ranking list and the distances of a random example.
+    Each example gets the ranking list and the distances of a random example.
     """
     answers = knowledge.train
     order = np.random.default_rng(seed).permutation(len(answers.rows))
@@ -43,7 +43,8 @@ def shuffled_lists(knowledge: Knowledge, _: Dataset, seed: int) -> Answers:
 def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Answers:
     """Makes ranking lists of the unseen items whose titles are nearest to the last item's title.
 
-    There is one list for each training example that the teacher answered, as long as the teacher's.
+    The last item is that of an example's history. There is a list for each training example that
+    the teacher answered, as long as the teacher's list.
     """
     neighbours = TitleNeighbours(dataset, knowledge.item_embeddings)
     rows, length = knowledge.train.rows, knowledge.train.rankings.shape[1]
@@ -64,9 +65,9 @@ def title_neighbour_lists(knowledge: Knowledge, dataset: Dataset, _: int) -> Ans
 
 
 def shuffled_embeddings(knowledge: Knowledge, seed: int) -> NDArray[np.float32]:
-    """Permutes the item embeddings over the items at random; returns `[catalog rows, size]`.
+    """Permutes the item embeddings at random over the items; returns `[catalog rows, size]`.
 
-    Row 0, the padding, stays in its place.
+    Row 0, the padding, is not moved.
     """
     order = np.random.default_rng(seed).permutation(len(knowledge.item_embeddings) - 1) + 1
     return np.concatenate([knowledge.item_embeddings[:1], knowledge.item_embeddings[order]])

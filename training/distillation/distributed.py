@@ -1,8 +1,8 @@
-"""Data-parallel training: one process, or several that divide each batch among them.
+"""Data-parallel training: one process, or several processes that divide each batch among them.
 
 `torchrun --nproc-per-node 2 -m training.distill CONFIG` starts two processes. Each computes its
-part of every batch, and accelerate averages the gradients. So a step is the same as that of one
-process with the whole batch. A GPU is used if there is one.
+part of every batch, and accelerate averages the gradients. So they take the same steps as one
+process with whole batches. A GPU is used if there is one.
 """
 
 import os
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 
 class Processes(Protocol):
-    """Interface of the processes that train one student: one, or several that train in step.
+    """Interface to the process or processes that train one student together.
 
     Attributes:
         device: device of this process' tensors.
@@ -29,9 +29,9 @@ class Processes(Protocol):
     num_ranks: int
 
     def prepare(self, objective: nn.Module) -> Callable[..., Tensor]:
-        """Returns the function that computes the loss of a batch by `objective`.
+        """Wraps `objective` so that `backward` can average gradients over the processes.
 
-        It wraps `objective` so that `backward` can average gradients over the processes.
+        Returns a function from a batch to its loss, to call in place of `objective`.
         """
         ...
 
@@ -42,7 +42,7 @@ class Processes(Protocol):
     def collect(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
         """Concatenates the arrays `values` of all processes, in order of rank.
 
-        Every process must call it, and every process gets the whole result.
+        Every process must call this method, and every process gets the whole result.
         """
         ...
 
@@ -73,7 +73,7 @@ class SingleProcess:
         return values
 
     def wait(self) -> None:
-        """Returns at once: there is no other process to wait for."""
+        """Returns at once, since there is no other process to wait for."""
 
 
 class SynchronizedProcesses:
@@ -132,6 +132,6 @@ def available_processes() -> Processes:
 
 
 def leave_process_group() -> None:
-    """Destroys torch's process group, if there is one. Call it at the end of a program."""
+    """Destroys torch's process group, if there is one. A program calls this when it ends."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

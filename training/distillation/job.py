@@ -40,7 +40,7 @@ class TrainedStudent:
     """A trained student with the weights of its best epoch.
 
     Attributes:
-        student: the student; its cold items are placed if the job asks for it.
+        student: the student. Its cold items are placed if `cold_bonus` is not None.
         progress: epochs, metrics and seconds of the training.
         cold_bonus: mean amount added to the scores of cold items; None if they were not placed.
     """
@@ -57,11 +57,11 @@ class Job:
     Attributes:
         experiment: settings of student, training and distillation.
         dataset: the dataset to train and validate on; for a refit, a view to train on.
-        variant: name of the method variant in `VARIANTS`.
+        variant: name of the method variant, a key of `VARIANTS`.
         seed: random seed of the training.
-        knowledge: knowledge that the variant learns from; None for a variant without a teacher. A
-            `Summary` is enough to compute the stamp and so to find stored results; a job with a
-            summary cannot be trained.
+        knowledge: teacher's knowledge to learn from; None for a variant without a teacher. A
+            `Summary` is enough to compute the stamp and so to find stored results, but not to
+            train.
         refit: settings that only a refit has; None for a training with validation.
     """
 
@@ -79,7 +79,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Name of the checkpoint's folder: `VARIANT-SEED`, for a refit `VARIANT-SEED-PROTOCOL`."""
+        """Name of the checkpoint's folder: `VARIANT-SEED`; for a refit `VARIANT-SEED-PROTOCOL`."""
         return checkpoint_name(self.variant, self.seed, self.protocol)
 
     def refitted(
@@ -89,13 +89,13 @@ class Job:
         cold_bonus: float | None = None,
         source: Path | None = None,
     ) -> "Job":
-        """Returns the job that refits the student of this job, which is its validation run.
+        """Returns the job that refits the student of this job.
 
         Args:
-            protocol: the rows that the refit is trained on, "refit" or "refit-all".
-            epochs: number of epochs, the best one of this job.
+            protocol: the rows to train the refit on, "refit" or "refit-all".
+            epochs: number of epochs to train: the number of this job's best epoch.
             cold_bonus: the bonus that this job chose for cold items; None if they are not placed.
-            source: folder of this job's checkpoint; needed with a cold bonus.
+            source: folder of this job's checkpoint; required with a cold bonus.
         """
         refit = Refit(protocol, self.dataset, epochs, cold_bonus, source)
         return replace(self, dataset=self.dataset.under(protocol), refit=refit)
@@ -125,7 +125,7 @@ class Job:
 
     @property
     def former_stamp(self) -> str:
-        """The job's `stamp` in earlier versions, in which every student read every item."""
+        """Hash that earlier versions, in which every student read every item, had as `stamp`."""
         return self._stamp(self.settings, reads_all=True)
 
     @property
@@ -169,9 +169,9 @@ class Job:
         return fingerprint(*parts)
 
     def run(self, checkpoints: Path) -> Checkpoint:
-        """Trains the student, writes its checkpoint to `checkpoints / name`, and returns it.
+        """Trains the student and returns its checkpoint, which is written to `checkpoints / name`.
 
-        If an earlier run was killed, training resumes after its last finished epoch.
+        If an earlier run was killed, training resumes after the last finished epoch of that run.
         """
         processes = available_processes()
         state_path = checkpoints / f".{self.name}.{self.stamp}.state"
@@ -193,7 +193,7 @@ class Job:
             state_path: file of the training state. It is written after every epoch; if it exists,
                 training resumes from it.
             label: text before the progress bar.
-            processes: the processes that share the batches.
+            processes: the processes that each batch is divided among.
         """
         trainer = self.trainer(processes)
         progress = trainer.train(state_path, label)
@@ -208,7 +208,7 @@ class Job:
     def trainer(self, processes: Processes | None = None) -> Trainer:
         """Makes the trainer of the job, with an untrained student.
 
-        `processes` are those that share the batches; None trains in this process on the CPU.
+        Each batch is divided among `processes`; None trains in this process on the CPU.
         """
         return Trainer(
             self._initial_student(),
@@ -221,7 +221,7 @@ class Job:
         )
 
     def refuse_missing_answers(self) -> None:
-        """Checks, before training, that the knowledge has the answers that the variant learns from.
+        """Checks that the knowledge has the answers that the variant learns from.
 
         Raises:
             KnowledgeError: the knowledge is a summary without answers, or the variant learns from
@@ -278,7 +278,7 @@ class Job:
     def _random_features(self) -> Tensor:
         """Draws Gaussian features in place of embeddings, `[catalog rows, embedding_columns]`.
 
-        The item table standardises both alike, so they have the same spread.
+        The item table standardises features and embeddings, so both have the same variance.
         """
         shape = self.dataset.catalog.num_rows, self.settings.embedding_columns
         return torch.randn(shape, generator=torch.Generator().manual_seed(self.seed))
@@ -314,7 +314,7 @@ class Job:
 
 
 def run_job(job: Job, folder: Path) -> Checkpoint:
-    """Calls `job.run(folder)`. As a function of a module, it can be sent to a worker process."""
+    """Calls `job.run(folder)`, as a module-level function that a worker process can import."""
     return job.run(folder)
 
 
@@ -329,7 +329,7 @@ def jobs_of(
 
 
 def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
-    """Loads the checkpoints of `jobs`, in the order of `jobs`; `folder` is their parent folder.
+    """Loads the checkpoints of `jobs`, in the order of `jobs`, from folders within `folder`.
 
     Raises:
         CheckpointError: a checkpoint is missing, damaged, or was trained with other settings.

@@ -1,8 +1,8 @@
 """A pool of worker processes, one per core, to train several small students at once.
 
-torch's threads wait for each other many times in a step. So two runs at once, with one core each,
-are much faster than two runs one after the other on both cores. On cores that are shared with other
-programs the difference is larger still.
+The threads of torch wait for each other many times in a training step. So two runs at once, with
+one core each, are much faster than two runs one after the other with both cores. The difference is
+larger still if other programs use the same cores.
 """
 
 import os
@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 def usable_cores() -> int:
     """Returns the number of CPU cores that this process may use, at least 1.
 
-    It respects CPU affinity and the CPU quota of a container.
+    CPU affinity and the CPU quota of a container are taken into account.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
@@ -47,14 +47,14 @@ def side_by_side(
 ) -> Iterator[Result]:
     """Runs `work` on each task in worker processes; yields results in order of completion.
 
-    An exception that `work` raises reaches the caller, and the other workers are ended at once.
-    They are also ended if a worker is killed.
+    If `work` raises an exception, the caller gets it, and all workers are ended at once. They are
+    also ended if one of them is killed.
 
     Args:
-        work: a function of a module, so that worker processes can import it.
-        tasks: arguments of `work`; they and the results must be picklable.
-        num_workers: number of tasks at a time; None runs one per core, and 1 runs all tasks in this
-            process.
+        work: a module-level function, so that worker processes can import it.
+        tasks: arguments of `work`. Tasks and results must be picklable.
+        num_workers: maximum number of tasks at a time; None runs one per core, and 1 runs all tasks
+            in this process.
 
     Raises:
         WorkerError: a worker was killed, for example for lack of memory.
@@ -80,7 +80,7 @@ def side_by_side(
 def _workers(num_workers: int) -> Iterator[ProcessPoolExecutor]:
     """Starts `num_workers` worker processes, and ends them when the `with` block ends.
 
-    They also end when this process does, even if it is killed.
+    The workers also end when this process ends, even if it is killed.
     """
     context = get_context("spawn")
     positions = context.SimpleQueue()
@@ -109,7 +109,7 @@ def _start_worker(
 
 
 def _exit_with_parent(pipe: Connection) -> None:
-    """Ends this worker when the parent process closes the other end of `pipe` or ends."""
+    """Waits until the parent process closes the other end of `pipe` or ends; ends this worker."""
     try:
         pipe.recv()
     except (EOFError, OSError):

@@ -1,15 +1,15 @@
-"""Refits: a student trained once more, on held-out rows too, when validation has chosen everything.
+"""Refits: students trained once more, on held-out rows, too, with what validation has chosen.
 
 A refit has the settings, the seed and the number of epochs of its validation run. Its dataset is a
-view (`Dataset.under`) without validation examples. A row that was a validation example has no
-ranking list in a refit: the teacher's answers to held-out examples are for evaluation only.
+view (`Dataset.under`) without validation examples. Rows that were validation examples are training
+rows in it, but have no ranking lists: the teacher's answers to them are for evaluation only.
 
-Cold items are not fitted again, since no example is left for that. The refit takes over what the
-validation run fitted for them (`distillation/cold_fit.py`): the projection `C` from a title to the
-vector of a cold item, the offset `u` that all cold items share, and the cold bonus. The student of
-the validation run and that of the refit are trained independently, so their vector spaces differ.
-Hence `C` and `u` are rotated first, by the rotation that brings the item vectors of the one nearest
-to those of the other. Then `u` is moved so that the mean score of cold items rises by the bonus.
+The parameters of cold items are not fitted again, since no examples are left for that. The refit
+takes them from the validation run (`distillation/cold_fit.py`): the projection `C` from a title to
+the vector of a cold item, the offset `u` that all cold items share, and the cold bonus. The
+students of validation run and refit are trained independently, so their vector spaces differ.
+Therefore `C` and `u` are rotated, by the rotation that best maps the item vectors of one student to
+those of the other. Then `u` is changed so that the mean score of cold items rises by the bonus.
 """
 
 import time
@@ -39,16 +39,16 @@ REFIT_VERSION = 1
 
 @dataclass(frozen=True)
 class Refit:
-    """The settings of a refit: its protocol, and the results of its validation run.
+    """The settings of a refit: its protocol, and what it takes from its validation run.
 
     Attributes:
-        protocol: the rows that it is trained on, "refit" or "refit-all".
+        protocol: the rows to train on, "refit" or "refit-all".
         dataset: the dataset of the validation run.
-        epochs: number of epochs, the best one of the validation run.
-        cold_bonus: amount that is added to the scores of cold items on average; None if they are
-            not placed.
-        source: folder of the validation run's checkpoint, which holds the fit of cold items; needed
-            only with a cold bonus.
+        epochs: number of epochs to train: the number of the validation run's best epoch.
+        cold_bonus: mean amount that is added to the scores of cold items; None if they are not
+            placed.
+        source: folder of the validation run's checkpoint, which holds the fit of cold items;
+            required with a cold bonus.
     """
 
     protocol: Protocol
@@ -58,10 +58,10 @@ class Refit:
     source: Path | None = None
 
     def stamp_parts(self, *, places_cold: bool) -> list[object]:
-        """Returns the parts of a job's stamp that only a refit has.
+        """Returns what a refit adds to a job's stamp (its hash).
 
-        The cold bonus is one of them if `places_cold`. The protocol is not, since the fingerprint
-        of the view, which every stamp contains, depends on it.
+        The cold bonus is included if `places_cold` is true. The protocol is left out: every stamp
+        contains the fingerprint of the view, which depends on the protocol.
         """
         cold_parts = [self.cold_bonus] if places_cold else []
         return ["refit", REFIT_VERSION, self.epochs, *cold_parts]
@@ -69,9 +69,11 @@ class Refit:
     def place_after_training(self, trainer: Trainer) -> float | None:
         """Places the cold items of the refitted student with fit and bonus of its validation run.
 
-        The student with placed cold items replaces the best one of `trainer.progress`. Returns the
-        bonus. Returns None if no cold items were placed, because the refit touched every item or
-        there is no `cold_bonus`.
+        The student with placed cold items replaces the best one of `trainer.progress`.
+
+        Returns:
+            The bonus. None if no cold items were placed: `cold_bonus` is None, or the refit read or
+            predicted every item.
 
         Raises:
             CheckpointError: the checkpoint of the validation run is missing or damaged.
@@ -98,11 +100,11 @@ class Refit:
         table.place_cold_items(untouched, donors, fit.offset_with(bonus), fit.projection)
 
     def current_items(self, view: Dataset) -> Tensor:
-        """Returns a mask `[items]` of the items in demand at the end of the rows of the refit.
+        """Returns a mask `[items]` of the items in demand when the rows of the refit end.
 
-        Demand is counted by `in_demand_before`. If test rows are held out, the rows before each
-        user's first test example count. If the refit is trained on them, the last rows of the users
-        who have test examples count.
+        `in_demand_before` defines demand. If test rows are held out, the last rows before each
+        user's first test example are counted. If the refit is trained on test rows, the last rows
+        of the users who have test examples are counted.
         """
         if Split.TEST not in LEARNT[self.protocol]:
             return in_demand_before(first_examples(view, Split.TEST), view)
@@ -115,10 +117,11 @@ class Refit:
     def _rotated(self, trainer: Trainer, direction: Tensor) -> ColdFit:
         """Returns the validation run's fit of cold items, rotated to the refitted student's space.
 
-        `direction` becomes the direction of the result.
+        `direction` becomes the attribute `direction` of the result.
 
         Raises:
-            ValueError: there is no `source`, or its cold items are not placed.
+            CheckpointError: the checkpoint of the validation run is missing or damaged.
+            ValueError: there is no `source`, or the cold items of its student are not placed.
         """
         if self.source is None:
             raise ValueError("a refit with a cold bonus needs the checkpoint of its validation run")
@@ -139,8 +142,8 @@ def rotation(before: ItemTable, after: ItemTable, items: Tensor) -> Tensor:
     """Returns the rotation `[hidden, hidden]` that best maps item vectors of `before` to `after`.
 
     It is the orthogonal matrix that minimises the sum of squared distances between mapped vectors
-    of `before` and vectors of `after` (orthogonal Procrustes problem). The sum is over the items of
-    the mask `items`, `[items]`.
+    of `before` and vectors of `after` (orthogonal Procrustes problem). The sum is over the items in
+    the mask `items`, which has no entry for padding.
     """
     selected = items.to(before.padding.device)
     old, new = (table.eval()()[1:][selected].double() for table in (before, after))

@@ -2,8 +2,8 @@
 
 A refit has a fixed number of epochs and no validation: the last epoch counts as the best one.
 
-A killed run can be resumed. The random numbers of an epoch depend on seed and epoch only. So on a
-CPU, a resumed run ends with exactly the weights of an uninterrupted one.
+A killed run can be resumed. The random numbers of an epoch depend only on the seed and the epoch.
+So on a CPU, a resumed run ends with exactly the weights of an uninterrupted run.
 """
 
 import math
@@ -53,7 +53,7 @@ class TrainingState:
 
     Attributes:
         epoch: number of finished epochs.
-        best_epoch: number of the best epoch, from 1; 0 before the first epoch ends.
+        best_epoch: number of the best epoch, the first being 1; 0 before the first epoch ends.
         best_metrics: validation metrics of the best student, by name.
         best_state: state dict of the best student, on the CPU; empty before the first epoch ends.
         seconds: training time, validation and interrupted runs included.
@@ -69,27 +69,27 @@ class TrainingState:
     commits: tuple[str, ...] = ()
 
     def is_over(self, config: TrainingConfig) -> bool:
-        """Returns whether training must stop.
+        """Returns whether a training with validation must stop.
 
-        It stops after `max_epochs` epochs, or after `patience` epochs without a better validation
-        NDCG@20.
+        It stops after `config.max_epochs` epochs, or after `config.patience` epochs without a
+        better validation NDCG@20.
         """
         waited = self.epoch - self.best_epoch
         return self.epoch >= config.max_epochs or waited >= config.patience
 
     def add_commit(self, commit: str) -> None:
-        """Adds the Git commit of the code that trains from now on, unless `commits` has it."""
+        """Adds `commit`, the Git commit of the running code, to `commits` if it is not there."""
         if commit not in self.commits:
             self.commits = (*self.commits, commit)
 
     def record(self, student: nn.Module, metrics: Mapping[str, float], seconds: float) -> None:
-        """Records a finished epoch; keeps a copy of its student if it is the best so far.
+        """Records a finished epoch; keeps a copy of the student if it is the best so far.
 
         The best student has the highest validation NDCG@20.
 
         Args:
             student: the student after the epoch.
-            metrics: its validation metrics, by name.
+            metrics: the student's validation metrics, by name.
             seconds: time that the epoch took, validation included.
         """
         self.epoch += 1
@@ -99,7 +99,7 @@ class TrainingState:
             self.keep(student, metrics)
 
     def record_unvalidated(self, student: nn.Module, seconds: float) -> None:
-        """Records a finished epoch of a refit; keeps a copy of its student as the best one.
+        """Records a finished epoch of a refit; keeps a copy of the student as the best one.
 
         `seconds` is the time that the epoch took.
         """
@@ -109,7 +109,7 @@ class TrainingState:
         self.keep(student, {})
 
     def keep(self, student: nn.Module, metrics: Mapping[str, float]) -> None:
-        """Stores a copy of the weights of `student` and its validation `metrics` as the best ones.
+        """Stores a copy of the weights of `student` as the best ones, with validation `metrics`.
 
         `metrics` is empty for a refit.
         """
@@ -120,7 +120,7 @@ class TrainingState:
 
 
 class Trainer:
-    """Trains one student epoch by epoch, until validation stops it or a refit's epochs are done.
+    """Trains one student, for a fixed number of epochs or until validation stops the training.
 
     Args:
         student: the student to train, in place.
@@ -128,9 +128,10 @@ class Trainer:
         config: settings of the training.
         seed: random seed of batches and dropout.
         lists: the teacher's ranking lists, which become part of the loss; None trains without them.
-        processes: processes that share the batches; None trains in this process on the CPU.
-        num_epochs: number of epochs of a refit, which validates nothing; None trains until
-            validation stops it.
+        processes: processes that each batch is divided among; None trains in this process on the
+            CPU.
+        num_epochs: number of epochs of a refit, which has no validation; None trains until
+            validation stops the training.
     """
 
     def __init__(
@@ -172,8 +173,8 @@ class Trainer:
         """Trains all remaining epochs, then loads the weights of the best one into `student`.
 
         Args:
-            state_path: file of the training state. It is written after every epoch; if a killed run
-                left it, training resumes from it. The caller removes it once the result is stored.
+            state_path: file of the training state. It is written after every epoch; if it exists,
+                training resumes from it. The caller removes it once the result is stored.
             label: text before the progress bar.
         """
         self._resume(state_path)
@@ -217,7 +218,7 @@ class Trainer:
         bar.move_to(self.progress.epoch)  # by rounding, the parts may not add up to 1
 
     def step(self, batch: Batch) -> None:
-        """Takes one step of the optimiser on `batch`; each process computes its part of `batch`."""
+        """Takes one step of the optimiser on `batch`; each process computes a part of `batch`."""
         with matmul_precision(self.config.matmul_precision):
             self._step(batch)
 
@@ -235,8 +236,8 @@ class Trainer:
     def validate(self, after_batch: Callable[[], None] = lambda: None) -> Mapping[str, float]:
         """Evaluates the current student on all validation examples; returns metrics by name.
 
-        Each process ranks its part of the examples, and all get the metrics of all. `after_batch`
-        is called after each batch of at most `BATCH_SIZE` examples.
+        Each process ranks a part of the examples. Every process gets the metrics over all examples.
+        `after_batch` is called after each batch of at most `BATCH_SIZE` examples.
         """
         ranker = ranker_of(StudentScorer(self.student, self.dataset), self.dataset)
 
@@ -274,7 +275,7 @@ class Trainer:
 
 
 def _state_of(saved: Mapping[str, Any]) -> TrainingState:
-    """Makes a `TrainingState` from its saved fields, a mapping by name.
+    """Makes a `TrainingState` from its saved fields, by name.
 
     The field `cold_bonus`, which only files of earlier versions have, is ignored.
     """
@@ -282,7 +283,7 @@ def _state_of(saved: Mapping[str, Any]) -> TrainingState:
 
 
 def candidates_of(student: Student, dataset: Dataset, config: TrainingConfig) -> Candidates:
-    """Returns the items among which `student` learns to rank the next item first.
+    """Returns the candidates: the items that the losses of `student` compare the next item with.
 
     These are the items with a training interaction if the student has embeddings or
     `training.trained_candidates` is on. Otherwise they are all items.

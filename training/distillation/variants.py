@@ -1,4 +1,4 @@
-"""Method variants: named combinations of parts of the method that are switched on."""
+"""Method variants: named combinations of the parts of the distillation method that are on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,9 @@ ListSource = Literal["teacher", "shuffled", "title-neighbours"]
 
 @dataclass(frozen=True)
 class MethodVariant:
-    """A combination of the method's parts; a part that is on has the experiment's settings.
+    """A combination of the parts of the distillation method that are on.
+
+    A part that is on has the strength that the experiment's settings give it.
 
     Attributes:
         ranking: whether the student learns from ranking lists.
@@ -25,10 +27,10 @@ class MethodVariant:
         without: parts that are off even if the experiment has them on.
         plus: parts that are on even if the experiment has them off.
         lists: source of the ranking lists; every source except the teacher is a control.
-        shuffled_embeddings: whether embeddings are permuted over the items, which is a control.
+        shuffled_embeddings: whether embeddings are permuted over the items, as a control.
         training: training settings that are on even if the experiment has them off. They give a
-            student without a teacher the counterparts of side effects that distillation has, such
-            as dropout. So a comparison with it measures the teacher's knowledge alone.
+            student without a teacher the side effects of distillation, such as dropout. A
+            comparison with this student measures the effect of the teacher's knowledge alone.
     """
 
     ranking: bool
@@ -59,7 +61,7 @@ class MethodVariant:
     def training_settings(self, experiment: Experiment) -> TrainingConfig:
         """Returns the experiment's training settings with the parts of this variant switched on.
 
-        A part that the experiment has off gets the strength of its counterpart in distillation:
+        Parts that the experiment has off get a strength from the distillation settings:
         `item_dropout` takes `offset_dropout`, and `smoothing` takes `ranking_weight`.
 
         Raises:

@@ -1,10 +1,10 @@
-"""Candidates: the items among which a loss ranks the next item.
+"""Candidates: the items that a loss compares the next item with.
 
-Without LLM embeddings, all items are candidates: the score of an untrained item is meaningless, and
-as a negative it learns a low one. With embeddings, an untrained item is scored by its title. As a
-negative it would teach that its title is unpopular, though nobody could choose the item during
-training. So with embeddings only trained items are candidates. The setting
-`training.trained_candidates` makes it so without embeddings, too.
+If the student has no LLM embeddings, all items are candidates. The score of an untrained item is
+meaningless then, and an item that is a negative learns a low score. If the student has embeddings,
+it scores an untrained item by its title. As a negative, the item would teach that its title is
+unpopular, though no user could choose it during training. So only trained items are candidates. The
+setting `training.trained_candidates` restricts candidates to them without embeddings, too.
 """
 
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class Candidates:
     """The items that a loss compares, numbered by candidate indices from 1; 0 is padding.
 
     Attributes:
-        rows: `[candidates + 1]`, catalog row of each candidate index, ascending; the first is
+        rows: `[candidates + 1]`, item index of each candidate index, ascending; the first is
             padding.
         index_of_row: `[catalog rows]`, candidate index of each item; 0 if it is not a candidate.
         train_counts: `[candidates + 1]`, number of training interactions of each candidate.
@@ -38,7 +38,7 @@ class Candidates:
         return replace(self, rows=self.rows.to(device), index_of_row=self.index_of_row.to(device))
 
     def table(self, table: Tensor) -> Tensor:
-        """Selects the rows of the candidates from an item table `[catalog rows, hidden]`.
+        """Selects the candidates' rows of an item table `[catalog rows, hidden]`.
 
         The result is `[candidates + 1, hidden]`; row 0 is padding.
         """
@@ -68,9 +68,9 @@ def next_item_candidates(train_counts: NDArray[np.int64], *, only_trained: bool)
 
 
 def answers_among(answers: Answers, candidates: Candidates) -> Answers:
-    """Removes items that are not candidates from the rankings of `answers`; padding replaces them.
+    """Replaces items that are not candidates by padding in the rankings of `answers`.
 
-    A loss has no negative term for such an item. As a positive, its score would rise without bound.
+    Such an item is never a negative of a loss. As a positive, its score would rise without bound.
     """
     known = candidates.index_of_row.numpy()[answers.rankings] != PADDING_INDEX
     return replace(answers, rankings=np.where(known, answers.rankings, PADDING_INDEX))

@@ -1,6 +1,6 @@
-"""Formulas that all losses share: scores, sum over a ranking list, total loss.
+"""Formulas that all kinds of losses share: scores, sum over a ranking list, total loss.
 
-A position is a place in a batch of histories after which an item is to be predicted.
+Positions are those of a batch of histories after which an item is to be predicted.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 def distillation_loss(list_losses: Tensor, weights: Tensor) -> Tensor:
     """Sums the weighted losses of the items of each ranking list (DLLM2Rec, eq. 5).
 
-    `list_losses` and `weights` are `[positions, K]`; the sum is `[positions]`.
+    `list_losses` and `weights` are `[positions, K]`; the result is `[positions]`.
     """
     return (weights * list_losses).sum(dim=1)
 

@@ -14,8 +14,8 @@ FLATTENING = 0.05  # exponent of an item's share of interactions, as in the refe
 def nominal_shares(train_counts: NDArray[np.int64]) -> Tensor:
     """Computes `p_i`, the share of training interactions with item i, to the power `FLATTENING`.
 
-    Returns `[items]`. No share is 0, since 1 is added to the count of each item. `train_counts` is
-    `[catalog rows]`, with padding in row 0.
+    Returns `[items]`, without padding. No share is 0, since 1 is added to the count of each item.
+    `train_counts` is `[catalog rows]`, with padding in row 0.
     """
     counts = torch.from_numpy(train_counts[1:]).double() + 1
     shares: Tensor = (counts / counts.sum()) ** FLATTENING
@@ -29,14 +29,14 @@ def robust_losses(
 
     It is `log sum_i exp(p_i (y_i - [i is next])^2 / temperature)`, a soft maximum over the catalog
     of the squared errors of scores `y_i`. The target of a score is 1 for the next item and 0 for
-    other items. Scores are not stored but computed in chunks, and again in the backward pass.
+    other items. To save memory, scores are computed in chunks, and again in the backward pass.
 
     Args:
         queries: `[positions, hidden]`, query vectors.
-        table: `[catalog rows, hidden]`; row 0 is padding and left out.
+        table: `[catalog rows, hidden]`, item vectors; row 0 is padding and left out.
         next_items: `[positions]`, item indices.
         shares: `[items]`, `p_i` from `nominal_shares`.
-        temperature: the paper's beta; lower weighs large errors more.
+        temperature: the paper's beta; a lower one gives more weight to large errors.
     """
     items = table[1:]
     size = chunk_size(items)

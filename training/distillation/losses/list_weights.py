@@ -3,10 +3,11 @@
 The weight of an item has up to three parts: position, confidence and consistency. The setting
 `distillation.weight_form` chooses between two forms:
 
-- *paper*: each part sums to at most 1 over a list, and the weighted mean of the parts is not
-  normalised. So a list weighs less if the teacher was far from the true next item.
-- *reference-code*: confidence uses the distances of the listed items, and the weights of a list sum
-  to 1.
+- *paper*: each part sums to at most 1 over a list. Confidence depends on the teacher's distance of
+  the true next item, and weights are not normalised. So a list has less weight if that distance is
+  large.
+- *reference-code*: confidence depends on the distances of the listed items, and the weights of a
+  list sum to 1.
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ ROUNDING = 1e-5  # relative rounding error between two computations of the same 
 def position_weights(rankings: Tensor, temperature: float) -> Tensor:
     """Computes the position part of the weights, `exp(-rank / temperature)` (DLLM2Rec, eq. 6).
 
-    `rankings` is `[examples, K]`, as is the result. The rank is the place in the list, from 1.
+    The rank of an item is its position in the list, from 1. `rankings` and the result are
+    `[examples, K]`.
     """
     ranks = torch.arange(1, rankings.shape[1] + 1, dtype=torch.float32)
     return torch.exp(-ranks / temperature).expand(rankings.shape)
@@ -32,9 +34,9 @@ def position_weights(rankings: Tensor, temperature: float) -> Tensor:
 def confidences(distances: Tensor, temperature: float) -> Tensor:
     """Computes confidences, `exp(-distance / temperature)` (DLLM2Rec, eq. 7), in (0, 1].
 
-    `distances` are the teacher's. If the setting `weight_form` is `paper`, they are those of the
-    true next items, `[examples]`. If it is `reference-code`, they are those of the listed items,
-    `[examples, K]`.
+    `distances` are the teacher's, and the result has their shape. If the setting `weight_form` is
+    `paper`, they are the distances of the true next items, `[examples]`. If it is
+    `reference-code`, they are the distances of the listed items, `[examples, K]`.
     """
     return torch.exp(-distances / temperature)
 
@@ -53,13 +55,13 @@ def consistencies(list_scores: Tensor, kth_best: Tensor) -> Tensor:
 
 
 def normalised(weights: Tensor, rankings: Tensor, *, over_empty: bool = False) -> Tensor:
-    """Scales the weights of each list to a sum of 1; its empty places get 0.
+    """Scales the weights of each list to a sum of 1; the weights of empty places become 0.
 
     Args:
         weights: `[examples, K]`, weights of all places, empty ones included.
         rankings: `[examples, K]`, item indices; 0 is an empty place.
-        over_empty: whether the weights of empty places are part of that sum. The other places of
-            the list then sum to less than 1.
+        over_empty: whether weights are divided by their sum over all places, empty ones included.
+            The weights of a list with empty places then sum to less than 1.
     """
     filled = weights * (rankings != 0)
     total = (weights if over_empty else filled).sum(dim=1, keepdim=True)
@@ -67,11 +69,11 @@ def normalised(weights: Tensor, rankings: Tensor, *, over_empty: bool = False) -
 
 
 def evenly_spread(confident: Tensor) -> Tensor:
-    """Replaces confidences by values that fill (0, 1), in the same order and with the same mean.
+    """Replaces confidences by values that are spread over (0, 1), with the same order and mean.
 
-    The new value is `u^(1/mean - 1)`, where `u` is the share of examples with less confidence. Its
-    mean over an evenly spread `u` is `mean`. Equal confidences stay equal. `confident` and the
-    result are `[examples]`, in (0, 1).
+    The new value is `u^(1/mean - 1)`, where `u` is the share of examples with less confidence. If
+    `u` is uniform in (0, 1), the mean of the new values is `mean`. Equal confidences stay equal.
+    `confident` and the result are `[examples]`, in (0, 1).
     """
     if len(confident) == 0:
         return confident
@@ -85,8 +87,8 @@ def evenly_spread(confident: Tensor) -> Tensor:
 class ListWeighting:
     """Combines position, confidence and consistency into importance weights (DLLM2Rec, eq. 10).
 
-    A weight is the weighted mean of the parts that are on. Their factors are the gammas of the
-    settings, scaled to sum to 1.
+    A weight is the weighted mean of the parts that are on. The factors of the parts are the gammas
+    of the settings, scaled to sum to 1.
 
     Attributes:
         config: settings of the parts.
@@ -108,9 +110,10 @@ class ListWeighting:
     def before_training(
         self, rankings: Tensor, distances: Tensor, next_item_distances: Tensor
     ) -> Tensor:
-        """Computes the parts of the weights that do not depend on the student, `[examples, K]`.
+        """Computes the weights without the consistency part, `[examples, K]`.
 
-        These are position and confidence; `while_training` adds consistency.
+        They do not depend on the student, so they are computed once. `while_training` adds
+        consistency in each step.
 
         Args:
             rankings: `[examples, K]`, item indices; 0 pads a short list.
@@ -128,7 +131,7 @@ class ListWeighting:
     def while_training(self, weights: Tensor, rankings: Tensor, consistent: Tensor) -> Tensor:
         """Adds the consistency part to the weights of `before_training`.
 
-        All arguments are `[positions, K]`, as is the result. `consistent` is 1 or 0, from
+        All arguments and the result are `[positions, K]`. `consistent` holds the values 1 and 0 of
         `consistencies`.
         """
         if self.config.weight_form == "paper":
@@ -160,7 +163,7 @@ class ListWeighting:
 def list_weighting(config: DistillationConfig) -> ListWeighting:
     """Makes the `ListWeighting` of `config`.
 
-    Its factors sum to 1, or to 0 if all three parts are off.
+    The factors of its parts sum to 1, or to 0 if all three parts are off.
     """
     gammas = (
         config.gamma_position * config.position,

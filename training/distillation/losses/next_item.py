@@ -1,8 +1,8 @@
 """Losses of the next item: full softmax, sampled softmax, or binary with one negative.
 
-A `NextItemLoss` is made for the positions of one batch, the places in its histories after which an
-item is to be predicted. It turns scores into losses, both of next items and of items in ranking
-lists. `score_and_loss` selects the kind of loss that the settings name.
+A `NextItemLoss` is made for one batch. It turns scores into losses, for the next items and for the
+items of the teacher's ranking lists. `score_and_loss` selects the kind of loss that the settings
+name. In shapes, "positions" are those of the batch after which an item is to be predicted.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,8 @@ from training.settings.experiment import TrainingConfig
 class NextItemLoss(Protocol):
     """Interface of the loss of one batch, which turns scores of next and listed items into losses.
 
-    An implementation holds the scores that those items compete with: a normaliser or negatives.
+    An implementation holds what those scores are compared with: a normaliser or the scores of
+    negatives.
     """
 
     @property
@@ -35,11 +36,14 @@ class NextItemLoss(Protocol):
         ...
 
     def of_next_items(self, scores: Tensor) -> Tensor:
-        """Computes the losses of the true next items from their scores, `[positions]` both."""
+        """Computes losses `[positions]` of the true next items from their scores `[positions]`."""
         ...
 
     def of_lists(self, scores: Tensor) -> Tensor:
-        """Computes unweighted losses of listed items from their scores, `[positions, K]` both."""
+        """Computes the unweighted losses of listed items from their scores.
+
+        Losses and scores are `[positions, K]`.
+        """
         ...
 
 
@@ -60,7 +64,7 @@ class FullSoftmax:
 
     Attributes:
         log_normaliser: `[positions]`, `log sum exp` of the scores of all candidates.
-        kth_best: `[positions]`, the K-th best score, which consistency needs; None without it.
+        kth_best: `[positions]`, the K-th best score, for consistency; None if it is not computed.
     """
 
     log_normaliser: Tensor
@@ -140,7 +144,7 @@ def score_and_loss(
         config: settings of the loss and of the sampling of negatives.
         train_counts: `[catalog rows]`, number of training interactions of each item.
         list_negative: whether the binary loss of a listed item has a negative term.
-        k: the full softmax also returns the k-th best score at each position; 0: it does not.
+        k: K of the K-th best scores, which the full softmax also computes; 0 computes none.
         device: device of the query vectors; None is the CPU.
     """
     if config.loss == "sampled-cross-entropy":
@@ -164,14 +168,14 @@ def full_softmax(
     k: int = 0,
     upweighted: Upweighted | None = None,
 ) -> tuple[Tensor, FullSoftmax]:
-    """Scores items at each position, `[positions, M]`, and makes their softmax over a table.
+    """Scores items at each position, `[positions, M]`, and makes the `FullSoftmax` over a table.
 
     Args:
         queries: `[positions, hidden]`, query vectors.
         table: `[rows, hidden]`, item vectors; row 0 is padding and left out.
         items: `[positions, M]`, rows of `table`.
-        k: K of the K-th best scores; 0 computes none.
-        upweighted: rows of `table` that stand for several items each; None if there are none.
+        k: K of the K-th best scores to compute; 0 computes none.
+        upweighted: the rows of `table` that each stand for several items; None if there are none.
     """
     normaliser, scores, kth_best = softmax_of_catalog(
         queries, table, items, k, upweighted=upweighted
@@ -209,15 +213,15 @@ def log_others(
 ) -> Tensor:
     """Estimates `log sum exp` of the scores of all items except the next, `[positions]`.
 
-    Each sampled item is weighted by `1 / (draws * chance)`, the logQ correction. So the estimate of
-    the sum is unbiased. Draws of the next item do not count.
+    The exponential of each draw is weighted by `1 / (draws * chance)`, the logQ correction. So the
+    estimate of the sum is unbiased. Draws of the next item do not count.
 
     Args:
         queries: `[positions, hidden]`, query vectors.
         table: `[catalog rows, hidden]`, item vectors.
         next_items: `[positions]`, item indices.
         drawn: `[draws]`, sampled item indices, shared by all positions.
-        chances: `[draws]`, probability that a draw gives this item.
+        chances: `[draws]`, probability of drawing each of these items.
     """
     scores = queries @ table[drawn].T - torch.log(len(drawn) * chances)
     others = scores.masked_fill(drawn == next_items[:, None], torch.finfo(scores.dtype).min)
@@ -225,10 +229,10 @@ def log_others(
 
 
 def other_items(items: Tensor, num_rows: int) -> Tensor:
-    """Draws a different item for each of `items`, uniformly; returns the shape of `items`.
+    """Draws, for each of `items`, one of the other items, uniformly; returns the same shape.
 
-    `num_rows` is the number of catalog rows, padding included; at least 3, so that there are two
-    items.
+    `num_rows` is the number of catalog rows, padding included. It must be at least 3, so that there
+    are two items.
     """
     drawn = torch.randint(1, num_rows - 1, items.shape, device=items.device)
     return drawn + (drawn >= items)

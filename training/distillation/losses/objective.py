@@ -23,11 +23,11 @@ NUM_PANELS = 3  # number of parts that a batch is split into by length
 
 
 class _Scored(NamedTuple):
-    """The scores of a step.
+    """The scores of next and listed items in one training step, with all that losses need.
 
     Attributes:
         queries: `[positions, hidden]`, query vectors.
-        table: `[rows, hidden]`, vectors of the items that compete; row 0 is padding.
+        table: `[rows, hidden]`, vectors of the items that the loss compares; row 0 is padding.
         items: `[positions, M]`, next and listed items as rows of `table`.
         scores: `[positions, M]`, scores of `items`.
         loss: turns scores into losses.
@@ -43,8 +43,8 @@ class _Scored(NamedTuple):
 class DistillationObjective(nn.Module):
     """Computes the training loss of a batch on one device.
 
-    It is the loss of the next items. With `lists`, it is the weighted mean of that loss and the
-    loss of the teacher's ranking lists (DLLM2Rec, eq. 11).
+    Without ranking lists, it is the mean loss of the next items. With lists, it is the weighted
+    mean of that loss and the loss of the listed items (DLLM2Rec, eq. 11).
 
     Args:
         student: the student to train; it is moved to `device`.
@@ -90,7 +90,7 @@ class DistillationObjective(nn.Module):
             return self._loss(panels)
 
     def _panels(self, batch: Batch) -> Iterable[Batch]:
-        """Returns the windows of `batch` as parts with little padding."""
+        """Packs `batch`, or splits it by window length, so that little padding is left."""
         if self.config.packed_windows and self.student.packs_windows:
             return [batch.packed()]
         return batch.by_length(NUM_PANELS)
@@ -114,7 +114,7 @@ class DistillationObjective(nn.Module):
         return total_loss(next_item, distilled, share)
 
     def _scored(self, panels: Sequence[Batch], items: Tensor) -> _Scored:
-        """Scores `items`, `[positions, M]`, item indices, of which the first is the next item."""
+        """Scores `items`, item indices `[positions, M]`; the first column is the next item."""
         if self.thinned is not None:
             return self._scored_among_some(self.thinned, panels, items)
         table = self.student.item_table()
@@ -129,7 +129,7 @@ class DistillationObjective(nn.Module):
     def _scored_among_some(
         self, thinned: ThinnedCatalog, panels: Sequence[Batch], items: Tensor
     ) -> _Scored:
-        """Does the same as `_scored`, but only a part of the candidates competes."""
+        """Scores `items` as `_scored` does, but draws a part of the candidates for the loss."""
         read = torch.cat([each.histories.flatten() for each in panels])
         step = thinned.draw(torch.cat([read, items.flatten()]))
         item_table = self.student.item_table
@@ -145,8 +145,8 @@ class DistillationObjective(nn.Module):
         """Applies label smoothing to the losses `next_item`; returns `[positions]`.
 
         The share `training.smoothing` of each label is spread evenly over all candidates. The mean
-        loss over the candidates is the loss of their mean score, since cross-entropy is linear in
-        the score of its item.
+        of their losses is computed as the loss of their mean score. Both are equal, since
+        cross-entropy is linear in the score of the labelled item.
         """
         if not (share := self.config.smoothing):
             return next_item
@@ -168,8 +168,8 @@ class DistillationObjective(nn.Module):
         """Computes the query vector before each item to predict, `[positions, hidden]`.
 
         Args:
-            panels: the parts of a batch; positions are in their order.
-            read: the items of their histories, one after the other, as rows of `table`.
+            panels: the parts of a batch; positions are in the order of the parts.
+            read: the items of all histories, flattened and concatenated, as rows of `table`.
             table: `[rows, hidden]`, item vectors; row 0 is padding.
         """
         histories = torch.split(read, [each.histories.numel() for each in panels])

@@ -16,11 +16,11 @@ class RankingLists:
     """The teacher's ranking lists with their weights, looked up by dataset row.
 
     Attributes:
-        list_of_row: `[interactions]`, for each dataset row, the row of its list in `rankings` and
-            `weights`; 0, an empty list, if the teacher did not answer it.
+        list_of_row: `[interactions]`, number of the list of each dataset row; 0, an empty list, if
+            the teacher did not answer it.
         rankings: `[lists + 1, K]`, item indices; 0 pads a short list.
-        weights: `[lists + 1, K]`, importance weights without consistency. That part depends on the
-            student, so `with_consistency` adds it in each step.
+        weights: `[lists + 1, K]`, importance weights without the consistency part. That part
+            depends on the student, so `with_consistency` adds it in each step.
         weighting: computes the weights.
     """
 
@@ -31,7 +31,7 @@ class RankingLists:
 
     @property
     def config(self) -> DistillationConfig:
-        """The settings of distillation, with those of the importance weights."""
+        """The distillation settings that the importance weights were computed with."""
         return self.weighting.config
 
     def to(self, device: torch.device) -> "RankingLists":
@@ -47,8 +47,9 @@ class RankingLists:
         """Looks up the ranking lists of dataset rows.
 
         Returns:
-            Rankings and weights, `[rows, K]` each, and the factor of the list loss, `[rows]`. The
-            factor is the setting `distillation.ranking_weight`, or 0 for a row without a list.
+            Rankings and weights, `[rows, K]` each, and the weight of the distillation loss in the
+            total loss, `[rows]`. It is the setting `distillation.ranking_weight`, or 0 for a row
+            without a list.
         """
         lists = self.list_of_row[rows]
         share = self.config.ranking_weight * (lists > 0)
@@ -56,7 +57,7 @@ class RankingLists:
 
     @property
     def own_list_length(self) -> int:
-        """Number K of the student's best items that consistency looks at; 0 if that is off."""
+        """Number K of the student's best items that consistency uses; 0 if consistency is off."""
         return self.rankings.shape[1] if self.weighting.consistency else 0
 
     def with_consistency(
@@ -77,7 +78,7 @@ class RankingLists:
 def ranking_lists(
     answers: Answers, num_interactions: int, config: DistillationConfig
 ) -> RankingLists:
-    """Makes `RankingLists` of the first `config.list_length` items of each of the answers.
+    """Makes `RankingLists` from the first `config.list_length` items of each answer.
 
     `num_interactions` is the number of rows of the dataset.
     """

@@ -1,9 +1,9 @@
-"""`ThinnedCatalog`: draws the items that compete in one training step, a part of all candidates.
+"""`ThinnedCatalog`: draws, for each training step, the candidates that its softmax is over.
 
-These are the most popular candidates, those that the batch reads, predicts or lists, and a sample
-of the others. A drawn item stands for several, so its exponential counts as often. So for any
-batch, the expected sum of exponentials is that of all candidates. A next item always competes with
-itself, so no score can rise without bound.
+These are the most popular candidates, those that the batch reads, predicts or lists, and a random
+sample of the others. Each item of the sample stands for several items, and its exponential is
+multiplied by their number. So the expected sum of exponentials is that of all candidates. The next
+items are always part of the softmax, so no score can rise without bound.
 """
 
 import math
@@ -23,13 +23,15 @@ POPULAR_PART = 0.5  # part of the share that is given to the most popular candid
 class StepItems:
     """The items of one training step, numbered by step indices; 0 is padding.
 
+    The items that compete are those that the softmax of the step is over.
+
     Attributes:
-        rows: `[step indices]`, item index of each step index. Padding comes first, then items that
-            are read but are no candidates, then those that compete, of which drawn ones are last.
+        rows: `[step indices]`, item index of each step index. The order is: padding, items that are
+            only read, items that compete and were not drawn at random, drawn items.
         index_of_row: `[catalog rows]`, step index of each item; 0 if it is not in the step.
-        num_only_read: number of items that are read but are no candidates.
-        num_certain: number of items that compete and were not drawn.
-        log_weight: logarithm of the number of items that a drawn item stands for.
+        num_only_read: number of items that the batch reads, but that are no candidates.
+        num_certain: number of items that compete and were not drawn at random.
+        log_weight: logarithm of the number of items that each drawn item stands for.
     """
 
     rows: Tensor
@@ -39,28 +41,32 @@ class StepItems:
     log_weight: float
 
     def competing(self, table: Tensor) -> Tensor:
-        """Selects the items that compete from the step's table `[step indices, hidden]`.
+        """Selects the vectors of the items that compete from those of all items of the step.
 
-        The result is `[competing + 1, hidden]`; row 0 is padding and has any values.
+        `table` is `[step indices, hidden]`. The result is `[competing + 1, hidden]`; row 0 is
+        padding with arbitrary values.
         """
         return table[self.num_only_read :]
 
     def competing_rows(self, items: Tensor) -> Tensor:
-        """Converts item indices, of any shape, to rows of `competing`; 0 for other items."""
+        """Converts item indices, of any shape, to rows of `competing`.
+
+        An item that does not compete becomes 0.
+        """
         return (self.index_of_row[items] - self.num_only_read).clamp(min=0)
 
     @property
     def drawn(self) -> Upweighted:
-        """The drawn items among those that compete, padding not counted, with their weight."""
+        """The drawn items, as part of those that compete, with their weight in the softmax."""
         return Upweighted(self.num_certain, self.log_weight)
 
 
 class ThinnedCatalog:
-    """Draws the items of one training step after the other.
+    """Draws, for each training step, the candidates that its softmax is over.
 
     Args:
-        candidates: the items that a next item can be compared with.
-        share: share of the candidates that compete, besides those of the batch; less than 1.
+        candidates: all items that a next item can be compared with.
+        share: share of the candidates to select in addition to those of the batch; less than 1.
     """
 
     def __init__(self, candidates: Candidates, share: float) -> None:
@@ -75,10 +81,11 @@ class ThinnedCatalog:
         self.num_drawn = num_competing - num_popular
 
     def draw(self, used: Tensor) -> StepItems:
-        """Draws the items of a step.
+        """Draws the items of one step.
 
         Args:
-            used: `[any]`, item indices that the batch reads, predicts or lists; 0 is ignored.
+            used: vector of the item indices that the batch reads, predicts or lists, with
+                repetitions; 0 is ignored.
         """
         in_batch = torch.zeros_like(self.is_candidate)
         in_batch[used] = True
@@ -93,7 +100,7 @@ class ThinnedCatalog:
         return StepItems(rows, index_of_row, len(only_read), len(certain), log_weight)
 
     def _drawn(self) -> Tensor:
-        """Draws one item from each of `num_drawn` groups of neighbours in popularity.
+        """Draws one item from each of `num_drawn` groups of items of similar popularity.
 
         An item at the border of two groups may be drawn twice, and then counts twice.
         """
