@@ -25,9 +25,9 @@ MAX_QUERY_VECTORS = 2_048  # maximum number of query vectors that `common_direct
 # vector. Without it, the solution would be huge along directions in which query vectors hardly
 # vary.
 RIDGE = 1e-4
-# Only few steps: after more, students ranked the weeks after validation less well. A low learning
-# rate of the projection: with a higher one it fitted the cold items of validation, and ranked other
-# cold items less well.
+# STEPS is low, since with more steps students ranked the weeks after validation less well.
+# PROJECTION_RATE is low, since with a higher one the projection overfitted the cold items of
+# validation, and students ranked other cold items less well.
 STEPS, BATCH_SIZE, LEARNING_RATE, PROJECTION_RATE = 15, 512, 0.04, 0.002
 SEED = 0  # random seed of the order of validation examples
 

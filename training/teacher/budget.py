@@ -19,7 +19,7 @@ HELD_OUT_SEED = 0
 
 
 def refuse_no_examples(config: TeacherConfig) -> None:
-    """Refuses a budget of 0 for a retrieval teacher, which is fitted to training examples.
+    """Refuses a budget of 0 training examples for a retrieval teacher, which is fitted to them.
 
     Raises:
         ConfigError: a retrieval teacher has `budget_sequences = 0`.
@@ -36,15 +36,15 @@ def answered_rows(
 ) -> NDArray[np.int64]:
     """Selects the examples that the teacher answers; returns dataset rows, ascending.
 
-    These are held-out examples, and the training examples that the budget allows. The budget is
-    spent on the newest example of every user first, then on the second newest, and so on. So it
-    covers the current interests of as many users as possible. A training example beyond the budget
-    has no ranking list; a student learns only its next item.
+    These are the held-out examples of `held_out_rows`, and as many training examples as the budget
+    allows. The newest example of every user is selected first, then the second newest, and so on.
+    So the budget covers the current interests of as many users as possible. A training example
+    beyond the budget has no ranking list; a student learns only its next item.
 
     Args:
         dataset: the dataset.
         config: the teacher's settings, with its budget in sequences and in tokens.
-        count_tokens: counts the tokens that the LLM reads for some examples.
+        count_tokens: counts the tokens that the LLM reads for the given examples.
 
     Raises:
         ConfigError: `teacher.budget_tokens` is too small for a single example.
@@ -67,16 +67,16 @@ def answered_rows(
 def held_out_rows(
     dataset: Dataset, config: TeacherConfig, split: Split, at_most: int | None = None
 ) -> NDArray[np.int64]:
-    """Draws the examples of a held-out split that the teacher answers; dataset rows, ascending.
+    """Draws examples of a held-out split at random; returns their dataset rows, ascending.
 
-    There are at most `config.budget_held_out` and at most `at_most` of them. None: unlimited.
+    At most `config.budget_held_out` and at most `at_most` examples are drawn. None is no limit.
     """
     counts = [each for each in (config.budget_held_out, at_most) if each is not None]
     return _sample(dataset.example_rows(split), min(counts, default=None), HELD_OUT_SEED)
 
 
 def newest_first(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Sorts dataset rows: the newest of each user, then the second newest of each, and so on.
+    """Sorts dataset rows: first the newest row of each user, then the second newest, and so on.
 
     `rows` must be ascending.
     """
@@ -86,7 +86,7 @@ def newest_first(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]
 
 
 def tuning_validation_rows(dataset: Dataset, config: TeacherConfig) -> NDArray[np.int64]:
-    """Draws the validation examples that the tuning of the LLM is evaluated on.
+    """Draws at random the validation examples that the tuning of the LLM is evaluated on.
 
     Returns at most `config.tuner.validation_examples` dataset rows, ascending.
     """
@@ -95,7 +95,7 @@ def tuning_validation_rows(dataset: Dataset, config: TeacherConfig) -> NDArray[n
 
 
 def _sample(rows: NDArray[np.int64], count: int | None, seed: int) -> NDArray[np.int64]:
-    """Draws `count` of `rows` at random, ascending; None takes all.
+    """Draws `count` of `rows` at random; returns them ascending. None takes all.
 
     With the same seed, a smaller count draws a subset of a larger one.
     """

@@ -2,7 +2,7 @@
 
 The state of a history and the embeddings of titles are projected to unit vectors of one space. The
 Euclidean distance between them is the teacher's distance (DLLM2Rec, eq. 4). The matcher is trained
-by a softmax over all titles, in which a nearer title has a higher score.
+with a softmax over all titles, in which a nearer title has a higher score.
 """
 
 import math
@@ -48,7 +48,7 @@ class Matcher(nn.Module):
                 standardise every state.
             title_embeddings: `[catalog rows, hidden]`, whose mean and deviation standardise every
                 title embedding; row 0 is not used.
-            size: dimension of the common space.
+            size: number of dimensions of the common space.
             dropout: dropout rate in the projections.
         """
         super().__init__()
@@ -66,10 +66,9 @@ class Matcher(nn.Module):
         return functional.normalize(self.title_projection(self.title_embeddings), dim=-1)
 
     def loss(self, states: Tensor, next_items: Tensor) -> Tensor:
-        """Computes the cross-entropy of the next items in a softmax over all items, a scalar.
+        """Computes the mean cross-entropy of the next items in a softmax over all items, a scalar.
 
-        It is the mean over examples. `states` is `[examples, hidden]`; `next_items` is
-        `[examples]`, item indices.
+        `states` is `[examples, hidden]`; `next_items` is `[examples]`, item indices.
         """
         queries = self.log_scale.exp() * self.queries(states)
         normaliser, target_scores, _ = softmax_of_catalog(
@@ -82,15 +81,15 @@ class Matcher(nn.Module):
 
         Args:
             states: `[examples, hidden]`.
-            items: `[catalog rows, size]`, the result of the method `items`.
+            items: `[catalog rows, size]`, unit vectors from the method `items`.
         """
         return (2 - 2 * self.queries(states) @ items.T).clamp_min(0).sqrt()
 
 
 def matcher_distances(matcher: Matcher, states: States) -> Distances:
-    """Returns the function that computes the distances of all items for examples in `states`.
+    """Returns a function from dataset rows of examples in `states` to the distances of all items.
 
-    Puts `matcher` into evaluation mode.
+    As a side effect, `matcher` is put into evaluation mode.
     """
     matcher.eval()
     with torch.inference_mode():
@@ -105,7 +104,7 @@ def matcher_distances(matcher: Matcher, states: States) -> Distances:
 class Standardise(nn.Module):
     """Scales each dimension to mean 0 and variance 1, as measured on a sample `[n, size]`.
 
-    All states of an LLM lie near one dominant direction, which this removes.
+    All states of an LLM lie near one dominant direction; standardising removes it.
     """
 
     mean: Tensor
@@ -117,14 +116,14 @@ class Standardise(nn.Module):
         self.register_buffer("spread", sample.std(dim=0).clamp_min(1e-6))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """Standardises `vectors` `[..., size]`."""
+        """Standardises `vectors`, `[..., size]`; the result has the same shape."""
         return (vectors - self.mean) / self.spread
 
 
 def projection(sample: Tensor, size: int, dropout: float) -> nn.Sequential:
     """Builds a two-layer perceptron from `hidden` to `size` dimensions.
 
-    Its inputs are standardised by mean and deviation of `sample`, `[n, hidden]`. `dropout` is the
+    Inputs are standardised by the mean and deviation of `sample`, `[n, hidden]`. `dropout` is the
     dropout rate before each layer.
     """
     hidden = sample.shape[1]
@@ -150,7 +149,8 @@ def save_matcher(matcher: Matcher, folder: Path) -> None:
 def load_matcher(folder: Path, title_embeddings: Tensor, dropout: float = 0.0) -> Matcher:
     """Loads the matcher that `save_matcher` wrote into `folder`, in evaluation mode.
 
-    `title_embeddings` is `[catalog rows, hidden]`. `dropout` is the rate for further training.
+    `title_embeddings` is `[catalog rows, hidden]`. `dropout` is the dropout rate of further
+    training.
 
     Raises:
         KnowledgeError: the file is missing.

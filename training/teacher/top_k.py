@@ -1,4 +1,4 @@
-"""Ranking lists of the nearest unseen items, from the distances of any kind of teacher."""
+"""Makes ranking lists of the nearest unseen items from the distances of any kind of teacher."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def teacher_metrics(
     rows: NDArray[np.int64],
     advance: Advance = ignore_progress,
 ) -> dict[str, float]:
-    """Evaluates a teacher on examples by its distances; returns metrics by name.
+    """Evaluates a teacher's distances on examples; returns metrics by name.
 
     Args:
         distances: the teacher's distances.
@@ -107,7 +107,7 @@ def nearest_items(distances: Tensor, forbidden: Tensor, list_length: int) -> Nea
     """Ranks, for each example, the nearest items that are not forbidden.
 
     Args:
-        distances: `[examples, catalog rows]`.
+        distances: `[examples, catalog rows]`, lower is nearer.
         forbidden: `[examples, catalog rows]`, whether an item must be left out.
         list_length: maximum number K of items in a list.
     """

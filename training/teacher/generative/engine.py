@@ -1,7 +1,7 @@
 """Engines of a generative teacher: LLMs that write the next title after a history.
 
 The prompt is the same as for a retrieval teacher: an instruction, then one title per line. The LLM
-continues it, and the next line that it writes is the answer.
+continues the prompt, and the line that it writes is the answer.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from training.teacher.llm.prompts import PromptBuilder, TokenIds, title_lines
 from training.teacher.llm.title_embeddings import embed_lines
 
 History = tuple[int, ...]
-"""Item indices that a prompt shows, oldest first."""
+"""Item indices of the titles in a prompt, oldest first."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class WrittenTitle:
 
     Attributes:
         text: the written line, without its newline.
-        tokens: number of tokens read and written for it.
+        tokens: number of tokens that the LLM read and wrote for this title.
     """
 
     text: str
@@ -39,14 +39,14 @@ class WrittenTitle:
 
 
 class Engine(Protocol):
-    """Interface of the LLM of a generative teacher, on this machine or behind a server.
+    """Interface to the LLM of a generative teacher, on this machine or on a server.
 
-    `advance` is called with the share of a method's work that was done since the last call.
+    Methods call `advance` with the share of their work that was done since the last call.
     """
 
     @property
     def name(self) -> str:
-        """Name of the model."""
+        """Name of the LLM."""
         ...
 
     def prompt_lengths(self, histories: Sequence[History]) -> NDArray[np.int64]:
@@ -56,13 +56,13 @@ class Engine(Protocol):
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        """Lets the LLM write the next title after each history; all histories are one batch."""
+        """Writes the next title after each history; all histories are one batch of the LLM."""
         ...
 
     def embed(
         self, titles: Sequence[str], advance: Advance = ignore_progress
     ) -> NDArray[np.float32]:
-        """Computes the embeddings of titles, `[titles, size]`."""
+        """Computes the LLM's embeddings of titles, `[titles, size]`."""
         ...
 
 
@@ -82,7 +82,7 @@ class LocalEngine:
 
     @property
     def name(self) -> str:
-        """Name of the model."""
+        """Name of the LM."""
         return self.model.name
 
     def prompt_lengths(self, histories: Sequence[History]) -> NDArray[np.int64]:
@@ -100,7 +100,7 @@ class LocalEngine:
         `advance` is called with the share of `writing.max_new_tokens` written since its last call.
 
         Raises:
-            ConfigError: a prompt with its title would be longer than the LM's context.
+            ConfigError: a prompt with the written title could be longer than the LM's context.
         """
         prompts = [self.builder.prompt(history)[0] for history in histories]
         tokens, mask = left_padded(prompts)
@@ -118,7 +118,7 @@ class LocalEngine:
     def embed(
         self, titles: Sequence[str], advance: Advance = ignore_progress
     ) -> NDArray[np.float32]:
-        """Embeds each title as the mean of the LLM's states over its tokens, `[titles, hidden]`."""
+        """Embeds each title as the mean of the LM's states over its tokens, `[titles, hidden]`."""
         lines = title_lines(self.model.tokenizer, titles)
         total = sum(map(len, lines))
         return embed_lines(
@@ -158,8 +158,8 @@ class LocalEngine:
 def left_padded(prompts: Sequence[TokenIds]) -> tuple[Tensor, Tensor]:
     """Pads prompts on the left, since generation appends tokens on the right.
 
-    Returns token ids and attention mask, `[prompts, tokens]` each. The LLM masks padding and
-    derives positions from the mask, so padding does not change the text that it writes.
+    Returns token ids and attention mask, `[prompts, tokens]` each. The LM ignores masked tokens and
+    derives positions from the mask. So padding does not change the text that the LM writes.
     """
     tokens = torch.zeros(len(prompts), max(len(prompt) for prompt in prompts), dtype=torch.int64)
     mask = torch.zeros_like(tokens)

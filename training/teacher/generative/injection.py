@@ -1,7 +1,7 @@
 """Injection (BIGRec): lowers the distances of items that are popular or often follow the last item.
 
-These two signals are counted over training interactions. The distances of a generative teacher are
-divided by powers of 1 + signal.
+These two signals, popularity and transitions, are counted over training interactions. The distances
+of a generative teacher are divided by powers of 1 + signal.
 """
 
 from collections.abc import Iterable
@@ -31,22 +31,22 @@ NUM_VALIDATION_EXAMPLES = 2_000
 class Exponents:
     """Exponents of the two injected signals, popularity and transitions.
 
-    A larger exponent lowers distances more; 0 leaves the signal out.
+    A larger exponent lowers distances more; 0 switches the signal off.
     """
 
     popularity: float = 0.0
     transitions: float = 0.0
 
     def any(self) -> bool:
-        """Returns whether any exponent differs from 0."""
+        """Returns whether at least one exponent is not 0."""
         return self != Exponents()
 
 
 def injected(distances: Tensor, signals: Iterable[tuple[Tensor, float]]) -> Tensor:
     """Scales the distances of each history to [0, 1] and lowers them for items with strong signals.
 
-    The result is `(D - min) / (max - min) * Π (1 + W) ** -exponent`. Minimum and maximum are over
-    all items for one history.
+    The result is `(D - min) / (max - min) * Π (1 + W) ** -exponent`. Minimum and maximum are those
+    of a history over all items.
 
     Args:
         distances: D, `[histories, catalog rows]`.
@@ -76,9 +76,9 @@ class Signals:
 
     @cached_property
     def popularity(self) -> Tensor:
-        """Number of training interactions of each item, divided by the largest such number.
+        """Number of training interactions of each item, divided by the largest of these numbers.
 
-        `[catalog rows]`, in [0, 1].
+        The shape is `[catalog rows]`, and values are in [0, 1].
         """
         counts = torch.from_numpy(self._dataset.train_counts()).float()
         return counts / counts.max().clamp_min(1)
@@ -86,7 +86,7 @@ class Signals:
     def transitions(self, last_items: NDArray[np.integer]) -> Tensor:
         """Computes how often each item followed the last item of a history in training.
 
-        The counts of a history are divided by the largest of them.
+        Each history's counts are divided by the largest of them.
 
         Args:
             last_items: `[histories]`, item index of the last item of each history.
@@ -99,8 +99,8 @@ class Signals:
     def transitions_before(self, rows: NDArray[np.int64]) -> Tensor:
         """Computes `transitions` for the histories of examples, `[rows, catalog rows]`.
 
-        `rows` are the dataset rows of the next items. A training example does not count its own
-        transition, from the last item to the next item, since that is the answer.
+        `rows` are the dataset rows of the next items. For a training example, its own transition to
+        the next item is not counted, since that is the answer.
         """
         counts = self._follower_counts(self._dataset.item_indices[rows - 1])
         is_train = torch.from_numpy((self._dataset.splits[rows] == Split.TRAIN).astype(np.float32))
@@ -121,9 +121,9 @@ def _divided_by_largest(counts: Tensor) -> Tensor:
 
 
 def with_signals(distances: Distances, signals: Signals, exponents: Exponents) -> Distances:
-    """Returns the function that computes `distances` and injects `signals` into the result.
+    """Returns a function that computes `distances` and injects `signals` into the result.
 
-    If all exponents are 0, it is `distances` itself.
+    If all exponents are 0, `distances` itself is returned.
     """
     if not exponents.any():
         return distances
@@ -142,7 +142,7 @@ def choose_exponents(
 ) -> Exponents:
     """Chooses the exponents with which the teacher has the best NDCG@20 on validation examples.
 
-    A signal that `config.writing` switches off gets exponent 0. Of equals the first is chosen.
+    A signal that `config.writing` switches off gets exponent 0. A tie goes to the first pair tried.
     """
     rows = held_out_rows(dataset, config, Split.VALIDATION, at_most=NUM_VALIDATION_EXAMPLES)
     off = (0.0,)

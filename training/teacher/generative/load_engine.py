@@ -19,9 +19,9 @@ class LoadedEngine:
 
     Attributes:
         engine: the engine.
-        weights: hash of the tuned weights; None if the LLM is not tuned or is behind a server.
-        costs: progress of the tuning, with tokens and seconds, under the key "tuning"; empty if
-            `weights` is None.
+        weights: hash of the tuned weights; None if the LLM is not tuned or is on a server.
+        costs: a mapping from "tuning" to the progress of the tuning, with tokens and seconds; empty
+            if `weights` is None.
     """
 
     engine: Engine
@@ -30,7 +30,7 @@ class LoadedEngine:
 
 
 def load_engine(dataset: Dataset, config: TeacherConfig, folder: Path) -> LoadedEngine:
-    """Loads the engine that `config.model` names.
+    """Loads the engine of the LLM that `config.model` names.
 
     Args:
         dataset: the dataset, whose catalog the prompts are made from.
@@ -39,7 +39,8 @@ def load_engine(dataset: Dataset, config: TeacherConfig, folder: Path) -> Loaded
 
     Raises:
         ConfigError: the LLM cannot be loaded, or beam search is on for a server.
-        KnowledgeError: `config` asks for tuned weights and there are none yet.
+        KnowledgeError: `config` asks for tuned weights, and their tuning is missing or not
+            complete.
     """
     if config.model.startswith(REMOTE_PREFIX):
         return LoadedEngine(remote_engine(config, dataset.catalog))

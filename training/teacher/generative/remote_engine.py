@@ -1,6 +1,6 @@
-"""The remote engine: asks an OpenAI-compatible server, such as vLLM or llama.cpp, to write titles.
+"""The remote engine: lets an OpenAI-compatible server, such as vLLM or llama.cpp, write titles.
 
-It is used if `teacher.model` is `openai:NAME`.
+A generative teacher uses this engine if `teacher.model` is `openai:NAME`.
 """
 
 import os
@@ -46,13 +46,13 @@ Output = TypeVar("Output")
 
 @dataclass(frozen=True)
 class RemoteEngine:
-    """Lets a server write and embed titles, by several HTTP requests at once; implements `Engine`.
+    """Lets a server write and embed titles, with concurrent HTTP requests; implements `Engine`.
 
     Attributes:
         config: settings of the teacher.
-        catalog: the items, whose titles the prompts show.
+        catalog: the items with their titles.
         key: API key, sent as a bearer token; None sends none.
-        transport: replacement of the network in tests; None uses the network.
+        transport: transport of the HTTP client, which tests replace; None uses the network.
     """
 
     config: TeacherConfig
@@ -66,7 +66,7 @@ class RemoteEngine:
         return self.config.model.removeprefix(REMOTE_PREFIX)
 
     def prompt_lengths(self, histories: Sequence[History]) -> NDArray[np.int64]:
-        """Estimates the number of tokens of each prompt from its characters, `[histories]`."""
+        """Estimates the tokens of each prompt from its number of characters, `[histories]`."""
         titles = np.array([0, *map(len, self.catalog.titles)]) + 1  # the newline
         lengths = [titles[list(history)].sum() for history in histories]
         return (np.array(lengths, dtype=np.int64) + len(INSTRUCTION)) // CHARACTERS_PER_TOKEN
@@ -74,7 +74,7 @@ class RemoteEngine:
     def write(
         self, histories: Sequence[History], advance: Advance = ignore_progress
     ) -> list[WrittenTitle]:
-        """Requests the next title after each history from the server, which decodes greedily.
+        """Lets the server write the next title after each history, by greedy decoding.
 
         Raises:
             EndpointError: the server is unreachable, refuses a request, or answers malformed JSON.
@@ -84,7 +84,7 @@ class RemoteEngine:
     def embed(
         self, titles: Sequence[str], advance: Advance = ignore_progress
     ) -> NDArray[np.float32]:
-        """Requests the embeddings of titles from the server's embedding model, `[titles, size]`.
+        """Lets the server's embedding model embed titles, `[titles, size]`.
 
         Raises:
             EndpointError: the server is unreachable, refuses a request, or answers malformed JSON.
@@ -166,7 +166,7 @@ class RemoteEngine:
     def _post(self, client: httpx.Client, url: str, body: Mapping[str, Any]) -> Any:
         """Posts `body` as JSON to `url` and returns the parsed JSON of the response.
 
-        After an error that may be temporary, the request is repeated, with growing pauses.
+        After an error that may be temporary, the request is repeated, with increasing pauses.
 
         Raises:
             EndpointError: all attempts failed, or the error is not temporary.
@@ -190,9 +190,9 @@ class RemoteEngine:
 
 
 def remote_engine(config: TeacherConfig, catalog: Catalog) -> RemoteEngine:
-    """Makes the engine of the server that `config` names.
+    """Makes the engine for the server and the model that `config` names.
 
-    The API key is read from the environment variable OPENAI_API_KEY.
+    The API key is read from the environment variable OPENAI_API_KEY; without it, no key is sent.
 
     Raises:
         ConfigError: beam search is on, which the OpenAI API does not offer.
@@ -216,6 +216,6 @@ def _json(response: httpx.Response) -> Any:
 
 
 def _retry_after_seconds(response: httpx.Response) -> float | None:
-    """Returns the seconds of the Retry-After header; None if it is missing or a date."""
+    """Returns the seconds in the Retry-After header; None if it is missing or a date."""
     seconds = response.headers.get("Retry-After", "")
     return float(seconds) if seconds.isdecimal() else None

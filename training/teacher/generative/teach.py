@@ -1,4 +1,4 @@
-"""The generative teacher: its LLM writes the next title; grounding turns that into distances."""
+"""The generative teacher: its LLM writes the next title, which grounding turns into distances."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -43,14 +43,14 @@ TITLES_PER_BATCH = 256
 
 @dataclass(frozen=True)
 class WrittenTexts:
-    """The texts that the LLM wrote as answers, one for each distinct history.
+    """The texts that the LLM wrote as next titles, one for each distinct history.
 
     Attributes:
         rows: `[examples]`, dataset rows of the next items, ascending.
-        text_of_row: `[examples]`, index into `texts` of the text that answers each row.
-        texts: `[histories]`, the written titles.
+        text_of_row: `[examples]`, index into `texts` of the text written for each of `rows`.
+        texts: `[histories]`, the written texts.
         embeddings: `[histories, size]`, the LLM's embeddings of `texts`.
-        cost: tokens and seconds of writing.
+        cost: tokens and seconds of the writing.
     """
 
     rows: NDArray[np.int64]
@@ -60,9 +60,9 @@ class WrittenTexts:
     cost: Cost
 
     def grounded(self, grounding: Grounding) -> Distances:
-        """Returns the function that computes the distances of all items for dataset rows.
+        """Returns a function from dataset rows to the distances of all items.
 
-        They are the distances that `grounding` computes from the text written for each row.
+        `grounding` computes these distances from the text that was written for each row.
         """
 
         def distances(rows: NDArray[np.int64]) -> Tensor:
@@ -73,9 +73,9 @@ class WrittenTexts:
 
 
 def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfig) -> list[History]:
-    """Returns, for each example, the item indices that its prompt shows, oldest first.
+    """Returns, for each example, the part of its history that its prompt shows, oldest item first.
 
-    They are the newest part of the history. `rows` are the dataset rows of the next items.
+    It consists of the newest items. `rows` are the dataset rows of the next items.
     """
     starts = first_title(dataset.position_of_row[rows], config.max_titles, config.overlap)
     return [
@@ -87,12 +87,12 @@ def histories_of(dataset: Dataset, rows: NDArray[np.int64], config: TeacherConfi
 def folder_of_texts(
     dataset: Dataset, config: TeacherConfig, folder: Path, weights: str | None
 ) -> Path:
-    """Returns the folder of the texts for one LLM, dataset and settings; creates it if missing.
+    """Returns the folder for the texts of one LLM, dataset and settings; creates it if missing.
 
     Args:
         dataset: the dataset.
         config: settings of the teacher.
-        folder: parent folder.
+        folder: parent folder of all such folders.
         weights: hash of the LLM's tuned weights; None if it is not tuned.
     """
     settings = config.fingerprint_settings(SETTINGS_OF_TEXTS, exclude_none=True)
@@ -106,7 +106,7 @@ def write_texts(
 ) -> WrittenTexts:
     """Lets `engine` write one text for each distinct history of the examples within the budget.
 
-    Texts are stored in shards in `folder`, so a killed run resumes where it stopped.
+    Texts are stored in shards in `folder`, so that a killed run resumes from the finished shards.
     """
 
     def count_tokens(rows: NDArray[np.int64]) -> int:
@@ -167,7 +167,7 @@ def title_embeddings(
 ) -> NDArray[np.float32]:
     """Embeds each title of the catalog, `[catalog rows, size]`; row 0 is zeros.
 
-    The embeddings are stored in `folder` and computed only once.
+    The embeddings are stored in `folder`, and computed only if they are not there.
     """
     settings = config.model_dump(include=SETTINGS_OF_TITLES)
     stamp = fingerprint("titles", dataset.fingerprint, settings, loaded.weights)

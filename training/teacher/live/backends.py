@@ -1,4 +1,4 @@
-"""Backends of the live teacher: one class each for retrieval, titles and generative teachers."""
+"""Backends of the live teacher: a class each for retrieval, titles and generative teachers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ from training.workplace import Workplace, knowledge_folder
 class TitleEncoder:
     """Embeds titles as the mean of the LLM's states over their tokens.
 
-    It is the base of `RetrievalBackend`, and embeds new titles for a titles teacher.
+    This is the base class of `RetrievalBackend`, and the `encoder` of a titles teacher's backend.
     """
 
     model: LanguageModel
@@ -62,7 +62,7 @@ class RetrievalBackend(TitleEncoder):
 
     Attributes:
         builder: builds prompts.
-        matcher: projects the LLM's states into the space of `items`.
+        matcher: projects the LLM's state of a history into the space of `items`.
         items: `[catalog rows, size]`, the matcher's unit vectors of the titles.
         neighbours: computes distances between titles.
         share: weight of title distances in the blend, in [0, 1]; 0 leaves them out.
@@ -77,7 +77,10 @@ class RetrievalBackend(TitleEncoder):
     config: TeacherConfig
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Computes the matcher's distances from a history to all items, blended with titles'."""
+        """Computes the matcher's distances from a history to all items.
+
+        They are blended with title distances unless `share` is 0.
+        """
         tokens, ends = self.builder.prompt(titles_in_prompt(history, self.config))
         first = ends[-1:] + 1 - len(self.builder.titles[history[-1]])
         newest = Spans(prompt=np.zeros(1, dtype=np.int64), first=first, last=ends[-1:])
@@ -95,7 +98,7 @@ class TitlesBackend:
     """Backend of the titles teacher and the words teachers: compares stored title embeddings.
 
     Attributes:
-        encoder: embeds titles that a client sends; used for nothing else.
+        encoder: embeds the titles that a client sends; it is not used for recommendations.
         neighbours: computes distances between titles.
     """
 
@@ -104,7 +107,7 @@ class TitlesBackend:
 
     @property
     def name(self) -> str:
-        """Name of the model or method that embeds titles."""
+        """Name of the LLM or of the method that embeds titles."""
         return self.encoder.name
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
@@ -124,8 +127,8 @@ class GenerativeBackend:
     Attributes:
         engine: the LLM.
         grounding: computes distances from a text to all titles.
-        signals: popularity and transitions, to inject into the distances.
-        exponents: strengths of the signals; all 0 injects none.
+        signals: popularity and transitions, which are injected into the distances.
+        exponents: exponents of the signals; a signal with exponent 0 is left out.
         config: settings of the teacher.
     """
 
@@ -141,7 +144,7 @@ class GenerativeBackend:
         return self.engine.name
 
     def catalog_distances(self, history: Sequence[int]) -> CatalogDistances:
-        """Lets the LLM write the next title, and computes the distances from it to all items."""
+        """Lets the LLM write the next title, and computes its distances to all items."""
         (written,) = self.engine.write([tuple(titles_in_prompt(history, self.config))])
         embedding = torch.from_numpy(self.embed([written.text]).astype(np.float16)).float()
         distances = self.grounding.distances(embedding)
@@ -167,9 +170,9 @@ def titles_in_prompt(history: Sequence[int], config: TeacherConfig) -> Sequence[
 
 
 def load_live_teacher(experiment: Experiment, workplace: Workplace) -> LiveTeacher:
-    """Loads a teacher: its LLM and the knowledge that `python -m training.teach` stored.
+    """Loads the teacher of an experiment: the LLM, and what `python -m training.teach` has stored.
 
-    A generative teacher without injection needs no knowledge, so it can be served before
+    A generative teacher without injection needs no stored knowledge, so it can be served before
     `python -m training.teach` has run.
 
     Raises:

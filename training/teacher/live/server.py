@@ -1,7 +1,8 @@
 """The HTTP server of a live teacher.
 
-It is a process of its own, since it needs torch, which the recommender service does not import.
-Requests are answered one at a time, in order. A request whose client has disconnected is skipped.
+It runs in a process of its own, since it needs torch, which the recommender service does not
+import. Requests are answered one at a time, in the order of their arrival. A request whose client
+has disconnected is skipped.
 """
 
 import asyncio
@@ -31,7 +32,7 @@ ItemId = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class RequestBody(BaseModel):
-    """Base of request bodies; refuses unknown keys and converts no types."""
+    """Base class of request bodies; refuses unknown keys and values of other types."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -56,7 +57,7 @@ class EmbeddingRequest(RequestBody):
 
 
 class RecommendationAnswer(BaseModel):
-    """Recommended items, nearest first; fewer than `k` if the catalog has no more."""
+    """Recommended items, nearest first; fewer than `k` if no more items are allowed."""
 
     teacher_version: str
     item_ids: Sequence[str]
@@ -69,9 +70,9 @@ class RecommendationAnswer(BaseModel):
 
 
 class EmbeddingAnswer(BaseModel):
-    """Embeddings of the titles, in their order.
+    """Embeddings of the requested titles, in the order of the request.
 
-    They are comparable with the item embeddings that the teacher gave to students.
+    They can be compared with the item embeddings that the teacher gave to students.
     """
 
     teacher_version: str
@@ -82,7 +83,7 @@ class EmbeddingAnswer(BaseModel):
 class ReadinessAnswer(BaseModel):
     """Answer of the readiness probe: the teacher is loaded and answers requests.
 
-    The server begins to listen only after loading it, so there is no other status.
+    The server listens only after it has loaded the teacher, so there is no other status.
     """
 
     status: Literal["ready"] = "ready"
@@ -94,8 +95,8 @@ class ReadinessAnswer(BaseModel):
 class RequestQueue:
     """Runs the LLM for one request at a time, and refuses a request if the queue is full.
 
-    Several at a time would not be faster, since the LLM uses all threads for one request. The queue
-    has `MAX_WAITING` places, that of the running request included.
+    Several requests at a time would not be faster, since one request uses all threads. The queue
+    holds at most `MAX_WAITING` requests, the running one included.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -104,12 +105,12 @@ class RequestQueue:
         self._waiting = 0
 
     async def run(self, request: Request, work: Callable[[], T]) -> tuple[T, float]:
-        """Waits until no earlier request is left, then runs `work` in the executor.
+        """Waits until all earlier requests are answered, then runs `work` in the executor.
 
         Returns the result and the seconds that `work` took, without the wait.
 
         Raises:
-            HTTPException: status 503: the queue is full, or the client has disconnected.
+            HTTPException: the queue is full, or the client has disconnected; status 503.
         """
         if self._waiting >= MAX_WAITING:
             raise HTTPException(
@@ -163,7 +164,7 @@ router = APIRouter()
 async def recommend(
     body: RecommendationRequest, request: Request, teacher: TeacherDep, queue: QueueDep
 ) -> RecommendationAnswer:
-    """Recommends the `k` items that the teacher holds nearest to the history."""
+    """Recommends the `k` items whose distances to the history are lowest for the teacher."""
     answer, seconds = await queue.run(
         request,
         lambda: teacher.recommend(body.history, body.k, body.exclude, mask_seen=body.mask_seen),
@@ -182,13 +183,13 @@ async def embed(
 
 @router.get("/healthz")
 async def is_alive() -> dict[str, str]:
-    """Liveness: the process runs."""
+    """Liveness probe: answers as long as the process runs."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 async def is_ready(teacher: TeacherDep) -> ReadinessAnswer:
-    """Readiness: the teacher is loaded; answers its name and version."""
+    """Readiness probe: answers when the teacher is loaded, with its model's name and version."""
     return ReadinessAnswer(
         model=teacher.name,
         teacher_version=teacher.version,
@@ -197,7 +198,7 @@ async def is_ready(teacher: TeacherDep) -> ReadinessAnswer:
 
 
 def create_app(teacher: LiveTeacher, threads: int) -> FastAPI:
-    """Creates the application that serves `teacher`; its LLM computes with `threads` threads."""
+    """Creates the application that serves `teacher`, whose LLM computes with `threads` threads."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

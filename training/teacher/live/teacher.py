@@ -1,6 +1,6 @@
 """The live teacher: recommends items for a history on request.
 
-It answers as `python -m training.teach` answers the examples of a dataset.
+It ranks items as `python -m training.teach` ranks them for the examples of a dataset.
 """
 
 from collections.abc import Collection, Sequence
@@ -53,9 +53,9 @@ class CatalogDistances:
 
 
 class TeacherBackend(Protocol):
-    """Interface that each kind of teacher implements for the teacher's server.
+    """Interface to one kind of teacher, which a `LiveTeacher` uses.
 
-    It gives the distances of all items from a history, and embeddings of titles.
+    It computes the distances from a history to all items, and embeddings of titles.
     """
 
     @property
@@ -82,7 +82,7 @@ class LiveTeacher:
     Attributes:
         backend: computes distances and embeddings.
         catalog: items that may be recommended.
-        version: hash of everything that an answer depends on.
+        version: hash of everything that answers depend on.
     """
 
     backend: TeacherBackend
@@ -98,13 +98,13 @@ class LiveTeacher:
     def recommend(
         self, history: Sequence[str], k: int, exclude: Collection[str], *, mask_seen: bool = True
     ) -> LiveAnswer:
-        """Recommends the `k` items nearest to a history; fewer if not as many are allowed.
+        """Recommends the `k` items nearest to a history, or all allowed items if they are fewer.
 
         Args:
             history: item ids, oldest first; ids that are not in the catalog are skipped.
             k: number of items to recommend.
             exclude: ids of items not to recommend; ids that are not in the catalog are skipped.
-            mask_seen: whether items of `history` are left out, too.
+            mask_seen: whether the items of `history` are not recommended, either.
 
         Raises:
             UnknownHistoryError: no id of `history` is in the catalog.

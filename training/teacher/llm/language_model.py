@@ -1,4 +1,4 @@
-"""The causal language model (LM) of a teacher: the packaged SmolLM2, or one of Hugging Face."""
+"""The causal language model (LM) of a teacher: the packaged SmolLM2, or one from Hugging Face."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ class LanguageModel:
 
     Attributes:
         name: the name that the LM was loaded by: `smollm2`, a folder, or a Hugging Face name.
-        causal: the LM with its vocabulary head.
+        causal: the LM with its head, which computes logits over the vocabulary.
         tokenizer: the tokenizer of the LM.
     """
 
@@ -42,7 +42,7 @@ class LanguageModel:
 
     @property
     def decoder(self) -> PreTrainedModel:
-        """The LM without its vocabulary head: maps token ids to hidden states of the last layer."""
+        """The LM without its head; maps token ids to hidden states of the last layer."""
         return self.causal.base_model
 
     @property
@@ -70,8 +70,7 @@ class LanguageModel:
     def reporting_layers(self, advance: Advance, units: float) -> Iterator[None]:
         """Lets the LM call `advance` after each layer that it runs within the `with` block.
 
-        So a progress bar moves during a long batch. Each forward pass advances it by `units` in
-        total.
+        So a progress bar moves during a long batch. The calls of one forward pass sum to `units`.
         """
         layers = list(_layers(self.causal) or [self.decoder])
         hooks = [
@@ -84,10 +83,10 @@ class LanguageModel:
                 hook.remove()
 
     def refuse_too_long(self, num_tokens: int) -> None:
-        """Refuses prompts that are longer than the LM's context.
+        """Refuses a prompt of `num_tokens` tokens if it is longer than the LM's context.
 
         Raises:
-            ConfigError: `num_tokens` exceeds the context length.
+            ConfigError: the prompt is longer than the context.
         """
         limit = getattr(self.causal.config, "max_position_embeddings", None)
         if limit is not None and num_tokens > limit:
@@ -110,9 +109,9 @@ def load_language_model(
     Args:
         name: `smollm2`, a folder, or a Hugging Face name.
         precision: name of the torch dtype that weights are rounded to and that the LM computes in.
-            On a processor without fast bfloat16, an LM of bfloat16 weights computes in float32.
+            On a device without fast bfloat16, an LM with bfloat16 weights computes in float32.
         device: `cpu`, `cuda`, or `auto`, which takes a GPU if there is one.
-        layers: number of layers to keep, from the first; None keeps all.
+        layers: number of first layers to keep; None keeps all.
         tuned: folder of an adapter to merge into the weights, or of weights that replace them; None
             loads the LM untuned.
 

@@ -1,4 +1,4 @@
-"""Pooling: reduces the LLM's states of a prompt, one per token, to one vector per history."""
+"""Pooling: reduces an LLM's states of a prompt, one per token, to one state per history."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ class Spans:
     """Token positions of titles in a batch of prompts; all arrays are `[titles]`.
 
     Attributes:
-        prompt: number of the prompt that the title is in.
-        first: position of the first token of the title.
-        last: position of its last token, the newline.
+        prompt: index of the prompt that the title is in.
+        first: position in the prompt of the title's first token.
+        last: position in the prompt of the title's last token, the newline.
     """
 
     prompt: NDArray[np.int64]
@@ -31,7 +31,8 @@ def pooled(states: Tensor, newest: Spans, pooling: Pooling) -> Tensor:
     Args:
         states: `[prompts, tokens, hidden]`, the states of the tokens.
         newest: positions of the newest title of each history.
-        pooling: `last` takes the state of that title's last token, `mean` the mean over its tokens.
+        pooling: `last` takes the state of the title's last token, `mean` the mean over all tokens
+            of the title.
     """
     prompt, first, last = map(torch.from_numpy, (newest.prompt, newest.first, newest.last))
     if pooling == "last":

@@ -1,8 +1,8 @@
-"""Prompts: an instruction, then one title per line, oldest first.
+"""Prompts: an instruction, then the titles of a history, one per line, oldest first.
 
-Every title ends in a newline. The hidden state of that newline is the LLM's answer to "what comes
-next?". An LLM with causal attention reads only earlier tokens. So one pass over a prompt of many
-titles gives the answers after each of them, exactly as shorter prompts would.
+Every title ends in a newline. The LLM's hidden state at that newline represents the history up to
+this title. With causal attention, it depends only on earlier tokens. So one pass over a prompt with
+many titles computes the states of all shorter histories, too.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class PromptBuilder:
 
     Attributes:
         instruction: token ids that every prompt begins with.
-        titles: token ids of each title with its newline, by item_index; those of padding are empty.
+        titles: token ids of each title with its newline, by item_index; empty for padding.
     """
 
     instruction: TokenIds
@@ -36,8 +36,7 @@ class PromptBuilder:
     def prompt(self, history: Sequence[int] | NDArray[np.integer]) -> tuple[TokenIds, TokenIds]:
         """Builds the prompt of a history of item indices, oldest first.
 
-        Returns the token ids of the prompt, and the position in it of the newline after each item
-        of the history.
+        Returns the token ids of the prompt, and the position of the newline after each title.
         """
         lines = [self.titles[item_index] for item_index in history]
         ends = np.cumsum([len(self.instruction), *map(len, lines)])[1:] - 1
@@ -45,7 +44,7 @@ class PromptBuilder:
 
 
 def prompt_builder(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> PromptBuilder:
-    """Makes the prompt builder of a catalog, for which it tokenises all titles."""
+    """Makes the prompt builder of a catalog; tokenises the instruction and all titles."""
     start = [] if tokenizer.bos_token_id is None else [tokenizer.bos_token_id]
     return PromptBuilder(
         np.concatenate([np.array(start, dtype=np.int64), _tokens(tokenizer, INSTRUCTION)]),
@@ -54,7 +53,7 @@ def prompt_builder(tokenizer: PreTrainedTokenizerBase, catalog: Catalog) -> Prom
 
 
 def title_lines(tokenizer: PreTrainedTokenizerBase, titles: Sequence[str]) -> list[TokenIds]:
-    """Tokenises each title as a line of a prompt, at most `MAX_TITLE_TOKENS` and a newline."""
+    """Tokenises each title as a line of a prompt: at most `MAX_TITLE_TOKENS`, then a newline."""
     newline = _tokens(tokenizer, "\n")
     return [_title_line(tokenizer, title, newline) for title in titles]
 

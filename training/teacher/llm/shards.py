@@ -1,7 +1,7 @@
-"""Shards: parts of long LLM work, each with a file of its results, so that a killed run resumes.
+"""Shards: parts of a long computation of an LLM, each with a file of its results.
 
-A finished shard is not computed again. A resumed run ends with exactly the results of an
-uninterrupted one.
+If a run is killed, the next run computes only the shards that are not complete. It ends with
+exactly the results of an uninterrupted run.
 """
 
 import json
@@ -25,19 +25,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Cost:
-    """Number of tokens and seconds that LLM work took, finished shards of killed runs included."""
+    """Number of tokens and seconds of an LLM's work, finished shards of killed runs included."""
 
     tokens: int
     seconds: float
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Adds tokens and seconds of two parts of work."""
+        """Returns the sums of the tokens and of the seconds of two parts of work."""
         return Cost(self.tokens + other.tokens, self.seconds + other.seconds)
 
 
 @dataclass(frozen=True)
 class Shard(Generic[T]):
-    """Some batches of prompts whose results are stored together in one file.
+    """Batches of prompts whose results are stored together in one file.
 
     Attributes:
         path: file of the results.
@@ -56,15 +56,15 @@ class Shard(Generic[T]):
 
     @property
     def ledger(self) -> Path:
-        """Path of the file with the shard's cost.
+        """Path of the JSON file with the shard's cost.
 
-        It is written after the results, so a shard with this file is complete.
+        The file is written after the results, so a shard is complete if it exists.
         """
         return self.path.with_suffix(".json")
 
     @property
     def cost(self) -> Cost:
-        """Cost of the shard, read from `ledger`; the shard must be complete."""
+        """Cost of the shard, read from the file `ledger`; the shard must be complete."""
         return Cost(**json.loads(self.ledger.read_text(encoding="utf-8")))
 
 
@@ -76,10 +76,11 @@ def plan_shards(
     The same arguments always give the same shards.
 
     Args:
-        prompts: the prompts, or objects that they can be made from.
+        prompts: the prompts, or objects that prompts can be made from.
         lengths: `[prompts]`, number of tokens of each prompt.
-        tokens_per_batch: maximum number of tokens in a batch, padding included.
-        first: path that file names are made from: `folder/states.npy` gives
+        tokens_per_batch: maximum number of tokens in a batch, padding included. A longer prompt is
+            a batch of its own.
+        first: path that the paths of shards are made from. `folder/states.npy` gives
             `folder/states-00000.npy`, and so on.
     """
     batches = list(token_bounded(lengths, tokens_per_batch))
@@ -107,8 +108,8 @@ def compute_missing(
 
     Args:
         shards: all shards, complete ones included.
-        compute: computes a shard, writes its file and returns the number of tokens read and
-            written. It calls its second argument often, with the number of planned tokens that were
+        compute: computes a shard, writes its file and returns the number of tokens that the LLM
+            read and wrote. It regularly calls its second argument with the number of planned tokens
             done since the last call.
         label: text before the progress bar.
     """

@@ -1,4 +1,4 @@
-"""Title embeddings: the mean of the LLM's hidden states over the tokens of each title."""
+"""Title embeddings: the mean of an LLM's hidden states over the tokens of a title."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,16 +18,17 @@ from training.teacher.llm.windows import token_bounded
 def embed_titles_resumably(
     model: LanguageModel, builder: PromptBuilder, tokens_per_batch: int, folder: Path
 ) -> tuple[NDArray[np.float32], Cost]:
-    """Embeds each title of the catalog by itself; a killed run resumes from its shards.
+    """Embeds each title of the catalog; a killed run resumes from the finished shards.
 
     Args:
         model: the LLM.
         builder: tokens of the titles.
         tokens_per_batch: maximum number of tokens in a batch, padding included.
-        folder: existing folder of the shards, for this LLM and catalog only.
+        folder: existing folder for the shards of this LLM and catalog only.
 
     Returns:
-        The embeddings, `[catalog rows, hidden]`, row 0 zeros; and the cost of computing them.
+        The embeddings, `[catalog rows, hidden]`, with zeros in row 0; and the cost of computing
+        them.
     """
     items = np.arange(1, len(builder.titles))
     lengths = np.array([len(builder.titles[item]) for item in items])
@@ -51,7 +52,7 @@ def embed_titles_resumably(
 def embed_titles(
     model: LanguageModel, builder: PromptBuilder, tokens_per_batch: int
 ) -> NDArray[np.float32]:
-    """Embeds each title of the catalog by itself, `[catalog rows, hidden]`; row 0 is zeros.
+    """Embeds each title of the catalog, `[catalog rows, hidden]`; row 0 is zeros.
 
     A batch has at most `tokens_per_batch` tokens, padding included.
     """
@@ -73,7 +74,7 @@ def embed_lines(
         model: the LLM.
         lines: token ids of each title, with its newline.
         tokens_per_batch: maximum number of tokens in a batch, padding included.
-        advance: called with the number of tokens done since its last call.
+        advance: called with the number of tokens read since its last call.
     """
     embeddings = np.zeros((len(lines), model.hidden_size), dtype=np.float32)
     lengths = np.array([len(line) for line in lines])

@@ -1,6 +1,6 @@
-"""Prompt windows: parts of long histories, each short enough for one prompt.
+"""Prompt windows: parts of each user's interactions, each short enough for one prompt.
 
-Together the prompts predict each example once.
+Together, the windows predict each example once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,8 +21,8 @@ class Window:
     Attributes:
         start: first dataset row of the prompt.
         stop: dataset row after the last one of the prompt.
-        targets: dataset rows that are predicted from the prompt, ascending. A target is predicted
-            by the LLM's state after the title of the row before it.
+        targets: dataset rows that are predicted from the prompt, ascending. Each target is
+            predicted from the LLM's state after the title of the row before it.
     """
 
     start: int
@@ -39,8 +39,8 @@ def plan_windows(
         dataset: the dataset.
         rows: dataset rows to predict, ascending.
         max_titles: maximum number of titles in a prompt.
-        overlap: number of titles that a window repeats from the same user's window before it. So
-            each row is predicted from more than `overlap` titles, if its history is that long.
+        overlap: number of titles that a window repeats from the user's window before it. So each
+            row is predicted from more than `overlap` titles, if its history is that long.
     """
     users = dataset.user_of_row[rows]
     starts = dataset.user_offsets[users] + first_title(
@@ -61,9 +61,9 @@ def plan_windows(
 def first_title(
     history_lengths: NDArray[np.int64], max_titles: int, overlap: int
 ) -> NDArray[np.int64]:
-    """Returns the position in each history, from 0, of the first title in its prompt.
+    """Returns, for each history, the position of the first title that its prompt shows.
 
-    The result is `[histories]`.
+    Positions are counted in the history, from 0. The result is `[histories]`.
 
     Args:
         history_lengths: `[histories]`, number of items of each history.
@@ -80,7 +80,7 @@ def first_title(
 def prompt_lengths(
     dataset: Dataset, builder: PromptBuilder, windows: Sequence[Window]
 ) -> NDArray[np.int64]:
-    """Counts the tokens in the prompt of each prompt window, `[windows]`."""
+    """Counts the tokens of the prompt of each prompt window, `[windows]`."""
     title_lengths = np.array([len(title) for title in builder.titles])
     running = np.concatenate([[0], np.cumsum(title_lengths[dataset.item_indices])])
     starts = np.array([window.start for window in windows], dtype=np.int64)
@@ -90,7 +90,7 @@ def prompt_lengths(
 
 
 def token_bounded(lengths: NDArray[np.int64], tokens_per_batch: int) -> Iterator[NDArray[np.int64]]:
-    """Groups prompts of similar length into batches of bounded size; yields their indices.
+    """Groups prompts of similar length into batches of bounded size; yields indices of prompts.
 
     Args:
         lengths: `[prompts]`, number of tokens of each prompt.
@@ -110,11 +110,12 @@ def token_bounded(lengths: NDArray[np.int64], tokens_per_batch: int) -> Iterator
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """The prompts of some prompt windows as one batch, padded on the right.
+    """The prompts of several prompt windows as one batch, padded on the right.
 
     Attributes:
-        tokens: `[windows, tokens]`, token ids. Causal attention never reads padding on the right.
-        newest: token positions of the title before each target; its arrays are `[targets]`.
+        tokens: `[windows, tokens]`, token ids. No mask is needed: with causal attention, padding on
+            the right does not change the states of titles.
+        newest: token positions of the title before each target, `[targets]`.
         rows: `[targets]`, dataset rows that are predicted.
     """
 
@@ -126,7 +127,7 @@ class PromptBatch:
 def prompt_batch(
     dataset: Dataset, builder: PromptBuilder, windows: Sequence[Window]
 ) -> PromptBatch:
-    """Builds the prompts of `windows` as one batch, padded on the right to the longest."""
+    """Builds the prompts of `windows` as one batch, padded on the right."""
     prompts = [builder.prompt(dataset.item_indices[each.start : each.stop]) for each in windows]
     tokens = np.zeros((len(prompts), max(len(text) for text, _ in prompts)), dtype=np.int64)
     for row, (text, _) in zip(tokens, prompts, strict=True):

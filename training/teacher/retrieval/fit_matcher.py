@@ -43,7 +43,7 @@ class Fit:
     """A fitted matcher, with its validation metrics and the time of the fit.
 
     Attributes:
-        matcher: the matcher after the best epoch, in `eval()`.
+        matcher: the matcher after the best epoch, in evaluation mode.
         best_epoch: number of the best epoch, from 1; 0 if no epoch improved the initial matcher.
         validation: validation metrics of `matcher`, by name.
         seconds: time of all epochs, interrupted runs included.
@@ -63,17 +63,17 @@ def fit_matcher(
     config: TeacherConfig,
     initial: Matcher | None = None,
 ) -> Fit:
-    """Fits a matcher to training examples for `config.epochs`, or until validation stops it.
+    """Fits a matcher to training examples for `config.epochs` epochs, or until validation stops it.
 
-    After each epoch, the state of the fit is written to `encoded.folder`, from which a killed fit
-    resumes.
+    After each epoch, the state of the fit is written to `encoded.folder`. A killed fit resumes from
+    it.
 
     Args:
         dataset: the dataset.
-        encoded: the LLM's states and title embeddings for it.
+        encoded: the LLM's states and title embeddings for `dataset`.
         config: settings of the teacher.
-        initial: matcher to begin with, such as the one that the LLM was tuned with; None begins
-            with an untrained one.
+        initial: matcher to begin with, such as the one that the LLM was tuned with; it is changed.
+            None begins with an untrained matcher.
     """
     keep_freed_memory()
     fitter = Fitter(dataset, encoded, config, initial)
@@ -118,15 +118,16 @@ class Fitter:
         self.best_metrics, self.best_weights = self.metrics, self._weights()
 
     def is_done(self) -> bool:
-        """Returns whether all epochs are done, or the last `config.patience` epochs did not help.
+        """Returns whether the fit must stop.
 
-        An epoch helps if it improves validation NDCG@20.
+        It stops after `config.epochs` epochs, or after `config.patience` epochs without a better
+        validation NDCG@20.
         """
         is_over = self.epoch >= self.config.epochs
         return is_over or self.epoch - self.best_epoch >= self.config.patience
 
     def fit_epoch(self, advance: Advance = ignore_progress) -> None:
-        """Trains on each training example once, then validates.
+        """Trains the matcher on each training example once, then validates it.
 
         `advance` is called with the share of the epoch done since its last call.
         """
@@ -166,7 +167,7 @@ class Fitter:
     def resume_from(self, path: Path) -> None:
         """Restores the state of the fit that `save` wrote to `path`.
 
-        Does nothing if there is no such file, or if that fit has more epochs than `config.epochs`.
+        Does nothing if the file is missing, or if its fit has more than `config.epochs` epochs.
         """
         if not path.exists():
             return

@@ -1,6 +1,6 @@
-"""Encoding for a retrieval teacher: the LLM reads every history, and its states are stored.
+"""Encoding for a retrieval teacher: an LLM reads titles and histories, and its states are stored.
 
-This is the expensive part of the teacher. So it is divided into shards, from which a killed run
+This is the most expensive part of teaching. So it is divided into shards, from which a killed run
 resumes.
 """
 
@@ -28,10 +28,10 @@ from training.teacher.llm.windows import Window, plan_windows, prompt_batch, pro
 
 @dataclass(frozen=True)
 class EncodedDataset:
-    """The LLM's states of histories and title embeddings, which a retrieval teacher matches.
+    """An LLM's states of histories and embeddings of titles, which a retrieval teacher matches.
 
     Attributes:
-        states: states of the histories of all answered examples, of all splits.
+        states: states of the histories of the examples within the budget, of all splits.
         title_embeddings: `[catalog rows, hidden]`; row 0 is zeros.
         cost: tokens and seconds of computing both.
         folder: folder of the shards, for this dataset, LLM and settings only.
@@ -52,14 +52,17 @@ def encode_dataset(
 ) -> EncodedDataset:
     """Computes the LLM's title embeddings, and its states of the histories within the budget.
 
-    A killed run resumes from its shards.
+    A killed run resumes from the finished shards.
 
     Args:
         dataset: histories and titles.
-        config: settings of prompts, pooling and budget.
-        folder: parent folder of the shards of all encodings.
+        config: settings of the teacher, with those of prompts, pooling and budget.
+        folder: parent folder of all encodings; the shards of this one get a folder of their own.
         model: the LLM.
         weights: hash of the LLM's tuned weights; None if it is not tuned.
+
+    Raises:
+        ConfigError: a prompt is longer than the LLM's context, or the budget allows no example.
     """
     builder = prompt_builder(model.tokenizer, dataset.catalog)
     settings = config.fingerprint_settings(set(SETTINGS_OF_STATES), exclude_none=True)

@@ -1,4 +1,4 @@
-"""The retrieval teacher: its LLM reads a history, a matcher ranks titles by the LLM's state."""
+"""The retrieval teacher: its LLM reads a history, and a matcher ranks titles by the LLM's state."""
 
 import time
 from dataclasses import asdict
@@ -24,14 +24,14 @@ from training.teacher.tuning.tuned_model import TunedModel
 def teach_retrieval(
     dataset: Dataset, config: TeacherConfig, folder: Path, tuned: TunedModel, building: Path
 ) -> Knowledge:
-    """Makes the knowledge of a retrieval teacher: encodes, fits a matcher, answers examples.
+    """Makes the knowledge of a retrieval teacher: encodes histories, fits a matcher, ranks titles.
 
     Args:
         dataset: histories and titles.
         config: settings of the teacher.
         folder: parent folder of stored states and title embeddings.
         tuned: the LLM, tuned or not.
-        building: folder that the caller will write the knowledge to; the matcher is saved there.
+        building: folder that the caller will write the knowledge into; the matcher is saved there.
     """
     encoded = encode_dataset(dataset, config, folder, tuned.model, tuned.weights)
     fit = fit_matcher(dataset, encoded, config, _initial_matcher(encoded, config, tuned))
@@ -73,7 +73,7 @@ def teach_retrieval(
 def _initial_matcher(
     encoded: EncodedDataset, config: TeacherConfig, tuned: TunedModel
 ) -> Matcher | None:
-    """Loads the matcher that the LLM was tuned with; returns None if it is not tuned."""
+    """Loads the matcher that the LLM was tuned with; returns None if the LLM is not tuned."""
     if tuned.folder is None:
         return None
     return load_matcher(tuned.folder, torch.from_numpy(encoded.title_embeddings), config.dropout)
@@ -82,7 +82,7 @@ def _initial_matcher(
 def _saved_and_loaded(matcher: Matcher, embeddings: NDArray[np.float32], folder: Path) -> Matcher:
     """Saves `matcher` and loads it again, which rounds its weights to half precision.
 
-    The live teacher loads it from `folder`, too, so its answers equal the stored ones.
+    The live teacher loads the matcher from `folder`, too. So its answers equal the stored ones.
     """
     save_matcher(matcher, folder)
     return load_matcher(folder, torch.from_numpy(embeddings))

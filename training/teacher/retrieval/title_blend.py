@@ -1,9 +1,9 @@
-"""Title blend: a matcher's distances mixed with distances between titles.
+"""Title blend: a matcher's distances combined with distances between titles.
 
 A matcher is fitted to items that users chose, so it ranks new items less well. Distances between
-titles are as good for new items as for old ones. Both are distances between unit vectors. Their
-blend is the distance between concatenated vectors: titles scaled by √share, the matcher's by √(1 -
-share).
+titles are as good for new items as for old ones. Both are distances between unit vectors. The blend
+is the distance between two concatenations of such vectors. In them, title vectors are scaled by
+√share, and the matcher's vectors by √(1 - share).
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ class TitleBlend:
     """A matcher's distances blended with distances between titles.
 
     Attributes:
-        decay: weight of a title of the history, divided by that of the title after it; 0 if only
-            the last title counts, or if no blend was tried.
+        decay: weight of each title of a history, divided by the weight of the title after it; 0 if
+            only the last title counts, or if no blend was tried.
         share: weight of the squared title distance in the blend, in [0, 1].
         distances: function that computes the blended distances.
     """
@@ -47,10 +47,12 @@ def choose_title_blend(
 ) -> TitleBlend:
     """Chooses decay and share of the blend by NDCG@20 on validation examples; returns the blend.
 
+    The decay is chosen first, for title distances alone.
+
     Args:
         distances: the matcher's distances.
         title_embeddings: `[catalog rows, size]`; row 0 is not used.
-        dataset: histories.
+        dataset: the dataset, with histories and validation examples.
         config: settings of the teacher, with the decays and shares to try.
     """
     decay = 0.0
@@ -70,9 +72,9 @@ def blended(matcher_distances: Tensor, title_distances: Tensor, share: float) ->
 
 
 def with_titles(distances: Distances, neighbours: TitleNeighbours, share: float) -> Distances:
-    """Returns the function that computes `distances`, blended with title distances.
+    """Returns a function that computes `distances` and blends them with title distances.
 
-    If `share`, the weight of title distances, is 0, it is `distances` itself.
+    If `share`, the weight of title distances, is 0, `distances` itself is returned.
     """
     if not share:
         return distances
@@ -87,10 +89,10 @@ def with_titles(distances: Distances, neighbours: TitleNeighbours, share: float)
 def best_share(
     distances: Distances, neighbours: TitleNeighbours, dataset: Dataset, config: TeacherConfig
 ) -> float:
-    """Chooses one of `config.title_shares`, the weights of title distances to try.
+    """Chooses the weight of title distances with which the blend ranks best.
 
-    The blend with the chosen weight has the best NDCG@20 on validation examples. Of equals the
-    first is chosen.
+    The weights to try are `config.title_shares`. They are compared by NDCG@20 on validation
+    examples. A tie goes to the first weight.
     """
     rows, shares = held_out_rows(dataset, config, Split.VALIDATION), config.title_shares
     if len(shares) == 1:

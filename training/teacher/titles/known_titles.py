@@ -1,7 +1,7 @@
-"""Title embeddings that are kept by title, so that only new titles of a catalog are read.
+"""A store of title embeddings by title, so that an LLM embeds only the new titles of a catalog.
 
-The LLM reads titles in batches, and a title's embedding depends a little on its batch, by rounding.
-So embeddings that are kept can differ in their last digit from those of a whole catalog.
+The LLM reads titles in batches, and rounding makes a title's embedding depend a little on its
+batch. So stored embeddings can differ in the last digit from those of a whole catalog.
 """
 
 import json
@@ -28,17 +28,23 @@ _TITLES, _EMBEDDINGS = "titles.json", "embeddings.npy"
 def embed_new_titles(
     dataset: Dataset, config: TeacherConfig, folder: Path, model: LanguageModel
 ) -> tuple[NDArray[np.float32], Cost]:
-    """Embeds the titles that no earlier call has embedded with these settings; keeps all of them.
+    """Returns the embeddings of all titles of a catalog; computes only those not stored yet.
+
+    New embeddings are stored, too. Embeddings of other settings are not used.
 
     Args:
         dataset: dataset whose titles are embedded.
         config: settings of the teacher.
-        folder: folder of the LLM's work; a killed run resumes from its shards there.
+        folder: parent folder of the stored embeddings and of the shards, from which a killed run
+            resumes.
         model: the LLM.
 
     Returns:
-        The embeddings, `[catalog rows, hidden]`, row 0 zeros, in half precision's values; and the
-        cost of the new ones.
+        The embeddings, `[catalog rows, hidden]`, with zeros in row 0, rounded to half precision;
+        and the cost of computing the new ones.
+
+    Raises:
+        KnowledgeError: the stored embeddings are damaged.
     """
     settings = config.fingerprint_settings(set(SETTINGS_OF_TITLES))
     kept = folder / f"known-{fingerprint(PROMPT_VERSION, 'titles', settings)}"

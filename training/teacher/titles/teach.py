@@ -1,11 +1,12 @@
 """The titles teacher: its LLM reads each title alone, which takes minutes on a CPU.
 
 The words teachers, `tf-idf` and `word-vectors`, embed the same titles by their words. They differ
-from the titles teacher in nothing else, and so are controls for what the LLM adds.
+from the titles teacher in nothing else. So a comparison with them shows what the LLM adds.
 
-Students get the title embeddings. Ranking lists have the items whose titles are nearest to the
-titles of a history. The teacher learns only one number from interactions: the decay, which says how
-much less an older title of the history counts. It is chosen on validation examples.
+Students get the title embeddings. Ranking lists contain the items whose titles are nearest to the
+titles of a history. The teacher learns only one number from interactions, the decay: the weight of
+each title of a history, divided by the weight of the title after it. It is chosen on validation
+examples.
 """
 
 import time
@@ -42,7 +43,7 @@ SETTINGS_OF_TITLES = frozenset({"model", "layers", "precision", "tokens_per_batc
 def teach_titles(
     dataset: Dataset, config: TeacherConfig, embeddings: NDArray[np.float32], cost: Cost
 ) -> Knowledge:
-    """Makes the knowledge of a titles or words teacher, which answers with the nearest titles.
+    """Makes the knowledge of a titles or words teacher from title embeddings.
 
     Args:
         dataset: histories and titles.
@@ -85,8 +86,8 @@ def embed_catalog(
     """Embeds each title of the catalog by the LLM; a killed run resumes from shards in `folder`.
 
     Returns:
-        The embeddings, `[catalog rows, hidden]`, row 0 zeros, rounded to half precision as
-        knowledge stores them; and the cost of computing them.
+        The embeddings, `[catalog rows, hidden]`, with zeros in row 0; and the cost of computing
+        them. They are rounded to half precision, as knowledge stores them.
     """
     builder = prompt_builder(model.tokenizer, dataset.catalog)
     settings = config.fingerprint_settings(set(SETTINGS_OF_TITLES))
@@ -102,11 +103,11 @@ def embed_catalog_by_words(
     """Embeds each title of the catalog by its words, without an LLM.
 
     Returns:
-        The embeddings, `[catalog rows, size]`, row 0 zeros, rounded to half precision as knowledge
-        stores them; and the cost of computing them.
+        The embeddings, `[catalog rows, size]`, with zeros in row 0; and the cost of computing them.
+        They are rounded to half precision, as knowledge stores them.
 
     Raises:
-        ConfigError: the file of word vectors is missing or damaged.
+        ConfigError: the file of word vectors is not configured, missing or damaged.
     """
     began = time.monotonic()
     titles = dataset.catalog.titles
@@ -120,7 +121,7 @@ def words_embedder(titles: Sequence[str], config: TeacherConfig) -> TitleEmbedde
     """Makes the `TitleEmbedder` of a words teacher; `titles` are the titles of the catalog.
 
     Raises:
-        ConfigError: the file of word vectors is missing or damaged.
+        ConfigError: the file of word vectors is not configured, missing or damaged.
     """
     if config.kind == "tf-idf":
         return TfIdf(titles, config.tf_idf_columns)
@@ -132,11 +133,11 @@ def words_embedder(titles: Sequence[str], config: TeacherConfig) -> TitleEmbedde
 
 
 def best_decay(dataset: Dataset, embeddings: NDArray[np.float32], decays: Sequence[float]) -> float:
-    """Chooses one of `decays`: the one with the best NDCG@20 on validation examples.
+    """Chooses the decay with which title distances have the best NDCG@20 on validation examples.
 
-    With a decay, the weight of a title in a history is `decay` times the weight of the title after
-    it. Items are ranked by their distance to the weighted titles. Of equals the first decay is
-    chosen. `embeddings` is `[catalog rows, size]`.
+    The decay is the weight of each title of a history, divided by the weight of the title after it.
+    Items are ranked by their distance to the weighted titles. A tie goes to the first of `decays`.
+    `embeddings` is `[catalog rows, size]`.
     """
     rows = dataset.example_rows(Split.VALIDATION)
     with ProgressBar("choosing a decay", len(decays) * len(rows), "example") as bar:

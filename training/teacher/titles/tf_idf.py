@@ -1,10 +1,10 @@
 """Embeds titles by TF-IDF and a truncated SVD (latent semantic analysis), without an LLM.
 
 The TF-IDF vector of a title has an entry for each word of the catalog,
-`count · (log((1 + N) / (1 + n)) + 1)`. It is then scaled to unit length. `count` is how often the
-title has the word, N the number of titles, and n the number of titles with the word. The embedding
-of the title is the product of this vector with the first right singular vectors of the vectors of
-all titles.
+`count · (log((1 + N) / (1 + n)) + 1)`, and is scaled to unit length. `count` is how often the word
+occurs in the title, N the number of titles, and n the number of titles with the word. The TF-IDF
+vectors of all titles are the rows of a matrix. An embedding is the product of a title's vector with
+the first right singular vectors of this matrix.
 """
 
 from collections import Counter
@@ -25,8 +25,8 @@ class TfIdf:
     """TF-IDF with a truncated SVD, fitted to the titles of a catalog.
 
     Args:
-        titles: the titles to fit.
-        size: maximum number of singular vectors; an embedding has as many columns.
+        titles: the titles to fit to.
+        size: maximum number of singular vectors, which is the number of dimensions of embeddings.
     """
 
     name = "TF-IDF"
@@ -39,7 +39,7 @@ class TfIdf:
         self.directions = right_singular_vectors(self.weights(titles), size)
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """See `TitleEmbedder.embed`; words that the fitted titles do not have are ignored."""
+        """See `TitleEmbedder.embed`; words that occur in no fitted title are ignored."""
         embeddings: NDArray[np.float32] = (self.weights(titles) @ self.directions).float().numpy()
         return embeddings
 
@@ -65,7 +65,8 @@ def right_singular_vectors(matrix: Tensor, size: int) -> Tensor:
 
     Args:
         matrix: `[rows, columns]`, sparse, in double precision.
-        size: number of singular vectors; no more are returned than there are rows or columns.
+        size: maximum number of singular vectors; a smaller matrix has only as many as it has rows
+            or columns.
     """
     num_probes = min(size + NUM_SPARE_PROBES, *matrix.shape)
     generator = torch.Generator().manual_seed(SEED)

@@ -1,4 +1,4 @@
-"""Embeds a title as the mean of the vectors of its words, such as GloVe's, without an LLM."""
+"""Embeds a title as the mean of the word vectors, such as GloVe's, of its words."""
 
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
@@ -13,11 +13,11 @@ Vector = NDArray[np.float32]
 
 
 class WordVectors:
-    """Embeds a title as the mean of the vectors of its words; zeros if no word is known.
+    """Embeds a title as the mean of the vectors of its words; zeros if no word has a vector.
 
     Args:
-        path: a text file with a word and its numbers on each line, as GloVe is published. A first
-            line with two whole numbers, as fastText has it, is skipped.
+        path: a text file with a word and its vector on each line, in GloVe's format. A first line
+            with two integers, as in fastText's format, is skipped.
 
     Raises:
         ConfigError: the file cannot be read, or has no word vector.
@@ -39,7 +39,11 @@ class WordVectors:
         return self.path.name
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
-        """See `TitleEmbedder.embed`; reads the file of word vectors."""
+        """See `TitleEmbedder.embed`; reads the whole file of word vectors.
+
+        Raises:
+            ConfigError: the file cannot be read, or the vector of a word is damaged.
+        """
         words = list(map(words_of, titles))
         vectors = self._vectors(set().union(*words))
         embeddings = np.zeros((len(titles), self.size), dtype=np.float32)
@@ -68,7 +72,7 @@ class WordVectors:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yields each word of the file at `path` with its numbers, which are still text.
+    """Yields each word of the file `path` with the numbers of its vector, as strings.
 
     Raises:
         ConfigError: the file cannot be read.

@@ -11,11 +11,11 @@ WORD = re.compile(r"\w+")
 
 
 class TitleEmbedder(Protocol):
-    """Interface of a method that embeds titles, whether the catalog has them or not."""
+    """Interface of a method that embeds any title, also one that the catalog does not have."""
 
     @property
     def name(self) -> str:
-        """Name of the method or model, to show to people."""
+        """Name of the method or model, for display."""
         ...
 
     def embed(self, titles: Sequence[str]) -> NDArray[np.float32]:
@@ -26,6 +26,6 @@ class TitleEmbedder(Protocol):
 def words_of(title: str) -> list[str]:
     """Returns the words of a title in order, in lower case.
 
-    A word is a run of letters, digits and underscores.
+    A word is a sequence of letters, digits and underscores.
     """
     return WORD.findall(title.casefold())

@@ -13,13 +13,13 @@ from training.teacher.llm.language_model import LanguageModel
 
 
 class TrainedWeights:
-    """Selects the weights of an LLM that fine-tuning trains; reads, restores and saves them."""
+    """The weights of an LLM that fine-tuning trains: selects, reads, restores and saves them."""
 
     def __init__(self, model: LanguageModel, config: TeacherConfig) -> None:
         """Selects the weights to train.
 
         If `config.tuning` is `full`, these are all weights. If it is `lora`, an adapter is added to
-        `model`, in place, and its weights are trained.
+        `model`, in place, and only the weights of the adapter are selected.
         """
         self._model = model
         self._saved = model.causal
@@ -37,11 +37,11 @@ class TrainedWeights:
         return list(self._by_name.values())
 
     def state(self) -> dict[str, Tensor]:
-        """Returns the trained weights by name, without gradients."""
+        """Returns the trained weights by name, as detached tensors that are not copied."""
         return {name: parameter.detach() for name, parameter in self._by_name.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Sets the trained weights to values that `TrainedWeights.state` returned."""
+        """Sets the trained weights to values that `state` returned earlier."""
         with torch.no_grad():
             for name, parameter in self._by_name.items():
                 parameter.copy_(state[name])
@@ -56,7 +56,7 @@ class TrainedWeights:
 
 
 def lora_config(model: LanguageModel, tuner: TunerConfig) -> LoraConfig:
-    """Configures a LoRA adapter for every linear layer of the LLM except the vocabulary head."""
+    """Configures a LoRA adapter for every linear layer of the LLM except the LM head."""
     return LoraConfig(
         task_type="CAUSAL_LM",
         target_modules="all-linear",

@@ -35,7 +35,7 @@ SAMPLE_BATCHES = 4  # maximum number of batches whose states the matcher is stan
 
 
 class TuningExamples:
-    """The training and validation examples of a tuning, with the LLM that reads them.
+    """The training and validation examples of an LLM's fine-tuning, with the LLM that reads them.
 
     Attributes:
         model: the LLM.
@@ -43,7 +43,7 @@ class TuningExamples:
         config: settings of the teacher.
         builder: builds prompts.
         windows: prompt windows of the training examples.
-        lengths: `[windows]`, number of tokens of each training prompt.
+        lengths: `[windows]`, number of tokens of the prompt of each of `windows`.
         validation_rows: dataset rows of the validation examples, ascending.
         validation_windows: prompt windows of the validation examples.
         autocast: context in which the LLM computes in bfloat16, if the settings ask for it and the
@@ -70,9 +70,10 @@ class TuningExamples:
         )
 
     def batches(self, windows: Sequence[Window]) -> list[list[Window]]:
-        """Groups prompt windows of similar length into batches, shortest first.
+        """Groups prompt windows of similar length into batches, shortest windows first.
 
-        A batch has at most `config.tuner.tokens_per_batch` tokens, padding included, or one window.
+        A batch has at most `config.tuner.tokens_per_batch` tokens, padding included. A longer
+        window is a batch of its own.
         """
         bounded = token_bounded(self.lengths_of(windows), self.config.tuner.tokens_per_batch)
         return [[windows[index] for index in batch] for batch in bounded]
@@ -96,20 +97,21 @@ class TuningExamples:
 class MatchingObjective:
     """Tuning objective of a retrieval teacher: cross-entropy of the next item over all items.
 
-    A matcher scores items by the LLM's state of a history and the LLM's title embeddings. It is
-    trained together with the LLM. Title embeddings are computed again only at the end of each leg.
+    A matcher scores items by the LLM's state of a history and the LLM's title embeddings. The
+    matcher is trained together with the LLM. Title embeddings are computed again only at the end of
+    each leg, that is before each validation.
 
     Attributes:
         windows: prompt windows of the training examples.
-        lengths: `[windows]`, number of tokens of each training prompt.
+        lengths: `[windows]`, number of tokens of the prompt of each of `windows`.
         head: the matcher.
     """
 
     def __init__(self, examples: TuningExamples) -> None:
         """Makes an untrained matcher.
 
-        Its inputs are standardised by title embeddings and a sample of states of the LLM as it is
-        before tuning.
+        The mean and deviation that standardise its inputs are those of the LLM before tuning: of
+        all title embeddings, and of a sample of states.
         """
         self._examples = examples
         self.windows, self.lengths = examples.windows, examples.lengths
@@ -132,7 +134,7 @@ class MatchingObjective:
 
     @torch.inference_mode()
     def validate(self) -> float:
-        """Computes NDCG@20 of matcher and LLM on the validation examples."""
+        """Computes NDCG@20 of the rankings by LLM and matcher on the validation examples."""
         examples = self._examples
         rows, states = [], []
         for windows in _validation_batches(examples):
@@ -179,8 +181,8 @@ class ResponseObjective:
 
     Attributes:
         windows: prompt windows of the training examples.
-        lengths: `[windows]`, number of tokens of each training prompt.
-        head: empty module, since nothing is trained beside the LLM.
+        lengths: `[windows]`, number of tokens of the prompt of each of `windows`.
+        head: module without parameters, since only the LLM is trained.
     """
 
     def __init__(self, examples: TuningExamples) -> None:
@@ -208,11 +210,11 @@ class ResponseObjective:
         return -float(np.mean([self.loss(windows).item() for windows in batches]))
 
     def save(self, folder: Path) -> None:
-        """Writes nothing, since this objective has no weights beside those of the LLM."""
+        """Does nothing, since this objective trains no weights except those of the LLM."""
 
 
 def _validation_batches(examples: TuningExamples) -> Iterator[list[Window]]:
-    """Yields the validation batches; a progress bar shows how many of their tokens are done."""
+    """Yields the validation batches; shows a progress bar in tokens."""
     batches = examples.batches(examples.validation_windows)
     batch_tokens = [int(examples.lengths_of(batch).sum()) for batch in batches]
     with ProgressBar("validating", sum(batch_tokens), "token") as bar:
@@ -227,7 +229,7 @@ def response_batch(
     """Builds a prompt for each prompt window, with the title of its last target at the end.
 
     Returns:
-        Token ids, padded on the right; and a mask of the tokens to learn, which are the titles of
+        Token ids, padded on the right; and a mask of the tokens that have a loss: the titles of
         targets with their newlines. Both are `[windows, tokens]`.
     """
     prompts = [builder.prompt(dataset.item_indices[each.start : each.stop + 1]) for each in windows]

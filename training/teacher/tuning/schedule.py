@@ -1,4 +1,4 @@
-"""The schedule of fine-tuning an LLM: batches and learning rate of each optimiser step."""
+"""Schedule of an LLM's fine-tuning: batches and learning rate of each optimiser step."""
 
 import math
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ from training.teacher.llm.windows import Window, token_bounded
 class StepPlan:
     """Plans the batches and the learning rate of every optimiser step of a tuning.
 
-    Each epoch has every prompt window once, in another random order. A batch holds windows of
-    similar length. The batches of a step depend only on its number and the seed, so a resumed
-    tuning takes the same steps as an uninterrupted one.
+    Each epoch uses every prompt window once, in a new random order. A batch holds windows of
+    similar length. The batches of a step depend only on the number of the step and the seed. So a
+    resumed tuning takes the same steps as an uninterrupted one.
 
     Attributes:
         total_steps: number of steps of the tuning.
@@ -29,7 +29,7 @@ class StepPlan:
 
         Args:
             windows: prompt windows of the training examples.
-            lengths: `[windows]`, number of tokens of each training prompt.
+            lengths: `[windows]`, number of tokens of the prompt of each of `windows`.
             config: settings of the teacher.
         """
         self._windows = windows
@@ -45,7 +45,7 @@ class StepPlan:
         return round(self.total_steps / self._steps_per_epoch * int(self._lengths.sum()))
 
     def batches(self, step: int) -> list[list[Window]]:
-        """Returns the batches whose gradients are summed in step `step`; the first step is 0."""
+        """Returns the batches whose gradients step `step` averages; the first step is 0."""
         return [[self._windows[index] for index in batch] for batch in self._step(step)]
 
     def tokens(self, step: int) -> int:
@@ -53,10 +53,10 @@ class StepPlan:
         return sum(int(self._lengths[batch].sum()) for batch in self._step(step))
 
     def learning_rate_factor(self, step: int) -> float:
-        """Returns the learning rate in step `step` as a share of the maximum one, in (0, 1].
+        """Returns the learning rate of step `step` as a share of the maximum, in (0, 1].
 
-        It rises linearly during warm-up, then falls linearly towards 0, which it would reach one
-        step after the last. Steps are numbered from 0.
+        It rises linearly during warm-up, then falls linearly. It would reach 0 one step after the
+        last step. Steps are numbered from 0.
         """
         warmup = min(self._config.tuner.warmup_steps, self.total_steps)
         if step < warmup:

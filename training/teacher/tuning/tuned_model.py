@@ -33,14 +33,14 @@ SETTINGS_OF_WEIGHTS = frozenset(
 
 @dataclass(frozen=True)
 class TunedModel:
-    """An LLM, tuned or not, with folder, hash and cost of its tuned weights.
+    """An LLM, tuned or not, with the folder, hash and cost of its tuned weights.
 
     Attributes:
         model: the LLM.
         weights: hash of the tuned weights; None if the LLM is not tuned.
         folder: folder of the tuned weights; None if the LLM is not tuned.
-        costs: progress of the tuning, with tokens and seconds, under the key "tuning"; empty if the
-            LLM is not tuned.
+        costs: a mapping from "tuning" to the progress of the tuning, with tokens and seconds; empty
+            if the LLM is not tuned.
     """
 
     model: LanguageModel
@@ -56,7 +56,7 @@ def language_model(
 
     Args:
         config: settings of the teacher.
-        precision: dtype to load it in; None takes that of `config`.
+        precision: name of the torch dtype to load the LLM in; None takes that of `config`.
         tuned: folder of tuned weights; None loads the LLM untuned.
 
     Raises:
@@ -72,10 +72,13 @@ def language_model(
 
 
 def tune_if_configured(dataset: Dataset, config: TeacherConfig, folder: Path) -> None:
-    """Tunes the LLM if `config.tuning` asks for it; does nothing if its tuning is complete.
+    """Tunes the LLM if `config.tuning` asks for it and the tuning is not complete yet.
 
     A killed tuning resumes after its last finished leg. `folder` is the parent folder of all tuned
     weights.
+
+    Raises:
+        ConfigError: the LLM cannot be loaded, or a prompt is longer than its context.
     """
     target = _weights_folder(dataset, config, folder)
     if config.tuning == "none" or (target / DONE_NAME).exists():
@@ -95,7 +98,7 @@ def load_tuned(dataset: Dataset, config: TeacherConfig, folder: Path) -> TunedMo
 
     Raises:
         ConfigError: the LLM cannot be loaded.
-        KnowledgeError: `config` asks for tuned weights, and there are none or their tuning is not
+        KnowledgeError: `config` asks for tuned weights, and their tuning is missing or not
             complete.
     """
     if config.tuning == "none":
@@ -115,7 +118,7 @@ def _weights_folder(dataset: Dataset, config: TeacherConfig, folder: Path) -> Pa
 
 
 def _weights_hash(folder: Path) -> str:
-    """Returns the hash of all weights in `folder`: of the adapter or LLM, and of a matcher."""
+    """Returns the hash of all weights in `folder`: of adapter or LLM, and of a matcher if any."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.safetensors")):
         with path.open("rb") as file:

@@ -1,8 +1,9 @@
 """Fine-tunes an LLM, all weights or a low-rank adapter; validation chooses the best leg.
 
 A leg is a number of optimiser steps with a validation at the end, after which the state of the
-tuning is saved. The random numbers of a step depend only on its number and the seed. So a killed
-tuning resumes after its last leg and ends with exactly the weights of an uninterrupted one.
+tuning is saved. A killed tuning resumes after its last finished leg. The random numbers of a step
+depend only on the number of the step and the seed. So the resumed tuning ends with exactly the
+weights of an uninterrupted one.
 """
 
 import json
@@ -36,7 +37,7 @@ class TuningObjective(Protocol):
     """Interface of a tuning objective: the loss to minimise, and the metric to choose a leg by.
 
     Attributes:
-        lengths: `[windows]`, number of tokens of each training prompt.
+        lengths: `[windows]`, number of tokens of the prompt of each of `windows`.
     """
 
     lengths: NDArray[np.int64]
@@ -48,7 +49,7 @@ class TuningObjective(Protocol):
 
     @property
     def head(self) -> nn.Module:
-        """Module that is trained together with the LLM; it may have no parameters."""
+        """Module that is trained together with the LLM; it can be without parameters."""
         ...
 
     def refresh(self) -> None:
@@ -62,7 +63,7 @@ class TuningObjective(Protocol):
     def validate(self) -> float:
         """Computes the metric that chooses the best leg, on validation examples; higher is better.
 
-        The weights at this moment are evaluated.
+        The current weights of LLM and head are evaluated.
         """
         ...
 
@@ -78,7 +79,7 @@ class TuningProgress:
     Attributes:
         steps: number of optimiser steps taken.
         figures: validation metric of each finished leg; higher is better.
-        tokens: number of tokens read in these steps.
+        tokens: number of tokens that the LLM read in these steps.
         seconds: time of all finished legs, validation included.
     """
 
@@ -89,7 +90,7 @@ class TuningProgress:
 
     @property
     def best_leg(self) -> int:
-        """Number of the leg with the best metric, from 1; 0 before the first leg."""
+        """Number of the leg with the best metric, from 1; 0 if no leg is finished."""
         return 1 + int(np.argmax(self.figures)) if self.figures else 0
 
     def is_over(self, total_steps: int, patience: int) -> bool:
@@ -103,9 +104,10 @@ class TuningProgress:
 def tune(
     model: LanguageModel, objective: TuningObjective, config: TeacherConfig, folder: Path
 ) -> None:
-    """Tunes `model` in place; writes the weights of the best leg and `done.json` into `folder`.
+    """Tunes `model` in place, and writes the weights of the best leg into `folder`.
 
-    If `folder` has the state of a killed tuning, that tuning is resumed.
+    If `folder` has the state of a killed tuning, that tuning is resumed. At the end, the progress
+    is written to `done.json`, which marks the tuning as complete.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tuning = _Tuning(model, objective, config)
@@ -123,7 +125,7 @@ def tune(
 
 
 class _Tuning:
-    """A tuning in progress: the LLM, the head of the objective, and their optimiser."""
+    """A tuning in progress: the LLM, the head of the objective, and the optimiser of both."""
 
     def __init__(
         self, model: LanguageModel, objective: TuningObjective, config: TeacherConfig
@@ -144,7 +146,7 @@ class _Tuning:
     def load(self, path: Path) -> TuningProgress:
         """Restores the state after the last finished leg from the file `path`.
 
-        Returns the progress of that tuning. Without the file, the tuning begins at step 0.
+        Returns the progress of the tuning. If the file is missing, the tuning begins at step 0.
         """
         progress = TuningProgress()
         if path.exists():
@@ -158,7 +160,7 @@ class _Tuning:
         return progress
 
     def save(self, progress: TuningProgress, path: Path) -> None:
-        """Writes to `path` the state from which another process can run the next leg."""
+        """Writes to `path` the state that another process needs to run the next leg."""
         state: dict[str, Any] = {
             "weights": self.weights.state(),
             "head": self._objective.head.state_dict(),
