@@ -124,7 +124,7 @@ class TrainingWindows:
 
     Attributes:
         length: maximum number of items in a window.
-        rows: dataset rows that windows are cut from, without those left out, ascending.
+        rows: dataset rows that windows are cut from, ascending.
         items: `[rows]`, item_index of each row.
         users: `[rows]`, user of each row, as an index into `Dataset.user_ids`.
         position: `[rows]`, number of earlier rows of the same user in `rows`.
@@ -234,8 +234,8 @@ def _packed_places(lengths: Sequence[int], row_length: int) -> tuple[int, Sequen
         row_length: number of positions in a row.
 
     Returns:
-        The number of rows, and the first position of each window. Positions are numbered from 0
-        through all rows, one row after the other.
+        The number of rows, and the first position of each window. Positions are counted from 0
+        over all rows, concatenated.
     """
     begins, num_rows = [0] * len(lengths), 0
     rows_by_room: list[list[int]] = [[] for _ in range(row_length + 1)]

@@ -1,9 +1,9 @@
 """Fits the parameters that all cold items share: a common offset and a projection of titles.
 
-They are fitted on validation examples, after training; the student's weights do not change. The
-projection of titles is called the second one, since the student has a first one, for all items. The
-formula of a cold item's vector is in `students/cold_items.py`. `distillation/cold_start.py` calls
-this module. It also chooses the bonus, the mean amount that is added to the scores of cold items.
+They are fitted on validation examples, after training. The student's weights do not change. The
+projection is used for cold items only, in addition to the student's projection of title embeddings.
+The formula of a cold item's vector is in `students/cold_items.py`. `distillation/cold_start.py`
+calls this module, and chooses the bonus: the mean amount that is added to the scores of cold items.
 """
 
 from collections.abc import Iterator
@@ -40,9 +40,9 @@ class ColdFit:
     """Parameters that all cold items share, fitted on validation examples.
 
     Attributes:
-        projection: `[hidden, columns]`, the second projection, from the principal columns of a
-            title to a summand of the item vector.
-        offset: `[hidden]`, the common offset.
+        projection: `[hidden, columns]`, maps the principal columns of a cold item's title to a
+            vector that is added to the item vector.
+        offset: `[hidden]`, is added to the vectors of all cold items.
         direction: `[hidden]`, a vector whose product with any query vector is about 1. Adding it to
             an item vector therefore raises the scores of the item by about 1.
     """
@@ -52,7 +52,7 @@ class ColdFit:
     direction: Tensor
 
     def centred(self, query_vectors: Tensor, columns: Tensor) -> "ColdFit":
-        """Returns a copy whose offset and projection add 0 to the mean score of cold items.
+        """Returns a copy whose offset and projection do not change the mean score of cold items.
 
         For that, a multiple of `direction` is subtracted from the offset. The mean is over cold
         items and query vectors.
@@ -68,7 +68,7 @@ class ColdFit:
     def offset_with(self, bonus: float) -> Tensor:
         """Returns the offset `[hidden]` that raises the mean score of cold items by `bonus`.
 
-        This is true for a centred fit, if the offset is used together with `projection`.
+        The fit must be centred, and the returned offset must be used together with `projection`.
         """
         return self.offset + bonus * self.direction
 
@@ -76,13 +76,13 @@ class ColdFit:
 def centred_fit(
     student: Student, dataset: Dataset, rows: Rows, untouched: Tensor, donors: Tensor
 ) -> ColdFit:
-    """Fits the common offset and second projection of cold items on the examples `rows`.
+    """Fits the offset and the projection that all cold items share to the examples `rows`.
 
-    The fit is centred: offset and projection together add 0 to the mean score of cold items.
+    The fit is centred: offset and projection together do not change the mean score of cold items.
 
     Args:
-        student: the trained student. As a side effect, its cold items get vectors without offset
-            and second projection. The caller must place them with the returned fit.
+        student: the trained student. As a side effect, its cold items get vectors from titles and
+            donors only. The caller must give them vectors with the returned fit.
         dataset: the dataset of the examples.
         rows: the examples to fit to.
         untouched: mask `[items]` of the items that training neither read nor predicted.
@@ -100,7 +100,7 @@ def place_by_donors(
 ) -> Tensor:
     """Gives cold items vectors from titles and donors only, then computes query vectors.
 
-    The common offset and the second projection of cold items are set to 0.
+    The offset and the projection that cold items share are set to 0.
 
     Args:
         student: the trained student, which is changed.

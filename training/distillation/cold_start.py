@@ -14,7 +14,7 @@ trained items and is hardly ever recommended. The formula of the vector of a pla
   lowers the NDCG@20 of warm next items. The setting `distillation.cold_price`, the price, is the
   share of that NDCG@20 that may be lost.
 
-The loss is measured on users who are not in the fit. The users of validation are divided into two
+NDCG@20 is measured on users who are not in the fit. The users of validation are divided into two
 halves. A fit on each half is evaluated on the other half. The mean of both fits is used.
 
 The fit assumes that users can choose every item of the catalog. Benchmark data list an item only
@@ -79,7 +79,7 @@ def stamp_parts(settings: DistillationConfig) -> list[object]:
 
 
 def unread_settings(settings: DistillationConfig) -> set[str]:
-    """Returns the names of settings without effect, which a training run's stamp leaves out.
+    """Returns the names of settings without effect, which the stamp of a training run leaves out.
 
     This is `cold_price` if `settings.cold_bonus` is off. Otherwise the set is empty.
     """
@@ -87,11 +87,11 @@ def unread_settings(settings: DistillationConfig) -> set[str]:
 
 
 def place_after_training(trainer: Trainer, price: float) -> float | None:
-    """Places the cold items of the student that `trainer` has trained, with the best bonus.
+    """Gives vectors to the cold items of the student of `trainer`, with the best bonus.
 
-    The student with placed cold items becomes the best one of `trainer.progress`. The time that
-    placing takes is added to `trainer.progress.seconds`. Does nothing if training read or predicted
-    every item.
+    The student with these vectors becomes the best one of `trainer.progress`. The time that this
+    takes is added to `trainer.progress.seconds`. Does nothing if training read or predicted every
+    item.
 
     Args:
         trainer: a trainer after its last epoch.
@@ -114,10 +114,10 @@ def place_after_training(trainer: Trainer, price: float) -> float | None:
 def place_cold_items(
     student: Student, dataset: Dataset, untouched: Tensor, price: float, *, shown: bool = True
 ) -> float | None:
-    """Places the `untouched` items with the best bonus whose loss does not exceed `price`.
+    """Gives vectors to the `untouched` items, with the best bonus that the price allows.
 
     Two fits are made, one on each half of the validation users. A bonus is tried with each fit on
-    the other half. The mean of the two fits is used. The loss of that mean is not measured, since
+    the other half. The mean of the two fits is used. NDCG@20 is not measured for that mean, since
     no examples are left for it.
 
     Args:
@@ -128,8 +128,8 @@ def place_cold_items(
         shown: whether to show a progress bar.
 
     Returns:
-        The chosen bonus. None if no cold items were placed: no bonus within the price improves
-        NDCG@20, validation has only one user, or the NDCG@20 of warm next items is 0.
+        The chosen bonus. None if no cold items were placed: no allowed bonus improves NDCG@20,
+        validation has only one user, or the NDCG@20 of warm next items is 0.
     """
     halves = two_halves(dataset)
     if not all(len(half) for half in halves):
@@ -228,7 +228,7 @@ def donors_among(current: Tensor, untouched: Tensor) -> Tensor:
 def chosen_bonus(
     before: BonusOutcome, try_bonus: Callable[[float], BonusOutcome], price: float
 ) -> float | None:
-    """Chooses the bonus with the best NDCG@20 among those whose loss does not exceed `price`.
+    """Chooses the bonus with the best NDCG@20 among those that the price allows.
 
     The `COARSE_BONUSES` are tried first, then the best of them plus each of the `FINE_STEPS`.
 
@@ -238,7 +238,7 @@ def chosen_bonus(
         price: share of the NDCG@20 of warm next items that may be lost.
 
     Returns:
-        The bonus; None if no coarse bonus within the price has a better NDCG@20 than `before`.
+        The bonus; None if no allowed coarse bonus has a better NDCG@20 than `before`.
     """
     outcomes = [before, *map(try_bonus, COARSE_BONUSES)]
     coarse = best_bonus(outcomes, price)
@@ -248,7 +248,7 @@ def chosen_bonus(
 
 
 def best_bonus(outcomes: Sequence[BonusOutcome], price: float) -> float | None:
-    """Returns the bonus with the best NDCG@20 among those whose loss does not exceed `price`.
+    """Returns the bonus with the best NDCG@20 among those that the price allows.
 
     Args:
         outcomes: outcomes to compare. The first is that without placed cold items.

@@ -125,7 +125,7 @@ class Job:
 
     @property
     def former_stamp(self) -> str:
-        """Hash that earlier versions, in which every student read every item, had as `stamp`."""
+        """The stamp that earlier versions, whose students read every item, gave this job."""
         return self._stamp(self.settings, reads_all=True)
 
     @property
@@ -329,7 +329,7 @@ def jobs_of(
 
 
 def current_checkpoints(jobs: Iterable[Job], folder: Path) -> list[Checkpoint]:
-    """Loads the checkpoints of `jobs`, in the order of `jobs`, from folders within `folder`.
+    """Loads the checkpoints of `jobs` from subfolders of `folder`, in the order of `jobs`.
 
     Raises:
         CheckpointError: a checkpoint is missing, damaged, or was trained with other settings.

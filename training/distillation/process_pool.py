@@ -109,7 +109,7 @@ def _start_worker(
 
 
 def _exit_with_parent(pipe: Connection) -> None:
-    """Waits until the parent process closes the other end of `pipe` or ends; ends this worker."""
+    """Waits until the parent process closes its end of `pipe` or ends, then ends this worker."""
     try:
         pipe.recv()
     except (EOFError, OSError):

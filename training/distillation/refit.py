@@ -1,4 +1,4 @@
-"""Refits: students trained once more, on held-out rows, too, with what validation has chosen.
+"""Refits: students trained again, also on held-out rows, with the settings that validation chose.
 
 A refit has the settings, the seed and the number of epochs of its validation run. Its dataset is a
 view (`Dataset.under`) without validation examples. Rows that were validation examples are training
@@ -77,7 +77,8 @@ class Refit:
 
         Raises:
             CheckpointError: the checkpoint of the validation run is missing or damaged.
-            ValueError: there is a bonus, but no `source`.
+            ValueError: there is a bonus, but no `source`, or the cold items of its student are not
+                placed.
         """
         untouched = untouched_items(trainer.dataset, trainer.windows)
         if self.cold_bonus is None or not untouched.any():
@@ -100,7 +101,7 @@ class Refit:
         table.place_cold_items(untouched, donors, fit.offset_with(bonus), fit.projection)
 
     def current_items(self, view: Dataset) -> Tensor:
-        """Returns a mask `[items]` of the items in demand when the rows of the refit end.
+        """Returns a mask `[items]` of the items in demand at the end of the refit's training rows.
 
         `in_demand_before` defines demand. If test rows are held out, the last rows before each
         user's first test example are counted. If the refit is trained on test rows, the last rows

@@ -1,4 +1,4 @@
-"""Method variants: named combinations of the parts of the distillation method that are on."""
+"""Method variants: named combinations of the distillation method's parts to switch on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

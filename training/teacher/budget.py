@@ -69,7 +69,7 @@ def held_out_rows(
 ) -> NDArray[np.int64]:
     """Draws examples of a held-out split at random; returns their dataset rows, ascending.
 
-    At most `config.budget_held_out` and at most `at_most` examples are drawn. None is no limit.
+    At most `config.budget_held_out` and at most `at_most` examples are drawn. None means no limit.
     """
     counts = [each for each in (config.budget_held_out, at_most) if each is not None]
     return _sample(dataset.example_rows(split), min(counts, default=None), HELD_OUT_SEED)

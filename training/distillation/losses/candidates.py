@@ -1,10 +1,10 @@
 """Candidates: the items that a loss compares the next item with.
 
-If the student has no LLM embeddings, all items are candidates. The score of an untrained item is
-meaningless then, and an item that is a negative learns a low score. If the student has embeddings,
-it scores an untrained item by its title. As a negative, the item would teach that its title is
-unpopular, though no user could choose it during training. So only trained items are candidates. The
-setting `training.trained_candidates` restricts candidates to them without embeddings, too.
+If the student has no LLM embeddings, all items are candidates. Otherwise an untrained item would
+keep a random score; as a negative, it learns a low one. If the student has embeddings, it scores an
+untrained item by its title. As a negative, the item would teach that such titles are unpopular,
+though no user could choose it during training. So only trained items are candidates. The setting
+`training.trained_candidates` has the same effect without embeddings.
 """
 
 from dataclasses import dataclass, replace

@@ -71,9 +71,9 @@ def normalised(weights: Tensor, rankings: Tensor, *, over_empty: bool = False) -
 def evenly_spread(confident: Tensor) -> Tensor:
     """Replaces confidences by values that are spread over (0, 1), with the same order and mean.
 
-    The new value is `u^(1/mean - 1)`, where `u` is the share of examples with less confidence. If
-    `u` is uniform in (0, 1), the mean of the new values is `mean`. Equal confidences stay equal.
-    `confident` and the result are `[examples]`, in (0, 1).
+    The new value is `u^(1/mean - 1)`, where `u` is the share of examples with less confidence and
+    `mean` is the mean confidence. If `u` is uniform in (0, 1), the mean is kept. Equal confidences
+    stay equal. `confident` and the result are `[examples]`, in (0, 1).
     """
     if len(confident) == 0:
         return confident

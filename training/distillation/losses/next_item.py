@@ -2,7 +2,8 @@
 
 A `NextItemLoss` is made for one batch. It turns scores into losses, for the next items and for the
 items of the teacher's ranking lists. `score_and_loss` selects the kind of loss that the settings
-name. In shapes, "positions" are those of the batch after which an item is to be predicted.
+name. A shape `[positions]` has an entry for each position of the batch after which an item is to be
+predicted.
 """
 
 from collections.abc import Callable
@@ -229,7 +230,7 @@ def log_others(
 
 
 def other_items(items: Tensor, num_rows: int) -> Tensor:
-    """Draws, for each of `items`, one of the other items, uniformly; returns the same shape.
+    """Draws, for each of `items`, a different item, uniformly; the result has the same shape.
 
     `num_rows` is the number of catalog rows, padding included. It must be at least 3, so that there
     are two items.

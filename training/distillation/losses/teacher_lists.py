@@ -16,8 +16,8 @@ class RankingLists:
     """The teacher's ranking lists with their weights, looked up by dataset row.
 
     Attributes:
-        list_of_row: `[interactions]`, number of the list of each dataset row; 0, an empty list, if
-            the teacher did not answer it.
+        list_of_row: `[interactions]`, for each dataset row, the index of its list in `rankings` and
+            `weights`; 0, an empty list, if the teacher did not answer the row.
         rankings: `[lists + 1, K]`, item indices; 0 pads a short list.
         weights: `[lists + 1, K]`, importance weights without the consistency part. That part
             depends on the student, so `with_consistency` adds it in each step.

@@ -1,4 +1,4 @@
-"""`ThinnedCatalog`: draws, for each training step, the candidates that its softmax is over.
+"""`ThinnedCatalog`: selects, for the softmax of each training step, a part of the candidates.
 
 These are the most popular candidates, those that the batch reads, predicts or lists, and a random
 sample of the others. Each item of the sample stands for several items, and its exponential is
@@ -23,7 +23,7 @@ POPULAR_PART = 0.5  # part of the share that is given to the most popular candid
 class StepItems:
     """The items of one training step, numbered by step indices; 0 is padding.
 
-    The items that compete are those that the softmax of the step is over.
+    The items that compete are those in the softmax of the step.
 
     Attributes:
         rows: `[step indices]`, item index of each step index. The order is: padding, items that are
@@ -49,7 +49,7 @@ class StepItems:
         return table[self.num_only_read :]
 
     def competing_rows(self, items: Tensor) -> Tensor:
-        """Converts item indices, of any shape, to rows of `competing`.
+        """Converts item indices, of any shape, to rows of the table that `competing` returns.
 
         An item that does not compete becomes 0.
         """
@@ -57,12 +57,12 @@ class StepItems:
 
     @property
     def drawn(self) -> Upweighted:
-        """The drawn items, as part of those that compete, with their weight in the softmax."""
+        """The items drawn at random, among those that compete, and their weight in the softmax."""
         return Upweighted(self.num_certain, self.log_weight)
 
 
 class ThinnedCatalog:
-    """Draws, for each training step, the candidates that its softmax is over.
+    """Selects, for the softmax of each training step, a part of the candidates.
 
     Args:
         candidates: all items that a next item can be compared with.
@@ -81,7 +81,7 @@ class ThinnedCatalog:
         self.num_drawn = num_competing - num_popular
 
     def draw(self, used: Tensor) -> StepItems:
-        """Draws the items of one step.
+        """Selects the items of one step, some of them at random.
 
         Args:
             used: vector of the item indices that the batch reads, predicts or lists, with

@@ -45,8 +45,8 @@ class Exponents:
 def injected(distances: Tensor, signals: Iterable[tuple[Tensor, float]]) -> Tensor:
     """Scales the distances of each history to [0, 1] and lowers them for items with strong signals.
 
-    The result is `(D - min) / (max - min) * Π (1 + W) ** -exponent`. Minimum and maximum are those
-    of a history over all items.
+    The result is `(D - min) / (max - min) * Π (1 + W) ** -exponent`. Minimum and maximum are taken
+    over all items, for each history.
 
     Args:
         distances: D, `[histories, catalog rows]`.

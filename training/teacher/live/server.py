@@ -164,7 +164,7 @@ router = APIRouter()
 async def recommend(
     body: RecommendationRequest, request: Request, teacher: TeacherDep, queue: QueueDep
 ) -> RecommendationAnswer:
-    """Recommends the `k` items whose distances to the history are lowest for the teacher."""
+    """Recommends the `k` items nearest to the history, by the teacher's distances."""
     answer, seconds = await queue.run(
         request,
         lambda: teacher.recommend(body.history, body.k, body.exclude, mask_seen=body.mask_seen),

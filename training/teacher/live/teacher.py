@@ -104,7 +104,7 @@ class LiveTeacher:
             history: item ids, oldest first; ids that are not in the catalog are skipped.
             k: number of items to recommend.
             exclude: ids of items not to recommend; ids that are not in the catalog are skipped.
-            mask_seen: whether the items of `history` are not recommended, either.
+            mask_seen: whether the items of `history` are excluded, too.
 
         Raises:
             UnknownHistoryError: no id of `history` is in the catalog.

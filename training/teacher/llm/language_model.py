@@ -70,7 +70,8 @@ class LanguageModel:
     def reporting_layers(self, advance: Advance, units: float) -> Iterator[None]:
         """Lets the LM call `advance` after each layer that it runs within the `with` block.
 
-        So a progress bar moves during a long batch. The calls of one forward pass sum to `units`.
+        So a progress bar moves during a long batch. In one forward pass, the numbers passed to
+        `advance` sum to `units`.
         """
         layers = list(_layers(self.causal) or [self.decoder])
         hooks = [

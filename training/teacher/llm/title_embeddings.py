@@ -22,7 +22,7 @@ def embed_titles_resumably(
 
     Args:
         model: the LLM.
-        builder: tokens of the titles.
+        builder: prompt builder, which holds the tokens of the titles.
         tokens_per_batch: maximum number of tokens in a batch, padding included.
         folder: existing folder for the shards of this LLM and catalog only.
 

@@ -19,8 +19,8 @@ class Window:
     """A prompt window: consecutive rows of one user whose titles form one prompt.
 
     Attributes:
-        start: first dataset row of the prompt.
-        stop: dataset row after the last one of the prompt.
+        start: dataset row of the first title of the prompt.
+        stop: dataset row after that of the last title of the prompt.
         targets: dataset rows that are predicted from the prompt, ascending. Each target is
             predicted from the LLM's state after the title of the row before it.
     """

@@ -1,4 +1,4 @@
-"""Embeds a title as the mean of the word vectors, such as GloVe's, of its words."""
+"""Embeds a title as the mean of the vectors of its words, for example those of GloVe."""
 
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path

@@ -110,8 +110,8 @@ class MatchingObjective:
     def __init__(self, examples: TuningExamples) -> None:
         """Makes an untrained matcher.
 
-        The mean and deviation that standardise its inputs are those of the LLM before tuning: of
-        all title embeddings, and of a sample of states.
+        Its inputs are standardised by the mean and deviation of all title embeddings and of a
+        sample of states. Both are computed by the LLM before tuning.
         """
         self._examples = examples
         self.windows, self.lengths = examples.windows, examples.lengths

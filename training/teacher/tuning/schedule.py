@@ -45,7 +45,7 @@ class StepPlan:
         return round(self.total_steps / self._steps_per_epoch * int(self._lengths.sum()))
 
     def batches(self, step: int) -> list[list[Window]]:
-        """Returns the batches whose gradients step `step` averages; the first step is 0."""
+        """Returns the batches of step `step`, whose gradients are averaged; the first step is 0."""
         return [[self._windows[index] for index in batch] for batch in self._step(step)]
 
     def tokens(self, step: int) -> int:

@@ -49,7 +49,7 @@ class TuningObjective(Protocol):
 
     @property
     def head(self) -> nn.Module:
-        """Module that is trained together with the LLM; it can be without parameters."""
+        """Module that is trained together with the LLM; it may have no parameters."""
         ...
 
     def refresh(self) -> None:
