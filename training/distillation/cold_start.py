@@ -79,7 +79,7 @@ def stamp_parts(settings: DistillationConfig) -> list[object]:
 
 
 def unread_settings(settings: DistillationConfig) -> set[str]:
-    """Returns the names of settings without effect, which the stamp of a training run leaves out.
+    """Returns names of settings that have no effect, to leave out of a training run's stamp.
 
     This is `cold_price` if `settings.cold_bonus` is off. Otherwise the set is empty.
     """
@@ -259,7 +259,7 @@ def best_bonus(outcomes: Sequence[BonusOutcome], price: float) -> float | None:
         than `outcomes[0]`, or if `outcomes[0].warm_targets` is 0.
     """
     if outcomes[0].warm_targets == 0:
-        return None  # a share of 0 cannot be lost, so the price cannot be checked
+        return None  # an NDCG@20 of 0 cannot fall, so the price would allow every bonus
     least = (1 - price) * outcomes[0].warm_targets
     affordable = (outcome for outcome in outcomes if outcome.warm_targets >= least)
     return max(affordable, key=lambda outcome: outcome.all_targets).bonus

@@ -1,10 +1,11 @@
 """Candidates: the items that a loss compares the next item with.
 
-If the student has no LLM embeddings, all items are candidates. Otherwise an untrained item would
-keep a random score; as a negative, it learns a low one. If the student has embeddings, it scores an
-untrained item by its title. As a negative, the item would teach that such titles are unpopular,
-though no user could choose it during training. So only trained items are candidates. The setting
-`training.trained_candidates` has the same effect without embeddings.
+If the student has no LLM embeddings, all items are candidates: an item without training
+interactions has a random score at first, and learns a low score as a negative. If the student has
+embeddings, it scores such an item by its title. As a negative, the item would teach that similar
+titles are unpopular, though no user could choose it during training. So only items with training
+interactions are candidates. The setting `training.trained_candidates` has the same effect without
+embeddings.
 """
 
 from dataclasses import dataclass, replace

@@ -78,7 +78,7 @@ def evenly_spread(confident: Tensor) -> Tensor:
     if len(confident) == 0:
         return confident
     _, places, counts = torch.unique(confident, return_inverse=True, return_counts=True)
-    middles = counts.cumsum(0) - counts / 2  # of equal confidences, in the ascending order of all
+    middles = counts.cumsum(0) - counts / 2  # mean rank of equal confidences
     shares: Tensor = middles[places] / len(confident)
     return shares.pow(1 / confident.mean() - 1)
 
