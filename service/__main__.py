@@ -1,7 +1,7 @@
 """`python -m service`: serves a bundle over HTTP. All settings are environment variables.
 
-SIGTERM must end the process with code 0 from the start. So this module imports little before it
-handles the signal: the other imports take a second.
+SIGTERM must end the process with code 0 even while the service starts. So this module handles the
+signal before it imports the rest of the service, which takes about a second.
 """
 
 import os
@@ -23,11 +23,11 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def end_at_sigterm() -> None:
-    """Has SIGTERM end this process at once, with code 0, from now on."""
+    """Makes SIGTERM end this process at once, with code 0."""
     signal.signal(signal.SIGTERM, _end)
     if hasattr(signal, "pthread_sigmask"):
-        # The image blocks the signal until this line, where it can be handled: without a handler,
-        # the process would end by the signal, or lose it if it has PID 1.
+        # The image starts this process with the signal blocked. Before the line above, the signal
+        # would end the process with another code, or be lost if the process has PID 1.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
 
 

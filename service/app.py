@@ -1,4 +1,4 @@
-"""The composition root: makes the application from the settings."""
+"""The composition root: builds the FastAPI application from the settings."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
@@ -64,7 +64,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
 class Application(FastAPI):
-    """FastAPI with an OpenAPI schema that also documents headers, problems and examples."""
+    """A FastAPI application whose OpenAPI schema has headers, problems (RFC 9457) and examples."""
 
     def __init__(self, max_k: int, lifespan: Lifespan) -> None:
         super().__init__(
@@ -80,7 +80,7 @@ class Application(FastAPI):
         self._max_k = max_k
 
     def openapi(self) -> dict[str, Any]:
-        """Returns the OpenAPI schema of all routes, which is made once and cached."""
+        """Returns the OpenAPI schema of all routes; the first call makes and caches it."""
         if self.openapi_schema is None:
             complete(super().openapi(), self._max_k)
         return super().openapi()
@@ -92,14 +92,14 @@ def create_app(
     *,
     checks_host: bool = False,
 ) -> FastAPI:
-    """Makes the application. It opens its bundles and stores when it starts, not before.
+    """Makes the application, which opens its bundles and stores when a server starts it.
 
     Args:
         settings: the settings of the service; None: read from the environment.
-        while_loading: returns the context in which each bundle is loaded; by default one that does
-            nothing.
-        checks_host: whether `Settings.answered_hosts` decides which requests are answered. Within
-            this process, requests may name any host.
+        while_loading: returns the context manager within which each bundle is loaded; by default,
+            it does nothing.
+        checks_host: whether requests are refused if their header `Host` is not among
+            `Settings.answered_hosts`; False for calls within this process, as in tests.
 
     Raises:
         ValidationError: a setting in the environment is invalid.
@@ -138,7 +138,7 @@ def create_app(
 
 @contextmanager
 def _admitting(admission: Admission) -> Iterator[None]:
-    """Lets `service.http.protocol` ask `admission` before each request, for a `with` block."""
+    """While the context is open, `service.http.protocol` asks `admission` about each request."""
     connections = connections_of(asyncio.get_running_loop())
     connections.refused = lambda seconds: refusal_response(OverloadedError(seconds))
     connections.admission = admission
@@ -184,24 +184,24 @@ def _middlewares(
     authorization: Middleware,
     lanes: Sequence[FastLane],
 ) -> list[Middleware]:
-    """Returns the middlewares in the order in which they see a request.
+    """Returns the middlewares in the order in which a request passes them.
 
-    They see the answer in the opposite order. A request in a fast lane goes no further than
-    `FastLanes`, so a middleware that every request needs comes before it.
+    The answer passes them in the opposite order. A request in a fast lane goes no further than
+    `FastLanes`, so a middleware that every request needs comes before `FastLanes`.
     """
     return [
         # First, because its stopwatch measures everything that follows, and because it assigns the
         # request id, which every later log line carries.
         Middleware(RequestTiming, metrics=metrics),
-        # Before the lanes, because their answers must close connections too while draining.
+        # Before the lanes, because answers from a lane must close connections too while draining.
         Middleware(CloseWhileDraining, drain=drain),
-        # Before authorization, because a browser asks for permission without a key.
+        # Before authorization, because a browser sends its preflight request without a key.
         *([_cors(settings.allowed_origins)] if settings.allowed_origins else []),
-        # Before the lanes, because their requests are logged too. It logs the path of the route.
+        # Before the lanes, because requests in a lane are logged too.
         *([Middleware(RequestLog)] if settings.log_requests else []),
-        # Before everything that reads a body or calls a route, lanes too.
+        # Before everything that reads a body or calls a route, fast lanes included.
         authorization,
-        # Before the next one: a request in a lane saves the time that it takes.
+        # Before admission by cost, so that a request in a lane saves its time.
         Middleware(FastLanes, lanes=lanes),
         # After the lanes, whose requests are light, and before bodies are parsed.
         Middleware(AdmitByCost, costs=COSTS, answer=refusal_response),

@@ -1,6 +1,7 @@
-"""A circuit breaker: after several failures in a row, calls to a backend fail at once for a pause.
+"""A circuit breaker: after several failures in a row, calls to a backend fail at once.
 
-So a lost Redis or teacher costs one timeout per pause instead of one per request.
+One call is tried after each pause. So a lost Redis or teacher costs one timeout per pause instead
+of one per request.
 """
 
 import logging
@@ -34,8 +35,8 @@ class CircuitBreaker:
         Args:
             name: name of the backend in messages.
             failure: the error type that counts as a failure; an open breaker raises it too.
-            refusal: an error type that shows that the backend answers, and so counts as a success;
-                None: there is none.
+            refusal: the error type that counts as a success, because it shows that the backend
+                answers; None: no such type.
             max_failures: number of failures in a row that open the breaker.
             pause_seconds: time between two tries while the breaker is open; `math.inf`: `call`
                 never tries, so only `call_even_if_open` finds out that the backend is back.
@@ -58,10 +59,10 @@ class CircuitBreaker:
         return self._failures >= self._max_failures
 
     def call(self, operation: Callable[[], Awaitable[T]]) -> Awaitable[T]:
-        """Runs `operation` and returns its result, if the breaker is closed.
+        """Runs `operation` if the breaker is closed; returns an awaitable of its result.
 
-        While the breaker is open, one call per pause runs, to see whether the backend is back; all
-        others raise `failure` at once.
+        While the breaker is open, one call per pause runs, to see whether the backend is back. All
+        other calls raise `failure` at once.
         """
         if self.is_open:
             if self._clock() < self._paused_until:
@@ -72,10 +73,11 @@ class CircuitBreaker:
         return self.call_even_if_open(operation)
 
     async def call_even_if_open(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Runs `operation` in any state of the breaker, so that a health check sees a recovery.
+        """Runs `operation` even if the breaker is open, so that a health check sees a recovery.
 
-        Its success or failure counts. A failure does not count if another call has failed since
-        this one began: when many calls share a lost connection, only the first failure counts.
+        Its success or failure is counted, with one exception: a failure is not counted if another
+        call has failed since this call began. So many calls that share a lost connection count as
+        one failure.
         """
         began = self._clock()
         self.calls_in_progress += 1
@@ -94,7 +96,7 @@ class CircuitBreaker:
         return answer
 
     async def _probe(self, operation: Callable[[], Awaitable[T]]) -> T:
-        """Tries the backend with one call while the breaker is open; others then fail at once."""
+        """Tries one call while the breaker is open; until it ends, all other calls fail at once."""
         self._paused_until = math.inf
         try:
             return await self.call_even_if_open(operation)

@@ -3,7 +3,7 @@
 ServiceError
 ├── InvalidRequestError        a request's value has the right type but cannot be used
 ├── NotFoundError              an item, a session or a variant does not exist
-├── ConflictError              a change contradicts the served bundle or its link, or passes a limit
+├── ConflictError              a change conflicts with what is served, or exceeds a limit
 ├── UnauthorizedError          a request has no key, or one that is unknown, revoked or expired
 ├── ForbiddenError             a request's key lacks the scope of the route, or the route is closed
 ├── TooManyRequestsError       the request's key is over its rate or its daily quota
@@ -26,13 +26,13 @@ import math
 
 
 class ServiceError(Exception):
-    """Base of the errors that are sent to clients as an answer with an error status."""
+    """Base class of the errors that clients receive as an answer with an error status."""
 
     @property
     def in_full(self) -> str:
-        """The error's message, followed by the message of its cause.
+        """The error's message and that of its cause, for the log only.
 
-        It is for the log only, because the cause can name hosts.
+        Clients must not see it, because the cause can name internal hosts.
         """
         return ": ".join(filter(None, (str(self), str(self.__cause__ or ""))))
 
@@ -56,7 +56,7 @@ class NotFoundError(ServiceError):
 
 
 class ConflictError(ServiceError):
-    """A change of items or bundles contradicts the served bundle or its link, or passes a limit."""
+    """A change of items or bundles conflicts with what is served, or exceeds a limit."""
 
 
 class UnauthorizedError(ServiceError):
@@ -71,7 +71,7 @@ class TooManyRequestsError(ServiceError):
     """The request's key is over its rate or its daily quota.
 
     Attributes:
-        retry_after_seconds: whole seconds until the key may send again, 1 at least.
+        retry_after_seconds: whole seconds until the key may send again, at least 1.
     """
 
     def __init__(self, wait_seconds: float) -> None:
@@ -89,7 +89,7 @@ class HistoryRefusalError(HistoryUnavailableError):
 
 
 class HistoryRejectionError(HistoryUnavailableError):
-    """The history store rejects this event for good; it accepts others, so a retry is useless."""
+    """The history store can never store this event, though it stores others; do not retry."""
 
 
 class ItemStoreUnavailableError(ServiceError):
@@ -107,7 +107,7 @@ class OverloadedError(ServiceError):
     """This worker has too much work to answer this request in time.
 
     Attributes:
-        retry_after: estimated seconds until the waiting work is done.
+        retry_after: estimated whole seconds until the waiting work is done.
     """
 
     def __init__(self, retry_after: int = 1) -> None:

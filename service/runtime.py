@@ -54,7 +54,7 @@ class Runtime:
         added_items: adds items to the catalogs in `variants`.
         item_edits: hides and edits items of the catalogs in `variants`.
         teacher: the connected teacher; None if TEACHER_URL is unset.
-        admission: accepts or refuses requests by the work in progress.
+        admission: accepts or refuses requests, depending on the work in progress.
         intake: makes the events to store from those that clients send.
         impressions: gives answers their ids, and logs what was shown.
         experiments: live figures of the variants; None if EXPERIMENTS_PATH is unset.
@@ -83,19 +83,19 @@ class Runtime:
             raise InvalidRequestError(field, f"must be at most {self.settings.max_k}, not {k}")
 
     def session(self, session_id: str, tenant: str) -> Session:
-        """Returns the names of a tenant's session in `history`, current and former ones."""
+        """Returns the current and the former names of a tenant's session in `history`."""
         return self.session_refs.of(session_id, tenant)
 
     def user_ref(self, user_id: str | None, tenant: str) -> str | None:
-        """Returns the pseudonym of a tenant's user; None if there is no user id."""
+        """Returns the user ref (a pseudonym) of a tenant's user; None if `user_id` is None."""
         return None if user_id is None else self.session_refs.of_user(user_id, tenant)[0]
 
     def audience(
         self, session_id: str | None, tenant: str, query: Query, *, consent: bool
     ) -> Audience | None:
-        """Returns to whom the answer to a query is shown; None if that is not logged.
+        """Returns the audience that the impression of an answer names; None: no impression.
 
-        `consent`: whether the user agrees to logging it.
+        `consent`: whether the user agrees to being logged.
         """
         if not consent or not self.impressions.is_on:
             return None
@@ -114,8 +114,8 @@ class Runtime:
     ) -> None:
         """Offers an answer to shadow traffic, without waiting for the teacher.
 
-        Does nothing if no teacher is connected, or if the query has rules, which the teacher does
-        not follow.
+        Does nothing if no teacher is connected, or if the query has rules, because the teacher
+        ignores rules.
         """
         if self.teacher and query.rules is None:
             self.teacher.shadow.offer(served.recommender, query, recommendations)
@@ -187,7 +187,8 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Opens the runtime: reads the keys, loads the bundles, opens the stores, connects the teacher.
 
-    Meanwhile tasks load changed keys, new bundles and added items. `costs`: cost of each route.
+    While the context is open, background tasks load changed keys, new bundles, and changes of
+    items. `costs`: the cost of each route.
 
     Raises:
         BundleError: a bundle cannot be served.
@@ -230,7 +231,7 @@ async def open_runtime(
 def _open_bundles(
     settings: Settings, while_loading: WhileLoading
 ) -> tuple[ServedVariants, HotSwap]:
-    """Loads the bundles of all variants, and makes the HotSwap that replaces them later."""
+    """Loads the bundles of all variants, and makes the HotSwap that will replace them."""
     checks, max_k = checks_of(settings), settings.max_k
     with while_loading():
         variants = open_variants(settings.served_variants, max_k, checks)
@@ -245,7 +246,7 @@ def _experiments(settings: Settings) -> ExperimentFile | None:
 
 @asynccontextmanager
 async def _shared_limits(settings: Settings, limits: RateLimits) -> AsyncIterator[None]:
-    """Shares the limits of keys among all workers on one Redis, if there are keys and a Redis."""
+    """Shares the rate limits of keys through Redis, if KEYS_FILE and REDIS_URL are set."""
     redis = open_shared_limits(settings) if settings.keys_file is not None else None
     if redis is None:
         yield
@@ -263,8 +264,8 @@ async def _opened_items(
 ) -> AsyncIterator[tuple[AddedItems, ItemEdits]]:
     """Opens the stores of added items and of edits, reads them, and follows their changes.
 
-    If the first reading takes more than `_ITEMS_SECONDS_AT_START`, the service starts without them,
-    and reads them in the background.
+    If the first read fails or takes more than `_ITEMS_SECONDS_AT_START`, the service starts without
+    these items and edits, and background tasks read them later.
     """
     poll_seconds = settings.items_poll_seconds
     added_items = AddedItems(open_item_store(settings), variants, poll_seconds)

@@ -225,14 +225,17 @@ class Settings(AccessSettings, EventSettings, OutageSettings, TeacherSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - passed by its name
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - passed by its name
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Returns the sources of settings by precedence: arguments, secret files, environment."""
+        """Returns the sources of settings, highest precedence first.
+
+        These are the arguments, the secret files and the environment.
+        """
         folder = os.environ.get("SECRETS_PATH")
         secrets = [SecretsSettingsSource(settings_cls, folder)] if folder else []
         return init_settings, *secrets, env_settings
 
     @property
     def served_variants(self) -> Sequence[VariantSetting]:
-        """The variants to serve, the control first; without VARIANTS, the one of BUNDLE_PATH."""
+        """The variants to serve, the control first; without VARIANTS, only that of BUNDLE_PATH."""
         if self.variants is None:
             return [VariantSetting(DEFAULT_VARIANT, self.bundle_path)]
         return parse_variants(self.variants)

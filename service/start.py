@@ -81,9 +81,9 @@ def _server_config(settings: Settings) -> uvicorn.Config:
 
 
 def _check_bundles(settings: Settings) -> None:
-    """Checks the bundles in child processes.
+    """Checks the bundles of all variants in child processes, two at a time.
 
-    If there will be one worker, imports its modules meanwhile.
+    If this process will be the only worker, it imports the worker's modules meanwhile.
 
     Raises:
         BundleError: a bundle is refused.
@@ -98,7 +98,7 @@ def _check_bundles(settings: Settings) -> None:
 
 
 def _parse(arguments: Sequence[str]) -> None:
-    """Prints the settings for `--help`; ends the program for any other argument."""
+    """Prints the settings and exits for `--help`; exits with an error for any other argument."""
     ArgumentParser(
         prog="python -m service",
         usage="[SETTING=VALUE ...] %(prog)s [--help]",
@@ -115,16 +115,16 @@ def _no_bundle(settings: Settings, variant: VariantSetting) -> str:
 
 
 def _line(error: ErrorDetails) -> str:
-    """Describes an invalid setting by name and reason, without its value, which may be a secret."""
+    """Formats an error by the setting's name and the reason; the value may be a secret."""
     names = [str(part).upper() for part in error["loc"]]
     return ": ".join([*names, error["msg"].removeprefix("Value error, ")])
 
 
 @contextmanager
 def _metrics_folder(workers: int) -> Iterator[None]:
-    """Makes a temporary folder for the metrics of several workers; does nothing for one worker.
+    """Makes a temporary folder in which several workers share metrics; none for one worker.
 
-    The environment variable FOLDER_VARIABLE passes the folder's path to the workers.
+    The environment variable named by FOLDER_VARIABLE passes the folder's path to the workers.
     """
     if workers == 1:
         yield

@@ -1,4 +1,4 @@
-"""The application factory for a worker process: `python -m service` starts it to serve requests."""
+"""The application factory that uvicorn calls in each worker process of `python -m service`."""
 
 import ctypes
 import gc
@@ -13,16 +13,17 @@ from service.processes.huge_pages import use_huge_pages_soon
 
 _SWITCH_SECONDS = 0.0002
 _OBJECTS_PER_COLLECTION = 10_000
-"""Number of new objects after which the youngest are searched for cycles; Python's default is 700.
+"""Number of new objects after which the garbage collector runs on the youngest generation.
 
-The objects of a request form no cycles, so nearly every search is in vain.
+Python's default is lower. The objects of a request form no cycles, so nearly every collection is
+in vain.
 """
 
 
 def create_worker() -> FastAPI:
-    """Makes the application from the environment, with bundles that are never garbage-collected.
+    """Makes the application from the environment; the garbage collector skips its bundles.
 
-    A garbage collection that walks a whole catalog would delay all requests by tens of
+    A garbage collection that visits a whole catalog would delay all requests by tens of
     milliseconds.
     """
     # Heavy work in a thread delays the event loop by at most this long when both need the
@@ -34,11 +35,11 @@ def create_worker() -> FastAPI:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Disables garbage collection in the context.
+    """Context manager: disables garbage collection while it is open.
 
-    At its end, all existing objects are exempt from later garbage collections. Freed memory is
-    returned to the operating system, because opening a graph takes much memory for a short time.
-    The memory in use is then put on huge pages.
+    At its end, all existing objects become exempt from later garbage collections. Freed memory goes
+    back to the operating system, because opening a graph takes much memory for a short time. The
+    memory in use is then put on huge pages.
     """
     gc.collect()
     gc.disable()

@@ -22,7 +22,7 @@ class Access:
 
     @classmethod
     def of(cls, settings: AccessSettings) -> Self:
-        """Makes an Access from the settings; `authentication.load` reads the file of keys later."""
+        """Makes an Access from the settings; the file of keys is read by `authentication.load`."""
         admin_key = settings.admin_key.get_secret_value() if settings.admin_key else None
         authentication = Authentication(settings.keys_file, admin_key, settings.scopes_for_all)
         return cls(authentication, settings.are_items_open)

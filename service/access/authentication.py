@@ -1,8 +1,8 @@
 """Finds the principal of a request by its `Authorization` header: `Bearer ID.SECRET`.
 
-The keys are those of KEYS_FILE, which is read again when it changes, and the ADMIN_KEY. Headers
+The keys are the ADMIN_KEY and those of KEYS_FILE, which is read again when it changes. Headers
 with a valid key are cached in a dictionary until the file changes. Python's hashes of bytes have a
-random seed, so the time of a look-up tells nothing about the cached headers.
+random seed, so the time of a look-up reveals nothing about the cached headers.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ from service.errors import UnauthorizedError
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-"""Seconds between two checks of a worker whether the file of keys has changed."""
+"""Interval in seconds at which a worker checks whether the file of keys has changed."""
 
 _MAX_TOKEN_BYTES = 512
-# Stands in for an unknown key in the comparison, so that an unknown id takes as long to refuse.
+# Compared in place of an unknown key, so that an unknown id and a wrong secret take the same time.
 _NO_KEY = StoredKey(
     id="none", salt="00" * 16, sha256="0" * 64, tenant="none", scopes=frozenset(Scope)
 )
@@ -42,14 +42,14 @@ class Authentication:
 
     Attributes:
         has_keys: whether KEYS_FILE or ADMIN_KEY is set.
-        is_file_refused: whether the file of keys has changed and its new content is unusable. The
-            keys that were read last then stay valid.
+        is_file_refused: whether the file of keys has changed and its new content is unusable. In
+            this state, the keys that were read last stay valid.
     """
 
     def __init__(
         self, keys_path: Path | None, admin_key: str | None, for_all: frozenset[Scope]
     ) -> None:
-        """Makes an Authentication with the admin key alone; `load` adds the keys of the file.
+        """Makes an Authentication that knows only the admin key; `load` adds the keys of the file.
 
         Args:
             keys_path: the file of keys; None: there is none.
@@ -68,7 +68,7 @@ class Authentication:
         self._signature: tuple[int, ...] = ()
 
     def principal(self, headers: Iterable[tuple[bytes, bytes]]) -> Principal:
-        """Returns the principal of the request that has these headers.
+        """Returns the principal of a request by its headers.
 
         Without a key, the principal has an empty key id and the scopes that every request has.
 
@@ -82,7 +82,7 @@ class Authentication:
         return self._anonymous
 
     def key_id(self, headers: Iterable[tuple[bytes, bytes]]) -> str:
-        """Returns the key id of the request that has these headers; empty without a valid key."""
+        """Returns the key id of a request by its headers; an empty string without a valid key."""
         try:
             return self.principal(headers).key_id
         except UnauthorizedError:
@@ -108,7 +108,7 @@ class Authentication:
             await asyncio.to_thread(self._load_if_changed, self._path)
 
     def _load_if_changed(self, path: Path) -> None:
-        # A refused file is read again each time: what was wrong with it may not change it.
+        # A refused file is read at each check: mending its permissions does not change `signature`.
         if signature(path) == self._signature and not self.is_file_refused:
             return
         try:

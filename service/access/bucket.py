@@ -1,8 +1,8 @@
 """The token bucket and the daily quota of one key, in memory or in Redis, by the same rules.
 
 The bucket refills at `requests_per_second` and holds at most `burst` tokens. A quota counts the
-requests of a day in UTC. A worker takes a lease: tokens for several requests at once. It returns
-the unused ones when it takes the next lease.
+requests of a day in UTC. A worker takes tokens for several requests at once, as a lease. It returns
+the unused tokens when it takes the next lease.
 """
 
 import math
@@ -17,7 +17,7 @@ from service.access.principal import Limits
 
 DAY_SECONDS = 86_400
 UNLIMITED = 0
-"""Argument of the Redis script that means: no rate limit, or no daily quota."""
+"""Value of the Redis script's arguments for rate and daily quota that means no limit."""
 
 Execute = Callable[..., Awaitable[Any]]
 """A function that sends one command to Redis and returns its reply."""
@@ -56,10 +56,10 @@ _SCRIPT_SHA = sha1(_SCRIPT.encode()).hexdigest()  # noqa: S324 - how Redis names
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A bucket's answer: the number of granted tokens, or how long to wait for one.
+    """The reply of a bucket: the number of granted tokens, or the time to wait for one.
 
     Attributes:
-        tokens: number of tokens that were granted; each allows one request.
+        tokens: number of granted tokens; each allows one request.
         wait_seconds: time until the next token, if none was granted; else 0.
     """
 
@@ -68,9 +68,9 @@ class Grant:
 
 
 def burst_of(limits: Limits) -> int:
-    """Returns a bucket's capacity in tokens: `burst`, or by default the refill of one second.
+    """Returns a bucket's capacity in tokens.
 
-    The default is 1 at least.
+    This is `burst`; if `burst` is None, the refill of one second, but at least 1.
     """
     return limits.burst or max(1, int(limits.requests_per_second or 1))
 
@@ -90,8 +90,8 @@ class Bucket:
 
         Args:
             limits: the limits of the key.
-            want: number of tokens to take, 1 at least.
-            unused: number of tokens that were taken before and not used.
+            want: number of tokens to take, at least 1.
+            unused: number of tokens that were taken earlier and not used.
             now: Unix time.
         """
         rate, per_day, wait = limits.requests_per_second, limits.requests_per_day, 0.0
@@ -116,7 +116,7 @@ class Bucket:
 async def take_shared(
     execute: Execute, key_id: str, limits: Limits, want: int, unused: int
 ) -> Grant:
-    """Puts `unused` tokens back and takes up to `want`, in a bucket in Redis for all workers.
+    """Does the same as `Bucket.take`, in a bucket in Redis that all workers share.
 
     Raises:
         RedisError: Redis refuses the command, is too slow, or cannot be reached.

@@ -1,7 +1,7 @@
-"""Refuses requests that name another host than the service, such as those of DNS rebinding.
+"""Refuses requests whose header `Host` names another host, as in a DNS rebinding attack.
 
-A web page can have its name resolve to this machine. A browser then lets it read the answers of a
-service here, but sends the name of the page in the header `Host`.
+In this attack, a web page makes its own host name resolve to this machine. The browser then lets
+the page read the answers of a service here, but sends the page's host name in the header `Host`.
 """
 
 from collections.abc import Callable, Collection
@@ -12,13 +12,13 @@ from service.access.settings import is_loopback
 
 _MAX_KNOWN = 64
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Routes that any host may name: probes and Prometheus name a pod's address."""
+"""Paths that are answered with any `Host`, because probes and Prometheus send a pod's address."""
 
 
 class AnswerKnownHosts:
     """ASGI middleware: answers 421 to a request whose header `Host` is not an allowed name.
 
-    It does not check the routes of probes and metrics, which show no data of users.
+    The routes of probes and metrics are exempt, since they show no data of users.
     """
 
     def __init__(
@@ -28,8 +28,9 @@ class AnswerKnownHosts:
 
         Args:
             app: the next middleware.
-            names: names and addresses that are allowed besides those of loopback, in lower case.
-            answer: makes the response to a request with another value of the header.
+            names: host names and addresses that are allowed besides those of loopback, in lower
+                case.
+            answer: makes the response to a refused request from the value of its header `Host`.
         """
         self._app = app
         self._answer = answer
@@ -46,7 +47,7 @@ class AnswerKnownHosts:
         await self._app(scope, receive, send)
 
     def _learn(self, value: bytes) -> bool:
-        """Returns whether a value of the header is allowed; remembers one that is."""
+        """Returns whether a value of the header is allowed; caches an allowed value."""
         host = _host_in(value.decode("latin-1").lower())
         is_allowed = host in self._names or is_loopback(host)
         if is_allowed and len(self._known) < _MAX_KNOWN:
@@ -55,7 +56,7 @@ class AnswerKnownHosts:
 
 
 def _host_in(value: str) -> str:
-    """Returns the name or the address in the value of a header `Host`, which may have a port."""
+    """Returns the host name or address in a value of the header `Host`, without the port."""
     if value.startswith("["):
         address, _, port = value[1:].partition("]")
         return address if not port or port.startswith(":") else value

@@ -25,14 +25,14 @@ from service.access.principal import DEFAULT_TENANT, Limits, Scope, joined
 ARGUMENTS: Mapping[str, str] = {
     "file": "File of API keys, which KEYS_FILE names.",
     "scopes": "Comma-separated list of what the key may do: read, write, teacher, admin.",
-    "tenant": "Whose sessions the key reads and writes; sessions of two tenants never meet.",
-    "requests_per_second": "Maximum average rate of requests; none by default.",
-    "burst": "Maximum number of requests at once; by default those of a second.",
-    "requests_per_day": "Maximum number of requests of a day in UTC; none by default.",
+    "tenant": "Owner of the sessions that the key reads and writes.",
+    "requests_per_second": "Maximum average rate of requests; no limit by default.",
+    "burst": "Maximum number of requests at once; by default as many as a second allows.",
+    "requests_per_day": "Maximum number of requests in a day in UTC; no limit by default.",
     "expires_in_days": "Days until the key expires; never by default.",
     "key_id": "Id of the key: its part before the dot.",
 }
-"""Help text of each argument, by its name.
+"""Help text of each argument, by the argument's name.
 
 `python -m service.access` and `distilled-recommender key` share these texts.
 """
@@ -119,9 +119,13 @@ def _stored(new: NewKey, key_id: str, secret: str) -> StoredKey:
 
 @contextmanager
 def _changing(path: Path) -> Iterator[list[StoredKey]]:
-    """Yields the keys of the file as a list to edit, and writes the list back at the end.
+    """Context manager: yields the keys of the file as a list to edit, and writes the list back.
 
     A lock keeps other processes from editing meanwhile. After an error, the file stays as it was.
+    A missing file counts as empty.
+
+    Raises:
+        KeysFileError: the file is unusable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)

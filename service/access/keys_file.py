@@ -1,7 +1,7 @@
 """Reads and writes the file of API keys (KEYS_FILE), and defines its format and its limits.
 
 A secret has 32 random bytes. It cannot be guessed, so one fast hash is enough. The file holds only
-salted hashes of the secrets, so nobody can call the service with its content.
+salted hashes of the secrets, so nobody who reads it can call the service.
 """
 
 import hmac
@@ -29,7 +29,7 @@ from service.access.principal import Limits, Principal, Scope
 MAX_FILE_BYTES = 1 << 20
 MAX_KEYS = 2000
 ADMIN_KEY_ID = "ADMIN_KEY"
-"""Key id of the key in the setting ADMIN_KEY; no key of the file may have this id."""
+"""Key id of the setting ADMIN_KEY; no key of the file may have this id."""
 
 _MAX_ERRORS = 5
 _ID = r"^[A-Za-z0-9_-]{1,64}$"
@@ -101,7 +101,7 @@ class StoredKey(BaseModel):
 
 
 class KeysFile(BaseModel):
-    """The content of the file of keys: the version of its format, and keys with distinct ids."""
+    """The content of the file of keys: the version of the format, and keys with distinct ids."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -121,7 +121,10 @@ class KeysFile(BaseModel):
 
 
 def hash_of(salt: str, secret: str) -> str:
-    """Returns the SHA-256 hash, in hexadecimal, of the decoded salt and then the UTF-8 secret."""
+    """Returns the SHA-256 hash, in hexadecimal, of the salt's bytes and the secret's UTF-8 bytes.
+
+    `salt`: bytes in hexadecimal.
+    """
     return sha256(bytes.fromhex(salt) + secret.encode()).hexdigest()
 
 
@@ -136,15 +139,15 @@ def read_keys(path: Path) -> KeysFile:
 
 
 def write_keys(path: Path, content: KeysFile) -> None:
-    """Writes a file of keys atomically: a reader finds the old content or the new one."""
+    """Writes a file of keys atomically, so that a reader finds the old content or the new one."""
     with whole_file(path) as file:
         file.write(content.model_dump_json(by_alias=True, indent=2).encode() + b"\n")
 
 
 def signature(path: Path) -> tuple[int, ...]:
-    """Returns the file's device, inode, size and modification time; empty if there is no file.
+    """Returns numbers that change when the file at `path` changes; empty if there is no file.
 
-    A change of the file changes these numbers.
+    These are the file's device, inode, size and modification time.
     """
     try:
         found = path.stat()
@@ -165,9 +168,9 @@ def _content(path: Path) -> bytes:
 
 
 def described(error: ValidationError) -> str:
-    """Describes the first errors of a validation in one line.
+    """Formats up to `_MAX_ERRORS` errors of a validation in one line.
 
-    Each has its place in the file and a reason, but no value, because values can be secrets.
+    Each has a place in the file and a reason, but no value, because values can be secrets.
     """
     errors = error.errors(include_url=False, include_input=False, include_context=False)
     messages = [each["msg"].removeprefix("Value error, ") for each in errors]

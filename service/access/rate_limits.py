@@ -26,15 +26,15 @@ _LEASE_OF_A_DAY = 0.001
 """Maximum size of a lease as a share of the daily quota."""
 
 _MAX_LEASE_AGE_SECONDS = 1.0
-"""Age in seconds from which the unused tokens of a lease are returned instead of used."""
+"""Maximum age of a lease in seconds; unused tokens of an older lease are returned."""
 
 _MAX_REFUSAL_SECONDS = 5.0
-"""Maximum time for which a key is refused before a worker tries to take a new lease."""
+"""Maximum time in seconds for which a key is refused before a worker asks for a new lease."""
 
 _PAUSE_SECONDS = 1.0
-"""Seconds without calls to Redis after one has failed.
+"""Seconds without calls to Redis after a failed call.
 
-In this time each worker enforces the limits on its own requests alone.
+Meanwhile each worker counts only its own requests.
 """
 
 
@@ -44,7 +44,7 @@ class RateLimits:
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, unix: Callable[[], float] = time.time
     ) -> None:
-        """Makes limits with full buckets; before `share`, they count this worker's requests alone.
+        """Makes limits with full buckets, which count only this worker's requests until `share`.
 
         Args:
             clock: returns a time in seconds that never goes back; tests pass their own.
@@ -64,9 +64,9 @@ class RateLimits:
         self._execute = execute
 
     def take_at_once(self, principal: Principal) -> bool:
-        """Takes a token for one request; returns False if that needs a call to Redis.
+        """Takes a token for one request without a call to Redis; returns whether that succeeded.
 
-        A principal without limits needs no token; the result is True.
+        If not, call `take`. A principal without limits needs no token: returns True.
 
         Raises:
             TooManyRequestsError: the key is over a limit.
@@ -87,7 +87,7 @@ class RateLimits:
         return key.use_lease(now)
 
     async def take(self, principal: Principal) -> None:
-        """Takes a token for one request, and waits for a call to Redis if this needs one.
+        """Takes a token for one request; if necessary, first waits for a new lease from Redis.
 
         Raises:
             TooManyRequestsError: the key is over a limit.
@@ -108,7 +108,8 @@ class RateLimits:
         except (RedisError, OSError) as error:
             self._shared_again_at = self._clock() + _PAUSE_SECONDS
             logger.warning(
-                "each worker holds the limits of keys alone for %g s: Redis does not answer (%s)",
+                "each worker counts only its own requests for the limits of keys for %g s: "
+                "Redis does not answer (%s)",
                 _PAUSE_SECONDS,
                 type(error).__name__,
             )
@@ -149,8 +150,7 @@ class _KeyLimit:
         """Uses one token of the lease; returns False if none is left or the lease is too old.
 
         Raises:
-            TooManyRequestsError: there is no token, and `renew` has refused the key until a later
-                time.
+            TooManyRequestsError: no token is left, and the key's next token is not due yet.
         """
         if self._lease > 0 and now < self._lease_ends_at:
             self._lease -= 1
@@ -165,9 +165,9 @@ class _KeyLimit:
         return unused
 
     def renew(self, grant: Grant, now: float) -> None:
-        """Begins a lease with the tokens of `grant`.
+        """Begins a lease with the tokens of `grant` at the time `now`.
 
-        If `grant` has no tokens, the key is refused until its next token is due, but at most for
+        If `grant` has no tokens, the key is refused until its next token is due, but for at most
         `_MAX_REFUSAL_SECONDS`.
         """
         self._lease, self._lease_ends_at = grant.tokens, now + _MAX_LEASE_AGE_SECONDS
@@ -177,7 +177,7 @@ class _KeyLimit:
 
 
 def _lease_size(limits: Limits) -> int:
-    """Returns the number of tokens to lease at once; it is small, so that few stay unused."""
+    """Returns the number of tokens to lease at once: few, so that few stay unused; at least 1."""
     sizes = []
     if limits.requests_per_second:
         sizes.append(limits.requests_per_second * _LEASE_SECONDS)

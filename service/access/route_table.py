@@ -1,8 +1,7 @@
 """Finds the route of a request by method and path, before FastAPI routes it and reads its body.
 
-The table holds the routes that the application serves, in their order, each with a value such as
-its scope. It finds the route that the router will find, since it matches the same patterns in the
-same order.
+The table holds the routes of the application in their order, each with a value such as its scope.
+It finds the route that the router will find, since it matches the same patterns in the same order.
 """
 
 import re
@@ -48,14 +47,15 @@ class Found(Generic[V]):
 
 
 class RouteTable(Generic[V]):
-    """Maps method and path of a request to its route and the route's value, such as its scope."""
+    """Maps the method and path of a request to its route and to the route's value."""
 
     def __init__(self, routes: Iterable[ServedRoute], values: Mapping[str, V]) -> None:
         """Makes the table.
 
         Args:
             routes: all routes of the application, in their order.
-            values: the value of each route by its name, such as `GET /v1/items/{item_id}`.
+            values: the value of each route, such as its scope, by the name of the route, such as
+                `GET /v1/items/{item_id}`.
 
         Raises:
             RouteTableError: a route has no value, or a value belongs to no route.
@@ -94,8 +94,9 @@ class RouteTable(Generic[V]):
 class _Matcher(Generic[V]):
     """Finds the first route of one method that matches a path.
 
-    Paths without parameters are looked up in a dictionary; other routes are tried by their pattern.
-    A path without parameters is tried by its pattern too, if an earlier pattern matches it.
+    Routes without path parameters are looked up in a dictionary; all others are matched by one
+    regular expression. A route without parameters that an earlier pattern matches is one of these
+    others, so that the order is kept.
     """
 
     def __init__(self, entries: Iterable[tuple[str, Found[V]]]) -> None:

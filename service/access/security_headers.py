@@ -1,4 +1,4 @@
-"""Security headers of answers: against content sniffing, caching and embedding of pages."""
+"""Security headers of answers, against MIME sniffing, caching and embedding of pages."""
 
 from collections.abc import Mapping
 
@@ -15,10 +15,10 @@ FOR_PAGES: Mapping[str, str] = {
 
 
 def add_security_headers(headers: list[tuple[bytes, bytes]]) -> None:
-    """Adds `X-Content-Type-Options: nosniff` to an answer's headers, and a default `Cache-Control`.
+    """Adds `X-Content-Type-Options: nosniff` and a default `Cache-Control` to `headers`, in place.
 
     The default is `no-store`, because answers of the API can hold histories of users. Only pages
-    and their files have a `Cache-Control` of their own and may be cached.
+    and their files have a `Cache-Control` of their own, and may be cached.
     """
     headers.append(NOSNIFF)
     for name, _ in headers:
@@ -28,7 +28,7 @@ def add_security_headers(headers: list[tuple[bytes, bytes]]) -> None:
 
 
 def content_security_policy(*more: str) -> str:
-    """Returns a Content-Security-Policy that allows files of this service only.
+    """Returns a Content-Security-Policy that allows only files of this service.
 
     `more`: further directives, which can allow other sources.
     """

@@ -80,10 +80,10 @@ class AccessSettings(BaseSettings):
 
     @property
     def answered_hosts(self) -> frozenset[str] | None:
-        """The names in the header `Host` that are answered besides those of loopback; None: all.
+        """The host names that `Host` may have besides those of loopback; None: any name.
 
         Without this check, a web page whose name resolves to this machine (DNS rebinding) could
-        call a service that has no keys and listens on loopback only.
+        call a service that has no keys and listens only on loopback.
         """
         if self.allowed_hosts is None and not (is_loopback(self.host) and self.scopes_for_all):
             return None
@@ -129,7 +129,7 @@ class AccessSettings(BaseSettings):
 
 
 def is_loopback(host: str) -> bool:
-    """Returns whether `host`, a name or an address, always leads to the same machine."""
+    """Returns whether `host` is a loopback address or the name `localhost`."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,6 +1,6 @@
-"""Decides which requests are worked on, and when: bounds, a queue in units, deadlines.
+"""Admission control: accepts, delays or refuses requests, by the resource that they keep busy.
 
-Three bounds, by what a route keeps busy (`service/api/costs.py` has the kind of each route):
+`service/api/costs.py` has the kind of each route:
 
 - *light* work runs on the event loop. `Admission.retry_after` bounds the number of such requests in
   progress; `service/http/protocol.py` calls it as soon as the headers of a request are complete.
@@ -9,6 +9,6 @@ Three bounds, by what a route keeps busy (`service/api/costs.py` has the kind of
 - *teacher* and *admin* requests wait for the teacher or for changes of bundles and items. A `Bound`
   limits their number.
 
-The routes of liveness, readiness and metrics have no bound. One unit is about the work of one plain
-recommendation.
+The routes of liveness, readiness and metrics have no bound. The queue is bounded in units: one unit
+is about the work of one plain recommendation.
 """

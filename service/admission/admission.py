@@ -1,4 +1,4 @@
-"""The bounds of one worker: light, heavy, teacher and admin requests, and incomplete bodies."""
+"""Bounds the requests of one worker, by kind of work, and the bytes of incomplete bodies."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ REASONS = ("busy", "share", "full", "deadline", "left", "teacher", "admin", "rec
 """Reasons of refusals, as the metrics name them.
 
 - `busy`: there is too much light work.
-- `share`: there is much light work, and the key sends more than its share of it.
+- `share`: there is much light work, and the key sends more than its share of the requests.
 - `full`: the queue of heavy work is full, or the request's turn would come too late.
 - `deadline`: the time of the request is over.
 - `left`: the client has closed the connection.
@@ -32,21 +32,25 @@ REASONS = ("busy", "share", "full", "deadline", "left", "teacher", "admin", "rec
 Headers = Sequence[tuple[bytes, bytes]]
 
 _MAX_RECEIVING_BYTES = 64 << 20
-"""Maximum number of bytes that the incomplete bodies of heavy, teacher and admin requests have."""
+"""Maximum total of bytes in the incomplete bodies of heavy, teacher and admin requests."""
 
 _MAX_ADMIN_REQUESTS = 256
 """Maximum number of requests that change bundles or items; they are handled one at a time."""
 
 _SHARE_UNDER_STRAIN = 8
-"""Divisor of the maximum of light requests while light requests are refused.
+"""Divisor that lowers the maximum of light requests while light requests are refused.
 
-A burst may fill the whole bound once. If more requests come than can be answered, a longer queue
-only makes every answer later.
+A burst may fill the whole bound once. Under lasting overload, a longer queue only makes every
+answer later.
 """
 
 
 class Bound:
-    """Bounds the number of requests of one kind; a request counts until its answer begins."""
+    """Bounds the number of requests of one kind; a request counts until its answer begins.
+
+    Attributes:
+        requests: number of requests that have a place.
+    """
 
     def __init__(self, reason: str, max_requests: int, refused: Refusal) -> None:
         self.requests = 0
@@ -55,7 +59,7 @@ class Bound:
         self._refused = refused
 
     def is_refused(self) -> bool:
-        """Returns whether no place is free for a request, and counts this; takes no place."""
+        """Returns whether no place is free, and if so, counts a refusal; takes no place."""
         is_full = self.requests >= self._max_requests
         if is_full:
             self._refused(self._reason)
@@ -74,7 +78,7 @@ class Bound:
 
 
 class Place:
-    """The place of one request within a bound, which it has until `end`."""
+    """The place of one request within a bound, until `end` is called."""
 
     def __init__(self, bound: Bound) -> None:
         self._bound = bound
@@ -88,7 +92,7 @@ class Place:
 
 
 class Bodies:
-    """Receives whole request bodies, and bounds the total bytes of those still incomplete."""
+    """Receives whole request bodies, and bounds the total bytes of incomplete ones."""
 
     def __init__(self, refused: Refusal, max_bytes: int = _MAX_RECEIVING_BYTES) -> None:
         self._bytes = 0
@@ -96,7 +100,7 @@ class Bodies:
         self._refused = refused
 
     async def receive(self, receive: Receive) -> Message:
-        """Receives the whole body of one request as one message, as `whole_body` does.
+        """Receives the whole body of one request, and returns it as one ASGI message.
 
         Raises:
             HTTPException: 413, the body is too long.
@@ -125,9 +129,9 @@ class Admission:
     """Accepts or refuses the requests of one worker, by its bounds.
 
     Attributes:
-        accepts_below: number of requests in progress below which no request is refused for too much
-            light work.
-        is_strained: whether heavy, teacher or admin requests were refused a moment ago.
+        accepts_below: while fewer requests than this are in progress, no request is refused because
+            of light work.
+        is_strained: whether heavy, teacher or admin requests were refused in the last 0.25 s.
         heavy: the gate of heavy work.
         bodies: receives the bodies of heavy, teacher and admin requests.
         waiting_kinds: the bounds of teacher and admin requests, by kind.
@@ -174,12 +178,12 @@ class Admission:
         self._waiting_for_store = waiting_for_store
 
     def retry_after(self, in_progress: int, method: bytes, url: bytes, headers: Headers) -> int:
-        """Returns the seconds after which a refused request may come again; 0: it is accepted.
+        """Returns 0 to accept a new request, or the seconds until a retry to refuse it.
 
-        Knows only the head of the request, so it is cheap. Counts the refusal.
+        Reads only the method, URL and headers, so it is cheap. Counts a refusal in the metrics.
 
         Args:
-            in_progress: number of unanswered requests, without those that wait for their clients.
+            in_progress: number of unanswered requests, except those that wait for their clients.
             method: the method of the new request.
             url: the URL of the new request.
             headers: the headers of the new request.
@@ -210,7 +214,10 @@ class Admission:
         return False
 
     def _seconds_to_a_place(self, cost: Cost, headers: Headers) -> int:
-        """Returns the seconds after which to retry if no turn or place is free now; else 0."""
+        """Returns 0 if the request's turn or place is free, else the seconds until a retry.
+
+        Counts a refusal.
+        """
         length = announced_length(headers)
         kind = kind_of(cost.kind, length)
         bound = self.waiting_kinds.get(kind)
@@ -225,10 +232,10 @@ class Admission:
         self.is_strained = self._strain.is_on
 
     def _bound_light(self) -> None:
-        """Sets the bounds of light requests: all of them, or a part while requests are refused.
+        """Sets the bound of light requests: LIGHT_REQUESTS, or a part of it under strain.
 
-        If there are keys, one over its share is refused from half of the bound on. While a greedy
-        key is refused, only that key is held to the part; the others keep the whole bound.
+        If the service has keys, the shares of keys are enforced from half of the bound on. While a
+        greedy key is refused, the lower bound holds only for keys over their share.
         """
         part = max(1, self._light_requests // _SHARE_UNDER_STRAIN)
         is_greedy, is_busy = self._strain_of_keys.is_on, self._strain_of_light.is_on
@@ -237,7 +244,7 @@ class Admission:
         self.accepts_below = max(1, lower // 2) if self._shares else lower
 
     def _refused(self, reason: str) -> None:
-        """Counts a refusal, and remembers it for a while."""
+        """Counts a refusal by its reason, and switches on the strain of the refused kind."""
         self._count_refusal(reason)
         if reason in ("busy", "share"):
             self._strain_of_light.refused()
@@ -245,9 +252,9 @@ class Admission:
             self._strain.refused()
 
     def _waiting(self) -> int:
-        """Returns how many of the requests in progress do not keep the event loop busy now.
+        """Returns the number of requests in progress that do not keep the event loop busy.
 
-        These wait for a turn, the teacher, an admin change or the store, or work in a thread.
+        They wait for a turn, the teacher, an admin change or the store, or work in a thread.
         """
         waiting = sum(each.requests for each in self.waiting_kinds.values())
         waiting += self.heavy.in_progress

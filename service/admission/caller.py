@@ -1,4 +1,4 @@
-"""Reads the sender of a request from the ASGI scope: its key, its deadline, its connection."""
+"""Describes the sender of a request: its key, its waiting time and its connection."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ DEFAULT_WAIT_SECONDS = 2
 """Seconds within which a heavy request must be answered if it has no header `Prefer: wait=N`."""
 
 MAX_WAIT_SECONDS = 10
-"""Maximum number of seconds for which a request can wait; a larger N in `Prefer: wait=N` is cut."""
+"""Maximum number of seconds for which a request can wait; limits the N of `Prefer: wait=N`."""
 
 _ANONYMOUS = ""
 _WAIT = re.compile(

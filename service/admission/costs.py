@@ -1,4 +1,4 @@
-"""The cost of requests in units, as far as it is known before the body is parsed."""
+"""Estimates the cost of requests in units, from the sizes of body, catalog and filters."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ Kind = Literal["free", "light", "heavy", "teacher", "admin"]
 """
 
 TURN_KINDS: Collection[Kind] = ("heavy", "teacher")
-"""The kinds whose requests need a turn of heavy work; a teacher request asks the student, too."""
+"""The kinds that need a turn of heavy work; a teacher request needs one to ask the student."""
 
 MAX_LIGHT_BODY_BYTES = 32 << 10
-"""Maximum number of bytes in the body of light work; a request with a longer one is heavy."""
+"""Maximum number of bytes in the body of a light request; a longer body makes it heavy."""
 
 _BYTES_PER_UNIT = 8 << 10
 _MIN_QUERY_BYTES = 20  # `{"session_id":"a"},`
@@ -35,12 +35,12 @@ _POOL_PER_UNIT = 100
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of a route's requests, by which they are admitted.
+    """The cost of a route's requests, which decides how they are admitted.
 
     Attributes:
         kind: the kind of the route.
-        units: returns the units of a heavy request, from the number of bytes in its body and the
-            number of items in the catalog.
+        units: function that returns the units of a heavy request. Its arguments are the number of
+            bytes in the body and the number of items in the catalog.
     """
 
     kind: Kind
@@ -61,15 +61,18 @@ def body_units(length: int) -> int:
 
 
 def batch_units(length: int, _: int) -> int:
-    """Returns the units of a batch request, as if it had as many queries as fit into its body.
+    """Returns the units of a batch request that has as many queries as fit into its body.
 
-    `length`: number of bytes in the body.
+    `length`: number of bytes in the body. A real request can have fewer queries.
     """
     return 1 + min(_MAX_QUERIES, length // _MIN_QUERY_BYTES) // 2 + body_units(length)
 
 
 def event_units(length: int, _: int) -> int:
-    """Returns the units of a request with as many events as fit into its body of `length` bytes."""
+    """Returns the units of a request that has as many events as fit into a body of `length` bytes.
+
+    A real request can have fewer events.
+    """
     return 1 + min(_MAX_EVENTS, length // _MIN_EVENT_BYTES) // _EVENTS_PER_UNIT + body_units(length)
 
 

@@ -1,7 +1,7 @@
-"""A queue, bounded in units of work, that serves callers fairly and drops entries fairly.
+"""A fair queue of several callers, bounded in units of work.
 
-Source: start-time fair queueing (Goyal, Vin and Cheng, 1996) for the order, and dropping from the
-longest queue (Suter et al., 1998) for the drops.
+Sources: start-time fair queueing (Goyal, Vin and Cheng, 1996) for the order of entries; dropping
+from the longest queue (Suter et al., 1998) for the bound.
 """
 
 from collections import Counter, deque
@@ -13,8 +13,8 @@ Entry = TypeVar("Entry")
 class FairQueue(Generic[Entry]):
     """A queue of entries, each with the key of its caller and its units of work.
 
-    The next entry is the oldest one of the key that has been served the fewest units since it began
-    to wait.
+    `pop` takes the oldest entry of the key that has been served the fewest units. A key that comes
+    back after a time without entries starts level with the others.
 
     Attributes:
         units: total units of the entries in the queue.
@@ -32,7 +32,7 @@ class FairQueue(Generic[Entry]):
         return sum(map(len, self._entries.values()))
 
     def push(self, key: str, units: int, entry: Entry) -> list[Entry]:
-        """Adds an entry; returns the entries that are dropped for it, possibly `entry` itself.
+        """Adds an entry; returns the entries that are dropped to make space, maybe `entry` itself.
 
         While the queue exceeds its maximum of units, it drops the newest entry of the key that has
         the most units in it. The only entry of the queue is never dropped.
@@ -63,12 +63,12 @@ class FairQueue(Generic[Entry]):
         return self._take(key, newest=False)[1]
 
     def units_before(self, key: str, units: int) -> int:
-        """Estimates the units that would be served before a new entry of `key` with `units`."""
+        """Estimates how many units would be served before a new entry with `key` and `units`."""
         until = self._units_of[key] + units
         return sum(min(each, until) for each in self._units_of.values())
 
     def remove(self, key: str, entry: Entry) -> None:
-        """Removes `entry`, which has `key`; does nothing if the queue no longer has it."""
+        """Removes `entry`, which has `key`; does nothing if `entry` is no longer in the queue."""
         for units, each in self._entries.get(key, ()):
             if each is entry:
                 self._entries[key].remove((units, each))

@@ -1,4 +1,4 @@
-"""The gate of heavy work: few requests work at once, the others wait for their turn in a queue."""
+"""The gate of heavy work: lets a few requests work at once; the others wait in a fair queue."""
 
 import asyncio
 import math
@@ -29,7 +29,7 @@ _WEIGHT_OF_NEWEST = 0.2
 _SAFETY = 4
 """Safety factor of the expected wait for a turn.
 
-A request is accepted if its turn is expected within 1 / _SAFETY of the time that its sender waits.
+A request is accepted if its turn is expected within 1 / _SAFETY of its sender's waiting time.
 Turns can become slower, and a late refusal is worse than an early one.
 """
 
@@ -75,24 +75,28 @@ class Gate:
         return self._turns + len(self._queue)
 
     def wait_seconds(self, key: str = "", units: int = 1) -> float:
-        """Estimates the seconds until a new request of `key` with `units` would have its turn."""
+        """Estimates the seconds until a new request of `key` with `units` would get its turn."""
         if self._turns < self._max_turns:
             return 0.0
         before = self.running_units + self._queue.units_before(key, units)
         return before * self._seconds_per_unit / self._max_turns
 
     def retry_after(self, key: str, wait_seconds: float, units: int) -> int:
-        """Returns the seconds after which a refused request may come again; 0: it is accepted.
+        """Returns 0 to accept a new request, or the seconds until a retry to refuse it.
 
-        A new request of `key` that costs `units` is refused, and counted, if it would have its turn
-        too late: its sender waits `wait_seconds`.
+        A request is refused, and the refusal counted, if its turn would come too late.
+
+        Args:
+            key: the id of the sender's key; empty without a key.
+            wait_seconds: time for which the sender waits for the answer.
+            units: cost of the request.
         """
         if _SAFETY * self.wait_seconds(key, units) <= wait_seconds:
             return 0
         return self.refusal("full").retry_after
 
     def check(self, caller: Caller, units: int) -> None:
-        """Raises OverloadedError if a new request with `units` would have its turn too late."""
+        """Raises OverloadedError if the turn of a new request with `units` would come too late."""
         seconds = self.retry_after(caller.key, caller.wait_seconds, units)
         if seconds:
             raise OverloadedError(seconds)
@@ -113,7 +117,10 @@ class Gate:
         return Turn(self, waiting.units, caller, until)
 
     def leave(self, units: int, seconds: float) -> None:
-        """Ends a turn with `units` that took `seconds`; gives free turns to waiting requests."""
+        """Ends a turn with `units` that took `seconds`; gives free turns to waiting requests.
+
+        The time per unit updates the estimates of `wait_seconds`.
+        """
         self._turns -= 1
         self.running_units -= units
         newest = seconds / units
@@ -131,7 +138,7 @@ class Gate:
 
     @asynccontextmanager
     async def turn(self, scope: Scope, units: int) -> AsyncIterator["Turn"]:
-        """Yields the turn that the request in `scope` has, or waits for one.
+        """Context manager: yields the turn that the request in `scope` has, or waits for a turn.
 
         A turn that was waited for ends with the context. `units`: cost of the work in that turn.
 
@@ -189,19 +196,20 @@ class Turn:
         self._is_over = False
 
     async def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Calls `function` in a thread and returns its result.
+        """Calls `function` with `arguments` in a thread, and returns its result.
 
         Raises:
-            OverloadedError: the request's time is over, or its sender has left.
+            OverloadedError: the request's time is over or its sender has left; nothing is called.
         """
         self._check()
         return await to_thread.run_sync(function, *arguments)
 
     async def run_slices(self, slices: Slices[Result]) -> Result:
-        """Runs the slices in a thread, one after the other, and returns their result.
+        """Runs the generator `slices` to its end in a thread, and returns its result.
 
         Raises:
-            OverloadedError: the time is over or the sender has left; no further slice runs.
+            OverloadedError: the request's time is over or its sender has left; no further slice
+                runs.
         """
         return await self.run(self._run_all, slices)
 

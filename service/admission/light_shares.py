@@ -5,7 +5,7 @@ from collections import Counter
 _WINDOW_SECONDS = 0.25
 _GREEDY = 2
 _SLACK = 4
-"""Number of requests above its share that a key may send in a period.
+"""Number of requests beyond its share that a key may send in a period.
 
 Keys that send at equal rates differ by chance.
 """
@@ -22,10 +22,10 @@ class LightShares:
         self._ends_at = 0.0
 
     def admits(self, key: str, now: float) -> bool:
-        """Counts a request of `key`; returns whether it is admitted.
+        """Counts a request of `key`; returns whether the request is admitted.
 
-        It is admitted while the key has sent at most its share plus `_SLACK` requests in this
-        period. A key is always admitted if no other key has sent a request in the period.
+        A request is admitted while its key has sent at most its share plus `_SLACK` requests in
+        this period. If only one key has sent requests in the period, all of them are admitted.
         `now`: seconds of a clock that never goes back.
         """
         if now >= self._ends_at:
@@ -36,11 +36,10 @@ class LightShares:
         return len(self._counts) == 1 or self._counts[key] <= share + _SLACK
 
     def is_greedy(self, key: str) -> bool:
-        """Returns whether a key has sent many more requests than the others.
+        """Returns whether a key has sent many more requests in this period than the others.
 
-        That is over `_GREEDY` times the mean of the other keys, and `_SLACK` more.
-
-        Keys that send alike are not greedy, though chance takes one of them over its share.
+        This means more than `_GREEDY` times the mean of the other keys plus `_SLACK`. A key that
+        exceeds its share only by chance is not greedy.
         """
         count, num_others = self._counts[key], len(self._counts) - 1
         others = (self._counts.total() - count) / max(1, num_others)

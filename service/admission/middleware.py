@@ -17,9 +17,9 @@ from service.http.body_limit import MAX_BODY_BYTES, announced_length, replayed
 class AdmitByCost:
     """ASGI middleware: answers 503 early to a request whose turn would come too late.
 
-    A heavy request waits for a turn, a teacher or admin request takes a place within a bound. Both
-    happen when the whole body has arrived, and last until the answer begins. So no slow client
-    holds a turn or a place. Light requests need neither.
+    A heavy request waits for a turn; a teacher or admin request takes a place within a bound. Light
+    requests need neither. A turn or place begins when the whole body has arrived and ends when the
+    answer begins, so no slow client holds one.
     """
 
     def __init__(
@@ -33,14 +33,14 @@ class AdmitByCost:
         Args:
             app: the next middleware.
             costs: the cost of each route, by method and path, such as `GET /v1/items`.
-            answer: makes the response to a request that is refused with an error.
+            answer: makes the response to a refused request from the error.
         """
         self._app = app
         self._costs = costs
         self._answer = answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes an admitted request on, a heavy one in its turn; answers a refused one."""
+        """Passes an admitted request on, in its turn if it is heavy; answers a refused request."""
         length = announced_length(scope["headers"]) if scope["type"] == "http" else 0
         if scope["type"] != "http" or length > MAX_BODY_BYTES:  # BodyLimit answers 413
             await self._app(scope, receive, send)

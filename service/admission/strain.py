@@ -7,10 +7,10 @@ _SECONDS = 0.25
 
 
 class Strain:
-    """A flag that is on after a refusal, until `_SECONDS` pass without another.
+    """A flag that is on after a refused request, until `_SECONDS` pass without another refusal.
 
     Attributes:
-        is_on: whether a request was refused a moment ago.
+        is_on: whether a request was refused within the last `_SECONDS`.
     """
 
     def __init__(self, switched: Callable[[], None]) -> None:

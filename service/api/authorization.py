@@ -24,8 +24,8 @@ class AuthorizeByKey:
     """ASGI middleware: checks key, scope and limits of a request before its body is read.
 
     It comes before the fast lanes, so that requests in a lane are checked too. It answers 404 or
-    405 if no route matches a request, so no route can be reached without a check. It replaces the
-    path in the ASGI scope by the path as the client sent it, percent-encoded.
+    405 if no route matches a request, so no route can be reached without a check. It sets the path
+    in the ASGI scope to the path as the client sent it, percent-encoded.
     """
 
     def __init__(self, app: ASGIApp, routes: RouteTable[Needed], access: Access) -> None:
@@ -34,7 +34,7 @@ class AuthorizeByKey:
         Args:
             app: the next middleware.
             routes: the scope that each route needs; None: the route is open to everybody.
-            access: the keys of the service, and their limits.
+            access: the keys of the service, and the limits of each key.
         """
         self._app = app
         self._routes = routes
@@ -65,7 +65,7 @@ class AuthorizeByKey:
         return self._app(scope, receive, send)
 
     async def _wait(self, principal: Principal, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes the request on when its key has a token, or refuses it."""
+        """Waits for a token of the request's key, then passes the request on or refuses it."""
         try:
             await self._limits.take(principal)
         except ServiceError as error:

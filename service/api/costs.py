@@ -1,6 +1,6 @@
-"""The cost of every route: its kind, which says what it keeps busy, and its units.
+"""The cost of every route: the kind of its work, and its units.
 
-If a route has no cost, the application cannot be made. Fast lanes serve light routes only.
+`create_app` raises CostError if a route has no cost. Fast lanes serve only light routes.
 """
 
 from collections.abc import Mapping
@@ -49,8 +49,8 @@ COSTS: Mapping[str, Cost] = {
 }
 """The cost of each route, by method and path.
 
-Explanations, costly filters and costly rules make a query to a light route heavy. Only the parsed
-body shows this, so the handler waits for the turn.
+Explanations, costly filters and costly rules make a request to a light route heavy. Only its parsed
+body shows this, so the route's handler waits for the turn.
 """
 
 
@@ -59,10 +59,10 @@ class CostError(Exception):
 
 
 def cost_table(app: FastAPI) -> RouteTable[Cost]:
-    """Makes the table that finds the cost of a request among the routes of `app`.
+    """Makes the table that maps each request to the cost of its route in `app`.
 
     Raises:
-        CostError: COSTS and SCOPES do not name the same routes; SCOPES names all.
+        CostError: COSTS does not name the same routes as SCOPES, which names all routes.
     """
     if COSTS.keys() != SCOPES.keys():
         differ = ", ".join(sorted(COSTS.keys() ^ SCOPES.keys()))

@@ -20,27 +20,28 @@ _IN_SLICE = 100
 REQUEST_BODY: Mapping[str, Any] = {
     "requestBody": {
         "required": True,
-        "description": f"JSON; or one event a line, without a list around them, as `{_LINES}`",
+        "description": f"JSON, or `{_LINES}` with one event per line and no list around them",
         "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{NewEvents.__name__}"}}},
     }
 }
-"""The part of the route in OpenAPI that FastAPI cannot know."""
+"""The request body in OpenAPI; FastAPI cannot derive it, since the handler parses the body."""
 
 Parsed = SessionEvent | str
-"""An event, or what is wrong with it."""
+"""A valid event, or the error message for an invalid one."""
 
 
 def request_schemas() -> dict[str, Any]:
-    """Returns the OpenAPI schemas of the body, to which `REQUEST_BODY` refers."""
+    """Returns the OpenAPI schemas that `REQUEST_BODY` refers to, by name."""
     schema = NewEvents.model_json_schema(ref_template="#/components/schemas/{model}")
     return {**schema.pop("$defs"), NewEvents.__name__: schema}
 
 
 def events_in(body: bytes, content_type: str) -> Generator[None, None, Sequence[Parsed]]:
-    """Parses the events of a body in slices; returns each event, or what is wrong with it.
+    """Parses a body in slices; returns each event, or the error message for an invalid one.
 
     Raises:
-        InvalidRequestError: the body is not of such a type, or has no events or too many.
+        InvalidRequestError: the content type is not supported, the body is not a list of events, or
+            it has no events or too many.
     """
     media_type = content_type.partition(";")[0].strip().lower()
     given = _lines(body) if media_type == _LINES else _listed(body, media_type)

@@ -1,6 +1,6 @@
 """The routes that have a fast lane, and the dependencies that a lane can provide.
 
-If a lane cannot provide a dependency of its route, the application cannot be made. Then add the
+`create_app` raises FastLaneError if a lane cannot provide a dependency of its route. Then add the
 dependency to `_PROVIDED`, with a function for its value, or take the route out of `_HANDLERS`.
 """
 
@@ -31,10 +31,10 @@ _PROVIDED: Provided = {
 
 
 def open_lanes(app: FastAPI) -> Sequence[FastLane]:
-    """Makes the fast lanes of `app`, to which all routes must have been added.
+    """Makes the fast lanes of `app`; call it after all routes have been added.
 
-    A lane leaves a body that is too long for light work to FastAPI; there the request waits for its
-    turn.
+    A request with a body too long for light work leaves its lane. FastAPI then handles it, in a
+    turn of heavy work.
 
     Raises:
         FastLaneError: a lane would skip work that FastAPI does for its route, or the route's work

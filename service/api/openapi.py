@@ -43,7 +43,7 @@ def _references(*headers: str) -> Node:
 
 
 TIMED: dict[int | str, Node] = {HTTPStatus.OK.value: {"headers": _references(_TIMING)}}
-"""The `responses` of a route whose answers have a `Server-Timing` header."""
+"""The OpenAPI `responses` of a route whose answers have a `Server-Timing` header."""
 
 
 def _refusals() -> Node:
@@ -79,7 +79,7 @@ def _operations(schema: Node) -> Iterator[Node]:
 
 
 def _add_access(operation: Node, scope: Scope | None) -> None:
-    """Adds to `operation` the key that its route needs, and the refusals of a bad or missing key.
+    """Documents in `operation` the key that its route needs, and the answers to a bad key.
 
     `scope`: the scope that the route needs; None: it needs no key.
     """
@@ -144,7 +144,7 @@ def _add_examples(body: Node, values: Mapping[str, Any]) -> None:
 
 
 def _problem(status: HTTPStatus, operation: Node, schemas: Node) -> Node:
-    """Returns an example body of the problem that `operation` answers with the status `status`."""
+    """Returns an example body of the problem that `operation` answers with `status`."""
     errors: list[FieldProblem] = []
     if status is HTTPStatus.UNPROCESSABLE_ENTITY:
         names = _fields(operation, schemas)

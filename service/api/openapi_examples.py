@@ -1,7 +1,7 @@
 """The examples in OpenAPI, with films of the shipped bundle, `assets/movielens/bundle`.
 
-`openapi.py` looks up bodies by the name of their schema, parameters by their own name, and the
-field `detail` of a problem by status and tag of the route.
+`openapi.py` finds the example of a body by the name of its schema, and that of a parameter by the
+parameter's name. It finds the field `detail` of a problem by status and tag of the route.
 """
 
 from collections.abc import Mapping
@@ -287,7 +287,7 @@ DETAILS: Mapping[tuple[HTTPStatus, str], str] = {
     (HTTPStatus.SERVICE_UNAVAILABLE, "teacher"): str(NoTeacherError()),
     (HTTPStatus.SERVICE_UNAVAILABLE, "health"): str(LeavingError()),
 }
-"""Example of a problem's `detail` by status and tag of the route, where it depends on the route."""
+"""Example of a problem's `detail`, by status and tag of the route, if it depends on the route."""
 
 DETAILS_OF_ALL: Mapping[HTTPStatus, str] = {
     HTTPStatus.UNAUTHORIZED: "send a key with scope `read`: `Authorization: Bearer ID.SECRET`",
@@ -296,7 +296,7 @@ DETAILS_OF_ALL: Mapping[HTTPStatus, str] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: f"the body is longer than {MAX_BODY_BYTES} bytes",
     HTTPStatus.SERVICE_UNAVAILABLE: str(OverloadedError()),
 }
-"""Example of a problem's `detail` by status, where it is the same for all routes."""
+"""Example of a problem's `detail`, by status, if it is the same for all routes."""
 
 _TOO_MANY = "must be at most 100, not 1000"
 _NO_TEXT = "Input should be a valid string, not 1"

@@ -32,7 +32,7 @@ from service.telemetry.logs import request_id
 MEDIA_TYPE = "application/problem+json"
 
 MAX_ERRORS = 20
-"""Maximum number of invalid values that a problem answer names, so that it stays below 64 KB."""
+"""Maximum number of invalid values that a problem names, so that its JSON stays below 64 KB."""
 
 _MAX_FIELD_LENGTH = 128
 
@@ -61,8 +61,8 @@ HEADERS: Mapping[HTTPStatus, Mapping[str, str]] = {
 class FieldProblem(BaseModel):
     """A value of the request that cannot be used.
 
-    `field` is its path in the request, as `history[3]`, or `body` for the whole body. `message` is
-    the reason.
+    `field` is the path of the value in the request, such as `history[3]`, or `body` for the whole
+    body. `message` is the reason.
     """
 
     field: str
@@ -72,8 +72,8 @@ class FieldProblem(BaseModel):
 class Problem(BaseModel):
     """The body of an answer with an error status (RFC 9457).
 
-    `errors` names the values of the request that cannot be used, at most 20, and of each list only
-    the first; empty for other errors.
+    `errors` names up to 20 values of the request that cannot be used; of each list, only the first
+    one. It is empty for other errors.
     """
 
     type: str = "about:blank"
@@ -89,7 +89,7 @@ def problem_response(
     errors: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Makes the response with a problem, with media type `application/problem+json`."""
+    """Makes the response with a problem; its media type is `application/problem+json`."""
     body = problem(status, detail, errors).model_dump_json()
     return Response(body, status, headers, MEDIA_TYPE)
 
@@ -129,7 +129,7 @@ def problem_schemas() -> dict[str, Any]:
 
 
 def install_problems(app: FastAPI) -> None:
-    """Installs handlers that turn every error of `app` into a problem."""
+    """Installs exception handlers in `app` that turn every error into a problem."""
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RequestValidationError)(_invalid_request)
     app.exception_handler(HTTPException)(_http_error)
@@ -217,7 +217,7 @@ def _allowed_methods(request: Request) -> str:
 def _unusable(fields: Sequence[FieldProblem], found: int = 1) -> Response:
     """Makes the 422 answer to a request with invalid values.
 
-    `fields`: the first errors. `found`: number of all errors.
+    `fields`: the errors to name. `found`: number of all errors.
     """
     detail = detail_of(fields)
     if found > len(fields):
@@ -226,7 +226,10 @@ def _unusable(fields: Sequence[FieldProblem], found: int = 1) -> Response:
 
 
 def field_problem(error: Mapping[str, Any]) -> FieldProblem:
-    """Makes a field error from an error of pydantic, whose location begins with `body`."""
+    """Makes a FieldProblem from one entry of a pydantic error.
+
+    The first part of the entry's location says where the value is: `body`, `query` or `path`.
+    """
     field, message = _field_name(error["loc"]), error["msg"]
     if field == "body" and error["type"] == "model_attributes_type":
         message = "must be a JSON object, sent as application/json"
@@ -236,7 +239,7 @@ def field_problem(error: Mapping[str, Any]) -> FieldProblem:
 
 
 def _shortened(field: str) -> str:
-    """Shortens a field name that a client has chosen, since it can be a megabyte long."""
+    """Shortens a field name, since a client may send a key that is a megabyte long."""
     return field if len(field) <= _MAX_FIELD_LENGTH else f"{field[:_MAX_FIELD_LENGTH]}…"
 
 

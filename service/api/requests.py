@@ -1,4 +1,4 @@
-"""Checks a query, joins it with its session's stored history, and computes its cost in units."""
+"""Checks a query, adds the stored history of its session, and computes its cost in units."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -24,11 +24,11 @@ from service.stores.history.guarded import StoredHistory
 def check_query(
     runtime: Runtime, variant: ServedVariant, query: RecommendationQuery, prefix: str = ""
 ) -> None:
-    """Checks the rules that the schema of a query cannot express.
+    """Checks those properties of a query that its schema cannot express.
 
     Args:
-        runtime: has the setting MAX_K.
-        variant: filters may name the attributes of the items in its catalog.
+        runtime: the runtime, for the setting MAX_K.
+        variant: the variant that will answer, for the attributes of the items in its catalog.
         query: the query to check.
         prefix: precedes the field's name in the error, such as `requests[3].` in a batch.
 
@@ -49,7 +49,7 @@ def check_query(
 
 
 def check_rules(filters: Filters, rules: RuleFields, k: int) -> None:
-    """Checks what the schema of rules cannot express.
+    """Checks those properties of rules that their schema cannot express.
 
     Raises:
         InvalidRequestError: a rule names an attribute that no item has, or pins contradict each
@@ -91,7 +91,7 @@ async def stored_history_of(
 
 
 def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
-    """Makes the recommender's query, whose history is the stored one followed by the request's."""
+    """Makes the recommender's query; its history is the stored one, then that of the request."""
     return Query(
         history=[*stored.history, *(query.history or [])],
         k=query.k,
@@ -104,7 +104,7 @@ def query_of(query: RecommendationQuery, stored: StoredHistory) -> Query:
 
 
 def heavy_units(variant: ServedVariant, query: Query, *, explain: bool) -> int:
-    """Returns the units of a query whose filters, rules or explanation are heavy work; else 0."""
+    """Returns the units of a query's filters, rules and explanation; 0 if they are light work."""
     units = units_of_filters(variant, query) if query.allow or query.deny else 0
     if query.rules is not None:
         units += units_of_rules(variant, query, query.rules)

@@ -1,4 +1,4 @@
-"""Encodes answers as JSON. The schemas only document them: FastAPI does not validate answers."""
+"""Encodes answers as JSON. FastAPI does not validate them; the schemas only document them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -46,15 +46,15 @@ def recommendation_content(
     *,
     degraded: bool,
 ) -> dict[str, Any]:
-    """Returns the fields of a RecommendationAnswer, and notes the answer for metrics and event log.
+    """Returns the fields of a RecommendationAnswer; records it for the metrics and the event log.
 
     Args:
-        runtime: gives the answer its id.
+        runtime: the runtime, which gives the answer its id.
         variant: the variant that answered.
         recommendations: the recommendations to send.
-        stopwatch: the stopwatch of the request; the answer is noted in it, and the metrics count it
+        stopwatch: the stopwatch of the request, which keeps the answer until the metrics count it
             at the end of the request.
-        audience: to whom the answer is shown; None: it has no impression.
+        audience: the session that sees the answer, for its impression; None: no impression.
         degraded: whether the history store did not answer.
     """
     degraded = degraded or recommendations.degraded
@@ -77,7 +77,7 @@ def recommendation_content(
 
 
 def shortage_content(selection: Recommendations | Selection) -> dict[str, Any]:
-    """Returns the fields `shortage` and `left_out_pins` of an answer, those with a value."""
+    """Returns the fields `shortage` and `left_out_pins` of an answer, without empty ones."""
     content: dict[str, Any] = {}
     if selection.shortage is not None:
         content["shortage"] = selection.shortage
@@ -96,10 +96,10 @@ def recommendation_response(
     degraded: bool,
     more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Makes a RecommendationAnswer with status 200.
+    """Makes the response with a RecommendationAnswer and status 200.
 
-    `audience`: to whom it is shown; None: it has no impression. `degraded`: whether the history
-    store did not answer. `more`: further fields of the answer.
+    `audience`: the session that sees the answer, for its impression; None: no impression.
+    `degraded`: whether the history store did not answer. `more`: further fields of the answer.
     """
     content = recommendation_content(
         runtime, variant, recommendations, stopwatch, audience, degraded=degraded
@@ -122,8 +122,9 @@ async def response_in_turn(
 ) -> Response:
     """Ranks a query in its turn of heavy work; returns the response with a RecommendationAnswer.
 
-    `audience`: whom the impression names; None: no impression. `explain`: whether each item gets
-    its reasons. `degraded`: whether the history store did not answer.
+    `audience`: the session that sees the answer, for its impression; None: no impression.
+    `explain`: whether each item gets its reasons. `degraded`: whether the history store did not
+    answer.
 
     Raises:
         OverloadedError: the time of the request is over, or its sender has left.
@@ -149,7 +150,7 @@ async def _explained_response(
     *,
     degraded: bool,
 ) -> Response:
-    """Makes a RecommendationAnswer with the reasons of each item, within a turn.
+    """Makes the response with the recommendations and the reasons of each item, within a turn.
 
     If the student fails to explain, `reasons` are empty and the answer is degraded. `degraded`:
     whether the history store did not answer.
@@ -175,7 +176,7 @@ def event_response(
     stopwatch: Stopwatch,
     outcome: Outcome,
 ) -> Response:
-    """Makes an EventAnswer with status 200.
+    """Makes the response with an EventAnswer and status 200.
 
     `outcome`: the fields `stored`, `reason` and `logged` of the answer.
     """

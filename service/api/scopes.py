@@ -1,6 +1,7 @@
 """The scope that a key needs for each route.
 
-If a route is missing here, or a route named here does not exist, the application cannot be made.
+`create_app` raises RouteTableError if a route is missing here, or a route named here does not
+exist.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from service.access.principal import Scope
 from service.access.route_table import RouteTable, ServedRoute
 
 OPEN = None
-"""Stands for no scope: everybody may call the route, which shows no data of users."""
+"""Value of a route that needs no scope: everybody may call it, since it shows no data of users."""
 
 SCOPES: Mapping[str, Scope | None] = {
     "POST /v1/recommendations": Scope.READ,
@@ -49,11 +50,11 @@ SCOPES: Mapping[str, Scope | None] = {
 }
 
 OPEN_ON_LOOPBACK = frozenset({"/v1/items", "/v1/items/{item_id}", "/v1/experiments"})
-"""Paths of the admin routes that need no key on loopback, if the service has no key at all."""
+"""Paths of the admin routes that need no key if the service listens on loopback and has no key."""
 
 
 def scope_table(app: FastAPI) -> RouteTable[Scope | None]:
-    """Makes the table that finds the scope of a request among the routes of `app`.
+    """Makes the table that maps each request to the scope of its route in `app`.
 
     Raises:
         RouteTableError: SCOPES lacks a route, or names one that does not exist.
@@ -62,7 +63,7 @@ def scope_table(app: FastAPI) -> RouteTable[Scope | None]:
 
 
 def served_routes(app: FastAPI) -> list[ServedRoute]:
-    """Returns the routes of `app` in their order."""
+    """Returns the routes of `app` in the order in which FastAPI tries them."""
     return [
         ServedRoute(each.methods or (), each.path or "", each.path_regex.pattern)
         for each in iter_route_contexts(app.routes)

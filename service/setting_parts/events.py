@@ -1,4 +1,4 @@
-"""Settings of events: types, bounds of their times, and the event log."""
+"""Settings of events: their types, limits of their timestamps, the event log, live figures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +72,7 @@ class EventSettings(BaseSettings):
 
     @property
     def event_type_names(self) -> Sequence[str]:
-        """The names in EVENT_TYPES, in their order."""
+        """The names in EVENT_TYPES, in their order; the first is the default type."""
         return _names(self.event_types)
 
     @property

@@ -1,6 +1,6 @@
-"""Parses addresses of a Redis behind Sentinel.
+"""Parses the address of a Redis behind Sentinel.
 
-Their form is `redis+sentinel://HOST:PORT,HOST:PORT/NAME/DATABASE`.
+Its form is `redis+sentinel://HOST:PORT,HOST:PORT/NAME/DATABASE`.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ class SentinelUrl(NamedTuple):
 
     Attributes:
         sentinels: host and port of each Sentinel.
-        name: the name under which the Sentinels know the Redis, their master name.
-        redis_url: user, password, database and options as an address of redis-py; its host is a
+        name: the master name, under which the Sentinels know the Redis.
+        redis_url: user, password, database and options as a URL for redis-py; its host is a
             placeholder.
     """
 
@@ -31,8 +31,8 @@ def parse_sentinel_url(url: str) -> SentinelUrl:
     """Parses the address of a Redis behind Sentinel.
 
     Raises:
-        ValueError: the address has another form. The message does not quote it, because it can
-            have a password.
+        ValueError: the address has another form. The message does not quote the address, because
+            it can contain a password.
     """
     parts = urlsplit(url)
     login, at, hosts = parts.netloc.rpartition("@")

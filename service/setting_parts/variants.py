@@ -25,10 +25,11 @@ class VariantSetting:
 def parse_variants(text: str) -> Sequence[VariantSetting]:
     """Parses a list of variants, `name=path:weight, …`, or the path of a folder of bundles.
 
-    A missing weight is 1. Bundles of a folder are named after their own folders and have weight 1.
+    A missing weight is 1. Each bundle in a folder makes a variant with the name of the bundle's own
+    folder and weight 1.
 
     Raises:
-        ValueError: `text` is neither, or a part of it is invalid; the message quotes the part.
+        ValueError: `text` has neither form, or a part is invalid; the message quotes the part.
     """
     variants = _parse_list(text) if "=" in text else _in_folder(Path(text))
     names = [each.name for each in variants]

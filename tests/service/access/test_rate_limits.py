@@ -227,7 +227,7 @@ async def test_a_lost_redis_lets_each_worker_hold_the_limits_alone_and_is_asked_
     limits.share(lost)
     assert await passed(limits, who, 20) == 5
     assert len(calls) == 1
-    assert "each worker holds the limits of keys alone for 1 s" in caplog.text
+    assert "each worker counts only its own requests for the limits of keys for 1 s" in caplog.text
     clock.now += 1.5
     assert await passed(limits, who, 20) == 1
     assert len(calls) == 2
